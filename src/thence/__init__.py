@@ -1,0 +1,46 @@
+"""thence: train, judge, compare and sample small language models on your own text.
+
+The public functions are imported when first used, so that ``import thence`` is instant::
+
+    import thence
+
+    run = thence.train("given-names", model="mlp", context=3)
+    print(thence.evaluate(run, "dev"))
+    print(thence.next_tokens(run, "Mari"))
+    print(thence.sample(run, 10))
+    thence.report(run)
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from thence.errors import ThenceError as ThenceError
+    from thence.training import Recipe as Recipe
+    from thence.training import Run as Run
+    from thence.training import make_recipe as make_recipe
+    from thence.training import read_recipe as read_recipe
+    from thence.training import resume as resume
+    from thence.training import train as train
+    from thence.training import train_recipe as train_recipe
+
+_HOMES = {
+    "ThenceError": "thence.errors",
+    "Recipe": "thence.training",
+    "Run": "thence.training",
+    "make_recipe": "thence.training",
+    "read_recipe": "thence.training",
+    "resume": "thence.training",
+    "train": "thence.training",
+    "train_recipe": "thence.training",
+}
+
+__version__ = version("thence")
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'thence' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,6 @@
+"""Batches: the ways to cut a token store into what a model reads at once."""
+
+from thence.batches.shuffled import Batch, Batches, training_batches
+from thence.batches.windows import Windows, windows
+
+__all__ = ["Batch", "Batches", "Windows", "training_batches", "windows"]

@@ -1,0 +1,156 @@
+"""Bytes of any encoding to valid UTF-8, or a sentence that says where they are not.
+
+| found                  | `strict`                  | `replace` | `ignore` |
+|------------------------|---------------------------|-----------|----------|
+| a byte that is invalid | refused with its place    | U+FFFD    | dropped  |
+| a NUL byte             | refused with its place    | U+FFFD    | dropped  |
+| a byte order mark first | removed                  | removed   | removed  |
+
+Text that is valid UTF-8 already is handed back as it came, without a copy.
+"""
+
+import codecs
+import re
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from thence.errors import SettingError, TextError, nearest
+
+Bytes = bytes | bytearray
+Errors = Literal["strict", "replace", "ignore"]
+
+CHUNK = 1 << 20  # bytes looked at together: large enough to be fast, small enough for the cache
+MARK = codecs.BOM_UTF8
+UNUSABLE = re.compile("[\0\ud800-\udfff]")  # NUL and halves of surrogate pairs
+COMMON = ("utf-8", "latin-1", "cp1252", "ascii", "utf-16", "utf-32", "gb18030", "shift_jis", "big5")
+
+
+def to_utf8(data: Bytes, name: str, encoding: str, errors: Errors) -> UInt8[np.ndarray, " bytes"]:
+    """Return ``data`` as valid UTF-8 without NUL bytes and without a byte order mark.
+
+    Args:
+        data: The file's bytes.
+        name: The file's name, for messages.
+        encoding: A text encoding that Python knows.
+        errors: What to do with bytes that are not text: the table above.
+
+    Raises:
+        SettingError: No text encoding has that name.
+        TextError: The bytes are not text in that encoding.
+    """
+    codec = find_codec(encoding)
+    if codec.name not in ("utf-8", "utf-8-sig"):
+        data = transcode(data, name, codec, errors)
+    elif errors == "strict":
+        refuse_invalid(data, name)
+        refuse_nul(data, name)
+    elif first_invalid(data) is not None or b"\0" in data:
+        data = transcode(data, name, codec, errors)
+    # The mark is stepped over, not cut off: a view costs nothing.
+    return np.frombuffer(data, np.uint8)[len(MARK) if data.startswith(MARK) else 0 :]
+
+
+def find_codec(encoding: str) -> codecs.CodecInfo:
+    """Return the codec of a text encoding.
+
+    Raises:
+        SettingError: Python has no text encoding of that name.
+    """
+    try:
+        codec = codecs.lookup(encoding)
+        # Python also calls "base64" or "rot13" codecs; those do not turn bytes into text.
+        "".encode(encoding)
+    except (LookupError, ValueError):
+        hint = nearest(encoding, COMMON) or " Common ones are utf-8, latin-1 and utf-16."
+        raise SettingError(f"encoding '{encoding}' is not a text encoding.{hint}") from None
+    return codec
+
+
+def first_invalid(data: Bytes) -> int | None:
+    """Return the offset of the first byte that is not UTF-8, or None.
+
+    >>> first_invalid("zoë".encode()), first_invalid(b"zo\\xeb")
+    (None, 2)
+    """
+    view = memoryview(data)
+    position = 0
+    while position < len(view):
+        last = position + CHUNK >= len(view)
+        try:
+            # A sequence that the chunk's end cuts is left for the next chunk.
+            position += codecs.utf_8_decode(view[position : position + CHUNK], "strict", last)[1]
+        except UnicodeDecodeError as error:
+            return position + error.start
+    return None
+
+
+def refuse_invalid(data: Bytes, name: str) -> None:
+    """Raise TextError with the place of the first byte that is not UTF-8, if there is one."""
+    position = first_invalid(data)
+    if position is None:
+        return
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        way_out = "It begins with a UTF-16 mark: use --encoding utf-16."
+    else:
+        way_out = "Use --encoding latin-1 if it is an older Western text, or --errors replace."
+    raise TextError(f"{place(data, name, position)} is not UTF-8. {way_out}")
+
+
+def refuse_nul(data: Bytes, name: str) -> None:
+    """Raise TextError with the place of the first NUL byte, if there is one."""
+    position = data.find(b"\0")
+    if position >= 0:
+        raise TextError(
+            f"{place(data, name, position)} is not text. "
+            "If the file is UTF-16 use --encoding utf-16; to go on regardless, --errors replace."
+        )
+
+
+def place(data: Bytes, name: str, position: int) -> str:
+    """Say where a byte is and which it is: ``a.txt, line 2: byte 0xeb at byte offset 7``."""
+    line = data.count(b"\n", 0, position) + 1
+    return f"{name}, line {line}: byte 0x{data[position]:02x} at byte offset {position}"
+
+
+def transcode(data: Bytes, name: str, codec: codecs.CodecInfo, errors: Errors) -> bytearray:
+    """Decode by ``codec`` and encode again as UTF-8.
+
+    Works chunk by chunk, so that the text as Python strings (up to four bytes a character) is
+    never in memory whole.
+
+    Raises:
+        TextError: ``errors`` is strict and the bytes are not text in that encoding.
+    """
+    decoder = codec.incrementaldecoder
+    assert decoder is not None  # every text encoding of Python has one
+    decode = decoder(errors).decode
+    view = memoryview(data)
+    result = bytearray()
+    for start in range(0, max(len(view), 1), CHUNK):
+        end = min(start + CHUNK, len(view))
+        try:
+            piece = decode(bytes(view[start:end]), end == len(view))
+        except UnicodeDecodeError as error:
+            # error.object also holds bytes that the decoder kept from the chunk before.
+            position = end - len(error.object) + error.start
+            line = bytes(view[:position]).decode(codec.name, "ignore").count("\n") + 1
+            raise TextError(
+                f"{name}, line {line}: byte 0x{data[position]:02x} at byte offset {position} is "
+                f"not {codec.name}. Use another --encoding, or --errors replace."
+            ) from None
+        refused = UNUSABLE.search(piece) if errors == "strict" else None
+        if refused:
+            line = result.count(b"\n") + piece.count("\n", 0, refused.start()) + 1
+            raise TextError(
+                f"{name}, line {line} holds U+{ord(refused[0]):04X}, which is not text. "
+                f"Is it really {codec.name}? Use another --encoding, or --errors replace."
+            )
+        result += mend(piece, errors).encode("utf-8")
+    return result
+
+
+def mend(text: str, errors: Errors) -> str:
+    """Return ``text`` with NUL and lone surrogates replaced or, for ``ignore``, dropped."""
+    return UNUSABLE.sub("\N{REPLACEMENT CHARACTER}" if errors == "replace" else "", text)

@@ -1,0 +1,242 @@
+"""Reading: a file, a folder or standard input to documents.
+
+| source                     | documents                                                         |
+|----------------------------|-------------------------------------------------------------------|
+| `.txt`, any unknown suffix | the lines, or the whole file with `document="file"`               |
+| `.csv`, `.tsv`, `.jsonl`   | one column of each row (rules in `tables.py`)                     |
+| a folder                   | its files with a known suffix, in order of path, subfolders too;  |
+|                            | hidden ones are skipped; each is read by its own rule             |
+| `-`                        | standard input, as plain text                                     |
+| gzip or xz, known by its   | what is inside, by the suffix before `.gz` or `.xz`               |
+| first bytes                |                                                                   |
+
+| in the text                | rule                                                              |
+|----------------------------|-------------------------------------------------------------------|
+| encoding                   | UTF-8 unless `encoding` says otherwise; never guessed             |
+| byte order mark            | removed at the start of a file                                    |
+| line end                   | LF or CRLF; a lone CR, VT, FF, U+0085 or U+2028 stays in its line |
+| last line                  | counts with or without a line end                                 |
+| empty line                 | skipped unless `keep_empty`; spaces alone are not empty           |
+| invalid byte, NUL          | refused with its place unless `errors` says otherwise             |
+"""
+
+import gzip
+import lzma
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path, PurePath
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from thence.corpus.decoding import CHUNK, Bytes, Errors, to_utf8
+from thence.corpus.documents import Documents
+from thence.corpus.tables import TABLES, read_table
+from thence.errors import SettingError, TextError
+
+KNOWN_SUFFIXES = (".txt", ".text", ".md", ".rst", *TABLES)
+PACKED_SUFFIXES = (".gz", ".xz")
+GZIP, XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"
+FOREIGN = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "bzip2-compressed",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed",
+    b"%PDF": "a PDF",
+}
+LINE_FEED, CARRIAGE_RETURN = 10, 13
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How the text is read."""
+
+    document: Literal["line", "file"] = "line"
+    """What one document of plain text is: a line, or a whole file."""
+    column: str | None = None
+    """Column (CSV, TSV) or field (JSONL) that holds the text; by default the only one, or 'text'."""
+    encoding: str = "utf-8"
+    """Encoding of the text, for example latin-1 or utf-16; never guessed."""
+    errors: Errors = "strict"
+    """What to do with bytes that are not text: refuse them, replace each by U+FFFD, or drop them."""
+    keep_empty: bool = False
+    """Keep empty lines and cells as documents without text."""
+
+
+def read_documents(
+    source: str | Path, options: ReadingOptions = ReadingOptions()
+) -> Documents:
+    """Read a file, a folder or, for ``-``, standard input; the rules are in the module's head.
+
+    Raises:
+        TextError: The source is missing, cannot be read, or holds no text.
+        SettingError: The encoding is unknown, or an option does not fit the kind of file.
+    """
+    if str(source) == "-":
+        documents = parse(sys.stdin.buffer.read(), "standard input", options)
+    elif os.path.isdir(source):
+        parts = [parse(read_file(path), str(path), options) for path in text_files(Path(source))]
+        documents = parts[0] if len(parts) == 1 else Documents.join(parts)
+    else:
+        documents = parse(read_file(Path(source)), str(source), options)
+    if documents.num_bytes == 0:
+        name = "standard input" if str(source) == "-" else source
+        raise TextError(f"{name} holds no text. Give a file that has at least one line.")
+    return documents
+
+
+def text_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that have a known suffix, sorted by path.
+
+    Raises:
+        TextError: There is none.
+    """
+    found = [path for path in visible_files(folder) if inner_suffix(path) in KNOWN_SUFFIXES]
+    if not found:
+        raise TextError(
+            f"folder {folder} holds no text files. Known suffixes are "
+            f"{', '.join(KNOWN_SUFFIXES)}, each also with .gz or .xz."
+        )
+    return sorted(found, key=lambda path: path.parts)
+
+
+def visible_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, but none that is hidden or in a hidden folder."""
+    for parent, subfolders, names in os.walk(folder):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def inner_suffix(path: str | PurePath) -> str:
+    """Return the suffix in lower case, that of a compressed file without ``.gz`` or ``.xz``.
+
+    >>> inner_suffix("cities.CSV.gz")
+    '.csv'
+    """
+    path = PurePath(path)
+    if path.suffix.lower() in PACKED_SUFFIXES:
+        path = path.with_suffix("")
+    return path.suffix.lower()
+
+
+def read_file(path: Path) -> Bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        TextError: It does not exist or cannot be read.
+    """
+    try:
+        # Unbuffered, because a buffered file would join its buffer with the rest: a second copy.
+        with open(path, "rb", buffering=0) as file:
+            return file.readall()
+    except FileNotFoundError:
+        raise TextError(f"{path} does not exist. Is the path spelt right?") from None
+    except OSError as error:
+        raise TextError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def unpack(data: Bytes, name: str) -> Bytes:
+    """Return what a gzip or xz file holds; other bytes come back as they are.
+
+    Raises:
+        TextError: The compressed data is cut short or damaged, or of a kind we do not read.
+    """
+    stream: gzip.GzipFile | lzma.LZMAFile
+    if data.startswith(GZIP):
+        stream = gzip.GzipFile(fileobj=BytesIO(data))
+    elif data.startswith(XZ):
+        stream = lzma.LZMAFile(BytesIO(data))
+    else:
+        for first, kind in FOREIGN.items():
+            if data.startswith(first):
+                raise TextError(f"{name} is {kind}. Unpack it to plain text, gzip or xz first.")
+        return data
+    result = bytearray()
+    try:
+        while piece := stream.read(CHUNK):
+            result += piece
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        kind = "gzip" if data.startswith(GZIP) else "xz"
+        raise TextError(
+            f"{name} is a broken {kind} file ({error}). Was it copied or downloaded whole?"
+        ) from None
+    return result
+
+
+def parse(data: Bytes, name: str, options: ReadingOptions) -> Documents:
+    """Turn a file's bytes into documents by the rule of its name's suffix.
+
+    Raises:
+        TextError: The bytes are not text, or not a table of the kind the suffix says.
+        SettingError: The encoding is unknown, or an option does not fit the kind of file.
+    """
+    text = to_utf8(unpack(data, name), name, options.encoding, options.errors)
+    suffix = inner_suffix(name)
+    if suffix in TABLES:
+        if options.document == "file":
+            raise SettingError(
+                f"document 'file' does not fit {name}: in a table one row is one document. "
+                "Leave --document out."
+            )
+        documents = read_table(text, suffix, name, options.column, options.errors)
+    elif options.column is not None:
+        raise SettingError(
+            f"column '{options.column}' does not fit {name}, which is plain text. "
+            f"Columns need one of the suffixes {', '.join(TABLES)}."
+        )
+    elif options.document == "file":
+        documents = Documents(text, np.zeros(1, np.int64), np.full(1, len(text), np.int64))
+    else:
+        documents = Documents(text, *line_bounds(text))
+    return documents if options.keep_empty else without_empty(documents)
+
+
+def without_empty(documents: Documents) -> Documents:
+    """Return the documents that have at least one byte."""
+    full = documents.ends > documents.starts
+    if full.all():
+        return documents
+    return Documents(documents.text, documents.starts[full], documents.ends[full])
+
+
+def line_bounds(
+    text: UInt8[np.ndarray, " bytes"],
+) -> tuple[Int64[np.ndarray, " lines"], Int64[np.ndarray, " lines"]]:
+    """Return where each line starts and ends, its line end not counted.
+
+    >>> line_bounds(np.frombuffer(b"emma\\r\\nzo", np.uint8))
+    (array([0, 6]), array([4, 8]))
+    """
+    unfinished = len(text) > 0 and text[-1] != LINE_FEED
+    # Counting first costs little and keeps the largest arrays from being made twice.
+    num_lines = count(text, LINE_FEED) + unfinished
+    ends = np.full(num_lines, len(text), np.int64)
+    filled = 0
+    for found in occurrences(text, LINE_FEED):
+        ends[filled : filled + len(found)] = found
+        filled += len(found)
+    starts = np.zeros_like(ends)
+    np.add(ends[:-1], 1, out=starts[1:])
+    # Only a CR right before an LF belongs to the line end.
+    for found in occurrences(text, CARRIAGE_RETURN):
+        closing = found[text[np.minimum(found + 1, len(text) - 1)] == LINE_FEED]
+        ends[np.searchsorted(ends, closing)] -= 1
+    return starts, ends
+
+
+def count(text: UInt8[np.ndarray, " bytes"], byte: int) -> int:
+    """Return how often ``byte`` occurs."""
+    chunks = range(0, len(text), CHUNK)
+    return sum(int(np.count_nonzero(text[at : at + CHUNK] == byte)) for at in chunks)
+
+
+def occurrences(
+    text: UInt8[np.ndarray, " bytes"], byte: int
+) -> Iterator[Int64[np.ndarray, " found"]]:
+    """Yield where ``byte`` occurs, a chunk of the text at a time."""
+    for start in range(0, len(text), CHUNK):
+        yield np.flatnonzero(text[start : start + CHUNK] == byte) + start

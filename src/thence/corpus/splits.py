@@ -1,0 +1,234 @@
+"""Cutting documents into train, dev and test, once, before anything is learned from them.
+
+Train is for learning, dev for choosing settings and the moment to stop, test for one last look.
+"""
+
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import pairwise
+from random import Random
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Int64, UInt8, UInt64
+
+from thence.corpus.decoding import CHUNK
+from thence.corpus.documents import Documents
+from thence.corpus.reading import read_documents
+from thence.errors import SettingError, TextError
+
+LONGEST_MULTILINEAR = 1 << 16  # bytes of a document; longer ones are few and hashed one by one
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How documents are divided into train, dev and test."""
+
+    split: str = "80/10/10"
+    """Per cent of documents for train/dev/test; not used where dev and test are given."""
+    by: Literal["shuffle", "position"] = "shuffle"
+    """Which documents go where: a random choice, or in order (for running text)."""
+    split_seed: int = 42
+    """Seed of the random choice, apart from the training's so that all runs share one split."""
+    dev: str | None = None
+    """File with the dev documents; without --test the source is all train and test is empty."""
+    test: str | None = None
+    """File with the test documents; without --dev a share of the source becomes dev."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Three sets of documents that share nothing but, perhaps, equal documents."""
+
+    train: Documents
+    dev: Documents
+    test: Documents
+
+
+def split_documents(
+    documents: Documents,
+    options: SplitOptions = SplitOptions(),
+    read: Callable[[str], Documents] = read_documents,
+) -> Splits:
+    """Divide documents, or take dev and test from the files that the options name.
+
+    With ``by="shuffle"`` document numbers are shuffled by ``random.Random(seed).shuffle`` and cut
+    at ``int(fraction * n)``, so the classic ``random.seed(42); random.shuffle(names)`` split comes
+    out document for document. A text that is one document is cut between characters instead.
+
+    Args:
+        documents: What to divide.
+        options: Shares, order, seed, or files.
+        read: How a given dev or test file is read.
+
+    Raises:
+        SettingError: ``split`` is not three percentages that add up to 100.
+        TextError: There are too few documents for a share that is above zero.
+    """
+    shares = parse_split(options.split)
+    dev = read(options.dev) if options.dev is not None else None
+    test = read(options.test) if options.test is not None else None
+    if dev is not None:
+        nothing = documents.take(np.empty(0, np.int64))
+        return Splits(documents, dev, nothing if test is None else test)
+    if test is not None:
+        # The given test takes no share of the source, so train and dev divide it between them.
+        both = shares[0] + shares[1]
+        shares = (100 * shares[0] / both, 100 * shares[1] / both, 0.0)
+    parts = cut(documents, shares, options)
+    return Splits(parts[0], parts[1], parts[2] if test is None else test)
+
+
+def parse_split(split: str) -> tuple[float, float, float]:
+    """Return the three percentages of ``"80/10/10"``.
+
+    Raises:
+        SettingError: They are not three numbers from 0 that add up to 100 with train above 0.
+    """
+    try:
+        train, dev, test = (float(part) for part in split.split("/"))
+    except ValueError:
+        raise SettingError(
+            f"split '{split}' is not three percentages. Write train/dev/test like 80/10/10."
+        ) from None
+    # Written so that NaN fails too.
+    if not (train > 0 and dev >= 0 and test >= 0 and abs(train + dev + test - 100) < 1e-6):
+        raise SettingError(
+            f"split '{split}' does not divide the text. Write three percentages that add up to "
+            "100, none negative and train above 0, like 80/10/10."
+        )
+    return train, dev, test
+
+
+def cut(
+    documents: Documents, shares: tuple[float, float, float], options: SplitOptions
+) -> list[Documents]:
+    """Return train, dev and test with the given shares in per cent.
+
+    Raises:
+        TextError: A share above zero gets nothing.
+    """
+    one_text = len(documents) == 1
+    total = num_characters(documents) if one_text else len(documents)
+    bounds = cut_points(total, shares)
+    for name, share, size in zip(("train", "dev", "test"), shares, np.diff(bounds), strict=True):
+        if share > 0 and size == 0:
+            raise TextError(
+                f"{total} {'characters' if one_text else 'documents'} are too few to split: "
+                f"{share:g} % for {name} is less than one. Give more text or other shares."
+            )
+    if one_text:
+        return cut_characters(documents, bounds)
+    if options.by == "shuffle":
+        documents = documents.take(shuffled(total, options.split_seed))
+    return [
+        Documents(documents.text, documents.starts[start:end], documents.ends[start:end])
+        for start, end in pairwise(bounds)
+    ]
+
+
+def cut_points(total: int, shares: tuple[float, float, float]) -> tuple[int, int, int, int]:
+    """Return where train, dev and test begin and where test ends, in documents.
+
+    >>> cut_points(32033, (80, 10, 10))
+    (0, 25626, 28829, 32033)
+    """
+    # A share of zero gets nothing, whatever the rounding of the sums.
+    dev_end = int((shares[0] + shares[1]) / 100 * total) if shares[2] > 0 else total
+    train_end = int(shares[0] / 100 * total) if shares[1] > 0 else dev_end
+    return 0, train_end, dev_end, total
+
+
+def shuffled(total: int, seed: int) -> Int64[np.ndarray, " total"]:
+    """Return 0 to total - 1 in the order that ``random.Random(seed).shuffle`` gives a list."""
+    order = array("q", range(total))
+    Random(seed).shuffle(order)
+    return np.frombuffer(order, np.int64)
+
+
+def cut_characters(documents: Documents, bounds: Sequence[int]) -> list[Documents]:
+    """Cut one document at the given numbers of characters; an empty part has no document."""
+    begin, end = int(documents.starts[0]), int(documents.ends[0])
+    text = documents.text[begin:end]
+    offsets = [character_offset(text, bound) + begin for bound in bounds]
+    whole = [
+        Documents(documents.text, np.array([start]), np.array([stop]))
+        for start, stop in pairwise(offsets)
+    ]
+    return [part if part.num_bytes else part.take(np.empty(0, np.int64)) for part in whole]
+
+
+def num_characters(documents: Documents) -> int:
+    """Return the number of characters (code points) in all documents together."""
+    return sum(
+        int(np.count_nonzero(first_bytes(chunk.text[start : start + CHUNK])))
+        for chunk in documents.chunks(CHUNK)
+        for start in range(0, len(chunk.text), CHUNK)
+    )
+
+
+def character_offset(text: UInt8[np.ndarray, " bytes"], number: int) -> int:
+    """Return the byte offset where character ``number`` (from 0) starts, or the text's length.
+
+    >>> character_offset(np.frombuffer("zoë!".encode(), np.uint8), 3)
+    4
+    """
+    for start in range(0, len(text), CHUNK):
+        begins = np.flatnonzero(first_bytes(text[start : start + CHUNK]))
+        if number < len(begins):
+            return start + int(begins[number])
+        number -= len(begins)
+    return len(text)
+
+
+def first_bytes(text: UInt8[np.ndarray, " bytes"]) -> Bool[np.ndarray, " bytes"]:
+    """Return which bytes begin a character: all but those of the form 10xxxxxx."""
+    return (text & 0b1100_0000) != 0b1000_0000
+
+
+def seen_in(train: Documents, other: Documents) -> Bool[np.ndarray, " other"]:
+    """Return which documents of ``other`` also occur, byte for byte, in ``train``.
+
+    Compares 64-bit hashes: the chance that any of a million new documents is taken for one of a
+    million seen ones is about 1e-5.
+    """
+    return np.isin(hashes(other), hashes(train))
+
+
+def count_shared(train: Documents, other: Documents) -> int:
+    """Return how many documents of ``other`` also occur in ``train``.
+
+    >>> count_shared(Documents.from_strings(["emma", "mia"]), Documents.from_strings(["mia", "zo"]))
+    1
+    """
+    return int(np.count_nonzero(seen_in(train, other)))
+
+
+def hashes(documents: Documents) -> UInt64[np.ndarray, " documents"]:
+    """Return a 64-bit hash of each document: a sum of its bytes, each times a random number.
+
+    This is multilinear hashing: with fixed random weights, one for each place in a document, two
+    different documents of one length collide with a chance of at most 2^-57.
+    """
+    lengths = documents.ends - documents.starts
+    result = np.empty(len(documents), np.uint64)
+    for index in np.flatnonzero(lengths > LONGEST_MULTILINEAR):
+        start, end = documents.starts[index], documents.ends[index]
+        digest = blake2b(documents.text[start:end].tobytes(), digest_size=8).digest()
+        result[index] = int.from_bytes(digest, "little")
+    short = np.flatnonzero(lengths <= LONGEST_MULTILINEAR)
+    longest = int(lengths[short].max(initial=0))
+    weights = np.random.default_rng(0).integers(0, 2**64, longest + 1, np.uint64)
+    # The length has weight 0, lest a shorter document pass for the beginning of a longer one.
+    filled = 0
+    for chunk in documents.take(short).chunks(CHUNK):
+        sizes = chunk.ends - chunk.starts
+        places = np.arange(1, len(chunk.text) + 1) - np.repeat(chunk.starts, sizes)
+        sums = np.zeros(len(chunk.text) + 1, np.uint64)
+        np.cumsum(chunk.text * weights[places], out=sums[1:])
+        value = sums[chunk.ends] - sums[chunk.starts] + sizes.astype(np.uint64) * weights[0]
+        result[short[filled : filled + len(chunk)]] = value
+        filled += len(chunk)
+    return result

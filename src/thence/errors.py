@@ -1,0 +1,46 @@
+"""The errors a person can mend: one small tree, raised where their input is read.
+
+Commands print such an error as one line on standard error and exit with code 2. Anything
+else that escapes is a bug and keeps its traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ThenceError(Exception):
+    """What the user can mend: the message says what failed, the value, the cause, the way out."""
+
+
+class TextError(ThenceError):
+    """The text cannot be read or used: missing, empty, badly encoded, too short."""
+
+
+class SettingError(ThenceError):
+    """A setting is unknown, out of range, or contradicts another."""
+
+
+class UnknownSymbolError(ThenceError):
+    """A closed vocabulary met a symbol that it does not hold."""
+
+
+class RunError(ThenceError):
+    """A run folder is missing, damaged, or cannot be written."""
+
+
+class TrainingError(ThenceError):
+    """Training cannot go on: a loss that is not finite, for example."""
+
+
+class DownloadError(ThenceError):
+    """A data set could not be fetched, or what came is not what was asked for."""
+
+
+class MissingExtraError(ThenceError):
+    """An optional library is not installed; the message names the extra that brings it."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the nearest choice, or ``""`` if none is near."""
+    found = get_close_matches(name, list(choices), n=1, cutoff=0.6)
+    return f" Did you mean '{found[0]}'?" if found else ""

@@ -1,0 +1,78 @@
+"""Models: one file per family, and the table that names them.
+
+Adding a family touches its file, one line of ``FAMILIES`` and its test (see CONTRIBUTING.md).
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal, cast
+
+from thence.errors import SettingError, nearest
+from thence.models.interface import CountedModel, LanguageModel, State
+
+
+@dataclass(frozen=True)
+class Family:
+    """One line of the table of models.
+
+    Attributes:
+        module: Where ``create(options, vocabulary_size)`` is; imported when asked for, so that
+            counting never waits for torch.
+        options: Name of the dataclass of settings in that module.
+        kind: ``counted`` in one pass, or ``trained`` by the loop.
+        summary: One line for help and documentation.
+    """
+
+    module: str
+    options: str
+    kind: Literal["counted", "trained"]
+    summary: str
+
+    def options_class(self) -> type[Any]:
+        """Return the dataclass of this family's settings."""
+        return cast(type[Any], getattr(import_module(self.module), self.options))
+
+    def create(self, options: Any, vocabulary_size: int) -> LanguageModel:
+        """Make a model that has learned nothing yet."""
+        return cast(
+            LanguageModel, import_module(self.module).create(options, vocabulary_size)
+        )
+
+
+FAMILIES = {
+    "bigram-counts": Family(
+        "thence.models.bigram_counts",
+        "BigramCountsOptions",
+        "counted",
+        "counts of symbol pairs with add-k smoothing",
+    ),
+    "bigram": Family(
+        "thence.models.bigram",
+        "BigramOptions",
+        "trained",
+        "the same as a network: one linear layer on a one-hot input",
+    ),
+    "mlp": Family(
+        "thence.models.mlp",
+        "MLPOptions",
+        "trained",
+        "embeddings of a fixed window, tanh layers, softmax (Bengio et al. 2003)",
+    ),
+}
+
+
+def family(name: str) -> Family:
+    """Return the family of that name.
+
+    Raises:
+        SettingError: If there is none; lists the names and suggests the nearest.
+    """
+    if name not in FAMILIES:
+        raise SettingError(
+            f"There is no model '{name}'; choose one of {', '.join(FAMILIES)}."
+            + nearest(name, FAMILIES)
+        )
+    return FAMILIES[name]
+
+
+__all__ = ["FAMILIES", "CountedModel", "Family", "LanguageModel", "State", "family"]

@@ -1,0 +1,117 @@
+"""A network and a readout together are a language model: this wrapper serves every family.
+
+A network maps ids (B, T) and a state to hidden states (B, T, H) and the new state. A readout
+maps hidden states to log-probabilities. Everything that evaluation and generation ask of a
+language model follows from these two.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, Integer
+from torch import Tensor, nn
+
+from thence.batches import windows
+from thence.models.interface import Array, State
+from thence.models.readout import FullSoftmax
+from thence.tokens import TokenStore
+
+SCORE_CELLS = 1 << 22
+"""Logits held at once while scoring (16 MB in single precision)."""
+
+
+class Network(Protocol):
+    """What a family of networks provides."""
+
+    context_length: int
+
+    def start(self, batch_size: int, device: torch.device) -> State:
+        """Return the state before any text."""
+
+    def __call__(
+        self, ids: Int64[Tensor, "batch time"], state: State
+    ) -> tuple[Float[Tensor, "batch time hidden"], State]:
+        """Read ids; return a hidden state after each, and the new state."""
+
+
+class NeuralLanguageModel(nn.Module):
+    """A language model made of a network and a readout.
+
+    Args:
+        network: Ids to hidden states.
+        readout: Hidden states to probabilities.
+        vocabulary_size: Number of ids (V).
+    """
+
+    def __init__(self, network: Network, readout: FullSoftmax, vocabulary_size: int) -> None:
+        super().__init__()
+        self.network = network
+        self.readout = readout
+        self.vocabulary_size = vocabulary_size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def loss(
+        self,
+        contexts: Int64[Tensor, "batch context"],
+        targets: Int64[Tensor, "batch 1"] | Float[Tensor, "batch 1 vocab"],
+    ) -> Float[Tensor, ""]:
+        """Return the summed negative log-likelihood of what follows each context, in nats.
+
+        Args:
+            contexts: The ids before each target.
+            targets: The id that followed, or how often each id did.
+        """
+        hidden, _ = self.network(contexts[:, -1:], contexts[:, :-1])
+        return self.readout.loss(hidden, targets)
+
+    def start(self, batch_size: int) -> State:
+        """Return the state before any text."""
+        return self.network.start(batch_size, self.device)
+
+    @torch.inference_mode()
+    def step(
+        self, ids: Integer[np.ndarray, " batch"], state: State
+    ) -> tuple[Float[np.ndarray, "batch vocab"], State]:
+        """Read one id per row; return the log-probabilities of the next and the new state."""
+        self.eval()
+        column = torch.from_numpy(ids.astype(np.int64)).to(self.device)[:, None]
+        hidden, state = self.network(column, state)
+        return self.readout.log_probs(hidden[:, 0]).cpu().numpy(), state
+
+    @torch.inference_mode()
+    def score(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Float[np.ndarray, " targets"]:
+        """Return the log-probability of every target, in nats."""
+        self.eval()
+        cut = windows(store, self.network.context_length, carry_context)
+        scores = [np.zeros(0, np.float32)]
+        for batch in cut.in_order(max(1, SCORE_CELLS // self.vocabulary_size)):
+            examples = torch.from_numpy(batch).to(self.device)
+            hidden, _ = self.network(examples[:, -2:-1], examples[:, :-2])
+            found = self.readout.target_log_probs(hidden, examples[:, -1:])
+            scores.append(found[:, 0].cpu().numpy())
+        return np.concatenate(scores)
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the weights by name."""
+        state = cast(dict[str, Tensor], self.state_dict())
+        return {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
+
+    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
+        """Take back the weights."""
+        state: dict[str, Any] = {name: torch.from_numpy(value) for name, value in tensors.items()}
+        try:
+            self.load_state_dict(state)
+        except RuntimeError as error:
+            raise ValueError(str(error)) from error
+
+    def num_parameters(self) -> int:
+        """Return how many numbers are learned."""
+        return sum(parameter.numel() for parameter in self.parameters())

@@ -1,0 +1,138 @@
+"""The token store: one flat array of token ids plus document offsets. Everything starts here.
+
+For the documents ``ab`` and ``c`` with the boundary ``|`` the store holds::
+
+    ids      |  a  b  |  c  |
+    offsets     1        4     6      document i is predicted at ids[offsets[i]:offsets[i+1]]
+
+so ``ids[1:]`` are all targets in order, each exactly once, and the symbol before a document's
+first target is always the boundary.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64, Integer, UInt
+
+from thence.errors import RunError
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """Token ids of a sequence of documents.
+
+    Attributes:
+        ids: Boundary, document, boundary, document, ..., boundary, in the smallest unsigned
+            type that holds the vocabulary; memory-mapped when large.
+        offsets: Where each document's targets begin in ``ids``, and one past the last.
+        byte_counts: UTF-8 bytes of each document's text, before normalisation.
+        character_counts: Code points of each document's text, before normalisation.
+        boundary_id: Id of the boundary symbol.
+    """
+
+    ids: UInt[np.ndarray, " positions"]
+    offsets: Int64[np.ndarray, " documents+1"]
+    byte_counts: Int64[np.ndarray, " documents"]
+    character_counts: Int64[np.ndarray, " documents"]
+    boundary_id: int
+
+    @property
+    def num_documents(self) -> int:
+        """Number of documents."""
+        return len(self.offsets) - 1
+
+    @property
+    def num_targets(self) -> int:
+        """Number of predictions: every token, and one boundary per document."""
+        return len(self.ids) - 1
+
+    @property
+    def targets(self) -> UInt[np.ndarray, " targets"]:
+        """Every target in order: a view of ``ids`` without the first boundary."""
+        return self.ids[1:]
+
+    @property
+    def target_counts(self) -> Int64[np.ndarray, " documents"]:
+        """Targets of each document, its closing boundary included."""
+        return np.diff(self.offsets)
+
+    def document(self, index: int) -> UInt[np.ndarray, " tokens"]:
+        """Return the ids of one document, without boundaries."""
+        return self.ids[self.offsets[index] : self.offsets[index + 1] - 1]
+
+    def take(self, indices: Integer[np.ndarray, " chosen"]) -> "TokenStore":
+        """Return a store of the chosen documents, in that order (ids are copied)."""
+        counts = self.target_counts[indices]
+        ends = np.cumsum(counts)
+        shift = np.repeat(self.offsets[:-1][indices] - (ends - counts), counts)
+        ids = np.concatenate([self.ids[:1], self.ids[np.arange(len(shift)) + shift]])
+        offsets = np.concatenate([np.zeros(1, np.int64), ends]) + 1
+        return TokenStore(
+            ids,
+            offsets,
+            self.byte_counts[indices],
+            self.character_counts[indices],
+            self.boundary_id,
+        )
+
+    def sum_by_document(
+        self, values: np.ndarray[tuple[int], np.dtype[np.floating]]
+    ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """Add up one value per target over each document, in double precision.
+
+        Args:
+            values: One number per target, shape (targets,).
+
+        Returns:
+            One sum per document, shape (documents,).
+        """
+        if self.num_documents == 0:
+            return np.zeros(0)
+        return np.add.reduceat(values.astype(np.float64), self.offsets[:-1] - 1)
+
+
+def insert_boundaries(
+    ids: Integer[np.ndarray, " tokens"],
+    lengths: Integer[np.ndarray, " documents"],
+    boundary_id: int,
+    dtype: np.dtype[np.unsignedinteger],
+) -> UInt[np.ndarray, " targets"]:
+    """Put the boundary after each document of a flat array of ids."""
+    ends = np.cumsum(lengths) + np.arange(len(lengths))
+    is_token = np.ones(len(ids) + len(lengths), bool)
+    is_token[ends] = False
+    targets = np.full(len(is_token), boundary_id, dtype)
+    targets[is_token] = ids
+    return targets
+
+
+def write_store_tables(store: TokenStore, folder: Path) -> None:
+    """Write everything but the ids, which ``encode`` has already streamed to ``ids.bin``."""
+    np.save(folder / "documents.npy", _tables(store))
+    meta = {"dtype": str(store.ids.dtype), "length": len(store.ids), "boundary": store.boundary_id}
+    (folder / "store.json").write_text(json.dumps(meta), encoding="utf-8")
+
+
+def _tables(store: TokenStore) -> Int64[np.ndarray, "3 documents"]:
+    return np.stack([store.target_counts, store.byte_counts, store.character_counts])
+
+
+def load_store(folder: Path) -> TokenStore:
+    """Open a store written by ``encode``; the ids are memory-mapped.
+
+    Raises:
+        RunError: If the files do not belong together (an interrupted or damaged copy).
+    """
+    meta = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+    dtype = np.dtype(meta["dtype"])
+    path = folder / "ids.bin"
+    if path.stat().st_size != dtype.itemsize * meta["length"]:
+        raise RunError(f"The cached tokens in {folder} are damaged; delete that folder.")
+    target_counts, byte_counts, character_counts = np.load(
+        folder / "documents.npy", allow_pickle=False
+    )
+    offsets = np.concatenate([np.ones(1, np.int64), 1 + np.cumsum(target_counts)])
+    ids = np.memmap(path, dtype, mode="r")
+    return TokenStore(ids, offsets, byte_counts, character_counts, meta["boundary"])

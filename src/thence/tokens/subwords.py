@@ -1,0 +1,66 @@
+"""Subwords: byte-level byte-pair encoding by the ``tokenizers`` library; nothing is unknown.
+
+Source: Sennrich, Haddow, Birch 2016, "Neural machine translation of rare words with subword
+units"; bytes as the base alphabet: Radford et al. 2019 (GPT-2).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from tokenizers import Tokenizer as BytePairEncoder
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from thence.corpus import Documents
+from thence.tokens.unknowns import Encoded
+from thence.tokens.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class SubwordTokenizer:
+    """Text as byte pairs merged by frequency.
+
+    Attributes:
+        definition: The merges, as the JSON text of the ``tokenizers`` library.
+    """
+
+    definition: str
+
+    @cached_property
+    def _encoder(self) -> BytePairEncoder:
+        return BytePairEncoder.from_str(self.definition)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The pieces by id, in the printable alphabet of byte-level BPE, and the boundary."""
+        size = self._encoder.get_vocab_size()
+        pieces = [str(self._encoder.id_to_token(index)) for index in range(size)]
+        return Vocabulary(tuple(pieces), "refuse")
+
+    def encode_chunk(self, chunk: Documents) -> Encoded:
+        """Return the ids of all pieces and how many each document has."""
+        encodings = self._encoder.encode_batch_fast(list(chunk), add_special_tokens=False)
+        pieces = [encoding.ids for encoding in encodings]
+        lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
+        return np.fromiter((i for ids in pieces for i in ids), np.int32, lengths.sum()), lengths
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of ids, without the boundary."""
+        boundary = self.vocabulary.boundary_id
+        return str(self._encoder.decode([int(index) for index in ids if index != boundary]))
+
+
+def learn_subwords(chunks: Iterable[Documents], size: int, min_count: int) -> SubwordTokenizer:
+    """Learn up to ``size`` pieces (at least the 256 bytes) from the given chunks."""
+    encoder = BytePairEncoder(models.BPE())
+    encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    encoder.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=max(size, 256),
+        min_frequency=min_count,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    encoder.train_from_iterator((list(chunk) for chunk in chunks), trainer)
+    return SubwordTokenizer(encoder.to_str())

@@ -1,0 +1,97 @@
+"""The vocabulary: which symbols exist, which id each has, and what happens to all others.
+
+Ids run in this order, so the id of a word is its rank by frequency and special symbols, which
+text can never spell, come last::
+
+    0 .. n-1     the ordinary symbols, from the train split only
+    n .. n+255   the 256 bytes           (only with unknown = "bytes")
+    next         <unk>                   (only with unknown = "symbol")
+    last         <boundary>, which both begins and ends a document
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+BOUNDARY = "<boundary>"
+UNKNOWN = "<unk>"
+
+Unknown = Literal["symbol", "bytes", "refuse"]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A frozen table of symbols with the declared rule for unknown ones.
+
+    Attributes:
+        symbols: The ordinary symbols by id.
+        unknown: ``symbol`` gives every other symbol the id of ``<unk>``, ``bytes`` spells it
+            in UTF-8 bytes, ``refuse`` (a closed vocabulary) is an error that names it.
+    """
+
+    symbols: tuple[str, ...]
+    unknown: Unknown = "symbol"
+
+    def __len__(self) -> int:
+        """Number of ids, the special ones included (V)."""
+        return self.boundary_id + 1
+
+    @property
+    def boundary_id(self) -> int:
+        """Id of the symbol that begins and ends a document: always the last."""
+        return len(self.symbols) + {"symbol": 1, "bytes": 256, "refuse": 0}[self.unknown]
+
+    @property
+    def unknown_id(self) -> int | None:
+        """Id of ``<unk>``, or None where unknown symbols are spelled in bytes or refused."""
+        return len(self.symbols) if self.unknown == "symbol" else None
+
+    @property
+    def first_byte_id(self) -> int | None:
+        """Id of byte 0 where unknown symbols are spelled in bytes, else None."""
+        return len(self.symbols) if self.unknown == "bytes" else None
+
+    @property
+    def dtype(self) -> np.dtype[np.unsignedinteger]:
+        """The smallest unsigned integer type that holds every id."""
+        return np.dtype(np.min_scalar_type(self.boundary_id))
+
+    def table(self) -> dict[str, int]:
+        """Return symbol -> id for the symbols that text can spell."""
+        table = {symbol: index for index, symbol in enumerate(self.symbols)}
+        if self.unknown_id is not None:
+            table[UNKNOWN] = self.unknown_id
+        return table
+
+    def names(self) -> list[str]:
+        """Return what to show for every id, in order of id."""
+        spelled = {
+            "symbol": [UNKNOWN],
+            "bytes": [f"<0x{byte:02X}>" for byte in range(256)],
+            "refuse": [],
+        }
+        return [*self.symbols, *spelled[self.unknown], BOUNDARY]
+
+
+def choose_symbols(
+    counts: Mapping[str, int], max_size: int | None, min_count: int, unknown: Unknown
+) -> list[str]:
+    """Choose the symbols that get an id of their own, most frequent first.
+
+    Args:
+        counts: How often each symbol occurs in the train split.
+        max_size: At most so many symbols (ties go to the symbol that sorts first); None: all.
+        min_count: Rarer symbols are left out.
+        unknown: With ``symbol``, a literal ``<unk>`` in the text is the unknown symbol itself
+            (as in the Penn Treebank files), not one more word.
+
+    >>> choose_symbols({"a": 2, "b": 1, "c": 2}, 2, 1, "symbol")
+    ['a', 'c']
+    """
+    kept = [symbol for symbol, count in counts.items() if count >= min_count]
+    if unknown == "symbol":
+        kept = [symbol for symbol in kept if symbol != UNKNOWN]
+    kept.sort(key=lambda symbol: (-counts[symbol], symbol))
+    return kept[:max_size]

@@ -1,0 +1,7 @@
+"""Training: the recipe, the loop, checkpoints, and the run folder that comes out."""
+
+from thence.training.recipe import Recipe, make_recipe, read_recipe
+from thence.training.run import Run
+from thence.training.train import resume, train, train_recipe
+
+__all__ = ["Recipe", "Run", "make_recipe", "read_recipe", "resume", "train", "train_recipe"]

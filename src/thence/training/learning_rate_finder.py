@@ -1,0 +1,113 @@
+"""The learning-rate finder: one step at each of many rates, from far too low to far too high.
+
+Source: L. Smith 2017, "Cyclical learning rates for training neural networks".
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from thence.batches import Batches
+from thence.errors import SettingError, TrainingError
+from thence.models.neural import NeuralLanguageModel
+
+SMOOTHING = 0.95
+DIVERGED = 3.0
+"""The sweep ends when the smoothed loss has risen to so many times its lowest."""
+
+
+@dataclass(frozen=True)
+class LearningRateCurve:
+    """What the finder saw.
+
+    Attributes:
+        rates: The learning rates tried, rising.
+        losses: The mean loss of each step, in nats per token.
+        smoothed: The same, averaged over the steps just before.
+        suggestion: A rate well inside the valley.
+    """
+
+    rates: Float[np.ndarray, " steps"]
+    losses: Float[np.ndarray, " steps"]
+    smoothed: Float[np.ndarray, " steps"]
+    suggestion: float
+
+
+def find_learning_rate(
+    model: NeuralLanguageModel,
+    batches: Batches,
+    optimizer: torch.optim.Optimizer,
+    low: float = 1e-3,
+    high: float = 1.0,
+    steps: int = 300,
+) -> LearningRateCurve:
+    """Sweep the learning rate exponentially, one training step each.
+
+    Args:
+        model: An untrained network; it is trained, and ruined, by the sweep.
+        batches: The training set.
+        optimizer: Whose rate is swept.
+        low: The first rate.
+        high: The last rate.
+        steps: How many rates.
+
+    Raises:
+        SettingError: If the range or the number of steps cannot be used.
+        TrainingError: If the loss was never finite.
+    """
+    if not 0 < low < high or steps < 10:
+        raise SettingError(
+            f"A sweep from {low} to {high} in {steps} steps cannot be made; --low must be above 0 "
+            "and below --high, and --steps at least 10."
+        )
+    exponents = np.linspace(math.log10(low), math.log10(high), steps)
+    losses: list[float] = []
+    smoothed: list[float] = []
+    average = 0.0
+    model.train()
+    for step, rate in enumerate(10**exponents):
+        loss = _step(model, batches, optimizer, step, float(rate))
+        average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        corrected = average / (1 - SMOOTHING ** (step + 1))
+        if not math.isfinite(loss) or (smoothed and corrected > DIVERGED * min(smoothed)):
+            break
+        losses.append(loss)
+        smoothed.append(corrected)
+    if len(losses) < 2:
+        raise TrainingError(
+            f"The loss is not finite at the learning rate {low}; start the sweep lower with --low."
+        )
+    rates = 10 ** exponents[: len(losses)]
+    return LearningRateCurve(
+        rates, np.array(losses), np.array(smoothed), _suggest(rates, np.array(smoothed))
+    )
+
+
+def _step(
+    model: NeuralLanguageModel,
+    batches: Batches,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    rate: float,
+) -> float:
+    batch = batches.at(step)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    contexts = torch.from_numpy(batch.contexts).to(model.device)
+    targets = torch.from_numpy(batch.targets).to(model.device)
+    loss = model.loss(contexts, targets) / batch.weight
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return float(loss)
+
+
+def _suggest(
+    rates: Float[np.ndarray, " steps"], smoothed: Float[np.ndarray, " steps"]
+) -> float:
+    # The average lags behind, so its minimum lies at a rate that is already too high; a third
+    # of it, on a log scale half an order of magnitude lower, is still in the valley.
+    return float(rates[int(np.argmin(smoothed))] / 3)

@@ -1,0 +1,276 @@
+"""The training loop for networks: steps, looks at dev, best and last, stop and resume.
+
+A run can be killed at any moment. Everything that decides the next step is in the checkpoint:
+weights, optimiser, counters and torch's generator; the batches follow from the seed and the step.
+"""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from thence.batches import Batch, Batches
+from thence.errors import RunError, TrainingError
+from thence.models.neural import NeuralLanguageModel
+from thence.tokens import TokenStore
+from thence.training.files import load_tensors, save_tensors
+from thence.training.metrics import MetricsFile
+from thence.training.options import TrainingOptions
+from thence.training.progress import Listener
+from thence.training.run import save_model
+from thence.training.schedules import learning_rate_factor
+
+
+@dataclass
+class Counters:
+    """The numbers of a training that a checkpoint keeps beside its tensors."""
+
+    step: int = 0
+    tokens: float = 0.0
+    seconds: float = 0.0
+    best_dev: float = math.inf
+    stale: int = 0
+    halvings: int = 0
+    loss_weight: float = 0.0
+    clipped: int = 0
+    metrics_bytes: int = 0
+    finished: bool = False
+
+
+class Interrupted(TrainingError):
+    """Training stopped because it was asked to; a checkpoint is saved."""
+
+
+class Trainer:
+    """One training of one network.
+
+    Args:
+        model: The network; its weights are changed in place.
+        batches: What each step reads.
+        dev: Tokens to look at during training; may hold no documents.
+        options: The settings of training.
+        folder: The run folder, which gets best and last.
+        progress: Is told of every step.
+    """
+
+    def __init__(
+        self,
+        model: NeuralLanguageModel,
+        batches: Batches,
+        dev: TokenStore,
+        options: TrainingOptions,
+        folder: Path,
+        progress: Listener,
+    ) -> None:
+        self.model, self.batches, self.dev = model, batches, dev
+        self.options, self.folder, self.progress = options, folder, progress
+        self.total_steps = total_steps(options, batches)
+        self.evaluate_every = options.evaluate_every or max(1, math.ceil(self.total_steps / 10))
+        self.optimizer = make_optimizer(model, options)
+        self.counters = Counters()
+        # Double precision on the device: no transfer per step, and exact in a checkpoint.
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=model.device)
+        self._metrics = MetricsFile(folder / "metrics.jsonl")
+        self._last = folder / "last" / "checkpoint.safetensors"
+
+    def run(self) -> None:
+        """Train to the end, or until the dev loss stops improving, or until a signal.
+
+        Raises:
+            Interrupted: After Ctrl-C or SIGTERM, with a checkpoint saved.
+            TrainingError: If the loss is not a finite number.
+        """
+        self._metrics.truncate(self.counters.metrics_bytes)
+        started = time.monotonic() - self.counters.seconds
+        saved = time.monotonic()
+        with stop_requested() as stop:
+            while not self.counters.finished:
+                self._step(self.batches.at(self.counters.step))
+                self.counters.seconds = time.monotonic() - started
+                self.progress.step(self.counters.step, self.counters.tokens)
+                if self._is_time_to_evaluate():
+                    self._evaluate()
+                    saved = self._save()
+                elif time.monotonic() - saved > self.options.checkpoint_seconds:
+                    saved = self._save()
+                if stop.is_set() and not self.counters.finished:
+                    self._save()
+                    raise Interrupted(
+                        f"Stopped at step {self.counters.step} of {self.total_steps}, all saved. "
+                        f"Go on with: thence resume {self.folder}"
+                    )
+
+    def _step(self, batch: Batch) -> None:
+        counters, options = self.counters, self.options
+        rate = self.learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        contexts = torch.from_numpy(batch.contexts).to(self.model.device)
+        targets = torch.from_numpy(batch.targets).to(self.model.device)
+        loss = self.model.loss(contexts, targets)
+        (loss / batch.weight).backward()  # type: ignore[no-untyped-call]
+        if options.clip is not None:
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
+            counters.clipped += int(norm > options.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._loss_sum += loss.detach()
+        counters.loss_weight += batch.weight
+        counters.tokens += batch.tokens
+        counters.step += 1
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next step."""
+        highest = float(self.options.lr)
+        factor = learning_rate_factor(self.options, self.counters.step, self.total_steps)
+        return highest * factor * 0.5**self.counters.halvings
+
+    def _is_time_to_evaluate(self) -> bool:
+        step = self.counters.step
+        return step % self.evaluate_every == 0 or step >= self.total_steps
+
+    def _evaluate(self) -> None:
+        counters = self.counters
+        train_loss = self._train_loss()
+        dev_loss = None
+        if self.dev.num_documents:
+            scores = self.model.score(self.dev, self.options.carry_context)
+            dev_loss = -float(np.mean(scores, dtype=np.float64))
+        self._check_finite(train_loss)
+        if dev_loss is None or dev_loss < counters.best_dev:
+            counters.best_dev = math.inf if dev_loss is None else dev_loss
+            counters.stale = 0
+            self._save_best(dev_loss)
+        else:
+            counters.stale += 1
+            counters.halvings += self.options.schedule == "plateau"
+        patience = self.options.patience
+        exhausted = patience is not None and counters.stale >= patience
+        counters.finished = counters.step >= self.total_steps or exhausted
+        line = {
+            "step": counters.step,
+            "epoch": counters.step / self.batches.steps_per_epoch,
+            "seconds": round(counters.seconds, 3),
+            "tokens": round(counters.tokens),
+            "learning_rate": self.learning_rate(),
+            "train_nats_per_token": train_loss,
+            "dev_nats_per_token": dev_loss,
+            "clipped_steps": counters.clipped,
+        }
+        counters.metrics_bytes = self._metrics.append(line)
+        counters.loss_weight = 0.0
+        self._loss_sum.zero_()
+        self.progress.evaluated(line)
+
+    def _train_loss(self) -> float:
+        return float(self._loss_sum) / max(self.counters.loss_weight, 1e-300)
+
+    def _check_finite(self, loss: float) -> None:
+        weights_are = all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
+        if math.isfinite(loss) and weights_are:
+            return
+        kept = "The last good checkpoint is kept" if self._last.exists() else "Nothing was saved"
+        raise TrainingError(
+            f"The training loss is {loss} at step {self.counters.step} with learning rate "
+            f"{self.learning_rate():.3g}: the steps are too large. Train again with a lower --lr "
+            f"(thence find-lr suggests one) or with --clip 1. {kept}."
+        )
+
+    def _save_best(self, dev_loss: float | None) -> None:
+        about = {"step": self.counters.step, "dev_nats_per_token": dev_loss}
+        save_model(self.folder / "model.safetensors", self.model, about)
+
+    def _save(self) -> float:
+        """Write the checkpoint to resume from; return the time."""
+        self._check_finite(self._train_loss())
+        tensors = {f"model.{name}": value for name, value in self.model.tensors().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            for name, value in state.items():
+                if value is not None:
+                    tensors[f"optimizer.{index}.{name}"] = value.detach().cpu().numpy()
+        tensors["generator"] = torch.get_rng_state().numpy()
+        tensors["loss_sum"] = self._loss_sum.cpu().numpy()
+        counters = asdict(self.counters)
+        if math.isinf(self.counters.best_dev):
+            del counters["best_dev"]  # JSON has no infinity.
+        save_tensors(self._last, tensors, counters)
+        return time.monotonic()
+
+    def restore(self) -> bool:
+        """Take up the newest checkpoint; return False where there is none yet."""
+        if not self._last.exists():
+            return False
+        tensors, counters = load_tensors(self._last)
+        try:
+            self.counters = Counters(**counters)
+            model = {n[6:]: value for n, value in tensors.items() if n.startswith("model.")}
+            self.model.load_tensors(model)
+            self._restore_optimizer(tensors)
+            torch.set_rng_state(torch.from_numpy(tensors["generator"]))
+            self._loss_sum.fill_(float(tensors["loss_sum"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{self._last} does not fit the run's config: {error}") from error
+        return True
+
+    def _restore_optimizer(self, tensors: dict[str, Any]) -> None:
+        state = self.optimizer.state_dict()
+        for name, value in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, key = name.split(".")
+                entry = state["state"].setdefault(int(index), {})
+                entry[key] = torch.from_numpy(value)
+        self.optimizer.load_state_dict(state)
+
+
+def total_steps(options: TrainingOptions, batches: Batches) -> int:
+    """Return the steps of the whole training."""
+    return options.steps or max(1, math.ceil(options.epochs * batches.steps_per_epoch))
+
+
+def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
+    """Make the optimiser; weight decay spares biases and other vectors."""
+    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+    vectors = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": options.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=1.0, momentum=options.momentum, fused=True)
+    return torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.99), fused=True)
+
+
+@contextmanager
+def stop_requested() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and SIGTERM into a wish that is granted between two steps.
+
+    A second Ctrl-C interrupts at once. Outside the main thread signals stay as they are.
+    """
+    wish = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield wish
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: object) -> None:
+        wish.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    try:
+        for number in previous:
+            signal.signal(number, ask)
+        yield wish
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,72 @@
+"""The settings of training."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from thence.errors import SettingError
+
+Optimizer = Literal["adamw", "sgd"]
+Schedule = Literal["one-cycle", "constant", "step", "inverse-time", "plateau"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a network is trained; counted models read only ``carry_context`` and ``seed``."""
+
+    epochs: float = 20.0
+    """Passes over the train split."""
+    steps: int | None = None
+    """Train for so many steps instead of epochs."""
+    batch_size: int = 512
+    """Examples per step."""
+    optimizer: Optimizer = "adamw"
+    """AdamW, or stochastic gradient descent."""
+    lr: float | Literal["auto"] = 0.01
+    """Learning rate at its highest; auto runs the learning-rate finder first."""
+    schedule: Schedule = "one-cycle"
+    """How the learning rate changes: up and down once, constant, divided by 10 at given points, \
+1 / (1 + decay x step) (Bengio et al. 2003), or halved when dev stops improving."""
+    step_points: tuple[float, ...] = (0.5,)
+    """For the step schedule: shares of the training after which the rate is divided by 10."""
+    decay: float = 1e-3
+    """For the inverse-time schedule: decay per step."""
+    momentum: float = 0.0
+    """For SGD: share of the last step that is kept."""
+    weight_decay: float = 0.0
+    """Pull of the weights towards zero, per step and unit of learning rate."""
+    clip: float | None = None
+    """Scale gradients down to this norm where they are longer."""
+    evaluate_every: int | None = None
+    """Steps between looks at the dev split (default: a tenth of the training)."""
+    patience: int | None = None
+    """Stop after so many looks at dev without improvement (default: never)."""
+    checkpoint_seconds: float = 60.0
+    """Write a checkpoint to resume from at least this often."""
+    carry_context: bool = False
+    """Let a document see the documents before it (running text)."""
+    seed: int = 42
+    """Seed of the weights, the order of batches and dropout."""
+    threads: int | None = None
+    """Processor threads (default: one for small networks, else all)."""
+    device: Device = "auto"
+    """Where to train (default: a GPU where there is one)."""
+
+    def __post_init__(self) -> None:
+        positive = ("epochs", "steps", "batch_size", "clip", "evaluate_every", "patience")
+        for name in (*positive, "threads"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise SettingError(f"--{name.replace('_', '-')} is {value}; it must be above 0.")
+        if self.lr != "auto" and not 0 < self.lr < float("inf"):
+            raise SettingError(f"--lr is {self.lr}; it must be a number above 0, or auto.")
+        for name in ("decay", "momentum", "weight_decay", "checkpoint_seconds"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                flag = name.replace("_", "-")
+                raise SettingError(f"--{flag} is {getattr(self, name)}; it must be 0 or above.")
+        if self.momentum >= 1:
+            raise SettingError(f"--momentum is {self.momentum}; it must be below 1.")
+        if not all(0 < point < 1 for point in self.step_points):
+            raise SettingError(
+                f"--step-points are {self.step_points}; each must lie between 0 and 1."
+            )

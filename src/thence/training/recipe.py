@@ -1,0 +1,156 @@
+"""A recipe: everything needed to train a model again, as data.
+
+A recipe is written in TOML with one table per group; the keys are the flags of ``thence train``
+with underscores, each known in one group only, so that a flat list of settings is enough to
+make one.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import tomli_w
+
+from thence.corpus import ReadingOptions, SplitOptions
+from thence.errors import SettingError, nearest
+from thence.models import family
+from thence.tokens import TokenOptions
+from thence.training.options import TrainingOptions
+
+GROUPS = {
+    "reading": ReadingOptions,
+    "splitting": SplitOptions,
+    "tokens": TokenOptions,
+    "training": TrainingOptions,
+}
+"""The groups of settings that every model has; ``options`` holds the model's own."""
+
+PROVENANCE = "provenance"
+"""A table of a saved config that says where it came from; not part of the recipe."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train on what, and how.
+
+    Attributes:
+        text: A file, a folder, ``-``, or the name of a bundled or downloaded text.
+        model: Name of the family.
+        options: The family's own settings.
+    """
+
+    text: str
+    model: str
+    options: Any
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
+    splitting: SplitOptions = field(default_factory=SplitOptions)
+    tokens: TokenOptions = field(default_factory=TokenOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+
+    def to_toml(self, provenance: Mapping[str, Any] | None = None) -> str:
+        """Return the recipe as TOML; settings that are None are left out."""
+        content: dict[str, Any] = {"text": self.text, "model": self.model}
+        for group in ("options", *GROUPS):
+            values = asdict(getattr(self, group))
+            content[group] = {key: value for key, value in values.items() if value is not None}
+        if provenance:
+            content[PROVENANCE] = dict(provenance)
+        return tomli_w.dumps(content)
+
+
+def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Recipe:
+    """Make a recipe from flat settings, the same names as the flags of ``thence train``.
+
+    Raises:
+        SettingError: If a name is unknown (with the nearest known one) or a value unusable.
+    """
+    groups = {"options": family(model).options_class(), **GROUPS}
+    known = {item.name: group for group, kind in groups.items() for item in fields(kind)}
+    chosen: dict[str, dict[str, Any]] = {group: {} for group in groups}
+    for name, value in settings.items():
+        if name not in known:
+            raise SettingError(
+                f"There is no setting '{name}' for the model '{model}'." + nearest(name, known)
+            )
+        group = known[name]
+        chosen[group][name] = check_type(name, value, get_type_hints(groups[group])[name])
+    made = {group: kind(**chosen[group]) for group, kind in groups.items()}
+    return Recipe(str(text), model, **made)
+
+
+def check_type(name: str, value: Any, expected: Any) -> Any:
+    """Return a setting's value in its type, an int becoming a float and a list a tuple.
+
+    Raises:
+        SettingError: If the value is of another type or not one of the choices.
+    """
+    allowed = get_args(expected) if get_origin(expected) in (Union, UnionType) else (expected,)
+    choices: list[str] = []
+    for kind in allowed:
+        if get_origin(kind) is Literal:
+            choices += [str(choice) for choice in get_args(kind)]
+            if value in get_args(kind):
+                return value
+        elif get_origin(kind) is tuple and isinstance(value, list | tuple):
+            return tuple(check_type(name, item, get_args(kind)[0]) for item in value)
+        elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        elif isinstance(kind, type) and type(value) is kind:
+            return value
+        elif kind is str and isinstance(value, Path):
+            return str(value)
+    if choices:
+        hint = f"one of {', '.join(choices)}." + nearest(str(value), choices)
+    else:
+        hint = " or ".join(getattr(kind, "__name__", str(kind)) for kind in allowed) + "."
+    raise SettingError(f"The setting '{name}' is {value!r}; it must be {hint}")
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a recipe's TOML into flat settings, ``text`` and ``model`` among them.
+
+    Settings may stand in their group's table or at the top.
+
+    Raises:
+        SettingError: If the file cannot be read, is not TOML, or has an unknown table.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"The recipe {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"The recipe {path} is not valid TOML: {error}.") from error
+    tables = ("options", *GROUPS, PROVENANCE)
+    settings: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            if name not in tables:
+                raise SettingError(
+                    f"{path}: there is no table [{name}] in a recipe; the tables are "
+                    f"{', '.join(tables)}." + nearest(name, tables)
+                )
+            if name != PROVENANCE:
+                settings.update(value)
+        else:
+            settings[name] = value
+    return settings
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe that names its text and its model.
+
+    Raises:
+        SettingError: If it is not a usable recipe.
+    """
+    settings = read_settings(path)
+    try:
+        text, model = settings.pop("text"), settings.pop("model")
+    except KeyError as error:
+        raise SettingError(f"The recipe {path} does not say its {error}.") from error
+    try:
+        return make_recipe(text, model, settings)
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from error

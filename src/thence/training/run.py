@@ -1,0 +1,226 @@
+"""A run is a folder: everything about one trained model, never a pickle.
+
+    config.toml         the recipe, resolved, and where it came from
+    tokenizer.json      text to ids and back
+    model.safetensors   the best weights so far, with a checksum
+    last/               the newest checkpoint, to resume from
+    metrics.jsonl       one line per look at dev: the truth about the training
+    test-looks.jsonl    one line per look at the test split
+    report.html         pictures and numbers
+    text                what came through standard input, where the text was ``-``
+"""
+
+import json
+import os
+import platform
+import shutil
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Literal
+
+from thence.corpus import Documents, Splits, load_splits
+from thence.errors import RunError, SettingError, TextError, nearest
+from thence.models import LanguageModel, family
+from thence.tokens import Tokenizer, TokenStore, load_tokenizer
+from thence.training.files import cannot_write, load_tensors, save_tensors, write_atomically
+from thence.training.recipe import PROVENANCE, Recipe, read_recipe
+
+FORMAT = 1
+KEPT_TEXT = "text"
+Split = Literal["train", "dev", "test"]
+
+
+class Run:
+    """A run folder, opened for reading; nothing large is loaded until it is asked for.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        RunError: If this is not a run folder, or one of a format this version cannot read.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        config = self.folder / "config.toml"
+        if not config.is_file():
+            raise RunError(self._not_a_run())
+        try:
+            self.recipe = read_recipe(config)
+            self.provenance: dict[str, Any] = tomllib.loads(config.read_text("utf-8"))[PROVENANCE]
+            written = self.provenance["format"]
+        except (SettingError, KeyError) as error:
+            raise RunError(f"The run {self.folder} has an unusable config: {error}") from error
+        if written != FORMAT:
+            raise RunError(
+                f"The run {self.folder} has format {written}, this thence reads {FORMAT}; use the "
+                f"version that made it ({self.provenance.get('thence')})."
+            )
+
+    def _not_a_run(self) -> str:
+        if not self.folder.exists():
+            parent = self.folder.parent
+            names = [item.name for item in parent.iterdir()] if parent.is_dir() else []
+            return f"There is no run {self.folder}." + nearest(self.folder.name, names)
+        return f"{self.folder} is not a run folder: it has no config.toml."
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.resolve().name
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """Text to ids and back."""
+        return load_tokenizer(self.folder / "tokenizer.json")
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        """The best model of the run."""
+        return load_model(self.folder / "model.safetensors", self.recipe, self.tokenizer)
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The documents of the run, read again and checked to be the same.
+
+        Raises:
+            TextError: If the text is gone or is not what the run was trained on.
+        """
+        recipe = self.recipe
+        text = self.folder / KEPT_TEXT if recipe.text == "-" else recipe.text
+        splits = load_splits(text, recipe.reading, recipe.splitting)
+        if text_hashes(splits) != self.provenance["sha256"]:
+            raise TextError(
+                f"The text {recipe.text} is not what {self.folder} was trained on: it has changed "
+                "since. Bring the old text back, or judge on a file of its own."
+            )
+        return splits
+
+    def documents(self, split: Split) -> Documents:
+        """Return the documents of a split."""
+        documents: Documents = getattr(self.splits, split)
+        return documents
+
+    def store(self, split: Split) -> TokenStore:
+        """Return the tokens of a split."""
+        return self.tokenizer.encode(self.documents(split))
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return the lines of ``metrics.jsonl``; an unfinished last line is left out."""
+        return read_json_lines(self.folder / "metrics.jsonl")
+
+    def test_looks(self) -> list[dict[str, Any]]:
+        """Return every recorded look at the test split."""
+        return read_json_lines(self.folder / "test-looks.jsonl")
+
+    def record_test_look(self, command: str) -> int:
+        """Record a look at the test split; return how many there have been."""
+        look = {"time": now(), "command": command}
+        path = self.folder / "test-looks.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(look) + "\n")
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        return len(self.test_looks())
+
+
+def load_model(path: Path, recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:
+    """Load a model from its weights file.
+
+    Raises:
+        RunError: If the file is damaged or belongs to another model.
+    """
+    tensors, _ = load_tensors(path)
+    model = family(recipe.model).create(recipe.options, len(tokenizer.vocabulary))
+    try:
+        model.load_tensors(tensors)
+    except (ValueError, KeyError) as error:
+        raise RunError(f"{path} does not fit the run's config: {error}") from error
+    return model
+
+
+def save_model(path: Path, model: LanguageModel, about: Mapping[str, Any]) -> None:
+    """Write a model's weights with what they are."""
+    save_tensors(path, model.tensors(), {"format": FORMAT, **about})
+
+
+def refuse_existing(folder: Path) -> None:
+    """Refuse to write over anything.
+
+    Raises:
+        RunError: If something is in the folder's place.
+    """
+    if folder.exists():
+        resume = f", or go on with: thence resume {folder}" if (folder / "last").exists() else ""
+        raise RunError(
+            f"{folder} exists already and is left as it is; choose another --output{resume}."
+        )
+
+
+def create_run(
+    folder: Path, recipe: Recipe, tokenizer: Tokenizer, splits: Splits, text: Path | None = None
+) -> Run:
+    """Make a new run folder, complete or not at all.
+
+    Args:
+        folder: Where.
+        recipe: What is going to be trained.
+        tokenizer: Made from the train split.
+        splits: The documents, of which only hashes are kept.
+        text: A text to keep in the folder, since it cannot be read again (standard input).
+
+    Raises:
+        RunError: If something is in its place already or it cannot be written.
+    """
+    refuse_existing(folder)
+    building: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        config = recipe.to_toml(_provenance(splits))
+        write_atomically(building / "config.toml", config.encode("utf-8"))
+        write_atomically(building / "tokenizer.json", tokenizer.to_json().encode("utf-8"))
+        if text is not None:
+            shutil.copyfile(text, building / KEPT_TEXT)
+        building.chmod(0o755)
+        os.rename(building, folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    finally:
+        if building is not None:
+            shutil.rmtree(building, ignore_errors=True)
+    return Run(folder)
+
+
+def text_hashes(splits: Splits) -> dict[str, str]:
+    """Return the SHA-256 of each split's documents."""
+    return {name: getattr(splits, name).content_hash() for name in ("train", "dev", "test")}
+
+
+def _provenance(splits: Splits) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "thence": version("thence"),
+        "python": platform.python_version(),
+        "made": now(),
+        "sha256": text_hashes(splits),
+    }
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a file of one JSON object per line; an unfinished last line is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]

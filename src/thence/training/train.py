@@ -1,0 +1,181 @@
+"""The job from a text to a run: read, split, tokenise, train or count, save."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import numpy as np
+
+from thence.corpus import Splits, load_splits
+from thence.errors import SettingError, TextError
+from thence.models import CountedModel, family
+from thence.tokens import TokenStore, make_tokenizer
+from thence.training.metrics import MetricsFile
+from thence.training.progress import ProgressMaker, silent
+from thence.training.recipe import Recipe, make_recipe, read_settings
+from thence.training.run import Run, create_run, refuse_existing, save_model
+
+DEFAULT_MODEL = "mlp"
+
+def train(
+    text: str | Path | None = None,
+    model: str | None = None,
+    *,
+    output: str | Path | None = None,
+    config: str | Path | None = None,
+    progress: ProgressMaker = silent,
+    **settings: Any,
+) -> Run:
+    """Train a model on a text.
+
+    Args:
+        text: A file, a folder, ``-`` for standard input, or the name of a bundled or downloaded
+            text (``given-names``).
+        model: Name of the family: ``mlp`` unless the recipe says otherwise.
+        output: The run folder to make; by default ``runs/TEXT-MODEL``.
+        config: A recipe in TOML whose settings come before the ones given here.
+        progress: Opens what is told of each step; none by default.
+        **settings: The flags of ``thence train``, with underscores.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ThenceError: If the text, a setting or the output cannot be used.
+    """
+    given = read_settings(Path(config)) if config is not None else {}
+    given |= settings
+    text = text if text is not None else given.get("text")
+    model = model or given.get("model", DEFAULT_MODEL)
+    if text is None:
+        raise SettingError("There is no text to train on; name a file or a bundled text.")
+    rest = {name: value for name, value in given.items() if name not in ("text", "model")}
+    return train_recipe(make_recipe(text, str(model), rest), output, progress)
+
+
+def train_recipe(
+    recipe: Recipe, output: str | Path | None = None, progress: ProgressMaker = silent
+) -> Run:
+    """Train what a recipe says; see ``train``."""
+    folder = Path(output) if output is not None else free_folder(recipe)
+    refuse_existing(folder)
+    with readable_source(recipe.text) as source:
+        splits = load_splits(source, recipe.reading, recipe.splitting)
+        _check_splits(recipe, splits)
+        tokenizer = make_tokenizer(splits.train, recipe.tokens)
+        stores = tokenizer.encode(splits.train), tokenizer.encode(splits.dev)
+        recipe = _resolve(recipe, len(tokenizer.vocabulary), stores[0])
+        kept = Path(source) if recipe.text == "-" else None
+        run = create_run(folder, recipe, tokenizer, splits, kept)
+    _fit(run, stores, progress)
+    return run
+
+
+def resume(folder: str | Path, progress: ProgressMaker = silent) -> Run:
+    """Go on with a training that was stopped; a finished one is left as it is.
+
+    On the CPU the result is the same, bit for bit, as if it had never been stopped.
+
+    Raises:
+        ThenceError: If the run or its text cannot be used.
+    """
+    run = Run(folder)
+    _fit(run, (run.store("train"), run.store("dev")), progress)
+    return run
+
+
+@contextmanager
+def readable_source(text: str) -> Iterator[str]:
+    """Yield the text's path or name; standard input is copied to a file that can be kept."""
+    if text != "-":
+        yield text
+        return
+    with TemporaryDirectory(prefix="thence-") as folder:
+        path = Path(folder) / "standard-input"
+        path.write_bytes(sys.stdin.buffer.read())
+        yield str(path)
+
+
+def free_folder(recipe: Recipe) -> Path:
+    """Return ``runs/TEXT-MODEL``, with a number where that is taken."""
+    stem = "stdin" if recipe.text == "-" else Path(recipe.text).name.split(".")[0] or "text"
+    names = (f"{stem}-{recipe.model}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))])
+    return next(path for name in names if not (path := Path("runs") / name).exists())
+
+
+def _check_splits(recipe: Recipe, splits: Splits) -> None:
+    if len(splits.train) == 0:
+        raise TextError(
+            f"The train split of {recipe.text} is empty: the text is too short for the split "
+            f"{recipe.splitting.split}. Give more text, or --split 100/0/0 to keep all of it."
+        )
+    if len(splits.train) > 1 and _all_equal(splits):
+        raise TextError(
+            f"All {len(splits.train)} train documents of {recipe.text} are the same, so there is "
+            "nothing to learn and nothing to judge by; give text with different lines."
+        )
+
+
+def _all_equal(splits: Splits) -> bool:
+    first = splits.train[0]
+    return all(text == first for split in (splits.train, splits.dev, splits.test) for text in split)
+
+
+def _resolve(recipe: Recipe, vocabulary_size: int, train_store: TokenStore) -> Recipe:
+    """Return the recipe with full paths and with everything chosen that was left open."""
+    text = str(Path(recipe.text).resolve()) if Path(recipe.text).exists() else recipe.text
+    given = {
+        name: str(Path(path).resolve())
+        for name in ("dev", "test")
+        if (path := getattr(recipe.splitting, name)) is not None
+    }
+    recipe = replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
+    context = getattr(recipe.options, "context", 1)
+    longest = int(train_store.target_counts.max())
+    if context > longest and not recipe.training.carry_context:
+        raise SettingError(
+            f"--context is {context}, but the longest document has {longest} tokens with its "
+            f"boundary; use --context {longest} at most, or --carry-context for running text."
+        )
+    if family(recipe.model).kind == "counted":
+        return recipe
+    from thence.training.networks import resolve_training
+
+    return resolve_training(recipe, vocabulary_size, train_store)
+
+
+def _fit(run: Run, stores: tuple[TokenStore, TokenStore], progress: ProgressMaker) -> None:
+    if family(run.recipe.model).kind == "counted":
+        _count(run, stores)
+        return
+    from thence.training.networks import train_network
+
+    train_network(run, stores, progress)
+
+
+def _count(run: Run, stores: tuple[TokenStore, TokenStore]) -> None:
+    started = time.monotonic()
+    train_store, dev = stores
+    recipe, carry_context = run.recipe, run.recipe.training.carry_context
+    model = cast(
+        CountedModel,
+        family(recipe.model).create(recipe.options, len(run.tokenizer.vocabulary)),
+    )
+    model.fit(train_store, carry_context)
+    metrics = MetricsFile(run.folder / "metrics.jsonl")
+    metrics.truncate(0)
+    scores = {"train": train_store, "dev": dev}
+    losses = {
+        f"{name}_nats_per_token": -float(np.mean(model.score(store, carry_context)))
+        for name, store in scores.items()
+        if store.num_documents
+    }
+    save_model(run.folder / "model.safetensors", model, {"step": 0})
+    finite = {name: loss if np.isfinite(loss) else None for name, loss in losses.items()}
+    seconds = round(time.monotonic() - started, 3)
+    metrics.append({"step": 0, "seconds": seconds, "tokens": train_store.num_targets, **finite})
