@@ -17,6 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thence.errors import ThenceError as ThenceError
+    from thence.evaluation import LikelihoodReport as LikelihoodReport
+    from thence.evaluation import compare as compare
+    from thence.evaluation import evaluate as evaluate
+    from thence.evaluation import score as score
+    from thence.generation import next_tokens as next_tokens
+    from thence.generation import sample as sample
+    from thence.pictures import plot as plot
+    from thence.pictures import report as report
     from thence.training import Recipe as Recipe
     from thence.training import Run as Run
     from thence.training import make_recipe as make_recipe
@@ -27,6 +35,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ThenceError": "thence.errors",
+    "LikelihoodReport": "thence.evaluation",
+    "compare": "thence.evaluation",
+    "evaluate": "thence.evaluation",
+    "score": "thence.evaluation",
+    "next_tokens": "thence.generation",
+    "sample": "thence.generation",
+    "plot": "thence.pictures",
+    "report": "thence.pictures",
     "Recipe": "thence.training",
     "Run": "thence.training",
     "make_recipe": "thence.training",

@@ -1,25 +1,36 @@
-"""Corpus: files, folders, tables and named sets to documents; documents to train, dev and test."""
+"""Corpus: files, folders, tables and named sets to documents; documents to train, dev and test.
 
+>>> from thence.corpus import Documents, SplitOptions, split_documents
+>>> names = Documents.from_strings(["emma", "olivia", "ava", "isabella", "sophia"])
+>>> splits = split_documents(names, SplitOptions(split="60/20/20", by="position"))
+>>> list(splits.train), list(splits.dev), list(splits.test)
+(['emma', 'olivia', 'ava'], ['isabella'], ['sophia'])
+"""
+
+from thence.corpus.bundled import BUNDLED, read_bundled
+from thence.corpus.catalogue import CATALOGUE
 from thence.corpus.documents import Documents
-from thence.corpus.folders import cache_folder
+from thence.corpus.download import get
+from thence.corpus.folders import cache_folder, whole_file
+from thence.corpus.loading import load, load_splits
 from thence.corpus.reading import ReadingOptions, read_documents
 from thence.corpus.splits import SplitOptions, Splits, count_shared, seen_in, split_documents
 
 __all__ = [
+    "BUNDLED",
+    "CATALOGUE",
     "Documents",
     "ReadingOptions",
     "SplitOptions",
     "Splits",
     "cache_folder",
     "count_shared",
+    "get",
     "load",
     "load_splits",
+    "read_bundled",
     "read_documents",
     "seen_in",
     "split_documents",
+    "whole_file",
 ]
-from pathlib import Path
-def load(source: str | Path, options: ReadingOptions = ReadingOptions()) -> Documents:
-    return read_documents(source, options)
-def load_splits(source: str | Path, reading: ReadingOptions = ReadingOptions(), splitting: SplitOptions = SplitOptions()) -> Splits:
-    return split_documents(load(source, reading), splitting, lambda path: read_documents(path, reading))

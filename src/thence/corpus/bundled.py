@@ -29,7 +29,7 @@ class Bundled:
 BUNDLED = {
     "given-names": Bundled("given names from many languages, one a line", "given-names.txt"),
     "cities": Bundled("cities of the world with their countries", "cities.csv", "city"),
-    "first-sentences": Bundled("first sentences of well-known books", "first-sentences.txt"),
+    "first-sentences": Bundled("eight short sentences for the first steps", "first-sentences.txt"),
     "python-docs": Bundled("paragraphs from the docstrings of Python's standard library"),
 }
 

@@ -252,7 +252,9 @@ CATALOGUE = {
         "non-commercial research use (AG corpus)",
         "A. Gulli; X. Zhang, J. Zhao, Y. LeCun 2015",
         (
-            DataFile("train.csv", "train", AG_TRAIN, ag_news_table, None, None, "ag_news/train.csv"),
+            DataFile(
+                "train.csv", "train", AG_TRAIN, ag_news_table, None, None, "ag_news/train.csv"
+            ),
             DataFile(
                 "test.csv",
                 "test",

@@ -69,9 +69,9 @@ def find_codec(encoding: str) -> codecs.CodecInfo:
 
 
 def first_invalid(data: Bytes) -> int | None:
-    """Return the offset of the first byte that is not UTF-8, or None.
+    r"""Return the offset of the first byte that is not UTF-8, or None.
 
-    >>> first_invalid("zoë".encode()), first_invalid(b"zo\\xeb")
+    >>> first_invalid("zoë".encode()), first_invalid(b"zo\xeb")
     (None, 2)
     """
     view = memoryview(data)
@@ -139,6 +139,11 @@ def transcode(data: Bytes, name: str, codec: codecs.CodecInfo, errors: Errors) -
             raise TextError(
                 f"{name}, line {line}: byte 0x{data[position]:02x} at byte offset {position} is "
                 f"not {codec.name}. Use another --encoding, or --errors replace."
+            ) from None
+        except UnicodeError as error:
+            raise TextError(
+                f"{name} is not {codec.name} ({error}). Use another --encoding; without a byte "
+                "order mark, one that says the order, such as utf-16-le."
             ) from None
         refused = UNUSABLE.search(piece) if errors == "strict" else None
         if refused:

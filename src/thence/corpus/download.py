@@ -1,8 +1,8 @@
 """Bringing a set of the catalogue to this machine, and letting nothing else in.
 
-A file comes from the first place that has it: what an earlier call kept in the cache folder, the
-place that the caller names, the folder ``$THENCE_DATA``, the web. Whatever the place, its bytes
-must have the size and SHA-256 that the catalogue states, or nothing is written.
+A file comes from the first place that has it: the cache folder, where an earlier call left it;
+the place that the caller names; the folder ``$THENCE_DATA``; the web. Whatever the place, it must
+have the size and SHA-256 of the catalogue, or nothing is kept.
 """
 
 import gzip
@@ -11,31 +11,30 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from hashlib import sha256
 from http.client import HTTPException
-from pathlib import Path
-from typing import BinaryIO
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import BinaryIO, cast
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from thence.corpus.catalogue import CATALOGUE, DataFile, Dataset, Remote
+from thence.corpus.catalogue import CATALOGUE, DataFile, Remote
 from thence.corpus.folders import cache_folder, whole_file
 from thence.errors import DownloadError, nearest
 
 Progress = Callable[[int, int], None]
-Opener = Callable[[], BinaryIO]
 
 PIECE = 1 << 16  # bytes read at a time
 TIMEOUT = 30.0  # seconds without a byte
-BY_HAND = "Try again later, or fetch the file another way and name it with --from."
+BY_HAND = "Try again later, or get the file another way and name it with --from."
 STATUS_WORDS = {
     401: "asks for a password",
     403: "refuses to serve it",
-    404: "no longer has it",
+    404: "does not have it",
     410: "no longer has it",
-    429: "says there were too many requests",
+    429: "got too many requests",
     500: "has an internal fault",
     502: "cannot be reached behind its gateway",
     503: "is overloaded or down",
@@ -43,18 +42,32 @@ STATUS_WORDS = {
 }
 
 
+@dataclass(frozen=True)
+class Copy:
+    """A verified local copy, gzip-compressed or not."""
+
+    path: Path
+    packed: bool
+
+    def open(self) -> BinaryIO:
+        """Open the content for reading."""
+        if self.packed:
+            return cast(BinaryIO, gzip.open(self.path))
+        return self.path.open("rb")
+
+
 def get(name: str, source: Path | None = None, progress: Progress | None = None) -> Path:
     """Return the folder that holds the verified files of a set, fetching what is missing.
 
     Args:
         name: A name of the catalogue.
-        source: Local copy to take instead of downloading: a folder, or one file. Copies may be
-            gzip-compressed, and may be the wanted file or the download it is made from.
-        progress: Called with the bytes done and the bytes in all of the current download.
+        source: A folder or one file to take copies from, gzip-compressed or not: of the wanted
+            files, or of the downloads that they are made from.
+        progress: Called with the bytes done and the bytes in all of the download in progress.
 
     Raises:
-        DownloadError: The name is unknown, ``source`` has no file of the set, or a download
-            failed or is not the file that the catalogue describes.
+        DownloadError: The name is unknown, ``source`` holds no file of the set, a download
+            failed or is not what the catalogue says, or the cache folder cannot be written.
     """
     if name not in CATALOGUE:
         raise DownloadError(
@@ -62,13 +75,174 @@ def get(name: str, source: Path | None = None, progress: Progress | None = None)
             f"{nearest(name, CATALOGUE)}"
         )
     folder = cache_folder() / "data" / name
-    missing = [file for file in CATALOGUE[name].files if not is_kept(folder / file.name, file)]
-    places = [Path(place) for place in (source, os.environ.get("THENCE_DATA")) if place]
-    if source is not None and missing and not any(local_copy(source, file) for file in missing):
-        raise DownloadError(refusal(name, source, missing))
+    missing = [file for file in CATALOGUE[name].files if not is_kept(folder, file)]
+    copies = find_copies(Path(source), missing) if source else {}
+    if source and missing and not copies:
+        raise DownloadError(
+            f"{source} holds none of the files of {name} with the right content; "
+            f"looked for {', '.join(file.local for file in missing)} or the original download."
+        )
+    if shared := os.environ.get("THENCE_DATA"):
+        copies = find_copies(Path(shared), missing) | copies
     try:
-        for file in missing:
-            ...
+        fill(folder, missing, copies, progress)
     except OSError as error:
-        ...
+        raise DownloadError(
+            f"cannot keep {name} in {folder}: {error.strerror or error}. "
+            "Make room there, or set THENCE_HOME to another folder."
+        ) from None
     return folder
+
+
+def is_kept(folder: Path, file: DataFile) -> bool:
+    """Return whether an earlier call has kept the file: it was verified before it got its name."""
+    path = folder / file.name
+    return path.is_file() and file.size in (None, path.stat().st_size)
+
+
+def fill(
+    folder: Path,
+    files: Sequence[DataFile],
+    copies: dict[DataFile | Remote, Copy],
+    progress: Progress | None,
+) -> None:
+    """Write each file from its copy or, where there is none, from its download."""
+    for file in files:
+        if file in copies:
+            with copies[file].open() as copied, whole_file(folder / file.name) as target:
+                shutil.copyfileobj(copied, target)
+    to_make = [file for file in files if file not in copies]
+    for remote in dict.fromkeys(file.remote for file in to_make):
+        with original(remote, copies.get(remote), folder, progress) as path:
+            for file in to_make:
+                if file.remote == remote:
+                    with whole_file(folder / file.name) as target:
+                        file.unpack(path, target)
+
+
+@contextmanager
+def original(
+    remote: Remote, copied: Copy | None, folder: Path, progress: Progress | None
+) -> Iterator[Path]:
+    """Give the path of a verified download for as long as the block lasts."""
+    if copied and not copied.packed:
+        yield copied.path
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
+        path = Path(temporary, "original")
+        with path.open("wb") as file:
+            if copied:
+                with copied.open() as unpacked:
+                    shutil.copyfileobj(unpacked, file)
+            else:
+                download(remote, file, progress)
+        yield path
+
+
+def find_copies(place: Path, files: Sequence[DataFile]) -> dict[DataFile | Remote, Copy]:
+    """Return the verified copies in a folder, or in one file, of files or of their downloads."""
+    found: dict[DataFile | Remote, Copy] = {}
+    for file in files:
+        url = PurePosixPath(file.remote.url)
+        local = PurePosixPath(file.local)
+        if file.sha256 and (
+            copy := find_copy(place, (str(local), local.name, file.name), file.sha256)
+        ):
+            found[file] = copy
+        elif file.remote not in found and (
+            copy := find_copy(place, (url.name, str(local.parent / url.name)), file.remote.sha256)
+        ):
+            found[file.remote] = copy
+    return found
+
+
+def find_copy(place: Path, names: Sequence[str], checksum: str) -> Copy | None:
+    """Return the first of the named files, or of their ``.gz``, whose content has the checksum."""
+    paths = [place / f"{name}{suffix}" for name in names for suffix in ("", ".gz")]
+    for path in [place] if place.is_file() else filter(Path.is_file, paths):
+        for copy in (Copy(path, packed=False), Copy(path, packed=True)):
+            if checksum_of(copy) == checksum:
+                return copy
+    return None
+
+
+def checksum_of(copy: Copy) -> str | None:
+    """Return the SHA-256 of the content in hex, or None if it cannot be read."""
+    digest = sha256()
+    try:
+        with copy.open() as stream:
+            while piece := stream.read(PIECE):
+                digest.update(piece)
+    except (OSError, EOFError, zlib.error):
+        return None
+    return digest.hexdigest()
+
+
+def download(remote: Remote, target: BinaryIO, progress: Progress | None = None) -> None:
+    """Write a file of the web to ``target``; the caller removes what was written if this raises.
+
+    Raises:
+        DownloadError: The server refuses or breaks off, or what came is not what was asked for.
+    """
+    request = Request(remote.url, headers={"User-Agent": "thence"})
+    try:
+        with urlopen(request, timeout=TIMEOUT) as response:
+            stated = response.headers.get("Content-Length")
+            if stated is not None and int(stated) != remote.size:
+                raise DownloadError(wrong(remote, f"the server offers {int(stated):,} bytes"))
+            receive(response, remote, target, progress)
+    except HTTPError as error:
+        words = STATUS_WORDS.get(error.code, "would not serve it")
+        raise DownloadError(
+            f"{remote.url} could not be downloaded: the server {words} (HTTP {error.code}). "
+            f"{BY_HAND}"
+        ) from None
+    except URLError as error:
+        raise DownloadError(
+            f"{remote.url} could not be reached ({error.reason}). Is the network up? {BY_HAND}"
+        ) from None
+
+
+def receive(
+    response: BinaryIO, remote: Remote, target: BinaryIO, progress: Progress | None
+) -> None:
+    """Copy the bytes of a response, checking size and checksum.
+
+    Raises:
+        DownloadError: The connection broke, or the bytes are too few, too many or others.
+    """
+    digest = sha256()
+    done = 0
+    while True:
+        try:
+            piece = response.read(PIECE)
+        except (OSError, HTTPException) as error:
+            raise DownloadError(
+                f"{remote.url} broke off after {done:,} of {remote.size:,} bytes "
+                f"({error}). {BY_HAND}"
+            ) from None
+        if not piece:
+            break
+        done += len(piece)
+        if done > remote.size:
+            raise DownloadError(wrong(remote, "the server sent more"))
+        target.write(piece)
+        digest.update(piece)
+        if progress:
+            progress(done, remote.size)
+    if done < remote.size:
+        raise DownloadError(
+            f"{remote.url} broke off after {done:,} of {remote.size:,} bytes. {BY_HAND}"
+        )
+    if digest.hexdigest() != remote.sha256:
+        raise DownloadError(wrong(remote, f"its SHA-256 is {digest.hexdigest()}"))
+
+
+def wrong(remote: Remote, found: str) -> str:
+    """Return the sentence for a download that is another file than the catalogue's."""
+    return (
+        f"{remote.url} is not the expected file of {remote.size:,} bytes with SHA-256 "
+        f"{remote.sha256}: {found}. Has it changed, or does a proxy answer in its place? "
+        "Nothing was kept; get it another way and name it with --from."
+    )

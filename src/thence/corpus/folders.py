@@ -5,14 +5,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkstemp
 from typing import BinaryIO
 
 
 def cache_folder() -> Path:
-    """Return the cache folder, which need not exist yet.
+    r"""Return the cache folder, which need not exist yet.
 
-    ``$THENCE_HOME`` if set, else ``%LOCALAPPDATA%\\thence`` on Windows, else
+    ``$THENCE_HOME`` if set, else ``%LOCALAPPDATA%\thence`` on Windows, else
     ``$XDG_CACHE_HOME/thence``, else ``~/.cache/thence``.
     """
     if home := os.environ.get("THENCE_HOME"):
@@ -32,12 +31,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         OSError: The folder cannot be made or written to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Same folder, so that the last step is a rename and not a copy.
-    descriptor, temporary = mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # In the same folder, so that the last step is a rename and not a copy.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(descriptor, "wb") as file:
+        with temporary.open("wb") as file:
             yield file
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -42,9 +42,8 @@ def python_docs() -> bytes:
             "Use an ordinary installation of Python, or another text."
         )
     # A cache that cannot be written costs a few seconds next time, no more.
-    with suppress(OSError):
-        with whole_file(cached) as file:
-            file.write(text)
+    with suppress(OSError), whole_file(cached) as file:
+        file.write(text)
     return text
 
 

@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePath
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -41,12 +41,11 @@ from thence.errors import SettingError, TextError
 
 KNOWN_SUFFIXES = (".txt", ".text", ".md", ".rst", *TABLES)
 PACKED_SUFFIXES = (".gz", ".xz")
-GZIP, XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"
+GZIP, XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"  # the first bytes of such files
 FOREIGN = {
     b"PK\x03\x04": "a zip archive",
-    b"BZh": "bzip2-compressed",
     b"\x28\xb5\x2f\xfd": "zstd-compressed",
-    b"%PDF": "a PDF",
+    b"%PDF-": "a PDF",
 }
 LINE_FEED, CARRIAGE_RETURN = 10, 13
 
@@ -58,18 +57,16 @@ class ReadingOptions:
     document: Literal["line", "file"] = "line"
     """What one document of plain text is: a line, or a whole file."""
     column: str | None = None
-    """Column (CSV, TSV) or field (JSONL) that holds the text; by default the only one, or 'text'."""
+    """Column of a CSV or TSV, field of a JSONL: the text; by default the only one, or 'text'."""
     encoding: str = "utf-8"
     """Encoding of the text, for example latin-1 or utf-16; never guessed."""
     errors: Errors = "strict"
-    """What to do with bytes that are not text: refuse them, replace each by U+FFFD, or drop them."""
+    """What to do with bytes that are not text: refuse, replace by U+FFFD, or ignore (drop)."""
     keep_empty: bool = False
     """Keep empty lines and cells as documents without text."""
 
 
-def read_documents(
-    source: str | Path, options: ReadingOptions = ReadingOptions()
-) -> Documents:
+def read_documents(source: str | Path, options: ReadingOptions = ReadingOptions()) -> Documents:
     """Read a file, a folder or, for ``-``, standard input; the rules are in the module's head.
 
     Raises:
@@ -78,15 +75,23 @@ def read_documents(
     """
     if str(source) == "-":
         documents = parse(sys.stdin.buffer.read(), "standard input", options)
-    elif os.path.isdir(source):
+    elif is_folder(Path(source)):
         parts = [parse(read_file(path), str(path), options) for path in text_files(Path(source))]
         documents = parts[0] if len(parts) == 1 else Documents.join(parts)
     else:
         documents = parse(read_file(Path(source)), str(source), options)
     if documents.num_bytes == 0:
         name = "standard input" if str(source) == "-" else source
-        raise TextError(f"{name} holds no text. Give a file that has at least one line.")
+        raise TextError(f"{name} holds no text: it is empty, or all its lines or cells are.")
     return documents
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether the path is a folder; one that cannot be looked at is left to the reader."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def text_files(folder: Path) -> list[Path]:
@@ -106,9 +111,14 @@ def text_files(folder: Path) -> list[Path]:
 
 def visible_files(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder, but none that is hidden or in a hidden folder."""
-    for parent, subfolders, names in os.walk(folder):
+    for parent, subfolders, names in os.walk(folder, onerror=refuse):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def refuse(error: OSError) -> NoReturn:
+    """Raise TextError for a file or folder that cannot be read."""
+    raise TextError(f"{error.filename} cannot be read: {error.strerror}.")
 
 
 def inner_suffix(path: str | PurePath) -> str:
@@ -131,12 +141,12 @@ def read_file(path: Path) -> Bytes:
     """
     try:
         # Unbuffered, because a buffered file would join its buffer with the rest: a second copy.
-        with open(path, "rb", buffering=0) as file:
+        with path.open("rb", buffering=0) as file:
             return file.readall()
     except FileNotFoundError:
         raise TextError(f"{path} does not exist. Is the path spelt right?") from None
     except OSError as error:
-        raise TextError(f"{path} cannot be read: {error.strerror or error}.") from None
+        raise TextError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def unpack(data: Bytes, name: str) -> Bytes:
@@ -145,25 +155,28 @@ def unpack(data: Bytes, name: str) -> Bytes:
     Raises:
         TextError: The compressed data is cut short or damaged, or of a kind we do not read.
     """
-    stream: gzip.GzipFile | lzma.LZMAFile
-    if data.startswith(GZIP):
-        stream = gzip.GzipFile(fileobj=BytesIO(data))
-    elif data.startswith(XZ):
-        stream = lzma.LZMAFile(BytesIO(data))
-    else:
-        for first, kind in FOREIGN.items():
-            if data.startswith(first):
-                raise TextError(f"{name} is {kind}. Unpack it to plain text, gzip or xz first.")
-        return data
-    result = bytearray()
+    for first, kind in FOREIGN.items():
+        if data.startswith(first):
+            raise TextError(f"{name} is {kind}. Unpack it to plain text, gzip or xz first.")
     try:
-        while piece := stream.read(CHUNK):
-            result += piece
+        if data.startswith(GZIP):
+            with gzip.open(BytesIO(data)) as packed:
+                return read_all(packed)
+        if data.startswith(XZ):
+            with lzma.open(BytesIO(data)) as packed:
+                return read_all(packed)
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        kind = "gzip" if data.startswith(GZIP) else "xz"
         raise TextError(
-            f"{name} is a broken {kind} file ({error}). Was it copied or downloaded whole?"
+            f"{name} is compressed, but broken ({error}). Was it copied or downloaded whole?"
         ) from None
+    return data
+
+
+def read_all(packed: gzip.GzipFile | lzma.LZMAFile) -> bytearray:
+    """Read a stream to its end; its own ``read`` would join pieces, which takes the text twice."""
+    result = bytearray()
+    while piece := packed.read(CHUNK):
+        result += piece
     return result
 
 
@@ -206,9 +219,9 @@ def without_empty(documents: Documents) -> Documents:
 def line_bounds(
     text: UInt8[np.ndarray, " bytes"],
 ) -> tuple[Int64[np.ndarray, " lines"], Int64[np.ndarray, " lines"]]:
-    """Return where each line starts and ends, its line end not counted.
+    r"""Return where each line starts and ends, its line end not counted.
 
-    >>> line_bounds(np.frombuffer(b"emma\\r\\nzo", np.uint8))
+    >>> line_bounds(np.frombuffer(b"emma\r\nzo", np.uint8))
     (array([0, 6]), array([4, 8]))
     """
     unfinished = len(text) > 0 and text[-1] != LINE_FEED

@@ -185,7 +185,7 @@ def character_offset(text: UInt8[np.ndarray, " bytes"], number: int) -> int:
 
 def first_bytes(text: UInt8[np.ndarray, " bytes"]) -> Bool[np.ndarray, " bytes"]:
     """Return which bytes begin a character: all but those of the form 10xxxxxx."""
-    return (text & 0b1100_0000) != 0b1000_0000
+    return np.asarray(text & 0b1100_0000 != 0b1000_0000)
 
 
 def seen_in(train: Documents, other: Documents) -> Bool[np.ndarray, " other"]:

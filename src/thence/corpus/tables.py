@@ -25,6 +25,7 @@ from thence.corpus.documents import Documents
 from thence.errors import TextError, nearest
 
 TABLES = (".csv", ".tsv", ".jsonl")
+JSONL_FORM = 'JSONL is one object a line, such as {"text": "..."}.'
 LARGEST_CELL = 2**31 - 1  # bytes; Python's own limit, 128 KB, is less than a chapter of a book
 
 
@@ -59,17 +60,15 @@ def column_cells(
     if not header:
         return
     index = header.index(choose_column(header, column, name))
-    blank = [""] if len(header) == 1 else None
     for line, row in rows:
-        row = row or blank
-        if row is None:
+        if not row and len(header) > 1:
             continue
-        if len(row) != len(header):
+        if len(row or [""]) != len(header):
             raise TextError(
                 f"{name}, line {line}: {count(len(row), 'cell')}, but the header has "
                 f"{len(header)}. Is the separator used inside a cell (quote the cell in CSV)?"
             )
-        yield row[index]
+        yield row[index] if row else ""
 
 
 def count(number: int, noun: str) -> str:
@@ -130,15 +129,9 @@ def json_record(line: str, place: str) -> dict[str, object]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise TextError(
-            f"{place} is not JSON ({error}). JSONL is one object a line, such as "
-            '{"text": "..."}.'
-        ) from None
+        raise TextError(f"{place} is not JSON ({error}). {JSONL_FORM}") from None
     if not isinstance(record, dict):
-        raise TextError(
-            f"{place} is a JSON {type(record).__name__}, not an object. JSONL is one object "
-            'a line, such as {"text": "..."}.'
-        )
+        raise TextError(f"{place} is {json.dumps(record)[:40]}, not an object. {JSONL_FORM}")
     return record
 
 

@@ -22,7 +22,7 @@ REVIEW = re.compile(r"aclImdb/(train|test)/(pos|neg)/(\d+)_(\d+)\.txt")
 
 def copy(source: Path, target: BinaryIO) -> None:
     """Write the downloaded file as it is."""
-    with open(source, "rb") as file:
+    with source.open("rb") as file:
         shutil.copyfileobj(file, target)
 
 
@@ -39,7 +39,7 @@ def write_zip_member(name: str, source: Path, target: BinaryIO) -> None:
 
 def ag_news_table(source: Path, target: BinaryIO) -> None:
     """Write AG News (class 1-4, title, description; no header) as ``label,text``, label 0-3."""
-    with open(source, encoding="utf-8", newline="") as file:
+    with source.open(encoding="utf-8", newline="") as file:
         rows = (
             (int(label) - 1, f"{title} . {description}")
             for label, title, description in csv.reader(file)
@@ -74,7 +74,7 @@ def write_imdb_table(split: str, source: Path, target: BinaryIO) -> None:
 def write_csv(
     target: BinaryIO, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]
 ) -> None:
-    """Write a CSV with ``\\n`` line ends."""
+    """Write a CSV whose lines end in LF."""
     text = TextIOWrapper(target, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

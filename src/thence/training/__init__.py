@@ -2,6 +2,15 @@
 
 from thence.training.recipe import Recipe, make_recipe, read_recipe
 from thence.training.run import Run
-from thence.training.train import resume, train, train_recipe
+from thence.training.train import resume, sweep_learning_rate, train, train_recipe
 
-__all__ = ["Recipe", "Run", "make_recipe", "read_recipe", "resume", "train", "train_recipe"]
+__all__ = [
+    "Recipe",
+    "Run",
+    "make_recipe",
+    "read_recipe",
+    "resume",
+    "sweep_learning_rate",
+    "train",
+    "train_recipe",
+]

@@ -12,7 +12,7 @@ from thence.errors import SettingError
 from thence.models import family
 from thence.models.neural import NeuralLanguageModel
 from thence.tokens import TokenStore
-from thence.training.learning_rate_finder import find_learning_rate
+from thence.training.learning_rate_finder import LearningRateCurve, find_learning_rate
 from thence.training.loop import Trainer, make_optimizer, total_steps
 from thence.training.options import Device, TrainingOptions
 from thence.training.progress import ProgressMaker
@@ -32,18 +32,16 @@ def resolve_training(recipe: Recipe, vocabulary_size: int, train_store: TokenSto
         work = 6 * model.num_parameters() * training.batch_size
         training = replace(training, threads=1 if work < SMALL_STEP else torch.get_num_threads())
     if training.lr == "auto":
-        chosen = replace(recipe, training=training)
-        curve = find_learning_rate(*for_finder(chosen, vocabulary_size, train_store))
+        curve = sweep(replace(recipe, training=training), vocabulary_size, train_store)
         training = replace(training, lr=float(f"{curve.suggestion:.2g}"))
     return replace(recipe, training=training)
 
 
 def train_network(
-    run: Run, stores: tuple[TokenStore, TokenStore], progress: ProgressMaker
+    run: Run, train_store: TokenStore, dev: TokenStore, progress: ProgressMaker
 ) -> None:
     """Train the network of a run from its newest checkpoint, or from the start."""
     recipe = run.recipe
-    train_store, dev = stores
     with deterministic(recipe.training):
         model = new_network(recipe, len(run.tokenizer.vocabulary))
         batches = network_batches(recipe, model, train_store)
@@ -75,13 +73,20 @@ def network_batches(recipe: Recipe, model: NeuralLanguageModel, store: TokenStor
     )
 
 
-def for_finder(
-    recipe: Recipe, vocabulary_size: int, train_store: TokenStore
-) -> tuple[NeuralLanguageModel, Batches, torch.optim.Optimizer]:
-    """Make what the learning-rate finder sweeps over: a network that is thrown away after."""
-    model = new_network(recipe, vocabulary_size)
-    batches = network_batches(recipe, model, train_store)
-    return model, batches, make_optimizer(model, recipe.training)
+def sweep(
+    recipe: Recipe,
+    vocabulary_size: int,
+    train_store: TokenStore,
+    low: float = 1e-3,
+    high: float = 1.0,
+    steps: int = 300,
+) -> LearningRateCurve:
+    """Run the learning-rate finder on a network that is thrown away after."""
+    with deterministic(recipe.training):
+        model = new_network(recipe, vocabulary_size)
+        batches = network_batches(recipe, model, train_store)
+        optimizer = make_optimizer(model, recipe.training)
+        return find_learning_rate(model, batches, optimizer, low, high, steps)
 
 
 def choose_device(name: Device) -> torch.device:

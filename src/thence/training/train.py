@@ -4,21 +4,24 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from thence.corpus import Splits, load_splits
 from thence.errors import SettingError, TextError
 from thence.models import CountedModel, family
-from thence.tokens import TokenStore, make_tokenizer
+from thence.tokens import Tokenizer, TokenStore, make_tokenizer
 from thence.training.metrics import MetricsFile
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
 from thence.training.run import Run, create_run, refuse_existing, save_model
+
+if TYPE_CHECKING:
+    from thence.training.learning_rate_finder import LearningRateCurve
 
 DEFAULT_MODEL = "mlp"
 
@@ -65,15 +68,61 @@ def train_recipe(
     folder = Path(output) if output is not None else free_folder(recipe)
     refuse_existing(folder)
     with readable_source(recipe.text) as source:
-        splits = load_splits(source, recipe.reading, recipe.splitting)
-        _check_splits(recipe, splits)
-        tokenizer = make_tokenizer(splits.train, recipe.tokens)
-        stores = tokenizer.encode(splits.train), tokenizer.encode(splits.dev)
-        recipe = _resolve(recipe, len(tokenizer.vocabulary), stores[0])
+        prepared = prepare(recipe, source)
+        recipe = _resolve(recipe, prepared)
         kept = Path(source) if recipe.text == "-" else None
-        run = create_run(folder, recipe, tokenizer, splits, kept)
-    _fit(run, stores, progress)
+        run = create_run(folder, recipe, prepared.tokenizer, prepared.splits, kept)
+    _fit(run, prepared.train, prepared.dev, progress)
     return run
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A text made ready for training.
+
+    Attributes:
+        splits: Its documents.
+        tokenizer: Made from the train split.
+        train: Tokens of the train split.
+        dev: Tokens of the dev split.
+    """
+
+    splits: Splits
+    tokenizer: Tokenizer
+    train: TokenStore
+    dev: TokenStore
+
+
+def prepare(recipe: Recipe, source: str) -> Prepared:
+    """Read, split and tokenise the text of a recipe.
+
+    Raises:
+        TextError: If there is too little text, or nothing to learn from it.
+        SettingError: If a setting does not fit the text.
+    """
+    splits = load_splits(source, recipe.reading, recipe.splitting)
+    _check_splits(recipe, splits)
+    tokenizer = make_tokenizer(splits.train, recipe.tokens)
+    train_store = tokenizer.encode(splits.train)
+    _check_context(recipe, train_store)
+    return Prepared(splits, tokenizer, train_store, tokenizer.encode(splits.dev))
+
+
+def sweep_learning_rate(
+    recipe: Recipe, low: float = 1e-3, high: float = 1.0, steps: int = 300
+) -> "LearningRateCurve":
+    """Sweep the learning rate over a recipe's network and text; nothing is kept.
+
+    Raises:
+        SettingError: If the model is counted, or the range cannot be used.
+    """
+    if family(recipe.model).kind == "counted":
+        raise SettingError(f"The model '{recipe.model}' is counted: it has no learning rate.")
+    from thence.training.networks import sweep
+
+    with readable_source(recipe.text) as source:
+        prepared = prepare(recipe, source)
+        return sweep(recipe, len(prepared.tokenizer.vocabulary), prepared.train, low, high, steps)
 
 
 def resume(folder: str | Path, progress: ProgressMaker = silent) -> Run:
@@ -85,7 +134,7 @@ def resume(folder: str | Path, progress: ProgressMaker = silent) -> Run:
         ThenceError: If the run or its text cannot be used.
     """
     run = Run(folder)
-    _fit(run, (run.store("train"), run.store("dev")), progress)
+    _fit(run, run.store("train"), run.store("dev"), progress)
     return run
 
 
@@ -126,7 +175,17 @@ def _all_equal(splits: Splits) -> bool:
     return all(text == first for split in (splits.train, splits.dev, splits.test) for text in split)
 
 
-def _resolve(recipe: Recipe, vocabulary_size: int, train_store: TokenStore) -> Recipe:
+def _check_context(recipe: Recipe, train_store: TokenStore) -> None:
+    context = getattr(recipe.options, "context", 1)
+    longest = int(train_store.target_counts.max())
+    if context > longest and not recipe.training.carry_context:
+        raise SettingError(
+            f"--context is {context}, but the longest document has {longest} tokens with its "
+            f"boundary; use --context {longest} at most, or --carry-context for running text."
+        )
+
+
+def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     """Return the recipe with full paths and with everything chosen that was left open."""
     text = str(Path(recipe.text).resolve()) if Path(recipe.text).exists() else recipe.text
     given = {
@@ -135,32 +194,24 @@ def _resolve(recipe: Recipe, vocabulary_size: int, train_store: TokenStore) -> R
         if (path := getattr(recipe.splitting, name)) is not None
     }
     recipe = replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
-    context = getattr(recipe.options, "context", 1)
-    longest = int(train_store.target_counts.max())
-    if context > longest and not recipe.training.carry_context:
-        raise SettingError(
-            f"--context is {context}, but the longest document has {longest} tokens with its "
-            f"boundary; use --context {longest} at most, or --carry-context for running text."
-        )
     if family(recipe.model).kind == "counted":
         return recipe
     from thence.training.networks import resolve_training
 
-    return resolve_training(recipe, vocabulary_size, train_store)
+    return resolve_training(recipe, len(prepared.tokenizer.vocabulary), prepared.train)
 
 
-def _fit(run: Run, stores: tuple[TokenStore, TokenStore], progress: ProgressMaker) -> None:
+def _fit(run: Run, train_store: TokenStore, dev: TokenStore, progress: ProgressMaker) -> None:
     if family(run.recipe.model).kind == "counted":
-        _count(run, stores)
+        _count(run, train_store, dev)
         return
     from thence.training.networks import train_network
 
-    train_network(run, stores, progress)
+    train_network(run, train_store, dev, progress)
 
 
-def _count(run: Run, stores: tuple[TokenStore, TokenStore]) -> None:
+def _count(run: Run, train_store: TokenStore, dev: TokenStore) -> None:
     started = time.monotonic()
-    train_store, dev = stores
     recipe, carry_context = run.recipe, run.recipe.training.carry_context
     model = cast(
         CountedModel,

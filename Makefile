@@ -1,0 +1,47 @@
+# Two commands for a fresh machine with Python 3.11 or newer and make: `make demo`, `make test`.
+# Each makes the virtual environment .venv and installs what it needs.
+
+PYTHON ?= python3
+# One version of torch for everybody who works on the project; users of the library need >= 2.6.
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test fast lint types docs clean
+
+demo: $(VENV)/demo-ready
+	$(BIN)/python recipes/demo.py
+
+test: $(VENV)/test-ready lint types
+	$(BIN)/python -m pytest -n 2
+
+fast: $(VENV)/test-ready
+	$(BIN)/python -m pytest -n 2 -m "not slow and not data"
+
+lint: $(VENV)/test-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/test-ready
+	$(BIN)/mypy
+
+docs: $(VENV)/test-ready
+	$(BIN)/zensical build --clean
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "thence needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/demo-ready: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/test-ready: $(VENV)/demo-ready
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) site dist build .mypy_cache .ruff_cache .pytest_cache

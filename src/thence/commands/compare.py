@@ -1,0 +1,35 @@
+"""``thence compare RUN RUN ...``: which run is better, and by how much for sure."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from thence.commands.arguments import TextSource
+from thence.commands.output import remark, say_json, say_table
+from thence.evaluation import compare
+from thence.training.run import Split
+
+
+def command(
+    *runs: Path,
+    text: TextSource | None = None,
+    split: Split = "dev",
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Judge several runs on the same documents, with paired bootstrap intervals.
+
+    Args:
+        runs: Two or more run folders.
+        text: Judge on this text instead of a split.
+        split: The split to judge on; it must hold the same documents for all runs.
+        json: Print the result as JSON.
+    """
+    comparison = compare(runs, split, text)
+    if json:
+        say_json(comparison.to_json())
+        return
+    documents = f"{comparison.documents:,} documents"
+    say_table(*comparison.table(), title=f"{comparison.text} ({documents})")
+    if comparison.remark:
+        remark(comparison.remark)

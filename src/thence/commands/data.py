@@ -1,0 +1,74 @@
+"""``thence data list`` and ``thence data get NAME``: named texts, bundled and to download."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from thence.commands.output import say, say_json, say_table
+from thence.corpus import BUNDLED, CATALOGUE, get
+
+app = App(name="data", help="List and fetch named texts.")
+
+
+@app.command(name="list")
+def list_texts(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
+    """List the texts that can be named in place of a file.
+
+    Args:
+        json: Print the list as JSON.
+    """
+    entries = [
+        {"name": name, "where": "bundled", "description": entry.description, "licence": "MIT"}
+        for name, entry in BUNDLED.items()
+    ] + [
+        {
+            "name": name,
+            "where": "thence data get",
+            "description": entry.description,
+            "licence": entry.licence,
+            "origin": entry.origin,
+            "files": [
+                {"name": file.name, "role": file.role, **asdict(file.remote)}
+                for file in entry.files
+            ],
+        }
+        for name, entry in CATALOGUE.items()
+    ]
+    if json:
+        say_json(entries)
+        return
+    columns = ["name", "where", "description", "licence"]
+    say_table(columns, [[str(entry[column]) for column in columns] for entry in entries])
+
+
+@app.command(name="get")
+def get_text(
+    name: str,
+    /,
+    *,
+    source: Annotated[Path | None, Parameter(name="--from")] = None,
+) -> None:
+    """Fetch a named text, check it against its checksum, and say where it is.
+
+    Args:
+        name: One of the names of thence data list.
+        source: Take a local copy from this folder or file instead of downloading.
+    """
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(file=sys.stderr)
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(name, total=None)
+        folder = get(
+            name, source, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    say(str(folder))

@@ -1,0 +1,46 @@
+"""``thence find-lr TEXT``: sweep the learning rate, draw the curve, suggest a rate."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from thence.commands.output import say, say_json
+from thence.commands.recipe_flags import parse_recipe_command
+from thence.pictures.curves import save_learning_rate_curve
+from thence.training import Recipe, sweep_learning_rate
+
+SUMMARY = "Sweep the learning rate, one training step each, and suggest one for thence train --lr."
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Parse the arguments and sweep."""
+    parse_recipe_command("find-lr", _find, SUMMARY, arguments)
+
+
+def _find(
+    recipe: Recipe,
+    *,
+    low: Annotated[float, Parameter(help="First learning rate.")] = 1e-3,
+    high: Annotated[float, Parameter(help="Last learning rate.")] = 1.0,
+    sweep: Annotated[int, Parameter(help="How many rates, one step each.")] = 300,
+    output: Annotated[
+        Path, Parameter(name=("--output", "-o"), help="Picture to write (.png or .svg).")
+    ] = Path("learning-rate.png"),
+    json: Annotated[bool, Parameter(negative=(), help="Print the curve as JSON.")] = False,
+) -> None:
+    curve = sweep_learning_rate(recipe, low, high, sweep)
+    save_learning_rate_curve(curve, output)
+    if json:
+        say_json(
+            {
+                "suggestion": curve.suggestion,
+                "rates": curve.rates.tolist(),
+                "losses": curve.losses.tolist(),
+                "picture": str(output),
+            }
+        )
+        return
+    say(f"suggested learning rate  {curve.suggestion:.2g}")
+    say(f"picture                  {output}")

@@ -1,0 +1,35 @@
+"""What ``train`` and ``resume`` do at the end: the score on dev, the report, what to do next."""
+
+from pathlib import Path
+
+from thence.commands.output import remark, say, say_json, say_pairs
+from thence.evaluation import evaluate
+from thence.training import Run
+
+
+def finish(run: Run, report: bool, as_json: bool) -> None:
+    """Show how good a trained run is and write its report."""
+    judged = evaluate(run, "dev") if len(run.documents("dev")) else None
+    path = _report(run) if report else None
+    if as_json:
+        say_json(
+            {
+                "run": str(run.folder),
+                "model": run.recipe.model,
+                "parameters": run.model.num_parameters(),
+                "dev": judged and judged.to_json(),
+                "report": path and str(path),
+            }
+        )
+        return
+    size = f"{run.recipe.model}, {run.model.num_parameters():,} parameters"
+    say_pairs([("run", str(run.folder)), ("model", size), *(judged.rows() if judged else [])])
+    if path:
+        say(f"\nPictures and all numbers: {path}")
+    remark(f"Next: thence sample {run.folder}   thence evaluate {run.folder} --split test")
+
+
+def _report(run: Run) -> Path:
+    from thence.pictures import report  # Drawing needs matplotlib, which takes its time to load.
+
+    return report(run)

@@ -1,0 +1,32 @@
+"""``thence next RUN TEXT``: what comes next, with probabilities as bars."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from thence.commands.output import say, say_json
+from thence.generation import next_tokens
+
+
+def command(
+    run: Path,
+    text: str = "",
+    /,
+    *,
+    count: Annotated[int, Parameter(name=("--count", "-n"))] = 10,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Show the most probable next tokens after a text that begins a document.
+
+    Args:
+        run: The run folder.
+        text: What has been written so far; nothing asks for the first token.
+        count: How many tokens to show.
+        json: Print the result as JSON.
+    """
+    found = next_tokens(run, text, count)
+    if json:
+        say_json(found.to_json())
+    else:
+        say(str(found))

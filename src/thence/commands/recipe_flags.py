@@ -1,0 +1,123 @@
+"""Flags made from the settings dataclasses, those of the chosen model among them.
+
+The flags of a model exist only when that model is chosen, so the arguments are looked at twice:
+once for ``--model`` and ``--config``, then with all flags known.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Group, Parameter
+from cyclopts.config import Dict as DictConfig
+
+from thence.commands.arguments import TextSource
+from thence.corpus import ReadingOptions, SplitOptions
+from thence.errors import SettingError
+from thence.models import FAMILIES, family
+from thence.tokens import TokenOptions
+from thence.training.options import TrainingOptions
+from thence.training.recipe import Recipe, read_settings
+from thence.training.train import DEFAULT_MODEL
+
+GROUPS = {
+    "reading": (ReadingOptions, "Reading"),
+    "splitting": (SplitOptions, "Splits"),
+    "tokens": (TokenOptions, "Tokens"),
+    "training": (TrainingOptions, "Training"),
+}
+TEXT_HELP = "File, folder, - for standard input, or a named text (thence data list)."
+HELP_FLAGS = ("--help", "-h")
+
+
+def parse_recipe_command(
+    name: str, run: Callable[..., None], summary: str, arguments: Sequence[str]
+) -> None:
+    """Run a command whose flags are its own, those of a recipe, and those of the model.
+
+    Args:
+        name: Of the command.
+        run: Takes the recipe first and the command's own flags as keywords; its signature and
+            docstring make their help.
+        summary: Shown on top of the help.
+        arguments: What came after the command.
+    """
+    config = _value_of("--config", arguments)
+    given = read_settings(Path(config)) if config is not None else {}
+    model = _value_of("--model", arguments) or given.get("model")
+    asks_help = any(flag in arguments for flag in HELP_FLAGS)
+    choices = "\n\n".join(f"{key}: {entry.summary}" for key, entry in FAMILIES.items())
+    app = App(
+        name=f"thence {name}",
+        help=f"{summary}\n\nModels (their own flags: thence {name} --model NAME --help):\n\n{choices}",
+        help_format="plaintext",
+        version_flags=[],
+        config=DictConfig(
+            {key: value for key, value in given.items() if key not in ("text", "model")},
+            source=str(config),
+            use_commands_as_keys=False,
+        ),
+    )
+    chosen = None if asks_help and model is None else str(model or DEFAULT_MODEL)
+    app.default(_with_recipe_flags(run, chosen, given.get("text")))
+    app(list(arguments), exit_on_error=False, print_error=False)
+
+
+def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
+    for index, argument in enumerate(arguments):
+        if argument == flag and index + 1 < len(arguments):
+            return arguments[index + 1]
+        if argument.startswith(f"{flag}="):
+            return argument.removeprefix(f"{flag}=")
+    return None
+
+
+def _with_recipe_flags(
+    run: Callable[..., None], model: str | None, text_of_recipe: str | None
+) -> Callable[..., None]:
+    """Return ``run`` with one parameter per group of settings in place of the recipe."""
+    groups = dict(GROUPS)
+    if model is not None:
+        groups["options"] = (family(model).options_class(), f"Model {model}")
+
+    def command(text: str | None = None, /, **values: Any) -> None:
+        text = text or text_of_recipe
+        if text is None:
+            raise SettingError(
+                "There is no text to train on: name a file, a folder, - for standard input, or a "
+                "bundled text such as given-names (thence data list)."
+            )
+        chosen = {group: values.pop(group, kind()) for group, (kind, _) in groups.items()}
+        for read_before in ("model", "config"):
+            values.pop(read_before, None)
+        run(Recipe(text, str(model), **chosen), **values)
+
+    own = list(inspect.signature(run).parameters.values())[1:]
+    parameters = [
+        _parameter("text", TextSource | None, None, TEXT_HELP, positional=True),
+        _parameter("model", str, DEFAULT_MODEL, "Which model to train (see above)."),
+        _parameter("config", Path | None, None, "A recipe in TOML; flags given here come first."),
+        *own,
+    ]
+    for group, (kind, title) in groups.items():
+        flags = Parameter(name="*", group=Group(title, sort_key=10), negative_iterable=())
+        parameters.append(_grouped(group, kind, flags))
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {item.name: item.annotation for item in parameters}
+    command.__doc__ = None
+    return command
+
+
+def _grouped(name: str, kind: type[Any], flags: Parameter) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=kind(), annotation=Annotated[kind, flags]
+    )
+
+
+def _parameter(
+    name: str, kind: Any, default: Any, help_text: str, positional: bool = False
+) -> inspect.Parameter:
+    place = inspect.Parameter.POSITIONAL_ONLY if positional else inspect.Parameter.KEYWORD_ONLY
+    annotation = Annotated[kind, Parameter(help=help_text)]
+    return inspect.Parameter(name, place, default=default, annotation=annotation)

@@ -1,0 +1,59 @@
+"""``thence sample RUN``: draw texts from a model."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from thence.commands.output import remark, say, say_json
+from thence.generation import sample
+
+
+def command(
+    run: Path,
+    /,
+    *,
+    count: Annotated[int, Parameter(name=("--count", "-n"))] = 20,
+    prefix: str = "",
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    greedy: Annotated[bool, Parameter(negative=())] = False,
+    max_length: int = 200,
+    seed: int = 0,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Draw texts from a model and say how many are copies of train documents.
+
+    Args:
+        run: The run folder.
+        count: How many texts.
+        prefix: How each begins.
+        temperature: Below 1 likelier tokens are preferred, above 1 all become more alike.
+        top_k: Draw from the k likeliest tokens only.
+        top_p: Draw from the fewest likeliest tokens that together have this probability.
+        greedy: Always take the likeliest token.
+        max_length: Tokens to draw at most.
+        seed: The same seed gives the same texts.
+        json: Print the result as JSON.
+    """
+    samples = sample(
+        run,
+        count,
+        prefix=prefix,
+        max_length=max_length,
+        seed=seed,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        greedy=greedy,
+    )
+    if json:
+        say_json(samples.to_json())
+        return
+    say(str(samples))
+    cut = samples.finished.count(False)
+    notes = [f"{cut} cut at {max_length} tokens"] if cut else []
+    if samples.copies is not None:
+        notes.append(f"{samples.copies} of {len(samples.texts)} are copies of train documents")
+    remark("; ".join(notes) + ".")

@@ -1,0 +1,35 @@
+"""``thence train TEXT --model MODEL``: train a model, judge it on dev, write its report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from thence.commands.finish import finish
+from thence.commands.output import progress_for, remark
+from thence.commands.recipe_flags import parse_recipe_command
+from thence.training import Recipe, train_recipe
+
+SUMMARY = "Train a model on a text; judge it on the dev split; write a run folder with a report."
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Parse the arguments and train."""
+    parse_recipe_command("train", _train, SUMMARY, arguments)
+
+
+def _train(
+    recipe: Recipe,
+    *,
+    output: Annotated[
+        Path | None,
+        Parameter(name=("--output", "-o"), help="Run folder to make (default: runs/TEXT-MODEL)."),
+    ] = None,
+    report: Annotated[bool, Parameter(help="Write report.html at the end.")] = True,
+    json: Annotated[bool, Parameter(negative=(), help="Print the result as JSON.")] = False,
+) -> None:
+    if not json:
+        remark(f"Reading {recipe.text} ...")
+    run = train_recipe(recipe, output, progress_for(json))
+    finish(run, report, json)

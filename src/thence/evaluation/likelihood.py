@@ -1,0 +1,230 @@
+"""How good a language model is on a text, with everything a number needs to be understood."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from thence.corpus import Documents, read_documents, seen_in
+from thence.errors import TextError
+from thence.evaluation.bootstrap import block_starts, bootstrap_means, interval
+from thence.evaluation.units import bits, finite, perplexity
+from thence.tokens import TokenStore
+from thence.training.run import Run, Split
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of the judged documents.
+
+    Attributes:
+        documents: How many documents.
+        targets: How many predictions in them.
+        nats_per_token: Mean negative log-likelihood.
+    """
+
+    documents: int
+    targets: int
+    nats_per_token: float
+
+
+@dataclass(frozen=True)
+class LikelihoodReport:
+    """The likelihood of a text under a model. Every document's end is one target.
+
+    Attributes:
+        run: Name of the run.
+        text: What was judged: a split or a file.
+        documents: Number of documents.
+        targets: Number of predictions (T).
+        unknown: Targets that are the unknown symbol.
+        impossible: Targets given probability zero; any makes the likelihood zero.
+        characters: Code points, and one for each document's end.
+        bytes: UTF-8 bytes, and one for each document's end.
+        nats: Summed negative log-likelihood, in nats.
+        interval: 95 % bootstrap interval of ``nats_per_token``.
+        seen: The documents that occur in train too; None where none does.
+        unseen: The documents that do not occur in train.
+        carry_context: Whether documents saw the documents before them.
+        test_looks: How often the run's test split has been judged, this time included.
+    """
+
+    run: str
+    text: str
+    documents: int
+    targets: int
+    unknown: int
+    impossible: int
+    characters: int
+    bytes: int
+    nats: float
+    interval: tuple[float, float]
+    seen: Share | None
+    unseen: Share | None
+    carry_context: bool
+    test_looks: int
+
+    @property
+    def nats_per_token(self) -> float:
+        """Mean negative log-likelihood per target, in nats."""
+        return self.nats / self.targets
+
+    @property
+    def perplexity(self) -> float:
+        """Perplexity per target: e to the nats per token."""
+        return perplexity(self.nats_per_token)
+
+    @property
+    def bits_per_character(self) -> float:
+        """Bits per code point, each document's end counted as one."""
+        return bits(self.nats) / self.characters
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits per byte, each document's end counted as one; compares across tokenisers."""
+        return bits(self.nats) / self.bytes
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return names and values with their units, in the order to show them."""
+        low, high = self.interval
+        rows = [
+            ("judged on", self.text),
+            ("documents", f"{self.documents:,}"),
+            ("targets", f"{self.targets:,} (each document's end is one)"),
+            ("unknown targets", f"{self.unknown:,} ({self.unknown / self.targets:.2%})"),
+            ("nats per token", f"{self.nats_per_token:.4f} (95 % interval {low:.4f} to {high:.4f})"),
+            ("perplexity per token", f"{self.perplexity:.3f}"),
+            ("bits per character", f"{self.bits_per_character:.4f}"),
+            ("bits per byte", f"{self.bits_per_byte:.4f}"),
+        ]
+        if self.impossible:
+            rows.append(("impossible targets", f"{self.impossible:,} (probability zero)"))
+        for name, share in (("seen in train", self.seen), ("not in train", self.unseen)):
+            if self.seen is not None and share is not None:
+                numbers = f"{share.documents:,} documents, {share.nats_per_token:.4f} nats per token"
+                rows.append((name, numbers))
+        rows.append(("context", "carried across documents" if self.carry_context else "per document"))
+        if self.test_looks:
+            rows.append(("looks at test so far", str(self.test_looks)))
+        return rows
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every number for a program; None stands for infinity."""
+        shares = {
+            name: share
+            and {
+                "documents": share.documents,
+                "targets": share.targets,
+                "nats_per_token": finite(share.nats_per_token),
+            }
+            for name, share in (("seen", self.seen), ("unseen", self.unseen))
+        }
+        counts = ("documents", "targets", "unknown", "impossible", "characters", "bytes")
+        return {
+            "run": self.run,
+            "text": self.text,
+            **{name: getattr(self, name) for name in counts},
+            "nats": finite(self.nats),
+            "nats_per_token": finite(self.nats_per_token),
+            "interval": [finite(bound) for bound in self.interval],
+            "perplexity": finite(self.perplexity),
+            "bits_per_character": finite(self.bits_per_character),
+            "bits_per_byte": finite(self.bits_per_byte),
+            **shares,
+            "carry_context": self.carry_context,
+            "test_looks": self.test_looks,
+        }
+
+    def __str__(self) -> str:
+        width = max(len(name) for name, _ in self.rows())
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in self.rows())
+
+
+def evaluate(run: Run | str | Path, split: Split = "dev", text: str | Path | None = None) -> LikelihoodReport:
+    """Judge a run's best model on a split of its text, or on another text.
+
+    Args:
+        run: The run or its folder.
+        split: ``dev``, ``test`` (the look is recorded) or ``train``.
+        text: A file, folder or named text to judge on instead of a split.
+
+    Raises:
+        TextError: If there is nothing to judge on.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    documents = judged_documents(run, split, text)
+    store = run.tokenizer.encode(documents)
+    carry_context = run.recipe.training.carry_context
+    costs = -run.model.score(store, carry_context)
+    looks = len(run.test_looks())
+    if split == "test" and text is None:
+        looks = run.record_test_look("evaluate")
+    seen = np.zeros(len(documents), bool)
+    if split != "train":
+        seen = seen_in(run.documents("train"), documents) if _text_is_there(run) else seen
+    unknown_id = run.tokenizer.vocabulary.unknown_id
+    return LikelihoodReport(
+        run=run.name,
+        text=str(text) if text is not None else f"{split} split of {run.recipe.text}",
+        documents=store.num_documents,
+        targets=store.num_targets,
+        unknown=0 if unknown_id is None else int(np.sum(store.targets == unknown_id)),
+        impossible=int(np.isinf(costs).sum()),
+        characters=int(store.character_counts.sum()) + store.num_documents,
+        bytes=int(store.byte_counts.sum()) + store.num_documents,
+        nats=float(np.sum(costs, dtype=np.float64)),
+        interval=_interval(store, costs),
+        seen=_share(store, costs, seen),
+        unseen=_share(store, costs, ~seen),
+        carry_context=carry_context,
+        test_looks=looks,
+    )
+
+
+def judged_documents(run: Run, split: Split, text: str | Path | None) -> Documents:
+    """Return the documents of a split or of another text.
+
+    Raises:
+        TextError: If there are none.
+    """
+    if text is not None:
+        return read_documents(text, run.recipe.reading)
+    documents = run.documents(split)
+    if len(documents) == 0:
+        raise TextError(
+            f"The {split} split of {run.name} is empty (--split {run.recipe.splitting.split}); "
+            "name a file to judge on, or train with another --split."
+        )
+    return documents
+
+
+def _text_is_there(run: Run) -> bool:
+    """Whether the train text can still be read; a run judges other files without it too."""
+    try:
+        return len(run.documents("train")) > 0
+    except TextError:
+        return False
+
+
+def _interval(store: TokenStore, costs: Float[np.ndarray, " targets"]) -> tuple[float, float]:
+    if np.isinf(costs).any():
+        return math.inf, math.inf
+    starts = block_starts(store)
+    sums = np.add.reduceat(costs.astype(np.float64), starts)
+    counts = np.diff(np.append(starts, store.num_targets)).astype(np.float64)
+    return interval(bootstrap_means(sums[:, None], counts)[:, 0])
+
+
+def _share(
+    store: TokenStore,
+    costs: Float[np.ndarray, " targets"],
+    chosen: Bool[np.ndarray, " documents"],
+) -> Share | None:
+    if not chosen.any():
+        return None
+    targets = int(store.target_counts[chosen].sum())
+    nats = float(store.sum_by_document(costs)[chosen].sum())
+    return Share(int(chosen.sum()), targets, nats / targets)

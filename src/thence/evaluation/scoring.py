@@ -1,0 +1,62 @@
+"""Scoring texts: the log-probability of each document, and of each of its tokens."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thence.corpus import Documents
+from thence.evaluation.units import bits, finite
+from thence.training.run import Run
+
+
+def score(
+    run: Run | str | Path, texts: Documents | Iterable[str], tokens: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Yield the score of each text, in order.
+
+    Args:
+        run: The run or its folder.
+        texts: The texts, each a document of its own.
+        tokens: Add every token with its surprisal.
+
+    Yields:
+        ``text``, ``log_probability`` (natural logarithm; None if impossible), ``targets`` (its
+        tokens and its end), ``nats_per_token``, ``bits_per_byte`` (the end counts as one byte),
+        ``unknown`` (targets that are unknown symbols) and, if asked for, ``tokens``: each with
+        ``log_probability`` and ``surprisal_bits``.
+
+    Raises:
+        UnknownSymbolError: If the vocabulary is closed and a text leaves it.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    documents = texts if isinstance(texts, Documents) else Documents.from_strings(texts)
+    names = run.tokenizer.vocabulary.names()
+    unknown_id = run.tokenizer.vocabulary.unknown_id
+    carry_context = run.recipe.training.carry_context
+    store = run.tokenizer.encode(documents)
+    scores = run.model.score(store, carry_context).astype(np.float64)
+    sums = store.sum_by_document(scores)
+    for index, text in enumerate(documents):
+        place = slice(store.offsets[index] - 1, store.offsets[index + 1] - 1)
+        ids = store.targets[place]
+        nats = -float(sums[index])
+        line: dict[str, Any] = {
+            "text": text,
+            "log_probability": finite(-nats),
+            "targets": len(ids),
+            "nats_per_token": finite(nats / len(ids)),
+            "bits_per_byte": finite(bits(nats) / (int(store.byte_counts[index]) + 1)),
+            "unknown": 0 if unknown_id is None else int(np.sum(ids == unknown_id)),
+        }
+        if tokens:
+            line["tokens"] = [
+                {
+                    "token": names[token],
+                    "log_probability": finite(float(value)),
+                    "surprisal_bits": finite(bits(-float(value))),
+                }
+                for token, value in zip(ids, scores[place], strict=True)
+            ]
+        yield line

@@ -1,0 +1,7 @@
+"""Generation: what comes next, and whole texts drawn from a model."""
+
+from thence.generation.filters import DecodingOptions
+from thence.generation.next_tokens import NextTokens, next_tokens
+from thence.generation.sampling import Samples, sample
+
+__all__ = ["DecodingOptions", "NextTokens", "Samples", "next_tokens", "sample"]

@@ -1,0 +1,162 @@
+"""Sampling: whole documents drawn from a model, many at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Integer
+
+from thence.corpus import Documents
+from thence.errors import SettingError, TextError
+from thence.generation.filters import DecodingOptions, apply_filters, probabilities
+from thence.models import LanguageModel, State
+from thence.tokens import TokenStore
+from thence.training.run import Run
+
+Ids = Integer[np.ndarray, " tokens"]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Texts drawn from a model.
+
+    Attributes:
+        texts: The texts, their prefix included.
+        finished: Whether each ended by itself rather than at the greatest length.
+        copies: How many are copies of whole train documents; None where the train text cannot
+            be read any more.
+    """
+
+    texts: list[str]
+    finished: list[bool]
+    copies: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything for a program."""
+        return {"texts": self.texts, "finished": self.finished, "copies": self.copies}
+
+    def __str__(self) -> str:
+        return "\n".join(self.texts)
+
+
+def sample(
+    run: Run | str | Path,
+    count: int = 20,
+    *,
+    prefix: str = "",
+    max_length: int = 200,
+    seed: int = 0,
+    **decoding: Any,
+) -> Samples:
+    """Draw texts from a run's best model.
+
+    Args:
+        run: The run or its folder.
+        count: How many texts.
+        prefix: How each begins.
+        max_length: Tokens to draw at most.
+        seed: The same seed gives the same texts.
+        **decoding: ``temperature``, ``top_k``, ``top_p``, ``greedy`` (see ``DecodingOptions``).
+
+    Raises:
+        SettingError: If a number is out of range.
+        UnknownSymbolError: If the vocabulary is closed and the prefix leaves it.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    if count < 1 or max_length < 1:
+        raise SettingError("The number of samples and --max-length must be at least 1.")
+    options = DecodingOptions(**decoding)
+    prefix_ids = encode_prefix(run, prefix)
+    running = run.recipe.training.carry_context
+    drawn = draw(run.model, prefix_ids, count, max_length, options, seed, through=running)
+    boundary = run.tokenizer.vocabulary.boundary_id
+    documents = [np.concatenate([prefix_ids, ids[ids != boundary]]) for ids in drawn]
+    texts = [_decode(run, np.concatenate([prefix_ids, ids])) for ids in drawn]
+    finished = [bool(len(ids) and ids[-1] == boundary) for ids in drawn]
+    return Samples(texts, finished, _count_copies(run, documents))
+
+
+def encode_prefix(run: Run, prefix: str) -> Ids:
+    """Return the ids of a prefix, without boundaries."""
+    return run.tokenizer.encode(Documents.from_strings([prefix])).document(0).astype(np.int64)
+
+
+def read_prefix(model: LanguageModel, prefix: Ids, count: int, boundary_id: int) -> tuple[Any, State]:
+    """Read the boundary and a prefix; return the log-probabilities of what follows and the state."""
+    log_probs, state = model.step(np.full(count, boundary_id), model.start(count))
+    for index in prefix:
+        log_probs, state = model.step(np.full(count, index), state)
+    return log_probs, state
+
+
+def draw(
+    model: LanguageModel,
+    prefix: Ids,
+    count: int,
+    max_length: int,
+    options: DecodingOptions,
+    seed: int,
+    through: bool = False,
+) -> list[Ids]:
+    """Draw token ids after a prefix until the boundary.
+
+    Args:
+        model: Gives the distributions.
+        prefix: Ids to begin with, without boundaries.
+        count: How many sequences, drawn side by side.
+        max_length: Tokens of each at most.
+        options: How each token is chosen.
+        seed: Of the draws.
+        through: Go on after the boundary, as running text does.
+
+    Returns:
+        The ids of each sequence after its prefix, the closing boundary included where it came.
+    """
+    boundary_id = model.vocabulary_size - 1
+    generator = np.random.default_rng(seed)
+    log_probs, state = read_prefix(model, prefix, count, boundary_id)
+    chosen = np.full((count, max_length), boundary_id)
+    lengths = np.full(count, max_length)
+    for place in range(max_length):
+        chosen[:, place] = choose(log_probs, options, generator)
+        ended = (chosen[:, place] == boundary_id) & (lengths == max_length) & (not through)
+        lengths[ended] = place + 1
+        if np.all(lengths <= place + 1) or place == max_length - 1:
+            break
+        log_probs, state = model.step(chosen[:, place], state)
+    return [ids[:length] for ids, length in zip(chosen, lengths, strict=True)]
+
+
+def choose(
+    log_probs: Any, options: DecodingOptions, generator: np.random.Generator
+) -> Integer[np.ndarray, " batch"]:
+    """Choose one token per row: the likeliest, or drawn from the filtered distribution."""
+    if options.greedy:
+        return np.argmax(log_probs, axis=1)
+    cumulative = np.cumsum(probabilities(apply_filters(log_probs, options)), axis=1)
+    thresholds = generator.random((len(cumulative), 1)) * cumulative[:, -1:]
+    return np.argmax(cumulative > thresholds, axis=1)
+
+
+def _decode(run: Run, ids: Ids) -> str:
+    boundary = run.tokenizer.vocabulary.boundary_id
+    ends = np.flatnonzero(ids == boundary)
+    pieces = [piece[piece != boundary] for piece in np.split(ids, ends)]
+    texts = [run.tokenizer.decode(piece.tolist()) for piece in pieces]
+    return "\n".join(texts[:-1] if len(ends) and ends[-1] == len(ids) - 1 else texts)
+
+
+def _count_copies(run: Run, documents: list[Ids]) -> int | None:
+    try:
+        train = run.store("train")
+    except TextError:
+        return None
+    return sum(_occurs(train, ids) for ids in documents)
+
+
+def _occurs(store: TokenStore, ids: Ids) -> bool:
+    """Whether a store holds a document of exactly these ids."""
+    rows = np.flatnonzero(store.target_counts == len(ids) + 1)
+    found = store.ids[store.offsets[rows][:, None] + np.arange(len(ids))]
+    return bool(np.all(found == ids, axis=1).any())

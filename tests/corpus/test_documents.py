@@ -1,0 +1,38 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thence.corpus import Documents
+
+texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12))
+
+
+@given(texts)
+def test_strings_come_back(strings: list[str]) -> None:
+    documents = Documents.from_strings(strings)
+    assert list(documents) == strings
+    assert documents.num_bytes == sum(len(string.encode()) for string in strings)
+    assert documents.character_counts().tolist() == [len(string) for string in strings]
+
+
+@given(texts, st.integers(1, 20))
+def test_chunks_are_the_documents_in_order(strings: list[str], size: int) -> None:
+    chunks = list(Documents.from_strings(strings).chunks(size))
+    assert [string for chunk in chunks for string in chunk] == strings
+    assert all(len(chunk) == 1 or chunk.num_bytes <= size for chunk in chunks)
+
+
+@given(st.lists(texts, min_size=1, max_size=4))
+def test_join_puts_parts_one_after_another(parts: list[list[str]]) -> None:
+    joined = Documents.join([Documents.from_strings(part) for part in parts])
+    assert list(joined) == [string for part in parts for string in part]
+
+
+def test_hash_sees_text_order_and_boundaries_but_not_what_lies_between() -> None:
+    def hashed(*strings: str) -> str:
+        return Documents.from_strings(strings).content_hash()
+
+    different = [hashed("ab", "c"), hashed("a", "bc"), hashed("c", "ab"), hashed("abc")]
+    assert len(set(different)) == 4
+    documents = Documents.from_strings(["x", "ab", "x", "c"])
+    assert documents.take(np.array([1, 3])).content_hash() == hashed("ab", "c")

@@ -1,0 +1,140 @@
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thence.corpus import Documents, SplitOptions, count_shared, load_splits, seen_in, splits
+from thence.corpus.splits import character_offset, hashes, num_characters, split_documents
+from thence.errors import SettingError, TextError
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+
+
+def split(strings: list[str], **options: object) -> list[list[str]]:
+    parts = split_documents(
+        Documents.from_strings(strings),
+        SplitOptions(**options),  # type: ignore[arg-type]
+        lambda path: Documents.from_strings([f"from {path}"]),
+    )
+    return [list(parts.train), list(parts.dev), list(parts.test)]
+
+
+@given(st.integers(10, 300), st.integers(0, 5))
+def test_shuffle_is_that_of_python(total: int, seed: int) -> None:
+    strings = [str(number) for number in range(total)]
+    expected = list(strings)
+    random.seed(seed)
+    random.shuffle(expected)
+    first, second = int(0.8 * total), int(0.9 * total)
+    assert split(strings, split_seed=seed) == [
+        expected[:first],
+        expected[first:second],
+        expected[second:],
+    ]
+
+
+def test_by_position_keeps_the_order() -> None:
+    parts = split(list("abcdefghij"), split="50/30/20", by="position")
+    assert parts == [list("abcde"), list("fgh"), list("ij")]
+
+
+@pytest.mark.parametrize("by", ["shuffle", "position"])
+def test_one_document_is_cut_between_characters(by: str) -> None:
+    assert split(["zoëżółw名人"], split="50/25/25", by=by) == [["zoëż"], ["ół"], ["w名人"]]
+    assert split(["zoëż"], split="50/0/50", by=by) == [["zo"], [], ["ëż"]]
+
+
+def test_a_share_of_zero_gets_nothing() -> None:
+    assert split(list("abc"), split="100/0/0", by="position") == [list("abc"), [], []]
+    assert split(list("abcd"), split="50/0/50", by="position") == [list("ab"), [], list("cd")]
+
+
+@given(st.floats(1, 99), st.integers(200, 400))
+def test_nothing_is_lost_whatever_the_shares(train: float, total: int) -> None:
+    strings = [str(number) for number in range(total)]
+    parts = split(strings, split=f"{train!r}/{100 - train!r}/0", by="position")
+    assert [*parts[0], *parts[1]] == strings
+    assert parts[2] == []
+
+
+def test_given_files_are_not_cut() -> None:
+    assert split(["a", "b"], dev="d", test="t") == [["a", "b"], ["from d"], ["from t"]]
+    assert split(["a", "b"], dev="d") == [["a", "b"], ["from d"], []]
+
+
+def test_a_given_test_leaves_its_share_to_train_and_dev() -> None:
+    parts = split(list("abcdefghi"), test="t", by="position")
+    assert parts == [list("abcdefgh"), ["i"], ["from t"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("80/20", "split '80/20' is not three percentages. Write train/dev/test like 80/10/10"),
+        ("80/10/x", "is not three percentages"),
+        ("", "split '' is not three percentages"),
+        ("80/10/5", "split '80/10/5' does not divide the text.*add up to 100"),
+        ("0/50/50", "does not divide"),
+        ("110/-10/0", "does not divide"),
+        ("nan/10/10", "does not divide"),
+        ("inf/0/0", "does not divide"),
+    ],
+)
+def test_shares_that_make_no_sense(value: str, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        split(list("abcdefghij"), split=value)
+
+
+@pytest.mark.parametrize(
+    ("strings", "message"),
+    [
+        (["a", "b", "c"], r"3 documents are too few to split: 10 % for dev is less than one"),
+        (["abc"], r"3 characters are too few to split: 10 % for dev"),
+    ],
+)
+def test_too_little_text(strings: list[str], message: str) -> None:
+    with pytest.raises(TextError, match=message):
+        split(strings)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1 << 20])
+def test_characters_are_found_across_chunks(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(splits, "CHUNK", chunk)
+    string = "zoëżółw名人🎈!"
+    text = np.frombuffer(string.encode(), np.uint8)
+    expected = [len(string[:number].encode()) for number in range(len(string) + 1)]
+    found = [character_offset(text, number) for number in range(len(string) + 1)]
+    assert found == expected
+    assert num_characters(Documents.from_strings([string, "ë"])) == len(string) + 1
+
+
+@given(st.lists(texts, max_size=20), st.lists(texts, max_size=20))
+def test_seen_in_is_membership(train: list[str], other: list[str]) -> None:
+    both = Documents.from_strings(train), Documents.from_strings(other)
+    assert seen_in(*both).tolist() == [string in set(train) for string in other]
+    assert count_shared(*both) == sum(string in set(train) for string in other)
+
+
+def test_long_documents_are_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splits, "LONGEST_MULTILINEAR", 3)
+    train = Documents.from_strings(["abcd", "abc", "ab", ""])
+    other = Documents.from_strings(["abcd", "abce", "abc", "abd", "", "a"])
+    assert seen_in(train, other).tolist() == [True, False, True, False, True, False]
+
+
+def test_hashes_of_many_documents_differ() -> None:
+    documents = Documents.from_strings(f"{number:x}" for number in range(50_000))
+    assert len(np.unique(hashes(documents))) == len(documents)
+
+
+@pytest.mark.data
+def test_names_are_split_as_in_the_tutorial(real_data: Path) -> None:
+    parts = load_splits(real_data / "names" / "names.txt")
+    sizes = [len(part) for part in (parts.train, parts.dev, parts.test)]
+    targets = [part.num_bytes + len(part) for part in (parts.train, parts.dev, parts.test)]
+    assert sizes == [25_626, 3_203, 3_204]
+    assert targets == [182_625, 22_655, 22_866]
+    assert count_shared(parts.train, parts.dev) == 424
