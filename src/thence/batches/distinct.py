@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from thence.batches.windows import windows
+from thence.batches.windows import Windows, windows
 from thence.tokens import TokenStore
 
 MOST_CELLS = 1 << 24
@@ -44,12 +44,10 @@ def distinct_windows(
         vocabulary_size: Number of ids (V).
         carry_context: Let contexts reach into the documents before.
     """
-    if vocabulary_size**context >= 1 << 62:
-        return None
     cut = windows(store, context, carry_context)
-    keys = np.zeros(len(cut), np.int64)  # Each context as a number in base V.
-    for lag in range(context, 0, -1):
-        keys = keys * vocabulary_size + cut.padded[cut.positions - lag]
+    keys = context_keys(cut, vocabulary_size)
+    if keys is None:
+        return None
     found, row, repeats = np.unique(keys, return_inverse=True, return_counts=True)
     if len(found) * LEAST_REPEATS > len(cut) or len(found) * vocabulary_size > MOST_CELLS:
         return None
@@ -60,3 +58,31 @@ def distinct_windows(
     contexts = found[by_frequency, None] // powers % vocabulary_size
     table = counts.reshape(len(found), vocabulary_size)[by_frequency]
     return DistinctWindows(contexts, table.astype(np.float32))
+
+
+def context_keys(cut: Windows, vocabulary_size: int) -> Int64[np.ndarray, " targets"] | None:
+    """Return each context as one number in base V, or None where 63 bits cannot hold it."""
+    if vocabulary_size**cut.context >= 1 << 62:
+        return None
+    keys = np.zeros(len(cut), np.int64)
+    for lag in range(cut.context, 0, -1):
+        keys = keys * vocabulary_size + cut.padded[cut.positions - lag]
+    return keys
+
+
+def group_by_context(
+    cut: Windows, vocabulary_size: int
+) -> tuple[Int64[np.ndarray, " targets"], Int64[np.ndarray, "groups+1"]]:
+    """Group the targets of a store by their context.
+
+    Returns:
+        The targets' numbers, those with the same context next to each other, and where each group
+        begins among them, with one past the last. Where contexts are too long to tell apart
+        quickly, each target is a group of its own.
+    """
+    keys = context_keys(cut, vocabulary_size)
+    if keys is None:
+        return np.arange(len(cut)), np.arange(len(cut) + 1)
+    order = np.argsort(keys, kind="stable")
+    changes = np.flatnonzero(np.diff(keys[order])) + 1
+    return order, np.concatenate([[0], changes, [len(cut)]]).astype(np.int64)

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from http.client import HTTPException
+from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, cast
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -49,10 +49,10 @@ class Copy:
     path: Path
     packed: bool
 
-    def open(self) -> BinaryIO:
+    def open(self) -> BufferedIOBase:
         """Open the content for reading."""
         if self.packed:
-            return cast(BinaryIO, gzip.open(self.path))
+            return gzip.open(self.path)
         return self.path.open("rb")
 
 
@@ -179,7 +179,7 @@ def checksum_of(copy: Copy) -> str | None:
     return digest.hexdigest()
 
 
-def download(remote: Remote, target: BinaryIO, progress: Progress | None = None) -> None:
+def download(remote: Remote, target: BufferedIOBase, progress: Progress | None = None) -> None:
     """Write a file of the web to ``target``; the caller removes what was written if this raises.
 
     Raises:
@@ -205,7 +205,7 @@ def download(remote: Remote, target: BinaryIO, progress: Progress | None = None)
 
 
 def receive(
-    response: BinaryIO, remote: Remote, target: BinaryIO, progress: Progress | None
+    response: BufferedIOBase, remote: Remote, target: BufferedIOBase, progress: Progress | None
 ) -> None:
     """Copy the bytes of a response, checking size and checksum.
 

@@ -4,8 +4,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 
 def cache_folder() -> Path:
@@ -22,7 +22,7 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path) -> Iterator[BufferedIOBase]:
     """Open a new file for writing that appears under its name only when it is whole.
 
     If the block raises, nothing is left behind and what was there before stays.

@@ -9,18 +9,18 @@ import re
 import shutil
 import tarfile
 import zipfile
+from codecs import getwriter
 from collections.abc import Callable, Iterable
 from functools import partial
 from hashlib import sha256
-from io import TextIOWrapper
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
-Unpack = Callable[[Path, BinaryIO], None]
+Unpack = Callable[[Path, BufferedIOBase], None]
 REVIEW = re.compile(r"aclImdb/(train|test)/(pos|neg)/(\d+)_(\d+)\.txt")
 
 
-def copy(source: Path, target: BinaryIO) -> None:
+def copy(source: Path, target: BufferedIOBase) -> None:
     """Write the downloaded file as it is."""
     with source.open("rb") as file:
         shutil.copyfileobj(file, target)
@@ -31,13 +31,13 @@ def zip_member(name: str) -> Unpack:
     return partial(write_zip_member, name)
 
 
-def write_zip_member(name: str, source: Path, target: BinaryIO) -> None:
+def write_zip_member(name: str, source: Path, target: BufferedIOBase) -> None:
     """Write the member ``name`` of a zip archive."""
     with zipfile.ZipFile(source) as archive, archive.open(name) as member:
         shutil.copyfileobj(member, target)
 
 
-def ag_news_table(source: Path, target: BinaryIO) -> None:
+def ag_news_table(source: Path, target: BufferedIOBase) -> None:
     """Write AG News (class 1-4, title, description; no header) as ``label,text``, label 0-3."""
     with source.open(encoding="utf-8", newline="") as file:
         rows = (
@@ -52,7 +52,7 @@ def imdb_table(split: str) -> Unpack:
     return partial(write_imdb_table, split)
 
 
-def write_imdb_table(split: str, source: Path, target: BinaryIO) -> None:
+def write_imdb_table(split: str, source: Path, target: BufferedIOBase) -> None:
     """Write the reviews of ``train`` or ``test`` as ``label,text,rating,id``; label 1 is positive.
 
     Rows are ordered by a hash of the file name, which mixes the classes the same way everywhere.
@@ -72,11 +72,9 @@ def write_imdb_table(split: str, source: Path, target: BinaryIO) -> None:
 
 
 def write_csv(
-    target: BinaryIO, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]
+    target: BufferedIOBase, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]
 ) -> None:
     """Write a CSV whose lines end in LF."""
-    text = TextIOWrapper(target, encoding="utf-8", newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(getwriter("utf-8")(target), lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    text.detach()  # flushes, and leaves the file open to its owner

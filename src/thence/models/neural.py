@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int64, Integer
 from torch import Tensor, nn
 
-from thence.batches import windows
+from thence.batches import group_by_context, windows
 from thence.models.interface import Array, State
 from thence.models.readout import FullSoftmax
 from thence.tokens import TokenStore
@@ -91,13 +91,23 @@ class NeuralLanguageModel(nn.Module):
         """Return the log-probability of every target, in nats."""
         self.eval()
         cut = windows(store, self.network.context_length, carry_context)
-        scores = [np.zeros(0, np.float32)]
-        for batch in cut.in_order(max(1, SCORE_CELLS // self.vocabulary_size)):
-            examples = torch.from_numpy(batch).to(self.device)
-            hidden, _ = self.network(examples[:, -2:-1], examples[:, :-2])
-            found = self.readout.target_log_probs(hidden, examples[:, -1:])
-            scores.append(found[:, 0].cpu().numpy())
-        return np.concatenate(scores)
+        order, starts = group_by_context(cut, self.vocabulary_size)
+        scores = np.zeros(len(cut), np.float32)
+        at_once = max(1, SCORE_CELLS // self.vocabulary_size)
+        for first in range(0, len(starts) - 1, at_once):
+            groups = starts[first : first + at_once + 1]
+            log_probs = self._after(cut.gather(order[groups[:-1]])[:, :-1])
+            chosen = order[groups[0] : groups[-1]]
+            row = np.repeat(np.arange(len(groups) - 1), np.diff(groups))
+            scores[chosen] = log_probs[row, store.targets[chosen]]
+        return scores
+
+    def _after(self, contexts: Int64[np.ndarray, "batch context"]) -> Array:
+        """Return the log-probabilities of what follows each context, shape (B, V)."""
+        ids = torch.from_numpy(contexts).to(self.device)
+        hidden, _ = self.network(ids[:, -1:], ids[:, :-1])
+        log_probs: Array = self.readout.log_probs(hidden[:, 0]).cpu().numpy()
+        return log_probs
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights by name."""

@@ -42,12 +42,3 @@ class FullSoftmax(nn.Module):
     def log_probs(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
         """Return the log-probabilities of every symbol, in nats."""
         return torch.log_softmax(self.project(hidden).float(), dim=-1)
-
-    def target_log_probs(
-        self, hidden: Float[Tensor, "*batch hidden"], targets: Int64[Tensor, "*batch"]
-    ) -> Float[Tensor, "*batch"]:
-        """Return the log-probability of each target, in nats."""
-        logits = self.project(hidden.flatten(0, -2)).float()  # (N, V)
-        return -functional.cross_entropy(logits, targets.flatten(), reduction="none").view_as(
-            targets
-        )

@@ -17,6 +17,10 @@ if TYPE_CHECKING:  # The finder needs torch; a picture of a finished run does no
 
 Metrics = list[dict[str, Any]]
 NATS = "nats per token"
+LINES = (
+    ("train_nats_per_token", "train (mean over the steps before)", BLUE, "o"),
+    ("dev_nats_per_token", "dev", ORANGE, "s"),
+)
 
 
 def has_curves(metrics: Metrics) -> bool:
@@ -33,10 +37,10 @@ def loss_curve(metrics: Metrics, log_scale: bool = False) -> Figure:
     """
     figure, axes = new_figure(7.5, 4.5)
     steps = column(metrics, "step")
-    for name, color, marker in (("train", BLUE, "o"), ("dev", ORANGE, "s")):
-        losses = column(metrics, f"{name}_nats_per_token")
+    for name, label, color, marker in LINES:
+        losses = column(metrics, name)
         if np.isfinite(losses).any():
-            axes.plot(steps, losses, color=color, marker=marker, markersize=4, label=name)
+            axes.plot(steps, losses, color=color, marker=marker, markersize=4, label=label)
     best = best_look(metrics)
     if best is not None:
         _mark_best(axes, best)
@@ -69,7 +73,7 @@ def learning_rate_schedule(metrics: Metrics) -> Figure:
     """Draw the learning rate against the steps, as it was at each look at dev."""
     figure, axes = new_figure(7.5, 3)
     rates = column(metrics, "learning_rate")
-    axes.plot(column(metrics, "step"), rates, color=BLUE, marker="o", markersize=4)
+    axes.plot(column(metrics, "step"), rates, color=BLUE, marker="o", markersize=4, clip_on=False)
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     axes.grid(color=FAINT, linewidth=0.6)

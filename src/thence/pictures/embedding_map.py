@@ -41,10 +41,10 @@ def embedding_map(run: Run) -> Figure | None:
     if len(ids) < len(table):
         title = f"Embeddings of the {len(ids)} most frequent of {len(table):,} symbols"
     if shares is None:
-        axis_labels = ("first number", "second number")
+        axis_labels = ("first dimension", "second dimension")
     else:
-        axis_labels = (f"first principal component ({shares[0]:.0%} of the variance)",
-                       f"second principal component ({shares[1]:.0%} of the variance)")
+        first, second = (f"({share * 100:.0f} % of the variance)" for share in shares)
+        axis_labels = (f"first principal component {first}", f"second principal component {second}")
     return draw_points(points, names, title, axis_labels)
 
 

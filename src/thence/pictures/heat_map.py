@@ -28,9 +28,10 @@ def heat_map(run: Run) -> Figure:
     on more than the previous one, the train split is counted instead.
     """
     store, size = run.store("train"), len(run.tokenizer.vocabulary)
-    counts = symbol_counts(store, size)
-    ids = most_frequent(counts, SHOWN, store.boundary_id)
-    shown = f"{len(ids)} most frequent of {size:,}" if len(ids) < size else f"all {size}"
+    ids = most_frequent(symbol_counts(store, size), SHOWN, store.boundary_id)
+    shown = f"{len(ids)} most frequent of {size:,}"
+    if len(ids) == size:
+        ids, shown = np.concatenate([ids[:1], np.sort(ids[1:])]), f"all {size}"
     if run.recipe.model == "bigram-counts" and len(ids) <= SHOWN_WITH_COUNTS:
         title = f"How often one symbol follows another in the train split ({shown} symbols)"
         return draw_counts(pair_counts(store, ids, size), labels_of(run.tokenizer, ids), title)
@@ -83,7 +84,7 @@ def draw_probabilities(
     probabilities: Float[np.ndarray, "shown shown"], labels: list[str], title: str
 ) -> Figure:
     """Draw a coloured square per pair, with the scale of the colours beside them."""
-    side = 3 + 0.17 * max(len(labels), 12)
+    side = 2.4 + 0.155 * max(len(labels), 16)
     figure, axes = new_figure(side + 1, side)
     # A square root: most probabilities are small, and they differ.
     norm = PowerNorm(0.5, 0, max(float(probabilities.max()), 1e-9))
@@ -91,20 +92,21 @@ def draw_probabilities(
     bar = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02)
     bar.set_label("P(next | previous), colours on a square-root scale", color=INK)
     bar.ax.tick_params(colors=INK)
+    bar.outline.set_visible(False)  # type: ignore[operator]
     _label(axes, labels, title)
     return figure
 
 
 def draw_counts(counts: Int64[np.ndarray, "shown shown"], labels: list[str], title: str) -> Figure:
     """Draw a coloured square per pair, with the pair and how often it was seen written in it."""
-    side = 2 + 0.45 * max(len(labels), 8)
+    side = 1 + 0.42 * max(len(labels), 10)
     figure, axes = new_figure(side, side)
     norm = PowerNorm(0.5, 0, max(int(counts.max()), 1))
     axes.imshow(counts, cmap="Blues", norm=norm, interpolation="none")
     for (row, column), count in np.ndenumerate(counts):
         color = "white" if norm(count) > 0.6 else "#1b2a3a"
         cell = f"{labels[row]}{labels[column]}\n{count}"
-        style = {"ha": "center", "va": "center", "fontsize": 6, "linespacing": 1.3}
+        style = {"ha": "center", "va": "center", "fontsize": 8.5, "linespacing": 1.3}
         axes.text(column, row, cell, color=color, **style, **plain())
     _label(axes, labels, title)
     return figure
@@ -113,8 +115,8 @@ def draw_counts(counts: Int64[np.ndarray, "shown shown"], labels: list[str], tit
 def _label(axes: Axes, labels: list[str], title: str) -> None:
     places = range(len(labels))
     rotation = 90 if max(map(len, labels)) > 2 else 0
-    axes.set_xticks(places, labels, rotation=rotation, fontsize=8, **plain())
-    axes.set_yticks(places, labels, fontsize=8, **plain())
+    axes.set_xticks(places, labels, rotation=rotation, fontsize=9, **plain())
+    axes.set_yticks(places, labels, fontsize=9, **plain())
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     note = f"{BOUNDARY_MARK} is the boundary"

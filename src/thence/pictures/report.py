@@ -28,7 +28,7 @@ from thence.training.files import write_atomically
 SAMPLES = 20
 EXTREMES = 10
 METRICS_ROWS = 100
-LARGEST_SVG = 250_000
+LARGEST_SVG = 600_000
 """Bytes from which a picture is embedded as PNG: one with many words in it is larger as SVG."""
 
 DARK = {INK: ("--ink", "#e4e9ee"), FAINT: ("--faint", "#39414a"), PAPER: ("--paper", "#14181d")}
@@ -97,7 +97,7 @@ def heading(run: Run) -> str:
         ("vocabulary", f"{len(vocabulary):,} symbols, the special ones included"),
         ("other symbols", UNKNOWN_RULES[vocabulary.unknown]),
     ]
-    lead = f"A {recipe.model} model of {Path(recipe.text).name}, made {run.provenance['made']}"
+    lead = f"{recipe.model} on {Path(recipe.text).name}, made {run.provenance['made']}"
     return (
         f"<h1>{html.escape(run.name)}</h1>\n"
         f'<p class="lead">{html.escape(lead)} with thence {html.escape(run.provenance["thence"])}'
@@ -132,20 +132,19 @@ def samples_section(run: Run) -> str:
     text = f"{SAMPLES} texts drawn at temperature 1"
     if drawn.copies is not None:
         text += f"; {drawn.copies} of them are copies of train documents"
-    short = " short" if max(map(len, drawn.texts)) <= 30 else ""
-    items = "".join(f"<li>{html.escape(text) or '&nbsp;'}</li>" for text in drawn.texts)
-    return section("Samples", note(f"{text}.") + f'<ul class="texts{short}">{items}</ul>')
+    items = [html.escape(text) or "&nbsp;" for text in drawn.texts]
+    return section("Samples", note(f"{text}.") + listed(items, max(map(len, drawn.texts))))
 
 
 def heat_map_section(run: Run) -> str:
     """Return which symbol follows which."""
-    return section("What follows what", embedded(heat_map_picture(run), "map"))
+    return section("What follows what", embedded(heat_map_picture(run)))
 
 
 def embedding_section(run: Run) -> str:
     """Return the map of the embeddings."""
     picture = embedding_picture(run)
-    drawn = note("This model has no embeddings.") if picture is None else embedded(picture, "map")
+    drawn = note("This model has no embeddings.") if picture is None else embedded(picture)
     return section("Embeddings", drawn)
 
 
@@ -174,16 +173,16 @@ def colour_scale(vocabulary_size: int) -> str:
     return f'<p class="scale">from {"".join(cells)}{highest}</p>'
 
 
-def judged_documents(run: Run, documents: Iterable[JudgedDocument]) -> str:
+def judged_documents(run: Run, documents: Sequence[JudgedDocument]) -> str:
     """Return documents with their tokens coloured."""
-    items = []
+    items: list[str] = []
     for document in documents:
         about = f"{number(document.nats_per_target)} nats per token"
         if document.times > 1:
             about += f", {document.times} times in this split"
         tokens = surprisal_html(document, run.tokenizer)
-        items.append(f"<li>{tokens}<small>{about}</small></li>")
-    return f'<ul class="texts tokens">{"".join(items)}</ul>'
+        items.append(f"{tokens}<small>{about}</small>")
+    return listed(items, max(len(document.ids) for document in documents))
 
 
 def split_section(run: Run) -> str:
@@ -254,6 +253,12 @@ def section(title: str, content: str) -> str:
     return f"<section>\n<h2>{html.escape(title)}</h2>\n{content}\n</section>"
 
 
+def listed(items: Iterable[str], longest: int) -> str:
+    """Return texts as a list, in columns if the longest is short; the items are HTML."""
+    kind = "texts short" if longest <= 30 else "texts"
+    return f'<ul class="{kind}">{"".join(f"<li>{item}</li>" for item in items)}</ul>'
+
+
 def note(text: str) -> str:
     """Return a short remark."""
     return f'<p class="note">{html.escape(text)}</p>'
@@ -283,14 +288,16 @@ def number(value: float | None) -> str:
     return f"{value:.4f}" if 0.01 <= abs(value) < 1e4 or value == 0 else f"{value:.3g}"
 
 
-def embedded(picture: Picture, kind: str = "") -> str:
+def embedded(picture: Picture) -> str:
     """Return a picture inside the page: SVG that follows light and dark, or PNG if smaller."""
     content, media = with_dark_colours(to_svg(picture.figure)), "image/svg+xml"
     if len(content) > LARGEST_SVG:
         content, media = to_png(picture.figure), "image/png"
     source = f"data:{media};base64,{base64.b64encode(content).decode('ascii')}"
     alternative = html.escape(picture.description)
-    return f'<figure><img class="{kind}" src="{source}" alt="{alternative}"></figure>'
+    inches = picture.figure.get_figwidth()
+    widths = f"max-width: {5.5 * inches:.1f}rem; min-width: {2.6 * inches:.1f}rem"
+    return f'<figure><img style="{widths}" alt="{alternative}" src="{source}"></figure>'
 
 
 def with_dark_colours(svg: bytes) -> bytes:

@@ -1,12 +1,14 @@
 """Writing files so that nothing is ever half-written, and tensors with a checksum.
 
 Every file is written beside its place, flushed to the disk and then renamed over it, so a kill
-or a full disk leaves the old file or the new one.
+or a full disk leaves the old file or the new one. What a kill leaves beside it is hidden, ends in
+``.tmp``, is never read, and is cleared away by ``thence resume``.
 """
 
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from thence.errors import RunError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+TEMPORARY = ".tmp"
+"""How the name of a file that is being written ends."""
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file, or leave what was there.
@@ -26,17 +31,31 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         RunError: If it cannot be written (no permission, disk full).
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        write_through(temporary, content)
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
+    finally:
+        with suppress(OSError):  # Renamed already, or its folder could not be made.
+            temporary.unlink()
+
+
+def write_through(path: Path, content: bytes) -> None:
+    """Write a file and wait until it is on the disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half-written in a run folder."""
+    for path in (*folder.glob(f".*{TEMPORARY}"), *folder.glob(f"*/.*{TEMPORARY}")):
+        with suppress(OSError):
+            path.unlink()
 
 
 def cannot_write(path: Path, error: OSError) -> RunError:
@@ -53,7 +72,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str
     Raises:
         RunError: If it cannot be written.
     """
-    contiguous = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    # Not ascontiguousarray, which would turn a scalar into a vector of one.
+    contiguous = {name: np.asarray(value, order="C") for name, value in tensors.items()}
     header = {"metadata": json.dumps(metadata), "sha256": _digest(contiguous, metadata)}
     write_atomically(path, save(contiguous, header))
 
@@ -89,5 +109,5 @@ def _digest(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> str:
     for name in sorted(tensors):
         value = tensors[name]
         digest.update(f"{name} {value.dtype} {value.shape}".encode())
-        digest.update(np.ascontiguousarray(value).tobytes())
+        digest.update(value.tobytes())
     return digest.hexdigest()

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from thence.batches import Batches
 from thence.errors import SettingError, TrainingError
 from thence.models.neural import NeuralLanguageModel
+from thence.training.optimizers import Optimizer
 
 SMOOTHING = 0.95
 DIVERGED = 3.0
@@ -39,7 +40,7 @@ class LearningRateCurve:
 def find_learning_rate(
     model: NeuralLanguageModel,
     batches: Batches,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     low: float = 1e-3,
     high: float = 1.0,
     steps: int = 300,
@@ -58,7 +59,7 @@ def find_learning_rate(
         SettingError: If the range or the number of steps cannot be used.
         TrainingError: If the loss was never finite.
     """
-    if not 0 < low < high or steps < 10:
+    if not 0 < low < high < math.inf or steps < 10:
         raise SettingError(
             f"A sweep from {low} to {high} in {steps} steps cannot be made; --low must be above 0 "
             "and below --high, and --steps at least 10."
@@ -89,20 +90,17 @@ def find_learning_rate(
 def _step(
     model: NeuralLanguageModel,
     batches: Batches,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     step: int,
     rate: float,
 ) -> float:
     batch = batches.at(step)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
     contexts = torch.from_numpy(batch.contexts).to(model.device)
     targets = torch.from_numpy(batch.targets).to(model.device)
     loss = model.loss(contexts, targets) / batch.weight
-    optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return float(loss)
+    optimizer.step(rate)
+    return float(loss.detach())
 
 
 def _suggest(

@@ -24,6 +24,7 @@ from thence.models.neural import NeuralLanguageModel
 from thence.tokens import TokenStore
 from thence.training.files import load_tensors, save_tensors
 from thence.training.metrics import MetricsFile
+from thence.training.optimizers import load_state, make_optimizer, save_state
 from thence.training.options import TrainingOptions
 from thence.training.progress import Listener
 from thence.training.run import save_model
@@ -111,9 +112,6 @@ class Trainer:
 
     def _step(self, batch: Batch) -> None:
         counters, options = self.counters, self.options
-        rate = self.learning_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         self.model.train()
         contexts = torch.from_numpy(batch.contexts).to(self.model.device)
         targets = torch.from_numpy(batch.targets).to(self.model.device)
@@ -122,8 +120,7 @@ class Trainer:
         if options.clip is not None:
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
             counters.clipped += int(norm > options.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.step(self.learning_rate())
         self._loss_sum += loss.detach()
         counters.loss_weight += batch.weight
         counters.tokens += batch.tokens
@@ -146,7 +143,7 @@ class Trainer:
         if self.dev.num_documents:
             scores = self.model.score(self.dev, self.options.carry_context)
             dev_loss = -float(np.mean(scores, dtype=np.float64))
-        self._check_finite(train_loss)
+        self._check_finite(train_loss if dev_loss is None else train_loss + dev_loss)
         if dev_loss is None or dev_loss < counters.best_dev:
             counters.best_dev = math.inf if dev_loss is None else dev_loss
             counters.stale = 0
@@ -194,10 +191,7 @@ class Trainer:
         """Write the checkpoint to resume from; return the time."""
         self._check_finite(self._train_loss())
         tensors = {f"model.{name}": value for name, value in self.model.tensors().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            for name, value in state.items():
-                if value is not None:
-                    tensors[f"optimizer.{index}.{name}"] = value.detach().cpu().numpy()
+        tensors |= save_state(self.optimizer)
         tensors["generator"] = torch.get_rng_state().numpy()
         tensors["loss_sum"] = self._loss_sum.cpu().numpy()
         counters = asdict(self.counters)
@@ -215,40 +209,17 @@ class Trainer:
             self.counters = Counters(**counters)
             model = {n[6:]: value for n, value in tensors.items() if n.startswith("model.")}
             self.model.load_tensors(model)
-            self._restore_optimizer(tensors)
+            load_state(self.optimizer, tensors)
             torch.set_rng_state(torch.from_numpy(tensors["generator"]))
             self._loss_sum.fill_(float(tensors["loss_sum"]))
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{self._last} does not fit the run's config: {error}") from error
         return True
 
-    def _restore_optimizer(self, tensors: dict[str, Any]) -> None:
-        state = self.optimizer.state_dict()
-        for name, value in tensors.items():
-            if name.startswith("optimizer."):
-                _, index, key = name.split(".")
-                entry = state["state"].setdefault(int(index), {})
-                entry[key] = torch.from_numpy(value)
-        self.optimizer.load_state_dict(state)
-
 
 def total_steps(options: TrainingOptions, batches: Batches) -> int:
     """Return the steps of the whole training."""
     return options.steps or max(1, math.ceil(options.epochs * batches.steps_per_epoch))
-
-
-def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    """Make the optimiser; weight decay spares biases and other vectors."""
-    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
-    vectors = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": options.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if options.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=1.0, momentum=options.momentum, fused=True)
-    return torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.99), fused=True)
 
 
 @contextmanager

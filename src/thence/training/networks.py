@@ -13,7 +13,8 @@ from thence.models import family
 from thence.models.neural import NeuralLanguageModel
 from thence.tokens import TokenStore
 from thence.training.learning_rate_finder import LearningRateCurve, find_learning_rate
-from thence.training.loop import Trainer, make_optimizer, total_steps
+from thence.training.loop import Trainer, total_steps
+from thence.training.optimizers import make_optimizer
 from thence.training.options import Device, TrainingOptions
 from thence.training.progress import ProgressMaker
 from thence.training.recipe import Recipe
@@ -95,7 +96,7 @@ def choose_device(name: Device) -> torch.device:
     Raises:
         SettingError: If there is no such device here.
     """
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.mps.is_available()}
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if present[kind]))
     if not present[name]:

@@ -58,6 +58,10 @@ class TrainingOptions:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SettingError(f"--{name.replace('_', '-')} is {value}; it must be above 0.")
+        if self.epochs == float("inf"):
+            raise SettingError("--epochs is inf; it must be a number of passes.")
+        if not 0 <= self.seed < 1 << 63:
+            raise SettingError(f"--seed is {self.seed}; it must be from 0 to 2^63 - 1.")
         if self.lr != "auto" and not 0 < self.lr < float("inf"):
             raise SettingError(f"--lr is {self.lr}; it must be a number above 0, or auto.")
         for name in ("decay", "momentum", "weight_decay", "checkpoint_seconds"):

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
@@ -27,6 +27,14 @@ GROUPS = {
     "training": TrainingOptions,
 }
 """The groups of settings that every model has; ``options`` holds the model's own."""
+
+KINDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+}
+"""How the types of settings are called in messages."""
 
 PROVENANCE = "provenance"
 """A table of a saved config that says where it came from; not part of the recipe."""
@@ -67,6 +75,7 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
     Raises:
         SettingError: If a name is unknown (with the nearest known one) or a value unusable.
     """
+    text, model = check_type("text", text, str), check_type("model", model, str)
     groups = {"options": family(model).options_class(), **GROUPS}
     known = {item.name: group for group, kind in groups.items() for item in fields(kind)}
     chosen: dict[str, dict[str, Any]] = {group: {} for group in groups}
@@ -78,7 +87,7 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
         group = known[name]
         chosen[group][name] = check_type(name, value, get_type_hints(groups[group])[name])
     made = {group: kind(**chosen[group]) for group, kind in groups.items()}
-    return Recipe(str(text), model, **made)
+    return Recipe(text, model, **made)
 
 
 def check_type(name: str, value: Any, expected: Any) -> Any:
@@ -89,6 +98,7 @@ def check_type(name: str, value: Any, expected: Any) -> Any:
     """
     allowed = get_args(expected) if get_origin(expected) in (Union, UnionType) else (expected,)
     choices: list[str] = []
+    kinds: list[str] = []
     for kind in allowed:
         if get_origin(kind) is Literal:
             choices += [str(choice) for choice in get_args(kind)]
@@ -102,11 +112,14 @@ def check_type(name: str, value: Any, expected: Any) -> Any:
             return value
         elif kind is str and isinstance(value, Path):
             return str(value)
+        elif kind is not NoneType:
+            kinds.append(KINDS.get(kind, "a list"))
     if choices:
-        hint = f"one of {', '.join(choices)}." + nearest(str(value), choices)
-    else:
-        hint = " or ".join(getattr(kind, "__name__", str(kind)) for kind in allowed) + "."
-    raise SettingError(f"The setting '{name}' is {value!r}; it must be {hint}")
+        kinds.append(f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0])
+    raise SettingError(
+        f"The setting '{name}' is {value!r}; it must be {' or '.join(kinds)}."
+        + nearest(str(value), choices)
+    )
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import mkdtemp
@@ -27,7 +28,8 @@ from thence.corpus import Documents, Splits, load_splits
 from thence.errors import RunError, SettingError, TextError, nearest
 from thence.models import LanguageModel, family
 from thence.tokens import Tokenizer, TokenStore, load_tokenizer
-from thence.training.files import cannot_write, load_tensors, save_tensors, write_atomically
+from thence.training.files import cannot_write, load_tensors, save_tensors, write_through
+from thence.training.metrics import append_json_line
 from thence.training.recipe import PROVENANCE, Recipe, read_recipe
 
 FORMAT = 1
@@ -48,12 +50,16 @@ class Run:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         config = self.folder / "config.toml"
-        if not config.is_file():
-            raise RunError(self._not_a_run())
+        try:
+            if not config.is_file():
+                raise RunError(self._not_a_run())
+        except OSError as error:
+            raise RunError(f"The run {folder} cannot be opened: {error.strerror}.") from error
         try:
             self.recipe = read_recipe(config)
-            self.provenance: dict[str, Any] = tomllib.loads(config.read_text("utf-8"))[PROVENANCE]
-            written = self.provenance["format"]
+            content = tomllib.loads(config.read_text("utf-8"))
+            self.provenance: dict[str, Any] = content[PROVENANCE]
+            written, checksum = self.provenance["format"], self.provenance["checksum"]
         except (SettingError, KeyError) as error:
             raise RunError(f"The run {self.folder} has an unusable config: {error}") from error
         if written != FORMAT:
@@ -61,11 +67,17 @@ class Run:
                 f"The run {self.folder} has format {written}, this thence reads {FORMAT}; use the "
                 f"version that made it ({self.provenance.get('thence')})."
             )
+        if checksum != config_checksum(content):
+            raise RunError(
+                f"{config} was changed after the run was made, or is damaged; restore it from a "
+                "copy or train again (only the paths of texts may be changed)."
+            )
 
     def _not_a_run(self) -> str:
         if not self.folder.exists():
             parent = self.folder.parent
-            names = [item.name for item in parent.iterdir()] if parent.is_dir() else []
+            items = parent.iterdir() if parent.is_dir() else []
+            names = [item.name for item in items if not item.name.startswith(".")]
             return f"There is no run {self.folder}." + nearest(self.folder.name, names)
         return f"{self.folder} is not a run folder: it has no config.toml."
 
@@ -77,7 +89,14 @@ class Run:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """Text to ids and back."""
-        return load_tokenizer(self.folder / "tokenizer.json")
+        path = self.folder / "tokenizer.json"
+        tokenizer = load_tokenizer(path)
+        if tokenizer.content_hash() != self.provenance["tokenizer"]:
+            raise RunError(
+                f"{path} is not the tokenizer that the run was made with: it is damaged or was "
+                "changed. Restore it from a copy or train again."
+            )
+        return tokenizer
 
     @cached_property
     def model(self) -> LanguageModel:
@@ -120,13 +139,8 @@ class Run:
 
     def record_test_look(self, command: str) -> int:
         """Record a look at the test split; return how many there have been."""
-        look = {"time": now(), "command": command}
         path = self.folder / "test-looks.jsonl"
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(look) + "\n")
-        except OSError as error:
-            raise cannot_write(path, error) from error
+        append_json_line(path, {"time": now(), "command": command})
         return len(self.test_looks())
 
 
@@ -156,7 +170,11 @@ def refuse_existing(folder: Path) -> None:
     Raises:
         RunError: If something is in the folder's place.
     """
-    if folder.exists():
+    try:
+        taken = folder.exists()
+    except OSError as error:  # A name that is too long, for example.
+        raise cannot_write(folder, error) from error
+    if taken:
         resume = f", or go on with: thence resume {folder}" if (folder / "last").exists() else ""
         raise RunError(
             f"{folder} exists already and is left as it is; choose another --output{resume}."
@@ -183,15 +201,17 @@ def create_run(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         building = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        config = recipe.to_toml(_provenance(splits))
-        write_atomically(building / "config.toml", config.encode("utf-8"))
-        write_atomically(building / "tokenizer.json", tokenizer.to_json().encode("utf-8"))
+        write_through(building / "tokenizer.json", tokenizer.to_json().encode("utf-8"))
         if text is not None:
             shutil.copyfile(text, building / KEPT_TEXT)
+        # The config comes last, as what has none is no run.
+        write_through(building / "config.toml", _config(recipe, tokenizer, splits))
         building.chmod(0o755)
         os.rename(building, folder)
     except OSError as error:
         raise cannot_write(folder, error) from error
+    except UnicodeEncodeError as error:
+        raise RunError(f"{folder} cannot be made: the path {recipe.text!r} is not UTF-8.") from error
     finally:
         if building is not None:
             shutil.rmtree(building, ignore_errors=True)
@@ -203,14 +223,33 @@ def text_hashes(splits: Splits) -> dict[str, str]:
     return {name: getattr(splits, name).content_hash() for name in ("train", "dev", "test")}
 
 
-def _provenance(splits: Splits) -> dict[str, Any]:
-    return {
+def _config(recipe: Recipe, tokenizer: Tokenizer, splits: Splits) -> bytes:
+    provenance = {
         "format": FORMAT,
         "thence": version("thence"),
         "python": platform.python_version(),
         "made": now(),
+        "tokenizer": tokenizer.content_hash(),
         "sha256": text_hashes(splits),
     }
+    checksum = config_checksum(tomllib.loads(recipe.to_toml(provenance)))
+    return recipe.to_toml({"checksum": checksum, **provenance}).encode("utf-8")
+
+
+def config_checksum(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a config, apart from the checksum itself and from where texts are.
+
+    A text may be moved, and its path in the config changed: its content has hashes of its own.
+    """
+    apart = {"text": ("",), "splitting": ("dev", "test"), PROVENANCE: ("checksum",)}
+    kept = {}
+    for name, value in content.items():
+        without = apart.get(name, ())
+        if isinstance(value, dict):
+            kept[name] = {key: item for key, item in value.items() if key not in without}
+        elif not without:
+            kept[name] = value
+    return sha256(json.dumps(kept, sort_keys=True, default=str).encode("utf-8")).hexdigest()
 
 
 def now() -> str:
@@ -219,8 +258,17 @@ def now() -> str:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a file of one JSON object per line; an unfinished last line is left out."""
+    """Read a file of one JSON object per line; an unfinished last line is left out.
+
+    Raises:
+        RunError: If it cannot be read.
+    """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines]
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+        return [json.loads(line) for line in lines]
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path} is damaged ({error}); restore it from a copy or remove it."
+        ) from error

@@ -15,6 +15,7 @@ from thence.corpus import Splits, load_splits
 from thence.errors import SettingError, TextError
 from thence.models import CountedModel, family
 from thence.tokens import Tokenizer, TokenStore, make_tokenizer
+from thence.training.files import clear_leftovers
 from thence.training.metrics import MetricsFile
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
@@ -134,6 +135,7 @@ def resume(folder: str | Path, progress: ProgressMaker = silent) -> Run:
         ThenceError: If the run or its text cannot be used.
     """
     run = Run(folder)
+    clear_leftovers(run.folder)
     _fit(run, run.store("train"), run.store("dev"), progress)
     return run
 
@@ -187,7 +189,7 @@ def _check_context(recipe: Recipe, train_store: TokenStore) -> None:
 
 def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     """Return the recipe with full paths and with everything chosen that was left open."""
-    text = str(Path(recipe.text).resolve()) if Path(recipe.text).exists() else recipe.text
+    text = str(Path(recipe.text).resolve()) if _is_path(recipe.text) else recipe.text
     given = {
         name: str(Path(path).resolve())
         for name in ("dev", "test")
@@ -201,6 +203,10 @@ def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     return resolve_training(recipe, len(prepared.tokenizer.vocabulary), prepared.train)
 
 
+def _is_path(text: str) -> bool:
+    return text != "-" and Path(text).exists()
+
+
 def _fit(run: Run, train_store: TokenStore, dev: TokenStore, progress: ProgressMaker) -> None:
     if family(run.recipe.model).kind == "counted":
         _count(run, train_store, dev)
@@ -211,6 +217,8 @@ def _fit(run: Run, train_store: TokenStore, dev: TokenStore, progress: ProgressM
 
 
 def _count(run: Run, train_store: TokenStore, dev: TokenStore) -> None:
+    if run.metrics():  # Written last: all is done.
+        return
     started = time.monotonic()
     recipe, carry_context = run.recipe, run.recipe.training.carry_context
     model = cast(

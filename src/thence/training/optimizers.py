@@ -1,0 +1,165 @@
+"""The optimisers: PyTorch's own fused updates, with their state held as plain tensors.
+
+PyTorch's optimiser classes load its whole compiler when made, which takes longer than many a
+training here; the functions beneath them do not, and their state is easier to save.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
+
+from thence.training.options import TrainingOptions
+
+Array = np.ndarray[Any, np.dtype[Any]]
+BETAS = (0.9, 0.99)
+EPSILON = 1e-8
+
+
+class Optimizer(Protocol):
+    """Changes weights along their gradients."""
+
+    def step(self, rate: float) -> None:
+        """Make one step with this learning rate, and clear the gradients."""
+
+    def state(self) -> list[Tensor]:
+        """Return every tensor that later steps depend on, always in the same order."""
+
+
+class AdamW:
+    """Adam with decoupled weight decay; biases and other vectors do not decay.
+
+    Source: I. Loshchilov and F. Hutter 2019, "Decoupled weight decay regularization".
+
+    Args:
+        parameters: What to change.
+        weight_decay: Pull towards zero, per step and unit of learning rate.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], weight_decay: float) -> None:
+        self._groups = [
+            (group, [torch.zeros_like(p) for p in group], [torch.zeros_like(p) for p in group],
+             [torch.zeros((), device=p.device) for p in group], decay)
+            for group, decay in decay_groups(parameters, weight_decay)
+        ]  # fmt: skip
+
+    def step(self, rate: float) -> None:
+        """Make one step with this learning rate, and clear the gradients."""
+        with torch.no_grad():
+            for group, means, squares, steps, decay in self._groups:
+                adamw(
+                    group,
+                    take_gradients(group),
+                    means,
+                    squares,
+                    [],
+                    steps,
+                    fused=True,
+                    amsgrad=False,
+                    beta1=BETAS[0],
+                    beta2=BETAS[1],
+                    lr=rate,
+                    weight_decay=decay,
+                    eps=EPSILON,
+                    maximize=False,
+                )
+
+    def state(self) -> list[Tensor]:
+        """Return the running means of gradients and their squares, and the step counts."""
+        return [
+            tensor
+            for _, means, squares, steps, _ in self._groups
+            for tensor in (*means, *squares, *steps)
+        ]
+
+
+class SGD:
+    """Stochastic gradient descent, with momentum if asked for.
+
+    Args:
+        parameters: What to change.
+        weight_decay: Pull towards zero, added to the gradient.
+        momentum: Share of the last step that is kept.
+    """
+
+    def __init__(
+        self, parameters: Sequence[nn.Parameter], weight_decay: float, momentum: float
+    ) -> None:
+        self._momentum = momentum
+        self._groups = [
+            (group, [torch.zeros_like(p) if momentum else None for p in group], decay)
+            for group, decay in decay_groups(parameters, weight_decay)
+        ]
+
+    def step(self, rate: float) -> None:
+        """Make one step with this learning rate, and clear the gradients."""
+        with torch.no_grad():
+            for group, buffers, decay in self._groups:
+                sgd(
+                    group,
+                    take_gradients(group),
+                    buffers,
+                    foreach=True,
+                    weight_decay=decay,
+                    momentum=self._momentum,
+                    lr=rate,
+                    dampening=0.0,
+                    nesterov=False,
+                    maximize=False,
+                )
+
+    def state(self) -> list[Tensor]:
+        """Return the momentum of each parameter, if there is any."""
+        return [buffer for _, buffers, _ in self._groups for buffer in buffers if buffer is not None]
+
+
+def decay_groups(
+    parameters: Sequence[nn.Parameter], weight_decay: float
+) -> list[tuple[list[Tensor], float]]:
+    """Return the matrices with their weight decay, and the vectors, which do not decay."""
+    matrices: list[Tensor] = [parameter for parameter in parameters if parameter.dim() > 1]
+    vectors: list[Tensor] = [parameter for parameter in parameters if parameter.dim() <= 1]
+    groups = [(matrices, weight_decay), (vectors, 0.0)]
+    return [(group, decay) for group, decay in groups if group]
+
+
+def take_gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
+    """Take the gradients away from the parameters; one that has none counts as zero."""
+    gradients = []
+    for parameter in parameters:
+        gradient = parameter.grad
+        gradients.append(torch.zeros_like(parameter) if gradient is None else gradient)
+        parameter.grad = None
+    return gradients
+
+
+def make_optimizer(model: nn.Module, options: TrainingOptions) -> Optimizer:
+    """Make the optimiser that the options name."""
+    parameters = list(model.parameters())
+    if options.optimizer == "sgd":
+        return SGD(parameters, options.weight_decay, options.momentum)
+    return AdamW(parameters, options.weight_decay)
+
+
+def save_state(optimizer: Optimizer) -> dict[str, Array]:
+    """Return the optimiser's state by name, for a checkpoint."""
+    tensors = enumerate(optimizer.state())
+    return {f"optimizer.{index}": tensor.cpu().numpy() for index, tensor in tensors}
+
+
+def load_state(optimizer: Optimizer, tensors: Mapping[str, Array]) -> None:
+    """Take back what ``save_state`` gave.
+
+    Raises:
+        KeyError: If a tensor is missing.
+        ValueError: If one has another shape.
+    """
+    for index, tensor in enumerate(optimizer.state()):
+        value = torch.from_numpy(tensors[f"optimizer.{index}"])
+        if value.shape != tensor.shape:
+            raise ValueError(f"optimizer.{index} has shape {tuple(value.shape)}")
+        tensor.copy_(value)
