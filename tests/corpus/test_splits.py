@@ -41,10 +41,16 @@ def test_by_position_keeps_the_order() -> None:
     assert parts == [list("abcde"), list("fgh"), list("ij")]
 
 
-@pytest.mark.parametrize("by", ["shuffle", "position"])
-def test_one_document_is_cut_between_characters(by: str) -> None:
-    assert split(["zoëżółw名人"], split="50/25/25", by=by) == [["zoëż"], ["ół"], ["w名人"]]
-    assert split(["zoëż"], split="50/0/50", by=by) == [["zo"], [], ["ëż"]]
+def test_one_document_is_cut_between_characters_by_position() -> None:
+    parts = split(["zoëżółw名人"], split="50/25/25", by="position")
+    assert parts == [["zoëż"], ["ół"], ["w名人"]]
+    assert split(["zoëż"], split="50/0/50", by="position") == [["zo"], [], ["ëż"]]
+
+
+def test_one_document_cannot_be_shuffled() -> None:
+    with pytest.raises(TextError, match="single document.*--by position"):
+        split(["a whole book in one line"])
+    assert split(["a whole book in one line"], split="100/0/0")[0] == ["a whole book in one line"]
 
 
 def test_a_share_of_zero_gets_nothing() -> None:

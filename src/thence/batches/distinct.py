@@ -16,7 +16,7 @@ from thence.tokens import TokenStore
 
 MOST_CELLS = 1 << 24
 """Cells of the table of counts at most (64 MB)."""
-LEAST_REPEATS = 4
+LEAST_REPEATS = 2
 """Collapse only where a context recurs so often on average."""
 
 

@@ -70,17 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
-    app = build_app()
+    given = shield_standard_input(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(
-            shield_standard_input(sys.argv[1:] if arguments is None else arguments),
-            exit_on_error=False,
-            print_error=False,
-        )
+        build_app()(given, exit_on_error=False, print_error=False)
     except ThenceError as error:
         _fail(str(error))
     except CycloptsError as error:
-        _fail(f"{error} (see: thence {_command_words(error)}--help)")
+        command = f" {given[0]}" if given and given[0] in COMMANDS else ""
+        _fail(f"{error} (see: thence{command} --help)")
     except BrokenPipeError:
         sys.stderr.close()  # The reader of our output has gone: nothing is left to say to it.
         sys.exit(141)
@@ -88,11 +85,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail("Interrupted.", code=130)
 
 
-def _command_words(error: CycloptsError) -> str:
-    words = error.command_chain or ()
-    return "".join(f"{word} " for word in words if word != "thence")
-
-
 def _fail(message: str, code: int = 2) -> None:
-    print(f"thence: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    sys.stderr.write(f"thence: {' '.join(message.split())}\n")
     sys.exit(code)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from thence.training.progress import ProgressMaker, silent, terminal
+from thence.training.progress import ProgressMaker, log_lines, silent, terminal
 
 
 WIDTH_OF_FILES = 160
@@ -51,7 +51,9 @@ def say_pairs(rows: Sequence[tuple[str, str]]) -> None:
 
 
 def progress_for(as_json: bool) -> ProgressMaker:
-    """Return a progress bar on standard error, or silence where a program is listening."""
-    return silent if as_json or not sys.stderr.isatty() else terminal
+    """Return a bar for a person at a terminal, lines for a file, silence for a program."""
+    if as_json:
+        return silent
+    return terminal if sys.stderr.isatty() else log_lines
 
 

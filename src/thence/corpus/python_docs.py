@@ -1,6 +1,7 @@
-"""English that every Python brings along: the docstrings of its standard library.
+"""English that every Python brings along: its standard library's docstrings and its manual.
 
-One paragraph is one document. The sources are parsed, never imported, so nothing in them runs.
+The manual is what ``help("assignment")`` shows, kept as strings in ``pydoc_data.topics``. One
+paragraph is one document. The sources are parsed, never imported, so nothing in them runs.
 """
 
 import ast
@@ -18,6 +19,7 @@ from thence.errors import TextError
 
 # Not part of the library, or (encodings) one sentence a hundred times over.
 SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idle_test", "encodings"}
+MANUAL = "topics.py"
 SHORTEST = 5  # words; what is shorter is mostly headings and signatures
 PROSE = 0.7  # least share of letters and spaces, and of plain words; code has more signs and digits
 BLANK_LINES = re.compile(r"\n\s*\n")
@@ -31,7 +33,7 @@ def python_docs() -> bytes:
         TextError: This Python comes without the sources of its standard library.
     """
     version = sys.version.split()[0]
-    cached = cache_folder() / f"python-docs-{version}.txt"
+    cached = cache_folder() / f"python-docs-{version}-2.txt"
     with suppress(OSError):
         return cached.read_bytes()
     library = Path(sysconfig.get_path("stdlib"))
@@ -48,12 +50,12 @@ def python_docs() -> bytes:
 
 
 def paragraphs(library: Path) -> list[str]:
-    """Return the prose paragraphs of all docstrings below a folder, each once, in a fixed order."""
+    """Return the prose paragraphs of the texts below a folder, each once, in a fixed order."""
     found = (
         " ".join(paragraph.split())
         for path in source_files(library)
-        for docstring in docstrings(path)
-        for paragraph in BLANK_LINES.split(docstring)
+        for text in (manual(path) if path.name == MANUAL else docstrings(path))
+        for paragraph in BLANK_LINES.split(text)
     )
     return list(dict.fromkeys(paragraph for paragraph in found if is_prose(paragraph)))
 
@@ -80,6 +82,15 @@ def docstrings(path: Path) -> Iterator[str]:
     for node in sorted(nodes, key=lambda node: getattr(node, "lineno", 0)):
         if docstring := ast.get_docstring(node):
             yield docstring
+
+
+def manual(path: Path) -> Iterator[str]:
+    """Yield the strings of the dictionary that holds the manual."""
+    with suppress(OSError, SyntaxError, ValueError):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Dict):
+                texts = [value for value in node.values if isinstance(value, ast.Constant)]
+                yield from (text.value for text in texts if isinstance(text.value, str))
 
 
 def is_prose(paragraph: str) -> bool:

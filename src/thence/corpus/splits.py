@@ -56,7 +56,7 @@ def split_documents(
 
     With ``by="shuffle"`` document numbers are shuffled by ``random.Random(seed).shuffle`` and cut
     at ``int(fraction * n)``, so the classic ``random.seed(42); random.shuffle(names)`` split comes
-    out document for document. A text that is one document is cut between characters instead.
+    out document for document. By position, a text that is one document is cut between characters.
 
     Args:
         documents: What to divide.
@@ -111,6 +111,11 @@ def cut(
         TextError: A share above zero gets nothing.
     """
     one_text = len(documents) == 1
+    if one_text and options.by == "shuffle" and shares[0] < 100:
+        raise TextError(
+            "The text is a single document, so its documents cannot be shuffled into splits. Use "
+            "--by position to cut the text itself, or give text with one document per line."
+        )
     total = num_characters(documents) if one_text else len(documents)
     bounds = cut_points(total, shares)
     for name, share, size in zip(("train", "dev", "test"), shares, np.diff(bounds), strict=True):

@@ -26,10 +26,15 @@ def block_starts(store: TokenStore) -> Int64[np.ndarray, " blocks"]:
     """
     starts = store.offsets[:-1] - 1
     if len(starts) >= FEWEST_DOCUMENTS:
-        chosen = np.linspace(0, len(starts), min(len(starts), MOST_BLOCKS), endpoint=False)
-        return starts[chosen.astype(np.int64)]
+        return starts[document_blocks(len(starts))]
     blocks = min(store.num_targets, 200)
     return np.linspace(0, store.num_targets, blocks, endpoint=False).astype(np.int64)
+
+
+def document_blocks(num_documents: int) -> Int64[np.ndarray, " blocks"]:
+    """Return the first document of each block of neighbours: one document each, if not too many."""
+    blocks = min(num_documents, MOST_BLOCKS)
+    return np.linspace(0, num_documents, blocks, endpoint=False).astype(np.int64)
 
 
 def bootstrap_means(

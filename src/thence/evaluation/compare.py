@@ -9,7 +9,12 @@ import numpy as np
 from jaxtyping import Float
 
 from thence.errors import RunError, TextError
-from thence.evaluation.bootstrap import block_starts, bootstrap_means, interval
+from thence.evaluation.bootstrap import (
+    block_starts,
+    bootstrap_means,
+    document_blocks,
+    interval,
+)
 from thence.evaluation.likelihood import judged_documents
 from thence.evaluation.units import bits, finite, perplexity
 from thence.tokens import TokenStore
@@ -26,7 +31,8 @@ class Compared:
         parameters: Numbers learned or counted.
         bits_per_byte: On the compared text.
         nats_per_token: The same per target; None where the runs' tokens differ.
-        difference: Bits per byte (or nats per token) above the first run; 95 % interval.
+        difference: Bits per byte (or nats per token) above the first run, and its 95 % interval;
+            no number bounds the interval where one document is cut into different tokens.
     """
 
     run: str
@@ -122,7 +128,8 @@ def compare(
         text: Another text to judge on instead.
 
     Raises:
-        RunError: If the runs have different splits, so that no text is common to them.
+        RunError: If there are fewer than two runs.
+        TextError: If the runs have different splits, so that no text is common to them.
     """
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     if len(opened) < 2:
@@ -193,17 +200,25 @@ def _rows(
 def _replicates(
     stores: list[TokenStore], costs: list[Float[np.ndarray, " targets"]], same_tokens: bool
 ) -> Float[np.ndarray, "replicates models"]:
-    """Return bootstrap means per target, or per byte where the targets differ."""
+    """Return bootstrap means per target, or per byte where the targets differ.
+
+    They are not numbers where a single document leaves nothing to draw from.
+    """
     finite_costs = [np.where(np.isinf(cost), 0, cost).astype(np.float64) for cost in costs]
     if same_tokens:
         starts = block_starts(stores[0])
         counts = np.diff(np.append(starts, stores[0].num_targets)).astype(np.float64)
         sums = np.stack([np.add.reduceat(cost, starts) for cost in finite_costs], axis=1)
         return bootstrap_means(sums, counts)
-    by_document = [
-        store.sum_by_document(cost) for store, cost in zip(stores, finite_costs, strict=True)
+    blocks = document_blocks(stores[0].num_documents)
+    by_block = [
+        np.add.reduceat(store.sum_by_document(cost), blocks)
+        for store, cost in zip(stores, finite_costs, strict=True)
     ]
-    return bootstrap_means(np.stack(by_document, axis=1), (stores[0].byte_counts + 1).astype(float))
+    if len(blocks) == 1:  # One document, which different tokens cannot cut at the same places.
+        return np.full((1, len(stores)), np.nan)
+    counts = np.add.reduceat((stores[0].byte_counts + 1).astype(np.float64), blocks)
+    return bootstrap_means(np.stack(by_block, axis=1), counts)
 
 
 def _remark(runs: list[Run], same_tokens: bool) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from thence.corpus import Documents, read_documents, seen_in
-from thence.errors import TextError
+from thence.corpus import Documents, load, seen_in
+from thence.errors import DownloadError, TextError
 from thence.evaluation.bootstrap import block_starts, bootstrap_means, interval
 from thence.evaluation.units import bits, finite, perplexity
 from thence.tokens import TokenStore
@@ -46,8 +46,9 @@ class LikelihoodReport:
         bytes: UTF-8 bytes, and one for each document's end.
         nats: Summed negative log-likelihood, in nats.
         interval: 95 % bootstrap interval of ``nats_per_token``.
-        seen: The documents that occur in train too; None where none does.
-        unseen: The documents that do not occur in train.
+        seen: The documents that occur in train too; None where none does, or where train itself
+            is judged or cannot be read any more.
+        unseen: The documents that do not occur in train; None likewise.
         carry_context: Whether documents saw the documents before them.
         test_looks: How often the run's test split has been judged, this time included.
     """
@@ -162,9 +163,10 @@ def evaluate(run: Run | str | Path, split: Split = "dev", text: str | Path | Non
     looks = len(run.test_looks())
     if split == "test" and text is None:
         looks = run.record_test_look("evaluate")
-    seen = np.zeros(len(documents), bool)
-    if split != "train":
-        seen = seen_in(run.documents("train"), documents) if _text_is_there(run) else seen
+    seen, unseen = None, None
+    if (split != "train" or text is not None) and _text_is_there(run):
+        is_seen = seen_in(run.documents("train"), documents)
+        seen, unseen = _share(store, costs, is_seen), _share(store, costs, ~is_seen)
     unknown_id = run.tokenizer.vocabulary.unknown_id
     return LikelihoodReport(
         run=run.name,
@@ -177,8 +179,8 @@ def evaluate(run: Run | str | Path, split: Split = "dev", text: str | Path | Non
         bytes=int(store.byte_counts.sum()) + store.num_documents,
         nats=float(np.sum(costs, dtype=np.float64)),
         interval=_interval(store, costs),
-        seen=_share(store, costs, seen),
-        unseen=_share(store, costs, ~seen),
+        seen=seen,
+        unseen=unseen,
         carry_context=carry_context,
         test_looks=looks,
     )
@@ -191,7 +193,7 @@ def judged_documents(run: Run, split: Split, text: str | Path | None) -> Documen
         TextError: If there are none.
     """
     if text is not None:
-        return read_documents(text, run.recipe.reading)
+        return load(text, run.recipe.reading)
     documents = run.documents(split)
     if len(documents) == 0:
         raise TextError(
@@ -205,7 +207,7 @@ def _text_is_there(run: Run) -> bool:
     """Whether the train text can still be read; a run judges other files without it too."""
     try:
         return len(run.documents("train")) > 0
-    except TextError:
+    except (TextError, DownloadError):
         return False
 
 

@@ -42,12 +42,22 @@ class DecodingOptions:
 def apply_filters(log_probs: LogProbs, options: DecodingOptions) -> LogProbs:
     """Apply temperature, then top-k, then top-p."""
     if options.temperature != 1:
-        log_probs = log_probs / options.temperature
+        log_probs = scale(log_probs, options.temperature)
     if options.top_k is not None:
         log_probs = keep_top_k(log_probs, options.top_k)
     if options.top_p is not None:
         log_probs = keep_top_p(log_probs, options.top_p)
     return log_probs
+
+
+def scale(log_probs: LogProbs, temperature: float) -> LogProbs:
+    """Divide by the temperature, the likeliest token of each row shifted to 0 before.
+
+    The shift keeps the likeliest from underflowing where the temperature is close to 0.
+    """
+    shifted = log_probs.astype(np.float64) - log_probs.max(axis=1, keepdims=True)
+    with np.errstate(over="ignore"):
+        return shifted / temperature
 
 
 def keep_top_k(log_probs: LogProbs, k: int) -> LogProbs:
@@ -63,10 +73,13 @@ def keep_top_p(log_probs: LogProbs, p: float) -> LogProbs:
     """
     order = np.argsort(-log_probs, axis=1, kind="stable")
     ranked = np.take_along_axis(probabilities(log_probs), order, axis=1)
-    before = np.cumsum(ranked, axis=1) - ranked
-    filtered = log_probs.copy()
-    np.put_along_axis(filtered, order, np.where(before < p, np.sort(log_probs)[:, ::-1], -np.inf), 1)
-    return filtered
+    before = np.cumsum(ranked, axis=1)[:, :-1]
+    dropped = np.zeros(log_probs.shape, bool)
+    dropped[:, 1:] = (before >= p) & (p < 1)  # With p = 1 rounding must not drop the rarest.
+    filtered = np.take_along_axis(log_probs, order, axis=1)
+    filtered[dropped] = -np.inf
+    ranks = np.argsort(order, axis=1)
+    return np.take_along_axis(filtered, ranks, axis=1)
 
 
 def _keep(log_probs: LogProbs, kept: np.ndarray[tuple[int, int], np.dtype[np.int64]]) -> LogProbs:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from thence.corpus import Documents
-from thence.errors import SettingError, TextError
+from thence.errors import DownloadError, SettingError, TextError
 from thence.generation.filters import DecodingOptions, apply_filters, probabilities
 from thence.models import LanguageModel, State
 from thence.tokens import TokenStore
@@ -66,15 +66,17 @@ def sample(
     run = run if isinstance(run, Run) else Run(run)
     if count < 1 or max_length < 1:
         raise SettingError("The number of samples and --max-length must be at least 1.")
+    if seed < 0:
+        raise SettingError(f"--seed is {seed}; it must be 0 or above.")
     options = DecodingOptions(**decoding)
     prefix_ids = encode_prefix(run, prefix)
     running = run.recipe.training.carry_context
     drawn = draw(run.model, prefix_ids, count, max_length, options, seed, through=running)
     boundary = run.tokenizer.vocabulary.boundary_id
-    documents = [np.concatenate([prefix_ids, ids[ids != boundary]]) for ids in drawn]
-    texts = [_decode(run, np.concatenate([prefix_ids, ids])) for ids in drawn]
+    whole = [np.concatenate([prefix_ids, ids]) for ids in drawn]
+    texts = [_decode(run, ids) for ids in whole]
     finished = [bool(len(ids) and ids[-1] == boundary) for ids in drawn]
-    return Samples(texts, finished, _count_copies(run, documents))
+    return Samples(texts, finished, _count_copies(run, whole))
 
 
 def encode_prefix(run: Run, prefix: str) -> Ids:
@@ -147,12 +149,15 @@ def _decode(run: Run, ids: Ids) -> str:
     return "\n".join(texts[:-1] if len(ends) and ends[-1] == len(ids) - 1 else texts)
 
 
-def _count_copies(run: Run, documents: list[Ids]) -> int | None:
+def _count_copies(run: Run, drawn: list[Ids]) -> int | None:
     try:
         train = run.store("train")
-    except TextError:
+    except (TextError, DownloadError):
         return None
-    return sum(_occurs(train, ids) for ids in documents)
+    boundary = run.tokenizer.vocabulary.boundary_id
+    documents = [ids[:-1] if len(ids) and ids[-1] == boundary else ids for ids in drawn]
+    # Running text of several documents is no copy of any one of them.
+    return sum(_occurs(train, ids) for ids in documents if not np.any(ids == boundary))
 
 
 def _occurs(store: TokenStore, ids: Ids) -> bool:

@@ -21,6 +21,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from thence.errors import SettingError
+from thence.models.dropout import Dropout
 from thence.models.fixed_window import slide_window, start_window
 from thence.models.neural import NeuralLanguageModel
 from thence.models.readout import FullSoftmax
@@ -73,11 +74,11 @@ class MLP(nn.Module):
         self.boundary_id = vocabulary_size - 1
         self.direct = options.direct
         self.embedding = nn.Embedding(vocabulary_size, options.embedding_size)
-        self.embedding_dropout = nn.Dropout(options.embedding_dropout)
+        self.embedding_dropout = Dropout(options.embedding_dropout)
         sizes = [options.context * options.embedding_size] + [options.hidden_size] * options.layers
         layers: list[nn.Module] = []
         for size_in, size_out in zip(sizes, sizes[1:], strict=False):
-            layers += [nn.Linear(size_in, size_out), nn.Tanh(), nn.Dropout(options.dropout)]
+            layers += [nn.Linear(size_in, size_out), nn.Tanh(), Dropout(options.dropout)]
         self.hidden_layers = nn.Sequential(*layers)
         self.output_size = sizes[-1] + (sizes[0] if options.direct else 0)
 

@@ -58,7 +58,12 @@ def loss_curve(metrics: Metrics, log_scale: bool = False) -> Figure:
 def _mark_best(axes: Axes, best: Mapping[str, Any]) -> None:
     step, loss = best["step"], best["dev_nats_per_token"]
     label = f"best on dev: {loss:.4f} at step {step:,}"
-    style = {"facecolors": "none", "edgecolors": ORANGE, "linewidths": 2, "zorder": 3}
+    style: dict[str, Any] = {
+        "facecolors": "none",
+        "edgecolors": ORANGE,
+        "linewidths": 2,
+        "zorder": 3,
+    }
     axes.scatter([step], [loss], s=140, label=label, **style)
 
 

@@ -26,6 +26,8 @@ ORANGE = "#d9730d"
 
 COLOUR_MAP = "viridis"
 PIXELS_PER_INCH = 160
+WHOLE: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.1}
+"""Nothing is ever cut off, and no empty margin is left."""
 
 FONTS = (
     "DejaVu Sans",
@@ -127,7 +129,7 @@ def _glyphs() -> frozenset[int]:
 def to_png(figure: Figure) -> bytes:
     """Return a figure as PNG."""
     file = BytesIO()
-    figure.savefig(file, format="png", dpi=PIXELS_PER_INCH)
+    figure.savefig(file, format="png", dpi=PIXELS_PER_INCH, **WHOLE)
     return file.getvalue()
 
 
@@ -135,5 +137,5 @@ def to_svg(figure: Figure) -> bytes:
     """Return a figure as SVG, the same bytes for the same figure."""
     file = BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "thence", "svg.fonttype": "path"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
+        figure.savefig(file, format="svg", metadata={"Date": None}, **WHOLE)
     return file.getvalue()

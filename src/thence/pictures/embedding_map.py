@@ -9,16 +9,31 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from thence.models import LanguageModel
-from thence.pictures.drawing import BLUE, FAINT, INK, drawable, new_figure, plain, set_titles
-from thence.pictures.drawing import symbol_text
+from thence.pictures.drawing import (
+    BLUE,
+    FAINT,
+    INK,
+    drawable,
+    new_figure,
+    plain,
+    set_titles,
+    symbol_text,
+)
 from thence.pictures.frequencies import most_frequent, symbol_counts
 from thence.training import Run
 
 EMBEDDING = "network.embedding.weight"
 SHOWN = 150
-PLACES = ((5, 0, "left", "center"), (-5, 0, "right", "center"), (0, 5, "center", "bottom"))
-PLACES += ((0, -5, "center", "top"), (4, 4, "left", "bottom"), (-4, 4, "right", "bottom"))
-PLACES += ((4, -4, "left", "top"), (-4, -4, "right", "top"))
+PLACES = (
+    (5, 0, "left", "center"),
+    (-5, 0, "right", "center"),
+    (0, 5, "center", "bottom"),
+    (0, -5, "center", "top"),
+    (4, 4, "left", "bottom"),
+    (-4, 4, "right", "bottom"),
+    (4, -4, "left", "top"),
+    (-4, -4, "right", "top"),
+)
 """Where a label may stand beside its point, best first: x and y in points, and which side of the
 text is there."""
 
@@ -93,13 +108,11 @@ def draw_points(
 def _place_label(axes: Axes, point: Any, name: str, taken: list[Bbox]) -> None:
     """Write a name at the first place beside its point that is free, or not at all."""
     for x, y, horizontal, vertical in PLACES:
-        label = axes.annotate(
-            name, point, (x, y), textcoords="offset points", ha=horizontal, va=vertical,
-            fontsize=9, color=INK, **plain(),
-        )
+        style: dict[str, Any] = {"ha": horizontal, "va": vertical, "fontsize": 9, "color": INK}
+        label = axes.annotate(name, point, (x, y), textcoords="offset points", **style, **plain())
         label.set_in_layout(False)
-        box = label.get_window_extent()
-        inside = axes.bbox.fully_containsx(box.x1) and axes.bbox.fully_containsx(box.x0)
+        box = label.get_window_extent().padded(2)
+        inside = axes.bbox.contains(box.x0, box.y0) and axes.bbox.contains(box.x1, box.y1)
         if inside and not any(box.overlaps(other) for other in taken):
             taken.append(box)
             return

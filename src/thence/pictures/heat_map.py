@@ -1,5 +1,7 @@
 """The bigram heat map: which symbol follows which, as a model sees it or as train counts it."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Int64, Integer
 from matplotlib.axes import Axes
@@ -7,8 +9,15 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from thence.models import LanguageModel
-from thence.pictures.drawing import COLOUR_MAP, INK, drawable, new_figure, plain, set_titles
-from thence.pictures.drawing import symbol_text
+from thence.pictures.drawing import (
+    COLOUR_MAP,
+    INK,
+    drawable,
+    new_figure,
+    plain,
+    set_titles,
+    symbol_text,
+)
 from thence.pictures.frequencies import most_frequent, pair_counts, symbol_counts
 from thence.tokens import Tokenizer, TokenStore
 from thence.training import Run
@@ -69,7 +78,8 @@ def _after(model: LanguageModel, columns: list[Ids]) -> Float[np.ndarray, "shown
     state = model.start(len(columns[0]))
     for column in columns:
         log_probs, state = model.step(column, state)
-    return np.exp(log_probs)
+    probabilities: Float[np.ndarray, "shown vocab"] = np.exp(log_probs)
+    return probabilities
 
 
 def train_probabilities(
@@ -77,7 +87,9 @@ def train_probabilities(
 ) -> Float[np.ndarray, "shown shown"]:
     """Return the share of each next symbol among all that followed the previous one in train."""
     totals = np.bincount(store.ids[:-1], minlength=vocabulary_size)[ids][:, None]
-    return pair_counts(store, ids, vocabulary_size) / np.maximum(totals, 1)
+    counts = pair_counts(store, ids, vocabulary_size)
+    shares: Float[np.ndarray, "shown shown"] = counts / np.maximum(totals, 1)
+    return shares
 
 
 def draw_probabilities(
@@ -92,7 +104,7 @@ def draw_probabilities(
     bar = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02)
     bar.set_label("P(next | previous), colours on a square-root scale", color=INK)
     bar.ax.tick_params(colors=INK)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     _label(axes, labels, title)
     return figure
 
@@ -106,7 +118,12 @@ def draw_counts(counts: Int64[np.ndarray, "shown shown"], labels: list[str], tit
     for (row, column), count in np.ndenumerate(counts):
         color = "white" if norm(count) > 0.6 else "#1b2a3a"
         cell = f"{labels[row]}{labels[column]}\n{count}"
-        style = {"ha": "center", "va": "center", "fontsize": 8.5, "linespacing": 1.3}
+        style: dict[str, Any] = {
+            "ha": "center",
+            "va": "center",
+            "fontsize": 8.5,
+            "linespacing": 1.3,
+        }
         axes.text(column, row, cell, color=color, **style, **plain())
     _label(axes, labels, title)
     return figure

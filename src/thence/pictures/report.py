@@ -17,11 +17,20 @@ from thence.evaluation import evaluate
 from thence.generation import sample
 from thence.models import FAMILIES
 from thence.pictures.curves import readable_seconds
-from thence.pictures.drawing import INK, PAPER, FAINT, Picture, to_png, to_svg
-from thence.pictures.plot import embedding_picture, heat_map_picture
-from thence.pictures.plot import learning_rate_picture, loss_picture
-from thence.pictures.surprisal import LEVELS, JudgedDocument, extreme_documents, highest_bits
-from thence.pictures.surprisal import surprisal_html
+from thence.pictures.drawing import FAINT, INK, PAPER, Picture, to_png, to_svg
+from thence.pictures.plot import (
+    embedding_picture,
+    heat_map_picture,
+    learning_rate_picture,
+    loss_picture,
+)
+from thence.pictures.surprisal import (
+    LEVELS,
+    JudgedDocument,
+    extreme_documents,
+    highest_bits,
+    surprisal_html,
+)
 from thence.training import Run
 from thence.training.files import write_atomically
 
@@ -182,16 +191,17 @@ def judged_documents(run: Run, documents: Sequence[JudgedDocument]) -> str:
             about += f", {document.times} times in this split"
         tokens = surprisal_html(document, run.tokenizer)
         items.append(f"{tokens}<small>{about}</small>")
-    return listed(items, max(len(document.ids) for document in documents))
+    texts = (run.tokenizer.decode(document.ids.tolist()) for document in documents)
+    return listed(items, max(map(len, texts)))
 
 
 def split_section(run: Run) -> str:
     """Return how honest the splits are: looks at test, and documents in more than one split."""
     looks = run.test_looks()
-    times = "once" if len(looks) == 1 else f"{len(looks)} times"
-    looked = f"The test split was looked at {times}, last {looks[-1]['time']}." if looks else (
-        "The test split has not been looked at."
-    )
+    looked = "The test split has not been looked at."
+    if looks:
+        times = "once" if len(looks) == 1 else f"{len(looks)} times"
+        looked = f"The test split was looked at {times}, last {looks[-1]['time']}."
     train = run.documents("train")
     rows = []
     for name in ("dev", "test"):

@@ -54,9 +54,7 @@ def extreme_documents(
     return _judged(store, nats, most), _judged(store, nats, least)
 
 
-def _distinct(
-    order: Iterable[int], store: TokenStore, count: int, shown: set[bytes]
-) -> list[int]:
+def _distinct(order: Iterable[int], store: TokenStore, count: int, shown: set[bytes]) -> list[int]:
     """Return the first documents in an order that were not shown, and note them as shown."""
     chosen: list[int] = []
     for index in order:

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int64, Integer, UInt
+from jaxtyping import Int32, Int64, Integer, UInt
 
 from thence.corpus import Documents
 from thence.tokens.unknowns import Encoded, resolve_unknowns, spell_bytes
@@ -24,14 +25,18 @@ class CharacterTokenizer:
 
     vocabulary: Vocabulary
 
+    @cached_property
+    def _table(self) -> Int32[np.ndarray, " points"]:
+        """Id of each code point, -1 where it has none."""
+        table = np.full(CODE_POINTS, -1, np.int32)
+        points = [ord(symbol) for symbol in self.vocabulary.symbols]
+        table[points] = np.arange(len(points))
+        return table
+
     def encode_chunk(self, chunk: Documents) -> Encoded:
         """Return the ids of all characters and how many each document has."""
         points, lengths = code_points(chunk)
-        table = np.full(CODE_POINTS, -1, np.int32)
-        table[[ord(symbol) for symbol in self.vocabulary.symbols]] = np.arange(
-            len(self.vocabulary.symbols)
-        )
-        ids = table[points]
+        ids = self._table[points]
         return resolve_unknowns(ids, lengths, self.vocabulary, lambda at: chr(points[at]))
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -39,17 +44,42 @@ class CharacterTokenizer:
         return spell_bytes(ids, self.vocabulary, "\ufffd")
 
 
+def strings(chunk: Documents) -> list[str]:
+    """Return the documents of a compact chunk as strings, decoded all at once."""
+    text = chunk.text.tobytes().decode("utf-8")
+    starts, ends = chunk.starts, chunk.ends
+    if len(text) < len(chunk.text):
+        places = character_places(chunk)
+        starts, ends = places[starts], places[ends]
+    return [text[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+
+def character_places(chunk: Documents) -> Int64[np.ndarray, " places"]:
+    """Return how many characters begin before each byte of a compact chunk, and in all."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(chunk.text & 0xC0 != 0x80)])
+
+
+def character_counts(chunk: Documents) -> Int64[np.ndarray, " documents"]:
+    """Return how many characters each document of a compact chunk has."""
+    if is_ascii(chunk):
+        return chunk.ends - chunk.starts
+    places = character_places(chunk)
+    return places[chunk.ends] - places[chunk.starts]
+
+
+def is_ascii(chunk: Documents) -> bool:
+    """Return whether every character of a compact chunk is one byte."""
+    return len(chunk.text) == 0 or int(chunk.text.max()) < 0x80
+
+
 def code_points(
     chunk: Documents,
 ) -> tuple[UInt[np.ndarray, " characters"], Int64[np.ndarray, " documents"]]:
     """Return the code points of a compact chunk and how many each document has."""
-    lengths = chunk.ends - chunk.starts
-    if len(chunk.text) == 0 or chunk.text.max() < 0x80:
-        return chunk.text, lengths
-    starts_character = np.concatenate([np.zeros(1, np.int64), np.cumsum(chunk.text & 0xC0 != 0x80)])
+    if is_ascii(chunk):
+        return chunk.text, character_counts(chunk)
     text = chunk.text.tobytes().decode("utf-8")
-    points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
-    return points, starts_character[chunk.ends] - starts_character[chunk.starts]
+    return np.frombuffer(text.encode("utf-32-le"), "<u4"), character_counts(chunk)
 
 
 def count_characters(documents: Iterable[Documents]) -> dict[str, int]:

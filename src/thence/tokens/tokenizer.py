@@ -143,7 +143,9 @@ def _with_symbols(symbols: Iterable[str], options: TokenOptions) -> Tokenizer:
     if options.tokens == "words":
         vocabulary = Vocabulary(tuple(symbols), options.unknown)
         return Tokenizer(WordTokenizer(vocabulary, options.word_split), options)
-    return Tokenizer(CharacterTokenizer(Vocabulary(tuple(sorted(symbols)), options.unknown)), options)
+    return Tokenizer(
+        CharacterTokenizer(Vocabulary(tuple(sorted(symbols)), options.unknown)), options
+    )
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

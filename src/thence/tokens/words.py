@@ -1,23 +1,28 @@
-"""Words: split on white space, or with punctuation set apart."""
+"""Words: split on white space, or with punctuation set apart.
+
+A text repeats its words, so punctuation is set apart and the vocabulary asked once for each
+distinct piece of a chunk (what stands between white space), not once for each place.
+"""
 
 import re
-from collections import Counter
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import chain, repeat
+from functools import cache, cached_property
+from itertools import chain, pairwise, repeat
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Int64
 
 from thence.corpus import Documents
+from thence.tokens.characters import strings
 from thence.tokens.unknowns import Encoded, resolve_unknowns
 from thence.tokens.vocabulary import UNKNOWN, Vocabulary
 
 WordSplit = Literal["whitespace", "punctuation"]
 
-# A tag such as <unk> stays whole, an apostrophe inside a word stays with it, and every other
-# mark is a word of its own.
-_WORD_OR_MARK = re.compile(r"<\w+>|\w+(?:['’]\w+)*|[^\w\s]")
 _SPACE_BEFORE_MARK = re.compile(r" ([.,;:!?%)\]}’”])")
 _SPACE_AFTER_BRACKET = re.compile(r"([(\[{“]) ")
 
@@ -28,7 +33,26 @@ def splitter(split: WordSplit) -> Callable[[str], list[str]]:
     >>> splitter("punctuation")("Don't stop, <unk>!")
     ["Don't", 'stop', ',', '<unk>', '!']
     """
-    return str.split if split == "whitespace" else _WORD_OR_MARK.findall
+    return str.split if split == "whitespace" else _word_or_mark().findall
+
+
+@cache
+def _word_or_mark() -> re.Pattern[str]:
+    # A tag such as <unk> stays whole, an apostrophe inside a word stays with it, and every other
+    # mark is a word of its own. Accents and vowel signs, which \w lacks, belong to their letter,
+    # as do the two joiners: without them every word of Hindi or Thai would fall apart.
+    word = rf"[\w{_combining_marks()}\u200c\u200d]"
+    return re.compile(rf"<\w+>|{word}+(?:['’]{word}+)*|[^\w\s]")
+
+
+def _combining_marks() -> str:
+    """Return all combining marks as ranges for a character class."""
+    # Nothing below U+0300 combines, and nothing from U+1F000 up but the last range.
+    marks = [point for point in range(0x300, 0x1F000) if unicodedata.category(chr(point))[0] == "M"]
+    breaks = [place for place, (a, b) in enumerate(pairwise(marks), 1) if b != a + 1]
+    bounds = pairwise([0, *breaks, len(marks)])
+    ranges = [f"{chr(marks[a])}-{chr(marks[b - 1])}" for a, b in bounds]
+    return "".join([*ranges, "\U000e0100-\U000e01ef"])
 
 
 @dataclass(frozen=True)
@@ -43,15 +67,19 @@ class WordTokenizer:
     vocabulary: Vocabulary
     split: WordSplit = "punctuation"
 
+    @cached_property
+    def _table(self) -> dict[str, int]:
+        return self.vocabulary.table()
+
     def encode_chunk(self, chunk: Documents) -> Encoded:
         """Return the ids of all words and how many each document has."""
-        documents = list(map(splitter(self.split), chunk))
-        lengths = np.fromiter(map(len, documents), np.int64, len(documents))
-        words = list(chain.from_iterable(documents))
-        lookup = map(self.vocabulary.table().get, words, repeat(-1))
-        ids = np.fromiter(lookup, np.int32, len(words))
+        found = find_words(chunk, self.split)
+        lookup = map(self._table.get, found.words, repeat(-1))
+        ids = np.fromiter(lookup, np.int32, len(found.words))[found.which]
         # A word spelled in bytes ends in a space, which no word holds.
-        return resolve_unknowns(ids, lengths, self.vocabulary, lambda at: words[at], b" ")
+        return resolve_unknowns(
+            ids, found.lengths, self.vocabulary, lambda at: found.words[found.which[at]], b" "
+        )
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the words of ids joined by single spaces, marks set back against their word."""
@@ -61,24 +89,69 @@ class WordTokenizer:
         return _SPACE_AFTER_BRACKET.sub(r"\1", _SPACE_BEFORE_MARK.sub(r"\1", text))
 
     def _words(self, ids: Iterable[int]) -> Iterable[str]:
+        first_byte = self.vocabulary.first_byte_id
         spelled = bytearray()
-        for index in ids:
+        for index in chain(ids, [self.vocabulary.boundary_id]):
+            is_byte = first_byte is not None and first_byte <= index < first_byte + 256
+            if is_byte:
+                spelled.append(index - first_byte)
+            # A model may break off a spelling; what it has of the word comes all the same.
+            if spelled and (not is_byte or spelled.endswith(b" ")):
+                yield spelled.removesuffix(b" ").decode("utf-8", errors="replace")
+                spelled.clear()
             if index < len(self.vocabulary.symbols):
                 yield self.vocabulary.symbols[index]
             elif index == self.vocabulary.unknown_id:
                 yield UNKNOWN
-            elif self.vocabulary.first_byte_id is not None and index != self.vocabulary.boundary_id:
-                spelled.append(index - self.vocabulary.first_byte_id)
-                if spelled.endswith(b" "):
-                    yield spelled[:-1].decode("utf-8", errors="replace")
-                    spelled.clear()
-        if spelled:
-            yield spelled.decode("utf-8", errors="replace")
 
 
 def count_words(chunks: Iterable[Documents], split: WordSplit) -> Counter[str]:
     """Count every word of the given chunks."""
-    counts: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
     for chunk in chunks:
-        counts.update(chain.from_iterable(map(splitter(split), chunk)))
-    return counts
+        found = find_words(chunk, split)
+        counts = np.bincount(found.which, minlength=len(found.words))
+        for word, count in zip(found.words, counts.tolist(), strict=True):
+            totals[word] += count
+    return totals
+
+
+@dataclass(frozen=True)
+class FoundWords:
+    """The words of a chunk.
+
+    Attributes:
+        words: Words, nearly all of them distinct.
+        which: Which of them stands at each place of the text.
+        lengths: Words of each document.
+    """
+
+    words: list[str]
+    which: Int64[np.ndarray, " places"]
+    lengths: Int64[np.ndarray, " documents"]
+
+
+def find_words(chunk: Documents, split: WordSplit) -> FoundWords:
+    """Cut a compact chunk into words."""
+    documents = [text.split() for text in strings(chunk)]
+    lengths = np.fromiter(map(len, documents), np.int64, len(documents))
+    number: defaultdict[str, int] = defaultdict()
+    number.default_factory = number.__len__  # A piece met for the first time gets the next number.
+    pieces = map(number.__getitem__, chain.from_iterable(documents))
+    which = np.fromiter(pieces, np.int64, lengths.sum())
+    distinct = list(number)
+    if split == "whitespace":
+        return FoundWords(distinct, which, lengths)
+
+    # Every character of a piece is in one of its words, so the lengths tell whose word is whose.
+    words = splitter(split)(" ".join(distinct))
+    piece_ends = np.cumsum(np.fromiter(map(len, distinct), np.int64, len(distinct)))
+    word_ends = np.cumsum(np.fromiter(map(len, words), np.int64, len(words)))
+    firsts = np.searchsorted(
+        word_ends, np.concatenate([np.zeros(1, np.int64), piece_ends]), "right"
+    )
+    sizes = np.diff(firsts)[which]
+    places = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+    expanded = np.repeat(firsts[which] - places[:-1], sizes) + np.arange(places[-1])
+    bounds = places[np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])]
+    return FoundWords(words, expanded, np.diff(bounds))

@@ -21,6 +21,9 @@ from thence.errors import RunError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+HEADER = "thence"
+"""Name of the one entry of metadata in a safetensors file."""
+
 TEMPORARY = ".tmp"
 """How the name of a file that is being written ends."""
 
@@ -74,8 +77,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str
     """
     # Not ascontiguousarray, which would turn a scalar into a vector of one.
     contiguous = {name: np.asarray(value, order="C") for name, value in tensors.items()}
-    header = {"metadata": json.dumps(metadata), "sha256": _digest(contiguous, metadata)}
-    write_atomically(path, save(contiguous, header))
+    header = {"metadata": metadata, "sha256": _digest(contiguous, metadata)}
+    # One entry only: safetensors writes several in random order, and so never the same file twice.
+    write_atomically(path, save(contiguous, {HEADER: json.dumps(header)}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -87,8 +91,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     try:
         with safe_open(path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            header = file.metadata() or {}
-        metadata = json.loads(header["metadata"])
+            header = json.loads((file.metadata() or {})[HEADER])
+        metadata = header["metadata"]
         intact = header["sha256"] == _digest(tensors, metadata)
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing; training has not come so far yet.") from error

@@ -31,6 +31,10 @@ from thence.training.run import save_model
 from thence.training.schedules import learning_rate_factor
 
 
+DIVERGED = 100.0
+"""Training is given up where the loss is so many times that of knowing nothing, ln V."""
+
+
 @dataclass
 class Counters:
     """The numbers of a training that a checkpoint keeps beside its tensors."""
@@ -88,7 +92,7 @@ class Trainer:
 
         Raises:
             Interrupted: After Ctrl-C or SIGTERM, with a checkpoint saved.
-            TrainingError: If the loss is not a finite number.
+            TrainingError: If the loss is not a finite number, or absurdly large.
         """
         self._metrics.truncate(self.counters.metrics_bytes)
         started = time.monotonic() - self.counters.seconds
@@ -143,7 +147,9 @@ class Trainer:
         if self.dev.num_documents:
             scores = self.model.score(self.dev, self.options.carry_context)
             dev_loss = -float(np.mean(scores, dtype=np.float64))
-        self._check_finite(train_loss if dev_loss is None else train_loss + dev_loss)
+        self._check_sound(train_loss)
+        if dev_loss is not None:
+            self._check_sound(dev_loss, "dev")
         if dev_loss is None or dev_loss < counters.best_dev:
             counters.best_dev = math.inf if dev_loss is None else dev_loss
             counters.stale = 0
@@ -172,13 +178,13 @@ class Trainer:
     def _train_loss(self) -> float:
         return float(self._loss_sum) / max(self.counters.loss_weight, 1e-300)
 
-    def _check_finite(self, loss: float) -> None:
-        weights_are = all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
-        if math.isfinite(loss) and weights_are:
+    def _check_sound(self, loss: float, split: str = "training") -> None:
+        finite = all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
+        if finite and loss < DIVERGED * math.log(self.model.vocabulary_size):
             return
         kept = "The last good checkpoint is kept" if self._last.exists() else "Nothing was saved"
         raise TrainingError(
-            f"The training loss is {loss} at step {self.counters.step} with learning rate "
+            f"The {split} loss is {loss:.6g} at step {self.counters.step} with learning rate "
             f"{self.learning_rate():.3g}: the steps are too large. Train again with a lower --lr "
             f"(thence find-lr suggests one) or with --clip 1. {kept}."
         )
@@ -189,7 +195,7 @@ class Trainer:
 
     def _save(self) -> float:
         """Write the checkpoint to resume from; return the time."""
-        self._check_finite(self._train_loss())
+        self._check_sound(self._train_loss())
         tensors = {f"model.{name}": value for name, value in self.model.tensors().items()}
         tensors |= save_state(self.optimizer)
         tensors["generator"] = torch.get_rng_state().numpy()

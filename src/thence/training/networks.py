@@ -20,8 +20,9 @@ from thence.training.progress import ProgressMaker
 from thence.training.recipe import Recipe
 from thence.training.run import Run
 
-SMALL_STEP = 3e8
-"""Floating-point operations of a step under which a second thread costs more than it brings."""
+SMALL_STEP = 3e9
+"""Floating-point operations of a step up to which one thread is used: more gain little there, and
+are many times slower as soon as anything else runs on the machine."""
 
 
 def resolve_training(recipe: Recipe, vocabulary_size: int, train_store: TokenStore) -> Recipe:

@@ -67,10 +67,43 @@ class Bar:
 
     def evaluated(self, metrics: dict[str, Any]) -> None:
         """Show the losses."""
-        losses = f"train {metrics['train_nats_per_token']:.4f}"
-        if metrics["dev_nats_per_token"] is not None:
-            losses += f" dev {metrics['dev_nats_per_token']:.4f}"
-        self._progress.update(self._task, completed=metrics["step"], losses=losses)
+        self._progress.update(self._task, completed=metrics["step"], losses=losses_of(metrics))
+
+
+class Log:
+    """Writes a line to standard error at each look at dev: for files, where a bar is noise.
+
+    Args:
+        steps: Steps of the whole training.
+        name: Shown before each line.
+    """
+
+    def __init__(self, steps: int, name: str) -> None:
+        self._steps, self._name = steps, name
+
+    def step(self, step: int, tokens: float) -> None:
+        """Do nothing: a line per step would be too much."""
+
+    def evaluated(self, metrics: dict[str, Any]) -> None:
+        """Write the losses."""
+        done = f"{self._name}: step {metrics['step']:,} of {self._steps:,}"
+        rate = metrics["tokens"] / max(metrics["seconds"], 1e-3)
+        line = f"{done}, {metrics['seconds']:.1f} s, {rate:,.0f} tokens/s, {losses_of(metrics)}"
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+def losses_of(metrics: dict[str, Any]) -> str:
+    """Return the losses of a look at dev in words."""
+    dev = metrics["dev_nats_per_token"]
+    losses = f"train {metrics['train_nats_per_token']:.4f}"
+    return losses if dev is None else f"{losses}, dev {dev:.4f} nats per token"
+
+
+@contextmanager
+def log_lines(steps: int, name: str) -> Iterator[Log]:
+    """Write a line at each look at dev."""
+    yield Log(steps, name)
 
 
 @contextmanager

@@ -1,0 +1,71 @@
+"""A tiny text, and quick trainings on it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from thence.training import Run, train
+
+SMALL = {"hidden_size": 8, "embedding_size": 3, "context": 2, "batch_size": 16, "steps": 20}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    """105 lines of three letters: 84 train, 10 dev, 11 test documents of four targets each.
+
+    With context 2 the contexts recur often enough for ``StratifiedContexts``; with context 3 they
+    do not, which gives ``ShuffledWindows``.
+    """
+    path = tmp_path / "text.txt"
+    lines = ["".join(letters) for letters in product("abcde", "xyz", "abcdexy")]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def small(text: Path, tmp_path: Path) -> Callable[..., Run]:
+    """Train a tiny mlp (or another model) on the tiny text."""
+
+    def run(name: str = "run", model: str = "mlp", progress: Any = None, **settings: Any) -> Run:
+        given = {**(SMALL if model == "mlp" else {}), **settings}
+        quiet = {} if progress is None else {"progress": progress}
+        return train(text, model, output=tmp_path / name, **quiet, **given)
+
+    return run
+
+
+@pytest.fixture
+def telling() -> Callable[..., Any]:
+    """Make a progress maker that calls a function after every step."""
+
+    class Teller:
+        def __init__(self, hear: Callable[[int], None]) -> None:
+            self.hear = hear
+
+        def step(self, step: int, tokens: float) -> None:
+            self.hear(step)
+
+        def evaluated(self, metrics: dict[str, Any]) -> None:
+            pass
+
+    def maker(hear: Callable[[int], None]) -> Callable[[int, str], AbstractContextManager[Any]]:
+        @contextmanager
+        def opened(steps: int, name: str) -> Iterator[Teller]:
+            yield Teller(hear)
+
+        return opened
+
+    return maker

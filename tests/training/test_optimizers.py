@@ -1,0 +1,77 @@
+"""Our updates against PyTorch's optimiser classes, which are the same functions beneath."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from thence.training.optimizers import load_state, make_optimizer, save_state
+from thence.training.options import TrainingOptions
+
+
+def train(model: nn.Module, step: Any, first: int, last: int) -> None:
+    for index in range(first, last):
+        inputs = torch.randn(4, 3, generator=torch.Generator().manual_seed(index))
+        (model(inputs) ** 2).sum().backward()
+        step(0.01 * (index + 1))
+
+
+def linear() -> nn.Linear:
+    model = nn.Linear(3, 2)
+    nn.init.constant_(model.weight, 0.5)
+    nn.init.constant_(model.bias, -0.1)
+    return model
+
+
+SETTINGS = [
+    {"optimizer": "adamw", "weight_decay": 0.1},
+    {"optimizer": "sgd"},
+    {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.1},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_steps_equal_those_of_torch(settings: dict[str, Any]) -> None:
+    options = TrainingOptions(**settings)
+    ours, theirs = linear(), linear()
+    groups = [
+        {"params": [theirs.weight], "weight_decay": options.weight_decay},
+        {"params": [theirs.bias], "weight_decay": 0.0},
+    ]
+    if options.optimizer == "adamw":
+        oracle: Any = torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.99))
+    else:
+        oracle = torch.optim.SGD(groups, lr=1.0, momentum=options.momentum)
+
+    def step(rate: float) -> None:
+        for group in oracle.param_groups:
+            group["lr"] = rate
+        oracle.step()
+        oracle.zero_grad()
+
+    train(ours, make_optimizer(ours, options).step, 0, 5)
+    train(theirs, step, 0, 5)
+    torch.testing.assert_close(ours.weight, theirs.weight)
+    torch.testing.assert_close(ours.bias, theirs.bias)
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_a_saved_state_goes_on_bit_for_bit(settings: dict[str, Any]) -> None:
+    options = TrainingOptions(**settings)
+    whole, parts = linear(), linear()
+    train(whole, make_optimizer(whole, options).step, 0, 6)
+    first = make_optimizer(parts, options)
+    train(parts, first.step, 0, 3)
+    second = make_optimizer(parts, options)
+    load_state(second, save_state(first))
+    train(parts, second.step, 3, 6)
+    assert torch.equal(whole.weight, parts.weight)
+    assert torch.equal(whole.bias, parts.bias)
+
+
+def test_a_state_of_another_shape_is_refused() -> None:
+    options = TrainingOptions()
+    saved = save_state(make_optimizer(linear(), options))
+    with pytest.raises(ValueError, match=r"optimizer\.0 has shape \(2, 3\)"):
+        load_state(make_optimizer(nn.Linear(3, 4), options), saved)

@@ -1,0 +1,194 @@
+"""A training that is stopped anywhere and resumed ends as if it had never been stopped."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thence.errors import RunError
+from thence.training import Run, resume
+from thence.training.files import load_tensors
+from thence.training.loop import Interrupted
+
+SmallTrain = Callable[..., Run]
+
+SETTINGS = {
+    "adamw, shuffled windows, plateau": {
+        "context": 3,
+        "schedule": "plateau",
+        "lr": 0.05,
+        "patience": 8,
+        "weight_decay": 0.1,
+    },
+    "sgd with momentum, stratified contexts": {
+        "optimizer": "sgd",
+        "momentum": 0.9,
+        "lr": 0.5,
+        "clip": 0.5,
+    },
+    "bigram, running text": {"carry_context": True, "schedule": "inverse-time"},
+}
+
+
+def outcome(folder: Path) -> tuple[Any, ...]:
+    """Return everything that a training leaves behind, but for times and what follows them."""
+    tensors, counters = load_tensors(folder / "last" / "checkpoint.safetensors")
+    for name in ("seconds", "metrics_bytes"):
+        counters.pop(name)
+    metrics = Run(folder).metrics()
+    for line in metrics:
+        line.pop("seconds")
+    return (
+        (folder / "model.safetensors").read_bytes(),
+        {name: (value.shape, value.tobytes()) for name, value in tensors.items()},
+        counters,
+        metrics,
+    )
+
+
+@pytest.fixture(params=SETTINGS)
+def kind(request: pytest.FixtureRequest) -> dict[str, Any]:
+    model = "bigram" if request.param.startswith("bigram") else "mlp"
+    dropout = {"dropout": 0.3, "embedding_dropout": 0.1} if model == "mlp" else {"batch_size": 16}
+    return {
+        "model": model,
+        "steps": 20,
+        "evaluate_every": 4,
+        "split": "60/20/20",
+        **dropout,
+        **SETTINGS[request.param],
+    }
+
+
+@pytest.mark.parametrize("stops", [(1,), (7, 8), (4, 19)])
+def test_stopped_and_resumed(
+    small: SmallTrain, telling: Callable[..., Any], kind: dict[str, Any], stops: tuple[int, ...]
+) -> None:
+    whole = small("whole", **kind)
+
+    def hear(step: int) -> None:
+        if step in stops:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        small(progress=telling(hear), **kind)
+    folder = whole.folder.parent / "run"
+    for _ in stops[1:]:
+        with pytest.raises(Interrupted):
+            resume(folder, telling(hear))
+    resume(folder)
+    assert outcome(folder) == outcome(whole.folder)
+
+
+def test_resumed_from_what_any_moment_leaves(
+    small: SmallTrain, telling: Callable[..., Any], kind: dict[str, Any], tmp_path: Path
+) -> None:
+    # A copy of the folder after a step is what kill -9 would have left there: mostly an old
+    # checkpoint with newer metrics, weights and temporary files beside it.
+    def copy(step: int) -> None:
+        if step in (1, 4, 5, 10, 18):
+            shutil.copytree(tmp_path / "run", tmp_path / f"copy-{step}")
+
+    run = small(progress=telling(copy), **kind)
+    for step in (1, 4, 5, 10, 18):
+        folder = tmp_path / f"copy-{step}"
+        with (folder / "metrics.jsonl").open("a") as file:
+            file.write('{"step": 4}\n{"st')
+        (folder / ".model.safetensors.1.tmp").write_bytes(b"half")
+        resume(folder)
+        assert outcome(folder) == outcome(run.folder)
+        assert not list(folder.rglob("*.tmp"))
+
+
+def test_a_finished_run_is_left_as_it_is(small: SmallTrain) -> None:
+    for model in ("mlp", "bigram-counts"):
+        run = small(model, model=model)
+        before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+        resume(run.folder)
+        after = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+        assert after == before
+
+
+def test_a_run_without_checkpoint_begins_at_the_start(small: SmallTrain) -> None:
+    for model in ("mlp", "bigram-counts"):
+        run = small(model, model=model)
+        weights = (run.folder / "model.safetensors").read_bytes()
+        for path in run.folder.rglob("*"):
+            if path.name not in ("config.toml", "tokenizer.json", "last"):
+                path.unlink()
+        resume(run.folder)
+        assert (run.folder / "model.safetensors").read_bytes() == weights
+
+
+def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="There is no run"):
+        resume(tmp_path / "none")
+
+
+CHILD = """
+import sys, time
+from contextlib import contextmanager
+from thence.training import resume, train
+
+class Slow:
+    def step(self, step, tokens):
+        time.sleep(0.01)
+    def evaluated(self, metrics):
+        pass
+
+@contextmanager
+def slow(steps, name):
+    yield Slow()
+
+text, folder, new = sys.argv[1:]
+if new == "new":
+    train(text, model="mlp", output=folder, progress=slow, context=3, hidden_size=8, dropout=0.3,
+          embedding_size=3, batch_size=16, steps=120, evaluate_every=10, checkpoint_seconds=0,
+          lr=0.02)
+else:
+    resume(folder, slow)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(text: Path, tmp_path: Path) -> None:
+    def start(folder: Path, new: bool) -> "subprocess.Popen[bytes]":
+        arguments = [str(text), str(folder), "new" if new else "old"]
+        return subprocess.Popen([sys.executable, "-c", CHILD, *arguments])
+
+    def step_of(folder: Path) -> int:
+        path = folder / "last" / "checkpoint.safetensors"
+        return int(load_tensors(path)[1]["step"]) if path.exists() else 0
+
+    assert start(tmp_path / "whole", True).wait() == 0
+    folder, chance = tmp_path / "run", random.Random(0)
+    # Before the run folder exists: nothing that could be taken for a run.
+    early = start(folder, True)
+    time.sleep(0.3)
+    early.kill()
+    early.wait()
+    assert not folder.exists()
+    assert not [path for path in tmp_path.glob(".run*") if (path / "config.toml").exists()]
+    steps = [0]
+    process = start(folder, True)
+    for delay in (0.0, chance.uniform(0, 0.4), chance.uniform(0, 0.4), 0.0):
+        while step_of(folder) <= steps[-1] and process.poll() is None:
+            time.sleep(0.001)
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+        steps.append(step_of(folder))
+        process = start(folder, False)
+    assert process.wait() == 0
+    # Every kill but perhaps the last ones came in the middle, each further on than the one before.
+    assert 0 < steps[1] < steps[2] < 120, steps
+    assert outcome(folder) == outcome(tmp_path / "whole")
+    assert not list(folder.rglob("*.tmp"))
