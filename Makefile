@@ -10,7 +10,12 @@ BIN := $(VENV)/bin
 .PHONY: demo test fast lint types docs clean
 
 demo: $(VENV)/demo-ready
-	$(BIN)/python recipes/demo.py
+	rm -rf runs/demo
+	$(BIN)/thence train --config recipes/given-names.toml --output runs/demo
+	$(BIN)/thence evaluate runs/demo --split test
+	$(BIN)/thence next runs/demo Mari
+	$(BIN)/thence sample runs/demo --count 12
+	@echo "Open runs/demo/report.html in a browser; the README shows how to use your own text."
 
 test: $(VENV)/test-ready lint types
 	$(BIN)/python -m pytest -n 2

@@ -11,6 +11,8 @@ from difflib import get_close_matches
 class ThenceError(Exception):
     """What the user can mend: the message says what failed, the value, the cause, the way out."""
 
+    exit_code = 2
+
 
 class TextError(ThenceError):
     """The text cannot be read or used: missing, empty, badly encoded, too short."""

@@ -25,7 +25,12 @@ def counted(tmp_path: Path) -> Callable[..., Run]:
             path = tmp_path / f"{role}.txt"
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
             files[role] = path
-        settings = {"model": "bigram-counts", "dev": files["dev"], "test": files["test"], **settings}
+        settings = {
+            "model": "bigram-counts",
+            "dev": files["dev"],
+            "test": files["test"],
+            **settings,
+        }
         return train(files["text"], output=tmp_path / name, **settings)
 
     return make

@@ -31,7 +31,9 @@ def test_very_many_documents_are_drawn_as_blocks_of_neighbours() -> None:
     assert set(np.diff(np.append(blocks, 5000))) == {2, 3}
 
 
-@pytest.mark.parametrize(("lengths", "blocks"), [([1], 1), ([5], 5), ([1000], 200), ([100] * 19, 200)])
+@pytest.mark.parametrize(
+    ("lengths", "blocks"), [([1], 1), ([5], 5), ([1000], 200), ([100] * 19, 200)]
+)
 def test_few_documents_are_cut_into_equal_blocks(lengths: list[int], blocks: int) -> None:
     starts = block_starts(store_of(lengths))
     assert len(starts) == blocks
@@ -60,21 +62,23 @@ def test_the_same_seed_draws_the_same() -> None:
 
 
 def test_interval_holds_the_middle_95_per_cent() -> None:
-    assert interval(np.arange(1001.0)) == (25.0, 975.0)
+    assert interval(np.arange(1001.0)) == pytest.approx((25, 975))
 
 
 def test_coverage_is_about_95_per_cent() -> None:
     # Documents of 1 to 9 targets, whose costs share a document's own level: the true mean per
-    # target is 2. Of 400 intervals about 94 % should hold it (the percentile interval is a little
-    # short with 60 documents). The number held is binomial with a deviation of 4.7; the bounds,
-    # 88.5 % and 99 %, are more than four deviations away: false alarms once in ten thousand seeds.
+    # target is 2. Of 300 intervals about 94 % should hold it (the percentile interval is a little
+    # short with 60 documents). The number held is binomial with a deviation of 4.1; the bounds,
+    # 88.3 % and 99.7 %, are four deviations away: a false alarm once in ten thousand seeds.
     generator = np.random.default_rng(0)
     held = 0
-    for _ in range(400):
+    for _ in range(300):
         counts = generator.integers(1, 10, 60).astype(np.float64)
         level = generator.gamma(4.0, 0.5, 60)  # mean 2
         noise = generator.normal(0, np.sqrt(counts))
-        means = bootstrap_means((level * counts + noise)[:, None], counts, int(generator.integers(1e6)))
+        means = bootstrap_means(
+            (level * counts + noise)[:, None], counts, int(generator.integers(1e6))
+        )
         low, high = interval(means[:, 0])
         held += low <= 2 <= high
-    assert 354 <= held <= 396
+    assert 265 <= held <= 299

@@ -57,9 +57,7 @@ def test_the_same_model_twice_differs_by_nothing(counted: Counted) -> None:
     assert compare([run, run.folder]).runs[1].difference == (0, 0, 0)
 
 
-def test_different_tokens_compare_in_bits_per_byte_only(
-    counted: Counted, lines: list[str]
-) -> None:
+def test_different_tokens_compare_in_bits_per_byte_only(counted: Counted, lines: list[str]) -> None:
     runs = [counted(lines, lines, name=tokens, tokens=tokens) for tokens in ("characters", "bytes")]
     compared = compare(runs)
     assert not compared.same_tokens
@@ -108,7 +106,9 @@ def test_one_long_document_in_different_tokens_has_no_interval(counted: Counted)
 
 def test_very_many_documents_in_different_tokens(counted: Counted) -> None:
     documents = ["ab", "b", "ba"] * 1000
-    runs = [counted(dev=documents, name=tokens, tokens=tokens) for tokens in ("characters", "bytes")]
+    runs = [
+        counted(dev=documents, name=tokens, tokens=tokens) for tokens in ("characters", "bytes")
+    ]
     difference = compare(runs).runs[1].difference
     assert difference is not None
     assert difference[1] < difference[0] < difference[2]

@@ -58,5 +58,5 @@ def test_empty_texts_and_no_texts(counted: Counted) -> None:
 
 
 def test_a_closed_vocabulary_refuses(counted: Counted) -> None:
-    with pytest.raises(UnknownSymbolError, match="'c' .symbol 2 of document 1"):
+    with pytest.raises(UnknownSymbolError, match=r"'c' .symbol 2 of document 1"):
         list(score(counted(unknown="refuse"), ["ac"]))

@@ -17,4 +17,9 @@ def test_perplexity_of_a_uniform_guess_is_the_number_of_choices() -> None:
 
 
 def test_json_has_no_infinity() -> None:
-    assert [finite(value) for value in (1.5, math.inf, -math.inf, math.nan)] == [1.5, None, None, None]
+    assert [finite(value) for value in (1.5, math.inf, -math.inf, math.nan)] == [
+        1.5,
+        None,
+        None,
+        None,
+    ]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from thence.training import Run, train
+from thence.batches.shuffled import ShuffledWindows
+from thence.training import Run, networks, train
 
 SMALL = {"hidden_size": 8, "embedding_size": 3, "context": 2, "batch_size": 16, "steps": 20}
 
@@ -26,13 +27,22 @@ def one_thread() -> Iterator[None]:
 def text(tmp_path: Path) -> Path:
     """105 lines of three letters: 84 train, 10 dev, 11 test documents of four targets each.
 
-    With context 2 the contexts recur often enough for ``StratifiedContexts``; with context 3 they
-    do not, which gives ``ShuffledWindows``.
+    Contexts recur so often that batches are ``StratifiedContexts``; see ``shuffled_windows``.
     """
     path = tmp_path / "text.txt"
     lines = ["".join(letters) for letters in product("abcde", "xyz", "abcdexy")]
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+@pytest.fixture
+def shuffled_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut the text into ``ShuffledWindows``, though its contexts recur."""
+
+    def cut(store: Any, context: int, size: int, batch_size: int, seed: int, carry: bool) -> Any:
+        return ShuffledWindows(store, context, batch_size, seed, carry)
+
+    monkeypatch.setattr(networks, "training_batches", cut)
 
 
 @pytest.fixture

@@ -116,7 +116,9 @@ def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
     assert same(load_tensors(tmp_path / "file"))
 
 
-@pytest.mark.parametrize("bit", [0, 3, 7])
+@pytest.mark.parametrize(
+    "bit", [0, pytest.param(3, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)]
+)
 def test_every_flipped_byte_is_refused_or_harmless(tmp_path: Path, bit: int) -> None:
     path = tmp_path / "file"
     save_tensors(path, TENSORS, METADATA)

@@ -48,7 +48,7 @@ def test_a_full_disk_leaves_the_lines_before(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match="Cannot write .*No space left on device"):
+    with pytest.raises(RunError, match=r"Cannot write .*No space left on device"):
         append_json_line(path, {"n": 2})
     assert path.read_text() == '{"n": 1}\n'
 

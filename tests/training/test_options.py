@@ -29,5 +29,5 @@ from thence.training.options import TrainingOptions
     ],
 )
 def test_numbers_out_of_range_are_refused_by_the_name_of_the_flag(name: str, value: object) -> None:
-    with pytest.raises(SettingError, match=f"--{name.replace('_', '-')} "):
+    with pytest.raises(SettingError, match=rf"--{name.replace('_', '-')} "):
         TrainingOptions(**{name: value})

@@ -43,7 +43,7 @@ def recipes(draw: Any, model: str) -> Recipe:
 
 @pytest.mark.parametrize("model", FAMILIES)
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_round_trip_through_toml(tmp_path: Path, model: str, data: st.DataObject) -> None:

@@ -22,7 +22,6 @@ SmallTrain = Callable[..., Run]
 
 SETTINGS = {
     "adamw, shuffled windows, plateau": {
-        "context": 3,
         "schedule": "plateau",
         "lr": 0.05,
         "patience": 8,
@@ -36,6 +35,10 @@ SETTINGS = {
     },
     "bigram, running text": {"carry_context": True, "schedule": "inverse-time"},
 }
+
+
+MOMENTS = (1, 5, 18)
+"""Steps after which a copy of the folder is taken: looks at dev come at every fourth."""
 
 
 def outcome(folder: Path) -> tuple[Any, ...]:
@@ -56,6 +59,8 @@ def outcome(folder: Path) -> tuple[Any, ...]:
 
 @pytest.fixture(params=SETTINGS)
 def kind(request: pytest.FixtureRequest) -> dict[str, Any]:
+    if "shuffled windows" in request.param:
+        request.getfixturevalue("shuffled_windows")
     model = "bigram" if request.param.startswith("bigram") else "mlp"
     dropout = {"dropout": 0.3, "embedding_dropout": 0.1} if model == "mlp" else {"batch_size": 16}
     return {
@@ -68,7 +73,14 @@ def kind(request: pytest.FixtureRequest) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("stops", [(1,), (7, 8), (4, 19)])
+@pytest.mark.parametrize(
+    "stops",
+    [
+        pytest.param((1,), marks=pytest.mark.slow),
+        (7, 8),
+        pytest.param((4, 19), marks=pytest.mark.slow),
+    ],
+)
 def test_stopped_and_resumed(
     small: SmallTrain, telling: Callable[..., Any], kind: dict[str, Any], stops: tuple[int, ...]
 ) -> None:
@@ -94,11 +106,11 @@ def test_resumed_from_what_any_moment_leaves(
     # A copy of the folder after a step is what kill -9 would have left there: mostly an old
     # checkpoint with newer metrics, weights and temporary files beside it.
     def copy(step: int) -> None:
-        if step in (1, 4, 5, 10, 18):
+        if step in MOMENTS:
             shutil.copytree(tmp_path / "run", tmp_path / f"copy-{step}")
 
     run = small(progress=telling(copy), **kind)
-    for step in (1, 4, 5, 10, 18):
+    for step in MOMENTS:
         folder = tmp_path / f"copy-{step}"
         with (folder / "metrics.jsonl").open("a") as file:
             file.write('{"step": 4}\n{"st')

@@ -96,7 +96,9 @@ def opens_as(folder: Path) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("name", ["config.toml", "tokenizer.json"])
-@pytest.mark.parametrize("bit", [0, 4, 7])
+@pytest.mark.parametrize(
+    "bit", [0, pytest.param(4, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)]
+)
 def test_every_flipped_byte_is_refused_or_harmless(small: SmallTrain, name: str, bit: int) -> None:
     run = small(model="bigram-counts")
     expected = opens_as(run.folder)
@@ -180,9 +182,9 @@ def test_another_format_is_a_sentence(small: SmallTrain) -> None:
 def test_a_changed_text_is_refused(small: SmallTrain, text: Path) -> None:
     run = small()
     text.write_text(text.read_text() + "abc\n")
-    with pytest.raises(TextError, match="is not what .* was trained on"):
+    with pytest.raises(TextError, match=r"is not what .* was trained on"):
         resume(run.folder)
-    with pytest.raises(TextError, match="is not what .* was trained on"):
+    with pytest.raises(TextError, match=r"is not what .* was trained on"):
         evaluate(run.folder)
 
 
@@ -217,13 +219,13 @@ def test_test_looks_are_recorded(small: SmallTrain) -> None:
 def test_an_output_below_a_file_is_a_sentence(small: SmallTrain, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for name, cause in (("file/run", "File exists"), ("file/a/run", "Not a directory")):
-        with pytest.raises(RunError, match=f"Cannot write .*{name}: {cause}"):
+        with pytest.raises(RunError, match=rf"Cannot write .*{name}: {cause}"):
             small(name)
     assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_an_output_with_an_endless_name_is_a_sentence(small: SmallTrain) -> None:
-    with pytest.raises(RunError, match="Cannot write .*File name too long"):
+    with pytest.raises(RunError, match=r"Cannot write .*File name too long"):
         small("x" * 300)
 
 

@@ -45,7 +45,9 @@ def test_the_same_seed_gives_the_same_weights(
 
 def test_the_seed_decides_the_order_of_batches(small: SmallTrain) -> None:
     # The bigram's weights are all zero at the start: only the order of batches can differ.
-    runs = [small(f"run-{seed}", model="bigram", batch_size=8, steps=9, seed=seed) for seed in (1, 2)]
+    runs = [
+        small(f"run-{seed}", model="bigram", batch_size=8, steps=9, seed=seed) for seed in (1, 2)
+    ]
     assert weights(runs[0]) != weights(runs[1])
 
 
@@ -89,7 +91,7 @@ def test_unusable_texts_and_settings_are_sentences(text: Path, tmp_path: Path) -
     with pytest.raises(SettingError, match=r"--context is 9, .* longest document has 4 tokens"):
         train(text, context=9, output=output)
     (tmp_path / "same.txt").write_text("ab\n" * 20)
-    with pytest.raises(TextError, match="All 16 train documents .* are the same"):
+    with pytest.raises(TextError, match=r"All 16 train documents .* are the same"):
         train(tmp_path / "same.txt", output=output)
     with pytest.raises(SettingError, match="is counted: it has no learning rate"):
         sweep_learning_rate(make_recipe(text, "bigram-counts", {}))

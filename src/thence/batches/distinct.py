@@ -72,7 +72,7 @@ def context_keys(cut: Windows, vocabulary_size: int) -> Int64[np.ndarray, " targ
 
 def group_by_context(
     cut: Windows, vocabulary_size: int
-) -> tuple[Int64[np.ndarray, " targets"], Int64[np.ndarray, "groups+1"]]:
+) -> tuple[Int64[np.ndarray, " targets"], Int64[np.ndarray, " bounds"]]:
     """Group the targets of a store by their context.
 
     Returns:
@@ -84,5 +84,5 @@ def group_by_context(
     if keys is None:
         return np.arange(len(cut)), np.arange(len(cut) + 1)
     order = np.argsort(keys, kind="stable")
-    changes = np.flatnonzero(np.diff(keys[order])) + 1
-    return order, np.concatenate([[0], changes, [len(cut)]]).astype(np.int64)
+    starts = np.flatnonzero(np.diff(keys[order], prepend=-1))  # No key is -1.
+    return order, np.append(starts, len(cut))

@@ -5,7 +5,7 @@ with exactly the batches that would have come.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, Integer
@@ -34,6 +34,7 @@ class Batch:
     tokens: float
 
 
+@runtime_checkable
 class Batches(Protocol):
     """A training set cut into steps."""
 
@@ -68,7 +69,7 @@ class ShuffledWindows:
         first = index * self._batch_size
         examples = self._windows.gather(self._order.of(epoch)[first : first + self._batch_size])
         size = len(examples)
-        return Batch(examples[:, :-1], examples[:, -1:], size, size)
+        return Batch(examples[:, :-1], examples[:, -1:], float(size), float(size))
 
 
 class StratifiedContexts:

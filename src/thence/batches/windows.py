@@ -38,12 +38,12 @@ class Windows:
 
     def gather(
         self, chosen: Integer[np.ndarray, " batch"] | slice
-    ) -> Int64[np.ndarray, "batch context+1"]:
+    ) -> Int64[np.ndarray, "batch {self.context}+1"]:
         """Return the chosen examples, each its context followed by its target, as int64."""
         window = np.arange(-self.context, 1)
         return self.padded[self.positions[chosen][:, None] + window].astype(np.int64)
 
-    def in_order(self, batch_size: int) -> Iterator[Int64[np.ndarray, "batch context+1"]]:
+    def in_order(self, batch_size: int) -> Iterator[Int64[np.ndarray, "batch width"]]:
         """Yield every example once, in the order of the targets."""
         for first in range(0, len(self), batch_size):
             yield self.gather(slice(first, first + batch_size))

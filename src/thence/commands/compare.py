@@ -5,15 +5,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from thence.commands.arguments import TextSource
-from thence.commands.output import remark, say_json, say_table
+from thence.commands.output import say_json, say_table
+from thence.commands.streams import remark
 from thence.evaluation import compare
 from thence.training.run import Split
 
 
 def command(
     *runs: Path,
-    text: TextSource | None = None,
+    text: str | None = None,
     split: Split = "dev",
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:

@@ -9,8 +9,10 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from thence.commands.output import say, say_json, say_table
+from thence.commands.output import say_json, say_table
+from thence.commands.streams import is_at_terminal, say
 from thence.corpus import BUNDLED, CATALOGUE, get
+from thence.errors import DownloadError
 
 app = App(name="data", help="List and fetch named texts.")
 
@@ -59,6 +61,11 @@ def get_text(
         name: One of the names of thence data list.
         source: Take a local copy from this folder or file instead of downloading.
     """
+    if name in BUNDLED:
+        raise DownloadError(
+            f"'{name}' comes with thence, so there is nothing to fetch; give its name in place of "
+            f"a file, as in: thence train {name}"
+        )
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
@@ -66,7 +73,7 @@ def get_text(
         TimeRemainingColumn(),
     )
     console = Console(file=sys.stderr)
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
+    with Progress(*columns, console=console, disable=not is_at_terminal()) as progress:
         task = progress.add_task(name, total=None)
         folder = get(
             name, source, lambda done, total: progress.update(task, completed=done, total=total)

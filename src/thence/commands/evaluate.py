@@ -5,7 +5,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from thence.commands.arguments import TextSource
 from thence.commands.output import say_json, say_pairs
 from thence.evaluation import evaluate
 from thence.training.run import Split
@@ -13,7 +12,7 @@ from thence.training.run import Split
 
 def command(
     run: Path,
-    text: TextSource | None = None,
+    text: str | None = None,
     /,
     *,
     split: Split = "dev",

@@ -6,12 +6,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from thence.commands.output import say, say_json
+from thence.commands.output import say_json
 from thence.commands.recipe_flags import parse_recipe_command
-from thence.pictures.curves import save_learning_rate_curve
+from thence.commands.streams import is_at_terminal, remark, say
+from thence.errors import SettingError
 from thence.training import Recipe, sweep_learning_rate
+from thence.training.files import write_atomically
 
 SUMMARY = "Sweep the learning rate, one training step each, and suggest one for thence train --lr."
+FORMATS = (".png", ".svg")
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -30,8 +33,17 @@ def _find(
     ] = Path("learning-rate.png"),
     json: Annotated[bool, Parameter(negative=(), help="Print the curve as JSON.")] = False,
 ) -> None:
+    if output.suffix not in FORMATS:
+        raise SettingError(f"--output is {output}; its name must end in {' or '.join(FORMATS)}.")
+    if not json and is_at_terminal():
+        remark(f"Reading {recipe.text}, then up to {sweep} steps ...")
     curve = sweep_learning_rate(recipe, low, high, sweep)
-    save_learning_rate_curve(curve, output)
+    # Drawing needs matplotlib, which takes its time to load.
+    from thence.pictures.curves import learning_rate_curve
+    from thence.pictures.drawing import to_png, to_svg
+
+    figure = learning_rate_curve(curve)
+    write_atomically(output, to_png(figure) if output.suffix == ".png" else to_svg(figure))
     if json:
         say_json(
             {

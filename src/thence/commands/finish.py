@@ -1,8 +1,10 @@
 """What ``train`` and ``resume`` do at the end: the score on dev, the report, what to do next."""
 
 from pathlib import Path
+from shlex import quote
 
-from thence.commands.output import remark, say, say_json, say_pairs
+from thence.commands.output import say_json, say_pairs
+from thence.commands.streams import remark, say
 from thence.evaluation import evaluate
 from thence.training import Run
 
@@ -26,7 +28,8 @@ def finish(run: Run, report: bool, as_json: bool) -> None:
     say_pairs([("run", str(run.folder)), ("model", size), *(judged.rows() if judged else [])])
     if path:
         say(f"\nPictures and all numbers: {path}")
-    remark(f"Next: thence sample {run.folder}   thence evaluate {run.folder} --split test")
+    folder = quote(str(run.folder))
+    remark(f"Next: thence sample {folder}   thence evaluate {folder} --split test")
 
 
 def _report(run: Run) -> Path:

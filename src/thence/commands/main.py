@@ -6,18 +6,23 @@ Sub-commands are named as ``module:function`` and imported only when run, so tha
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Annotated
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from thence import __version__
-from thence.commands.arguments import shield_standard_input
+from thence.commands.arguments import as_typed, shield_standard_input
+from thence.commands.streams import OutputError, drop_output, finish_output, prepare_streams
+from thence.commands.usage import explain
 from thence.errors import ThenceError
 
 COMMANDS = {
     "train": "Train a model on a text.",
     "resume": "Go on with a training that was stopped.",
     "find-lr": "Sweep the learning rate and suggest one.",
-    "evaluate": "Judge a run on its dev or test split, or on a file.",
+    "evaluate": "Judge a run on its dev or test split, or on a text.",
     "compare": "Judge several runs on the same text, with paired intervals.",
     "score": "Give the log-probability of texts, one JSON line each.",
     "next": "Show the most probable next tokens after a text.",
@@ -26,7 +31,7 @@ COMMANDS = {
     "plot": "Write a run's pictures as PNG and SVG.",
     "data": "List and fetch named texts.",
 }
-"""The table of sub-commands with the line that help shows."""
+"""The table of sub-commands with the line that help shows, in the order that help has them."""
 
 RAW_COMMANDS = ("train", "find-lr")
 """Commands whose flags depend on the model, which parse their own arguments."""
@@ -39,52 +44,72 @@ def build_app() -> App:
         help="Train, judge, compare and sample small language models on your own text.",
         version=__version__,
         help_format="plaintext",
+        default_parameter=Parameter(converter=as_typed),
     )
-    for name, summary in COMMANDS.items():
+    for place, (name, summary) in enumerate(COMMANDS.items()):
         module = name.replace("-", "_")
         if name in RAW_COMMANDS:
-            raw = App(name=name, help=summary, help_flags=[], version_flags=[])
+            raw = App(name=name, help=summary, help_flags=[], version_flags=[], sort_key=place)
             raw.default(_raw(module))
             app.command(raw)
         else:
             target = f"thence.commands.{module}:{'app' if name == 'data' else 'command'}"
-            app.command(target, name=name, help=summary)
+            app.command(target, name=name, help=summary, sort_key=place)
     return app
 
 
 def _raw(module: str) -> Callable[..., None]:
-    from typing import Annotated
-
-    from cyclopts import Parameter
-
     def run(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]) -> None:
-        from importlib import import_module
-
-        import_module(f"thence.commands.{module}").command(arguments)
+        import_module(f"thence.commands.{module}").command(shield_standard_input(arguments))
 
     return run
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``thence`` and exit: 0 when all went well, 2 for what the user can mend."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="replace")
-    given = shield_standard_input(sys.argv[1:] if arguments is None else arguments)
+    """Run ``thence``.
+
+    Raises:
+        SystemExit: With code 2 for what the user can mend, 130 where the user broke off.
+    """
+    prepare_streams()
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        build_app()(given, exit_on_error=False, print_error=False)
-    except ThenceError as error:
+        _run(given)
+        finish_output()
+    except OutputError as error:
+        drop_output()
         _fail(str(error))
+    except ThenceError as error:
+        _fail(str(error), error.exit_code)
     except CycloptsError as error:
-        command = f" {given[0]}" if given and given[0] in COMMANDS else ""
-        _fail(f"{error} (see: thence{command} --help)")
+        _fail(f"{explain(error)} (see: {' '.join(_command(given))} --help)")
     except BrokenPipeError:
-        sys.stderr.close()  # The reader of our output has gone: nothing is left to say to it.
+        drop_output()  # The reader of our output has gone: nothing is left to say to it.
         sys.exit(141)
     except KeyboardInterrupt:
         _fail("Interrupted.", code=130)
 
 
+def _run(arguments: Sequence[str]) -> None:
+    build_app()(
+        shield_standard_input(arguments),
+        exit_on_error=False,
+        print_error=False,
+        result_action="return_value",
+    )
+
+
+def _command(arguments: Sequence[str]) -> list[str]:
+    """Return the part of the arguments that names the command, for a hint at its help."""
+    named = ["thence"]
+    if arguments and arguments[0] in COMMANDS:
+        named.append(arguments[0])
+        if arguments[0] == "data" and arguments[1:2] in (["list"], ["get"]):
+            named.append(arguments[1])
+    return named
+
+
 def _fail(message: str, code: int = 2) -> None:
-    sys.stderr.write(f"thence: {' '.join(message.split())}\n")
+    with suppress(BrokenPipeError):
+        sys.stderr.write(f"thence: {' '.join(message.split())}\n")
     sys.exit(code)

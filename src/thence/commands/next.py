@@ -5,13 +5,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from thence.commands.output import say, say_json
+from thence.commands.arguments import Text
+from thence.commands.output import say_json
+from thence.commands.streams import say
 from thence.generation import next_tokens
 
 
 def command(
     run: Path,
-    text: str = "",
+    text: Text = "",
     /,
     *,
     count: Annotated[int, Parameter(name=("--count", "-n"))] = 10,

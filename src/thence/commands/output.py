@@ -1,8 +1,9 @@
-"""What commands print: results on standard output, remarks on standard error."""
+"""The forms of what commands print: JSON, tables, pairs; and who shows the progress."""
 
 import json
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -10,21 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from thence.commands.streams import is_at_terminal, say
 from thence.training.progress import ProgressMaker, log_lines, silent, terminal
-
 
 WIDTH_OF_FILES = 160
 """Columns of a table that goes to a file or another program."""
-
-
-def say(text: str) -> None:
-    """Print a result."""
-    sys.stdout.write(text + "\n")
-
-
-def remark(text: str) -> None:
-    """Print a remark for the person at the terminal, apart from the results."""
-    sys.stderr.write(text + "\n")
 
 
 def say_json(value: Any) -> None:
@@ -39,8 +30,10 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str 
         table.add_column(Text(column), overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    width = None if sys.stdout.isatty() else WIDTH_OF_FILES
-    Console(file=sys.stdout, highlight=False, width=width).print(table)
+    drawn = StringIO()
+    width = Console().width if sys.stdout.isatty() else WIDTH_OF_FILES
+    Console(file=drawn, highlight=False, width=width).print(table)
+    say("\n".join(line.rstrip() for line in drawn.getvalue().split("\n")).strip("\n"))
 
 
 def say_pairs(rows: Sequence[tuple[str, str]]) -> None:
@@ -54,6 +47,4 @@ def progress_for(as_json: bool) -> ProgressMaker:
     """Return a bar for a person at a terminal, lines for a file, silence for a program."""
     if as_json:
         return silent
-    return terminal if sys.stderr.isatty() else log_lines
-
-
+    return terminal if is_at_terminal() else log_lines

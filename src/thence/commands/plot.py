@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from thence.commands.output import say
+from thence.commands.streams import say
 from thence.pictures import plot
 from thence.training import Run
 

@@ -12,13 +12,13 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter
 from cyclopts.config import Dict as DictConfig
 
-from thence.commands.arguments import TextSource
+from thence.commands.arguments import as_typed
 from thence.corpus import ReadingOptions, SplitOptions
 from thence.errors import SettingError
 from thence.models import FAMILIES, family
 from thence.tokens import TokenOptions
 from thence.training.options import TrainingOptions
-from thence.training.recipe import Recipe, read_settings
+from thence.training.recipe import Recipe, make_recipe, read_settings
 from thence.training.train import DEFAULT_MODEL
 
 GROUPS = {
@@ -44,15 +44,17 @@ def parse_recipe_command(
         arguments: What came after the command.
     """
     config = _value_of("--config", arguments)
-    given = read_settings(Path(config)) if config is not None else {}
-    model = _value_of("--model", arguments) or given.get("model")
+    model = _value_of("--model", arguments)
+    given = _read_config(Path(config), model) if config is not None else {}
+    model = model or given.get("model")
     asks_help = any(flag in arguments for flag in HELP_FLAGS)
     choices = "\n\n".join(f"{key}: {entry.summary}" for key, entry in FAMILIES.items())
     app = App(
         name=f"thence {name}",
-        help=f"{summary}\n\nModels (their own flags: thence {name} --model NAME --help):\n\n{choices}",
+        help=f"{summary}\n\nModels (own flags: thence {name} --model NAME --help):\n\n{choices}",
         help_format="plaintext",
         version_flags=[],
+        default_parameter=Parameter(converter=as_typed),
         config=DictConfig(
             {key: value for key, value in given.items() if key not in ("text", "model")},
             source=str(config),
@@ -61,7 +63,23 @@ def parse_recipe_command(
     )
     chosen = None if asks_help and model is None else str(model or DEFAULT_MODEL)
     app.default(_with_recipe_flags(run, chosen, given.get("text")))
-    app(list(arguments), exit_on_error=False, print_error=False)
+    app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+
+
+def _read_config(path: Path, model: str | None) -> dict[str, Any]:
+    """Return the settings of a recipe, each known and of its type; flags may still replace them.
+
+    Raises:
+        SettingError: If a setting is unknown or of another type; names the file.
+    """
+    given = read_settings(path)
+    settings = {key: value for key, value in given.items() if key not in ("text", "model")}
+    chosen = model or given.get("model", DEFAULT_MODEL)
+    try:
+        make_recipe(given.get("text", ""), chosen, settings)
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from error
+    return given
 
 
 def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
@@ -95,7 +113,7 @@ def _with_recipe_flags(
 
     own = list(inspect.signature(run).parameters.values())[1:]
     parameters = [
-        _parameter("text", TextSource | None, None, TEXT_HELP, positional=True),
+        _parameter("text", str | None, None, TEXT_HELP, positional=True),
         _parameter("model", str, DEFAULT_MODEL, "Which model to train (see above)."),
         _parameter("config", Path | None, None, "A recipe in TOML; flags given here come first."),
         *own,

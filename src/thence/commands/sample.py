@@ -5,7 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from thence.commands.output import remark, say, say_json
+from thence.commands.arguments import Text
+from thence.commands.output import say_json
+from thence.commands.streams import remark, say
 from thence.generation import sample
 
 
@@ -14,7 +16,7 @@ def command(
     /,
     *,
     count: Annotated[int, Parameter(name=("--count", "-n"))] = 20,
-    prefix: str = "",
+    prefix: Annotated[Text, Parameter(allow_leading_hyphen=True)] = "",
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
@@ -56,4 +58,5 @@ def command(
     notes = [f"{cut} cut at {max_length} tokens"] if cut else []
     if samples.copies is not None:
         notes.append(f"{samples.copies} of {len(samples.texts)} are copies of train documents")
-    remark("; ".join(notes) + ".")
+    if notes:
+        remark("; ".join(notes) + ".")

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from thence.commands.arguments import TextSource
 from thence.commands.output import say_json
 from thence.corpus import ReadingOptions, read_documents
 from thence.evaluation import score
@@ -14,7 +13,7 @@ from thence.training import Run
 
 def command(
     run: Path,
-    text: TextSource,
+    text: str,
     /,
     *,
     tokens: Annotated[bool, Parameter(negative=())] = False,
@@ -24,7 +23,7 @@ def command(
 
     Args:
         run: The run folder.
-        text: A file or folder, or - for standard input; a line is a document.
+        text: A file or folder, or - for standard input.
         tokens: Add every token and how surprising it was.
         reading: How the text is read.
     """

@@ -7,8 +7,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from thence.commands.finish import finish
-from thence.commands.output import progress_for, remark
+from thence.commands.output import progress_for
 from thence.commands.recipe_flags import parse_recipe_command
+from thence.commands.streams import is_at_terminal, remark
 from thence.training import Recipe, train_recipe
 
 SUMMARY = "Train a model on a text; judge it on the dev split; write a run folder with a report."
@@ -29,7 +30,7 @@ def _train(
     report: Annotated[bool, Parameter(help="Write report.html at the end.")] = True,
     json: Annotated[bool, Parameter(negative=(), help="Print the result as JSON.")] = False,
 ) -> None:
-    if not json:
+    if not json and is_at_terminal():
         remark(f"Reading {recipe.text} ...")
     run = train_recipe(recipe, output, progress_for(json))
     finish(run, report, json)

@@ -24,9 +24,9 @@ def block_starts(store: TokenStore) -> Int64[np.ndarray, " blocks"]:
     A unit is a document; many documents are taken together as blocks of neighbours, and a few
     long ones are cut into blocks of equal length.
     """
-    starts = store.offsets[:-1] - 1
+    starts: Int64[np.ndarray, " documents"] = store.offsets[:-1] - 1
     if len(starts) >= FEWEST_DOCUMENTS:
-        return starts[document_blocks(len(starts))]
+        return np.take(starts, document_blocks(len(starts)))
     blocks = min(store.num_targets, 200)
     return np.linspace(0, store.num_targets, blocks, endpoint=False).astype(np.int64)
 
@@ -50,7 +50,8 @@ def bootstrap_means(
     generator = np.random.default_rng(seed)
     num_blocks = len(counts)
     drawn = generator.multinomial(num_blocks, np.full(num_blocks, 1 / num_blocks), REPLICATES)
-    return (drawn @ sums) / (drawn @ counts)[:, None]
+    means: Float[np.ndarray, "replicates models"] = (drawn @ sums) / (drawn @ counts)[:, None]
+    return means
 
 
 def interval(values: Float[np.ndarray, " replicates"]) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from thence.corpus import ReadingOptions
 from thence.errors import RunError, TextError
 from thence.evaluation.bootstrap import (
     block_starts,
@@ -110,12 +111,17 @@ class Comparison:
         columns, rows = self.table()
         lines = [columns, *rows]
         widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
-        padded = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines]
+        padded = [
+            "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines
+        ]
         return "\n".join([f"on {self.text}", *padded, self.remark])
 
 
 def compare(
-    runs: Sequence[Run | str | Path], split: Split = "dev", text: str | Path | None = None
+    runs: Sequence[Run | str | Path],
+    split: Split = "dev",
+    text: str | Path | None = None,
+    reading: ReadingOptions | None = None,
 ) -> Comparison:
     """Judge several runs on the same documents.
 
@@ -126,6 +132,7 @@ def compare(
         runs: Two or more runs or their folders.
         split: The split to judge on, which must be the same documents for every run.
         text: Another text to judge on instead.
+        reading: How that text is read; by default as UTF-8 with documents like the first run's.
 
     Raises:
         RunError: If there are fewer than two runs.
@@ -136,7 +143,7 @@ def compare(
         raise RunError("A comparison needs at least two runs.")
     if text is None:
         _check_same_split(opened, split)
-    documents = judged_documents(opened[0], split, text)
+    documents = judged_documents(opened[0], split, text, reading)
     stores = [run.tokenizer.encode(documents) for run in opened]
     if split == "test" and text is None:
         for run in opened:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from thence.corpus import Documents, load, seen_in
+from thence.corpus import Documents, ReadingOptions, load, seen_in
 from thence.errors import DownloadError, TextError
 from thence.evaluation.bootstrap import block_starts, bootstrap_means, interval
 from thence.evaluation.units import bits, finite, perplexity
@@ -96,7 +96,10 @@ class LikelihoodReport:
             ("documents", f"{self.documents:,}"),
             ("targets", f"{self.targets:,} (each document's end is one)"),
             ("unknown targets", f"{self.unknown:,} ({self.unknown / self.targets:.2%})"),
-            ("nats per token", f"{self.nats_per_token:.4f} (95 % interval {low:.4f} to {high:.4f})"),
+            (
+                "nats per token",
+                f"{self.nats_per_token:.4f} (95 % interval {low:.4f} to {high:.4f})",
+            ),
             ("perplexity per token", f"{self.perplexity:.3f}"),
             ("bits per character", f"{self.bits_per_character:.4f}"),
             ("bits per byte", f"{self.bits_per_byte:.4f}"),
@@ -105,9 +108,13 @@ class LikelihoodReport:
             rows.append(("impossible targets", f"{self.impossible:,} (probability zero)"))
         for name, share in (("seen in train", self.seen), ("not in train", self.unseen)):
             if self.seen is not None and share is not None:
-                numbers = f"{share.documents:,} documents, {share.nats_per_token:.4f} nats per token"
+                numbers = (
+                    f"{share.documents:,} documents, {share.nats_per_token:.4f} nats per token"
+                )
                 rows.append((name, numbers))
-        rows.append(("context", "carried across documents" if self.carry_context else "per document"))
+        rows.append(
+            ("context", "carried across documents" if self.carry_context else "per document")
+        )
         if self.test_looks:
             rows.append(("looks at test so far", str(self.test_looks)))
         return rows
@@ -144,19 +151,25 @@ class LikelihoodReport:
         return "\n".join(f"{name:<{width}}  {value}" for name, value in self.rows())
 
 
-def evaluate(run: Run | str | Path, split: Split = "dev", text: str | Path | None = None) -> LikelihoodReport:
+def evaluate(
+    run: Run | str | Path,
+    split: Split = "dev",
+    text: str | Path | None = None,
+    reading: ReadingOptions | None = None,
+) -> LikelihoodReport:
     """Judge a run's best model on a split of its text, or on another text.
 
     Args:
         run: The run or its folder.
         split: ``dev``, ``test`` (the look is recorded) or ``train``.
         text: A file, folder or named text to judge on instead of a split.
+        reading: How that text is read; by default as UTF-8 with documents like the run's.
 
     Raises:
         TextError: If there is nothing to judge on.
     """
     run = run if isinstance(run, Run) else Run(run)
-    documents = judged_documents(run, split, text)
+    documents = judged_documents(run, split, text, reading)
     store = run.tokenizer.encode(documents)
     carry_context = run.recipe.training.carry_context
     costs = -run.model.score(store, carry_context)
@@ -186,14 +199,18 @@ def evaluate(run: Run | str | Path, split: Split = "dev", text: str | Path | Non
     )
 
 
-def judged_documents(run: Run, split: Split, text: str | Path | None) -> Documents:
+def judged_documents(
+    run: Run, split: Split, text: str | Path | None, reading: ReadingOptions | None = None
+) -> Documents:
     """Return the documents of a split or of another text.
 
     Raises:
         TextError: If there are none.
     """
     if text is not None:
-        return load(text, run.recipe.reading)
+        own = run.recipe.reading
+        like_own = ReadingOptions(document=own.document, keep_empty=own.keep_empty)
+        return load(text, reading or like_own)
     documents = run.documents(split)
     if len(documents) == 0:
         raise TextError(

@@ -12,13 +12,13 @@ from thence.training.run import Run
 
 
 def score(
-    run: Run | str | Path, texts: Documents | Iterable[str], tokens: bool = False
+    run: Run | str | Path, texts: Documents | Iterable[str] | str, tokens: bool = False
 ) -> Iterator[dict[str, Any]]:
     """Yield the score of each text, in order.
 
     Args:
         run: The run or its folder.
-        texts: The texts, each a document of its own.
+        texts: The texts, each a document of its own, or a single one.
         tokens: Add every token with its surprisal.
 
     Yields:
@@ -31,6 +31,8 @@ def score(
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
     """
     run = run if isinstance(run, Run) else Run(run)
+    if isinstance(texts, str):
+        texts = [texts]
     documents = texts if isinstance(texts, Documents) else Documents.from_strings(texts)
     names = run.tokenizer.vocabulary.names()
     unknown_id = run.tokenizer.vocabulary.unknown_id

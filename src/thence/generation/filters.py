@@ -57,7 +57,8 @@ def scale(log_probs: LogProbs, temperature: float) -> LogProbs:
     """
     shifted = log_probs.astype(np.float64) - log_probs.max(axis=1, keepdims=True)
     with np.errstate(over="ignore"):
-        return shifted / temperature
+        scaled: LogProbs = shifted / temperature
+    return scaled
 
 
 def keep_top_k(log_probs: LogProbs, k: int) -> LogProbs:
@@ -90,5 +91,6 @@ def _keep(log_probs: LogProbs, kept: np.ndarray[tuple[int, int], np.dtype[np.int
 
 def probabilities(log_probs: LogProbs) -> LogProbs:
     """Return probabilities that sum to one in each row, in double precision."""
-    weights = np.exp(log_probs.astype(np.float64) - log_probs.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
+    weights: LogProbs = np.exp(log_probs.astype(np.float64) - log_probs.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights

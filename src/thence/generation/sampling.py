@@ -9,12 +9,12 @@ from jaxtyping import Integer
 
 from thence.corpus import Documents
 from thence.errors import DownloadError, SettingError, TextError
-from thence.generation.filters import DecodingOptions, apply_filters, probabilities
+from thence.generation.filters import DecodingOptions, LogProbs, apply_filters, probabilities
 from thence.models import LanguageModel, State
 from thence.tokens import TokenStore
 from thence.training.run import Run
 
-Ids = Integer[np.ndarray, " tokens"]
+Ids = Integer[np.ndarray, " _"]
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,10 @@ def encode_prefix(run: Run, prefix: str) -> Ids:
     return run.tokenizer.encode(Documents.from_strings([prefix])).document(0).astype(np.int64)
 
 
-def read_prefix(model: LanguageModel, prefix: Ids, count: int, boundary_id: int) -> tuple[Any, State]:
-    """Read the boundary and a prefix; return the log-probabilities of what follows and the state."""
+def read_prefix(
+    model: LanguageModel, prefix: Ids, count: int, boundary_id: int
+) -> tuple[Any, State]:
+    """Read the boundary and a prefix; return log-probabilities of what follows and the state."""
     log_probs, state = model.step(np.full(count, boundary_id), model.start(count))
     for index in prefix:
         log_probs, state = model.step(np.full(count, index), state)
@@ -131,14 +133,16 @@ def draw(
 
 
 def choose(
-    log_probs: Any, options: DecodingOptions, generator: np.random.Generator
+    log_probs: LogProbs, options: DecodingOptions, generator: np.random.Generator
 ) -> Integer[np.ndarray, " batch"]:
     """Choose one token per row: the likeliest, or drawn from the filtered distribution."""
     if options.greedy:
-        return np.argmax(log_probs, axis=1)
+        likeliest: Integer[np.ndarray, " batch"] = log_probs.argmax(axis=1)
+        return likeliest
     cumulative = np.cumsum(probabilities(apply_filters(log_probs, options)), axis=1)
     thresholds = generator.random((len(cumulative), 1)) * cumulative[:, -1:]
-    return np.argmax(cumulative > thresholds, axis=1)
+    first_above: Integer[np.ndarray, " batch"] = (cumulative > thresholds).argmax(axis=1)
+    return first_above
 
 
 def _decode(run: Run, ids: Ids) -> str:
@@ -156,8 +160,8 @@ def _count_copies(run: Run, drawn: list[Ids]) -> int | None:
         return None
     boundary = run.tokenizer.vocabulary.boundary_id
     documents = [ids[:-1] if len(ids) and ids[-1] == boundary else ids for ids in drawn]
-    # Running text of several documents is no copy of any one of them.
-    return sum(_occurs(train, ids) for ids in documents if not np.any(ids == boundary))
+    # Running text keeps its boundaries within: several documents are no copy of any one of them.
+    return sum(_occurs(train, ids) for ids in documents)
 
 
 def _occurs(store: TokenStore, ids: Ids) -> bool:

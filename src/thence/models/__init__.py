@@ -34,9 +34,7 @@ class Family:
 
     def create(self, options: Any, vocabulary_size: int) -> LanguageModel:
         """Make a model that has learned nothing yet."""
-        return cast(
-            LanguageModel, import_module(self.module).create(options, vocabulary_size)
-        )
+        return cast(LanguageModel, import_module(self.module).create(options, vocabulary_size))
 
 
 FAMILIES = {
@@ -45,6 +43,12 @@ FAMILIES = {
         "BigramCountsOptions",
         "counted",
         "counts of symbol pairs with add-k smoothing",
+    ),
+    "ngram": Family(
+        "thence.models.ngram",
+        "NGramOptions",
+        "counted",
+        "counts of up to N symbols, smoothed: modified Kneser-Ney and others",
     ),
     "bigram": Family(
         "thence.models.bigram",

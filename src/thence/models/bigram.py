@@ -54,6 +54,4 @@ class Bigram(nn.Module):
 
 def create(options: BigramOptions, vocabulary_size: int) -> NeuralLanguageModel:
     """Make the untrained model."""
-    return NeuralLanguageModel(
-        Bigram(vocabulary_size), FullSoftmax(nn.Identity()), vocabulary_size
-    )
+    return NeuralLanguageModel(Bigram(vocabulary_size), FullSoftmax(nn.Identity()), vocabulary_size)

@@ -55,7 +55,9 @@ class BigramCounts:
         self._totals = np.bincount(contexts, counts, self.vocabulary_size)
         self._row_starts = np.searchsorted(contexts, np.arange(self.vocabulary_size + 1))
 
-    def fit(self, store: TokenStore, carry_context: bool = False) -> None:
+    def fit(
+        self, store: TokenStore, carry_context: bool = False, dev: TokenStore | None = None
+    ) -> None:
         """Count every pair of neighbours; a document's first symbol follows the boundary.
 
         One symbol of context never reaches past the boundary before a document, so carried
@@ -65,18 +67,20 @@ class BigramCounts:
         self._set_counts(keys, counts)
 
     def _pairs(self, store: TokenStore) -> Integer[np.ndarray, " targets"]:
-        return store.ids[:-1].astype(np.int64) * self.vocabulary_size + store.targets
+        contexts = store.ids[:-1].astype(np.int64)
+        pairs: Integer[np.ndarray, " targets"] = contexts * self.vocabulary_size + store.targets
+        return pairs
 
     def start(self, batch_size: int) -> None:
         """Return the empty state: the id given to ``step`` is all that this model looks at."""
-        return None
+        return
 
     def step(
         self, ids: Integer[np.ndarray, " batch"], state: None
     ) -> tuple[Float[np.ndarray, "batch vocab"], None]:
         """Return the log-probabilities of what follows each id."""
         counts = np.zeros((len(ids), self.vocabulary_size))
-        for row, index in enumerate(ids):
+        for row, index in enumerate(ids.tolist()):
             pairs = slice(self._row_starts[index], self._row_starts[index + 1])
             counts[row, self._keys[pairs] % self.vocabulary_size] = self._counts[pairs]
         return self._log_probability(counts, self._totals[ids][:, None]), None
@@ -105,9 +109,16 @@ class BigramCounts:
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back keys and counts."""
+        if set(tensors) != {"keys", "counts"}:
+            raise ValueError(f"expected keys and counts, found {', '.join(sorted(tensors))}")
         keys, counts = tensors["keys"], tensors["counts"]
-        if keys.shape != counts.shape or np.any(keys >= self.vocabulary_size**2):
-            raise ValueError("keys and counts do not fit the vocabulary")
+        if any(array.dtype.kind != "i" or array.ndim != 1 for array in (keys, counts)):
+            raise ValueError("keys and counts are not rows of integers")
+        ascending = bool(np.all(np.diff(keys, prepend=-1) > 0))
+        if not ascending or (len(keys) and keys[-1] >= self.vocabulary_size**2):
+            raise ValueError("the keys do not fit the vocabulary")
+        if keys.shape != counts.shape or np.any(counts < 1):
+            raise ValueError("the counts do not fit the keys")
         self._set_counts(keys, counts)
 
     def num_parameters(self) -> int:

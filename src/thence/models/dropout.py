@@ -17,12 +17,12 @@ class Dropout(nn.Module):
     """Sets random values to zero while training, and scales up the others.
 
     Args:
-        chance: Of each value; rounded to a multiple of 1/256.
+        chance: Of each value; rounded to a multiple of 1/256, at most 255/256.
     """
 
     def __init__(self, chance: float) -> None:
         super().__init__()
-        self._dropped = round(256 * chance)
+        self._dropped = min(round(256 * chance), 255)
 
     def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Return the values, some of them zero."""

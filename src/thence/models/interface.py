@@ -6,7 +6,7 @@ that a count model never needs torch; all log-probabilities are natural logarith
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Integer
@@ -19,6 +19,7 @@ State = Any
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
+@runtime_checkable
 class LanguageModel(Protocol):
     """Next-token distributions, step by step, and the score of a whole store.
 
@@ -61,8 +62,17 @@ class LanguageModel(Protocol):
         """Return how many numbers were learned or counted."""
 
 
+@runtime_checkable
 class CountedModel(LanguageModel, Protocol):
     """A language model made by counting, in one pass and without a training loop."""
 
-    def fit(self, store: TokenStore, carry_context: bool = False) -> None:
-        """Count a store; what was counted before is forgotten."""
+    def fit(
+        self, store: TokenStore, carry_context: bool = False, dev: TokenStore | None = None
+    ) -> None:
+        """Count a store; what was counted before is forgotten.
+
+        Args:
+            store: The train tokens.
+            carry_context: Whether context reaches across documents.
+            dev: Tokens to fit the few numbers by that cannot be counted, where there are some.
+        """

@@ -15,6 +15,7 @@ hidden layer; both are off by default.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int64
@@ -25,7 +26,6 @@ from thence.models.dropout import Dropout
 from thence.models.fixed_window import slide_window, start_window
 from thence.models.neural import NeuralLanguageModel
 from thence.models.readout import FullSoftmax
-
 
 TANH_GAIN = 5 / 3
 
@@ -57,7 +57,9 @@ class MLPOptions:
         for name in ("dropout", "embedding_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 flag = name.replace("_", "-")
-                raise SettingError(f"--{flag} is {getattr(self, name)}; it must be from 0 to 1.")
+                raise SettingError(
+                    f"--{flag} is {getattr(self, name)}; it must be from 0 to below 1."
+                )
 
 
 class MLP(nn.Module):
@@ -77,18 +79,18 @@ class MLP(nn.Module):
         self.embedding_dropout = Dropout(options.embedding_dropout)
         sizes = [options.context * options.embedding_size] + [options.hidden_size] * options.layers
         layers: list[nn.Module] = []
-        for size_in, size_out in zip(sizes, sizes[1:], strict=False):
+        for size_in, size_out in pairwise(sizes):
             layers += [nn.Linear(size_in, size_out), nn.Tanh(), Dropout(options.dropout)]
         self.hidden_layers = nn.Sequential(*layers)
         self.output_size = sizes[-1] + (sizes[0] if options.direct else 0)
 
-    def start(self, batch_size: int, device: torch.device) -> Int64[Tensor, "batch context-1"]:
+    def start(self, batch_size: int, device: torch.device) -> Int64[Tensor, "batch window"]:
         """Return the state before any text: nothing but boundaries."""
         return start_window(batch_size, self.context_length, self.boundary_id, device)
 
     def forward(
-        self, ids: Int64[Tensor, "batch time"], state: Int64[Tensor, "batch context-1"]
-    ) -> tuple[Float[Tensor, "batch time hidden"], Int64[Tensor, "batch context-1"]]:
+        self, ids: Int64[Tensor, "batch time"], state: Int64[Tensor, "batch window"]
+    ) -> tuple[Float[Tensor, "batch time hidden"], Int64[Tensor, "batch window"]]:
         """Return the hidden units after each id (followed by x with direct connections)."""
         contexts, state = slide_window(ids, state)
         x = self.embedding_dropout(self.embedding(contexts).flatten(2))  # (B, T, n m)

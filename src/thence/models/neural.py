@@ -6,7 +6,7 @@ language model follows from these two.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,8 +20,11 @@ from thence.tokens import TokenStore
 
 SCORE_CELLS = 1 << 22
 """Logits held at once while scoring (16 MB in single precision)."""
+SCORE_ROWS = 1 << 13
+"""Contexts read at once while scoring, which bounds the memory of wide hidden layers."""
 
 
+@runtime_checkable
 class Network(Protocol):
     """What a family of networks provides."""
 
@@ -93,7 +96,7 @@ class NeuralLanguageModel(nn.Module):
         cut = windows(store, self.network.context_length, carry_context)
         order, starts = group_by_context(cut, self.vocabulary_size)
         scores = np.zeros(len(cut), np.float32)
-        at_once = max(1, SCORE_CELLS // self.vocabulary_size)
+        at_once = max(1, min(SCORE_ROWS, SCORE_CELLS // self.vocabulary_size))
         for first in range(0, len(starts) - 1, at_once):
             groups = starts[first : first + at_once + 1]
             log_probs = self._after(cut.gather(order[groups[:-1]])[:, :-1])
@@ -110,13 +113,16 @@ class NeuralLanguageModel(nn.Module):
         return log_probs
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights by name."""
+        """Return the weights by name, copied: further training does not change them."""
         state = cast(dict[str, Tensor], self.state_dict())
-        return {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back the weights."""
-        state: dict[str, Any] = {name: torch.from_numpy(value) for name, value in tensors.items()}
+        for name, value in tensors.items():
+            if value.dtype.kind != "f":
+                raise ValueError(f"{name} holds {value.dtype}, not floating-point numbers")
+        state = {name: torch.tensor(value) for name, value in tensors.items()}
         try:
             self.load_state_dict(state)
         except RuntimeError as error:

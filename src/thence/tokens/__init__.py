@@ -1,7 +1,7 @@
 """Tokens: text to ids and back, the vocabulary, and the token store everything starts from."""
 
 from thence.tokens.store import TokenStore
-from thence.tokens.tokenizer import TokenOptions, Tokenizer, load_tokenizer, make_tokenizer
+from thence.tokens.tokenizer import Tokenizer, TokenOptions, load_tokenizer, make_tokenizer
 from thence.tokens.vocabulary import BOUNDARY, UNKNOWN, Vocabulary
 
 __all__ = [

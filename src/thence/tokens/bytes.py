@@ -1,7 +1,7 @@
 """Bytes: one token per byte of UTF-8; nothing is ever unknown."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from thence.corpus import Documents
 from thence.tokens.unknowns import Encoded
@@ -16,7 +16,7 @@ class ByteTokenizer:
         vocabulary: No ordinary symbols, the 256 bytes and the boundary (V = 257).
     """
 
-    vocabulary: Vocabulary = Vocabulary((), "bytes")
+    vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary((), "bytes"))
 
     def encode_chunk(self, chunk: Documents) -> Encoded:
         """Return the bytes of all documents and how many each has."""

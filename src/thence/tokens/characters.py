@@ -62,9 +62,11 @@ def character_places(chunk: Documents) -> Int64[np.ndarray, " places"]:
 def character_counts(chunk: Documents) -> Int64[np.ndarray, " documents"]:
     """Return how many characters each document of a compact chunk has."""
     if is_ascii(chunk):
-        return chunk.ends - chunk.starts
+        lengths: Int64[np.ndarray, " documents"] = chunk.ends - chunk.starts
+        return lengths
     places = character_places(chunk)
-    return places[chunk.ends] - places[chunk.starts]
+    counts: Int64[np.ndarray, " documents"] = places[chunk.ends] - places[chunk.starts]
+    return counts
 
 
 def is_ascii(chunk: Documents) -> bool:

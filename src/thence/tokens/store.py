@@ -11,6 +11,7 @@ first target is always the boundary.
 
 import json
 from dataclasses import dataclass
+from hashlib import file_digest
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +27,15 @@ class TokenStore:
     Attributes:
         ids: Boundary, document, boundary, document, ..., boundary, in the smallest unsigned
             type that holds the vocabulary; memory-mapped when large.
-        offsets: Where each document's targets begin in ``ids``, and one past the last.
+        offsets: Where each document's targets begin in ``ids``, and one past the last;
+            shape (documents + 1,).
         byte_counts: UTF-8 bytes of each document's text, before normalisation.
         character_counts: Code points of each document's text, before normalisation.
         boundary_id: Id of the boundary symbol.
     """
 
     ids: UInt[np.ndarray, " positions"]
-    offsets: Int64[np.ndarray, " documents+1"]
+    offsets: Int64[np.ndarray, " bounds"]
     byte_counts: Int64[np.ndarray, " documents"]
     character_counts: Int64[np.ndarray, " documents"]
     boundary_id: int
@@ -111,7 +113,11 @@ def insert_boundaries(
 def write_store_tables(store: TokenStore, folder: Path) -> None:
     """Write everything but the ids, which ``encode`` has already streamed to ``ids.bin``."""
     np.save(folder / "documents.npy", _tables(store))
-    meta = {"dtype": str(store.ids.dtype), "length": len(store.ids), "boundary": store.boundary_id}
+    meta = {
+        "dtype": str(store.ids.dtype),
+        "boundary": store.boundary_id,
+        "sha256": {name: _hash(folder / name) for name in ("ids.bin", "documents.npy")},
+    }
     (folder / "store.json").write_text(json.dumps(meta), encoding="utf-8")
 
 
@@ -123,16 +129,25 @@ def load_store(folder: Path) -> TokenStore:
     """Open a store written by ``encode``; the ids are memory-mapped.
 
     Raises:
-        RunError: If the files do not belong together (an interrupted or damaged copy).
+        RunError: If a file is missing, cannot be read, or is not what was written.
     """
-    meta = json.loads((folder / "store.json").read_text(encoding="utf-8"))
-    dtype = np.dtype(meta["dtype"])
-    path = folder / "ids.bin"
-    if path.stat().st_size != dtype.itemsize * meta["length"]:
-        raise RunError(f"The cached tokens in {folder} are damaged; delete that folder.")
-    target_counts, byte_counts, character_counts = np.load(
-        folder / "documents.npy", allow_pickle=False
-    )
+    try:
+        meta = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+        for name, written in meta["sha256"].items():
+            if _hash(folder / name) != written:
+                raise ValueError(f"{name} is not what was written")
+        tables = np.load(folder / "documents.npy", allow_pickle=False)
+        ids = np.memmap(folder / "ids.bin", meta["dtype"], mode="r")
+        boundary_id = int(meta["boundary"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"The cached tokens in {folder} cannot be read ({error}); delete that folder."
+        ) from error
+    target_counts, byte_counts, character_counts = tables
     offsets = np.concatenate([np.ones(1, np.int64), 1 + np.cumsum(target_counts)])
-    ids = np.memmap(path, dtype, mode="r")
-    return TokenStore(ids, offsets, byte_counts, character_counts, meta["boundary"])
+    return TokenStore(ids, offsets, byte_counts, character_counts, boundary_id)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:  # Not through the memory map, whose pages would stay resident.
+        return file_digest(file, "sha256").hexdigest()

@@ -4,15 +4,18 @@ Source: Sennrich, Haddow, Birch 2016, "Neural machine translation of rare words 
 units"; bytes as the base alphabet: Radford et al. 2019 (GPT-2).
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from tokenizers import Tokenizer as BytePairEncoder
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from thence.corpus import Documents
+from thence.tokens.characters import strings
 from thence.tokens.unknowns import Encoded
 from thence.tokens.vocabulary import Vocabulary
 
@@ -29,7 +32,10 @@ class SubwordTokenizer:
 
     @cached_property
     def _encoder(self) -> BytePairEncoder:
-        return BytePairEncoder.from_str(self.definition)
+        try:
+            return BytePairEncoder.from_str(self.definition)
+        except Exception as error:
+            raise ValueError(f"the subwords cannot be used: {error}") from error
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -40,15 +46,15 @@ class SubwordTokenizer:
 
     def encode_chunk(self, chunk: Documents) -> Encoded:
         """Return the ids of all pieces and how many each document has."""
-        encodings = self._encoder.encode_batch_fast(list(chunk), add_special_tokens=False)
+        encodings = self._encoder.encode_batch_fast(strings(chunk), add_special_tokens=False)
         pieces = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
-        return np.fromiter((i for ids in pieces for i in ids), np.int32, lengths.sum()), lengths
+        return np.fromiter(chain.from_iterable(pieces), np.int32, lengths.sum()), lengths
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids, without the boundary."""
         boundary = self.vocabulary.boundary_id
-        return str(self._encoder.decode([int(index) for index in ids if index != boundary]))
+        return str(self._encoder.decode([index for index in ids if index != boundary]))
 
 
 def learn_subwords(chunks: Iterable[Documents], size: int, min_count: int) -> SubwordTokenizer:
@@ -62,5 +68,6 @@ def learn_subwords(chunks: Iterable[Documents], size: int, min_count: int) -> Su
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    encoder.train_from_iterator((list(chunk) for chunk in chunks), trainer)
-    return SubwordTokenizer(encoder.to_str())
+    encoder.train_from_iterator(map(strings, chunks), trainer)
+    # The same text as after saving and loading, so that the two tokenizers are equal.
+    return SubwordTokenizer(json.dumps(json.loads(encoder.to_str())))

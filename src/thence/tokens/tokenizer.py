@@ -1,24 +1,25 @@
 """Making, using, saving and loading tokenizers: the four levels behind one interface."""
 
 import json
-import os
 import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, SupportsIndex, get_args, runtime_checkable
 
 import numpy as np
+from jaxtyping import Int64, UInt
 
 from thence.corpus import Documents, cache_folder
-from thence.errors import RunError, SettingError, ThenceError
+from thence.errors import RunError, SettingError, nearest
 from thence.tokens.bytes import ByteTokenizer
-from thence.tokens.characters import CharacterTokenizer, count_characters
+from thence.tokens.characters import CharacterTokenizer, character_counts, count_characters, strings
 from thence.tokens.store import TokenStore, insert_boundaries, load_store, write_store_tables
-from thence.tokens.unknowns import Encoded
+from thence.tokens.unknowns import Encoded, RefusedError
 from thence.tokens.vocabulary import Unknown, Vocabulary, choose_symbols
 from thence.tokens.words import WordSplit, WordTokenizer, count_words
 
@@ -26,9 +27,16 @@ FORMAT = 1
 LARGE_TEXT = 32 << 20
 """Bytes of text from which the ids are streamed to disk, memory-mapped and kept in the cache;
 anything smaller is tokenised again in less time than it takes to look it up."""
+CHUNK = 1 << 17
+"""Bytes of text worked on at once: what is made of them stays in the processor's cache."""
 
 Level = Literal["characters", "bytes", "words", "subwords"]
 DEFAULT_SUBWORDS = 4096
+CHOICES = {
+    "tokens": get_args(Level),
+    "word_split": get_args(WordSplit),
+    "unknown": get_args(Unknown),
+}
 
 
 @dataclass(frozen=True)
@@ -51,12 +59,20 @@ class TokenOptions:
     """Compose accents and other marks (Unicode normalisation form C)."""
 
     def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise SettingError(
+                    f"--{name.replace('_', '-')} is {value!r}; choose one of {', '.join(choices)}."
+                    + nearest(str(value), choices)
+                )
         if self.max_size is not None and self.max_size < 1:
             raise SettingError(f"--max-size is {self.max_size}; it must be at least 1.")
         if self.min_count < 1:
             raise SettingError(f"--min-count is {self.min_count}; it must be at least 1.")
 
 
+@runtime_checkable
 class LevelTokenizer(Protocol):
     """What each of the four levels provides."""
 
@@ -103,9 +119,9 @@ class Tokenizer:
             return _encode_in_memory(self, documents)
         return _encode_cached(self, documents)
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[SupportsIndex]) -> str:
         """Return the text of ids, without special symbols."""
-        return self.level.decode(ids)
+        return self.level.decode(map(int, ids))
 
     def to_json(self) -> str:
         """Return everything needed to make this tokenizer again, as JSON."""
@@ -143,9 +159,8 @@ def _with_symbols(symbols: Iterable[str], options: TokenOptions) -> Tokenizer:
     if options.tokens == "words":
         vocabulary = Vocabulary(tuple(symbols), options.unknown)
         return Tokenizer(WordTokenizer(vocabulary, options.word_split), options)
-    return Tokenizer(
-        CharacterTokenizer(Vocabulary(tuple(sorted(symbols)), options.unknown)), options
-    )
+    vocabulary = Vocabulary(tuple(sorted(symbols)), options.unknown)
+    return Tokenizer(CharacterTokenizer(vocabulary), options)
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -164,55 +179,87 @@ def load_tokenizer(path: Path) -> Tokenizer:
         if options.tokens == "subwords":
             from thence.tokens.subwords import SubwordTokenizer
 
-            return Tokenizer(SubwordTokenizer(json.dumps(content["subwords"])), options)
-        return _with_symbols(content["symbols"], options)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            subwords = SubwordTokenizer(json.dumps(content["subwords"]))
+            _check_symbols(subwords.vocabulary.symbols, options)
+            return Tokenizer(subwords, options)
+        return _with_symbols(_check_symbols(content["symbols"], options), options)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SettingError) as error:
         raise RunError(
-            f"The tokenizer {path} cannot be read ({error}); restore the run folder from a copy "
-            "or train again."
+            f"The tokenizer {path} cannot be read ({getattr(error, 'strerror', None) or error}); "
+            "restore the run folder from a copy or train again."
         ) from error
+
+
+def _check_symbols(symbols: Any, options: TokenOptions) -> list[str]:
+    found = list(symbols)
+    if not all(isinstance(symbol, str) and symbol for symbol in found):
+        raise ValueError("a symbol is not text")
+    if options.tokens == "characters" and any(len(symbol) != 1 for symbol in found):
+        raise ValueError("a symbol is not one character")
+    if len(set(found)) != len(found):
+        raise ValueError("a symbol occurs twice")
+    return found
 
 
 def normalized_chunks(documents: Documents, options: TokenOptions) -> Iterator[Documents]:
     """Yield compact chunks of the documents, normalised as the options say."""
-    for chunk in documents.chunks():
-        if options.nfc or options.lowercase:
-            yield Documents.from_strings(normalize(text, options) for text in chunk)
-        else:
-            yield chunk
+    for chunk in documents.chunks(CHUNK):
+        yield _normalized(chunk, options)
+
+
+def _normalized(chunk: Documents, options: TokenOptions) -> Documents:
+    if not (options.nfc or options.lowercase):
+        return chunk
+    return Documents.from_strings(normalize(text, options) for text in strings(chunk))
 
 
 def normalize(text: str, options: TokenOptions) -> str:
     """Apply the optional normalisation to one text."""
-    if options.nfc:
-        text = unicodedata.normalize("NFC", text)
-    return text.lower() if options.lowercase else text
+    if options.lowercase:
+        text = text.lower()
+    # Last, since a small letter may have a composed form that its capital lacks (J and caron).
+    return unicodedata.normalize("NFC", text) if options.nfc else text
 
 
-def _encode_targets(tokenizer: Tokenizer, documents: Documents) -> Iterator[tuple[Any, Any]]:
+@dataclass(frozen=True)
+class EncodedChunk:
+    """What a chunk of documents gives to a token store.
+
+    Attributes:
+        targets: Ids, a boundary after each document.
+        target_counts: Targets of each document.
+        character_counts: Code points of each document before normalisation.
+    """
+
+    targets: UInt[np.ndarray, " targets"]
+    target_counts: Int64[np.ndarray, " documents"]
+    character_counts: Int64[np.ndarray, " documents"]
+
+
+def _encode_chunks(tokenizer: Tokenizer, documents: Documents) -> Iterator[EncodedChunk]:
     vocabulary = tokenizer.vocabulary
     done = 0
-    for chunk in normalized_chunks(documents, tokenizer.options):
+    for chunk in documents.chunks(CHUNK):
         try:
-            ids, lengths = tokenizer.level.encode_chunk(chunk)
-        except ThenceError as error:
-            # Positions inside a later chunk would mislead: say where the chunk begins.
-            raise type(error)(f"{error} (counted from document {done + 1})") if done else error
+            ids, lengths = tokenizer.level.encode_chunk(_normalized(chunk, tokenizer.options))
+        except RefusedError as error:
+            raise error.after(done) from None
         done += len(chunk)
-        yield insert_boundaries(ids, lengths, vocabulary.boundary_id, vocabulary.dtype), lengths + 1
+        targets = insert_boundaries(ids, lengths, vocabulary.boundary_id, vocabulary.dtype)
+        yield EncodedChunk(targets, lengths + 1, character_counts(chunk))
 
 
 def _encode_in_memory(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
     boundary = np.array([tokenizer.vocabulary.boundary_id], tokenizer.vocabulary.dtype)
-    encoded = list(_encode_targets(tokenizer, documents))
-    ids = np.concatenate([boundary, *(targets for targets, _ in encoded)])
-    return _assemble(tokenizer, documents, ids, [counts for _, counts in encoded])
+    encoded = list(_encode_chunks(tokenizer, documents))
+    ids = np.concatenate([boundary, *(chunk.targets for chunk in encoded)])
+    return _assemble(tokenizer, documents, ids, encoded)
 
 
 def _encode_cached(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
     key = sha256((documents.content_hash() + tokenizer.content_hash()).encode()).hexdigest()
     folder = cache_folder() / "tokens" / key[:32]
-    if (folder / "store.json").exists():
+    with suppress(RunError):  # Not there yet, or damaged: what is in its place is made again.
         return load_store(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -224,8 +271,7 @@ def _encode_cached(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
         ) from error
     try:
         _stream_to(tokenizer, documents, building)
-        if not (folder / "store.json").exists():
-            os.replace(building, folder)
+        _put_in_place(building, folder)
     except OSError as error:
         raise RunError(
             f"Tokens cannot be written to {building} ({error.strerror}); free some space there or "
@@ -236,26 +282,41 @@ def _encode_cached(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
     return load_store(folder)
 
 
+def _put_in_place(building: Path, folder: Path) -> None:
+    try:
+        building.replace(folder)
+    except OSError:  # Something is there: damaged, or made by another process meanwhile.
+        with suppress(RunError):
+            load_store(folder)
+            return
+        shutil.rmtree(folder)
+        building.replace(folder)
+
+
 def _stream_to(tokenizer: Tokenizer, documents: Documents, folder: Path) -> None:
     vocabulary = tokenizer.vocabulary
-    counts = []
+    encoded = []
     with (folder / "ids.bin").open("wb") as file:
         file.write(np.array([vocabulary.boundary_id], vocabulary.dtype).tobytes())
-        for targets, target_counts in _encode_targets(tokenizer, documents):
-            file.write(targets.data)
-            counts.append(target_counts)
+        for chunk in _encode_chunks(tokenizer, documents):
+            file.write(chunk.targets.data)
+            encoded.append(replace(chunk, targets=np.zeros(0, vocabulary.dtype)))
     ids = np.memmap(folder / "ids.bin", vocabulary.dtype, mode="r")
-    write_store_tables(_assemble(tokenizer, documents, ids, counts), folder)
+    write_store_tables(_assemble(tokenizer, documents, ids, encoded), folder)
 
 
 def _assemble(
-    tokenizer: Tokenizer, documents: Documents, ids: Any, target_counts: list[Any]
+    tokenizer: Tokenizer,
+    documents: Documents,
+    ids: UInt[np.ndarray, " positions"],
+    encoded: list[EncodedChunk],
 ) -> TokenStore:
-    offsets = np.concatenate([np.ones(1, np.int64), *target_counts]).cumsum()
+    target_counts = [chunk.target_counts for chunk in encoded]
+    characters = [chunk.character_counts for chunk in encoded]
     return TokenStore(
         ids,
-        offsets,
+        np.concatenate([np.ones(1, np.int64), *target_counts]).cumsum(),
         documents.ends - documents.starts,
-        documents.character_counts(),
+        np.concatenate([np.zeros(0, np.int64), *characters]),
         tokenizer.vocabulary.boundary_id,
     )

@@ -8,6 +8,31 @@ from jaxtyping import Int64, Integer
 from thence.errors import UnknownSymbolError
 from thence.tokens.vocabulary import Vocabulary
 
+
+class RefusedError(UnknownSymbolError):
+    """A refusal within a chunk, which does not know how many documents came before.
+
+    Args:
+        symbol: What the vocabulary lacks.
+        position: Symbols before it in its document.
+        document: Documents before its own.
+        vocabulary: The closed vocabulary.
+    """
+
+    def __init__(self, symbol: str, position: int, document: int, vocabulary: Vocabulary) -> None:
+        super().__init__(
+            f"{symbol!r} (symbol {position + 1} of document {document + 1}) is not in the closed "
+            f"vocabulary of {len(vocabulary.symbols)} symbols; remove it from the text, or train "
+            "with --unknown symbol or --unknown bytes."
+        )
+        self._place = (symbol, position, document, vocabulary)
+
+    def after(self, documents: int) -> "RefusedError":
+        """Return the same refusal where so many documents came before the chunk."""
+        symbol, position, document, vocabulary = self._place
+        return RefusedError(symbol, position, document + documents, vocabulary)
+
+
 Encoded = tuple[Integer[np.ndarray, " tokens"], Int64[np.ndarray, " documents"]]
 
 
@@ -44,11 +69,7 @@ def resolve_unknowns(
     if vocabulary.unknown == "refuse":
         first, document = int(unknown[0]), int(document_of[0])
         place = first - int(lengths[:document].sum())
-        raise UnknownSymbolError(
-            f"{symbol_at(first)!r} (symbol {place + 1} of document {document + 1}) is not in the "
-            f"closed vocabulary of {len(vocabulary.symbols)} symbols; remove it from the text, or "
-            "train with --unknown symbol or --unknown bytes."
-        )
+        raise RefusedError(symbol_at(first), place, document, vocabulary)
     spellings = [symbol_at(int(at)).encode("utf-8") + terminator for at in unknown]
     extra = np.array([len(spelling) - 1 for spelling in spellings])
     repeats = np.ones(len(ids), np.int64)

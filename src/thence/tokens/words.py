@@ -27,22 +27,36 @@ _SPACE_BEFORE_MARK = re.compile(r" ([.,;:!?%)\]}’”])")
 _SPACE_AFTER_BRACKET = re.compile(r"([(\[{“]) ")
 
 
+# A tag such as <unk> stays whole, an apostrophe inside a word stays with it, and every other
+# mark is a word of its own.
+_WORD_OR_MARK = re.compile(r"<\w+>|\w+(?:['’]\w+)*|[^\w\s]")
+
+
 def splitter(split: WordSplit) -> Callable[[str], list[str]]:
     """Return the function that cuts a text into words.
 
     >>> splitter("punctuation")("Don't stop, <unk>!")
     ["Don't", 'stop', ',', '<unk>', '!']
     """
-    return str.split if split == "whitespace" else _word_or_mark().findall
+    return str.split if split == "whitespace" else _set_marks_apart
+
+
+def _set_marks_apart(text: str) -> list[str]:
+    if not text.isascii():
+        combines, word_or_mark = _combining()
+        if combines.search(text):
+            return word_or_mark.findall(text)
+    return _WORD_OR_MARK.findall(text)
 
 
 @cache
-def _word_or_mark() -> re.Pattern[str]:
-    # A tag such as <unk> stays whole, an apostrophe inside a word stays with it, and every other
-    # mark is a word of its own. Accents and vowel signs, which \w lacks, belong to their letter,
-    # as do the two joiners: without them every word of Hindi or Thai would fall apart.
-    word = rf"[\w{_combining_marks()}\u200c\u200d]"
-    return re.compile(rf"<\w+>|{word}+(?:['’]{word}+)*|[^\w\s]")
+def _combining() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    # Accents and vowel signs, which \w lacks, belong to their letter, as do the two joiners:
+    # without them every word of Hindi or Thai would fall apart. They are rare elsewhere, and a
+    # class of so many ranges is slow, so it is used only where there are any.
+    combining = rf"{_combining_marks()}\u200c\u200d"
+    word = rf"[\w{combining}]+"
+    return re.compile(f"[{combining}]"), re.compile(rf"<\w+>|{word}(?:['’]{word})*|[^\w\s]")
 
 
 def _combining_marks() -> str:
@@ -92,11 +106,11 @@ class WordTokenizer:
         first_byte = self.vocabulary.first_byte_id
         spelled = bytearray()
         for index in chain(ids, [self.vocabulary.boundary_id]):
-            is_byte = first_byte is not None and first_byte <= index < first_byte + 256
-            if is_byte:
-                spelled.append(index - first_byte)
+            byte = -1 if first_byte is None else index - first_byte
+            if 0 <= byte < 256:
+                spelled.append(byte)
             # A model may break off a spelling; what it has of the word comes all the same.
-            if spelled and (not is_byte or spelled.endswith(b" ")):
+            if spelled and (not 0 <= byte < 256 or byte == ord(" ")):
                 yield spelled.removesuffix(b" ").decode("utf-8", errors="replace")
                 spelled.clear()
             if index < len(self.vocabulary.symbols):
@@ -147,11 +161,9 @@ def find_words(chunk: Documents, split: WordSplit) -> FoundWords:
     words = splitter(split)(" ".join(distinct))
     piece_ends = np.cumsum(np.fromiter(map(len, distinct), np.int64, len(distinct)))
     word_ends = np.cumsum(np.fromiter(map(len, words), np.int64, len(words)))
-    firsts = np.searchsorted(
-        word_ends, np.concatenate([np.zeros(1, np.int64), piece_ends]), "right"
-    )
+    firsts = np.searchsorted(word_ends, np.append(0, piece_ends), "right")
     sizes = np.diff(firsts)[which]
-    places = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+    places = np.append(0, np.cumsum(sizes))
     expanded = np.repeat(firsts[which] - places[:-1], sizes) + np.arange(places[-1])
-    bounds = places[np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])]
+    bounds = places[np.append(0, np.cumsum(lengths))]
     return FoundWords(words, expanded, np.diff(bounds))

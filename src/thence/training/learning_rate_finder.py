@@ -28,7 +28,7 @@ class LearningRateCurve:
         rates: The learning rates tried, rising.
         losses: The mean loss of each step, in nats per token.
         smoothed: The same, averaged over the steps just before.
-        suggestion: A rate well inside the valley.
+        suggestion: The rate where the loss was lowest, the lag of the average taken away.
     """
 
     rates: Float[np.ndarray, " steps"]
@@ -62,7 +62,7 @@ def find_learning_rate(
     if not 0 < low < high < math.inf or steps < 10:
         raise SettingError(
             f"A sweep from {low} to {high} in {steps} steps cannot be made; --low must be above 0 "
-            "and below --high, and --steps at least 10."
+            "and below --high, and --sweep at least 10."
         )
     exponents = np.linspace(math.log10(low), math.log10(high), steps)
     losses: list[float] = []
@@ -103,9 +103,9 @@ def _step(
     return float(loss.detach())
 
 
-def _suggest(
-    rates: Float[np.ndarray, " steps"], smoothed: Float[np.ndarray, " steps"]
-) -> float:
-    # The average lags behind, so its minimum lies at a rate that is already too high; a third
-    # of it, on a log scale half an order of magnitude lower, is still in the valley.
-    return float(rates[int(np.argmin(smoothed))] / 3)
+def _suggest(rates: Float[np.ndarray, " steps"], smoothed: Float[np.ndarray, " steps"]) -> float:
+    # The average lags behind, so its lowest value stands not for the rate of its step but for
+    # the rates that entered it: their mean with the same weights, on a log scale.
+    lowest = int(np.argmin(smoothed))
+    weights = SMOOTHING ** np.arange(lowest, -1.0, -1.0)
+    return float(np.exp(np.average(np.log(rates[: lowest + 1]), weights=weights)))

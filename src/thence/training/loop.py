@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +28,6 @@ from thence.training.options import TrainingOptions
 from thence.training.progress import Listener
 from thence.training.run import save_model
 from thence.training.schedules import learning_rate_factor
-
 
 DIVERGED = 100.0
 """Training is given up where the loss is so many times that of knowing nothing, ln V."""
@@ -51,8 +49,10 @@ class Counters:
     finished: bool = False
 
 
-class Interrupted(TrainingError):
+class Interrupted(TrainingError):  # noqa: N818  (it is a wish that was granted)
     """Training stopped because it was asked to; a checkpoint is saved."""
+
+    exit_code = 130  # What a shell expects after Ctrl-C.
 
 
 class Trainer:

@@ -114,7 +114,9 @@ class SGD:
 
     def state(self) -> list[Tensor]:
         """Return the momentum of each parameter, if there is any."""
-        return [buffer for _, buffers, _ in self._groups for buffer in buffers if buffer is not None]
+        return [
+            buffer for _, buffers, _ in self._groups for buffer in buffers if buffer is not None
+        ]
 
 
 def decay_groups(

@@ -22,7 +22,7 @@ class TrainingOptions:
     """Examples per step."""
     optimizer: Optimizer = "adamw"
     """AdamW, or stochastic gradient descent."""
-    lr: float | Literal["auto"] = 0.01
+    lr: float | Literal["auto"] = 0.02
     """Learning rate at its highest; auto runs the learning-rate finder first."""
     schedule: Schedule = "one-cycle"
     """How the learning rate changes: up and down once, constant, divided by 10 at given points, \

@@ -87,7 +87,7 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
         group = known[name]
         chosen[group][name] = check_type(name, value, get_type_hints(groups[group])[name])
     made = {group: kind(**chosen[group]) for group, kind in groups.items()}
-    return Recipe(text, model, **made)
+    return Recipe(str(text), model, **made)
 
 
 def check_type(name: str, value: Any, expected: Any) -> Any:

@@ -1,17 +1,16 @@
 """A run is a folder: everything about one trained model, never a pickle.
 
-    config.toml         the recipe, resolved, and where it came from
-    tokenizer.json      text to ids and back
-    model.safetensors   the best weights so far, with a checksum
-    last/               the newest checkpoint, to resume from
-    metrics.jsonl       one line per look at dev: the truth about the training
-    test-looks.jsonl    one line per look at the test split
-    report.html         pictures and numbers
-    text                what came through standard input, where the text was ``-``
+config.toml         the recipe, resolved, and where it came from
+tokenizer.json      text to ids and back
+model.safetensors   the best weights so far, with a checksum
+last/               the newest checkpoint, to resume from
+metrics.jsonl       one line per look at dev: the truth about the training
+test-looks.jsonl    one line per look at the test split
+report.html         pictures and numbers
+text                what came through standard input, where the text was ``-``
 """
 
 import json
-import os
 import platform
 import shutil
 import tomllib
@@ -207,11 +206,13 @@ def create_run(
         # The config comes last, as what has none is no run.
         write_through(building / "config.toml", _config(recipe, tokenizer, splits))
         building.chmod(0o755)
-        os.rename(building, folder)
+        building.rename(folder)
     except OSError as error:
         raise cannot_write(folder, error) from error
     except UnicodeEncodeError as error:
-        raise RunError(f"{folder} cannot be made: the path {recipe.text!r} is not UTF-8.") from error
+        raise RunError(
+            f"{folder} cannot be made: the path {recipe.text!r} is not UTF-8."
+        ) from error
     finally:
         if building is not None:
             shutil.rmtree(building, ignore_errors=True)

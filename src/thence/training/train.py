@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "mlp"
 
+
 def train(
     text: str | Path | None = None,
     model: str | None = None,
@@ -155,7 +156,9 @@ def readable_source(text: str) -> Iterator[str]:
 def free_folder(recipe: Recipe) -> Path:
     """Return ``runs/TEXT-MODEL``, with a number where that is taken."""
     stem = "stdin" if recipe.text == "-" else Path(recipe.text).name.split(".")[0] or "text"
-    names = (f"{stem}-{recipe.model}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))])
+    names = (
+        f"{stem}-{recipe.model}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))]
+    )
     return next(path for name in names if not (path := Path("runs") / name).exists())
 
 
@@ -190,7 +193,7 @@ def _check_context(recipe: Recipe, train_store: TokenStore) -> None:
 def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     """Return the recipe with full paths and with everything chosen that was left open."""
     text = str(Path(recipe.text).resolve()) if _is_path(recipe.text) else recipe.text
-    given = {
+    given: dict[str, Any] = {
         name: str(Path(path).resolve())
         for name in ("dev", "test")
         if (path := getattr(recipe.splitting, name)) is not None
@@ -225,7 +228,7 @@ def _count(run: Run, train_store: TokenStore, dev: TokenStore) -> None:
         CountedModel,
         family(recipe.model).create(recipe.options, len(run.tokenizer.vocabulary)),
     )
-    model.fit(train_store, carry_context)
+    model.fit(train_store, carry_context, dev if dev.num_documents else None)
     metrics = MetricsFile(run.folder / "metrics.jsonl")
     metrics.truncate(0)
     scores = {"train": train_store, "dev": dev}

@@ -1,0 +1,57 @@
+"""What is wrong with the arguments of a command, as a sentence."""
+
+from typing import Any, Literal, get_args, get_origin
+
+from cyclopts import (
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    RepeatArgumentError,
+    UnusedCliTokensError,
+)
+
+KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def explain(error: CycloptsError) -> str:
+    """Return a sentence that names the argument, its value, and what is wanted."""
+    match error:
+        case UnusedCliTokensError():
+            return f"Too many arguments: {' '.join(error.unused_tokens or [])} is left over."
+        case CoercionError() if (
+            error.token is not None and get_origin(error.target_type) != Literal
+        ):
+            return _not_of_its_kind(error)
+        case RepeatArgumentError():
+            return f"{error.token.keyword} is given more than once."
+        case MissingArgumentError() if error.argument is not None:
+            return _missing(error)
+        case _:
+            return str(error)
+
+
+def _not_of_its_kind(error: CoercionError) -> str:
+    assert error.token is not None
+    name = error.token.keyword or (error.argument.name if error.argument else "An argument")
+    return f"{name} is {error.token.value}; it must be {' or '.join(_kinds(error.target_type))}."
+
+
+def _kinds(kind: Any) -> list[str]:
+    """Return the kinds of value of a type in words.
+
+    >>> _kinds(float | Literal["auto"])
+    ['a number', 'auto']
+    """
+    if get_origin(kind) is Literal:
+        return [str(choice) for choice in get_args(kind)]
+    if get_args(kind):
+        return [word for part in get_args(kind) if part is not type(None) for word in _kinds(part)]
+    return [KINDS.get(kind, "another kind of value")]
+
+
+def _missing(error: MissingArgumentError) -> str:
+    assert error.argument is not None
+    name = error.keyword or error.argument.name
+    if name.startswith("-"):
+        return f"{name} needs a value after it; one that begins with a hyphen is written {name}=-x."
+    return f"{name} is missing."

@@ -1,0 +1,222 @@
+"""Smoothing: from counts to probabilities and back-off weights, order by order.
+
+Every method here has the one form (Chen and Goodman 1999, equation 2.12)
+
+    p(w | h) = f(w | h) + g(h) p(w | h')       h' is h without its first word
+
+where f is what the seen counts of context h give and g(h) what they leave to the shorter context;
+for words not seen after h, f is zero. At the bottom stands the uniform distribution 1 / V. So a
+model is, for each order, one log-probability per n-gram and one log-weight g per context, whatever
+the method was.
+
+    mle                 f = c / C                    g = 0
+    add-k               f = c / (C + k V)            g = k V / (C + k V), and h' is uniform
+    witten-bell         f = c / (C + T)              g = T / (C + T)
+    jelinek-mercer      f = l(C) c / C               g = 1 - l(C), learned on dev
+    absolute            f = max(c - D, 0) / C        g = D T / C
+    kneser-ney          the same with continuation counts below the highest order
+    modified-kneser-ney f = max(c - D_c, 0) / C      g = (D_1 N_1 + D_2 N_2 + D_3 N_3+) / C
+    stupid-backoff      f = c / C where c > 0, else 0.4 times the shorter context's (no probability)
+
+with c the count of the n-gram, C the sum of c over the words seen after h, T how many different
+words those are, and N_j how many of them were seen j times.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int64, Integer
+
+from thence.models.ngram.counting import OrderCounts, adjusted_counts
+
+Smoothing = Literal[
+    "modified-kneser-ney",
+    "kneser-ney",
+    "absolute",
+    "witten-bell",
+    "jelinek-mercer",
+    "add-k",
+    "mle",
+    "stupid-backoff",
+]
+FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
+STUPID_WEIGHT = 0.4
+
+
+@dataclass(frozen=True)
+class OrderTable:
+    """One order of a smoothed model.
+
+    Attributes:
+        keys: ``prefix * V + word``, sorted.
+        log_probs: log p(word | prefix) of each n-gram, in nats.
+        log_backoffs: log g of each n-gram as a context; zero where nothing was seen after it.
+    """
+
+    keys: Int64[np.ndarray, " ngrams"]
+    log_probs: Float[np.ndarray, " ngrams"]
+    log_backoffs: Float[np.ndarray, " ngrams"]
+
+
+@dataclass(frozen=True)
+class Discounts:
+    """The discounts of one order.
+
+    Attributes:
+        order: Of the n-grams.
+        counts_of_counts: How many n-grams have count 1, 2, 3 and 4.
+        values: Taken off counts of 1, 2, and 3 or more.
+        fallback: Whether the counts of counts could not give them.
+    """
+
+    order: int
+    counts_of_counts: tuple[int, int, int, int]
+    values: tuple[float, float, float]
+    fallback: bool
+
+
+def modified_discounts(order: int, counts: Integer[np.ndarray, " ngrams"]) -> Discounts:
+    """Estimate the three discounts of modified Kneser-Ney (Chen and Goodman 1999, equation 26).
+
+    Y = n1 / (n1 + 2 n2),  D_j = j - (j + 1) Y n_{j+1} / n_j  for j = 1, 2, 3+.
+    """
+    n1, n2, n3, n4 = (int(np.count_nonzero(counts == times)) for times in (1, 2, 3, 4))
+    found = (n1, n2, n3, n4)
+    if min(n1, n2, n3) > 0:
+        y = n1 / (n1 + 2 * n2)
+        values = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
+        if all(0 <= value <= times for value, times in zip(values, (1, 2, 3), strict=True)):
+            return Discounts(order, found, values, False)
+    return Discounts(order, found, FALLBACK_DISCOUNTS, True)
+
+
+def single_discount(order: int, counts: Integer[np.ndarray, " ngrams"]) -> Discounts:
+    """Estimate one discount, D = n1 / (n1 + 2 n2) (Ney, Essen and Kneser 1994)."""
+    found = tuple(int(np.count_nonzero(counts == times)) for times in (1, 2, 3, 4))
+    n1, n2 = found[:2]
+    fallback = n1 == 0 or n2 == 0
+    value = 0.5 if fallback else n1 / (n1 + 2 * n2)
+    return Discounts(order, found, (value,) * 3, fallback)  # type: ignore[arg-type]
+
+
+def smooth(
+    counts: list[OrderCounts],
+    vocabulary_size: int,
+    method: Smoothing,
+    add_k: float = 1.0,
+    carry_context: bool = False,
+) -> tuple[list[OrderTable], list[Discounts]]:
+    """Turn counts into a smoothed model.
+
+    Args:
+        counts: The counts of orders 1 to N.
+        vocabulary_size: Number of ids (V).
+        method: Which smoothing.
+        add_k: What ``add-k`` adds.
+        carry_context: Whether the n-grams were counted across documents.
+
+    Returns:
+        One table per order, and the discounts where the method has them.
+    """
+    if method == "add-k":
+        return _add_k_tables(counts, vocabulary_size, add_k, carry_context), []
+    tables: list[OrderTable] = []
+    discounts: list[Discounts] = []
+    lower = np.full(1, 1 / vocabulary_size)  # p(w | h') of each n-gram's suffix; uniform at first
+    contexts = 1
+    for level, order in enumerate(counts):
+        used = order.counts
+        if method in ("kneser-ney", "modified-kneser-ney") and level + 1 < len(counts):
+            used = adjusted_counts(counts, level)
+        prefixes = order.prefixes(vocabulary_size)
+        if method in ("absolute", "kneser-ney"):
+            discounts.append(single_discount(level + 1, used))
+        elif method == "modified-kneser-ney":
+            discounts.append(modified_discounts(level + 1, used))
+        taken = discounts[-1].values if discounts else (0.0, 0.0, 0.0)
+        share = _shares(method, used, prefixes, contexts, taken)
+        probabilities = share.seen + share.left[prefixes] * lower[order.suffixes % len(lower)]
+        if method == "stupid-backoff" and level:
+            probabilities = share.seen
+        if tables:
+            tables[-1] = _with_backoffs(tables[-1], share, method)
+        with np.errstate(divide="ignore"):
+            log_probs = np.log(probabilities).astype(np.float32)
+        tables.append(OrderTable(order.keys, log_probs, np.zeros(0, np.float32)))
+        lower, contexts = probabilities, len(order.keys)
+    return tables, discounts
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """What one order gives to seen n-grams and leaves to shorter contexts.
+
+    Attributes:
+        seen: f of each n-gram.
+        left: g of each context.
+        known: Whether anything was seen after each context.
+    """
+
+    seen: Float[np.ndarray, " ngrams"]
+    left: Float[np.ndarray, " contexts"]
+    known: np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+
+def _shares(
+    method: Smoothing,
+    counts: Int64[np.ndarray, " ngrams"],
+    prefixes: Int64[np.ndarray, " ngrams"],
+    contexts: int,
+    discounts: tuple[float, float, float],
+) -> _Shares:
+    totals = np.bincount(prefixes, counts, contexts)
+    known = totals > 0
+    safe = np.where(known, totals, 1.0)
+    if method == "witten-bell":
+        kinds = np.bincount(prefixes, counts > 0, contexts)
+        safe = np.where(known, totals + kinds, 1.0)
+        return _Shares(counts / safe[prefixes], np.where(known, kinds / safe, 1.0), known)
+    if method in ("mle", "stupid-backoff"):
+        return _Shares(counts / safe[prefixes], np.where(known, 0.0, 1.0), known)
+    taken = np.array([0.0, *discounts])[np.minimum(counts, 3)]
+    left = np.bincount(prefixes, taken, contexts) / safe
+    return _Shares((counts - taken) / safe[prefixes], np.where(known, left, 1.0), known)
+
+
+def _with_backoffs(table: OrderTable, share: _Shares, method: Smoothing) -> OrderTable:
+    left = np.where(share.known, STUPID_WEIGHT, 1.0) if method == "stupid-backoff" else share.left
+    with np.errstate(divide="ignore"):
+        return OrderTable(table.keys, table.log_probs, np.log(left).astype(np.float32))
+
+
+def _add_k_tables(
+    counts: list[OrderCounts], vocabulary_size: int, add_k: float, carry_context: bool
+) -> list[OrderTable]:
+    """Add k to every count of the longest context there is, and to no other.
+
+    That is a context of N - 1 words or, near the beginning of a document that sees no other, all
+    of it so far. Every shorter context gives the uniform distribution, and so does one never seen.
+    """
+    uniform = -np.log(vocabulary_size)
+    boundary = vocabulary_size - 1
+    tables: list[OrderTable] = []
+    opens = np.zeros(1, bool)  # whether each n-gram begins with the boundary
+    for level, order in enumerate(counts):
+        prefixes = order.prefixes(vocabulary_size)
+        full = opens[prefixes] if level else np.zeros(len(order.keys), bool)
+        if level == len(counts) - 1:
+            full = np.ones(len(order.keys), bool)
+        totals = np.bincount(prefixes, order.counts, len(opens)) + add_k * vocabulary_size
+        with np.errstate(divide="ignore"):
+            seen = np.log(order.counts + add_k) - np.log(np.maximum(totals, 1e-300))[prefixes]
+            left = np.log(add_k * vocabulary_size) - np.log(np.maximum(totals, 1e-300))
+        log_probs = np.where(full, seen, uniform).astype(np.float32)
+        if tables:
+            used = np.zeros(len(opens), bool)
+            used[prefixes[full]] = True
+            backoffs = np.where(used, left, 0).astype(np.float32)
+            tables[-1] = OrderTable(tables[-1].keys, tables[-1].log_probs, backoffs)
+        opens = full if level else (order.keys == boundary) & (not carry_context)
+        tables.append(OrderTable(order.keys, log_probs, np.zeros(0, np.float32)))
+    return tables

@@ -1,0 +1,149 @@
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from thence.commands.main import COMMANDS
+from thence.errors import ThenceError
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+def test_help_lists_every_command_in_the_order_of_the_table(thence):
+    outcome = thence("--help")
+    assert (outcome.code, outcome.err) == (0, "")
+    places = [outcome.out.index(f"│ {name} ") for name in COMMANDS]
+    assert places == sorted(places)
+    assert thence().out == outcome.out
+
+
+def test_version(thence):
+    assert thence("--version").out == f"{version('thence')}\n"
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "data list", "data get"])
+def test_every_command_has_help(thence, name):
+    outcome = thence(*name.split(), "--help")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f"Usage: thence {name}" in outcome.out
+    assert thence(*name.split(), "-h").out == outcome.out
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("resume", "--report --no-report --json"),
+        ("evaluate", "--split --json"),
+        ("compare", "--text --split --json"),
+        ("score", "--tokens --document --column --encoding --errors --keep-empty"),
+        ("next", "--count -n --json"),
+        (
+            "sample",
+            "--count -n --prefix --temperature --top-k --top-p --greedy --max-length --seed --json",
+        ),
+        ("report", "--output"),
+        ("plot", "--output"),
+        ("data list", "--json"),
+        ("data get", "--from"),
+    ],
+)
+def test_help_explains_every_flag(thence, command, flags):
+    text = thence(*command.split(), "--help").out
+    assert [flag for flag in flags.split() if f" {flag} " not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("trian", 'Unknown command "trian". Did you mean "train"?'),
+        ("evaluate", "RUN is missing. (see: thence evaluate --help)"),
+        ("data get", "NAME is missing. (see: thence data get --help)"),
+        ("evaluate run --splt dev", "Unknown option: --splt. Did you mean --split?"),
+        ("evaluate run --split dve", 'Invalid value "dve" for --split.'),
+        ("evaluate run --split", "--split needs a value after it"),
+        ("evaluate run a b", "Too many arguments: b is left over."),
+        ("next run -n x", "-n is x; it must be a whole number."),
+        ("sample run -n 2.5", "-n is 2.5; it must be a whole number."),
+        ("sample run --top-k 1.0", "--top-k is 1.0; it must be a whole number."),
+        ("sample run --top-p much", "--top-p is much; it must be a number."),
+        ("sample run --seed 1 --seed 2", "--seed is given more than once."),
+        ("train text --lr fast", "--lr is fast; it must be a number or auto."),
+        ("train text --lrr 1", "Unknown option: --lrr. Did you mean --lr?"),
+        ("train text --nfc=maybe", "--nfc is maybe; it must be true or false."),
+        ("train text --add-k 1", "Unknown option: --add-k."),
+        ("train text --model mpl", "There is no model 'mpl'; choose one of "),
+        ("train", "There is no text to train on: name a file"),
+        ("find-lr", "There is no text to train on: name a file"),
+        ("compare one", "There is no run one."),
+    ],
+)
+def test_a_wrong_argument_is_one_line_and_code_2(thence, folder, arguments, message):
+    outcome = thence(*arguments.split())
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"thence: {message}")
+    assert outcome.err.count("\n") == 1 and outcome.err.endswith("\n")
+    assert list(folder.iterdir()) == []
+
+
+def test_an_error_of_several_lines_becomes_one(thence, monkeypatch):
+    def fail(*arguments: object) -> None:
+        raise ThenceError("one\n  two")
+
+    monkeypatch.setattr("thence.commands.main._run", fail)
+    assert thence("train").err == "thence: one two\n"
+
+
+def test_a_bug_keeps_its_traceback(thence, monkeypatch):
+    def fail(*arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("thence.commands.main._run", fail)
+    with pytest.raises(ZeroDivisionError):
+        thence("train")
+
+
+def test_ctrl_c_anywhere_is_code_130(thence, monkeypatch):
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("thence.commands.main._run", interrupt)
+    outcome = thence("train")
+    assert (outcome.code, outcome.err) == (130, "thence: Interrupted.\n")
+
+
+def test_help_is_instant_and_loads_nothing_large():
+    script = (
+        "import sys\n"
+        "from thence.commands.main import main\n"
+        "main(['--help'])\n"
+        "import os, resource\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "loaded = {'torch', 'numpy', 'matplotlib', 'tokenizers'} & set(sys.modules)\n"
+        "sys.stderr.write(f'{used.ru_utime + used.ru_stime} {sorted(loaded)}')\n"
+    )
+    pytest.importorskip("resource")
+    seconds = []
+    for _ in range(3):  # The machine may be busy: the best of three counts.
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+        used, loaded = done.stderr.split(maxsplit=1)
+        assert loaded == "[]"
+        seconds.append(float(used))
+        if seconds[-1] < 0.3:
+            break
+    assert min(seconds) < 0.3
+
+
+def test_python_m_thence():
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    done = subprocess.run(
+        [sys.executable, "-m", "thence", "--version"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{version('thence')}\n", "")

@@ -1,0 +1,154 @@
+"""``thence train`` and ``thence resume``."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from thence.evaluation import evaluate
+from thence.training import Run
+from thence.training.progress import Silence
+
+from .conftest import LINES, SMALL
+
+
+@pytest.fixture(autouse=True)
+def text(folder: Path) -> Path:
+    path = folder / "text.txt"
+    path.write_text("\n".join(LINES) + "\n")
+    return path
+
+
+def test_train_prints_the_score_on_dev(thence, small):
+    outcome = thence("train", "text.txt", *small)
+    assert outcome.code == 0
+    run = Run("runs/text-mlp")
+    size = f"mlp, {run.model.num_parameters():,} parameters"
+    expected = [("run", "runs/text-mlp"), ("model", size), *evaluate(run).rows()]
+    assert [line.split(maxsplit=1)[0] for line in outcome.out.splitlines()] == [
+        name.split()[0] for name, _ in expected
+    ]
+    assert all(value in outcome.out for _, value in expected)
+    assert "report.html" not in outcome.out and not (run.folder / "report.html").exists()
+
+
+def test_progress_and_remarks_stay_off_standard_output(thence, small):
+    outcome = thence("train", "text.txt", *small)
+    *looks, last = outcome.err.splitlines()
+    assert len(looks) == len(Run("runs/text-mlp").metrics()) == 10
+    assert looks[-1].startswith("text-mlp: step 20 of 20, ")
+    assert last == (
+        "Next: thence sample runs/text-mlp   thence evaluate runs/text-mlp --split test"
+    )
+
+
+@pytest.mark.parametrize("model", ["mlp", "bigram-counts"])
+def test_json_is_alone(thence, small, model):
+    flags = small if model == "mlp" else ["--no-report"]
+    outcome = thence("train", "text.txt", "--model", model, "--json", *flags)
+    assert (outcome.code, outcome.err) == (0, "")
+    result = outcome.json()
+    run = Run(f"runs/text-{model}")
+    assert result == {
+        "run": f"runs/text-{model}",
+        "model": model,
+        "parameters": run.model.num_parameters(),
+        "dev": evaluate(run).to_json(),
+        "report": None,
+    }
+
+
+def test_without_a_dev_split_there_is_no_score(thence, small):
+    flags = [*small, "--split", "100/0/0", "-o", "run"]
+    assert thence("train", "text.txt", *flags, "--json").json()["dev"] is None
+    outcome = thence("train", "text.txt", *flags[:-1], "run-2")
+    assert outcome.code == 0
+    assert [line.split()[0] for line in outcome.out.splitlines()] == ["run", "model"]
+
+
+def test_default_folders_are_numbered(thence):
+    flags = ["--model", "bigram-counts", "--no-report", "--json"]
+    folders = [thence("train", "text.txt", *flags).json()["run"] for _ in range(3)]
+    names = ["text-bigram-counts", "text-bigram-counts-2", "text-bigram-counts-3"]
+    assert folders == [f"runs/{name}" for name in names]
+    given = thence("train", "first-sentences", "--split=100/0/0", *flags).json()
+    assert given["run"] == "runs/first-sentences-bigram-counts"
+
+
+def test_standard_input_is_kept_in_the_run(thence):
+    typed = "\n".join(LINES)
+    flags = ["--model", "bigram-counts", "--no-report", "--json"]
+    given = thence("train", "-", *flags, stdin=typed).json()
+    assert given["run"] == "runs/stdin-bigram-counts"
+    assert Path(given["run"], "text").read_text() == typed
+    assert thence("evaluate", given["run"], "--json").json() == given["dev"]
+
+
+def test_a_folder_with_spaces_is_quoted_in_the_hint(thence, small):
+    outcome = thence("train", "text.txt", *small, "-o", "my run")
+    assert outcome.err.endswith(
+        "Next: thence sample 'my run'   thence evaluate 'my run' --split test\n"
+    )
+
+
+@pytest.mark.slow
+def test_the_report_is_written_unless_refused(thence):
+    flags = ["--model", "bigram-counts", "-o", "run"]
+    outcome = thence("train", "text.txt", *flags)
+    assert "Pictures and all numbers: run/report.html\n" in outcome.out
+    assert Path("run/report.html").exists()
+    Path("run/report.html").unlink()
+    assert thence("resume", "run", "--json").json()["report"] == "run/report.html"
+    assert Path("run/report.html").exists()
+
+
+@contextmanager
+def interrupt_at_step_7(steps: int, name: str) -> Iterator[Silence]:
+    class Interrupting(Silence):
+        def step(self, step: int, tokens: float) -> None:
+            if step == 7:
+                signal.raise_signal(signal.SIGINT)
+
+    yield Interrupting()
+
+
+def test_ctrl_c_says_how_to_go_on_and_resume_goes_on(thence, small, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("thence.commands.train.progress_for", lambda as_json: interrupt_at_step_7)
+        outcome = thence("train", "text.txt", *small, "-o", "run")
+    assert (outcome.code, outcome.out) == (130, "")
+    assert outcome.err == (
+        "thence: Stopped at step 7 of 20, all saved. Go on with: thence resume run\n"
+    )
+    again = thence("train", "text.txt", *small, "-o", "run")
+    assert again.code == 2 and "thence resume run" in again.err
+
+    resumed = thence("resume", "run", "--no-report", "--json")
+    assert (resumed.code, resumed.err) == (0, "")
+    whole = thence("train", "text.txt", *small, "-o", "whole", "--json")
+    assert resumed.json()["dev"] | {"run": ""} == whole.json()["dev"] | {"run": ""}
+    assert [line["step"] for line in Run("run").metrics()] == list(range(2, 21, 2))
+
+
+def test_resume_of_a_finished_run_shows_it_again(thence, small):
+    first = thence("train", "text.txt", *small, "-o", "run")
+    before = Path("run/model.safetensors").read_bytes()
+    outcome = thence("resume", "run", "--no-report")
+    assert (outcome.code, outcome.out) == (0, first.out)
+    assert Path("run/model.safetensors").read_bytes() == before
+
+
+def test_a_person_at_a_terminal_sees_what_is_read(thence, small, monkeypatch):
+    monkeypatch.setattr("thence.commands.train.is_at_terminal", lambda: True)
+    assert thence("train", "text.txt", *small).err.startswith("Reading text.txt ...\n")
+    assert thence("train", "text.txt", *small, "--json").err == ""
+
+
+def test_settings_reach_the_run(thence, small):
+    thence("train", "text.txt", *small, "-o", "run", "--lr", "auto", "--tokens", "bytes")
+    recipe = Run("run").recipe
+    assert recipe.options.hidden_size == SMALL["hidden_size"]
+    assert recipe.tokens.tokens == "bytes"
+    assert recipe.training.lr != 0.01

@@ -1,0 +1,49 @@
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+import torch
+
+import thence.corpus
+from thence.models import FAMILIES, CountedModel, LanguageModel
+from thence.tokens import TokenStore
+
+
+@pytest.fixture(scope="session")
+def train(store_of: Callable[[Iterable[str]], TokenStore]) -> TokenStore:
+    """Real names, enough for every family to learn from."""
+    path = Path(thence.corpus.__file__).parent / "texts" / "given-names.txt"
+    names = [line.lower() for line in path.read_text("utf-8").splitlines() if line.isascii()]
+    return store_of(names[::3][:400])
+
+
+@pytest.fixture(scope="session")
+def vocabulary_size(train: TokenStore) -> int:
+    return train.boundary_id + 1
+
+
+def make(name: str, train: TokenStore, seed: int = 0) -> LanguageModel:
+    """A model that says something: counted, or with random weights."""
+    family = FAMILIES[name]
+    torch.manual_seed(seed)
+    model = family.create(family.options_class()(), train.boundary_id + 1)
+    if family.kind == "counted":
+        assert isinstance(model, CountedModel)
+        model.fit(train)
+        return model
+    assert isinstance(model, torch.nn.Module)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.5)
+    return model
+
+
+@pytest.fixture(params=FAMILIES)
+def name(request: pytest.FixtureRequest) -> str:
+    """Each family in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def model(name: str, train: TokenStore) -> LanguageModel:
+    return make(name, train)

@@ -1,0 +1,50 @@
+"""Every shipped recipe can be read and trained."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from thence.corpus import BUNDLED, CATALOGUE
+from thence.models import FAMILIES
+from thence.training import read_recipe, train_recipe
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+
+
+def test_there_are_recipes():
+    assert len(RECIPES) >= 9
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_says_how_to_run_it_and_what_to_expect(path):
+    recipe = read_recipe(path)
+    assert recipe.text in {**BUNDLED, **CATALOGUE}
+    assert recipe.model in FAMILIES
+    head = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        head.append(line)
+    command = f"#   thence train {recipe.text} --config recipes/{path.name}"
+    assert any(line in (command, command.replace(f"{recipe.text} ", "")) for line in head)
+    assert any(line.startswith("# Expected: ") for line in head)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_trains(path, tmp_path):
+    recipe = read_recipe(path)
+    if recipe.text in CATALOGUE or recipe.text == "python-docs":
+        # In its place a bundled text, since nothing is downloaded or built in a test.
+        letters = tmp_path / "letters.txt"
+        given = (ROOT / "src/thence/corpus/texts/given-names.txt").read_text("utf-8")
+        names = [line for line in given.lower().splitlines() if line.isascii() and line.isalpha()]
+        size = 8 if recipe.tokens.tokens == "words" else 1
+        lines = [" ".join(names[start : start + size]) for start in range(0, 2000, size)]
+        letters.write_text("\n".join(lines) + "\n")
+        recipe = replace(recipe, text=str(letters))
+    short = replace(recipe, training=replace(recipe.training, steps=2))
+    run = train_recipe(short, tmp_path / "run")
+    (look, *_) = run.metrics()
+    assert look["dev_nats_per_token" if len(run.documents("dev")) else "train_nats_per_token"] > 0

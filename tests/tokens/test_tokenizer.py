@@ -1,0 +1,115 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thence.corpus import Documents
+from thence.errors import RunError
+from thence.tokens import TokenOptions, load_tokenizer, make_tokenizer
+
+TRAIN = Documents.from_strings(["Zoë’s \u2028naïve 😀 \x85 text", 'a "b" \\ c'])
+ALL_OPTIONS = [
+    TokenOptions(),
+    TokenOptions(unknown="bytes", max_size=3, nfc=True),
+    TokenOptions(tokens="bytes", lowercase=True),
+    TokenOptions(tokens="words", unknown="refuse"),
+    TokenOptions(tokens="words", word_split="whitespace", min_count=2),
+    TokenOptions(tokens="subwords", max_size=270),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "expected"),
+    [
+        ("e\u0301", TokenOptions(nfc=True), "é"),
+        ("e\u0301", TokenOptions(), "e\u0301"),
+        ("ÀB", TokenOptions(lowercase=True), "àb"),
+        # The Turkish capital I with a dot becomes two characters: i and the dot above.
+        ("İx", TokenOptions(lowercase=True), "i\u0307x"),
+        ("İx", TokenOptions(lowercase=True, nfc=True), "i\u0307x"),
+        # J and caron have no composed form, j and caron have: lower case first, then compose.
+        ("J\u030c", TokenOptions(lowercase=True, nfc=True), "\u01f0"),
+        ("ΟΔΟΣ", TokenOptions(lowercase=True), "οδος"),
+    ],
+)
+def test_normalisation(text: str, options: TokenOptions, expected: str) -> None:
+    tokenizer = make_tokenizer(Documents.from_strings([text, ""]), options)
+    store = tokenizer.encode([text, ""])
+    assert tokenizer.decode(store.document(0)) == expected
+    assert store.target_counts.tolist() == [len(expected) + 1, 1]
+    # Bytes and characters are those of the text as it was.
+    assert store.byte_counts.tolist() == [len(text.encode()), 0]
+    assert store.character_counts.tolist() == [len(text), 0]
+
+
+@pytest.mark.parametrize("options", ALL_OPTIONS, ids=str)
+def test_saving_and_loading_gives_an_equal_tokenizer(options: TokenOptions, tmp_path: Path) -> None:
+    tokenizer = make_tokenizer(TRAIN, options)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(tokenizer.to_json(), encoding="utf-8")
+    loaded = load_tokenizer(path)
+    assert loaded == tokenizer
+    assert loaded.content_hash() == tokenizer.content_hash()
+    assert (loaded.encode(TRAIN).ids == tokenizer.encode(TRAIN).ids).all()
+
+
+def test_different_options_have_different_hashes() -> None:
+    hashes = {make_tokenizer(TRAIN, options).content_hash() for options in ALL_OPTIONS}
+    assert len(hashes) == len(ALL_OPTIONS)
+
+
+def damage(**changes: Any) -> Callable[[str], str]:
+    return lambda text: json.dumps({**json.loads(text), **changes})
+
+
+OPTIONS: dict[str, Any] = {"tokens": "characters"}
+DAMAGES = {
+    "empty": lambda text: "",
+    "cut": lambda text: text[:-5],
+    "list": lambda text: "[]",
+    "deep": lambda text: "[" * 100_000,
+    "no symbols": lambda text: json.dumps({**OPTIONS, "format": 1, "options": OPTIONS}),
+    "number as symbol": damage(symbols=["a", 1]),
+    "symbols not a list": damage(symbols=3),
+    "long symbol": damage(symbols=["ab"]),
+    "symbol twice": damage(symbols=["a", "a"]),
+    "empty symbol": damage(symbols=["a", ""]),
+    "options not a table": damage(options="characters"),
+    "unknown option": damage(options={"token": "characters"}),
+    "unknown level": damage(options={"tokens": "letters"}),
+    "unknown rule": damage(options={"unknown": "ignore"}),
+    "impossible size": damage(options={"max_size": 0}),
+    "no subwords": damage(options={"tokens": "subwords"}),
+    "broken subwords": damage(options={"tokens": "subwords"}, subwords={"model": 1}),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_damaged_file_is_an_error_with_a_way_out(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(DAMAGES[kind](make_tokenizer(TRAIN, TokenOptions()).to_json()), "utf-8")
+    with pytest.raises(RunError, match=r"tokenizer\.json cannot be read .* or train again\."):
+        load_tokenizer(path)
+
+
+def test_bytes_that_are_not_text_are_an_error_too(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_bytes(b"\xff{}")
+    with pytest.raises(RunError, match="cannot be read"):
+        load_tokenizer(tmp_path / "tokenizer.json")
+    with pytest.raises(RunError, match=r"nowhere\.json cannot be read"):
+        load_tokenizer(tmp_path / "nowhere.json")
+
+
+def test_another_format_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text('{"format": 99}', "utf-8")
+    with pytest.raises(RunError, match="has format 99, this thence reads 1"):
+        load_tokenizer(path)
+
+
+def test_subwords_are_at_least_the_bytes() -> None:
+    tokenizer = make_tokenizer(TRAIN, TokenOptions(tokens="subwords", max_size=5))
+    assert len(tokenizer.vocabulary) == 257
+    assert tokenizer.encode(["né"]).num_targets == 4  # n, two bytes of é, the boundary.
