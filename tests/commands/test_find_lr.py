@@ -33,7 +33,11 @@ def test_it_suggests_a_rate_and_draws(thence, folder):
     [
         (["--model", "bigram-counts"], "The model 'bigram-counts' is counted: it has no learning"),
         (["-o", "curve.jpg"], "--output is curve.jpg; its name must end in .png or .svg."),
-        (["--sweep", "3"], "A sweep from 0.001 to 1.0 in 3 steps cannot be made"),
+        (
+            ["--sweep", "3"],
+            "A sweep from 0.001 to 1.0 in 3 steps cannot be made; --low must be above 0 "
+            "and below --high, and --sweep at least 10.",
+        ),
         (["--low", "2"], "A sweep from 2.0 to 1.0 in 300 steps cannot be made"),
     ],
 )

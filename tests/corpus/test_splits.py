@@ -47,8 +47,13 @@ def test_one_document_is_cut_between_characters_by_position() -> None:
     assert split(["zoëż"], split="50/0/50", by="position") == [["zo"], [], ["ëż"]]
 
 
+def test_one_short_document_cannot_be_cut() -> None:
+    with pytest.raises(TextError, match=r"3 characters are too few to split: 10 % for dev"):
+        split(["abc"], by="position")
+
+
 def test_one_document_cannot_be_shuffled() -> None:
-    with pytest.raises(TextError, match="single document.*--by position"):
+    with pytest.raises(TextError, match=r"single document.*--by position"):
         split(["a whole book in one line"])
     assert split(["a whole book in one line"], split="100/0/0")[0] == ["a whole book in one line"]
 
@@ -98,7 +103,7 @@ def test_shares_that_make_no_sense(value: str, message: str) -> None:
     ("strings", "message"),
     [
         (["a", "b", "c"], r"3 documents are too few to split: 10 % for dev is less than one"),
-        (["abc"], r"3 characters are too few to split: 10 % for dev"),
+        (["abc"], r"single document"),
     ],
 )
 def test_too_little_text(strings: list[str], message: str) -> None:

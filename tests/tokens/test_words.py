@@ -1,3 +1,5 @@
+import sys
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from thence.corpus import Documents
 from thence.tokens import TokenOptions, make_tokenizer
-from thence.tokens.words import count_words, find_words, splitter
+from thence.tokens.words import _combining, count_words, find_words, splitter
 
 
 @pytest.mark.parametrize(
@@ -78,3 +80,9 @@ def test_many_documents_of_one_word() -> None:
     tokenizer = make_tokenizer(Documents.from_strings(names), TokenOptions(tokens="words"))
     # emma twice: 0; ava 1; mia 2; <unk> 3; the boundary 4.
     np.testing.assert_array_equal(tokenizer.encode(names).ids, [4, 0, 4, 1, 4, 0, 4, 4, 2, 4])
+
+
+def test_every_combining_character_is_known() -> None:
+    every = map(chr, range(sys.maxunicode + 1))
+    marks = {character for character in every if unicodedata.category(character)[0] == "M"}
+    assert _combining() == marks | {"\u200c", "\u200d"}

@@ -154,7 +154,7 @@ def compare(
     ]
     same_tokens = all(_same_targets(opened, stores, index) for index in range(1, len(opened)))
     rows = _rows(opened, stores, costs, same_tokens)
-    judged = str(text) if text is not None else f"{split} split of {opened[0].recipe.text}"
+    judged = str(text) if text is not None else f"{split} split of {opened[0].text_name}"
     remark = _remark(opened, same_tokens)
     return Comparison(judged, len(documents), same_tokens, tuple(rows), remark)
 

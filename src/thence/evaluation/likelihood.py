@@ -183,7 +183,7 @@ def evaluate(
     unknown_id = run.tokenizer.vocabulary.unknown_id
     return LikelihoodReport(
         run=run.name,
-        text=str(text) if text is not None else f"{split} split of {run.recipe.text}",
+        text=str(text) if text is not None else f"{split} split of {run.text_name}",
         documents=store.num_documents,
         targets=store.num_targets,
         unknown=0 if unknown_id is None else int(np.sum(store.targets == unknown_id)),

@@ -110,14 +110,18 @@ def draw_probabilities(
 
 
 def draw_counts(counts: Int64[np.ndarray, "shown shown"], labels: list[str], title: str) -> Figure:
-    """Draw a coloured square per pair, with the pair and how often it was seen written in it."""
+    """Draw a coloured square per pair, with the pair and how often it was seen written in it.
+
+    Symbols longer than a letter are written at the edges only.
+    """
     side = 1 + 0.42 * max(len(labels), 10)
     figure, axes = new_figure(side, side)
     norm = PowerNorm(0.5, 0, max(int(counts.max()), 1))
+    short = max(map(len, labels)) == 1  # words would run into each other
     axes.imshow(counts, cmap="Blues", norm=norm, interpolation="none")
     for (row, column), count in np.ndenumerate(counts):
         color = "white" if norm(count) > 0.6 else "#1b2a3a"
-        cell = f"{labels[row]}{labels[column]}\n{count}"
+        cell = f"{labels[row]}{labels[column]}\n{count}" if short else str(count)
         style: dict[str, Any] = {
             "ha": "center",
             "va": "center",

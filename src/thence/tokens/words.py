@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import chain, pairwise, repeat
+from itertools import chain, repeat
 from typing import Literal
 
 import numpy as np
@@ -42,31 +42,26 @@ def splitter(split: WordSplit) -> Callable[[str], list[str]]:
 
 
 def _set_marks_apart(text: str) -> list[str]:
-    if not text.isascii():
-        combines, word_or_mark = _combining()
-        if combines.search(text):
-            return word_or_mark.findall(text)
-    return _WORD_OR_MARK.findall(text)
+    if text.isascii() or _combining().isdisjoint(text):
+        return _WORD_OR_MARK.findall(text)
+    return _word_or_mark_with_combining().findall(text)
 
 
 @cache
-def _combining() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    # Accents and vowel signs, which \w lacks, belong to their letter, as do the two joiners:
-    # without them every word of Hindi or Thai would fall apart. They are rare elsewhere, and a
-    # class of so many ranges is slow, so it is used only where there are any.
-    combining = rf"{_combining_marks()}\u200c\u200d"
-    word = rf"[\w{combining}]+"
-    return re.compile(f"[{combining}]"), re.compile(rf"<\w+>|{word}(?:['’]{word})*|[^\w\s]")
-
-
-def _combining_marks() -> str:
-    """Return all combining marks as ranges for a character class."""
+def _combining() -> frozenset[str]:
+    """Return what belongs to the letter before it although no letter itself."""
     # Nothing below U+0300 combines, and nothing from U+1F000 up but the last range.
-    marks = [point for point in range(0x300, 0x1F000) if unicodedata.category(chr(point))[0] == "M"]
-    breaks = [place for place, (a, b) in enumerate(pairwise(marks), 1) if b != a + 1]
-    bounds = pairwise([0, *breaks, len(marks)])
-    ranges = [f"{chr(marks[a])}-{chr(marks[b - 1])}" for a, b in bounds]
-    return "".join([*ranges, "\U000e0100-\U000e01ef"])
+    points = [*range(0x300, 0x1F000), *range(0xE0100, 0xE01F0)]
+    marks = [chr(point) for point in points if unicodedata.category(chr(point))[0] == "M"]
+    return frozenset([*marks, "\u200c", "\u200d"])
+
+
+@cache
+def _word_or_mark_with_combining() -> re.Pattern[str]:
+    # Without accents and vowel signs, which \w lacks, every word of Hindi or Thai would fall apart.
+    # So large a class is slow, and is used only where it is needed.
+    word = rf"[\w{''.join(sorted(_combining()))}]+"
+    return re.compile(rf"<\w+>|{word}(?:['’]{word})*|[^\w\s]")
 
 
 @dataclass(frozen=True)

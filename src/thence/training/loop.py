@@ -33,6 +33,10 @@ DIVERGED = 100.0
 """Training is given up where the loss is so many times that of knowing nothing, ln V."""
 
 
+DEFAULT_EPOCHS = 20
+FEWEST_STEPS = 300
+
+
 @dataclass
 class Counters:
     """The numbers of a training that a checkpoint keeps beside its tensors."""
@@ -224,8 +228,16 @@ class Trainer:
 
 
 def total_steps(options: TrainingOptions, batches: Batches) -> int:
-    """Return the steps of the whole training."""
-    return options.steps or max(1, math.ceil(options.epochs * batches.steps_per_epoch))
+    """Return the steps of the whole training.
+
+    Where a pass takes only a few steps (a short text, or few distinct contexts), the default number
+    of passes would hardly train at all, so it is raised.
+    """
+    if options.steps is not None:
+        return options.steps
+    if options.epochs is not None:
+        return max(1, math.ceil(options.epochs * batches.steps_per_epoch))
+    return max(FEWEST_STEPS, DEFAULT_EPOCHS * batches.steps_per_epoch)
 
 
 @contextmanager

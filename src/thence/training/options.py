@@ -14,8 +14,8 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 class TrainingOptions:
     """How a network is trained; counted models read only ``carry_context`` and ``seed``."""
 
-    epochs: float = 20.0
-    """Passes over the train split."""
+    epochs: float | None = None
+    """Passes over the train split (default: 20, but no fewer than 300 steps)."""
     steps: int | None = None
     """Train for so many steps instead of epochs."""
     batch_size: int = 512

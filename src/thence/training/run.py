@@ -85,6 +85,11 @@ class Run:
         """Name of the folder."""
         return self.folder.resolve().name
 
+    @property
+    def text_name(self) -> str:
+        """What to call the text the run was trained on."""
+        return "standard input" if self.recipe.text == "-" else self.recipe.text
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """Text to ids and back."""

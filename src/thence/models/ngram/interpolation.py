@@ -67,7 +67,8 @@ def interpolate(
 def bucket(totals: Float[np.ndarray, " contexts"]) -> Integer[np.ndarray, " contexts"]:
     """Return the power of two below how often each context was seen."""
     powers: Integer[np.ndarray, " contexts"] = np.log2(np.maximum(totals, 1)).astype(np.int64)
-    return np.minimum(powers, BUCKETS - 1)
+    powers[powers >= BUCKETS] = BUCKETS - 1
+    return powers
 
 
 def learn(

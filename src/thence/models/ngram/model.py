@@ -121,23 +121,35 @@ class NGram:
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back the tables."""
-        names = ("keys", "log_probs", "log_backoffs")
+        parts = ("keys", "log_probs", "log_backoffs")
         orders = range(1, self.options.order + 1)
-        tables = [OrderTable(*(tensors[f"{n}.{name}"] for name in names)) for n in orders]
-        below = 1
-        for number, table in enumerate(tables, start=1):
-            sizes = (len(table.log_probs), len(table.log_backoffs))
-            last = number == len(tables) > 1
-            if sizes != (len(table.keys), 0 if last else len(table.keys)):
-                raise ValueError(f"the arrays of order {number} differ in length")
-            if (
-                len(table.keys)
-                and not 0 <= table.keys[0] <= table.keys[-1] < below * self.vocabulary_size
-            ):
-                raise ValueError(f"the keys of order {number} do not fit the vocabulary")
-            below = len(table.keys)
+        if set(tensors) != {f"{order}.{part}" for order in orders for part in parts}:
+            raise ValueError(
+                f"found {', '.join(sorted(tensors))} for a model of order {orders[-1]}"
+            )
+        tables = [OrderTable(*(tensors[f"{order}.{part}"] for part in parts)) for order in orders]
+        contexts = 1
+        for order, table in zip(orders, tables, strict=True):
+            _check_table(order, table, contexts * self.vocabulary_size, order == orders[-1])
+            contexts = len(table.keys)
         self.tables = tables
 
     def num_parameters(self) -> int:
         """Return how many n-grams the model holds."""
         return sum(len(table.keys) for table in self.tables)
+
+
+def _check_table(order: int, table: OrderTable, key_limit: int, is_last: bool) -> None:
+    """Refuse arrays that are not one order of a model.
+
+    Raises:
+        ValueError: If types, lengths or keys do not fit.
+    """
+    kinds = [array.dtype.kind for array in (table.keys, table.log_probs, table.log_backoffs)]
+    shapes = [table.keys.shape, table.log_probs.shape, table.log_backoffs.shape]
+    size = len(table.keys)
+    if kinds != ["i", "f", "f"] or shapes != [(size,), (size,), (0 if is_last else size,)]:
+        raise ValueError(f"the arrays of order {order} differ in type or length")
+    ascending = bool(np.all(np.diff(table.keys, prepend=-1) > 0))
+    if not ascending or (size and table.keys[-1] >= key_limit):
+        raise ValueError(f"the keys of order {order} do not fit the vocabulary")
