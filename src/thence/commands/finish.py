@@ -29,7 +29,8 @@ def finish(run: Run, report: bool, as_json: bool) -> None:
     if path:
         say(f"\nPictures and all numbers: {path}")
     folder = quote(str(run.folder))
-    remark(f"Next: thence sample {folder}   thence evaluate {folder} --split test")
+    judge = f"   thence evaluate {folder} --split test" if len(run.documents("test")) else ""
+    remark(f"Next: thence sample {folder}{judge}")
 
 
 def _report(run: Run) -> Path:

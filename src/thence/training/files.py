@@ -5,6 +5,7 @@ or a full disk leaves the old file or the new one. What a kill leaves beside it 
 ``.tmp``, is never read, and is cleared away by ``thence resume``.
 """
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -63,9 +64,11 @@ def clear_leftovers(folder: Path) -> None:
 
 def cannot_write(path: Path, error: OSError) -> RunError:
     """Return the sentence for a path that could not be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    way_out = "Free some space" if full else "Choose another place with --output"
     return RunError(
-        f"Cannot write {path}: {error.strerror or error}. Free some space or choose another "
-        "folder with --output; what was there before is unchanged."
+        f"Cannot write {path}: {error.strerror or error}. {way_out}; what was there before is "
+        "unchanged, and a training that had begun goes on with thence resume."
     )
 
 

@@ -83,7 +83,8 @@ def _losses(
     )
     moved = np.exp(log_p) * (log_lower + after - log_p)
     rest = (after - weight[prefixes]) * others[prefixes]
-    return -context_chances[prefixes] * (moved + rest)
+    losses: Float[np.ndarray, " ngrams"] = -context_chances[prefixes] * (moved + rest)
+    return losses
 
 
 def mend_backoffs(tables: list[OrderTable], vocabulary_size: int) -> list[OrderTable]:
@@ -121,7 +122,7 @@ def _shorter_log_probs(
     """Return log p(w | h') of each n-gram of an order, by the tables of the orders below."""
     spelled = _spell(tables, level, vocabulary_size)
     words = spelled[:, -1]
-    log_probs = tables[0].log_probs.astype(np.float64)[words]
+    log_probs: Float[np.ndarray, " ngrams"] = tables[0].log_probs.astype(np.float64)[words]
     for length in range(1, level):  # contexts of 1, 2, ... words up to h'
         contexts = spelled[:, level - length]
         for place in range(1, length):
