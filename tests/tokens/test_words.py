@@ -1,6 +1,8 @@
+import re
 import sys
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,7 +11,21 @@ from hypothesis import strategies as st
 
 from thence.corpus import Documents
 from thence.tokens import TokenOptions, make_tokenizer
-from thence.tokens.words import _combining, count_words, find_words, splitter
+from thence.tokens.cutting import COMBINING, _class_table, find_words
+from thence.tokens.words import count_words
+
+COMBINED = "".join(
+    point
+    for point in map(chr, range(sys.maxunicode + 1))
+    if unicodedata.category(point)[0] == "M" or point in "\u200c\u200d"
+)
+LETTER = rf"[\w{COMBINED}]"
+WORD_OR_MARK = re.compile(rf"<\w+>|{LETTER}+(?:['’]{LETTER}+)*|[^\w\s{COMBINED}]")
+
+
+def splitter(split: str) -> Callable[[str], list[str]]:
+    """What the words of a text are: the definition, against which the fast way is tested."""
+    return str.split if split == "whitespace" else WORD_OR_MARK.findall
 
 
 @pytest.mark.parametrize(
@@ -83,6 +99,11 @@ def test_many_documents_of_one_word() -> None:
 
 
 def test_every_combining_character_is_known() -> None:
-    every = map(chr, range(sys.maxunicode + 1))
-    marks = {character for character in every if unicodedata.category(character)[0] == "M"}
-    assert _combining() == marks | {"\u200c", "\u200d"}
+    combining = np.flatnonzero(_class_table(0x110000) & COMBINING)
+    assert "".join(map(chr, combining)) == COMBINED
+
+
+def test_equal_words_hash_alike_wherever_they_stand() -> None:
+    found = find_words(Documents.from_strings(["ab ba ab", "b ab a"]), "whitespace")
+    assert sorted(found.words) == ["a", "ab", "b", "ba"]
+    assert len(found.which) == 6

@@ -32,7 +32,7 @@ def test_write_makes_folders_and_leaves_nothing_else(tmp_path: Path) -> None:
 
 def test_a_path_below_a_file_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
-    with pytest.raises(RunError, match=r"Cannot write .*file/below.*choose another folder"):
+    with pytest.raises(RunError, match=r"Cannot write .*file/below.*Choose another place"):
         write_atomically(tmp_path / "file" / "below", b"new")
     assert (tmp_path / "file").read_bytes() == b"old"
 

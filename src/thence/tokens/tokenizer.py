@@ -18,16 +18,17 @@ from thence.corpus import Documents, cache_folder
 from thence.errors import RunError, SettingError, nearest
 from thence.tokens.bytes import ByteTokenizer
 from thence.tokens.characters import CharacterTokenizer, character_counts, count_characters, strings
+from thence.tokens.cutting import WordSplit
 from thence.tokens.store import TokenStore, insert_boundaries, load_store, write_store_tables
 from thence.tokens.unknowns import Encoded, RefusedError
 from thence.tokens.vocabulary import Unknown, Vocabulary, choose_symbols
-from thence.tokens.words import WordSplit, WordTokenizer, count_words
+from thence.tokens.words import WordTokenizer, count_words
 
 FORMAT = 1
 LARGE_TEXT = 32 << 20
 """Bytes of text from which the ids are streamed to disk, memory-mapped and kept in the cache;
 anything smaller is tokenised again in less time than it takes to look it up."""
-CHUNK = 1 << 17
+CHUNK = 1 << 16
 """Bytes of text worked on at once: what is made of them stays in the processor's cache."""
 
 Level = Literal["characters", "bytes", "words", "subwords"]

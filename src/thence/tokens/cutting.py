@@ -1,0 +1,171 @@
+"""Cutting text into words, a whole chunk at once, without a Python string per word.
+
+Each character is a letter, white space, an apostrophe or another mark; where words begin and end
+follows from these classes by comparing neighbours. Equal words are then found by a 64-bit
+polynomial hash, one cumulative sum for all: with r a scrambled number per character and M odd,
+
+    hash(a, b) = M^-a (sum of r[c_i] M^i for a <= i < b)   modulo 2^64
+
+does not depend on where the word stands. Two of a million different words share a hash with a
+chance of about one in 10^7.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Int64, Integer, UInt, UInt8, UInt64
+
+from thence.corpus import Documents
+from thence.tokens.characters import code_points
+
+WordSplit = Literal["whitespace", "punctuation"]
+
+LETTER, SPACE, COMBINING, APOSTROPHE = 1, 2, 4, 8
+"""Classes of characters, as bits; a character of no class is a mark."""
+STEP = 1 << 14
+"""Powers are kept for chunk lengths rounded up to a multiple of this."""
+JOINERS = "\u200c\u200d"
+MULTIPLIER = 0x9E3779B97F4A7C15
+INVERSE = pow(MULTIPLIER, -1, 1 << 64)
+
+Points = UInt[np.ndarray, " characters"]
+Edges = Bool[np.ndarray, " edges"]
+Places = Int64[np.ndarray, " words"]
+
+
+@dataclass(frozen=True)
+class FoundWords:
+    """The words of a chunk.
+
+    Attributes:
+        words: The distinct words.
+        which: Which of them stands at each place of the text.
+        lengths: Words of each document.
+    """
+
+    words: list[str]
+    which: Int64[np.ndarray, " places"]
+    lengths: Int64[np.ndarray, " documents"]
+
+
+def find_words(chunk: Documents, split: WordSplit) -> FoundWords:
+    """Cut a compact chunk into words.
+
+    With ``punctuation`` every mark is a word of its own, but a tag such as ``<unk>`` stays whole,
+    an apostrophe between letters stays with them, and accents and vowel signs belong to theirs.
+    """
+    points, sizes = code_points(chunk)
+    bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+    edges = np.zeros(len(points) + 1, bool)
+    edges[bounds] = True
+    starts, ends = (_between_spaces if split == "whitespace" else _apart)(points, edges)
+    hashes = hash_words(points, starts, ends)
+    _, first, which = np.unique(hashes, return_index=True, return_inverse=True)
+    text = chunk.text.tobytes().decode("utf-8")
+    places = zip(starts[first].tolist(), ends[first].tolist(), strict=True)
+    words = [text[start:end] for start, end in places]
+    return FoundWords(words, which, np.diff(np.searchsorted(starts, bounds)))
+
+
+def hash_words(points: Points, starts: Places, ends: Places) -> UInt64[np.ndarray, " words"]:
+    """Return the hash of each word."""
+    powers, inverses = _powers((len(points) // STEP + 1) * STEP)
+    sums = np.zeros(len(points) + 1, np.uint64)
+    np.cumsum(_scrambled(points) * powers[: len(points)], out=sums[1:])
+    hashes: UInt64[np.ndarray, " words"] = (sums[ends] - sums[starts]) * inverses[starts]
+    return hashes
+
+
+def _between_spaces(points: Points, edges: Edges) -> tuple[Places, Places]:
+    """Return where words begin and end that white space sets apart."""
+    return _runs(_classes(points) & SPACE == 0, edges)
+
+
+def _apart(points: Points, edges: Edges) -> tuple[Places, Places]:
+    """Return where words and marks begin and end."""
+    classes = _classes(points)
+    letters = classes & (LETTER | COMBINING) != 0
+    between = np.zeros(len(points), bool)
+    between[1:-1] = letters[:-2] & letters[2:] & ~edges[1:-2] & ~edges[2:-1]
+    inside = letters | (between & (classes & APOSTROPHE != 0))
+    starts, ends = _runs(inside, edges)
+    marks = np.flatnonzero(~inside & (classes & SPACE == 0))
+    starts, ends = np.concatenate([starts, marks]), np.concatenate([ends, marks + 1])
+    order = np.argsort(starts, kind="stable")
+    return _join_tags(points, classes, edges, starts[order], ends[order])
+
+
+def _runs(inside: Bool[np.ndarray, " characters"], edges: Edges) -> tuple[Places, Places]:
+    """Return where runs of characters begin and end; a document's edge ends a run."""
+    begins, stops = inside & edges[:-1], inside & edges[1:]
+    begins[1:] |= inside[1:] & ~inside[:-1]
+    stops[:-1] |= inside[:-1] & ~inside[1:]
+    return np.flatnonzero(begins), np.flatnonzero(stops) + 1
+
+
+def _join_tags(
+    points: Points,
+    classes: UInt8[np.ndarray, " characters"],
+    edges: Edges,
+    starts: Places,
+    ends: Places,
+) -> tuple[Places, Places]:
+    """Join ``<``, a plain word and ``>`` that stand together."""
+    opening = np.flatnonzero(points[starts] == ord("<"))
+    opening = opening[opening < len(starts) - 2]
+    word, closing = opening + 1, opening + 2
+    joined = (ends[opening] == starts[word]) & (ends[word] == starts[closing])
+    joined &= points[starts[closing]] == ord(">")
+    joined &= ~edges[starts[word]] & ~edges[starts[closing]]
+    plain = np.concatenate([np.zeros(1, np.int64), np.cumsum(classes & LETTER != 0)])
+    joined &= plain[ends[word]] - plain[starts[word]] == ends[word] - starts[word]
+    opening = opening[joined]
+    ends[opening] = ends[opening + 2]
+    gone = np.concatenate([opening + 1, opening + 2])
+    return np.delete(starts, gone), np.delete(ends, gone)
+
+
+def _classes(points: Points) -> UInt8[np.ndarray, " characters"]:
+    classes: UInt8[np.ndarray, " characters"]
+    classes = _class_table(0x80 if points.dtype == np.uint8 else 0x110000)[points]
+    return classes
+
+
+@cache
+def _class_table(size: int) -> UInt8[np.ndarray, " points"]:
+    """Return the classes of the first code points."""
+    every = "".join(map(chr, range(size)))
+    table = np.zeros(size, np.uint8)
+    for pattern, kind in ((r"\w+", LETTER), (r"\s+", SPACE), ("['’]", APOSTROPHE)):
+        for run in re.finditer(pattern, every):
+            table[run.start() : run.end()] |= kind
+    # Nothing below U+0300 combines, and nothing from U+1F000 up but the last range.
+    for point in (*range(0x300, min(size, 0x1F000)), *range(0xE0100, min(size, 0xE01F0))):
+        if unicodedata.category(chr(point))[0] == "M" or chr(point) in JOINERS:
+            table[point] |= COMBINING
+    return table
+
+
+def _scrambled(points: Points) -> UInt64[np.ndarray, " characters"]:
+    """Return a number for each character that looks random (two rounds of splitmix64)."""
+    numbers: UInt64[np.ndarray, " characters"] = (points + np.uint64(1)) * np.uint64(MULTIPLIER)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        numbers ^= numbers >> np.uint64(shift)
+        numbers *= np.uint64(factor)
+    numbers ^= numbers >> np.uint64(31)
+    return numbers
+
+
+@lru_cache(maxsize=2)
+def _powers(size: int) -> tuple[UInt64[np.ndarray, " powers"], UInt64[np.ndarray, " powers"]]:
+    """Return the powers of the multiplier and of its inverse, modulo 2^64."""
+    raised = []
+    for base in (MULTIPLIER, INVERSE):
+        factors: Integer[np.ndarray, " powers"] = np.full(size, base, np.uint64)
+        factors[0] = 1
+        raised.append(np.cumprod(factors))
+    return raised[0], raised[1]
