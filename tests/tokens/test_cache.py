@@ -84,7 +84,7 @@ def test_another_text_or_tokenizer_is_another_entry(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("large")
-@pytest.mark.parametrize("name", ["ids.bin", "documents.npy", "store.json"])
+@pytest.mark.parametrize("name", ["ids.bin", "target_counts.npy", "store.json"])
 @pytest.mark.parametrize("kind", ["cut", "empty", "gone", "flipped"])
 def test_a_damaged_entry_is_made_again(name: str, kind: str, home: Path) -> None:
     made = make_tokenizer(TEXTS, TokenOptions())

@@ -26,7 +26,7 @@ WordSplit = Literal["whitespace", "punctuation"]
 
 LETTER, SPACE, COMBINING, APOSTROPHE = 1, 2, 4, 8
 """Classes of characters, as bits; a character of no class is a mark."""
-STEP = 1 << 14
+STEP = 1 << 16
 """Powers are kept for chunk lengths rounded up to a multiple of this."""
 JOINERS = "\u200c\u200d"
 MULTIPLIER = 0x9E3779B97F4A7C15

@@ -20,6 +20,10 @@ from jaxtyping import Int64, Integer, UInt
 from thence.errors import RunError
 
 
+TABLES = ("target_counts", "byte_counts", "character_counts")
+"""What is kept of each document beside the ids."""
+
+
 @dataclass(frozen=True)
 class TokenStore:
     """Token ids of a sequence of documents.
@@ -112,17 +116,15 @@ def insert_boundaries(
 
 def write_store_tables(store: TokenStore, folder: Path) -> None:
     """Write everything but the ids, which ``encode`` has already streamed to ``ids.bin``."""
-    np.save(folder / "documents.npy", _tables(store))
+    for name in TABLES:
+        np.save(folder / f"{name}.npy", getattr(store, name))
+    files = ("ids.bin", *(f"{name}.npy" for name in TABLES))
     meta = {
         "dtype": str(store.ids.dtype),
         "boundary": store.boundary_id,
-        "sha256": {name: _hash(folder / name) for name in ("ids.bin", "documents.npy")},
+        "sha256": {name: _hash(folder / name) for name in files},
     }
     (folder / "store.json").write_text(json.dumps(meta), encoding="utf-8")
-
-
-def _tables(store: TokenStore) -> Int64[np.ndarray, "3 documents"]:
-    return np.stack([store.target_counts, store.byte_counts, store.character_counts])
 
 
 def load_store(folder: Path) -> TokenStore:
@@ -136,7 +138,7 @@ def load_store(folder: Path) -> TokenStore:
         for name, written in meta["sha256"].items():
             if _hash(folder / name) != written:
                 raise ValueError(f"{name} is not what was written")
-        tables = np.load(folder / "documents.npy", allow_pickle=False)
+        tables = [np.load(folder / f"{name}.npy", allow_pickle=False) for name in TABLES]
         ids = np.memmap(folder / "ids.bin", meta["dtype"], mode="r")
         boundary_id = int(meta["boundary"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -144,7 +146,8 @@ def load_store(folder: Path) -> TokenStore:
             f"The cached tokens in {folder} cannot be read ({error}); delete that folder."
         ) from error
     target_counts, byte_counts, character_counts = tables
-    offsets = np.concatenate([np.ones(1, np.int64), 1 + np.cumsum(target_counts)])
+    offsets = np.ones(len(target_counts) + 1, np.int64)
+    offsets[1:] += np.cumsum(target_counts)
     return TokenStore(ids, offsets, byte_counts, character_counts, boundary_id)
 
 

@@ -28,7 +28,7 @@ FORMAT = 1
 LARGE_TEXT = 32 << 20
 """Bytes of text from which the ids are streamed to disk, memory-mapped and kept in the cache;
 anything smaller is tokenised again in less time than it takes to look it up."""
-CHUNK = 1 << 16
+CHUNK = 1 << 17
 """Bytes of text worked on at once: what is made of them stays in the processor's cache."""
 
 Level = Literal["characters", "bytes", "words", "subwords"]
@@ -131,7 +131,7 @@ class Tokenizer:
             content["subwords"] = json.loads(self.level.definition)  # type: ignore[attr-defined]
         else:
             content["symbols"] = self.vocabulary.symbols
-        return json.dumps(content, ensure_ascii=False, indent=1)
+        return json.dumps(content, ensure_ascii=False)
 
     def content_hash(self) -> str:
         """Return the SHA-256 (hex) of the definition."""

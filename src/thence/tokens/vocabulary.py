@@ -93,5 +93,7 @@ def choose_symbols(
     kept = [symbol for symbol, count in counts.items() if count >= min_count]
     if unknown == "symbol":
         kept = [symbol for symbol in kept if symbol != UNKNOWN]
-    kept.sort(key=lambda symbol: (-counts[symbol], symbol))
+    # Two stable sorts take half the memory of one by pairs.
+    kept.sort()
+    kept.sort(key=lambda symbol: counts[symbol], reverse=True)
     return kept[:max_size]
