@@ -58,7 +58,7 @@ CASES = {
     "missing text for score": ("score run none.txt", r"none\.txt does not exist"),
     "missing text for compare": ("compare run closed --text none.txt", r"'none\.txt' is neither"),
     "nothing to judge": ("evaluate closed --split test", r"test split of closed is empty.*name a"),
-    "other splits": ("compare run closed", r"different dev splits.*name one file"),
+    "other splits": ("compare run closed", r"different dev splits.*name one text.*--text"),
     # Runs.
     "truncated weights": ("sample truncated", r"truncated/model\.safetensors is damaged.*again"),
     "flipped bit": ("evaluate flipped", r"flipped/model\.safetensors is damaged.*checksum.*again"),
@@ -89,7 +89,7 @@ CASES = {
     "no rate": ("train text.txt --lr nan", r"--lr is nan; it must be a number above 0"),
     "full dropout": ("train text.txt --dropout 1", r"--dropout is 1\.0; it must be .*below 1"),
     "split above 100": ("train text.txt --split 50/50/50", r"'50/50/50'.*add up to 100"),
-    "no split": ("train text.txt --split half", r"split 'half' is not three percentages"),
+    "no split": ("train text.txt --split half", r"--split is 'half', not three percentages"),
     "no such device": ("train text.txt --device cuda", r"--device is cuda.*use --device auto"),
     "no patience": ("train text.txt --patience 0", r"--patience is 0; it must be above 0"),
     "no epochs": ("train text.txt --epochs 0", r"--epochs is 0\.0; it must be above 0"),

@@ -48,7 +48,7 @@ def test_one_document_is_cut_between_characters_by_position() -> None:
 
 
 def test_one_short_document_cannot_be_cut() -> None:
-    with pytest.raises(TextError, match=r"3 characters are too few to split: 10 % for dev"):
+    with pytest.raises(TextError, match=r"too short to split: 10 % for dev of 3 characters"):
         split(["abc"], by="position")
 
 
@@ -84,10 +84,10 @@ def test_a_given_test_leaves_its_share_to_train_and_dev() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("80/20", "split '80/20' is not three percentages. Write train/dev/test like 80/10/10"),
-        ("80/10/x", "is not three percentages"),
-        ("", "split '' is not three percentages"),
-        ("80/10/5", "split '80/10/5' does not divide the text.*add up to 100"),
+        ("80/20", "--split is '80/20', not three percentages. Write train/dev/test like 80/10/10"),
+        ("80/10/x", "not three percentages"),
+        ("", "--split is '', not three percentages"),
+        ("80/10/5", "--split is '80/10/5', which does not divide the text.*add up to 100"),
         ("0/50/50", "does not divide"),
         ("110/-10/0", "does not divide"),
         ("nan/10/10", "does not divide"),
@@ -102,7 +102,7 @@ def test_shares_that_make_no_sense(value: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("strings", "message"),
     [
-        (["a", "b", "c"], r"3 documents are too few to split: 10 % for dev is less than one"),
+        (["a", "b", "c"], r"too short to split: 10 % for dev of 3 documents is less than one"),
         (["abc"], r"single document"),
     ],
 )

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from thence.commands.output import say_json, say_table
 from thence.commands.streams import remark
+from thence.corpus import ReadingOptions
 from thence.evaluation import compare
 from thence.training.run import Split
 
@@ -15,6 +16,7 @@ def command(
     *runs: Path,
     text: str | None = None,
     split: Split = "dev",
+    reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Judge several runs on the same documents, with paired bootstrap intervals.
@@ -22,10 +24,11 @@ def command(
     Args:
         runs: Two or more run folders.
         text: Judge on this text instead of a split.
+        reading: How that text is read.
         split: The split to judge on; it must hold the same documents for all runs.
         json: Print the result as JSON.
     """
-    comparison = compare(runs, split, text)
+    comparison = compare(runs, split, text, reading)
     if json:
         say_json(comparison.to_json())
         return

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from thence.commands.output import say_json, say_pairs
+from thence.corpus import ReadingOptions
 from thence.evaluation import evaluate
 from thence.training.run import Split
 
@@ -16,6 +17,7 @@ def command(
     /,
     *,
     split: Split = "dev",
+    reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Judge a run on its dev or test split, or on another text. Looks at test are recorded.
@@ -24,9 +26,10 @@ def command(
         run: The run folder.
         text: Judge on this file, folder or named text instead of a split.
         split: The split to judge on.
+        reading: How that text is read.
         json: Print the result as JSON.
     """
-    report = evaluate(run, split, text)
+    report = evaluate(run, split, text, reading)
     if json:
         say_json(report.to_json())
     else:

@@ -7,8 +7,10 @@ from cyclopts import Parameter
 
 from thence.commands.arguments import Text
 from thence.commands.output import say_json
+from thence.commands.prompts import remark_unknown
 from thence.commands.streams import say
 from thence.generation import next_tokens
+from thence.training import Run
 
 
 def command(
@@ -27,8 +29,10 @@ def command(
         count: How many tokens to show.
         json: Print the result as JSON.
     """
-    found = next_tokens(run, text, count)
+    opened = Run(run)
+    found = next_tokens(opened, text, count)
     if json:
         say_json(found.to_json())
     else:
         say(str(found))
+    remark_unknown(opened, text)

@@ -7,8 +7,10 @@ from cyclopts import Parameter
 
 from thence.commands.arguments import Text
 from thence.commands.output import say_json
+from thence.commands.prompts import remark_unknown
 from thence.commands.streams import remark, say
 from thence.generation import sample
+from thence.training import Run
 
 
 def command(
@@ -39,8 +41,9 @@ def command(
         seed: The same seed gives the same texts.
         json: Print the result as JSON.
     """
+    opened = Run(run)
     samples = sample(
-        run,
+        opened,
         count,
         prefix=prefix,
         max_length=max_length,
@@ -50,6 +53,7 @@ def command(
         top_p=top_p,
         greedy=greedy,
     )
+    remark_unknown(opened, prefix)
     if json:
         say_json(samples.to_json())
         return

@@ -91,13 +91,13 @@ def parse_split(split: str) -> tuple[float, float, float]:
         train, dev, test = (float(part) for part in split.split("/"))
     except ValueError:
         raise SettingError(
-            f"split '{split}' is not three percentages. Write train/dev/test like 80/10/10."
+            f"--split is '{split}', not three percentages. Write train/dev/test like 80/10/10."
         ) from None
     # Written so that NaN fails too.
     if not (train > 0 and dev >= 0 and test >= 0 and abs(train + dev + test - 100) < 1e-6):
         raise SettingError(
-            f"split '{split}' does not divide the text. Write three percentages that add up to "
-            "100, none negative and train above 0, like 80/10/10."
+            f"--split is '{split}', which does not divide the text. Write three numbers that add "
+            "up to 100, none negative and train above 0, like 80/10/10."
         )
     return train, dev, test
 
@@ -121,8 +121,9 @@ def cut(
     for name, share, size in zip(("train", "dev", "test"), shares, np.diff(bounds), strict=True):
         if share > 0 and size == 0:
             raise TextError(
-                f"{total} {'characters' if one_text else 'documents'} are too few to split: "
-                f"{share:g} % for {name} is less than one. Give more text or other shares."
+                f"The text is too short to split: {share:g} % for {name} of {total} "
+                f"{'character' if one_text else 'document'}{'' if total == 1 else 's'} is less "
+                "than one. Give more text, or other shares with --split."
             )
     if one_text:
         return cut_characters(documents, bounds)

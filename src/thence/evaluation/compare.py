@@ -140,7 +140,7 @@ def compare(
     """
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     if len(opened) < 2:
-        raise RunError("A comparison needs at least two runs.")
+        raise RunError(f"A comparison needs at least two runs; {len(opened)} was given.")
     if text is None:
         _check_same_split(opened, split)
     documents = judged_documents(opened[0], split, text, reading)
@@ -164,7 +164,7 @@ def _check_same_split(runs: list[Run], split: Split) -> None:
     if len(hashes) > 1:
         raise TextError(
             f"The runs have different {split} splits, so their numbers are not about the same "
-            "text; name one file to judge them all on."
+            "text; name one text to judge them all on with --text."
         )
 
 

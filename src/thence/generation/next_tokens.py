@@ -49,7 +49,7 @@ def next_tokens(run: Run | str | Path, text: str = "", count: int = 10) -> NextT
     """
     run = run if isinstance(run, Run) else Run(run)
     if count < 1:
-        raise SettingError(f"The number of tokens is {count}; it must be at least 1.")
+        raise SettingError(f"--count is {count}; it must be at least 1.")
     prefix = encode_prefix(run, text)
     log_probs, _ = read_prefix(run.model, prefix, 1, run.tokenizer.vocabulary.boundary_id)
     likeliest = np.argsort(-log_probs[0], kind="stable")[:count]

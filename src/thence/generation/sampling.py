@@ -65,7 +65,9 @@ def sample(
     """
     run = run if isinstance(run, Run) else Run(run)
     if count < 1 or max_length < 1:
-        raise SettingError("The number of samples and --max-length must be at least 1.")
+        raise SettingError(
+            f"--count is {count} and --max-length {max_length}; both must be at least 1."
+        )
     if seed < 0:
         raise SettingError(f"--seed is {seed}; it must be 0 or above.")
     options = DecodingOptions(**decoding)
@@ -82,6 +84,12 @@ def sample(
 def encode_prefix(run: Run, prefix: str) -> Ids:
     """Return the ids of a prefix, without boundaries."""
     return run.tokenizer.encode(Documents.from_strings([prefix])).document(0).astype(np.int64)
+
+
+def unknown_symbols(run: Run, text: str) -> int:
+    """Return how many tokens of a text the model reads as the unknown symbol."""
+    unknown_id = run.tokenizer.vocabulary.unknown_id
+    return 0 if unknown_id is None else int(np.sum(encode_prefix(run, text) == unknown_id))
 
 
 def read_prefix(

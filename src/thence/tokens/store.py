@@ -19,7 +19,6 @@ from jaxtyping import Int64, Integer, UInt
 
 from thence.errors import RunError
 
-
 TABLES = ("target_counts", "byte_counts", "character_counts")
 """What is kept of each document beside the ids."""
 

@@ -1,5 +1,6 @@
 """The job from a text to a run: read, split, tokenise, train or count, save."""
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from thence.corpus import Splits, load_splits
-from thence.errors import SettingError, TextError
+from thence.errors import SettingError, TextError, TrainingError
 from thence.models import CountedModel, family
 from thence.tokens import Tokenizer, TokenStore, make_tokenizer
 from thence.training.files import clear_leftovers
@@ -74,7 +75,12 @@ def train_recipe(
         recipe = _resolve(recipe, prepared)
         kept = Path(source) if recipe.text == "-" else None
         run = create_run(folder, recipe, prepared.tokenizer, prepared.splits, kept)
-    _fit(run, prepared.train, prepared.dev, progress)
+    try:
+        _fit(run, prepared.train, prepared.dev, progress)
+    except TrainingError:
+        if not (run.folder / "last").exists():  # Nothing to go on with: leave no empty shell.
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
     return run
 
 
