@@ -1,11 +1,13 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import thence.corpus
 from thence.models import FAMILIES, CountedModel, LanguageModel
+from thence.models.mixture import Member, Mixture, MixtureOptions
 from thence.tokens import TokenStore
 
 
@@ -22,11 +24,24 @@ def vocabulary_size(train: TokenStore) -> int:
     return train.boundary_id + 1
 
 
+def options_of(name: str) -> Any:
+    """Settings to make a family by: its defaults, and members for a mixture."""
+    if name == "mixture":
+        return MixtureOptions((Member("ngram", {"order": 3}), Member("bigram-counts", {})))
+    return FAMILIES[name].options_class()()
+
+
 def make(name: str, train: TokenStore, seed: int = 0) -> LanguageModel:
     """A model that says something: counted, or with random weights."""
     family = FAMILIES[name]
     torch.manual_seed(seed)
-    model = family.create(family.options_class()(), train.boundary_id + 1)
+    model = family.create(options_of(name), train.boundary_id + 1)
+    if isinstance(model, Mixture):
+        for member in model.models:
+            assert isinstance(member, CountedModel)
+            member.fit(train)
+        model.learn_weights(train)
+        return model
     if family.kind == "counted":
         assert isinstance(model, CountedModel)
         model.fit(train)

@@ -24,6 +24,7 @@ COMMANDS = {
     "find-lr": "Sweep the learning rate and suggest one.",
     "evaluate": "Judge a run on its dev or test split, or on a text.",
     "compare": "Judge several runs on the same text, with paired intervals.",
+    "mix": "Average the models of several runs, with weights from dev.",
     "score": "Give the log-probability of texts, one JSON line each.",
     "next": "Show the most probable next tokens after a text.",
     "sample": "Draw texts from a model.",

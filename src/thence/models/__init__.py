@@ -19,13 +19,13 @@ class Family:
         module: Where ``create(options, vocabulary_size)`` is; imported when asked for, so that
             counting never waits for torch.
         options: Name of the dataclass of settings in that module.
-        kind: ``counted`` in one pass, or ``trained`` by the loop.
+        kind: ``counted`` in one pass, ``trained`` by the loop, or ``mixed`` from other runs.
         summary: One line for help and documentation.
     """
 
     module: str
     options: str
-    kind: Literal["counted", "trained"]
+    kind: Literal["counted", "trained", "mixed"]
     summary: str
 
     def options_class(self) -> type[Any]:
@@ -50,6 +50,12 @@ FAMILIES = {
         "counted",
         "counts of up to N symbols, smoothed: modified Kneser-Ney and others",
     ),
+    "cache": Family(
+        "thence.models.cache",
+        "CacheOptions",
+        "counted",
+        "counts of the last few hundred symbols; for mixing with others on running text",
+    ),
     "bigram": Family(
         "thence.models.bigram",
         "BigramOptions",
@@ -61,6 +67,12 @@ FAMILIES = {
         "MLPOptions",
         "trained",
         "embeddings of a fixed window, tanh layers, softmax (Bengio et al. 2003)",
+    ),
+    "mixture": Family(
+        "thence.models.mixture",
+        "MixtureOptions",
+        "mixed",
+        "a weighted average of runs, made by thence mix",
     ),
 }
 

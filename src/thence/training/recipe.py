@@ -7,7 +7,7 @@ make one.
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -106,6 +106,10 @@ def check_type(name: str, value: Any, expected: Any) -> Any:
                 return value
         elif get_origin(kind) is tuple and isinstance(value, list | tuple):
             return tuple(check_type(name, item, get_args(kind)[0]) for item in value)
+        elif is_dataclass(kind) and isinstance(value, dict):
+            return _from_table(name, value, kind)
+        elif get_origin(kind) is Mapping and isinstance(value, dict):
+            return value
         elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
         elif isinstance(kind, type) and type(value) is kind:
@@ -120,6 +124,13 @@ def check_type(name: str, value: Any, expected: Any) -> Any:
         f"The setting '{name}' is {value!r}; it must be {' or '.join(kinds)}."
         + nearest(str(value), choices)
     )
+
+
+def _from_table(name: str, table: Mapping[str, Any], kind: Any) -> Any:
+    hints = get_type_hints(kind)
+    if unknown := table.keys() - hints.keys():
+        raise SettingError(f"The setting '{name}' has an unknown part '{min(unknown)}'.")
+    return kind(**{key: check_type(key, value, hints[key]) for key, value in table.items()})
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -68,6 +68,10 @@ def train_recipe(
     recipe: Recipe, output: str | Path | None = None, progress: ProgressMaker = silent
 ) -> Run:
     """Train what a recipe says; see ``train``."""
+    if family(recipe.model).kind == "mixed":
+        raise SettingError(
+            "A mixture is not trained on a text but made of runs: thence mix RUN RUN -o RUN."
+        )
     folder = Path(output) if output is not None else free_folder(recipe)
     refuse_existing(folder)
     with readable_source(recipe.text) as source:

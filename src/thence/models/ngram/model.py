@@ -1,17 +1,21 @@
 """The n-gram model: the tables of a smoothed model, asked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from jaxtyping import Float, Int64, Integer
 
 from thence.errors import SettingError
 from thence.models.interface import Array
-from thence.models.ngram.counting import count_ngrams, depths, find
+from thence.models.ngram.counting import OrderCounts, count_ngrams, depths, find
 from thence.models.ngram.interpolation import interpolate
 from thence.models.ngram.options import NGramOptions
-from thence.models.ngram.smoothing import OrderTable, smooth
+from thence.models.ngram.pruning import prune_by_counts, prune_by_entropy
+from thence.models.ngram.smoothing import Discounts, OrderTable, smooth
 from thence.tokens import TokenStore
+
+KINDS_OF_FOLLOWERS = 8
+"""How finely contexts are told apart by how many different words followed them."""
 
 Numbers = Int64[np.ndarray, "batch order-1"]
 
@@ -30,6 +34,8 @@ class NGram:
         uniform = np.full(vocabulary_size, -np.log(vocabulary_size), np.float32)
         nothing = np.zeros(vocabulary_size, np.float32)
         self.tables = [OrderTable(np.arange(vocabulary_size), uniform, nothing)]
+        self.counted = [vocabulary_size]
+        self.discounts: list[Discounts] = []
 
     @property
     def is_probability(self) -> bool:
@@ -46,8 +52,9 @@ class NGram:
         """
         options, size = self.options, self.vocabulary_size
         counts = count_ngrams(store, options.order, size, carry_context)
+        self.discounts = []
         if options.smoothing != "jelinek-mercer":
-            self.tables, self.discounts = smooth(
+            tables, self.discounts = smooth(
                 counts, size, options.smoothing, options.add_k, carry_context
             )
         elif dev is None:
@@ -56,7 +63,18 @@ class NGram:
                 "use another --split or another --smoothing."
             )
         else:
-            self.tables, _ = interpolate(counts, size, dev, carry_context)
+            tables, _ = interpolate(counts, size, dev, carry_context)
+        self.counted = [len(table.keys) for table in tables]
+        self.tables = self._pruned(tables, counts)
+
+    def _pruned(self, tables: list[OrderTable], counts: list[OrderCounts]) -> list[OrderTable]:
+        options, size = self.options, self.vocabulary_size
+        if options.prune:
+            seen = [order.counts for order in counts]
+            tables = prune_by_counts(tables, seen, size, options.prune)
+        if options.prune_entropy is not None:
+            tables = prune_by_entropy(tables, size, options.prune_entropy)
+        return tables
 
     def start(self, batch_size: int) -> Numbers:
         """Return the state before any text: no n-gram ends there."""
@@ -95,20 +113,97 @@ class NGram:
         self, store: TokenStore, carry_context: bool = False
     ) -> Float[np.ndarray, " targets"]:
         """Return the log-probability of every target, in nats."""
-        words = store.ids[1:].astype(np.int64)
-        reach = None if carry_context else depths(store)
-        contexts = store.ids[:-1].astype(np.int64)  # the number of the context ending before each
+        words = store.targets.astype(np.int64)
         log_probs = self.tables[0].log_probs.astype(np.float64)[words]
+        walk = self._walk(store, carry_context)
+        for shorter, table, (contexts, found) in zip(
+            self.tables, self.tables[1:], walk, strict=False
+        ):
+            log_probs += np.where(contexts >= 0, shorter.log_backoffs[contexts], 0)
+            seen = found >= 0
+            log_probs[seen] = table.log_probs[found[seen]]
+        return log_probs
+
+    def _walk(
+        self, store: TokenStore, carry_context: bool
+    ) -> Iterator[tuple[Int64[np.ndarray, " targets"], Int64[np.ndarray, " targets"]]]:
+        """Yield, for contexts of 1, 2, ... symbols, two numbers per target, -1 where not seen.
+
+        The first is that of the context before the target, the second that of both together.
+        """
+        words = store.targets.astype(np.int64)
+        reach = None if carry_context else depths(store)[:-1]
+        contexts = store.ids[:-1].astype(np.int64)
         for level in range(1, len(self.tables)):
             found = find(self.tables[level].keys, contexts, words, self.vocabulary_size)
-            backed = np.where(contexts >= 0, self.tables[level - 1].log_backoffs[contexts], 0)
-            seen = found >= 0
-            log_probs += backed
-            log_probs[seen] = self.tables[level].log_probs[found[seen]]
-            contexts = np.concatenate([[-1], found[:-1]])
+            yield contexts, found
+            contexts = np.full_like(found, -1)
+            contexts[1:] = found[:-1]
             if reach is not None:
-                contexts[reach[:-1] < level] = -1
-        return log_probs
+                contexts[reach < level] = -1
+
+    def contexts(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Int64[np.ndarray, "targets order-1"]:
+        """Return the numbers of the contexts before each target, as in the state of ``step``."""
+        found = [contexts for contexts, _ in self._walk(store, carry_context)]
+        return np.stack(found, axis=1) if found else np.zeros((store.num_targets, 0), np.int64)
+
+    @property
+    def num_context_kinds(self) -> int:
+        """Return how many kinds of contexts ``context_kinds`` tells apart."""
+        return 1 + (len(self.tables) - 1) * KINDS_OF_FOLLOWERS
+
+    def context_kinds(
+        self, numbers: Int64[np.ndarray, "batch order-1"]
+    ) -> Int64[np.ndarray, " batch"]:
+        """Return what kind of context each is: the longest that is known, and what it has seen.
+
+        Args:
+            numbers: The numbers of the contexts of each length, -1 where not seen.
+
+        Returns:
+            0 where nothing is known, else a number for its length and the power of two below how
+            many different words followed it.
+        """
+        kinds = np.zeros(len(numbers), np.int64)
+        for level, table in enumerate(self.tables[1:]):
+            contexts = numbers[:, level]
+            bounds = [(contexts + more) * self.vocabulary_size for more in (0, 1)]
+            first, last = (np.searchsorted(table.keys, bound) for bound in bounds)
+            followers = np.where(contexts >= 0, last - first, 0)
+            powers = np.log2(np.maximum(followers, 1)).astype(np.int64)
+            powers[powers >= KINDS_OF_FOLLOWERS] = KINDS_OF_FOLLOWERS - 1
+            kinds = np.where(followers > 0, 1 + level * KINDS_OF_FOLLOWERS + powers, kinds)
+        return kinds
+
+    def facts(self, dev: TokenStore | None, carry_context: bool = False) -> list[tuple[str, str]]:
+        """Return what is worth knowing of the counts: names and values in words."""
+        rows = []
+        for order, (table, before) in enumerate(zip(self.tables, self.counted, strict=True), 1):
+            left_out = f" of {before:,}, the others pruned" if len(table.keys) < before else ""
+            rows.append((f"n-grams of order {order}", f"{len(table.keys):,}{left_out}"))
+        for found in self.discounts:
+            ones = ", ".join(f"{count:,}" for count in found.counts_of_counts)
+            rows.append((f"order {found.order}: n-grams counted 1, 2, 3, 4 times", ones))
+            why = " (fallback: these counts cannot give them)" if found.fallback else ""
+            values = ", ".join(f"{value:.3f}" for value in found.values)
+            rows.append((f"order {found.order}: discounts of counts 1, 2, 3+", f"{values}{why}"))
+        if dev is not None and dev.num_targets:
+            rows += self._hit_rates(dev, carry_context)
+        if not self.is_probability:
+            rows.append(("note", "stupid back-off gives scores, not probabilities"))
+        return rows
+
+    def _hit_rates(self, dev: TokenStore, carry_context: bool) -> list[tuple[str, str]]:
+        longest = np.ones(dev.num_targets, np.int64)
+        for level, (_, found) in enumerate(self._walk(dev, carry_context), start=2):
+            longest[found >= 0] = level
+        shares = np.bincount(longest, minlength=len(self.tables) + 1)[1:] / dev.num_targets
+        return [
+            (f"dev targets whose longest known n-gram has order {order}", f"{share:.1%}")
+            for order, share in enumerate(shares, start=1)
+        ]
 
     def tensors(self) -> dict[str, Array]:
         """Return keys, log-probabilities and back-off weights of each order."""
@@ -117,13 +212,16 @@ class NGram:
             named[f"{number}.keys"] = table.keys
             named[f"{number}.log_probs"] = table.log_probs
             named[f"{number}.log_backoffs"] = table.log_backoffs
+        named["counted"] = np.array(self.counted, np.int64)
+        named["discounts"] = np.array([_as_row(found) for found in self.discounts]).reshape(-1, 9)
         return named
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back the tables."""
         parts = ("keys", "log_probs", "log_backoffs")
         orders = range(1, self.options.order + 1)
-        if set(tensors) != {f"{order}.{part}" for order in orders for part in parts}:
+        names = {f"{order}.{part}" for order in orders for part in parts}
+        if set(tensors) != names | {"counted", "discounts"}:
             raise ValueError(
                 f"found {', '.join(sorted(tensors))} for a model of order {orders[-1]}"
             )
@@ -133,10 +231,23 @@ class NGram:
             _check_table(order, table, contexts * self.vocabulary_size, order == orders[-1])
             contexts = len(table.keys)
         self.tables = tables
+        if tensors["counted"].shape != (len(tables),) or tensors["discounts"].shape[1:] != (9,):
+            raise ValueError("the facts about the counts do not fit the order")
+        self.counted = tensors["counted"].tolist()
+        self.discounts = [_from_row(row) for row in tensors["discounts"].tolist()]
 
     def num_parameters(self) -> int:
         """Return how many n-grams the model holds."""
         return sum(len(table.keys) for table in self.tables)
+
+
+def _as_row(found: Discounts) -> list[float]:
+    return [found.order, *found.counts_of_counts, *found.values, float(found.fallback)]
+
+
+def _from_row(row: list[float]) -> Discounts:
+    n1, n2, n3, n4 = (int(count) for count in row[1:5])
+    return Discounts(int(row[0]), (n1, n2, n3, n4), (row[5], row[6], row[7]), bool(row[8]))
 
 
 def _check_table(order: int, table: OrderTable, key_limit: int, is_last: bool) -> None:

@@ -16,9 +16,23 @@ class NGramOptions:
     """How probability is kept for what was never seen."""
     add_k: float = 1.0
     """For add-k smoothing: what is added to every count."""
+    prune: tuple[int, ...] = ()
+    """Leave out n-grams seen so often or less: a threshold for order 2, 3, ... and beyond."""
+    prune_entropy: float | None = None
+    """Leave out n-grams that raise the perplexity by less than this share, such as 1e-8."""
 
     def __post_init__(self) -> None:
         if self.order < 1:
             raise SettingError(f"--order is {self.order}; it must be at least 1.")
         if not 0 <= self.add_k < float("inf"):
             raise SettingError(f"--add-k is {self.add_k}; it must be a number from 0 up.")
+        if any(threshold < 0 for threshold in self.prune):
+            raise SettingError(f"--prune is {self.prune}; thresholds must be 0 or above.")
+        if self.prune_entropy is not None and not 0 <= self.prune_entropy < 1:
+            raise SettingError(f"--prune-entropy is {self.prune_entropy}; it must be from 0 to 1.")
+        prunes = self.prune or self.prune_entropy is not None
+        if prunes and self.smoothing in ("mle", "add-k", "stupid-backoff"):
+            raise SettingError(
+                f"--smoothing {self.smoothing} cannot be pruned: it does not back off with "
+                "probabilities."
+            )

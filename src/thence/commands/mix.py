@@ -1,0 +1,34 @@
+"""``thence mix RUN RUN ...``: average the models of several runs, with weights from dev."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from thence.commands.finish import finish
+from thence.commands.streams import remark
+from thence.training.mix import mix, weights_of
+
+
+def command(
+    *runs: Path,
+    output: Annotated[Path, Parameter(name=("--output", "-o"))],
+    cache: int | None = None,
+    buckets: bool = True,
+    report: bool = True,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Mix runs of the same text into one, which is a run like any other.
+
+    Args:
+        runs: Two or more run folders, or one and --cache.
+        output: Run folder to make.
+        cache: Mix in caches of the last so many symbols (running text).
+        buckets: Learn weights for each kind of context, where a run is an n-gram model.
+        report: Write report.html at the end.
+        json: Print the result as JSON.
+    """
+    made = mix(runs, output, cache=cache, buckets=buckets)
+    finish(made, report, json)
+    for name, weight in weights_of(made):
+        remark(f"weight {weight:.3f}  {name}")
