@@ -15,6 +15,7 @@ demo: $(VENV)/demo-ready
 	$(BIN)/thence evaluate runs/demo --split test
 	$(BIN)/thence next runs/demo Mari
 	$(BIN)/thence sample runs/demo --count 12
+	$(BIN)/thence report runs/demo
 	@echo "Open runs/demo/report.html in a browser; the README shows how to use your own text."
 
 test: $(VENV)/test-ready lint types
@@ -36,6 +37,7 @@ docs: $(VENV)/test-ready
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "thence needs Python 3.11 or newer")'
+	@echo "Installing into $(VENV): a minute or two the first time ..."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 

@@ -30,7 +30,7 @@ def test_evaluate_json(thence, trained):
 def test_evaluate_records_looks_at_test(thence, trained, folder):
     run = shutil.copytree(trained.mlp, folder / "run")
     assert thence("evaluate", run, "--split", "test", "--json").json()["test_looks"] == 1
-    assert "looks at test so far  2" in thence("evaluate", run, "--split=test").out
+    assert "looks at the test split  2" in thence("evaluate", run, "--split=test").out
 
 
 @pytest.mark.parametrize("run", ["mlp", "counts"])
@@ -63,7 +63,7 @@ def test_compare_prints_a_table_without_blanks_at_the_ends(thence, trained):
     assert lines[0] == f"dev split of {trained.text} (10 documents)"
     rows = [line.split() for line in lines if line.startswith(("  mlp", "  counts"))]
     best = evaluate(trained.mlp), evaluate(trained.counts)
-    assert sorted(row[3] for row in rows) == sorted(f"{r.nats_per_token:.4f}" for r in best)
+    assert sorted(row[5] for row in rows) == sorted(f"{r.nats_per_token:.4f}" for r in best)
 
 
 def test_compare_json_and_another_text(thence, trained, folder):

@@ -33,8 +33,10 @@ def test_by_hand(counted: Counted) -> None:
     assert (report.characters, report.bytes) == (6, 6)
     assert report.bits_per_byte == pytest.approx(nats / math.log(2) / 6)
     assert 2 ** (report.bits_per_character * 6) == pytest.approx(math.exp(report.nats))
-    low, high = report.interval
-    assert low <= report.nats_per_token <= high
+    # Two documents of six targets are too little for an interval.
+    assert all(math.isnan(bound) for bound in report.interval)
+    assert "too little text for an interval" in str(report)
+    assert report.to_json()["interval"] == [None, None]
 
 
 def test_seen_and_unseen(counted: Counted) -> None:
@@ -109,7 +111,7 @@ def test_looks_at_test_are_recorded(counted: Counted) -> None:
     assert evaluate(run, "test").test_looks == 2
     assert evaluate(run).test_looks == 2
     assert [look["command"] for look in run.test_looks()] == ["evaluate", "evaluate"]
-    assert "looks at test so far" in str(evaluate(run))
+    assert "looks at the test split" in str(evaluate(run))
 
 
 def test_another_file_or_named_text(counted: Counted, tmp_path: Path) -> None:
@@ -157,10 +159,11 @@ def test_more_documents_make_a_shorter_interval(counted: Counted, tmp_path: Path
     assert 0.15 < widths[1] / widths[0] < 0.4
 
 
-def test_a_single_document_has_an_interval(counted: Counted) -> None:
-    report = evaluate(counted(dev=["abababbabab"]))
+def test_a_long_document_has_an_interval_over_its_pieces(counted: Counted) -> None:
+    report = evaluate(counted(dev=["abababbabab" * 30]))
     low, high = report.interval
     assert low < report.nats_per_token < high
+    assert "over pieces of 1 documents" in str(report)
 
 
 def test_networks_and_running_text(tmp_path: Path) -> None:
@@ -182,5 +185,5 @@ def test_report_of_numbers_alone() -> None:
     assert report.perplexity == pytest.approx(4)
     assert report.bits_per_character == pytest.approx(8 / 3)
     assert report.bits_per_byte == pytest.approx(8 / 6)
-    assert "1 (25.00%)" in str(report)
+    assert "1 (25.00 %)" in str(report)
     assert replace(report, nats=math.inf).perplexity == math.inf

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from thence.corpus import Documents
-from thence.errors import RunError
+from thence.errors import RunError, SettingError
 from thence.tokens import TokenOptions, load_tokenizer, make_tokenizer
 
 TRAIN = Documents.from_strings(["Zoë’s \u2028naïve 😀 \x85 text", 'a "b" \\ c'])
@@ -110,6 +110,8 @@ def test_another_format_is_named(tmp_path: Path) -> None:
 
 
 def test_subwords_are_at_least_the_bytes() -> None:
-    tokenizer = make_tokenizer(TRAIN, TokenOptions(tokens="subwords", max_size=5))
+    with pytest.raises(SettingError, match="--max-size is 5; subwords need at least 256"):
+        make_tokenizer(TRAIN, TokenOptions(tokens="subwords", max_size=5))
+    tokenizer = make_tokenizer(TRAIN, TokenOptions(tokens="subwords", max_size=256))
     assert len(tokenizer.vocabulary) == 257
     assert tokenizer.encode(["né"]).num_targets == 4  # n, two bytes of é, the boundary.

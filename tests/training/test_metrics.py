@@ -57,7 +57,7 @@ def test_a_full_disk_leaves_the_lines_before(
 def test_a_damaged_line_is_a_sentence(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(damage)
-    with pytest.raises(RunError, match=r"metrics\.jsonl is damaged"):
+    with pytest.raises(RunError, match=r"metrics\.jsonl, line \d, is damaged"):
         read_json_lines(path)
 
 

@@ -150,9 +150,9 @@ def test_weights_of_another_model_are_refused(small: SmallTrain) -> None:
     run, other = small(), small("other", hidden_size=9)
     for name in ("model.safetensors", "last/checkpoint.safetensors"):
         shutil.copyfile(other.folder / name, run.folder / name)
-    with pytest.raises(RunError, match="does not fit the run's config"):
+    with pytest.raises(RunError, match="belongs to another run"):
         _ = Run(run.folder).model
-    with pytest.raises(RunError, match="does not fit the run's config"):
+    with pytest.raises(RunError, match="belongs to another run"):
         resume(run.folder)
 
 

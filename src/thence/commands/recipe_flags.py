@@ -119,7 +119,9 @@ def _with_recipe_flags(
         *own,
     ]
     for group, (kind, title) in groups.items():
-        flags = Parameter(name="*", group=Group(title, sort_key=10), negative_iterable=())
+        flags = Parameter(
+            name="*", group=Group(title, sort_key=10), negative_iterable=(), consume_multiple=True
+        )
         parameters.append(_grouped(group, kind, flags))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {item.name: item.annotation for item in parameters}

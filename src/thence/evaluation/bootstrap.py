@@ -15,6 +15,10 @@ from thence.tokens import TokenStore
 REPLICATES = 1000
 MOST_BLOCKS = 2000
 FEWEST_DOCUMENTS = 20
+SHORTEST_BLOCK = 20
+"""Targets in a piece of a document at least, so that what hangs together is drawn together."""
+FEWEST_BLOCKS = 10
+"""With fewer units than this an interval would say nothing."""
 LEVEL = 0.95
 
 
@@ -22,12 +26,12 @@ def block_starts(store: TokenStore) -> Int64[np.ndarray, " blocks"]:
     """Return where each unit of the bootstrap begins among the targets.
 
     A unit is a document; many documents are taken together as blocks of neighbours, and a few
-    long ones are cut into blocks of equal length.
+    long ones are cut into pieces of equal length.
     """
     starts: Int64[np.ndarray, " documents"] = store.offsets[:-1] - 1
     if len(starts) >= FEWEST_DOCUMENTS:
         return np.take(starts, document_blocks(len(starts)))
-    blocks = min(store.num_targets, 200)
+    blocks = max(1, min(store.num_targets // SHORTEST_BLOCK, 200))
     return np.linspace(0, store.num_targets, blocks, endpoint=False).astype(np.int64)
 
 

@@ -16,7 +16,7 @@ from thence.evaluation.bootstrap import (
     document_blocks,
     interval,
 )
-from thence.evaluation.likelihood import judged_documents
+from thence.evaluation.likelihood import MANY_UNKNOWN, judged_documents
 from thence.evaluation.units import bits, finite, perplexity
 from thence.tokens import TokenStore
 from thence.training.run import Run, Split
@@ -30,6 +30,7 @@ class Compared:
         run: Name of the run.
         model: Name of its family.
         parameters: Numbers learned or counted.
+        unknown: Share of the targets that the run reads as the unknown symbol.
         bits_per_byte: On the compared text.
         nats_per_token: The same per target; None where the runs' tokens differ.
         difference: Bits per byte (or nats per token) above the first run, and its 95 % interval;
@@ -39,6 +40,7 @@ class Compared:
     run: str
     model: str
     parameters: int
+    unknown: float
     bits_per_byte: float
     nats_per_token: float | None
     difference: tuple[float, float, float] | None
@@ -69,7 +71,7 @@ class Comparison:
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the column names and the rows to show."""
-        columns = ["run", "model", "parameters"]
+        columns = ["run", "model", "parameters", "unknown"]
         if self.same_tokens:
             columns += ["nats per token", "perplexity"]
         columns += ["bits per byte", f"{self.unit} above the best (95 %)"]
@@ -77,6 +79,7 @@ class Comparison:
 
     def _row(self, compared: Compared) -> list[str]:
         row = [compared.run, compared.model, f"{compared.parameters:,}"]
+        row.append(f"{100 * compared.unknown:.2f} %")
         if compared.nats_per_token is not None:
             nats = compared.nats_per_token
             row += [f"{nats:.4f}", f"{perplexity(nats):.3f}"]
@@ -99,6 +102,7 @@ class Comparison:
                     "run": item.run,
                     "model": item.model,
                     "parameters": item.parameters,
+                    "unknown": item.unknown,
                     "bits_per_byte": finite(item.bits_per_byte),
                     "nats_per_token": item.nats_per_token and finite(item.nats_per_token),
                     "difference": item.difference and [finite(value) for value in item.difference],
@@ -138,6 +142,8 @@ def compare(
         RunError: If there are fewer than two runs.
         TextError: If the runs have different splits, so that no text is common to them.
     """
+    if isinstance(runs, str | Path):
+        raise RunError(f"A comparison needs several runs in a list, not {str(runs)!r} alone.")
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     if len(opened) < 2:
         raise RunError(f"A comparison needs at least two runs; {len(opened)} was given.")
@@ -181,7 +187,10 @@ def _rows(
 ) -> list[Compared]:
     bytes_total = float((stores[0].byte_counts + 1).sum())
     totals = [float(np.sum(cost, dtype=np.float64)) for cost in costs]
-    order = np.argsort(totals, kind="stable")
+    unknown = [_unknown_share(run, store) for run, store in zip(runs, stores, strict=True)]
+    # A model that reads much of the text as <unk> predicts something easier: it comes last.
+    many = np.array([share > MANY_UNKNOWN and not same_tokens for share in unknown])
+    order = np.lexsort((np.array(totals), many))
     means = _replicates(stores, costs, same_tokens)
     unit_total = float(stores[0].num_targets) if same_tokens else bytes_total
     scale = 1.0 if same_tokens else bits(1.0)
@@ -196,12 +205,18 @@ def _rows(
                 run=runs[index].name,
                 model=runs[index].recipe.model,
                 parameters=runs[index].model.num_parameters(),
+                unknown=unknown[index],
                 bits_per_byte=bits(totals[index]) / bytes_total,
                 nats_per_token=totals[index] / stores[index].num_targets if same_tokens else None,
                 difference=difference,
             )
         )
     return rows
+
+
+def _unknown_share(run: Run, store: TokenStore) -> float:
+    unknown_id = run.tokenizer.vocabulary.unknown_id
+    return 0.0 if unknown_id is None else float(np.mean(store.targets == unknown_id))
 
 
 def _replicates(
@@ -237,7 +252,8 @@ def _remark(runs: list[Run], same_tokens: bool) -> str:
         )
         if any(run.tokenizer.vocabulary.unknown_id is not None for run in runs):
             remarks.append(
-                "A model that reads <unk> for rare symbols predicts less than the text says."
+                "A run that reads symbols as <unk> predicts less than the text says; one with more "
+                f"than {100 * MANY_UNKNOWN:.0f} % unknown comes last, whatever its number."
             )
     if len({run.recipe.training.carry_context for run in runs}) > 1:
         remarks.append("Some runs see the documents before, others do not.")

@@ -10,10 +10,19 @@ from jaxtyping import Bool, Float
 
 from thence.corpus import Documents, ReadingOptions, load, seen_in
 from thence.errors import DownloadError, TextError
-from thence.evaluation.bootstrap import block_starts, bootstrap_means, interval
+from thence.evaluation.bootstrap import (
+    FEWEST_BLOCKS,
+    FEWEST_DOCUMENTS,
+    block_starts,
+    bootstrap_means,
+    interval,
+)
 from thence.evaluation.units import bits, finite, perplexity
 from thence.tokens import TokenStore
 from thence.training.run import Run, Split
+
+MANY_UNKNOWN = 0.05
+"""Share of unknown targets from which a likelihood says little."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,8 @@ class LikelihoodReport:
         characters: Code points, and one for each document's end.
         bytes: UTF-8 bytes, and one for each document's end.
         nats: Summed negative log-likelihood, in nats.
-        interval: 95 % bootstrap interval of ``nats_per_token``.
+        interval: 95 % bootstrap interval of ``nats_per_token``; no numbers where there is too
+            little text for one.
         seen: The documents that occur in train too; None where none does, or where train itself
             is judged or cannot be read any more.
         unseen: The documents that do not occur in train; None likewise.
@@ -90,20 +100,19 @@ class LikelihoodReport:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return names and values with their units, in the order to show them."""
-        low, high = self.interval
         rows = [
             ("judged on", self.text),
             ("documents", f"{self.documents:,}"),
             ("targets", f"{self.targets:,} (each document's end is one)"),
-            ("unknown targets", f"{self.unknown:,} ({self.unknown / self.targets:.2%})"),
-            (
-                "nats per token",
-                f"{self.nats_per_token:.4f} (95 % interval {low:.4f} to {high:.4f})",
-            ),
+            ("unknown targets", f"{self.unknown:,} ({100 * self.unknown / self.targets:.2f} %)"),
+            ("nats per token", f"{self.nats_per_token:.4f} ({self.interval_in_words()})"),
             ("perplexity per token", f"{self.perplexity:.3f}"),
             ("bits per character", f"{self.bits_per_character:.4f}"),
             ("bits per byte", f"{self.bits_per_byte:.4f}"),
         ]
+        if self.unknown > MANY_UNKNOWN * self.targets:
+            note = "what is read as <unk> is not predicted: these numbers say little of the text"
+            rows.append(("note", note))
         if self.impossible:
             rows.append(("impossible targets", f"{self.impossible:,} (probability zero)"))
         for name, share in (("seen in train", self.seen), ("not in train", self.unseen)):
@@ -116,8 +125,17 @@ class LikelihoodReport:
             ("context", "carried across documents" if self.carry_context else "per document")
         )
         if self.test_looks:
-            rows.append(("looks at test so far", str(self.test_looks)))
+            rows.append(("looks at the test split", f"{self.test_looks} in this run's life"))
         return rows
+
+    def interval_in_words(self) -> str:
+        """Return the interval and what was drawn for it."""
+        low, high = self.interval
+        if math.isnan(low):
+            return "too little text for an interval"
+        few = self.documents < FEWEST_DOCUMENTS
+        drawn = f" over pieces of {self.documents} documents" if few else ""
+        return f"95 % interval {low:.4f} to {high:.4f}{drawn}"
 
     def to_json(self) -> dict[str, Any]:
         """Return every number for a program; None stands for infinity."""
@@ -232,6 +250,8 @@ def _interval(store: TokenStore, costs: Float[np.ndarray, " targets"]) -> tuple[
     if np.isinf(costs).any():
         return math.inf, math.inf
     starts = block_starts(store)
+    if len(starts) < FEWEST_BLOCKS:
+        return math.nan, math.nan
     sums = np.add.reduceat(costs.astype(np.float64), starts)
     counts = np.diff(np.append(starts, store.num_targets)).astype(np.float64)
     return interval(bootstrap_means(sums[:, None], counts)[:, 0])

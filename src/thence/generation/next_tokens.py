@@ -58,4 +58,5 @@ def next_tokens(run: Run | str | Path, text: str = "", count: int = 10) -> NextT
 
 
 def _visible(token: str) -> str:
-    return token if token.isprintable() and not token.isspace() else repr(token)[1:-1] or "''"
+    shown = token.replace(" ", "␣")
+    return shown if shown.isprintable() else repr(token)[1:-1]

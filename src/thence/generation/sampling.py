@@ -1,6 +1,6 @@
 """Sampling: whole documents drawn from a model, many at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from thence.corpus import Documents
-from thence.errors import DownloadError, SettingError, TextError
+from thence.errors import DownloadError, SettingError, TextError, nearest
 from thence.generation.filters import DecodingOptions, LogProbs, apply_filters, probabilities
 from thence.models import LanguageModel, State
 from thence.tokens import TokenStore
@@ -70,6 +70,10 @@ def sample(
         )
     if seed < 0:
         raise SettingError(f"--seed is {seed}; it must be 0 or above.")
+    known = [item.name for item in fields(DecodingOptions)]
+    for name in decoding:
+        if name not in known:
+            raise SettingError(f"There is no setting '{name}' for sampling." + nearest(name, known))
     options = DecodingOptions(**decoding)
     prefix_ids = encode_prefix(run, prefix)
     running = run.recipe.training.carry_context

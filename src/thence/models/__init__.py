@@ -60,7 +60,7 @@ FAMILIES = {
         "thence.models.bigram",
         "BigramOptions",
         "trained",
-        "the same as a network: one linear layer on a one-hot input",
+        "a network of one linear layer on a one-hot input: bigram counts, learned",
     ),
     "mlp": Family(
         "thence.models.mlp",

@@ -12,6 +12,7 @@ Source: R. Kuhn and R. De Mori 1990, "A cache-based natural language model for s
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int64, Integer
@@ -29,14 +30,12 @@ class CacheOptions:
 
     length: int = 500
     """Symbols that are remembered (L)."""
-    order: int = 1
+    order: Literal[1, 2] = 1
     """1 counts symbols, 2 counts what followed the last symbol."""
 
     def __post_init__(self) -> None:
         if self.length < 1:
             raise SettingError(f"--length is {self.length}; it must be at least 1.")
-        if self.order not in (1, 2):
-            raise SettingError(f"--order is {self.order}; a cache has order 1 or 2.")
 
 
 class Cache:
@@ -90,7 +89,7 @@ class Cache:
 
     def _log_shares(self, counts: Array, totals: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
-            shares: Array = np.log(counts / totals)
+            shares = np.asarray(np.log(counts / totals))
         shares[np.broadcast_to(totals == 0, shares.shape)] = -np.log(self.vocabulary_size)
         return shares
 
@@ -116,7 +115,9 @@ def _earlier_equals(
     _, which = np.unique(values, return_inverse=True)
     keys = which * size + np.arange(size)  # Sorted: each value's places in order.
     ordered = np.sort(keys)
-    return np.searchsorted(ordered, keys) - np.searchsorted(ordered, which * size + oldest)
+    before_oldest = np.searchsorted(ordered, which * size + oldest)
+    equals: Int64[np.ndarray, " targets"] = np.searchsorted(ordered, keys) - before_oldest
+    return equals
 
 
 def create(options: CacheOptions, vocabulary_size: int) -> Cache:

@@ -16,6 +16,7 @@ from thence.corpus import count_shared
 from thence.evaluation import evaluate
 from thence.generation import sample
 from thence.models import FAMILIES
+from thence.models.ngram import NGram
 from thence.pictures.curves import readable_seconds
 from thence.pictures.drawing import FAINT, INK, PAPER, Picture, to_png, to_svg
 from thence.pictures.plot import (
@@ -33,6 +34,7 @@ from thence.pictures.surprisal import (
 )
 from thence.training import Run
 from thence.training.files import write_atomically
+from thence.training.run import now
 
 SAMPLES = 20
 EXTREMES = 10
@@ -119,10 +121,9 @@ def score_section(run: Run) -> str:
     if len(run.documents("dev")) == 0:
         return section("Score on dev", note("There is no dev split to judge on."))
     judged = evaluate(run, "dev")
-    low, high = judged.interval
     best = (
         f'<p class="score"><b>{judged.nats_per_token:.4f}</b> nats per token, '
-        f"95 % interval {low:.4f} to {high:.4f}</p>"
+        f"{judged.interval_in_words()}</p>"
     )
     return section("Score on dev", best + table(judged.rows()))
 
@@ -132,7 +133,23 @@ def training_section(run: Run) -> str:
     curves = [loss_picture(run), learning_rate_picture(run)]
     drawn = "\n".join(embedded(picture) for picture in curves if picture is not None)
     absent = "There are no curves: the model was made in one step, by counting or a single look."
-    return section("Training", drawn or note(absent))
+    unfinished = (
+        ""
+        if run.finished
+        else note(
+            "The training was stopped before its end; these are the best weights so far. Go on "
+            "with thence resume."
+        )
+    )
+    return section("Training", unfinished + counted_facts(run) + (drawn or note(absent)))
+
+
+def counted_facts(run: Run) -> str:
+    """Return what an n-gram model knows of its counts, and dev's hit rate by order."""
+    if not isinstance(run.model, NGram):
+        return ""
+    dev = run.store("dev") if len(run.documents("dev")) else None
+    return table(run.model.facts(dev, run.recipe.training.carry_context))
 
 
 def samples_section(run: Run) -> str:
@@ -198,7 +215,7 @@ def judged_documents(run: Run, documents: Sequence[JudgedDocument]) -> str:
 def split_section(run: Run) -> str:
     """Return how honest the splits are: looks at test, and documents in more than one split."""
     looks = run.test_looks()
-    looked = "The test split has not been looked at."
+    looked = f"The test split has not been looked at when this was written, {now()}."
     if looks:
         times = "once" if len(looks) == 1 else f"{len(looks)} times"
         looked = f"The test split was looked at {times}, last {looks[-1]['time']}."

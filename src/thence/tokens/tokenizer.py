@@ -147,6 +147,10 @@ def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
         from thence.tokens.subwords import learn_subwords
 
         size = options.max_size or DEFAULT_SUBWORDS
+        if size < 256:
+            raise SettingError(
+                f"--max-size is {size}; subwords need at least 256, one for each byte."
+            )
         return Tokenizer(learn_subwords(chunks, size, options.min_count), options)
     if options.tokens == "words":
         counts: dict[str, int] = count_words(chunks, options.word_split)

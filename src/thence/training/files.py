@@ -8,8 +8,8 @@ or a full disk leaves the old file or the new one. What a kill leaves beside it 
 import errno
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,43 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
             "or train again."
         )
     return tensors, metadata
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run folder for one process; a killed process lets go of it by itself.
+
+    Raises:
+        RunError: If another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such locks; two trainings of one run are not stopped.
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(f"{folder} is being trained by another process; wait for it.") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def load_metadata(path: Path) -> dict[str, Any]:
+    """Read only the metadata of what ``save_tensors`` wrote.
+
+    Raises:
+        RunError: If the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            found: dict[str, Any] = json.loads(file.metadata()[HEADER])["metadata"]
+            return found
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged ({error}); restore it from a copy.") from error
 
 
 def _digest(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> str:

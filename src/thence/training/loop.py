@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import torch
@@ -69,6 +70,7 @@ class Trainer:
         options: The settings of training.
         folder: The run folder, which gets best and last.
         progress: Is told of every step.
+        identity: Of the run; written beside the weights.
     """
 
     def __init__(
@@ -79,7 +81,9 @@ class Trainer:
         options: TrainingOptions,
         folder: Path,
         progress: Listener,
+        identity: str = "",
     ) -> None:
+        self._identity = identity
         self.model, self.batches, self.dev = model, batches, dev
         self.options, self.folder, self.progress = options, folder, progress
         self.total_steps = total_steps(options, batches)
@@ -114,8 +118,8 @@ class Trainer:
                 if stop.is_set() and not self.counters.finished:
                     self._save()
                     raise Interrupted(
-                        f"Stopped at step {self.counters.step} of {self.total_steps}, all saved. "
-                        f"Go on with: thence resume {self.folder}"
+                        f"Stopped at step {self.counters.step:,} of {self.total_steps:,}, all "
+                        f"saved. Go on with: thence resume {quote(str(self.folder))}"
                     )
 
     def _step(self, batch: Batch) -> None:
@@ -194,7 +198,7 @@ class Trainer:
         )
 
     def _save_best(self, dev_loss: float | None) -> None:
-        about = {"step": self.counters.step, "dev_nats_per_token": dev_loss}
+        about = {"run": self._identity, "step": self.counters.step, "dev_nats_per_token": dev_loss}
         save_model(self.folder / "model.safetensors", self.model, about)
 
     def _save(self) -> float:
@@ -204,7 +208,7 @@ class Trainer:
         tensors |= save_state(self.optimizer)
         tensors["generator"] = torch.get_rng_state().numpy()
         tensors["loss_sum"] = self._loss_sum.cpu().numpy()
-        counters = asdict(self.counters)
+        counters = {"run": self._identity, **asdict(self.counters)}
         if math.isinf(self.counters.best_dev):
             del counters["best_dev"]  # JSON has no infinity.
         save_tensors(self._last, tensors, counters)
@@ -216,6 +220,8 @@ class Trainer:
             return False
         tensors, counters = load_tensors(self._last)
         try:
+            if counters.pop("run") != self._identity:
+                raise RunError(f"{self._last} belongs to another run; restore this run's own.")
             self.counters = Counters(**counters)
             model = {n[6:]: value for n, value in tensors.items() if n.startswith("model.")}
             self.model.load_tensors(model)

@@ -51,7 +51,8 @@ def mix(
     model.learn_weights(dev, recipe.training.carry_context)
     dev_loss = -float(np.mean(model.score(dev, recipe.training.carry_context)))
     made = create_run(folder, recipe, first.tokenizer, first.splits)
-    save_model(folder / "model.safetensors", model, {"step": 0, "dev_nats_per_token": dev_loss})
+    about = {"run": made.identity, "step": 0, "dev_nats_per_token": dev_loss}
+    save_model(folder / "model.safetensors", model, about)
     seconds = round(time.monotonic() - started, 3)
     line = {"step": 0, "seconds": seconds, "tokens": dev.num_targets}
     MetricsFile(folder / "metrics.jsonl").append(line | {"dev_nats_per_token": dev_loss})

@@ -1,5 +1,6 @@
 """Training networks: what is chosen for them, and the run of the loop. Needs torch."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +13,7 @@ from thence.errors import SettingError
 from thence.models import family
 from thence.models.neural import NeuralLanguageModel
 from thence.tokens import TokenStore
+from thence.training.files import locked
 from thence.training.learning_rate_finder import LearningRateCurve, find_learning_rate
 from thence.training.loop import Trainer, total_steps
 from thence.training.optimizers import make_optimizer
@@ -29,6 +31,11 @@ def resolve_training(recipe: Recipe, vocabulary_size: int, train_store: TokenSto
     """Return the recipe with the threads and the learning rate chosen."""
     training = recipe.training
     choose_device(training.device)  # Refuses an absent device before anything is written.
+    processors = os.cpu_count() or 1
+    if training.threads is not None and training.threads > processors:
+        raise SettingError(
+            f"--threads is {training.threads}, but this machine has {processors} processors."
+        )
     if training.threads is None:
         model = new_network(recipe, vocabulary_size)
         work = 6 * model.num_parameters() * training.batch_size
@@ -44,12 +51,12 @@ def train_network(
 ) -> None:
     """Train the network of a run from its newest checkpoint, or from the start."""
     recipe = run.recipe
-    with deterministic(recipe.training):
+    with locked(run.folder), deterministic(recipe.training):
         model = new_network(recipe, len(run.tokenizer.vocabulary))
         batches = network_batches(recipe, model, train_store)
         steps = total_steps(recipe.training, batches)
         with progress(steps, run.folder.name) as told:
-            trainer = Trainer(model, batches, dev, recipe.training, run.folder, told)
+            trainer = Trainer(model, batches, dev, recipe.training, run.folder, told, run.identity)
             trainer.restore()
             trainer.run()
 

@@ -17,7 +17,7 @@ class TrainingOptions:
     epochs: float | None = None
     """Passes over the train split (default: 20, but no fewer than 300 steps)."""
     steps: int | None = None
-    """Train for so many steps instead of epochs."""
+    """Train for so many steps; epochs then do not count."""
     batch_size: int = 512
     """Examples per step."""
     optimizer: Optimizer = "adamw"

@@ -82,7 +82,8 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
     for name, value in settings.items():
         if name not in known:
             raise SettingError(
-                f"There is no setting '{name}' for the model '{model}'." + nearest(name, known)
+                f"There is no setting '{name}' for the model '{model}'."
+                + nearest(name, [*known, "model", "output", "config", "progress"])
             )
         group = known[name]
         chosen[group][name] = check_type(name, value, get_type_hints(groups[group])[name])

@@ -21,13 +21,19 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from thence.corpus import Documents, Splits, load_splits
 from thence.errors import RunError, SettingError, TextError, nearest
 from thence.models import LanguageModel, family
 from thence.tokens import Tokenizer, TokenStore, load_tokenizer
-from thence.training.files import cannot_write, load_tensors, save_tensors, write_through
+from thence.training.files import (
+    cannot_write,
+    load_metadata,
+    load_tensors,
+    save_tensors,
+    write_through,
+)
 from thence.training.metrics import append_json_line
 from thence.training.recipe import PROVENANCE, Recipe, read_recipe
 
@@ -90,6 +96,21 @@ class Run:
         """What to call the text the run was trained on."""
         return "standard input" if self.recipe.text == "-" else self.recipe.text
 
+    @property
+    def identity(self) -> str:
+        """What the weights of this run carry: the hash of its recipe, tokens and text."""
+        recipe = tomllib.loads(self.recipe.to_toml())
+        parts = {"tokenizer": self.provenance["tokenizer"], "sha256": self.provenance["sha256"]}
+        return config_checksum(recipe | parts)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training came to its end; a counted or mixed run always has."""
+        last = self.folder / "last" / "checkpoint.safetensors"
+        if family(self.recipe.model).kind != "trained":
+            return (self.folder / "model.safetensors").exists()
+        return last.exists() and bool(load_metadata(last).get("finished"))
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """Text to ids and back."""
@@ -105,7 +126,8 @@ class Run:
     @cached_property
     def model(self) -> LanguageModel:
         """The best model of the run."""
-        return load_model(self.folder / "model.safetensors", self.recipe, self.tokenizer)
+        path = self.folder / "model.safetensors"
+        return load_model(path, self.recipe, self.tokenizer, self.identity)
 
     @cached_property
     def splits(self) -> Splits:
@@ -116,6 +138,11 @@ class Run:
         """
         recipe = self.recipe
         text = self.folder / KEPT_TEXT if recipe.text == "-" else recipe.text
+        if Path(text).is_absolute() and not Path(text).exists():
+            raise TextError(
+                f"The text that {self.folder} was trained on, {text}, is no longer there; bring it "
+                "back, or judge on another text."
+            )
         splits = load_splits(text, recipe.reading, recipe.splitting)
         if text_hashes(splits) != self.provenance["sha256"]:
             raise TextError(
@@ -125,7 +152,17 @@ class Run:
         return splits
 
     def documents(self, split: Split) -> Documents:
-        """Return the documents of a split."""
+        """Return the documents of a split.
+
+        Raises:
+            SettingError: If there is no split of that name.
+        """
+        names = get_args(Split)
+        if split not in names:
+            raise SettingError(
+                f"There is no split {split!r}; choose one of {', '.join(names)}."
+                + nearest(str(split), names)
+            )
         documents: Documents = getattr(self.splits, split)
         return documents
 
@@ -148,13 +185,26 @@ class Run:
         return len(self.test_looks())
 
 
-def load_model(path: Path, recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:
+def load_model(
+    path: Path, recipe: Recipe, tokenizer: Tokenizer, identity: str | None = None
+) -> LanguageModel:
     """Load a model from its weights file.
+
+    Args:
+        path: The weights file.
+        recipe: Says which model it is.
+        tokenizer: Its vocabulary.
+        identity: Of the run that the weights must belong to.
 
     Raises:
         RunError: If the file is damaged or belongs to another model.
     """
-    tensors, _ = load_tensors(path)
+    tensors, about = load_tensors(path)
+    if identity is not None and about.get("run") != identity:
+        raise RunError(
+            f"{path} belongs to another run: it was trained with another recipe or on another "
+            "text. Restore this run's own, or train again."
+        )
     model = family(recipe.model).create(recipe.options, len(tokenizer.vocabulary))
     try:
         model.load_tensors(tensors)
@@ -273,8 +323,15 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
         return []
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
-        return [json.loads(line) for line in lines]
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path} is damaged ({error}); restore it from a copy or remove it."
-        ) from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            found.append(dict(json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise RunError(
+                f"{path}, line {number}, is damaged: not a JSON object. Restore the file from a "
+                "copy or remove it."
+            ) from error
+    return found

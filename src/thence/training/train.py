@@ -247,7 +247,7 @@ def _count(run: Run, train_store: TokenStore, dev: TokenStore) -> None:
         for name, store in scores.items()
         if store.num_documents
     }
-    save_model(run.folder / "model.safetensors", model, {"step": 0})
+    save_model(run.folder / "model.safetensors", model, {"run": run.identity, "step": 0})
     finite = {name: loss if np.isfinite(loss) else None for name, loss in losses.items()}
     seconds = round(time.monotonic() - started, 3)
     metrics.append({"step": 0, "seconds": seconds, "tokens": train_store.num_targets, **finite})

@@ -6,12 +6,16 @@ orders are counted one after the other, and every n-gram knows its prefix (``key
 suffix.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64, Integer
+from jaxtyping import Float, Int32, Int64, Integer
 
 from thence.tokens import TokenStore
+
+BLOCK = 1 << 22
+"""So many n-grams at most are looked up at once."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,11 @@ class OrderCounts:
 
 
 def count_ngrams(
-    store: TokenStore, order: int, vocabulary_size: int, carry_context: bool
+    store: TokenStore,
+    order: int,
+    vocabulary_size: int,
+    carry_context: bool,
+    memory: int | None = None,
 ) -> list[OrderCounts]:
     """Count the n-grams of all orders up to the given one.
 
@@ -50,29 +58,123 @@ def count_ngrams(
         order: The highest order (N).
         vocabulary_size: Number of ids (V).
         carry_context: Let n-grams reach across documents.
+        memory: About how many bytes to work in, the rest being on disk; no bound by default. The
+            counts are the same, and on disk too.
 
     Returns:
         The counts of orders 1 to N.
+
+    Raises:
+        RunError: If what goes to the disk cannot be written.
     """
-    ids = store.ids
-    number = ids.astype(np.int64)  # of the n-gram of the order so far that ends at each position
-    unigrams = np.bincount(ids[1:], minlength=vocabulary_size).astype(np.int64)
-    counts = [
-        OrderCounts(np.arange(vocabulary_size), unigrams, np.zeros(vocabulary_size, np.int64))
-    ]
-    reach = None if carry_context else depths(store)
+    if memory is not None:
+        from thence.models.ngram.external import count_within  # It needs what is below.
+
+        return count_within(store, order, vocabulary_size, carry_context, memory)
+    targets = store.targets
+    unigrams = np.bincount(targets, minlength=vocabulary_size).astype(np.int64)
+    nothing = np.zeros(vocabulary_size, np.int32)
+    counts = [OrderCounts(np.arange(vocabulary_size), unigrams, nothing)]
+    numbers = store.ids.astype(np.int32)  # of the n-gram so far that ends at each position
     for length in range(2, order + 1):
-        ends = np.arange(length - 1, len(ids))
-        if reach is not None:
-            ends = ends[reach[ends] >= length - 1]
-        keys = number[ends - 1] * vocabulary_size + ids[ends]
-        found, first, which, times = np.unique(
-            keys, return_index=True, return_inverse=True, return_counts=True
-        )
-        counts.append(OrderCounts(found, times, number[ends[first]]))
-        number = np.full(len(ids), -1)
-        number[ends] = which
+        opening = opening_targets(store, length, carry_context, 1, len(numbers))
+        keys, places = extend(numbers, targets, opening, vocabulary_size)
+        found, times, which, first = distinct(keys)
+        counts.append(OrderCounts(found, times, numbers[1:][places[first]]))
+        numbers[:] = -1
+        numbers[1:][places] = which
     return counts
+
+
+def opening_targets(
+    store: TokenStore, length: int, carry_context: bool, start: int, stop: int
+) -> Int64[np.ndarray, " openings"]:
+    """Return which of the positions from start to stop, counted from start, no n-gram may cross.
+
+    Those are the first targets of documents, for n-grams longer than the boundary and the target.
+    """
+    if carry_context or length < 3:
+        return np.zeros(0, np.int64)
+    opening = store.offsets[:-1]
+    first, last = np.searchsorted(opening, [start, stop])
+    return opening[first:last] - start
+
+
+def extend(
+    numbers: Integer[np.ndarray, " positions+1"],
+    words: Integer[np.ndarray, " positions"],
+    opening: Int64[np.ndarray, " openings"],
+    vocabulary_size: int,
+) -> tuple[Int64[np.ndarray, " ngrams"], Int64[np.ndarray, " ngrams"]]:
+    """Make longer n-grams of those that end at each position and the words after them.
+
+    Args:
+        numbers: Of the n-grams that end before each word, and at the last one; -1 for none.
+        words: What follows.
+        opening: Places of words that must not follow anything.
+        vocabulary_size: Number of ids (V).
+
+    Returns:
+        The keys of the longer n-grams, and the places of their last words.
+    """
+    follows = numbers[:-1] >= 0
+    follows[opening] = False
+    places = np.flatnonzero(follows)
+    keys = numbers[:-1][places].astype(np.int64)
+    keys *= vocabulary_size
+    keys += words[places]
+    return keys, places
+
+
+def distinct(
+    keys: Int64[np.ndarray, " keys"],
+) -> tuple[
+    Int64[np.ndarray, " found"],
+    Int64[np.ndarray, " found"],
+    Int32[np.ndarray, " keys"],
+    Int64[np.ndarray, " found"],
+]:
+    """Sort, number and count keys that are not negative: ``np.unique``, but faster.
+
+    Returns:
+        The distinct keys, how often each occurs, the number of each key among the distinct ones,
+        and where each first occurs.
+    """
+    ordered, places = sort_with_places(keys)
+    is_new = np.ones(len(keys), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
+    starts = np.flatnonzero(is_new)
+    which = np.empty(len(keys), np.int32)
+    which[places] = np.cumsum(is_new, dtype=np.int32) - np.int32(1)
+    return ordered[starts], np.diff(starts, append=len(keys)), which, places[starts]
+
+
+def sort_with_places(
+    keys: Int64[np.ndarray, " keys"],
+) -> tuple[Int64[np.ndarray, " keys"], Int64[np.ndarray, " keys"]]:
+    """Return keys in order and where each was, equal ones from left to right.
+
+    Each key is packed with its place into one integer, as integers are sorted faster than places.
+    Where they do not fit, small and large keys, which need fewer bits, are sorted apart.
+    """
+    if not len(keys):
+        return keys, np.zeros(0, np.int64)
+    bits = len(keys).bit_length()
+    low, high = int(keys.min()), int(keys.max())
+    if (high - low).bit_length() + bits > 63:
+        middle = low + (high - low) // 2
+        halves = [np.flatnonzero(keys <= middle), np.flatnonzero(keys > middle)]
+        parts = [sort_with_places(keys[half]) for half in halves]
+        places = [half[part[1]] for half, part in zip(halves, parts, strict=True)]
+        return np.concatenate([part[0] for part in parts]), np.concatenate(places)
+    packed = keys - low
+    packed <<= bits
+    packed |= np.arange(len(keys))
+    packed.sort()
+    order = packed & ((1 << bits) - 1)
+    packed >>= bits
+    packed += low
+    return packed, order
 
 
 def depths(store: TokenStore) -> Int64[np.ndarray, " positions"]:
@@ -103,7 +205,37 @@ def find(
     vocabulary_size: int,
 ) -> Int64[np.ndarray, " queries"]:
     """Return the numbers of n-grams given by prefix (-1: none) and last word, -1 where not seen."""
-    wanted = prefixes * vocabulary_size + words
-    places = np.searchsorted(keys, wanted)
-    found = np.take(np.append(keys, -1), places) == wanted
-    return np.where(found & (prefixes >= 0), places, -1)
+    numbers = np.full(len(prefixes), -1)
+    if not len(keys):
+        return numbers
+    asked = np.flatnonzero(prefixes >= 0)
+    for start in range(0, len(asked), BLOCK):  # In order, to wait for memory less often.
+        block = asked[start : start + BLOCK]
+        wanted, order = sort_with_places(prefixes[block] * vocabulary_size + words[block])
+        places = np.searchsorted(keys, wanted)
+        is_seen = np.take(keys, places, mode="clip") == wanted
+        numbers[block[order[is_seen]]] = places[is_seen]
+    return numbers
+
+
+def log_likelihood(
+    counts: list[OrderCounts], log_probs: Sequence[Float[np.ndarray, " ngrams"]]
+) -> float:
+    """Return the log-probability of the counted text itself, in nats, without looking anything up.
+
+    Every target is predicted by the longest n-gram that ends there, which was seen: one of the
+    highest order or, near the beginning of a document, one that no longer one ends with.
+
+    Args:
+        counts: Of orders 1 to N.
+        log_probs: Of the same n-grams, none left out.
+    """
+    nats = 0.0
+    for level, (order, values) in enumerate(zip(counts, log_probs, strict=True)):
+        longest = order.counts
+        if level + 1 < len(counts):
+            longer = counts[level + 1]
+            longest = longest - np.bincount(longer.suffixes, longer.counts, len(order.keys))
+        is_used = longest > 0
+        nats += float(longest[is_used] @ values[is_used].astype(np.float64))
+    return nats

@@ -44,13 +44,16 @@ def interpolate(
         totals = np.bincount(prefixes, order.counts, len(lower) if level else 1)
         shares = order.counts / np.maximum(totals, 1)[prefixes]
         found = words if level == 0 else find(order.keys, contexts, words, vocabulary_size)
-        known = (contexts >= 0) & (totals[contexts] > 0)
-        dev_shares = np.where(found >= 0, shares[found], 0.0)
+        known = contexts >= 0
+        known[known] = totals[contexts[known]] > 0
+        dev_shares = np.zeros(len(words))
+        dev_shares[found >= 0] = shares[found[found >= 0]]
         which = bucket(totals)
         weight = learn(dev_shares[known], dev_lower[known], which[contexts[known]])
         weights.append(weight)
         trust = np.where(totals > 0, weight[which], 0.0)
-        dev_trust = np.where(known, trust[contexts], 0.0)
+        dev_trust = np.zeros(len(words))
+        dev_trust[known] = trust[contexts[known]]
         dev_lower = dev_trust * dev_shares + (1 - dev_trust) * dev_lower
         seen = trust[prefixes] * shares + (1 - trust[prefixes]) * lower[order.suffixes]
         if tables:

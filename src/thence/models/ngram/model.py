@@ -48,9 +48,15 @@ class NGram:
         """Count a store and smooth the counts.
 
         Raises:
-            SettingError: If the smoothing learns from dev and there is none.
+            SettingError: If the smoothing learns from dev and there is none, or cannot be pruned.
         """
         options, size = self.options, self.vocabulary_size
+        prunes = options.prune or options.prune_entropy is not None
+        if prunes and options.smoothing in ("mle", "add-k", "stupid-backoff"):
+            raise SettingError(
+                f"--smoothing {options.smoothing} cannot be pruned: it does not back off with "
+                "probabilities."
+            )
         counts = count_ngrams(store, options.order, size, carry_context)
         self.discounts = []
         if options.smoothing != "jelinek-mercer":
@@ -119,7 +125,8 @@ class NGram:
         for shorter, table, (contexts, found) in zip(
             self.tables, self.tables[1:], walk, strict=False
         ):
-            log_probs += np.where(contexts >= 0, shorter.log_backoffs[contexts], 0)
+            known = contexts >= 0
+            log_probs[known] += shorter.log_backoffs[contexts[known]]
             seen = found >= 0
             log_probs[seen] = table.log_probs[found[seen]]
         return log_probs

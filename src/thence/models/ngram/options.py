@@ -30,9 +30,3 @@ class NGramOptions:
             raise SettingError(f"--prune is {self.prune}; thresholds must be 0 or above.")
         if self.prune_entropy is not None and not 0 <= self.prune_entropy < 1:
             raise SettingError(f"--prune-entropy is {self.prune_entropy}; it must be from 0 to 1.")
-        prunes = self.prune or self.prune_entropy is not None
-        if prunes and self.smoothing in ("mle", "add-k", "stupid-backoff"):
-            raise SettingError(
-                f"--smoothing {self.smoothing} cannot be pruned: it does not back off with "
-                "probabilities."
-            )

@@ -129,8 +129,8 @@ def _shorter_log_probs(
             keys = tables[place].keys
             contexts = find(keys, contexts, spelled[:, level - length + place], vocabulary_size)
         found = find(tables[length].keys, contexts, words, vocabulary_size)
-        backoffs = tables[length - 1].log_backoffs
-        log_probs += np.where(contexts >= 0, backoffs[contexts], 0)
+        known = contexts >= 0
+        log_probs[known] += tables[length - 1].log_backoffs[contexts[known]]
         log_probs[found >= 0] = tables[length].log_probs[found[found >= 0]]
     return log_probs
 

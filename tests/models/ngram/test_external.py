@@ -1,0 +1,104 @@
+"""Counting in bounded memory against counting without a bound."""
+
+import errno
+import tempfile
+import tracemalloc
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thence.errors import RunError
+from thence.models.ngram import external
+from thence.models.ngram.counting import OrderCounts, count_ngrams
+from thence.tokens import TokenStore
+
+StoreOf = Callable[[Iterable[str]], TokenStore]
+PARTS = ("keys", "counts", "suffixes")
+
+
+def assert_equal(found: list[OrderCounts], expected: list[OrderCounts]) -> None:
+    for order, other in zip(found, expected, strict=True):
+        for part in PARTS:
+            values, others = getattr(order, part), getattr(other, part)
+            assert values.dtype == others.dtype
+            assert np.array_equal(values, others)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    texts=st.lists(st.text("abc", max_size=9), min_size=1, max_size=12),
+    order=st.integers(1, 5),
+    carry_context=st.booleans(),
+    ngrams=st.integers(0, 40),
+)
+def test_equals_counting_in_memory(
+    store_of: StoreOf, texts: list[str], order: int, carry_context: bool, ngrams: int
+) -> None:
+    store = store_of(["abc", *texts])
+    memory = ngrams * external.BYTES_PER_NGRAM
+    bounded = count_ngrams(store, order, 4, carry_context, memory)
+    assert_equal(bounded, count_ngrams(store, order, 4, carry_context))
+
+
+def random_store(targets: int, words: int) -> TokenStore:
+    """Frequent and rare words in documents of 20 targets; the last id is the boundary."""
+    random = np.random.default_rng(0)
+    ids = (words * random.random(targets + 1) ** 3).astype(np.uint16)
+    ids[::20] = words
+    documents = targets // 20
+    lengths = np.full(documents, 19)
+    return TokenStore(ids, np.arange(documents + 1) * 20 + 1, lengths, lengths, words)
+
+
+def peak(store: TokenStore, memory: int | None) -> tuple[int, list[OrderCounts]]:
+    tracemalloc.start()
+    try:
+        counts = count_ngrams(store, 4, 10_001, False, memory)
+        return tracemalloc.get_traced_memory()[1], counts
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.slow
+def test_memory_stays_within_the_bound() -> None:
+    store = random_store(2_000_000, 10_000)
+    bounded, counts = peak(store, 32 << 20)
+    unbounded, expected = peak(store, None)
+    assert bounded < 32 << 20 < 128 << 20 < unbounded
+    assert_equal(counts, expected)
+
+
+@pytest.mark.slow
+def test_one_frequent_ngram_does_not_break_the_bound() -> None:
+    store = random_store(2_000_000, 10_000)
+    store.ids[:] = 3  # A single n-gram, whatever the order.
+    bounded, counts = peak(store, 16 << 20)
+    assert bounded < 16 << 20
+    assert len(counts[1].keys) == 1
+
+
+def test_the_temporary_files_are_removed(
+    store_of: StoreOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    counts = count_ngrams(store_of(["abba", "cab"]), 3, 4, False, 1000)
+    assert not list(tmp_path.iterdir())
+    assert counts[2].counts.sum() == 7  # 5 + 4 targets, of which 2 come after a boundary alone
+
+
+def test_a_full_disk_is_a_sentence(
+    store_of: StoreOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(external._Spool, "overwrite", full)
+    with pytest.raises(RunError, match=r"No space left on device.*free some space"):
+        count_ngrams(store_of(["abba"]), 3, 3, False, 1000)
+    assert not list(tmp_path.iterdir())

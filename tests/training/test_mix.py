@@ -1,0 +1,107 @@
+"""Mixtures of runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import thence
+from thence.errors import RunError, SettingError
+from thence.training import Run, train
+from thence.training.mix import mix, weights_of
+
+NAMES = ["emma", "anna", "ella", "emily", "hannah", "mia", "maya", "lena", "alma", "nora"] * 4
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    folder = tmp_path_factory.mktemp("mix")
+    text = folder / "names.txt"
+    text.write_text("\n".join(f"{name}{index % 7}" for index, name in enumerate(NAMES)))
+    settings = {"split": "50/25/25", "by": "position"}
+    return [
+        train(text, "ngram", output=folder / "ngram", order=3, **settings),
+        train(text, "bigram-counts", output=folder / "counts", **settings),
+        train(text, "mlp", output=folder / "mlp", steps=20, hidden_size=8, **settings),
+    ]
+
+
+@pytest.mark.parametrize("buckets", [True, False])
+def test_a_mixture_is_on_dev_as_good_as_its_best_member(
+    runs: list[Run], tmp_path: Path, buckets: bool
+) -> None:
+    mixed = mix(runs, tmp_path / "mix", buckets=buckets)
+    alone = [thence.evaluate(run).nats_per_token for run in runs]
+    assert thence.evaluate(mixed).nats_per_token <= min(alone) + 1e-9
+    weights = [weight for _, weight in weights_of(mixed)]
+    assert sum(weights) == pytest.approx(1)
+
+
+def test_a_mixture_is_a_run_like_any_other(runs: list[Run], tmp_path: Path) -> None:
+    mix(runs, tmp_path / "mix")
+    mixed = Run(tmp_path / "mix")
+    assert mixed.finished
+    assert len(thence.sample(mixed, 3, max_length=9).texts) == 3
+    chances = dict(thence.next_tokens(mixed, "em", 99).tokens)
+    assert sum(chances.values()) == pytest.approx(1)
+    assert thence.compare([mixed, runs[0]]).same_tokens
+    store = mixed.store("dev")
+    assert np.array_equal(mixed.model.score(store), Run(tmp_path / "mix").model.score(store))
+
+
+def test_weights_by_hand(runs: list[Run], tmp_path: Path) -> None:
+    # With one bucket and two members the likelihood has one weight; EM must find its maximum.
+    mixed = mix(runs[:2], tmp_path / "mix", buckets=False)
+    store = runs[0].store("dev")
+    chances = [np.exp(run.model.score(store)) for run in runs[:2]]
+    grid = np.linspace(0.0005, 0.9995, 1000)
+    likelihoods = [np.log(w * chances[0] + (1 - w) * chances[1]).sum() for w in grid]
+    assert weights_of(mixed)[0][1] == pytest.approx(grid[int(np.argmax(likelihoods))], abs=0.01)
+
+
+def test_a_cache_helps_on_text_that_repeats_itself(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    topics = ["red green blue ", "one two three ", "north south east ", "dog cat bird "]
+    lines = [" ".join([topics[place // 10 % 4]] * 3) for place in range(400)]
+    words = [" ".join(random.permutation(line.split())) for line in lines]
+    (tmp_path / "text.txt").write_text("\n".join(words))
+    run = train(
+        tmp_path / "text.txt",
+        "ngram",
+        output=tmp_path / "ngram",
+        order=2,
+        tokens="words",
+        by="position",
+    )
+    mixed = mix([run], tmp_path / "mix", cache=50)
+    assert [name for name, _ in weights_of(mixed)][1:] == [
+        "cache order 1 length 50",
+        "cache order 2 length 50",
+    ]
+    better = thence.evaluate(run, "test").nats_per_token
+    assert thence.evaluate(mixed, "test").nats_per_token < better
+    assert thence.evaluate(mixed).carry_context
+
+
+def test_runs_that_do_not_fit_together_are_refused(runs: list[Run], tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="at least two runs, or one run and --cache"):
+        mix(runs[:1], tmp_path / "mix")
+    bytewise = train(
+        runs[0].recipe.text,
+        "ngram",
+        output=tmp_path / "bytes",
+        tokens="bytes",
+        split="50/25/25",
+        by="position",
+    )
+    with pytest.raises(RunError, match="different tokens"):
+        mix([runs[0], bytewise], tmp_path / "mix")
+    other = train(runs[0].recipe.text, "ngram", output=tmp_path / "other")
+    with pytest.raises(RunError, match="different texts or splits"):
+        mix([runs[0], other], tmp_path / "mix")
+    mixed = mix(runs[:2], tmp_path / "mix")
+    with pytest.raises(RunError, match="cannot be mixed again"):
+        mix([mixed, runs[0]], tmp_path / "again")
+    with pytest.raises(SettingError, match="made of runs: thence mix"):
+        train(runs[0].recipe.text, "mixture", output=tmp_path / "trained")
+    assert not (tmp_path / "trained").exists()
