@@ -184,3 +184,13 @@ def test_plot(thence, trained, folder):
     assert outcome.out.splitlines() == ["run/pictures/heat-map.png", "run/pictures/heat-map.svg"]
     outcome = thence("plot", "run", "--output", "pictures")
     assert all((folder / line).stat().st_size > 1000 for line in outcome.out.splitlines())
+
+
+def test_mix_makes_a_run(thence, trained, folder):
+    outcome = thence("mix", trained.mlp, trained.counts, "-o", "mixed", "--no-report")
+    assert outcome.code == 0
+    assert "mixture" in outcome.out
+    assert outcome.err.count("weight ") == 2
+    assert thence("evaluate", "mixed", "--json").json()["run"] == "mixed"
+    assert thence("mix", trained.mlp, "-o", "other").code == 2
+    assert not (folder / "other").exists()

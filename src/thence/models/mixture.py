@@ -2,7 +2,7 @@
 
     p(w | h) = sum_m l_m(b) p_m(w | h),     sum_m l_m(b) = 1
 
-with b the bucket of the context h: how long a context the first n-gram member knows, and how many
+with b the bucket of the context h: how long a context the longest n-gram member knows, and how many
 different words it has seen after it (Bengio et al. 2003, section 3: weights by how often the
 context was seen). Without an n-gram member, or by choice, the weights are the same everywhere.
 
@@ -23,7 +23,7 @@ from thence.models.ngram import NGram
 from thence.tokens import TokenStore
 
 ITERATIONS = 100
-IMAGINED_TARGETS = 50.0
+IMAGINED_TARGETS = 10.0
 """How many targets the overall weights count for in each bucket, so that rare ones stay sane."""
 
 
@@ -71,7 +71,8 @@ class Mixture:
             entry = family(member.model)
             self.models.append(entry.create(entry.options_class()(**settings), vocabulary_size))
         judges = [model for model in self.models if isinstance(model, NGram)]
-        self._judge = judges[0] if judges and options.buckets else None
+        judge = max(judges, key=lambda model: model.options.order, default=None)
+        self._judge = judge if options.buckets else None
         count = len(self.models)
         self.weights = np.full((self._num_buckets(), count), 1 / max(count, 1))
 

@@ -101,7 +101,7 @@ def opening_targets(
 
 
 def extend(
-    numbers: Integer[np.ndarray, " positions+1"],
+    numbers: Integer[np.ndarray, " window"],
     words: Integer[np.ndarray, " positions"],
     opening: Int64[np.ndarray, " openings"],
     vocabulary_size: int,

@@ -20,7 +20,7 @@ from thence.errors import RunError
 from thence.models.ngram.counting import OrderCounts, distinct, extend, opening_targets
 from thence.tokens import TokenStore
 
-BYTES_PER_NGRAM = 128
+BYTES_PER_NGRAM = 96
 """What it takes at most to sort, number and count one n-gram of a block or of a piece."""
 
 Bounds = list[tuple[int, int]]
@@ -159,7 +159,7 @@ def _pieces(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
 
 def _add_run(
     runs: _Runs,
-    window: Integer[np.ndarray, " positions+1"],
+    window: Integer[np.ndarray, " window"],
     words: Integer[np.ndarray, " positions"],
     opening: Int64[np.ndarray, " openings"],
     vocabulary_size: int,
@@ -212,7 +212,7 @@ def _narrow_ranges(runs: _Runs, block: int) -> Iterator[Bounds]:
     if not runs.keys.size:
         return
     step = max(block // (2 * len(runs.bounds)), 1)
-    samples = [runs.keys.read(*bound)[step - 1 :: step] for bound in runs.bounds]
+    samples = [runs.keys.read(*bound)[step - 1 :: step].copy() for bound in runs.bounds]
     cuts = np.sort(np.concatenate(samples))[len(runs.bounds) - 1 :: len(runs.bounds)]
     places = [
         [start, *(start + np.searchsorted(runs.keys.read(start, stop), cuts, "right")), stop]
