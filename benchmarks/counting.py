@@ -55,13 +55,17 @@ REPEATS = 40
 
 JOB = """
 import json, resource, sys, time
+from pathlib import Path
 started = time.perf_counter()
 import thence, thence.training, thence.models.ngram
 imported = time.perf_counter()
 text, output, settings = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 run = thence.train(text, "ngram", output=output, order=5, **settings)
 done = time.perf_counter()
+status = Path("/proc/self/status")  # Linux's ru_maxrss would count the process that started this.
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+if status.exists():
+    peak = int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
 print(json.dumps([imported - started, done - imported, peak]))
 """
 

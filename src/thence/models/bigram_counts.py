@@ -57,7 +57,7 @@ class BigramCounts:
 
     def fit(
         self, store: TokenStore, carry_context: bool = False, dev: TokenStore | None = None
-    ) -> None:
+    ) -> float | None:
         """Count every pair of neighbours; a document's first symbol follows the boundary.
 
         One symbol of context never reaches past the boundary before a document, so carried
@@ -65,6 +65,7 @@ class BigramCounts:
         """
         keys, counts = np.unique(self._pairs(store), return_counts=True)
         self._set_counts(keys, counts)
+        return None
 
     def _pairs(self, store: TokenStore) -> Integer[np.ndarray, " targets"]:
         contexts = store.ids[:-1].astype(np.int64)

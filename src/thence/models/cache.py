@@ -52,8 +52,9 @@ class Cache:
 
     def fit(
         self, store: TokenStore, carry_context: bool = False, dev: TokenStore | None = None
-    ) -> None:
+    ) -> float | None:
         """Learn nothing: a cache knows only the text that it reads."""
+        return None
 
     def start(self, batch_size: int) -> Recent:
         """Return the state before any text: the last L + 1 ids read, -1 where there was none."""

@@ -68,11 +68,15 @@ class CountedModel(LanguageModel, Protocol):
 
     def fit(
         self, store: TokenStore, carry_context: bool = False, dev: TokenStore | None = None
-    ) -> None:
+    ) -> float | None:
         """Count a store; what was counted before is forgotten.
 
         Args:
             store: The train tokens.
             carry_context: Whether context reaches across documents.
             dev: Tokens to fit the few numbers by that cannot be counted, where there are some.
+
+        Returns:
+            The log-probability of the whole store in nats where counting gives it, so that it
+            need not be scored; else None.
         """

@@ -238,15 +238,15 @@ def _count(run: Run, train_store: TokenStore, dev: TokenStore) -> None:
         CountedModel,
         family(recipe.model).create(recipe.options, len(run.tokenizer.vocabulary)),
     )
-    model.fit(train_store, carry_context, dev if dev.num_documents else None)
+    judged = dev if dev.num_documents else None
+    fitted = model.fit(train_store, carry_context, judged)
+    if fitted is None:
+        fitted = float(np.sum(model.score(train_store, carry_context)))
     metrics = MetricsFile(run.folder / "metrics.jsonl")
     metrics.truncate(0)
-    scores = {"train": train_store, "dev": dev}
-    losses = {
-        f"{name}_nats_per_token": -float(np.mean(model.score(store, carry_context)))
-        for name, store in scores.items()
-        if store.num_documents
-    }
+    losses = {"train_nats_per_token": -fitted / train_store.num_targets}
+    if judged is not None:
+        losses["dev_nats_per_token"] = -float(np.mean(model.score(judged, carry_context)))
     save_model(run.folder / "model.safetensors", model, {"run": run.identity, "step": 0})
     finite = {name: loss if np.isfinite(loss) else None for name, loss in losses.items()}
     seconds = round(time.monotonic() - started, 3)

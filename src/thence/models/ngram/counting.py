@@ -14,7 +14,7 @@ from jaxtyping import Float, Int32, Int64, Integer
 
 from thence.tokens import TokenStore
 
-BLOCK = 1 << 22
+BLOCK = 1 << 18
 """So many n-grams at most are looked up at once."""
 
 

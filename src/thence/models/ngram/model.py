@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64, Integer
 
 from thence.errors import SettingError
 from thence.models.interface import Array
-from thence.models.ngram.counting import OrderCounts, count_ngrams, depths, find
+from thence.models.ngram.counting import OrderCounts, count_ngrams, depths, find, log_likelihood
 from thence.models.ngram.interpolation import interpolate
 from thence.models.ngram.options import NGramOptions
 from thence.models.ngram.pruning import prune_by_counts, prune_by_entropy
@@ -44,7 +44,7 @@ class NGram:
 
     def fit(
         self, store: TokenStore, carry_context: bool = False, dev: TokenStore | None = None
-    ) -> None:
+    ) -> float | None:
         """Count a store and smooth the counts.
 
         Raises:
@@ -57,7 +57,7 @@ class NGram:
                 f"--smoothing {options.smoothing} cannot be pruned: it does not back off with "
                 "probabilities."
             )
-        counts = count_ngrams(store, options.order, size, carry_context)
+        counts = count_ngrams(store, options.order, size, carry_context, options.memory_bytes)
         self.discounts = []
         if options.smoothing != "jelinek-mercer":
             tables, self.discounts = smooth(
@@ -72,6 +72,9 @@ class NGram:
             tables, _ = interpolate(counts, size, dev, carry_context)
         self.counted = [len(table.keys) for table in tables]
         self.tables = self._pruned(tables, counts)
+        if prunes or options.smoothing == "add-k":
+            return None
+        return log_likelihood(counts, [table.log_probs for table in tables])
 
     def _pruned(self, tables: list[OrderTable], counts: list[OrderCounts]) -> list[OrderTable]:
         options, size = self.options, self.vocabulary_size

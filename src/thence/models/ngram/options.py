@@ -1,5 +1,6 @@
 """The settings of n-gram models."""
 
+import re
 from dataclasses import dataclass
 
 from thence.errors import SettingError
@@ -20,6 +21,19 @@ class NGramOptions:
     """Leave out n-grams seen so often or less: a threshold for order 2, 3, ... and beyond."""
     prune_entropy: float | None = None
     """Leave out n-grams that raise the perplexity by less than this share, such as 1e-8."""
+
+    memory: str | None = None
+    """Count within so much memory, such as 1GB, spilling to disk (default: as much as needed)."""
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The bound on the memory of counting, in bytes."""
+        if self.memory is None:
+            return None
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", self.memory.strip())
+        if not found:
+            raise SettingError(f"--memory is {self.memory!r}; write it like 500MB or 1GB.")
+        return int(float(found[1]) * 1000 ** " kMGT".index(found[2] or " "))
 
     def __post_init__(self) -> None:
         if self.order < 1:

@@ -56,7 +56,7 @@ class OrderTable:
 
     keys: Int64[np.ndarray, " ngrams"]
     log_probs: Float[np.ndarray, " ngrams"]
-    log_backoffs: Float[np.ndarray, " ngrams"]
+    log_backoffs: Float[np.ndarray, " contexts"]
 
 
 @dataclass(frozen=True)
