@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from thence.training import resume as resume
     from thence.training import train as train
     from thence.training import train_recipe as train_recipe
+    from thence.training.mix import mix as mix
 
 _HOMES = {
     "ThenceError": "thence.errors",
@@ -46,6 +47,7 @@ _HOMES = {
     "Recipe": "thence.training",
     "Run": "thence.training",
     "make_recipe": "thence.training",
+    "mix": "thence.training.mix",
     "read_recipe": "thence.training",
     "resume": "thence.training",
     "train": "thence.training",

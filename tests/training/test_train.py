@@ -93,7 +93,7 @@ def test_unusable_texts_and_settings_are_sentences(text: Path, tmp_path: Path) -
     (tmp_path / "same.txt").write_text("ab\n" * 20)
     with pytest.raises(TextError, match=r"All 16 train documents .* are the same"):
         train(tmp_path / "same.txt", output=output)
-    with pytest.raises(SettingError, match="is counted: it has no learning rate"):
+    with pytest.raises(SettingError, match="is not trained: it has no learning rate"):
         sweep_learning_rate(make_recipe(text, "bigram-counts", {}))
     assert not output.exists()
 

@@ -247,11 +247,11 @@ def _text_is_there(run: Run) -> bool:
 
 
 def _interval(store: TokenStore, costs: Float[np.ndarray, " targets"]) -> tuple[float, float]:
-    if np.isinf(costs).any():
-        return math.inf, math.inf
     starts = block_starts(store)
     if len(starts) < FEWEST_BLOCKS:
         return math.nan, math.nan
+    if np.isinf(costs).any():
+        return math.inf, math.inf
     sums = np.add.reduceat(costs.astype(np.float64), starts)
     counts = np.diff(np.append(starts, store.num_targets)).astype(np.float64)
     return interval(bootstrap_means(sums[:, None], counts)[:, 0])

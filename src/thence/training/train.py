@@ -128,8 +128,8 @@ def sweep_learning_rate(
     Raises:
         SettingError: If the model is counted, or the range cannot be used.
     """
-    if family(recipe.model).kind == "counted":
-        raise SettingError(f"The model '{recipe.model}' is counted: it has no learning rate.")
+    if family(recipe.model).kind != "trained":
+        raise SettingError(f"The model '{recipe.model}' is not trained: it has no learning rate.")
     from thence.training.networks import sweep
 
     with readable_source(recipe.text) as source:
