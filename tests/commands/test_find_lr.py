@@ -31,7 +31,10 @@ def test_it_suggests_a_rate_and_draws(thence, folder):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--model", "bigram-counts"], "'bigram-counts' is not trained: it has no"),
+        (
+            ["--model", "bigram-counts"],
+            "The model 'bigram-counts' is not trained: it has no learning",
+        ),
         (["-o", "curve.jpg"], "--output is curve.jpg; its name must end in .png or .svg."),
         (
             ["--sweep", "3"],
