@@ -44,7 +44,6 @@ def test_windows_are_what_a_loop_would_cut(documents: list[str], context: int, c
     expected = slow_windows(documents, context, carry)
     assert len(cut) == len(expected)
     assert cut.gather(slice(None)).tolist() == expected
-    assert np.concatenate([np.zeros((0, context + 1)), *cut.in_order(3)]).tolist() == expected
 
 
 def test_the_drawing_in_the_docstring() -> None:

@@ -30,7 +30,7 @@ BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 INSTALLING = ("pip", "python", "python3", "git", "make", "source", "cd", "uv", ".venv/bin/pip")
-DEVELOPERS = re.compile(r"/work/|/root/|/home/\w|/Users/\w|/tmp/|[A-Z]:\\Users")
+DEVELOPERS = re.compile(r"/root/|/home/\w|/Users/\w|/tmp/|[A-Z]:\\Users")
 LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?[^)]*\)|(?:src|href)=\"([^\"]+)\"")
 
 

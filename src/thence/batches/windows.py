@@ -10,7 +10,6 @@ With carried context (running text) one boundary stands between documents and th
 reaches across it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,11 +41,6 @@ class Windows:
         """Return the chosen examples, each its context followed by its target, as int64."""
         window = np.arange(-self.context, 1)
         return self.padded[self.positions[chosen][:, None] + window].astype(np.int64)
-
-    def in_order(self, batch_size: int) -> Iterator[Int64[np.ndarray, "batch width"]]:
-        """Yield every example once, in the order of the targets."""
-        for first in range(0, len(self), batch_size):
-            yield self.gather(slice(first, first + batch_size))
 
 
 def windows(store: TokenStore, context: int, carry_context: bool = False) -> Windows:

@@ -44,8 +44,14 @@ def list_texts(*, json: Annotated[bool, Parameter(negative=())] = False) -> None
     if json:
         say_json(entries)
         return
-    columns = ["name", "where", "description", "licence"]
-    say_table(columns, [[str(entry[column]) for column in columns] for entry in entries])
+    sizes = {name: f"{entry.download_size / 1e6:,.1f} MB" for name, entry in CATALOGUE.items()}
+    columns = ["where", "description", "licence", "origin"]
+    rows = [
+        [str(entry["name"]), sizes.get(str(entry["name"]), "")]
+        + [str(entry.get(column, "")) for column in columns]
+        for entry in entries
+    ]
+    say_table(["name", "size", *columns], rows)
 
 
 @app.command(name="get")

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int64, Integer
 from torch import Tensor, nn
 
-from thence.batches import group_by_context, windows
+from thence.batches import Batch, group_by_context, windows
 from thence.models.interface import Array, State
 from thence.models.readout import FullSoftmax
 from thence.tokens import TokenStore
@@ -72,6 +72,11 @@ class NeuralLanguageModel(nn.Module):
         """
         hidden, _ = self.network(contexts[:, -1:], contexts[:, :-1])
         return self.readout.loss(hidden, targets)
+
+    def batch_loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """Return the summed negative log-likelihood of a training batch, in nats."""
+        contexts = torch.from_numpy(batch.contexts).to(self.device)
+        return self.loss(contexts, torch.from_numpy(batch.targets).to(self.device))
 
     def start(self, batch_size: int) -> State:
         """Return the state before any text."""

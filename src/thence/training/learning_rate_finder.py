@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from thence.batches import Batches
@@ -95,9 +94,7 @@ def _step(
     rate: float,
 ) -> float:
     batch = batches.at(step)
-    contexts = torch.from_numpy(batch.contexts).to(model.device)
-    targets = torch.from_numpy(batch.targets).to(model.device)
-    loss = model.loss(contexts, targets) / batch.weight
+    loss = model.batch_loss(batch) / batch.weight
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step(rate)
     return float(loss.detach())

@@ -125,9 +125,7 @@ class Trainer:
     def _step(self, batch: Batch) -> None:
         counters, options = self.counters, self.options
         self.model.train()
-        contexts = torch.from_numpy(batch.contexts).to(self.model.device)
-        targets = torch.from_numpy(batch.targets).to(self.model.device)
-        loss = self.model.loss(contexts, targets)
+        loss = self.model.batch_loss(batch)
         (loss / batch.weight).backward()  # type: ignore[no-untyped-call]
         if options.clip is not None:
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
