@@ -1,12 +1,14 @@
 """Mixtures of runs."""
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 import thence
 from thence.errors import RunError, SettingError
+from thence.models.mixture import Weights
 from thence.training import Run, train
 from thence.training.mix import mix, weights_of
 
@@ -26,11 +28,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     ]
 
 
-@pytest.mark.parametrize("buckets", [True, False])
+@pytest.mark.parametrize("weights", get_args(Weights))
 def test_a_mixture_is_on_dev_as_good_as_its_best_member(
-    runs: list[Run], tmp_path: Path, buckets: bool
+    runs: list[Run], tmp_path: Path, weights: Weights
 ) -> None:
-    mixed = mix(runs, tmp_path / "mix", buckets=buckets)
+    mixed = mix(runs, tmp_path / "mix", weights=weights)
     alone = [thence.evaluate(run).nats_per_token for run in runs]
     assert thence.evaluate(mixed).nats_per_token <= min(alone) + 1e-9
     weights = [weight for _, weight in weights_of(mixed)]
@@ -51,7 +53,7 @@ def test_a_mixture_is_a_run_like_any_other(runs: list[Run], tmp_path: Path) -> N
 
 def test_weights_by_hand(runs: list[Run], tmp_path: Path) -> None:
     # With one bucket and two members the likelihood has one weight; EM must find its maximum.
-    mixed = mix(runs[:2], tmp_path / "mix", buckets=False)
+    mixed = mix(runs[:2], tmp_path / "mix", weights="single")
     store = runs[0].store("dev")
     chances = [np.exp(run.model.score(store)) for run in runs[:2]]
     grid = np.linspace(0.0005, 0.9995, 1000)

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from thence.commands.finish import finish
 from thence.commands.streams import remark
+from thence.models.mixture import Weights
 from thence.training.mix import mix, weights_of
 
 
@@ -14,7 +15,7 @@ def command(
     *runs: Path,
     output: Annotated[Path, Parameter(name=("--output", "-o"))],
     cache: int | None = None,
-    buckets: bool = True,
+    weights: Weights = "gated",
     report: bool = True,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -24,11 +25,12 @@ def command(
         runs: Two or more run folders, or one and --cache.
         output: Run folder to make.
         cache: Mix in caches of the last so many symbols (running text).
-        buckets: Learn weights for each kind of context, where a run is an n-gram model.
+        weights: Let the weights follow how well each context is known and the place in its
+            document, or its kind only, or use the same everywhere.
         report: Write report.html at the end.
         json: Print the result as JSON.
     """
-    made = mix(runs, output, cache=cache, buckets=buckets)
+    made = mix(runs, output, cache=cache, weights=weights)
     finish(made, report, json)
     for name, weight in weights_of(made):
         remark(f"weight {weight:.3f}  {name}")

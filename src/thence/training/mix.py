@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from thence.errors import RunError, TextError
-from thence.models.mixture import Member, Mixture, MixtureOptions
+from thence.models.mixture import Member, Mixture, MixtureOptions, Weights
 from thence.training.metrics import MetricsFile
 from thence.training.recipe import Recipe
 from thence.training.run import Run, create_run, refuse_existing, save_model
@@ -20,7 +20,7 @@ def mix(
     output: str | Path,
     *,
     cache: int | None = None,
-    buckets: bool = True,
+    weights: Weights = "gated",
 ) -> Run:
     """Mix runs into one, which evaluates, samples and compares like any other.
 
@@ -29,7 +29,8 @@ def mix(
         output: The run folder to make; the members' models are copied into it.
         cache: Also mix in caches of the last so many symbols, and of what followed them; for
             running text.
-        buckets: Learn weights for each kind of context, where a member is an n-gram model.
+        weights: What the weights of the members depend on: how well each context is known and the
+            place in its document (``gated``), its kind (``buckets``), or nothing (``single``).
 
     Raises:
         RunError: If the runs do not fit together.
@@ -40,7 +41,7 @@ def mix(
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     _check_runs(opened, cache)
     started = time.monotonic()
-    recipe = _recipe(opened, cache, buckets)
+    recipe = _recipe(opened, cache, weights)
     first = opened[0]
     dev = first.store("dev")
     if dev.num_documents == 0:
@@ -60,10 +61,11 @@ def mix(
 
 
 def weights_of(run: Run) -> list[tuple[str, float]]:
-    """Return each member of a mixture with its mean weight over the kinds of context."""
+    """Return each member of a mixture with its mean weight over the targets of dev."""
     model = cast(Mixture, run.model)
     names = [f"{member.model} {_settings(member)}".strip() for member in model.options.members]
-    return list(zip(names, model.weights.mean(axis=0).tolist(), strict=True))
+    means = model.mean_weights(run.store("dev"), run.recipe.training.carry_context)
+    return list(zip(names, means.tolist(), strict=True))
 
 
 def _settings(member: Member) -> str:
@@ -89,7 +91,7 @@ def _check_runs(runs: list[Run], cache: int | None) -> None:
             )
 
 
-def _recipe(runs: list[Run], cache: int | None, buckets: bool) -> Recipe:
+def _recipe(runs: list[Run], cache: int | None, weights: Weights) -> Recipe:
     members = []
     for run in runs:
         options = asdict(run.recipe.options)
@@ -105,6 +107,6 @@ def _recipe(runs: list[Run], cache: int | None, buckets: bool) -> Recipe:
     return replace(
         first,
         model="mixture",
-        options=MixtureOptions(tuple(members), buckets),
+        options=MixtureOptions(tuple(members), weights),
         training=replace(first.training, carry_context=carries),
     )

@@ -16,6 +16,8 @@ from thence.tokens import TokenStore
 
 KINDS_OF_FOLLOWERS = 8
 """How finely contexts are told apart by how many different words followed them."""
+LEAST_LEFT = -10.0
+"""The logarithm of what a context leaves is held above this, where it leaves nothing at all."""
 
 Numbers = Int64[np.ndarray, "batch order-1"]
 
@@ -177,15 +179,47 @@ class NGram:
             many different words followed it.
         """
         kinds = np.zeros(len(numbers), np.int64)
-        for level, table in enumerate(self.tables[1:]):
-            contexts = numbers[:, level]
-            bounds = [(contexts + more) * self.vocabulary_size for more in (0, 1)]
-            first, last = (np.searchsorted(table.keys, bound) for bound in bounds)
-            followers = np.where(contexts >= 0, last - first, 0)
+        for level in range(len(self.tables) - 1):
+            followers = self._followers(numbers[:, level], level)
             powers = np.log2(np.maximum(followers, 1)).astype(np.int64)
             powers[powers >= KINDS_OF_FOLLOWERS] = KINDS_OF_FOLLOWERS - 1
             kinds = np.where(followers > 0, 1 + level * KINDS_OF_FOLLOWERS + powers, kinds)
         return kinds
+
+    @property
+    def num_context_features(self) -> int:
+        """Return how many numbers ``context_features`` gives of each context."""
+        return 3 * (len(self.tables) - 1)
+
+    def context_features(
+        self, numbers: Int64[np.ndarray, "batch order-1"]
+    ) -> Float[np.ndarray, "batch features"]:
+        """Return what is known of each context, three numbers for each of its lengths.
+
+        They are 1 where it was seen, the logarithm of how many different words followed it, and
+        the logarithm of what it leaves to shorter contexts; all zero where it was not seen.
+
+        Args:
+            numbers: The numbers of the contexts of each length, -1 where not seen.
+        """
+        features = np.zeros((len(numbers), self.num_context_features))
+        for level in range(len(self.tables) - 1):
+            followers = self._followers(numbers[:, level], level)
+            seen = np.flatnonzero(followers)
+            left = self.tables[level].log_backoffs[numbers[seen, level]]
+            features[seen, 3 * level] = 1
+            features[seen, 3 * level + 1] = np.log(followers[seen])
+            features[seen, 3 * level + 2] = np.maximum(left, LEAST_LEFT)
+        return features
+
+    def _followers(
+        self, contexts: Int64[np.ndarray, " batch"], level: int
+    ) -> Int64[np.ndarray, " batch"]:
+        """Return how many different words followed each context of one length; none: 0."""
+        bounds = [(contexts + more) * self.vocabulary_size for more in (0, 1)]
+        first, last = (np.searchsorted(self.tables[level + 1].keys, bound) for bound in bounds)
+        followers: Int64[np.ndarray, " batch"] = np.where(contexts >= 0, last - first, 0)
+        return followers
 
     def facts(self, dev: TokenStore | None, carry_context: bool = False) -> list[tuple[str, str]]:
         """Return what is worth knowing of the counts: names and values in words."""

@@ -1,0 +1,220 @@
+"""The mixture: several models' probabilities, averaged.
+
+    p(w | h) = sum_m l_m(h) p_m(w | h),     sum_m l_m(h) = 1
+
+with weights l that depend on the context h (see ``weights``). What is known of a context, the
+longest n-gram member tells: which lengths of it were seen, how many different words followed, and
+how much it leaves to what it has not seen. Besides, a gate sees the place in the document.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int64, Integer
+
+from thence.models import family
+from thence.models.interface import Array, LanguageModel, State
+from thence.models.mixture.options import MixtureOptions
+from thence.models.mixture.weights import learn_gate, learn_overall, learn_table, log_weights_of
+from thence.models.ngram import NGram
+from thence.tokens import TokenStore
+
+PLACES = 8
+"""Places from the beginning of a document that a gate tells apart; all later ones are alike."""
+BLOCK = 1 << 16
+"""Targets whose features are held at once."""
+MOST_TARGETS = 100_000
+"""The weights are learned on so many targets of dev at most, evenly spaced."""
+
+
+class Mixture:
+    """A weighted average of models.
+
+    Args:
+        options: The members, and what the weights depend on.
+        vocabulary_size: Number of ids (V).
+    """
+
+    def __init__(self, options: MixtureOptions, vocabulary_size: int) -> None:
+        self.options = options
+        self.vocabulary_size = vocabulary_size
+        self.models: list[LanguageModel] = []
+        for member in options.members:
+            settings = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in member.options.items()
+            }
+            entry = family(member.model)
+            self.models.append(entry.create(entry.options_class()(**settings), vocabulary_size))
+        judges = [model for model in self.models if isinstance(model, NGram)]
+        judge = max(judges, key=lambda model: model.options.order, default=None)
+        self._judge = None if options.weights == "single" else judge
+        count = len(self.models)
+        start = 0.0 if options.weights == "gated" else 1 / max(count, 1)
+        self.weights = np.full((self._num_rows(), count), start)
+
+    def _num_rows(self) -> int:
+        """Return how many features a gate has, or how many buckets a table."""
+        if self.options.weights == "gated":
+            return 1 + PLACES + (self._judge.num_context_features if self._judge else 0)
+        return self._judge.num_context_kinds if self._judge else 1
+
+    def learn_weights(self, dev: TokenStore, carry_context: bool = False) -> None:
+        """Find the weights under which dev is likeliest."""
+        chosen = np.arange(0, dev.num_targets, -(-dev.num_targets // MOST_TARGETS) or 1)
+        scores = self._scores(dev, carry_context)[chosen]  # (T, M)
+        chances = np.exp(scores - scores.max(axis=1, keepdims=True))
+        known = self._contexts(dev, carry_context)[chosen]
+        if self.options.weights == "gated":
+            self.weights = learn_gate(chances, self._features(known, places(dev)[chosen]))
+            return
+        kinds = self._kinds(known)
+        self.weights = learn_table(chances, kinds, self._num_rows(), learn_overall(chances))
+
+    def _scores(
+        self, store: TokenStore, carry_context: bool
+    ) -> Float[np.ndarray, "targets models"]:
+        return np.stack(
+            [
+                model.score(store, carry_context and member.carry_context).astype(np.float64)
+                for model, member in zip(self.models, self.options.members, strict=True)
+            ],
+            axis=1,
+        )
+
+    def _contexts(
+        self, store: TokenStore, carry_context: bool
+    ) -> Int64[np.ndarray, "targets order-1"]:
+        """Return what the n-gram member knows before each target, as in the state of its step."""
+        if self._judge is None:
+            return np.zeros((store.num_targets, 0), np.int64)
+        carried = self.options.members[self.models.index(self._judge)].carry_context
+        return self._judge.contexts(store, carry_context and carried)
+
+    def _log_weights(
+        self,
+        known: Int64[np.ndarray, "batch order-1"],
+        place: Int64[np.ndarray, " batch"],
+    ) -> Float[np.ndarray, "batch models"]:
+        """Return the logarithm of each member's weight in each context."""
+        if self.options.weights == "gated":
+            return log_weights_of(self.weights, self._features(known, place))
+        with np.errstate(divide="ignore"):
+            log_weights: Array = np.log(self.weights)[self._kinds(known)]
+        return log_weights
+
+    def _kinds(self, known: Int64[np.ndarray, "batch order-1"]) -> Int64[np.ndarray, " batch"]:
+        """Return the bucket of each context."""
+        if self._judge is None:
+            return np.zeros(len(known), np.int64)
+        return self._judge.context_kinds(known)
+
+    def _features(
+        self, known: Int64[np.ndarray, "batch order-1"], place: Int64[np.ndarray, " batch"]
+    ) -> Float[np.ndarray, "batch features"]:
+        """Return what a gate sees of each context: a constant, its place, what is known of it."""
+        features = np.zeros((len(known), self._num_rows()))
+        features[:, 0] = 1
+        early = np.flatnonzero(place < PLACES)
+        features[early, 1 + place[early]] = 1
+        if self._judge is not None:
+            features[:, 1 + PLACES :] = self._judge.context_features(known)
+        return features
+
+    def start(self, batch_size: int) -> list[State]:
+        """Return the states of all members before any text, and the place in the document."""
+        return [*(model.start(batch_size) for model in self.models), np.full(batch_size, -1)]
+
+    def step(
+        self, ids: Integer[np.ndarray, " batch"], state: Sequence[State]
+    ) -> tuple[Float[np.ndarray, "batch vocab"], list[State]]:
+        """Read one id per row; return the log-probabilities of the next and the new state."""
+        begins = np.asarray(ids) == self.vocabulary_size - 1
+        log_probs, states = [], []
+        for model, member, old in zip(self.models, self.options.members, state[:-1], strict=True):
+            if begins.any() and not member.carry_context:
+                old = _restart(old, model.start(len(ids)), begins)
+            member_log_probs, new = model.step(ids, old)
+            log_probs.append(member_log_probs)
+            states.append(new)
+        place = np.where(begins, 0, state[-1] + 1)
+        known = np.zeros((len(ids), 0), np.int64)
+        if self._judge is not None:
+            known = states[self.models.index(self._judge)]
+        log_weights = self._log_weights(known, place)
+        parts = [p + log_weights[:, [m]] for m, p in enumerate(log_probs)]
+        return np.logaddexp.reduce(parts, axis=0), [*states, place]
+
+    def score(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Float[np.ndarray, " targets"]:
+        """Return the log-probability of every target, in nats.
+
+        Of carried context, only those members take note that were trained with it.
+        """
+        scores = self._scores(store, carry_context)
+        for block, log_weights in self._blocks(store, carry_context):
+            scores[block] += log_weights
+        mixed: Array = np.logaddexp.reduce(scores, axis=1)
+        return mixed
+
+    def mean_weights(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Float[np.ndarray, " models"]:
+        """Return the mean weight of each member over the targets of a store."""
+        total = np.zeros(len(self.models))
+        for _, log_weights in self._blocks(store, carry_context):
+            total += np.exp(log_weights).sum(axis=0)
+        means: Array = total / max(store.num_targets, 1)
+        return means
+
+    def _blocks(
+        self, store: TokenStore, carry_context: bool
+    ) -> Iterator[tuple[slice, Float[np.ndarray, "block models"]]]:
+        """Yield block by block of the targets the logarithm of the members' weights there."""
+        known, place = self._contexts(store, carry_context), places(store)
+        for start in range(0, store.num_targets, BLOCK):
+            block = slice(start, start + BLOCK)
+            yield block, self._log_weights(known[block], place[block])
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the weights and every member's tensors, numbered."""
+        named = {"weights": self.weights}
+        for number, model in enumerate(self.models):
+            named |= {f"{number}/{name}": value for name, value in model.tensors().items()}
+        return named
+
+    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
+        """Take back the weights and the members' tensors."""
+        for number, model in enumerate(self.models):
+            mark = f"{number}/"
+            own = {n.removeprefix(mark): v for n, v in tensors.items() if n.startswith(mark)}
+            model.load_tensors(own)
+        others = [name for name in tensors if "/" not in name]
+        if others != ["weights"] or tensors["weights"].shape != (
+            self._num_rows(),
+            len(self.models),
+        ):
+            raise ValueError("the weights do not fit the members")
+        self.weights = tensors["weights"]
+
+    def num_parameters(self) -> int:
+        """Return what the members learned or counted, and the weights."""
+        return sum(model.num_parameters() for model in self.models) + self.weights.size
+
+
+def places(store: TokenStore) -> Int64[np.ndarray, " targets"]:
+    """Return how many tokens of the same document stand before each target."""
+    starts = np.repeat(store.offsets[:-1] - 1, store.target_counts)
+    return np.arange(store.num_targets) - starts
+
+
+def _restart(state: State, fresh: State, rows: Array) -> State:
+    """Return a state in which some rows are as before any text."""
+    if state is None:
+        return None
+    if isinstance(state, list | tuple):
+        return [_restart(part, new, rows) for part, new in zip(state, fresh, strict=True)]
+    mixed: Any = state.clone() if hasattr(state, "clone") else state.copy()
+    mixed[rows] = fresh[rows]
+    return mixed
