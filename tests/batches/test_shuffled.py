@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from thence.batches import training_batches, windows
+from thence.batches import window_batches, windows
+from thence.batches.batch import Batch, Batches, EpochOrder
 from thence.batches.distinct import DistinctWindows, distinct_windows
-from thence.batches.shuffled import Batches, EpochOrder, ShuffledWindows, StratifiedContexts
+from thence.batches.shuffled import ShuffledWindows, StratifiedContexts
 from thence.models import family
 from thence.models.neural import NeuralLanguageModel
 from thence.tokens import TokenStore
@@ -28,10 +29,15 @@ def collapsed(names: TokenStore) -> DistinctWindows:
     return found
 
 
+def contexts_of(batch: Batch) -> np.ndarray:
+    assert batch.before is not None
+    return np.hstack([batch.before, batch.ids])
+
+
 def examples_of_epoch(batches: Batches, epoch: int) -> list[tuple[int, ...]]:
     first = epoch * batches.steps_per_epoch
     found = [batches.at(step) for step in range(first, first + batches.steps_per_epoch)]
-    return [tuple(row) for b in found for row in np.hstack([b.contexts, b.targets]).tolist()]
+    return [tuple(row) for b in found for row in np.hstack([contexts_of(b), b.targets]).tolist()]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 32, 100])
@@ -57,7 +63,7 @@ def test_the_same_seed_gives_the_same_order_from_any_step(five_names: TokenStore
     one = ShuffledWindows(five_names, CONTEXT, 5, 3, False)
     other = ShuffledWindows(five_names, CONTEXT, 5, 3, False)
     for step in (20, 0, 8, 7, 20):  # Resumed in any epoch.
-        np.testing.assert_array_equal(one.at(step).contexts, other.at(step).contexts)
+        np.testing.assert_array_equal(contexts_of(one.at(step)), contexts_of(other.at(step)))
         np.testing.assert_array_equal(one.at(step).targets, other.at(step).targets)
     another = ShuffledWindows(five_names, CONTEXT, 5, 4, False)
     assert examples_of_epoch(one, 0) != examples_of_epoch(another, 0)
@@ -80,8 +86,8 @@ def test_rare_contexts_come_once_an_epoch_and_frequent_ones_at_every_step(
     times: Counter[tuple[int, ...]] = Counter()
     for step in range(batches.steps_per_epoch):
         batch = batches.at(step)
-        assert len(batch.contexts) <= max(2, batch_size)
-        times.update(map(tuple, batch.contexts.tolist()))
+        assert len(batch.ids) <= max(2, batch_size)
+        times.update(map(tuple, contexts_of(batch).tolist()))
     assert set(times) == set(map(tuple, collapsed.contexts.tolist()))
     assert set(times.values()) <= {1, batches.steps_per_epoch}
     assert times[tuple(collapsed.contexts[0].tolist())] == batches.steps_per_epoch
@@ -103,7 +109,7 @@ def epoch_loss(model: NeuralLanguageModel, batches: Batches, epoch: int) -> torc
     for batch in map(batches.at, steps):
         targets = torch.from_numpy(batch.targets)
         targets = targets.double() if targets.is_floating_point() else targets
-        loss = loss + model.loss(torch.from_numpy(batch.contexts), targets)
+        loss = loss + model.loss(torch.from_numpy(contexts_of(batch)), targets)
         weight += batch.weight
     return loss / weight
 
@@ -142,5 +148,5 @@ def test_the_table_of_counts_is_not_changed_by_a_step(collapsed: DistinctWindows
 
 
 def test_collapsing_is_chosen_where_it_pays(names: TokenStore, five_names: TokenStore) -> None:
-    assert isinstance(training_batches(names, CONTEXT, V, 8, 0, False), StratifiedContexts)
-    assert isinstance(training_batches(five_names, 6, V, 8, 0, False), ShuffledWindows)
+    assert isinstance(window_batches(names, CONTEXT, V, 8, 0, False), StratifiedContexts)
+    assert isinstance(window_batches(five_names, 6, V, 8, 0, False), ShuffledWindows)

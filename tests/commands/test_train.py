@@ -105,9 +105,9 @@ def test_the_report_is_written_unless_refused(thence):
 
 
 @contextmanager
-def interrupt_at_step_7(steps: int, name: str) -> Iterator[Silence]:
+def interrupt_at_step_7(name: str) -> Iterator[Silence]:
     class Interrupting(Silence):
-        def step(self, step: int, tokens: float) -> None:
+        def step(self, step: int, tokens: float, share: float) -> None:
             if step == 7:
                 signal.raise_signal(signal.SIGINT)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import thence.corpus
-from thence.models import FAMILIES, CountedModel, LanguageModel
+from thence.models import FAMILIES, SEQUENCES, CountedModel, LanguageModel
 from thence.models.mixture import Member, Mixture, MixtureOptions
 from thence.tokens import TokenStore
 
@@ -24,11 +24,16 @@ def vocabulary_size(train: TokenStore) -> int:
     return train.boundary_id + 1
 
 
+SMALL: dict[str, Any] = {"hidden_size": 12, "embedding_size": 8, "layers": 2}
+"""Sizes of the networks that read sequences, whose long sums would hide errors in rounding."""
+
+
 def options_of(name: str) -> Any:
-    """Settings to make a family by: its defaults, and members for a mixture."""
+    """Settings to make a family by: its defaults, small sizes, and members for a mixture."""
     if name == "mixture":
         return MixtureOptions((Member("ngram", {"order": 3}), Member("bigram-counts", {})))
-    return FAMILIES[name].options_class()()
+    small = SMALL if FAMILIES[name].defaults is SEQUENCES else {}
+    return FAMILIES[name].options_class()(**small)
 
 
 def make(name: str, train: TokenStore, seed: int = 0) -> LanguageModel:

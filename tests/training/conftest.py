@@ -42,7 +42,7 @@ def shuffled_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     def cut(store: Any, context: int, size: int, batch_size: int, seed: int, carry: bool) -> Any:
         return ShuffledWindows(store, context, batch_size, seed, carry)
 
-    monkeypatch.setattr(networks, "training_batches", cut)
+    monkeypatch.setattr(networks, "window_batches", cut)
 
 
 @pytest.fixture
@@ -65,15 +65,15 @@ def telling() -> Callable[..., Any]:
         def __init__(self, hear: Callable[[int], None]) -> None:
             self.hear = hear
 
-        def step(self, step: int, tokens: float) -> None:
+        def step(self, step: int, tokens: float, share: float) -> None:
             self.hear(step)
 
         def evaluated(self, metrics: dict[str, Any]) -> None:
             pass
 
-    def maker(hear: Callable[[int], None]) -> Callable[[int, str], AbstractContextManager[Any]]:
+    def maker(hear: Callable[[int], None]) -> Callable[[str], AbstractContextManager[Any]]:
         @contextmanager
-        def opened(steps: int, name: str) -> Iterator[Teller]:
+        def opened(name: str) -> Iterator[Teller]:
             yield Teller(hear)
 
         return opened

@@ -174,7 +174,7 @@ def test_weights_that_are_not_numbers_are_never_written(
     made = trainer(steps=10, evaluate_every=2, checkpoint_seconds=0.0)
 
     class Saboteur(Silence):
-        def step(self, step: int, tokens: float) -> None:
+        def step(self, step: int, tokens: float, share: float) -> None:
             if step == 5:
                 parameter = next(iter(made.model.parameters()))
                 parameter.data.view(-1)[0] = damage

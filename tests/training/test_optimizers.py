@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from thence.training.optimizers import load_state, make_optimizer, save_state
+from thence.training.optimizers import make_optimizer, named, take_back
 from thence.training.options import TrainingOptions
 
 
@@ -64,7 +64,7 @@ def test_a_saved_state_goes_on_bit_for_bit(settings: dict[str, Any]) -> None:
     first = make_optimizer(parts, options)
     train(parts, first.step, 0, 3)
     second = make_optimizer(parts, options)
-    load_state(second, save_state(first))
+    take_back("optimizer", second.state(), named("optimizer", first.state()))
     train(parts, second.step, 3, 6)
     assert torch.equal(whole.weight, parts.weight)
     assert torch.equal(whole.bias, parts.bias)

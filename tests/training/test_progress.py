@@ -9,9 +9,9 @@ METRICS = {"step": 5, "tokens": 50, "seconds": 1.0, "train_nats_per_token": 1.5}
 def test_the_bar_goes_to_standard_error(
     capsys: pytest.CaptureFixture[str], dev: float | None
 ) -> None:
-    with terminal(10, "[red]name") as bar:
-        bar.step(1, 10.0)
-        bar.step(5, 50.0)
+    with terminal("[red]name") as bar:
+        bar.step(1, 10.0, 0.1)
+        bar.step(5, 50.0, 0.5)
         bar.evaluated({**METRICS, "dev_nats_per_token": dev})
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -20,7 +20,7 @@ def test_the_bar_goes_to_standard_error(
 
 
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
-    with silent(10, "name") as nobody:
-        nobody.step(1, 1.0)
+    with silent("name") as nobody:
+        nobody.step(1, 1.0, 0.1)
         nobody.evaluated({})
     assert capsys.readouterr() == ("", "")

@@ -151,13 +151,13 @@ from contextlib import contextmanager
 from thence.training import resume, train
 
 class Slow:
-    def step(self, step, tokens):
+    def step(self, step, tokens, share):
         time.sleep(0.01)
     def evaluated(self, metrics):
         pass
 
 @contextmanager
-def slow(steps, name):
+def slow(name):
     yield Slow()
 
 text, folder, new = sys.argv[1:]

@@ -5,7 +5,7 @@ from thence.training.schedules import learning_rate_factor
 
 
 def factor(step: int, total: int, **settings: object) -> float:
-    return learning_rate_factor(TrainingOptions(**settings), step, total)
+    return learning_rate_factor(TrainingOptions(**settings), step, step / total)
 
 
 @pytest.mark.parametrize(

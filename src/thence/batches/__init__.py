@@ -1,7 +1,19 @@
 """Batches: the ways to cut a token store into what a model reads at once."""
 
+from thence.batches.batch import Batch, Batches
 from thence.batches.distinct import group_by_context
-from thence.batches.shuffled import Batch, Batches, training_batches
+from thence.batches.padded import Padded
+from thence.batches.shuffled import window_batches
+from thence.batches.streams import Streams
 from thence.batches.windows import Windows, windows
 
-__all__ = ["Batch", "Batches", "Windows", "group_by_context", "training_batches", "windows"]
+__all__ = [
+    "Batch",
+    "Batches",
+    "Padded",
+    "Streams",
+    "Windows",
+    "group_by_context",
+    "window_batches",
+    "windows",
+]

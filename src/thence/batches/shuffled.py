@@ -4,44 +4,13 @@ The order of an epoch depends only on the seed and the epoch, so a resumed train
 with exactly the batches that would have come.
 """
 
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
-
 import numpy as np
-from jaxtyping import Int64, Integer
+from jaxtyping import Int64
 
+from thence.batches.batch import Array, Batch, Batches, EpochOrder
 from thence.batches.distinct import DistinctWindows, distinct_windows
 from thence.batches.windows import windows
 from thence.tokens import TokenStore
-
-Array = np.ndarray[Any, np.dtype[Any]]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one training step reads.
-
-    Attributes:
-        contexts: Ids before each target, shape (B, C).
-        targets: One id per row, shape (B, 1); or how often each id followed, shape (B, 1, V).
-        weight: The summed loss divided by this estimates the mean loss per target.
-        tokens: Targets of the text that the step stands for.
-    """
-
-    contexts: Int64[np.ndarray, "batch context"]
-    targets: Array
-    weight: float
-    tokens: float
-
-
-@runtime_checkable
-class Batches(Protocol):
-    """A training set cut into steps."""
-
-    steps_per_epoch: int
-
-    def at(self, step: int) -> Batch:
-        """Return the batch of a step, counted from 0 over all epochs."""
 
 
 class ShuffledWindows:
@@ -69,7 +38,8 @@ class ShuffledWindows:
         first = index * self._batch_size
         examples = self._windows.gather(self._order.of(epoch)[first : first + self._batch_size])
         size = len(examples)
-        return Batch(examples[:, :-1], examples[:, -1:], float(size), float(size))
+        contexts, targets = examples[:, :-1], examples[:, -1:]
+        return _window_batch(contexts, targets, float(size), float(size))
 
 
 class StratifiedContexts:
@@ -102,7 +72,7 @@ class StratifiedContexts:
         chosen = np.concatenate([self._frequent, rare])
         counts = self._distinct.counts[chosen]
         counts[len(self._frequent) :] *= self.steps_per_epoch
-        return Batch(
+        return _window_batch(
             self._distinct.contexts[chosen],
             counts[:, None, :],
             self._total,
@@ -110,28 +80,13 @@ class StratifiedContexts:
         )
 
 
-class EpochOrder:
-    """A permutation for each epoch, the current one kept.
-
-    Args:
-        size: How many items.
-        seed: Seed of all permutations.
-    """
-
-    def __init__(self, size: int, seed: int) -> None:
-        self._size, self._seed = size, seed
-        self._epoch = -1
-        self._current: Integer[np.ndarray, " size"] = np.zeros(0, np.int64)
-
-    def of(self, epoch: int) -> Integer[np.ndarray, " size"]:
-        """Return the order of an epoch."""
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._current = np.random.default_rng((self._seed, epoch)).permutation(self._size)
-        return self._current
+def _window_batch(
+    contexts: Int64[np.ndarray, "batch context"], targets: Array, weight: float, tokens: float
+) -> Batch:
+    return Batch(contexts[:, -1:], targets, weight, tokens, before=contexts[:, :-1])
 
 
-def training_batches(
+def window_batches(
     store: TokenStore,
     context: int,
     vocabulary_size: int,

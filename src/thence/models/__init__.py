@@ -3,12 +3,17 @@
 Adding a family touches its file, one line of ``FAMILIES`` and its test (see CONTRIBUTING.md).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, cast
 
 from thence.errors import SettingError, nearest
 from thence.models.interface import CountedModel, LanguageModel, State
+
+WINDOWS: Mapping[str, Any] = {"batch_size": 512, "lr": 0.02, "clip": None}
+SEQUENCES: Mapping[str, Any] = {"batch_size": 32, "lr": 0.004, "clip": 5.0}
+"""Defaults of training for networks that read fixed windows, and for those that read sequences."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +26,14 @@ class Family:
         options: Name of the dataclass of settings in that module.
         kind: ``counted`` in one pass, ``trained`` by the loop, or ``mixed`` from other runs.
         summary: One line for help and documentation.
+        defaults: Settings of training that stand for what is not given.
     """
 
     module: str
     options: str
     kind: Literal["counted", "trained", "mixed"]
     summary: str
+    defaults: Mapping[str, Any] = field(default_factory=lambda: WINDOWS)
 
     def options_class(self) -> type[Any]:
         """Return the dataclass of this family's settings."""
@@ -67,6 +74,27 @@ FAMILIES = {
         "MLPOptions",
         "trained",
         "embeddings of a fixed window, tanh layers, softmax (Bengio et al. 2003)",
+    ),
+    "rnn": Family(
+        "thence.models.recurrent",
+        "RNNOptions",
+        "trained",
+        "a recurrent network of tanh units (Elman 1990, Mikolov et al. 2010)",
+        SEQUENCES,
+    ),
+    "lstm": Family(
+        "thence.models.recurrent",
+        "LSTMOptions",
+        "trained",
+        "long short-term memory: a recurrent network with gates and cells",
+        SEQUENCES,
+    ),
+    "gru": Family(
+        "thence.models.recurrent",
+        "GRUOptions",
+        "trained",
+        "gated recurrent units: gates without cells",
+        SEQUENCES,
     ),
     "mixture": Family(
         "thence.models.mixture",

@@ -32,3 +32,26 @@ class Dropout(nn.Module):
         draws = words.random_(-(2**63), None).view(torch.uint8)[: values.numel()]
         kept = (draws >= self._dropped).view(values.shape)
         return values * kept * (256 / (256 - self._dropped))
+
+
+class LockedDropout(nn.Module):
+    """Dropout that leaves out the same numbers at every place of a sequence.
+
+    Source: Y. Gal and Z. Ghahramani 2016, "A theoretically grounded application of dropout in
+    recurrent neural networks".
+
+    Args:
+        chance: Of each number of a row.
+    """
+
+    def __init__(self, chance: float) -> None:
+        super().__init__()
+        self._chance = chance
+
+    def forward(self, values: Float[Tensor, "batch time size"]) -> Float[Tensor, "batch time size"]:
+        """Return the values, some columns of each row zero."""
+        if not self.training or self._chance == 0:
+            return values
+        rows, _, size = values.shape
+        kept = torch.rand(rows, 1, size, device=values.device) >= self._chance
+        return values * (kept.to(values.dtype) / (1 - self._chance))

@@ -25,13 +25,13 @@ from thence.errors import SettingError
 from thence.models.dropout import Dropout
 from thence.models.fixed_window import slide_window, start_window
 from thence.models.neural import NeuralLanguageModel
-from thence.models.readout import FullSoftmax
+from thence.models.readout import ReadoutOptions, make_readout
 
 TANH_GAIN = 5 / 3
 
 
 @dataclass(frozen=True)
-class MLPOptions:
+class MLPOptions(ReadoutOptions):
     """Settings of the ``mlp`` model."""
 
     context: int = 3
@@ -50,6 +50,7 @@ class MLPOptions:
     """Chance that a number of the concatenated embeddings is left out at a training step."""
 
     def __post_init__(self) -> None:
+        self.check_readout()
         for name in ("context", "embedding_size", "hidden_size", "layers"):
             if getattr(self, name) < 1:
                 flag = name.replace("_", "-")
@@ -110,4 +111,5 @@ def create(options: MLPOptions, vocabulary_size: int) -> NeuralLanguageModel:
             nn.init.zeros_(layer.bias)
     nn.init.normal_(output.weight, std=0.1 / math.sqrt(output.in_features))
     nn.init.zeros_(output.bias)
-    return NeuralLanguageModel(network, FullSoftmax(output), vocabulary_size)
+    readout = make_readout(options, output, network.output_size, vocabulary_size)
+    return NeuralLanguageModel(network, readout, vocabulary_size)

@@ -13,22 +13,35 @@ import torch
 from jaxtyping import Float, Int64, Integer
 from torch import Tensor, nn
 
-from thence.batches import Batch, group_by_context, windows
+from thence.batches import Batch, Padded, Streams, group_by_context, windows
+from thence.batches.sequences import batch_of, ragged
 from thence.models.interface import Array, State
-from thence.models.readout import FullSoftmax
+from thence.models.readout import Readout
+from thence.models.states import map_state
 from thence.tokens import TokenStore
 
 SCORE_CELLS = 1 << 22
 """Logits held at once while scoring (16 MB in single precision)."""
 SCORE_ROWS = 1 << 13
 """Contexts read at once while scoring, which bounds the memory of wide hidden layers."""
+SCORE_WINDOW = 128
+"""Ids of a sequence that are read at a time while scoring."""
+SCORE_DOCUMENTS = 64
+"""Documents that are scored side by side."""
+STRANDS = 32
+WARM_UP = 256
+"""Running text is scored in so many strands at most, each after so many ids before it; a text of
+fewer than ``STRAND`` targets is one strand."""
+STRAND = 8 * WARM_UP
 
 
 @runtime_checkable
 class Network(Protocol):
     """What a family of networks provides."""
 
-    context_length: int
+    @property
+    def context_length(self) -> int | None:
+        """How many ids it reads before each target; None: a sequence, remembered in its state."""
 
     def start(self, batch_size: int, device: torch.device) -> State:
         """Return the state before any text."""
@@ -48,7 +61,7 @@ class NeuralLanguageModel(nn.Module):
         vocabulary_size: Number of ids (V).
     """
 
-    def __init__(self, network: Network, readout: FullSoftmax, vocabulary_size: int) -> None:
+    def __init__(self, network: Network, readout: Readout, vocabulary_size: int) -> None:
         super().__init__()
         self.network = network
         self.readout = readout
@@ -73,10 +86,30 @@ class NeuralLanguageModel(nn.Module):
         hidden, _ = self.network(contexts[:, -1:], contexts[:, :-1])
         return self.readout.loss(hidden, targets)
 
-    def batch_loss(self, batch: Batch) -> Float[Tensor, ""]:
-        """Return the summed negative log-likelihood of a training batch, in nats."""
-        contexts = torch.from_numpy(batch.contexts).to(self.device)
-        return self.loss(contexts, torch.from_numpy(batch.targets).to(self.device))
+    def batch_loss(self, batch: Batch, state: State = None) -> tuple[Float[Tensor, ""], State]:
+        """Return the summed negative log-likelihood of a training batch, in nats, and the state.
+
+        Args:
+            batch: What is read.
+            state: Where the batch before left off; not looked at where this one begins anew.
+
+        Returns:
+            The loss, and the state after the batch, without its history.
+        """
+        hidden, state = self._read(batch, state)
+        targets = torch.from_numpy(batch.targets).to(self.device)
+        if batch.valid is not None:
+            counted = torch.from_numpy(batch.valid).to(self.device)
+            hidden, targets = hidden[counted], targets[counted]
+        return self.readout.loss(hidden, targets), map_state(Tensor.detach, state)
+
+    def _read(self, batch: Batch, state: State) -> tuple[Float[Tensor, "batch time hidden"], State]:
+        """Return the hidden states of a batch, and the state after it."""
+        if batch.before is not None:
+            state = torch.from_numpy(batch.before).to(self.device)
+        elif batch.fresh or state is None:
+            state = self.start(len(batch.ids))
+        return self.network(torch.from_numpy(batch.ids).to(self.device), state)
 
     def start(self, batch_size: int) -> State:
         """Return the state before any text."""
@@ -98,7 +131,54 @@ class NeuralLanguageModel(nn.Module):
     ) -> Float[np.ndarray, " targets"]:
         """Return the log-probability of every target, in nats."""
         self.eval()
-        cut = windows(store, self.network.context_length, carry_context)
+        if self.network.context_length is not None:
+            return self._score_windows(store, self.network.context_length, carry_context)
+        scores = np.zeros(store.num_targets, np.float32)
+        if store.num_targets and carry_context:
+            self._score_strands(store, scores)
+        elif store.num_targets:
+            self._score_sequences(Padded(store, SCORE_DOCUMENTS, SCORE_WINDOW), store, scores, None)
+        return scores
+
+    def _score_strands(self, store: TokenStore, scores: Float[np.ndarray, " targets"]) -> None:
+        """Score running text in strands side by side, each after reading some of what is before.
+
+        One long pass would have every strand begin with the state of the one before it; what was
+        read so long ago hardly tells any more.
+        """
+        strands = max(1, min(STRANDS, store.num_targets // STRAND))
+        streams = Streams(store, strands, SCORE_WINDOW)
+        state = self.start(strands)
+        if strands > 1:
+            places, _ = ragged(streams.starts[1:] - WARM_UP, np.full(strands - 1, WARM_UP))
+            _, warm = self._read(batch_of(store, places, None, fresh=True), None)
+            state = map_state(lambda new, old: torch.cat([new, old]), self.start(1), warm)
+        self._score_sequences(streams, store, scores, state)
+
+    def _score_sequences(
+        self,
+        batches: Padded | Streams,
+        store: TokenStore,
+        scores: Float[np.ndarray, " targets"],
+        state: State,
+    ) -> None:
+        """Fill in the log-probabilities of every target, batch by batch, from a state on."""
+        for step in range(batches.steps_per_epoch):
+            places, valid, fresh = batches.places(step)
+            batch = batch_of(store, places, valid, fresh and isinstance(batches, Padded))
+            hidden, state = self._read(batch, state)
+            counted = np.ones(places.shape, bool) if valid is None else valid
+            chosen = places[counted]
+            targets = torch.from_numpy(store.targets[chosen].astype(np.int64)).to(self.device)
+            mask = torch.from_numpy(counted).to(self.device)
+            found = self.readout.target_log_probs(hidden[mask], targets)
+            scores[chosen] = found.cpu().numpy()
+
+    def _score_windows(
+        self, store: TokenStore, context: int, carry_context: bool
+    ) -> Float[np.ndarray, " targets"]:
+        """Score fixed windows, each distinct context once."""
+        cut = windows(store, context, carry_context)
         order, starts = group_by_context(cut, self.vocabulary_size)
         scores = np.zeros(len(cut), np.float32)
         at_once = max(1, min(SCORE_ROWS, SCORE_CELLS // self.vocabulary_size))

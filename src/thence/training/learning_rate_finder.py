@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from thence.batches import Batches
+from thence.batches import Batch, Batches
 from thence.errors import SettingError, TrainingError
+from thence.models import State
 from thence.models.neural import NeuralLanguageModel
 from thence.training.optimizers import Optimizer
 
@@ -68,8 +69,9 @@ def find_learning_rate(
     smoothed: list[float] = []
     average = 0.0
     model.train()
+    state: State = None
     for step, rate in enumerate(10**exponents):
-        loss = _step(model, batches, optimizer, step, float(rate))
+        loss, state = _step(model, batches.at(step), state, optimizer, float(rate))
         average = SMOOTHING * average + (1 - SMOOTHING) * loss
         corrected = average / (1 - SMOOTHING ** (step + 1))
         if not math.isfinite(loss) or (smoothed and corrected > DIVERGED * min(smoothed)):
@@ -87,17 +89,13 @@ def find_learning_rate(
 
 
 def _step(
-    model: NeuralLanguageModel,
-    batches: Batches,
-    optimizer: Optimizer,
-    step: int,
-    rate: float,
-) -> float:
-    batch = batches.at(step)
-    loss = model.batch_loss(batch) / batch.weight
+    model: NeuralLanguageModel, batch: Batch, state: State, optimizer: Optimizer, rate: float
+) -> tuple[float, State]:
+    loss, state = model.batch_loss(batch, state)
+    loss = loss / batch.weight
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step(rate)
-    return float(loss.detach())
+    return float(loss.detach()), state
 
 
 def _suggest(rates: Float[np.ndarray, " steps"], smoothed: Float[np.ndarray, " steps"]) -> float:

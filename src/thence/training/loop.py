@@ -8,24 +8,30 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
+from typing import cast
 
 import numpy as np
 import torch
 from torch import nn
 
-from thence.batches import Batch, Batches
+from thence.batches import Batches
 from thence.errors import RunError, TrainingError
+from thence.models import State
+from thence.models.interface import Array
 from thence.models.neural import NeuralLanguageModel
+from thence.models.states import leaves, map_state
 from thence.tokens import TokenStore
+from thence.training.averaging import WeightAverage
 from thence.training.files import load_tensors, save_tensors
 from thence.training.metrics import MetricsFile
-from thence.training.optimizers import load_state, make_optimizer, save_state
+from thence.training.optimizers import make_optimizer, named, take_back
 from thence.training.options import TrainingOptions
+from thence.training.precision import computing_in
 from thence.training.progress import Listener
 from thence.training.run import save_model
 from thence.training.schedules import learning_rate_factor
@@ -38,6 +44,12 @@ DEFAULT_EPOCHS = 20
 FEWEST_STEPS = 300
 
 
+MARGIN = 0.95
+"""Share of a time limit that is for training; reading and judging come on top."""
+LOOKS = 10
+"""Looks at dev in a training, unless their distance is given."""
+
+
 @dataclass
 class Counters:
     """The numbers of a training that a checkpoint keeps beside its tensors."""
@@ -47,6 +59,7 @@ class Counters:
     seconds: float = 0.0
     best_dev: float = math.inf
     stale: int = 0
+    looks: int = 0
     halvings: int = 0
     loss_weight: float = 0.0
     clipped: int = 0
@@ -87,12 +100,16 @@ class Trainer:
         self.model, self.batches, self.dev = model, batches, dev
         self.options, self.folder, self.progress = options, folder, progress
         self.total_steps = total_steps(options, batches)
-        self.evaluate_every = options.evaluate_every or max(1, math.ceil(self.total_steps / 10))
         self.optimizer = make_optimizer(model, options)
+        self._average = WeightAverage(list(model.parameters()), options)
+        self._state: State = None  # Where the last batch left off.
         self.counters = Counters()
         # Double precision on the device: no transfer per step, and exact in a checkpoint.
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=model.device)
         self._metrics = MetricsFile(folder / "metrics.jsonl")
+        self._dev_losses: list[float] = []
+        self._started = 0.0
+        self._looked, self._look_seconds = 0.0, 0.0
         self._last = folder / "last" / "checkpoint.safetensors"
 
     def run(self) -> None:
@@ -103,13 +120,14 @@ class Trainer:
             TrainingError: If the loss is not a finite number, or absurdly large.
         """
         self._metrics.truncate(self.counters.metrics_bytes)
-        started = time.monotonic() - self.counters.seconds
+        self._started = time.monotonic() - self.counters.seconds
         saved = time.monotonic()
-        with stop_requested() as stop:
+        precision = computing_in(self.options.precision, self.model.device)
+        of = f" of {self.total_steps:,}" if math.isfinite(self.total_steps) else ""
+        with precision, stop_requested() as stop:
             while not self.counters.finished:
-                self._step(self.batches.at(self.counters.step))
-                self.counters.seconds = time.monotonic() - started
-                self.progress.step(self.counters.step, self.counters.tokens)
+                self._step()
+                self.progress.step(self.counters.step, self.counters.tokens, self.share_done())
                 if self._is_time_to_evaluate():
                     self._evaluate()
                     saved = self._save()
@@ -118,57 +136,81 @@ class Trainer:
                 if stop.is_set() and not self.counters.finished:
                     self._save()
                     raise Interrupted(
-                        f"Stopped at step {self.counters.step:,} of {self.total_steps:,}, all "
-                        f"saved. Go on with: thence resume {quote(str(self.folder))}"
+                        f"Stopped at step {self.counters.step:,}{of}, all saved. Go on with: "
+                        f"thence resume {quote(str(self.folder))}"
                     )
 
-    def _step(self, batch: Batch) -> None:
+    def _step(self) -> None:
         counters, options = self.counters, self.options
         self.model.train()
-        loss = self.model.batch_loss(batch)
-        (loss / batch.weight).backward()  # type: ignore[no-untyped-call]
+        first = counters.step * options.accumulate
+        batches = [self.batches.at(first + part) for part in range(options.accumulate)]
+        weight = sum(batch.weight for batch in batches)
+        for batch in batches:
+            loss, self._state = self.model.batch_loss(batch, self._state)
+            (loss / weight).backward()  # type: ignore[no-untyped-call]
+            self._loss_sum += loss.detach()
         if options.clip is not None:
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
             counters.clipped += int(norm > options.clip)
         self.optimizer.step(self.learning_rate())
-        self._loss_sum += loss.detach()
-        counters.loss_weight += batch.weight
-        counters.tokens += batch.tokens
+        self._average.update()
+        counters.loss_weight += weight
+        counters.tokens += sum(batch.tokens for batch in batches)
         counters.step += 1
+        counters.seconds = time.monotonic() - self._started
+
+    def share_done(self) -> float:
+        """Return how much of the training is over, by steps or by time, from 0 to 1."""
+        share = self.counters.step / self.total_steps
+        if (limit := self.options.seconds) is not None:
+            left = MARGIN * limit - 2 * self._look_seconds
+            share = max(share, self.counters.seconds / max(left, 1e-3))
+        return min(share, 1.0)
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
-        highest = float(self.options.lr)
-        factor = learning_rate_factor(self.options, self.counters.step, self.total_steps)
+        highest = float(cast(float, self.options.lr))
+        factor = learning_rate_factor(self.options, self.counters.step, self.share_done())
         return highest * factor * 0.5**self.counters.halvings
 
     def _is_time_to_evaluate(self) -> bool:
-        step = self.counters.step
-        return step % self.evaluate_every == 0 or step >= self.total_steps
+        share, every = self.share_done(), self.options.evaluate_every
+        if every is not None:
+            return self.counters.step % every == 0 or share >= 1
+        if share * LOOKS < self.counters.looks + 1:
+            return share >= 1
+        # Under a time limit, looks at a large dev split must not take much of it.
+        since = time.monotonic() - self._looked
+        return self.options.seconds is None or since > 10 * self._look_seconds or share >= 1
 
     def _evaluate(self) -> None:
         counters = self.counters
         train_loss = self._train_loss()
-        dev_loss = None
-        if self.dev.num_documents:
-            scores = self.model.score(self.dev, self.options.carry_context)
-            dev_loss = -float(np.mean(scores, dtype=np.float64))
         self._check_sound(train_loss)
-        if dev_loss is not None:
-            self._check_sound(dev_loss, "dev")
-        if dev_loss is None or dev_loss < counters.best_dev:
-            counters.best_dev = math.inf if dev_loss is None else dev_loss
-            counters.stale = 0
-            self._save_best(dev_loss)
-        else:
-            counters.stale += 1
-            counters.halvings += self.options.schedule == "plateau"
+        began = time.monotonic()
+        with self._average.in_place():
+            dev_loss = self._dev_loss()
+            if dev_loss is None or dev_loss < counters.best_dev:
+                counters.best_dev = math.inf if dev_loss is None else dev_loss
+                counters.stale = 0
+                self._save_best(dev_loss)
+            else:
+                counters.stale += 1
+                counters.halvings += self.options.schedule == "plateau"
+        self._look_seconds = time.monotonic() - began
+        counters.seconds = time.monotonic() - self._started
+        self._looked = time.monotonic()
+        counters.looks = max(counters.looks + 1, int(self.share_done() * LOOKS))
         patience = self.options.patience
         exhausted = patience is not None and counters.stale >= patience
-        counters.finished = counters.step >= self.total_steps or exhausted
+        counters.finished = self.share_done() >= 1 or exhausted
+        if dev_loss is not None:
+            self._dev_losses.append(dev_loss)
+            self._average.look(self._dev_losses)
         line = {
             "step": counters.step,
-            "epoch": counters.step / self.batches.steps_per_epoch,
+            "epoch": counters.step * self.options.accumulate / self.batches.steps_per_epoch,
             "seconds": round(counters.seconds, 3),
             "tokens": round(counters.tokens),
             "learning_rate": self.learning_rate(),
@@ -180,6 +222,14 @@ class Trainer:
         counters.loss_weight = 0.0
         self._loss_sum.zero_()
         self.progress.evaluated(line)
+
+    def _dev_loss(self) -> float | None:
+        if not self.dev.num_documents:
+            return None
+        scores = self.model.score(self.dev, self.options.carry_context)
+        dev_loss = -float(np.mean(scores, dtype=np.float64))
+        self._check_sound(dev_loss, "dev")
+        return dev_loss
 
     def _train_loss(self) -> float:
         return float(self._loss_sum) / max(self.counters.loss_weight, 1e-300)
@@ -203,9 +253,11 @@ class Trainer:
         """Write the checkpoint to resume from; return the time."""
         self._check_sound(self._train_loss())
         tensors = {f"model.{name}": value for name, value in self.model.tensors().items()}
-        tensors |= save_state(self.optimizer)
+        tensors |= named("optimizer", self.optimizer.state())
         tensors["generator"] = torch.get_rng_state().numpy()
         tensors["loss_sum"] = self._loss_sum.cpu().numpy()
+        tensors["dev_losses"] = np.array(self._dev_losses)
+        tensors |= named("state", leaves(self._state)) | named("average", self._average.state())
         counters = {"run": self._identity, **asdict(self.counters)}
         if math.isinf(self.counters.best_dev):
             del counters["best_dev"]  # JSON has no infinity.
@@ -223,25 +275,39 @@ class Trainer:
             self.counters = Counters(**counters)
             model = {n[6:]: value for n, value in tensors.items() if n.startswith("model.")}
             self.model.load_tensors(model)
-            load_state(self.optimizer, tensors)
+            take_back("optimizer", self.optimizer.state(), tensors)
             torch.set_rng_state(torch.from_numpy(tensors["generator"]))
             self._loss_sum.fill_(float(tensors["loss_sum"]))
+            self._dev_losses = tensors["dev_losses"].tolist()
+            self._state = self._restore_state(tensors)
+            take_back("average", self._average.state(), tensors)
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{self._last} does not fit the run's config: {error}") from error
         return True
 
+    def _restore_state(self, tensors: Mapping[str, Array]) -> State:
+        """Return the state that a checkpoint holds: values in the form of a fresh one."""
+        if "state.0" not in tensors:
+            return None
+        template = self.model.start(len(tensors["state.0"]))
+        values = iter([tensors[f"state.{place}"] for place in range(len(leaves(template)))])
+        return map_state(lambda leaf: torch.from_numpy(next(values)).to(leaf), template)
 
-def total_steps(options: TrainingOptions, batches: Batches) -> int:
-    """Return the steps of the whole training.
+
+def total_steps(options: TrainingOptions, batches: Batches) -> float:
+    """Return the steps of the whole training; infinite where only a time limit ends it.
 
     Where a pass takes only a few steps (a short text, or few distinct contexts), the default number
     of passes would hardly train at all, so it is raised.
     """
     if options.steps is not None:
         return options.steps
+    per_epoch = batches.steps_per_epoch / options.accumulate
     if options.epochs is not None:
-        return max(1, math.ceil(options.epochs * batches.steps_per_epoch))
-    return max(FEWEST_STEPS, DEFAULT_EPOCHS * batches.steps_per_epoch)
+        return max(1, math.ceil(options.epochs * per_epoch))
+    if options.seconds is not None:
+        return math.inf
+    return max(FEWEST_STEPS, math.ceil(DEFAULT_EPOCHS * per_epoch))
 
 
 @contextmanager

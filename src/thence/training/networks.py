@@ -1,23 +1,25 @@
 """Training networks: what is chosen for them, and the run of the loop. Needs torch."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 
-from thence.batches import Batches, training_batches
+from thence.batches import Batches, Padded, Streams, window_batches
 from thence.errors import SettingError
 from thence.models import family
 from thence.models.neural import NeuralLanguageModel
 from thence.tokens import TokenStore
 from thence.training.files import locked
 from thence.training.learning_rate_finder import LearningRateCurve, find_learning_rate
-from thence.training.loop import Trainer, total_steps
+from thence.training.loop import Trainer
 from thence.training.optimizers import make_optimizer
 from thence.training.options import Device, TrainingOptions
+from thence.training.precision import computing_in, supports_bfloat16
 from thence.training.progress import ProgressMaker
 from thence.training.recipe import Recipe
 from thence.training.run import Run
@@ -25,6 +27,7 @@ from thence.training.run import Run
 SMALL_STEP = 3e9
 """Floating-point operations of a step up to which one thread is used: more gain little there, and
 are many times slower as soon as anything else runs on the machine."""
+TIMED_STEPS = 4
 
 
 def resolve_training(recipe: Recipe, vocabulary_size: int, train_store: TokenStore) -> Recipe:
@@ -36,14 +39,56 @@ def resolve_training(recipe: Recipe, vocabulary_size: int, train_store: TokenSto
         raise SettingError(
             f"--threads is {training.threads}, but this machine has {processors} processors."
         )
-    if training.threads is None:
-        model = new_network(recipe, vocabulary_size)
-        work = 6 * model.num_parameters() * training.batch_size
-        training = replace(training, threads=1 if work < SMALL_STEP else torch.get_num_threads())
+    training = replace(training, **fastest(recipe, vocabulary_size, train_store))
+    recipe = replace(recipe, training=training)
     if training.lr == "auto":
-        curve = sweep(replace(recipe, training=training), vocabulary_size, train_store)
+        curve = sweep(recipe, vocabulary_size, train_store)
         training = replace(training, lr=float(f"{curve.suggestion:.2g}"))
     return replace(recipe, training=training)
+
+
+def fastest(recipe: Recipe, vocabulary_size: int, store: TokenStore) -> dict[str, Any]:
+    """Return the threads and the precision with which a step is fastest, where they are open.
+
+    Small networks get one thread in single precision unmeasured. For others a few steps are
+    timed: in both precisions with all threads, then with one.
+    """
+    training = recipe.training
+    open_threads, open_precision = training.threads is None, training.precision == "auto"
+    all_threads = torch.get_num_threads()
+    chosen = {
+        "threads": all_threads if open_threads else training.threads,
+        "precision": "float32" if open_precision else training.precision,
+    }
+    if not (open_threads or open_precision):
+        return chosen
+    model = new_network(recipe, vocabulary_size)
+    batches = network_batches(recipe, model, store)
+    if model.num_parameters() * 6 * batches.at(0).weight < SMALL_STEP:
+        return {**chosen, "threads": 1 if open_threads else training.threads}
+    candidates = [dict(chosen)]
+    if open_precision and supports_bfloat16(model.device):
+        candidates.append({**chosen, "precision": "bfloat16"})
+    best = min(candidates, key=lambda settings: _time_steps(model, batches, settings))
+    if open_threads and all_threads > 1:
+        alone = {**best, "threads": 1}
+        best = min((best, alone), key=lambda settings: _time_steps(model, batches, settings))
+    return best
+
+
+def _time_steps(model: NeuralLanguageModel, batches: Batches, settings: Mapping[str, Any]) -> float:
+    """Return the shortest time of a few steps; the weights are left as they are."""
+    model.train()
+    times = []
+    with threads(settings["threads"]), computing_in(settings["precision"], model.device):
+        state = None
+        for step in range(TIMED_STEPS):
+            began = time.perf_counter()
+            loss, state = model.batch_loss(batches.at(step % batches.steps_per_epoch), state)
+            loss.backward()  # type: ignore[no-untyped-call]
+            model.zero_grad()
+            times.append(time.perf_counter() - began)
+    return min(times[1:])  # The first step sets things up.
 
 
 def train_network(
@@ -54,8 +99,7 @@ def train_network(
     with locked(run.folder), deterministic(recipe.training):
         model = new_network(recipe, len(run.tokenizer.vocabulary))
         batches = network_batches(recipe, model, train_store)
-        steps = total_steps(recipe.training, batches)
-        with progress(steps, run.folder.name) as told:
+        with progress(run.folder.name) as told:
             trainer = Trainer(model, batches, dev, recipe.training, run.folder, told, run.identity)
             trainer.restore()
             trainer.run()
@@ -72,14 +116,19 @@ def new_network(recipe: Recipe, vocabulary_size: int) -> NeuralLanguageModel:
 def network_batches(recipe: Recipe, model: NeuralLanguageModel, store: TokenStore) -> Batches:
     """Cut the train tokens for a network."""
     training = recipe.training
-    return training_batches(
-        store,
-        model.network.context_length,
-        model.vocabulary_size,
-        training.batch_size,
-        training.seed,
-        training.carry_context,
-    )
+    rows = cast(int, training.batch_size)
+    if model.network.context_length is not None:
+        return window_batches(
+            store,
+            model.network.context_length,
+            model.vocabulary_size,
+            rows,
+            training.seed,
+            training.carry_context,
+        )
+    if training.carry_context:
+        return Streams(store, rows, training.window, training.seed, training.vary_windows)
+    return Padded(store, rows, training.window, training.seed)
 
 
 def sweep(
@@ -91,7 +140,12 @@ def sweep(
     steps: int = 300,
 ) -> LearningRateCurve:
     """Run the learning-rate finder on a network that is thrown away after."""
-    with deterministic(recipe.training):
+    training = recipe.training
+    if training.precision == "auto" or training.threads is None:
+        training = replace(training, **fastest(recipe, vocabulary_size, train_store))
+        recipe = replace(recipe, training=training)
+    device = choose_device(training.device)
+    with deterministic(training), computing_in(training.precision, device):
         model = new_network(recipe, vocabulary_size)
         batches = network_batches(recipe, model, train_store)
         optimizer = make_optimizer(model, recipe.training)
@@ -119,11 +173,17 @@ def choose_device(name: Device) -> torch.device:
 @contextmanager
 def deterministic(options: TrainingOptions) -> Iterator[None]:
     """Seed torch and fix its threads for a while; the caller's own state is untouched."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), threads(options.threads):
         torch.manual_seed(options.seed)
-        torch.set_num_threads(options.threads or threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
+        yield
+
+
+@contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """Compute with so many threads for a while; None leaves them as they are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -4,7 +4,7 @@ PyTorch's optimiser classes load its whole compiler when made, which takes longe
 training here; the functions beneath them do not, and their state is easier to save.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -147,21 +147,20 @@ def make_optimizer(model: nn.Module, options: TrainingOptions) -> Optimizer:
     return AdamW(parameters, options.weight_decay)
 
 
-def save_state(optimizer: Optimizer) -> dict[str, Array]:
-    """Return the optimiser's state by name, for a checkpoint."""
-    tensors = enumerate(optimizer.state())
-    return {f"optimizer.{index}": tensor.cpu().numpy() for index, tensor in tensors}
+def named(kind: str, tensors: Iterable[Tensor]) -> dict[str, Array]:
+    """Return tensors as arrays by name, ``kind.0``, ``kind.1``, ..., for a checkpoint."""
+    return {f"{kind}.{place}": tensor.cpu().numpy() for place, tensor in enumerate(tensors)}
 
 
-def load_state(optimizer: Optimizer, tensors: Mapping[str, Array]) -> None:
-    """Take back what ``save_state`` gave.
+def take_back(kind: str, tensors: Iterable[Tensor], saved: Mapping[str, Array]) -> None:
+    """Fill tensors with what ``named`` gave.
 
     Raises:
         KeyError: If a tensor is missing.
         ValueError: If one has another shape.
     """
-    for index, tensor in enumerate(optimizer.state()):
-        value = torch.from_numpy(tensors[f"optimizer.{index}"])
+    for place, tensor in enumerate(tensors):
+        value = torch.from_numpy(saved[f"{kind}.{place}"])
         if value.shape != tensor.shape:
-            raise ValueError(f"optimizer.{index} has shape {tuple(value.shape)}")
+            raise ValueError(f"{kind}.{place} has shape {tuple(value.shape)}")
         tensor.copy_(value)

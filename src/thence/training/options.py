@@ -1,5 +1,6 @@
 """The settings of training."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +9,10 @@ from thence.errors import SettingError
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["one-cycle", "constant", "step", "inverse-time", "plateau"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Average = Literal["none", "ema", "triggered"]
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True)
@@ -18,12 +23,23 @@ class TrainingOptions:
     """Passes over the train split (default: 20, but no fewer than 300 steps)."""
     steps: int | None = None
     """Train for so many steps; epochs then do not count."""
-    batch_size: int = 512
-    """Examples per step."""
+    time: str | None = None
+    """End within this time, such as 90s, 30m or 2h, the schedule fitted to it; epochs and steps \
+that are given still count."""
+    batch_size: int | None = None
+    """Rows per step: windows (default: 512); or, for networks that read sequences, documents, or \
+strands of running text (default: 32)."""
+    window: int = 64
+    """For networks that read sequences: symbols that are read, and learned through, at a time."""
+    vary_windows: bool = False
+    """Cut running text at other places in each epoch."""
+    accumulate: int = 1
+    """Batches whose gradients are added up for one step."""
     optimizer: Optimizer = "adamw"
     """AdamW, or stochastic gradient descent."""
-    lr: float | Literal["auto"] = 0.02
-    """Learning rate at its highest; auto runs the learning-rate finder first."""
+    lr: float | Literal["auto"] | None = None
+    """Learning rate at its highest (default: 0.02 for windows, 0.004 for sequences); auto runs \
+the learning-rate finder first."""
     schedule: Schedule = "one-cycle"
     """How the learning rate changes: up and down once, constant, divided by 10 at given points, \
 1 / (1 + decay x step) (Bengio et al. 2003), or halved when dev stops improving."""
@@ -36,7 +52,13 @@ class TrainingOptions:
     weight_decay: float = 0.0
     """Pull of the weights towards zero, per step and unit of learning rate."""
     clip: float | None = None
-    """Scale gradients down to this norm where they are longer."""
+    """Scale gradients down to this norm where they are longer (default: 5 for sequences, else \
+never; inf for never)."""
+    average: Average = "none"
+    """Judge and keep an average of the weights: a moving one over the steps (ema), or one over \
+all steps since dev stopped improving (triggered; with sgd, the NT-ASGD of Merity et al. 2018)."""
+    ema_decay: float = 0.999
+    """For the moving average: share of it that a step keeps."""
     evaluate_every: int | None = None
     """Steps between looks at the dev split (default: a tenth of the training)."""
     patience: int | None = None
@@ -51,10 +73,23 @@ class TrainingOptions:
     """Processor threads (default: one for small networks, else all)."""
     device: Device = "auto"
     """Where to train (default: a GPU where there is one)."""
+    precision: Precision = "auto"
+    """Numbers of products of matrices while training; auto measures which is faster."""
+
+    @property
+    def seconds(self) -> float | None:
+        """The time limit in seconds."""
+        if self.time is None:
+            return None
+        found = _DURATION.fullmatch(self.time.strip())
+        if not found or float(found[1]) == 0:
+            raise SettingError(f"--time is {self.time!r}; write it like 90s, 30m or 2h.")
+        return float(found[1]) * _SECONDS[found[2]]
 
     def __post_init__(self) -> None:
+        _ = self.seconds  # Refuses what is no time.
         positive = ("epochs", "steps", "batch_size", "clip", "evaluate_every", "patience")
-        for name in (*positive, "threads"):
+        for name in (*positive, "threads", "window", "accumulate"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SettingError(f"--{name.replace('_', '-')} is {value}; it must be above 0.")
@@ -62,14 +97,16 @@ class TrainingOptions:
             raise SettingError("--epochs is inf; it must be a number of passes.")
         if not 0 <= self.seed < 1 << 63:
             raise SettingError(f"--seed is {self.seed}; it must be from 0 to 2^63 - 1.")
-        if self.lr != "auto" and not 0 < self.lr < float("inf"):
+        if isinstance(self.lr, float | int) and not 0 < self.lr < float("inf"):
             raise SettingError(f"--lr is {self.lr}; it must be a number above 0, or auto.")
         for name in ("decay", "momentum", "weight_decay", "checkpoint_seconds"):
             if not 0 <= getattr(self, name) < float("inf"):
                 flag = name.replace("_", "-")
                 raise SettingError(f"--{flag} is {getattr(self, name)}; it must be 0 or above.")
-        if self.momentum >= 1:
-            raise SettingError(f"--momentum is {self.momentum}; it must be below 1.")
+        for name in ("momentum", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                flag = name.replace("_", "-")
+                raise SettingError(f"--{flag} is {getattr(self, name)}; it must be below 1.")
         if not all(0 < point < 1 for point in self.step_points):
             raise SettingError(
                 f"--step-points are {self.step_points}; each must lie between 0 and 1."

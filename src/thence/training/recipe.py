@@ -7,7 +7,7 @@ make one.
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -57,6 +57,15 @@ class Recipe:
     splitting: SplitOptions = field(default_factory=SplitOptions)
     tokens: TokenOptions = field(default_factory=TokenOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
+
+    def __post_init__(self) -> None:
+        """Give the settings of training that were left open the family's defaults."""
+        left_open = {
+            name: value
+            for name, value in family(self.model).defaults.items()
+            if getattr(self.training, name) is None
+        }
+        object.__setattr__(self, "training", replace(self.training, **left_open))
 
     def to_toml(self, provenance: Mapping[str, Any] | None = None) -> str:
         """Return the recipe as TOML; settings that are None are left out."""

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of the step, so that resuming needs no state."""
+"""Learning-rate schedules: pure functions of how far training is; resuming needs no state."""
 
 import math
 
@@ -10,18 +10,17 @@ FIRST, LAST = 0.1, 0.001
 """Where a one-cycle schedule starts and ends, as factors of the highest rate."""
 
 
-def learning_rate_factor(options: TrainingOptions, step: int, total_steps: int) -> float:
+def learning_rate_factor(options: TrainingOptions, step: int, done: float) -> float:
     """Return what to multiply the highest learning rate by at a step.
 
     Args:
         options: Names the schedule and its numbers.
         step: Steps done before this one, from 0.
-        total_steps: Steps of the whole training.
+        done: Share of the whole training that is over, from 0 to 1.
 
     Returns:
         A factor from 0 to 1. For ``plateau`` it is 1: the halvings are counted by the loop.
     """
-    done = step / max(total_steps, 1)
     match options.schedule:
         case "step":
             return float(0.1 ** sum(done >= point for point in options.step_points))
@@ -38,5 +37,5 @@ def _one_cycle(done: float) -> float:
     # one long fall; the fall is a half cosine, as in fastai.
     if done < WARM_UP:
         return FIRST + (1 - FIRST) * done / WARM_UP
-    fall = (done - WARM_UP) / (1 - WARM_UP)
+    fall = min((done - WARM_UP) / (1 - WARM_UP), 1.0)
     return LAST + (1 - LAST) * 0.5 * (1 + math.cos(math.pi * fall))

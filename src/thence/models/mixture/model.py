@@ -8,7 +8,6 @@ how much it leaves to what it has not seen. Besides, a gate sees the place in th
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64, Integer
@@ -18,6 +17,7 @@ from thence.models.interface import Array, LanguageModel, State
 from thence.models.mixture.options import MixtureOptions
 from thence.models.mixture.weights import learn_gate, learn_overall, learn_table, log_weights_of
 from thence.models.ngram import NGram
+from thence.models.states import restart
 from thence.tokens import TokenStore
 
 PLACES = 8
@@ -133,7 +133,7 @@ class Mixture:
         log_probs, states = [], []
         for model, member, old in zip(self.models, self.options.members, state[:-1], strict=True):
             if begins.any() and not member.carry_context:
-                old = _restart(old, model.start(len(ids)), begins)
+                old = restart(old, model.start(len(ids)), begins)
             member_log_probs, new = model.step(ids, old)
             log_probs.append(member_log_probs)
             states.append(new)
@@ -164,7 +164,7 @@ class Mixture:
         """Return the mean weight of each member over the targets of a store."""
         total = np.zeros(len(self.models))
         for _, log_weights in self._blocks(store, carry_context):
-            total += np.exp(log_weights).sum(axis=0)
+            total = total + np.exp(log_weights).sum(axis=0)
         means: Array = total / max(store.num_targets, 1)
         return means
 
@@ -206,15 +206,5 @@ class Mixture:
 def places(store: TokenStore) -> Int64[np.ndarray, " targets"]:
     """Return how many tokens of the same document stand before each target."""
     starts = np.repeat(store.offsets[:-1] - 1, store.target_counts)
-    return np.arange(store.num_targets) - starts
-
-
-def _restart(state: State, fresh: State, rows: Array) -> State:
-    """Return a state in which some rows are as before any text."""
-    if state is None:
-        return None
-    if isinstance(state, list | tuple):
-        return [_restart(part, new, rows) for part, new in zip(state, fresh, strict=True)]
-    mixed: Any = state.clone() if hasattr(state, "clone") else state.copy()
-    mixed[rows] = fresh[rows]
-    return mixed
+    counted: Int64[np.ndarray, " targets"] = np.arange(store.num_targets) - starts
+    return counted

@@ -1,9 +1,9 @@
 """The settings of n-gram models."""
 
-import re
 from dataclasses import dataclass
 
 from thence.errors import SettingError
+from thence.models.memory import memory_bytes
 from thence.models.ngram.smoothing import Smoothing
 
 
@@ -30,10 +30,7 @@ class NGramOptions:
         """The bound on the memory of counting, in bytes."""
         if self.memory is None:
             return None
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", self.memory.strip())
-        if not found:
-            raise SettingError(f"--memory is {self.memory!r}; write it like 500MB or 1GB.")
-        return int(float(found[1]) * 1000 ** " kMGT".index(found[2] or " "))
+        return memory_bytes("--memory", self.memory)
 
     def __post_init__(self) -> None:
         if self.order < 1:

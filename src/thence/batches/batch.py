@@ -1,0 +1,74 @@
+"""What one step reads, and what a training set cut into steps provides."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step reads: rows of ids in a row, and what followed each.
+
+    Attributes:
+        ids: Ids that are read, shape (B, T); T is 1 for fixed windows.
+        targets: The id that followed each, shape (B, T); or how often each id of the vocabulary
+            did, shape (B, 1, V).
+        weight: The summed loss divided by this estimates the mean loss per target.
+        tokens: Targets of the text that the step stands for.
+        before: The ids before a fixed window's last, shape (B, C - 1); none for sequences.
+        valid: Which targets count, shape (B, T), where rows differ in length; None: all.
+        fresh: Whether the rows begin anew, or go on where the batch before them ended.
+    """
+
+    ids: Int64[np.ndarray, "batch time"]
+    targets: Array
+    weight: float
+    tokens: float
+    before: Int64[np.ndarray, "batch before"] | None = None
+    valid: Bool[np.ndarray, "batch time"] | None = None
+    fresh: bool = True
+
+    def rows(self, chosen: slice) -> "Batch":
+        """Return the batch with some of its rows only; weight and tokens stay those of all."""
+        return replace(
+            self,
+            ids=self.ids[chosen],
+            targets=self.targets[chosen],
+            before=None if self.before is None else self.before[chosen],
+            valid=None if self.valid is None else self.valid[chosen],
+        )
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """A training set cut into steps."""
+
+    steps_per_epoch: int
+
+    def at(self, step: int) -> Batch:
+        """Return the batch of a step, counted from 0 over all epochs."""
+
+
+class EpochOrder:
+    """A permutation for each epoch, the current one kept.
+
+    Args:
+        size: How many items.
+        seed: Seed of all permutations.
+    """
+
+    def __init__(self, size: int, seed: int) -> None:
+        self._size, self._seed = size, seed
+        self._epoch = -1
+        self._current: Int64[np.ndarray, " size"] = np.zeros(0, np.int64)
+
+    def of(self, epoch: int) -> Int64[np.ndarray, " size"]:
+        """Return the order of an epoch."""
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._current = np.random.default_rng((self._seed, epoch)).permutation(self._size)
+        return self._current

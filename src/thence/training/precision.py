@@ -1,0 +1,25 @@
+"""The precision of products of matrices: bfloat16 where the processor has it and it is faster."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from thence.training.options import Precision
+
+
+@contextmanager
+def computing_in(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Compute products of matrices in this precision for a while; weights stay in float32.
+
+    bfloat16 has the range of float32, so that gradients need not be scaled.
+    """
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        yield
+
+
+def supports_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 by itself, and not in a slow imitation."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
