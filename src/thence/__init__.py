@@ -11,6 +11,7 @@ The public functions are imported when first used, so that ``import thence`` is 
     thence.report(run)
 """
 
+import os
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
     from thence.training import train as train
     from thence.training import train_recipe as train_recipe
     from thence.training.mix import mix as mix
+
+# Threads that wait for each other by spinning for long take the processor from those they wait
+# for: as soon as anything else runs on the machine, two threads are twenty times slower than one.
+# PyTorch reads this when it is first imported.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _HOMES = {
     "ThenceError": "thence.errors",

@@ -72,6 +72,6 @@ def test_a_saved_state_goes_on_bit_for_bit(settings: dict[str, Any]) -> None:
 
 def test_a_state_of_another_shape_is_refused() -> None:
     options = TrainingOptions()
-    saved = save_state(make_optimizer(linear(), options))
+    saved = named("optimizer", make_optimizer(linear(), options).state())
     with pytest.raises(ValueError, match=r"optimizer\.0 has shape \(2, 3\)"):
-        load_state(make_optimizer(nn.Linear(3, 4), options), saved)
+        take_back("optimizer", make_optimizer(nn.Linear(3, 4), options).state(), saved)

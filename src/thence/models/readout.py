@@ -131,7 +131,7 @@ class FullSoftmax(nn.Module):
             rows = self._rows(len(weight))
             if len(flat) > rows:
                 return chunked_cross_entropy(flat, weight, self.project.bias, wanted, rows)
-        logits = self.project(flat).float()
+        logits = at_least_single(self.project(flat))
         return functional.cross_entropy(logits, wanted, reduction="sum")
 
     def log_probs(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
@@ -151,6 +151,11 @@ class FullSoftmax(nn.Module):
 
     def _rows(self, vocabulary_size: int) -> int:
         return max(1, self.memory // (4 * vocabulary_size))
+
+
+def at_least_single(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return the values in single precision, or in the double that they have."""
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def _parts(rows: int, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
