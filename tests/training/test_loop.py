@@ -15,7 +15,8 @@ from thence.batches.shuffled import ShuffledWindows, StratifiedContexts
 from thence.errors import TrainingError
 from thence.training import Run, make_recipe
 from thence.training.files import load_tensors
-from thence.training.loop import Interrupted, Trainer, stop_requested, total_steps
+from thence.training.interrupts import Interrupted, stop_requested
+from thence.training.loop import Trainer, total_steps
 from thence.training.networks import network_batches, new_network
 from thence.training.optimizers import make_optimizer
 from thence.training.options import TrainingOptions

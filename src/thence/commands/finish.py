@@ -7,10 +7,13 @@ from thence.commands.output import say_json, say_pairs
 from thence.commands.streams import remark, say
 from thence.evaluation import evaluate
 from thence.training import Run
+from thence.training.processes import is_first_process
 
 
 def finish(run: Run, report: bool, as_json: bool) -> None:
-    """Show how good a trained run is and write its report."""
+    """Show how good a trained run is and write its report; of several processes, one does."""
+    if not is_first_process():
+        return
     judged = evaluate(run, "dev") if len(run.documents("dev")) else None
     path = _report(run) if report else None
     if as_json:

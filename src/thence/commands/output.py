@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thence.commands.streams import is_at_terminal, say
+from thence.training.processes import is_first_process
 from thence.training.progress import ProgressMaker, log_lines, silent, terminal
 
 WIDTH_OF_FILES = 160
@@ -45,6 +46,6 @@ def say_pairs(rows: Sequence[tuple[str, str]]) -> None:
 
 def progress_for(as_json: bool) -> ProgressMaker:
     """Return a bar for a person at a terminal, lines for a file, silence for a program."""
-    if as_json:
+    if as_json or not is_first_process():
         return silent
     return terminal if is_at_terminal() else log_lines

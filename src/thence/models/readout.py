@@ -279,8 +279,11 @@ class AdaptiveSoftmax(nn.Module):
         super().__init__()
         self.vocabulary_size = vocabulary_size
         self.memory = memory
+        cutoffs = cutoffs_for(vocabulary_size)
+        # Each cluster's vectors are a quarter as wide as those of the one before, but never empty.
+        narrower = min(4.0, 0.99 * hidden_size ** (1 / max(len(cutoffs), 1)))
         self.clusters = nn.AdaptiveLogSoftmaxWithLoss(
-            hidden_size, vocabulary_size, cutoffs_for(vocabulary_size), head_bias=True
+            hidden_size, vocabulary_size, cutoffs, narrower, head_bias=True
         )
 
     def _ranked(self, ids: Int64[Tensor, "*batch"]) -> Int64[Tensor, "*batch"]:

@@ -5,11 +5,8 @@ weights, optimiser, counters and torch's generator; the batches follow from the 
 """
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
@@ -27,7 +24,9 @@ from thence.models.neural import NeuralLanguageModel
 from thence.models.states import leaves, map_state
 from thence.tokens import TokenStore
 from thence.training.averaging import WeightAverage
+from thence.training.distributed import World
 from thence.training.files import load_tensors, save_tensors
+from thence.training.interrupts import Interrupted, stop_requested
 from thence.training.metrics import MetricsFile
 from thence.training.optimizers import make_optimizer, named, take_back
 from thence.training.options import TrainingOptions
@@ -67,12 +66,6 @@ class Counters:
     finished: bool = False
 
 
-class Interrupted(TrainingError):  # noqa: N818  (it is a wish that was granted)
-    """Training stopped because it was asked to; a checkpoint is saved."""
-
-    exit_code = 130  # What a shell expects after Ctrl-C.
-
-
 class Trainer:
     """One training of one network.
 
@@ -84,6 +77,7 @@ class Trainer:
         folder: The run folder, which gets best and last.
         progress: Is told of every step.
         identity: Of the run; written beside the weights.
+        world: The processes that train together.
     """
 
     def __init__(
@@ -95,14 +89,16 @@ class Trainer:
         folder: Path,
         progress: Listener,
         identity: str = "",
+        world: World = World(),
     ) -> None:
-        self._identity = identity
+        self._identity, self._world = identity, world
         self.model, self.batches, self.dev = model, batches, dev
         self.options, self.folder, self.progress = options, folder, progress
         self.total_steps = total_steps(options, batches)
         self.optimizer = make_optimizer(model, options)
         self._average = WeightAverage(list(model.parameters()), options)
-        self._state: State = None  # Where the last batch left off.
+        self._state: State = None  # Where the last batch left off, and of how many rows.
+        self._rows = 0
         self.counters = Counters()
         # Double precision on the device: no transfer per step, and exact in a checkpoint.
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=model.device)
@@ -119,26 +115,32 @@ class Trainer:
             Interrupted: After Ctrl-C or SIGTERM, with a checkpoint saved.
             TrainingError: If the loss is not a finite number, or absurdly large.
         """
-        self._metrics.truncate(self.counters.metrics_bytes)
+        if self._world.is_writer:
+            self._metrics.truncate(self.counters.metrics_bytes)
         self._started = time.monotonic() - self.counters.seconds
-        saved = time.monotonic()
-        precision = computing_in(self.options.precision, self.model.device)
-        of = f" of {self.total_steps:,}" if math.isfinite(self.total_steps) else ""
-        with precision, stop_requested() as stop:
+        saved = self.counters.seconds
+        with computing_in(self.options.precision, self.model.device), stop_requested() as stop:
             while not self.counters.finished:
                 self._step()
+                stopping = self._agree_on_time(stop.is_set())
                 self.progress.step(self.counters.step, self.counters.tokens, self.share_done())
-                if self._is_time_to_evaluate():
+                looks = self._is_time_to_evaluate()
+                if looks:
                     self._evaluate()
-                    saved = self._save()
-                elif time.monotonic() - saved > self.options.checkpoint_seconds:
-                    saved = self._save()
-                if stop.is_set() and not self.counters.finished:
+                stopping = stopping and not self.counters.finished
+                late = self.counters.seconds - saved > self.options.checkpoint_seconds
+                if looks or late or stopping:
                     self._save()
-                    raise Interrupted(
-                        f"Stopped at step {self.counters.step:,}{of}, all saved. Go on with: "
-                        f"thence resume {quote(str(self.folder))}"
-                    )
+                    saved = self.counters.seconds
+                if stopping:
+                    raise Interrupted(self._farewell())
+
+    def _farewell(self) -> str:
+        of = f" of {self.total_steps:,}" if math.isfinite(self.total_steps) else ""
+        return (
+            f"Stopped at step {self.counters.step:,}{of}, all saved. Go on with: thence resume "
+            f"{quote(str(self.folder))}"
+        )
 
     def _step(self) -> None:
         counters, options = self.counters, self.options
@@ -147,9 +149,14 @@ class Trainer:
         batches = [self.batches.at(first + part) for part in range(options.accumulate)]
         weight = sum(batch.weight for batch in batches)
         for batch in batches:
-            loss, self._state = self.model.batch_loss(batch, self._state)
+            self._rows = len(batch.ids)
+            own = self._world.share(batch)
+            if not len(own.ids):  # Fewer rows than processes.
+                continue
+            loss, self._state = self.model.batch_loss(own, self._state)
             (loss / weight).backward()  # type: ignore[no-untyped-call]
             self._loss_sum += loss.detach()
+        self._world.add_up_gradients(self.model)
         if options.clip is not None:
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
             counters.clipped += int(norm > options.clip)
@@ -158,7 +165,12 @@ class Trainer:
         counters.loss_weight += weight
         counters.tokens += sum(batch.tokens for batch in batches)
         counters.step += 1
-        counters.seconds = time.monotonic() - self._started
+
+    def _agree_on_time(self, wish: bool) -> bool:
+        """Take the first process's clock for that of all; return whether any wishes to stop."""
+        own = time.monotonic() - self._started if self._world.is_writer else 0.0
+        wishes, self.counters.seconds = self._world.agree([wish, own], self.model.device)
+        return wishes > 0
 
     def share_done(self) -> float:
         """Return how much of the training is over, by steps or by time, from 0 to 1."""
@@ -181,14 +193,15 @@ class Trainer:
         if share * LOOKS < self.counters.looks + 1:
             return share >= 1
         # Under a time limit, looks at a large dev split must not take much of it.
-        since = time.monotonic() - self._looked
+        since = self.counters.seconds - self._looked
         return self.options.seconds is None or since > 10 * self._look_seconds or share >= 1
 
     def _evaluate(self) -> None:
         counters = self.counters
+        self._world.add_up([self._loss_sum])
         train_loss = self._train_loss()
         self._check_sound(train_loss)
-        began = time.monotonic()
+        began = counters.seconds
         with self._average.in_place():
             dev_loss = self._dev_loss()
             if dev_loss is None or dev_loss < counters.best_dev:
@@ -198,9 +211,8 @@ class Trainer:
             else:
                 counters.stale += 1
                 counters.halvings += self.options.schedule == "plateau"
-        self._look_seconds = time.monotonic() - began
-        counters.seconds = time.monotonic() - self._started
-        self._looked = time.monotonic()
+        self._agree_on_time(False)
+        self._looked, self._look_seconds = counters.seconds, counters.seconds - began
         counters.looks = max(counters.looks + 1, int(self.share_done() * LOOKS))
         patience = self.options.patience
         exhausted = patience is not None and counters.stale >= patience
@@ -218,7 +230,8 @@ class Trainer:
             "dev_nats_per_token": dev_loss,
             "clipped_steps": counters.clipped,
         }
-        counters.metrics_bytes = self._metrics.append(line)
+        if self._world.is_writer:
+            counters.metrics_bytes = self._metrics.append(line)
         counters.loss_weight = 0.0
         self._loss_sum.zero_()
         self.progress.evaluated(line)
@@ -226,8 +239,11 @@ class Trainer:
     def _dev_loss(self) -> float | None:
         if not self.dev.num_documents:
             return None
-        scores = self.model.score(self.dev, self.options.carry_context)
-        dev_loss = -float(np.mean(scores, dtype=np.float64))
+        dev_loss = 0.0
+        if self._world.is_writer:  # The others wait for it.
+            scores = self.model.score(self.dev, self.options.carry_context)
+            dev_loss = -float(np.mean(scores, dtype=np.float64))
+        (dev_loss,) = self._world.agree([dev_loss], self.model.device)
         self._check_sound(dev_loss, "dev")
         return dev_loss
 
@@ -246,23 +262,29 @@ class Trainer:
         )
 
     def _save_best(self, dev_loss: float | None) -> None:
+        if not self._world.is_writer:
+            return
         about = {"run": self._identity, "step": self.counters.step, "dev_nats_per_token": dev_loss}
         save_model(self.folder / "model.safetensors", self.model, about)
 
-    def _save(self) -> float:
-        """Write the checkpoint to resume from; return the time."""
+    def _save(self) -> None:
+        """Write the checkpoint to resume from."""
         self._check_sound(self._train_loss())
+        state = self._world.join_rows(self._state, self._rows)
+        loss_sum = self._loss_sum.clone()
+        self._world.add_up([loss_sum])
+        if not self._world.is_writer:
+            return
         tensors = {f"model.{name}": value for name, value in self.model.tensors().items()}
         tensors |= named("optimizer", self.optimizer.state())
         tensors["generator"] = torch.get_rng_state().numpy()
-        tensors["loss_sum"] = self._loss_sum.cpu().numpy()
+        tensors["loss_sum"] = loss_sum.cpu().numpy()
         tensors["dev_losses"] = np.array(self._dev_losses)
-        tensors |= named("state", leaves(self._state)) | named("average", self._average.state())
+        tensors |= named("state", leaves(state)) | named("average", self._average.state())
         counters = {"run": self._identity, **asdict(self.counters)}
         if math.isinf(self.counters.best_dev):
             del counters["best_dev"]  # JSON has no infinity.
         save_tensors(self._last, tensors, counters)
-        return time.monotonic()
 
     def restore(self) -> bool:
         """Take up the newest checkpoint; return False where there is none yet."""
@@ -276,8 +298,11 @@ class Trainer:
             model = {n[6:]: value for n, value in tensors.items() if n.startswith("model.")}
             self.model.load_tensors(model)
             take_back("optimizer", self.optimizer.state(), tensors)
-            torch.set_rng_state(torch.from_numpy(tensors["generator"]))
-            self._loss_sum.fill_(float(tensors["loss_sum"]))
+            if self._world.is_writer:
+                torch.set_rng_state(torch.from_numpy(tensors["generator"]))
+                self._loss_sum.fill_(float(tensors["loss_sum"]))
+            else:  # Other masks of dropout than the first process's, and than before.
+                torch.manual_seed(hash((self.options.seed, self._world.rank, self.counters.step)))
             self._dev_losses = tensors["dev_losses"].tolist()
             self._state = self._restore_state(tensors)
             take_back("average", self._average.state(), tensors)
@@ -289,9 +314,11 @@ class Trainer:
         """Return the state that a checkpoint holds: values in the form of a fresh one."""
         if "state.0" not in tensors:
             return None
-        template = self.model.start(len(tensors["state.0"]))
+        self._rows = len(tensors["state.0"])
+        template = self.model.start(self._rows)
         values = iter([tensors[f"state.{place}"] for place in range(len(leaves(template)))])
-        return map_state(lambda leaf: torch.from_numpy(next(values)).to(leaf), template)
+        state = map_state(lambda leaf: torch.from_numpy(next(values)).to(leaf), template)
+        return self._world.own_rows(state, self._rows)
 
 
 def total_steps(options: TrainingOptions, batches: Batches) -> float:
@@ -308,28 +335,3 @@ def total_steps(options: TrainingOptions, batches: Batches) -> float:
     if options.seconds is not None:
         return math.inf
     return max(FEWEST_STEPS, math.ceil(DEFAULT_EPOCHS * per_epoch))
-
-
-@contextmanager
-def stop_requested() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into a wish that is granted between two steps.
-
-    A second Ctrl-C interrupts at once. Outside the main thread signals stay as they are.
-    """
-    wish = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield wish
-        return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, frame: object) -> None:
-        wish.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    try:
-        for number in previous:
-            signal.signal(number, ask)
-        yield wish
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

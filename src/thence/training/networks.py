@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, cast
 
@@ -14,13 +14,15 @@ from thence.errors import SettingError
 from thence.models import family
 from thence.models.neural import NeuralLanguageModel
 from thence.tokens import TokenStore
+from thence.training.distributed import World
 from thence.training.files import locked
 from thence.training.learning_rate_finder import LearningRateCurve, find_learning_rate
 from thence.training.loop import Trainer
 from thence.training.optimizers import make_optimizer
-from thence.training.options import Device, TrainingOptions
+from thence.training.options import TrainingOptions
 from thence.training.precision import computing_in, supports_bfloat16
-from thence.training.progress import ProgressMaker
+from thence.training.processes import local_number
+from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe
 from thence.training.run import Run
 
@@ -92,15 +94,22 @@ def _time_steps(model: NeuralLanguageModel, batches: Batches, settings: Mapping[
 
 
 def train_network(
-    run: Run, train_store: TokenStore, dev: TokenStore, progress: ProgressMaker
+    run: Run,
+    train_store: TokenStore,
+    dev: TokenStore,
+    progress: ProgressMaker,
+    world: World | None = None,
 ) -> None:
     """Train the network of a run from its newest checkpoint, or from the start."""
-    recipe = run.recipe
-    with locked(run.folder), deterministic(recipe.training):
+    recipe, world = run.recipe, world or World()
+    lock, progress = (locked(run.folder), progress) if world.is_writer else (nullcontext(), silent)
+    with lock, deterministic(recipe.training, world.rank):
         model = new_network(recipe, len(run.tokenizer.vocabulary))
         batches = network_batches(recipe, model, train_store)
         with progress(run.folder.name) as told:
-            trainer = Trainer(model, batches, dev, recipe.training, run.folder, told, run.identity)
+            trainer = Trainer(
+                model, batches, dev, recipe.training, run.folder, told, run.identity, world
+            )
             trainer.restore()
             trainer.run()
 
@@ -152,7 +161,7 @@ def sweep(
         return find_learning_rate(model, batches, optimizer, low, high, steps)
 
 
-def choose_device(name: Device) -> torch.device:
+def choose_device(name: str) -> torch.device:
     """Return the device of that name; ``auto`` is a GPU where there is one.
 
     Raises:
@@ -164,17 +173,20 @@ def choose_device(name: Device) -> torch.device:
         "mps": torch.backends.mps.is_available(),
     }
     if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if present[kind]))
-    if not present[name]:
+        name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
+    elif not present[name]:
         raise SettingError(f"--device is {name}, which this machine lacks; use --device auto.")
-    return torch.device(name)
+    return torch.device(name, local_number()) if name == "cuda" else torch.device(name)
 
 
 @contextmanager
-def deterministic(options: TrainingOptions) -> Iterator[None]:
-    """Seed torch and fix its threads for a while; the caller's own state is untouched."""
+def deterministic(options: TrainingOptions, rank: int = 0) -> Iterator[None]:
+    """Seed torch and fix its threads for a while; the caller's own state is untouched.
+
+    Processes that train together draw other masks of dropout.
+    """
     with torch.random.fork_rng(), threads(options.threads):
-        torch.manual_seed(options.seed)
+        torch.manual_seed(options.seed if rank == 0 else hash((options.seed, rank)))
         yield
 
 

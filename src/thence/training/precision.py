@@ -12,9 +12,12 @@ from thence.training.options import Precision
 def computing_in(precision: Precision, device: torch.device) -> Iterator[None]:
     """Compute products of matrices in this precision for a while; weights stay in float32.
 
-    bfloat16 has the range of float32, so that gradients need not be scaled.
+    bfloat16 has the range of float32, so that gradients need not be scaled. Weights are converted
+    each time they are used: PyTorch would keep the first conversion as long as this lasts, and
+    never see a training step.
     """
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+    on = precision == "bfloat16"
+    with torch.autocast(device.type, torch.bfloat16, enabled=on, cache_enabled=False):
         yield
 
 

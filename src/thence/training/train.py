@@ -18,11 +18,13 @@ from thence.models import CountedModel, family
 from thence.tokens import Tokenizer, TokenStore, make_tokenizer
 from thence.training.files import clear_leftovers
 from thence.training.metrics import MetricsFile
+from thence.training.processes import is_first_process, number_of_processes
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
 from thence.training.run import Run, create_run, refuse_existing, save_model
 
 if TYPE_CHECKING:
+    from thence.training.distributed import World
     from thence.training.learning_rate_finder import LearningRateCurve
 
 DEFAULT_MODEL = "mlp"
@@ -73,19 +75,39 @@ def train_recipe(
             "A mixture is not trained on a text but made of runs: thence mix RUN RUN -o RUN."
         )
     folder = Path(output) if output is not None else free_folder(recipe)
-    refuse_existing(folder)
-    with readable_source(recipe.text) as source:
-        prepared = prepare(recipe, source)
-        recipe = _resolve(recipe, prepared)
-        kept = Path(source) if recipe.text == "-" else None
-        run = create_run(folder, recipe, prepared.tokenizer, prepared.splits, kept)
-    try:
-        _fit(run, prepared.train, prepared.dev, progress)
-    except TrainingError:
-        if not (run.folder / "last").exists():  # Nothing to go on with: leave no empty shell.
-            shutil.rmtree(run.folder, ignore_errors=True)
-        raise
+    with _processes(recipe) as world:
+        if is_first_process():
+            refuse_existing(folder)
+        with readable_source(recipe.text) as source:
+            prepared = prepare(recipe, source)
+            if is_first_process():
+                recipe = _resolve(recipe, prepared)
+                kept = Path(source) if recipe.text == "-" else None
+                run = create_run(folder, recipe, prepared.tokenizer, prepared.splits, kept)
+        if world is not None:
+            run = Run(world.tell(str(folder)))
+        try:
+            _fit(run, prepared.train, prepared.dev, progress, world)
+        except TrainingError:
+            if is_first_process() and not (run.folder / "last").exists():
+                shutil.rmtree(run.folder, ignore_errors=True)  # Nothing to go on with.
+            raise
     return run
+
+
+@contextmanager
+def _processes(recipe: Recipe) -> Iterator["World | None"]:
+    """Join the other processes that ``torchrun`` has started; None where this one is alone."""
+    if number_of_processes() == 1:
+        yield None
+        return
+    if recipe.text == "-":
+        raise SettingError("Several processes cannot share standard input; write it to a file.")
+    from thence.training.distributed import joined
+    from thence.training.networks import choose_device
+
+    with joined(choose_device(recipe.training.device)) as world:
+        yield world
 
 
 @dataclass(frozen=True)
@@ -146,8 +168,10 @@ def resume(folder: str | Path, progress: ProgressMaker = silent) -> Run:
         ThenceError: If the run or its text cannot be used.
     """
     run = Run(folder)
-    clear_leftovers(run.folder)
-    _fit(run, run.store("train"), run.store("dev"), progress)
+    with _processes(run.recipe) as world:
+        if is_first_process():
+            clear_leftovers(run.folder)
+        _fit(run, run.store("train"), run.store("dev"), progress, world)
     return run
 
 
@@ -220,13 +244,20 @@ def _is_path(text: str) -> bool:
     return text != "-" and Path(text).exists()
 
 
-def _fit(run: Run, train_store: TokenStore, dev: TokenStore, progress: ProgressMaker) -> None:
+def _fit(
+    run: Run,
+    train_store: TokenStore,
+    dev: TokenStore,
+    progress: ProgressMaker,
+    world: "World | None",
+) -> None:
     if family(run.recipe.model).kind == "counted":
-        _count(run, train_store, dev)
+        if is_first_process():  # Counting is for one process.
+            _count(run, train_store, dev)
         return
     from thence.training.networks import train_network
 
-    train_network(run, train_store, dev, progress)
+    train_network(run, train_store, dev, progress, world)
 
 
 def _count(run: Run, train_store: TokenStore, dev: TokenStore) -> None:
