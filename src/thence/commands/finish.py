@@ -6,8 +6,8 @@ from shlex import quote
 from thence.commands.output import say_json, say_pairs
 from thence.commands.streams import remark, say
 from thence.evaluation import evaluate
+from thence.processes import is_first_process
 from thence.training import Run
-from thence.training.processes import is_first_process
 
 
 def finish(run: Run, report: bool, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from thence.commands.arguments import as_typed, shield_standard_input
 from thence.commands.streams import OutputError, drop_output, finish_output, prepare_streams
 from thence.commands.usage import explain
 from thence.errors import ThenceError
+from thence.processes import is_first_process
 
 COMMANDS = {
     "train": "Train a model on a text.",
@@ -111,6 +112,8 @@ def _command(arguments: Sequence[str]) -> list[str]:
 
 
 def _fail(message: str, code: int = 2) -> None:
+    if not is_first_process():  # Of several that train together, one says it.
+        sys.exit(code)
     with suppress(BrokenPipeError):
         sys.stderr.write(f"thence: {' '.join(message.split())}\n")
     sys.exit(code)

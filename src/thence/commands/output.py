@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thence.commands.streams import is_at_terminal, say
-from thence.training.processes import is_first_process
+from thence.processes import is_first_process
 from thence.training.progress import ProgressMaker, log_lines, silent, terminal
 
 WIDTH_OF_FILES = 160

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from thence.batches import Batch
 from thence.models import State
 from thence.models.states import map_state
-from thence.training.processes import number_of_processes
+from thence.processes import number_of_processes
 
 
 @dataclass(frozen=True)

@@ -122,8 +122,8 @@ class Trainer:
         with computing_in(self.options.precision, self.model.device), stop_requested() as stop:
             while not self.counters.finished:
                 self._step()
-                stopping = self._agree_on_time(stop.is_set())
                 self.progress.step(self.counters.step, self.counters.tokens, self.share_done())
+                stopping = self._agree_on_time(stop.is_set())
                 looks = self._is_time_to_evaluate()
                 if looks:
                     self._evaluate()

@@ -13,6 +13,7 @@ from thence.batches import Batches, Padded, Streams, window_batches
 from thence.errors import SettingError
 from thence.models import family
 from thence.models.neural import NeuralLanguageModel
+from thence.processes import local_number
 from thence.tokens import TokenStore
 from thence.training.distributed import World
 from thence.training.files import locked
@@ -21,7 +22,6 @@ from thence.training.loop import Trainer
 from thence.training.optimizers import make_optimizer
 from thence.training.options import TrainingOptions
 from thence.training.precision import computing_in, supports_bfloat16
-from thence.training.processes import local_number
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe
 from thence.training.run import Run

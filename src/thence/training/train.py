@@ -15,10 +15,10 @@ import numpy as np
 from thence.corpus import Splits, load_splits
 from thence.errors import SettingError, TextError, TrainingError
 from thence.models import CountedModel, family
+from thence.processes import is_first_process, number_of_processes
 from thence.tokens import Tokenizer, TokenStore, make_tokenizer
 from thence.training.files import clear_leftovers
 from thence.training.metrics import MetricsFile
-from thence.training.processes import is_first_process, number_of_processes
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
 from thence.training.run import Run, create_run, refuse_existing, save_model
