@@ -1,10 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from thence.errors import SettingError
-from thence.training import make_recipe
+from thence.training import make_recipe, networks
 from thence.training.networks import choose_device, deterministic, new_network, resolve_training
 from thence.training.options import TrainingOptions
 from thence.training.train import prepare
@@ -18,13 +19,40 @@ def test_an_absent_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
 
 
-def test_small_networks_get_one_thread_and_large_ones_all(text: Path) -> None:
+def resolved(text: Path, **settings: Any) -> tuple[int | None, str]:
+    recipe = make_recipe(text, "mlp", settings)
+    prepared = prepare(recipe, str(text))
+    found = resolve_training(recipe, len(prepared.tokenizer.vocabulary), prepared.train)
+    return found.training.threads, found.training.precision
+
+
+def test_small_networks_get_one_thread_unmeasured(text: Path) -> None:
     torch.set_num_threads(2)
-    for batch_size, threads in ((16, 1), (10**7, 2)):
-        recipe = make_recipe(text, "mlp", {"batch_size": batch_size})
-        prepared = prepare(recipe, str(text))
-        resolved = resolve_training(recipe, len(prepared.tokenizer.vocabulary), prepared.train)
-        assert resolved.training.threads == threads
+    assert resolved(text) == (1, "float32")
+    assert resolved(text, threads=2, precision="bfloat16") == (2, "bfloat16")
+
+
+@pytest.mark.parametrize("fastest", [(1, "float32"), (2, "bfloat16"), (2, "float32")])
+def test_larger_networks_get_what_is_measured_to_be_fastest(
+    text: Path, monkeypatch: pytest.MonkeyPatch, fastest: tuple[int, str]
+) -> None:
+    def seconds(model: Any, batches: Any, settings: Any) -> float:
+        chosen = (settings["threads"], settings["precision"])
+        return sum(a != b for a, b in zip(chosen, fastest, strict=True))
+
+    torch.set_num_threads(2)
+    monkeypatch.setattr(networks, "SMALL_STEP", 0)
+    monkeypatch.setattr(networks, "supports_bfloat16", lambda device: True)
+    monkeypatch.setattr(networks, "_time_steps", seconds)
+    assert resolved(text) == fastest
+    assert resolved(text, threads=2) == (2, fastest[1])
+    assert resolved(text, precision="float32") == (fastest[0], "float32")
+
+
+def test_steps_are_really_timed(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "SMALL_STEP", 0)
+    threads, precision = resolved(text)
+    assert threads in (1, torch.get_num_threads()) and precision in ("float32", "bfloat16")
 
 
 def test_deterministic_seeds_and_gives_back() -> None:

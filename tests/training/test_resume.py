@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from thence.errors import RunError
+from thence.models import FAMILIES
 from thence.training import Run, resume
 from thence.training.files import load_tensors
-from thence.training.loop import Interrupted
+from thence.training.interrupts import Interrupted
 
 SmallTrain = Callable[..., Run]
 
@@ -33,7 +34,31 @@ SETTINGS = {
         "lr": 0.5,
         "clip": 0.5,
     },
-    "bigram, running text": {"carry_context": True, "schedule": "inverse-time"},
+    "bigram, running text": {"batch_size": 16, "carry_context": True, "schedule": "inverse-time"},
+    "lstm, streams cut anew each epoch, moving average": {
+        "carry_context": True,
+        "vary_windows": True,
+        "window": 9,
+        "batch_size": 4,
+        "average": "ema",
+        "ema_decay": 0.9,
+        "embedding_dropout": 0.1,
+        "weight_drop": 0.2,
+    },
+    "gru, padded documents in parts, two batches a step": {
+        "window": 3,
+        "batch_size": 7,
+        "accumulate": 2,
+        "input_dropout": 0.2,
+    },
+    "rnn, triggered average": {
+        "carry_context": True,
+        "optimizer": "sgd",
+        "lr": 0.5,
+        "average": "triggered",
+        "window": 9,
+        "batch_size": 4,
+    },
 }
 
 
@@ -61,8 +86,11 @@ def outcome(folder: Path) -> tuple[Any, ...]:
 def kind(request: pytest.FixtureRequest) -> dict[str, Any]:
     if "shuffled windows" in request.param:
         request.getfixturevalue("shuffled_windows")
-    model = "bigram" if request.param.startswith("bigram") else "mlp"
-    dropout = {"dropout": 0.3, "embedding_dropout": 0.1} if model == "mlp" else {"batch_size": 16}
+    first = request.param.split(",")[0]
+    model = first if first in FAMILIES else "mlp"
+    dropout = {"dropout": 0.3, "embedding_dropout": 0.1} if model == "mlp" else {}
+    if model in ("rnn", "lstm", "gru"):
+        dropout = {"dropout": 0.3, "hidden_size": 8, "embedding_size": 3}
     return {
         "model": model,
         "steps": 20,

@@ -66,7 +66,7 @@ def fastest(recipe: Recipe, vocabulary_size: int, store: TokenStore) -> dict[str
         return chosen
     model = new_network(recipe, vocabulary_size)
     batches = network_batches(recipe, model, store)
-    if model.num_parameters() * 6 * batches.at(0).weight < SMALL_STEP:
+    if 6 * model.num_parameters() * batches.at(0).ids.size < SMALL_STEP:
         return {**chosen, "threads": 1 if open_threads else training.threads}
     candidates = [dict(chosen)]
     if open_precision and supports_bfloat16(model.device):
