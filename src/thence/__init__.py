@@ -7,6 +7,8 @@ The public functions are imported when first used, so that ``import thence`` is 
     run = thence.train("given-names", model="mlp", context=3)
     print(thence.evaluate(run, "dev"))
     print(thence.next_tokens(run, "Mari"))
+    print(thence.complete(run, "Mari"))
+    print(thence.fill(run, "M___a"))
     print(thence.sample(run, 10))
     thence.report(run)
 """
