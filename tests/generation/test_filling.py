@@ -172,10 +172,23 @@ def test_refusals(trained: Trained) -> None:
             fill(run, text)
 
 
-@pytest.mark.parametrize("text", ["the c___ sat", "the ___s", "___ ______x", "a [][] b"])
+@pytest.mark.parametrize(
+    "text", ["the c___ sat", "the ___s", "the ___'s", "don'___", "___ ______x", "a [][] b"]
+)
 def test_a_blank_is_no_part_of_a_word(words: Run, text: str) -> None:
     with pytest.raises(TextError, match=r"touches a word or another blank.*set spaces around it"):
         fill(words, text, blank="[]" if "[]" in text else "___")
+
+
+def test_a_blank_may_stand_beside_marks(words: Run) -> None:
+    assert fill(words, "'___' (___), ___.").fillings
+
+
+def test_words_between_spaces_hold_their_marks(trained: Trained) -> None:
+    words = trained("ngram", lines=SENTENCES, tokens="words", word_split="whitespace")
+    assert found(words, "the cat sat on the ___", count=1)[0][0].endswith(".")
+    with pytest.raises(TextError, match="touches a word"):
+        fill(words, "the cat sat on the ___.")
 
 
 def test_nothing_possible_is_a_sentence(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:

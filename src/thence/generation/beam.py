@@ -72,7 +72,7 @@ class Beam:
             log_probs = np.where(allowed, log_probs, -np.inf)
         totals = (self.scores[:, None] + log_probs).ravel()
         count = min(count, len(totals))
-        # Which of several equals argpartition puts before the edge is left open: lower ids, here.
+        # argpartition leaves open which of several equals it takes: here the earlier ones.
         edge = totals[np.argpartition(-totals, count - 1)[count - 1]]
         above, level = np.flatnonzero(totals > edge), np.flatnonzero(totals == edge)
         chosen = np.concatenate([above, level[: count - len(above)]])
