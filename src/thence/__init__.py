@@ -7,6 +7,8 @@ The public functions are imported when first used, so that ``import thence`` is 
     run = thence.train("given-names", model="mlp", context=3)
     print(thence.evaluate(run, "dev"))
     print(thence.next_tokens(run, "Mari"))
+    print(thence.complete(run, "Mari"))
+    print(thence.fill(run, "M___a"))
     print(thence.sample(run, 10))
     thence.report(run)
 """
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from thence.evaluation import compare as compare
     from thence.evaluation import evaluate as evaluate
     from thence.evaluation import score as score
+    from thence.generation import complete as complete
+    from thence.generation import fill as fill
     from thence.generation import next_tokens as next_tokens
     from thence.generation import sample as sample
     from thence.pictures import plot as plot
@@ -46,6 +50,8 @@ _HOMES = {
     "compare": "thence.evaluation",
     "evaluate": "thence.evaluation",
     "score": "thence.evaluation",
+    "complete": "thence.generation",
+    "fill": "thence.generation",
     "next_tokens": "thence.generation",
     "sample": "thence.generation",
     "plot": "thence.pictures",

@@ -40,6 +40,12 @@ def test_every_command_has_help(thence, name):
         ("score", "--tokens --document --column --encoding --errors --keep-empty"),
         ("next", "--count -n --json"),
         (
+            "complete",
+            "--count -n --beam --length-penalty --temperature --top-k --top-p --seed --max-length "
+            "--json",
+        ),
+        ("fill", "--count -n --longest --blank --open --beam --json"),
+        (
             "sample",
             "--count -n --prefix --temperature --top-k --top-p --greedy --max-length --seed --json",
         ),
@@ -64,6 +70,7 @@ def test_help_explains_every_flag(thence, command, flags):
         ("evaluate run --split dve", 'Invalid value "dve" for --split.'),
         ("evaluate run --split", "--split needs a value after it"),
         ("evaluate run a b", "Too many arguments: b is left over."),
+        ("fill run", "TEXT is missing. (see: thence fill --help)"),
         ("next run -n x", "-n is x; it must be a whole number."),
         ("sample run -n 2.5", "-n is 2.5; it must be a whole number."),
         ("sample run --top-k 1.0", "--top-k is 1.0; it must be a whole number."),

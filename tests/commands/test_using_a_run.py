@@ -1,11 +1,12 @@
-"""The commands that read a run: evaluate, compare, score, next, sample, report, plot."""
+"""The commands that read a run: evaluate, compare, score, next, complete, fill, sample,
+report, plot."""
 
 import shutil
 
 import pytest
 
 from thence.evaluation import compare, evaluate, score
-from thence.generation import next_tokens, sample
+from thence.generation import complete, fill, next_tokens, sample
 from thence.training import Run, train
 
 from .conftest import strict_json
@@ -194,3 +195,46 @@ def test_mix_makes_a_run(thence, trained, folder):
     assert thence("evaluate", "mixed", "--json").json()["run"] == "mixed"
     assert thence("mix", trained.mlp, "-o", "other").code == 2
     assert not (folder / "other").exists()
+
+
+def test_complete(thence, trained):
+    outcome = thence("complete", trained.mlp, "ax", "-n", 3)
+    expected = complete(trained.mlp, "ax", 3)
+    assert (outcome.code, outcome.out, outcome.err) == (0, f"{expected}\n", "")
+    assert thence("complete", trained.mlp, "ax", "-n3", "--json").json() == expected.to_json()
+    greedy = thence("complete", trained.mlp, "ax", "--beam", 1, "--json").json()["completions"]
+    assert [one["text"] for one in greedy] == sample(trained.mlp, 1, prefix="ax", greedy=True).texts
+    flags = ["--temperature", 0.8, "--top-k", 5, "--top-p", 0.9, "--seed", 3]
+    drawn = thence("complete", trained.mlp, "ax", *flags, "--json").json()["completions"]
+    expected = sample(trained.mlp, 5, prefix="ax", temperature=0.8, top_k=5, top_p=0.9, seed=3)
+    assert [one["text"] for one in drawn] == expected.texts
+
+
+def test_complete_says_what_was_cut_and_what_it_cannot_read(thence, trained):
+    outcome = thence("complete", trained.counts, "aß", "--max-length", 1, "--length-penalty", 1)
+    assert outcome.err.startswith("1 of the symbols in 'aß' never occur in the train text")
+    assert outcome.err.endswith(" cut at 1 tokens.\n")
+    assert all(line.split("  ")[1].startswith("aß") for line in outcome.out.splitlines())
+
+
+def test_fill(thence, trained):
+    outcome = thence("fill", trained.mlp, "a___a", "-n", 3)
+    expected = fill(trained.mlp, "a___a", 3)
+    assert (outcome.code, outcome.out) == (0, f"{expected}\n")
+    assert outcome.err == f"Shares are among {expected.found:,} found by a beam.\n"
+    flags = ["--blank", "-", "--longest", 1, "--open"]
+    outcome = thence("fill", trained.mlp, "b-a", *flags)
+    expected = fill(trained.mlp, "b-a", blank="-", longest=1, goes_on=True)
+    assert outcome.out == f"{expected}\n"
+    assert outcome.err == "Shares are among all 8 fillings.\n"
+    assert thence("fill", trained.mlp, "b-a", *flags, "--json").json() == expected.to_json()
+    narrow = thence("fill", trained.mlp, "a___a", "--beam", 1, "--json").json()
+    assert (narrow["found"], narrow["exact"]) == (8, False)
+
+
+def test_fill_says_what_it_cannot_read(thence, trained):
+    outcome = thence("fill", trained.mlp, "ß___ß", "--longest", 1, "--json")
+    assert outcome.err == (
+        "2 of the symbols in 'ß___ß' never occur in the train text: read as <unk>.\n"
+    )
+    assert all(one["text"][0] == one["text"][2] == "ß" for one in outcome.json()["fillings"])

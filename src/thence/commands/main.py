@@ -28,6 +28,8 @@ COMMANDS = {
     "mix": "Average the models of several runs, with weights from dev.",
     "score": "Give the log-probability of texts, one JSON line each.",
     "next": "Show the most probable next tokens after a text.",
+    "complete": "Go on with a text, in the likeliest ways or in drawn ones.",
+    "fill": "Fill the blanks of a text.",
     "sample": "Draw texts from a model.",
     "report": "Write a run's report.html.",
     "plot": "Write a run's pictures as PNG and SVG.",

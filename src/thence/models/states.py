@@ -1,6 +1,6 @@
 """States as values: trees of arrays or tensors, lists and tuples, whose first axis is the batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,19 @@ def map_state(function: Callable[..., Any], state: State, *others: State) -> Sta
 def take_rows(state: State, rows: Int64[np.ndarray, " chosen"]) -> State:
     """Return the state of the chosen rows, in that order."""
     return map_state(lambda leaf: leaf[rows], state)
+
+
+def join_rows(states: Sequence[State]) -> State:
+    """Return the state of all rows of several states, one after another."""
+
+    def join(*leaves: Any) -> Any:
+        if isinstance(leaves[0], np.ndarray):
+            return np.concatenate(leaves)
+        import torch  # A model with tensors has imported it long since; counts never wait for it.
+
+        return torch.cat(leaves)
+
+    return map_state(join, *states)
 
 
 def restart(state: State, fresh: State, rows: Bool[np.ndarray, " batch"]) -> State:

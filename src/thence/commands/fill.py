@@ -1,0 +1,51 @@
+"""``thence fill RUN TEXT``: what may stand in the blanks of a text."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from thence.commands.arguments import Text
+from thence.commands.output import say_json
+from thence.commands.prompts import remark_unknown
+from thence.commands.streams import remark, say
+from thence.generation import fill, split_blanks
+from thence.training import Run
+
+
+def command(
+    run: Path,
+    text: Text,
+    /,
+    *,
+    count: Annotated[int, Parameter(name=("--count", "-n"))] = 5,
+    longest: int | None = None,
+    blank: Annotated[Text, Parameter(allow_leading_hyphen=True)] = "___",
+    goes_on: Annotated[bool, Parameter(name="--open", negative=())] = False,
+    beam: int = 64,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Fill the blanks of a text so that the whole text is likeliest.
+
+    Each line shows the share of the probability of all fillings found, the log-probability of the
+    whole text, and the text.
+
+    Args:
+        run: The run folder.
+        text: A whole document, with ___ (or more underscores) wherever something is missing.
+        count: How many fillings to show.
+        longest: Tokens in each blank at most (default: 1 for words, else 8).
+        blank: Another mark for a blank.
+        goes_on: The text goes on after this: its end does not count.
+        beam: Width of the beam, where there are too many fillings to judge all.
+        json: Print the result as JSON.
+    """
+    opened = Run(run)
+    found = fill(opened, text, count, longest=longest, blank=blank, goes_on=goes_on, beam=beam)
+    remark_unknown(opened, text, split_blanks(text, blank))
+    if json:
+        say_json(found.to_json())
+        return
+    say(str(found))
+    among = f"all {found.found:,} fillings" if found.exact else f"{found.found:,} found by a beam"
+    remark(f"Shares are among {among}.")
