@@ -151,20 +151,41 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         SettingError: If the file cannot be read, is not TOML, or has an unknown table.
     """
+    content = read_toml(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return flat_settings(content)
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file.
+
+    Raises:
+        SettingError: If it cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingError(f"The recipe {path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"The recipe {path} is not valid TOML: {error}.") from error
+
+
+def flat_settings(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings that may stand in their group's table or at the top, without tables.
+
+    Raises:
+        SettingError: If there is an unknown table.
+    """
     tables = ("options", *GROUPS, PROVENANCE)
     settings: dict[str, Any] = {}
     for name, value in content.items():
         if isinstance(value, dict):
             if name not in tables:
                 raise SettingError(
-                    f"{path}: there is no table [{name}] in a recipe; the tables are "
-                    f"{', '.join(tables)}." + nearest(name, tables)
+                    f"there is no table [{name}] in a recipe; the tables are {', '.join(tables)}."
+                    + nearest(name, tables)
                 )
             if name != PROVENANCE:
                 settings.update(value)

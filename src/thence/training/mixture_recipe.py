@@ -1,0 +1,102 @@
+"""A recipe for a whole mixture: several trainings on one text, and how they are mixed.
+
+The settings at the top are those of all runs; each ``[[runs]]`` adds its model and its own;
+``[mix]`` holds the settings of ``thence mix``::
+
+    text = "ptb"
+    tokens = "words"
+
+    [mix]
+    cache = 500
+
+    [[runs]]
+    model = "ngram"
+
+    [[runs]]
+    model = "lstm"
+    carry_context = true
+    time = "25m"
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thence.errors import SettingError
+from thence.training.mix import mix
+from thence.training.progress import ProgressMaker, silent
+from thence.training.recipe import Recipe, flat_settings, make_recipe, read_toml
+from thence.training.run import Run, refuse_existing
+from thence.training.train import resume, train_recipe
+
+
+@dataclass(frozen=True)
+class MixtureRecipe:
+    """What to train, and how to mix it.
+
+    Attributes:
+        runs: The recipes of the runs, in order.
+        mixing: Keyword arguments of ``mix``.
+    """
+
+    runs: tuple[Recipe, ...]
+    mixing: Mapping[str, Any]
+
+
+def read_mixture_recipe(path: Path) -> MixtureRecipe:
+    """Read the recipe of a mixture.
+
+    Raises:
+        SettingError: If it is not a usable one.
+    """
+    content = read_toml(path)
+    own = content.pop("runs", None)
+    mixing = content.pop("mix", {})
+    if not isinstance(own, list) or not all(isinstance(run, dict) for run in own):
+        raise SettingError(f"{path} names no runs to mix; give each a table [[runs]].")
+    try:
+        common = flat_settings(content)
+        recipes = tuple(_recipe(common | flat_settings(run)) for run in own)
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from error
+    return MixtureRecipe(recipes, mixing)
+
+
+def _recipe(settings: dict[str, Any]) -> Recipe:
+    try:
+        text, model = settings.pop("text"), settings.pop("model")
+    except KeyError as error:
+        raise SettingError(f"a run does not say its {error}.") from error
+    return make_recipe(text, model, settings)
+
+
+def train_mixture(config: str | Path, output: str | Path, progress: ProgressMaker = silent) -> Run:
+    """Train every run of a mixture's recipe and mix them.
+
+    The runs are kept beside the mixture, in ``OUTPUT-runs``; started again after an interruption,
+    finished ones are taken as they are and a broken-off one goes on where it was.
+
+    Args:
+        config: The recipe.
+        output: The run folder to make.
+        progress: Opens what is told of each step.
+
+    Raises:
+        ThenceError: If the recipe, its text or the output cannot be used.
+    """
+    recipe = read_mixture_recipe(Path(config))
+    output = Path(output)
+    refuse_existing(output)
+    folder = output.with_name(f"{output.name}-runs")
+    made = []
+    for number, part in enumerate(recipe.runs, start=1):
+        place = folder / f"{number}-{part.model}"
+        if (place / "config.toml").exists():
+            made.append(resume(place, progress))
+        else:
+            made.append(train_recipe(part, place, progress))
+    try:
+        return mix(made, output, **recipe.mixing)
+    except TypeError as error:
+        raise SettingError(f"{config}: the table [mix] has a setting mix does not know.") from error
