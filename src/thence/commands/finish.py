@@ -1,7 +1,9 @@
 """What ``train`` and ``resume`` do at the end: the score on dev, the report, what to do next."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from thence.commands.output import say_json, say_pairs
 from thence.commands.streams import remark, say
@@ -9,8 +11,8 @@ from thence.evaluation import evaluate
 from thence.training import Run
 
 
-def finish(run: Run, report: bool, as_json: bool) -> None:
-    """Show how good a trained run is and write its report."""
+def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None = None) -> None:
+    """Show how good a trained run is and write its report; JSON has more in it, if given."""
     judged = evaluate(run, "dev") if len(run.documents("dev")) else None
     path = _report(run) if report else None
     if as_json:
@@ -21,6 +23,7 @@ def finish(run: Run, report: bool, as_json: bool) -> None:
                 "parameters": run.model.num_parameters(),
                 "dev": judged and judged.to_json(),
                 "report": path and str(path),
+                **(more or {}),
             }
         )
         return
