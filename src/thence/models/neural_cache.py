@@ -25,12 +25,12 @@ from thence.models.interface import Array, State
 from thence.models.neural import NeuralLanguageModel
 from thence.tokens import TokenStore
 
-SHARPNESS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+SHARPNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """What theta is chosen from, as theta times the mean of |h|^2: networks differ in the length of
 their hidden states, and so in the theta that suits them."""
 SHARE = 0.1
 """The cache's weight beside its network's while theta is chosen."""
-MOST_TARGETS = 50_000
+MOST_TARGETS = 20_000
 """Theta is chosen on so many targets of dev at most."""
 CELLS = 1 << 21
 """Products of hidden states held at once while scoring."""

@@ -8,7 +8,7 @@ how much it leaves to what it has not seen. Besides, a gate sees the place in th
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from jaxtyping import Float, Int64, Integer
@@ -209,7 +209,9 @@ class Mixture:
 
 def _create(member: Member, before: Sequence[LanguageModel], vocabulary_size: int) -> LanguageModel:
     """Make a member's model; a neural cache shares the network of a member before it."""
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in member.options.items()}
+    settings: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in member.options.items()
+    }
     if member.model == "neural-cache":
         from thence.models.neural_cache import NeuralCache, NeuralCacheOptions
 
