@@ -107,3 +107,59 @@ def test_runs_that_do_not_fit_together_are_refused(runs: list[Run], tmp_path: Pa
     with pytest.raises(SettingError, match="made of runs: thence mix"):
         train(runs[0].recipe.text, "mixture", output=tmp_path / "trained")
     assert not (tmp_path / "trained").exists()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A small network on running text whose words change from part to part."""
+    folder = tmp_path_factory.mktemp("running")
+    random = np.random.default_rng(0)
+    words = np.array([chr(97 + letter) * 2 for letter in range(20)])
+    parts = [random.choice(words, 4, replace=False) for _ in range(25)]
+    lines = [" ".join(random.choice(part, 8)) for part in parts for _ in range(8)]
+    (folder / "text.txt").write_text("\n".join(lines))
+    settings = {"tokens": "words", "by": "position", "split": "60/20/20", "carry_context": True}
+    small = {"hidden_size": 16, "embedding_size": 8, "epochs": 4, "batch_size": 4}
+    return train(folder / "text.txt", "lstm", output=folder / "lstm", **settings, **small)
+
+
+def test_a_network_remembers_and_goes_on_learning(running: Run, tmp_path: Path) -> None:
+    alone = thence.evaluate(running)
+    assert alone.dynamic == ()
+    assert "dynamic" not in dict(alone.rows())
+    cached = mix([running], tmp_path / "cached", neural_cache=100)
+    assert thence.evaluate(cached).nats_per_token < alone.nats_per_token - 0.1
+    both = mix([running], tmp_path / "both", neural_cache=100, cache=50, dynamic=True)
+    judged = thence.evaluate(both)
+    assert judged.nats_per_token < thence.evaluate(cached).nats_per_token
+    kinds = ["lstm dynamic", "neural-cache length 100", "cache order 1", "cache order 2"]
+    assert all(name.startswith(k) for (name, _), k in zip(weights_of(both), kinds, strict=True))
+    assert judged.dynamic == tuple(name for name, _ in weights_of(both))
+    assert dict(judged.rows())["dynamic"].startswith("adapts on the text it is judged on: lstm dyn")
+    assert judged.to_json()["dynamic"] == list(judged.dynamic)
+
+
+def test_an_adapting_mixture_is_a_run_like_any_other(running: Run, tmp_path: Path) -> None:
+    made = mix([running], tmp_path / "mix", neural_cache=9, dynamic=True)
+    opened = Run(tmp_path / "mix")
+    store = opened.store("dev")
+    scores = opened.model.score(store, carry_context=True)
+    np.testing.assert_array_equal(scores, opened.model.score(store, carry_context=True))
+    np.testing.assert_array_equal(scores, made.model.score(store, carry_context=True))
+    assert opened.recipe == made.recipe
+    assert len(thence.sample(opened, 2, max_length=9).texts) == 2
+    assert sum(dict(thence.next_tokens(opened, "aa", 99).tokens).values()) == pytest.approx(1)
+    assert thence.compare([opened, running]).same_tokens
+
+
+def test_what_cannot_adapt_is_refused(runs: list[Run], running: Run, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"reads sequences \(rnn, lstm or gru\), and none of"):
+        mix(runs, tmp_path / "mix", dynamic=True)
+    text, settings = runs[0].recipe.text, {"split": "50/25/25", "by": "position"}
+    small = {"hidden_size": 4, "embedding_size": 4, "epochs": 1, "batch_size": 4}
+    apart = train(text, "lstm", output=tmp_path / "apart", **small, **settings)
+    with pytest.raises(RunError, match=r"running text, but .*apart read.* with --carry-context\."):
+        mix([runs[0], apart], tmp_path / "mix", neural_cache=9)
+    with pytest.raises(SettingError, match="--neural-cache is 0; it must be at least 1"):
+        mix([running], tmp_path / "mix", neural_cache=0)
+    assert not (tmp_path / "mix").exists()

@@ -1,7 +1,9 @@
 """What ``train`` and ``resume`` do at the end: the score on dev, the report, what to do next."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from thence.commands.output import say_json, say_pairs
 from thence.commands.streams import remark, say
@@ -10,8 +12,15 @@ from thence.processes import is_first_process
 from thence.training import Run
 
 
-def finish(run: Run, report: bool, as_json: bool) -> None:
-    """Show how good a trained run is and write its report; of several processes, one does."""
+def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None = None) -> None:
+    """Show how good a trained run is and write its report; of several processes, one does.
+
+    Args:
+        run: The run.
+        report: Write the report.
+        as_json: Print the result as JSON.
+        more: What the JSON has besides.
+    """
     if not is_first_process():
         return
     judged = evaluate(run, "dev") if len(run.documents("dev")) else None
@@ -24,6 +33,7 @@ def finish(run: Run, report: bool, as_json: bool) -> None:
                 "parameters": run.model.num_parameters(),
                 "dev": judged and judged.to_json(),
                 "report": path and str(path),
+                **(more or {}),
             }
         )
         return

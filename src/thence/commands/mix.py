@@ -15,6 +15,8 @@ def command(
     *runs: Path,
     output: Annotated[Path, Parameter(name=("--output", "-o"))],
     cache: int | None = None,
+    neural_cache: int | None = None,
+    dynamic: Annotated[bool, Parameter(negative=())] = False,
     weights: Weights = "gated",
     report: bool = True,
     json: Annotated[bool, Parameter(negative=())] = False,
@@ -22,15 +24,22 @@ def command(
     """Mix runs of the same text into one, which is a run like any other.
 
     Args:
-        runs: Two or more run folders, or one and --cache.
+        runs: Two or more run folders, or one and --cache, --neural-cache or --dynamic.
         output: Run folder to make.
         cache: Mix in caches of the last so many symbols (running text).
+        neural_cache: Mix in a cache of the last so many hidden states of a recurrent network
+            (running text).
+        dynamic: Let recurrent networks go on learning from the running text that is judged.
         weights: Let the weights follow how well each context is known and the place in its
             document, or its kind only, or use the same everywhere.
         report: Write report.html at the end.
         json: Print the result as JSON.
     """
-    made = mix(runs, output, cache=cache, weights=weights)
-    finish(made, report, json)
-    for name, weight in weights_of(made):
+    made = mix(
+        runs, output, cache=cache, neural_cache=neural_cache, dynamic=dynamic, weights=weights
+    )
+    members = weights_of(made)
+    named = [{"name": name, "weight": weight} for name, weight in members]
+    finish(made, report, json, {"members": named})
+    for name, weight in members:
         remark(f"weight {weight:.3f}  {name}")

@@ -61,6 +61,7 @@ class LikelihoodReport:
         unseen: The documents that do not occur in train; None likewise.
         carry_context: Whether documents saw the documents before them.
         test_looks: How often the run's test split has been judged, this time included.
+        dynamic: The members of a mixture that remembered or learned the text as they went.
     """
 
     run: str
@@ -77,6 +78,7 @@ class LikelihoodReport:
     unseen: Share | None
     carry_context: bool
     test_looks: int
+    dynamic: tuple[str, ...] = ()
 
     @property
     def nats_per_token(self) -> float:
@@ -124,6 +126,9 @@ class LikelihoodReport:
         rows.append(
             ("context", "carried across documents" if self.carry_context else "per document")
         )
+        if self.dynamic:
+            names = ", ".join(self.dynamic)
+            rows.append(("dynamic", f"adapts on the text it is judged on: {names}"))
         if self.test_looks:
             rows.append(("looks at the test split", f"{self.test_looks} in this run's life"))
         return rows
@@ -162,6 +167,7 @@ class LikelihoodReport:
             **shares,
             "carry_context": self.carry_context,
             "test_looks": self.test_looks,
+            "dynamic": list(self.dynamic),
         }
 
     def __str__(self) -> str:
@@ -199,6 +205,8 @@ def evaluate(
         is_seen = seen_in(run.documents("train"), documents)
         seen, unseen = _share(store, costs, is_seen), _share(store, costs, ~is_seen)
     unknown_id = run.tokenizer.vocabulary.unknown_id
+    members = run.recipe.options.members if run.recipe.model == "mixture" else ()
+    adapting = [member for member in members if carry_context and member.adapts]
     return LikelihoodReport(
         run=run.name,
         text=str(text) if text is not None else f"{split} split of {run.text_name}",
@@ -214,6 +222,7 @@ def evaluate(
         unseen=unseen,
         carry_context=carry_context,
         test_looks=looks,
+        dynamic=tuple(member.name for member in adapting),
     )
 
 

@@ -5,7 +5,7 @@ maps hidden states to log-probabilities. Everything that evaluation and generati
 language model follows from these two.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -33,6 +33,9 @@ WARM_UP = 256
 """Running text is scored in so many strands at most, each after so many ids before it; a text of
 fewer than ``STRAND`` targets is one strand."""
 STRAND = 8 * WARM_UP
+
+Read = tuple[Int64[np.ndarray, " read"], Float[Tensor, "read hidden"]]
+"""Places of some targets of a store, and the hidden states that they are predicted from."""
 
 
 @runtime_checkable
@@ -120,10 +123,18 @@ class NeuralLanguageModel(nn.Module):
         self, ids: Integer[np.ndarray, " batch"], state: State
     ) -> tuple[Float[np.ndarray, "batch vocab"], State]:
         """Read one id per row; return the log-probabilities of the next and the new state."""
+        hidden, state = self.advance(ids, state)
+        return self.readout.log_probs(hidden).cpu().numpy(), state
+
+    @torch.inference_mode()
+    def advance(
+        self, ids: Integer[np.ndarray, " batch"], state: State
+    ) -> tuple[Float[Tensor, "batch hidden"], State]:
+        """Read one id per row; return the hidden state after it and the new state."""
         self.eval()
         column = torch.from_numpy(ids.astype(np.int64)).to(self.device)[:, None]
         hidden, state = self.network(column, state)
-        return self.readout.log_probs(hidden[:, 0]).cpu().numpy(), state
+        return hidden[:, 0], state
 
     @torch.inference_mode()
     def score(
@@ -134,14 +145,37 @@ class NeuralLanguageModel(nn.Module):
         if self.network.context_length is not None:
             return self._score_windows(store, self.network.context_length, carry_context)
         scores = np.zeros(store.num_targets, np.float32)
-        if store.num_targets and carry_context:
-            self._score_strands(store, scores)
-        elif store.num_targets:
-            self._score_sequences(Padded(store, SCORE_DOCUMENTS, SCORE_WINDOW), store, scores, None)
+        for places, hidden in self._read_store(store, carry_context):
+            targets = torch.from_numpy(store.targets[places].astype(np.int64)).to(self.device)
+            scores[places] = self.readout.target_log_probs(hidden, targets).cpu().numpy()
         return scores
 
-    def _score_strands(self, store: TokenStore, scores: Float[np.ndarray, " targets"]) -> None:
-        """Score running text in strands side by side, each after reading some of what is before.
+    @torch.inference_mode()
+    def hidden_states(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Float[Tensor, "targets hidden"]:
+        """Return the hidden state that each target is predicted from, as ``score`` has them.
+
+        Only of a network that reads sequences, and of a store that is not empty.
+        """
+        self.eval()
+        places, parts = zip(*self._read_store(store, carry_context), strict=True)
+        hidden = torch.cat(parts)
+        ordered = torch.empty_like(hidden)
+        ordered[torch.from_numpy(np.concatenate(places)).to(hidden.device)] = hidden
+        return ordered
+
+    def _read_store(self, store: TokenStore, carry_context: bool) -> Iterator[Read]:
+        """Yield targets' places and the hidden states before them, until all have been read."""
+        if store.num_targets and carry_context:
+            yield from self._read_strands(store)
+        elif store.num_targets:
+            yield from self._read_sequences(
+                Padded(store, SCORE_DOCUMENTS, SCORE_WINDOW), store, None
+            )
+
+    def _read_strands(self, store: TokenStore) -> Iterator[Read]:
+        """Read running text in strands side by side, each after reading some of what is before.
 
         One long pass would have every strand begin with the state of the one before it; what was
         read so long ago hardly tells any more.
@@ -153,26 +187,18 @@ class NeuralLanguageModel(nn.Module):
             places, _ = ragged(streams.starts[1:] - WARM_UP, np.full(strands - 1, WARM_UP))
             _, warm = self._read(batch_of(store, places, None, fresh=True), None)
             state = map_state(lambda new, old: torch.cat([new, old]), self.start(1), warm)
-        self._score_sequences(streams, store, scores, state)
+        yield from self._read_sequences(streams, store, state)
 
-    def _score_sequences(
-        self,
-        batches: Padded | Streams,
-        store: TokenStore,
-        scores: Float[np.ndarray, " targets"],
-        state: State,
-    ) -> None:
-        """Fill in the log-probabilities of every target, batch by batch, from a state on."""
+    def _read_sequences(
+        self, batches: Padded | Streams, store: TokenStore, state: State
+    ) -> Iterator[Read]:
+        """Read batch by batch, from a state on."""
         for step in range(batches.steps_per_epoch):
             places, valid, fresh = batches.places(step)
             batch = batch_of(store, places, valid, fresh and isinstance(batches, Padded))
             hidden, state = self._read(batch, state)
             counted = np.ones(places.shape, bool) if valid is None else valid
-            chosen = places[counted]
-            targets = torch.from_numpy(store.targets[chosen].astype(np.int64)).to(self.device)
-            mask = torch.from_numpy(counted).to(self.device)
-            found = self.readout.target_log_probs(hidden[mask], targets)
-            scores[chosen] = found.cpu().numpy()
+            yield places[counted], hidden[torch.from_numpy(counted).to(self.device)]
 
     def _score_windows(
         self, store: TokenStore, context: int, carry_context: bool

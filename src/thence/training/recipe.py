@@ -71,11 +71,17 @@ class Recipe:
         """Return the recipe as TOML; settings that are None are left out."""
         content: dict[str, Any] = {"text": self.text, "model": self.model}
         for group in ("options", *GROUPS):
-            values = asdict(getattr(self, group))
-            content[group] = {key: value for key, value in values.items() if value is not None}
+            content[group] = _given(asdict(getattr(self, group)))
         if provenance:
             content[PROVENANCE] = dict(provenance)
         return tomli_w.dumps(content)
+
+
+def _given(value: Any) -> Any:
+    """Return a value without what is None in its tables, which TOML cannot say."""
+    if isinstance(value, dict):
+        return {key: _given(item) for key, item in value.items() if item is not None}
+    return [_given(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Recipe:

@@ -8,17 +8,21 @@ how much it leaves to what it has not seen. Besides, a gate sees the place in th
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from jaxtyping import Float, Int64, Integer
 
 from thence.models import family
 from thence.models.interface import Array, LanguageModel, State
-from thence.models.mixture.options import MixtureOptions
+from thence.models.mixture.options import Member, MixtureOptions
 from thence.models.mixture.weights import learn_gate, learn_overall, learn_table, log_weights_of
 from thence.models.ngram import NGram
 from thence.models.states import restart
 from thence.tokens import TokenStore
+
+if TYPE_CHECKING:
+    from thence.models.neural import NeuralLanguageModel
 
 PLACES = 8
 """Places from the beginning of a document that a gate tells apart; all later ones are alike."""
@@ -41,11 +45,7 @@ class Mixture:
         self.vocabulary_size = vocabulary_size
         self.models: list[LanguageModel] = []
         for member in options.members:
-            settings = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in member.options.items()
-            }
-            entry = family(member.model)
-            self.models.append(entry.create(entry.options_class()(**settings), vocabulary_size))
+            self.models.append(_create(member, self.models, vocabulary_size))
         judges = [model for model in self.models if isinstance(model, NGram)]
         judge = max(judges, key=lambda model: model.options.order, default=None)
         self._judge = None if options.weights == "single" else judge
@@ -76,7 +76,7 @@ class Mixture:
     ) -> Float[np.ndarray, "targets models"]:
         return np.stack(
             [
-                model.score(store, carry_context and member.carry_context).astype(np.float64)
+                _score(model, member, store, carry_context).astype(np.float64)
                 for model, member in zip(self.models, self.options.members, strict=True)
             ],
             axis=1,
@@ -128,7 +128,10 @@ class Mixture:
     def step(
         self, ids: Integer[np.ndarray, " batch"], state: Sequence[State]
     ) -> tuple[Float[np.ndarray, "batch vocab"], list[State]]:
-        """Read one id per row; return the log-probabilities of the next and the new state."""
+        """Read one id per row; return the log-probabilities of the next and the new state.
+
+        A dynamic member is as it was trained here: it learns only from what it scores.
+        """
         begins = np.asarray(ids) == self.vocabulary_size - 1
         log_probs, states = [], []
         for model, member, old in zip(self.models, self.options.members, state[:-1], strict=True):
@@ -150,7 +153,8 @@ class Mixture:
     ) -> Float[np.ndarray, " targets"]:
         """Return the log-probability of every target, in nats.
 
-        Of carried context, only those members take note that were trained with it.
+        Of carried context, only those members take note that were trained with it; a dynamic one
+        learns from it as it goes.
         """
         scores = self._scores(store, carry_context)
         for block, log_weights in self._blocks(store, carry_context):
@@ -201,6 +205,32 @@ class Mixture:
     def num_parameters(self) -> int:
         """Return what the members learned or counted, and the weights."""
         return sum(model.num_parameters() for model in self.models) + self.weights.size
+
+
+def _create(member: Member, before: Sequence[LanguageModel], vocabulary_size: int) -> LanguageModel:
+    """Make a member's model; a neural cache shares the network of a member before it."""
+    settings: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in member.options.items()
+    }
+    if member.model == "neural-cache":
+        from thence.models.neural_cache import NeuralCache, NeuralCacheOptions
+
+        options = NeuralCacheOptions(**settings)
+        return NeuralCache(options, cast("NeuralLanguageModel", before[options.of]))
+    entry = family(member.model)
+    return entry.create(entry.options_class()(**settings), vocabulary_size)
+
+
+def _score(
+    model: LanguageModel, member: Member, store: TokenStore, carry_context: bool
+) -> Float[np.ndarray, " targets"]:
+    """Return a member's log-probability of every target, in nats."""
+    carries = carry_context and member.carry_context
+    if member.dynamic is None or not carries:
+        return model.score(store, carries)
+    from thence.models.dynamic import score_dynamically  # Torch, which counts never wait for.
+
+    return score_dynamically(cast("NeuralLanguageModel", model), store, member.dynamic)
 
 
 def places(store: TokenStore) -> Int64[np.ndarray, " targets"]:
