@@ -27,7 +27,7 @@ each part, not on the weights of attention.
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -39,7 +39,7 @@ from thence.models.dropout import Dropout
 from thence.models.neural import NeuralLanguageModel
 from thence.models.readout import ReadoutOptions, TiedLinear, make_readout
 
-Cache = Float[Tensor, "batch 2 heads cached size"]
+Cache = Float[Tensor, "batch 2 heads room size"]
 """Keys and values of the last C - 1 places, before any turn; the latest is last."""
 
 State = tuple[Int64[Tensor, " batch"] | Cache, ...]
@@ -117,11 +117,11 @@ class Attention(nn.Module):
     def forward(
         self,
         values: Float[Tensor, "batch time hidden"],
-        cached: Cache,
+        cached: Float[Tensor, "batch 2 heads cached size"],
         mask: Bool[Tensor, "batch 1 time places"] | None,
         turns: Float[Tensor, "2 places half"] | None,
-    ) -> tuple[Float[Tensor, "batch time hidden"], Cache]:
-        """Return what each place reads, and keys and values of all places, cached and new.
+    ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch 2 heads time size"]]:
+        """Return what each new place reads, and its keys and values.
 
         Args:
             values: What stands at each new place.
@@ -129,17 +129,18 @@ class Attention(nn.Module):
             mask: Which of all P places each new one may see; None: all up to itself.
             turns: Cosines and sines of the P places, if positions are rotary.
         """
-        # (3, B, heads, T, D)
-        projected = self.project(values).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        new = projected[1:].transpose(0, 1)
+        # (B, T, 3, heads, D) to (B, 3, heads, T, D): queries, keys and values.
+        projected = self.project(values).unflatten(2, (3, self.heads, -1)).permute(0, 2, 3, 1, 4)
+        new = projected[:, 1:]
         known = torch.cat([cached.to(new.dtype), new], dim=3)
-        queries, keys = projected[0], known[:, 0]
+        queries, keys = projected[:, 0], known[:, 0]
         if turns is not None:
             queries, keys = turn(queries, turns[:, -values.shape[1] :]), turn(keys, turns)
         found = functional.scaled_dot_product_attention(
             queries, keys, known[:, 1], attn_mask=mask, is_causal=mask is None
         )
-        return self.output(found.transpose(1, 2).flatten(2)), known
+        read: Tensor = self.output(found.transpose(1, 2).flatten(2))
+        return read, new
 
 
 def turn(
@@ -170,20 +171,20 @@ class Layer(nn.Module):
         )
         self.dropout = Dropout(options.dropout)
         with torch.no_grad():  # As many parts as there are add up to about what one would.
-            for added in (self.attention.output, self.feed_forward[-1]):
-                added.weight.div_(math.sqrt(2 * options.layers))
+            for weight in (self.attention.output.weight, self.feed_forward[2].weight):
+                cast(Tensor, weight).div_(math.sqrt(2 * options.layers))
 
     def forward(
         self,
         values: Float[Tensor, "batch time hidden"],
-        cached: Cache,
+        cached: Float[Tensor, "batch 2 heads cached size"],
         mask: Bool[Tensor, "batch 1 time places"] | None,
         turns: Float[Tensor, "2 places half"] | None,
-    ) -> tuple[Float[Tensor, "batch time hidden"], Cache]:
-        """Return the values after this layer, and the keys and values; see ``Attention``."""
-        read, known = self.attention(self.attention_norm(values), cached, mask, turns)
+    ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch 2 heads time size"]]:
+        """Return the values after this layer, and its keys and values; see ``Attention``."""
+        read, new = self.attention(self.attention_norm(values), cached, mask, turns)
         values = values + self.dropout(read)
-        return values + self.dropout(self.feed_forward(self.feed_forward_norm(values))), known
+        return values + self.dropout(self.feed_forward(self.feed_forward_norm(values))), new
 
 
 class Transformer(nn.Module):
@@ -230,21 +231,23 @@ class Transformer(nn.Module):
         mask = None if cached == 0 and time <= room + 1 else self._mask(before, cached, time)
         turns = self._turns(cached + time, ids.device)
         values = self.dropout(self._embed(ids, before))
-        new = []
+        moved = []
         for layer, cache in zip(self.layers, caches, strict=True):
-            values, known = layer(values, cache[..., room - cached :, :], mask, turns)
-            kept = functional.pad(known, (0, 0, room - known.shape[3], 0))  # Or cut, if negative.
-            new.append(kept.to(cache.dtype))
-        return self.norm(values), (count + time, *new)
+            values, new = layer(values, cache[..., room - cached :, :], mask, turns)
+            latest = new[..., max(time - room, 0) :, :].to(cache.dtype)
+            moved.append(torch.cat([cache[..., time:, :], latest], dim=3))
+        return self.norm(values), (count + time, *moved)
 
     def _embed(
         self, ids: Int64[Tensor, "batch time"], before: Int64[Tensor, " batch"]
     ) -> Float[Tensor, "batch time hidden"]:
         """Return the embeddings of the ids and, if learned, of their positions."""
+        values: Tensor = self.embedding(ids)
         if self.options.positions == "rotary":
-            return self.embedding(ids)
+            return values
         places = before[:, None] + torch.arange(ids.shape[1], device=ids.device)
-        return self.embedding(ids) + self.positions(places % self.options.context)
+        positions: Tensor = self.positions(places % self.options.context)
+        return values + positions
 
     def _mask(
         self, before: Int64[Tensor, " batch"], cached: int, time: int
