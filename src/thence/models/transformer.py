@@ -120,8 +120,8 @@ class Attention(nn.Module):
         cached: Float[Tensor, "batch 2 heads cached size"],
         mask: Bool[Tensor, "batch 1 time places"] | None,
         turns: Float[Tensor, "2 places half"] | None,
-    ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch 2 heads time size"]]:
-        """Return what each new place reads, and its keys and values.
+    ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch 2 heads places size"]]:
+        """Return what each new place reads, and the keys and values of all places.
 
         Args:
             values: What stands at each new place.
@@ -140,7 +140,7 @@ class Attention(nn.Module):
             queries, keys, known[:, 1], attn_mask=mask, is_causal=mask is None
         )
         read: Tensor = self.output(found.transpose(1, 2).flatten(2))
-        return read, new
+        return read, known
 
 
 def turn(
@@ -180,11 +180,11 @@ class Layer(nn.Module):
         cached: Float[Tensor, "batch 2 heads cached size"],
         mask: Bool[Tensor, "batch 1 time places"] | None,
         turns: Float[Tensor, "2 places half"] | None,
-    ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch 2 heads time size"]]:
-        """Return the values after this layer, and its keys and values; see ``Attention``."""
-        read, new = self.attention(self.attention_norm(values), cached, mask, turns)
+    ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch 2 heads places size"]]:
+        """Return the values after this layer, and the keys and values; see ``Attention``."""
+        read, known = self.attention(self.attention_norm(values), cached, mask, turns)
         values = values + self.dropout(read)
-        return values + self.dropout(self.feed_forward(self.feed_forward_norm(values))), new
+        return values + self.dropout(self.feed_forward(self.feed_forward_norm(values))), known
 
 
 class Transformer(nn.Module):
@@ -233,9 +233,10 @@ class Transformer(nn.Module):
         values = self.dropout(self._embed(ids, before))
         moved = []
         for layer, cache in zip(self.layers, caches, strict=True):
-            values, new = layer(values, cache[..., room - cached :, :], mask, turns)
-            latest = new[..., max(time - room, 0) :, :].to(cache.dtype)
-            moved.append(torch.cat([cache[..., time:, :], latest], dim=3))
+            values, known = layer(values, cache[..., room - cached :, :], mask, turns)
+            # What is lacking is filled with zeros in front; what is too much is cut off there.
+            filled = functional.pad(known, (0, 0, room - cached - time, 0))
+            moved.append(filled.to(cache.dtype))
         return self.norm(values), (count + time, *moved)
 
     def _embed(
