@@ -14,7 +14,10 @@ def computing_in(precision: Precision, device: torch.device) -> Iterator[None]:
 
     bfloat16 has the range of float32, so that gradients need not be scaled.
     """
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+    narrow = precision == "bfloat16"
+    # Without the cache, which lasts as long as the context: the products would go on with the
+    # weights of the first step.
+    with torch.autocast(device.type, torch.bfloat16, enabled=narrow, cache_enabled=False):
         yield
 
 
