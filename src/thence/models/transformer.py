@@ -1,6 +1,6 @@
 """A decoder-only transformer: each place looks at the last places through attention.
 
-    x_i = dropout(E(w_i) + p_i)                      the symbol at place i; p_i if learned
+    x_i = dropout(sqrt(H) (E(w_i) + p_i))            the symbol at place i; p_i if learned
     x_i = x_i + dropout(W_o a_i)                     in each layer, a_i of all heads in a row
     x_i = x_i + dropout(W_2 gelu(W_1 norm(x_i)))
     h_i = norm(x_i)                                  after the last layer
@@ -21,8 +21,8 @@ J. Su et al. 2021, "RoFormer: enhanced transformer with rotary position embeddin
 Where we differ: pair m is numbers m and m + d / 2, not two neighbours, which is the same but for
 the order of rows in W_q and W_k. Every place attends to as many places as the context has, however
 long the text; so a learned p_i is that of place i modulo C, and rotary turns, of which only the
-differences matter, are counted from the earliest place at hand. Dropout acts on what comes out of
-each part, not on the weights of attention.
+differences matter, are counted from the earliest place at hand. Learned positions are scaled as the
+embeddings are. Dropout acts on what comes out of each part, not on the weights of attention.
 """
 
 import math
@@ -49,7 +49,8 @@ processor, where looking at it does not wait for a GPU; it tells how much of the
 WIDER = 4
 """So many times wider is the inner layer of the feed-forward part."""
 EMBEDDING_SCALE = 0.02
-"""Standard deviation of new embeddings: small, since they are the output weights too."""
+"""Standard deviation of new embeddings: small, since they are the output weights too; the input is
+larger by the square root of H."""
 
 
 @dataclass(frozen=True)
@@ -242,13 +243,12 @@ class Transformer(nn.Module):
     def _embed(
         self, ids: Int64[Tensor, "batch time"], before: Int64[Tensor, " batch"]
     ) -> Float[Tensor, "batch time hidden"]:
-        """Return the embeddings of the ids and, if learned, of their positions."""
+        """Return the scaled embeddings of the ids and, if learned, of their positions."""
         values: Tensor = self.embedding(ids)
-        if self.options.positions == "rotary":
-            return values
-        places = before[:, None] + torch.arange(ids.shape[1], device=ids.device)
-        positions: Tensor = self.positions(places % self.options.context)
-        return values + positions
+        if self.options.positions == "learned":
+            places = before[:, None] + torch.arange(ids.shape[1], device=ids.device)
+            values = values + self.positions(places % self.options.context)
+        return math.sqrt(self.options.embedding_size) * values
 
     def _mask(
         self, before: Int64[Tensor, " batch"], cached: int, time: int
