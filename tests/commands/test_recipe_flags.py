@@ -54,7 +54,7 @@ def another_value(kind: Any, default: Any) -> Any:
     if bool in kinds:
         return not default
     if int in kinds:
-        return (default or 0) + 3
+        return 2 * (default or 0) or 3  # A multiple: heads still divide the embedding size.
     return "x" if str in kinds else 0.25 if default == 0.5 else 0.5
 
 

@@ -24,7 +24,7 @@ def vocabulary_size(train: TokenStore) -> int:
     return train.boundary_id + 1
 
 
-SMALL: dict[str, Any] = {"hidden_size": 12, "embedding_size": 8, "layers": 2}
+SMALL: dict[str, Any] = {"hidden_size": 12, "embedding_size": 8, "layers": 2, "context": 6}
 """Sizes of the networks that read sequences, whose long sums would hide errors in rounding."""
 
 
@@ -32,8 +32,9 @@ def options_of(name: str) -> Any:
     """Settings to make a family by: its defaults, small sizes, and members for a mixture."""
     if name == "mixture":
         return MixtureOptions((Member("ngram", {"order": 3}), Member("bigram-counts", {})))
+    kind = FAMILIES[name].options_class()
     small = SMALL if FAMILIES[name].defaults is SEQUENCES else {}
-    return FAMILIES[name].options_class()(**small)
+    return kind(**{key: value for key, value in small.items() if hasattr(kind, key)})
 
 
 def make(name: str, train: TokenStore, seed: int = 0) -> LanguageModel:

@@ -38,6 +38,8 @@ WRITTEN = {
     "memory": st.sampled_from(["500MB", "1.5 GB"]),
     "logits_memory": st.sampled_from(["16MB", "1k"]),
     "softmax": st.sampled_from(["full", "sampled"]),  # The adaptive one does not go with --tied.
+    "embedding_size": st.sampled_from([16, 48]),  # Of a transformer, to be divided by --heads.
+    "heads": st.sampled_from([1, 2, 8]),
 }
 """Settings that are not any text, or not any of their choices beside any others."""
 

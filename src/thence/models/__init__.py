@@ -96,6 +96,13 @@ FAMILIES = {
         "gated recurrent units: gates without cells",
         SEQUENCES,
     ),
+    "transformer": Family(
+        "thence.models.transformer",
+        "TransformerOptions",
+        "trained",
+        "attention to the last places, layer upon layer (Vaswani et al. 2017)",
+        SEQUENCES,
+    ),
     "mixture": Family(
         "thence.models.mixture",
         "MixtureOptions",

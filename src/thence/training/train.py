@@ -14,7 +14,7 @@ import numpy as np
 
 from thence.corpus import Splits, load_splits
 from thence.errors import SettingError, TextError, TrainingError
-from thence.models import CountedModel, family
+from thence.models import SEQUENCES, CountedModel, family
 from thence.processes import is_first_process, number_of_processes
 from thence.tokens import Tokenizer, TokenStore, make_tokenizer
 from thence.training.files import clear_leftovers
@@ -215,6 +215,8 @@ def _all_equal(splits: Splits) -> bool:
 
 
 def _check_context(recipe: Recipe, train_store: TokenStore) -> None:
+    if family(recipe.model).defaults is SEQUENCES:
+        return  # A short text takes only what it needs of the context, at no cost.
     context = getattr(recipe.options, "context", 1)
     longest = int(train_store.target_counts.max())
     if context > longest and not recipe.training.carry_context:
