@@ -7,6 +7,27 @@ from thence.corpus import Documents
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12))
 
 
+@given(
+    lines=st.lists(st.text("aé", max_size=3), max_size=9),
+    gap=st.sampled_from(["", "\n", "far apart, farther than they are long"]),
+    chosen=st.none() | st.lists(st.integers(0, 8), max_size=5),
+)
+def test_compact_leaves_out_what_lies_between(
+    lines: list[str], gap: str, chosen: list[int] | None
+) -> None:
+    ends = np.cumsum([len((line + gap).encode()) for line in lines], dtype=np.int64)
+    sizes = np.array([len(line.encode()) for line in lines], np.int64)
+    starts = ends - sizes
+    text = np.frombuffer("".join(gap + line for line in lines).encode(), np.uint8)
+    documents = Documents(text, starts, ends)
+    if chosen is not None:  # In any order, and any number of times.
+        indices = [index for index in chosen if index < len(lines)]
+        documents = documents.take(np.array(indices, np.int64))
+    compact = documents.compact()
+    assert list(compact) == list(documents)
+    assert compact.text.tobytes() == "".join(documents).encode()
+
+
 @given(texts)
 def test_strings_come_back(strings: list[str]) -> None:
     documents = Documents.from_strings(strings)

@@ -9,7 +9,7 @@ from thence.tokens.vocabulary import choose_symbols
 
 def test_ids_run_symbols_then_unknown_then_boundary() -> None:
     vocabulary = Vocabulary(("b", "a"), "symbol")
-    assert vocabulary.table() == {"b": 0, "a": 1, UNKNOWN: 2}
+    assert vocabulary.spelled == ("b", "a", UNKNOWN)
     assert (vocabulary.unknown_id, vocabulary.first_byte_id, vocabulary.boundary_id) == (2, None, 3)
     assert vocabulary.names() == ["b", "a", UNKNOWN, BOUNDARY]
     assert len(vocabulary) == 4

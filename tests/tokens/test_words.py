@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from thence.corpus import Documents
 from thence.tokens import TokenOptions, make_tokenizer
-from thence.tokens.cutting import COMBINING, _class_table, find_words
+from thence.tokens.cutting import COMBINING, _class_table, find_words, hash_strings
 from thence.tokens.words import count_words
 
 COMBINED = "".join(
@@ -56,7 +56,7 @@ def test_white_space_is_that_of_unicode() -> None:
 
 def found_by_document(texts: list[str], split: str) -> list[list[str]]:
     found = find_words(Documents.from_strings(texts), split)  # type: ignore[arg-type]
-    words = iter([found.words[place] for place in found.which.tolist()])
+    words = iter(found.words(np.arange(len(found.starts))))
     return [[next(words) for _ in range(length)] for length in found.lengths.tolist()]
 
 
@@ -105,5 +105,9 @@ def test_every_combining_character_is_known() -> None:
 
 def test_equal_words_hash_alike_wherever_they_stand() -> None:
     found = find_words(Documents.from_strings(["ab ba ab", "b ab a"]), "whitespace")
-    assert sorted(found.words) == ["a", "ab", "b", "ba"]
-    assert len(found.which) == 6
+    assert found.words(np.arange(6)) == ["ab", "ba", "ab", "b", "ab", "a"]
+    ab, ba, b, a = (found.hashes[place] for place in (0, 1, 3, 5))
+    assert found.hashes.tolist() == [ab, ba, ab, b, ab, a]
+    assert len({ab, ba, b, a}) == 4
+    assert hash_strings(["ba", "a", "ab"]).tolist() == [ba, a, ab]
+    assert find_words(Documents.from_strings(["é a"]), "whitespace").hashes[1] == a

@@ -75,8 +75,17 @@ class Documents:
         """Return the same documents copied next to each other, nothing between them."""
         lengths = self.ends - self.starts
         ends = np.cumsum(lengths)
-        shift = np.repeat(self.starts - (ends - lengths), lengths)
-        text = self.text[np.arange(len(shift)) + shift]
+        gaps = self.starts[1:] - self.ends[:-1]
+        if len(self) and np.all(gaps >= 0) and gaps.sum() <= ends[-1]:
+            # As in the file: one byte for each of the text says whether it is kept.
+            is_kept = np.ones(2 * len(self) - 1, bool)
+            is_kept[1::2] = False
+            runs = np.empty(len(is_kept), np.int64)
+            runs[0::2], runs[1::2] = lengths, gaps
+            text = self.text[self.starts[0] : self.ends[-1]][np.repeat(is_kept, runs)]
+        else:
+            shift = np.repeat(self.starts - (ends - lengths), lengths)
+            text = self.text[np.arange(len(shift)) + shift]
         return Documents(text, ends - lengths, ends)
 
     def chunks(self, size: int = 1 << 22) -> Iterator["Documents"]:

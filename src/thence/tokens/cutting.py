@@ -1,17 +1,18 @@
 """Cutting text into words, a whole chunk at once, without a Python string per word.
 
 Each character is a letter, white space, an apostrophe or another mark; where words begin and end
-follows from these classes by comparing neighbours. Equal words are then found by a 64-bit
-polynomial hash, one cumulative sum for all: with r a scrambled number per character and M odd,
+follows from these classes by comparing neighbours. A word is known by a 64-bit polynomial hash, one
+cumulative sum for all: with r a scrambled number per character and M odd,
 
     hash(a, b) = M^-a (sum of r[c_i] M^i for a <= i < b)   modulo 2^64
 
 does not depend on where the word stands. Two of a million different words share a hash with a
-chance of about one in 10^7.
+chance of about one in 10^7; they would be taken for one.
 """
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Literal
@@ -28,6 +29,8 @@ LETTER, SPACE, COMBINING, APOSTROPHE = 1, 2, 4, 8
 """Classes of characters, as bits; a character of no class is a mark."""
 STEP = 1 << 16
 """Powers are kept for chunk lengths rounded up to a multiple of this."""
+WORDS_AT_ONCE = 1 << 14
+"""Strings hashed at once."""
 JOINERS = "\u200c\u200d"
 MULTIPLIER = 0x9E3779B97F4A7C15
 INVERSE = pow(MULTIPLIER, -1, 1 << 64)
@@ -42,14 +45,23 @@ class FoundWords:
     """The words of a chunk.
 
     Attributes:
-        words: The distinct words.
-        which: Which of them stands at each place of the text.
+        text: The chunk's.
+        starts: First character of each word.
+        ends: One past its last.
+        hashes: Of each word; equal words have equal ones.
         lengths: Words of each document.
     """
 
-    words: list[str]
-    which: Int64[np.ndarray, " places"]
+    text: str
+    starts: Int64[np.ndarray, " words"]
+    ends: Int64[np.ndarray, " words"]
+    hashes: UInt64[np.ndarray, " words"]
     lengths: Int64[np.ndarray, " documents"]
+
+    def words(self, at: Int64[np.ndarray, " chosen"]) -> list[str]:
+        """Return some of the words."""
+        places = zip(self.starts[at].tolist(), self.ends[at].tolist(), strict=True)
+        return [self.text[start:end] for start, end in places]
 
 
 def find_words(chunk: Documents, split: WordSplit) -> FoundWords:
@@ -63,19 +75,28 @@ def find_words(chunk: Documents, split: WordSplit) -> FoundWords:
     edges = np.zeros(len(points) + 1, bool)
     edges[bounds] = True
     starts, ends = (_between_spaces if split == "whitespace" else _apart)(points, edges)
-    hashes = hash_words(points, starts, ends)
-    _, first, which = np.unique(hashes, return_index=True, return_inverse=True)
     text = chunk.text.tobytes().decode("utf-8")
-    places = zip(starts[first].tolist(), ends[first].tolist(), strict=True)
-    words = [text[start:end] for start, end in places]
-    return FoundWords(words, which, np.diff(np.searchsorted(starts, bounds)))
+    hashes = hash_words(points, starts, ends)
+    return FoundWords(text, starts, ends, hashes, np.diff(np.searchsorted(starts, bounds)))
+
+
+def hash_strings(strings: Sequence[str]) -> UInt64[np.ndarray, " words"]:
+    """Return the hashes of words given as strings."""
+    hashes = np.zeros(len(strings), np.uint64)
+    for start in range(0, len(strings), WORDS_AT_ONCE):
+        some = strings[start : start + WORDS_AT_ONCE]
+        points, sizes = code_points(Documents.from_strings(some))
+        ends = np.cumsum(sizes)
+        hashes[start : start + len(some)] = hash_words(points, ends - sizes, ends)
+    return hashes
 
 
 def hash_words(points: Points, starts: Places, ends: Places) -> UInt64[np.ndarray, " words"]:
     """Return the hash of each word."""
     powers, inverses = _powers((len(points) // STEP + 1) * STEP)
     sums = np.zeros(len(points) + 1, np.uint64)
-    np.cumsum(_scrambled(points) * powers[: len(points)], out=sums[1:])
+    scrambled = _scramble_table(_table_size(points))[points]
+    np.cumsum(scrambled * powers[: len(points)], out=sums[1:])
     hashes: UInt64[np.ndarray, " words"] = (sums[ends] - sums[starts]) * inverses[starts]
     return hashes
 
@@ -131,8 +152,13 @@ def _join_tags(
 
 def _classes(points: Points) -> UInt8[np.ndarray, " characters"]:
     classes: UInt8[np.ndarray, " characters"]
-    classes = _class_table(0x80 if points.dtype == np.uint8 else 0x110000)[points]
+    classes = _class_table(_table_size(points))[points]
     return classes
+
+
+def _table_size(points: Points) -> int:
+    """Return how many code points a table must have: a small one stays in the cache."""
+    return 0x80 if points.dtype == np.uint8 else 0x110000
 
 
 @cache
@@ -150,9 +176,11 @@ def _class_table(size: int) -> UInt8[np.ndarray, " points"]:
     return table
 
 
-def _scrambled(points: Points) -> UInt64[np.ndarray, " characters"]:
-    """Return a number for each character that looks random (two rounds of splitmix64)."""
-    numbers: UInt64[np.ndarray, " characters"] = (points + np.uint64(1)) * np.uint64(MULTIPLIER)
+@cache
+def _scramble_table(size: int) -> UInt64[np.ndarray, " points"]:
+    """Return a number for each code point that looks random (two rounds of splitmix64)."""
+    numbers: UInt64[np.ndarray, " points"] = np.arange(1, size + 1, dtype=np.uint64)
+    numbers *= np.uint64(MULTIPLIER)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         numbers ^= numbers >> np.uint64(shift)
         numbers *= np.uint64(factor)

@@ -153,7 +153,7 @@ def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
             )
         return Tokenizer(learn_subwords(chunks, size, options.min_count), options)
     if options.tokens == "words":
-        counts: dict[str, int] = count_words(chunks, options.word_split)
+        counts = count_words(chunks, options.word_split)
     else:
         counts = count_characters(chunks)
     symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)

@@ -58,12 +58,10 @@ class Vocabulary:
         """The smallest unsigned integer type that holds every id."""
         return np.dtype(np.min_scalar_type(self.boundary_id))
 
-    def table(self) -> dict[str, int]:
-        """Return symbol -> id for the symbols that text can spell."""
-        table = {symbol: index for index, symbol in enumerate(self.symbols)}
-        if self.unknown_id is not None:
-            table[UNKNOWN] = self.unknown_id
-        return table
+    @property
+    def spelled(self) -> tuple[str, ...]:
+        """The symbols that text can spell, by id: a literal ``<unk>`` is the unknown symbol."""
+        return self.symbols if self.unknown_id is None else (*self.symbols, UNKNOWN)
 
     def names(self) -> list[str]:
         """Return what to show for every id, in order of id."""

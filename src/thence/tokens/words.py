@@ -1,16 +1,16 @@
 """Words: split on white space, or with punctuation set apart."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, repeat
+from itertools import chain
 
 import numpy as np
 
 from thence.corpus import Documents
-from thence.tokens.cutting import WordSplit, find_words
+from thence.tokens.cutting import WordSplit, find_words, hash_strings
+from thence.tokens.hashing import HashTable
 from thence.tokens.unknowns import Encoded, resolve_unknowns
 from thence.tokens.vocabulary import UNKNOWN, Vocabulary
 
@@ -31,17 +31,22 @@ class WordTokenizer:
     split: WordSplit = "punctuation"
 
     @cached_property
-    def _table(self) -> dict[str, int]:
-        return self.vocabulary.table()
+    def _ids(self) -> HashTable:
+        spelled = self.vocabulary.spelled
+        ids = HashTable()
+        ids.add(hash_strings(spelled), np.arange(len(spelled), dtype=np.int32))
+        return ids
 
     def encode_chunk(self, chunk: Documents) -> Encoded:
         """Return the ids of all words and how many each document has."""
         found = find_words(chunk, self.split)
-        lookup = map(self._table.get, found.words, repeat(-1))
-        ids = np.fromiter(lookup, np.int32, len(found.words))[found.which]
         # A word spelled in bytes ends in a space, which no word holds.
         return resolve_unknowns(
-            ids, found.lengths, self.vocabulary, lambda at: found.words[found.which[at]], b" "
+            self._ids.find(found.hashes),
+            found.lengths,
+            self.vocabulary,
+            lambda at: found.words(np.array([at]))[0],
+            b" ",
         )
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -68,12 +73,22 @@ class WordTokenizer:
                 yield UNKNOWN
 
 
-def count_words(chunks: Iterable[Documents], split: WordSplit) -> Counter[str]:
+def count_words(chunks: Iterable[Documents], split: WordSplit) -> dict[str, int]:
     """Count every word of the given chunks."""
-    totals: Counter[str] = Counter()
+    numbers, words = HashTable(), list[str]()
+    totals = np.zeros(1, np.int64)
     for chunk in chunks:
         found = find_words(chunk, split)
-        counts = np.bincount(found.which, minlength=len(found.words))
-        for word, count in zip(found.words, counts.tolist(), strict=True):
-            totals[word] += count
-    return totals
+        which = numbers.find(found.hashes)
+        unknown = np.flatnonzero(which < 0)
+        hashes, first, back = np.unique(
+            found.hashes[unknown], return_index=True, return_inverse=True
+        )
+        fresh = np.arange(len(words), len(words) + len(hashes), dtype=np.int32)
+        numbers.add(hashes, fresh)
+        which[unknown] = fresh[back]
+        words += found.words(unknown[first])
+        if len(words) > len(totals):
+            totals = np.concatenate([totals, np.zeros(2 * len(words) - len(totals), np.int64)])
+        np.add.at(totals, which, 1)
+    return dict(zip(words, totals.tolist(), strict=False))

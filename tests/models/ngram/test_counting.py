@@ -3,11 +3,12 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thence.corpus import Documents
-from thence.models.ngram import NGram, NGramOptions
+from thence.models.ngram import NGram, NGramOptions, counting
 from thence.models.ngram.counting import (
     count_ngrams,
     distinct,
@@ -50,6 +51,19 @@ def test_counts_equal_those_of_a_dictionary(
         found = {n: int(c) for n, c in zip(spelled, table.counts, strict=True) if c}
         assert found == expected
         assert np.all(np.diff(table.keys) > 0)
+
+
+def test_pieces_part_no_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = Documents.from_strings(["aababca", "baab", "caabb"] * 3)
+    tokenizer = make_tokenizer(documents, TokenOptions(unknown="refuse"))
+    store = tokenizer.encode(documents)
+    whole = count_ngrams(store, 4, 4, False)
+    for size in (1, 2, 5):
+        monkeypatch.setattr(counting, "BLOCK", size)
+        for order, expected in zip(count_ngrams(store, 4, 4, False), whole, strict=True):
+            assert order.keys.tolist() == expected.keys.tolist()
+            assert order.counts.tolist() == expected.counts.tolist()
+            assert order.suffixes.tolist() == expected.suffixes.tolist()
 
 
 @settings(max_examples=100, deadline=None)

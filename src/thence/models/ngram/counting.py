@@ -3,11 +3,13 @@
 An n-gram of order k is the number of its prefix (an n-gram of order k - 1) and its last word,
 packed in one integer ``prefix * V + word``. Sorting those of order k numbers them in turn, so the
 orders are counted one after the other, and every n-gram knows its prefix (``key // V``) and its
-suffix.
+suffix. The places of one order, sorted, are nearly those of the next: there only what follows the
+same n-gram is sorted anew.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Int32, Int64, Integer
@@ -15,7 +17,7 @@ from jaxtyping import Float, Int32, Int64, Integer
 from thence.tokens import TokenStore
 
 BLOCK = 1 << 18
-"""So many n-grams at most are looked up at once."""
+"""About so many n-grams are sorted or looked up at once."""
 
 
 @dataclass(frozen=True)
@@ -71,19 +73,57 @@ def count_ngrams(
         from thence.models.ngram.external import count_within  # It needs what is below.
 
         return count_within(store, order, vocabulary_size, carry_context, memory)
-    targets = store.targets
-    unigrams = np.bincount(targets, minlength=vocabulary_size).astype(np.int64)
+    unigrams = np.bincount(store.targets, minlength=vocabulary_size).astype(np.int64)
     nothing = np.zeros(vocabulary_size, np.int32)
     counts = [OrderCounts(np.arange(vocabulary_size), unigrams, nothing)]
     numbers = store.ids.astype(np.int32)  # of the n-gram so far that ends at each position
+    followers = np.append(numbers[1:], np.int32(-1))  # the word after each position, or -1
+    which, places = sort_with_places(numbers.astype(np.int64))
+    ngrams = _Occurrences(which.astype(np.int32), places.astype(np.int32))
     for length in range(2, order + 1):
-        opening = opening_targets(store, length, carry_context, 1, len(numbers))
-        keys, places = extend(numbers, targets, opening, vocabulary_size)
-        found, times, which, first = distinct(keys)
-        counts.append(OrderCounts(found, times, numbers[1:][places[first]]))
-        numbers[:] = -1
-        numbers[1:][places] = which
+        followers[opening_targets(store, length, carry_context, 1, len(numbers))] = -1
+        keys, places = _followed(ngrams, followers, vocabulary_size)
+        bounds, which = _number(keys)
+        starts = bounds[:-1]
+        counts.append(OrderCounts(keys[starts], np.diff(bounds), numbers[places[starts]]))
+        if length < order:
+            numbers[places] = which
+            ngrams = _Occurrences(which, places)
     return counts
+
+
+@dataclass(frozen=True)
+class _Occurrences:
+    """Where the n-grams of one order stand in the text, in order of their numbers.
+
+    Attributes:
+        which: Number of the n-gram.
+        places: Position of its last word.
+    """
+
+    which: Int32[np.ndarray, " occurrences"]
+    places: Int32[np.ndarray, " occurrences"]
+
+
+def _followed(
+    ngrams: _Occurrences, followers: Int32[np.ndarray, " positions"], vocabulary_size: int
+) -> tuple[Int64[np.ndarray, " longer"], Int32[np.ndarray, " longer"]]:
+    """Return the keys of the n-grams that are longer by a word, in order, and where they end.
+
+    What begins with the same n-gram stands together already, so only the words after it are left
+    to be sorted: piece by piece, each small enough for the processor's cache.
+    """
+    words = followers[ngrams.places]
+    kept = words >= 0
+    prefixes, places = ngrams.which[kept], ngrams.places[kept] + np.int32(1)
+    keys = prefixes.astype(np.int64)
+    keys *= vocabulary_size
+    keys += words[kept]
+    cuts = np.searchsorted(prefixes, prefixes[BLOCK::BLOCK])  # No n-gram's followers are parted.
+    for start, stop in pairwise([0, *cuts.tolist(), len(keys)]):
+        keys[start:stop], order = sort_with_places(keys[start:stop])
+        places[start:stop] = places[start:stop][order]
+    return keys, places
 
 
 def opening_targets(
@@ -98,32 +138,6 @@ def opening_targets(
     opening = store.offsets[:-1]
     first, last = np.searchsorted(opening, [start, stop])
     return opening[first:last] - start
-
-
-def extend(
-    numbers: Integer[np.ndarray, " window"],
-    words: Integer[np.ndarray, " positions"],
-    opening: Int64[np.ndarray, " openings"],
-    vocabulary_size: int,
-) -> tuple[Int64[np.ndarray, " ngrams"], Int64[np.ndarray, " ngrams"]]:
-    """Make longer n-grams of those that end at each position and the words after them.
-
-    Args:
-        numbers: Of the n-grams that end before each word, and at the last one; -1 for none.
-        words: What follows.
-        opening: Places of words that must not follow anything.
-        vocabulary_size: Number of ids (V).
-
-    Returns:
-        The keys of the longer n-grams, and the places of their last words.
-    """
-    follows = numbers[:-1] >= 0
-    follows[opening] = False
-    places = np.flatnonzero(follows)
-    keys = numbers[:-1][places].astype(np.int64)
-    keys *= vocabulary_size
-    keys += words[places]
-    return keys, places
 
 
 def distinct(
@@ -141,12 +155,20 @@ def distinct(
         and where each first occurs.
     """
     ordered, places = sort_with_places(keys)
-    is_new = np.ones(len(keys), bool)
-    np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
-    starts = np.flatnonzero(is_new)
+    bounds, numbers = _number(ordered)
+    starts = bounds[:-1]
     which = np.empty(len(keys), np.int32)
-    which[places] = np.cumsum(is_new, dtype=np.int32) - np.int32(1)
-    return ordered[starts], np.diff(starts, append=len(keys)), which, places[starts]
+    which[places] = numbers
+    return ordered[starts], np.diff(bounds), which, places[starts]
+
+
+def _number(
+    ordered: Int64[np.ndarray, " keys"],
+) -> tuple[Int64[np.ndarray, " bounds"], Int32[np.ndarray, " keys"]]:
+    """Return where each distinct one of sorted keys begins, and the end; and each key's number."""
+    is_new = np.ones(len(ordered) + 1, bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:-1])
+    return np.flatnonzero(is_new), np.cumsum(is_new[:-1], dtype=np.int32) - np.int32(1)
 
 
 def sort_with_places(
@@ -170,7 +192,7 @@ def sort_with_places(
     packed = keys - low
     packed <<= bits
     packed |= np.arange(len(keys))
-    packed.sort()
+    packed.sort(kind="stable")  # Much faster where keys are nearly in order, as they often are.
     order = packed & ((1 << bits) - 1)
     packed >>= bits
     packed += low

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Int64, Integer
 
 from thence.errors import RunError
-from thence.models.ngram.counting import OrderCounts, distinct, extend, opening_targets
+from thence.models.ngram.counting import OrderCounts, distinct, opening_targets
 from thence.tokens import TokenStore
 
 BYTES_PER_NGRAM = 96
@@ -165,7 +165,7 @@ def _add_run(
     vocabulary_size: int,
 ) -> None:
     """Count the n-grams of a block among themselves."""
-    keys, places = extend(window, words, opening, vocabulary_size)
+    keys, places = _extend(window, words, opening, vocabulary_size)
     found, times, which, first = distinct(keys)
     runs.bounds.append((runs.keys.size, runs.keys.size + len(found)))
     runs.keys.append(found)
@@ -174,6 +174,32 @@ def _add_run(
     local = np.full(len(words), -1, np.int32)
     local[places] = which
     runs.places.append(local)
+
+
+def _extend(
+    numbers: Integer[np.ndarray, " window"],
+    words: Integer[np.ndarray, " positions"],
+    opening: Int64[np.ndarray, " openings"],
+    vocabulary_size: int,
+) -> tuple[Int64[np.ndarray, " ngrams"], Int64[np.ndarray, " ngrams"]]:
+    """Make longer n-grams of those that end at each position and the words after them.
+
+    Args:
+        numbers: Of the n-grams that end before each word, and at the last one; -1 for none.
+        words: What follows.
+        opening: Places of words that must not follow anything.
+        vocabulary_size: Number of ids (V).
+
+    Returns:
+        The keys of the longer n-grams, and the places of their last words.
+    """
+    follows = numbers[:-1] >= 0
+    follows[opening] = False
+    places = np.flatnonzero(follows)
+    keys = numbers[:-1][places].astype(np.int64)
+    keys *= vocabulary_size
+    keys += words[places]
+    return keys, places
 
 
 def _merge(runs: _Runs, block: int, folder: Path, length: int) -> OrderCounts:

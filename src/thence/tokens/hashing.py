@@ -1,0 +1,61 @@
+"""Numbers by 64-bit hash: a hash table that is asked for a whole chunk of words at once.
+
+The first bits of a hash say in which slot it belongs; where another sits there already, it takes
+the next slot that is free. All hashes go their way together, so there are only as many steps as the
+longest of these ways has, and each step looks only at those that have not arrived.
+"""
+
+import numpy as np
+from jaxtyping import Int32, Int64, Integer, UInt64
+
+SLOTS_PER_HASH = 2
+"""At least so many; with fewer, ways are longer."""
+
+Hashes = UInt64[np.ndarray, " hashes"]
+
+
+class HashTable:
+    """Numbers of hashes that look random, such as those of ``hash_words``."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._make_slots(16)
+
+    def _make_slots(self, bits: int) -> None:
+        self._bits = bits
+        self._hashes = np.zeros(1 << bits, np.uint64)
+        self._numbers = np.full(1 << bits, -1, np.int32)  # -1 where a slot is free
+
+    def _first_slots(self, hashes: Hashes) -> Int64[np.ndarray, " hashes"]:
+        return (hashes >> np.uint64(64 - self._bits)).astype(np.int64)
+
+    def find(self, hashes: Hashes) -> Int32[np.ndarray, " hashes"]:
+        """Return the number of each hash, -1 where it has none."""
+        slots = self._first_slots(hashes)
+        numbers: Int32[np.ndarray, " hashes"] = self._numbers[slots]
+        going = np.flatnonzero((self._hashes[slots] != hashes) & (numbers >= 0))
+        while len(going):
+            slots[going] += 1
+            slots[going] %= len(self._numbers)
+            at = slots[going]
+            numbers[going] = self._numbers[at]
+            going = going[(self._hashes[at] != hashes[going]) & (numbers[going] >= 0)]
+        return numbers
+
+    def add(self, hashes: Hashes, numbers: Integer[np.ndarray, " hashes"]) -> None:
+        """Give numbers from 0 up, each once, to hashes that have none yet."""
+        self._size += len(hashes)
+        bits = (SLOTS_PER_HASH * self._size).bit_length()
+        if bits > self._bits:
+            taken = self._numbers >= 0
+            hashes = np.concatenate([self._hashes[taken], hashes])
+            numbers = np.concatenate([self._numbers[taken], numbers])
+            self._make_slots(bits)
+        slots = self._first_slots(hashes)
+        while len(hashes):
+            free = self._numbers[slots] < 0
+            self._numbers[slots[free]] = numbers[free]
+            is_in = self._numbers[slots] == numbers  # One of those that came to the same slot.
+            self._hashes[slots[is_in]] = hashes[is_in]
+            hashes, numbers, slots = hashes[~is_in], numbers[~is_in], slots[~is_in] + 1
+            slots %= len(self._numbers)
