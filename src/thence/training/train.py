@@ -20,7 +20,7 @@ from thence.training.files import clear_leftovers
 from thence.training.metrics import MetricsFile
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
-from thence.training.run import Run, create_run, refuse_existing, save_model
+from thence.training.run import Run, create_run, refuse_existing, save_model, text_hashes
 
 if TYPE_CHECKING:
     from thence.training.learning_rate_finder import LearningRateCurve
@@ -78,10 +78,11 @@ def train_recipe(
         prepared = prepare(recipe, source)
         recipe = _resolve(recipe, prepared)
         kept = Path(source) if recipe.text == "-" else None
-        run = create_run(folder, recipe, prepared.tokenizer, prepared.splits, kept)
+        hashes = text_hashes(prepared.splits)
+        run = create_run(folder, recipe, prepared.tokenizer, hashes, kept)
     try:
         _fit(run, prepared.train, prepared.dev, progress)
-    except TrainingError:
+    except (TrainingError, SettingError):
         if not (run.folder / "last").exists():  # Nothing to go on with: leave no empty shell.
             shutil.rmtree(run.folder, ignore_errors=True)
         raise
