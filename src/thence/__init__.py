@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from thence.training import resume as resume
     from thence.training import train as train
     from thence.training import train_recipe as train_recipe
+    from thence.training.exchange import export as export
+    from thence.training.exchange import import_arpa as import_arpa
     from thence.training.mix import mix as mix
 
 # Threads that wait for each other by spinning for long take the processor from those they wait
@@ -58,6 +60,8 @@ _HOMES = {
     "report": "thence.pictures",
     "Recipe": "thence.training",
     "Run": "thence.training",
+    "export": "thence.training.exchange",
+    "import_arpa": "thence.training.exchange",
     "make_recipe": "thence.training",
     "mix": "thence.training.mix",
     "read_recipe": "thence.training",

@@ -33,6 +33,8 @@ COMMANDS = {
     "sample": "Draw texts from a model.",
     "report": "Write a run's report.html.",
     "plot": "Write a run's pictures as PNG and SVG.",
+    "export": "Write an n-gram run as an ARPA file.",
+    "import": "Make a run of an ARPA file.",
     "data": "List and fetch named texts.",
 }
 """The table of sub-commands with the line that help shows, in the order that help has them."""

@@ -166,6 +166,8 @@ def compare(
 
 
 def _check_same_split(runs: list[Run], split: Split) -> None:
+    for run in runs:
+        run.check_text()
     hashes = {run.provenance["sha256"][split] for run in runs}
     if len(hashes) > 1:
         raise TextError(

@@ -75,7 +75,8 @@ def report(run: Run | str | Path, path: Path | None = None) -> Path:
 
 
 def report_html(run: Run) -> str:
-    """Return the page."""
+    """Return the page; an imported run has no text for some of its sections to be about."""
+    of_the_text = (score_section, heat_map_section, surprisal_section, split_section)
     sections = (
         heading,
         score_section,
@@ -89,7 +90,8 @@ def report_html(run: Run) -> str:
         metrics_section,
     )
     template = Template((files("thence.pictures") / "report_template.html").read_text("utf-8"))
-    body = "\n".join(section(run) for section in sections)
+    shown = [part for part in sections if not (run.imported and part in of_the_text)]
+    body = "\n".join(part(run) for part in shown)
     return template.substitute(title=f"{html.escape(run.name)}: report", body=body)
 
 
@@ -97,13 +99,10 @@ def heading(run: Run) -> str:
     """Return the name of the run and what was trained on what."""
     recipe, vocabulary = run.recipe, run.tokenizer.vocabulary
     summary = FAMILIES[recipe.model].summary
-    sizes = [f"{len(run.documents(name)):,} {name}" for name in ("train", "dev", "test")]
     rows = [
         ("model", f"{recipe.model}: {summary}"),
         ("parameters", f"{run.model.num_parameters():,}"),
-        ("text", recipe.text),
-        ("documents", ", ".join(sizes)),
-        ("train tokens", f"{run.store('train').num_targets:,} (each document's end is one)"),
+        *text_rows(run),
         ("tokens are", recipe.tokens.tokens),
         ("vocabulary", f"{len(vocabulary):,} symbols, the special ones included"),
         ("other symbols", UNKNOWN_RULES[vocabulary.unknown]),
@@ -114,6 +113,19 @@ def heading(run: Run) -> str:
         f'<p class="lead">{html.escape(lead)} with thence {html.escape(run.provenance["thence"])}'
         f"</p>\n{table(rows)}"
     )
+
+
+def text_rows(run: Run) -> list[tuple[str, str]]:
+    """Return what a run was made from."""
+    if run.imported:
+        return [("imported from", run.recipe.text)]
+    sizes = [f"{len(run.documents(name)):,} {name}" for name in ("train", "dev", "test")]
+    tokens = f"{run.store('train').num_targets:,} (each document's end is one)"
+    return [
+        ("text", run.recipe.text),
+        ("documents", ", ".join(sizes)),
+        ("train tokens", tokens),
+    ]
 
 
 def score_section(run: Run) -> str:
@@ -148,7 +160,7 @@ def counted_facts(run: Run) -> str:
     """Return what an n-gram model knows of its counts, and dev's hit rate by order."""
     if not isinstance(run.model, NGram):
         return ""
-    dev = run.store("dev") if len(run.documents("dev")) else None
+    dev = None if run.imported or not len(run.documents("dev")) else run.store("dev")
     return table(run.model.facts(dev, run.recipe.training.carry_context))
 
 

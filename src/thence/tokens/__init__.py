@@ -1,7 +1,13 @@
 """Tokens: text to ids and back, the vocabulary, and the token store everything starts from."""
 
 from thence.tokens.store import TokenStore
-from thence.tokens.tokenizer import Tokenizer, TokenOptions, load_tokenizer, make_tokenizer
+from thence.tokens.tokenizer import (
+    Tokenizer,
+    TokenOptions,
+    load_tokenizer,
+    make_tokenizer,
+    tokenizer_of,
+)
 from thence.tokens.vocabulary import BOUNDARY, UNKNOWN, Vocabulary
 
 __all__ = [
@@ -13,4 +19,5 @@ __all__ = [
     "Vocabulary",
     "load_tokenizer",
     "make_tokenizer",
+    "tokenizer_of",
 ]

@@ -157,10 +157,11 @@ def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
     else:
         counts = count_characters(chunks)
     symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
-    return _with_symbols(symbols, options)
+    return tokenizer_of(symbols, options)
 
 
-def _with_symbols(symbols: Iterable[str], options: TokenOptions) -> Tokenizer:
+def tokenizer_of(symbols: Iterable[str], options: TokenOptions) -> Tokenizer:
+    """Make a tokenizer of characters or words from symbols that are known already."""
     if options.tokens == "words":
         vocabulary = Vocabulary(tuple(symbols), options.unknown)
         return Tokenizer(WordTokenizer(vocabulary, options.word_split), options)
@@ -187,7 +188,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
             subwords = SubwordTokenizer(json.dumps(content["subwords"]))
             _check_symbols(subwords.vocabulary.symbols, options)
             return Tokenizer(subwords, options)
-        return _with_symbols(_check_symbols(content["symbols"], options), options)
+        return tokenizer_of(_check_symbols(content["symbols"], options), options)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, SettingError) as error:
         raise RunError(
             f"The tokenizer {path} cannot be read ({getattr(error, 'strerror', None) or error}); "

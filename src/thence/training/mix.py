@@ -69,7 +69,7 @@ def mix(
         part.load_tensors(run.model.tensors())
     model.learn_weights(dev, recipe.training.carry_context)
     dev_loss = -float(np.mean(model.score(dev, recipe.training.carry_context)))
-    made = create_run(folder, recipe, first.tokenizer, first.splits)
+    made = create_run(folder, recipe, first.tokenizer, first.provenance["sha256"])
     about = {"run": made.identity, "step": 0, "dev_nats_per_token": dev_loss}
     save_model(folder / "model.safetensors", model, about)
     seconds = round(time.monotonic() - started, 3)
@@ -94,6 +94,8 @@ def _check_runs(runs: list[Run], alone: bool) -> None:
         )
     if any(run.recipe.model == "mixture" for run in runs):
         raise RunError("A mixture cannot be mixed again; mix the runs it was made of.")
+    for run in runs:
+        run.check_text()
     for run in runs[1:]:
         if run.provenance["sha256"] != runs[0].provenance["sha256"]:
             raise RunError(

@@ -97,6 +97,24 @@ class Run:
         return "standard input" if self.recipe.text == "-" else self.recipe.text
 
     @property
+    def imported(self) -> bool:
+        """Whether the run was made from a file of another program, and so has no text."""
+        return "arpa" in self.provenance["sha256"]
+
+    def check_text(self) -> None:
+        """Refuse an imported run where its own text is needed.
+
+        Raises:
+            TextError: If the run was imported.
+        """
+        if self.imported:
+            raise TextError(
+                f"The run {self.folder} was imported from {Path(self.recipe.text).name} and has no "
+                "text of its own; judge it on another (thence evaluate RUN TEXT, thence compare "
+                "--text TEXT)."
+            )
+
+    @property
     def identity(self) -> str:
         """What the weights of this run carry: the hash of its recipe, tokens and text."""
         recipe = tomllib.loads(self.recipe.to_toml())
@@ -134,8 +152,10 @@ class Run:
         """The documents of the run, read again and checked to be the same.
 
         Raises:
-            TextError: If the text is gone or is not what the run was trained on.
+            TextError: If the text is gone or is not what the run was trained on, or if the run was
+                imported and has none.
         """
+        self.check_text()
         recipe = self.recipe
         text = self.folder / KEPT_TEXT if recipe.text == "-" else recipe.text
         if Path(text).is_absolute() and not Path(text).exists():
@@ -236,7 +256,11 @@ def refuse_existing(folder: Path) -> None:
 
 
 def create_run(
-    folder: Path, recipe: Recipe, tokenizer: Tokenizer, splits: Splits, text: Path | None = None
+    folder: Path,
+    recipe: Recipe,
+    tokenizer: Tokenizer,
+    hashes: Mapping[str, str],
+    text: Path | None = None,
 ) -> Run:
     """Make a new run folder, complete or not at all.
 
@@ -244,7 +268,7 @@ def create_run(
         folder: Where.
         recipe: What is going to be trained.
         tokenizer: Made from the train split.
-        splits: The documents, of which only hashes are kept.
+        hashes: The SHA-256 of what it is made from: ``text_hashes``, or that of an ``arpa`` file.
         text: A text to keep in the folder, since it cannot be read again (standard input).
 
     Raises:
@@ -259,7 +283,7 @@ def create_run(
         if text is not None:
             shutil.copyfile(text, building / KEPT_TEXT)
         # The config comes last, as what has none is no run.
-        write_through(building / "config.toml", _config(recipe, tokenizer, splits))
+        write_through(building / "config.toml", _config(recipe, tokenizer, hashes))
         building.chmod(0o755)
         building.rename(folder)
     except OSError as error:
@@ -279,14 +303,14 @@ def text_hashes(splits: Splits) -> dict[str, str]:
     return {name: getattr(splits, name).content_hash() for name in ("train", "dev", "test")}
 
 
-def _config(recipe: Recipe, tokenizer: Tokenizer, splits: Splits) -> bytes:
+def _config(recipe: Recipe, tokenizer: Tokenizer, hashes: Mapping[str, str]) -> bytes:
     provenance = {
         "format": FORMAT,
         "thence": version("thence"),
         "python": platform.python_version(),
         "made": now(),
         "tokenizer": tokenizer.content_hash(),
-        "sha256": text_hashes(splits),
+        "sha256": dict(hashes),
     }
     checksum = config_checksum(tomllib.loads(recipe.to_toml(provenance)))
     return recipe.to_toml({"checksum": checksum, **provenance}).encode("utf-8")

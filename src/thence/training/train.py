@@ -21,7 +21,7 @@ from thence.training.files import clear_leftovers
 from thence.training.metrics import MetricsFile
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
-from thence.training.run import Run, create_run, refuse_existing, save_model
+from thence.training.run import Run, create_run, refuse_existing, save_model, text_hashes
 
 if TYPE_CHECKING:
     from thence.training.distributed import World
@@ -82,13 +82,14 @@ def train_recipe(
             prepared = prepare(recipe, source)
             if is_first_process():
                 recipe = _resolve(recipe, prepared)
+                hashes = text_hashes(prepared.splits)
                 kept = Path(source) if recipe.text == "-" else None
-                run = create_run(folder, recipe, prepared.tokenizer, prepared.splits, kept)
+                run = create_run(folder, recipe, prepared.tokenizer, hashes, kept)
         if world is not None:
             run = Run(world.tell(str(folder)))
         try:
             _fit(run, prepared.train, prepared.dev, progress, world)
-        except TrainingError:
+        except (TrainingError, SettingError):
             if is_first_process() and not (run.folder / "last").exists():
                 shutil.rmtree(run.folder, ignore_errors=True)  # Nothing to go on with.
             raise

@@ -1,6 +1,7 @@
 """The n-gram model: the tables of a smoothed model, asked."""
 
 from collections.abc import Iterator, Mapping
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Float, Int64, Integer
@@ -10,8 +11,8 @@ from thence.models.interface import Array
 from thence.models.ngram.counting import OrderCounts, count_ngrams, depths, find, log_likelihood
 from thence.models.ngram.interpolation import interpolate
 from thence.models.ngram.options import NGramOptions
-from thence.models.ngram.pruning import prune_by_counts, prune_by_entropy
-from thence.models.ngram.smoothing import Discounts, OrderTable, smooth
+from thence.models.ngram.pruning import largest_excess, prune_by_counts, prune_by_entropy
+from thence.models.ngram.smoothing import Discounts, OrderTable, Smoothing, smooth
 from thence.tokens import TokenStore
 
 KINDS_OF_FOLLOWERS = 8
@@ -39,6 +40,13 @@ class NGram:
         self.counted = [vocabulary_size]
         self.discounts: list[Discounts] = []
 
+    @classmethod
+    def from_tables(cls, tables: list[OrderTable], vocabulary_size: int) -> "NGram":
+        """Return a model of tables that were smoothed elsewhere."""
+        model = cls(NGramOptions(len(tables), "imported"), vocabulary_size)
+        model.tables, model.counted = tables, [len(table.keys) for table in tables]
+        return model
+
     @property
     def is_probability(self) -> bool:
         """Whether the scores sum to one; those of stupid back-off do not."""
@@ -50,9 +58,15 @@ class NGram:
         """Count a store and smooth the counts.
 
         Raises:
-            SettingError: If the smoothing learns from dev and there is none, or cannot be pruned.
+            SettingError: If the smoothing learns from dev and there is none, cannot be pruned, or
+                is none.
         """
         options, size = self.options, self.vocabulary_size
+        if options.smoothing == "imported":
+            raise SettingError(
+                "--smoothing imported marks a run that thence import made; to count a text, choose "
+                f"one of {', '.join(get_args(Smoothing))}."
+            )
         prunes = options.prune or options.prune_entropy is not None
         if prunes and options.smoothing in ("mle", "add-k", "stupid-backoff"):
             raise SettingError(
@@ -235,6 +249,9 @@ class NGram:
             rows.append((f"order {found.order}: discounts of counts 1, 2, 3+", f"{values}{why}"))
         if dev is not None and dev.num_targets:
             rows += self._hit_rates(dev, carry_context)
+        if self.options.smoothing == "imported":
+            excess = largest_excess(self.tables, self.vocabulary_size)
+            rows.append(("sums of probabilities differ from 1 by at most", f"{excess:.2g}"))
         if not self.is_probability:
             rows.append(("note", "stupid back-off gives scores, not probabilities"))
         return rows

@@ -1,6 +1,7 @@
 """The settings of n-gram models."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from thence.errors import SettingError
 from thence.models.memory import memory_bytes
@@ -13,8 +14,8 @@ class NGramOptions:
 
     order: int = 5
     """Symbols in the longest n-gram: one less is the context."""
-    smoothing: Smoothing = "modified-kneser-ney"
-    """How probability is kept for what was never seen."""
+    smoothing: Smoothing | Literal["imported"] = "modified-kneser-ney"
+    """How probability is kept for what was never seen; imported: as thence import found it."""
     add_k: float = 1.0
     """For add-k smoothing: what is added to every count."""
     prune: tuple[int, ...] = ()

@@ -104,6 +104,28 @@ def mend_backoffs(tables: list[OrderTable], vocabulary_size: int) -> list[OrderT
     return mended
 
 
+def largest_excess(tables: list[OrderTable], vocabulary_size: int) -> float:
+    """Return by how much the probabilities after a context miss the sum of one, at most.
+
+    The distribution of each context's shorter one is taken to sum to one; where none misses
+    it, all do.
+    """
+    largest = abs(float(np.exp(tables[0].log_probs.astype(np.float64)).sum()) - 1)
+    for level in range(1, len(tables)):
+        prefixes = tables[level].keys // vocabulary_size
+        log_backoffs = tables[level - 1].log_backoffs.astype(np.float64)
+        seen, shorter = (
+            np.bincount(prefixes, np.exp(log_p), len(log_backoffs))
+            for log_p in (
+                tables[level].log_probs.astype(np.float64),
+                _shorter_log_probs(tables, level, vocabulary_size),
+            )
+        )
+        sums = seen + np.exp(log_backoffs) * (1 - shorter)
+        largest = max(largest, float(np.abs(sums - 1).max(initial=0)))
+    return largest
+
+
 def _unlisted(
     prefixes: Int64[np.ndarray, " ngrams"],
     log_p: Float[np.ndarray, " ngrams"],

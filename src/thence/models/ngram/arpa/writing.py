@@ -1,0 +1,104 @@
+"""Writing an n-gram model as an ARPA file."""
+
+import gzip
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from thence.corpus import whole_file
+from thence.errors import SettingError
+from thence.models.ngram.smoothing import OrderTable
+from thence.tokens.vocabulary import Vocabulary
+
+START, END = "<s>", "</s>"
+NEVER = -99.0
+"""How ARPA files write the logarithm of zero."""
+LN_10 = float(np.log(10))
+COMPRESSION = 6
+_SPACE = re.compile(r"[\s\0]")
+
+
+def write_arpa(tables: list[OrderTable], vocabulary: Vocabulary, path: Path) -> None:
+    """Write a model as an ARPA file, whole or not at all, compressed if the name ends in ``.gz``.
+
+    Raises:
+        SettingError: If the format cannot say it: n-grams reach across documents, or two symbols
+            would have one name.
+        OSError: If the file cannot be written.
+    """
+    _check_no_crossing(tables, vocabulary)
+    lines = (f"{line}\n".encode() for line in arpa_lines(tables, vocabulary))
+    with whole_file(path) as file:
+        if path.suffix != ".gz":
+            file.writelines(lines)
+            return
+        # Neither name nor time, so that the same model is the same file.
+        with gzip.GzipFile("", "wb", COMPRESSION, file, mtime=0) as packed:
+            packed.writelines(lines)
+
+
+def arpa_lines(tables: list[OrderTable], vocabulary: Vocabulary) -> Iterator[str]:
+    """Yield the lines of an ARPA file.
+
+    Raises:
+        SettingError: If two symbols would have one name.
+    """
+    size, boundary = len(vocabulary), vocabulary.boundary_id
+    words = _names(vocabulary)
+    yield "\\data\\"
+    for order, table in enumerate(tables, start=1):
+        yield f"ngram {order}={len(table.keys) + (order == 1)}"
+    opened = [START if index == boundary else word for index, word in enumerate(words)]
+    names = opened  # of each n-gram as a context: what opens a document is <s>
+    for order, table in enumerate(tables, start=1):
+        yield f"\n\\{order}-grams:"
+        shown = words
+        if order > 1:
+            pairs = zip((table.keys // size).tolist(), (table.keys % size).tolist(), strict=True)
+            shown = [f"{names[prefix]} {words[word]}" for prefix, word in pairs]
+        yield from _order_lines(table, shown, boundary if order == 1 else None)
+        names = opened if order == 1 else shown
+    yield "\n\\end\\"
+
+
+def _names(vocabulary: Vocabulary) -> list[str]:
+    """Return the word of a file for every id, that of the boundary as a target."""
+    names = [_SPACE.sub(lambda m: f"<U+{ord(m[0]):04X}>", name) for name in vocabulary.names()]
+    names[vocabulary.boundary_id] = END
+    seen = {START}
+    for name in names:
+        if name in seen:
+            raise SettingError(
+                f"The vocabulary has a symbol {name!r}, a name that an ARPA file needs for another "
+                "symbol; take it out of the text and train again to write one."
+            )
+        seen.add(name)
+    return names
+
+
+def _check_no_crossing(tables: list[OrderTable], vocabulary: Vocabulary) -> None:
+    """Refuse n-grams of three words and more that go on after a boundary."""
+    size = len(vocabulary)
+    for shorter, table in pairwise(tables[1:]):
+        continued = shorter.keys[table.keys // size] % size
+        if np.any(continued == vocabulary.boundary_id):
+            raise SettingError(
+                "This model's n-grams reach across documents (--carry-context), which an ARPA file "
+                "cannot say; train it without to write one."
+            )
+
+
+def _order_lines(table: OrderTable, names: list[str], boundary: int | None) -> Iterator[str]:
+    # Rounding may leave a certain target a little above one, which others refuse to read.
+    log_probs = np.clip(table.log_probs.astype(np.float64) / LN_10, NEVER, 0).tolist()
+    weights = np.maximum(table.log_backoffs.astype(np.float64) / LN_10, NEVER).tolist()
+    endings = [f"\t{weight:.7g}" for weight in weights] or [""] * len(names)
+    for index, (p, name, ending) in enumerate(zip(log_probs, names, endings, strict=True)):
+        if index == boundary:  # One symbol here, two in the file.
+            yield f"{NEVER:g}\t{START}{ending}"
+            yield f"{p:.7g}\t{END}"
+        else:
+            yield f"{p:.7g}\t{name}{ending}"

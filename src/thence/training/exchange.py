@@ -1,0 +1,101 @@
+"""Runs from and for other programs: n-gram models as ARPA files."""
+
+import shutil
+from hashlib import file_digest
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from thence.errors import RunError, SettingError, TextError, nearest
+from thence.models.ngram import NGram
+from thence.models.ngram.arpa import read_arpa, write_arpa
+from thence.tokens import TokenOptions, tokenizer_of
+from thence.training.recipe import Recipe
+from thence.training.run import Run, create_run, refuse_existing, save_model
+
+Format = Literal["arpa"]
+
+
+def export(run: Run | str | Path, path: str | Path, to: Format = "arpa") -> Path:
+    """Write the model of a run for other programs.
+
+    Args:
+        run: An n-gram run or its folder.
+        path: The file to make, compressed if its name ends in ``.gz``.
+        to: Its format.
+
+    Returns:
+        The file.
+
+    Raises:
+        SettingError: If the format is unknown or cannot say the model.
+        RunError: If the run is none of an n-gram model, or the file exists or cannot be written.
+    """
+    run, path = run if isinstance(run, Run) else Run(run), Path(path)
+    if to not in get_args(Format):
+        formats = get_args(Format)
+        raise SettingError(
+            f"There is no format {to!r}; choose from {', '.join(formats)}." + nearest(to, formats)
+        )
+    _check_model(run)
+    try:
+        if path.exists():
+            raise RunError(f"{path} exists already and is left as it is; choose another name.")
+        write_arpa(cast(NGram, run.model).tables, run.tokenizer.vocabulary, path)
+    except OSError as error:
+        raise RunError(
+            f"Cannot write {path}: {error.strerror or error}. Free some space or choose another "
+            "place."
+        ) from error
+    return path
+
+
+def _check_model(run: Run) -> None:
+    if run.recipe.model != "ngram":
+        raise RunError(
+            f"{run.folder} is a run of the model '{run.recipe.model}'; an ARPA file can only hold "
+            "an n-gram model (thence train --model ngram)."
+        )
+    if run.recipe.options.smoothing == "stupid-backoff":
+        raise SettingError(
+            f"{run.folder} was made with --smoothing stupid-backoff, whose scores do not sum to "
+            "one, but an ARPA file holds probabilities; train with another --smoothing."
+        )
+
+
+def import_arpa(path: str | Path, output: str | Path) -> Run:
+    """Make a run of an ARPA file, as KenLM, SRILM and others write them.
+
+    Its tokens are words between white space; it has no text of its own.
+
+    Args:
+        path: The file, plain or compressed.
+        output: The run folder to make.
+
+    Raises:
+        TextError: If it is not an ARPA file; names the line.
+        RunError: If the output exists or cannot be written.
+    """
+    path, folder = Path(path), Path(output)
+    refuse_existing(folder)
+    read = read_arpa(path)
+    tokenizer = tokenizer_of(
+        read.symbols,
+        TokenOptions("words", word_split="whitespace", unknown=read.vocabulary.unknown),
+    )
+    model = NGram.from_tables(read.tables, len(read.vocabulary))
+    recipe = Recipe(str(path.resolve()), "ngram", model.options, tokens=tokenizer.options)
+    run = create_run(folder, recipe, tokenizer, {"arpa": _sha256(path)})
+    try:
+        save_model(run.folder / "model.safetensors", model, {"run": run.identity, "step": 0})
+    except RunError:
+        shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+    return run
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise TextError(f"The ARPA file {path} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,137 @@
+"""thence export and thence import, and the other commands on an imported run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from thence.training import Run, train
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+TEXT = "the cat sat\nthe cat ran\na dog sat\nthe dog ran\na cat sat\n" * 4
+NONE = (
+    "thence: The run lm was imported from lm.arpa and has no text of its own; judge it on another "
+    "(thence evaluate RUN TEXT, thence compare --text TEXT).\n"
+)
+
+
+@pytest.fixture
+def counted(folder: Path) -> Run:
+    (folder / "text.txt").write_text(TEXT)
+    flags = {"order": 3, "tokens": "words", "split": "60/20/20"}
+    return train("text.txt", "ngram", output="counted", **flags)
+
+
+@pytest.fixture
+def imported(thence, counted: Run) -> Run:
+    thence("export", "counted", "lm.arpa")
+    thence("import", "lm.arpa", "-o", "lm")
+    return Run("lm")
+
+
+@pytest.mark.parametrize("name", ["lm.arpa", "deep/lm.arpa.gz"])
+def test_there_and_back(thence, counted: Run, name: str) -> None:
+    outcome = thence("export", "counted", name, "--to", "arpa")
+    assert (outcome.code, outcome.out, outcome.err) == (0, f"{name}\n", "")
+    outcome = thence("import", name, "-o", "lm")
+    size = counted.model.num_parameters()
+    assert (outcome.code, outcome.err) == (0, "Next: thence evaluate lm TEXT\n")
+    assert outcome.out == (
+        "run         lm\n"
+        f"model       ngram of order 3, {size} parameters\n"
+        "vocabulary  6 words; all others are <unk>\n"
+    )
+    ours, theirs = (
+        thence("evaluate", run, "text.txt", "--json").json() for run in ("counted", "lm")
+    )
+    assert theirs["nats_per_token"] == pytest.approx(ours["nats_per_token"], abs=1e-5)
+
+
+def test_import_json_and_a_closed_vocabulary(thence, folder: Path) -> None:
+    (folder / "one.arpa").write_text("\\data\\\nngram 1=2\n\n\\1-grams:\n-0.3 </s>\n-0.3 a\n")
+    assert thence("import", "one.arpa", "--output", "json", "--json").json() == {
+        "run": "json",
+        "model": "ngram",
+        "order": 1,
+        "parameters": 2,
+        "words": 1,
+        "unknown": "refuse",
+    }
+    said = thence("import", "one.arpa", "-o", "one").out
+    assert "vocabulary  1 words; all others are refused\n" in said
+    refused = thence("score", "one", "-", stdin="a b\n")
+    assert (refused.code, "'b' (symbol 2 of document 1)" in refused.err) == (2, True)
+
+
+def test_what_reads_a_run_reads_an_imported_one(thence, imported: Run) -> None:
+    assert thence("next", "lm", "the cat", "-n", 1).code == 0
+    outcome = thence("sample", "lm", "-n", 2)
+    assert (outcome.code, outcome.err) == (0, "")
+    line = thence("score", "lm", "-", stdin="the cat sat\n").json()
+    assert (line["targets"], line["unknown"]) == (4, 0)
+    assert thence("compare", "lm", "counted", "--text", "text.txt").code == 0
+    assert thence("export", "lm", "again.arpa").code == 0
+
+
+@pytest.mark.slow
+def test_the_report_leaves_out_the_text(thence, imported: Run, folder: Path) -> None:
+    assert thence("report", "lm").code == 0
+    page = (folder / "lm" / "report.html").read_text()
+    titles = re.findall("<h2>(.*?)</h2>", page)
+    assert titles == ["Training", "Samples", "Embeddings", "Settings", "Metrics"]
+    assert "imported from" in page
+    assert "sums of probabilities differ from 1" in page
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["evaluate", "lm"],
+        ["evaluate", "lm", "--split", "test"],
+        ["compare", "lm", "counted"],
+        ["compare", "lm", "lm"],
+        ["mix", "counted", "lm", "-o", "mixed"],
+        ["resume", "lm"],
+        ["plot", "lm"],
+    ],
+    ids=" ".join,
+)
+def test_what_needs_a_text_says_that_there_is_none(thence, imported: Run, arguments) -> None:
+    outcome = thence(*arguments)
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", NONE)
+    assert not Path("lm/test-looks.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["export", "counted"], "PATH is missing. (see: thence export --help)"),
+        (
+            ["export", "counted", "x", "--to", "gguf"],
+            'Invalid value "gguf" for --to. Choose from: "arpa". (see: thence export --help)',
+        ),
+        (
+            ["export", "counted", "text.txt"],
+            "text.txt exists already and is left as it is; choose another name.",
+        ),
+        (
+            ["import", "text.txt", "-o", "x"],
+            "text.txt, line 1: an ARPA file begins with \\data\\; this is not one.",
+        ),
+        (
+            ["import", "text.txt", "-o", "counted"],
+            "counted exists already and is left as it is; choose another --output.",
+        ),
+    ],
+)
+def test_what_cannot_be_is_a_sentence(thence, counted: Run, arguments, message) -> None:
+    outcome = thence(*arguments)
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", f"thence: {message}\n")
+
+
+def test_an_mlp_is_not_exported(thence, trained) -> None:
+    outcome = thence("export", trained.mlp, "x.arpa")
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"thence: {trained.mlp} is a run of the model 'mlp'; an ARPA")
+    assert not Path("x.arpa").exists()
