@@ -58,12 +58,17 @@ def another_value(kind: Any, default: Any) -> Any:
     return "x" if str in kinds else 0.25 if default == 0.5 else 0.5
 
 
+WRITTEN = {"time": "30m", "memory": "1GB", "logits_memory": "1MB", "softmax": "sampled"}
+"""Settings whose texts must mean something, or that do not go with all others."""
+
+
 def other_settings(model: str) -> dict[str, dict[str, Any]]:
     settings = {}
     for group, kind in groups_of(model).items():
         hints = get_type_hints(kind)
         settings[group] = {
-            item.name: another_value(hints[item.name], getattr(kind(), item.name))
+            item.name: WRITTEN.get(item.name)
+            or another_value(hints[item.name], getattr(kind(), item.name))
             for item in fields(kind)
         }
         assert all(value != getattr(kind(), name) for name, value in settings[group].items())

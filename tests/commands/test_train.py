@@ -38,7 +38,7 @@ def test_progress_and_remarks_stay_off_standard_output(thence, small):
     outcome = thence("train", "text.txt", *small)
     *looks, last = outcome.err.splitlines()
     assert len(looks) == len(Run("runs/text-mlp").metrics()) == 10
-    assert looks[-1].startswith("text-mlp: step 20 of 20, ")
+    assert looks[-1].startswith("text-mlp: 100%, step 20, ")
     assert last == (
         "Next: thence sample runs/text-mlp   thence evaluate runs/text-mlp --split test"
     )

@@ -6,14 +6,18 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from thence.commands.finish import finish
+from thence.commands.output import progress_for
 from thence.commands.streams import remark
+from thence.errors import SettingError
 from thence.models.mixture import Weights
 from thence.training.mix import mix, weights_of
+from thence.training.mixture_recipe import train_mixture
 
 
 def command(
     *runs: Path,
     output: Annotated[Path, Parameter(name=("--output", "-o"))],
+    config: Path | None = None,
     cache: int | None = None,
     neural_cache: int | None = None,
     dynamic: Annotated[bool, Parameter(negative=())] = False,
@@ -23,9 +27,13 @@ def command(
 ) -> None:
     """Mix runs of the same text into one, which is a run like any other.
 
+    With --config, train the runs first: thence mix --config RECIPE -o RUN.
+
     Args:
         runs: Two or more run folders, or one and --cache, --neural-cache or --dynamic.
         output: Run folder to make.
+        config: A recipe for the whole mixture: train the runs that it names and mix them as it
+            says, in place of all the rest.
         cache: Mix in caches of the last so many symbols (running text).
         neural_cache: Mix in a cache of the last so many hidden states of a recurrent network
             (running text).
@@ -35,9 +43,14 @@ def command(
         report: Write report.html at the end.
         json: Print the result as JSON.
     """
-    made = mix(
-        runs, output, cache=cache, neural_cache=neural_cache, dynamic=dynamic, weights=weights
-    )
+    if config is None:
+        made = mix(
+            runs, output, cache=cache, neural_cache=neural_cache, dynamic=dynamic, weights=weights
+        )
+    elif runs:
+        raise SettingError(f"--config {config} names the runs to mix itself; give none besides.")
+    else:
+        made = train_mixture(config, output, progress_for(json))
     members = weights_of(made)
     named = [{"name": name, "weight": weight} for name, weight in members]
     finish(made, report, json, {"members": named})

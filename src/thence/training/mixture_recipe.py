@@ -20,10 +20,11 @@ The settings at the top are those of all runs; each ``[[runs]]`` adds its model 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from thence.errors import SettingError
+from thence.errors import SettingError, nearest
 from thence.training.mix import mix
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, flat_settings, make_recipe, read_toml
@@ -55,6 +56,13 @@ def read_mixture_recipe(path: Path) -> MixtureRecipe:
     mixing = content.pop("mix", {})
     if not isinstance(own, list) or not all(isinstance(run, dict) for run in own):
         raise SettingError(f"{path} names no runs to mix; give each a table [[runs]].")
+    known = list(signature(mix).parameters)[2:]  # After the runs and the output.
+    for name in mixing:
+        if name not in known:
+            raise SettingError(
+                f"{path}: there is no setting '{name}' in [mix]; the settings are "
+                f"{', '.join(known)}." + nearest(name, known)
+            )
     try:
         common = flat_settings(content)
         recipes = tuple(_recipe(common | flat_settings(run)) for run in own)
@@ -96,7 +104,4 @@ def train_mixture(config: str | Path, output: str | Path, progress: ProgressMake
             made.append(resume(place, progress))
         else:
             made.append(train_recipe(part, place, progress))
-    try:
-        return mix(made, output, **recipe.mixing)
-    except TypeError as error:
-        raise SettingError(f"{config}: the table [mix] has a setting mix does not know.") from error
+    return mix(made, output, **recipe.mixing)
