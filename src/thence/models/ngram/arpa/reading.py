@@ -190,7 +190,7 @@ def _read_section(
             "the file is cut short or was edited."
         )
     entries = _Entries(
-        np.array(numbers),
+        np.array(numbers, np.int64),
         np.array(probs),
         np.array(places, np.int32).reshape(-1, order),
         np.array(weights),
