@@ -153,5 +153,5 @@ def _digest(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> str:
     for name in sorted(tensors):
         value = tensors[name]
         digest.update(f"{name} {value.dtype} {value.shape}".encode())
-        digest.update(value.tobytes())
+        digest.update(np.ascontiguousarray(value).data)
     return digest.hexdigest()

@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thence.corpus import Documents
-from thence.models.ngram import NGram, NGramOptions
+from thence.models.ngram import NGram, NGramOptions, smoothing
+from thence.models.ngram.counting import count_ngrams
 from thence.models.ngram.smoothing import (
     FALLBACK_DISCOUNTS,
     Smoothing,
     modified_discounts,
     single_discount,
+    smooth,
 )
 from thence.tokens import TokenOptions, TokenStore, make_tokenizer
 
@@ -55,6 +57,23 @@ def test_counts_of_counts_that_give_no_discount_fall_back_and_say_so() -> None:
     found = modified_discounts(1, np.array([5, 5, 7]))
     assert found.values == FALLBACK_DISCOUNTS
     assert found.fallback
+
+
+@pytest.mark.parametrize(
+    "method", [name for name in get_args(Smoothing) if name != "jelinek-mercer"]
+)
+@pytest.mark.parametrize("size", [1, 3])
+def test_blocks_part_no_context(
+    method: Smoothing, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, vocabulary_size = store_of("aababca", "baab", "caabb")
+    counts = count_ngrams(store, 4, vocabulary_size, carry_context=False)
+    whole, _ = smooth(counts, vocabulary_size, method)
+    monkeypatch.setattr(smoothing, "BLOCK", size)
+    parted, _ = smooth(counts, vocabulary_size, method)
+    for expected, found in zip(whole, parted, strict=True):
+        np.testing.assert_array_equal(found.log_probs, expected.log_probs)
+        np.testing.assert_array_equal(found.log_backoffs, expected.log_backoffs)
 
 
 def test_maximum_likelihood_by_hand() -> None:

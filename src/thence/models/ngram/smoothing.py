@@ -22,13 +22,15 @@ with c the count of the n-gram, C the sum of c over the words seen after h, T ho
 words those are, and N_j how many of them were seen j times.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int64, Integer
+from jaxtyping import Float, Float32, Int64, Integer
 
-from thence.models.ngram.counting import OrderCounts, adjusted_counts
+from thence.models.ngram.counting import BLOCK, OrderCounts, adjusted_counts
 
 Smoothing = Literal[
     "modified-kneser-ney",
@@ -124,28 +126,69 @@ def smooth(
     tables: list[OrderTable] = []
     discounts: list[Discounts] = []
     lower = np.full(1, 1 / vocabulary_size)  # p(w | h') of each n-gram's suffix; uniform at first
-    contexts = 1
     for level, order in enumerate(counts):
         used = order.counts
         if method in ("kneser-ney", "modified-kneser-ney") and level + 1 < len(counts):
             used = adjusted_counts(counts, level)
-        prefixes = order.prefixes(vocabulary_size)
         if method in ("absolute", "kneser-ney"):
             discounts.append(single_discount(level + 1, used))
         elif method == "modified-kneser-ney":
             discounts.append(modified_discounts(level + 1, used))
         taken = discounts[-1].values if discounts else (0.0, 0.0, 0.0)
-        share = _shares(method, used, prefixes, contexts, taken)
-        probabilities = share.seen + share.left[prefixes] * lower[order.suffixes % len(lower)]
-        if method == "stupid-backoff" and level:
-            probabilities = share.seen
+        given = OrderCounts(order.keys, used, order.suffixes)
+        lower, table, backoffs = _smooth_order(given, lower, vocabulary_size, method, taken)
         if tables:
-            tables[-1] = _with_backoffs(tables[-1], share, method)
-        with np.errstate(divide="ignore"):
-            log_probs = np.log(probabilities).astype(np.float32)
-        tables.append(OrderTable(order.keys, log_probs, np.zeros(0, np.float32)))
-        lower, contexts = probabilities, len(order.keys)
+            tables[-1] = replace(tables[-1], log_backoffs=backoffs)
+        tables.append(table)
     return tables, discounts
+
+
+def _smooth_order(
+    order: OrderCounts,
+    lower: Float[np.ndarray, " shorter"],
+    vocabulary_size: int,
+    method: Smoothing,
+    discounts: tuple[float, float, float],
+) -> tuple[Float[np.ndarray, " ngrams"], OrderTable, Float32[np.ndarray, " shorter"]]:
+    """Smooth one order, a block at a time, as little else is then in memory than the results.
+
+    Args:
+        order: Its n-grams, with the counts to go by.
+        lower: The probabilities of the order below, whose n-grams are the contexts.
+        vocabulary_size: Number of ids (V).
+        method: Which smoothing.
+        discounts: Taken off counts of 1, 2, and 3 or more.
+
+    Returns:
+        The probabilities of the n-grams, their table, and the log-weights of the contexts.
+    """
+    probabilities = np.zeros(len(order.keys))
+    log_probs = np.zeros(len(order.keys), np.float32)
+    backoffs = np.zeros(len(lower), np.float32)
+    for ngrams, contexts in _blocks(order.keys, len(lower), vocabulary_size):
+        prefixes = order.keys[ngrams] // vocabulary_size - contexts.start
+        size = contexts.stop - contexts.start
+        share = _shares(method, order.counts[ngrams], prefixes, size, discounts)
+        left = share.left
+        probabilities[ngrams] = share.seen + left[prefixes] * lower[order.suffixes[ngrams]]
+        if method == "stupid-backoff":  # What was seen is not interpolated.
+            left = np.where(share.known, STUPID_WEIGHT, 1.0)
+        with np.errstate(divide="ignore"):
+            log_probs[ngrams] = np.log(probabilities[ngrams])
+            backoffs[contexts] = np.log(left)
+    return probabilities, OrderTable(order.keys, log_probs, np.zeros(0, np.float32)), backoffs
+
+
+def _blocks(
+    keys: Int64[np.ndarray, " ngrams"], contexts: int, vocabulary_size: int
+) -> Iterator[tuple[slice, slice]]:
+    """Yield ranges of n-grams and of their contexts; no context's n-grams are parted."""
+    firsts = np.unique(keys[BLOCK::BLOCK] // vocabulary_size)
+    cuts = np.searchsorted(keys, firsts * vocabulary_size)
+    of_ngrams = pairwise([0, *cuts.tolist(), len(keys)])
+    of_contexts = pairwise([0, *firsts.tolist(), contexts])
+    for ngrams, some in zip(of_ngrams, of_contexts, strict=True):
+        yield slice(*ngrams), slice(*some)
 
 
 @dataclass(frozen=True)
@@ -182,12 +225,6 @@ def _shares(
     taken = np.array([0.0, *discounts])[np.minimum(counts, 3)]
     left = np.bincount(prefixes, taken, contexts) / safe
     return _Shares((counts - taken) / safe[prefixes], np.where(known, left, 1.0), known)
-
-
-def _with_backoffs(table: OrderTable, share: _Shares, method: Smoothing) -> OrderTable:
-    left = np.where(share.known, STUPID_WEIGHT, 1.0) if method == "stupid-backoff" else share.left
-    with np.errstate(divide="ignore"):
-        return OrderTable(table.keys, table.log_probs, np.log(left).astype(np.float32))
 
 
 def _add_k_tables(
