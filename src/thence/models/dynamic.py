@@ -27,8 +27,8 @@ from thence.tokens import TokenStore
 
 WINDOW = 32
 DECAY = 0.001
-RATES = (0.1, 0.3, 1.0, 3.0)
-MOST_TARGETS = 20_000
+RATES = (0.03, 0.1, 0.3, 1.0)
+MOST_TARGETS = 10_000
 """The rate is chosen on so many targets of dev at most."""
 
 
