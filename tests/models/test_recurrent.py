@@ -57,7 +57,7 @@ def test_the_cells_by_hand(name: str, tied: bool) -> None:
     hidden, cells = np.zeros((2, 4)), np.zeros((2, 4))
     state = model.start(1)
     for symbol in [6, 0, 3, 3, 1]:
-        x = weights["network.embedding.weight"][symbol]
+        x = np.sqrt(3) * weights["network.embedding.weight"][symbol]
         for layer in range(2):
             prefix = f"network.layers.{layer}."
             own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}

@@ -73,6 +73,9 @@ class Readout(Protocol):
             targets: One id per hidden state, or how often each id was the target there.
         """
 
+    def start_from(self, counts: Float[Tensor, " vocab"]) -> None:
+        """Begin with the probabilities of symbols that occur so often, whatever the context."""
+
     def log_probs(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
         """Return the log-probabilities of every symbol, in nats."""
 
@@ -133,6 +136,16 @@ class FullSoftmax(nn.Module):
                 return chunked_cross_entropy(flat, weight, self.project.bias, wanted, rows)
         logits = at_least_single(self.project(flat))
         return functional.cross_entropy(logits, wanted, reduction="sum")
+
+    def start_from(self, counts: Float[Tensor, " vocab"]) -> None:
+        """Let the biases be the logarithms of how often each symbol occurs.
+
+        So a network need not spend its first steps on learning which symbols are frequent.
+        """
+        bias = getattr(self.project, "bias", None)
+        if isinstance(bias, Tensor):
+            with torch.no_grad():
+                bias.copy_(torch.log((counts + 1) / (counts + 1).sum()))
 
     def log_probs(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
         """Return the log-probabilities of every symbol, in nats."""
@@ -300,6 +313,9 @@ class AdaptiveSoftmax(nn.Module):
             counts = targets.flatten(0, -2)
             return -(self.log_probs(hidden.flatten(0, -2)) * counts).sum()
         return -self.target_log_probs(hidden.flatten(0, -2), targets.flatten()).sum()
+
+    def start_from(self, counts: Float[Tensor, " vocab"]) -> None:
+        """Take no note of the counts: the clusters have no biases but the head's."""
 
     def log_probs(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
         """Return the log-probabilities of every symbol, in nats."""

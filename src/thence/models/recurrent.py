@@ -1,6 +1,6 @@
 """Recurrent networks: the state of the text so far in a vector of fixed size.
 
-    x_t = dropout(C(w_t))                               the embedding of symbol w_t
+    x_t = dropout(sqrt(E) C(w_t))                       the embedding of symbol w_t, E its size
     rnn     h_t = tanh(W x_t + U h_(t-1) + b)
     lstm    i, f, o = sigmoid(W x_t + U h_(t-1) + b)    gates, each with its own W, U and b
             c_t = f * c_(t-1) + i * tanh(W' x_t + U' h_(t-1) + b')
@@ -16,7 +16,9 @@ network based language model" (rnn); S. Hochreiter and J. Schmidhuber 1997, "Lon
 memory", with the forget gate of F. Gers et al. 2000 (lstm); K. Cho et al. 2014, "Learning phrase
 representations using RNN encoder-decoder", in cuDNN's form (gru). Dropout with one mask for a whole
 sequence: Y. Gal and Z. Ghahramani 2016; of recurrent weights and of whole symbols: S. Merity et al.
-2018, "Regularizing and optimizing LSTM language models".
+2018, "Regularizing and optimizing LSTM language models". Embeddings are read multiplied by the root
+of their size, as in A. Vaswani et al. 2017: so tied ones are small enough for an output layer and
+large enough for an input.
 """
 
 import math
@@ -190,7 +192,8 @@ class Recurrent(nn.Module):
         self, ids: Int64[Tensor, "batch time"], state: State
     ) -> tuple[Float[Tensor, "batch time hidden"], State]:
         """Return the last layer's hidden states after each id, and the state after the last."""
-        values = self.input_dropout(functional.embedding(ids, self._table()))  # (B, T, E)
+        values = functional.embedding(ids, self._table())  # (B, T, E)
+        values = self.input_dropout(values * math.sqrt(self.options.embedding_size))
         afters = []
         for index, layer in enumerate(self.layers):
             before = tuple(part[:, index].unsqueeze(0).to(values.dtype) for part in state)

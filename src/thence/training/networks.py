@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from thence.batches import Batches, Padded, Streams, window_batches
@@ -104,7 +105,7 @@ def train_network(
     recipe, world = run.recipe, world or World()
     lock, progress = (locked(run.folder), progress) if world.is_writer else (nullcontext(), silent)
     with lock, deterministic(recipe.training, world.rank):
-        model = new_network(recipe, len(run.tokenizer.vocabulary))
+        model = new_network(recipe, len(run.tokenizer.vocabulary), train_store)
         batches = network_batches(recipe, model, train_store)
         with progress(run.folder.name) as told:
             trainer = Trainer(
@@ -114,12 +115,21 @@ def train_network(
             trainer.run()
 
 
-def new_network(recipe: Recipe, vocabulary_size: int) -> NeuralLanguageModel:
-    """Make the untrained network of a recipe on its device."""
+def new_network(
+    recipe: Recipe, vocabulary_size: int, train_store: TokenStore | None = None
+) -> NeuralLanguageModel:
+    """Make the untrained network of a recipe on its device.
+
+    One that reads sequences begins with the frequencies of the train text, if that is given.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
         model = family(recipe.model).create(recipe.options, vocabulary_size)
-    return cast(NeuralLanguageModel, model).to(choose_device(recipe.training.device))
+    network = cast(NeuralLanguageModel, model)
+    if train_store is not None and network.network.context_length is None:
+        counts = np.bincount(train_store.targets, minlength=vocabulary_size)
+        network.readout.start_from(torch.from_numpy(counts).float())
+    return network.to(choose_device(recipe.training.device))
 
 
 def network_batches(recipe: Recipe, model: NeuralLanguageModel, store: TokenStore) -> Batches:
@@ -155,7 +165,7 @@ def sweep(
         recipe = replace(recipe, training=training)
     device = choose_device(training.device)
     with deterministic(training), computing_in(training.precision, device):
-        model = new_network(recipe, vocabulary_size)
+        model = new_network(recipe, vocabulary_size, train_store)
         batches = network_batches(recipe, model, train_store)
         optimizer = make_optimizer(model, recipe.training)
         return find_learning_rate(model, batches, optimizer, low, high, steps)
