@@ -2,9 +2,9 @@
 
     python benchmarks/recurrent.py path/to/data [PART ...]
 
-The folder holds ``ptb``, ``wikitext-2``, ``names``, ``tinyshakespeare`` and ``text8``. The parts are
-``throughput``, ``ptb``, ``names``, ``shakespeare``, ``text8`` and ``memory``; all take about an hour
-and a half on two cores that do nothing else. Prints one table.
+The folder holds ``ptb``, ``wikitext-2``, ``names``, ``tinyshakespeare`` and ``text8``. The parts
+are ``throughput``, ``ptb``, ``names``, ``shakespeare``, ``text8`` and ``memory``; all take about an
+hour and a half on two cores that do nothing else. Prints one table.
 """
 
 import argparse
@@ -102,6 +102,7 @@ class Classic(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, ids: Any, state: Any) -> Any:
+        """Return the logits of every place, and the new state."""
         values, state = self.lstm(self.drop(self.embedding(ids)), state)
         return self.output(self.drop(values)).flatten(0, 1), state
 
@@ -224,13 +225,13 @@ def names(data: Path, folder: Path) -> list[Row]:
     rows.append(
         ("names, the best of them: dev nats", "at most 1.955", f"{best:.4f}", best <= 1.955)
     )
-    for order in (3, 4, 5, 6, 7):
-        runs.append(
-            thence.train(
-                data / "names" / "names.txt", "ngram", output=folder / f"names-{order}",
-                order=order, unknown="refuse",
-            )
-        )  # fmt: skip
+    runs += [
+        thence.train(
+            data / "names" / "names.txt", "ngram", output=folder / f"names-{order}",
+            order=order, unknown="refuse",
+        )
+        for order in (3, 4, 5, 6, 7)
+    ]  # fmt: skip
     mixed = thence.mix(runs, folder / "names-mixed")
     test = thence.evaluate(mixed, "test").nats_per_token
     rows.append(
