@@ -34,6 +34,7 @@ import numpy as np
 
 import thence
 from thence.corpus import Documents, load
+from thence.models.mixture import Weights
 from thence.models.ngram.arpa import write_arpa
 from thence.models.ngram.counting import count_ngrams
 from thence.models.ngram.pruning import prune_by_counts, prune_by_entropy
@@ -49,6 +50,11 @@ KENLM = [  # data, order, dev and test perplexity
 NAMES = {  # order: dev and test nats
     2: (2.4528, 2.4578), 3: (2.2185, 2.2185), 4: (2.0564, 2.0579),
     5: (1.9841, 1.9854), 6: (1.9746, 1.9779), 7: (1.9771, 1.9802),
+}  # fmt: skip
+MLP = {
+    "context": 5, "embedding_size": 128, "hidden_size": 256, "dropout": 0.4,
+    "embedding_dropout": 0.2, "softmax": "sampled", "batch_size": 2048, "lr": 0.005,
+    "time": "5m",
 }  # fmt: skip
 REPEATS = 40
 """How often the test text stands in the text that is scored for speed."""
@@ -79,7 +85,7 @@ def main() -> None:
     data = parser.parse_args().data.resolve()
     print_machine()
     parts: list[Callable[[Path, Path], list[Row]]] = [
-        parity, names, smoothings, sizes, whole_jobs, scoring,
+        parity, names, smoothings, sizes, whole_jobs, scoring, mixtures, text8,
     ]  # fmt: skip
     rows: list[Row] = []
     with TemporaryDirectory() as folder:
@@ -155,6 +161,65 @@ def names(data: Path, folder: Path) -> list[Row]:
         rows.append(
             (f"names, order {order}: dev / test nats", pair(expected, 4), pair(found, 4), good)
         )
+    return rows
+
+
+def mixtures(data: Path, folder: Path) -> list[Row]:
+    """Orders mixed on names; on PTB counts with caches, and with a perceptron of five minutes."""
+    rows: list[Row] = []
+    for weights in get_args(Weights):
+        orders = [folder / f"names-{order}" for order in NAMES]
+        mixed = thence.mix(orders, folder / f"names-{weights}", weights=weights)
+        found = [nats(mixed, split) for split in ("dev", "test")]
+        good = found[1] <= 1.965 if weights == "gated" else None
+        expected = "test at most 1.965" if weights == "gated" else ""
+        what = f"names, orders 2 to 7 mixed, weights {weights}: dev / test nats"
+        rows.append((what, expected, pair(found, 4), good))
+    text, settings = settings_of("ptb", data)
+    cached = thence.mix([folder / "ptb-5"], folder / "ptb-cache", cache=500)
+    found = [math.exp(carried_nats(cached, split)) for split in ("dev", "test")]
+    what = "PTB, KN-5 + caches (running text): dev / test perplexity"
+    rows.append((what, "test at most 127", pair(found, 2), found[1] <= 127))
+    began = time.perf_counter()
+    network = thence.train(text, "mlp", output=folder / "ptb-mlp", **MLP, **settings)
+    minutes = (time.perf_counter() - began) / 60
+    found = [math.exp(nats(network, split)) for split in ("dev", "test")]
+    what = f"PTB, the mlp alone, {minutes:.1f} minutes: dev / test perplexity"
+    rows.append((what, "", pair(found, 2), None))
+    runs = [folder / "ptb-5", network]
+    found_by = {
+        "KN-5 + caches + mlp": thence.mix(runs, folder / "ptb-all", cache=500),
+        "KN-5 + mlp": thence.mix(runs, folder / "ptb-two"),
+    }
+    for name, mixed in found_by.items():
+        found = [math.exp(carried_nats(mixed, split)) for split in ("dev", "test")]
+        rows.append((f"PTB, {name}: dev / test perplexity", "", pair(found, 2), None))
+    return rows
+
+
+def carried_nats(run: thence.Run, split: Any) -> float:
+    """Return the mean loss of a split as the run reads it: caches see the documents before."""
+    return thence.evaluate(run, split).nats_per_token
+
+
+def text8(data: Path, folder: Path) -> list[Row]:
+    """The prefix of text8 as words, the last tenth dev and test."""
+    words = gzip.decompress((data / "text8" / "text8.prefix.gz").read_bytes()).decode().split()
+    cuts = [0, int(0.9 * len(words)), int(0.95 * len(words)), len(words)]
+    paths = []
+    for name, first, last in zip(("train", "dev", "test"), cuts, cuts[1:], strict=False):
+        paths.append(folder / f"text8-{name}.txt")
+        lines = [" ".join(words[at : min(at + 1000, last)]) for at in range(first, last, 1000)]
+        paths[-1].write_text("\n".join(lines) + "\n", encoding="utf-8")
+    given = {"dev": str(paths[1]), "test": str(paths[2]), "max_size": 50_000}
+    rows: list[Row] = []
+    for order in (3, 5):
+        run = thence.train(
+            paths[0], "ngram", output=folder / f"text8-{order}", order=order, **WORDS, **given
+        )
+        found = [math.exp(nats(run, split)) for split in ("dev", "test")]
+        what = f"text8 prefix, 50,000 words and <unk>, order {order}: dev / test perplexity"
+        rows.append((what, "", pair(found, 2), None))
     return rows
 
 

@@ -111,3 +111,16 @@ def test_a_tied_layer_has_the_weights_of_the_embedding() -> None:
     layer = TiedLinear(embedding)
     torch.testing.assert_close(layer(torch.eye(H)), embedding.weight.T)
     assert [name for name, _ in layer.named_parameters()] == ["bias"]
+
+
+def test_biases_may_begin_with_frequencies(hidden: torch.Tensor) -> None:
+    readout = FullSoftmax(nn.Linear(H, V))
+    nn.init.zeros_(readout.project.weight)
+    counts = torch.zeros(V)
+    counts[3] = 59  # 1 is added to each of 40 counts: 60 of 99 in all.
+    readout.start_from(counts)
+    chances = readout.log_probs(hidden).exp()[0]
+    assert chances[3].item() == pytest.approx(60 / 99)
+    assert chances[0].item() == pytest.approx(1 / 99)
+    FullSoftmax(nn.Identity()).start_from(counts)  # It has no biases, and is left as it is.
+    AdaptiveSoftmax(H, V).start_from(counts)

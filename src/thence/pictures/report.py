@@ -153,7 +153,28 @@ def training_section(run: Run) -> str:
             "with thence resume."
         )
     )
-    return section("Training", unfinished + counted_facts(run) + (drawn or note(absent)))
+    facts = counted_facts(run) + trained_facts(run)
+    return section("Training", unfinished + facts + (drawn or note(absent)))
+
+
+def trained_facts(run: Run) -> str:
+    """Return how a network was trained: how long, how fast, how often its steps were clipped."""
+    metrics = run.metrics()
+    if FAMILIES[run.recipe.model].kind != "trained" or not metrics:
+        return ""
+    last, training = metrics[-1], run.recipe.training
+    seconds = max(last["seconds"], 1e-3)
+    rows = [
+        ("steps", f"{last['step']:,} ({last['epoch']:.1f} epochs)"),
+        ("time", f"{readable_seconds(seconds)}, {last['tokens'] / seconds:,.0f} tokens a second"),
+        ("computed in", f"{training.precision}, {training.threads} threads"),
+    ]
+    if training.clip is not None:
+        share = last["clipped_steps"] / last["step"]
+        rows.append((f"steps clipped to {training.clip:g}", f"{share:.1%}"))
+    if training.average != "none":
+        rows.append(("weights", f"averaged ({training.average})"))
+    return table(rows)
 
 
 def counted_facts(run: Run) -> str:

@@ -31,6 +31,8 @@ SMALL_STEP = 3e9
 """Floating-point operations of a step up to which one thread is used: more gain little there, and
 are many times slower as soon as anything else runs on the machine."""
 TIMED_STEPS = 4
+LARGE_VOCABULARY = 256
+"""More symbols than this take many steps to learn which of them are frequent."""
 
 
 def resolve_training(recipe: Recipe, vocabulary_size: int, train_store: TokenStore) -> Recipe:
@@ -120,13 +122,13 @@ def new_network(
 ) -> NeuralLanguageModel:
     """Make the untrained network of a recipe on its device.
 
-    One that reads sequences begins with the frequencies of the train text, if that is given.
+    With a large vocabulary it begins with the frequencies of the train text, if that is given.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
         model = family(recipe.model).create(recipe.options, vocabulary_size)
     network = cast(NeuralLanguageModel, model)
-    if train_store is not None and network.network.context_length is None:
+    if train_store is not None and vocabulary_size > LARGE_VOCABULARY:
         counts = np.bincount(train_store.targets, minlength=vocabulary_size)
         network.readout.start_from(torch.from_numpy(counts).float())
     return network.to(choose_device(recipe.training.device))
