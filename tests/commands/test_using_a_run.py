@@ -2,6 +2,7 @@
 report, plot."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -238,3 +239,30 @@ def test_fill_says_what_it_cannot_read(thence, trained):
         "2 of the symbols in 'ß___ß' never occur in the train text: read as <unk>.\n"
     )
     assert all(one["text"][0] == one["text"][2] == "ß" for one in outcome.json()["fillings"])
+
+
+MIXTURE = """
+text = "lines.txt"
+split = "60/20/20"
+[[runs]]
+model = "ngram"
+order = 2
+[[runs]]
+model = "gru"
+hidden_size = 8
+embedding_size = 4
+steps = 2
+"""
+
+
+def test_mix_trains_what_its_recipe_names(thence, trained, folder):
+    Path("lines.txt").write_text("\n".join(f"{a}{b}x" for a in "abcdef" for b in "stuvwxyz"))
+    Path("mixture.toml").write_text(MIXTURE)
+    outcome = thence("mix", "--config", "mixture.toml", "-o", "both", "--no-report", "--json")
+    assert outcome.code == 0
+    names = [member["name"] for member in outcome.json()["members"]]
+    assert names == ["ngram order 2", "gru"]
+    assert Path("both-runs/2-gru/config.toml").exists()
+    given = thence("mix", trained.mlp, "--config", "mixture.toml", "-o", "again")
+    assert given.code == 2
+    assert "--config mixture.toml names the runs to mix itself; give none besides." in given.err

@@ -9,7 +9,7 @@ import pytest
 import thence
 from thence.errors import RunError, SettingError
 from thence.models.mixture import Weights
-from thence.training import Run, train
+from thence.training import Run, resume, train
 from thence.training.mix import mix, weights_of
 
 NAMES = ["emma", "anna", "ella", "emily", "hannah", "mia", "maya", "lena", "alma", "nora"] * 4
@@ -49,6 +49,24 @@ def test_a_mixture_is_a_run_like_any_other(runs: list[Run], tmp_path: Path) -> N
     assert thence.compare([mixed, runs[0]]).same_tokens
     store = mixed.store("dev")
     assert np.array_equal(mixed.model.score(store), Run(tmp_path / "mix").model.score(store))
+
+
+def test_a_finished_mixture_is_left_as_it_is_by_resume(runs: list[Run], tmp_path: Path) -> None:
+    mix(runs[:2], tmp_path / "mix")
+    before = (tmp_path / "mix" / "model.safetensors").read_bytes()
+    assert resume(tmp_path / "mix").finished
+    assert (tmp_path / "mix" / "model.safetensors").read_bytes() == before
+
+
+def test_settings_of_mixing_are_checked_first(runs: list[Run], tmp_path: Path) -> None:
+    for settings, message in (
+        ({"weights": "foo"}, "--weights is 'foo'; choose one of gated, buckets, single"),
+        ({"cache": 0}, "--cache is 0; it must be at least 1"),
+        ({"neural_cache": -1}, "--neural-cache is -1; it must be at least 1"),
+    ):
+        with pytest.raises(SettingError, match=message):
+            mix(runs[:2], tmp_path / "mix", **settings)  # type: ignore[arg-type]
+        assert not (tmp_path / "mix").exists()
 
 
 def test_weights_by_hand(runs: list[Run], tmp_path: Path) -> None:

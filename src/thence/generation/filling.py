@@ -33,6 +33,8 @@ BLANK = "___"
 EXACT = 8192
 """Up to so many candidates are all judged."""
 DEFAULT_BEAM = 64
+LONGEST = 100
+"""Tokens of a blank at most: what it takes grows with the square of it."""
 LONGEST_PIECES = 8
 """Tokens of a blank at most by default, where tokens are less than words."""
 
@@ -122,6 +124,8 @@ def fill(
     for name, value in (("count", count), ("longest", longest), ("beam", beam)):
         if value < 1:
             raise SettingError(f"--{name} is {value}; it must be at least 1.")
+    if longest > LONGEST:
+        raise SettingError(f"--longest is {longest}; it must be at most {LONGEST}.")
     pieces = split_blanks(text, blank)
     if words:
         _check_apart(text, pieces, tokenizer)

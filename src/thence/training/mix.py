@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from thence.errors import RunError, TextError
+from thence.errors import RunError, SettingError, TextError
 from thence.models.mixture import Member, Mixture, MixtureOptions, Weights
 from thence.tokens import TokenStore
 from thence.training.metrics import MetricsFile
-from thence.training.recipe import Recipe
+from thence.training.recipe import Recipe, check_type
 from thence.training.run import Run, create_run, refuse_existing, save_model
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def mix(
     """
     folder = Path(output)
     refuse_existing(folder)
+    check_mixing(cache, neural_cache, weights)
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     _check_runs(opened, alone=cache is None and neural_cache is None and not dynamic)
     started = time.monotonic()
@@ -76,6 +77,26 @@ def mix(
     line = {"step": 0, "seconds": seconds, "tokens": dev.num_targets}
     MetricsFile(folder / "metrics.jsonl").append(line | {"dev_nats_per_token": dev_loss})
     return made
+
+
+def check_mixing(
+    cache: int | None = None,
+    neural_cache: int | None = None,
+    weights: Weights = "gated",
+    dynamic: bool = False,
+) -> None:
+    """Refuse settings of ``mix`` that cannot be, before anything is trained or read.
+
+    Raises:
+        SettingError: If a length is below 1, or a value is of another type or unknown.
+    """
+    for name, value in (("cache", cache), ("neural_cache", neural_cache)):
+        check_type(name, value, int | None)
+        if value is not None and value < 1:
+            flag = name.replace("_", "-")
+            raise SettingError(f"--{flag} is {value}; it must be at least 1.")
+    check_type("dynamic", dynamic, bool)
+    MixtureOptions(weights=weights)
 
 
 def weights_of(run: Run) -> list[tuple[str, float]]:

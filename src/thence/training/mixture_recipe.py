@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from thence.errors import SettingError, nearest
-from thence.training.mix import mix
+from thence.models import family
+from thence.training.mix import check_mixing, mix
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, flat_settings, make_recipe, read_toml
 from thence.training.run import Run, refuse_existing
@@ -64,6 +65,7 @@ def read_mixture_recipe(path: Path) -> MixtureRecipe:
                 f"{', '.join(known)}." + nearest(name, known)
             )
     try:
+        check_mixing(**mixing)
         common = flat_settings(content)
         recipes = tuple(_recipe(common | flat_settings(run)) for run in own)
     except SettingError as error:
@@ -76,6 +78,8 @@ def _recipe(settings: dict[str, Any]) -> Recipe:
         text, model = settings.pop("text"), settings.pop("model")
     except KeyError as error:
         raise SettingError(f"a run does not say its {error}.") from error
+    if family(model).kind == "mixed":
+        raise SettingError("a run of a mixture cannot be a mixture; name the runs it is made of.")
     return make_recipe(text, model, settings)
 
 

@@ -82,9 +82,12 @@ all steps since dev stopped improving (triggered; with sgd, the NT-ASGD of Merit
         if self.time is None:
             return None
         found = _DURATION.fullmatch(self.time.strip())
-        if not found or float(found[1]) == 0:
+        if not found:
             raise SettingError(f"--time is {self.time!r}; write it like 90s, 30m or 2h.")
-        return float(found[1]) * _SECONDS[found[2]]
+        seconds = float(found[1]) * _SECONDS[found[2]]
+        if seconds == 0:
+            raise SettingError(f"--time is {self.time!r}; it must be above 0, such as 30m.")
+        return seconds
 
     def __post_init__(self) -> None:
         _ = self.seconds  # Refuses what is no time.

@@ -254,7 +254,10 @@ def _fit(
     progress: ProgressMaker,
     world: "World | None",
 ) -> None:
-    if family(run.recipe.model).kind == "counted":
+    kind = family(run.recipe.model).kind
+    if kind == "mixed":  # It is made whole, and never trained.
+        return
+    if kind == "counted":
         if is_first_process():  # Counting is for one process.
             _count(run, train_store, dev)
         return

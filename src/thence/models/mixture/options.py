@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from thence.errors import SettingError, nearest
 
 Weights = Literal["gated", "buckets", "single"]
 
@@ -48,6 +50,13 @@ class MixtureOptions:
     weights: Weights = "gated"
     """What the weights depend on: on how well each context is known and on the place in its \
 document, on the kind of context only, or on nothing."""
+
+    def __post_init__(self) -> None:
+        if self.weights not in get_args(Weights):
+            raise SettingError(
+                f"--weights is {self.weights!r}; choose one of {', '.join(get_args(Weights))}."
+                + nearest(str(self.weights), get_args(Weights))
+            )
 
 
 def _short(value: Any) -> str:
