@@ -172,7 +172,8 @@ def throughput(data: Path, folder: Path) -> list[Row]:
         clock = Clock()
         run = thence.train(
             text, "lstm", output=folder / f"speed-{name}",
-            progress=lambda _, clock=clock: nullcontext(clock), epochs=1, window=35, lr=0.006, evaluate_every=10**6, **given,
+            progress=lambda _, clock=clock: nullcontext(clock), epochs=1, window=35,
+            lr=0.006, evaluate_every=10**6, **given,
         )  # fmt: skip
         ours = clock.speed
         size = len(run.tokenizer.vocabulary)
