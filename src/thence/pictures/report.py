@@ -167,7 +167,7 @@ def trained_facts(run: Run) -> str:
     rows = [
         ("steps", f"{last['step']:,} ({last['epoch']:.1f} epochs)"),
         ("time", f"{readable_seconds(seconds)}, {last['tokens'] / seconds:,.0f} tokens a second"),
-        ("computed in", f"{training.precision}, {training.threads} threads"),
+        ("computed in", f"{training.precision}, threads: {training.threads}"),
     ]
     if training.clip is not None:
         share = last["clipped_steps"] / last["step"]
