@@ -12,6 +12,7 @@ from thence.corpus.catalogue import CATALOGUE
 from thence.corpus.documents import Documents
 from thence.corpus.download import get
 from thence.corpus.folders import cache_folder, whole_file
+from thence.corpus.labels import LabelledDocuments, LabelOptions, Labels
 from thence.corpus.loading import load, load_splits
 from thence.corpus.reading import ReadingOptions, read_documents
 from thence.corpus.splits import SplitOptions, Splits, count_shared, seen_in, split_documents
@@ -20,6 +21,9 @@ __all__ = [
     "BUNDLED",
     "CATALOGUE",
     "Documents",
+    "LabelOptions",
+    "LabelledDocuments",
+    "Labels",
     "ReadingOptions",
     "SplitOptions",
     "Splits",

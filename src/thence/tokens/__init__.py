@@ -1,6 +1,7 @@
 """Tokens: text to ids and back, the vocabulary, and the token store everything starts from."""
 
 from thence.tokens.store import TokenStore
+from thence.tokens.texts import Texts, encode_texts
 from thence.tokens.tokenizer import (
     Tokenizer,
     TokenOptions,
@@ -13,10 +14,12 @@ from thence.tokens.vocabulary import BOUNDARY, UNKNOWN, Vocabulary
 __all__ = [
     "BOUNDARY",
     "UNKNOWN",
+    "Texts",
     "TokenOptions",
     "TokenStore",
     "Tokenizer",
     "Vocabulary",
+    "encode_texts",
     "load_tokenizer",
     "make_tokenizer",
     "tokenizer_of",

@@ -1,0 +1,129 @@
+"""Labelled documents: documents with one label each, or with any number of labels."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from thence.corpus.documents import Documents
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """Where the labels are, and how they count."""
+
+    label: str | None = None
+    """Column or field with the labels (default: 'label'; for plain text __label__ marks, for a \
+folder the names of its subfolders)."""
+    label_separator: str | None = None
+    """What stands between the labels of a document that may have several, such as ';'."""
+    class_weights: bool = False
+    """Let each label weigh the same in training, however rare it is."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of a sequence of documents.
+
+    Attributes:
+        names: Every label that exists, by id; those of train in order, then those it lacks.
+        ids: The labels of all documents, one document after another.
+        offsets: Where each document's labels begin in ``ids``, and one past the last; shape
+            (documents + 1,).
+        several: Whether a document may have any number of labels, or exactly one.
+    """
+
+    names: tuple[str, ...]
+    ids: Int64[np.ndarray, " labels"]
+    offsets: Int64[np.ndarray, " bounds"]
+    several: bool = False
+
+    @classmethod
+    def from_lists(cls, lists: Iterable[Sequence[str]], several: bool) -> "Labels":
+        """Make labels from the names that each document has.
+
+        >>> Labels.from_lists([["b"], ["a"], ["b"]], several=False).names
+        ('a', 'b')
+        """
+        found = [list(dict.fromkeys(names)) for names in lists]  # A label counts once.
+        known = {
+            name: place for place, name in enumerate(sorted({n for some in found for n in some}))
+        }
+        ids = np.array([known[name] for some in found for name in some], np.int64)
+        sizes = np.array([len(some) for some in found], np.int64)
+        return cls(
+            tuple(known), ids, np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]), several
+        )
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def single(self) -> Int64[np.ndarray, " documents"]:
+        """The one label of each document."""
+        assert not self.several
+        return self.ids
+
+    def of(self, index: int) -> tuple[str, ...]:
+        """Return the names of the labels of a document."""
+        return tuple(
+            self.names[at] for at in self.ids[self.offsets[index] : self.offsets[index + 1]]
+        )
+
+    def counts(self) -> Int64[np.ndarray, " names"]:
+        """Return how many documents have each label."""
+        return np.bincount(self.ids, minlength=len(self.names))
+
+    def matrix(self) -> Float32[np.ndarray, "documents names"]:
+        """Return 1 where a document has a label, else 0."""
+        matrix = np.zeros((len(self), len(self.names)), np.float32)
+        matrix[np.repeat(np.arange(len(self)), np.diff(self.offsets)), self.ids] = 1
+        return matrix
+
+    def take(self, indices: Int64[np.ndarray, " chosen"]) -> "Labels":
+        """Return the labels of the chosen documents, in that order."""
+        sizes = np.diff(self.offsets)[indices]
+        ends = np.cumsum(sizes)
+        shift = np.repeat(self.offsets[:-1][indices] - (ends - sizes), sizes)
+        ids = self.ids[np.arange(len(shift)) + shift]
+        return Labels(self.names, ids, np.concatenate([np.zeros(1, np.int64), ends]), self.several)
+
+    def named(self, names: Sequence[str]) -> "Labels":
+        """Return the same labels with ids by other names; those that lack come after, sorted."""
+        more = sorted({self.names[at] for at in np.unique(self.ids)} - set(names))
+        known = {name: place for place, name in enumerate([*names, *more])}
+        ids = np.array([known.get(name, -1) for name in self.names], np.int64)[self.ids]
+        return Labels(tuple(known), ids, self.offsets, self.several)
+
+
+@dataclass(frozen=True)
+class LabelledDocuments(Documents):
+    """Documents with their labels.
+
+    Attributes:
+        labels: Of each document.
+    """
+
+    labels: Labels
+
+    @classmethod
+    def of(cls, documents: Documents, labels: Labels) -> "LabelledDocuments":
+        """Put documents and their labels together."""
+        return cls(documents.text, documents.starts, documents.ends, labels)
+
+    def take(self, indices: Int64[np.ndarray, " chosen"]) -> "LabelledDocuments":
+        """Return the chosen documents in that order, sharing the same text buffer."""
+        return self.of(super().take(indices), self.labels.take(indices))
+
+    def named(self, names: Sequence[str]) -> "LabelledDocuments":
+        """Return the same documents, the ids of their labels by other names."""
+        return self.of(self, self.labels.named(names))
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 (hex) of texts, boundaries and labels, in order."""
+        digest = sha256(super().content_hash().encode())
+        digest.update("\n".join(self.labels.names).encode())
+        digest.update(self.labels.ids.tobytes() + self.labels.offsets.tobytes())
+        return digest.hexdigest()

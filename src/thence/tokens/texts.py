@@ -1,0 +1,41 @@
+"""Texts: documents both as tokens and as characters, for models that look into words too."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+
+from thence.corpus import Documents
+from thence.tokens.store import TokenStore
+from thence.tokens.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What a classifier reads.
+
+    Attributes:
+        store: The documents as tokens.
+        documents: The documents as they were written.
+        tokenizer: Made the store; says how characters are normalised.
+    """
+
+    store: TokenStore
+    documents: Documents
+    tokenizer: Tokenizer
+
+    def __len__(self) -> int:
+        return len(self.documents)
+
+    def take(self, indices: Int64[np.ndarray, " chosen"]) -> "Texts":
+        """Return the chosen documents, in that order."""
+        return Texts(self.store.take(indices), self.documents.take(indices), self.tokenizer)
+
+
+def encode_texts(tokenizer: Tokenizer, documents: Documents) -> Texts:
+    """Turn documents into texts.
+
+    Raises:
+        UnknownSymbolError: If the vocabulary is closed and a symbol is not in it.
+    """
+    return Texts(tokenizer.encode(documents), documents, tokenizer)
