@@ -132,7 +132,7 @@ def test_order_differs_by_epoch_and_not_by_process() -> None:
 
 def test_rows_of_a_batch_keep_the_weight_of_all() -> None:
     batch = Padded(make_store([1, 2, 3, 4]), 4, 9).at(0)
-    half = batch.rows(slice(2, 4))
+    half = batch.take(slice(2, 4))
     assert half.ids.tolist() == batch.ids[2:].tolist()
     assert half.valid is not None and half.valid.tolist() == batch.valid[2:].tolist()
     assert half.weight == batch.weight == 2 + 3 + 4 + 5

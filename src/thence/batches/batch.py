@@ -1,7 +1,7 @@
 """What one step reads, and what a training set cut into steps provides."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -32,7 +32,10 @@ class Batch:
     valid: Bool[np.ndarray, "batch time"] | None = None
     fresh: bool = True
 
-    def rows(self, chosen: slice) -> "Batch":
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, chosen: slice) -> "Batch":
         """Return the batch with some of its rows only; weight and tokens stay those of all."""
         return replace(
             self,
@@ -43,13 +46,33 @@ class Batch:
         )
 
 
+class Step(Protocol):
+    """What the training loop knows of a batch of any kind; its length is the number of rows.
+
+    Attributes:
+        weight: The summed loss divided by this estimates the mean loss.
+        tokens: Tokens that the step stands for.
+    """
+
+    @property
+    def weight(self) -> float: ...  # noqa: D102
+
+    @property
+    def tokens(self) -> float: ...  # noqa: D102
+
+    def __len__(self) -> int: ...
+
+    def take(self, chosen: slice) -> Self:
+        """Return the batch with some of its rows only; weight and tokens stay those of all."""
+
+
 @runtime_checkable
 class Batches(Protocol):
     """A training set cut into steps."""
 
     steps_per_epoch: int
 
-    def at(self, step: int) -> Batch:
+    def at(self, step: int) -> Step:
         """Return the batch of a step, counted from 0 over all epochs."""
 
 

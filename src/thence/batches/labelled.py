@@ -41,7 +41,10 @@ class LabelledBatch:
     tokens: float
     fresh: bool = True
 
-    def rows(self, chosen: slice) -> "LabelledBatch":
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, chosen: slice) -> "LabelledBatch":
         """Return the batch with some of its rows only; weight and tokens stay those of all."""
         return replace(
             self,

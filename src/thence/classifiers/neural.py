@@ -10,12 +10,13 @@ from typing import Protocol, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
 from thence.batches.labelled import LabelledBatch, LabelledRows
 from thence.classifiers.interface import Array, Classes
+from thence.corpus.labels import Labels
 from thence.models import State
 from thence.tokens.texts import Texts
 
@@ -72,6 +73,17 @@ class NeuralClassifier(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
+
+    def batches(
+        self,
+        texts: Texts,
+        labels: Labels,
+        importance: Float32[np.ndarray, " documents"],
+        rows: int,
+        seed: int,
+    ) -> LabelledRows:
+        """Cut train documents into steps."""
+        return LabelledRows(texts.store, labels, rows, self.max_length, importance, seed)
 
     def batch_loss(
         self, batch: LabelledBatch, state: State = None

@@ -13,19 +13,29 @@ from cyclopts import App, Group, Parameter
 from cyclopts.config import Dict as DictConfig
 
 from thence.commands.arguments import as_typed
-from thence.corpus import ReadingOptions, SplitOptions
+from thence.corpus import LabelOptions, ReadingOptions, SplitOptions
 from thence.errors import SettingError
-from thence.models import FAMILIES, family
-from thence.tokens import TokenOptions
+from thence.tokens import TokenOptions, WordOptions
+from thence.training.families import (
+    DEFAULT_CLASSIFIER,
+    DEFAULT_MODEL,
+    EVERY,
+    family_of,
+    is_classifier,
+)
 from thence.training.options import TrainingOptions
 from thence.training.recipe import Recipe, make_recipe, read_settings
-from thence.training.train import DEFAULT_MODEL
 
 GROUPS = {
     "reading": (ReadingOptions, "Reading"),
     "splitting": (SplitOptions, "Splits"),
     "tokens": (TokenOptions, "Tokens"),
     "training": (TrainingOptions, "Training"),
+}
+CLASSIFIER_GROUPS = {
+    **GROUPS,
+    "labelling": (LabelOptions, "Labels"),
+    "tokens": (WordOptions, "Tokens"),
 }
 TEXT_HELP = "File, folder, - for standard input, or a named text (thence data list)."
 HELP_FLAGS = ("--help", "-h")
@@ -46,9 +56,11 @@ def parse_recipe_command(
     config = _value_of("--config", arguments)
     model = _value_of("--model", arguments)
     given = _read_config(Path(config), model) if config is not None else {}
+    labelled = "label" in given or _value_of("--label", arguments) is not None
+    default = DEFAULT_CLASSIFIER if labelled else DEFAULT_MODEL
     model = model or given.get("model")
     asks_help = any(flag in arguments for flag in HELP_FLAGS)
-    choices = "\n\n".join(f"{key}: {entry.summary}" for key, entry in FAMILIES.items())
+    choices = "\n\n".join(f"{key}: {entry.summary}" for key, entry in EVERY.items())
     app = App(
         name=f"thence {name}",
         help=f"{summary}\n\nModels (own flags: thence {name} --model NAME --help):\n\n{choices}",
@@ -61,9 +73,19 @@ def parse_recipe_command(
             use_commands_as_keys=False,
         ),
     )
-    chosen = None if asks_help and model is None else str(model or DEFAULT_MODEL)
+    chosen = None if asks_help and model is None else str(model or default)
     app.default(_with_recipe_flags(run, chosen, given.get("text")))
-    app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+    app(_column_by_its_other_name(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+
+
+def _column_by_its_other_name(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with ``--column`` for ``--text``, which goes well with ``--label``."""
+    return [
+        "--column" + argument.removeprefix("--text")
+        if argument == "--text" or argument.startswith("--text=")
+        else argument
+        for argument in arguments
+    ]
 
 
 def _read_config(path: Path, model: str | None) -> dict[str, Any]:
@@ -74,7 +96,8 @@ def _read_config(path: Path, model: str | None) -> dict[str, Any]:
     """
     given = read_settings(path)
     settings = {key: value for key, value in given.items() if key not in ("text", "model")}
-    chosen = model or given.get("model", DEFAULT_MODEL)
+    default = DEFAULT_CLASSIFIER if "label" in given else DEFAULT_MODEL
+    chosen = model or given.get("model", default)
     try:
         make_recipe(given.get("text", ""), chosen, settings)
     except SettingError as error:
@@ -95,9 +118,9 @@ def _with_recipe_flags(
     run: Callable[..., None], model: str | None, text_of_recipe: str | None
 ) -> Callable[..., None]:
     """Return ``run`` with one parameter per group of settings in place of the recipe."""
-    groups = dict(GROUPS)
+    groups = dict(CLASSIFIER_GROUPS if model is not None and is_classifier(model) else GROUPS)
     if model is not None:
-        groups["options"] = (family(model).options_class(), f"Model {model}")
+        groups["options"] = (family_of(model).options_class(), f"Model {model}")
 
     def command(text: str | None = None, /, **values: Any) -> None:
         text = text or text_of_recipe
@@ -114,7 +137,7 @@ def _with_recipe_flags(
     own = list(inspect.signature(run).parameters.values())[1:]
     parameters = [
         _parameter("text", str | None, None, TEXT_HELP, positional=True),
-        _parameter("model", str, DEFAULT_MODEL, "Which model to train (see above)."),
+        _parameter("model", str, model or DEFAULT_MODEL, "Which model to train (see above)."),
         _parameter("config", Path | None, None, "A recipe in TOML; flags given here come first."),
         *own,
     ]

@@ -11,8 +11,8 @@ from typing import Any, Literal, cast
 from thence.errors import SettingError, nearest
 from thence.models.interface import CountedModel, LanguageModel, State
 
-WINDOWS: Mapping[str, Any] = {"batch_size": 512, "lr": 0.02, "clip": None}
-SEQUENCES: Mapping[str, Any] = {"batch_size": 32, "lr": 0.004, "clip": 5.0}
+WINDOWS: Mapping[str, Any] = {"batch_size": 512, "lr": 0.02, "clip": None, "optimizer": "adamw"}
+SEQUENCES: Mapping[str, Any] = {"batch_size": 32, "lr": 0.004, "clip": 5.0, "optimizer": "adamw"}
 """Defaults of training for networks that read fixed windows, and for those that read sequences."""
 
 

@@ -5,6 +5,7 @@ from thence.tokens.texts import Texts, encode_texts
 from thence.tokens.tokenizer import (
     Tokenizer,
     TokenOptions,
+    WordOptions,
     load_tokenizer,
     make_tokenizer,
     tokenizer_of,
@@ -19,6 +20,7 @@ __all__ = [
     "TokenStore",
     "Tokenizer",
     "Vocabulary",
+    "WordOptions",
     "encode_texts",
     "load_tokenizer",
     "make_tokenizer",

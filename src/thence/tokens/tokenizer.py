@@ -73,6 +73,16 @@ class TokenOptions:
             raise SettingError(f"--min-count is {self.min_count}; it must be at least 1.")
 
 
+@dataclass(frozen=True)
+class WordOptions(TokenOptions):
+    """How text becomes tokens where words are what counts: for classifiers."""
+
+    tokens: Level = "words"
+    """What one token is: a word, a character, a byte, or a subword (byte-level BPE)."""
+    lowercase: bool = True
+    """Turn the text into lower case."""
+
+
 @runtime_checkable
 class LevelTokenizer(Protocol):
     """What each of the four levels provides."""

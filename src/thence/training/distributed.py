@@ -14,15 +14,18 @@ targets, and wants to own the forward pass.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from thence.batches import Batch
+from thence.batches import Step
 from thence.models import State
 from thence.models.states import map_state
 from thence.processes import number_of_processes
+
+AnyStep = TypeVar("AnyStep", bound=Step)
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,9 @@ class World:
         """Return which of the rows of a batch are this process's."""
         return slice(total * self.rank // self.size, total * (self.rank + 1) // self.size)
 
-    def share(self, batch: Batch) -> Batch:
+    def share(self, batch: AnyStep) -> AnyStep:
         """Return this process's rows of a batch."""
-        return batch if self.size == 1 else batch.rows(self.rows(len(batch.ids)))
+        return batch if self.size == 1 else batch.take(self.rows(len(batch)))
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
         """Put into each tensor the sum of all processes' tensors in its place."""
@@ -60,16 +63,16 @@ class World:
         for tensor, part in zip(tensors, torch.split(flat, sizes), strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def add_up_gradients(self, model: nn.Module) -> None:
+    def add_up_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Add up the gradients of all processes; one that read nothing counts as zero."""
         if self.size == 1:
             return
-        for parameter in model.parameters():
+        for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        self.add_up(
-            [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        )
+            elif parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.to_dense()
+        self.add_up([parameter.grad for parameter in parameters if parameter.grad is not None])
 
     def agree(self, values: Sequence[float], device: torch.device) -> list[float]:
         """Return the sums over all processes of some numbers, in double precision."""

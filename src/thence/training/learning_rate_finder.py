@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from thence.batches import Batch, Batches
+from thence.batches import Batches, Step
 from thence.errors import SettingError, TrainingError
 from thence.models import State
-from thence.models.neural import NeuralLanguageModel
+from thence.training.judging import Trainable
 from thence.training.optimizers import Optimizer
 
 SMOOTHING = 0.95
@@ -26,7 +26,7 @@ class LearningRateCurve:
 
     Attributes:
         rates: The learning rates tried, rising.
-        losses: The mean loss of each step, in nats per token.
+        losses: The mean loss of each step, in nats per token or document.
         smoothed: The same, averaged over the steps just before.
         suggestion: The rate where the loss was lowest, the lag of the average taken away.
     """
@@ -38,7 +38,7 @@ class LearningRateCurve:
 
 
 def find_learning_rate(
-    model: NeuralLanguageModel,
+    model: Trainable,
     batches: Batches,
     optimizer: Optimizer,
     low: float = 1e-3,
@@ -89,7 +89,7 @@ def find_learning_rate(
 
 
 def _step(
-    model: NeuralLanguageModel, batch: Batch, state: State, optimizer: Optimizer, rate: float
+    model: Trainable, batch: Step, state: State, optimizer: Optimizer, rate: float
 ) -> tuple[float, State]:
     loss, state = model.batch_loss(batch, state)
     loss = loss / batch.weight

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,13 +22,13 @@ from thence.models import State
 from thence.models.interface import Array
 from thence.models.neural import NeuralLanguageModel
 from thence.models.states import leaves, map_state
-from thence.tokens import TokenStore
 from thence.training.averaging import WeightAverage
 from thence.training.distributed import World
 from thence.training.files import load_tensors, save_tensors
 from thence.training.interrupts import Interrupted, stop_requested
+from thence.training.judging import Judge, Look, Trainable
 from thence.training.metrics import MetricsFile
-from thence.training.optimizers import make_optimizer, named, take_back
+from thence.training.optimizers import make_dense, make_optimizer, named, take_back
 from thence.training.options import TrainingOptions
 from thence.training.precision import computing_in
 from thence.training.progress import Listener
@@ -36,17 +36,15 @@ from thence.training.run import save_model
 from thence.training.schedules import learning_rate_factor
 
 DIVERGED = 100.0
-"""Training is given up where the loss is so many times that of knowing nothing, ln V."""
-
-
-DEFAULT_EPOCHS = 20
+"""Training is given up where the loss is so many times that of knowing nothing."""
+DEFAULT_EPOCHS = 20.0
 FEWEST_STEPS = 300
-
-
 MARGIN = 0.95
 """Share of a time limit that is for training; reading and judging come on top."""
 LOOKS = 10
 """Looks at dev in a training, unless their distance is given."""
+SAVING = 0.1
+"""Share of the time that checkpoints at looks may take."""
 
 
 @dataclass
@@ -72,29 +70,31 @@ class Trainer:
     Args:
         model: The network; its weights are changed in place.
         batches: What each step reads.
-        dev: Tokens to look at during training; may hold no documents.
+        judge: How it is judged.
         options: The settings of training.
         folder: The run folder, which gets best and last.
         progress: Is told of every step.
         identity: Of the run; written beside the weights.
         world: The processes that train together.
+        usual_epochs: Passes over the train split where nothing else is asked for.
     """
 
     def __init__(
         self,
-        model: NeuralLanguageModel,
+        model: Trainable,
         batches: Batches,
-        dev: TokenStore,
+        judge: Judge,
         options: TrainingOptions,
         folder: Path,
         progress: Listener,
         identity: str = "",
         world: World = World(),
+        usual_epochs: float = DEFAULT_EPOCHS,
     ) -> None:
         self._identity, self._world = identity, world
-        self.model, self.batches, self.dev = model, batches, dev
+        self.model, self.batches, self.judge = model, batches, judge
         self.options, self.folder, self.progress = options, folder, progress
-        self.total_steps = total_steps(options, batches)
+        self.total_steps = total_steps(options, batches, usual_epochs)
         self.optimizer = make_optimizer(model, options)
         self._average = WeightAverage(list(model.parameters()), options)
         self._state: State = None  # Where the last batch left off, and of how many rows.
@@ -105,7 +105,8 @@ class Trainer:
         self._metrics = MetricsFile(folder / "metrics.jsonl")
         self._dev_losses: list[float] = []
         self._started = 0.0
-        self._looked, self._look_seconds = 0.0, 0.0
+        self._looked, self._look_seconds, self._save_seconds = 0.0, 0.0, 0.0
+        self._best: tuple[dict[str, Array], dict[str, Any]] | None = None  # Not yet written.
         self._last = folder / "last" / "checkpoint.safetensors"
 
     def run(self) -> None:
@@ -128,8 +129,10 @@ class Trainer:
                 if looks:
                     self._evaluate()
                 stopping = stopping and not self.counters.finished
-                late = self.counters.seconds - saved > self.options.checkpoint_seconds
-                if looks or late or stopping:
+                since = self.counters.seconds - saved
+                late = since > self.options.checkpoint_seconds
+                worth_it = looks and SAVING * since >= self._save_seconds
+                if worth_it or late or stopping or self.counters.finished:
                     self._save()
                     saved = self.counters.seconds
                 if stopping:
@@ -149,15 +152,16 @@ class Trainer:
         batches = [self.batches.at(first + part) for part in range(options.accumulate)]
         weight = sum(batch.weight for batch in batches)
         for batch in batches:
-            self._rows = len(batch.ids)
+            self._rows = len(batch)
             own = self._world.share(batch)
-            if not len(own.ids):  # Fewer rows than processes.
+            if not len(own):  # Fewer rows than processes.
                 continue
             loss, self._state = self.model.batch_loss(own, self._state)
             (loss / weight).backward()  # type: ignore[no-untyped-call]
             self._loss_sum += loss.detach()
-        self._world.add_up_gradients(self.model)
+        self._world.add_up_gradients(list(self.model.parameters()))
         if options.clip is not None:
+            make_dense(self.model.parameters())
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
             counters.clipped += int(norm > options.clip)
         self.optimizer.step(self.learning_rate())
@@ -203,11 +207,11 @@ class Trainer:
         self._check_sound(train_loss)
         began = counters.seconds
         with self._average.in_place():
-            dev_loss = self._dev_loss()
-            if dev_loss is None or dev_loss < counters.best_dev:
-                counters.best_dev = math.inf if dev_loss is None else dev_loss
+            look = self._look()
+            if look is None or look.badness < counters.best_dev:
+                counters.best_dev = math.inf if look is None else look.badness
                 counters.stale = 0
-                self._save_best(dev_loss)
+                self._keep_best(look)
             else:
                 counters.stale += 1
                 counters.halvings += self.options.schedule == "plateau"
@@ -217,8 +221,8 @@ class Trainer:
         patience = self.options.patience
         exhausted = patience is not None and counters.stale >= patience
         counters.finished = self.share_done() >= 1 or exhausted
-        if dev_loss is not None:
-            self._dev_losses.append(dev_loss)
+        if look is not None:
+            self._dev_losses.append(look.nats)
             self._average.look(self._dev_losses)
         line = {
             "step": counters.step,
@@ -226,8 +230,9 @@ class Trainer:
             "seconds": round(counters.seconds, 3),
             "tokens": round(counters.tokens),
             "learning_rate": self.learning_rate(),
-            "train_nats_per_token": train_loss,
-            "dev_nats_per_token": dev_loss,
+            f"train_nats_per_{self.judge.unit}": train_loss,
+            f"dev_nats_per_{self.judge.unit}": look and look.nats,
+            **(look.more if look else {}),
             "clipped_steps": counters.clipped,
         }
         if self._world.is_writer:
@@ -236,23 +241,23 @@ class Trainer:
         self._loss_sum.zero_()
         self.progress.evaluated(line)
 
-    def _dev_loss(self) -> float | None:
-        if not self.dev.num_documents:
+    def _look(self) -> Look | None:
+        if self.judge.look is None:
             return None
-        dev_loss = 0.0
+        found = Look(0.0, 0.0)
         if self._world.is_writer:  # The others wait for it.
-            scores = self.model.score(self.dev, self.options.carry_context)
-            dev_loss = -float(np.mean(scores, dtype=np.float64))
-        (dev_loss,) = self._world.agree([dev_loss], self.model.device)
-        self._check_sound(dev_loss, "dev")
-        return dev_loss
+            found = self.judge.look()
+        numbers = [found.nats, found.badness]
+        nats, badness = self._world.agree(numbers, self.model.device)
+        self._check_sound(nats, "dev")
+        return Look(nats, badness, found.more)
 
     def _train_loss(self) -> float:
         return float(self._loss_sum) / max(self.counters.loss_weight, 1e-300)
 
     def _check_sound(self, loss: float, split: str = "training") -> None:
         finite = all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
-        if finite and loss < DIVERGED * math.log(self.model.vocabulary_size):
+        if finite and loss < DIVERGED * self.judge.ignorance:
             return
         kept = "The last good checkpoint is kept" if self._last.exists() else "Nothing was saved"
         raise TrainingError(
@@ -261,20 +266,26 @@ class Trainer:
             f"(thence find-lr suggests one) or with --clip 1. {kept}."
         )
 
-    def _save_best(self, dev_loss: float | None) -> None:
+    def _keep_best(self, look: Look | None) -> None:
+        """Keep the weights, to be written with the next checkpoint."""
         if not self._world.is_writer:
             return
-        about = {"run": self._identity, "step": self.counters.step, "dev_nats_per_token": dev_loss}
-        save_model(self.folder / "model.safetensors", self.model, about)
+        about = {"run": self._identity, "step": self.counters.step}
+        nats = f"dev_nats_per_{self.judge.unit}"
+        self._best = self.model.tensors(), {**about, nats: look and look.nats}
 
     def _save(self) -> None:
-        """Write the checkpoint to resume from."""
+        """Write the best weights, if they are new, and the checkpoint to resume from."""
         self._check_sound(self._train_loss())
         state = self._world.join_rows(self._state, self._rows)
         loss_sum = self._loss_sum.clone()
         self._world.add_up([loss_sum])
         if not self._world.is_writer:
             return
+        began = time.monotonic()
+        if self._best is not None:
+            save_model(self.folder / "model.safetensors", *self._best)
+            self._best = None
         tensors = {f"model.{name}": value for name, value in self.model.tensors().items()}
         tensors |= named("optimizer", self.optimizer.state())
         tensors["generator"] = torch.get_rng_state().numpy()
@@ -285,6 +296,7 @@ class Trainer:
         if math.isinf(self.counters.best_dev):
             del counters["best_dev"]  # JSON has no infinity.
         save_tensors(self._last, tensors, counters)
+        self._save_seconds = time.monotonic() - began
 
     def restore(self) -> bool:
         """Take up the newest checkpoint; return False where there is none yet."""
@@ -315,13 +327,15 @@ class Trainer:
         if "state.0" not in tensors:
             return None
         self._rows = len(tensors["state.0"])
-        template = self.model.start(self._rows)
+        template = cast(NeuralLanguageModel, self.model).start(self._rows)
         values = iter([tensors[f"state.{place}"] for place in range(len(leaves(template)))])
         state = map_state(lambda leaf: torch.from_numpy(next(values)).to(leaf), template)
         return self._world.own_rows(state, self._rows)
 
 
-def total_steps(options: TrainingOptions, batches: Batches) -> float:
+def total_steps(
+    options: TrainingOptions, batches: Batches, usual_epochs: float = DEFAULT_EPOCHS
+) -> float:
     """Return the steps of the whole training; infinite where only a time limit ends it.
 
     Where a pass takes only a few steps (a short text, or few distinct contexts), the default number
@@ -334,4 +348,4 @@ def total_steps(options: TrainingOptions, batches: Batches) -> float:
         return max(1, math.ceil(options.epochs * per_epoch))
     if options.seconds is not None:
         return math.inf
-    return max(FEWEST_STEPS, math.ceil(DEFAULT_EPOCHS * per_epoch))
+    return max(FEWEST_STEPS, math.ceil(usual_epochs * per_epoch))

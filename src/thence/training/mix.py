@@ -72,7 +72,7 @@ def mix(
     dev_loss = -float(np.mean(model.score(dev, recipe.training.carry_context)))
     made = create_run(folder, recipe, first.tokenizer, first.provenance["sha256"])
     about = {"run": made.identity, "step": 0, "dev_nats_per_token": dev_loss}
-    save_model(folder / "model.safetensors", model, about)
+    save_model(folder / "model.safetensors", model.tensors(), about)
     seconds = round(time.monotonic() - started, 3)
     line = {"step": 0, "seconds": seconds, "tokens": dev.num_targets}
     MetricsFile(folder / "metrics.jsonl").append(line | {"dev_nats_per_token": dev_loss})

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from thence.errors import SettingError, nearest
-from thence.models import family
+from thence.training.families import family_of
 from thence.training.mix import check_mixing, mix
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, flat_settings, make_recipe, read_toml
@@ -78,7 +78,7 @@ def _recipe(settings: dict[str, Any]) -> Recipe:
         text, model = settings.pop("text"), settings.pop("model")
     except KeyError as error:
         raise SettingError(f"a run does not say its {error}.") from error
-    if family(model).kind == "mixed":
+    if family_of(model).kind == "mixed":
         raise SettingError("a run of a mixture cannot be a mixture; name the runs it is made of.")
     return make_recipe(text, model, settings)
 

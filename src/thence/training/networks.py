@@ -4,25 +4,30 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import torch
 
-from thence.batches import Batches, Padded, Streams, window_batches
+from thence.batches import Batch, Batches, Padded, Step, Streams, window_batches
+from thence.batches.labelled import LabelledBatch
+from thence.classifiers import CLASSIFIERS, Classifier
 from thence.errors import SettingError
-from thence.models import family
+from thence.models import FAMILIES
 from thence.models.neural import NeuralLanguageModel
 from thence.processes import local_number
 from thence.tokens import TokenStore
 from thence.training.distributed import World
+from thence.training.families import is_classifier
 from thence.training.files import locked
+from thence.training.judging import Judge, Trainable, label_judge, language_judge
 from thence.training.learning_rate_finder import LearningRateCurve, find_learning_rate
-from thence.training.loop import Trainer
+from thence.training.loop import DEFAULT_EPOCHS, Trainer
 from thence.training.optimizers import make_optimizer
 from thence.training.options import TrainingOptions
 from thence.training.precision import computing_in, supports_bfloat16
+from thence.training.prepared import Prepared, importance
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe
 from thence.training.run import Run
@@ -35,7 +40,54 @@ LARGE_VOCABULARY = 256
 """More symbols than this take many steps to learn which of them are frequent."""
 
 
-def resolve_training(recipe: Recipe, vocabulary_size: int, train_store: TokenStore) -> Recipe:
+@dataclass(frozen=True)
+class Trainee:
+    """A network with all that its training needs.
+
+    Attributes:
+        network: Untrained, on its device.
+        batches: What each step reads.
+        judge: How it is judged on dev.
+        usual_epochs: Passes over the train split where nothing else is asked for.
+    """
+
+    network: Trainable
+    batches: Batches
+    judge: Judge
+    usual_epochs: float = DEFAULT_EPOCHS
+
+
+def assemble(recipe: Recipe, prepared: Prepared) -> Trainee:
+    """Make the untrained network of a recipe, cut its batches, and say how it is judged."""
+    if is_classifier(recipe.model):
+        return _assemble_classifier(recipe, prepared)
+    vocabulary_size = len(prepared.tokenizer.vocabulary)
+    model = new_network(recipe, vocabulary_size, prepared.train)
+    judge = language_judge(model, prepared.dev, recipe.training.carry_context, vocabulary_size)
+    return Trainee(model, network_batches(recipe, model, prepared.train), judge)
+
+
+def _assemble_classifier(recipe: Recipe, prepared: Prepared) -> Trainee:
+    training, labels = recipe.training, prepared.train_labels
+    line = CLASSIFIERS[recipe.model]
+    weighs = recipe.labelling is not None and recipe.labelling.class_weights
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        vocabulary_size = len(prepared.tokenizer.vocabulary)
+        classifier = cast(Any, line.create(recipe.options, vocabulary_size, prepared.classes))
+        batches = classifier.batches(
+            prepared.train_texts,
+            labels,
+            importance(labels, weighs),
+            cast(int, training.batch_size),
+            training.seed,
+        )
+    judge = label_judge(cast(Classifier, classifier), prepared.dev_texts, prepared.dev_labels)
+    network = classifier.to(choose_device(training.device))
+    return Trainee(network, batches, judge, line.usual_epochs)
+
+
+def resolve_training(recipe: Recipe, prepared: Prepared) -> Recipe:
     """Return the recipe with the threads and the learning rate chosen."""
     training = recipe.training
     choose_device(training.device)  # Refuses an absent device before anything is written.
@@ -44,15 +96,15 @@ def resolve_training(recipe: Recipe, vocabulary_size: int, train_store: TokenSto
         raise SettingError(
             f"--threads is {training.threads}, but this machine has {processors} processors."
         )
-    training = replace(training, **fastest(recipe, vocabulary_size, train_store))
+    training = replace(training, **fastest(recipe, prepared))
     recipe = replace(recipe, training=training)
     if training.lr == "auto":
-        curve = sweep(recipe, vocabulary_size, train_store)
+        curve = sweep(recipe, prepared)
         training = replace(training, lr=float(f"{curve.suggestion:.2g}"))
     return replace(recipe, training=training)
 
 
-def fastest(recipe: Recipe, vocabulary_size: int, store: TokenStore) -> dict[str, Any]:
+def fastest(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     """Return the threads and the precision with which a step is fastest, where they are open.
 
     Small networks get one thread in single precision unmeasured. For others a few steps are
@@ -67,9 +119,11 @@ def fastest(recipe: Recipe, vocabulary_size: int, store: TokenStore) -> dict[str
     }
     if not (open_threads or open_precision):
         return chosen
-    model = new_network(recipe, vocabulary_size)
-    batches = network_batches(recipe, model, store)
-    if 6 * model.num_parameters() * batches.at(0).ids.size < SMALL_STEP:
+    if recipe.model == "averaging":  # Sums of rows: all is memory, nothing products of matrices.
+        return chosen
+    trainee = assemble(recipe, prepared)
+    model, batches = trainee.network, trainee.batches
+    if 6 * model.num_parameters() * _cells(batches.at(0)) < SMALL_STEP:
         return {**chosen, "threads": 1 if open_threads else training.threads}
     candidates = [dict(chosen)]
     if open_precision and supports_bfloat16(model.device):
@@ -81,7 +135,13 @@ def fastest(recipe: Recipe, vocabulary_size: int, store: TokenStore) -> dict[str
     return best
 
 
-def _time_steps(model: NeuralLanguageModel, batches: Batches, settings: Mapping[str, Any]) -> float:
+def _cells(batch: Step) -> int:
+    """Return how many ids a step reads, padding included."""
+    assert isinstance(batch, Batch | LabelledBatch)
+    return batch.ids.size
+
+
+def _time_steps(model: Trainable, batches: Batches, settings: Mapping[str, Any]) -> float:
     """Return the shortest time of a few steps; the weights are left as they are."""
     model.train()
     times = []
@@ -97,21 +157,24 @@ def _time_steps(model: NeuralLanguageModel, batches: Batches, settings: Mapping[
 
 
 def train_network(
-    run: Run,
-    train_store: TokenStore,
-    dev: TokenStore,
-    progress: ProgressMaker,
-    world: World | None = None,
+    run: Run, prepared: Prepared, progress: ProgressMaker, world: World | None = None
 ) -> None:
     """Train the network of a run from its newest checkpoint, or from the start."""
     recipe, world = run.recipe, world or World()
     lock, progress = (locked(run.folder), progress) if world.is_writer else (nullcontext(), silent)
     with lock, deterministic(recipe.training, world.rank):
-        model = new_network(recipe, len(run.tokenizer.vocabulary), train_store)
-        batches = network_batches(recipe, model, train_store)
+        trainee = assemble(recipe, prepared)
         with progress(run.folder.name) as told:
             trainer = Trainer(
-                model, batches, dev, recipe.training, run.folder, told, run.identity, world
+                trainee.network,
+                trainee.batches,
+                trainee.judge,
+                recipe.training,
+                run.folder,
+                told,
+                run.identity,
+                world,
+                trainee.usual_epochs,
             )
             trainer.restore()
             trainer.run()
@@ -126,7 +189,7 @@ def new_network(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
-        model = family(recipe.model).create(recipe.options, vocabulary_size)
+        model = FAMILIES[recipe.model].create(recipe.options, vocabulary_size)
     network = cast(NeuralLanguageModel, model)
     if train_store is not None and vocabulary_size > LARGE_VOCABULARY:
         counts = np.bincount(train_store.targets, minlength=vocabulary_size)
@@ -153,24 +216,18 @@ def network_batches(recipe: Recipe, model: NeuralLanguageModel, store: TokenStor
 
 
 def sweep(
-    recipe: Recipe,
-    vocabulary_size: int,
-    train_store: TokenStore,
-    low: float = 1e-3,
-    high: float = 1.0,
-    steps: int = 300,
+    recipe: Recipe, prepared: Prepared, low: float = 1e-3, high: float = 1.0, steps: int = 300
 ) -> LearningRateCurve:
     """Run the learning-rate finder on a network that is thrown away after."""
     training = recipe.training
     if training.precision == "auto" or training.threads is None:
-        training = replace(training, **fastest(recipe, vocabulary_size, train_store))
+        training = replace(training, **fastest(recipe, prepared))
         recipe = replace(recipe, training=training)
     device = choose_device(training.device)
     with deterministic(training), computing_in(training.precision, device):
-        model = new_network(recipe, vocabulary_size, train_store)
-        batches = network_batches(recipe, model, train_store)
-        optimizer = make_optimizer(model, recipe.training)
-        return find_learning_rate(model, batches, optimizer, low, high, steps)
+        trainee = assemble(recipe, prepared)
+        optimizer = make_optimizer(trainee.network, recipe.training)
+        return find_learning_rate(trainee.network, trainee.batches, optimizer, low, high, steps)
 
 
 def choose_device(name: str) -> torch.device:

@@ -4,7 +4,7 @@ PyTorch's optimiser classes load its whole compiler when made, which takes longe
 training here; the functions beneath them do not, and their state is easier to save.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +16,15 @@ from torch.optim.sgd import sgd
 from thence.training.options import TrainingOptions
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Parameterised(Protocol):
+    """Something with weights."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the weights."""
+
+
 BETAS = (0.9, 0.99)
 EPSILON = 1e-8
 
@@ -119,6 +128,57 @@ class SGD:
         ]
 
 
+class Adagrad:
+    """Adagrad; a matrix whose gradient is sparse has one rate for each row, not for each number.
+
+        a <- a + mean of g^2 over the row,   w <- w - rate g / sqrt(a)
+
+    Sources: J. Duchi, E. Hazan and Y. Singer 2011, "Adaptive subgradient methods for online
+    learning and stochastic optimization"; one number per row is customary for large embeddings.
+
+    Args:
+        parameters: What to change.
+        weight_decay: Pull towards zero, per step and unit of learning rate; rows that a step does
+            not read are not pulled.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], weight_decay: float) -> None:
+        self._groups = decay_groups(parameters, weight_decay)
+        # Whole sums for all: whether a gradient is sparse is only known when there is one.
+        self._sums = [
+            [torch.zeros_like(p if p.dim() < 2 else p[:, :1]) for p in group]
+            for group, _ in self._groups
+        ]
+
+    def step(self, rate: float) -> None:
+        """Make one step with this learning rate, and clear the gradients."""
+        with torch.no_grad():
+            for (group, decay), sums in zip(self._groups, self._sums, strict=True):
+                for parameter, total in zip(group, sums, strict=True):
+                    if parameter.grad is not None:
+                        _adagrad(parameter, parameter.grad, total, rate, decay)
+                        parameter.grad = None
+
+    def state(self) -> list[Tensor]:
+        """Return the sums of squared gradients."""
+        return [total for sums in self._sums for total in sums]
+
+
+def _adagrad(weights: Tensor, gradient: Tensor, total: Tensor, rate: float, decay: float) -> None:
+    if gradient.is_sparse:
+        rows, values = gradient._indices()[0], gradient._values()
+        squares = total.index_select(0, rows)
+        squares += values.square().mean(1, keepdim=True)
+        total.index_copy_(0, rows, squares)
+        chosen = weights.index_select(0, rows)
+        chosen -= rate * (values * (squares + EPSILON**2).rsqrt() + decay * chosen)
+        weights.index_copy_(0, rows, chosen)
+        return
+    squared = gradient.square()
+    total += squared if weights.dim() < 2 else squared.mean(1, keepdim=True)
+    weights -= rate * (gradient * (total + EPSILON**2).rsqrt() + decay * weights)
+
+
 def decay_groups(
     parameters: Sequence[nn.Parameter], weight_decay: float
 ) -> list[tuple[list[Tensor], float]]:
@@ -133,17 +193,26 @@ def take_gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
     """Take the gradients away from the parameters; one that has none counts as zero."""
     gradients = []
     for parameter in parameters:
-        gradient = parameter.grad
-        gradients.append(torch.zeros_like(parameter) if gradient is None else gradient)
+        gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        gradients.append(gradient.to_dense() if gradient.is_sparse else gradient)
         parameter.grad = None
     return gradients
 
 
-def make_optimizer(model: nn.Module, options: TrainingOptions) -> Optimizer:
+def make_dense(parameters: Iterable[nn.Parameter]) -> None:
+    """Write out the gradients that are sparse."""
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.to_dense()
+
+
+def make_optimizer(model: Parameterised, options: TrainingOptions) -> Optimizer:
     """Make the optimiser that the options name."""
     parameters = list(model.parameters())
     if options.optimizer == "sgd":
         return SGD(parameters, options.weight_decay, options.momentum)
+    if options.optimizer == "adagrad":
+        return Adagrad(parameters, options.weight_decay)
     return AdamW(parameters, options.weight_decay)
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from thence.errors import SettingError
 
-Optimizer = Literal["adamw", "sgd"]
+Optimizer = Literal["adamw", "adagrad", "sgd"]
 Schedule = Literal["one-cycle", "constant", "step", "inverse-time", "plateau"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -20,26 +20,27 @@ class TrainingOptions:
     """How a network is trained; counted models read only ``carry_context`` and ``seed``."""
 
     epochs: float | None = None
-    """Passes over the train split (default: 20, but no fewer than 300 steps)."""
+    """Passes over the train split (default: 20, or what suits the classifier, but no fewer than \
+300 steps)."""
     steps: int | None = None
     """Train for so many steps; epochs then do not count."""
     time: str | None = None
     """End within this time, such as 90s, 30m or 2h, the schedule fitted to it; epochs and steps \
 that are given still count."""
     batch_size: int | None = None
-    """Rows per step: windows (default: 512); or, for networks that read sequences, documents, or \
-strands of running text (default: 32)."""
+    """Rows per step: windows (default: 512); for networks that read sequences, documents, or \
+strands of running text (default: 32); for classifiers, documents (default: theirs)."""
     window: int = 64
     """For networks that read sequences: symbols that are read, and learned through, at a time."""
     vary_windows: bool = False
     """Cut running text at other places in each epoch."""
     accumulate: int = 1
     """Batches whose gradients are added up for one step."""
-    optimizer: Optimizer = "adamw"
-    """AdamW, or stochastic gradient descent."""
+    optimizer: Optimizer | None = None
+    """AdamW (the default), Adagrad (that of word averaging), or stochastic gradient descent."""
     lr: float | Literal["auto"] | None = None
-    """Learning rate at its highest (default: 0.02 for windows, 0.004 for sequences); auto runs \
-the learning-rate finder first."""
+    """Learning rate at its highest (default: 0.02 for windows, 0.004 for sequences, a \
+classifier's own); auto runs the learning-rate finder first."""
     schedule: Schedule = "one-cycle"
     """How the learning rate changes: up and down once, constant, divided by 10 at given points, \
 1 / (1 + decay x step) (Bengio et al. 2003), or halved when dev stops improving."""

@@ -14,10 +14,10 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
-from thence.corpus import ReadingOptions, SplitOptions
+from thence.corpus import LabelOptions, ReadingOptions, SplitOptions
 from thence.errors import SettingError, nearest
-from thence.models import family
-from thence.tokens import TokenOptions
+from thence.tokens import TokenOptions, WordOptions
+from thence.training.families import family_of, is_classifier
 from thence.training.options import TrainingOptions
 
 GROUPS = {
@@ -26,7 +26,10 @@ GROUPS = {
     "tokens": TokenOptions,
     "training": TrainingOptions,
 }
-"""The groups of settings that every model has; ``options`` holds the model's own."""
+"""The groups of settings that every language model has; ``options`` holds the model's own."""
+CLASSIFIER_GROUPS = {**GROUPS, "labelling": LabelOptions, "tokens": WordOptions}
+FOR_LANGUAGE = ("carry_context", "vary_windows")
+"""Settings of training that say nothing to a classifier."""
 
 KINDS = {
     int: "a whole number",
@@ -48,6 +51,7 @@ class Recipe:
         text: A file, a folder, ``-``, or the name of a bundled or downloaded text.
         model: Name of the family.
         options: The family's own settings.
+        labelling: Where the labels are; only for classifiers.
     """
 
     text: str
@@ -57,20 +61,31 @@ class Recipe:
     splitting: SplitOptions = field(default_factory=SplitOptions)
     tokens: TokenOptions = field(default_factory=TokenOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
+    labelling: LabelOptions | None = None
 
     def __post_init__(self) -> None:
         """Give the settings of training that were left open the family's defaults."""
         left_open = {
             name: value
-            for name, value in family(self.model).defaults.items()
+            for name, value in family_of(self.model).defaults.items()
             if getattr(self.training, name) is None
         }
         object.__setattr__(self, "training", replace(self.training, **left_open))
+        if not is_classifier(self.model):
+            return
+        if self.labelling is None:
+            object.__setattr__(self, "labelling", LabelOptions())
+        for name in FOR_LANGUAGE:
+            if getattr(self.training, name):
+                raise SettingError(
+                    f"--{name.replace('_', '-')} is for language models; {self.model} is a "
+                    "classifier, which reads each document by itself. Leave it out."
+                )
 
     def to_toml(self, provenance: Mapping[str, Any] | None = None) -> str:
         """Return the recipe as TOML; settings that are None are left out."""
         content: dict[str, Any] = {"text": self.text, "model": self.model}
-        for group in ("options", *GROUPS):
+        for group in ("options", *groups_of(self.model)):
             content[group] = _given(asdict(getattr(self, group)))
         if provenance:
             content[PROVENANCE] = dict(provenance)
@@ -91,7 +106,7 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
         SettingError: If a name is unknown (with the nearest known one) or a value unusable.
     """
     text, model = check_type("text", text, str), check_type("model", model, str)
-    groups = {"options": family(model).options_class(), **GROUPS}
+    groups = {"options": family_of(model).options_class(), **groups_of(model)}
     known = {item.name: group for group, kind in groups.items() for item in fields(kind)}
     chosen: dict[str, dict[str, Any]] = {group: {} for group in groups}
     for name, value in settings.items():
@@ -104,6 +119,11 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
         chosen[group][name] = check_type(name, value, get_type_hints(groups[group])[name])
     made = {group: kind(**chosen[group]) for group, kind in groups.items()}
     return Recipe(str(text), model, **made)
+
+
+def groups_of(model: str) -> Mapping[str, type[Any]]:
+    """Return the groups of settings of a model beside its own."""
+    return CLASSIFIER_GROUPS if is_classifier(model) else GROUPS
 
 
 def check_type(name: str, value: Any, expected: Any) -> Any:
@@ -184,7 +204,7 @@ def flat_settings(content: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         SettingError: If there is an unknown table.
     """
-    tables = ("options", *GROUPS, PROVENANCE)
+    tables = ("options", *CLASSIFIER_GROUPS, PROVENANCE)
     settings: dict[str, Any] = {}
     for name, value in content.items():
         if isinstance(value, dict):

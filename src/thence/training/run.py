@@ -23,11 +23,14 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Literal, get_args
 
-from thence.corpus import Documents, Splits, load_splits
+from thence.classifiers import CLASSIFIERS, Classes, Classifier
+from thence.corpus import Documents, Labels, Splits, load_splits
 from thence.errors import RunError, SettingError, TextError, nearest
-from thence.models import LanguageModel, family
+from thence.models import FAMILIES, LanguageModel
 from thence.tokens import Tokenizer, TokenStore, load_tokenizer
+from thence.training.families import family_of, is_classifier
 from thence.training.files import (
+    Array,
     cannot_write,
     load_metadata,
     load_tensors,
@@ -125,7 +128,7 @@ class Run:
     def finished(self) -> bool:
         """Whether the training came to its end; a counted or mixed run always has."""
         last = self.folder / "last" / "checkpoint.safetensors"
-        if family(self.recipe.model).kind != "trained":
+        if family_of(self.recipe.model).kind != "trained":
             return (self.folder / "model.safetensors").exists()
         return last.exists() and bool(load_metadata(last).get("finished"))
 
@@ -141,11 +144,58 @@ class Run:
             )
         return tokenizer
 
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the run tells labels apart, or models language."""
+        return is_classifier(self.recipe.model)
+
     @cached_property
     def model(self) -> LanguageModel:
-        """The best model of the run."""
+        """The best language model of the run.
+
+        Raises:
+            SettingError: If it is a classifier.
+        """
+        if self.is_classifier:
+            raise SettingError(
+                f"The run {self.folder} is a classifier ({self.recipe.model}), which knows labels "
+                "but not what comes next. Use thence classify or thence evaluate with it."
+            )
         path = self.folder / "model.safetensors"
         return load_model(path, self.recipe, self.tokenizer, self.identity)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels that a classifier tells apart, by id."""
+        return tuple(self.provenance["labels"])
+
+    @property
+    def classes(self) -> Classes:
+        """What a classifier tells apart."""
+        return Classes(len(self.label_names), bool(self.provenance["several"]))
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The best classifier of the run.
+
+        Raises:
+            SettingError: If it is a language model.
+        """
+        if not self.is_classifier:
+            raise SettingError(
+                f"The run {self.folder} is a language model ({self.recipe.model}), not a "
+                "classifier. Train one with thence train TEXT --label COLUMN."
+            )
+        model = CLASSIFIERS[self.recipe.model].create(
+            self.recipe.options, len(self.tokenizer.vocabulary), self.classes
+        )
+        load_into(model, self.folder / "model.safetensors", self.identity)
+        return model
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the run has learned or counted."""
+        return (self.classifier if self.is_classifier else self.model).num_parameters()
 
     @cached_property
     def splits(self) -> Splits:
@@ -163,7 +213,7 @@ class Run:
                 f"The text that {self.folder} was trained on, {text}, is no longer there; bring it "
                 "back, or judge on another text."
             )
-        splits = load_splits(text, recipe.reading, recipe.splitting)
+        splits = load_splits(text, recipe.reading, recipe.splitting, labelling=recipe.labelling)
         if text_hashes(splits) != self.provenance["sha256"]:
             raise TextError(
                 f"The text {recipe.text} is not what {self.folder} was trained on: it has changed "
@@ -219,23 +269,32 @@ def load_model(
     Raises:
         RunError: If the file is damaged or belongs to another model.
     """
+    model = FAMILIES[recipe.model].create(recipe.options, len(tokenizer.vocabulary))
+    load_into(model, path, identity)
+    return model
+
+
+def load_into(model: LanguageModel | Classifier, path: Path, identity: str | None) -> None:
+    """Fill a model that has learned nothing yet from its weights file.
+
+    Raises:
+        RunError: If the file is damaged or belongs to another model.
+    """
     tensors, about = load_tensors(path)
     if identity is not None and about.get("run") != identity:
         raise RunError(
             f"{path} belongs to another run: it was trained with another recipe or on another "
             "text. Restore this run's own, or train again."
         )
-    model = family(recipe.model).create(recipe.options, len(tokenizer.vocabulary))
     try:
         model.load_tensors(tensors)
     except (ValueError, KeyError) as error:
         raise RunError(f"{path} does not fit the run's config: {error}") from error
-    return model
 
 
-def save_model(path: Path, model: LanguageModel, about: Mapping[str, Any]) -> None:
+def save_model(path: Path, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> None:
     """Write a model's weights with what they are."""
-    save_tensors(path, model.tensors(), {"format": FORMAT, **about})
+    save_tensors(path, tensors, {"format": FORMAT, **about})
 
 
 def refuse_existing(folder: Path) -> None:
@@ -261,6 +320,7 @@ def create_run(
     tokenizer: Tokenizer,
     hashes: Mapping[str, str],
     text: Path | None = None,
+    labels: Labels | None = None,
 ) -> Run:
     """Make a new run folder, complete or not at all.
 
@@ -270,6 +330,7 @@ def create_run(
         tokenizer: Made from the train split.
         hashes: The SHA-256 of what it is made from: ``text_hashes``, or that of an ``arpa`` file.
         text: A text to keep in the folder, since it cannot be read again (standard input).
+        labels: Those of the train split, for a classifier.
 
     Raises:
         RunError: If something is in its place already or it cannot be written.
@@ -283,7 +344,7 @@ def create_run(
         if text is not None:
             shutil.copyfile(text, building / KEPT_TEXT)
         # The config comes last, as what has none is no run.
-        write_through(building / "config.toml", _config(recipe, tokenizer, hashes))
+        write_through(building / "config.toml", _config(recipe, tokenizer, hashes, labels))
         building.chmod(0o755)
         building.rename(folder)
     except OSError as error:
@@ -303,8 +364,10 @@ def text_hashes(splits: Splits) -> dict[str, str]:
     return {name: getattr(splits, name).content_hash() for name in ("train", "dev", "test")}
 
 
-def _config(recipe: Recipe, tokenizer: Tokenizer, hashes: Mapping[str, str]) -> bytes:
-    provenance = {
+def _config(
+    recipe: Recipe, tokenizer: Tokenizer, hashes: Mapping[str, str], labels: Labels | None
+) -> bytes:
+    provenance: dict[str, Any] = {
         "format": FORMAT,
         "thence": version("thence"),
         "python": platform.python_version(),
@@ -312,6 +375,8 @@ def _config(recipe: Recipe, tokenizer: Tokenizer, hashes: Mapping[str, str]) -> 
         "tokenizer": tokenizer.content_hash(),
         "sha256": dict(hashes),
     }
+    if labels is not None:
+        provenance |= {"labels": list(labels.names), "several": labels.several}
     checksum = config_checksum(tomllib.loads(recipe.to_toml(provenance)))
     return recipe.to_toml({"checksum": checksum, **provenance}).encode("utf-8")
 

@@ -3,31 +3,37 @@
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from thence.corpus import Splits, load_splits
-from thence.errors import SettingError, TextError, TrainingError
-from thence.models import SEQUENCES, CountedModel, family
+from thence.classifiers import CLASSIFIERS, FittedClassifier
+from thence.errors import SettingError, TrainingError
+from thence.models import FAMILIES, CountedModel
 from thence.processes import is_first_process, number_of_processes
-from thence.tokens import Tokenizer, TokenStore, make_tokenizer
-from thence.training.files import clear_leftovers
+from thence.training.families import (
+    DEFAULT_CLASSIFIER,
+    DEFAULT_MODEL,
+    family_of,
+    is_classifier,
+)
+from thence.training.files import Array, clear_leftovers
+from thence.training.judging import label_look
 from thence.training.metrics import MetricsFile
+from thence.training.prepared import Prepared, importance, prepare
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
 from thence.training.run import Run, create_run, refuse_existing, save_model, text_hashes
 
 if TYPE_CHECKING:
+    from thence.corpus import Labels
     from thence.training.distributed import World
     from thence.training.learning_rate_finder import LearningRateCurve
-
-DEFAULT_MODEL = "mlp"
 
 
 def train(
@@ -44,7 +50,8 @@ def train(
     Args:
         text: A file, a folder, ``-`` for standard input, or the name of a bundled or downloaded
             text (``given-names``).
-        model: Name of the family: ``mlp`` unless the recipe says otherwise.
+        model: Name of the family: ``mlp`` unless the recipe says otherwise, or, where a
+            ``label`` is named, ``averaging``.
         output: The run folder to make; by default ``runs/TEXT-MODEL``.
         config: A recipe in TOML whose settings come before the ones given here.
         progress: Opens what is told of each step; none by default.
@@ -59,7 +66,7 @@ def train(
     given = read_settings(Path(config)) if config is not None else {}
     given |= settings
     text = text if text is not None else given.get("text")
-    model = model or given.get("model", DEFAULT_MODEL)
+    model = model or given.get("model", DEFAULT_CLASSIFIER if "label" in given else DEFAULT_MODEL)
     if text is None:
         raise SettingError("There is no text to train on; name a file or a bundled text.")
     rest = {name: value for name, value in given.items() if name not in ("text", "model")}
@@ -70,7 +77,7 @@ def train_recipe(
     recipe: Recipe, output: str | Path | None = None, progress: ProgressMaker = silent
 ) -> Run:
     """Train what a recipe says; see ``train``."""
-    if family(recipe.model).kind == "mixed":
+    if family_of(recipe.model).kind == "mixed":
         raise SettingError(
             "A mixture is not trained on a text but made of runs: thence mix RUN RUN -o RUN."
         )
@@ -84,11 +91,12 @@ def train_recipe(
                 recipe = _resolve(recipe, prepared)
                 hashes = text_hashes(prepared.splits)
                 kept = Path(source) if recipe.text == "-" else None
-                run = create_run(folder, recipe, prepared.tokenizer, hashes, kept)
+                classes = _labels(recipe, prepared)
+                run = create_run(folder, recipe, prepared.tokenizer, hashes, kept, classes)
         if world is not None:
             run = Run(world.tell(str(folder)))
         try:
-            _fit(run, prepared.train, prepared.dev, progress, world)
+            _fit(run, prepared, progress, world)
         except (TrainingError, SettingError):
             if is_first_process() and not (run.folder / "last").exists():
                 shutil.rmtree(run.folder, ignore_errors=True)  # Nothing to go on with.
@@ -111,38 +119,6 @@ def _processes(recipe: Recipe) -> Iterator["World | None"]:
         yield world
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A text made ready for training.
-
-    Attributes:
-        splits: Its documents.
-        tokenizer: Made from the train split.
-        train: Tokens of the train split.
-        dev: Tokens of the dev split.
-    """
-
-    splits: Splits
-    tokenizer: Tokenizer
-    train: TokenStore
-    dev: TokenStore
-
-
-def prepare(recipe: Recipe, source: str) -> Prepared:
-    """Read, split and tokenise the text of a recipe.
-
-    Raises:
-        TextError: If there is too little text, or nothing to learn from it.
-        SettingError: If a setting does not fit the text.
-    """
-    splits = load_splits(source, recipe.reading, recipe.splitting)
-    _check_splits(recipe, splits)
-    tokenizer = make_tokenizer(splits.train, recipe.tokens)
-    train_store = tokenizer.encode(splits.train)
-    _check_context(recipe, train_store)
-    return Prepared(splits, tokenizer, train_store, tokenizer.encode(splits.dev))
-
-
 def sweep_learning_rate(
     recipe: Recipe, low: float = 1e-3, high: float = 1.0, steps: int = 300
 ) -> "LearningRateCurve":
@@ -151,13 +127,13 @@ def sweep_learning_rate(
     Raises:
         SettingError: If the model is counted, or the range cannot be used.
     """
-    if family(recipe.model).kind != "trained":
+    if family_of(recipe.model).kind != "trained":
         raise SettingError(f"The model '{recipe.model}' is not trained: it has no learning rate.")
     from thence.training.networks import sweep
 
     with readable_source(recipe.text) as source:
         prepared = prepare(recipe, source)
-        return sweep(recipe, len(prepared.tokenizer.vocabulary), prepared.train, low, high, steps)
+        return sweep(recipe, prepared, low, high, steps)
 
 
 def resume(folder: str | Path, progress: ProgressMaker = silent) -> Run:
@@ -172,7 +148,8 @@ def resume(folder: str | Path, progress: ProgressMaker = silent) -> Run:
     with _processes(run.recipe) as world:
         if is_first_process():
             clear_leftovers(run.folder)
-        _fit(run, run.store("train"), run.store("dev"), progress, world)
+        stores = run.store("train"), run.store("dev")
+        _fit(run, Prepared(run.splits, run.tokenizer, *stores), progress, world)
     return run
 
 
@@ -197,36 +174,6 @@ def free_folder(recipe: Recipe) -> Path:
     return next(path for name in names if not (path := Path("runs") / name).exists())
 
 
-def _check_splits(recipe: Recipe, splits: Splits) -> None:
-    if len(splits.train) == 0:
-        raise TextError(
-            f"The train split of {recipe.text} is empty: the text is too short for the split "
-            f"{recipe.splitting.split}. Give more text, or --split 100/0/0 to keep all of it."
-        )
-    if len(splits.train) > 1 and _all_equal(splits):
-        raise TextError(
-            f"All {len(splits.train)} train documents of {recipe.text} are the same, so there is "
-            "nothing to learn and nothing to judge by; give text with different lines."
-        )
-
-
-def _all_equal(splits: Splits) -> bool:
-    first = splits.train[0]
-    return all(text == first for split in (splits.train, splits.dev, splits.test) for text in split)
-
-
-def _check_context(recipe: Recipe, train_store: TokenStore) -> None:
-    if family(recipe.model).defaults is SEQUENCES:
-        return  # A short text takes only what it needs of the context, at no cost.
-    context = getattr(recipe.options, "context", 1)
-    longest = int(train_store.target_counts.max())
-    if context > longest and not recipe.training.carry_context:
-        raise SettingError(
-            f"--context is {context}, but the longest document has {longest} tokens with its "
-            f"boundary; use --context {longest} at most, or --carry-context for running text."
-        )
-
-
 def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     """Return the recipe with full paths and with everything chosen that was left open."""
     text = str(Path(recipe.text).resolve()) if _is_path(recipe.text) else recipe.text
@@ -236,55 +183,84 @@ def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
         if (path := getattr(recipe.splitting, name)) is not None
     }
     recipe = replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
-    if family(recipe.model).kind == "counted":
+    if family_of(recipe.model).kind in ("counted", "fitted"):
         return recipe
     from thence.training.networks import resolve_training
 
-    return resolve_training(recipe, len(prepared.tokenizer.vocabulary), prepared.train)
+    return resolve_training(recipe, prepared)
+
+
+def _labels(recipe: Recipe, prepared: Prepared) -> "Labels | None":
+    return prepared.train_labels if is_classifier(recipe.model) else None
 
 
 def _is_path(text: str) -> bool:
     return text != "-" and Path(text).exists()
 
 
-def _fit(
-    run: Run,
-    train_store: TokenStore,
-    dev: TokenStore,
-    progress: ProgressMaker,
-    world: "World | None",
-) -> None:
-    kind = family(run.recipe.model).kind
+def _fit(run: Run, prepared: Prepared, progress: ProgressMaker, world: "World | None") -> None:
+    kind = family_of(run.recipe.model).kind
     if kind == "mixed":  # It is made whole, and never trained.
         return
-    if kind == "counted":
-        if is_first_process():  # Counting is for one process.
-            _count(run, train_store, dev)
+    if kind in ("counted", "fitted"):
+        # For one process; metrics are written last, and say that all is done.
+        if is_first_process() and not run.metrics():
+            make = _count if kind == "counted" else _fit_labels
+            make(run, prepared)
         return
     from thence.training.networks import train_network
 
-    train_network(run, train_store, dev, progress, world)
+    train_network(run, prepared, progress, world)
 
 
-def _count(run: Run, train_store: TokenStore, dev: TokenStore) -> None:
-    if run.metrics():  # Written last: all is done.
-        return
+def _count(run: Run, prepared: Prepared) -> None:
     started = time.monotonic()
     recipe, carry_context = run.recipe, run.recipe.training.carry_context
     model = cast(
         CountedModel,
-        family(recipe.model).create(recipe.options, len(run.tokenizer.vocabulary)),
+        FAMILIES[recipe.model].create(recipe.options, len(run.tokenizer.vocabulary)),
     )
-    judged = dev if dev.num_documents else None
-    fitted = model.fit(train_store, carry_context, judged)
+    judged = prepared.dev if prepared.dev.num_documents else None
+    fitted = model.fit(prepared.train, carry_context, judged)
     if fitted is None:
-        fitted = float(np.sum(model.score(train_store, carry_context)))
-    metrics = MetricsFile(run.folder / "metrics.jsonl")
-    metrics.truncate(0)
-    losses = {"train_nats_per_token": -fitted / train_store.num_targets}
+        fitted = float(np.sum(model.score(prepared.train, carry_context)))
+    losses = {"train_nats_per_token": -fitted / prepared.train.num_targets}
     if judged is not None:
         losses["dev_nats_per_token"] = -float(np.mean(model.score(judged, carry_context)))
-    save_model(run.folder / "model.safetensors", model, {"run": run.identity, "step": 0})
+    _finish_at_once(run, prepared, model.tensors(), losses, started)
+
+
+def _fit_labels(run: Run, prepared: Prepared) -> None:
+    started = time.monotonic()
+    recipe, labels = run.recipe, prepared.train_labels
+    create = CLASSIFIERS[recipe.model].create
+    made = create(recipe.options, len(run.tokenizer.vocabulary), prepared.classes)
+    classifier = cast(FittedClassifier, made)
+    dev = (prepared.dev_texts, prepared.dev_labels) if prepared.dev.num_documents else None
+    weighs = recipe.labelling is not None and recipe.labelling.class_weights
+    from thence.training.networks import threads
+
+    with threads(recipe.training.threads):
+        classifier.fit(prepared.train_texts, labels, importance(labels, weighs), dev)
+        train = label_look(classifier.classify(prepared.train_texts), labels)
+        losses = {"train_nats_per_document": train.nats}
+        if dev is not None:
+            look = label_look(classifier.classify(dev[0]), dev[1])
+            losses |= {"dev_nats_per_document": look.nats, **look.more}
+    _finish_at_once(run, prepared, classifier.tensors(), losses, started)
+
+
+def _finish_at_once(
+    run: Run,
+    prepared: Prepared,
+    tensors: Mapping[str, Array],
+    losses: Mapping[str, float],
+    started: float,
+) -> None:
+    """Save what was made in one step."""
+    metrics = MetricsFile(run.folder / "metrics.jsonl")
+    metrics.truncate(0)
+    save_model(run.folder / "model.safetensors", tensors, {"run": run.identity, "step": 0})
     finite = {name: loss if np.isfinite(loss) else None for name, loss in losses.items()}
     seconds = round(time.monotonic() - started, 3)
-    metrics.append({"step": 0, "seconds": seconds, "tokens": train_store.num_targets, **finite})
+    metrics.append({"step": 0, "seconds": seconds, "tokens": prepared.train.num_targets, **finite})

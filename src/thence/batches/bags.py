@@ -1,0 +1,264 @@
+"""Bags: each document as the tokens and the runs of tokens and characters in it, order forgotten.
+
+A token is a feature by its id. A run of several tokens, or of characters, is hashed into one of a
+number of buckets (the hashing trick of fastText): no table of all runs is kept, and two runs that
+share a bucket are taken for one. The document's two ends count as a symbol in runs, so that ``<ab``
+is told from ``ab``. Features that too few train documents have are left out; the others are rows
+of a table, from 0 up.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int32, Int64, UInt64
+
+from thence.tokens.characters import code_points
+from thence.tokens.store import insert_boundaries
+from thence.tokens.texts import Texts
+from thence.tokens.tokenizer import normalized_chunks
+
+CHUNK = 1 << 16
+"""Symbols worked on at once: what is made of them stays in the processor's cache."""
+MULTIPLIER, MIXER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
+CHARACTER_SALT = np.uint64(0x94D049BB133111EB)
+END_OF_TEXT = 0x110000
+"""Stands for a document's end among code points."""
+
+
+@dataclass(frozen=True)
+class BagOptions:
+    """What is in a bag.
+
+    Attributes:
+        ngrams: The longest runs of tokens.
+        character_ngrams: Lengths of runs of characters.
+        buckets: How many buckets all runs share.
+    """
+
+    ngrams: int
+    character_ngrams: tuple[int, ...]
+    buckets: int
+
+
+@dataclass(frozen=True)
+class Bags:
+    """The features of documents.
+
+    Attributes:
+        features: Of all documents, one document after another.
+        offsets: Where each document's features begin, and one past the last; shape
+            (documents + 1,).
+    """
+
+    features: Int32[np.ndarray, " features"]
+    offsets: Int64[np.ndarray, " bounds"]
+
+    @property
+    def sizes(self) -> Int64[np.ndarray, " documents"]:
+        """How many features each document has."""
+        return np.diff(self.offsets)
+
+    def take(self, indices: Int64[np.ndarray, " chosen"]) -> "Bags":
+        """Return the bags of the chosen documents, in that order."""
+        sizes = self.sizes[indices]
+        ends = np.cumsum(sizes)
+        shift = np.repeat(self.offsets[:-1][indices] - (ends - sizes), sizes)
+        features = self.features[np.arange(len(shift)) + shift]
+        return Bags(features, np.concatenate([np.zeros(1, np.int64), ends]))
+
+    def distinct(self) -> "Bags":
+        """Return each document's features once each, in order."""
+        parts, sizes = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+        for first, last in _pieces(self.offsets):
+            owners = np.repeat(np.arange(last - first), self.sizes[first:last])
+            keys = self.features[self.offsets[first] : self.offsets[last]] + (owners << 32)
+            keys.sort()
+            keys = keys[np.concatenate([np.ones(min(1, len(keys)), bool), keys[1:] != keys[:-1]])]
+            parts.append((keys & 0xFFFFFFFF).astype(np.int32))
+            sizes.append(np.bincount(keys >> 32, minlength=last - first))
+        return _joined(parts, sizes)
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Which features have a row.
+
+    Attributes:
+        kept: Their numbers (token ids, then buckets), rising: row i is feature ``kept[i]``.
+        size: How many features there are in all.
+    """
+
+    kept: Int64[np.ndarray, " rows"]
+    size: int
+    _rows: Int32[np.ndarray, " size"] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        rows = np.full(self.size, -1, np.int32)
+        rows[self.kept] = np.arange(len(self.kept), dtype=np.int32)
+        object.__setattr__(self, "_rows", rows)
+
+    def rows(self, bags: Bags) -> Bags:
+        """Return bags with rows in place of features; what has none is left out."""
+        parts, sizes = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+        for first, last in _pieces(bags.offsets):
+            rows = self._rows[bags.features[bags.offsets[first] : bags.offsets[last]]]
+            is_kept = rows >= 0
+            kept_before = np.concatenate([np.zeros(1, np.int64), np.cumsum(is_kept)])
+            parts.append(rows[is_kept])
+            sizes.append(np.diff(kept_before[bags.offsets[first : last + 1] - bags.offsets[first]]))
+        return _joined(parts, sizes)
+
+    def restored(self, kept: np.ndarray[Any, np.dtype[Any]]) -> "FeatureTable":
+        """Return a table of the same features with other rows, read from a file.
+
+        Raises:
+            ValueError: If they do not name features in order.
+        """
+        rising = kept.ndim == 1 and kept.dtype == np.int32 and bool(np.all(np.diff(kept) > 0))
+        if not (rising and len(kept) and kept[0] >= 0 and kept[-1] < self.size):
+            raise ValueError("kept does not name features in order")
+        return FeatureTable(kept.astype(np.int64), self.size)
+
+
+def number_of_features(vocabulary_size: int, options: BagOptions) -> int:
+    """Return how many features there are in all: token ids, then buckets."""
+    has_runs = options.ngrams > 1 or bool(options.character_ngrams)
+    return vocabulary_size + (options.buckets if has_runs else 0)
+
+
+def learn_table(
+    bags: Bags, vocabulary_size: int, options: BagOptions, min_count: int
+) -> FeatureTable:
+    """Choose the features that get a row.
+
+    Args:
+        bags: Of the train documents.
+        vocabulary_size: Number of token ids, each of which has a row in any case.
+        options: What is in the bags.
+        min_count: Buckets with fewer occurrences in train have none.
+    """
+    size = number_of_features(vocabulary_size, options)
+    counts = np.bincount(bags.features, minlength=size)
+    counts[:vocabulary_size] = min_count
+    return FeatureTable(np.flatnonzero(counts >= min_count), len(counts))
+
+
+def bags_of(texts: Texts, options: BagOptions) -> Bags:
+    """Return the features of texts: token ids, and then buckets."""
+    vocabulary_size = len(texts.tokenizer.vocabulary)
+    words = join(_token_bags(texts, vocabulary_size, options))
+    if not options.character_ngrams:
+        return words
+    characters = join(_character_bags(texts, vocabulary_size, options))
+    return side_by_side(words, characters)
+
+
+def _token_bags(texts: Texts, vocabulary_size: int, options: BagOptions) -> Iterator[Bags]:
+    store = texts.store
+    bounds = store.offsets - 1  # Where the boundaries stand.
+    lengths = range(2, options.ngrams + 1)
+    for first, last in _pieces(bounds):
+        ids = store.ids[bounds[first] : bounds[last] + 1].astype(np.uint64)
+        ends = bounds[first : last + 1] - bounds[first]
+        buckets, counted = _runs(ids + np.uint64(1), ends, lengths, options.buckets)
+        tokens = ids[1:].astype(np.int32)[:, None]
+        is_token = tokens != store.boundary_id
+        features = np.hstack([tokens, buckets + np.int32(vocabulary_size)])
+        yield _bags(features, np.hstack([is_token, counted]), ends)
+
+
+def _character_bags(texts: Texts, vocabulary_size: int, options: BagOptions) -> Iterator[Bags]:
+    for chunk in normalized_chunks(texts.documents, texts.tokenizer.options):
+        points, sizes = code_points(chunk)
+        wide = np.dtype(np.uint32)
+        targets = insert_boundaries(points.astype(wide), sizes, END_OF_TEXT, wide)
+        symbols = np.concatenate([np.array([END_OF_TEXT], np.uint64), targets.astype(np.uint64)])
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes + 1)])
+        buckets, counted = _runs(
+            symbols * CHARACTER_SALT, ends, options.character_ngrams, options.buckets
+        )
+        yield _bags(buckets + np.int32(vocabulary_size), counted, ends)
+
+
+def _pieces(bounds: Int64[np.ndarray, " bounds"]) -> Iterator[tuple[int, int]]:
+    """Yield pieces of whole documents, first and one past the last, of about CHUNK symbols."""
+    first, documents = 0, len(bounds) - 1
+    while first < documents:
+        last = int(np.searchsorted(bounds, bounds[first] + CHUNK, "right")) - 1
+        last = min(max(last, first + 1), documents)
+        yield first, last
+        first = last
+
+
+def _runs(
+    symbols: UInt64[np.ndarray, " symbols"],
+    ends: Int64[np.ndarray, " bounds"],
+    lengths: Sequence[int],
+    buckets: int,
+) -> tuple[Int32[np.ndarray, "places lengths"], Bool[np.ndarray, "places lengths"]]:
+    """Hash the runs of the given lengths that begin at each place.
+
+    Args:
+        symbols: Boundary, document, boundary, ..., boundary.
+        ends: Where the boundaries stand.
+        lengths: Of runs, rising.
+        buckets: How many there are.
+
+    Returns:
+        The bucket of each run, and whether it lies within a document, its two ends included.
+    """
+    places = len(symbols) - 1
+    found = np.zeros((places, len(lengths)), np.int32)
+    counted = np.zeros((places, len(lengths)), bool)
+    left = np.repeat(ends[1:], np.diff(ends)) - np.arange(places)  # Symbols up to the end.
+    state = symbols
+    for length in range(2, max(lengths, default=1) + 1):
+        state = (state[:-1] ^ (state[:-1] >> np.uint64(32))) * MULTIPLIER + symbols[length - 1 :]
+        if length in lengths:
+            column = list(lengths).index(length)
+            mixed = ((state ^ (state >> np.uint64(29))) * MIXER) >> np.uint64(32)
+            bucket = (mixed * np.uint64(buckets)) >> np.uint64(32)
+            found[: len(bucket), column] = bucket
+            counted[:, column] = left >= length - 1
+    if 1 in lengths:
+        mixed = (symbols[1:] * MIXER) >> np.uint64(32)
+        found[:, 0] = (mixed * np.uint64(buckets)) >> np.uint64(32)
+        counted[:, 0] = left > 1
+    return found, counted
+
+
+def _bags(
+    features: Int32[np.ndarray, "places kinds"],
+    counted: Bool[np.ndarray, "places kinds"],
+    ends: Int64[np.ndarray, " bounds"],
+) -> Bags:
+    """Return the features that count; those that begin in a document are its."""
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(counted.sum(1))])
+    return Bags(features[counted], before[ends])
+
+
+def join(parts: Iterator[Bags]) -> Bags:
+    """Put the documents of several bags one after another."""
+    found = list(parts)
+    none, nothing = np.zeros(0, np.int32), np.zeros(0, np.int64)
+    return _joined([none, *(p.features for p in found)], [nothing, *(p.sizes for p in found)])
+
+
+def _joined(
+    features: Sequence[Int32[np.ndarray, " part"]], sizes: Sequence[Int64[np.ndarray, " part"]]
+) -> Bags:
+    ends = np.cumsum(np.concatenate(sizes))
+    return Bags(np.concatenate(features), np.concatenate([np.zeros(1, np.int64), ends]))
+
+
+def side_by_side(left: Bags, right: Bags) -> Bags:
+    """Return bags that hold for each document what both hold for it."""
+    offsets = left.offsets + right.offsets
+    features = np.empty(len(left.features) + len(right.features), np.int32)
+    at = np.arange(len(left.features)) + np.repeat(right.offsets[:-1], left.sizes)
+    features[at] = left.features
+    at = np.arange(len(right.features)) + np.repeat(left.offsets[1:], right.sizes)
+    features[at] = right.features
+    return Bags(features, offsets)

@@ -1,0 +1,142 @@
+"""Labelled bags for training: what a step reads, sorted both by document and by row.
+
+A step sums rows of a table into documents, and on the way back sums documents into rows. With each
+order prepared beforehand both are the same quick operation, without padding, without two additions
+to one place at once, and so the same result every time.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int32, Int64
+
+from thence.batches.bags import Bags
+from thence.batches.batch import EpochOrder
+from thence.corpus.labels import Labels
+
+Array = np.ndarray[Any, np.dtype[Any]]
+MOST_KEPT = 1 << 27
+"""Features of a training set up to which all batches are kept, so that each is sorted once."""
+
+
+@dataclass(frozen=True)
+class BagBatch:
+    """What one step reads.
+
+    Attributes:
+        rows: Of all documents, one document after another.
+        starts: Where each document's begin, shape (B,).
+        sizes: How many each document has, shape (B,).
+        touched: The distinct rows, rising, shape (U,).
+        owners: The documents that have each of them, one row after another.
+        owner_starts: Where each row's begin, shape (U,).
+        order: Where in ``rows`` each of the owners stands.
+        targets: The label of each document, shape (B,), or which it has, shape (B, C).
+        importance: How much each document counts, shape (B,).
+        weight: The summed loss divided by this estimates the mean loss per document.
+        tokens: Features that are read.
+        fresh: Always: no document goes on from the batch before.
+    """
+
+    rows: Int32[np.ndarray, " features"]
+    starts: Int32[np.ndarray, " batch"]
+    sizes: Int64[np.ndarray, " batch"]
+    touched: Int64[np.ndarray, " touched"]
+    owners: Int32[np.ndarray, " features"]
+    owner_starts: Int32[np.ndarray, " touched"]
+    order: Int32[np.ndarray, " features"]
+    targets: Array
+    importance: Float32[np.ndarray, " batch"]
+    weight: float
+    tokens: float
+    fresh: bool = True
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def take(self, chosen: slice) -> "BagBatch":
+        """Return the batch with some of its documents only; weight and tokens stay those of all."""
+        bags = Bags(self.rows, np.append(self.starts, len(self.rows)).astype(np.int64))
+        indices = np.arange(len(self))[chosen]
+        importance = self.importance[chosen]
+        return bag_batch(
+            bags.take(indices), self.targets[chosen], importance, self.weight, self.tokens
+        )
+
+
+def bag_batch(
+    bags: Bags,
+    targets: Array,
+    importance: Float32[np.ndarray, " batch"],
+    weight: float,
+    tokens: float,
+) -> BagBatch:
+    """Sort some documents' rows for a step."""
+    places = np.arange(len(bags.features))
+    # One sort of 64-bit keys is several times as fast as an argsort of the rows.
+    keys = (bags.features.astype(np.int64) << 32) + places
+    keys.sort()
+    order = (keys & 0xFFFFFFFF).astype(np.int32)
+    rows = keys >> 32
+    is_first = np.ones(len(rows), bool)
+    is_first[1:] = rows[1:] != rows[:-1]
+    owner_starts = np.flatnonzero(is_first)
+    owners = np.repeat(np.arange(len(bags.sizes), dtype=np.int32), bags.sizes)
+    return BagBatch(
+        rows=bags.features,
+        starts=bags.offsets[:-1].astype(np.int32),
+        sizes=bags.sizes,
+        touched=rows[owner_starts],
+        owners=owners[order],
+        owner_starts=owner_starts.astype(np.int32),
+        order=order,
+        targets=targets,
+        importance=importance,
+        weight=weight,
+        tokens=tokens,
+    )
+
+
+class LabelledBags:
+    """Labelled bags as batches: the same documents together in every epoch, in a new order.
+
+    Args:
+        bags: Rows of documents.
+        labels: Of each document.
+        importance: How much each document counts.
+        documents: That are read at once (B).
+        seed: Of what is together, and of the order.
+    """
+
+    def __init__(
+        self,
+        bags: Bags,
+        labels: Labels,
+        importance: Float32[np.ndarray, " documents"],
+        documents: int,
+        seed: int,
+    ) -> None:
+        self._bags, self._size = bags, documents
+        self._targets: Array = labels.matrix() if labels.several else labels.single
+        self._importance = importance
+        self.steps_per_epoch = -(-len(labels) // documents)
+        self._together = np.random.default_rng(seed).permutation(len(labels))
+        self._order = EpochOrder(self.steps_per_epoch, seed)
+        self._kept: dict[int, BagBatch] | None = {} if len(bags.features) < MOST_KEPT else None
+
+    def at(self, step: int) -> BagBatch:
+        """Return the batch of a step, counted from 0 over all epochs."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        number = int(self._order.of(epoch)[index])
+        if self._kept is None:
+            return self._make(number)
+        if number not in self._kept:
+            self._kept[number] = self._make(number)
+        return self._kept[number]
+
+    def _make(self, number: int) -> BagBatch:
+        chosen = self._together[number * self._size : (number + 1) * self._size]
+        bags, importance = self._bags.take(chosen), self._importance[chosen]
+        tokens = float(len(bags.features))
+        return bag_batch(bags, self._targets[chosen], importance, float(importance.sum()), tokens)

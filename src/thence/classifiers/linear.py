@@ -1,0 +1,291 @@
+"""A linear classifier on which features a document has, weighed by naive Bayes (NBSVM's kind).
+
+With f the 0/1 vector of features of a document, |f| their number, and for each label the log ratio
+of how common each feature is with the label and without,
+
+    r = log( (p / sum p) / (q / sum q) )
+    p = a + the sum of f over the documents with the label,  q = a + that over the others
+
+a document's logits are
+
+    s = b + w . (r * f) / sqrt|f|
+
+and w and b are learned by logistic regression: the softmax of s over the labels (one difference
+where there are two), or one yes or no each where a document may have several. The squared weights,
+divided by twice the strength, are added to the summed loss, which L-BFGS brings down over all
+documents at once.
+
+Sources: S. Wang and C. Manning 2012, "Baselines and bigrams: simple, good sentiment and topic
+classification"; with logistic regression: G. Mesnil, T. Mikolov, M. Ranzato and Y. Bengio 2014,
+"Ensemble of generative and discriminative techniques for sentiment analysis of movie reviews".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+from torch.nn import functional
+
+from thence.batches.bags import (
+    BagOptions,
+    Bags,
+    FeatureTable,
+    bags_of,
+    learn_table,
+    number_of_features,
+)
+from thence.classifiers.interface import Array, Classes
+from thence.classifiers.neural import label_log_probs, label_loss
+from thence.corpus.labels import Labels
+from thence.errors import SettingError
+from thence.tokens import Texts
+
+STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+"""Those that are tried on dev, weakest first; each begins where the one before ended."""
+WITHOUT_DEV = 30.0
+MOST_ITERATIONS = 100
+HISTORY = 10
+
+
+@dataclass(frozen=True)
+class LinearOptions:
+    """Settings of the linear classifier."""
+
+    ngrams: int = 3
+    """The longest runs of tokens that are features; 1 for tokens alone."""
+    character_ngrams: tuple[int, ...] = ()
+    """Lengths of runs of characters that are features too, such as 3 4 5."""
+    buckets: int = 1 << 24
+    """Buckets that runs are hashed into."""
+    min_ngram_count: int = 2
+    """Buckets that occur in fewer train documents are left out."""
+    naive_bayes: float = 1.0
+    """What is added to every count of naive Bayes; 0 leaves naive Bayes out."""
+    strength: float | None = None
+    """How closely the train documents are followed (default: chosen on dev from 1 to 300; 30 \
+without a dev split)."""
+
+    def __post_init__(self) -> None:
+        for name in ("ngrams", "buckets", "min_ngram_count"):
+            if getattr(self, name) < 1:
+                raise SettingError(
+                    f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1."
+                )
+        if self.buckets >= 1 << 31:
+            raise SettingError(f"--buckets is {self.buckets}; it must be below 2^31.")
+        if any(size < 1 for size in self.character_ngrams):
+            raise SettingError(
+                f"--character-ngrams holds {min(self.character_ngrams)}; each must be at least 1."
+            )
+        if not 0 <= self.naive_bayes < float("inf"):
+            raise SettingError(f"--naive-bayes is {self.naive_bayes}; it must be 0 or above.")
+        if self.strength is not None and not 0 < self.strength < float("inf"):
+            raise SettingError(f"--strength is {self.strength}; it must be above 0.")
+
+    @property
+    def bags(self) -> BagOptions:
+        """What is in the bags."""
+        lengths = tuple(sorted(set(self.character_ngrams)))
+        return BagOptions(self.ngrams, lengths, self.buckets)
+
+
+@dataclass(frozen=True)
+class _Design:
+    """The train documents, sorted by document and by row, so that both ways are sums of rows.
+
+    Attributes:
+        rows: Of all documents, one document after another.
+        starts: Where each document's begin.
+        owners: Documents that have each row, one row after another.
+        owner_starts: Where each row's begin.
+        scale: One by the root of each document's number of features.
+    """
+
+    rows: Tensor
+    starts: Tensor
+    owners: Tensor
+    owner_starts: Tensor
+    scale: Tensor
+
+    def to_documents(self, weights: Float[Tensor, "rows columns"]) -> Tensor:
+        """Return each document's sum of weights, scaled."""
+        return functional.embedding_bag(self.rows, weights, self.starts, mode="sum") * self.scale
+
+    def to_rows(self, values: Float[Tensor, "documents columns"]) -> Tensor:
+        """Return for each row the sum of its documents' values, scaled."""
+        scaled = values * self.scale
+        return functional.embedding_bag(self.owners, scaled, self.owner_starts, mode="sum")
+
+
+def _design(bags: Bags, num_rows: int) -> _Design:
+    owners = np.repeat(np.arange(len(bags.sizes)), bags.sizes)
+    keys = (bags.features.astype(np.int64) << 32) + owners
+    keys.sort()
+    counts = np.bincount(bags.features, minlength=num_rows)
+    scale = 1 / np.sqrt(np.maximum(bags.sizes, 1))
+    arrays = (
+        bags.features,
+        bags.offsets[:-1].astype(np.int32),
+        (keys & 0xFFFFFFFF).astype(np.int32),
+        (np.cumsum(counts) - counts).astype(np.int32),
+        scale.astype(np.float32)[:, None],
+    )
+    return _Design(*(torch.from_numpy(array) for array in arrays))
+
+
+class Linear:
+    """The linear classifier.
+
+    Args:
+        options: Its settings.
+        vocabulary_size: Number of token ids (V).
+        classes: What is told apart.
+    """
+
+    def __init__(self, options: LinearOptions, vocabulary_size: int, classes: Classes) -> None:
+        self.options, self.classes, self.vocabulary_size = options, classes, vocabulary_size
+        self._is_difference = classes.number == 2 and not classes.several
+        columns = 1 if self._is_difference else classes.number
+        size = number_of_features(vocabulary_size, options.bags)
+        self._table = FeatureTable(np.arange(vocabulary_size), size)
+        self._weights = torch.zeros(vocabulary_size, columns)
+        self._bias = torch.zeros(columns)
+        self.strength = 0.0
+        """The one that was chosen."""
+
+    def fit(
+        self,
+        texts: Texts,
+        labels: Labels,
+        importance: Float32[np.ndarray, " documents"],
+        dev: tuple[Texts, Labels] | None = None,
+    ) -> None:
+        """Learn from labelled texts; see ``FittedClassifier``."""
+        options = self.options
+        bags = bags_of(texts, options.bags).distinct()
+        self._table = learn_table(bags, self.vocabulary_size, options.bags, options.min_ngram_count)
+        design = _design(self._table.rows(bags), len(self._table.kept))
+        del bags
+        targets = labels.matrix() if labels.several else labels.single
+        wanted, weights = torch.from_numpy(targets), torch.from_numpy(importance)
+        ratios = self._ratios(design, wanted, weights)
+        strengths = self._strengths(dev)
+        best = -1.0
+        learned = torch.zeros(len(self._table.kept) + 1, ratios.shape[1])
+        for strength in strengths:
+            learned = self._descend(design, ratios, wanted, weights, strength, learned)
+            kept = self._weights, self._bias, self.strength
+            self._weights, self._bias = ratios * learned[:-1], learned[-1]
+            self.strength = strength
+            right = 0.0 if dev is None else self._share_right(*dev)
+            if right <= best:
+                self._weights, self._bias, self.strength = kept
+                break
+            best = right
+
+    def _strengths(self, dev: tuple[Texts, Labels] | None) -> tuple[float, ...]:
+        if self.options.strength is not None:
+            return (self.options.strength,)
+        return (WITHOUT_DEV,) if dev is None else STRENGTHS
+
+    def _share_right(self, texts: Texts, labels: Labels) -> float:
+        log_probs = self.classify(texts)
+        if labels.several:
+            truth = labels.matrix()[:, : self.classes.number]
+            return float(np.mean((np.exp(log_probs) >= 0.5) == truth))
+        return float(np.mean(log_probs.argmax(1) == labels.single))
+
+    def _ratios(self, design: _Design, targets: Tensor, importance: Tensor) -> Tensor:
+        """Return the log ratio of each row for each column; ones without naive Bayes."""
+        is_label = targets
+        if targets.dim() == 1:
+            is_label = functional.one_hot(targets, self.classes.number).float()
+        counted = is_label * importance[:, None]
+        others = (1 - is_label) * importance[:, None]
+        # to_rows scales each document; naive Bayes counts it whole.
+        if not self.options.naive_bayes:
+            return torch.ones(len(self._table.kept), self._weights.shape[1])
+        with_label = self.options.naive_bayes + design.to_rows(counted / design.scale)
+        without = self.options.naive_bayes + design.to_rows(others / design.scale)
+        ratios = (with_label / with_label.sum(0)).log() - (without / without.sum(0)).log()
+        return ratios[:, 1:] if self._is_difference else ratios
+
+    def _logits(self, columns: Tensor) -> Float[Tensor, "documents classes"]:
+        if self._is_difference:
+            return torch.cat([torch.zeros_like(columns), columns], dim=1)
+        return columns
+
+    def _descend(
+        self,
+        design: _Design,
+        ratios: Tensor,
+        targets: Tensor,
+        importance: Tensor,
+        strength: float,
+        start: Tensor,
+    ) -> Tensor:
+        """Return the weights and, last, the biases that bring the loss down."""
+        learned = start.clone().requires_grad_(True)
+        optimizer = torch.optim.LBFGS(
+            [learned], max_iter=MOST_ITERATIONS, history_size=HISTORY, line_search_fn="strong_wolfe"
+        )
+
+        def loss() -> float:
+            with torch.no_grad():
+                weights = learned[:-1]
+                columns = design.to_documents(ratios * weights) + learned[-1]
+            columns.requires_grad_(True)
+            summed = label_loss(self._logits(columns), targets, importance)
+            (slope,) = torch.autograd.grad(summed, columns)
+            with torch.no_grad():
+                learned.grad = torch.empty_like(learned)
+                learned.grad[:-1] = ratios * design.to_rows(slope) + weights / strength
+                learned.grad[-1] = slope.sum(0)
+                return float(summed) + float(weights.square().sum()) / (2 * strength)
+
+        optimizer.step(loss)  # type: ignore[no-untyped-call]
+        return learned.detach()
+
+    @torch.inference_mode()
+    def classify(self, texts: Texts) -> Float[np.ndarray, "documents classes"]:
+        """Return the log-probability of each label for each document."""
+        bags = self._table.rows(bags_of(texts, self.options.bags).distinct())
+        starts = torch.from_numpy(bags.offsets[:-1].astype(np.int32))
+        sums = functional.embedding_bag(
+            torch.from_numpy(bags.features), self._weights, starts, mode="sum"
+        )
+        scale = torch.from_numpy(np.sqrt(np.maximum(bags.sizes, 1)).astype(np.float32))
+        return label_log_probs(self._logits(sums / scale[:, None] + self._bias), self.classes)
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the weights, and which features have one."""
+        return {
+            "weights": self._weights.numpy(),
+            "bias": self._bias.numpy(),
+            "kept": self._table.kept.astype(np.int32),
+            "strength": np.array(self.strength),
+        }
+
+    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
+        """Take back what ``tensors`` gave."""
+        table = self._table.restored(tensors["kept"])
+        weights, bias = tensors["weights"], tensors["bias"]
+        columns = len(self._bias)
+        if weights.shape != (len(table.kept), columns) or bias.shape != (columns,):
+            raise ValueError(f"weights have shape {weights.shape}, the bias {bias.shape}")
+        if weights.dtype != np.float32 or bias.dtype != np.float32:
+            raise ValueError("weights do not hold single-precision numbers")
+        self._table, self.strength = table, float(tensors["strength"])
+        self._weights, self._bias = torch.from_numpy(weights), torch.from_numpy(bias)
+
+    def num_parameters(self) -> int:
+        """Return how many numbers were learned."""
+        return self._weights.numel() + self._bias.numel()
+
+
+def create(options: LinearOptions, vocabulary_size: int, classes: Classes) -> Linear:
+    """Make a linear classifier that has learned nothing yet."""
+    return Linear(options, vocabulary_size, classes)

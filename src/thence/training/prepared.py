@@ -1,0 +1,135 @@
+"""A text made ready for training: read, divided, tokenised, and checked to be of use."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+from thence.classifiers import Classes
+from thence.corpus import Documents, LabelledDocuments, Labels, Splits, load_splits
+from thence.errors import SettingError, TextError
+from thence.models import SEQUENCES
+from thence.tokens import Texts, Tokenizer, TokenStore, make_tokenizer
+from thence.training.families import family_of, is_classifier
+from thence.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A text made ready for training.
+
+    Attributes:
+        splits: Its documents.
+        tokenizer: Made from the train split.
+        train: Tokens of the train split.
+        dev: Tokens of the dev split.
+    """
+
+    splits: Splits
+    tokenizer: Tokenizer
+    train: TokenStore
+    dev: TokenStore
+
+    @property
+    def train_texts(self) -> Texts:
+        """The train split as a classifier reads it."""
+        return Texts(self.train, self.splits.train, self.tokenizer)
+
+    @property
+    def dev_texts(self) -> Texts:
+        """The dev split as a classifier reads it."""
+        return Texts(self.dev, self.splits.dev, self.tokenizer)
+
+    @property
+    def train_labels(self) -> Labels:
+        """The labels of the train split."""
+        return labels_of(self.splits.train)
+
+    @property
+    def dev_labels(self) -> Labels:
+        """The labels of the dev split."""
+        return labels_of(self.splits.dev)
+
+    @property
+    def classes(self) -> Classes:
+        """What is told apart: the labels of the train split."""
+        return Classes(len(self.train_labels.names), self.train_labels.several)
+
+
+def labels_of(documents: Documents) -> Labels:
+    """Return the labels of documents that were read with them."""
+    assert isinstance(documents, LabelledDocuments)
+    return documents.labels
+
+
+def prepare(recipe: Recipe, source: str) -> Prepared:
+    """Read, split and tokenise the text of a recipe.
+
+    Raises:
+        TextError: If there is too little text, or nothing to learn from it.
+        SettingError: If a setting does not fit the text.
+    """
+    splits = load_splits(source, recipe.reading, recipe.splitting, labelling=recipe.labelling)
+    _check_splits(recipe, splits)
+    tokenizer = make_tokenizer(splits.train, recipe.tokens)
+    train_store = tokenizer.encode(splits.train)
+    _check_context(recipe, train_store)
+    return Prepared(splits, tokenizer, train_store, tokenizer.encode(splits.dev))
+
+
+def importance(labels: Labels, weighs_classes: bool) -> Float32[np.ndarray, " documents"]:
+    """Return how much each train document counts: 1, or so that all labels count the same.
+
+    A document of several labels counts as the mean of theirs, one of none as 1.
+    """
+    weights = np.ones(len(labels), np.float32)
+    if not weighs_classes:
+        return weights
+    counts = labels.counts()
+    share = len(labels.ids) / (len(counts) * np.maximum(counts, 1))
+    sizes = np.diff(labels.offsets)
+    sums = np.bincount(np.repeat(np.arange(len(labels)), sizes), share[labels.ids], len(labels))
+    return np.where(sizes > 0, sums / np.maximum(sizes, 1), 1).astype(np.float32)
+
+
+def _check_splits(recipe: Recipe, splits: Splits) -> None:
+    if len(splits.train) == 0:
+        raise TextError(
+            f"The train split of {recipe.text} is empty: the text is too short for the split "
+            f"{recipe.splitting.split}. Give more text, or --split 100/0/0 to keep all of it."
+        )
+    if is_classifier(recipe.model):
+        _check_labels(recipe, labels_of(splits.train))
+    if len(splits.train) > 1 and _all_equal(splits):
+        raise TextError(
+            f"All {len(splits.train)} train documents of {recipe.text} are the same, so there is "
+            "nothing to learn and nothing to judge by; give text with different lines."
+        )
+
+
+def _all_equal(splits: Splits) -> bool:
+    first = splits.train[0]
+    return all(text == first for split in (splits.train, splits.dev, splits.test) for text in split)
+
+
+def _check_context(recipe: Recipe, train_store: TokenStore) -> None:
+    if family_of(recipe.model).defaults is SEQUENCES:
+        return  # A short text takes only what it needs of the context, at no cost.
+    context = getattr(recipe.options, "context", 1)
+    longest = int(train_store.target_counts.max())
+    if context > longest and not recipe.training.carry_context:
+        raise SettingError(
+            f"--context is {context}, but the longest document has {longest} tokens with its "
+            f"boundary; use --context {longest} at most, or --carry-context for running text."
+        )
+
+
+def _check_labels(recipe: Recipe, labels: Labels) -> None:
+    names = labels.names
+    if len(names) == 0 or (len(names) == 1 and not labels.several):
+        found = f"all have the label '{names[0]}'" if names else "none has a label"
+        raise TextError(
+            f"There is nothing to tell apart: of the {len(labels)} train documents of "
+            f"{recipe.text} {found}. Give documents with at least two labels, or name another "
+            "column with --label."
+        )
