@@ -1,22 +1,22 @@
-"""Reading labelled text: a file, a folder, standard input or a data set to documents with labels.
+"""Reading labelled text: a file, a folder, standard input or a data set to labelled documents.
 
-| source                     | text                               | labels                          |
-|----------------------------|------------------------------------|---------------------------------|
-| `.csv`, `.tsv`, `.jsonl`,  | the column asked for, else `text`, | the column asked for, else      |
-| `.parquet`, `hf:NAME`      | else the only one without labels   | `label`                         |
-| plain text, `-`            | what follows the labels of a line  | `__label__NAME` marks where the |
-|                            |                                    | line begins, as for fastText    |
-| a folder with text in its  | each file whole, one document,     | the name of the subfolder; what |
-| subfolders                 | whatever `document` says           | lies beside them is not read    |
-| any other folder           | that of its files, each by its own rule; equal names are one label   |
+| source                    | text                               | labels                          |
+|---------------------------|------------------------------------|---------------------------------|
+| `.csv`, `.tsv`, `.jsonl`, | the column asked for, else `text`, | the column asked for, else      |
+| `.parquet`, `hf:NAME`     | else the only one without labels   | `label`                         |
+| plain text, `-`           | what follows the labels of a line  | `__label__NAME` marks where the |
+|                           |                                    | line begins, as for fastText    |
+| a folder with text in its | each file whole, one document,     | the name of the subfolder; what |
+| subfolders                | whatever `document` says           | lies beside them is not read    |
+| any other folder          | its files, each by its own rule    | equal names are one label       |
 
-| label                      | rule                                                                 |
-|----------------------------|----------------------------------------------------------------------|
-| white space around it      | removed; inside it stays (fastText's marks end at white space)       |
-| empty, or null             | refused with its place                                               |
-| with a separator           | a cell is cut there, empty pieces are dropped; none left: no label   |
-| a list (JSONL, Parquet)    | each is a label; an empty list: no label                             |
-| number, true, false        | its spelling in JSON: `1`, `true`; numbers with a point are refused  |
+| label                     | rule                                                                 |
+|---------------------------|----------------------------------------------------------------------|
+| white space around it     | removed; inside it stays (but fastText's marks end at white space)   |
+| empty, or null            | refused with its place                                               |
+| a cell with a separator   | is cut there, empty pieces are dropped; none left: no label          |
+| a list (JSONL, Parquet)   | each is a label; an empty list: no label                             |
+| a number, true, false     | its spelling in JSON: `1`, `true`; a number with a point is refused  |
 
 A document may have several labels if there is a separator, a list, or a fastText line with more
 than one mark; otherwise each has one. Documents without text are kept: they have labels, and are
@@ -125,9 +125,9 @@ def read_folder(
     refuse_label_column(str(folder), "a folder whose subfolders are the labels", labelling)
     as_files = replace(reading, document="file", keep_empty=True)
     texts = Documents.join(parse(read_file(path), str(path), as_files) for path, _ in whole)
-    separator = labelling.label_separator
-    names = [label_names(label, separator, f"{path}: the folder") for path, label in whole]
-    return LabelledDocuments.of(texts, Labels.from_lists(names, several=separator is not None))
+    names = [[label_name(label, str(path))] for path, label in whole]
+    several = labelling.label_separator is not None
+    return LabelledDocuments.of(texts, Labels.from_lists(names, several))
 
 
 def refuse_label_column(name: str, kind: str, labelling: LabelOptions) -> None:
@@ -226,8 +226,8 @@ def label_name(value: object, place: str) -> str:
     name = value.strip()
     if not name:
         raise TextError(
-            f"{place}: the label is empty. Write one, leave the document out, or name with "
-            "--label-separator what stands between labels: then a document may have none."
+            f"{place}: the label is empty. Write its name, or leave the document out; only a cell "
+            "that is cut by --label-separator may hold no label."
         )
     if refused := UNUSABLE.search(name):
         raise TextError(f"{place}: the label holds U+{ord(refused[0]):04X}, which is not text.")
@@ -244,20 +244,18 @@ def marked_lines(
         SettingError: The encoding is unknown, or a column is asked for.
     """
     text = plain_text(data, name, reading)
-    view = memoryview(text)
     starts, ends = line_bounds(text)
     full = np.flatnonzero(ends > starts)
     lists: list[list[str]] = []
     unmarked: list[int] = []
     for line in full.tolist():
-        marks = MARKS.match(view, starts[line], ends[line])
+        marks = MARKS.match(text.data, starts[line], ends[line])
         if marks is None:
             unmarked.append(line + 1)
             continue
         starts[line] = marks.end()
-        pieces = (piece.removeprefix(MARK).decode() for piece in bytes(marks[0]).split())
-        place, separator = f"{name}, line {line + 1}", labelling.label_separator
-        lists.append([label for piece in pieces for label in label_names(piece, separator, place)])
+        names = (mark.removeprefix(MARK).decode() for mark in bytes(marks[0]).split())
+        lists.append([label_name(label, f"{name}, line {line + 1}") for label in names])
     if unmarked and not lists:
         raise TextError(f"{name} has no labels. {FORMS}")
     if unmarked:
@@ -265,6 +263,6 @@ def marked_lines(
             f"{name}, line {unmarked[0]} has no label. Begin the line with __label__NAME and a "
             "space, as the others do."
         )
-    several = labelling.label_separator is not None or any(len(names) > 1 for names in lists)
+    several = labelling.label_separator is not None or any(len(labels) > 1 for labels in lists)
     documents = Documents(text, starts[full], ends[full])
     return LabelledDocuments.of(documents, Labels.from_lists(lists, several))
