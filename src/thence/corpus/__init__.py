@@ -12,10 +12,18 @@ from thence.corpus.catalogue import CATALOGUE
 from thence.corpus.documents import Documents
 from thence.corpus.download import get
 from thence.corpus.folders import cache_folder, whole_file
+from thence.corpus.labelled import read_labelled
 from thence.corpus.labels import LabelledDocuments, LabelOptions, Labels
-from thence.corpus.loading import load, load_splits
+from thence.corpus.loading import load, load_labelled, load_splits
 from thence.corpus.reading import ReadingOptions, read_documents
-from thence.corpus.splits import SplitOptions, Splits, count_shared, seen_in, split_documents
+from thence.corpus.splits import (
+    LabelledSplits,
+    SplitOptions,
+    Splits,
+    count_shared,
+    seen_in,
+    split_documents,
+)
 
 __all__ = [
     "BUNDLED",
@@ -23,6 +31,7 @@ __all__ = [
     "Documents",
     "LabelOptions",
     "LabelledDocuments",
+    "LabelledSplits",
     "Labels",
     "ReadingOptions",
     "SplitOptions",
@@ -31,9 +40,11 @@ __all__ = [
     "count_shared",
     "get",
     "load",
+    "load_labelled",
     "load_splits",
     "read_bundled",
     "read_documents",
+    "read_labelled",
     "seen_in",
     "split_documents",
     "whole_file",

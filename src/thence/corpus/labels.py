@@ -15,10 +15,10 @@ class LabelOptions:
     """Where the labels are, and how they count."""
 
     label: str | None = None
-    """Column or field with the labels (default: 'label'; for plain text __label__ marks, for a \
-folder the names of its subfolders)."""
+    """Column or field of a table with the labels (default: 'label'); plain text has __label__ \
+marks instead, a folder the names of its subfolders."""
     label_separator: str | None = None
-    """What stands between the labels of a document that may have several, such as ';'."""
+    """What stands between the labels of a document, such as ';': it may have several, or none."""
     class_weights: bool = False
     """Let each label weigh the same in training, however rare it is."""
 
@@ -52,10 +52,15 @@ class Labels:
             name: place for place, name in enumerate(sorted({n for some in found for n in some}))
         }
         ids = np.array([known[name] for some in found for name in some], np.int64)
-        sizes = np.array([len(some) for some in found], np.int64)
-        return cls(
-            tuple(known), ids, np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]), several
-        )
+        return cls(tuple(known), ids, bounds(np.array([len(n) for n in found], np.int64)), several)
+
+    @classmethod
+    def join(cls, parts: Sequence["Labels"]) -> "Labels":
+        """Put labels one after another; those of one name become one. At least one part."""
+        names = tuple(sorted({name for part in parts for name in part.names}))
+        ids = np.concatenate([part.named(names).ids for part in parts])
+        sizes = np.concatenate([np.diff(part.offsets) for part in parts])
+        return cls(names, ids, bounds(sizes), any(part.several for part in parts))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -85,10 +90,10 @@ class Labels:
     def take(self, indices: Int64[np.ndarray, " chosen"]) -> "Labels":
         """Return the labels of the chosen documents, in that order."""
         sizes = np.diff(self.offsets)[indices]
-        ends = np.cumsum(sizes)
-        shift = np.repeat(self.offsets[:-1][indices] - (ends - sizes), sizes)
+        offsets = bounds(sizes)
+        shift = np.repeat(self.offsets[:-1][indices] - offsets[:-1], sizes)
         ids = self.ids[np.arange(len(shift)) + shift]
-        return Labels(self.names, ids, np.concatenate([np.zeros(1, np.int64), ends]), self.several)
+        return Labels(self.names, ids, offsets, self.several)
 
     def named(self, names: Sequence[str]) -> "Labels":
         """Return the same labels with ids by other names; those that lack come after, sorted."""
@@ -96,6 +101,11 @@ class Labels:
         known = {name: place for place, name in enumerate([*names, *more])}
         ids = np.array([known.get(name, -1) for name in self.names], np.int64)[self.ids]
         return Labels(tuple(known), ids, self.offsets, self.several)
+
+
+def bounds(sizes: Int64[np.ndarray, " documents"]) -> Int64[np.ndarray, " bounds"]:
+    """Return where runs of these sizes begin, one after another, and one past the last."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,11 @@ class LabelledDocuments(Documents):
     def of(cls, documents: Documents, labels: Labels) -> "LabelledDocuments":
         """Put documents and their labels together."""
         return cls(documents.text, documents.starts, documents.ends, labels)
+
+    @classmethod
+    def join_labelled(cls, parts: Sequence["LabelledDocuments"]) -> "LabelledDocuments":
+        """Put documents and labels one after another, as ``join`` does the texts alone."""
+        return cls.of(Documents.join(parts), Labels.join([part.labels for part in parts]))
 
     def take(self, indices: Int64[np.ndarray, " chosen"]) -> "LabelledDocuments":
         """Return the chosen documents in that order, sharing the same text buffer."""

@@ -1,14 +1,19 @@
-"""Anything a person may name as a source, to documents or to splits."""
+"""Anything a person may name as a source, to documents or to splits, with labels or without."""
 
+from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
+from typing import overload
 
-from thence.corpus.bundled import BUNDLED, read_bundled
+from thence.corpus.bundled import BUNDLED, read_bundled, read_labelled_bundled
 from thence.corpus.catalogue import CATALOGUE
+from thence.corpus.columnar import HUGGING_FACE
 from thence.corpus.documents import Documents
 from thence.corpus.download import Progress, get
+from thence.corpus.labelled import read_labelled
+from thence.corpus.labels import LabelledDocuments, LabelOptions
 from thence.corpus.reading import ReadingOptions, read_documents
-from thence.corpus.splits import SplitOptions, Splits, split_documents
+from thence.corpus.splits import LabelledSplits, SplitOptions, Splits, split_documents
 from thence.errors import TextError, nearest
 
 
@@ -17,7 +22,7 @@ def load(
     options: ReadingOptions = ReadingOptions(),
     progress: Progress | None = None,
 ) -> Documents:
-    """Read a source: a path or ``-``, else a bundled text, else a set of the catalogue.
+    """Read a source: a path, ``-``, ``hf:NAME``, a bundled text, or a set of the catalogue.
 
     A set that comes with its own splits gives its training part; a set that is not on this machine
     yet is downloaded.
@@ -27,14 +32,107 @@ def load(
         SettingError: An option does not fit the source.
         DownloadError: A set could not be fetched.
     """
+    if is_one_of(source, BUNDLED):
+        return read_bundled(str(source), options)
+    return read_documents(locate(source, progress), options)
+
+
+def load_labelled(
+    source: str | Path,
+    reading: ReadingOptions = ReadingOptions(),
+    labelling: LabelOptions = LabelOptions(),
+    progress: Progress | None = None,
+) -> LabelledDocuments:
+    """Read a source as ``load`` does, with its labels.
+
+    Raises:
+        TextError: There is no such file or name, it holds no text, or lacks labels.
+        SettingError: An option does not fit the source.
+        DownloadError: A set could not be fetched.
+    """
+    if is_one_of(source, BUNDLED):
+        return read_labelled_bundled(str(source), reading, labelling)
+    return read_labelled(locate(source, progress), reading, labelling)
+
+
+@overload
+def load_splits(
+    source: str | Path,
+    reading: ReadingOptions = ...,
+    splitting: SplitOptions = ...,
+    progress: Progress | None = ...,
+    labelling: None = ...,
+) -> Splits: ...
+
+
+@overload
+def load_splits(
+    source: str | Path,
+    reading: ReadingOptions = ...,
+    splitting: SplitOptions = ...,
+    progress: Progress | None = ...,
+    *,
+    labelling: LabelOptions,
+) -> LabelledSplits: ...
+
+
+def load_splits(
+    source: str | Path,
+    reading: ReadingOptions = ReadingOptions(),
+    splitting: SplitOptions = SplitOptions(),
+    progress: Progress | None = None,
+    labelling: LabelOptions | None = None,
+) -> Splits:
+    """Read a source and divide it into train, dev and test.
+
+    A set of the catalogue brings its own dev and test where it has them; ``splitting.dev`` and
+    ``splitting.test`` go before those. One that has a test but no dev gets its dev from train.
+    With ``labelling``, documents come with their labels: those of train, sorted, have the first
+    ids in all three, and a label that only dev or test has comes after them.
+
+    Raises:
+        TextError: There is no such file or name, it holds no text, or too little to divide.
+        SettingError: An option does not fit the source.
+        DownloadError: A set could not be fetched.
+    """
+    if is_one_of(source, CATALOGUE):
+        own = text_files_of(str(source), progress)
+        splitting = replace(
+            splitting, dev=splitting.dev or own.get("dev"), test=splitting.test or own.get("test")
+        )
+    if labelling is None:
+        documents = load(source, reading, progress)
+        return split_documents(documents, splitting, lambda path: read_documents(path, reading))
+    labelled = load_labelled(source, reading, labelling, progress)
+    return with_ids_of_train(
+        split_documents(labelled, splitting, lambda path: read_labelled(path, reading, labelling))
+    )
+
+
+def with_ids_of_train(splits: Splits) -> LabelledSplits:
+    """Give labels the ids that they have in train; if one part may have several, all may."""
+    parts = [splits.train, splits.dev, splits.test]
+    labelled = [part for part in parts if isinstance(part, LabelledDocuments)]
+    several = any(part.labels.several for part in labelled)
+    names = labelled[0].named(()).labels.names
+    renamed = (replace(part.labels.named(names), several=several) for part in labelled)
+    train, dev, test = map(LabelledDocuments.of, labelled, renamed)
+    return LabelledSplits(train, dev, test)
+
+
+def locate(source: str | Path, progress: Progress | None) -> str | Path:
+    """Return what there is to read: the source itself, or the file of a set of the catalogue.
+
+    Raises:
+        TextError: There is no such file or name.
+        DownloadError: A set could not be fetched.
+    """
     name, path = str(source), Path(source)
-    if name == "-" or exists(path):
-        return read_documents(source, options)
-    if name in BUNDLED:
-        return read_bundled(name, options)
+    if name == "-" or name.startswith(HUGGING_FACE) or exists(path):
+        return source
     if name in CATALOGUE:
         files = text_files_of(name, progress)
-        return read_documents(files.get("all") or files["train"], options)
+        return files.get("all") or files["train"]
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     known = [*BUNDLED, *CATALOGUE]
     raise TextError(
@@ -43,29 +141,9 @@ def load(
     )
 
 
-def load_splits(
-    source: str | Path,
-    reading: ReadingOptions = ReadingOptions(),
-    splitting: SplitOptions = SplitOptions(),
-    progress: Progress | None = None,
-) -> Splits:
-    """Read a source and divide it into train, dev and test.
-
-    A set of the catalogue brings its own dev and test where it has them; ``splitting.dev`` and
-    ``splitting.test`` go before those. One that has a test but no dev gets its dev from train.
-
-    Raises:
-        TextError: There is no such file or name, it holds no text, or too little to divide.
-        SettingError: An option does not fit the source.
-        DownloadError: A set could not be fetched.
-    """
-    documents = load(source, reading, progress)
-    if str(source) in CATALOGUE and not exists(Path(source)):
-        own = text_files_of(str(source))
-        splitting = replace(
-            splitting, dev=splitting.dev or own.get("dev"), test=splitting.test or own.get("test")
-        )
-    return split_documents(documents, splitting, lambda path: read_documents(path, reading))
+def is_one_of(source: str | Path, names: Container[str]) -> bool:
+    """Return whether the source is one of the names; a file or folder called so goes before it."""
+    return str(source) in names and not exists(Path(source))
 
 
 def exists(path: Path) -> bool:

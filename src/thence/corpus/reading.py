@@ -3,10 +3,12 @@
 | source                     | documents                                                         |
 |----------------------------|-------------------------------------------------------------------|
 | `.txt`, any unknown suffix | the lines, or the whole file with `document="file"`               |
-| `.csv`, `.tsv`, `.jsonl`   | one column of each row (rules in `tables.py`)                     |
+| `.csv`, `.tsv`, `.jsonl`,  | one column of each row (rules in `tables.py`)                     |
+| `.parquet`                 |                                                                   |
 | a folder                   | its files with a known suffix, in order of path, subfolders too;  |
 |                            | hidden ones are skipped; each is read by its own rule             |
 | `-`                        | standard input, as plain text                                     |
+| `hf:NAME`                  | one column of a data set of Hugging Face (`columnar.py`)          |
 | gzip or xz, known by its   | what is inside, by the suffix before `.gz` or `.xz`               |
 | first bytes                |                                                                   |
 
@@ -34,12 +36,14 @@ from typing import Literal, NoReturn
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from thence.corpus.columnar import HUGGING_FACE, hugging_face_rows, parquet_rows
 from thence.corpus.decoding import CHUNK, Bytes, Errors, to_utf8
 from thence.corpus.documents import Documents
-from thence.corpus.tables import TABLES, read_table
+from thence.corpus.tables import TABLES, Choose, Row, choose_column, line_table_rows
 from thence.errors import SettingError, TextError
 
-KNOWN_SUFFIXES = (".txt", ".text", ".md", ".rst", *TABLES)
+PLAIN_SUFFIXES = (".txt", ".text", ".md", ".rst")
+KNOWN_SUFFIXES = (*PLAIN_SUFFIXES, *TABLES)
 PACKED_SUFFIXES = (".gz", ".xz")
 GZIP, XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"  # the first bytes of such files
 FOREIGN = {
@@ -57,7 +61,8 @@ class ReadingOptions:
     document: Literal["line", "file"] = "line"
     """What one document of plain text is: a line, or a whole file."""
     column: str | None = None
-    """Column of a CSV or TSV, field of a JSONL: the text; by default the only one, or 'text'."""
+    """Column of a table, field of a JSONL: the text (also --text); by default the only one, or \
+'text'."""
     encoding: str = "utf-8"
     """Encoding of the text, for example latin-1 or utf-16; never guessed."""
     errors: Errors = "strict"
@@ -72,18 +77,27 @@ def read_documents(source: str | Path, options: ReadingOptions = ReadingOptions(
     Raises:
         TextError: The source is missing, cannot be read, or holds no text.
         SettingError: The encoding is unknown, or an option does not fit the kind of file.
+        MissingExtraError: The library that reads this kind of source is not installed.
+        DownloadError: A data set of Hugging Face could not be fetched.
     """
     if str(source) == "-":
         documents = parse(sys.stdin.buffer.read(), "standard input", options)
+    elif str(source).startswith(HUGGING_FACE):
+        documents = texts_of(hugging_face_rows(str(source), only(options), options.errors), options)
     elif is_folder(Path(source)):
         parts = [parse(read_file(path), str(path), options) for path in text_files(Path(source))]
         documents = parts[0] if len(parts) == 1 else Documents.join(parts)
     else:
         documents = parse(read_file(Path(source)), str(source), options)
+    refuse_empty(documents, source)
+    return documents
+
+
+def refuse_empty(documents: Documents, source: str | Path) -> None:
+    """Raise TextError if no document has any text."""
     if documents.num_bytes == 0:
         name = "standard input" if str(source) == "-" else source
         raise TextError(f"{name} holds no text: it is empty, or all its lines or cells are.")
-    return documents
 
 
 def is_folder(path: Path) -> bool:
@@ -187,25 +201,59 @@ def parse(data: Bytes, name: str, options: ReadingOptions) -> Documents:
         TextError: The bytes are not text, or not a table of the kind the suffix says.
         SettingError: The encoding is unknown, or an option does not fit the kind of file.
     """
-    text = to_utf8(unpack(data, name), name, options.encoding, options.errors)
-    suffix = inner_suffix(name)
-    if suffix in TABLES:
-        if options.document == "file":
-            raise SettingError(
-                f"document 'file' does not fit {name}: in a table one row is one document. "
-                "Leave --document out."
-            )
-        documents = read_table(text, suffix, name, options.column, options.errors)
-    elif options.column is not None:
-        raise SettingError(
-            f"column '{options.column}' does not fit {name}, which is plain text. "
-            f"Columns need one of the suffixes {', '.join(TABLES)}."
-        )
-    elif options.document == "file":
+    if inner_suffix(name) in TABLES:
+        return texts_of(table_rows(data, name, options, only(options)), options)
+    text = plain_text(data, name, options)
+    if options.document == "file":
         documents = Documents(text, np.zeros(1, np.int64), np.full(1, len(text), np.int64))
     else:
         documents = Documents(text, *line_bounds(text))
     return documents if options.keep_empty else without_empty(documents)
+
+
+def only(options: ReadingOptions) -> Choose:
+    """Return the choice of the column of the text, and of no other."""
+    return lambda columns, place: [choose_column(columns, options.column, place)]
+
+
+def texts_of(rows: Iterator[Row], options: ReadingOptions) -> Documents:
+    """Return the texts of a table's rows, empty ones only on request."""
+    documents = Documents.from_strings(text for _, text, _ in rows)
+    return documents if options.keep_empty else without_empty(documents)
+
+
+def table_rows(data: Bytes, name: str, options: ReadingOptions, choose: Choose) -> Iterator[Row]:
+    """Read the rows of a table, of the kind that its suffix says.
+
+    Raises:
+        TextError: The table is malformed or does not have the columns that ``choose`` asks for.
+        SettingError: The encoding is unknown, or documents are to be whole files.
+    """
+    if options.document == "file":
+        raise SettingError(
+            f"document 'file' does not fit {name}: in a table one row is one document. "
+            "Leave --document out."
+        )
+    data, suffix = unpack(data, name), inner_suffix(name)
+    if suffix == ".parquet":
+        return parquet_rows(data, name, choose, options.errors)
+    text = to_utf8(data, name, options.encoding, options.errors)
+    return line_table_rows(text, suffix, name, choose, options.errors)
+
+
+def plain_text(data: Bytes, name: str, options: ReadingOptions) -> UInt8[np.ndarray, " bytes"]:
+    """Return the text of a file without columns.
+
+    Raises:
+        TextError: The bytes are not text.
+        SettingError: The encoding is unknown, or a column is asked for.
+    """
+    if options.column is not None:
+        raise SettingError(
+            f"column '{options.column}' does not fit {name}, which is plain text. "
+            f"Columns need one of the suffixes {', '.join(TABLES)}."
+        )
+    return to_utf8(unpack(data, name), name, options.encoding, options.errors)
 
 
 def without_empty(documents: Documents) -> Documents:

@@ -12,10 +12,11 @@ from random import Random
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8, UInt64
+from jaxtyping import Bool, Float64, Int64, UInt8, UInt64
 
 from thence.corpus.decoding import CHUNK
 from thence.corpus.documents import Documents
+from thence.corpus.labels import LabelledDocuments, Labels
 from thence.corpus.reading import read_documents
 from thence.errors import SettingError, TextError
 
@@ -29,7 +30,8 @@ class SplitOptions:
     split: str = "80/10/10"
     """Per cent of documents for train/dev/test; not used where dev and test are given."""
     by: Literal["shuffle", "position"] = "shuffle"
-    """Which documents go where: a random choice, or in order (for running text)."""
+    """Which documents go where: a random choice (of each label its share), or in order (for \
+running text)."""
     split_seed: int = 42
     """Seed of the random choice, apart from the training's so that all runs share one split."""
     dev: str | None = None
@@ -47,6 +49,15 @@ class Splits:
     test: Documents
 
 
+@dataclass(frozen=True)
+class LabelledSplits(Splits):
+    """Three sets of labelled documents; labels of train have the same ids in all of them."""
+
+    train: LabelledDocuments
+    dev: LabelledDocuments
+    test: LabelledDocuments
+
+
 def split_documents(
     documents: Documents,
     options: SplitOptions = SplitOptions(),
@@ -57,6 +68,7 @@ def split_documents(
     With ``by="shuffle"`` document numbers are shuffled by ``random.Random(seed).shuffle`` and cut
     at ``int(fraction * n)``, so the classic ``random.seed(42); random.shuffle(names)`` split comes
     out document for document. By position, a text that is one document is cut between characters.
+    Labelled documents are shuffled too, but each label is divided by the shares; see ``stratify``.
 
     Args:
         documents: What to divide.
@@ -110,14 +122,14 @@ def cut(
     Raises:
         TextError: A share above zero gets nothing.
     """
-    one_text = len(documents) == 1
+    one_text = len(documents) == 1 and not isinstance(documents, LabelledDocuments)
     if one_text and options.by == "shuffle" and shares[0] < 100:
         raise TextError(
             "The text is a single document, so its documents cannot be shuffled into splits. Use "
             "--by position to cut the text itself, or give text with one document per line."
         )
     total = num_characters(documents) if one_text else len(documents)
-    bounds = cut_points(total, shares)
+    bounds: Sequence[int] = cut_points(total, shares)
     for name, share, size in zip(("train", "dev", "test"), shares, np.diff(bounds), strict=True):
         if share > 0 and size == 0:
             raise TextError(
@@ -127,12 +139,23 @@ def cut(
             )
     if one_text:
         return cut_characters(documents, bounds)
+    order = np.arange(total)
     if options.by == "shuffle":
-        documents = documents.take(shuffled(total, options.split_seed))
-    return [
-        Documents(documents.text, documents.starts[start:end], documents.ends[start:end])
-        for start, end in pairwise(bounds)
-    ]
+        order = shuffled(total, options.split_seed)
+        if isinstance(documents, LabelledDocuments):
+            order, bounds = stratify(order, strata(documents.labels), shares)
+            refuse_rare(np.diff(bounds), shares)
+    return [documents.take(order[start:end]) for start, end in pairwise(bounds)]
+
+
+def refuse_rare(sizes: Int64[np.ndarray, "parts"], shares: tuple[float, float, float]) -> None:
+    """Raise TextError if a share above zero gets nothing because train keeps the rare labels."""
+    for name, share, size in zip(("train", "dev", "test"), shares, sizes, strict=True):
+        if share > 0 and size == 0:
+            raise TextError(
+                f"No document is left for {name}: most labels are so rare that train keeps them. "
+                "Give more text for each label, other shares with --split, or use --by position."
+            )
 
 
 def cut_points(total: int, shares: tuple[float, float, float]) -> tuple[int, int, int, int]:
@@ -152,6 +175,78 @@ def shuffled(total: int, seed: int) -> Int64[np.ndarray, " total"]:
     order = array("q", range(total))
     Random(seed).shuffle(order)
     return np.frombuffer(order, np.int64)
+
+
+def strata(labels: Labels) -> Int64[np.ndarray, " documents"]:
+    """Return the label by which each document is divided: its rarest; -1 if it has none."""
+    sizes = np.diff(labels.offsets)
+    owners = np.repeat(np.arange(len(labels)), sizes)
+    rarest_first = labels.ids[np.lexsort((labels.ids, labels.counts()[labels.ids], owners))]
+    result = np.full(len(labels), -1)
+    result[sizes > 0] = rarest_first[labels.offsets[:-1][sizes > 0]]
+    return result
+
+
+def stratify(
+    order: Int64[np.ndarray, " total"],
+    strata: Int64[np.ndarray, " total"],
+    shares: tuple[float, float, float],
+) -> tuple[Int64[np.ndarray, " total"], tuple[int, ...]]:
+    """Divide documents so that each stratum has its share in train, dev and test.
+
+    Of each stratum dev and test get their share, rounded down or up, and train at least one
+    document. What is rounded up is chosen so that the parts have the sizes of ``cut_points``, as
+    near as strata of few documents allow.
+
+    Args:
+        order: Document numbers, shuffled; within a part they keep this order.
+        strata: The stratum of each document number.
+        shares: Per cent for train, dev and test.
+
+    Returns:
+        The numbers of train, then dev, then test; and where each begins and test ends.
+    """
+    _, stratum, sizes = np.unique(strata[order], return_inverse=True, return_counts=True)
+    _, train_end, dev_end, total = cut_points(len(order), shares)
+    # Less rounding error, so that 10 % of 30 is 3 and not a little more, whose ceiling is 4.
+    dev, test, held = (
+        np.round(sizes * share / 100, 9) for share in (shares[1], shares[2], shares[1] + shares[2])
+    )
+    num_held = apportion(
+        held, np.floor(held), np.minimum(np.ceil(held), sizes - 1), total - train_end
+    )
+    lowest = np.maximum(np.floor(test), num_held - np.ceil(dev))
+    highest = np.minimum(np.ceil(test), num_held - np.floor(dev))
+    num_test = apportion(test, lowest, highest, total - dev_end)
+
+    together = np.argsort(stratum, kind="stable")
+    rank = np.empty_like(together)  # of each document among those of its stratum
+    rank[together] = np.arange(total) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    in_dev_or_test = rank >= (sizes - num_held)[stratum]
+    part = in_dev_or_test.astype(int) + (rank >= (sizes - num_test)[stratum])
+    train_size, dev_size, _ = np.bincount(part, minlength=3).tolist()
+    return order[np.argsort(part, kind="stable")], (0, train_size, train_size + dev_size, total)
+
+
+def apportion(
+    quota: Float64[np.ndarray, " strata"],
+    lowest: Float64[np.ndarray, " strata"],
+    highest: Float64[np.ndarray, " strata"],
+    total: int,
+) -> Int64[np.ndarray, " strata"]:
+    """Give each stratum its lowest number or one more, the largest remainders first.
+
+    Returns:
+        Numbers that add up to ``total``, or as near to it as the bounds allow.
+
+    >>> apportion(np.array([1.3, 0.6, 0.1]), np.array([1, 0, 0]), np.array([2, 1, 0]), 2)
+    array([1, 1, 0])
+    """
+    number = lowest.astype(np.int64)
+    by_remainder = np.argsort(lowest - quota, kind="stable")
+    may_grow = by_remainder[highest[by_remainder] > lowest[by_remainder]]
+    number[may_grow[: max(total - int(number.sum()), 0)]] += 1
+    return number
 
 
 def cut_characters(documents: Documents, bounds: Sequence[int]) -> list[Documents]:

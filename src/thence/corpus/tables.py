@@ -1,65 +1,67 @@
-"""Tables: one column of a CSV, TSV or JSONL text to documents, a row being a document.
+"""Tables: the text of each row, and further columns with it, in one pass.
 
-| kind    | rule                                                                                |
-|---------|-------------------------------------------------------------------------------------|
-| `.csv`  | RFC 4180: comma, the first row names the columns, a cell that holds a comma, a      |
-|         | quote or a line end stands in double quotes, a quote in it is doubled               |
-| `.tsv`  | tabs, the first row names the columns; a double quote is an ordinary character      |
-| `.jsonl`| one JSON object a line; the field holds a string                                    |
+| kind       | rule                                                                             |
+|------------|----------------------------------------------------------------------------------|
+| `.csv`     | RFC 4180: comma, the first row names the columns, a cell that holds a comma, a   |
+|            | quote or a line end stands in double quotes, a quote in it is doubled            |
+| `.tsv`     | tabs, the first row names the columns; a double quote is an ordinary character   |
+| `.jsonl`   | one JSON object a line; the field of the text holds a string                     |
+| `.parquet` | the column of the text holds strings (`columnar.py`)                             |
 
-Every row has as many cells as there are columns. Blank lines are skipped, except in a CSV or TSV
-of one column, where they are an empty cell. The column is the one that is asked for; without one,
-the only column, or else the one called `text`.
+Every row of a CSV or TSV has as many cells as there are columns. Blank lines are skipped, except
+in one of one column, where they are an empty cell. The column of the text is the one that is asked
+for; without one, the only column, or else the one called `text`.
 """
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 
 import numpy as np
 from jaxtyping import UInt8
 
 from thence.corpus.decoding import UNUSABLE, Errors, mend
-from thence.corpus.documents import Documents
 from thence.errors import TextError, nearest
 
-TABLES = (".csv", ".tsv", ".jsonl")
+Row = tuple[int, str, Sequence[object]]  # number from 1, text, cells of the further columns
+Choose = Callable[[Sequence[str], str], Sequence[str]]
+"""Of the names of all columns, and the place for messages: the column of the text, then others."""
+
+LINE_TABLES = (".csv", ".tsv", ".jsonl")
+TABLES = (*LINE_TABLES, ".parquet")
 JSONL_FORM = 'JSONL is one object a line, such as {"text": "..."}.'
 LARGEST_CELL = 2**31 - 1  # bytes; Python's own limit, 128 KB, is less than a chapter of a book
 
 
-def read_table(
-    text: UInt8[np.ndarray, " bytes"], suffix: str, name: str, column: str | None, errors: Errors
-) -> Documents:
-    """Return one column of a table as documents, empty cells included.
+def line_table_rows(
+    text: UInt8[np.ndarray, " bytes"], suffix: str, name: str, choose: Choose, errors: Errors
+) -> Iterator[Row]:
+    """Yield the rows of a table whose rows are lines; a row's number is that of its first line.
 
     Args:
         text: The table in valid UTF-8.
-        suffix: Which kind of table it is: one of ``TABLES``.
+        suffix: Which kind of table it is: one of ``LINE_TABLES``.
         name: The file's name, for messages.
-        column: Name of the column; None chooses it by the rule in the module's head.
+        choose: Which columns are wanted.
         errors: What to do with NUL and lone surrogates, which JSON can spell as escapes.
 
     Raises:
-        TextError: The table is malformed or does not have that column.
+        TextError: The table is malformed or does not have those columns.
     """
     # BytesIO cuts at LF only, where str.splitlines would cut at U+0085 and others too.
     lines = (line.decode("utf-8") for line in BytesIO(text.tobytes()))
     if suffix == ".jsonl":
-        return Documents.from_strings(json_cells(lines, name, column, errors))
-    rows = tsv_rows(lines) if suffix == ".tsv" else csv_rows(lines, name)
-    return Documents.from_strings(column_cells(rows, name, column))
+        return json_rows(lines, name, choose, errors)
+    return cell_rows(tsv_rows(lines) if suffix == ".tsv" else csv_rows(lines, name), name, choose)
 
 
-def column_cells(
-    rows: Iterator[tuple[int, list[str]]], name: str, column: str | None
-) -> Iterator[str]:
-    """Yield the cells of one column; the first row is the header."""
+def cell_rows(rows: Iterator[tuple[int, list[str]]], name: str, choose: Choose) -> Iterator[Row]:
+    """Yield the wanted cells of each row; the first row is the header."""
     _, header = next(rows, (0, []))
     if not header:
         return
-    index = header.index(choose_column(header, column, name))
+    of_text, *others = (header.index(column) for column in choose(header, name))
     for line, row in rows:
         if not row and len(header) > 1:
             continue
@@ -68,7 +70,7 @@ def column_cells(
                 f"{name}, line {line}: {count(len(row), 'cell')}, but the header has "
                 f"{len(header)}. Is the separator used inside a cell (quote the cell in CSV)?"
             )
-        yield row[index] if row else ""
+        yield line, row[of_text] if row else "", [row[index] for index in others]
 
 
 def count(number: int, noun: str) -> str:
@@ -106,18 +108,20 @@ def tsv_rows(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
         yield number, row.split("\t") if row else []
 
 
-def json_cells(
-    lines: Iterator[str], name: str, column: str | None, errors: Errors
-) -> Iterator[str]:
-    """Yield the strings of one field of a JSONL text; the first record chooses a default field."""
+def json_rows(lines: Iterator[str], name: str, choose: Choose, errors: Errors) -> Iterator[Row]:
+    """Yield the wanted fields of a JSONL text; the first record chooses which they are."""
+    columns: Sequence[str] = ()
     for number, line in enumerate(lines, 1):
         if line.isspace():
             continue
         place = f"{name}, line {number}"
         record = json_record(line, place)
-        if column not in record:
-            column = choose_column(list(record), column, place)
-        yield json_string(record[column], f"{place}: field '{column}'", errors)
+        columns = columns or choose(list(record), place)
+        of_text, *others = (
+            record[column if column in record else choose_column(list(record), column, place)]
+            for column in columns
+        )
+        yield number, usable_text(of_text, f"{place}: field '{columns[0]}'", errors), others
 
 
 def json_record(line: str, place: str) -> dict[str, object]:
@@ -135,7 +139,7 @@ def json_record(line: str, place: str) -> dict[str, object]:
     return record
 
 
-def json_string(value: object, place: str, errors: Errors) -> str:
+def usable_text(value: object, place: str, errors: Errors) -> str:
     """Return the value as usable text.
 
     Raises:
@@ -143,8 +147,8 @@ def json_string(value: object, place: str, errors: Errors) -> str:
     """
     if not isinstance(value, str):
         raise TextError(
-            f"{place} is {json.dumps(value)[:40]}, not a string. Put the text in quotes, or name "
-            "another field with --column."
+            f"{place} is {json.dumps(value, default=str)[:40]}, not a string. Put the text there "
+            "as a string, or name another field with --column."
         )
     refused = UNUSABLE.search(value)
     if refused and errors == "strict":
