@@ -140,8 +140,8 @@ def take_gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
 
 
 def make_optimizer(model: nn.Module, options: TrainingOptions) -> Optimizer:
-    """Make the optimiser that the options name."""
-    parameters = list(model.parameters())
+    """Make the optimiser that the options name, for all weights but those that stay as they are."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if options.optimizer == "sgd":
         return SGD(parameters, options.weight_decay, options.momentum)
     return AdamW(parameters, options.weight_decay)
