@@ -131,4 +131,4 @@ class NeuralClassifier(nn.Module):
 
     def num_parameters(self) -> int:
         """Return how many numbers are learned."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        return sum(weights.numel() for weights in self.parameters() if weights.requires_grad)

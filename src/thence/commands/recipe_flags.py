@@ -75,7 +75,12 @@ def parse_recipe_command(
     )
     chosen = None if asks_help and model is None else str(model or default)
     app.default(_with_recipe_flags(run, chosen, given.get("text")))
-    app(_column_by_its_other_name(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+    app(
+        _column_by_its_other_name(arguments),
+        exit_on_error=False,
+        print_error=False,
+        result_action="return_value",
+    )
 
 
 def _column_by_its_other_name(arguments: Sequence[str]) -> list[str]:

@@ -86,7 +86,8 @@ def import_arpa(path: str | Path, output: str | Path) -> Run:
     recipe = Recipe(str(path.resolve()), "ngram", model.options, tokens=tokenizer.options)
     run = create_run(folder, recipe, tokenizer, {"arpa": _sha256(path)})
     try:
-        save_model(run.folder / "model.safetensors", model, {"run": run.identity, "step": 0})
+        tensors = model.tensors()
+        save_model(run.folder / "model.safetensors", tensors, {"run": run.identity, "step": 0})
     except RunError:
         shutil.rmtree(run.folder, ignore_errors=True)
         raise

@@ -207,8 +207,8 @@ def make_dense(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def make_optimizer(model: Parameterised, options: TrainingOptions) -> Optimizer:
-    """Make the optimiser that the options name."""
-    parameters = list(model.parameters())
+    """Make the optimiser that the options name, for all weights but those that stay as they are."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if options.optimizer == "sgd":
         return SGD(parameters, options.weight_decay, options.momentum)
     if options.optimizer == "adagrad":

@@ -1,0 +1,152 @@
+"""Embeddings of documents' tokens: what networks that read sequences begin with.
+
+The vectors of tokens are drawn at random, or copied from vectors that were learned on other text.
+They are learned on (``non-static``), kept as they are (``static``), or both side by side
+(``multichannel``), in the words of Y. Kim 2014, "Convolutional neural networks for sentence
+classification", section 3.1. While training whole tokens may be left out (word dropout: M. Iyyer et
+al. 2015, "Deep unordered composition rivals syntactic methods for text classification").
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float, Float32, Int64
+from numpy import ndarray
+from torch import Tensor, nn
+
+from thence.errors import SettingError, nearest
+
+Kind = Literal["non-static", "static", "multichannel"]
+INITIAL_DEVIATION = 0.1
+"""Standard deviation of embeddings that are drawn at random."""
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions:
+    """Settings of every classifier that reads embeddings in order."""
+
+    embedding_size: int = 100
+    """Numbers per token in the embedding."""
+    embeddings: Kind = "non-static"
+    """Embeddings are learned, kept as they were given (static), or both (multichannel)."""
+    word_dropout: float = 0.1
+    """Chance that a token is left out at a training step."""
+    dropout: float = 0.5
+    """Chance that a number that describes the document is left out at a training step."""
+    max_length: int = 400
+    """Tokens of a document that are read, its first ones."""
+
+    def check_embeddings(self) -> None:
+        """Refuse values that are out of range.
+
+        Raises:
+            SettingError: Names the flag.
+        """
+        if self.embeddings not in get_args(Kind):
+            raise SettingError(
+                f"--embeddings is {self.embeddings!r}; choose one of {', '.join(get_args(Kind))}."
+                + nearest(str(self.embeddings), get_args(Kind))
+            )
+        check_sizes(self, "embedding_size", "max_length")
+        check_chances(self, "word_dropout", "dropout")
+
+    def check_vectors(self, given: bool) -> None:
+        """Refuse to keep vectors where none are given; to be asked before training.
+
+        Raises:
+            SettingError: If embeddings that are not learned would stay random.
+        """
+        if self.embeddings != "non-static" and not given:
+            raise SettingError(
+                f"--embeddings {self.embeddings} keeps vectors that were learned before, and none "
+                "are given: add --vectors FILE, or leave out --embeddings."
+            )
+
+
+def check_sizes(options: object, *names: str) -> None:
+    """Refuse settings below 1."""
+    for name in names:
+        if getattr(options, name) < 1:
+            flag = name.replace("_", "-")
+            raise SettingError(f"--{flag} is {getattr(options, name)}; it must be at least 1.")
+
+
+def check_chances(options: object, *names: str) -> None:
+    """Refuse settings that are no chance below 1."""
+    for name in names:
+        if not 0 <= getattr(options, name) < 1:
+            flag = name.replace("_", "-")
+            raise SettingError(
+                f"--{flag} is {getattr(options, name)}; it must be from 0 to below 1."
+            )
+
+
+class EmbeddingNetwork(nn.Module):
+    """The first layer of a network that reads sequences.
+
+    Args:
+        options: The size and the kind of embeddings.
+        vocabulary_size: Number of ids (V).
+    """
+
+    def __init__(self, options: EmbeddingOptions, vocabulary_size: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary_size, options.embedding_size)
+        nn.init.normal_(self.embedding.weight, std=INITIAL_DEVIATION)
+        self.embedding.weight.requires_grad_(options.embeddings != "static")
+        self.fixed = None
+        if options.embeddings == "multichannel":
+            self.fixed = nn.Embedding(vocabulary_size, options.embedding_size)
+            self.fixed.weight.requires_grad_(False)
+        self.embedded_size = options.embedding_size * (1 if self.fixed is None else 2)
+        self._word_dropout = options.word_dropout
+
+    def embed(
+        self, ids: Int64[Tensor, "batch time"], lengths: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, "batch time embedding"]:
+        """Return the embeddings of each document, zeros after its end; at least one place."""
+        if not ids.shape[1]:
+            ids = ids.new_zeros(len(ids), 1)
+        tables = [self.embedding] if self.fixed is None else [self.embedding, self.fixed]
+        values = torch.cat([table(ids) for table in tables], dim=-1)
+        kept = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]  # (B, T)
+        if self.training and self._word_dropout:
+            kept &= torch.rand(kept.shape, device=ids.device) >= self._word_dropout
+        return values * kept[..., None]
+
+    def takes_vectors(
+        self,
+        matrix: Float32[ndarray, "vocab embedding"],
+        found: Bool[ndarray, " vocab"],
+    ) -> None:
+        """Begin with vectors that were learned on other text.
+
+        Args:
+            matrix: The vector of each id.
+            found: Which ids have one; the rows of the others do not count.
+        """
+        start_from(self.embedding, matrix, found)
+        if self.fixed is not None:
+            self.fixed.load_state_dict(self.embedding.state_dict())
+
+
+@torch.no_grad()
+def start_from(
+    embedding: nn.Embedding,
+    matrix: Float32[ndarray, "vocab embedding"],
+    found: Bool[ndarray, " vocab"],
+) -> None:
+    """Copy the vectors that were found, and draw the others from U(-a, a) with the same variance.
+
+    Raises:
+        ValueError: If the matrix has another shape than the embedding.
+    """
+    if matrix.shape != tuple(embedding.weight.shape):
+        raise ValueError(f"vectors of shape {matrix.shape}, not {tuple(embedding.weight.shape)}")
+    if not found.any():
+        return
+    bound = math.sqrt(3) * float(matrix[found].std())  # The variance of U(-a, a) is a^2 / 3.
+    embedding.weight.uniform_(-bound, bound)
+    embedding.weight[torch.from_numpy(found)] = torch.from_numpy(matrix[found])
