@@ -9,6 +9,7 @@ from thence.tokens.tokenizer import (
     make_tokenizer,
     tokenizer_of,
 )
+from thence.tokens.vectors import WordVectors, nearest_words, read_vectors, write_vectors
 from thence.tokens.vocabulary import BOUNDARY, UNKNOWN, Vocabulary
 
 __all__ = [
@@ -19,8 +20,12 @@ __all__ = [
     "TokenStore",
     "Tokenizer",
     "Vocabulary",
+    "WordVectors",
     "encode_texts",
     "load_tokenizer",
     "make_tokenizer",
+    "nearest_words",
+    "read_vectors",
     "tokenizer_of",
+    "write_vectors",
 ]
