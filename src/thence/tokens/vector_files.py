@@ -6,7 +6,8 @@
 | word2vec, fastText    | `N D`      | the same                                              |
 | word2vec binary       | `N D`      | word, space, D little-endian float32, perhaps LF      |
 
-Each may be compressed with gzip or xz. The rules for what is in a row are in `vectors.py`.
+Each may be compressed with gzip or xz. A first line of two whole numbers is always a header. The
+rules for what is in a row are in `vectors.py`.
 """
 
 import gzip
@@ -15,11 +16,11 @@ import os
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32
@@ -101,7 +102,7 @@ class TextRows:
             if ENDS_IN_FRACTION.search(word):
                 raise BrokenRowError(f"has more than {self.dimension} values")
         else:
-            raise BrokenRowError(f"has {spaces} values, not {self.dimension}")
+            raise BrokenRowError(f"has {spaces} of {self.dimension} values")
         if not word:
             raise BrokenRowError("has no word")
         return word
@@ -251,7 +252,7 @@ def trailing_numbers(line: bytes) -> int:
     return next((count for count, number in enumerate(numbers) if not number), len(parts))
 
 
-def pieces_of(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
+def pieces_of(path: Path, progress: Progress | None = None) -> Generator[bytes, None, None]:
     """Yield the unpacked bytes of a file, a megabyte at a time.
 
     Args:
@@ -269,7 +270,7 @@ def pieces_of(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
             yield piece
 
 
-def open_file(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> BufferedReader:
     """Open a file for reading.
 
     Raises:
@@ -283,7 +284,7 @@ def open_file(path: Path) -> IO[bytes]:
         raise TextError(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def unpacking(file: IO[bytes], path: Path) -> AbstractContextManager[IO[bytes]]:
+def unpacking(file: BufferedReader, path: Path) -> BufferedIOBase:
     """Return the stream of what is in an open file.
 
     Raises:
@@ -299,7 +300,7 @@ def unpacking(file: IO[bytes], path: Path) -> AbstractContextManager[IO[bytes]]:
     return lzma.open(file) if first.startswith(XZ) else file
 
 
-def read_piece(stream: IO[bytes], path: Path) -> bytes:
+def read_piece(stream: BufferedIOBase, path: Path) -> bytes:
     """Read up to a megabyte; nothing at the end.
 
     Raises:

@@ -8,11 +8,13 @@ layout is told by its content (`vector_files.py`), never by its name.
 | space in a word               | belongs to it: a row ends in D values, the word is the rest   |
 | other white space in a word   | belongs to it; only line ends and trailing spaces are dropped |
 | two rows of one word          | the first usable one wins                                     |
-| wanted word in lower case     | used only where no row has the word as it is                  |
+| lower-case form of a wanted   | used only where no usable row has the word as it is           |
+| word                          |                                                               |
 | blank line                    | passed over                                                   |
 | broken row                    | skipped, counted, the first is named: too few or too many     |
-|                               | values, no word, a word that is not UTF-8; in rows of wanted  |
-|                               | words also what is no number, NaN, or too large for float32   |
+|                               | values (the word ends in a space and a fraction like 0.1), no |
+|                               | word, a word that is not UTF-8; in rows of wanted words also  |
+|                               | what is no number, NaN, or too large for float32              |
 | broken rows over 10 %         | refused, from 10 rows on: of all rows, and of those whose     |
 |                               | values were read, which are the rows of wanted words          |
 | no usable row                 | refused                                                       |
@@ -65,7 +67,7 @@ class WordVectors:
     @property
     def dimension(self) -> int:
         """Values of a vector (D)."""
-        return self.matrix.shape[1]
+        return int(self.matrix.shape[1])
 
     @property
     def coverage(self) -> float:
@@ -91,7 +93,7 @@ class WordVectors:
             )
         if self.stated_rows not in (None, self.rows):
             result.append(
-                f"The header promises {self.stated_rows:,} rows, the file has {self.rows:,}."
+                f"Rows: the header promises {self.stated_rows:,}, the file has {self.rows:,}."
             )
         return result
 
@@ -132,7 +134,7 @@ def read_vectors(
     path = Path(path)
     lowered = [word.lower() for word in words]
     places = {word: place for place, word in enumerate(dict.fromkeys([*words, *lowered]))}
-    with closing(pieces_of(path, progress)) as pieces:  # type: ignore[type-var]
+    with closing(pieces_of(path, progress)) as pieces:
         sample = next(pieces, b"")
         if not sample:
             raise TextError(f"{path} holds no word vectors: it is empty.")
@@ -258,12 +260,13 @@ def refuse_unwritable(
                 f"{path} was not written: the vector of {word!r} holds NaN or an infinite value. "
                 "Did the training diverge?"
             )
-        other = owners.setdefault(written(word), word)
-        if other is not word:
+        form = written(word)
+        if form in owners:
             raise SettingError(
-                f"{path} was not written: {other!r} and {word!r} would both be written as "
-                f"{written(word)!r}. Leave one of them out."
+                f"{path} was not written: {owners[form]!r} and {word!r} would both be written as "
+                f"{form!r}. Leave one of them out."
             )
+        owners[form] = word
 
 
 def nearest_words(
@@ -287,15 +290,14 @@ def nearest_words(
     >>> nearest_words(vectors, ["a", "b", "c"], 0, 2)
     [('b', 1.0), ('c', 0.0)]
     """
-    is_word = not isinstance(query, np.ndarray)
-    vector = matrix[query] if is_word else query
+    vector = query if isinstance(query, np.ndarray) else matrix[query]
     # In double precision, where no square of a float32 overflows or vanishes.
     dots = np.einsum("ij,j->i", matrix, vector, dtype=np.float64)
     squares = np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64)
     lengths = np.sqrt(squares) * np.sqrt(np.einsum("j,j->", vector, vector, dtype=np.float64))
     candidates = np.flatnonzero(lengths > 0)
-    if is_word:
-        candidates = candidates[candidates != query]
+    if not isinstance(query, np.ndarray):
+        candidates = candidates[candidates != range(len(words))[query]]
     cosines = np.clip(dots[candidates] / lengths[candidates], -1, 1)
     order = np.argsort(-cosines, kind="stable")[: max(count, 0)]
     return [(words[candidates[place]], float(cosines[place])) for place in order]
