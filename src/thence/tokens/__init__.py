@@ -10,6 +10,7 @@ from thence.tokens.tokenizer import (
     make_tokenizer,
     tokenizer_of,
 )
+from thence.tokens.vectors import WordVectors, nearest_words, read_vectors, write_vectors
 from thence.tokens.vocabulary import BOUNDARY, UNKNOWN, Vocabulary
 
 __all__ = [
@@ -21,8 +22,12 @@ __all__ = [
     "Tokenizer",
     "Vocabulary",
     "WordOptions",
+    "WordVectors",
     "encode_texts",
     "load_tokenizer",
     "make_tokenizer",
+    "nearest_words",
+    "read_vectors",
     "tokenizer_of",
+    "write_vectors",
 ]

@@ -10,6 +10,12 @@ from typing import Any, BinaryIO
 from thence.training.files import cannot_write
 
 
+def unit_of(line: Mapping[str, Any]) -> str:
+    """Return what the losses of a line are means over: ``document`` for classifiers."""
+    is_of_labels = any(name.endswith("nats_per_document") for name in line)
+    return "document" if is_of_labels else "token"
+
+
 class MetricsFile:
     """The metrics of a training.
 

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from thence.training.metrics import unit_of
+
 
 class Listener(Protocol):
     """Hears of every step and every look at dev."""
@@ -95,10 +97,14 @@ class Log:
 
 def losses_of(metrics: dict[str, Any]) -> str:
     """Return the losses of a look at dev in words."""
-    dev = metrics["dev_nats_per_token"]
-    losses = f"train {metrics['train_nats_per_token']:.4f}"
+    unit = unit_of(metrics)
+    dev = metrics[f"dev_nats_per_{unit}"]
+    losses = f"train {metrics[f'train_nats_per_{unit}']:.4f}"
     if dev is None:
-        return f"{losses} nats per token"
+        return f"{losses} nats per {unit}"
+    if unit == "document":
+        accuracy = f"accuracy {metrics['dev_accuracy']:.2%}"
+        return f"{losses}, dev {dev:.4f} nats per document ({accuracy})"
     return f"{losses}, dev {dev:.4f} nats per token (perplexity {math.exp(min(dev, 99)):.4g})"
 
 

@@ -1,0 +1,316 @@
+"""The layouts of files of word vectors, told apart by their first bytes and read in pieces.
+
+| layout                | first line | a row                                                 |
+|-----------------------|------------|-------------------------------------------------------|
+| GloVe                 | a row      | word, space, D numbers between spaces, line end       |
+| word2vec, fastText    | `N D`      | the same                                              |
+| word2vec binary       | `N D`      | word, space, D little-endian float32, perhaps LF      |
+
+Each may be compressed with gzip or xz. A first line of two whole numbers is always a header. The
+rules for what is in a row are in `vectors.py`.
+"""
+
+import gzip
+import lzma
+import os
+import re
+import zlib
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from io import BufferedIOBase, BufferedReader
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float32
+
+from thence.corpus.decoding import CHUNK, MARK
+from thence.corpus.download import Progress
+from thence.corpus.reading import FOREIGN, GZIP, XZ
+from thence.errors import TextError
+
+LARGEST_DIMENSION = 1 << 16
+LONGEST_LINE = 4 << 20  # bytes; the longest row in text, with room to spare
+LONGEST_WORD = 1 << 16  # bytes
+SAMPLE = 100
+"""Rows without a header that are asked for the dimension."""
+
+FASTTEXT_MODEL = b"\xba\x16\x4f\x2f"  # its magic number, 793712314
+LINE_END = b" \r"  # ... and the LF that lines are cut at; other white space may end a word
+HEADER = re.compile(rb"(\d{1,18})[ \t]+(\d{1,18})[ \t\r]*(?:\n|\Z)")
+NUMBER = re.compile(rb"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf)", re.IGNORECASE)
+ENDS_IN_FRACTION = re.compile(rb" [-+]?\d*\.\d+(?:[eE][-+]?\d+)?\Z")
+CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")  # among random bytes soon, in text hardly ever
+
+
+class BrokenRowError(Exception):
+    """A row that cannot be used; the message goes on from "line 3 "."""
+
+
+@dataclass(frozen=True)
+class TextRows:
+    """Rows that are lines.
+
+    Attributes:
+        path: The file, for messages.
+        dimension: Numbers in a row (D).
+        stated: Rows that the header promises, None without a header.
+    """
+
+    path: Path
+    dimension: int
+    stated: int | None
+    unit: ClassVar[str] = "line"
+
+    @property
+    def first(self) -> int:
+        """Line of the first row."""
+        return 1 if self.stated is None else 2
+
+    def rows(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the lines, blank ones too, without line ends and trailing spaces.
+
+        Raises:
+            TextError: A line is so long that it is none.
+        """
+        rest, number = b"", self.first
+        for piece in pieces:
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                yield line.rstrip(LINE_END)
+            number += len(lines)
+            if len(rest) > LONGEST_LINE:
+                raise TextError(
+                    f"{self.path} line {number} is longer than {LONGEST_LINE >> 20} MiB, so this "
+                    "is no file of word vectors that thence can read."
+                )
+        if rest:
+            yield rest.rstrip(LINE_END)
+
+    def word(self, row: bytes) -> bytes:
+        """Return what stands before the last D values: it may hold spaces.
+
+        Raises:
+            BrokenRowError: There are too few values, too many, or no word.
+        """
+        spaces = row.count(b" ")
+        if spaces == self.dimension:  # The common case, and so the quick one.
+            word = row[: row.index(b" ")]
+        elif spaces > self.dimension:
+            word = row.rsplit(b" ", self.dimension)[0]
+            if ENDS_IN_FRACTION.search(word):
+                raise BrokenRowError(f"has more than {self.dimension} values")
+        else:
+            raise BrokenRowError(f"has {spaces} of {self.dimension} values")
+        if not word:
+            raise BrokenRowError("has no word")
+        return word
+
+    def values(self, row: bytes) -> Float32[np.ndarray, " dimension"]:
+        """Return the last D values.
+
+        Raises:
+            BrokenRowError: One is not a number that float32 can hold.
+        """
+        try:
+            numbers = [float(value) for value in row.rsplit(b" ", self.dimension)[1:]]
+        except ValueError as error:
+            reason = str(error).partition(": ")[2].removeprefix("b")
+            raise BrokenRowError(f"holds {reason}, which is not a number") from None
+        with np.errstate(over="ignore"):  # What is too large becomes infinite, which is refused.
+            return finite(np.array(numbers).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class BinaryRows:
+    """Rows with their numbers as little-endian float32.
+
+    Attributes:
+        path: The file, for messages.
+        dimension: Numbers in a row (D).
+        stated: Rows that the header promises.
+    """
+
+    path: Path
+    dimension: int
+    stated: int
+    unit: ClassVar[str] = "row"
+    first: ClassVar[int] = 1
+
+    def rows(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the rows: perhaps LF, the word, a space, 4 D bytes.
+
+        Raises:
+            TextError: The file ends within a row or before its last, or a word never ends.
+        """
+        size = 4 * self.dimension
+        rest, number = b"", 0
+        for piece in pieces:
+            data, at = rest + piece, 0
+            while (space := data.find(b" ", at)) >= 0 and (end := space + 1 + size) <= len(data):
+                yield data[at:end]
+                number += 1
+                at = end
+            rest = data[at:]
+            if len(rest) > LONGEST_WORD + size:
+                raise TextError(
+                    f"{self.path} row {number + 1} has a word longer than {LONGEST_WORD >> 10} "
+                    "KiB, so the file is damaged or none of word vectors."
+                )
+        if number < self.stated or rest.strip():
+            raise TextError(
+                f"{self.path} ends {'within' if rest.strip() else 'before'} row {number + 1:,} "
+                f"of {max(self.stated, number + 1):,}. Was it copied or downloaded whole?"
+            )
+
+    def word(self, row: bytes) -> bytes:
+        """Return the word.
+
+        Raises:
+            BrokenRowError: There is none.
+        """
+        word = row[: -4 * self.dimension - 1].lstrip(b"\n")
+        if not word:
+            raise BrokenRowError("has no word")
+        return word
+
+    def values(self, row: bytes) -> Float32[np.ndarray, " dimension"]:
+        """Return the values.
+
+        Raises:
+            BrokenRowError: One is NaN or infinite.
+        """
+        start = len(row) - 4 * self.dimension
+        return finite(np.frombuffer(row, "<f4", offset=start).astype(np.float32))
+
+
+def finite(values: Float32[np.ndarray, " dimension"]) -> Float32[np.ndarray, " dimension"]:
+    """Return the values, if they are all finite.
+
+    Raises:
+        BrokenRowError: One is NaN or infinite, or was too large for float32.
+    """
+    if not np.isfinite(values).all():
+        raise BrokenRowError("holds NaN or a number too large for float32")
+    return values
+
+
+def find_layout(sample: bytes, path: Path) -> tuple[TextRows | BinaryRows, int]:
+    """Return the layout of a file and the byte where its rows begin.
+
+    Args:
+        sample: The first megabyte, or all.
+        path: The file, for messages.
+
+    Raises:
+        TextError: It is no file of word vectors.
+    """
+    if sample.startswith(FASTTEXT_MODEL):
+        raise TextError(f"{path} is a fastText model. Use the .vec file that comes with it.")
+    start = len(MARK) if sample.startswith(MARK) else 0
+    header = HEADER.match(sample, start)
+    if header is None:
+        return TextRows(path, dimension_of(sample[start:], path), None), start
+    stated, dimension = int(header[1]), int(header[2])
+    if not 1 <= dimension <= LARGEST_DIMENSION:
+        raise TextError(
+            f"{path} line 1 says that a vector has {dimension} values, where 1 to "
+            f"{LARGEST_DIMENSION} are possible. Is it a file of word vectors?"
+        )
+    lines = sample[header.end() :].split(b"\n", 10)[:10]
+    readable = any(trailing_numbers(line) >= dimension for line in lines)
+    if not readable and CONTROL.search(sample, header.end()):
+        return BinaryRows(path, dimension, stated), header.end()
+    return TextRows(path, dimension, stated), header.end()
+
+
+def dimension_of(sample: bytes, path: Path) -> int:
+    """Return how many numbers most of the first rows end in: one row may be broken.
+
+    Raises:
+        TextError: None ends in a number.
+    """
+    found = Counter(map(trailing_numbers, sample.split(b"\n", SAMPLE)[:SAMPLE]))
+    del found[0]
+    if not found:
+        raise TextError(
+            f"{path} is no file of word vectors: no row among the first {SAMPLE} is a word, a "
+            "space and numbers between spaces. thence reads those of GloVe, word2vec and fastText."
+        )
+    return min(found.most_common(1)[0][0], LARGEST_DIMENSION)
+
+
+def trailing_numbers(line: bytes) -> int:
+    r"""Return how many numbers a line ends in; its first part is a word all the same.
+
+    >>> trailing_numbers(b". . 0.1 0.2\r"), trailing_numbers(b"1 2 3")
+    (2, 2)
+    """
+    parts = line.rstrip(LINE_END).split(b" ")[1:]
+    numbers = (NUMBER.fullmatch(part) is not None for part in reversed(parts))
+    return next((count for count, number in enumerate(numbers) if not number), len(parts))
+
+
+def pieces_of(path: Path, progress: Progress | None = None) -> Generator[bytes, None, None]:
+    """Yield the unpacked bytes of a file, a megabyte at a time.
+
+    Args:
+        path: The file, plain or compressed with gzip or xz, which its first bytes tell.
+        progress: Called with the bytes of the file that were read, and all.
+
+    Raises:
+        TextError: It is missing, cannot be read, or is compressed and cut short or damaged.
+    """
+    with open_file(path) as file, unpacking(file, path) as stream:
+        size = os.fstat(file.fileno()).st_size
+        while piece := read_piece(stream, path):
+            if progress:
+                progress(file.tell(), size)
+            yield piece
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a file for reading.
+
+    Raises:
+        TextError: It does not exist or cannot be opened.
+    """
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise TextError(f"{path} does not exist. Is the path spelt right?") from None
+    except OSError as error:
+        raise TextError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def unpacking(file: BufferedReader, path: Path) -> BufferedIOBase:
+    """Return the stream of what is in an open file.
+
+    Raises:
+        TextError: It is of a compressed kind that we do not read.
+    """
+    first = file.read(8)
+    file.seek(0)
+    for start, kind in FOREIGN.items():
+        if first.startswith(start):
+            raise TextError(f"{path} is {kind}. Unpack it to plain text, gzip or xz first.")
+    if first.startswith(GZIP):
+        return gzip.open(file)
+    return lzma.open(file) if first.startswith(XZ) else file
+
+
+def read_piece(stream: BufferedIOBase, path: Path) -> bytes:
+    """Read up to a megabyte; nothing at the end.
+
+    Raises:
+        TextError: The file cannot be read, or is compressed and cut short or damaged.
+    """
+    try:
+        return stream.read(CHUNK)
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise TextError(
+            f"{path} is compressed, but broken ({error}). Was it copied or downloaded whole?"
+        ) from None
+    except OSError as error:
+        raise TextError(f"{path} cannot be read: {error.strerror}.") from None
