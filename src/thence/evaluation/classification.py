@@ -355,10 +355,10 @@ def _certainty(
     log_probs: Float[np.ndarray, "documents classes"], several: bool
 ) -> Float[np.ndarray, "documents classes"]:
     """Return the probability of each label; with several labels, of each answer, yes or no."""
-    probabilities: Float[np.ndarray, "documents classes"] = np.exp(log_probs)
+    certainty: Float[np.ndarray, "documents classes"] = np.exp(log_probs)
     if several:
-        return np.maximum(probabilities, 1 - probabilities)
-    return probabilities
+        certainty = np.maximum(certainty, 1 - certainty)
+    return certainty
 
 
 def _nats_per_document(

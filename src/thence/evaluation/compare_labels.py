@@ -79,7 +79,8 @@ class LabelComparison:
         middle, low, high = (100 * value for value in (against.difference, *against.interval))
         bounds = "too few documents" if math.isnan(low) else f"{low:+.2f} to {high:+.2f}"
         alone = [f"{against.best_alone:,}", f"{against.this_alone:,}"]
-        return [*row, f"{middle:+.2f} ({bounds})", *alone, f"{against.p_value:.2g}"]
+        p_value = f"{against.p_value:.3g}" if against.p_value > 1e-300 else "< 1e-300"
+        return [*row, f"{middle:+.2f} ({bounds})", *alone, p_value]
 
     def to_json(self) -> dict[str, Any]:
         """Return every number for a program."""
