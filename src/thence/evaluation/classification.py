@@ -89,9 +89,8 @@ class ClassificationReport:
         accuracy_interval: Wilson's 95 % interval of the accuracy.
         guess: The label, or labels, that most of the judged documents have.
         guess_right: Documents that always guessing this would get right.
-        macro_f1: Mean F1 of the labels that occur or are predicted; 0 for one never found.
-        macro_f1_interval: Its 95 % bootstrap interval over documents; no numbers where there are
-            too few.
+        macro_f1_interval: 95 % bootstrap interval of ``macro_f1`` over documents; no numbers where
+            there are too few.
         micro_f1: F1 of all labels taken together; with one label per document, the accuracy.
         classes: Each label by id: the labels of train, then others that the documents have.
         confusion: How often each label (row) was predicted as each (column), shape (C', C'); None
@@ -114,7 +113,6 @@ class ClassificationReport:
     accuracy_interval: tuple[float, float]
     guess: str
     guess_right: int
-    macro_f1: float
     macro_f1_interval: tuple[float, float]
     micro_f1: float
     classes: tuple[ClassScore, ...]
@@ -135,6 +133,11 @@ class ClassificationReport:
     def guess_accuracy(self) -> float:
         """Accuracy of always guessing what is most frequent, from 0 to 1."""
         return self.guess_right / self.documents
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the labels that some document has or is predicted to have, from 0 to 1."""
+        return sum(score.f1 for score in self.occurring) / max(len(self.occurring), 1)
 
     @property
     def occurring(self) -> list[ClassScore]:
@@ -285,7 +288,7 @@ def judge_labels(
     is_unseen = truth[:, classes:].any(axis=1)
     guess, guess_right = _most_frequent(truth, labels)
     certainty = _certainty(log_probs, several)
-    hits, marked = truth & predicted, truth.sum(axis=0) + predicted.sum(axis=0)
+    hits, marked = int((truth & predicted).sum()), int(truth.sum() + predicted.sum())
     return ClassificationReport(
         run=run,
         text=text,
@@ -296,9 +299,8 @@ def judge_labels(
         accuracy_interval=wilson_interval(int(is_right.sum()), len(documents)),
         guess=guess,
         guess_right=guess_right,
-        macro_f1=float(_macro_f1(hits.sum(axis=0), marked)),
         macro_f1_interval=_macro_f1_interval(truth, predicted),
-        micro_f1=2 * int(hits.sum()) / max(int(marked.sum()), 1),
+        micro_f1=2 * hits / max(marked, 1),
         classes=_class_scores(labels.names, truth, predicted),
         confusion=_confusion(labels, predicted),
         nats_per_document=_nats_per_document(log_probs[~is_unseen], truth[~is_unseen], several),
@@ -388,21 +390,6 @@ def _together(names: tuple[str, ...]) -> str:
     return ", ".join(names) if names else "no label"
 
 
-def _macro_f1(
-    hits: Float[np.ndarray, "*many labels"], marked: Float[np.ndarray, "*many labels"]
-) -> Float[np.ndarray, "*many"]:
-    """Return the mean F1 of the labels that occur in what is true or predicted.
-
-    Args:
-        hits: Documents (or their share) that have a label and are predicted to.
-        marked: Those that have it, and those predicted to, added up.
-    """
-    occurs = marked > 0
-    f1 = 2 * hits / np.where(occurs, marked, 1)
-    mean: Float[np.ndarray, "*many"] = f1.sum(axis=-1) / np.maximum(occurs.sum(axis=-1), 1)
-    return mean
-
-
 def _macro_f1_interval(truth: YesNo, predicted: YesNo) -> tuple[float, float]:
     starts = document_blocks(len(truth))
     if len(starts) < FEWEST_BLOCKS:
@@ -414,7 +401,10 @@ def _macro_f1_interval(truth: YesNo, predicted: YesNo) -> tuple[float, float]:
     sizes = np.diff(np.append(starts, len(truth))).astype(np.float64)
     # Shares of the drawn documents: their number cancels in F1.
     shares = bootstrap_means(np.hstack([hits, true + found]), sizes)
-    return interval(_macro_f1(*np.hsplit(shares, 2)))
+    hits, marked = np.hsplit(shares, 2)
+    occurs = marked > 0
+    f1 = 2 * hits / np.where(occurs, marked, 1)
+    return interval(f1.sum(axis=1) / np.maximum(occurs.sum(axis=1), 1))
 
 
 def _class_scores(names: tuple[str, ...], truth: YesNo, predicted: YesNo) -> tuple[ClassScore, ...]:

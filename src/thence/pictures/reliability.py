@@ -14,11 +14,12 @@ from thence.pictures.drawing import (
     FAINT,
     INK,
     ORANGE,
-    PAPER,
     new_stack,
     set_titles,
     shortened,
 )
+
+LEGEND: dict[str, Any] = {"ncols": 3, "frameon": False, "labelcolor": INK, "fontsize": 9}
 
 
 def draw_reliability(calibration: Calibration, text: str, answers: str = "predictions") -> Figure:
@@ -32,9 +33,11 @@ def draw_reliability(calibration: Calibration, text: str, answers: str = "predic
         text: What was judged, in words.
         answers: What is counted: predictions, or answers where there may be several labels.
     """
-    figure, (top, bottom) = new_stack(5.6, 6.4, [3, 1])
+    figure, (top, bottom) = new_stack(5.6, 6.8, [3, 1])
     _draw_accuracy(top, calibration)
     _draw_counts(bottom, calibration)
+    # Below, since the bars may fill all the room that there is.
+    figure.legend(*top.get_legend_handles_labels(), loc="outside lower center", **LEGEND)
     error = f"expected calibration error {100 * calibration.error:.2f} %"
     set_titles(top, f"Reliability, {shortened(text)}\n{error}", "", f"share of {answers} right")
     number = f"{calibration.count.sum():,} {answers}"
@@ -57,7 +60,7 @@ def _draw_accuracy(axes: Axes, calibration: Calibration) -> None:
         marker="o",
         markersize=5,
         linestyle="none",
-        label="mean confidence in each bin",
+        label="mean confidence of each bin",
         clip_on=False,
         zorder=3,
     )
@@ -66,8 +69,6 @@ def _draw_accuracy(axes: Axes, calibration: Calibration) -> None:
     axes.grid(color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-    # High bars may stand behind it.
-    axes.legend(facecolor=PAPER, edgecolor="none", labelcolor=INK, loc="upper left")
 
 
 def _draw_counts(axes: Axes, calibration: Calibration) -> None:
