@@ -17,6 +17,7 @@ from thence.evaluation.bootstrap import (
     interval,
 )
 from thence.evaluation.likelihood import MANY_UNKNOWN, judged_documents
+from thence.evaluation.tables import aligned
 from thence.evaluation.units import bits, finite, perplexity
 from thence.tokens import TokenStore
 from thence.training.run import Run, Split
@@ -112,13 +113,7 @@ class Comparison:
         }
 
     def __str__(self) -> str:
-        columns, rows = self.table()
-        lines = [columns, *rows]
-        widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
-        padded = [
-            "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines
-        ]
-        return "\n".join([f"on {self.text}", *padded, self.remark])
+        return "\n".join([f"on {self.text}", *aligned(*self.table()), self.remark])
 
 
 def compare(

@@ -65,13 +65,28 @@ class Picture:
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     """Return an empty figure of that many inches, and its only axes."""
+    figure, (axes,) = new_stack(width, height, [1])
+    return figure, axes
+
+
+def new_stack(width: float, height: float, shares: list[float]) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure of that many inches, and axes below each other on one x axis.
+
+    Args:
+        width: In inches.
+        height: In inches.
+        shares: Of the height, one for each of the axes from the top.
+    """
     figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot(facecolor=PAPER)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)
-    axes.tick_params(which="both", colors=INK)
-    return figure, axes
+    grid = {"height_ratios": shares}
+    stack = figure.subplots(len(shares), sharex=True, squeeze=False, gridspec_kw=grid)[:, 0]
+    for axes in stack:
+        axes.set_facecolor(PAPER)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(INK)
+        axes.tick_params(which="both", colors=INK)
+    return figure, list(stack)
 
 
 def set_titles(axes: Axes, title: str, x: str, y: str) -> None:
@@ -108,6 +123,20 @@ def drawable(text: str) -> str:
     """Return visible text in which a character that no font here can draw is its code point."""
     known = _glyphs()
     return "".join(char if ord(char) in known else _code_point(char) for char in visible(text))
+
+
+def shortened(text: str, length: int = 40) -> str:
+    """Return drawable text on one line, its spaces kept, and its middle left out if it is long.
+
+    Names that begin alike often differ at the end.
+
+    >>> shortened("comp.sys.ibm.pc.hardware", 15)
+    'comp.sy…ardware'
+    """
+    line = " ".join(map(drawable, text.split()))
+    if len(line) <= length:
+        return line
+    return f"{line[: length // 2]}…{line[len(line) - (length - 1) // 2 :]}"
 
 
 def _code_point(char: str) -> str:

@@ -1,0 +1,464 @@
+"""How good a classifier is on labelled documents, with everything a number needs.
+
+What is true and what is predicted are two matrices of yes and no, a row for each document and a
+column for each label. With one label per document each row of either has one yes, so that one and
+the same arithmetic judges documents with one label and documents with several.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+
+from thence.corpus import Documents
+from thence.corpus.labels import Labels
+from thence.evaluation.bootstrap import (
+    FEWEST_BLOCKS,
+    bootstrap_means,
+    document_blocks,
+    interval,
+)
+from thence.evaluation.calibration import Calibration, calibrate
+from thence.evaluation.proportions import wilson_interval
+from thence.evaluation.tables import aligned
+from thence.evaluation.units import finite
+
+MISTAKES = 10
+EXCERPT = 100
+"""Characters of a document that are shown at most."""
+CLASSES_SHOWN = 30
+LARGEST_CONFUSION = 1000
+"""Labels up to which confusions are counted: the matrix grows with their square."""
+
+YesNo = Bool[np.ndarray, "documents labels"]
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How well one label is found.
+
+    Attributes:
+        label: Its name.
+        precision: Share of the documents predicted to have it that do; 0 where there are none.
+        recall: Share of the documents that have it which are predicted to; 0 where there are none.
+        f1: Harmonic mean of both; 0 where either is.
+        support: Documents that have the label.
+        predicted: Documents predicted to.
+    """
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    predicted: int
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A document that got the wrong label.
+
+    Attributes:
+        document: Its place among the documents, from 0.
+        text: How it begins, on one line.
+        label: Its label, or labels.
+        predicted: The label, or labels, predicted.
+        probability: Of the predicted label; with several labels, of the surest wrong answer.
+    """
+
+    document: int
+    text: str
+    label: str
+    predicted: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class ClassificationReport:
+    """How a classifier does on labelled documents.
+
+    Attributes:
+        run: Name of the run.
+        text: What was judged: a split or a file.
+        documents: Number of documents.
+        several: Whether a document may have several labels, or exactly one.
+        train_labels: Labels that can be predicted (C).
+        right: Documents whose label is predicted; with several labels, all of them and no other.
+        accuracy_interval: Wilson's 95 % interval of the accuracy.
+        guess: The label, or labels, that most of the judged documents have.
+        guess_right: Documents that always guessing this would get right.
+        macro_f1_interval: 95 % bootstrap interval of ``macro_f1`` over documents; no numbers where
+            there are too few.
+        micro_f1: F1 of all labels taken together; with one label per document, the accuracy.
+        classes: Each label by id: the labels of train, then others that the documents have.
+        confusion: How often each label (row) was predicted as each (column), shape (C', C'); None
+            where documents may have several labels, or there are very many.
+        nats_per_document: Mean negative log-probability of what is true, of the documents whose
+            labels are all known; no number where there are none.
+        calibration: Of the predicted labels; with several labels, of each answer, yes or no.
+        mistakes: The most confident ones, surest first.
+        unseen: Documents with a label that train lacks: they are wrong by necessity.
+        empty: Documents without any text.
+        test_looks: How often the run's test split has been judged, this time included.
+    """
+
+    run: str
+    text: str
+    documents: int
+    several: bool
+    train_labels: int
+    right: int
+    accuracy_interval: tuple[float, float]
+    guess: str
+    guess_right: int
+    macro_f1_interval: tuple[float, float]
+    micro_f1: float
+    classes: tuple[ClassScore, ...]
+    confusion: Int64[np.ndarray, "labels labels"] | None
+    nats_per_document: float
+    calibration: Calibration
+    mistakes: tuple[Mistake, ...]
+    unseen: int
+    empty: int
+    test_looks: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the documents that are right, from 0 to 1."""
+        return self.right / self.documents
+
+    @property
+    def guess_accuracy(self) -> float:
+        """Accuracy of always guessing what is most frequent, from 0 to 1."""
+        return self.guess_right / self.documents
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the labels that some document has or is predicted to have, from 0 to 1."""
+        return sum(score.f1 for score in self.occurring) / max(len(self.occurring), 1)
+
+    @property
+    def occurring(self) -> list[ClassScore]:
+        """The labels that some document has or is predicted to have."""
+        return [score for score in self.classes if score.support or score.predicted]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return names and values with their units, in the order to show them."""
+        kind = "any number of them per document" if self.several else "one per document"
+        accuracy = "accuracy (all labels of a document right)" if self.several else "accuracy"
+        low, high = self.accuracy_interval
+        calibrated = "answers, yes or no" if self.several else "predictions"
+        rows = [
+            ("judged on", self.text),
+            ("documents", f"{self.documents:,}"),
+            ("labels", f"{self.train_labels:,}, {kind}"),
+            (
+                accuracy,
+                f"{_percent(self.accuracy)} (95 % interval {100 * low:.2f} to {_percent(high)})",
+            ),
+            (f"always guessing {self.guess!r}", _percent(self.guess_accuracy)),
+            ("macro F1", f"{self.macro_f1:.4f} ({self.macro_f1_interval_in_words()})"),
+            ("micro F1", f"{self.micro_f1:.4f}"),
+            ("nats per document", self._nats_in_words()),
+            (
+                "calibration error",
+                f"{_percent(self.calibration.error)} (expected distance between "
+                f"confidence and accuracy of the {calibrated})",
+            ),
+        ]
+        rows += self._remarks()
+        if self.test_looks:
+            rows.append(("looks at the test split", f"{self.test_looks} in this run's life"))
+        return rows
+
+    def _remarks(self) -> list[tuple[str, str]]:
+        rows = []
+        if self.unseen:
+            note = f"{self.unseen:,} documents (wrong by necessity, not in the nats)"
+            rows.append(("labels that train lacks", note))
+        if self.empty:
+            rows.append(("empty documents", f"{self.empty:,}"))
+        absent = len(self.classes) - len(self.occurring)
+        if absent:
+            rows.append(("labels neither there nor predicted", f"{absent:,} (not in macro F1)"))
+        return rows
+
+    def _nats_in_words(self) -> str:
+        if math.isnan(self.nats_per_document):
+            return "none: train lacks the labels of all documents"
+        summed = " (summed over the labels)" if self.several else ""
+        return f"{self.nats_per_document:.4f}{summed}"
+
+    def macro_f1_interval_in_words(self) -> str:
+        """Return the interval, or why there is none."""
+        low, high = self.macro_f1_interval
+        if math.isnan(low):
+            return "too few documents for an interval"
+        return f"95 % interval {low:.4f} to {high:.4f}"
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Return column names and a row for each label that occurs or is predicted.
+
+        Of very many labels these are the weakest by F1, weakest first.
+        """
+        shown, label = self.occurring, "label"
+        if len(shown) > CLASSES_SHOWN:
+            label = f"label ({CLASSES_SHOWN} weakest of {len(shown):,} by F1)"
+            shown = sorted(shown, key=lambda score: score.f1)[:CLASSES_SHOWN]
+        columns = [label, "precision", "recall", "F1", "documents", "predicted"]
+        return columns, [
+            [
+                score.label,
+                *(f"{share:.4f}" for share in (score.precision, score.recall, score.f1)),
+                f"{score.support:,}",
+                f"{score.predicted:,}",
+            ]
+            for score in shown
+        ]
+
+    def mistakes_table(self) -> tuple[list[str], list[list[str]]]:
+        """Return column names and a row for each of the most confident mistakes."""
+        return ["probability", "predicted", "label", "text"], [
+            [_percent(mistake.probability), mistake.predicted, mistake.label, mistake.text]
+            for mistake in self.mistakes
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every number for a program; None stands for infinity and for what is missing."""
+        return {
+            "run": self.run,
+            "text": self.text,
+            "documents": self.documents,
+            "several": self.several,
+            "train_labels": self.train_labels,
+            "right": self.right,
+            "accuracy": self.accuracy,
+            "accuracy_interval": list(self.accuracy_interval),
+            "guess": self.guess,
+            "guess_accuracy": self.guess_accuracy,
+            "macro_f1": self.macro_f1,
+            "macro_f1_interval": [finite(bound) for bound in self.macro_f1_interval],
+            "micro_f1": self.micro_f1,
+            "nats_per_document": finite(self.nats_per_document),
+            "calibration": self.calibration.to_json(),
+            "unseen": self.unseen,
+            "empty": self.empty,
+            "test_looks": self.test_looks,
+            "classes": [asdict(score) for score in self.classes],
+            "confusion": None if self.confusion is None else self.confusion.tolist(),
+            "mistakes": [asdict(mistake) for mistake in self.mistakes],
+        }
+
+    def __str__(self) -> str:
+        width = max(len(name) for name, _ in self.rows())
+        rows = [f"{name:<{width}}  {value}" for name, value in self.rows()]
+        return "\n".join([*rows, "", *aligned(*self.table())])
+
+
+def judge_labels(
+    run: str,
+    text: str,
+    log_probs: Float[np.ndarray, "documents classes"],
+    labels: Labels,
+    documents: Documents,
+    test_looks: int = 0,
+    mistakes: int = MISTAKES,
+) -> ClassificationReport:
+    """Judge what a classifier says of labelled documents.
+
+    Args:
+        run: Name of the run.
+        text: What is judged, in words.
+        log_probs: Log-probability of each label of train (C of them) for each document; where a
+            document may have several, of a yes.
+        labels: What is true; the first C names are train's, in the order of the columns.
+        documents: Their texts.
+        test_looks: How often the run's test split has been judged, this time included.
+        mistakes: How many of the most confident mistakes to keep.
+
+    Raises:
+        ValueError: If the numbers of documents differ or are zero, or labels are missing.
+    """
+    _check(log_probs, labels, documents)
+    classes, several = log_probs.shape[1], labels.several
+    truth, predicted = labels.matrix() > 0, predict(log_probs, labels)
+    is_right = (truth == predicted).all(axis=1)
+    is_unseen = truth[:, classes:].any(axis=1)
+    guess, guess_right = _most_frequent(truth, labels)
+    certainty = _certainty(log_probs, several)
+    hits, marked = int((truth & predicted).sum()), int(truth.sum() + predicted.sum())
+    return ClassificationReport(
+        run=run,
+        text=text,
+        documents=len(documents),
+        several=several,
+        train_labels=classes,
+        right=int(is_right.sum()),
+        accuracy_interval=wilson_interval(int(is_right.sum()), len(documents)),
+        guess=guess,
+        guess_right=guess_right,
+        macro_f1_interval=_macro_f1_interval(truth, predicted),
+        micro_f1=2 * hits / max(marked, 1),
+        classes=_class_scores(labels.names, truth, predicted),
+        confusion=_confusion(labels, predicted),
+        nats_per_document=_nats_per_document(log_probs[~is_unseen], truth[~is_unseen], several),
+        calibration=(
+            calibrate(certainty.ravel(), (truth == predicted)[:, :classes].ravel())
+            if several
+            else calibrate(certainty.max(axis=1), is_right)
+        ),
+        mistakes=_mistakes(certainty, truth, predicted, labels, documents, mistakes),
+        unseen=int(is_unseen.sum()),
+        empty=int((documents.ends == documents.starts).sum()),
+        test_looks=test_looks,
+    )
+
+
+def predict(log_probs: Float[np.ndarray, "documents classes"], labels: Labels) -> YesNo:
+    """Return which labels are predicted: the most probable, or each at least as likely as not.
+
+    Args:
+        log_probs: Log-probability of each label of train for each document.
+        labels: Those of the same documents, which say how many names there are beside train's and
+            whether a document may have several.
+    """
+    predicted = np.zeros((len(labels), len(labels.names)), bool)
+    if labels.several:
+        predicted[:, : log_probs.shape[1]] = log_probs >= math.log(0.5)
+    else:
+        predicted[np.arange(len(labels)), log_probs.argmax(axis=1)] = True
+    return predicted
+
+
+def are_right(
+    log_probs: Float[np.ndarray, "documents classes"], labels: Labels
+) -> Bool[np.ndarray, " documents"]:
+    """Return whether each document is predicted to have just the labels that it has."""
+    right: Bool[np.ndarray, " documents"]
+    right = ((labels.matrix() > 0) == predict(log_probs, labels)).all(axis=1)
+    return right
+
+
+def _check(log_probs: Float[np.ndarray, "_ _"], labels: Labels, documents: Documents) -> None:
+    if not 0 < len(documents) == len(labels) == len(log_probs):
+        raise ValueError(
+            f"{len(log_probs)} predictions, {len(labels)} labelled and {len(documents)} documents "
+            "do not belong together, or there are none."
+        )
+    if log_probs.shape[1] > len(labels.names):
+        raise ValueError(
+            f"{log_probs.shape[1]} labels are predicted, but only {len(labels.names)} have names."
+        )
+
+
+def _certainty(
+    log_probs: Float[np.ndarray, "documents classes"], several: bool
+) -> Float[np.ndarray, "documents classes"]:
+    """Return the probability of each label; with several labels, of each answer, yes or no."""
+    certainty: Float[np.ndarray, "documents classes"] = np.exp(log_probs)
+    if several:
+        certainty = np.maximum(certainty, 1 - certainty)
+    return certainty
+
+
+def _nats_per_document(
+    log_probs: Float[np.ndarray, "known classes"], truth: YesNo, several: bool
+) -> float:
+    if not len(log_probs):
+        return math.nan
+    otherwise: Float[np.ndarray, "known classes"] = np.zeros_like(log_probs)
+    if several:
+        with np.errstate(divide="ignore"):  # A certain yes leaves a no without probability.
+            otherwise = np.log(-np.expm1(np.minimum(log_probs, 0)))
+    chosen = np.where(truth[:, : log_probs.shape[1]], log_probs, otherwise)
+    # A sum from zero: the nats of what is certain are 0, not -0.
+    return 0.0 - float(chosen.sum(dtype=np.float64)) / len(log_probs)
+
+
+def _most_frequent(truth: YesNo, labels: Labels) -> tuple[str, int]:
+    """Return what most documents have in the same way, and how many do."""
+    packed = np.packbits(truth, axis=1)
+    rows = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
+    _, first, counts = np.unique(rows, return_index=True, return_counts=True)
+    most = int(counts.argmax())
+    return _together(labels.of(int(first[most]))), int(counts[most])
+
+
+def _together(names: tuple[str, ...]) -> str:
+    return ", ".join(names) if names else "no label"
+
+
+def _macro_f1_interval(truth: YesNo, predicted: YesNo) -> tuple[float, float]:
+    starts = document_blocks(len(truth))
+    if len(starts) < FEWEST_BLOCKS:
+        return math.nan, math.nan
+    hits, true, found = (
+        np.add.reduceat(matrix, starts, axis=0, dtype=np.float64)
+        for matrix in (truth & predicted, truth, predicted)
+    )
+    sizes = np.diff(np.append(starts, len(truth))).astype(np.float64)
+    # Shares of the drawn documents: their number cancels in F1.
+    shares = bootstrap_means(np.hstack([hits, true + found]), sizes)
+    hits, marked = np.hsplit(shares, 2)
+    occurs = marked > 0
+    f1 = 2 * hits / np.where(occurs, marked, 1)
+    return interval(f1.sum(axis=1) / np.maximum(occurs.sum(axis=1), 1))
+
+
+def _class_scores(names: tuple[str, ...], truth: YesNo, predicted: YesNo) -> tuple[ClassScore, ...]:
+    hits, support, found = (matrix.sum(axis=0) for matrix in (truth & predicted, truth, predicted))
+    precision, recall = hits / np.maximum(found, 1), hits / np.maximum(support, 1)
+    f1 = 2 * hits / np.maximum(support + found, 1)
+    columns = (column.tolist() for column in (precision, recall, f1, support, found))
+    return tuple(ClassScore(*values) for values in zip(names, *columns, strict=True))
+
+
+def _confusion(labels: Labels, predicted: YesNo) -> Int64[np.ndarray, "labels labels"] | None:
+    size = len(labels.names)
+    if labels.several or size > LARGEST_CONFUSION:
+        return None
+    pairs = labels.single * size + predicted.argmax(axis=1)
+    counts: Int64[np.ndarray, "labels labels"]
+    counts = np.bincount(pairs, minlength=size * size).reshape(size, size)
+    return counts
+
+
+def _mistakes(
+    certainty: Float[np.ndarray, "documents classes"],
+    truth: YesNo,
+    predicted: YesNo,
+    labels: Labels,
+    documents: Documents,
+    number: int,
+) -> tuple[Mistake, ...]:
+    wrong = truth != predicted
+    # The predicted label is the surest wrong one; that of a label train lacks was never asked.
+    surest = np.where(wrong[:, : certainty.shape[1]], certainty, 0).max(axis=1)
+    places = np.flatnonzero(wrong.any(axis=1))
+    places = places[np.argsort(-surest[places], kind="stable")[:number]]
+    return tuple(
+        Mistake(
+            document=at,
+            text=excerpt(documents[at]),
+            label=_together(labels.of(at)),
+            predicted=_together(tuple(labels.names[n] for n in np.flatnonzero(predicted[at]))),
+            probability=float(surest[at]),
+        )
+        for at in places.tolist()
+    )
+
+
+def excerpt(text: str, length: int = EXCERPT) -> str:
+    r"""Return how a text begins, on one line.
+
+    >>> excerpt("Dear all,\n\n  we meet on Monday.", 12)
+    'Dear all, w…'
+    """
+    line = " ".join(text[: 10 * length].split())
+    return line if len(line) <= length and len(text) <= 10 * length else line[: length - 1] + "…"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
