@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from thence.commands.output import say_json, say_table
 from thence.commands.streams import remark
 from thence.corpus import ReadingOptions
-from thence.evaluation import compare
+from thence.evaluation import Comparison, compare
 from thence.training.run import Split
 
 
@@ -32,7 +32,8 @@ def command(
     if json:
         say_json(comparison.to_json())
         return
-    documents = f"{comparison.documents:,} documents"
+    unit = "" if isinstance(comparison, Comparison) else " labelled"
+    documents = f"{comparison.documents:,}{unit} documents"
     say_table(*comparison.table(), title=f"{comparison.text} ({documents})")
     if comparison.remark:
         remark(comparison.remark)

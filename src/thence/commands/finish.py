@@ -30,20 +30,21 @@ def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None
             {
                 "run": str(run.folder),
                 "model": run.recipe.model,
-                "parameters": run.model.num_parameters(),
+                "parameters": run.num_parameters,
                 "dev": judged and judged.to_json(),
                 "report": path and str(path),
                 **(more or {}),
             }
         )
         return
-    size = f"{run.recipe.model}, {run.model.num_parameters():,} parameters"
+    size = f"{run.recipe.model}, {run.num_parameters:,} parameters"
     say_pairs([("run", str(run.folder)), ("model", size), *(judged.rows() if judged else [])])
     if path:
         say(f"\nPictures and all numbers: {path}")
     folder = quote(str(run.folder))
     judge = f"   thence evaluate {folder} --split test" if len(run.documents("test")) else ""
-    remark(f"Next: thence sample {folder}{judge}")
+    use = "classify" if run.is_classifier else "sample"
+    remark(f"Next: thence {use} {folder}{' -' if run.is_classifier else ''}{judge}")
 
 
 def _report(run: Run) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from thence.corpus import ReadingOptions
+from thence.corpus import LabelOptions, ReadingOptions
 from thence.errors import RunError, TextError
 from thence.evaluation.bootstrap import (
     block_starts,
@@ -16,6 +16,8 @@ from thence.evaluation.bootstrap import (
     document_blocks,
     interval,
 )
+from thence.evaluation.compare_labels import LabelComparison
+from thence.evaluation.labels import compare_labels
 from thence.evaluation.likelihood import MANY_UNKNOWN, judged_documents
 from thence.evaluation.tables import aligned
 from thence.evaluation.units import bits, finite, perplexity
@@ -121,8 +123,11 @@ def compare(
     split: Split = "dev",
     text: str | Path | None = None,
     reading: ReadingOptions | None = None,
-) -> Comparison:
+    labelling: LabelOptions | None = None,
+) -> Comparison | LabelComparison:
     """Judge several runs on the same documents.
+
+    Classifiers are compared by which documents each gets right.
 
     Numbers per token are only compared where all runs cut the text into the same targets;
     otherwise bits per byte are, which do not depend on the tokenisation.
@@ -132,9 +137,10 @@ def compare(
         split: The split to judge on, which must be the same documents for every run.
         text: Another text to judge on instead.
         reading: How that text is read; by default as UTF-8 with documents like the first run's.
+        labelling: Where its labels are, for classifiers; by default as in the first run's text.
 
     Raises:
-        RunError: If there are fewer than two runs.
+        RunError: If there are fewer than two runs, or classifiers and language models.
         TextError: If the runs have different splits, so that no text is common to them.
     """
     if isinstance(runs, str | Path):
@@ -144,6 +150,13 @@ def compare(
         raise RunError(f"A comparison needs at least two runs; {len(opened)} was given.")
     if text is None:
         _check_same_split(opened, split)
+    if len({run.is_classifier for run in opened}) > 1:
+        raise RunError(
+            "Some of these runs are classifiers, others language models; what they say cannot be "
+            "compared. Name runs of one kind."
+        )
+    if opened[0].is_classifier:
+        return compare_labels(opened, split, text, reading, labelling)
     documents = judged_documents(opened[0], split, text, reading)
     stores = [run.tokenizer.encode(documents) for run in opened]
     if split == "test" and text is None:

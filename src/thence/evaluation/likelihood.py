@@ -175,24 +175,13 @@ class LikelihoodReport:
         return "\n".join(f"{name:<{width}}  {value}" for name, value in self.rows())
 
 
-def evaluate(
-    run: Run | str | Path,
+def evaluate_likelihood(
+    run: Run,
     split: Split = "dev",
     text: str | Path | None = None,
     reading: ReadingOptions | None = None,
 ) -> LikelihoodReport:
-    """Judge a run's best model on a split of its text, or on another text.
-
-    Args:
-        run: The run or its folder.
-        split: ``dev``, ``test`` (the look is recorded) or ``train``.
-        text: A file, folder or named text to judge on instead of a split.
-        reading: How that text is read; by default as UTF-8 with documents like the run's.
-
-    Raises:
-        TextError: If there is nothing to judge on.
-    """
-    run = run if isinstance(run, Run) else Run(run)
+    """Judge a run's best language model; see ``evaluate``."""
     documents = judged_documents(run, split, text, reading)
     store = run.tokenizer.encode(documents)
     carry_context = run.recipe.training.carry_context

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from thence.corpus import count_shared
-from thence.evaluation import evaluate
+from thence.evaluation.likelihood import evaluate_likelihood
 from thence.generation import sample
 from thence.models import FAMILIES
 from thence.models.ngram import NGram
@@ -132,7 +132,7 @@ def score_section(run: Run) -> str:
     """Return how good the model is on dev."""
     if len(run.documents("dev")) == 0:
         return section("Score on dev", note("There is no dev split to judge on."))
-    judged = evaluate(run, "dev")
+    judged = evaluate_likelihood(run, "dev")
     best = (
         f'<p class="score"><b>{judged.nats_per_token:.4f}</b> nats per token, '
         f"{judged.interval_in_words()}</p>"

@@ -43,12 +43,12 @@ class Prepared:
     @property
     def train_labels(self) -> Labels:
         """The labels of the train split."""
-        return labels_of(self.splits.train)
+        return labelled(self.splits.train).labels
 
     @property
     def dev_labels(self) -> Labels:
         """The labels of the dev split."""
-        return labels_of(self.splits.dev)
+        return labelled(self.splits.dev).labels
 
     @property
     def classes(self) -> Classes:
@@ -56,10 +56,10 @@ class Prepared:
         return Classes(len(self.train_labels.names), self.train_labels.several)
 
 
-def labels_of(documents: Documents) -> Labels:
-    """Return the labels of documents that were read with them."""
+def labelled(documents: Documents) -> LabelledDocuments:
+    """Return documents that were read with their labels as what they are."""
     assert isinstance(documents, LabelledDocuments)
-    return documents.labels
+    return documents
 
 
 def prepare(recipe: Recipe, source: str) -> Prepared:
@@ -99,7 +99,7 @@ def _check_splits(recipe: Recipe, splits: Splits) -> None:
             f"{recipe.splitting.split}. Give more text, or --split 100/0/0 to keep all of it."
         )
     if is_classifier(recipe.model):
-        _check_labels(recipe, labels_of(splits.train))
+        _check_labels(recipe, labelled(splits.train).labels)
     if len(splits.train) > 1 and _all_equal(splits):
         raise TextError(
             f"All {len(splits.train)} train documents of {recipe.text} are the same, so there is "

@@ -1,0 +1,39 @@
+"""Judging a run, whatever it is of."""
+
+from pathlib import Path
+
+from thence.corpus import LabelOptions, ReadingOptions
+from thence.evaluation.classification import MISTAKES, ClassificationReport
+from thence.evaluation.labels import evaluate_labels
+from thence.evaluation.likelihood import LikelihoodReport, evaluate_likelihood
+from thence.training.run import Run, Split
+
+
+def evaluate(
+    run: Run | str | Path,
+    split: Split = "dev",
+    text: str | Path | None = None,
+    reading: ReadingOptions | None = None,
+    labelling: LabelOptions | None = None,
+    mistakes: int = MISTAKES,
+) -> LikelihoodReport | ClassificationReport:
+    """Judge a run's best model on a split of its text, or on another text.
+
+    Args:
+        run: The run or its folder.
+        split: ``dev``, ``test`` (the look is recorded) or ``train``.
+        text: A file, folder or named text to judge on instead of a split.
+        reading: How that text is read; by default as UTF-8 with documents like the run's.
+        labelling: Where its labels are, for a classifier; by default as in the run's text.
+        mistakes: How many of a classifier's most confident mistakes to keep.
+
+    Returns:
+        The likelihood for a language model, the report on labels for a classifier.
+
+    Raises:
+        TextError: If there is nothing to judge on.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    if run.is_classifier:
+        return evaluate_labels(run, split, text, reading, labelling, mistakes)
+    return evaluate_likelihood(run, split, text, reading)

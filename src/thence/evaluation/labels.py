@@ -1,0 +1,104 @@
+"""Judging runs of classifiers: their labels on a split of their text, or on another."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from thence.corpus import (
+    LabelledDocuments,
+    LabelOptions,
+    ReadingOptions,
+    load_labelled,
+)
+from thence.errors import RunError, TextError
+from thence.evaluation.classification import MISTAKES, ClassificationReport, are_right, judge_labels
+from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
+from thence.tokens import encode_texts
+from thence.training.prepared import labelled
+from thence.training.run import Run, Split
+
+
+def evaluate_labels(
+    run: Run,
+    split: Split = "dev",
+    text: str | Path | None = None,
+    reading: ReadingOptions | None = None,
+    labelling: LabelOptions | None = None,
+    mistakes: int = MISTAKES,
+) -> ClassificationReport:
+    """Judge a run's best classifier; see ``evaluate``."""
+    documents = labelled_documents(run, split, text, reading, labelling)
+    log_probs = run.classifier.classify(encode_texts(run.tokenizer, documents))
+    looks = len(run.test_looks())
+    if split == "test" and text is None:
+        looks = run.record_test_look("evaluate")
+    judged = str(text) if text is not None else f"{split} split of {run.text_name}"
+    return judge_labels(run.name, judged, log_probs, documents.labels, documents, looks, mistakes)
+
+
+def compare_labels(
+    runs: Sequence[Run],
+    split: Split = "dev",
+    text: str | Path | None = None,
+    reading: ReadingOptions | None = None,
+    labelling: LabelOptions | None = None,
+) -> LabelComparison:
+    """Compare classifiers on the same documents; see ``compare``.
+
+    Raises:
+        RunError: If they tell different labels apart.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        if set(run.label_names) != set(first.label_names):
+            raise RunError(
+                f"{run.name} and {first.name} tell different labels apart, so they cannot be "
+                "compared; train both on the same labels."
+            )
+    documents = labelled_documents(first, split, text, reading, labelling)
+    if split == "test" and text is None:
+        for run in runs:
+            run.record_test_look("compare")
+    right = []
+    for run in runs:
+        own = documents.named(run.label_names)
+        log_probs = run.classifier.classify(encode_texts(run.tokenizer, own))
+        right.append(are_right(log_probs, own.labels))
+    judged = str(text) if text is not None else f"{split} split of {first.text_name}"
+    return compare_classifiers([run.name for run in runs], np.stack(right), judged)
+
+
+def labelled_documents(
+    run: Run,
+    split: Split,
+    text: str | Path | None,
+    reading: ReadingOptions | None = None,
+    labelling: LabelOptions | None = None,
+) -> LabelledDocuments:
+    """Return the documents of a split or of another text, their labels by the run's ids.
+
+    Another text is read as the run's own was, unless it is said how.
+
+    Raises:
+        TextError: If there are none, or another text has several labels where the run has one.
+    """
+    if text is not None:
+        own = replace(run.recipe.reading, encoding="utf-8")
+        how = labelling or run.recipe.labelling or LabelOptions()
+        documents = load_labelled(text, reading or own, how).named(run.label_names)
+        if documents.labels.several and not run.classes.several:
+            raise TextError(
+                f"{text} has documents with several labels, but {run.name} gives each exactly one. "
+                "Judge on a text with one label per document."
+            )
+        labels = replace(documents.labels, several=run.classes.several)
+        return LabelledDocuments.of(documents, labels)
+    documents = labelled(run.documents(split))
+    if len(documents) == 0:
+        raise TextError(
+            f"The {split} split of {run.name} is empty (--split {run.recipe.splitting.split}); "
+            "name a file to judge on, or train with another --split."
+        )
+    return documents
