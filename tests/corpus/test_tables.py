@@ -73,7 +73,7 @@ def test_parquet_is_a_table(tmp_path: Path) -> None:
     assert list(read_documents(tmp_path, ReadingOptions(column="city"))) == ["Oslo", "Rome"]
     every = ReadingOptions(column="city", keep_empty=True)
     assert list(read_documents(path, every)) == ["Oslo", "", "Rome"]
-    with pytest.raises(TextError, match="a.parquet has the columns 'city', 'n', and which one"):
+    with pytest.raises(TextError, match=r"a.parquet has the columns 'city', 'n', and which one"):
         read_documents(path)
     with pytest.raises(SettingError, match="document 'file' does not fit"):
         read_documents(path, ReadingOptions(document="file"))
