@@ -9,7 +9,7 @@ from thence.classifiers import Classes
 from thence.corpus import Documents, LabelledDocuments, Labels, Splits, load_splits
 from thence.errors import SettingError, TextError
 from thence.models import SEQUENCES
-from thence.tokens import Texts, Tokenizer, TokenStore, make_tokenizer
+from thence.tokens import Texts, Tokenizer, TokenStore, learn_tokens
 from thence.training.families import family_of, is_classifier
 from thence.training.recipe import Recipe
 
@@ -71,8 +71,7 @@ def prepare(recipe: Recipe, source: str) -> Prepared:
     """
     splits = load_splits(source, recipe.reading, recipe.splitting, labelling=recipe.labelling)
     _check_splits(recipe, splits)
-    tokenizer = make_tokenizer(splits.train, recipe.tokens)
-    train_store = tokenizer.encode(splits.train)
+    tokenizer, train_store = learn_tokens(splits.train, recipe.tokens)
     _check_context(recipe, train_store)
     return Prepared(splits, tokenizer, train_store, tokenizer.encode(splits.dev))
 
