@@ -105,7 +105,7 @@ class EmbeddingNetwork(nn.Module):
 
     def embed(
         self, ids: Int64[Tensor, "batch time"], lengths: Int64[Tensor, " batch"]
-    ) -> Float[Tensor, "batch time embedding"]:
+    ) -> Float[Tensor, "batch places embedding"]:
         """Return the embeddings of each document, zeros after its end; at least one place."""
         if not ids.shape[1]:
             ids = ids.new_zeros(len(ids), 1)

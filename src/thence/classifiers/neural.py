@@ -6,7 +6,7 @@ the labels of the cross-entropy of yes and no.
 """
 
 from collections.abc import Mapping
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ CELLS_AT_ONCE = 1 << 14
 ROWS_AT_ONCE = 256
 
 
+@runtime_checkable
 class DocumentNetwork(Protocol):
     """What a family of networks provides."""
 
