@@ -50,8 +50,8 @@ CLASSIFIERS = {
         "AveragingOptions",
         "trained",
         "the mean of the embeddings of words and runs of words (fastText, deep averaging)",
-        {"batch_size": 64, "lr": 0.5, "optimizer": "adagrad"},
-        usual_epochs=3,
+        {"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
+        usual_epochs=2,
     ),
     "linear": ClassifierFamily(
         "thence.classifiers.linear",

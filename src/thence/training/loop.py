@@ -45,6 +45,8 @@ LOOKS = 10
 """Looks at dev in a training, unless their distance is given."""
 SAVING = 0.1
 """Share of the time that checkpoints at looks may take."""
+FIRST_SAVING = 0.1
+"""Seconds that the first is taken to need."""
 
 
 @dataclass
@@ -105,7 +107,7 @@ class Trainer:
         self._metrics = MetricsFile(folder / "metrics.jsonl")
         self._dev_losses: list[float] = []
         self._started = 0.0
-        self._looked, self._look_seconds, self._save_seconds = 0.0, 0.0, 0.0
+        self._looked, self._look_seconds, self._save_seconds = 0.0, 0.0, FIRST_SAVING
         self._best: tuple[dict[str, Array], dict[str, Any]] | None = None  # Not yet written.
         self._last = folder / "last" / "checkpoint.safetensors"
 
