@@ -237,6 +237,8 @@ class Averaging(nn.Module):
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back the weights."""
+        if "kept" not in tensors:
+            raise ValueError("kept is missing")
         table = self.table.restored(tensors["kept"])
         # Where nothing changes the parameter must stay the same one: an optimiser may hold it.
         if not np.array_equal(table.kept, self.table.kept):

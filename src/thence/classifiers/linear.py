@@ -271,6 +271,8 @@ class Linear:
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back what ``tensors`` gave."""
+        if tensors.keys() != self.tensors().keys():
+            raise ValueError(f"{', '.join(tensors)} are not the tensors of a linear classifier")
         table = self._table.restored(tensors["kept"])
         weights, bias = tensors["weights"], tensors["bias"]
         columns = len(self._bias)
