@@ -13,6 +13,9 @@ FOR, AGAINST = (0, 158, 115), (213, 94, 0)
 """Bluish green and vermilion, which are told apart with any colour vision (M. Okabe, K. Ito)."""
 FAINTEST = 0.1
 """Share of the largest weight below which a word has no colour."""
+STRONG = 0.5
+"""Share of the largest weight above which a word is bold."""
+MANY_COLOURS = ("256", "truecolor")
 
 
 def explained(explanation: Explanation) -> str:
@@ -20,28 +23,28 @@ def explained(explanation: Explanation) -> str:
 
     What speaks against the label is underlined too, for terminals and eyes without colour.
     """
-    text = Text()
-    text.append(
-        f"{_printable(explanation.label)}  {explanation.probability:.4f}\n", Style(bold=True)
-    )
-    for piece, weight in explanation.pieces():
-        share = weight / explanation.largest if explanation.largest else 0.0
-        text.append(_printable(piece), _style(share))
     drawn = StringIO()
     console = Console(file=drawn, force_terminal=True, highlight=False)
+    label = _printable(explanation.label)
+    text = Text(f"{label}  {explanation.probability:.4f}\n", Style(bold=True))
+    for piece, weight in explanation.pieces():
+        share = weight / explanation.largest if explanation.largest else 0.0
+        text.append(_printable(piece), _style(share, console.color_system in MANY_COLOURS))
     console.print(text, soft_wrap=True, end="")
     return drawn.getvalue()
 
 
-def _style(share: float) -> Style:
+def _style(share: float, many_colours: bool) -> Style:
     """Return the style of a word by its share of the largest weight, -1 to 1."""
-    if abs(share) < FAINTEST:
-        return Style()
-    strong, base = abs(share), FOR if share > 0 else AGAINST
-    mixed = (255 - strong * (255 - part) for part in base)
-    return Style(
-        color="black", bgcolor=Color.from_rgb(*mixed), underline=share < 0, bold=strong > 0.5
-    )
+    strength, against = abs(share), share < 0
+    if strength < FAINTEST:
+        return Style(bold=False)
+    if not many_colours:
+        named = "red" if against else "green"
+        return Style(color=named, underline=against, bold=strength > STRONG)
+    red, green, blue = (255 - strength * (255 - part) for part in (AGAINST if against else FOR))
+    background = Color.from_rgb(red, green, blue)
+    return Style(color="black", bgcolor=background, underline=against, bold=strength > STRONG)
 
 
 def _printable(text: str) -> str:

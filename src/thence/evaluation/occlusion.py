@@ -110,7 +110,7 @@ def explain(run: Run | str | Path, text: str, label: str | None = None) -> Expla
     run = run if isinstance(run, Run) else Run(run)
     classifier, names = run.classifier, run.label_names
     if label is not None and label not in names:
-        some = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        some = ", ".join(names[:10]) + (" and others" if len(names) > 10 else "")
         raise SettingError(
             f"There is no label {label!r} in {run.name}, which has {some}." + nearest(label, names)
         )

@@ -23,10 +23,10 @@ SHOWN = 1000
 """Documents of a page at most."""
 
 EXPLAINED = (
-    "Each word was left out in turn; its weight is how much the log-odds of the label (in nats) fall "
-    "without it. Green speaks for the label, orange and underlined against it, and the stronger the "
-    "colour, the larger the weight beside the largest of the document. Hold the pointer over a word "
-    "for its weight."
+    "Each word was left out in turn; its weight is how much the log-odds of the label (in nats) "
+    "fall without it. Green speaks for the label, orange and underlined against it, and the "
+    "stronger the colour, the larger the weight beside the largest of the document. Hold the "
+    "pointer over a word for its weight."
 )
 
 
@@ -50,10 +50,10 @@ def explanations_html(name: str, explanations: Iterable[Explanation]) -> str:
     remaining = iter(explanations)
     items = [_item(explanation) for explanation in islice(remaining, SHOWN)]
     more = next(remaining, None) is not None
-    count = f"the first {SHOWN:,}" if more else f"{len(items):,}"
+    count = f"the first {SHOWN:,} documents" if more else f"{len(items):,} documents"
     body = (
         f"<h1>{html.escape(name)}</h1>\n"
-        f'<p class="lead">Why these labels: documents explained: {count}</p>\n'
+        f'<p class="lead">Why these labels ({count} explained)</p>\n'
         f"{note(EXPLAINED)}\n{_legend()}\n"
         f'<ul class="texts">{"".join(items)}</ul>'
     )
