@@ -50,9 +50,14 @@ def test_a_refused_symbol_is_named_by_its_document_in_the_whole_text(tmp_path, m
     text = tmp_path / "two.csv"
     text.write_text("text,label\n" + "aa,x\nbb,y\n" * 8)
     run = thence.train(
-        text, "averaging", label="label", tokens="characters", unknown="refuse", buckets=64, epochs=1,
+        text,
+        label="label",
+        tokens="characters",
+        unknown="refuse",
+        buckets=64,
+        epochs=1,
         output=tmp_path / "run",
-    )  # fmt: skip
+    )
     monkeypatch.setattr(MODULE, "BLOCK", 4)
     with pytest.raises(UnknownSymbolError, match=r"'c' \(symbol 2 of document 5\)"):
         list(thence.classify(run, ["aa", "bb", "aa", "bb", "bc"]))

@@ -91,7 +91,8 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """Return the label that is explained, and each part with its weight."""
-        weights = [[part.text, round(part.weight, DIGITS)] for part in self.tokens]
+        # Adding 0 turns a minus 0 into 0.
+        weights = [[part.text, round(part.weight, DIGITS) + 0.0] for part in self.tokens]
         return {"explained": self.label, "explanation": weights}
 
 
