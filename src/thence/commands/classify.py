@@ -76,12 +76,13 @@ def command(
         reading: How the text is read.
     """
     opened = Run(run)
-    if shown.label is not None and not (shown.explain or html):
+    explains = shown.explain or html is not None
+    if shown.label is not None and not explains:
         raise SettingError("--label says which label to explain; give --explain or --html too.")
     next(classify(opened, [], shown.top, shown.threshold), None)  # Refuse before reading.
     typed = text == "-" and sys.stdin.isatty()
     documents = _typed(opened, reading) if typed else [read_documents(text, reading)]
-    found = chain.from_iterable(_find(opened, some, shown, html is not None) for some in documents)
+    found = chain.from_iterable(_find(opened, some, shown, explains) for some in documents)
     if html is not None:
         _write_page(opened, found, html)
         return
@@ -100,13 +101,9 @@ def _typed(run: Run, reading: ReadingOptions) -> Iterator[Documents]:
         finish_output()
 
 
-def _find(run: Run, documents: Documents, shown: WhatIsShown, page: bool) -> Iterator[Found]:
-    for classification in classify(run, documents, shown.top, shown.threshold):
-        explains = shown.explain or page
-        yield (
-            classification,
-            explain(run, classification.text, shown.label) if explains else None,
-        )
+def _find(run: Run, documents: Documents, shown: WhatIsShown, explains: bool) -> Iterator[Found]:
+    for found in classify(run, documents, shown.top, shown.threshold):
+        yield found, explain(run, found.text, shown.label) if explains else None
 
 
 def _say(

@@ -85,22 +85,22 @@ def classify(
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
     """
     run = run if isinstance(run, Run) else Run(run)
-    run.classifier  # noqa: B018 (refuses a language model now, not at the first text)
-    _check(run, top, threshold)
+    classes = run.classifier.classes  # Refuses a language model now, not at the first text.
+    _check(run.name, classes.several, top, threshold)
     if isinstance(texts, str):
         texts = [texts]
     documents = texts if isinstance(texts, Documents) else Documents.from_strings(texts)
     return _in_blocks(run, documents, top, THRESHOLD if threshold is None else threshold)
 
 
-def _check(run: Run, top: int, threshold: float | None) -> None:
+def _check(name: str, several: bool, top: int, threshold: float | None) -> None:
     if top < 1:
         raise SettingError(f"--top is {top}; it must be at least 1.")
     if threshold is None:
         return
-    if not run.classes.several:
+    if not several:
         raise SettingError(
-            f"--threshold is {threshold}, but {run.name} gives each document exactly one label, "
+            f"--threshold is {threshold}, but {name} gives each document exactly one label, "
             "the most probable; leave --threshold out."
         )
     if not 0 <= threshold <= 1:

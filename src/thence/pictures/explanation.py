@@ -64,7 +64,7 @@ def explanations_html(name: str, explanations: Iterable[Explanation]) -> str:
 def _item(explanation: Explanation) -> str:
     largest = explanation.largest
     words = "".join(_span(text, weight, largest) for text, weight in explanation.pieces())
-    label = html.escape(visible(explanation.label))
+    label = html.escape(_plain(explanation.label))
     about = f"{label}, probability {explanation.probability:.4f}; largest weight {largest:.2f} nats"
     return f"<li>{words or '&nbsp;'}<small>{about}</small></li>\n"
 
