@@ -21,9 +21,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from thence.errors import ThenceError as ThenceError
     from thence.evaluation import LikelihoodReport as LikelihoodReport
+    from thence.evaluation import classify as classify
     from thence.evaluation import compare as compare
     from thence.evaluation import evaluate as evaluate
+    from thence.evaluation import explain as explain
     from thence.evaluation import score as score
+    from thence.evaluation import similar as similar
     from thence.generation import complete as complete
     from thence.generation import fill as fill
     from thence.generation import next_tokens as next_tokens
@@ -49,9 +52,12 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 _HOMES = {
     "ThenceError": "thence.errors",
     "LikelihoodReport": "thence.evaluation",
+    "classify": "thence.evaluation",
     "compare": "thence.evaluation",
     "evaluate": "thence.evaluation",
+    "explain": "thence.evaluation",
     "score": "thence.evaluation",
+    "similar": "thence.evaluation",
     "complete": "thence.generation",
     "fill": "thence.generation",
     "next_tokens": "thence.generation",
