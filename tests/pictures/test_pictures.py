@@ -22,14 +22,10 @@ from thence.pictures.drawing import drawable, symbol_text, to_png, to_svg, visib
 from thence.pictures.embedding_map import draw_points, embedding_map, two_dimensions
 from thence.pictures.frequencies import most_frequent, pair_counts, symbol_counts
 from thence.pictures.heat_map import heat_map, looks_back_once, model_probabilities
+from thence.pictures.page import with_dark_colours
 from thence.pictures.plot import pictures
-from thence.pictures.report import (
-    report_html,
-    samples_section,
-    split_section,
-    surprisal_section,
-    with_dark_colours,
-)
+from thence.pictures.report import report_html, split_section
+from thence.pictures.report_language import samples_section, surprisal_section
 from thence.pictures.surprisal import extreme_documents, surprisal_html, surprisal_level
 from thence.tokens import TokenOptions, make_tokenizer
 

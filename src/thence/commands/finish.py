@@ -8,6 +8,7 @@ from typing import Any
 from thence.commands.output import say_json, say_pairs
 from thence.commands.streams import remark, say
 from thence.evaluation import evaluate
+from thence.evaluation.labels import cut_rows
 from thence.processes import is_first_process
 from thence.training import Run
 
@@ -38,7 +39,8 @@ def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None
         )
         return
     size = f"{run.recipe.model}, {run.num_parameters:,} parameters"
-    say_pairs([("run", str(run.folder)), ("model", size), *(judged.rows() if judged else [])])
+    rows = [("run", str(run.folder)), ("model", size), *(judged.rows() if judged else [])]
+    say_pairs(rows + (cut_rows(run) if run.is_classifier else []))
     if path:
         say(f"\nPictures and all numbers: {path}")
     folder = quote(str(run.folder))

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from thence.models import LanguageModel
 from thence.pictures.drawing import (
     BLUE,
     FAINT,
@@ -22,7 +21,7 @@ from thence.pictures.drawing import (
 from thence.pictures.frequencies import most_frequent, symbol_counts
 from thence.training import Run
 
-EMBEDDING = "network.embedding.weight"
+EMBEDDINGS = ("network.embedding.weight", "embeddings")
 SHOWN = 150
 PLACES = (
     (5, 0, "left", "center"),
@@ -38,18 +37,23 @@ PLACES = (
 text is there."""
 
 
-def embedding_table(model: LanguageModel) -> Float[np.ndarray, "vocab embedding"] | None:
+def embedding_table(run: Run) -> Float[np.ndarray, "vocab embedding"] | None:
     """Return the embeddings of all symbols, or None for a model without any."""
-    return model.tensors().get(EMBEDDING)
+    tensors = (run.classifier if run.is_classifier else run.model).tensors()
+    found = [tensors[name] for name in EMBEDDINGS if name in tensors]
+    # Word averaging has runs of symbols after the symbols.
+    return found[0][: len(run.tokenizer.vocabulary)] if found else None
 
 
 def embedding_map(run: Run) -> Figure | None:
     """Draw the most frequent symbols where their embeddings lie; None without embeddings."""
-    table = embedding_table(run.model)
+    table = embedding_table(run)
     if table is None:
         return None
     store = run.store("train")
     ids = most_frequent(symbol_counts(store, len(table)), SHOWN, store.boundary_id)
+    if run.is_classifier:
+        ids = ids[1:]  # A classifier never reads the boundary.
     points, shares = two_dimensions(table[ids])
     names = [drawable(symbol_text(run.tokenizer, int(index))) for index in ids]
     title = f"Embeddings of {len(ids)} symbols"
