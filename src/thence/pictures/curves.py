@@ -42,7 +42,8 @@ def loss_curve(metrics: Metrics, log_scale: bool = False) -> Figure:
     best = best_look(metrics)
     if best is not None:
         loss = best[f"dev_nats_per_{unit}"]
-        _mark_best(axes, best, loss, f"{best_in_words(unit)}: {loss:.4f}")
+        words = "most accurate on dev: loss" if unit == "document" else "best on dev:"
+        _mark_best(axes, best, loss, f"{words} {loss:.4f}")
     if log_scale:
         _scale_losses(axes)
     _finish(axes, metrics, "Loss during training", f"loss (nats per {unit})")
@@ -57,7 +58,7 @@ def accuracy_curve(metrics: Metrics) -> Figure:
     best = best_look(metrics)
     if best is not None:
         share = best["dev_accuracy"]
-        _mark_best(axes, best, share, f"{best_in_words('document')}: {100 * share:.2f} %")
+        _mark_best(axes, best, share, f"most accurate on dev: {100 * share:.2f} %")
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     _finish(axes, metrics, "Accuracy during training", "share of dev documents right")
     return figure
@@ -141,11 +142,6 @@ def best_look(metrics: Metrics) -> dict[str, Any] | None:
 
 def _badness(look: Mapping[str, Any]) -> tuple[float, float]:
     return -look.get("dev_accuracy", 0.0), float(look[f"dev_nats_per_{unit_of(look)}"])
-
-
-def best_in_words(unit: str) -> str:
-    """Return what the best look is best by, given what losses are means over."""
-    return "highest accuracy on dev" if unit == "document" else "best on dev"
 
 
 def column(metrics: Iterable[Mapping[str, Any]], name: str) -> Float[np.ndarray, " looks"]:

@@ -1,6 +1,7 @@
 """Every picture of a run, and writing them as files."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -11,7 +12,6 @@ from thence.evaluation.labels import evaluate_labels
 from thence.pictures.confusion import draw_confusion
 from thence.pictures.curves import (
     accuracy_curve,
-    best_in_words,
     best_look,
     has_curves,
     learning_rate_schedule,
@@ -90,8 +90,9 @@ def loss_picture(run: Run) -> Picture | None:
     description = f"Loss in nats per {unit} against training steps, up to {metrics[-1]['step']:,}."
     best = best_look(metrics)
     if best is not None:
-        loss, step = best[f"dev_nats_per_{unit}"], best["step"]
-        description += f" {best_in_words(unit)}, at step {step:,}, the dev loss is {loss:.4f}."
+        least = "of the most accurate look, " if unit == "document" else "is lowest "
+        loss = best[f"dev_nats_per_{unit}"]
+        description += f" The dev loss {least}at step {best['step']:,}: {loss:.4f}."
     return Picture("loss", "Loss", description, loss_curve(metrics))
 
 
@@ -118,7 +119,11 @@ def learning_rate_picture(run: Run) -> Picture | None:
 
 def judge_on_dev(run: Run, mistakes: int = MISTAKES) -> ClassificationReport | None:
     """Judge a classifier on dev; None where there is no dev split."""
-    return evaluate_labels(run, "dev", mistakes=mistakes) if len(run.documents("dev")) else None
+    if len(run.documents("dev")) == 0:
+        return None
+    judged = evaluate_labels(run, "dev", mistakes=mistakes)
+    # The name of the text alone: a title has no room for a path.
+    return replace(judged, text=f"dev split of {Path(run.text_name).name}")
 
 
 def judged_pictures(judged: ClassificationReport) -> list[Picture]:

@@ -121,7 +121,7 @@ def mistakes_section(run: Run, judged: ClassificationReport) -> str:
         f"{html.escape(text) or '&nbsp;'}<small>{html.escape(mistake_in_words(mistake))}</small>"
         for text, mistake in zip(texts, judged.mistakes, strict=True)
     ]
-    explained = "A label that train lacks, or that was given by mistake, ends up here too."
+    explained = "The surest come first. See whether their own labels are right."
     # Never in columns: what is said of each is longer than a short text.
     return section(title, note(explained) + listed(items, EXCERPT))
 
