@@ -78,7 +78,7 @@ def test_the_report_is_harmless_and_shows_labels_and_texts_as_they_are(run: then
     assert all(label in page.text for label in LABELS)
     # The document whose label train lacks is a mistake whatever was learned.
     assert f"a surprise {SCRIPT}" in page.text
-    assert "its label: <b>new</b>" in page.text
+    assert "its own: <b>new</b>" in page.text
     assert page.tags["b"] == 1  # The score alone.
     assert "http://" not in content and "https://" not in content
 

@@ -118,7 +118,7 @@ def mistakes_section(run: Run, judged: ClassificationReport) -> str:
     documents = run.documents("dev")
     texts = [excerpt(documents[mistake.document], EXCERPT) for mistake in judged.mistakes]
     items = [
-        f"{html.escape(text) or '&nbsp;'}<small>{html.escape(mistake_in_words(mistake))}</small>"
+        f"{html.escape(text) or '&nbsp;'}<small>{html.escape(mistake_in_words(mistake, judged.several))}</small>"
         for text, mistake in zip(texts, judged.mistakes, strict=True)
     ]
     explained = "The surest come first. See whether their own labels are right."
@@ -126,10 +126,12 @@ def mistakes_section(run: Run, judged: ClassificationReport) -> str:
     return section(title, note(explained) + listed(items, EXCERPT))
 
 
-def mistake_in_words(mistake: Mistake) -> str:
+def mistake_in_words(mistake: Mistake, several: bool) -> str:
     """Return what was predicted instead of what."""
-    sure = f"{100 * mistake.probability:.2f} %"
-    return f"predicted: {mistake.predicted} ({sure} sure); its label: {mistake.label}"
+    sure = f"{100 * mistake.probability:.2f} % sure"
+    if several:  # Then each label is an answer, and not all of them are wrong.
+        sure += " of a wrong answer"
+    return f"predicted: {mistake.predicted} ({sure}); its own: {mistake.label}"
 
 
 def strongest_section(run: Run) -> str:
