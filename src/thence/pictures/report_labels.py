@@ -116,11 +116,11 @@ def mistakes_section(run: Run, judged: ClassificationReport) -> str:
     if not judged.mistakes:
         return section(title, note("There are no mistakes on dev."))
     documents = run.documents("dev")
-    texts = [excerpt(documents[mistake.document], EXCERPT) for mistake in judged.mistakes]
-    items = [
-        f"{html.escape(text) or '&nbsp;'}<small>{html.escape(mistake_in_words(mistake, judged.several))}</small>"
-        for text, mistake in zip(texts, judged.mistakes, strict=True)
-    ]
+    items = []
+    for mistake in judged.mistakes:
+        text = html.escape(excerpt(documents[mistake.document], EXCERPT)) or "&nbsp;"
+        about = html.escape(mistake_in_words(mistake, judged.several))
+        items.append(f"{text}<small>{about}</small>")
     explained = "The surest come first. See whether their own labels are right."
     # Never in columns: what is said of each is longer than a short text.
     return section(title, note(explained) + listed(items, EXCERPT))
