@@ -39,8 +39,11 @@ def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None
         )
         return
     size = f"{run.recipe.model}, {run.num_parameters:,} parameters"
-    rows = [("run", str(run.folder)), ("model", size), *(judged.rows() if judged else [])]
-    say_pairs(rows + (cut_rows(run) if run.is_classifier else []))
+    vectors = run.provenance.get("vectors")
+    about = [("run", str(run.folder)), ("model", size)]
+    about += [("pretrained vectors", vectors)] if vectors else []
+    about += cut_rows(run) if run.is_classifier else []
+    say_pairs([*about, *(judged.rows() if judged else [])])
     if path:
         say(f"\nPictures and all numbers: {path}")
     folder = quote(str(run.folder))

@@ -75,6 +75,8 @@ def heading(run: Run) -> str:
         ("vocabulary", f"{len(vocabulary):,} symbols, the special ones included"),
         ("other symbols", UNKNOWN_RULES[vocabulary.unknown]),
     ]
+    vectors = run.provenance.get("vectors")
+    rows += [("pretrained vectors", vectors)] if vectors else []
     lead = f"{recipe.model} on {Path(recipe.text).name}, made {run.provenance['made']}"
     return (
         f"<h1>{html.escape(run.name)}</h1>\n"

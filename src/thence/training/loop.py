@@ -133,8 +133,11 @@ class Trainer:
                 late = since > self.options.checkpoint_seconds
                 worth_it = looks and SAVING * since >= self._save_seconds
                 if worth_it or late or stopping or self.counters.finished:
+                    began = self.counters.seconds
                     self._save()
+                    self._agree_on_time(False)
                     saved = self.counters.seconds
+                    self._save_seconds = saved - began
                 if stopping:
                     raise Interrupted(self._farewell())
 
@@ -282,7 +285,6 @@ class Trainer:
         self._world.add_up([loss_sum])
         if not self._world.is_writer:
             return
-        began = time.monotonic()
         if self._best is not None:
             save_model(self.folder / "model.safetensors", *self._best)
             self._best = None
@@ -296,7 +298,6 @@ class Trainer:
         if math.isinf(self.counters.best_dev):
             del counters["best_dev"]  # JSON has no infinity.
         save_tensors(self._last, tensors, counters)
-        self._save_seconds = time.monotonic() - began
 
     def restore(self) -> bool:
         """Take up the newest checkpoint; return False where there is none yet."""

@@ -9,7 +9,7 @@ from thence.classifiers import Classes
 from thence.corpus import Documents, LabelledDocuments, Labels, Splits, load_splits
 from thence.errors import SettingError, TextError
 from thence.models import SEQUENCES
-from thence.tokens import Texts, Tokenizer, TokenStore, make_tokenizer
+from thence.tokens import Texts, Tokenizer, TokenStore, WordVectors, learn_tokens, read_vectors
 from thence.training.families import family_of, is_classifier
 from thence.training.recipe import Recipe
 
@@ -23,12 +23,14 @@ class Prepared:
         tokenizer: Made from the train split.
         train: Tokens of the train split.
         dev: Tokens of the dev split.
+        vectors: Pretrained vectors of the vocabulary, if they are to be begun with.
     """
 
     splits: Splits
     tokenizer: Tokenizer
     train: TokenStore
     dev: TokenStore
+    vectors: WordVectors | None = None
 
     @property
     def train_texts(self) -> Texts:
@@ -71,10 +73,40 @@ def prepare(recipe: Recipe, source: str) -> Prepared:
     """
     splits = load_splits(source, recipe.reading, recipe.splitting, labelling=recipe.labelling)
     _check_splits(recipe, splits)
-    tokenizer = make_tokenizer(splits.train, recipe.tokens)
-    train_store = tokenizer.encode(splits.train)
+    tokenizer, train_store = learn_tokens(splits.train, recipe.tokens)
     _check_context(recipe, train_store)
-    return Prepared(splits, tokenizer, train_store, tokenizer.encode(splits.dev))
+    dev_store = tokenizer.encode(splits.dev)
+    return Prepared(splits, tokenizer, train_store, dev_store, vectors_of(recipe, tokenizer))
+
+
+def vectors_of(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | None:
+    """Read the pretrained vectors that a recipe names.
+
+    Raises:
+        TextError: If the file cannot be used, or has none of the words.
+    """
+    path = getattr(recipe.options, "vectors", None)
+    if path is None:
+        return None
+    vectors = read_vectors(path, tokenizer.vocabulary.names())
+    if not vectors.found.any():
+        raise TextError(
+            f"{path} has a vector for none of the {len(vectors.found):,} tokens of {recipe.text}. "
+            f"Are they {recipe.tokens.tokens} of the same language?"
+        )
+    return vectors
+
+
+def coverage(prepared: Prepared) -> str | None:
+    """Return how much of the train text has pretrained vectors, in words."""
+    vectors = prepared.vectors
+    if vectors is None:
+        return None
+    counts = np.bincount(prepared.train.targets, minlength=len(vectors.found))
+    counts[prepared.train.boundary_id] = 0
+    share = vectors.token_coverage(counts)
+    found = f"{vectors.found.sum():,} of {len(vectors.found):,} words, {share:.1%} of train tokens"
+    return " ".join([f"{found}.", *vectors.remarks()])
 
 
 def importance(labels: Labels, weighs_classes: bool) -> Float32[np.ndarray, " documents"]:
