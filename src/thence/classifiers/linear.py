@@ -260,6 +260,19 @@ class Linear:
         scale = torch.from_numpy(np.sqrt(np.maximum(bags.sizes, 1)).astype(np.float32))
         return label_log_probs(self._logits(sums / scale[:, None] + self._bias), self.classes)
 
+    def token_weights(self) -> Float32[np.ndarray, "vocab classes"]:
+        """Return how much a token speaks for each label.
+
+        With one label per document this is what it adds to the label's logit beyond the mean of
+        all labels, for only differences count there.
+        """
+        # Each token has a row, whatever runs have one, and tokens come first.
+        weights = self._logits(self._weights[: self.vocabulary_size])
+        if not self.classes.several:
+            weights = weights - weights.mean(1, keepdim=True)
+        found: Array = weights.numpy()
+        return found
+
     def tensors(self) -> dict[str, Array]:
         """Return the weights, and which features have one."""
         return {

@@ -43,7 +43,11 @@ def embedding_map(run: Run) -> Figure | None:
     if table is None:
         return None
     store = run.store("train")
-    ids = most_frequent(symbol_counts(store, len(table)), SHOWN, store.boundary_id)
+    counts = symbol_counts(store, len(table))
+    if run.is_classifier:  # It never reads the boundary.
+        ids = most_frequent(counts, SHOWN + 1, store.boundary_id)[1:]
+    else:
+        ids = most_frequent(counts, SHOWN, store.boundary_id)
     points, shares = two_dimensions(table[ids])
     names = [drawable(symbol_text(run.tokenizer, int(index))) for index in ids]
     title = f"Embeddings of {len(ids)} symbols"
