@@ -8,6 +8,7 @@ from thence.tokens.tokenizer import (
     WordOptions,
     load_tokenizer,
     make_tokenizer,
+    tokenizer_from_json,
     tokenizer_of,
 )
 from thence.tokens.vectors import WordVectors, nearest_words, read_vectors, write_vectors
@@ -28,6 +29,7 @@ __all__ = [
     "make_tokenizer",
     "nearest_words",
     "read_vectors",
+    "tokenizer_from_json",
     "tokenizer_of",
     "write_vectors",
 ]

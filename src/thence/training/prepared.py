@@ -9,7 +9,7 @@ from thence.classifiers import Classes
 from thence.corpus import Documents, LabelledDocuments, Labels, Splits, load_splits
 from thence.errors import SettingError, TextError
 from thence.models import SEQUENCES
-from thence.tokens import Texts, Tokenizer, TokenStore, make_tokenizer
+from thence.tokens import Texts, Tokenizer, TokenOptions, TokenStore, make_tokenizer
 from thence.training.families import family_of, is_classifier
 from thence.training.recipe import Recipe
 
@@ -23,12 +23,14 @@ class Prepared:
         tokenizer: Made from the train split.
         train: Tokens of the train split.
         dev: Tokens of the dev split.
+        weights: How much each train document counts beside its label; None for all the same.
     """
 
     splits: Splits
     tokenizer: Tokenizer
     train: TokenStore
     dev: TokenStore
+    weights: Float32[np.ndarray, " documents"] | None = None
 
     @property
     def train_texts(self) -> Texts:
@@ -71,25 +73,44 @@ def prepare(recipe: Recipe, source: str) -> Prepared:
     """
     splits = load_splits(source, recipe.reading, recipe.splitting, labelling=recipe.labelling)
     _check_splits(recipe, splits)
-    tokenizer = make_tokenizer(splits.train, recipe.tokens)
-    train_store = tokenizer.encode(splits.train)
-    _check_context(recipe, train_store)
-    return Prepared(splits, tokenizer, train_store, tokenizer.encode(splits.dev))
+    prepared = tokenize(splits, recipe.tokens)
+    _check_context(recipe, prepared.train)
+    return prepared
 
 
-def importance(labels: Labels, weighs_classes: bool) -> Float32[np.ndarray, " documents"]:
-    """Return how much each train document counts: 1, or so that all labels count the same.
+def tokenize(
+    splits: Splits,
+    options: TokenOptions,
+    weights: Float32[np.ndarray, " documents"] | None = None,
+) -> Prepared:
+    """Tokenise documents that are divided already."""
+    tokenizer = make_tokenizer(splits.train, options)
+    train, dev = tokenizer.encode(splits.train), tokenizer.encode(splits.dev)
+    return Prepared(splits, tokenizer, train, dev, weights)
+
+
+def importance(
+    labels: Labels,
+    weighs_classes: bool,
+    weights: Float32[np.ndarray, " documents"] | None = None,
+) -> Float32[np.ndarray, " documents"]:
+    """Return how much each train document counts, if asked so that all labels count the same.
 
     A document of several labels counts as the mean of theirs, one of none as 1.
+
+    Args:
+        labels: Of the train documents.
+        weighs_classes: Whether labels count the same, however rare they are.
+        weights: Of the documents; None for 1 each.
     """
-    weights = np.ones(len(labels), np.float32)
+    weights = np.ones(len(labels), np.float32) if weights is None else weights
     if not weighs_classes:
         return weights
     counts = labels.counts()
     share = len(labels.ids) / (len(counts) * np.maximum(counts, 1))
     sizes = np.diff(labels.offsets)
     sums = np.bincount(np.repeat(np.arange(len(labels)), sizes), share[labels.ids], len(labels))
-    return np.where(sizes > 0, sums / np.maximum(sizes, 1), 1).astype(np.float32)
+    return (weights * np.where(sizes > 0, sums / np.maximum(sizes, 1), 1)).astype(np.float32)
 
 
 def _check_splits(recipe: Recipe, splits: Splits) -> None:
