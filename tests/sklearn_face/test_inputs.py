@@ -75,9 +75,19 @@ def test_sets_of_labels(given: Any) -> None:
     assert answers.labels.matrix().tolist() == [[1, 1], [0, 0]]
 
 
-@pytest.mark.parametrize("given", [None, [0.5, 1.2], ["a", None], [1.0, float("nan")]])
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        [0.5, 1.2],
+        ["a", None],
+        ["a", float("nan")],
+        [1.0, float("nan")],
+        np.array([1, np.nan], np.float32),
+    ],
+)
 def test_labels_that_are_none_are_refused(given: Any) -> None:
-    with pytest.raises(ValueError, match=r"None|[Uu]nknown label type|NaN"):
+    with pytest.raises(ValueError, match=r"None|Unknown label type"):
         answers_of(given)
 
 

@@ -4,8 +4,9 @@ Whatever cannot be used is refused with ValueError, or TypeError for what is of 
 altogether, as scikit-learn does and its tools expect.
 """
 
-from collections.abc import Mapping, Sized
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -81,6 +82,7 @@ def answers_of(y: Any) -> Answers:
     """
     if y is None:
         raise ValueError("A TextClassifier requires y to be passed, but the target y is None.")
+    _refuse_missing(y)
     if are_sets(y):
         binarizer = MultiLabelBinarizer()
         matrix = binarizer.fit_transform(y)
@@ -93,6 +95,17 @@ def answers_of(y: Any) -> Answers:
         return Answers(classes, _labels_of_matrix(matrix, classes), "matrix")
     classes, ids = np.unique(column_or_1d(y, warn=True), return_inverse=True)
     return Answers(classes, Labels(_names(classes), ids, np.arange(len(ids) + 1)), "one")
+
+
+def _refuse_missing(y: Any) -> None:
+    if getattr(y, "ndim", 1) != 1 or not isinstance(y, Iterable):
+        return
+    for place, label in enumerate(y):
+        if label is None or (isinstance(label, Real) and label != label):
+            raise ValueError(
+                f"Input y contains NaN or None: {label} at {place}. Leave out texts without a "
+                "label; where there may be none, give the labels of each as a tuple."
+            )
 
 
 def are_sets(y: Any) -> bool:
