@@ -9,7 +9,7 @@ import os
 from jaxtyping import install_import_hook
 
 if os.environ.get("THENCE_CHECK_SHAPES"):
-    CHECKED = ("tokens", "batches", "models", "evaluation", "generation")
+    CHECKED = ("tokens", "batches", "models", "classifiers", "evaluation", "generation")
     install_import_hook([f"thence.{package}" for package in CHECKED], "beartype.beartype")
 
 from collections.abc import Callable, Iterable

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thence.corpus import Documents, SplitOptions, count_shared, load_splits, seen_in, splits
+from thence.corpus import (
+    Documents,
+    LabelledDocuments,
+    Labels,
+    SplitOptions,
+    count_shared,
+    load_splits,
+    seen_in,
+    splits,
+)
 from thence.corpus.splits import character_offset, hashes, num_characters, split_documents
 from thence.errors import SettingError, TextError
 
@@ -109,6 +118,94 @@ def test_shares_that_make_no_sense(value: str, message: str) -> None:
 def test_too_little_text(strings: list[str], message: str) -> None:
     with pytest.raises(TextError, match=message):
         split(strings)
+
+
+def labelled(lists: list[list[str]], several: bool = False) -> LabelledDocuments:
+    documents = Documents.from_strings(str(number) for number in range(len(lists)))
+    return LabelledDocuments.of(documents, Labels.from_lists(lists, several))
+
+
+def label_parts(documents: LabelledDocuments, **options: object) -> list[LabelledDocuments]:
+    parts = split_documents(documents, SplitOptions(**options))  # type: ignore[arg-type]
+    found = [parts.train, parts.dev, parts.test]
+    assert all(isinstance(part, LabelledDocuments) for part in found)
+    return found  # type: ignore[return-value]
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 60), min_size=1),
+    st.sampled_from(["80/10/10", "60/30/10", "33/33/34", "90/0/10", "70/30/0", "98/1/1"]),
+    st.integers(0, 3),
+)
+def test_each_label_is_divided_by_the_shares(sizes: dict[str, int], share: str, seed: int) -> None:
+    common = ["common"] * 200  # so that every part has something
+    names = [*common, *(name for name, size in sizes.items() for _ in range(size))]
+    documents = labelled([[name] for name in names])
+    parts = label_parts(documents, split=share, split_seed=seed)
+    numbers = [int(text) for part in parts for text in part]
+    assert sorted(numbers) == list(range(len(names)))
+    assert [name for part in parts for name in map(part.labels.of, range(len(part)))] == [
+        (names[number],) for number in numbers
+    ]
+    wanted = np.array([float(percent) / 100 for percent in share.split("/")])
+    counts = np.array([part.labels.counts() for part in parts])
+    exact = wanted[:, None] * documents.labels.counts()
+    assert (counts[0] >= 1).all()
+    assert (abs(counts[1:] - exact[1:]) < 1).all()
+    assert (abs(counts[0] - exact[0]) < 2).all()
+
+
+@given(st.lists(st.integers(10, 80), min_size=1, max_size=12))
+def test_parts_have_the_sizes_of_an_unlabelled_split(sizes: list[int]) -> None:
+    names = [str(label) for label, size in enumerate(sizes) for _ in range(size)]
+    parts = label_parts(labelled([[name] for name in names]))
+    unlabelled = split([str(number) for number in range(len(names))])
+    assert [len(part) for part in parts] == [len(part) for part in unlabelled]
+
+
+def test_rare_labels_go_to_train() -> None:
+    names = [*"abcdefghij", *"kk", *["z"] * 88]
+    train, dev, test = label_parts(labelled([[name] for name in names]))
+    assert [len(train), len(dev), len(test)] == [81, 9, 10]  # z: 17.6 becomes 18; k: 0.4 becomes 1
+    assert train.labels.counts()[:11].tolist() == [1] * 11
+    two = [[name] for name in "abcdefghijklmnopqrst" for _ in range(2)]
+    train, dev, test = label_parts(labelled(two), split="50/25/25")
+    assert train.labels.counts().tolist() == [1] * 20
+    assert [len(dev), len(test)] == [10, 10]
+
+
+def test_labelled_parts_are_mixed_and_the_same_each_time() -> None:
+    documents = labelled([[name] for name in "a" * 100 + "b" * 100])
+    train, *_ = label_parts(documents)
+    changes = np.count_nonzero(np.diff(train.labels.single))
+    assert changes > 40
+    assert list(train) == list(label_parts(documents)[0])
+    assert list(train) != list(label_parts(documents, split_seed=1)[0])
+
+
+def test_documents_with_several_labels_are_divided_by_their_rarest() -> None:
+    lists = [["common", "rare"]] * 10 + [["common"]] * 50 + [["common", "medium"]] * 20 + [[]] * 20
+    parts = label_parts(labelled(lists, several=True))
+    counts = [dict(zip(part.labels.names, part.labels.counts(), strict=True)) for part in parts]
+    assert [count["rare"] for count in counts] == [8, 1, 1]
+    assert [count["medium"] for count in counts] == [16, 2, 2]
+    assert [count["common"] for count in counts] == [64, 8, 8]
+    assert [int((np.diff(part.labels.offsets) == 0).sum()) for part in parts] == [16, 2, 2]
+
+
+def test_labelled_documents_by_position_keep_their_order() -> None:
+    documents = labelled([[name] for name in "aabbaabbab"])
+    train, dev, test = label_parts(documents, split="50/30/20", by="position")
+    assert [list(part) for part in (train, dev, test)] == [list("01234"), list("567"), list("89")]
+    assert [dev.labels.of(index) for index in range(3)] == [("a",), ("b",), ("b",)]
+
+
+def test_too_few_labelled_documents() -> None:
+    with pytest.raises(TextError, match="No document is left for dev: most labels are so rare"):
+        label_parts(labelled([[name] for name in "abcdefghijklmnopqrst"]))
+    with pytest.raises(TextError, match="80 % for train of 1 document is less than one"):
+        label_parts(labelled([["a"]]), by="position")
+    assert len(label_parts(labelled([["a"]]), split="100/0/0")[0]) == 1
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 1 << 20])

@@ -3,12 +3,16 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from thence.corpus import ReadingOptions, read_documents
-from thence.errors import TextError
+from thence.corpus.tables import line_table_rows
+from thence.errors import SettingError, TextError
 
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=10)
@@ -41,6 +45,38 @@ def test_columns(
     tmp_path: Path, name: str, data: str, column: str | None, expected: list[str]
 ) -> None:
     assert read(tmp_path / name, data, column=column) == expected
+
+
+@pytest.mark.parametrize(
+    ("suffix", "data"),
+    [
+        (".csv", 'n,text,city\n1,"a\nb",Oslo\n2,c,Rome\n'),
+        (".tsv", "n\ttext\tcity\n\n1\ta b\tOslo\n"),
+        (".jsonl", '{"n": 1, "city": ["Oslo"], "text": "a"}\n'),
+    ],
+)
+def test_several_columns_in_one_pass(suffix: str, data: str) -> None:
+    text = np.frombuffer(data.encode(), np.uint8)
+    rows = line_table_rows(text, suffix, "a", lambda *_: ["text", "city", "n"], "strict")
+    expected = {
+        ".csv": [(2, "a\nb", ["Oslo", "1"]), (4, "c", ["Rome", "2"])],
+        ".tsv": [(3, "a b", ["Oslo", "1"])],
+        ".jsonl": [(1, "a", [["Oslo"], 1])],
+    }
+    assert list(rows) == expected[suffix]
+
+
+def test_parquet_is_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"city": ["Oslo", "", "Rome"], "n": [1, 2, 3]}), path)
+    assert list(read_documents(path, ReadingOptions(column="city"))) == ["Oslo", "Rome"]
+    assert list(read_documents(tmp_path, ReadingOptions(column="city"))) == ["Oslo", "Rome"]
+    every = ReadingOptions(column="city", keep_empty=True)
+    assert list(read_documents(path, every)) == ["Oslo", "", "Rome"]
+    with pytest.raises(TextError, match=r"a.parquet has the columns 'city', 'n', and which one"):
+        read_documents(path)
+    with pytest.raises(SettingError, match="document 'file' does not fit"):
+        read_documents(path, ReadingOptions(document="file"))
 
 
 def test_empty_cells_are_documents_only_on_request(tmp_path: Path) -> None:

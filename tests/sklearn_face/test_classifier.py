@@ -214,6 +214,8 @@ def test_too_few_texts_for_dev_are_all_learned_from(quick: Quick) -> None:
         ("averaging", {"character_ngrams": [3]}),
         ("averaging", {"hidden_sizes": [4]}),
         ("linear", {}),
+        ("convolution", {"steps": 2}),
+        ("recurrent", {"steps": 2}),
     ],
 )
 def test_copies_predict_the_same(

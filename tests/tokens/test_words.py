@@ -78,7 +78,7 @@ TEXTS = st.lists(
 def test_words_are_those_of_each_document_alone(split: str, texts: list[str]) -> None:
     cut = splitter(split)  # type: ignore[arg-type]
     assert found_by_document(texts, split) == [cut(text) for text in texts]
-    counted = count_words([Documents.from_strings(texts)], split)  # type: ignore[arg-type]
+    counted = count_words([find_words(Documents.from_strings(texts), split)])  # type: ignore[arg-type]
     assert counted == Counter(word for text in texts for word in cut(text))
 
 

@@ -59,6 +59,18 @@ CLASSIFIERS = {
         "fitted",
         "logistic regression on runs of words, weighed by naive Bayes (NBSVM's kind)",
     ),
+    "convolution": ClassifierFamily(
+        "thence.classifiers.convolution",
+        "ConvolutionOptions",
+        "trained",
+        "filters over a few words in a row, the largest of each (Kim 2014)",
+    ),
+    "recurrent": ClassifierFamily(
+        "thence.classifiers.recurrent",
+        "RecurrentOptions",
+        "trained",
+        "an LSTM or GRU that reads a document from both sides",
+    ),
 }
 
 

@@ -56,6 +56,9 @@ class AveragingOptions:
 
     embedding_size: int = 16
     """Size of the embeddings (E)."""
+    vectors: str | None = None
+    """Begin with the word vectors of this file: GloVe, word2vec (text or binary) or .vec; their \
+size is that of the embeddings."""
     ngrams: int = 2
     """The longest runs of tokens that are features; 1 for tokens alone."""
     character_ngrams: tuple[int, ...] = ()

@@ -38,7 +38,10 @@ def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None
         )
         return
     size = f"{run.recipe.model}, {run.num_parameters:,} parameters"
-    say_pairs([("run", str(run.folder)), ("model", size), *(judged.rows() if judged else [])])
+    vectors = run.provenance.get("vectors")
+    about = [("run", str(run.folder)), ("model", size)]
+    about += [("pretrained vectors", vectors)] if vectors else []
+    say_pairs([*about, *(judged.rows() if judged else [])])
     if path:
         say(f"\nPictures and all numbers: {path}")
     folder = quote(str(run.folder))

@@ -61,8 +61,7 @@ class ReadingOptions:
     document: Literal["line", "file"] = "line"
     """What one document of plain text is: a line, or a whole file."""
     column: str | None = None
-    """Column of a table, field of a JSONL: the text (also --text); by default the only one, or \
-'text'."""
+    """Column of a table, field of a JSONL: the text; by default the only one, or 'text'."""
     encoding: str = "utf-8"
     """Encoding of the text, for example latin-1 or utf-16; never guessed."""
     errors: Errors = "strict"

@@ -30,7 +30,7 @@ class SplitOptions:
     split: str = "80/10/10"
     """Per cent of documents for train/dev/test; not used where dev and test are given."""
     by: Literal["shuffle", "position"] = "shuffle"
-    """Which documents go where: a random choice (of each label its share), or in order (for \
+    """Which documents go where: a random choice, of each label its share, or in order (for \
 running text)."""
     split_seed: int = 42
     """Seed of the random choice, apart from the training's so that all runs share one split."""

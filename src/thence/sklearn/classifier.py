@@ -124,7 +124,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labelled = LabelledDocuments.of(documents, answers.labels)
         splits, weights = self._divide(labelled, weights, recipe.training.seed)
         _check_labels(answers, splits.train.labels)
-        prepared = tokenize(splits, recipe.tokens, weights)
+        prepared = tokenize(recipe, splits, weights)
         classifier = train_classifier(recipe, prepared)
         self.classes_, self._form = answers.classes, answers.form
         self._fitted = Fitted(recipe, prepared.tokenizer, classifier)
@@ -154,7 +154,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         given = {"precision": "float32", **given, **further}
         # Grids made with NumPy hold its numbers.
         plain = {name: v.item() if isinstance(v, np.generic) else v for name, v in given.items()}
-        return make_recipe("fit", self.model, plain)
+        return make_recipe("X", self.model, plain)
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):

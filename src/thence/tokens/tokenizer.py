@@ -3,7 +3,7 @@
 import json
 import shutil
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -12,22 +12,25 @@ from tempfile import mkdtemp
 from typing import Any, Literal, Protocol, SupportsIndex, get_args, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int64, UInt
+from jaxtyping import Int32, Int64, UInt
 
 from thence.corpus import Documents, cache_folder
 from thence.errors import RunError, SettingError, nearest
 from thence.tokens.bytes import ByteTokenizer
 from thence.tokens.characters import CharacterTokenizer, character_counts, count_characters, strings
-from thence.tokens.cutting import WordSplit
+from thence.tokens.cutting import FoundWords, WordSplit, find_words
+from thence.tokens.parallel import in_threads
 from thence.tokens.store import TokenStore, insert_boundaries, load_store, write_store_tables
 from thence.tokens.unknowns import Encoded, RefusedError
 from thence.tokens.vocabulary import Unknown, Vocabulary, choose_symbols
-from thence.tokens.words import WordTokenizer, count_words
+from thence.tokens.words import WordCounter, WordTokenizer, count_words
 
 FORMAT = 1
 LARGE_TEXT = 32 << 20
 """Bytes of text from which the ids are streamed to disk, memory-mapped and kept in the cache;
 anything smaller is tokenised again in less time than it takes to look it up."""
+LARGEST_AT_ONCE = 1 << 28
+"""Bytes of text up to which the words found to learn the vocabulary are kept for the tokens."""
 CHUNK = 1 << 17
 """Bytes of text worked on at once: what is made of them stays in the processor's cache."""
 
@@ -163,11 +166,56 @@ def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
             )
         return Tokenizer(learn_subwords(chunks, size, options.min_count), options)
     if options.tokens == "words":
-        counts = count_words(chunks, options.word_split)
+        counts = count_words(_found_words(train, options))
     else:
         counts = count_characters(chunks)
     symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
     return tokenizer_of(symbols, options)
+
+
+def learn_tokens(train: Documents, options: TokenOptions) -> tuple[Tokenizer, TokenStore]:
+    """Make a tokenizer from the train split, and its tokens.
+
+    Words are looked for only once, where the text is not too large to be kept as numbers.
+    """
+    once = options.tokens == "words" and options.unknown == "symbol"
+    if not once or train.num_bytes >= LARGEST_AT_ONCE:
+        tokenizer = make_tokenizer(train, options)
+        return tokenizer, tokenizer.encode(train)
+    counter = WordCounter()
+    parts = [(counter.add(found), found.lengths) for found in _found_words(train, options)]
+    counts = counter.counts()
+    symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
+    tokenizer = tokenizer_of(symbols, options)
+    ids = dict(zip(symbols, range(len(symbols)), strict=True))
+    unknown = tokenizer.vocabulary.unknown_id or 0
+    of_number = np.array([ids.get(word, unknown) for word in counts], np.int32)
+    return tokenizer, _store_of_numbers(tokenizer, train, of_number, parts)
+
+
+def _found_words(documents: Documents, options: TokenOptions) -> Iterator[FoundWords]:
+    """Yield the words of each chunk."""
+    split = options.word_split
+    return in_threads(
+        lambda chunk: find_words(_normalized(chunk, options), split), documents.chunks(CHUNK)
+    )
+
+
+def _store_of_numbers(
+    tokenizer: Tokenizer,
+    documents: Documents,
+    of_number: Int32[np.ndarray, " words"],
+    parts: Sequence[tuple[Int32[np.ndarray, " tokens"], Int64[np.ndarray, " documents"]]],
+) -> TokenStore:
+    """Return the tokens of documents whose words have numbers, given the id of each number."""
+    vocabulary = tokenizer.vocabulary
+    encoded = []
+    for (numbers, lengths), chunk in zip(parts, documents.chunks(CHUNK), strict=True):
+        targets = insert_boundaries(
+            of_number[numbers], lengths, vocabulary.boundary_id, vocabulary.dtype
+        )
+        encoded.append(EncodedChunk(targets, lengths + 1, character_counts(chunk)))
+    return _store_of(tokenizer, documents, encoded)
 
 
 def tokenizer_of(symbols: Iterable[str], options: TokenOptions) -> Tokenizer:
@@ -263,21 +311,35 @@ class EncodedChunk:
 
 
 def _encode_chunks(tokenizer: Tokenizer, documents: Documents) -> Iterator[EncodedChunk]:
-    vocabulary = tokenizer.vocabulary
-    done = 0
-    for chunk in documents.chunks(CHUNK):
+    def encode(chunk: Documents) -> EncodedChunk | RefusedError:
         try:
-            ids, lengths = tokenizer.level.encode_chunk(_normalized(chunk, tokenizer.options))
+            return _encode_chunk(tokenizer, chunk)
         except RefusedError as error:
-            raise error.after(done) from None
-        done += len(chunk)
-        targets = insert_boundaries(ids, lengths, vocabulary.boundary_id, vocabulary.dtype)
-        yield EncodedChunk(targets, lengths + 1, character_counts(chunk))
+            return error
+
+    done = 0
+    for encoded in in_threads(encode, documents.chunks(CHUNK)):
+        if isinstance(encoded, RefusedError):
+            raise encoded.after(done)
+        done += len(encoded.target_counts)
+        yield encoded
+
+
+def _encode_chunk(tokenizer: Tokenizer, chunk: Documents) -> EncodedChunk:
+    vocabulary = tokenizer.vocabulary
+    ids, lengths = tokenizer.level.encode_chunk(_normalized(chunk, tokenizer.options))
+    targets = insert_boundaries(ids, lengths, vocabulary.boundary_id, vocabulary.dtype)
+    return EncodedChunk(targets, lengths + 1, character_counts(chunk))
 
 
 def _encode_in_memory(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
+    return _store_of(tokenizer, documents, list(_encode_chunks(tokenizer, documents)))
+
+
+def _store_of(
+    tokenizer: Tokenizer, documents: Documents, encoded: list[EncodedChunk]
+) -> TokenStore:
     boundary = np.array([tokenizer.vocabulary.boundary_id], tokenizer.vocabulary.dtype)
-    encoded = list(_encode_chunks(tokenizer, documents))
     ids = np.concatenate([boundary, *(chunk.targets for chunk in encoded)])
     return _assemble(tokenizer, documents, ids, encoded)
 

@@ -7,9 +7,10 @@ from functools import cached_property
 from itertools import chain
 
 import numpy as np
+from jaxtyping import Int32
 
 from thence.corpus import Documents
-from thence.tokens.cutting import WordSplit, find_words, hash_strings
+from thence.tokens.cutting import FoundWords, WordSplit, find_words, hash_strings
 from thence.tokens.hashing import HashTable
 from thence.tokens.unknowns import Encoded, resolve_unknowns
 from thence.tokens.vocabulary import UNKNOWN, Vocabulary
@@ -73,22 +74,39 @@ class WordTokenizer:
                 yield UNKNOWN
 
 
-def count_words(chunks: Iterable[Documents], split: WordSplit) -> dict[str, int]:
-    """Count every word of the given chunks."""
-    numbers, words = HashTable(), list[str]()
-    totals = np.zeros(1, np.int64)
-    for chunk in chunks:
-        found = find_words(chunk, split)
-        which = numbers.find(found.hashes)
-        unknown = np.flatnonzero(which < 0)
+class WordCounter:
+    """Gives each different word a number, in order of appearance, and counts it."""
+
+    def __init__(self) -> None:
+        self._numbers, self._words = HashTable(), list[str]()
+        self._totals = np.zeros(1, np.int64)
+
+    def add(self, found: FoundWords) -> Int32[np.ndarray, " words"]:
+        """Count the words of a chunk; return their numbers."""
+        numbers = self._numbers.find(found.hashes)
+        unknown = np.flatnonzero(numbers < 0)
         hashes, first, back = np.unique(
             found.hashes[unknown], return_index=True, return_inverse=True
         )
+        words = self._words
         fresh = np.arange(len(words), len(words) + len(hashes), dtype=np.int32)
-        numbers.add(hashes, fresh)
-        which[unknown] = fresh[back]
+        self._numbers.add(hashes, fresh)
+        numbers[unknown] = fresh[back]
         words += found.words(unknown[first])
-        if len(words) > len(totals):
-            totals = np.concatenate([totals, np.zeros(2 * len(words) - len(totals), np.int64)])
-        np.add.at(totals, which, 1)
-    return dict(zip(words, totals.tolist(), strict=False))
+        if len(words) > len(self._totals):
+            more = np.zeros(2 * len(words) - len(self._totals), np.int64)
+            self._totals = np.concatenate([self._totals, more])
+        np.add.at(self._totals, numbers, 1)
+        return numbers
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each word was seen, in order of number."""
+        return dict(zip(self._words, self._totals.tolist(), strict=False))
+
+
+def count_words(chunks: Iterable[FoundWords]) -> dict[str, int]:
+    """Count every word of the given chunks."""
+    counter = WordCounter()
+    for found in chunks:
+        counter.add(found)
+    return counter.counts()

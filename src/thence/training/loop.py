@@ -138,8 +138,11 @@ class Trainer:
                 late = since > self.options.checkpoint_seconds
                 worth_it = looks and SAVING * since >= self._save_seconds
                 if worth_it or late or stopping or self.counters.finished:
+                    began = self.counters.seconds
                     self._save()
+                    self._agree_on_time(False)
                     saved = self.counters.seconds
+                    self._save_seconds = saved - began
                 if stopping:
                     raise Interrupted(self._farewell())
 
@@ -292,7 +295,6 @@ class Trainer:
         self._world.add_up([loss_sum])
         if self.folder is None or not self._world.is_writer:
             return
-        began = time.monotonic()
         if self._best is not None:
             save_model(self.folder / "model.safetensors", *self._best)
             self._best = None
@@ -306,7 +308,6 @@ class Trainer:
         if math.isinf(self.counters.best_dev):
             del counters["best_dev"]  # JSON has no infinity.
         save_tensors(self.folder / LAST, tensors, counters)
-        self._save_seconds = time.monotonic() - began
 
     def _checkpoint(self) -> Path | None:
         """Return the newest checkpoint; None where there is none yet."""

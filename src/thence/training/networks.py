@@ -82,6 +82,8 @@ def _assemble_classifier(recipe: Recipe, prepared: Prepared) -> Trainee:
             cast(int, training.batch_size),
             training.seed,
         )
+        if prepared.vectors is not None:
+            classifier.takes_vectors(prepared.vectors.matrix, prepared.vectors.found)
     judge = label_judge(cast(Classifier, classifier), prepared.dev_texts, prepared.dev_labels)
     network = classifier.to(choose_device(training.device))
     return Trainee(network, batches, judge, line.usual_epochs)

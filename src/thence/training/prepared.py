@@ -9,7 +9,7 @@ from thence.classifiers import Classes
 from thence.corpus import Documents, LabelledDocuments, Labels, Splits, load_splits
 from thence.errors import SettingError, TextError
 from thence.models import SEQUENCES
-from thence.tokens import Texts, Tokenizer, TokenOptions, TokenStore, make_tokenizer
+from thence.tokens import Texts, Tokenizer, TokenStore, WordVectors, learn_tokens, read_vectors
 from thence.training.families import family_of, is_classifier
 from thence.training.recipe import Recipe
 
@@ -23,6 +23,7 @@ class Prepared:
         tokenizer: Made from the train split.
         train: Tokens of the train split.
         dev: Tokens of the dev split.
+        vectors: Pretrained vectors of the vocabulary, if they are to be begun with.
         weights: How much each train document counts beside its label; None for all the same.
     """
 
@@ -30,6 +31,7 @@ class Prepared:
     tokenizer: Tokenizer
     train: TokenStore
     dev: TokenStore
+    vectors: WordVectors | None = None
     weights: Float32[np.ndarray, " documents"] | None = None
 
     @property
@@ -73,20 +75,50 @@ def prepare(recipe: Recipe, source: str) -> Prepared:
     """
     splits = load_splits(source, recipe.reading, recipe.splitting, labelling=recipe.labelling)
     _check_splits(recipe, splits)
-    prepared = tokenize(splits, recipe.tokens)
-    _check_context(recipe, prepared.train)
-    return prepared
+    return tokenize(recipe, splits)
 
 
 def tokenize(
+    recipe: Recipe,
     splits: Splits,
-    options: TokenOptions,
     weights: Float32[np.ndarray, " documents"] | None = None,
 ) -> Prepared:
-    """Tokenise documents that are divided already."""
-    tokenizer = make_tokenizer(splits.train, options)
-    train, dev = tokenizer.encode(splits.train), tokenizer.encode(splits.dev)
-    return Prepared(splits, tokenizer, train, dev, weights)
+    """Tokenise documents that are divided already; see ``prepare``."""
+    tokenizer, train_store = learn_tokens(splits.train, recipe.tokens)
+    _check_context(recipe, train_store)
+    dev_store = tokenizer.encode(splits.dev)
+    vectors = vectors_of(recipe, tokenizer)
+    return Prepared(splits, tokenizer, train_store, dev_store, vectors, weights)
+
+
+def vectors_of(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | None:
+    """Read the pretrained vectors that a recipe names.
+
+    Raises:
+        TextError: If the file cannot be used, or has none of the words.
+    """
+    path = getattr(recipe.options, "vectors", None)
+    if path is None:
+        return None
+    vectors = read_vectors(path, tokenizer.vocabulary.names())
+    if not vectors.found.any():
+        raise TextError(
+            f"{path} has a vector for none of the {len(vectors.found):,} tokens of {recipe.text}. "
+            f"Are they {recipe.tokens.tokens} of the same language?"
+        )
+    return vectors
+
+
+def coverage(prepared: Prepared) -> str | None:
+    """Return how much of the train text has pretrained vectors, in words."""
+    vectors = prepared.vectors
+    if vectors is None:
+        return None
+    counts = np.bincount(prepared.train.targets, minlength=len(vectors.found))
+    counts[prepared.train.boundary_id] = 0
+    share = vectors.token_coverage(counts)
+    found = f"{vectors.found.sum():,} of {len(vectors.found):,} words, {share:.1%} of train tokens"
+    return " ".join([f"{found}.", *vectors.remarks()])
 
 
 def importance(

@@ -25,13 +25,12 @@ from thence.training.families import (
 from thence.training.files import Array, clear_leftovers
 from thence.training.judging import label_look
 from thence.training.metrics import MetricsFile
-from thence.training.prepared import Prepared, importance, prepare
+from thence.training.prepared import Prepared, coverage, importance, prepare, vectors_of
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
 from thence.training.run import Run, create_run, refuse_existing, save_model, text_hashes
 
 if TYPE_CHECKING:
-    from thence.corpus import Labels
     from thence.training.distributed import World
     from thence.training.learning_rate_finder import LearningRateCurve
 
@@ -91,8 +90,8 @@ def train_recipe(
                 recipe = _resolve(recipe, prepared)
                 hashes = text_hashes(prepared.splits)
                 kept = Path(source) if recipe.text == "-" else None
-                classes = _labels(recipe, prepared)
-                run = create_run(folder, recipe, prepared.tokenizer, hashes, kept, classes)
+                more = _more_about(recipe, prepared)
+                run = create_run(folder, recipe, prepared.tokenizer, hashes, kept, more)
         if world is not None:
             run = Run(world.tell(str(folder)))
         try:
@@ -148,8 +147,10 @@ def resume(folder: str | Path, progress: ProgressMaker = silent) -> Run:
     with _processes(run.recipe) as world:
         if is_first_process():
             clear_leftovers(run.folder)
-        stores = run.store("train"), run.store("dev")
-        _fit(run, Prepared(run.splits, run.tokenizer, *stores), progress, world)
+        prepared = Prepared(run.splits, run.tokenizer, run.store("train"), run.store("dev"))
+        if not (run.folder / "last").exists():  # Nothing yet that has the vectors in it.
+            prepared = replace(prepared, vectors=vectors_of(run.recipe, run.tokenizer))
+        _fit(run, prepared, progress, world)
     return run
 
 
@@ -183,6 +184,10 @@ def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
         if (path := getattr(recipe.splitting, name)) is not None
     }
     recipe = replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
+    if prepared.vectors is not None:
+        path, size = str(Path(recipe.options.vectors).resolve()), prepared.vectors.dimension
+        options = replace(recipe.options, vectors=path, embedding_size=size)
+        recipe = replace(recipe, options=options)
     if family_of(recipe.model).kind in ("counted", "fitted"):
         return recipe
     from thence.training.networks import resolve_training
@@ -190,8 +195,13 @@ def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     return resolve_training(recipe, prepared)
 
 
-def _labels(recipe: Recipe, prepared: Prepared) -> "Labels | None":
-    return prepared.train_labels if is_classifier(recipe.model) else None
+def _more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
+    """Return what a run of a classifier says of its labels, and of its vectors."""
+    if not is_classifier(recipe.model):
+        return {}
+    labels, vectors = prepared.train_labels, coverage(prepared)
+    about = {"labels": list(labels.names), "several": labels.several}
+    return about if vectors is None else {**about, "vectors": vectors}
 
 
 def _is_path(text: str) -> bool:
