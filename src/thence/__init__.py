@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from thence.generation import sample as sample
     from thence.pictures import plot as plot
     from thence.pictures import report as report
+    from thence.sklearn import TextClassifier as TextClassifier
     from thence.training import Recipe as Recipe
     from thence.training import Run as Run
     from thence.training import make_recipe as make_recipe
@@ -66,6 +67,7 @@ _HOMES = {
     "report": "thence.pictures",
     "Recipe": "thence.training",
     "Run": "thence.training",
+    "TextClassifier": "thence.sklearn",
     "export": "thence.training.exchange",
     "import_arpa": "thence.training.exchange",
     "make_recipe": "thence.training",
@@ -77,7 +79,8 @@ _HOMES = {
 }
 
 __version__ = version("thence")
-__all__ = [*_HOMES, "__version__"]
+# Without what needs an extra, so that import * and help() are no worse for lacking it.
+__all__ = [*(name for name in _HOMES if name != "TextClassifier"), "__version__"]
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,7 @@ from string import Template
 
 from thence.evaluation import Explanation
 from thence.pictures.drawing import visible
-from thence.pictures.report import note
+from thence.pictures.page import note
 from thence.training import Run
 from thence.training.files import write_atomically
 

@@ -28,7 +28,7 @@ from thence.training.optimizers import make_optimizer
 from thence.training.options import TrainingOptions
 from thence.training.precision import computing_in, supports_bfloat16
 from thence.training.prepared import Prepared, importance
-from thence.training.progress import ProgressMaker, silent
+from thence.training.progress import ProgressMaker, Silence, silent
 from thence.training.recipe import Recipe
 from thence.training.run import Run
 
@@ -78,7 +78,7 @@ def _assemble_classifier(recipe: Recipe, prepared: Prepared) -> Trainee:
         batches = classifier.batches(
             prepared.train_texts,
             labels,
-            importance(labels, weighs),
+            importance(labels, weighs, prepared.weights),
             cast(int, training.batch_size),
             training.seed,
         )
@@ -180,6 +180,25 @@ def train_network(
             )
             trainer.restore()
             trainer.run()
+
+
+def train_in_memory(recipe: Recipe, prepared: Prepared) -> Trainable:
+    """Return a network with its best weights; nothing is written.
+
+    Args:
+        recipe: With threads and learning rate chosen; see ``resolve_training``.
+        prepared: What to train on.
+    """
+    with deterministic(recipe.training):
+        trainee = assemble(recipe, prepared)
+        network, batches, judge = trainee.network, trainee.batches, trainee.judge
+        epochs = trainee.usual_epochs
+        trainer = Trainer(
+            network, batches, judge, recipe.training, None, Silence(), usual_epochs=epochs
+        )
+        trainer.run()
+    network.load_tensors(trainer.best_tensors())
+    return network
 
 
 def new_network(

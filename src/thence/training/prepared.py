@@ -24,6 +24,7 @@ class Prepared:
         train: Tokens of the train split.
         dev: Tokens of the dev split.
         vectors: Pretrained vectors of the vocabulary, if they are to be begun with.
+        weights: How much each train document counts beside its label; None for all the same.
     """
 
     splits: Splits
@@ -31,6 +32,7 @@ class Prepared:
     train: TokenStore
     dev: TokenStore
     vectors: WordVectors | None = None
+    weights: Float32[np.ndarray, " documents"] | None = None
 
     @property
     def train_texts(self) -> Texts:
@@ -73,10 +75,20 @@ def prepare(recipe: Recipe, source: str) -> Prepared:
     """
     splits = load_splits(source, recipe.reading, recipe.splitting, labelling=recipe.labelling)
     _check_splits(recipe, splits)
+    return tokenize(recipe, splits)
+
+
+def tokenize(
+    recipe: Recipe,
+    splits: Splits,
+    weights: Float32[np.ndarray, " documents"] | None = None,
+) -> Prepared:
+    """Tokenise documents that are divided already; see ``prepare``."""
     tokenizer, train_store = learn_tokens(splits.train, recipe.tokens)
     _check_context(recipe, train_store)
     dev_store = tokenizer.encode(splits.dev)
-    return Prepared(splits, tokenizer, train_store, dev_store, vectors_of(recipe, tokenizer))
+    vectors = vectors_of(recipe, tokenizer)
+    return Prepared(splits, tokenizer, train_store, dev_store, vectors, weights)
 
 
 def vectors_of(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | None:
@@ -109,19 +121,28 @@ def coverage(prepared: Prepared) -> str | None:
     return " ".join([f"{found}.", *vectors.remarks()])
 
 
-def importance(labels: Labels, weighs_classes: bool) -> Float32[np.ndarray, " documents"]:
-    """Return how much each train document counts: 1, or so that all labels count the same.
+def importance(
+    labels: Labels,
+    weighs_classes: bool,
+    weights: Float32[np.ndarray, " documents"] | None = None,
+) -> Float32[np.ndarray, " documents"]:
+    """Return how much each train document counts, if asked so that all labels count the same.
 
     A document of several labels counts as the mean of theirs, one of none as 1.
+
+    Args:
+        labels: Of the train documents.
+        weighs_classes: Whether labels count the same, however rare they are.
+        weights: Of the documents; None for 1 each.
     """
-    weights = np.ones(len(labels), np.float32)
+    weights = np.ones(len(labels), np.float32) if weights is None else weights
     if not weighs_classes:
         return weights
     counts = labels.counts()
     share = len(labels.ids) / (len(counts) * np.maximum(counts, 1))
     sizes = np.diff(labels.offsets)
     sums = np.bincount(np.repeat(np.arange(len(labels)), sizes), share[labels.ids], len(labels))
-    return np.where(sizes > 0, sums / np.maximum(sizes, 1), 1).astype(np.float32)
+    return (weights * np.where(sizes > 0, sums / np.maximum(sizes, 1), 1)).astype(np.float32)
 
 
 def _check_splits(recipe: Recipe, splits: Splits) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from thence.classifiers import CLASSIFIERS, FittedClassifier
+from thence.classifiers import CLASSIFIERS, Classifier, FittedClassifier
 from thence.errors import SettingError, TrainingError
 from thence.models import FAMILIES, CountedModel
 from thence.processes import is_first_process, number_of_processes
@@ -242,22 +242,42 @@ def _count(run: Run, prepared: Prepared) -> None:
 
 def _fit_labels(run: Run, prepared: Prepared) -> None:
     started = time.monotonic()
-    recipe, labels = run.recipe, prepared.train_labels
-    create = CLASSIFIERS[recipe.model].create
-    made = create(recipe.options, len(run.tokenizer.vocabulary), prepared.classes)
-    classifier = cast(FittedClassifier, made)
-    dev = (prepared.dev_texts, prepared.dev_labels) if prepared.dev.num_documents else None
-    weighs = recipe.labelling is not None and recipe.labelling.class_weights
     from thence.training.networks import threads
 
-    with threads(recipe.training.threads):
-        classifier.fit(prepared.train_texts, labels, importance(labels, weighs), dev)
-        train = label_look(classifier.classify(prepared.train_texts), labels)
+    with threads(run.recipe.training.threads):
+        classifier = _fitted(run.recipe, prepared)
+        train = label_look(classifier.classify(prepared.train_texts), prepared.train_labels)
         losses = {"train_nats_per_document": train.nats}
-        if dev is not None:
-            look = label_look(classifier.classify(dev[0]), dev[1])
+        if prepared.dev.num_documents:
+            look = label_look(classifier.classify(prepared.dev_texts), prepared.dev_labels)
             losses |= {"dev_nats_per_document": look.nats, **look.more}
     _finish_at_once(run, prepared, classifier.tensors(), losses, started)
+
+
+def _fitted(recipe: Recipe, prepared: Prepared) -> FittedClassifier:
+    create = CLASSIFIERS[recipe.model].create
+    made = create(recipe.options, len(prepared.tokenizer.vocabulary), prepared.classes)
+    classifier, labels = cast(FittedClassifier, made), prepared.train_labels
+    dev = (prepared.dev_texts, prepared.dev_labels) if prepared.dev.num_documents else None
+    weighs = recipe.labelling is not None and recipe.labelling.class_weights
+    weights = importance(labels, weighs, prepared.weights)
+    classifier.fit(prepared.train_texts, labels, weights, dev)
+    return classifier
+
+
+def train_classifier(recipe: Recipe, prepared: Prepared) -> Classifier:
+    """Train a classifier in memory; nothing is written.
+
+    Raises:
+        SettingError: If a setting does not fit this machine.
+        TrainingError: If the loss is not a finite number, or absurdly large.
+    """
+    from thence.training.networks import resolve_training, threads, train_in_memory
+
+    if family_of(recipe.model).kind == "fitted":
+        with threads(recipe.training.threads):
+            return _fitted(recipe, prepared)
+    return cast(Classifier, train_in_memory(resolve_training(recipe, prepared), prepared))
 
 
 def _finish_at_once(
