@@ -43,7 +43,7 @@ AVERAGING = ("thence.classifiers.averaging", "AveragingOptions")
 LINEAR = ("thence.classifiers.linear", "LinearOptions")
 FAMILIES = {
     "averaging": Line(*AVERAGING),
-    "averaging-deep": Line(*AVERAGING, (("hidden_sizes", (5, 4)), ("ngrams", 1))),
+    "averaging-deep": Line(*AVERAGING, (("hidden_sizes", (16, 8)), ("ngrams", 1))),
     "averaging-of-characters": Line(*AVERAGING, (("character_ngrams", (2, 3)),)),
     "linear": Line(*LINEAR, (("buckets", 1 << 16),)),
     "linear-of-characters": Line(*LINEAR, (("character_ngrams", (3,)), ("buckets", 1 << 16))),

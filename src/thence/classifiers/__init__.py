@@ -32,7 +32,7 @@ class ClassifierFamily:
     kind: Literal["fitted", "trained"]
     summary: str
     defaults: Mapping[str, Any] = field(default_factory=lambda: SEQUENCES)
-    usual_epochs: float = 8
+    usual_epochs: float = 5
 
     def options_class(self) -> type[Any]:
         """Return the dataclass of this family's settings."""

@@ -294,7 +294,7 @@ class Linear:
         if weights.dtype != np.float32 or bias.dtype != np.float32:
             raise ValueError("weights do not hold single-precision numbers")
         self._table, self.strength = table, float(tensors["strength"])
-        self._weights, self._bias = torch.from_numpy(weights), torch.from_numpy(bias)
+        self._weights, self._bias = torch.tensor(weights), torch.tensor(bias)
 
     def num_parameters(self) -> int:
         """Return how many numbers were learned."""
