@@ -15,7 +15,13 @@ from thence.corpus.labels import Labels
 from thence.tokens import TokenOptions, make_tokenizer
 from thence.tokens.texts import Texts, encode_texts
 
-SMALL: dict[str, Any] = {"embedding_size": 8, "buckets": 1 << 12, "hidden_size": 6, "filters": 5, "layers": 2}
+SMALL: dict[str, Any] = {
+    "embedding_size": 8,
+    "buckets": 1 << 12,
+    "hidden_size": 6,
+    "filters": 5,
+    "layers": 2,
+}
 """Sizes of networks: long sums would hide errors in rounding."""
 
 
