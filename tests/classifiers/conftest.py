@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from thence.classifiers import Classes, Classifier, FittedClassifier
+from thence.classifiers.finetuned import Encoder
 from thence.corpus import Documents
 from thence.corpus.labels import Labels
 from thence.tokens import TokenOptions, make_tokenizer
@@ -47,6 +48,17 @@ FAMILIES = {
     "recurrent-last": Line(*RECURRENT, (("pooling", "last"), ("layers", 1))),
     "recurrent-one-way": Line(*RECURRENT, (("pooling", "last"), ("bidirectional", False))),
 }
+TINY = {"embedding_size": 5, "hidden_size": 6, "layers": 2}
+for family, more in {
+    "rnn": {},
+    "lstm": {"tied": True},
+    "gru": {"layers": 1},
+    "transformer": {"embedding_size": 8, "heads": 2, "context": 9, "positions": "learned"},
+}.items():
+    given = {**({} if family == "transformer" else TINY), **more}
+    FAMILIES[f"finetuned-{family}"] = Line(
+        "thence.classifiers.finetuned", "FinetunedOptions", (("encoder", Encoder(family, given)),)
+    )
 CHOICES = [Classes(3), Classes(2), Classes(4, several=True)]
 
 

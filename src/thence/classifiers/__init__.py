@@ -53,6 +53,12 @@ CLASSIFIERS = {
         {"batch_size": 64, "lr": 0.5, "optimizer": "adagrad"},
         usual_epochs=3,
     ),
+    "finetuned": ClassifierFamily(
+        "thence.classifiers.finetuned",
+        "FinetunedOptions",
+        "trained",
+        "a language model trained here before, with a head on its states (ULMFiT)",
+    ),
     "linear": ClassifierFamily(
         "thence.classifiers.linear",
         "LinearOptions",

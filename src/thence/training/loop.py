@@ -28,7 +28,13 @@ from thence.training.files import load_tensors, save_tensors
 from thence.training.interrupts import Interrupted, stop_requested
 from thence.training.judging import Judge, Look, Trainable
 from thence.training.metrics import MetricsFile
-from thence.training.optimizers import make_dense, make_optimizer, named, take_back
+from thence.training.optimizers import (
+    LayeredOptimizer,
+    make_dense,
+    make_optimizer,
+    named,
+    take_back,
+)
 from thence.training.options import TrainingOptions
 from thence.training.precision import computing_in
 from thence.training.progress import Listener
@@ -107,7 +113,7 @@ class Trainer:
         self._started = 0.0
         self._looked, self._look_seconds, self._save_seconds = 0.0, 0.0, 0.0
         self._best: tuple[dict[str, Array], dict[str, Any]] | None = None  # Not yet written.
-        self._last = folder / "last" / "checkpoint.safetensors"
+        self._last = checkpoint_of(folder)
 
     def run(self) -> None:
         """Train to the end, or until the dev loss stops improving, or until a signal.
@@ -148,6 +154,8 @@ class Trainer:
     def _step(self) -> None:
         counters, options = self.counters, self.options
         self.model.train()
+        if isinstance(self.optimizer, LayeredOptimizer):
+            self.optimizer.thaw(self.share_done())
         first = counters.step * options.accumulate
         batches = [self.batches.at(first + part) for part in range(options.accumulate)]
         weight = sum(batch.weight for batch in batches)
@@ -331,6 +339,11 @@ class Trainer:
         values = iter([tensors[f"state.{place}"] for place in range(len(leaves(template)))])
         state = map_state(lambda leaf: torch.from_numpy(next(values)).to(leaf), template)
         return self._world.own_rows(state, self._rows)
+
+
+def checkpoint_of(folder: Path) -> Path:
+    """Return where the newest checkpoint of a run is."""
+    return folder / "last" / "checkpoint.safetensors"
 
 
 def total_steps(
