@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from thence.classifiers import Classes, Classifier, FittedClassifier
-from thence.classifiers.finetuned import Encoder
 from thence.corpus import Documents
 from thence.corpus.labels import Labels
 from thence.tokens import TokenOptions, make_tokenizer
@@ -57,7 +56,9 @@ for family, more in {
 }.items():
     given = {**({} if family == "transformer" else TINY), **more}
     FAMILIES[f"finetuned-{family}"] = Line(
-        "thence.classifiers.finetuned", "FinetunedOptions", (("encoder", Encoder(family, given)),)
+        "thence.classifiers.finetuned",
+        "FinetunedOptions",
+        (("encoder", {"model": family, **given}),),
     )
 CHOICES = [Classes(3), Classes(2), Classes(4, several=True)]
 

@@ -31,23 +31,9 @@ from thence.classifiers.embeddings import check_chances, check_sizes
 from thence.classifiers.interface import Classes
 from thence.classifiers.neural import NeuralClassifier
 from thence.classifiers.recurrent import take_places
-from thence.errors import SettingError
 from thence.models import family
 from thence.models.dropout import Dropout
 from thence.models.neural import NeuralLanguageModel
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """The language model that a classifier starts from.
-
-    Attributes:
-        model: Name of its family.
-        options: Its own settings.
-    """
-
-    model: str
-    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -57,8 +43,8 @@ class FinetunedOptions:
     start_from: str | None = None
     """Run of the language model to start from (rnn, lstm, gru or transformer); needed only while \
 training begins, and its tokens are the classifier's."""
-    encoder: Encoder | None = None
-    """What that language model is; filled in from its run."""
+    encoder: Mapping[str, Any] | None = None
+    """What that language model is, its model and its settings; filled in from its run."""
     head_size: int = 50
     """Units of the layer between what describes a document and the logits."""
     dropout: float = 0.4
@@ -120,19 +106,16 @@ class Finetuned(nn.Module):
         return [head, *reversed(middle), lowest]
 
 
-def new_encoder(encoder: Encoder | None, vocabulary_size: int) -> tuple[Any, int]:
+def new_encoder(encoder: Mapping[str, Any] | None, vocabulary_size: int) -> tuple[Any, int]:
     """Return a language model's network with new weights, and the size of its states.
 
     Raises:
-        SettingError: If it is not known what it is.
+        ValueError: If it is not known yet what it is.
     """
     if encoder is None:
-        raise SettingError(
-            "The model 'finetuned' starts from a language model, and none is named: add "
-            "--start-from RUN (thence train TEXT --model lstm makes one)."
-        )
-    entry = family(encoder.model)
-    options = entry.options_class()(**encoder.options)
+        raise ValueError("the encoder has not been filled in from a language model's run")
+    entry = family(encoder["model"])
+    options = entry.options_class()(**{k: v for k, v in encoder.items() if k != "model"})
     network = cast(Any, entry.create(options, vocabulary_size)).network
     return network, getattr(network, "output_size", options.embedding_size)
 

@@ -37,10 +37,10 @@ def language_run(recipe: Recipe) -> Run:
         )
     run = Run(folder)
     if run.recipe.model not in ENCODERS:
-        kind = "is a classifier" if run.is_classifier else "does not read documents in order"
+        kind = "is a classifier" if run.is_classifier else "does not read a document in order"
         raise SettingError(
-            f"--start-from is {folder}, a run of {run.recipe.model}, which {kind}; name the run of "
-            f"a language model that does: one of {', '.join(ENCODERS)}."
+            f"--start-from is {folder}, a run of {run.recipe.model}, which {kind}; name that of a "
+            f"language model with one of {', '.join(ENCODERS)}."
         )
     return run
 
@@ -54,8 +54,6 @@ def with_language_model(recipe: Recipe) -> Recipe:
     """
     if not starts_from_a_run(recipe):
         return recipe
-    from thence.classifiers.finetuned import Encoder
-
     run = language_run(recipe)
     tokens = WordOptions(**asdict(run.tokenizer.options))
     for item in fields(WordOptions):
@@ -66,8 +64,8 @@ def with_language_model(recipe: Recipe) -> Recipe:
                 f"language model has its tokens, and those of {run.folder} were made otherwise "
                 f"({own}). Leave it out, or start from a language model with such tokens."
             )
-    own_options = {k: v for k, v in asdict(run.recipe.options).items() if v is not None}
-    encoder = Encoder(run.recipe.model, own_options)
+    own = {name: v for name, v in asdict(run.recipe.options).items() if v is not None}
+    encoder = {"model": run.recipe.model, **own}
     options = replace(recipe.options, start_from=str(run.folder.resolve()), encoder=encoder)
     return replace(recipe, options=options, tokens=tokens)
 
