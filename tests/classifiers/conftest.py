@@ -54,11 +54,11 @@ for family, more in {
     "gru": {"layers": 1},
     "transformer": {"embedding_size": 8, "heads": 2, "context": 9, "positions": "learned"},
 }.items():
-    given = {**({} if family == "transformer" else TINY), **more}
+    encoder = {"model": family, **({} if family == "transformer" else TINY), **more}
     FAMILIES[f"finetuned-{family}"] = Line(
         "thence.classifiers.finetuned",
         "FinetunedOptions",
-        (("encoder", {"model": family, **given}),),
+        (("encoder", encoder),),
     )
 CHOICES = [Classes(3), Classes(2), Classes(4, several=True)]
 

@@ -205,6 +205,6 @@ def test_a_run_must_be_named_and_be_there(reviews: Path, language: Run, tmp_path
     with pytest.raises(SettingError, match="none is named: add --start-from RUN"):
         train(reviews, "finetuned", label="label", output=tmp_path / "x")
     missing = tmp_path / "langage"
-    with pytest.raises(RunError, match="There is no run .*Did you mean 'language'"):
+    with pytest.raises(RunError, match=r"There is no run .*Did you mean 'language'"):
         train(reviews, "finetuned", label="label", start_from=missing, output=tmp_path / "x")
     assert not (tmp_path / "x").exists()
