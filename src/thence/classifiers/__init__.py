@@ -58,6 +58,8 @@ CLASSIFIERS = {
         "FinetunedOptions",
         "trained",
         "a language model trained here before, with a head on its states (ULMFiT)",
+        {**SEQUENCES, "lr": 0.01},
+        usual_epochs=4,
     ),
     "linear": ClassifierFamily(
         "thence.classifiers.linear",

@@ -2,7 +2,7 @@
 
     h_1 .. h_T = encoder(boundary, w_1, w_2, ...)    the language model's hidden states
     p   = (h_T, max_t h_t, mean_t h_t)               what describes a document (concat pooling)
-    y   = U dropout(relu(V dropout(p) + v)) + u      the logits
+    y   = U relu(V dropout(p) + v) + u               the logits
 
 The encoder is the language model without its output layer, and begins with its weights; the head (V
 and U) begins at random. Layers are unfrozen gradually, from the top: first the head learns alone,
@@ -14,7 +14,8 @@ Source: J. Howard and S. Ruder 2018, "Universal language model fine-tuning for t
 sections 3.2 and 3.3, and section 3.1 for what is trained before.
 
 Where we differ: a further layer is unfrozen after a share of the training, not after each epoch,
-and the learning rate goes up and down once for all of them. The head has no batch normalisation.
+and the learning rate goes up and down once for all of them. The head has no batch normalisation,
+and dropout once only.
 The language model reads documents from the front only; it is not fine-tuned on the documents
 before, for which it may be trained on them too.
 """
@@ -86,7 +87,7 @@ class Finetuned(nn.Module):
         read = torch.cat([ids.new_full((len(ids), 1), self.boundary), ids], dim=1)
         states, _ = self.encoder(read, self.encoder.start(len(ids), ids.device))
         values = self.dropout(concat_pool(states, lengths + 1))
-        logits: Tensor = self.output(self.dropout(self.hidden(values).relu()))
+        logits: Tensor = self.output(self.hidden(values).relu())
         return logits
 
     def layers(self) -> list[list[nn.Parameter]]:
