@@ -15,9 +15,8 @@ sections 3.2 and 3.3, and section 3.1 for what is trained before.
 
 Where we differ: a further layer is unfrozen after a share of the training, not after each epoch,
 and the learning rate goes up and down once for all of them. The head has no batch normalisation,
-and dropout once only.
-The language model reads documents from the front only; it is not fine-tuned on the documents
-before, for which it may be trained on them too.
+and dropout once only. Documents are read from the front only. The language model is not trained
+further on the documents first; it may have been trained on their text.
 """
 
 from collections.abc import Mapping
