@@ -9,7 +9,7 @@ import os
 from jaxtyping import install_import_hook
 
 if os.environ.get("THENCE_CHECK_SHAPES"):
-    CHECKED = ("tokens", "batches", "models", "evaluation", "generation")
+    CHECKED = ("tokens", "batches", "models", "classifiers", "evaluation", "generation")
     install_import_hook([f"thence.{package}" for package in CHECKED], "beartype.beartype")
 
 from collections.abc import Callable, Iterable
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+import thence
 from thence.corpus import Documents
 from thence.tokens import TokenOptions, TokenStore, make_tokenizer
 
@@ -46,3 +47,49 @@ def store_of() -> Callable[[Iterable[str]], TokenStore]:
 def five_names(store_of: Callable[[Iterable[str]], TokenStore]) -> TokenStore:
     """The first five names of the names tutorial."""
     return store_of(FIVE_NAMES)
+
+
+SMALL = {"buckets": 256, "embedding_size": 4, "threads": 1, "split": "80/20/0"}
+OPINIONS = ("a good film,pos", "a bad film,neg", "good and long,pos", "bad and long,neg")
+OPINIONS += ("not so good,pos", "not so bad,neg")
+TOPICS = ("the war,politics", "the trade,economy", "war and trade,politics;economy")
+TOPICS += ("a song and a war,music;politics", "the song,music", "trade in song,economy;music")
+PLACES = ("xa,left", "xb a,left", "yc,right", "yd b,right")
+
+
+@pytest.fixture(scope="session")
+def opinions(tmp_path_factory: pytest.TempPathFactory) -> "thence.Run":
+    """A classifier of words that tells pos from neg; nobody may change it."""
+    return _classifier(tmp_path_factory, "opinions", OPINIONS)
+
+
+@pytest.fixture(scope="session")
+def topics(tmp_path_factory: pytest.TempPathFactory) -> "thence.Run":
+    """A classifier of documents with several labels."""
+    return _classifier(tmp_path_factory, "topics", TOPICS, label_separator=";")
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory: pytest.TempPathFactory) -> "thence.Run":
+    """A classifier of characters and runs of three of them."""
+    return _classifier(tmp_path_factory, "places", PLACES, tokens="characters", ngrams=3)
+
+
+@pytest.fixture(scope="session")
+def sentences(tmp_path_factory: pytest.TempPathFactory) -> "thence.Run":
+    """A language model of characters."""
+    folder = tmp_path_factory.mktemp("sentences")
+    text = folder / "text.txt"
+    text.write_text("the war\nthe trade\na song\n" * 10)
+    sizes = {"embedding_size": 3, "hidden_size": 4, "steps": 2}
+    return thence.train(text, "mlp", output=folder / "sentences", **sizes)
+
+
+def _classifier(
+    tmp_path_factory: pytest.TempPathFactory, name: str, rows: Iterable[str], **settings: object
+) -> "thence.Run":
+    folder = tmp_path_factory.mktemp(name)
+    text = folder / "text.csv"
+    text.write_text("\n".join(["text,label", *[*rows] * 10]) + "\n")
+    settings = {**SMALL, "epochs": 8, "batch_size": 4, "label": "label", **settings}
+    return thence.train(text, "averaging", output=folder / name, **settings)

@@ -21,15 +21,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from thence.errors import ThenceError as ThenceError
     from thence.evaluation import LikelihoodReport as LikelihoodReport
+    from thence.evaluation import classify as classify
     from thence.evaluation import compare as compare
     from thence.evaluation import evaluate as evaluate
+    from thence.evaluation import explain as explain
     from thence.evaluation import score as score
+    from thence.evaluation import similar as similar
     from thence.generation import complete as complete
     from thence.generation import fill as fill
     from thence.generation import next_tokens as next_tokens
     from thence.generation import sample as sample
     from thence.pictures import plot as plot
     from thence.pictures import report as report
+    from thence.sklearn import TextClassifier as TextClassifier
     from thence.training import Recipe as Recipe
     from thence.training import Run as Run
     from thence.training import make_recipe as make_recipe
@@ -49,9 +53,12 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 _HOMES = {
     "ThenceError": "thence.errors",
     "LikelihoodReport": "thence.evaluation",
+    "classify": "thence.evaluation",
     "compare": "thence.evaluation",
     "evaluate": "thence.evaluation",
+    "explain": "thence.evaluation",
     "score": "thence.evaluation",
+    "similar": "thence.evaluation",
     "complete": "thence.generation",
     "fill": "thence.generation",
     "next_tokens": "thence.generation",
@@ -60,6 +67,7 @@ _HOMES = {
     "report": "thence.pictures",
     "Recipe": "thence.training",
     "Run": "thence.training",
+    "TextClassifier": "thence.sklearn",
     "export": "thence.training.exchange",
     "import_arpa": "thence.training.exchange",
     "make_recipe": "thence.training",
@@ -71,7 +79,8 @@ _HOMES = {
 }
 
 __version__ = version("thence")
-__all__ = [*_HOMES, "__version__"]
+# Without what needs an extra, so that import * and help() are no worse for lacking it.
+__all__ = [*(name for name in _HOMES if name != "TextClassifier"), "__version__"]
 
 
 def __dir__() -> list[str]:

@@ -15,7 +15,13 @@ from thence.corpus.labels import Labels
 from thence.tokens import TokenOptions, make_tokenizer
 from thence.tokens.texts import Texts, encode_texts
 
-SMALL: dict[str, Any] = {"embedding_size": 8, "hidden_size": 6, "filters": 5, "layers": 2}
+SMALL: dict[str, Any] = {
+    "embedding_size": 8,
+    "buckets": 1 << 12,
+    "hidden_size": 6,
+    "filters": 5,
+    "layers": 2,
+}
 """Sizes of networks: long sums would hide errors in rounding."""
 
 
@@ -39,7 +45,15 @@ class Line:
 
 CONVOLUTION = ("thence.classifiers.convolution", "ConvolutionOptions")
 RECURRENT = ("thence.classifiers.recurrent", "RecurrentOptions")
+AVERAGING = ("thence.classifiers.averaging", "AveragingOptions")
+LINEAR = ("thence.classifiers.linear", "LinearOptions")
 FAMILIES = {
+    "averaging": Line(*AVERAGING),
+    "averaging-deep": Line(*AVERAGING, (("hidden_sizes", (16, 8)), ("ngrams", 1))),
+    "averaging-of-characters": Line(*AVERAGING, (("character_ngrams", (2, 3)),)),
+    "linear": Line(*LINEAR, (("buckets", 1 << 16),)),
+    "linear-of-characters": Line(*LINEAR, (("character_ngrams", (3,)), ("buckets", 1 << 16))),
+    "linear-plain": Line(*LINEAR, (("naive_bayes", 0.0), ("buckets", 1 << 16))),
     "convolution": Line(*CONVOLUTION),
     "convolution-of-words": Line(*CONVOLUTION, (("widths", (1, 6)),)),
     "recurrent-lstm": Line(*RECURRENT, (("pooling", "max"),)),

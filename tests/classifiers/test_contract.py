@@ -12,6 +12,7 @@ from thence.classifiers import Classes, Classifier, FittedClassifier
 from thence.classifiers.neural import NeuralClassifier
 from thence.corpus.labels import Labels
 from thence.tokens.texts import Texts
+from thence.training.optimizers import make_dense
 
 CLOSE = 1e-5
 Read = Callable[[Sequence[str]], Texts]
@@ -114,7 +115,9 @@ def test_the_same_seed_gives_the_same_model(make: Make, name: str, classes: Clas
 
 
 def test_only_the_first_tokens_are_read(make: Make, name: str, read: Read) -> None:
-    model = network_of(make(name, Classes(3), max_length=4))
+    if not name.startswith(("convolution", "recurrent")):
+        pytest.skip("reads whole documents")
+    model = make(name, Classes(3), max_length=4)
     log_probs = model.classify(read(["a b good c d e f g", "a b good c bad", "a b good c"]))
     np.testing.assert_allclose(log_probs[0], log_probs[2], atol=CLOSE)
     np.testing.assert_allclose(log_probs[1], log_probs[2], atol=CLOSE)
@@ -146,11 +149,15 @@ def test_few_documents_are_learned_by_heart(
 
 
 def learn(model: NeuralClassifier, texts: Texts, labels: Labels) -> None:
-    batch = LabelledRows(texts.store, labels, 40, 99).at(0)
+    ones = np.ones(len(texts), np.float32)
+    batch = model.batches(texts, labels, ones, 40, 0).at(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.03)
-    for _ in range(150):
-        loss, _ = model.train().batch_loss(batch)
+    for _ in range(200):
+        loss, _ = model.eval().batch_loss(batch)  # type: ignore[arg-type]  # Without dropout.
+        if loss < 0.5:  # No document can be on the wrong side, where it would be ln 2.
+            break
         (loss / batch.weight).backward()  # type: ignore[no-untyped-call]
+        make_dense(model.parameters())
         optimizer.step()
         optimizer.zero_grad()
 

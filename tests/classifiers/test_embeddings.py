@@ -50,11 +50,9 @@ def test_vectors_of_another_size_are_refused() -> None:
 
 @pytest.mark.parametrize("kind", ["static", "multichannel"])
 def test_nothing_can_be_kept_where_nothing_is_given(kind: Kind) -> None:
-    options = EmbeddingOptions(embeddings=kind)
     with pytest.raises(SettingError, match=f"--embeddings {kind} keeps vectors .* --vectors FILE"):
-        options.check_vectors(given=False)
-    options.check_vectors(given=True)
-    EmbeddingOptions().check_vectors(given=False)
+        ConvolutionOptions(embeddings=kind)
+    ConvolutionOptions(embeddings=kind, vectors="glove.txt")
 
 
 @pytest.mark.parametrize("kind", ["non-static", "static", "multichannel"])
@@ -63,7 +61,7 @@ def test_training_changes_only_what_is_not_static(
 ) -> None:
     texts, labels = labelled
     size = len(texts.tokenizer.vocabulary)
-    options = ConvolutionOptions(embedding_size=4, filters=3, embeddings=kind)
+    options = ConvolutionOptions(embedding_size=4, filters=3, embeddings=kind, vectors="glove.txt")
     model = create(options, size, Classes(2))
     matrix, found = vectors(size, 4)
     network: Any = model.network

@@ -109,7 +109,8 @@ def test_what_needs_a_text_says_that_there_is_none(thence, imported: Run, argume
         (["export", "counted"], "PATH is missing. (see: thence export --help)"),
         (
             ["export", "counted", "x", "--to", "gguf"],
-            'Invalid value "gguf" for --to. Choose from: "arpa". (see: thence export --help)',
+            'Invalid value "gguf" for --to. Choose from: "arpa", "word2vec". '
+            "(see: thence export --help)",
         ),
         (
             ["export", "counted", "text.txt"],

@@ -104,6 +104,16 @@ def test_the_report_is_written_unless_refused(thence):
     assert Path("run/report.html").exists()
 
 
+@pytest.mark.slow
+def test_a_classifier_ends_with_its_report(thence):
+    flags = ["--model", "averaging", "--tokens", "characters", "--ngrams", "5", "-o", "run"]
+    outcome = thence("train", "cities", *flags)
+    assert outcome.code == 0
+    assert "accuracy" in outcome.out
+    assert outcome.out.endswith("Pictures and all numbers: run/report.html\n")
+    assert Path("run/report.html").exists()
+
+
 @contextmanager
 def interrupt_at_step_7(name: str) -> Iterator[Silence]:
     class Interrupting(Silence):

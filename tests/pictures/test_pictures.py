@@ -1,6 +1,4 @@
 import re
-from collections import Counter
-from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,18 +20,15 @@ from thence.pictures.drawing import drawable, symbol_text, to_png, to_svg, visib
 from thence.pictures.embedding_map import draw_points, embedding_map, two_dimensions
 from thence.pictures.frequencies import most_frequent, pair_counts, symbol_counts
 from thence.pictures.heat_map import heat_map, looks_back_once, model_probabilities
+from thence.pictures.page import with_dark_colours
 from thence.pictures.plot import pictures
-from thence.pictures.report import (
-    report_html,
-    samples_section,
-    split_section,
-    surprisal_section,
-    with_dark_colours,
-)
+from thence.pictures.report import report_html, split_section
+from thence.pictures.report_language import samples_section, surprisal_section
 from thence.pictures.surprisal import extreme_documents, surprisal_html, surprisal_level
 from thence.tokens import TokenOptions, make_tokenizer
 
-SCRIPT = "<script>alert(1)</script>"
+from .conftest import SCRIPT, Page
+
 WORDS = ["emma", "olivia", "ava", "mia", "$x_1$", "日本", "a b", "tab\there", "&amp;", SCRIPT]
 NAMES = [a + b for a in WORDS for b in ("", "a", "na", "el", "i")]
 STEPS = [
@@ -76,22 +71,6 @@ def mlp(tmp_path_factory):
 @pytest.fixture(scope="module")
 def counts(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("counts"), "bigram-counts", add_k=0.0)
-
-
-class Page(HTMLParser):
-    """Collects what a report holds."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes, self.text = Counter(), [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags[tag] += 1
-        self.attributes += [(tag, name, value) for name, value in attrs]
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def title_of(figure):

@@ -172,7 +172,7 @@ def test_an_unknown_format(counted: Counted, tmp_path: Path) -> None:
     with pytest.raises(SettingError) as caught:
         export(counted(), tmp_path / "a.arpa", to="arpo")  # type: ignore[arg-type]
     assert str(caught.value) == (
-        "There is no format 'arpo'; choose from arpa. Did you mean 'arpa'?"
+        "There is no format 'arpo'; choose from arpa, word2vec. Did you mean 'arpa'?"
     )
 
 

@@ -17,7 +17,7 @@ from thence.training import Run, make_recipe
 from thence.training.files import load_tensors
 from thence.training.interrupts import Interrupted, stop_requested
 from thence.training.loop import Trainer, total_steps
-from thence.training.networks import network_batches, new_network
+from thence.training.networks import assemble
 from thence.training.optimizers import make_optimizer
 from thence.training.options import TrainingOptions
 from thence.training.progress import Silence
@@ -35,10 +35,11 @@ def trainer(text: Path, tmp_path: Path) -> MakeTrainer:
         options = {"hidden_size": 8, "embedding_size": 3, "batch_size": 16, **settings}
         recipe = make_recipe(text, "mlp", {"context": context, **options})
         prepared = prepare(recipe, str(text))
-        model = new_network(recipe, len(prepared.tokenizer.vocabulary))
-        batches = network_batches(recipe, model, prepared.train)
-        made = Trainer(model, batches, prepared.dev, recipe.training, tmp_path, Silence())
+        trainee = assemble(recipe, prepared)
+        parts = trainee.network, trainee.batches, trainee.judge
+        made = Trainer(*parts, recipe.training, tmp_path, Silence())
         made.train_store = prepared.train  # type: ignore[attr-defined]
+        made.dev = prepared.dev  # type: ignore[attr-defined]
         return made
 
     return make

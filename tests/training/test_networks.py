@@ -22,7 +22,7 @@ def test_an_absent_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None
 def resolved(text: Path, **settings: Any) -> tuple[int | None, str]:
     recipe = make_recipe(text, "mlp", settings)
     prepared = prepare(recipe, str(text))
-    found = resolve_training(recipe, len(prepared.tokenizer.vocabulary), prepared.train)
+    found = resolve_training(recipe, prepared)
     return found.training.threads, found.training.precision
 
 

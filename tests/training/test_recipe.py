@@ -116,7 +116,7 @@ def test_a_setting_of_another_model_is_refused() -> None:
         ("step_points", ["x"], "a number"),
         ("lr", "fast", "a number or auto"),
         ("tokens", "character", "one of characters, bytes, words, subwords"),
-        ("optimizer", ["adamw"], "one of adamw, sgd"),
+        ("optimizer", ["adamw"], "one of adamw, adagrad, sgd"),
     ],
 )
 def test_wrong_types_are_refused_with_the_right_one(name: str, value: object, hint: str) -> None:

@@ -118,3 +118,15 @@ class LabelledRows:
             documents, batches = random.permutation(documents), random.permutation(batches)
         self._number, self._batches = number, batches
         self._order = documents[np.argsort(self._lengths[documents], kind="stable")]
+
+
+def cut_share(store: TokenStore, max_length: int) -> tuple[float, int]:
+    """Return which share of the tokens is never read, and how many documents lose some.
+
+    Args:
+        store: The tokens.
+        max_length: Tokens of a document that are read, its first ones.
+    """
+    lengths = store.target_counts - 1
+    lost = np.maximum(lengths - max_length, 0)
+    return float(lost.sum() / max(lengths.sum(), 1)), int(np.count_nonzero(lost))

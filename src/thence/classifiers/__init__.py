@@ -32,7 +32,7 @@ class ClassifierFamily:
     kind: Literal["fitted", "trained"]
     summary: str
     defaults: Mapping[str, Any] = field(default_factory=lambda: SEQUENCES)
-    usual_epochs: float = 8
+    usual_epochs: float = 5
 
     def options_class(self) -> type[Any]:
         """Return the dataclass of this family's settings."""
@@ -50,8 +50,8 @@ CLASSIFIERS = {
         "AveragingOptions",
         "trained",
         "the mean of the embeddings of words and runs of words (fastText, deep averaging)",
-        {"batch_size": 64, "lr": 0.5, "optimizer": "adagrad"},
-        usual_epochs=3,
+        {"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
+        usual_epochs=2,
     ),
     "finetuned": ClassifierFamily(
         "thence.classifiers.finetuned",
@@ -66,6 +66,18 @@ CLASSIFIERS = {
         "LinearOptions",
         "fitted",
         "logistic regression on runs of words, weighed by naive Bayes (NBSVM's kind)",
+    ),
+    "convolution": ClassifierFamily(
+        "thence.classifiers.convolution",
+        "ConvolutionOptions",
+        "trained",
+        "filters over a few words in a row, the largest of each (Kim 2014)",
+    ),
+    "recurrent": ClassifierFamily(
+        "thence.classifiers.recurrent",
+        "RecurrentOptions",
+        "trained",
+        "an LSTM or GRU that reads a document from both sides",
     ),
 }
 

@@ -56,6 +56,9 @@ class AveragingOptions:
 
     embedding_size: int = 16
     """Size of the embeddings (E)."""
+    vectors: str | None = None
+    """Begin with the word vectors of this file: GloVe, word2vec (text or binary) or .vec; their \
+size is that of the embeddings."""
     ngrams: int = 2
     """The longest runs of tokens that are features; 1 for tokens alone."""
     character_ngrams: tuple[int, ...] = ()
@@ -234,6 +237,8 @@ class Averaging(nn.Module):
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back the weights."""
+        if "kept" not in tensors:
+            raise ValueError("kept is missing")
         table = self.table.restored(tensors["kept"])
         # Where nothing changes the parameter must stay the same one: an optimiser may hold it.
         if not np.array_equal(table.kept, self.table.kept):

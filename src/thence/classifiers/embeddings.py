@@ -29,6 +29,9 @@ class EmbeddingOptions:
 
     embedding_size: int = 100
     """Numbers per token in the embedding."""
+    vectors: str | None = None
+    """Begin with the word vectors of this file: GloVe, word2vec (text or binary) or .vec; their \
+size is that of the embeddings."""
     embeddings: Kind = "non-static"
     """Embeddings are learned, kept as they were given (static), or both (multichannel)."""
     word_dropout: float = 0.1
@@ -49,20 +52,13 @@ class EmbeddingOptions:
                 f"--embeddings is {self.embeddings!r}; choose one of {', '.join(get_args(Kind))}."
                 + nearest(str(self.embeddings), get_args(Kind))
             )
-        check_sizes(self, "embedding_size", "max_length")
-        check_chances(self, "word_dropout", "dropout")
-
-    def check_vectors(self, given: bool) -> None:
-        """Refuse to keep vectors where none are given; to be asked before training.
-
-        Raises:
-            SettingError: If embeddings that are not learned would stay random.
-        """
-        if self.embeddings != "non-static" and not given:
+        if self.embeddings != "non-static" and self.vectors is None:
             raise SettingError(
                 f"--embeddings {self.embeddings} keeps vectors that were learned before, and none "
                 "are given: add --vectors FILE, or leave out --embeddings."
             )
+        check_sizes(self, "embedding_size", "max_length")
+        check_chances(self, "word_dropout", "dropout")
 
 
 def check_sizes(options: object, *names: str) -> None:
@@ -105,7 +101,7 @@ class EmbeddingNetwork(nn.Module):
 
     def embed(
         self, ids: Int64[Tensor, "batch time"], lengths: Int64[Tensor, " batch"]
-    ) -> Float[Tensor, "batch time embedding"]:
+    ) -> Float[Tensor, "batch places embedding"]:
         """Return the embeddings of each document, zeros after its end; at least one place."""
         if not ids.shape[1]:
             ids = ids.new_zeros(len(ids), 1)

@@ -260,6 +260,19 @@ class Linear:
         scale = torch.from_numpy(np.sqrt(np.maximum(bags.sizes, 1)).astype(np.float32))
         return label_log_probs(self._logits(sums / scale[:, None] + self._bias), self.classes)
 
+    def token_weights(self) -> Float32[np.ndarray, "vocab classes"]:
+        """Return how much a token speaks for each label.
+
+        With one label per document this is what it adds to the label's logit beyond the mean of
+        all labels, for only differences count there.
+        """
+        # Each token has a row, whatever runs have one, and tokens come first.
+        weights = self._logits(self._weights[: self.vocabulary_size])
+        if not self.classes.several:
+            weights = weights - weights.mean(1, keepdim=True)
+        found: Array = weights.numpy()
+        return found
+
     def tensors(self) -> dict[str, Array]:
         """Return the weights, and which features have one."""
         return {
@@ -271,6 +284,8 @@ class Linear:
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back what ``tensors`` gave."""
+        if tensors.keys() != self.tensors().keys():
+            raise ValueError(f"{', '.join(tensors)} are not the tensors of a linear classifier")
         table = self._table.restored(tensors["kept"])
         weights, bias = tensors["weights"], tensors["bias"]
         columns = len(self._bias)
@@ -279,7 +294,7 @@ class Linear:
         if weights.dtype != np.float32 or bias.dtype != np.float32:
             raise ValueError("weights do not hold single-precision numbers")
         self._table, self.strength = table, float(tensors["strength"])
-        self._weights, self._bias = torch.from_numpy(weights), torch.from_numpy(bias)
+        self._weights, self._bias = torch.tensor(weights), torch.tensor(bias)
 
     def num_parameters(self) -> int:
         """Return how many numbers were learned."""

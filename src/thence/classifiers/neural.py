@@ -6,11 +6,11 @@ the labels of the cross-entropy of yes and no.
 """
 
 from collections.abc import Mapping
-from typing import Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,6 +25,7 @@ CELLS_AT_ONCE = 1 << 14
 ROWS_AT_ONCE = 256
 
 
+@runtime_checkable
 class DocumentNetwork(Protocol):
     """What a family of networks provides."""
 
@@ -84,6 +85,12 @@ class NeuralClassifier(nn.Module):
     ) -> LabelledRows:
         """Cut train documents into steps."""
         return LabelledRows(texts.store, labels, rows, self.max_length, importance, seed)
+
+    def takes_vectors(
+        self, matrix: Float32[np.ndarray, "vocab embedding"], found: Bool[np.ndarray, " vocab"]
+    ) -> None:
+        """Begin with vectors that were learned on other text; see ``EmbeddingNetwork``."""
+        cast(Any, self.network).takes_vectors(matrix, found)
 
     def batch_loss(
         self, batch: LabelledBatch, state: State = None

@@ -44,7 +44,9 @@ class RecurrentOptions(EmbeddingOptions):
 
     cell: Cell = "lstm"
     """Long short-term memory or gated recurrent units."""
-    hidden_size: int = 128
+    embedding_size: int = 200
+    """Numbers per token in the embedding."""
+    hidden_size: int = 64
     """Units of each layer in each direction."""
     layers: int = 1
     """Recurrent layers, each reading the one below."""

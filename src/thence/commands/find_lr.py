@@ -11,6 +11,7 @@ from thence.commands.recipe_flags import parse_recipe_command
 from thence.commands.streams import is_at_terminal, remark, say
 from thence.errors import SettingError
 from thence.training import Recipe, sweep_learning_rate
+from thence.training.families import is_classifier
 from thence.training.files import write_atomically
 
 SUMMARY = "Sweep the learning rate, one training step each, and suggest one for thence train --lr."
@@ -42,7 +43,7 @@ def _find(
     from thence.pictures.curves import learning_rate_curve
     from thence.pictures.drawing import to_png, to_svg
 
-    figure = learning_rate_curve(curve)
+    figure = learning_rate_curve(curve, "document" if is_classifier(recipe.model) else "token")
     write_atomically(output, to_png(figure) if output.suffix == ".png" else to_svg(figure))
     if json:
         say_json(

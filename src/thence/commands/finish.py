@@ -8,6 +8,7 @@ from typing import Any
 from thence.commands.output import say_json, say_pairs
 from thence.commands.streams import remark, say
 from thence.evaluation import evaluate
+from thence.evaluation.labels import cut_rows
 from thence.processes import is_first_process
 from thence.training import Run
 
@@ -38,7 +39,11 @@ def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None
         )
         return
     size = f"{run.recipe.model}, {run.num_parameters:,} parameters"
-    say_pairs([("run", str(run.folder)), ("model", size), *(judged.rows() if judged else [])])
+    vectors = run.provenance.get("vectors")
+    about = [("run", str(run.folder)), ("model", size)]
+    about += [("pretrained vectors", vectors)] if vectors else []
+    about += cut_rows(run) if run.is_classifier else []
+    say_pairs([*about, *(judged.rows() if judged else [])])
     if path:
         say(f"\nPictures and all numbers: {path}")
     folder = quote(str(run.folder))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from thence.batches.labelled import cut_share
 from thence.corpus import (
     LabelledDocuments,
     LabelOptions,
@@ -102,3 +103,20 @@ def labelled_documents(
             "name a file to judge on, or train with another --split."
         )
     return documents
+
+
+def cut_rows(run: Run) -> list[tuple[str, str]]:
+    """Return how much of train and dev a classifier that reads only so many tokens never reads."""
+    max_length = getattr(run.recipe.options, "max_length", None)
+    if max_length is None:
+        return []
+    splits: tuple[Split, ...] = ("train", "dev")
+    rows = []
+    for split in splits:
+        store = run.store(split)
+        share, documents = cut_share(store, max_length)
+        if documents:
+            which = f"of {documents:,} of {store.num_documents:,} documents"
+            value = f"{100 * share:.2f} %, {which} (read up to --max-length {max_length})"
+            rows.append((f"{split} tokens cut off", value))
+    return rows

@@ -41,6 +41,8 @@ FUSED: dict[Cell, Any] = {"rnn": torch.rnn_tanh, "lstm": torch.lstm, "gru": torc
 
 State = tuple[Float[Tensor, "batch layers hidden"], ...]
 """Hidden states of all layers and, for an LSTM, their cells."""
+LayerState = tuple[Float[Tensor, "1 batch hidden"], ...]
+"""Those of one layer, as PyTorch's fused cells want them."""
 
 
 @dataclass(frozen=True)
@@ -135,13 +137,13 @@ class Layer(nn.Module):
             nn.init.ones_(self.bias_ih[hidden_size : 2 * hidden_size])
 
     def forward(
-        self, inputs: Float[Tensor, "batch time input"], state: State
-    ) -> tuple[Float[Tensor, "batch time hidden"], State]:
+        self, inputs: Float[Tensor, "batch time input"], state: LayerState
+    ) -> tuple[Float[Tensor, "batch time hidden"], LayerState]:
         """Return the hidden states after each input, and the last of each row.
 
         Args:
             inputs: What is read.
-            state: One (1, B, H) tensor, two for an LSTM.
+            state: The hidden states before, and the cells for an LSTM.
         """
         recurrent = self.weight_dropout(self.weight_hh)
         weights = [self.weight_ih, recurrent, self.bias_ih, self.bias_hh]

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from thence.pictures.drawing import INK, new_figure, plain, set_titles, shortened
+from thence.pictures.drawing import FAINT, INK, new_figure, plain, set_titles, shortened
 
 SHOWN = 40
 SHOWN_WITH_COUNTS = 12
@@ -45,6 +45,8 @@ def draw_confusion(confusion: Counts, labels: Sequence[str], text: str) -> Figur
     bar.outline.set_visible(False)
     if len(names) <= SHOWN_WITH_COUNTS:
         _write_counts(axes, confusion[chosen][:, chosen], norm(shares))
+    else:
+        _rule(axes, len(names))
     _label(axes, names, flat=longest + INCHES_PER_CHARACTER < side / len(names))
     shown = "" if len(names) == len(labels) else f"\n{len(names)} most mistaken of {len(labels):,}"
     set_titles(axes, f"Confusions, {shortened(text)}{shown}", "predicted label", "true label")
@@ -64,9 +66,16 @@ def _write_counts(axes: Axes, counts: Counts, colours: Float[np.ndarray, "labels
         axes.text(column, row, f"{count:,}", color=colour, fontsize=size, ha="center", va="center")
 
 
+def _rule(axes: Axes, size: int) -> None:
+    """Draw lines between many labels, to follow to their names."""
+    axes.set_xticks(np.arange(size + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(size + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color=FAINT, linewidth=0.4)
+
+
 def _label(axes: Axes, names: list[str], flat: bool) -> None:
     places, size = range(len(names)), 9 if len(names) <= 20 else 8
     axes.set_xticks(places, names, rotation=0 if flat else 90, fontsize=size, **plain())
     axes.set_yticks(places, names, fontsize=size, **plain())
-    axes.tick_params(length=0)
+    axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)

@@ -1,25 +1,23 @@
-"""Curves of a training: the loss, the learning rate, and what the learning-rate finder saw."""
+"""Curves of a training: loss, accuracy, learning rate, and what the learning-rate finder saw."""
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 from thence.pictures.drawing import BLUE, FAINT, INK, ORANGE, new_figure, set_titles
-
-if TYPE_CHECKING:  # The finder needs torch; a picture of a finished run does not.
-    from thence.training.learning_rate_finder import LearningRateCurve
+from thence.training.learning_rate_finder import LearningRateCurve
+from thence.training.metrics import unit_of
 
 Metrics = list[dict[str, Any]]
-NATS = "nats per token"
 LINES = (
-    ("train_nats_per_token", "train (mean over the steps before)", BLUE, "o"),
-    ("dev_nats_per_token", "dev", ORANGE, "s"),
+    ("train", "train (mean over the steps before)", BLUE, "o"),
+    ("dev", "dev", ORANGE, "s"),
 )
 
 
@@ -36,35 +34,54 @@ def loss_curve(metrics: Metrics, log_scale: bool = False) -> Figure:
         log_scale: Whether the loss axis is logarithmic.
     """
     figure, axes = new_figure(7.5, 4.5)
-    steps = column(metrics, "step")
-    for name, label, color, marker in LINES:
-        losses = column(metrics, name)
+    unit, steps = unit_of(metrics[0]), column(metrics, "step")
+    for split, label, color, marker in LINES:
+        losses = column(metrics, f"{split}_nats_per_{unit}")
         if np.isfinite(losses).any():
             axes.plot(steps, losses, color=color, marker=marker, markersize=4, label=label)
     best = best_look(metrics)
     if best is not None:
-        _mark_best(axes, best)
+        loss = best[f"dev_nats_per_{unit}"]
+        words = "most accurate on dev: loss" if unit == "document" else "best on dev:"
+        _mark_best(axes, best, loss, f"{words} {loss:.4f}")
     if log_scale:
         _scale_losses(axes)
-    axes.set_xlim(left=0)
-    axes.grid(color=FAINT, linewidth=0.6)
-    axes.legend(frameon=False, labelcolor=INK)
-    last = metrics[-1]
-    duration = f"{last['step']:,} in {readable_seconds(last['seconds'])}"
-    set_titles(axes, "Loss during training", f"training steps ({duration})", f"loss ({NATS})")
+    _finish(axes, metrics, "Loss during training", f"loss (nats per {unit})")
     return figure
 
 
-def _mark_best(axes: Axes, best: Mapping[str, Any]) -> None:
-    step, loss = best["step"], best["dev_nats_per_token"]
-    label = f"best on dev: {loss:.4f} at step {step:,}"
+def accuracy_curve(metrics: Metrics) -> Figure:
+    """Draw a classifier's accuracy on dev against the steps."""
+    figure, axes = new_figure(7.5, 3.6)
+    steps, shares = column(metrics, "step"), column(metrics, "dev_accuracy")
+    axes.plot(steps, shares, color=ORANGE, marker="s", markersize=4, label="dev")
+    best = best_look(metrics)
+    if best is not None:
+        share = best["dev_accuracy"]
+        _mark_best(axes, best, share, f"most accurate on dev: {100 * share:.2f} %")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    _finish(axes, metrics, "Accuracy during training", "share of dev documents right")
+    return figure
+
+
+def _mark_best(axes: Axes, best: Mapping[str, Any], height: float, label: str) -> None:
     style: dict[str, Any] = {
         "facecolors": "none",
         "edgecolors": ORANGE,
         "linewidths": 2,
         "zorder": 3,
     }
-    axes.scatter([step], [loss], s=140, label=label, **style)
+    label = f"{label} at step {best['step']:,}"
+    axes.scatter([best["step"]], [height], s=140, label=label, **style)
+
+
+def _finish(axes: Axes, metrics: Metrics, title: str, y: str) -> None:
+    axes.set_xlim(left=0)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.legend(frameon=False, labelcolor=INK)
+    last = metrics[-1]
+    duration = f"{last['step']:,} in {readable_seconds(last['seconds'])}"
+    set_titles(axes, title, f"training steps ({duration})", y)
 
 
 def _scale_losses(axes: Axes) -> None:
@@ -86,8 +103,13 @@ def learning_rate_schedule(metrics: Metrics) -> Figure:
     return figure
 
 
-def learning_rate_curve(curve: "LearningRateCurve") -> Figure:
-    """Draw the loss at each learning rate of the finder's sweep, its suggestion marked."""
+def learning_rate_curve(curve: LearningRateCurve, unit: str = "token") -> Figure:
+    """Draw the loss at each learning rate of the finder's sweep, its suggestion marked.
+
+    Args:
+        curve: What the finder saw.
+        unit: What its losses are means over.
+    """
     figure, axes = new_figure(7.5, 4.5)
     axes.plot(curve.rates, curve.losses, color=BLUE, alpha=0.35, linewidth=1, label="each step")
     axes.plot(curve.rates, curve.smoothed, color=BLUE, linewidth=2, label="smoothed")
@@ -97,11 +119,11 @@ def learning_rate_curve(curve: "LearningRateCurve") -> Figure:
     axes.set_ylim(*_loss_limits(curve))
     axes.grid(color=FAINT, linewidth=0.6)
     axes.legend(frameon=False, labelcolor=INK)
-    set_titles(axes, "Learning-rate finder", "learning rate (log scale)", f"loss ({NATS})")
+    set_titles(axes, "Learning-rate finder", "learning rate (log scale)", f"loss (nats per {unit})")
     return figure
 
 
-def _loss_limits(curve: "LearningRateCurve") -> tuple[float, float]:
+def _loss_limits(curve: LearningRateCurve) -> tuple[float, float]:
     """Leave out the cliff at the end, which would squeeze the valley flat."""
     low, start = float(curve.smoothed.min()), float(curve.smoothed[0])
     height = max(start - low, 0.05 * abs(start))
@@ -109,9 +131,17 @@ def _loss_limits(curve: "LearningRateCurve") -> tuple[float, float]:
 
 
 def best_look(metrics: Metrics) -> dict[str, Any] | None:
-    """Return the look with the lowest loss on dev, or None without a dev split."""
-    looks = [line for line in metrics if line.get("dev_nats_per_token") is not None]
-    return min(looks, key=lambda line: float(line["dev_nats_per_token"]), default=None)
+    """Return the look whose weights are kept, or None without a dev split.
+
+    A language model's has the lowest loss on dev; a classifier's has the highest accuracy, and of
+    equal ones the lowest loss.
+    """
+    looks = [line for line in metrics if line.get(f"dev_nats_per_{unit_of(line)}") is not None]
+    return min(looks, key=_badness, default=None)
+
+
+def _badness(look: Mapping[str, Any]) -> tuple[float, float]:
+    return -look.get("dev_accuracy", 0.0), float(look[f"dev_nats_per_{unit_of(look)}"])
 
 
 def column(metrics: Iterable[Mapping[str, Any]], name: str) -> Float[np.ndarray, " looks"]:

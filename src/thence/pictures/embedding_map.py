@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from thence.models import LanguageModel
 from thence.pictures.drawing import (
     BLUE,
     FAINT,
@@ -21,8 +20,8 @@ from thence.pictures.drawing import (
 )
 from thence.pictures.frequencies import most_frequent, symbol_counts
 from thence.training import Run
+from thence.training.embeddings import embedding_table
 
-EMBEDDING = "network.embedding.weight"
 SHOWN = 150
 PLACES = (
     (5, 0, "left", "center"),
@@ -38,18 +37,17 @@ PLACES = (
 text is there."""
 
 
-def embedding_table(model: LanguageModel) -> Float[np.ndarray, "vocab embedding"] | None:
-    """Return the embeddings of all symbols, or None for a model without any."""
-    return model.tensors().get(EMBEDDING)
-
-
 def embedding_map(run: Run) -> Figure | None:
     """Draw the most frequent symbols where their embeddings lie; None without embeddings."""
-    table = embedding_table(run.model)
+    table = embedding_table(run)
     if table is None:
         return None
     store = run.store("train")
-    ids = most_frequent(symbol_counts(store, len(table)), SHOWN, store.boundary_id)
+    counts = symbol_counts(store, len(table))
+    if run.is_classifier:  # It never reads the boundary.
+        ids = most_frequent(counts, SHOWN + 1, store.boundary_id)[1:]
+    else:
+        ids = most_frequent(counts, SHOWN, store.boundary_id)
     points, shares = two_dimensions(table[ids])
     names = [drawable(symbol_text(run.tokenizer, int(index))) for index in ids]
     title = f"Embeddings of {len(ids)} symbols"

@@ -9,6 +9,7 @@ from thence.tokens.tokenizer import (
     learn_tokens,
     load_tokenizer,
     make_tokenizer,
+    tokenizer_from_json,
     tokenizer_of,
 )
 from thence.tokens.vectors import WordVectors, nearest_words, read_vectors, write_vectors
@@ -30,6 +31,7 @@ __all__ = [
     "make_tokenizer",
     "nearest_words",
     "read_vectors",
+    "tokenizer_from_json",
     "tokenizer_of",
     "write_vectors",
 ]

@@ -234,24 +234,34 @@ def load_tokenizer(path: Path) -> Tokenizer:
         RunError: If the file is missing, damaged, or of another format version.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise RunError(f"{path} has format {content['format']}, this thence reads {FORMAT}.")
-        options = TokenOptions(**content["options"])
-        if options.tokens == "bytes":
-            return Tokenizer(ByteTokenizer(), options)
-        if options.tokens == "subwords":
-            from thence.tokens.subwords import SubwordTokenizer
-
-            subwords = SubwordTokenizer(json.dumps(content["subwords"]))
-            _check_symbols(subwords.vocabulary.symbols, options)
-            return Tokenizer(subwords, options)
-        return tokenizer_of(_check_symbols(content["symbols"], options), options)
+        return tokenizer_from_json(path.read_text(encoding="utf-8"), str(path))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, SettingError) as error:
         raise RunError(
             f"The tokenizer {path} cannot be read ({getattr(error, 'strerror', None) or error}); "
             "restore the run folder from a copy or train again."
         ) from error
+
+
+def tokenizer_from_json(text: str, name: str) -> Tokenizer:
+    """Make the tokenizer again of which ``to_json`` gave the definition; the name is for messages.
+
+    Raises:
+        RunError: If it has another format version.
+        ValueError: If it is damaged; so do KeyError, TypeError and SettingError say.
+    """
+    content = json.loads(text)
+    if content["format"] != FORMAT:
+        raise RunError(f"{name} has format {content['format']}, this thence reads {FORMAT}.")
+    options = TokenOptions(**content["options"])
+    if options.tokens == "bytes":
+        return Tokenizer(ByteTokenizer(), options)
+    if options.tokens == "subwords":
+        from thence.tokens.subwords import SubwordTokenizer
+
+        subwords = SubwordTokenizer(json.dumps(content["subwords"]))
+        _check_symbols(subwords.vocabulary.symbols, options)
+        return Tokenizer(subwords, options)
+    return tokenizer_of(_check_symbols(content["symbols"], options), options)
 
 
 def _check_symbols(symbols: Any, options: TokenOptions) -> list[str]:

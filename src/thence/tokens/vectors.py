@@ -25,8 +25,9 @@ layout is told by its content (`vector_files.py`), never by its name.
 Values of rows that nobody wants are not looked at: that is what makes reading fast.
 """
 
+import gzip
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -206,9 +207,9 @@ def write_vectors(
 ) -> None:
     """Write vectors as word2vec text: a header ``N D``, then a word and its values a line.
 
-    White space in a word is written as ``_``, since most readers would cut the word there. The
-    values are the shortest decimals that give the same float32 again. The file appears whole or
-    not at all.
+    The file is compressed if its name ends in ``.gz``. White space in a word is written as ``_``,
+    since most readers would cut the word there. The values are the shortest decimals that give
+    the same float32 again. The file appears whole or not at all.
 
     Raises:
         SettingError: A word is empty, two words would be written alike, a value is not finite,
@@ -218,7 +219,9 @@ def write_vectors(
     path = Path(path)
     refuse_unwritable(path, words, matrix)
     try:
-        with whole_file(path) as file:
+        with whole_file(path) as whole, ExitStack() as stack:
+            packs = path.suffix.lower() == ".gz"
+            file = stack.enter_context(gzip.open(whole, "wb", 6)) if packs else whole
             file.write(f"{len(words)} {matrix.shape[1]}\n".encode())
             for word, vector in zip(words, matrix, strict=True):
                 file.write(f"{written(word)} {' '.join(map(str, vector))}\n".encode())

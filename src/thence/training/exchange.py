@@ -1,52 +1,75 @@
-"""Runs from and for other programs: n-gram models as ARPA files."""
+"""Runs from and for other programs: n-gram models as ARPA files, embeddings as word vectors."""
 
 import shutil
 from hashlib import file_digest
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+import numpy as np
+
 from thence.errors import RunError, SettingError, TextError, nearest
 from thence.models.ngram import NGram
 from thence.models.ngram.arpa import read_arpa, write_arpa
-from thence.tokens import TokenOptions, tokenizer_of
+from thence.tokens import TokenOptions, tokenizer_of, write_vectors
+from thence.training.embeddings import word_embeddings
 from thence.training.recipe import Recipe
 from thence.training.run import Run, create_run, refuse_existing, save_model
 
-Format = Literal["arpa"]
+Format = Literal["arpa", "word2vec"]
 
 
-def export(run: Run | str | Path, path: str | Path, to: Format = "arpa") -> Path:
-    """Write the model of a run for other programs.
+def export(run: Run | str | Path, path: str | Path, to: Format | None = None) -> Path:
+    """Write what a run has learned for other programs.
+
+    An ARPA file holds an n-gram model. A word2vec file (as text) holds the embeddings of words, or
+    of whatever the tokens are; special symbols and white space are left out.
 
     Args:
-        run: An n-gram run or its folder.
+        run: The run or its folder.
         path: The file to make, compressed if its name ends in ``.gz``.
-        to: Its format.
+        to: Its format; by default ``arpa`` for an n-gram run and for a file with that suffix, else
+            ``word2vec``.
 
     Returns:
         The file.
 
     Raises:
         SettingError: If the format is unknown or cannot say the model.
-        RunError: If the run is none of an n-gram model, or the file exists or cannot be written.
+        RunError: If the run has no n-gram model or no embeddings, as the format needs, or the file
+            exists or cannot be written.
     """
     run, path = run if isinstance(run, Run) else Run(run), Path(path)
+    if to is None:
+        is_arpa = run.recipe.model == "ngram" or ".arpa" in path.suffixes
+        to = "arpa" if is_arpa else "word2vec"
     if to not in get_args(Format):
         formats = get_args(Format)
         raise SettingError(
             f"There is no format {to!r}; choose from {', '.join(formats)}." + nearest(to, formats)
         )
-    _check_model(run)
+    if to == "arpa":
+        _check_model(run)
     try:
         if path.exists():
             raise RunError(f"{path} exists already and is left as it is; choose another name.")
-        write_arpa(cast(NGram, run.model).tables, run.tokenizer.vocabulary, path)
+        if to == "arpa":
+            write_arpa(cast(NGram, run.model).tables, run.tokenizer.vocabulary, path)
+        else:
+            _write_embeddings(run, path)
     except OSError as error:
         raise RunError(
             f"Cannot write {path}: {error.strerror or error}. Free some space or choose another "
             "place."
         ) from error
     return path
+
+
+def _write_embeddings(run: Run, path: Path) -> None:
+    embeddings = word_embeddings(run)
+    # Other programs cut a line at white space, so it cannot be a word.
+    kept = [index for index, word in enumerate(embeddings.words) if word.split() == [word]]
+    words = [embeddings.words[index] for index in kept]
+    write_vectors(path, words, embeddings.matrix[kept].astype(np.float32))
 
 
 def _check_model(run: Run) -> None:

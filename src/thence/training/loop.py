@@ -5,8 +5,10 @@ weights, optimiser, counters and torch's generator; the batches follow from the 
 """
 
 import math
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
@@ -51,6 +53,9 @@ LOOKS = 10
 """Looks at dev in a training, unless their distance is given."""
 SAVING = 0.1
 """Share of the time that checkpoints at looks may take."""
+FIRST_SAVING = 0.1
+"""Seconds that the first is taken to need."""
+LAST = Path("last", "checkpoint.safetensors")
 
 
 @dataclass
@@ -78,7 +83,7 @@ class Trainer:
         batches: What each step reads.
         judge: How it is judged.
         options: The settings of training.
-        folder: The run folder, which gets best and last.
+        folder: The run folder, which gets best and last; None to write nothing.
         progress: Is told of every step.
         identity: Of the run; written beside the weights.
         world: The processes that train together.
@@ -91,7 +96,7 @@ class Trainer:
         batches: Batches,
         judge: Judge,
         options: TrainingOptions,
-        folder: Path,
+        folder: Path | None,
         progress: Listener,
         identity: str = "",
         world: World = World(),
@@ -108,25 +113,27 @@ class Trainer:
         self.counters = Counters()
         # Double precision on the device: no transfer per step, and exact in a checkpoint.
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=model.device)
-        self._metrics = MetricsFile(folder / "metrics.jsonl")
+        metrics = MetricsFile(folder / "metrics.jsonl") if folder is not None else None
+        self._metrics = metrics if world.is_writer else None
         self._dev_losses: list[float] = []
         self._started = 0.0
-        self._looked, self._look_seconds, self._save_seconds = 0.0, 0.0, 0.0
+        self._looked, self._look_seconds, self._save_seconds = 0.0, 0.0, FIRST_SAVING
         self._best: tuple[dict[str, Array], dict[str, Any]] | None = None  # Not yet written.
-        self._last = checkpoint_of(folder)
 
     def run(self) -> None:
         """Train to the end, or until the dev loss stops improving, or until a signal.
 
         Raises:
-            Interrupted: After Ctrl-C or SIGTERM, with a checkpoint saved.
+            Interrupted: After Ctrl-C or SIGTERM, with a checkpoint saved; without a folder signals
+                stay as they are.
             TrainingError: If the loss is not a finite number, or absurdly large.
         """
-        if self._world.is_writer:
+        if self._metrics is not None:
             self._metrics.truncate(self.counters.metrics_bytes)
         self._started = time.monotonic() - self.counters.seconds
         saved = self.counters.seconds
-        with computing_in(self.options.precision, self.model.device), stop_requested() as stop:
+        wishes = stop_requested() if self.folder else nullcontext(threading.Event())
+        with computing_in(self.options.precision, self.model.device), wishes as stop:
             while not self.counters.finished:
                 self._step()
                 self.progress.step(self.counters.step, self.counters.tokens, self.share_done())
@@ -139,10 +146,18 @@ class Trainer:
                 late = since > self.options.checkpoint_seconds
                 worth_it = looks and SAVING * since >= self._save_seconds
                 if worth_it or late or stopping or self.counters.finished:
+                    began = self.counters.seconds
                     self._save()
+                    self._agree_on_time(False)
                     saved = self.counters.seconds
+                    self._save_seconds = saved - began
                 if stopping:
                     raise Interrupted(self._farewell())
+
+    def best_tensors(self) -> dict[str, Array]:
+        """Return the best weights of a training without a folder, after it."""
+        assert self._best is not None
+        return self._best[0]
 
     def _farewell(self) -> str:
         of = f" of {self.total_steps:,}" if math.isfinite(self.total_steps) else ""
@@ -243,7 +258,7 @@ class Trainer:
             **(look.more if look else {}),
             "clipped_steps": counters.clipped,
         }
-        if self._world.is_writer:
+        if self._metrics is not None:
             counters.metrics_bytes = self._metrics.append(line)
         counters.loss_weight = 0.0
         self._loss_sum.zero_()
@@ -267,7 +282,7 @@ class Trainer:
         finite = all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
         if finite and loss < DIVERGED * self.judge.ignorance:
             return
-        kept = "The last good checkpoint is kept" if self._last.exists() else "Nothing was saved"
+        kept = "The last good checkpoint is kept" if self._checkpoint() else "Nothing was saved"
         raise TrainingError(
             f"The {split} loss is {loss:.6g} at step {self.counters.step} with learning rate "
             f"{self.learning_rate():.3g}: the steps are too large. Train again with a lower --lr "
@@ -288,9 +303,8 @@ class Trainer:
         state = self._world.join_rows(self._state, self._rows)
         loss_sum = self._loss_sum.clone()
         self._world.add_up([loss_sum])
-        if not self._world.is_writer:
+        if self.folder is None or not self._world.is_writer:
             return
-        began = time.monotonic()
         if self._best is not None:
             save_model(self.folder / "model.safetensors", *self._best)
             self._best = None
@@ -303,17 +317,23 @@ class Trainer:
         counters = {"run": self._identity, **asdict(self.counters)}
         if math.isinf(self.counters.best_dev):
             del counters["best_dev"]  # JSON has no infinity.
-        save_tensors(self._last, tensors, counters)
-        self._save_seconds = time.monotonic() - began
+        save_tensors(self.folder / LAST, tensors, counters)
+
+    def _checkpoint(self) -> Path | None:
+        """Return the newest checkpoint; None where there is none yet."""
+        if self.folder is None or not (self.folder / LAST).exists():
+            return None
+        return self.folder / LAST
 
     def restore(self) -> bool:
         """Take up the newest checkpoint; return False where there is none yet."""
-        if not self._last.exists():
+        last = self._checkpoint()
+        if last is None:
             return False
-        tensors, counters = load_tensors(self._last)
+        tensors, counters = load_tensors(last)
         try:
             if counters.pop("run") != self._identity:
-                raise RunError(f"{self._last} belongs to another run; restore this run's own.")
+                raise RunError(f"{last} belongs to another run; restore this run's own.")
             self.counters = Counters(**counters)
             model = {n[6:]: value for n, value in tensors.items() if n.startswith("model.")}
             self.model.load_tensors(model)
@@ -327,7 +347,7 @@ class Trainer:
             self._state = self._restore_state(tensors)
             take_back("average", self._average.state(), tensors)
         except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{self._last} does not fit the run's config: {error}") from error
+            raise RunError(f"{last} does not fit the run's config: {error}") from error
         return True
 
     def _restore_state(self, tensors: Mapping[str, Array]) -> State:
@@ -339,11 +359,6 @@ class Trainer:
         values = iter([tensors[f"state.{place}"] for place in range(len(leaves(template)))])
         state = map_state(lambda leaf: torch.from_numpy(next(values)).to(leaf), template)
         return self._world.own_rows(state, self._rows)
-
-
-def checkpoint_of(folder: Path) -> Path:
-    """Return where the newest checkpoint of a run is."""
-    return folder / "last" / "checkpoint.safetensors"
 
 
 def total_steps(

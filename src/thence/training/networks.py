@@ -23,12 +23,12 @@ from thence.training.families import is_classifier
 from thence.training.files import locked
 from thence.training.judging import Judge, Trainable, label_judge, language_judge
 from thence.training.learning_rate_finder import LearningRateCurve, find_learning_rate
-from thence.training.loop import DEFAULT_EPOCHS, Trainer, checkpoint_of
+from thence.training.loop import DEFAULT_EPOCHS, LAST, Trainer
 from thence.training.optimizers import make_optimizer
 from thence.training.options import TrainingOptions
 from thence.training.precision import computing_in, supports_bfloat16
 from thence.training.prepared import Prepared, importance
-from thence.training.progress import ProgressMaker, silent
+from thence.training.progress import ProgressMaker, Silence, silent
 from thence.training.recipe import Recipe
 from thence.training.run import Run
 from thence.training.starting import starts_from_a_run, take_weights
@@ -87,10 +87,12 @@ def _assemble_classifier(recipe: Recipe, prepared: Prepared, begins: bool) -> Tr
         batches = classifier.batches(
             prepared.train_texts,
             labels,
-            importance(labels, weighs),
+            importance(labels, weighs, prepared.weights),
             cast(int, training.batch_size),
             training.seed,
         )
+        if prepared.vectors is not None:
+            classifier.takes_vectors(prepared.vectors.matrix, prepared.vectors.found)
     judge = label_judge(cast(Classifier, classifier), prepared.dev_texts, prepared.dev_labels)
     network = classifier.to(choose_device(training.device))
     return Trainee(network, batches, judge, line.usual_epochs)
@@ -171,7 +173,7 @@ def train_network(
     """Train the network of a run from its newest checkpoint, or from the start."""
     recipe, world = run.recipe, world or World()
     lock, progress = (locked(run.folder), progress) if world.is_writer else (nullcontext(), silent)
-    begins = not checkpoint_of(run.folder).exists()
+    begins = not (run.folder / LAST).exists()
     with lock, deterministic(recipe.training, world.rank):
         trainee = assemble(recipe, prepared, begins)
         with progress(run.folder.name) as told:
@@ -188,6 +190,25 @@ def train_network(
             )
             trainer.restore()
             trainer.run()
+
+
+def train_in_memory(recipe: Recipe, prepared: Prepared) -> Trainable:
+    """Return a network with its best weights; nothing is written.
+
+    Args:
+        recipe: With threads and learning rate chosen; see ``resolve_training``.
+        prepared: What to train on.
+    """
+    with deterministic(recipe.training):
+        trainee = assemble(recipe, prepared)
+        network, batches, judge = trainee.network, trainee.batches, trainee.judge
+        epochs = trainee.usual_epochs
+        trainer = Trainer(
+            network, batches, judge, recipe.training, None, Silence(), usual_epochs=epochs
+        )
+        trainer.run()
+    network.load_tensors(trainer.best_tensors())
+    return network
 
 
 def new_network(

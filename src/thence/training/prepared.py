@@ -9,7 +9,7 @@ from thence.classifiers import Classes
 from thence.corpus import Documents, LabelledDocuments, Labels, Splits, load_splits
 from thence.errors import SettingError, TextError
 from thence.models import SEQUENCES
-from thence.tokens import Texts, Tokenizer, TokenStore, learn_tokens
+from thence.tokens import Texts, Tokenizer, TokenStore, WordVectors, learn_tokens, read_vectors
 from thence.training.families import family_of, is_classifier
 from thence.training.recipe import Recipe
 from thence.training.starting import language_run, starts_from_a_run
@@ -24,12 +24,16 @@ class Prepared:
         tokenizer: Made from the train split, or that of a language model.
         train: Tokens of the train split.
         dev: Tokens of the dev split.
+        vectors: Pretrained vectors of the vocabulary, if they are to be begun with.
+        weights: How much each train document counts beside its label; None for all the same.
     """
 
     splits: Splits
     tokenizer: Tokenizer
     train: TokenStore
     dev: TokenStore
+    vectors: WordVectors | None = None
+    weights: Float32[np.ndarray, " documents"] | None = None
 
     @property
     def train_texts(self) -> Texts:
@@ -72,28 +76,78 @@ def prepare(recipe: Recipe, source: str) -> Prepared:
     """
     splits = load_splits(source, recipe.reading, recipe.splitting, labelling=recipe.labelling)
     _check_splits(recipe, splits)
+    return tokenize(recipe, splits)
+
+
+def tokenize(
+    recipe: Recipe,
+    splits: Splits,
+    weights: Float32[np.ndarray, " documents"] | None = None,
+) -> Prepared:
+    """Tokenise documents that are divided already; see ``prepare``."""
     if starts_from_a_run(recipe):
         tokenizer = language_run(recipe).tokenizer
         train_store = tokenizer.encode(splits.train)
     else:
         tokenizer, train_store = learn_tokens(splits.train, recipe.tokens)
     _check_context(recipe, train_store)
-    return Prepared(splits, tokenizer, train_store, tokenizer.encode(splits.dev))
+    dev_store = tokenizer.encode(splits.dev)
+    vectors = vectors_of(recipe, tokenizer)
+    return Prepared(splits, tokenizer, train_store, dev_store, vectors, weights)
 
 
-def importance(labels: Labels, weighs_classes: bool) -> Float32[np.ndarray, " documents"]:
-    """Return how much each train document counts: 1, or so that all labels count the same.
+def vectors_of(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | None:
+    """Read the pretrained vectors that a recipe names.
+
+    Raises:
+        TextError: If the file cannot be used, or has none of the words.
+    """
+    path = getattr(recipe.options, "vectors", None)
+    if path is None:
+        return None
+    vectors = read_vectors(path, tokenizer.vocabulary.names())
+    if not vectors.found.any():
+        raise TextError(
+            f"{path} has a vector for none of the {len(vectors.found):,} tokens of {recipe.text}. "
+            f"Are they {recipe.tokens.tokens} of the same language?"
+        )
+    return vectors
+
+
+def coverage(prepared: Prepared) -> str | None:
+    """Return how much of the train text has pretrained vectors, in words."""
+    vectors = prepared.vectors
+    if vectors is None:
+        return None
+    counts = np.bincount(prepared.train.targets, minlength=len(vectors.found))
+    counts[prepared.train.boundary_id] = 0
+    share = vectors.token_coverage(counts)
+    found = f"{vectors.found.sum():,} of {len(vectors.found):,} words, {share:.1%} of train tokens"
+    return " ".join([f"{found}.", *vectors.remarks()])
+
+
+def importance(
+    labels: Labels,
+    weighs_classes: bool,
+    weights: Float32[np.ndarray, " documents"] | None = None,
+) -> Float32[np.ndarray, " documents"]:
+    """Return how much each train document counts, if asked so that all labels count the same.
 
     A document of several labels counts as the mean of theirs, one of none as 1.
+
+    Args:
+        labels: Of the train documents.
+        weighs_classes: Whether labels count the same, however rare they are.
+        weights: Of the documents; None for 1 each.
     """
-    weights = np.ones(len(labels), np.float32)
+    weights = np.ones(len(labels), np.float32) if weights is None else weights
     if not weighs_classes:
         return weights
     counts = labels.counts()
     share = len(labels.ids) / (len(counts) * np.maximum(counts, 1))
     sizes = np.diff(labels.offsets)
     sums = np.bincount(np.repeat(np.arange(len(labels)), sizes), share[labels.ids], len(labels))
-    return np.where(sizes > 0, sums / np.maximum(sizes, 1), 1).astype(np.float32)
+    return (weights * np.where(sizes > 0, sums / np.maximum(sizes, 1), 1)).astype(np.float32)
 
 
 def _check_splits(recipe: Recipe, splits: Splits) -> None:

@@ -24,7 +24,7 @@ from tempfile import mkdtemp
 from typing import Any, Literal, get_args
 
 from thence.classifiers import CLASSIFIERS, Classes, Classifier
-from thence.corpus import Documents, Labels, Splits, load_splits
+from thence.corpus import Documents, Splits, load_splits
 from thence.errors import RunError, SettingError, TextError, nearest
 from thence.models import FAMILIES, LanguageModel
 from thence.tokens import Tokenizer, TokenStore, load_tokenizer
@@ -320,7 +320,7 @@ def create_run(
     tokenizer: Tokenizer,
     hashes: Mapping[str, str],
     text: Path | None = None,
-    labels: Labels | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Run:
     """Make a new run folder, complete or not at all.
 
@@ -330,7 +330,7 @@ def create_run(
         tokenizer: Made from the train split.
         hashes: The SHA-256 of what it is made from: ``text_hashes``, or that of an ``arpa`` file.
         text: A text to keep in the folder, since it cannot be read again (standard input).
-        labels: Those of the train split, for a classifier.
+        more: What else to say of where it came from: the labels of a classifier.
 
     Raises:
         RunError: If something is in its place already or it cannot be written.
@@ -344,7 +344,7 @@ def create_run(
         if text is not None:
             shutil.copyfile(text, building / KEPT_TEXT)
         # The config comes last, as what has none is no run.
-        write_through(building / "config.toml", _config(recipe, tokenizer, hashes, labels))
+        write_through(building / "config.toml", _config(recipe, tokenizer, hashes, more or {}))
         building.chmod(0o755)
         building.rename(folder)
     except OSError as error:
@@ -365,18 +365,17 @@ def text_hashes(splits: Splits) -> dict[str, str]:
 
 
 def _config(
-    recipe: Recipe, tokenizer: Tokenizer, hashes: Mapping[str, str], labels: Labels | None
+    recipe: Recipe, tokenizer: Tokenizer, hashes: Mapping[str, str], more: Mapping[str, Any]
 ) -> bytes:
-    provenance: dict[str, Any] = {
+    provenance = {
         "format": FORMAT,
         "thence": version("thence"),
         "python": platform.python_version(),
         "made": now(),
         "tokenizer": tokenizer.content_hash(),
         "sha256": dict(hashes),
+        **more,
     }
-    if labels is not None:
-        provenance |= {"labels": list(labels.names), "several": labels.several}
     checksum = config_checksum(tomllib.loads(recipe.to_toml(provenance)))
     return recipe.to_toml({"checksum": checksum, **provenance}).encode("utf-8")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from thence.classifiers import CLASSIFIERS, FittedClassifier
+from thence.classifiers import CLASSIFIERS, Classifier, FittedClassifier
 from thence.errors import SettingError, TrainingError
 from thence.models import FAMILIES, CountedModel
 from thence.processes import is_first_process, number_of_processes
@@ -25,14 +25,13 @@ from thence.training.families import (
 from thence.training.files import Array, clear_leftovers
 from thence.training.judging import label_look
 from thence.training.metrics import MetricsFile
-from thence.training.prepared import Prepared, importance, prepare
+from thence.training.prepared import Prepared, coverage, importance, prepare, vectors_of
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
 from thence.training.run import Run, create_run, refuse_existing, save_model, text_hashes
 from thence.training.starting import with_language_model
 
 if TYPE_CHECKING:
-    from thence.corpus import Labels
     from thence.training.distributed import World
     from thence.training.learning_rate_finder import LearningRateCurve
 
@@ -93,8 +92,8 @@ def train_recipe(
                 recipe = _resolve(recipe, prepared)
                 hashes = text_hashes(prepared.splits)
                 kept = Path(source) if recipe.text == "-" else None
-                classes = _labels(recipe, prepared)
-                run = create_run(folder, recipe, prepared.tokenizer, hashes, kept, classes)
+                more = _more_about(recipe, prepared)
+                run = create_run(folder, recipe, prepared.tokenizer, hashes, kept, more)
         if world is not None:
             run = Run(world.tell(str(folder)))
         try:
@@ -151,8 +150,10 @@ def resume(folder: str | Path, progress: ProgressMaker = silent) -> Run:
     with _processes(run.recipe) as world:
         if is_first_process():
             clear_leftovers(run.folder)
-        stores = run.store("train"), run.store("dev")
-        _fit(run, Prepared(run.splits, run.tokenizer, *stores), progress, world)
+        prepared = Prepared(run.splits, run.tokenizer, run.store("train"), run.store("dev"))
+        if not (run.folder / "last").exists():  # Nothing yet that has the vectors in it.
+            prepared = replace(prepared, vectors=vectors_of(run.recipe, run.tokenizer))
+        _fit(run, prepared, progress, world)
     return run
 
 
@@ -186,6 +187,10 @@ def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
         if (path := getattr(recipe.splitting, name)) is not None
     }
     recipe = replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
+    if prepared.vectors is not None:
+        path, size = str(Path(recipe.options.vectors).resolve()), prepared.vectors.dimension
+        options = replace(recipe.options, vectors=path, embedding_size=size)
+        recipe = replace(recipe, options=options)
     if family_of(recipe.model).kind in ("counted", "fitted"):
         return recipe
     from thence.training.networks import resolve_training
@@ -193,8 +198,13 @@ def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     return resolve_training(recipe, prepared)
 
 
-def _labels(recipe: Recipe, prepared: Prepared) -> "Labels | None":
-    return prepared.train_labels if is_classifier(recipe.model) else None
+def _more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
+    """Return what a run of a classifier says of its labels, and of its vectors."""
+    if not is_classifier(recipe.model):
+        return {}
+    labels, vectors = prepared.train_labels, coverage(prepared)
+    about = {"labels": list(labels.names), "several": labels.several}
+    return about if vectors is None else {**about, "vectors": vectors}
 
 
 def _is_path(text: str) -> bool:
@@ -235,22 +245,42 @@ def _count(run: Run, prepared: Prepared) -> None:
 
 def _fit_labels(run: Run, prepared: Prepared) -> None:
     started = time.monotonic()
-    recipe, labels = run.recipe, prepared.train_labels
-    create = CLASSIFIERS[recipe.model].create
-    made = create(recipe.options, len(run.tokenizer.vocabulary), prepared.classes)
-    classifier = cast(FittedClassifier, made)
-    dev = (prepared.dev_texts, prepared.dev_labels) if prepared.dev.num_documents else None
-    weighs = recipe.labelling is not None and recipe.labelling.class_weights
     from thence.training.networks import threads
 
-    with threads(recipe.training.threads):
-        classifier.fit(prepared.train_texts, labels, importance(labels, weighs), dev)
-        train = label_look(classifier.classify(prepared.train_texts), labels)
+    with threads(run.recipe.training.threads):
+        classifier = _fitted(run.recipe, prepared)
+        train = label_look(classifier.classify(prepared.train_texts), prepared.train_labels)
         losses = {"train_nats_per_document": train.nats}
-        if dev is not None:
-            look = label_look(classifier.classify(dev[0]), dev[1])
+        if prepared.dev.num_documents:
+            look = label_look(classifier.classify(prepared.dev_texts), prepared.dev_labels)
             losses |= {"dev_nats_per_document": look.nats, **look.more}
     _finish_at_once(run, prepared, classifier.tensors(), losses, started)
+
+
+def _fitted(recipe: Recipe, prepared: Prepared) -> FittedClassifier:
+    create = CLASSIFIERS[recipe.model].create
+    made = create(recipe.options, len(prepared.tokenizer.vocabulary), prepared.classes)
+    classifier, labels = cast(FittedClassifier, made), prepared.train_labels
+    dev = (prepared.dev_texts, prepared.dev_labels) if prepared.dev.num_documents else None
+    weighs = recipe.labelling is not None and recipe.labelling.class_weights
+    weights = importance(labels, weighs, prepared.weights)
+    classifier.fit(prepared.train_texts, labels, weights, dev)
+    return classifier
+
+
+def train_classifier(recipe: Recipe, prepared: Prepared) -> Classifier:
+    """Train a classifier in memory; nothing is written.
+
+    Raises:
+        SettingError: If a setting does not fit this machine.
+        TrainingError: If the loss is not a finite number, or absurdly large.
+    """
+    from thence.training.networks import resolve_training, threads, train_in_memory
+
+    if family_of(recipe.model).kind == "fitted":
+        with threads(recipe.training.threads):
+            return _fitted(recipe, prepared)
+    return cast(Classifier, train_in_memory(resolve_training(recipe, prepared), prepared))
 
 
 def _finish_at_once(

@@ -1,0 +1,128 @@
+"""``thence classify RUN [FILE|-]``: the label of each document, and why."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from thence.commands.explained import explained
+from thence.commands.output import say_json
+from thence.commands.prompts import remark_unknown
+from thence.commands.streams import finish_output, remark, say
+from thence.corpus import Documents, ReadingOptions, read_documents
+from thence.corpus.reading import parse
+from thence.errors import SettingError
+from thence.evaluation import Classification, Explanation, classify, explain
+from thence.evaluation.classify import TOP
+from thence.training import Run
+
+
+@dataclass(frozen=True)
+class LineByLine(ReadingOptions):
+    """How the text is read."""
+
+    keep_empty: bool = True
+    """Keep empty lines and cells, so that each has its line of output."""
+
+
+@dataclass(frozen=True)
+class WhatIsShown:
+    """What is said of each document."""
+
+    top: int = TOP
+    """How many of the most probable labels to list."""
+    threshold: float | None = None
+    """Where documents may have several labels: how probable one must be (default: 0.5)."""
+    explain: Annotated[bool, Parameter(negative=())] = False
+    """Show how much each word speaks for the label: in colours at a terminal, else in the JSON."""
+    label: str | None = None
+    """Explain this label instead of the most probable one."""
+    no_text: Annotated[bool, Parameter(negative=())] = False
+    """Leave the text out."""
+    json: Annotated[bool, Parameter(negative=())] = False
+    """Print JSON at a terminal too."""
+
+    @property
+    def for_people(self) -> bool:
+        """Whether a person reads what is printed, and not a program."""
+        return sys.stdout.isatty() and not self.json
+
+
+Found = tuple[Classification, Explanation | None]
+
+
+def command(
+    run: Path,
+    text: str = "-",
+    /,
+    *,
+    html: Path | None = None,
+    shown: Annotated[WhatIsShown, Parameter(name="*")] = WhatIsShown(),
+    reading: Annotated[LineByLine, Parameter(name="*")] = LineByLine(),
+) -> None:
+    """Give the label of each document of a text, one JSON line each.
+
+    Without a text, at a terminal, what is typed is classified line by line.
+
+    Args:
+        run: The run folder of a classifier.
+        text: A file or folder, or - for standard input.
+        html: Write a page that explains the label of each document, and nothing else.
+        shown: What is said of each document.
+        reading: How the text is read.
+    """
+    opened = Run(run)
+    explains = shown.explain or html is not None
+    if shown.label is not None and not explains:
+        raise SettingError("--label says which label to explain; give --explain or --html too.")
+    next(classify(opened, [], shown.top, shown.threshold), None)  # Refuse before reading.
+    typed = text == "-" and sys.stdin.isatty()
+    documents = _typed(opened, reading) if typed else [read_documents(text, reading)]
+    found = chain.from_iterable(_find(opened, some, shown, explains) for some in documents)
+    if html is not None:
+        _write_page(opened, found, html)
+        return
+    for classification, explanation in found:
+        _say(classification, explanation, shown, typed)
+
+
+def _typed(run: Run, reading: ReadingOptions) -> Iterator[Documents]:
+    """Yield what a person types, line by line, and see to it that the answers are not held back."""
+    remark("Type a text and press Enter (Ctrl-D ends).")
+    for line in sys.stdin.buffer:
+        documents = parse(line, "standard input", reading)
+        for text in documents:
+            remark_unknown(run, text)
+        yield documents
+        finish_output()
+
+
+def _find(run: Run, documents: Documents, shown: WhatIsShown, explains: bool) -> Iterator[Found]:
+    for found in classify(run, documents, shown.top, shown.threshold):
+        yield found, explain(run, found.text, shown.label) if explains else None
+
+
+def _say(
+    classification: Classification,
+    explanation: Explanation | None,
+    shown: WhatIsShown,
+    typed: bool,
+) -> None:
+    if shown.for_people and explanation is not None:
+        say(explained(explanation))
+    elif shown.for_people and typed:
+        say(str(classification))
+    else:
+        of_words = {} if explanation is None else explanation.to_json()
+        say_json(classification.to_json(not shown.no_text) | of_words)
+
+
+def _write_page(run: Run, found: Iterable[Found], path: Path) -> None:
+    from thence.pictures.explanation import write_explanations  # Imports matplotlib.
+
+    explanations = (explanation for _, explanation in found if explanation is not None)
+    say(str(write_explanations(run, explanations, path)))

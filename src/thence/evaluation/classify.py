@@ -1,0 +1,138 @@
+"""Classifying texts: which label each has, and how probable the labels are."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thence.corpus import Documents
+from thence.errors import SettingError
+from thence.tokens import encode_texts
+from thence.tokens.characters import strings
+from thence.tokens.unknowns import RefusedError
+from thence.training.run import Run
+
+TOP = 5
+THRESHOLD = 0.5
+BLOCK = 1 << 21
+"""Bytes of text that are classified at once."""
+CELLS_AT_ONCE = 1 << 22
+"""Documents times labels that are classified at once."""
+DIGITS = 6
+"""Digits after the point that probabilities have in JSON."""
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What a classifier says of a document.
+
+    Attributes:
+        text: The document.
+        labels: Its label; where it may have several, those that are probable enough, the most
+            probable first.
+        probabilities: The most probable labels, the likeliest first.
+        several: Whether a document may have any number of labels, or exactly one.
+    """
+
+    text: str
+    labels: tuple[str, ...]
+    probabilities: dict[str, float]
+    several: bool = False
+
+    @property
+    def likeliest(self) -> str:
+        """The most probable label, be it probable enough or not."""
+        return next(iter(self.probabilities))
+
+    def to_json(self, with_text: bool = True) -> dict[str, Any]:
+        """Return everything for a program, with or without the text."""
+        shown = {label: round(chance, DIGITS) for label, chance in self.probabilities.items()}
+        line: dict[str, Any] = {"text": self.text} if with_text else {}
+        if self.several:
+            line["labels"] = list(self.labels)
+        else:
+            line |= {"label": self.likeliest, "probability": shown[self.likeliest]}
+        line["probabilities"] = shown
+        return line
+
+    def __str__(self) -> str:
+        width = max(map(len, self.probabilities))
+        return "\n".join(
+            f"{label:<{width}}  {chance:.4f}  {'█' * round(chance * 40)}".rstrip()
+            for label, chance in self.probabilities.items()
+        )
+
+
+def classify(
+    run: Run | str | Path,
+    texts: Documents | Iterable[str] | str,
+    top: int = TOP,
+    threshold: float | None = None,
+) -> Iterator[Classification]:
+    """Yield what a classifier says of each text, in order; one without any text has its place too.
+
+    Args:
+        run: The run or its folder.
+        texts: The texts, each a document of its own, or a single one.
+        top: How many of the most probable labels to keep.
+        threshold: Where a document may have several labels, it has those that are at least so
+            probable (default: 0.5).
+
+    Raises:
+        SettingError: If the run is a language model, or a setting is out of range.
+        UnknownSymbolError: If the vocabulary is closed and a text leaves it.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    classes = run.classifier.classes  # Refuses a language model now, not at the first text.
+    _check(run.name, classes.several, top, threshold)
+    if isinstance(texts, str):
+        texts = [texts]
+    documents = texts if isinstance(texts, Documents) else Documents.from_strings(texts)
+    return _in_blocks(run, documents, top, THRESHOLD if threshold is None else threshold)
+
+
+def _check(name: str, several: bool, top: int, threshold: float | None) -> None:
+    if top < 1:
+        raise SettingError(f"--top is {top}; it must be at least 1.")
+    if threshold is None:
+        return
+    if not several:
+        raise SettingError(
+            f"--threshold is {threshold}, but {name} gives each document exactly one label, "
+            "the most probable; leave --threshold out."
+        )
+    if not 0 <= threshold <= 1:
+        raise SettingError(f"--threshold is {threshold}; it must be from 0 to 1.")
+
+
+def _in_blocks(
+    run: Run, documents: Documents, top: int, threshold: float
+) -> Iterator[Classification]:
+    done, several = 0, run.classes.several
+    names = np.array(run.label_names, object)
+    for block in _blocks(documents, max(1, CELLS_AT_ONCE // run.classes.number)):
+        try:
+            texts = encode_texts(run.tokenizer, block)
+        except RefusedError as error:
+            raise error.after(done) from None
+        done += len(block)
+        chances = np.exp(run.classifier.classify(texts), dtype=np.float64)
+        order = np.argsort(-chances, axis=1, kind="stable")
+        sorted_chances = np.take_along_axis(chances, order, axis=1)
+        chosen = np.sum(sorted_chances >= threshold, axis=1) if several else np.ones(len(block))
+        for text, ids, row, count in zip(
+            strings(block), order, sorted_chances[:, :top].tolist(), chosen.tolist(), strict=True
+        ):
+            labels = names[ids[: max(top, int(count))]].tolist()
+            probabilities = dict(zip(labels, row, strict=False))
+            yield Classification(text, tuple(labels[: int(count)]), probabilities, several)
+
+
+def _blocks(documents: Documents, rows: int) -> Iterator[Documents]:
+    """Yield the documents in order, some at a time, so that memory stays bounded."""
+    for chunk in documents.chunks(BLOCK):
+        for first in range(0, len(chunk), rows):
+            last = min(first + rows, len(chunk))
+            yield chunk.take(np.arange(first, last)).compact()

@@ -1,0 +1,16 @@
+"""Classifiers as scikit-learn knows them: for its pipelines, searches and cross-validation.
+
+>>> from thence.sklearn import TextClassifier
+>>> texts = ["warm and sunny", "cold and wet", "sunny and dry", "wet and grey"] * 5
+>>> weather = ["good", "bad", "good", "bad"] * 5
+>>> TextClassifier("linear").fit(texts, weather).predict(["a sunny day", "grey and cold"]).tolist()
+['good', 'bad']
+"""
+
+from thence.corpus.columnar import import_extra
+
+import_extra("sklearn", "eval", "TextClassifier")
+
+from thence.sklearn.classifier import TextClassifier  # noqa: E402  (needs what was just sought)
+
+__all__ = ["TextClassifier"]

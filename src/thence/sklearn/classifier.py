@@ -1,0 +1,272 @@
+"""A classifier of thence as an estimator of scikit-learn."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from numbers import Real
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+from jaxtyping import Float32, Float64
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from thence.classifiers import CLASSIFIERS
+from thence.classifiers.interface import Array
+from thence.corpus import LabelledDocuments, LabelledSplits, LabelOptions, Labels, ReadingOptions
+from thence.corpus.splits import SplitOptions, shuffled, strata, stratify
+from thence.errors import SettingError, nearest
+from thence.sklearn.fitted import Fitted
+from thence.sklearn.inputs import Answers, answers_of, are_sets, documents_of, weights_of
+from thence.training import Recipe, Run, make_recipe
+from thence.training.prepared import tokenize
+from thence.training.starting import with_language_model
+from thence.training.train import train_classifier
+
+OF_FILES = {
+    field.name for kind in (ReadingOptions, SplitOptions, LabelOptions) for field in fields(kind)
+}
+"""Settings of reading, dividing and labelling files, which say nothing to texts in memory."""
+
+
+class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Tells the labels of texts apart.
+
+    Training is that of ``thence train``, in memory: nothing is written. The texts are a list, a
+    tuple, an array or a series; labels are one each, a matrix of 0 and 1 for any number each, or
+    such a set of labels each as a tuple.
+
+    Args:
+        model: Name of the family of classifiers.
+        epochs: Passes over the texts; None for what suits the model and how many there are.
+        lr: Learning rate at its highest; None for the model's own.
+        ngrams: The longest runs of tokens that are features; None for the model's own.
+        embedding_size: Size of embeddings; None for the model's own.
+        tokens: What one token is: ``words``, ``characters``, ``bytes`` or ``subwords``.
+        dev: Share of the texts that is not learned from but chooses the best weights, or settings
+            that are left open; of each label its share. Too few texts for it are all learned from.
+        class_weight: ``balanced`` to let each label weigh the same, or the weight of each in a
+            dict; None for 1 each.
+        random_state: Seed of all that is random. On one machine the same one gives the same, but
+            for networks so large that threads matter, where ``threads`` must be set too.
+        settings: Further flags of ``thence train`` with underscores, such as
+            ``{"hidden_sizes": [32], "dropout": 0.3}``.
+
+    Attributes:
+        classes_: The labels, sorted, in the type they were given in; columns of a matrix are
+            numbers.
+    """
+
+    def __init__(
+        self,
+        model: str = "averaging",
+        *,
+        epochs: float | None = None,
+        lr: float | None = None,
+        ngrams: int | None = None,
+        embedding_size: int | None = None,
+        tokens: str = "words",
+        dev: float = 0.1,
+        class_weight: Mapping[Any, float] | str | None = None,
+        random_state: Any = 42,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self.epochs = epochs
+        self.lr = lr
+        self.ngrams = ngrams
+        self.embedding_size = embedding_size
+        self.tokens = tokens
+        self.dev = dev
+        self.class_weight = class_weight
+        self.random_state = random_state
+        self.settings = settings
+
+    @classmethod
+    def from_run(cls, run: Run | str | Path) -> Self:
+        """Return the classifier of a run, fitted; fitted again, it learns by the run's recipe.
+
+        Raises:
+            ThenceError: If it is not a usable run of a classifier.
+        """
+        run = run if isinstance(run, Run) else Run(run)
+        fitted, recipe = Fitted.of_run(run), run.recipe
+        balanced = recipe.labelling is not None and recipe.labelling.class_weights
+        estimator = cls(
+            recipe.model,
+            tokens=recipe.tokens.tokens,
+            class_weight="balanced" if balanced else None,
+            random_state=recipe.training.seed,
+            settings=_changed(recipe),
+        )
+        estimator.classes_ = np.array(run.label_names)
+        estimator._form = "sets" if run.classes.several else "one"
+        estimator._fitted = fitted
+        return estimator
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn from labelled texts; what was learned before is forgotten.
+
+        Args:
+            X: The texts.
+            y: Their labels.
+            sample_weight: How much each text counts; those that count nothing are left out.
+
+        Raises:
+            ValueError: If the texts, the labels or the weights cannot be used.
+            TypeError: If they are of a wrong kind.
+            ThenceError: If a setting cannot be used, or the training fails.
+        """
+        recipe = self._recipe()
+        documents, answers = documents_of(X), answers_of(y)
+        check_consistent_length(documents, answers.labels)
+        weights = weights_of(sample_weight, self.class_weight, answers)
+        labelled = LabelledDocuments.of(documents, answers.labels)
+        splits, weights = self._divide(labelled, weights, recipe.training.seed)
+        _check_labels(answers, splits.train.labels)
+        prepared = tokenize(recipe, splits, weights)
+        classifier = train_classifier(recipe, prepared)
+        self.classes_, self._form = answers.classes, answers.form
+        self._fitted = Fitted(recipe, prepared.tokenizer, classifier)
+        return self
+
+    def _recipe(self) -> Recipe:
+        if self.model not in CLASSIFIERS:
+            raise SettingError(
+                f"There is no classifier {self.model!r}; choose one of {', '.join(CLASSIFIERS)}."
+                + nearest(str(self.model), CLASSIFIERS)
+            )
+        own = {name: getattr(self, name) for name in ("epochs", "lr", "ngrams", "embedding_size")}
+        given = {name: value for name, value in own.items() if value is not None}
+        given |= {"tokens": self.tokens, "seed": self._seed()}
+        given |= {"class_weights": self.class_weight == "balanced"}
+        further = dict(self.settings or {})
+        if twice := given.keys() & further.keys():
+            raise SettingError(
+                f"The setting '{min(twice)}' has a parameter of TextClassifier; leave it out of "
+                "settings."
+            )
+        if senseless := OF_FILES & further.keys():
+            raise SettingError(
+                f"The setting '{min(senseless)}' is for files of text; fit is given the texts."
+            )
+        # Which precision is faster would be measured, and so not be the same each time.
+        given = {"precision": "float32", **given, **further}
+        # Grids made with NumPy hold its numbers.
+        plain = {name: v.item() if isinstance(v, np.generic) else v for name, v in given.items()}
+        return with_language_model(make_recipe("X", self.model, plain))
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, int | np.integer):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(1 << 31))
+
+    def _divide(
+        self, documents: LabelledDocuments, weights: Float32[np.ndarray, " documents"], seed: int
+    ) -> tuple[LabelledSplits, Float32[np.ndarray, " train"]]:
+        """Set dev apart; return the documents that count, and the weights of those of train."""
+        if not isinstance(self.dev, Real) or not 0 <= self.dev < 1:
+            raise SettingError(f"dev is {self.dev!r}; it must be a share from 0 to below 1.")
+        counting = np.flatnonzero(weights)
+        documents, weights = documents.take(counting), weights[counting]
+        order, bounds = np.arange(len(documents)), (0, len(documents), len(documents))
+        if self.dev:
+            share = 100 * float(self.dev)
+            groups = strata(documents.labels)
+            order, bounds = stratify(
+                shuffled(len(documents), seed), groups, (100 - share, share, 0)
+            )
+        train, dev, test = np.split(order, bounds[1:3])
+        splits = LabelledSplits(*(documents.take(part) for part in (train, dev, test)))
+        return splits, weights[train]
+
+    def predict(self, X: Any) -> Any:
+        """Return the most probable label of each text, or those at least as probable as not.
+
+        Several are given back in the form they had in ``fit``: a matrix, or a list of tuples.
+        """
+        log_probs = self._log_probs(X)
+        if self._form == "one":
+            return self.classes_[log_probs.argmax(1)]
+        is_label = np.exp(log_probs) >= 0.5
+        if self._form == "matrix":
+            return is_label.astype(np.int64)
+        return [tuple(self.classes_[row].tolist()) for row in is_label]
+
+    def predict_proba(self, X: Any) -> Float64[np.ndarray, "documents classes"]:
+        """Return the probability of each label for each text."""
+        return cast(Array, np.exp(self._log_probs(X)))
+
+    def predict_log_proba(self, X: Any) -> Float64[np.ndarray, "documents classes"]:
+        """Return the log-probability of each label for each text."""
+        return self._log_probs(X)
+
+    def decision_function(self, X: Any) -> Array:
+        """Return log-odds: of the second of two labels, or of each where there may be several.
+
+        Of more than two labels, one each, the log-probabilities.
+        """
+        log_probs = self._log_probs(X)
+        if self._form != "one":
+            certain = -np.finfo(np.float64).tiny
+            odds: Array = log_probs - np.log(-np.expm1(np.minimum(log_probs, certain)))
+            return odds
+        return log_probs[:, 1] - log_probs[:, 0] if len(self.classes_) == 2 else log_probs
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy: the share of texts whose label, or set of labels, is right."""
+        if not are_sets(y):
+            return float(super().score(X, y, sample_weight))
+        check_consistent_length(X, y, sample_weight)
+        right = [
+            set(found) == set(labels) for found, labels in zip(self.predict(X), y, strict=True)
+        ]
+        return float(np.average(right, weights=sample_weight))
+
+    def _log_probs(self, X: Any) -> Float64[np.ndarray, "documents classes"]:
+        check_is_fitted(self)
+        return self._fitted.log_probs(documents_of(X))
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "_fitted" in state:
+            state["_fitted"] = state["_fitted"].to_state()
+        return state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        fitted = {}
+        if "_fitted" in state:
+            fitted = {"_fitted": Fitted.from_state(state["_fitted"])}
+        super().__setstate__({**state, **fitted})
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array, tags.input_tags.string = True, True
+        tags.input_tags.two_d_array = False
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def _check_labels(answers: Answers, train: Labels) -> None:
+    """Raise ValueError if there is nothing to tell apart."""
+    present = int(np.count_nonzero(train.counts()))
+    if present < (1 if train.several else 2):
+        found = "none has a label" if train.several else "all are of one class"
+        raise ValueError(
+            f"There is nothing to tell apart: of the {len(train)} texts that count, {found}. Give "
+            "texts of at least two classes."
+        )
+
+
+def _changed(recipe: Recipe) -> dict[str, Any]:
+    """Return the settings of a recipe that are not the model's own and no parameters."""
+    usual = make_recipe(recipe.text, recipe.model, {})
+    return {
+        field.name: value
+        for group in ("options", "tokens", "training")
+        for field in fields(getattr(recipe, group))
+        if (value := getattr(getattr(recipe, group), field.name))
+        != getattr(getattr(usual, group), field.name)
+        and field.name not in ("tokens", "seed")
+    }

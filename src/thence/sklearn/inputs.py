@@ -1,0 +1,164 @@
+"""What is given to a scikit-learn estimator, as documents, labels and weights.
+
+Whatever cannot be used is refused with ValueError, or TypeError for what is of a wrong kind
+altogether, as scikit-learn does and its tools expect.
+"""
+
+from collections.abc import Iterable, Mapping, Sized
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float32
+from sklearn.preprocessing import MultiLabelBinarizer
+from sklearn.utils import check_array, column_or_1d, compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from thence.classifiers.interface import Array
+from thence.corpus import Documents, Labels
+from thence.corpus.labels import bounds
+
+Form = Literal["one", "matrix", "sets"]
+"""How labels are given, and given back: one each, as a matrix of 0 and 1, or as a set each."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The labels of documents.
+
+    Attributes:
+        classes: Every label in the type it was given in, by id; columns of a matrix are numbers.
+        labels: Of each document.
+        form: How they were given.
+    """
+
+    classes: Array
+    labels: Labels
+    form: Form
+
+
+def documents_of(texts: Any) -> Documents:
+    """Turn a list, a tuple, an array or a series of texts into documents.
+
+    Raises:
+        TypeError: It is no such sequence, or holds something else than texts.
+        ValueError: It is empty or has more than one dimension, or a text cannot be encoded.
+    """
+    dimensions = getattr(texts, "ndim", 1)
+    if dimensions != 1:
+        raise ValueError(
+            f"X has {dimensions} dimensions; give the texts in one, such as a list or one column."
+        )
+    if isinstance(texts, str | bytes | Mapping | set) or not isinstance(texts, Sized):
+        raise TypeError(
+            f"X is of the type {type(texts).__name__}; give a list, a tuple, an array or a series "
+            "of texts."
+        )
+    strings = texts.tolist() if hasattr(texts, "tolist") else list(texts)  # type: ignore[call-overload]
+    if not strings:
+        raise ValueError("X is empty: there are 0 sample(s), a minimum of 1 is required.")
+    for place, text in enumerate(strings):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"X holds {text!r} at {place}, of the type {type(text).__name__}; each must be a "
+                "text (str). Leave out or fill in what is missing."
+            )
+    try:
+        return Documents.from_strings(strings)
+    except UnicodeEncodeError as error:
+        place = next(at for at, text in enumerate(strings) if text == error.object)
+        raise ValueError(f"The text of X at {place} is not valid Unicode: {error}.") from error
+
+
+def answers_of(y: Any) -> Answers:
+    """Turn one label each, a matrix of 0 and 1, or a set of labels each into answers.
+
+    Tuples and sets are sets of labels; so are lists of strings, while lists of numbers are rows
+    of a matrix, as everywhere in scikit-learn.
+
+    Raises:
+        ValueError: It is none of these, or holds what is missing.
+    """
+    if y is None:
+        raise ValueError("A TextClassifier requires y to be passed, but the target y is None.")
+    _refuse_missing(y)
+    if are_sets(y):
+        binarizer = MultiLabelBinarizer()
+        matrix = binarizer.fit_transform(y)
+        return Answers(binarizer.classes_, _labels_of_matrix(matrix, binarizer.classes_), "sets")
+    check_classification_targets(y)
+    if type_of_target(y) == "multilabel-indicator":
+        matrix = check_array(y, accept_sparse=True, input_name="y")
+        matrix = matrix.toarray() if hasattr(matrix, "toarray") else matrix
+        classes = np.arange(matrix.shape[1])
+        return Answers(classes, _labels_of_matrix(matrix, classes), "matrix")
+    classes, ids = np.unique(column_or_1d(y, warn=True), return_inverse=True)
+    return Answers(classes, Labels(_names(classes), ids, np.arange(len(ids) + 1)), "one")
+
+
+def _refuse_missing(y: Any) -> None:
+    if getattr(y, "ndim", 1) != 1 or not isinstance(y, Iterable):
+        return
+    for place, label in enumerate(y):
+        if label is None or (isinstance(label, Real) and label != label):
+            raise ValueError(
+                f"Input y contains NaN or None: {label} at {place}. Leave out texts without a "
+                "label; where there may be none, give the labels of each as a tuple."
+            )
+
+
+def are_sets(y: Any) -> bool:
+    """Return whether each document has a set of labels."""
+    if getattr(y, "ndim", 1) != 1 or not isinstance(y, Sized):
+        return False
+    return all(isinstance(labels, tuple | set | frozenset) or _is_list(labels) for labels in y)  # type: ignore[attr-defined]
+
+
+def _is_list(labels: Any) -> bool:
+    return isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+
+
+def _names(classes: Array) -> tuple[str, ...]:
+    return tuple(map(str, classes.tolist()))
+
+
+def _labels_of_matrix(matrix: Array, classes: Array) -> Labels:
+    ids = np.nonzero(matrix)[1]
+    return Labels(_names(classes), ids, bounds(np.count_nonzero(matrix, axis=1)), several=True)
+
+
+def weights_of(
+    sample_weight: Any, class_weight: Any, answers: Answers
+) -> Float32[np.ndarray, " documents"]:
+    """Return how much each document counts beside what ``"balanced"`` makes of it.
+
+    Raises:
+        ValueError: Weights are negative, not finite, all zero, or do not fit the labels.
+    """
+    number = len(answers.labels)
+    weights = np.ones(number)
+    if sample_weight is not None:
+        weights = check_array(
+            sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+        )
+        if weights.shape != (number,):
+            raise ValueError(
+                f"sample_weight has the shape {weights.shape}; it must have one number for each of "
+                f"the {number} texts."
+            )
+        if weights.min() < 0 or not weights.any():
+            raise ValueError("sample_weight is negative, or all zero; some must be above zero.")
+    if isinstance(class_weight, Mapping):
+        if answers.form != "one":
+            raise ValueError(
+                "class_weight can only be 'balanced' or None where there may be several labels."
+            )
+        ids = answers.labels.single
+        of_classes = compute_class_weight(
+            class_weight, classes=answers.classes, y=answers.classes[ids]
+        )
+        weights = weights * of_classes[ids]
+    elif class_weight not in (None, "balanced"):
+        raise ValueError(f"class_weight is {class_weight!r}; give a dict, 'balanced' or None.")
+    return weights.astype(np.float32)
