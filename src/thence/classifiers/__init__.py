@@ -58,7 +58,7 @@ CLASSIFIERS = {
         "FinetunedOptions",
         "trained",
         "a language model trained here before, with a head on its states (ULMFiT)",
-        {**SEQUENCES, "lr": 0.01},
+        {**SEQUENCES, "lr": 0.004},
         usual_epochs=4,
     ),
     "linear": ClassifierFamily(

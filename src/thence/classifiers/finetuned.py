@@ -7,8 +7,8 @@
 The encoder is the language model without its output layer, and begins with its weights; the head (V
 and U) begins at random. Layers are unfrozen gradually, from the top: first the head learns alone,
 then with the highest layer of the encoder, and so on down to the embeddings; each layer's learning
-rate is that of the one above divided by 2.6 (discriminative fine-tuning). Code names: ``hidden`` is
-V and v, ``output`` is U and u.
+rate is that of the one above divided by ``layer_ratio`` (discriminative fine-tuning). Code names:
+``hidden`` is V and v, ``output`` is U and u.
 
 Source: J. Howard and S. Ruder 2018, "Universal language model fine-tuning for text classification",
 sections 3.2 and 3.3, and section 3.1 for what is trained before.
@@ -16,7 +16,10 @@ sections 3.2 and 3.3, and section 3.1 for what is trained before.
 Where we differ: a further layer is unfrozen after a share of the training, not after each epoch,
 and the learning rate goes up and down once for all of them. The head has no batch normalisation,
 and dropout once only. Documents are read from the front only. The language model is not trained
-further on the documents first; it may have been trained on their text.
+further on the documents first; it may have been trained on their text. All layers learn at one rate
+by default, not each at that of the one above divided by 2.6: a language model trained for 8 minutes
+on 3 million words of film reviews gave on SST-2 (dev, three seeds) 82.2 % with one rate of 0.004,
+80.7 % with 2.6 and 0.01 for the head, and the same network from random weights 81.0 %.
 """
 
 from collections.abc import Mapping
@@ -52,8 +55,9 @@ training begins, and its tokens are the classifier's."""
 keeps its own dropout."""
     unfreeze: float = 0.3
     """Share of the training after which all layers learn; the head alone learns from the start."""
-    layer_ratio: float = 2.6
-    """Each layer's learning rate is that of the layer above divided by this."""
+    layer_ratio: float = 1.0
+    """Each layer's learning rate is that of the layer above divided by this (1: all alike; above \
+it, such as 2.6 with --lr 0.01, to keep more of what a strong language model knows)."""
     max_length: int = 400
     """Tokens of a document that are read, its first ones."""
 
