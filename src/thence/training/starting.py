@@ -64,8 +64,8 @@ def with_language_model(recipe: Recipe) -> Recipe:
                 f"language model has its tokens, and those of {run.folder} were made otherwise "
                 f"({own}). Leave it out, or start from a language model with such tokens."
             )
-    own = {name: v for name, v in asdict(run.recipe.options).items() if v is not None}
-    encoder = {"model": run.recipe.model, **own}
+    given = {name: v for name, v in asdict(run.recipe.options).items() if v is not None}
+    encoder = {"model": run.recipe.model, **given}
     options = replace(recipe.options, start_from=str(run.folder.resolve()), encoder=encoder)
     return replace(recipe, options=options, tokens=tokens)
 
