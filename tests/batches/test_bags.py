@@ -122,9 +122,7 @@ def test_taking_and_putting_side_by_side() -> None:
     assert [document(both, at) for at in range(3)] == [[1, 2, 1, 2], [], [3, 4, 3, 4]]
 
 
-@given(
-    st.lists(st.lists(st.integers(0, 6), max_size=9), min_size=1, max_size=9), st.integers(1, 4)
-)
+@given(st.lists(st.lists(st.integers(0, 6), max_size=9), min_size=1, max_size=9), st.integers(1, 4))
 def test_a_batch_is_sorted_both_ways(lists: list[list[int]], size: int) -> None:
     offsets = np.cumsum([0, *map(len, lists)])
     bags = Bags(np.array([x for some in lists for x in some], np.int32), offsets)
