@@ -61,6 +61,19 @@ FAMILIES = {
     "recurrent-last": Line(*RECURRENT, (("pooling", "last"), ("layers", 1))),
     "recurrent-one-way": Line(*RECURRENT, (("pooling", "last"), ("bidirectional", False))),
 }
+TINY = {"embedding_size": 5, "hidden_size": 6, "layers": 2}
+for family, more in {
+    "rnn": {},
+    "lstm": {"tied": True},
+    "gru": {"layers": 1},
+    "transformer": {"embedding_size": 8, "heads": 2, "context": 9, "positions": "learned"},
+}.items():
+    encoder = {"model": family, **({} if family == "transformer" else TINY), **more}
+    FAMILIES[f"finetuned-{family}"] = Line(
+        "thence.classifiers.finetuned",
+        "FinetunedOptions",
+        (("encoder", encoder),),
+    )
 CHOICES = [Classes(3), Classes(2), Classes(4, several=True)]
 
 

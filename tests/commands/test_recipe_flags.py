@@ -185,3 +185,14 @@ def test_a_missing_recipe_is_a_sentence(thence):
     assert outcome.err == (
         "thence: The recipe none.toml cannot be read: No such file or directory.\n"
     )
+
+
+def test_what_is_filled_in_is_no_flag_and_a_saved_config_may_hold_it(thence, recipe_of):
+    text = thence("train", "--model", "finetuned", "--help").out
+    assert "--start-from" in text and "encoder" not in text
+    Path("saved.toml").write_text(
+        'text = "a"\nmodel = "finetuned"\n[options]\nstart_from = "b"\n'
+        '[options.encoder]\nmodel = "lstm"\nhidden_size = 3\n'
+    )
+    options = recipe_of("--config", "saved.toml").options
+    assert (options.start_from, options.encoder) == ("b", None)  # The run b says what it is.

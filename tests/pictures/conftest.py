@@ -86,7 +86,18 @@ def train_on(folder: Path, model: str, rows: Rows, **settings: Any) -> thence.Ru
     """Train a small classifier on a table."""
     text = write_table(folder / "text.csv", rows)
     output = folder / f"{model}-run"
+    settings |= {"start_from": language_model(folder)} if model == "finetuned" else {}
     return thence.train(text, model, output=output, label="label", **settings_of(model), **settings)
+
+
+def language_model(folder: Path) -> Path:
+    """Train a language model for a classifier to start from."""
+    text = write_table(folder / "language.csv", train_rows())
+    sizes = {"embedding_size": 4, "hidden_size": 4, "steps": 2}
+    run = thence.train(
+        text, "lstm", output=folder / "language", column="text", tokens="words", **sizes
+    )
+    return run.folder
 
 
 @pytest.fixture(scope="session")

@@ -330,3 +330,15 @@ def test_interrupting_is_no_failed_candidate(
     monkeypatch.setattr(module, "train_classifier", interrupted)
     with pytest.raises(KeyboardInterrupt):
         GridSearchCV(TextClassifier(), {"epochs": [1, 2]}, cv=2).fit(texts, labels)
+
+
+def test_starts_from_a_language_model(texts: list[str], labels: list[str], tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("\n".join(texts))
+    sizes = {"embedding_size": 4, "hidden_size": 6, "steps": 3}
+    language = thence.train(
+        tmp_path / "lines.txt", "lstm", tokens="words", output=tmp_path / "language", **sizes
+    )
+    estimator = TextClassifier(
+        "finetuned", epochs=1, settings={"start_from": str(language.folder), "head_size": 5}
+    )
+    assert estimator.fit(texts, labels).predict(texts[:2]).shape == (2,)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from thence.training.optimizers import make_optimizer, named, take_back
+from thence.training.optimizers import LayeredOptimizer, make_optimizer, named, take_back
 from thence.training.options import TrainingOptions
 
 
@@ -75,3 +75,44 @@ def test_a_state_of_another_shape_is_refused() -> None:
     saved = named("optimizer", make_optimizer(linear(), options).state())
     with pytest.raises(ValueError, match=r"optimizer\.0 has shape \(2, 3\)"):
         take_back("optimizer", make_optimizer(nn.Linear(3, 4), options).state(), saved)
+
+
+class TwoLayers(nn.Module):
+    """The upper layer learns at the full rate; the lower one at half, from the middle on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.upper, self.lower = nn.Linear(3, 2), nn.Linear(2, 3)
+
+    def forward(self) -> Tensor:
+        loss: Tensor = self.upper(self.lower(torch.ones(2))).square().sum()
+        return loss
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        return [list(self.upper.parameters()), list(self.lower.parameters())]
+
+    def rate_factors(self, share: float) -> list[float]:
+        return [1.0, 0.5 if share >= 0.5 else 0.0]
+
+
+@pytest.mark.parametrize("kind", ["adamw", "adagrad", "sgd"])
+def test_layers_have_rates_of_their_own(kind: Any) -> None:
+    options = TrainingOptions(optimizer=kind, weight_decay=0.1)
+    model, other = TwoLayers(), TwoLayers()
+    optimizer = make_optimizer(model, options)
+    assert isinstance(optimizer, LayeredOptimizer)
+    alone = [make_optimizer(part, options) for part in (other.upper, other.lower)]
+    for share in (0.0, 0.4, 0.5, 0.9):
+        optimizer.thaw(share)
+        model().backward()
+        assert (model.lower.weight.grad is None) == (share < 0.5)
+        optimizer.step(0.1)
+        other().backward()
+        alone[0].step(0.1)
+        if share >= 0.5:
+            alone[1].step(0.05)
+        other.zero_grad()
+        for mine, its in zip(model.parameters(), other.parameters(), strict=True):
+            torch.testing.assert_close(mine, its, rtol=0, atol=0)
+    assert len(optimizer.state()) == sum(len(part.state()) for part in alone)

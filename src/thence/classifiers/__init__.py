@@ -53,6 +53,14 @@ CLASSIFIERS = {
         {"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
         usual_epochs=2,
     ),
+    "finetuned": ClassifierFamily(
+        "thence.classifiers.finetuned",
+        "FinetunedOptions",
+        "trained",
+        "a language model trained here before, with a head on its states (ULMFiT)",
+        {**SEQUENCES, "lr": 0.004},
+        usual_epochs=4,
+    ),
     "linear": ClassifierFamily(
         "thence.classifiers.linear",
         "LinearOptions",

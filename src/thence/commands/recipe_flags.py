@@ -5,6 +5,7 @@ once for ``--model`` and ``--config``, then with all flags known.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,6 +38,8 @@ CLASSIFIER_GROUPS = {
     "labelling": (LabelOptions, "Labels"),
     "tokens": (WordOptions, "Tokens"),
 }
+NO_FLAG = re.compile("^(?!encoder$)")
+"""What no setting is called that is filled in when training begins."""
 TEXT_HELP = "File, folder, - for standard input, or a named text (thence data list)."
 HELP_FLAGS = ("--help", "-h")
 
@@ -68,7 +71,11 @@ def parse_recipe_command(
         version_flags=[],
         default_parameter=Parameter(converter=as_typed),
         config=DictConfig(
-            {key: value for key, value in given.items() if key not in ("text", "model")},
+            {
+                key: value
+                for key, value in given.items()
+                if key not in ("text", "model") and NO_FLAG.search(key)
+            },
             source=str(config),
             use_commands_as_keys=False,
         ),
@@ -148,7 +155,11 @@ def _with_recipe_flags(
     ]
     for group, (kind, title) in groups.items():
         flags = Parameter(
-            name="*", group=Group(title, sort_key=10), negative_iterable=(), consume_multiple=True
+            name="*",
+            group=Group(title, sort_key=10),
+            negative_iterable=(),
+            consume_multiple=True,
+            parse=NO_FLAG,
         )
         parameters.append(_grouped(group, kind, flags))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -21,6 +21,7 @@ from thence.sklearn.fitted import Fitted
 from thence.sklearn.inputs import Answers, answers_of, are_sets, documents_of, weights_of
 from thence.training import Recipe, Run, make_recipe
 from thence.training.prepared import tokenize
+from thence.training.starting import with_language_model
 from thence.training.train import train_classifier
 
 OF_FILES = {
@@ -154,7 +155,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         given = {"precision": "float32", **given, **further}
         # Grids made with NumPy hold its numbers.
         plain = {name: v.item() if isinstance(v, np.generic) else v for name, v in given.items()}
-        return make_recipe("X", self.model, plain)
+        return with_language_model(make_recipe("X", self.model, plain))
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):

@@ -8,8 +8,9 @@ from jaxtyping import Float
 from thence.errors import RunError
 from thence.training.run import Run
 
-TABLES = ("network.embedding.weight", "embeddings")
-"""What models call their table: networks, and word averaging, where features follow the tokens."""
+TABLES = ("network.embedding.weight", "network.encoder.embedding.weight", "embeddings")
+"""What models call their table: networks, those that start from a language model, and word
+averaging, where features follow the tokens."""
 
 
 @dataclass(frozen=True)

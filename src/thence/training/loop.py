@@ -30,7 +30,13 @@ from thence.training.files import load_tensors, save_tensors
 from thence.training.interrupts import Interrupted, stop_requested
 from thence.training.judging import Judge, Look, Trainable
 from thence.training.metrics import MetricsFile
-from thence.training.optimizers import make_dense, make_optimizer, named, take_back
+from thence.training.optimizers import (
+    LayeredOptimizer,
+    make_dense,
+    make_optimizer,
+    named,
+    take_back,
+)
 from thence.training.options import TrainingOptions
 from thence.training.precision import computing_in
 from thence.training.progress import Listener
@@ -163,6 +169,8 @@ class Trainer:
     def _step(self) -> None:
         counters, options = self.counters, self.options
         self.model.train()
+        if isinstance(self.optimizer, LayeredOptimizer):
+            self.optimizer.thaw(self.share_done())
         first = counters.step * options.accumulate
         batches = [self.batches.at(first + part) for part in range(options.accumulate)]
         weight = sum(batch.weight for batch in batches)

@@ -23,7 +23,7 @@ from thence.training.families import is_classifier
 from thence.training.files import locked
 from thence.training.judging import Judge, Trainable, label_judge, language_judge
 from thence.training.learning_rate_finder import LearningRateCurve, find_learning_rate
-from thence.training.loop import DEFAULT_EPOCHS, Trainer
+from thence.training.loop import DEFAULT_EPOCHS, LAST, Trainer
 from thence.training.optimizers import make_optimizer
 from thence.training.options import TrainingOptions
 from thence.training.precision import computing_in, supports_bfloat16
@@ -31,6 +31,7 @@ from thence.training.prepared import Prepared, importance
 from thence.training.progress import ProgressMaker, Silence, silent
 from thence.training.recipe import Recipe
 from thence.training.run import Run
+from thence.training.starting import starts_from_a_run, take_weights
 
 SMALL_STEP = 3e9
 """Floating-point operations of a step up to which one thread is used: more gain little there, and
@@ -57,17 +58,23 @@ class Trainee:
     usual_epochs: float = DEFAULT_EPOCHS
 
 
-def assemble(recipe: Recipe, prepared: Prepared) -> Trainee:
-    """Make the untrained network of a recipe, cut its batches, and say how it is judged."""
+def assemble(recipe: Recipe, prepared: Prepared, begins: bool = True) -> Trainee:
+    """Make the untrained network of a recipe, cut its batches, and say how it is judged.
+
+    Args:
+        recipe: What to train.
+        prepared: On what.
+        begins: Whether its weights will count, and not be replaced by those of a checkpoint.
+    """
     if is_classifier(recipe.model):
-        return _assemble_classifier(recipe, prepared)
+        return _assemble_classifier(recipe, prepared, begins)
     vocabulary_size = len(prepared.tokenizer.vocabulary)
     model = new_network(recipe, vocabulary_size, prepared.train)
     judge = language_judge(model, prepared.dev, recipe.training.carry_context, vocabulary_size)
     return Trainee(model, network_batches(recipe, model, prepared.train), judge)
 
 
-def _assemble_classifier(recipe: Recipe, prepared: Prepared) -> Trainee:
+def _assemble_classifier(recipe: Recipe, prepared: Prepared, begins: bool) -> Trainee:
     training, labels = recipe.training, prepared.train_labels
     line = CLASSIFIERS[recipe.model]
     weighs = recipe.labelling is not None and recipe.labelling.class_weights
@@ -75,6 +82,8 @@ def _assemble_classifier(recipe: Recipe, prepared: Prepared) -> Trainee:
         torch.manual_seed(training.seed)
         vocabulary_size = len(prepared.tokenizer.vocabulary)
         classifier = cast(Any, line.create(recipe.options, vocabulary_size, prepared.classes))
+        if begins and starts_from_a_run(recipe):
+            take_weights(classifier, recipe)
         batches = classifier.batches(
             prepared.train_texts,
             labels,
@@ -164,8 +173,9 @@ def train_network(
     """Train the network of a run from its newest checkpoint, or from the start."""
     recipe, world = run.recipe, world or World()
     lock, progress = (locked(run.folder), progress) if world.is_writer else (nullcontext(), silent)
+    begins = not (run.folder / LAST).exists()
     with lock, deterministic(recipe.training, world.rank):
-        trainee = assemble(recipe, prepared)
+        trainee = assemble(recipe, prepared, begins)
         with progress(run.folder.name) as told:
             trainer = Trainer(
                 trainee.network,

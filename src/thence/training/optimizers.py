@@ -5,7 +5,7 @@ training here; the functions beneath them do not, and their state is easier to s
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,21 @@ class Parameterised(Protocol):
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Yield the weights."""
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A network whose layers learn at rates of their own, and some later than others."""
+
+    def layers(self) -> Sequence[Sequence[nn.Parameter]]:
+        """Return the weights in layers."""
+
+    def rate_factors(self, share: float) -> Sequence[float]:
+        """Return what to multiply each layer's learning rate by; 0: it is frozen.
+
+        Args:
+            share: How much of the training is over, from 0 to 1.
+        """
 
 
 BETAS = (0.9, 0.99)
@@ -179,6 +194,37 @@ def _adagrad(weights: Tensor, gradient: Tensor, total: Tensor, rate: float, deca
     weights -= rate * (gradient * (total + EPSILON**2).rsqrt() + decay * weights)
 
 
+class LayeredOptimizer:
+    """An optimiser for each layer of a network; frozen layers stay as they are, at no cost.
+
+    Args:
+        model: The network.
+        options: Name the optimiser.
+    """
+
+    def __init__(self, model: Layered, options: TrainingOptions) -> None:
+        self._layers, self._rate_factors = model.layers(), model.rate_factors
+        self._optimizers = [_optimizer_of(layer, options) for layer in self._layers]
+        self.thaw(1.0)
+
+    def thaw(self, share: float) -> None:
+        """Freeze and unfreeze layers as is due after a share of the training."""
+        self._factors = self._rate_factors(share)
+        for layer, factor in zip(self._layers, self._factors, strict=True):
+            for parameter in layer:
+                parameter.requires_grad_(factor > 0)
+
+    def step(self, rate: float) -> None:
+        """Make one step, each layer with its part of the learning rate; clear the gradients."""
+        for optimizer, factor in zip(self._optimizers, self._factors, strict=True):
+            if factor > 0:
+                optimizer.step(factor * rate)
+
+    def state(self) -> list[Tensor]:
+        """Return the states of all layers, the frozen ones too."""
+        return [tensor for optimizer in self._optimizers for tensor in optimizer.state()]
+
+
 def decay_groups(
     parameters: Sequence[nn.Parameter], weight_decay: float
 ) -> list[tuple[list[Tensor], float]]:
@@ -208,7 +254,13 @@ def make_dense(parameters: Iterable[nn.Parameter]) -> None:
 
 def make_optimizer(model: Parameterised, options: TrainingOptions) -> Optimizer:
     """Make the optimiser that the options name, for all weights but those that stay as they are."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if isinstance(model, Layered):
+        return LayeredOptimizer(model, options)
+    return _optimizer_of(list(model.parameters()), options)
+
+
+def _optimizer_of(weights: Sequence[nn.Parameter], options: TrainingOptions) -> Optimizer:
+    parameters = [parameter for parameter in weights if parameter.requires_grad]
     if options.optimizer == "sgd":
         return SGD(parameters, options.weight_decay, options.momentum)
     if options.optimizer == "adagrad":

@@ -12,6 +12,7 @@ from thence.models import SEQUENCES
 from thence.tokens import Texts, Tokenizer, TokenStore, WordVectors, learn_tokens, read_vectors
 from thence.training.families import family_of, is_classifier
 from thence.training.recipe import Recipe
+from thence.training.starting import language_run, starts_from_a_run
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Prepared:
 
     Attributes:
         splits: Its documents.
-        tokenizer: Made from the train split.
+        tokenizer: Made from the train split, or that of a language model.
         train: Tokens of the train split.
         dev: Tokens of the dev split.
         vectors: Pretrained vectors of the vocabulary, if they are to be begun with.
@@ -84,7 +85,11 @@ def tokenize(
     weights: Float32[np.ndarray, " documents"] | None = None,
 ) -> Prepared:
     """Tokenise documents that are divided already; see ``prepare``."""
-    tokenizer, train_store = learn_tokens(splits.train, recipe.tokens)
+    if starts_from_a_run(recipe):
+        tokenizer = language_run(recipe).tokenizer
+        train_store = tokenizer.encode(splits.train)
+    else:
+        tokenizer, train_store = learn_tokens(splits.train, recipe.tokens)
     _check_context(recipe, train_store)
     dev_store = tokenizer.encode(splits.dev)
     vectors = vectors_of(recipe, tokenizer)

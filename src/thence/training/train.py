@@ -29,6 +29,7 @@ from thence.training.prepared import Prepared, coverage, importance, prepare, ve
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
 from thence.training.run import Run, create_run, refuse_existing, save_model, text_hashes
+from thence.training.starting import with_language_model
 
 if TYPE_CHECKING:
     from thence.training.distributed import World
@@ -80,6 +81,7 @@ def train_recipe(
         raise SettingError(
             "A mixture is not trained on a text but made of runs: thence mix RUN RUN -o RUN."
         )
+    recipe = with_language_model(recipe)
     folder = Path(output) if output is not None else free_folder(recipe)
     with _processes(recipe) as world:
         if is_first_process():
@@ -130,6 +132,7 @@ def sweep_learning_rate(
         raise SettingError(f"The model '{recipe.model}' is not trained: it has no learning rate.")
     from thence.training.networks import sweep
 
+    recipe = with_language_model(recipe)
     with readable_source(recipe.text) as source:
         prepared = prepare(recipe, source)
         return sweep(recipe, prepared, low, high, steps)
