@@ -7,14 +7,16 @@ is told from ``ab``. Features that too few train documents have are left out; th
 of a table, from 0 up.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int32, Int64, UInt64
 
+from thence.corpus import Documents
 from thence.tokens.characters import code_points
+from thence.tokens.parallel import in_threads
 from thence.tokens.store import insert_boundaries
 from thence.tokens.texts import Texts
 from thence.tokens.tokenizer import normalized_chunks
@@ -70,15 +72,22 @@ class Bags:
 
     def distinct(self) -> "Bags":
         """Return each document's features once each, in order."""
-        parts, sizes = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
-        for first, last in _pieces(self.offsets):
-            owners = np.repeat(np.arange(last - first), self.sizes[first:last])
-            keys = self.features[self.offsets[first] : self.offsets[last]] + (owners << 32)
+
+        def once(part: Bags) -> Bags:
+            owners = np.repeat(np.arange(len(part.sizes)), part.sizes)
+            keys = part.features + (owners << 32)
             keys.sort()
             keys = keys[np.concatenate([np.ones(min(1, len(keys)), bool), keys[1:] != keys[:-1]])]
-            parts.append((keys & 0xFFFFFFFF).astype(np.int32))
-            sizes.append(np.bincount(keys >> 32, minlength=last - first))
-        return _joined(parts, sizes)
+            sizes = np.bincount(keys >> 32, minlength=len(part.sizes))
+            return bags_with((keys & 0xFFFFFFFF).astype(np.int32), sizes)
+
+        return join(in_threads(once, self.pieces()))
+
+    def pieces(self) -> Iterator["Bags"]:
+        """Yield the bags a few documents at a time."""
+        for first, last in _pieces(self.offsets):
+            bounds = self.offsets[first : last + 1]
+            yield Bags(self.features[bounds[0] : bounds[-1]], bounds - bounds[0])
 
 
 @dataclass(frozen=True)
@@ -101,14 +110,14 @@ class FeatureTable:
 
     def rows(self, bags: Bags) -> Bags:
         """Return bags with rows in place of features; what has none is left out."""
-        parts, sizes = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
-        for first, last in _pieces(bags.offsets):
-            rows = self._rows[bags.features[bags.offsets[first] : bags.offsets[last]]]
+
+        def rows_of(part: Bags) -> Bags:
+            rows = self._rows[part.features]
             is_kept = rows >= 0
             kept_before = np.concatenate([np.zeros(1, np.int64), np.cumsum(is_kept)])
-            parts.append(rows[is_kept])
-            sizes.append(np.diff(kept_before[bags.offsets[first : last + 1] - bags.offsets[first]]))
-        return _joined(parts, sizes)
+            return Bags(rows[is_kept], kept_before[part.offsets])
+
+        return join(in_threads(rows_of, bags.pieces()))
 
     def restored(self, kept: np.ndarray[Any, np.dtype[Any]]) -> "FeatureTable":
         """Return a table of the same features with other rows, read from a file.
@@ -159,18 +168,22 @@ def _token_bags(texts: Texts, vocabulary_size: int, options: BagOptions) -> Iter
     store = texts.store
     bounds = store.offsets - 1  # Where the boundaries stand.
     lengths = range(2, options.ngrams + 1)
-    for first, last in _pieces(bounds):
+
+    def find(piece: tuple[int, int]) -> Bags:
+        first, last = piece
         ids = store.ids[bounds[first] : bounds[last] + 1].astype(np.uint64)
         ends = bounds[first : last + 1] - bounds[first]
         buckets, counted = _runs(ids + np.uint64(1), ends, lengths, options.buckets)
         tokens = ids[1:].astype(np.int32)[:, None]
         is_token = tokens != store.boundary_id
         features = np.hstack([tokens, buckets + np.int32(vocabulary_size)])
-        yield _bags(features, np.hstack([is_token, counted]), ends)
+        return _bags(features, np.hstack([is_token, counted]), ends)
+
+    return in_threads(find, _pieces(bounds))
 
 
 def _character_bags(texts: Texts, vocabulary_size: int, options: BagOptions) -> Iterator[Bags]:
-    for chunk in normalized_chunks(texts.documents, texts.tokenizer.options):
+    def find(chunk: Documents) -> Bags:
         points, sizes = code_points(chunk)
         wide = np.dtype(np.uint32)
         targets = insert_boundaries(points.astype(wide), sizes, END_OF_TEXT, wide)
@@ -179,7 +192,9 @@ def _character_bags(texts: Texts, vocabulary_size: int, options: BagOptions) -> 
         buckets, counted = _runs(
             symbols * CHARACTER_SALT, ends, options.character_ngrams, options.buckets
         )
-        yield _bags(buckets + np.int32(vocabulary_size), counted, ends)
+        return _bags(buckets + np.int32(vocabulary_size), counted, ends)
+
+    return in_threads(find, normalized_chunks(texts.documents, texts.tokenizer.options))
 
 
 def _pieces(bounds: Int64[np.ndarray, " bounds"]) -> Iterator[tuple[int, int]]:
@@ -239,18 +254,19 @@ def _bags(
     return Bags(features[counted], before[ends])
 
 
-def join(parts: Iterator[Bags]) -> Bags:
+def join(parts: Iterable[Bags]) -> Bags:
     """Put the documents of several bags one after another."""
     found = list(parts)
-    none, nothing = np.zeros(0, np.int32), np.zeros(0, np.int64)
-    return _joined([none, *(p.features for p in found)], [nothing, *(p.sizes for p in found)])
+    sizes = np.concatenate([np.zeros(0, np.int64), *(part.sizes for part in found)])
+    features = np.concatenate([np.zeros(0, np.int32), *(part.features for part in found)])
+    return bags_with(features, sizes)
 
 
-def _joined(
-    features: Sequence[Int32[np.ndarray, " part"]], sizes: Sequence[Int64[np.ndarray, " part"]]
+def bags_with(
+    features: Int32[np.ndarray, " features"], sizes: Int64[np.ndarray, " documents"]
 ) -> Bags:
-    ends = np.cumsum(np.concatenate(sizes))
-    return Bags(np.concatenate(features), np.concatenate([np.zeros(1, np.int64), ends]))
+    """Return bags of the given sizes."""
+    return Bags(features, np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]))
 
 
 def side_by_side(left: Bags, right: Bags) -> Bags:

@@ -14,6 +14,7 @@ from jaxtyping import Float32, Int32, Int64
 from thence.batches.bags import Bags
 from thence.batches.batch import EpochOrder
 from thence.corpus.labels import Labels
+from thence.tokens.parallel import in_threads
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MOST_KEPT = 1 << 27
@@ -123,17 +124,14 @@ class LabelledBags:
         self.steps_per_epoch = -(-len(labels) // documents)
         self._together = np.random.default_rng(seed).permutation(len(labels))
         self._order = EpochOrder(self.steps_per_epoch, seed)
-        self._kept: dict[int, BagBatch] | None = {} if len(bags.features) < MOST_KEPT else None
+        numbers = range(self.steps_per_epoch if len(bags.features) < MOST_KEPT else 0)
+        self._kept = list(in_threads(self._make, numbers))
 
     def at(self, step: int) -> BagBatch:
         """Return the batch of a step, counted from 0 over all epochs."""
         epoch, index = divmod(step, self.steps_per_epoch)
         number = int(self._order.of(epoch)[index])
-        if self._kept is None:
-            return self._make(number)
-        if number not in self._kept:
-            self._kept[number] = self._make(number)
-        return self._kept[number]
+        return self._kept[number] if self._kept else self._make(number)
 
     def _make(self, number: int) -> BagBatch:
         chosen = self._together[number * self._size : (number + 1) * self._size]

@@ -3,7 +3,7 @@
 import json
 import shutil
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -12,7 +12,7 @@ from tempfile import mkdtemp
 from typing import Any, Literal, Protocol, SupportsIndex, get_args, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int32, Int64, UInt
+from jaxtyping import Int64, UInt
 
 from thence.corpus import Documents, cache_folder
 from thence.errors import RunError, SettingError, nearest
@@ -34,6 +34,7 @@ LARGEST_AT_ONCE = 1 << 28
 CHUNK = 1 << 17
 """Bytes of text worked on at once: what is made of them stays in the processor's cache."""
 
+Sizes = Int64[np.ndarray, " documents"]
 Level = Literal["characters", "bytes", "words", "subwords"]
 DEFAULT_SUBWORDS = 4096
 CHOICES = {
@@ -166,7 +167,7 @@ def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
             )
         return Tokenizer(learn_subwords(chunks, size, options.min_count), options)
     if options.tokens == "words":
-        counts = count_words(_found_words(train, options))
+        counts = count_words(found for found, _ in _found_words(train, options))
     else:
         counts = count_characters(chunks)
     symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
@@ -182,40 +183,33 @@ def learn_tokens(train: Documents, options: TokenOptions) -> tuple[Tokenizer, To
     if not once or train.num_bytes >= LARGEST_AT_ONCE:
         tokenizer = make_tokenizer(train, options)
         return tokenizer, tokenizer.encode(train)
-    counter = WordCounter()
-    parts = [(counter.add(found), found.lengths) for found in _found_words(train, options)]
+    counter, parts = WordCounter(), []
+    for found, characters in _found_words(train, options):
+        parts.append((counter.add(found), found.lengths, characters))
     counts = counter.counts()
     symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
     tokenizer = tokenizer_of(symbols, options)
     ids = dict(zip(symbols, range(len(symbols)), strict=True))
     unknown = tokenizer.vocabulary.unknown_id or 0
     of_number = np.array([ids.get(word, unknown) for word in counts], np.int32)
-    return tokenizer, _store_of_numbers(tokenizer, train, of_number, parts)
-
-
-def _found_words(documents: Documents, options: TokenOptions) -> Iterator[FoundWords]:
-    """Yield the words of each chunk."""
-    split = options.word_split
-    return in_threads(
-        lambda chunk: find_words(_normalized(chunk, options), split), documents.chunks(CHUNK)
-    )
-
-
-def _store_of_numbers(
-    tokenizer: Tokenizer,
-    documents: Documents,
-    of_number: Int32[np.ndarray, " words"],
-    parts: Sequence[tuple[Int32[np.ndarray, " tokens"], Int64[np.ndarray, " documents"]]],
-) -> TokenStore:
-    """Return the tokens of documents whose words have numbers, given the id of each number."""
-    vocabulary = tokenizer.vocabulary
-    encoded = []
-    for (numbers, lengths), chunk in zip(parts, documents.chunks(CHUNK), strict=True):
-        targets = insert_boundaries(
-            of_number[numbers], lengths, vocabulary.boundary_id, vocabulary.dtype
+    boundary, dtype = tokenizer.vocabulary.boundary_id, tokenizer.vocabulary.dtype
+    encoded = [
+        EncodedChunk(
+            insert_boundaries(of_number[numbers], lengths, boundary, dtype), lengths + 1, characters
         )
-        encoded.append(EncodedChunk(targets, lengths + 1, character_counts(chunk)))
-    return _store_of(tokenizer, documents, encoded)
+        for numbers, lengths, characters in parts
+    ]
+    return tokenizer, _store_of(tokenizer, train, encoded)
+
+
+def _found_words(documents: Documents, options: TokenOptions) -> Iterator[tuple[FoundWords, Sizes]]:
+    """Yield the words of each chunk, and the characters of each of its documents."""
+
+    def find(chunk: Documents) -> tuple[FoundWords, Sizes]:
+        found = find_words(_normalized(chunk, options), options.word_split)
+        return found, character_counts(chunk)
+
+    return in_threads(find, documents.chunks(CHUNK))
 
 
 def tokenizer_of(symbols: Iterable[str], options: TokenOptions) -> Tokenizer:

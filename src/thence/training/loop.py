@@ -279,7 +279,9 @@ class Trainer:
         return float(self._loss_sum) / max(self.counters.loss_weight, 1e-300)
 
     def _check_sound(self, loss: float, split: str = "training") -> None:
-        finite = all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
+        # A sum in double precision is finite if and only if every number is.
+        sums = [p.detach().sum(dtype=torch.float64) for p in self.model.parameters()]
+        finite = all(math.isfinite(total) for total in sums)
         if finite and loss < DIVERGED * self.judge.ignorance:
             return
         kept = "The last good checkpoint is kept" if self._checkpoint() else "Nothing was saved"
