@@ -44,8 +44,8 @@ print(json.dumps([imported - started, time.perf_counter() - imported]))
 IMDB = {
     "averaging": {},
     "linear": {},
-    "convolution": {"epochs": 2, "min_count": 3},
-    "recurrent": {"epochs": 2, "max_length": 250, "min_count": 3},
+    "convolution": {"epochs": 2, "min_count": 3, "adversarial": 0.0},
+    "recurrent": {"epochs": 2, "max_length": 250, "min_count": 3, "adversarial": 0.0},
 }  # fmt: skip
 """Settings for long documents, which would take the networks long with the default ones."""
 

@@ -72,6 +72,7 @@ CLASSIFIERS = {
         "ConvolutionOptions",
         "trained",
         "filters over a few words in a row, the largest of each (Kim 2014)",
+        usual_epochs=6,
     ),
     "recurrent": ClassifierFamily(
         "thence.classifiers.recurrent",

@@ -65,12 +65,12 @@ class Convolution(EmbeddingNetwork):
         self.dropout = Dropout(options.dropout)
         self.output = nn.Linear(options.filters * len(options.widths), classes)
 
-    def forward(
-        self, ids: Int64[Tensor, "batch time"], lengths: Int64[Tensor, " batch"]
+    def read(
+        self, values: Float[Tensor, "batch time embedding"], lengths: Int64[Tensor, " batch"]
     ) -> Float[Tensor, "batch classes"]:
-        """Return the logits of each document."""
-        values = self.embed(ids, lengths).transpose(1, 2)  # (B, E, T)
-        strongest = [convolution(values).amax(2) for convolution in self.convolutions]
+        """Return the logits of each document from its embeddings."""
+        columns = values.transpose(1, 2)  # (B, E, T)
+        strongest = [convolution(columns).amax(2) for convolution in self.convolutions]
         logits: Tensor = self.output(self.dropout(torch.cat(strongest, dim=1).relu()))
         return logits
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thence.batches.labelled import LabelledBatch, LabelledRows
+from thence.classifiers.embeddings import EmbeddingNetwork, adversarial_loss
 from thence.classifiers.interface import Array, Classes
 from thence.corpus.labels import Labels
 from thence.models import State
@@ -100,7 +101,14 @@ class NeuralClassifier(nn.Module):
             torch.from_numpy(part).to(self.device)
             for part in (batch.ids, batch.lengths, batch.targets, batch.importance)
         )
-        return label_loss(self.network(ids, lengths), targets, importance), None
+
+        def loss_of(logits: Tensor) -> Tensor:
+            return label_loss(logits, targets, importance)
+
+        network = self.network
+        if self.training and isinstance(network, EmbeddingNetwork) and network.adversarial:
+            return adversarial_loss(network, ids, lengths, loss_of), None
+        return loss_of(network(ids, lengths)), None
 
     @torch.inference_mode()
     def classify(self, texts: Texts) -> Float[np.ndarray, "documents classes"]:

@@ -97,13 +97,13 @@ class Recurrent(EmbeddingNetwork):
         self.dropout = Dropout(options.dropout)
         self.output = nn.Linear(width, classes)
 
-    def forward(
-        self, ids: Int64[Tensor, "batch time"], lengths: Int64[Tensor, " batch"]
+    def read(
+        self, values: Float[Tensor, "batch time embedding"], lengths: Int64[Tensor, " batch"]
     ) -> Float[Tensor, "batch classes"]:
-        """Return the logits of each document."""
-        values = self.input_dropout(self.embed(ids, lengths))
+        """Return the logits of each document from its embeddings."""
+        values = self.input_dropout(values)
         lengths = lengths.clamp(min=1)
-        time = torch.arange(values.shape[1], device=ids.device)
+        time = torch.arange(values.shape[1], device=values.device)
         inside = time < lengths[:, None]  # (B, T)
         turned = torch.where(inside, lengths[:, None] - 1 - time, time)
         for index in range(len(self.forwards)):
