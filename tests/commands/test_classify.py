@@ -192,3 +192,25 @@ def test_a_reader_that_has_enough_ends_it_quietly(opinions):
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert strict_json(done.stdout)["label"] == "pos"
     assert done.stderr == ""
+
+
+def test_a_page_never_replaces_a_file(thence, opinions):
+    Path("kept.csv").write_text("text\nmine\n")
+    outcome = thence("classify", opinions.folder, "kept.csv", "--html", "kept.csv")
+    assert outcome.code == 2 and "kept.csv exists already and is left as it is" in outcome.err
+    assert Path("kept.csv").read_text() == "text\nmine\n"
+
+
+def test_marks_of_labels_are_no_text(thence, opinions):
+    Path("marked.txt").write_text("__label__pos a good film\n__label__a __label__b bad\nplain\n")
+    found = lines(thence("classify", opinions.folder, "marked.txt"))
+    assert [line["text"] for line in found] == ["a good film", "bad", "plain"]
+
+
+def test_empty_lines_alone_are_answered(thence, opinions):
+    assert len(lines(thence("classify", opinions.folder, stdin="\n\n"))) == 2
+
+
+def test_a_classifier_is_not_mixed(thence, opinions):
+    outcome = thence("mix", opinions.folder, opinions.folder, "-o", "mixed")
+    assert outcome.code == 2 and "is a classifier (" in outcome.err

@@ -66,9 +66,9 @@ def test_every_family_learns_from_a_table(table: Path, tmp_path: Path, name: str
     again = Run(run.folder)
     assert again.label_names == ("fruit", "tool")
     assert again.num_parameters == run.num_parameters
-    last = run.metrics()[-1]
-    assert last["dev_accuracy"] == 1.0
-    assert last["dev_nats_per_document"] == pytest.approx(report.nats_per_document, rel=0.05)
+    looks = [(-m["dev_accuracy"], m["dev_nats_per_document"]) for m in run.metrics()]
+    # Fewest mistakes first; training may be in another precision.
+    assert min(looks) == pytest.approx((-1, report.nats_per_document), rel=0.05)
 
 
 @pytest.mark.parametrize("name", FAST)
@@ -274,3 +274,48 @@ def test_the_learning_rate_finder_takes_classifiers(table: Path) -> None:
     recipe = make_recipe(table, "averaging", FAST["averaging"])
     curve = sweep_learning_rate(recipe, 1e-3, 10.0, 30)
     assert 1e-3 < curve.suggestion < 10
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("averaging", {"label_separator": ""}, "--label-separator is empty"),
+        ("averaging", {"ngrams": 10**22}, "--ngrams is 10000000000000000000000; .* from 1 to 50"),
+        ("linear", {"ngrams": 0}, "--ngrams is 0; it must be from 1 to 50"),
+        ("linear", {"character_ngrams": (3, 0)}, "--character-ngrams holds 0"),
+        ("linear", {"buckets": 1 << 31}, "--buckets is 2147483648"),
+        ("convolution", {"max_length": 10**22}, "--max-length is .* at most 1,048,576"),
+        ("averaging", {"hidden_sizes": (4, 0)}, "--hidden-sizes holds 0"),
+    ],
+)
+def test_settings_that_cannot_be(
+    table: Path, name: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingError, match=message):
+        train(table, name, **settings)
+
+
+def test_too_many_weights_for_the_linear_classifier(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from thence.classifiers import linear
+
+    monkeypatch.setattr(linear, "MOST_WEIGHTS", 10)
+    with pytest.raises(SettingError, match="features x 1 labels, too many to keep in memory"):
+        train(table, "linear", output=tmp_path / "run", **FAST["linear"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_numbers_of_numpy_are_numbers(table: Path, tmp_path: Path) -> None:
+    run = train(table, "averaging", output=tmp_path / "r", steps=np.int64(3), **FAST["averaging"])
+    assert run.metrics()[-1]["step"] == 3
+
+
+def test_a_run_of_a_table_is_judged_on_marked_lines(table: Path, tmp_path: Path) -> None:
+    settings = {"label": "label", "column": "text", **FAST["averaging"]}
+    run = train(table, "averaging", output=tmp_path / "run", **settings)
+    marked = tmp_path / "marked.txt"
+    marked.write_text("__label__fruit an apple\n__label__tool the saw\n")
+    report = thence.evaluate(run, text=marked)
+    assert isinstance(report, ClassificationReport)
+    assert report.documents == 2

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Int32, Int64, UInt64
 
 from thence.corpus import Documents
+from thence.errors import SettingError
 from thence.tokens.characters import code_points
 from thence.tokens.parallel import in_threads
 from thence.tokens.store import insert_boundaries
@@ -25,6 +26,7 @@ CHUNK = 1 << 16
 """Symbols worked on at once: what is made of them stays in the processor's cache."""
 MULTIPLIER, MIXER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 CHARACTER_SALT = np.uint64(0x94D049BB133111EB)
+LONGEST_RUN = 50
 END_OF_TEXT = 0x110000
 """Stands for a document's end among code points."""
 
@@ -42,6 +44,25 @@ class BagOptions:
     ngrams: int
     character_ngrams: tuple[int, ...]
     buckets: int
+
+    def check(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            SettingError: Names the flag.
+        """
+        if not 1 <= self.ngrams <= LONGEST_RUN:
+            raise SettingError(
+                f"--ngrams is {self.ngrams}; it must be from 1 to {LONGEST_RUN}: longer runs "
+                "hardly ever recur."
+            )
+        if not 1 <= self.buckets < 1 << 31:
+            raise SettingError(f"--buckets is {self.buckets}; it must be from 1 to 2^31 - 1.")
+        for length in self.character_ngrams:
+            if not 1 <= length <= LONGEST_RUN:
+                raise SettingError(
+                    f"--character-ngrams holds {length}; each must be from 1 to {LONGEST_RUN}."
+                )
 
 
 @dataclass(frozen=True)

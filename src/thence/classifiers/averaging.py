@@ -37,6 +37,7 @@ from thence.batches.bags import (
     number_of_features,
 )
 from thence.batches.labelled_bags import BagBatch, LabelledBags
+from thence.classifiers.embeddings import check_chances, check_sizes
 from thence.classifiers.interface import Array, Classes
 from thence.classifiers.neural import label_log_probs, label_loss
 from thence.corpus.labels import Labels
@@ -75,25 +76,13 @@ size is that of the embeddings."""
     """Share of features dropped in training."""
 
     def __post_init__(self) -> None:
-        for name in ("embedding_size", "ngrams", "buckets", "min_ngram_count"):
-            if getattr(self, name) < 1:
-                raise SettingError(
-                    f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1."
-                )
-        if self.buckets >= 1 << 31:
-            raise SettingError(f"--buckets is {self.buckets}; it must be below 2^31.")
-        for name in ("character_ngrams", "hidden_sizes"):
-            if any(size < 1 for size in getattr(self, name)):
-                raise SettingError(
-                    f"--{name.replace('_', '-')} holds {min(getattr(self, name))}; each must be at "
-                    "least 1."
-                )
-        for name in ("dropout", "word_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise SettingError(
-                    f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be from 0 to "
-                    "below 1."
-                )
+        self.bags.check()
+        check_sizes(self, "embedding_size", "min_ngram_count")
+        if any(size < 1 for size in self.hidden_sizes):
+            raise SettingError(
+                f"--hidden-sizes holds {min(self.hidden_sizes)}; each must be at least 1."
+            )
+        check_chances(self, "dropout", "word_dropout")
 
     @property
     def bags(self) -> BagOptions:

@@ -30,6 +30,8 @@ from thence.models.dropout import Dropout
 class ConvolutionOptions(EmbeddingOptions):
     """Settings of the ``convolution`` classifier."""
 
+    embedding_size: int = 200
+    """Numbers per token in the embedding."""
     widths: tuple[int, ...] = (3, 4, 5)
     """Tokens that a filter looks at (n), for each set of filters."""
     filters: int = 100

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from thence.errors import SettingError, nearest
 
 Kind = Literal["non-static", "static", "multichannel"]
+LARGEST_SIZE = 1 << 20
 INITIAL_DEVIATION = 0.1
 """Standard deviation of embeddings that are drawn at random."""
 
@@ -76,11 +77,13 @@ length."""
 
 
 def check_sizes(options: object, *names: str) -> None:
-    """Refuse settings below 1."""
+    """Refuse settings below 1, and those far beyond any use."""
     for name in names:
-        if getattr(options, name) < 1:
-            flag = name.replace("_", "-")
-            raise SettingError(f"--{flag} is {getattr(options, name)}; it must be at least 1.")
+        value, flag = getattr(options, name), name.replace("_", "-")
+        if value < 1:
+            raise SettingError(f"--{flag} is {value}; it must be at least 1.")
+        if value > LARGEST_SIZE:
+            raise SettingError(f"--{flag} is {value}; it must be at most {LARGEST_SIZE:,}.")
 
 
 def check_chances(options: object, *names: str) -> None:

@@ -37,6 +37,7 @@ from thence.batches.bags import (
     learn_table,
     number_of_features,
 )
+from thence.classifiers.embeddings import check_sizes
 from thence.classifiers.interface import Array, Classes
 from thence.classifiers.neural import label_log_probs, label_loss
 from thence.corpus.labels import Labels
@@ -48,6 +49,8 @@ STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 WITHOUT_DEV = 30.0
 MOST_ITERATIONS = 100
 HISTORY = 10
+MOST_WEIGHTS = 40_000_000
+"""Weights at most: each takes some 120 bytes while they are learned."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +72,8 @@ class LinearOptions:
 without a dev split)."""
 
     def __post_init__(self) -> None:
-        for name in ("ngrams", "buckets", "min_ngram_count"):
-            if getattr(self, name) < 1:
-                raise SettingError(
-                    f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1."
-                )
-        if self.buckets >= 1 << 31:
-            raise SettingError(f"--buckets is {self.buckets}; it must be below 2^31.")
-        if any(size < 1 for size in self.character_ngrams):
-            raise SettingError(
-                f"--character-ngrams holds {min(self.character_ngrams)}; each must be at least 1."
-            )
+        self.bags.check()
+        check_sizes(self, "min_ngram_count")
         if not 0 <= self.naive_bayes < float("inf"):
             raise SettingError(f"--naive-bayes is {self.naive_bayes}; it must be 0 or above.")
         if self.strength is not None and not 0 < self.strength < float("inf"):
@@ -167,6 +161,7 @@ class Linear:
         options = self.options
         bags = bags_of(texts, options.bags).distinct()
         self._table = learn_table(bags, self.vocabulary_size, options.bags, options.min_ngram_count)
+        self._check_memory()
         design = _design(self._table.rows(bags), len(self._table.kept))
         del bags
         targets = labels.matrix() if labels.several else labels.single
@@ -185,6 +180,20 @@ class Linear:
                 self._weights, self._bias, self.strength = kept
                 break
             best = right
+
+    def _check_memory(self) -> None:
+        """Refuse more weights than L-BFGS can keep its history of.
+
+        Raises:
+            SettingError: Says what would need less.
+        """
+        rows, columns = len(self._table.kept), len(self._bias)
+        if rows * columns > MOST_WEIGHTS:
+            raise SettingError(
+                f"The linear classifier would need {rows:,} features x {columns:,} labels, too "
+                "many to keep in memory. Use a higher --min-ngram-count, --ngrams 1, or "
+                "--model averaging."
+            )
 
     def _strengths(self, dev: tuple[Texts, Labels] | None) -> tuple[float, ...]:
         if self.options.strength is not None:

@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -14,8 +15,10 @@ from thence.commands.output import say_json
 from thence.commands.prompts import remark_unknown
 from thence.commands.streams import finish_output, remark, say
 from thence.corpus import Documents, ReadingOptions, read_documents
-from thence.corpus.reading import parse
-from thence.errors import SettingError
+from thence.corpus.labelled import without_marks
+from thence.corpus.reading import inner_suffix, parse
+from thence.corpus.tables import TABLES
+from thence.errors import RunError, SettingError, TextError
 from thence.evaluation import Classification, Explanation, classify, explain
 from thence.evaluation.classify import TOP
 from thence.training import Run
@@ -81,13 +84,26 @@ def command(
         raise SettingError("--label says which label to explain; give --explain or --html too.")
     next(classify(opened, [], shown.top, shown.threshold), None)  # Refuse before reading.
     typed = text == "-" and sys.stdin.isatty()
-    documents = _typed(opened, reading) if typed else [read_documents(text, reading)]
+    if html is not None and html.exists():
+        raise RunError(f"{html} exists already and is left as it is; choose another name.")
+    documents = _typed(opened, reading) if typed else [_read(opened, text, reading)]
     found = chain.from_iterable(_find(opened, some, shown, explains) for some in documents)
     if html is not None:
         _write_page(opened, found, html)
         return
     for classification, explanation in found:
         _say(classification, explanation, shown, typed)
+
+
+def _read(run: Run, text: str, reading: ReadingOptions) -> Documents:
+    """Read a text like the run's own: the same column, and no ``__label__`` marks."""
+    if text == "-":  # One of empty lines only has its lines of output too.
+        return without_marks(parse(sys.stdin.buffer.read(), "standard input", reading))
+    own = run.recipe.reading.column
+    if reading.column is None and own is not None and inner_suffix(text) in TABLES:
+        with suppress(TextError):  # It may not have that column; then the usual rule decides.
+            return read_documents(text, replace(reading, column=own))
+    return without_marks(read_documents(text, reading))
 
 
 def _typed(run: Run, reading: ReadingOptions) -> Iterator[Documents]:

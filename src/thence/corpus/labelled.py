@@ -234,6 +234,18 @@ def label_name(value: object, place: str) -> str:
     return name
 
 
+def without_marks(documents: Documents) -> Documents:
+    """Return documents without the ``__label__`` marks that some may begin with."""
+    starts = documents.starts.copy()
+    for index, (start, end) in enumerate(
+        zip(starts.tolist(), documents.ends.tolist(), strict=True)
+    ):
+        marks = MARKS.match(documents.text.data, start, end)
+        if marks is not None:
+            starts[index] = marks.end()
+    return Documents(documents.text, starts, documents.ends)
+
+
 def marked_lines(
     data: Bytes, name: str, reading: ReadingOptions, labelling: LabelOptions
 ) -> LabelledDocuments:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from thence.corpus.documents import Documents
+from thence.errors import SettingError
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,12 @@ marks instead, a folder the names of its subfolders."""
     """What stands between the labels of a document, such as ';': it may have several, or none."""
     class_weights: bool = False
     """Let each label weigh the same in training, however rare it is."""
+
+    def __post_init__(self) -> None:
+        if self.label_separator == "":
+            raise SettingError(
+                "--label-separator is empty; give what stands between labels, such as ';'."
+            )
 
 
 @dataclass(frozen=True)

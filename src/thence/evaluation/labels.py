@@ -13,6 +13,9 @@ from thence.corpus import (
     ReadingOptions,
     load_labelled,
 )
+from thence.corpus.columnar import HUGGING_FACE
+from thence.corpus.reading import inner_suffix
+from thence.corpus.tables import TABLES
 from thence.errors import RunError, TextError
 from thence.evaluation.classification import MISTAKES, ClassificationReport, are_right, judge_labels
 from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
@@ -71,6 +74,12 @@ def compare_labels(
     return compare_classifiers([run.name for run in runs], np.stack(right), judged)
 
 
+def has_columns(text: str | Path) -> bool:
+    """Return whether a text is a table, or a folder that may hold some."""
+    name = str(text)
+    return inner_suffix(name) in TABLES or name.startswith(HUGGING_FACE) or Path(text).is_dir()
+
+
 def labelled_documents(
     run: Run,
     split: Split,
@@ -88,6 +97,8 @@ def labelled_documents(
     if text is not None:
         own = replace(run.recipe.reading, encoding="utf-8")
         how = labelling or run.recipe.labelling or LabelOptions()
+        if not has_columns(text):  # The columns of the run's own table say nothing here.
+            own, how = replace(own, column=None), replace(how, label=None)
         documents = load_labelled(text, reading or own, how).named(run.label_names)
         if documents.labels.several and not run.classes.several:
             raise TextError(

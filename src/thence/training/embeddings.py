@@ -43,8 +43,8 @@ def word_embeddings(run: Run) -> WordEmbeddings:
     if table is None:
         raise RunError(
             f"{run.folder} is a run of the model '{run.recipe.model}', which has no embeddings. "
-            "Perceptrons, recurrent networks and transformers have some, and of the classifiers "
-            "averaging (thence train --model averaging)."
+            "Perceptrons, recurrent networks and transformers have some, and all classifiers but "
+            "linear."
         )
     if not words:
         raise RunError(

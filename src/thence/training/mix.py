@@ -113,6 +113,12 @@ def _check_runs(runs: list[Run], alone: bool) -> None:
             "A mixture needs at least two runs, or one run and --cache, --neural-cache or "
             "--dynamic."
         )
+    for run in runs:
+        if run.is_classifier:
+            raise RunError(
+                f"The run {run.folder} is a classifier ({run.recipe.model}); only language models "
+                "can be mixed."
+            )
     if any(run.recipe.model == "mixture" for run in runs):
         raise RunError("A mixture cannot be mixed again; mix the runs it was made of.")
     for run in runs:

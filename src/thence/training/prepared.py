@@ -122,7 +122,8 @@ def coverage(prepared: Prepared) -> str | None:
     counts = np.bincount(prepared.train.targets, minlength=len(vectors.found))
     counts[prepared.train.boundary_id] = 0
     share = vectors.token_coverage(counts)
-    found = f"{vectors.found.sum():,} of {len(vectors.found):,} words, {share:.1%} of train tokens"
+    words = len(prepared.tokenizer.vocabulary.symbols)
+    found = f"{vectors.found[:words].sum():,} of {words:,} words, {share:.1%} of train tokens"
     return " ".join([f"{found}.", *vectors.remarks()])
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
 import tomli_w
 
 from thence.corpus import LabelOptions, ReadingOptions, SplitOptions
@@ -132,6 +133,8 @@ def check_type(name: str, value: Any, expected: Any) -> Any:
     Raises:
         SettingError: If the value is of another type or not one of the choices.
     """
+    if isinstance(value, np.generic):
+        value = value.item()
     allowed = get_args(expected) if get_origin(expected) in (Union, UnionType) else (expected,)
     choices: list[str] = []
     kinds: list[str] = []
