@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from thence.training.optimizers import LayeredOptimizer, make_optimizer, named, take_back
+from thence.training.optimizers import Adagrad, LayeredOptimizer, make_optimizer, named, take_back
 from thence.training.options import TrainingOptions
 
 
@@ -116,3 +116,32 @@ def test_layers_have_rates_of_their_own(kind: Any) -> None:
         for mine, its in zip(model.parameters(), other.parameters(), strict=True):
             torch.testing.assert_close(mine, its, rtol=0, atol=0)
     assert len(optimizer.state()) == sum(len(part.state()) for part in alone)
+
+
+def test_adagrad_has_one_rate_for_each_row() -> None:
+    weights = torch.nn.Parameter(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    bias = torch.nn.Parameter(torch.tensor([1.0]))
+    optimizer = Adagrad([weights, bias], weight_decay=0.0)
+    weights.grad = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
+    bias.grad = torch.tensor([2.0])
+    optimizer.step(0.1)
+    # Row 1: the sum is (9 + 16) / 2 = 12.5; the bias: 4.
+    root = 12.5**0.5
+    assert weights.tolist()[0] == pytest.approx([1 - 0.3 / root, 2 - 0.4 / root])
+    assert weights.tolist()[1] == [3, 4]
+    assert bias.item() == pytest.approx(0.9)
+
+
+def test_adagrad_of_a_sparse_gradient_is_that_of_the_dense_one() -> None:
+    torch.manual_seed(0)
+    dense, sparse = (torch.nn.Parameter(torch.arange(12.0).reshape(4, 3)) for _ in range(2))
+    optimizers = [Adagrad([parameter], weight_decay=0.0) for parameter in (dense, sparse)]
+    for rows in ([0, 2], [2, 3], [0]):
+        values = torch.randn(len(rows), 3)
+        dense.grad = torch.zeros(4, 3).index_add(0, torch.tensor(rows), values)
+        sparse.grad = torch.sparse_coo_tensor(
+            torch.tensor([rows]), values, (4, 3), is_coalesced=True, check_invariants=True
+        )
+        for optimizer in optimizers:
+            optimizer.step(0.5)
+        torch.testing.assert_close(dense, sparse)
