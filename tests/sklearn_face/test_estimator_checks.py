@@ -57,7 +57,7 @@ class RowsAsTexts(TextClassifier):
     ("estimator", "expected"),
     [
         (RowsAsTexts("linear"), COUNTED),
-        (RowsAsTexts(settings={"steps": 40, "buckets": 4096}), COUNTED | SINGLE_PRECISION),
+        (RowsAsTexts(lr=0.5, settings={"steps": 40, "buckets": 4096}), COUNTED | SINGLE_PRECISION),
     ],
     ids=["linear", "averaging"],
 )
