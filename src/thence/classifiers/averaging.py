@@ -43,6 +43,7 @@ from thence.classifiers.neural import label_log_probs, label_loss
 from thence.corpus.labels import Labels
 from thence.errors import SettingError
 from thence.models import State
+from thence.models.weights import load_weights, weights_of
 from thence.tokens import Texts
 
 FEATURES_AT_ONCE = 1 << 22
@@ -220,9 +221,7 @@ class Averaging(nn.Module):
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights by name, copied, and which features have an embedding."""
-        state = cast(dict[str, Tensor], self.state_dict())
-        weights = {name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()}
-        return {**weights, "kept": self.table.kept.astype(np.int32)}
+        return {**weights_of(self), "kept": self.table.kept.astype(np.int32)}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back the weights."""
@@ -232,14 +231,7 @@ class Averaging(nn.Module):
         # Where nothing changes the parameter must stay the same one: an optimiser may hold it.
         if not np.array_equal(table.kept, self.table.kept):
             self._set_table(table.kept)
-        weights = {name: value for name, value in tensors.items() if name != "kept"}
-        for name, value in weights.items():
-            if value.dtype.kind != "f":
-                raise ValueError(f"{name} holds {value.dtype}, not floating-point numbers")
-        try:
-            self.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
-        except RuntimeError as error:
-            raise ValueError(str(error)) from error
+        load_weights(self, {name: value for name, value in tensors.items() if name != "kept"})
 
     def num_parameters(self) -> int:
         """Return how many numbers are learned."""

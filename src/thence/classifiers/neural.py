@@ -19,6 +19,7 @@ from thence.classifiers.embeddings import EmbeddingNetwork, adversarial_loss
 from thence.classifiers.interface import Array, Classes
 from thence.corpus.labels import Labels
 from thence.models import State
+from thence.models.weights import load_weights, weights_of
 from thence.tokens.texts import Texts
 
 CELLS_AT_ONCE = 1 << 14
@@ -130,19 +131,11 @@ class NeuralClassifier(nn.Module):
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights by name, copied: further training does not change them."""
-        state = cast(dict[str, Tensor], self.state_dict())
-        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()}
+        return weights_of(self)
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back the weights."""
-        for name, value in tensors.items():
-            if value.dtype.kind != "f":
-                raise ValueError(f"{name} holds {value.dtype}, not floating-point numbers")
-        state = {name: torch.tensor(value) for name, value in tensors.items()}
-        try:
-            self.load_state_dict(state)
-        except RuntimeError as error:
-            raise ValueError(str(error)) from error
+        load_weights(self, tensors)
 
     def num_parameters(self) -> int:
         """Return how many numbers are learned."""

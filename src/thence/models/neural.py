@@ -6,7 +6,7 @@ language model follows from these two.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from thence.batches.sequences import batch_of, ragged
 from thence.models.interface import Array, State
 from thence.models.readout import Readout
 from thence.models.states import map_state
+from thence.models.weights import load_weights, weights_of
 from thence.tokens import TokenStore
 
 SCORE_CELLS = 1 << 22
@@ -225,19 +226,11 @@ class NeuralLanguageModel(nn.Module):
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights by name, copied: further training does not change them."""
-        state = cast(dict[str, Tensor], self.state_dict())
-        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()}
+        return weights_of(self)
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back the weights."""
-        for name, value in tensors.items():
-            if value.dtype.kind != "f":
-                raise ValueError(f"{name} holds {value.dtype}, not floating-point numbers")
-        state = {name: torch.tensor(value) for name, value in tensors.items()}
-        try:
-            self.load_state_dict(state)
-        except RuntimeError as error:
-            raise ValueError(str(error)) from error
+        load_weights(self, tensors)
 
     def num_parameters(self) -> int:
         """Return how many numbers are learned."""
