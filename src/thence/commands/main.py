@@ -33,6 +33,7 @@ COMMANDS = {
     "complete": "Go on with a text, in the likeliest ways or in drawn ones.",
     "fill": "Fill the blanks of a text.",
     "sample": "Draw texts from a model.",
+    "serve": "Answer over HTTP, and show a page to see models with.",
     "report": "Write a run's report.html.",
     "plot": "Write a run's pictures as PNG and SVG.",
     "export": "Write an n-gram run as an ARPA file, or the word vectors of a run.",

@@ -119,13 +119,23 @@ class NeuralLanguageModel(nn.Module):
         """Return the state before any text."""
         return self.network.start(batch_size, self.device)
 
-    @torch.inference_mode()
     def step(
         self, ids: Integer[np.ndarray, " batch"], state: State
     ) -> tuple[Float[np.ndarray, "batch vocab"], State]:
         """Read one id per row; return the log-probabilities of the next and the new state."""
-        hidden, state = self.advance(ids, state)
-        return self.readout.log_probs(hidden).cpu().numpy(), state
+        log_probs, state = self.read(ids[:, None], state)
+        return log_probs[:, 0], state
+
+    @torch.inference_mode()
+    def read(
+        self, ids: Integer[np.ndarray, "batch time"], state: State
+    ) -> tuple[Float[np.ndarray, "batch time vocab"], State]:
+        """Read several ids per row; return log-probabilities after each and the new state."""
+        self.eval()
+        read = torch.from_numpy(ids.astype(np.int64)).to(self.device)
+        hidden, state = self.network(read, state)
+        log_probs = self.readout.log_probs(hidden.flatten(0, 1))
+        return log_probs.reshape(*ids.shape, -1).cpu().numpy(), state
 
     @torch.inference_mode()
     def advance(

@@ -1,0 +1,37 @@
+"""Reading several ids at once: networks read them side by side, other models step by step."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from thence.models.interface import LanguageModel, State
+
+
+@runtime_checkable
+class ReadsAtOnce(Protocol):
+    """A language model that reads several ids faster than step by step."""
+
+    def read(
+        self, ids: Integer[np.ndarray, "batch time"], state: State
+    ) -> tuple[Float[np.ndarray, "batch time vocab"], State]:
+        """Return log-probabilities after each id, and the state after the last."""
+
+
+def read(
+    model: LanguageModel, ids: Integer[np.ndarray, "batch time"], state: State
+) -> tuple[Float[np.ndarray, "batch time vocab"], State]:
+    """Read ids; return the log-probabilities of what follows each, and the state after the last.
+
+    Args:
+        model: Any language model.
+        ids: At least one per row.
+        state: Of as many rows.
+    """
+    if isinstance(model, ReadsAtOnce):
+        return model.read(ids, state)
+    steps = []
+    for column in ids.T:
+        log_probs, state = model.step(column, state)
+        steps.append(log_probs)
+    return np.stack(steps, axis=1), state

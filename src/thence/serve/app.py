@@ -1,0 +1,108 @@
+"""The whole server as one ASGI application: the API, the page, and the guard around them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import FileResponse, PlainTextResponse, Response
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from thence import __version__
+from thence.errors import SettingError
+from thence.serve.classification import classification_routes
+from thence.serve.completions import completion_routes
+from thence.serve.guard import Guard
+from thence.serve.limits import Limits
+from thence.serve.models import model_routes
+from thence.serve.monitor import Monitor
+from thence.serve.problems import PROBLEMS, answer_problems
+from thence.serve.served import ServedRun
+from thence.serve.tokens import token_routes
+from thence.serve.worker import Worker
+from thence.training import Run
+
+PAGE = Path(__file__).parent / "page"
+
+
+def open_runs(runs: Iterable[Run | str | Path], batching: bool = True) -> dict[str, ServedRun]:
+    """Open runs and load their models; each gets the name of its folder.
+
+    Raises:
+        RunError: If one cannot be opened, or its model is missing or damaged.
+        SettingError: If two have the same name.
+    """
+    models: dict[str, ServedRun] = {}
+    for item in runs:
+        run = item if isinstance(item, Run) else Run(item)
+        if run.name in models:
+            raise SettingError(
+                f"Two runs are called {run.name}: {models[run.name].run.folder} and {run.folder}. "
+                "Rename one of the folders."
+            )
+        made = int(datetime.fromisoformat(run.provenance["made"]).timestamp())
+        served = ServedRun(run.name, run, Worker(run.name, batching), made)
+        served.load()
+        models[run.name] = served
+    return models
+
+
+def create_app(
+    models: dict[str, ServedRun],
+    limits: Limits = Limits(),
+    *,
+    token: str | None = None,
+    hosts: frozenset[str] | None = None,
+) -> Guard:
+    """Return the server as an ASGI application.
+
+    Args:
+        models: What to serve, by name (see ``open_runs``).
+        limits: Bounds on requests.
+        token: What clients must show as a bearer token; None: nothing.
+        hosts: Names under which clients may ask without a token; None: any.
+    """
+    monitor = Monitor(models.values())
+    app = FastAPI(
+        title="thence",
+        version=__version__,
+        summary="Small language models and classifiers, with OpenAI's completions API.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    answer_problems(app)
+    for router in (
+        completion_routes(models, limits),
+        classification_routes(models),
+        model_routes(models),
+        token_routes(models),
+        _own_routes(monitor, len(models)),
+    ):
+        app.include_router(router)
+    app.mount("/page", StaticFiles(directory=PAGE))
+    return Guard(app, limits, monitor, token, hosts)
+
+
+def _own_routes(monitor: Monitor, served: int) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/health", responses=PROBLEMS)
+    async def health() -> dict[str, str | int]:
+        """Say that the server is there."""
+        return {"status": "ok", "models": served}
+
+    @router.get("/metrics", responses=PROBLEMS, response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Give the counts of the server for Prometheus."""
+        return Response(monitor.to_text(), media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html")
+
+    @router.get("/docs", include_in_schema=False)
+    async def documentation() -> FileResponse:
+        return FileResponse(PAGE / "docs.html")
+
+    return router

@@ -1,0 +1,95 @@
+"""``POST /v1/classify``: the label of texts, and the words that moved it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from thence.evaluation import classify, explain
+from thence.evaluation.classify import Classification
+from thence.evaluation.occlusion import Explanation
+from thence.serve.limits import MOST_CHOICES
+from thence.serve.problems import PROBLEMS
+from thence.serve.served import ServedRun, choose_served
+
+MOST_EXPLAINED = 8
+"""Texts that one request may have explained: each costs as much as many that are only labelled."""
+Several = Annotated[list[str], Field(min_length=1, max_length=MOST_CHOICES)]
+
+
+class ClassifyRequest(BaseModel):
+    """Texts to label."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    model: str | None = Field(None, description="Name of a classifier; not needed with one only.")
+    input: str | Several = Field(description="A text, or several.")
+    top: int = Field(5, ge=1, le=1000, description="How many of the likeliest labels to tell.")
+    threshold: float | None = Field(None, ge=0, le=1, description="Where texts have several.")
+    explain: bool = Field(False, description="Tell how much each word speaks for the label.")
+
+
+class Word(BaseModel):
+    """A word of a text: how much it speaks for the label, in nats of the label's log-odds."""
+
+    text: str
+    weight: float
+    start: int
+
+
+class Label(BaseModel):
+    """What a classifier says of a text."""
+
+    index: int
+    label: str | None = Field(description="The label; none where there may be several.")
+    labels: list[str]
+    probabilities: dict[str, float]
+    explained: str | None = None
+    explanation: list[Word] | None = None
+
+
+class ClassifyAnswer(BaseModel):
+    """The labels, in order of the texts."""
+
+    object: str = "list"
+    model: str
+    data: list[Label]
+
+
+def classification_routes(models: dict[str, ServedRun]) -> APIRouter:
+    """Return the route for labels."""
+    router = APIRouter()
+
+    @router.post("/v1/classify", responses=PROBLEMS)
+    async def classify_texts(request: ClassifyRequest) -> ClassifyAnswer:
+        """Label texts."""
+        served = choose_served(models, request.model, classifier=True)
+        texts = [request.input] if isinstance(request.input, str) else request.input
+        return await served.worker.run(_answer, served, texts, request)
+
+    return router
+
+
+def _answer(served: ServedRun, texts: list[str], request: ClassifyRequest) -> ClassifyAnswer:
+    found = classify(served.run, texts, request.top, request.threshold)
+    labels = [_label(index, of_text) for index, of_text in enumerate(found)]
+    if request.explain:
+        for label, text in zip(labels[:MOST_EXPLAINED], texts, strict=False):
+            _add_explanation(label, explain(served.run, text))
+    return ClassifyAnswer(model=served.name, data=labels)
+
+
+def _label(index: int, found: Classification) -> Label:
+    return Label(
+        index=index,
+        label=None if found.several else found.likeliest,
+        labels=list(found.labels),
+        probabilities=found.probabilities,
+    )
+
+
+def _add_explanation(label: Label, explanation: Explanation) -> None:
+    label.explained = explanation.label
+    label.explanation = [
+        Word(text=part.text, weight=part.weight, start=part.start) for part in explanation.tokens
+    ]

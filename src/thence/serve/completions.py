@@ -1,0 +1,378 @@
+r"""``POST /v1/completions``: texts that go on, and the score of texts, as OpenAI's API has them.
+
+Where it differs: ``top_k`` may be given too; a model of running text goes on after the end of a
+document (stop it with ``"stop": "\n"``); the first token of a prompt has no log-probability unless
+a boundary stands before it; what is impossible has -9999.
+"""
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from itertools import count as numbers
+from time import time
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from thence.errors import SettingError
+from thence.generation.filters import DecodingOptions
+from thence.serve.limits import MOST_CHOICES, PROMPTS_TOGETHER, Limits
+from thence.serve.problems import PROBLEMS, refuse
+from thence.serve.served import ServedRun, TextStream, choose_served
+from thence.serve.stopping import Stopper
+from thence.serve.worker import Ids
+from thence.serve.writing import Place, Step, read_text, write_on
+
+IMPOSSIBLE = -9999.0
+"""The log-probability of what cannot be, for which JSON has no number."""
+
+TokenId = Annotated[int, Field(ge=0)]
+Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class StreamOptions(BaseModel):
+    """What a stream tells beside the text."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    include_usage: bool = False
+    include_obfuscation: bool = False
+
+
+class CompletionRequest(BaseModel):
+    """What to go on from, and how."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    model: str | None = Field(None, description="Name of a model; not needed if there is one.")
+    prompt: str | list[str] | list[TokenId] | list[list[TokenId]] = Field(
+        "", description="A text, several, its token ids, or several of those."
+    )
+    max_tokens: int = Field(16, ge=0, description="Tokens to add at most.")
+    temperature: float = Field(1.0, ge=0, le=100, description="0 takes the likeliest token.")
+    top_p: float = Field(1.0, gt=0, le=1, description="Draw from the likeliest that have this.")
+    top_k: int | None = Field(None, ge=1, description="Draw from the k likeliest tokens only.")
+    n: int = Field(1, ge=1, le=MOST_CHOICES, description="Completions of each prompt.")
+    best_of: int | None = Field(None, description="Not offered, unless it equals n.")
+    echo: bool = Field(False, description="Give the prompt back before its completion.")
+    logprobs: int | None = Field(None, ge=0, le=20, description="Likeliest tokens to tell of each.")
+    stop: Stop | list[Stop] | None = Field(None, description="Texts before which to stop.")
+    stream: bool = Field(False, description="Send each token as it comes (server-sent events).")
+    stream_options: StreamOptions | None = None
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63, description="Same seed, same text.")
+    user: str | None = Field(None, description="Not looked at.")
+    suffix: Literal[""] | None = Field(None, description="Not offered.")
+    presence_penalty: float | None = Field(None, ge=0, le=0, description="Not offered.")
+    frequency_penalty: float | None = Field(None, ge=0, le=0, description="Not offered.")
+    logit_bias: dict[str, float] | None = Field(None, max_length=0, description="Not offered.")
+
+    def stops(self) -> list[str]:
+        """Return the texts before which to stop."""
+        return [self.stop] if isinstance(self.stop, str) else self.stop or []
+
+    def decoding(self) -> DecodingOptions:
+        """Return how each token is chosen."""
+        if self.temperature == 0:
+            return DecodingOptions(greedy=True)
+        return DecodingOptions(self.temperature, self.top_k, self.top_p)
+
+
+class TokenLogProbs(BaseModel):
+    """What the model thought of each token, in nats; the lists are equally long."""
+
+    tokens: list[str] = []
+    token_logprobs: list[float | None] = []
+    top_logprobs: list[dict[str, float] | None] = []
+    text_offset: list[int] = []
+
+
+class Choice(BaseModel):
+    """One completion, or a piece of one in a stream."""
+
+    index: int
+    text: str
+    logprobs: TokenLogProbs | None
+    finish_reason: Literal["stop", "length"] | None
+
+
+class Usage(BaseModel):
+    """How many tokens were read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class CompletionAnswer(BaseModel):
+    """The completions, or a piece of one in a stream."""
+
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A text to go on from."""
+
+    text: str
+    ids: Ids
+
+
+def completion_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter:
+    """Return the route for completions."""
+    router, serial = APIRouter(), numbers(1)
+
+    @router.post("/v1/completions", responses=PROBLEMS, response_model=CompletionAnswer)
+    async def completions(request: CompletionRequest) -> JSONResponse | StreamingResponse:
+        """Go on from one or more prompts, or score them (``echo`` with ``logprobs``)."""
+        served = choose_served(models, request.model, classifier=False)
+        prompts = _prompts(served, request, limits)
+        about = CompletionAnswer(
+            id=f"cmpl-{next(serial)}", created=int(time()), model=served.name, choices=[]
+        )
+        writing = _Writing(served, request, prompts)
+        if request.stream:
+            events = _events(writing, about, limits.timeout)
+            return StreamingResponse(events, media_type="text/event-stream")
+        about.choices = await writing.whole()
+        about.usage = writing.usage()
+        return JSONResponse(about.model_dump())
+
+    return router
+
+
+def _prompts(served: ServedRun, request: CompletionRequest, limits: Limits) -> list[Prompt]:
+    """Return the prompts as ids, or refuse them."""
+    several = _several(request.prompt)
+    if not several:
+        raise SettingError('"prompt" is an empty list; give at least one text.')
+    if len(several) * request.n > MOST_CHOICES:
+        raise SettingError(
+            f"{len(several)} prompts with n = {request.n} are more than {MOST_CHOICES} "
+            "completions; ask for fewer at a time."
+        )
+    if request.max_tokens > limits.max_tokens:
+        raise refuse(
+            400,
+            f'"max_tokens" is {request.max_tokens}; this server gives at most '
+            f"{limits.max_tokens} (--max-tokens).",
+        )
+    if request.best_of not in (None, request.n):
+        raise SettingError('"best_of" other than n is not offered; leave it out.')
+    prompts = [_prompt(served, text) for text in several]
+    for bound, length in [
+        (limits.max_prompt, max(len(prompt.ids) for prompt in prompts)),
+        (PROMPTS_TOGETHER * limits.max_prompt, sum(len(prompt.ids) for prompt in prompts)),
+    ]:
+        if length > bound:
+            raise refuse(
+                400,
+                f"The prompt has {length} tokens; this server reads at most {bound} "
+                "(--max-prompt).",
+                "context_length_exceeded",
+            )
+    return prompts
+
+
+def _several(given: Any) -> list[str | list[int]]:
+    """Return the prompts as a list; a list of ids is one of them."""
+    is_one = isinstance(given, str) or (given and isinstance(given[0], int))
+    return [given] if is_one else list(given)
+
+
+def _prompt(served: ServedRun, given: str | list[int]) -> Prompt:
+    if isinstance(given, str):
+        return Prompt(given, served.encode(given))
+    size = len(served.token_names)
+    if wrong := [index for index in given if index >= size]:
+        raise SettingError(
+            f"{str(wrong[0])[:40]} is no token id of {served.name}; its ids are 0 to {size - 1}."
+        )
+    ids = np.array(given, np.int64)
+    return Prompt(served.decode(ids[ids != served.boundary_id]), ids)
+
+
+@dataclass
+class _Piece:
+    """What is new in one completion."""
+
+    index: int
+    text: str
+    steps: list[tuple[Step, int]]
+    finish_reason: Literal["stop", "length"] | None
+
+
+class _Writing:
+    """All completions of a request, side by side.
+
+    Args:
+        served: Whose model writes.
+        request: What was asked for.
+        prompts: What to go on from.
+    """
+
+    def __init__(
+        self, served: ServedRun, request: CompletionRequest, prompts: list[Prompt]
+    ) -> None:
+        self._served, self._request, self._prompts = served, request, prompts
+        self._written = 0
+        fresh = int(np.random.default_rng().integers(2**63))
+        self._seed = fresh if request.seed is None else request.seed % 2**64
+
+    @property
+    def tells_usage(self) -> bool:
+        """Whether a stream ends with the usage."""
+        options = self._request.stream_options
+        return options is not None and options.include_usage
+
+    def usage(self) -> Usage:
+        """Return how many tokens there were."""
+        read = sum(len(prompt.ids) for prompt in self._prompts)
+        return Usage(
+            prompt_tokens=read, completion_tokens=self._written, total_tokens=read + self._written
+        )
+
+    async def whole(self) -> list[Choice]:
+        """Return every completion when all are done."""
+        pieces: list[list[_Piece]] = [[] for _ in range(len(self._prompts) * self._request.n)]
+        async for piece in self.pieces():
+            pieces[piece.index].append(piece)
+        return [self.choice(self._joined(of_one)) for of_one in pieces]
+
+    def _joined(self, pieces: list[_Piece]) -> _Piece:
+        steps = [step for piece in pieces for step in piece.steps]
+        text = "".join(piece.text for piece in pieces)
+        return _Piece(pieces[-1].index, text, steps, pieces[-1].finish_reason)
+
+    async def pieces(self) -> AsyncIterator[_Piece]:
+        """Yield pieces of all completions as they come."""
+        queue: asyncio.Queue[_Piece | None] = asyncio.Queue()
+
+        async def write_all() -> None:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for number, prompt in enumerate(self._prompts):
+                        group.create_task(self._after_prompt(number, prompt, queue))
+            finally:
+                queue.put_nowait(None)
+
+        writing = asyncio.create_task(write_all())
+        try:
+            while (piece := await queue.get()) is not None:
+                yield piece
+            await writing
+        finally:
+            writing.cancel()
+
+    async def _after_prompt(
+        self, number: int, prompt: Prompt, queue: "asyncio.Queue[_Piece | None]"
+    ) -> None:
+        request, n = self._request, self._request.n
+        told = request.logprobs if request.echo else None
+        steps, place = await read_text(self._served, prompt.ids, top=told)
+        stream = TextStream(self._served)
+        placed = [(step, len(stream.text)) for step in steps if stream.add(step.index) is not None]
+        if placed:  # Nothing is told of the first token, whatever stands before it.
+            placed[0] = (Step(placed[0][0].index, None, []), 0)
+        async with asyncio.TaskGroup() as group:
+            for index in range(number * n, (number + 1) * n):
+                if request.echo:
+                    queue.put_nowait(_Piece(index, prompt.text, placed, None))
+                group.create_task(self._one(index, prompt, place, queue))
+
+    async def _one(
+        self, index: int, prompt: Prompt, place: Place, queue: "asyncio.Queue[_Piece | None]"
+    ) -> None:
+        """Write one completion into the queue."""
+        request, served = self._request, self._served
+        generator = np.random.default_rng(self._seed + index)
+        stopper, stream = Stopper(request.stops()), TextStream(served)
+        stream.follow(prompt.text, prompt.ids)
+        reason: Literal["stop", "length"] = "length"
+        steps = write_on(
+            served,
+            place,
+            request.decoding(),
+            generator,
+            request.max_tokens,
+            request.logprobs or 0,
+        )
+        async for step in steps:
+            self._written += 1
+            offset = len(prompt.text) + len(stream.text)
+            ended = step.index == served.boundary_id and not served.is_running_text
+            text = stopper.add("" if ended else stream.add(step.index))
+            told = [] if request.logprobs is None else [(step, offset)]
+            if ended or stopper.stopped:
+                reason = "stop"
+            if stopper.stopped:
+                queue.put_nowait(_Piece(index, text, told, reason))
+                return
+            queue.put_nowait(_Piece(index, text, told, None))
+        rest = stopper.add(stream.finish()) + stopper.finish()
+        queue.put_nowait(_Piece(index, rest, [], "stop" if stopper.stopped else reason))
+
+    def choice(self, piece: _Piece) -> Choice:
+        """Return a piece as clients see it."""
+        logprobs = None
+        if self._request.logprobs is not None:
+            name = self._served.token_text
+            logprobs = TokenLogProbs(
+                tokens=[name(step.index) for step, _ in piece.steps],
+                token_logprobs=[_number(step.log_probability) for step, _ in piece.steps],
+                top_logprobs=[self._top(step) for step, _ in piece.steps],
+                text_offset=[offset for _, offset in piece.steps],
+            )
+        return Choice(
+            index=piece.index,
+            text=piece.text,
+            logprobs=logprobs,
+            finish_reason=piece.finish_reason,
+        )
+
+    def _top(self, step: Step) -> dict[str, float] | None:
+        """Return the likeliest tokens by text, that which came among them; of equals the best."""
+        if step.log_probability is None:
+            return None
+        found: dict[str, float] = {}
+        for index, log_prob in [*step.top, (step.index, step.log_probability)]:
+            name = self._served.token_text(index)
+            found[name] = max(_number(log_prob) or 0.0, found.get(name, IMPOSSIBLE))
+        return found
+
+
+def _number(log_probability: float | None) -> float | None:
+    if log_probability is None or math.isfinite(log_probability):
+        return log_probability
+    return IMPOSSIBLE
+
+
+async def _events(writing: _Writing, about: CompletionAnswer, timeout: float) -> AsyncIterator[str]:
+    """Yield the completions as server-sent events."""
+    try:
+        async with asyncio.timeout(timeout):
+            async for piece in writing.pieces():
+                about.choices = [writing.choice(piece)]
+                if piece.text or piece.steps or piece.finish_reason:
+                    yield _event(about.model_dump(exclude={"usage"}))
+    except TimeoutError:
+        message = f"The request took longer than {timeout:g} seconds (--timeout)."
+        yield _event({"error": {"message": message, "type": "timeout_error"}})
+        return
+    if writing.tells_usage:
+        about.choices, about.usage = [], writing.usage()
+        yield _event(about.model_dump())
+    yield "data: [DONE]\n\n"
+
+
+def _event(content: dict[str, Any]) -> str:
+    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"

@@ -1,0 +1,67 @@
+"""``GET /v1/models``: what is served."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from thence.serve.problems import PROBLEMS
+from thence.serve.served import ServedRun, UnknownModelError
+
+
+class ModelCard(BaseModel):
+    """A model that is served."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "thence"
+    kind: Literal["language model", "classifier"]
+    family: str
+    tokens: str
+    vocab_size: int
+    parameters: int
+    running_text: bool
+    labels: list[str] | None
+
+
+class ModelList(BaseModel):
+    """All models that are served."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+def model_routes(models: dict[str, ServedRun]) -> APIRouter:
+    """Return the routes about models."""
+    router = APIRouter()
+    cards = {name: _card(served) for name, served in models.items()}
+
+    @router.get("/v1/models", responses=PROBLEMS)
+    async def list_models() -> ModelList:
+        """List the models."""
+        return ModelList(data=list(cards.values()))
+
+    @router.get("/v1/models/{name:path}", responses=PROBLEMS)
+    async def describe_model(name: str) -> ModelCard:
+        """Describe a model."""
+        if name not in cards:
+            raise UnknownModelError(f"There is no model {name!r} here; see /v1/models.")
+        return cards[name]
+
+    return router
+
+
+def _card(served: ServedRun) -> ModelCard:
+    run = served.run
+    return ModelCard(
+        id=served.name,
+        created=served.made,
+        kind="classifier" if run.is_classifier else "language model",
+        family=run.recipe.model,
+        tokens=run.tokenizer.options.tokens,
+        vocab_size=len(served.token_names),
+        parameters=run.num_parameters,
+        running_text=served.is_running_text,
+        labels=list(run.label_names) if run.is_classifier else None,
+    )

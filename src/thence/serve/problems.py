@@ -1,0 +1,120 @@
+"""Everything that goes wrong, as JSON in the shape of OpenAI's API: a sentence and a status."""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from thence.errors import ThenceError
+from thence.serve.served import UnknownModelError
+
+LONGEST_VALUE = 60
+"""Characters of a wrong value that an error repeats."""
+
+
+class Problem(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ProblemAnswer(BaseModel):
+    """The answer to a request that failed."""
+
+    error: Problem
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ProblemAnswer, "description": "The request cannot be answered"},
+    "5XX": {"model": ProblemAnswer, "description": "The server cannot answer now"},
+}
+"""For the documentation of every route."""
+
+TYPES = {
+    401: "authentication_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    500: "internal_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
+
+def problem(
+    status: int,
+    message: str,
+    param: str | None = None,
+    code: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Return an answer that says what went wrong."""
+    kind = TYPES.get(status, "invalid_request_error")
+    # Not all that a client may send can be sent back: half a surrogate pair is no UTF-8.
+    said = message.encode("utf-8", "backslashreplace").decode("utf-8")
+    answer = ProblemAnswer(error=Problem(message=said, type=kind, param=param, code=code))
+    return JSONResponse(answer.model_dump(), status, headers=dict(headers or {}))
+
+
+def refuse(status: int, message: str, code: str | None = None) -> HTTPException:
+    """Return the error to raise for a request beyond a bound."""
+    return HTTPException(status, {"message": message, "code": code})
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Let an application answer every error in the one shape."""
+
+    @app.exception_handler(StarletteHTTPException)
+    async def on_http(_: Request, error: StarletteHTTPException) -> JSONResponse:
+        detail = error.detail if isinstance(error.detail, dict) else {"message": str(error.detail)}
+        return problem(
+            error.status_code, detail["message"], None, detail.get("code"), error.headers
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        message, param = _in_words(error.errors()[0])
+        return problem(400, message, param)
+
+    @app.exception_handler(UnknownModelError)
+    async def on_unknown_model(_: Request, error: UnknownModelError) -> JSONResponse:
+        return problem(404, str(error), "model", "model_not_found")
+
+    @app.exception_handler(ThenceError)
+    async def on_refused(_: Request, error: ThenceError) -> JSONResponse:
+        return problem(400, str(error))
+
+    @app.exception_handler(Exception)
+    async def on_bug(request: Request, error: Exception) -> JSONResponse:
+        logging.getLogger("thence.serve").error("%s failed", request.url.path, exc_info=error)
+        return problem(500, "The server made a mistake; its log says more.")
+
+
+def _in_words(error: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return a sentence for what pydantic found, and the field that it is about."""
+    if error["type"] == "json_invalid":
+        reason = error.get("ctx", {}).get("error", "")
+        return f"The request is not valid JSON: {reason}.", None
+    place = ".".join(str(part) for part in error["loc"][1:])
+    if error["type"] == "missing":
+        return (f'The request lacks "{place}".' if place else "The request has no body."), place
+    if error["type"] == "extra_forbidden":
+        return f'There is no setting "{place}" here; leave it out.', place
+    message = error["msg"][:1].lower() + error["msg"][1:]
+    return f'"{place}" is {_shortened(error.get("input"))}; {message}.', place
+
+
+def _shortened(value: Any) -> str:
+    try:
+        said = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return "no value of JSON"
+    return said if len(said) <= LONGEST_VALUE else said[:LONGEST_VALUE] + "…"

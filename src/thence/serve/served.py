@@ -1,0 +1,189 @@
+"""A run that is being served: its model, its worker, and what its tokens look like as text."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePath
+
+import numpy as np
+
+from thence.corpus import Documents
+from thence.corpus.columnar import HUGGING_FACE
+from thence.corpus.tables import TABLES
+from thence.errors import SettingError, nearest
+from thence.serve.worker import Ids, Worker
+from thence.training import Run
+from thence.training.files import Array
+
+FOLLOWED = 4
+"""Ids before a token that may tell how it is spaced: as many as a character has bytes."""
+
+
+@dataclass(frozen=True)
+class ServedRun:
+    """One model that the server answers for.
+
+    Attributes:
+        name: What clients call it.
+        run: Its run, opened.
+        worker: Does its work.
+        made: When the run was made, in seconds since 1970.
+    """
+
+    name: str
+    run: Run
+    worker: Worker
+    made: int = field(default=0)
+
+    @property
+    def boundary_id(self) -> int:
+        """The id that begins and ends documents."""
+        return self.run.tokenizer.vocabulary.boundary_id
+
+    @cached_property
+    def token_names(self) -> list[str]:
+        """What to call each token, by id."""
+        return self.run.tokenizer.vocabulary.names()
+
+    @cached_property
+    def is_running_text(self) -> bool:
+        """Whether a document sees those before it, so that text goes on after its end."""
+        return self.run.recipe.training.carry_context
+
+    @cached_property
+    def is_by_lines(self) -> bool:
+        """Whether a line of plain text is a document, so that a line end is a boundary."""
+        suffix = PurePath(self.run.recipe.text).suffix
+        table = suffix in TABLES or self.run.recipe.text.startswith(HUGGING_FACE)
+        return self.run.recipe.reading.document == "line" and not table
+
+    def load(self) -> None:
+        """Load the model now rather than with the first request.
+
+        Raises:
+            RunError: If a file is missing or damaged.
+        """
+        self.token_names  # noqa: B018 (reads the tokenizer)
+        _ = self.run.classifier if self.run.is_classifier else self.run.model
+
+    def encode(self, text: str) -> Ids:
+        """Return the ids of a text that begins a document.
+
+        Where lines are documents, the end of each is the boundary; empty lines are skipped as
+        they are when a file is read.
+        """
+        if text == self.token_names[self.boundary_id]:
+            return np.array([self.boundary_id])
+        *lines, rest = text.split("\n") if self.is_by_lines else [text]
+        if self.is_by_lines:
+            lines = [line.removesuffix("\r") for line in lines]
+        if not self.run.recipe.reading.keep_empty:
+            lines = [line for line in lines if line]
+        store = self.run.tokenizer.encode(Documents.from_strings([*lines, rest]))
+        return store.targets[:-1].astype(np.int64)
+
+    def token_text(self, index: int) -> str:
+        """Return the text of one token, or its name if by itself it has none."""
+        text = self.run.tokenizer.decode([index])
+        return self.token_names[index] if text == "" or "\ufffd" in text else text
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of ids, a line end for each boundary between documents."""
+        pieces: list[list[int]] = [[]]
+        for index in ids:
+            if index == self.boundary_id:
+                pieces.append([])
+            else:
+                pieces[-1].append(int(index))
+        return "\n".join(self.run.tokenizer.decode(piece) for piece in pieces)
+
+
+@dataclass
+class TextStream:
+    """The text of ids that come one by one.
+
+    A token has the text that the whole gains by it: a word its space, and of a character of
+    several bytes the last byte has all of it.
+
+    Attributes:
+        served: Whose ids they are.
+        text: What has come so far.
+    """
+
+    served: ServedRun
+    text: str = ""
+    _before: list[int] = field(default_factory=list)
+    _held: list[int] = field(default_factory=list)
+    _spaced: bool = False
+
+    def follow(self, prompt: str, ids: Ids) -> None:
+        """Let what comes follow a prompt, without counting it as text that came."""
+        self._before = [int(index) for index in ids[-FOLLOWED:]]
+        words = self.served.run.tokenizer.options.tokens == "words"
+        self._spaced = words and prompt[-1:].isspace()
+
+    def add(self, index: int) -> str:
+        """Take one id; return the text that is certain with it, which may be empty."""
+        self._held.append(index)
+        return self._take(self._gained(), whole=False)
+
+    def finish(self) -> str:
+        """Return what was held back, a broken character as U+FFFD."""
+        return self._take(self._gained(), whole=True)
+
+    def _gained(self) -> str:
+        known = self.served.decode(self._before)
+        return self.served.decode([*self._before, *self._held])[len(known) :]
+
+    def _take(self, gained: str, whole: bool) -> str:
+        if not self._held or (gained.endswith("\ufffd") and not whole and len(self._held) < 8):
+            return ""
+        if self._spaced:  # The space between two words is there already.
+            gained, self._spaced = gained.removeprefix(" "), False
+        # What stands before a token tells its spacing; further back nothing does.
+        self._before, self._held = self._held, []
+        self.text += gained
+        return gained
+
+
+def choose_served(models: dict[str, ServedRun], name: str | None, classifier: bool) -> ServedRun:
+    """Return the model of a name, or the only one of its kind where no name is given.
+
+    Raises:
+        UnknownModelError: If there is none, or one of the other kind.
+    """
+    fitting = [served for served in models.values() if served.run.is_classifier is classifier]
+    kind = "classifier" if classifier else "language model"
+    names = [served.name for served in fitting]
+    if name is None:
+        if len(fitting) == 1:
+            return fitting[0]
+        raise UnknownModelError(f'Say which {kind} with "model": {_listed(names)}.')
+    if name not in models:
+        raise UnknownModelError(
+            f"There is no model {name!r} here; the {kind}s are {_listed(names)}."
+            + nearest(name, names)
+        )
+    if models[name] not in fitting:
+        other = "/v1/completions" if classifier else "/v1/classify"
+        raise UnknownModelError(f"{name!r} is no {kind}; ask for it at {other}.")
+    return models[name]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+class UnknownModelError(SettingError):
+    """A request names a model that is not served, or not one for what it asks."""
+
+
+def top_tokens(log_probs: Array, count: int) -> list[int]:
+    """Return the ids of the highest log-probabilities, the highest first, the lower id on ties."""
+    count = min(count, len(log_probs))
+    if count == 0:
+        return []
+    edge = np.partition(log_probs, len(log_probs) - count)[len(log_probs) - count]
+    candidates = np.flatnonzero(log_probs >= edge)
+    order = np.argsort(-log_probs[candidates], kind="stable")[:count]
+    return [int(index) for index in candidates[order]]

@@ -1,0 +1,91 @@
+"""Listening on a port until somebody stops the server."""
+
+import signal
+import socket
+from collections.abc import Callable
+from ipaddress import ip_address
+
+import uvicorn
+
+from thence.errors import SettingError
+from thence.serve.app import create_app
+from thence.serve.limits import Limits
+from thence.serve.served import ServedRun
+
+SECONDS_TO_STOP = 10
+"""Time for requests that are being worked on when the server is stopped."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine and nobody else can reach it."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def serve(
+    models: dict[str, ServedRun],
+    host: str,
+    port: int,
+    limits: Limits,
+    token: str | None,
+    no_auth: bool,
+    on_start: Callable[[str], None],
+) -> None:
+    """Serve until a signal stops it; requests that are being worked on get some time to finish.
+
+    Args:
+        models: What to serve.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        limits: Bounds on requests.
+        token: What clients must show; None: nothing.
+        no_auth: Whether others than this machine may ask without a token.
+        on_start: Called with the address when the server listens.
+
+    Raises:
+        SettingError: If others could ask and there is no token, or the port cannot be had.
+    """
+    if not is_loopback(host) and token is None and not no_auth:
+        raise SettingError(
+            f"--host {host} lets other machines in; give --token (or THENCE_TOKEN) to let in only "
+            "those who know it, or --no-auth to let in everyone."
+        )
+    hosts = frozenset({"localhost", host.lower()}) if token is None and not no_auth else None
+    app = create_app(models, limits, token=token, hosts=hosts)
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SECONDS_TO_STOP,
+    )
+    with _listen(host, port) as listening:
+        shown = f"[{host}]" if ":" in host else host
+        on_start(f"http://{shown}:{listening.getsockname()[1]}")
+        # Being stopped is the end that was meant, and no error.
+        before = signal.signal(signal.SIGTERM, lambda *_: None)
+        try:
+            uvicorn.Server(config).run(sockets=[listening])
+        except KeyboardInterrupt:
+            pass
+        finally:
+            signal.signal(signal.SIGTERM, before)
+            for served in models.values():
+                served.worker.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port < 1 << 16:
+        raise SettingError(f"--port is {port}; it must be from 0 to 65535.")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SettingError(
+            f"Cannot listen on {host}, port {port}: {reason}. Choose another --port (0 takes a "
+            "free one) or --host."
+        ) from error

@@ -1,0 +1,120 @@
+"""The worker of one model: requests that wait for it are read together.
+
+Continuous batching: whoever wants ids read waits in one line; each turn takes those at its head
+that want equally many, joins their states, reads, and hands every one its rows. A text that is
+longer than ``CHUNK`` is read in several turns, so that it does not hold up the others.
+
+A model works in a thread of its own, one call at a time, so that the server goes on answering.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from thence.models import LanguageModel, State
+from thence.models.reading import read
+from thence.models.states import join_rows, take_rows
+
+Ids = Integer[np.ndarray, " time"]
+LogProbs = Float[np.ndarray, "time vocab"]
+Result = TypeVar("Result")
+
+CHUNKS = (64, 8, 1)
+"""A text is read in pieces of these sizes, the largest that it fills first: texts of all lengths
+soon want the same size, and can be read together."""
+LARGEST_BATCH = 64
+"""Rows read together at most."""
+
+
+@dataclass
+class _Waiting:
+    ids: Ids
+    state: State
+    done: "asyncio.Future[tuple[LogProbs, State]]"
+
+
+class Worker:
+    """Reads for all who ask, in a thread of its own.
+
+    Args:
+        name: Of the thread.
+        batching: Whether those who wait are read together.
+    """
+
+    def __init__(self, name: str, batching: bool = True) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"model {name}")
+        self._largest = LARGEST_BATCH if batching else 1
+        self._line: list[_Waiting] = []
+        self._turns: asyncio.Task[None] | None = None
+        self.rows_read = 0
+        self.turns_taken = 0
+
+    async def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Call a function in the model's thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, function, *arguments)
+
+    async def read(self, model: LanguageModel, ids: Ids, state: State) -> tuple[LogProbs, State]:
+        """Read ids, together with whoever else waits.
+
+        Args:
+            model: Whose worker this is.
+            ids: At least one; as many as one of ``CHUNKS``.
+            state: Of one row.
+
+        Returns:
+            The log-probabilities of what follows each id, and the state after the last.
+        """
+        waiting = _Waiting(ids, state, asyncio.get_running_loop().create_future())
+        self._line.append(waiting)
+        if self._turns is None or self._turns.done():
+            self._turns = asyncio.create_task(self._take_turns(model))
+        return await waiting.done
+
+    async def _take_turns(self, model: LanguageModel) -> None:
+        while True:
+            # Everyone who was handed something in the last turn gets to ask again before this one.
+            await asyncio.sleep(0)
+            batch = self._next_batch()
+            if not batch:
+                return
+            try:
+                results = await self.run(_read_together, model, batch)
+            except Exception as error:  # noqa: BLE001 (it is theirs who asked)
+                for waiting in batch:
+                    if not waiting.done.done():
+                        waiting.done.set_exception(error)
+                continue
+            self.turns_taken += 1
+            self.rows_read += len(batch)
+            for waiting, result in zip(batch, results, strict=True):
+                if not waiting.done.done():
+                    waiting.done.set_result(result)
+
+    def _next_batch(self) -> list[_Waiting]:
+        """Take from the line its head, and others that want equally many ids read."""
+        line = [waiting for waiting in self._line if not waiting.done.done()]  # Some have gone.
+        size = len(line[0].ids) if line else 0
+        batch = [waiting for waiting in line if len(waiting.ids) == size][: self._largest]
+        taken = set(map(id, batch))
+        self._line = [waiting for waiting in line if id(waiting) not in taken]
+        return batch
+
+    def close(self) -> None:
+        """Let the thread end when it has done what it is at."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _read_together(model: LanguageModel, batch: Sequence[_Waiting]) -> list[tuple[LogProbs, State]]:
+    ids = np.stack([waiting.ids for waiting in batch])
+    states = [waiting.state for waiting in batch]
+    log_probs, state = read(model, ids, states[0] if len(batch) == 1 else join_rows(states))
+    if len(batch) == 1:
+        return [(log_probs[0], state)]
+    rows = [np.array([row]) for row in range(len(batch))]
+    return [(log_probs[row], take_rows(state, rows[row])) for row in range(len(batch))]
