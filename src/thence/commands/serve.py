@@ -13,6 +13,7 @@ from thence.errors import SettingError
 
 def command(
     *runs: Path,
+    folders: Annotated[tuple[Path, ...], Parameter(name="--runs", negative=())] = (),
     host: str = "127.0.0.1",
     port: int = 8000,
     token: str | None = None,
@@ -27,6 +28,8 @@ def command(
 
     Args:
         runs: The run folders; each model gets the name of its folder.
+        folders: Folders whose runs the page lists with their learning curves (default: those that
+            hold the served runs).
         host: Address to listen on; by default only this machine can ask.
         port: Port to listen on; 0 takes a free one.
         token: What clients must show as a bearer token (default: the variable THENCE_TOKEN).
@@ -50,4 +53,4 @@ def command(
     def say_where(address: str) -> None:
         remark(f"Serving {', '.join(models)} at {address} (Ctrl+C stops).")
 
-    serve(models, host, port, limits, token, no_auth, say_where)
+    serve(models, host, port, limits, token, no_auth, say_where, folders or None)

@@ -15,8 +15,11 @@ from thence.serve.classification import classification_routes
 from thence.serve.completions import completion_routes
 from thence.serve.guard import Guard
 from thence.serve.limits import Limits
+from thence.serve.listing import run_routes
+from thence.serve.maps import map_routes
 from thence.serve.models import model_routes
 from thence.serve.monitor import Monitor
+from thence.serve.playground import playground_routes
 from thence.serve.problems import PROBLEMS, answer_problems
 from thence.serve.served import ServedRun
 from thence.serve.tokens import token_routes
@@ -54,6 +57,7 @@ def create_app(
     *,
     token: str | None = None,
     hosts: frozenset[str] | None = None,
+    folders: Iterable[Path] | None = None,
 ) -> Guard:
     """Return the server as an ASGI application.
 
@@ -62,7 +66,10 @@ def create_app(
         limits: Bounds on requests.
         token: What clients must show as a bearer token; None: nothing.
         hosts: Names under which clients may ask without a token; None: any.
+        folders: Whose runs the page lists, served or not; None: those that hold the served runs.
     """
+    if folders is None:
+        folders = dict.fromkeys(served.run.folder.resolve().parent for served in models.values())
     monitor = Monitor(models.values())
     app = FastAPI(
         title="thence",
@@ -77,6 +84,9 @@ def create_app(
         classification_routes(models),
         model_routes(models),
         token_routes(models),
+        playground_routes(models, limits),
+        run_routes(models, folders),
+        map_routes(models),
         _own_routes(monitor, len(models)),
     ):
         app.include_router(router)

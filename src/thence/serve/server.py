@@ -2,8 +2,9 @@
 
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
+from pathlib import Path
 
 import uvicorn
 
@@ -32,6 +33,7 @@ def serve(
     token: str | None,
     no_auth: bool,
     on_start: Callable[[str], None],
+    folders: Iterable[Path] | None = None,
 ) -> None:
     """Serve until a signal stops it; requests that are being worked on get some time to finish.
 
@@ -43,6 +45,7 @@ def serve(
         token: What clients must show; None: nothing.
         no_auth: Whether others than this machine may ask without a token.
         on_start: Called with the address when the server listens.
+        folders: Whose runs the page lists; None: those that hold the served runs.
 
     Raises:
         SettingError: If others could ask and there is no token, or the port cannot be had.
@@ -53,7 +56,7 @@ def serve(
             "those who know it, or --no-auth to let in everyone."
         )
     hosts = frozenset({"localhost", host.lower()}) if token is None and not no_auth else None
-    app = create_app(models, limits, token=token, hosts=hosts)
+    app = create_app(models, limits, token=token, hosts=hosts, folders=folders)
     config = uvicorn.Config(
         app,
         lifespan="off",

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,17 @@ def _digest(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> str:
         digest.update(f"{name} {value.dtype} {value.shape}".encode())
         digest.update(np.ascontiguousarray(value).data)
     return digest.hexdigest()
+
+
+def number_of_values(path: Path) -> int:
+    """Return how many numbers the tensors of a file hold, reading only its head.
+
+    Raises:
+        RunError: If the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = file.keys()
+            return sum(prod(file.get_slice(name).get_shape()) for name in names)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({error}); restore it from a copy.") from error

@@ -1,0 +1,249 @@
+"""``/playground/read`` and ``/playground/fill``: what the page asks of language models."""
+
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from thence.evaluation.units import bits, finite, perplexity
+from thence.generation import fill
+from thence.generation.filling import BLANK, Fillings
+from thence.serve.limits import Limits
+from thence.serve.problems import PROBLEMS, refuse
+from thence.serve.served import ServedRun, TextStream, choose_served, top_tokens
+from thence.serve.worker import Ids
+from thence.serve.writing import Place, Step, read_text
+
+MOST_ALTERNATIVES = 20
+MOST_NEXT = 200
+MOST_TOLD = 100_000
+"""Alternatives of all tokens of a text together."""
+LONGEST_WITH_BLANKS = 500
+"""Characters of a text with blanks: every filling that is judged has so many."""
+MOST_BLANKS = 8
+MOST_FILLINGS = 50
+
+Text = Annotated[str, StringConstraints(max_length=1 << 20)]
+
+
+class ReadRequest(BaseModel):
+    """A text to read token by token."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    model: str | None = Field(None, description="Name of a model; not needed if there is one.")
+    text: Text = Field("", description="The beginning of a document, or a whole one.")
+    alternatives: int = Field(
+        5, ge=0, le=MOST_ALTERNATIVES, description="Likeliest tokens to tell at each place."
+    )
+    next: int = Field(20, ge=0, le=MOST_NEXT, description="Likeliest tokens to tell after it.")
+
+
+class Alternative(BaseModel):
+    """A token that might have stood there."""
+
+    id: int
+    text: str
+    probability: float
+
+
+class ReadToken(BaseModel):
+    """A token of the text, as the model saw it come."""
+
+    id: int
+    name: str = Field(description="What the vocabulary calls it.")
+    text: str = Field(description="What the text gains by it.")
+    nats: float | None = Field(description="Its surprisal; none if it was held for impossible.")
+    surprisal: float | None = Field(description="The same in bits.")
+    probability: float
+    perplexity: float | None = Field(description="Of all tokens up to this one.")
+    is_boundary: bool
+    is_unknown: bool
+    alternatives: list[Alternative]
+
+
+class NextToken(BaseModel):
+    """A token that may follow."""
+
+    id: int
+    name: str
+    probability: float
+    text: str | None = Field(description="What to append for it; none if no text makes it.")
+    is_boundary: bool
+
+
+class Following(BaseModel):
+    """What may follow the text."""
+
+    tokens: list[NextToken]
+    remaining: float = Field(description="The probability of all others together.")
+    others: int = Field(description="How many others there are.")
+
+
+class ReadAnswer(BaseModel):
+    """A text as a model reads it; the logarithms are natural ones."""
+
+    model: str
+    tokens: list[ReadToken]
+    next: Following
+    nats: float | None = Field(description="Minus the log-probability of the tokens.")
+    nats_with_end: float | None = Field(description="The same, and the document ends here.")
+    perplexity: float | None = Field(description="Per token, without the end.")
+
+
+class FillRequest(BaseModel):
+    """A document with blanks."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    model: str | None = Field(None, description="Name of a model; not needed if there is one.")
+    text: Annotated[str, StringConstraints(max_length=LONGEST_WITH_BLANKS)]
+    blank: Annotated[str, StringConstraints(min_length=1, max_length=20)] = Field(
+        BLANK, description="The mark of a blank; ___ stands for three underscores or more."
+    )
+    count: int = Field(10, ge=1, le=MOST_FILLINGS, description="Fillings to return at most.")
+    longest: int | None = Field(None, ge=1, le=12, description="Tokens in each blank at most.")
+    goes_on: bool = Field(False, description="The document goes on after the text.")
+
+
+class FillingOfText(BaseModel):
+    """One way to fill the blanks."""
+
+    blanks: list[str]
+    text: str
+    share: float = Field(description="Its probability among all that were judged.")
+    log_probability: float
+
+
+class FillAnswer(BaseModel):
+    """The best ways to fill the blanks."""
+
+    model: str
+    fillings: list[FillingOfText]
+    found: int = Field(description="How many were judged.")
+    exact: bool = Field(description="Whether those are all there are.")
+
+
+def playground_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter:
+    """Return the routes with which the page reads texts and fills blanks."""
+    router = APIRouter()
+
+    @router.post("/playground/read", responses=PROBLEMS)
+    async def read_a_text(request: ReadRequest) -> ReadAnswer:
+        """Read a text: the surprisal of every token, and what may follow."""
+        served = choose_served(models, request.model, classifier=False)
+        ids = await served.worker.run(served.encode, request.text)
+        if len(ids) > limits.max_prompt:
+            raise refuse(
+                400,
+                f"The text has {len(ids)} tokens; this server reads at most {limits.max_prompt} "
+                "(--max-prompt).",
+                "context_length_exceeded",
+            )
+        told = min(request.alternatives, MOST_TOLD // max(len(ids), 1))
+        steps, place = await read_text(served, ids, top=told)
+        return await served.worker.run(_answer, served, request, ids, steps, place)
+
+    @router.post("/playground/fill", responses=PROBLEMS)
+    async def fill_blanks(request: FillRequest) -> FillAnswer:
+        """Fill the blanks of a text, the likeliest fillings first."""
+        served = choose_served(models, request.model, classifier=False)
+        if request.text.count(request.blank) > MOST_BLANKS:
+            raise refuse(400, f"A text may have at most {MOST_BLANKS} blanks here.")
+        found = await served.worker.run(_fill, served, request)
+        fillings = [
+            FillingOfText(
+                blanks=one.blanks,
+                text=one.text,
+                share=one.share,
+                log_probability=one.log_probability,
+            )
+            for one in found.fillings
+        ]
+        return FillAnswer(
+            model=served.name, fillings=fillings, found=found.found, exact=found.exact
+        )
+
+    return router
+
+
+def _fill(served: ServedRun, request: FillRequest) -> Fillings:
+    return fill(
+        served.run,
+        request.text,
+        request.count,
+        longest=request.longest,
+        blank=request.blank,
+        goes_on=request.goes_on,
+    )
+
+
+def _answer(
+    served: ServedRun, request: ReadRequest, ids: Ids, steps: list[Step], place: Place
+) -> ReadAnswer:
+    nats = -sum(step.log_probability for step in steps if step.log_probability is not None)
+    tokens = _tokens(served, steps)
+    return ReadAnswer(
+        model=served.name,
+        tokens=tokens,
+        next=_following(served, request.text, ids, place, request.next),
+        nats=finite(nats),
+        nats_with_end=finite(nats - float(place.log_probs[served.boundary_id])),
+        perplexity=tokens[-1].perplexity if tokens else None,
+    )
+
+
+def _tokens(served: ServedRun, steps: list[Step]) -> list[ReadToken]:
+    unknown_id = served.run.tokenizer.vocabulary.unknown_id
+    stream, sum_of_nats, told = TextStream(served), 0.0, list[ReadToken]()
+    for number, step in enumerate(steps, start=1):
+        nats = 0.0 if step.log_probability is None else -step.log_probability
+        sum_of_nats += nats
+        told.append(
+            ReadToken(
+                id=step.index,
+                name=served.token_names[step.index],
+                text=stream.add(step.index),
+                nats=finite(nats),
+                surprisal=finite(bits(nats)),
+                probability=float(np.exp(-nats)),
+                perplexity=finite(perplexity(sum_of_nats / number)),
+                is_boundary=step.index == served.boundary_id,
+                is_unknown=step.index == unknown_id,
+                alternatives=[
+                    Alternative(
+                        id=index, text=served.token_text(index), probability=float(np.exp(log_prob))
+                    )
+                    for index, log_prob in step.top
+                ],
+            )
+        )
+    return told
+
+
+def _following(served: ServedRun, text: str, ids: Ids, place: Place, count: int) -> Following:
+    chances = np.exp(place.log_probs.astype(np.float64))
+    shown = top_tokens(place.log_probs, count)
+    tokens = [
+        NextToken(
+            id=index,
+            name=served.token_names[index],
+            probability=float(chances[index]),
+            text=_appended(served, text, ids, index),
+            is_boundary=index == served.boundary_id,
+        )
+        for index in shown
+    ]
+    remaining = float(np.delete(chances, shown).sum())
+    return Following(tokens=tokens, remaining=remaining, others=len(chances) - len(shown))
+
+
+def _appended(served: ServedRun, text: str, ids: Ids, index: int) -> str | None:
+    """Return what a text gains by a token; None for half a character, or an end no text shows."""
+    if index == served.boundary_id:
+        return "\n" if served.is_by_lines and text else None
+    stream = TextStream(served)
+    stream.follow(text, ids)
+    gained = stream.add(index)
+    return gained or None
