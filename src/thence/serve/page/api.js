@@ -1,0 +1,137 @@
+/** Asking the server: JSON, streams, the token, and errors as sentences. */
+
+const KEY = "thence-token";
+
+/** What went wrong, as a sentence for people. */
+export class Problem extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status Of HTTP; 0: the server was not reached.
+   */
+  constructor(message, status = 0) {
+    super(message);
+    this.status = status;
+  }
+}
+
+let asking = null;
+
+/** Ask for the token once, whoever needs it, and keep it for this tab. */
+function askForToken(wrong) {
+  asking ??= new Promise((resolve) => {
+    const dialog = document.getElementById("token-dialog");
+    const field = document.getElementById("token-field");
+    document.getElementById("token-wrong").hidden = !wrong;
+    field.value = "";
+    dialog.showModal();
+    dialog.addEventListener("close", () => {
+      asking = null;
+      if (field.value) sessionStorage.setItem(KEY, field.value.trim());
+      resolve(field.value !== "");
+    }, { once: true });
+  });
+  return asking;
+}
+
+async function ask(path, options) {
+  for (;;) {
+    const token = sessionStorage.getItem(KEY);
+    const headers = { ...options.headers };
+    if (token) headers.Authorization = `Bearer ${encodeToken(token)}`;
+    let response;
+    try {
+      response = await fetch(path, { ...options, headers });
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new Problem("The server does not answer. Is thence serve still running?");
+    }
+    if (response.status !== 401) return response;
+    if (sessionStorage.getItem(KEY) !== token) continue; // Somebody was told it meanwhile.
+    if (!(await askForToken(token !== null))) throw new Problem("The server asks for its token.", 401);
+  }
+}
+
+/** A header holds bytes: write what is beyond Latin-1 as its bytes in UTF-8. */
+function encodeToken(token) {
+  return Array.from(new TextEncoder().encode(token), (byte) => String.fromCharCode(byte)).join("");
+}
+
+async function refusal(response) {
+  let sentence = `The server answered with status ${response.status}.`;
+  try {
+    sentence = (await response.json()).error.message;
+  } catch {
+    // Not JSON: the status has to do.
+  }
+  return new Problem(sentence, response.status);
+}
+
+/** Get JSON. */
+export async function get(path, parameters = {}, signal = undefined) {
+  const query = new URLSearchParams(parameters).toString();
+  const response = await ask(query ? `${path}?${query}` : path, { signal });
+  if (!response.ok) throw await refusal(response);
+  return response.json();
+}
+
+function posted(content, signal) {
+  return { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content), signal };
+}
+
+/** Send JSON and get JSON. */
+export async function post(path, content, signal = undefined) {
+  const response = await ask(path, posted(content, signal));
+  if (!response.ok) throw await refusal(response);
+  return response.json();
+}
+
+/** Send JSON and yield the events of the stream that answers. */
+export async function* stream(path, content, signal) {
+  const response = await ask(path, posted({ ...content, stream: true }, signal));
+  if (!response.ok) throw await refusal(response);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let held = "";
+  for (;;) {
+    let piece;
+    try {
+      piece = await reader.read();
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new Problem("The connection to the server broke.");
+    }
+    if (piece.done) return;
+    const events = (held + piece.value).split("\n\n");
+    held = events.pop();
+    for (const event of events) {
+      const data = event.replace(/^data: /, "");
+      if (data === "[DONE]") return;
+      const found = JSON.parse(data);
+      if (found.error) throw new Problem(found.error.message);
+      yield found;
+    }
+  }
+}
+
+/**
+ * Return a function that asks the newest question only: an older one is cut off, and its answer
+ * never shown.
+ * @param {(signal: AbortSignal, ...given: any[]) => Promise<any>} question
+ * @param {(answer: any, ...given: any[]) => void} onAnswer
+ * @param {(problem: Problem) => void} onProblem
+ */
+export function newest(question, onAnswer, onProblem) {
+  let current = null;
+  return async (...given) => {
+    current?.abort();
+    const mine = new AbortController();
+    current = mine;
+    try {
+      const answer = await question(mine.signal, ...given);
+      if (current === mine) onAnswer(answer, ...given);
+    } catch (error) {
+      if (current !== mine || error.name === "AbortError") return;
+      if (!(error instanceof Problem)) throw error;
+      onProblem(error);
+    }
+  };
+}

@@ -1,0 +1,105 @@
+/** The classify tab: how probable each label is, and which words moved it. */
+
+import { newest, post } from "./api.js";
+import { Cards, cardFrame, modelChips } from "./choosing.js";
+import { debounced, el, freshId } from "./dom.js";
+import { keep, value } from "./state.js";
+import { roving } from "./tokens.js";
+import { hideIfGone, tip } from "./tooltip.js";
+import { percent, visible } from "./words.js";
+
+/** Fill the tab. */
+export function classifyTab(panel, app) {
+  const field = el("textarea", { id: freshId("document"), rows: 5, placeholder: "Type or paste a document" });
+  field.value = value("document", "");
+  const cards = new Cards(classifyCard);
+  const chips = modelChips(app.classifiers, "c", 1, classifyAll);
+
+  function classifyAll() {
+    for (const card of cards.show(chips.chosen())) card.classify(field.value);
+  }
+  const soon = debounced(250, classifyAll);
+  field.addEventListener("input", () => {
+    keep("document", field.value);
+    soon();
+  });
+  panel.append(
+    el("div", { class: "field" }, el("label", { for: field.id }, "Document"), field),
+    chips.element,
+    el("p", { class: "legend" }, "A word speaks ",
+      el("span", { class: "swatch lean for", vars: { "--strength": "60%" } }, "for"), " the label or ",
+      el("span", { class: "swatch lean against", vars: { "--strength": "60%" } }, "against"),
+      " it: how the label's log-odds change without the word."),
+    cards.element);
+  return { show: classifyAll };
+}
+
+function classifyCard(model) {
+  const verdict = el("p", { class: "verdict" });
+  const bars = el("ol", { class: "bars labels" });
+  const words = el("div", { class: "tokens words", role: "list", "aria-label": `Words as ${model.id} weighs them` });
+  roving(words, ".token");
+  const body = el("div", { class: "stack tight" }, bars, words);
+  const frame = cardFrame(model, verdict, body);
+  const ask = newest(
+    (signal, text) => post("/v1/classify", { model: model.id, input: text, top: 10, explain: true }, signal),
+    (answer, text) => {
+      frame.warn(null);
+      body.hidden = false;
+      const found = answer.data[0];
+      const labels = found.labels.map(visible).join(", ");
+      verdict.textContent = found.label === null ? `Labels: ${labels || "none is probable enough"}` : `It is ${labels}.`;
+      bars.replaceChildren(...Object.entries(found.probabilities).map(([label, probability]) =>
+        bar(label, probability, found.labels.includes(label))));
+      words.replaceChildren(...explained(text, found));
+      hideIfGone();
+    },
+    (problem) => frame.warn(problem.message),
+  );
+  return {
+    element: frame.element,
+    classify(text) {
+      if (text.trim() !== "") {
+        ask(text);
+        return;
+      }
+      frame.warn(null);
+      body.hidden = true;
+      verdict.textContent = "Write something to see its label.";
+    },
+  };
+}
+
+function bar(label, probability, chosen) {
+  return el("li", { class: "bar-row" }, el("div", { class: chosen ? "bar chosen" : "bar", "data-label": label,
+    vars: { "--share": `${probability * 100}%` } },
+  el("span", { class: "name" }, visible(label)), el("span", { class: "track" }, el("span", { class: "fill" })),
+  el("span", { class: "number" }, percent(probability))));
+}
+
+/** Return the text in pieces, every word coloured by its weight. */
+function explained(text, found) {
+  const weights = found.explanation.map((word) => Math.abs(word.weight));
+  const largest = Math.max(...weights, 1e-9);
+  const pieces = [];
+  const characters = Array.from(text); // Places count characters, as the server does.
+  let end = 0;
+  for (const word of found.explanation) {
+    const before = characters.slice(end, word.start).join("");
+    if (before !== "") pieces.push(before);
+    const share = Math.abs(word.weight) / largest;
+    const span = el("span", {
+      class: `token lean ${word.weight >= 0 ? "for" : "against"}`, role: "listitem",
+      tabindex: pieces.some((piece) => piece instanceof Element) ? -1 : 0, vars: { "--strength": `${share * 75}%` },
+      "data-weight": word.weight,
+      "aria-label": `${word.text}: ${word.weight.toFixed(2)} nats for ${found.explained}`,
+    }, visible(word.text));
+    tip(span, () => [el("p", {}, el("strong", {}, visible(word.text)),
+      ` speaks ${word.weight >= 0 ? "for" : "against"} ${visible(found.explained)}: `
+      + `${Math.abs(word.weight).toFixed(2)} nats of its log-odds`)]);
+    pieces.push(span);
+    end = word.start + Array.from(word.text).length;
+  }
+  pieces.push(characters.slice(end).join(""));
+  return pieces;
+}

@@ -1,0 +1,1 @@
+export function curvesTab(panel) { panel.append('Soon.'); }

@@ -1,0 +1,63 @@
+/** Making elements. Text always becomes text nodes and attributes, never markup. */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * Set what an element is made of.
+ * @param {Element} element
+ * @param {Object} settings Attributes; `on` holds listeners, `vars` custom properties of CSS.
+ * @param {Array<Node|string|null>} children
+ */
+function furnish(element, settings, children) {
+  for (const [name, value] of Object.entries(settings)) {
+    if (name === "on") {
+      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+    } else if (name === "vars") {
+      for (const [property, given] of Object.entries(value)) element.style.setProperty(property, given);
+    } else if (value === true) {
+      element.setAttribute(name, "");
+    } else if (value !== false && value !== null && value !== undefined) {
+      element.setAttribute(name, String(value));
+    }
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** Make an element of HTML. */
+export function el(tag, settings = {}, ...children) {
+  return furnish(document.createElement(tag), settings, children.flat());
+}
+
+/** Make an element of SVG. */
+export function svg(tag, settings = {}, ...children) {
+  return furnish(document.createElementNS(SVG, tag), settings, children.flat());
+}
+
+/** Call a function when nothing has happened for some milliseconds. */
+export function debounced(wait, action) {
+  let timer = 0;
+  return (...given) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => action(...given), wait);
+  };
+}
+
+let serial = 0;
+/** Return an id that nothing else has. */
+export function freshId(prefix) {
+  serial += 1;
+  return `${prefix}-${serial}`;
+}
+
+/** Say something to those who listen to the page. */
+export function announce(sentence) {
+  document.getElementById("status").textContent = sentence;
+}
+
+/** Make a labelled field: the label above, the control below. */
+export function labelled(text, control, hint = null) {
+  control.id ||= freshId("field");
+  return el("div", { class: "field" }, el("label", { for: control.id }, text), control,
+    hint === null ? null : el("p", { class: "hint" }, hint));
+}

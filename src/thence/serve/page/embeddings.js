@@ -1,0 +1,1 @@
+export function embeddingsTab(panel) { panel.append('Soon.'); }

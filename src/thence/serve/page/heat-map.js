@@ -1,0 +1,1 @@
+export function heatMapTab(panel) { panel.append('Soon.'); }

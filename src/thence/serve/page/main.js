@@ -1,0 +1,127 @@
+/** The page: its tabs, made when they are first opened. */
+
+import { get } from "./api.js";
+import { el } from "./dom.js";
+import { enter, reread, value } from "./state.js";
+import { hide } from "./tooltip.js";
+import { blanksTab } from "./blanks.js";
+import { classifyTab } from "./classify.js";
+import { compareTab } from "./compare.js";
+import { curvesTab } from "./curves.js";
+import { embeddingsTab } from "./embeddings.js";
+import { heatMapTab } from "./heat-map.js";
+import { runsTab } from "./runs.js";
+import { textTab } from "./text.js";
+
+/**
+ * A tab has an id, a title, whether a server with these models has it, and how to fill it. Filling
+ * returns what to do when it is shown and hidden.
+ */
+const TABS = [
+  { id: "text", title: "Text", needs: "languageModels", fill: textTab },
+  { id: "blanks", title: "Blanks", needs: "languageModels", fill: blanksTab },
+  { id: "compare", title: "Compare", needs: "languageModels", fill: compareTab },
+  { id: "classify", title: "Classify", needs: "classifiers", fill: classifyTab },
+  { id: "curves", title: "Curves", needs: "models", fill: curvesTab },
+  { id: "embeddings", title: "Embeddings", needs: "models", fill: embeddingsTab },
+  { id: "heat-map", title: "Heat map", needs: "languageModels", fill: heatMapTab },
+  { id: "runs", title: "Runs", needs: "models", fill: runsTab },
+];
+
+const bar = document.getElementById("tabs");
+const main = document.getElementById("main");
+const banner = document.getElementById("banner");
+let app = null;
+let opened = new Map();
+let current = null;
+
+/** Say at the top of the page what went wrong; nothing hides it. */
+function warn(sentence) {
+  banner.textContent = sentence ?? "";
+  banner.hidden = !sentence;
+}
+
+function makeTabs() {
+  app.tabs = TABS.filter((tab) => app[tab.needs].length > 0);
+  bar.replaceChildren(...app.tabs.map((tab) => el("button", {
+    role: "tab", id: `tab-${tab.id}`, "aria-controls": `panel-${tab.id}`, type: "button",
+    on: { click: () => { enter("tab", tab.id); open(tab.id); } },
+  }, tab.title)));
+  main.replaceChildren(...app.tabs.map((tab) => el("section", {
+    role: "tabpanel", id: `panel-${tab.id}`, "aria-labelledby": `tab-${tab.id}`, hidden: true,
+  })));
+  opened = new Map();
+  current = null;
+}
+
+function open(wanted) {
+  const tab = app.tabs.find((one) => one.id === wanted) ?? app.tabs[0];
+  hide();
+  if (current !== null && current !== tab.id) opened.get(current)?.hide?.();
+  for (const one of app.tabs) {
+    const chosen = one === tab;
+    const button = document.getElementById(`tab-${one.id}`);
+    button.setAttribute("aria-selected", String(chosen));
+    button.tabIndex = chosen ? 0 : -1;
+    document.getElementById(`panel-${one.id}`).hidden = !chosen;
+    if (chosen) button.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+  current = tab.id;
+  document.title = `${tab.title}: thence`;
+  if (!opened.has(tab.id)) opened.set(tab.id, tab.fill(document.getElementById(`panel-${tab.id}`), app) ?? {});
+  opened.get(tab.id).show?.();
+}
+
+/** Open a tab from elsewhere in the page. */
+function go(id) {
+  enter("tab", id);
+  opened.delete(id);
+  document.getElementById(`panel-${id}`).replaceChildren();
+  open(id);
+  document.getElementById(`tab-${id}`).focus();
+}
+
+bar.addEventListener("keydown", (event) => {
+  const tabs = [...bar.children];
+  const place = tabs.indexOf(document.activeElement);
+  const moves = { ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: tabs.length - 1 };
+  if (!(event.key in moves) || place < 0) return;
+  event.preventDefault();
+  const next = tabs[(moves[event.key] + tabs.length) % tabs.length];
+  next.focus();
+  next.click();
+});
+
+async function start() {
+  try {
+    const models = (await get("/v1/models")).data;
+    app = {
+      models,
+      languageModels: models.filter((model) => model.kind === "language model"),
+      classifiers: models.filter((model) => model.kind === "classifier"),
+      go,
+    };
+    warn(null);
+  } catch (error) {
+    warn(error.message);
+    banner.append(" ", el("button", { type: "button", on: { click: start } }, "Try again"));
+    return;
+  }
+  makeTabs();
+  open(value("tab", "text"));
+}
+
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // The address holds the state of the page, and no places in it.
+  main.focus();
+});
+
+window.addEventListener("popstate", () => {
+  reread();
+  if (app === null) return;
+  if (current !== null) opened.get(current)?.hide?.();
+  makeTabs();
+  open(value("tab", "text"));
+});
+
+start();

@@ -1,0 +1,1 @@
+export function runsTab(panel) { panel.append('Soon.'); }

@@ -1,0 +1,67 @@
+/** How numbers and tokens are written. */
+
+const MARKS = new Map([[" ", "␣"], ["\n", "⏎"], ["\r", "␍"], ["\t", "⇥"], ["\u00a0", "⍽"]]);
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{Co}\p{Cn}]/u;
+
+export const END = "■";
+
+/** Return text in which white space and control characters can be seen. */
+export function visible(text) {
+  return Array.from(text, (char) => MARKS.get(char) ?? (INVISIBLE.test(char) ? codePoint(char) : char))
+    .join("");
+}
+
+function codePoint(char) {
+  return `U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+}
+
+/** Return what to show for a token of an answer: its text, or its name if it has none. */
+export function tokenText(token) {
+  if (token.is_boundary || token.text === "<boundary>") return END;
+  return visible(token.text || token.name || "");
+}
+
+/** Return a probability in per cent, with as many digits as say something. */
+export function percent(probability) {
+  const value = probability * 100;
+  if (value === 0) return "0 %";
+  if (value < 0.01) return "< 0.01 %";
+  if (value < 1) return `${value.toFixed(2)} %`;
+  return value > 99.95 && value < 100 ? "> 99.9 %" : `${value.toFixed(1)} %`;
+}
+
+/** Return a number with so many digits after the point; what is impossible is infinite. */
+export function fixed(value, digits = 2) {
+  return value === null || value === undefined ? "∞" : value.toFixed(digits);
+}
+
+/** Return a whole number in groups of three. */
+export function grouped(value) {
+  return value.toLocaleString("en-US");
+}
+
+/** Return a large number in few characters. */
+export function brief(value) {
+  if (value < 10000) return grouped(value);
+  if (value < 1e6) return `${(value / 1e3).toFixed(value < 1e5 ? 1 : 0)} k`;
+  return `${(value / 1e6).toFixed(1)} M`;
+}
+
+/** Return how often one thing is as likely as another, given the difference in nats. */
+export function times(nats) {
+  if (nats < 13) return `${Number(Math.exp(nats).toPrecision(3)).toLocaleString("en-US")} times`;
+  const exponent = Math.floor(nats / Math.LN10);
+  return `10${superscript(exponent)} times`;
+}
+
+function superscript(number) {
+  return Array.from(String(number), (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]).join("");
+}
+
+/** Return a duration in the unit that suits it. */
+export function duration(seconds) {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 120) return `${seconds.toFixed(0)} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
