@@ -83,5 +83,5 @@ function filling(one) {
     el("span", { class: "number" }, percent(one.share)),
     el("span", { class: "mono whole" }, one.text),
     el("span", { class: "number soft", title: "Logarithm of the probability of the whole text" },
-      `${fixed(one.log_probability)} nats`));
+      `${fixed(one.log_probability).replace("-", "−")} nats`));
 }

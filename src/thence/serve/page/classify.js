@@ -48,7 +48,7 @@ function classifyCard(model) {
       body.hidden = false;
       const found = answer.data[0];
       const labels = found.labels.map(visible).join(", ");
-      verdict.textContent = found.label === null ? `Labels: ${labels || "none is probable enough"}` : `It is ${labels}.`;
+      verdict.textContent = found.label === null ? `Labels: ${labels || "none is probable enough"}` : `Label: ${labels}`;
       bars.replaceChildren(...Object.entries(found.probabilities).map(([label, probability]) =>
         bar(label, probability, found.labels.includes(label))));
       words.replaceChildren(...explained(text, found));

@@ -112,7 +112,8 @@ function figures(answers) {
   ];
 }
 
-const minus = (text) => text.replace("-", "−");
+/** Write a number with a true minus, and none before a zero. */
+const minus = (text) => (Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−"));
 
 /** A table of both texts' tokens, equal ones side by side, and how their surprisals differ. */
 function aligned([first, second]) {

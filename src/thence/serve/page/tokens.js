@@ -17,7 +17,7 @@ export function shade(surprisal) {
 /** The legend of the colours. */
 export function surprisalLegend() {
   const names = STEPS.map((step, place) => (place === 0 ? "0" : String(STEPS[place - 1])));
-  return el("p", { class: "legend" }, "Surprisal in bits: ",
+  return el("p", { class: "legend" }, "Surprisal in bits, from: ",
     [...names, `${STEPS.at(-1)} and more`].map((name, place) => el("span", { class: `swatch s${place}` }, name)));
 }
 
