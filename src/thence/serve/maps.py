@@ -1,28 +1,29 @@
 """``/playground/embedding`` and ``/playground/heat-map``: pictures of a model, as numbers."""
 
-import asyncio
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from pydantic import BaseModel, Field
 
 from thence.errors import SettingError
+from thence.generation.filters import DecodingOptions
+from thence.generation.sampling import choose
 from thence.models import LanguageModel
 from thence.serve.problems import PROBLEMS
 from thence.serve.served import ServedRun, UnknownModelError, choose_served
+from thence.serve.worker import Ids
 from thence.training.embeddings import embedding_table
 
 MOST_POINTS = 2000
 MOST_SYMBOLS = 80
-RANKED = 512
-"""Vocabularies up to this size are asked which symbols are frequent; larger ones are in order."""
+TOKENS_WRITTEN = 4000
+"""So many tokens a model writes to tell which are frequent and what follows them."""
 ROWS_AT_ONCE = 64
-ROUNDS = 50
-
-Ids = Int64[np.ndarray, " shown"]
+LONGEST_WRITTEN = 48
+MOST_ROUNDS = 16
 
 
 class Point(BaseModel):
@@ -47,13 +48,17 @@ class EmbeddingMap(BaseModel):
 
 
 class HeatMap(BaseModel):
-    """What follows each symbol: probabilities, a row for each previous symbol."""
+    """What follows each symbol: probabilities, a row for each previous symbol.
+
+    They are averages over the places where the symbol stands in texts that the model writes.
+    """
 
     model: str
     symbols: list[str]
     boundary: int = Field(description="Which of them is the boundary.")
     probabilities: list[list[float]]
     vocabulary: int
+    tokens_written: int = Field(description="Over how many tokens the averages are.")
 
 
 @dataclass
@@ -118,44 +123,71 @@ def _embedding_map(served: ServedRun) -> EmbeddingMap:
 
 
 async def _heat_map(served: ServedRun, size: int) -> HeatMap:
-    """Ask a model, some rows at a time, so that others get their turn between."""
-    model, boundary = served.run.model, served.boundary_id
-    candidates = np.arange(boundary + 1) if boundary < RANKED else np.arange(size - 1)
-    if candidates[-1] != boundary:
-        candidates = np.append(candidates, boundary)
-    rows = []
-    for first in range(0, len(candidates), ROWS_AT_ONCE):
-        some = candidates[first : first + ROWS_AT_ONCE]
-        rows.append(await served.worker.run(_after, model, some, boundary))
-    chances = np.concatenate(rows)[:, candidates]
-    shown = await asyncio.to_thread(_frequent, chances, size)
+    """Let a model write, and average what it expects after each symbol of what it wrote."""
+    run, boundary = served.worker.run, served.boundary_id
+    generator = np.random.default_rng(0)
+    texts, written = list[_Texts](), 0
+    while written < TOKENS_WRITTEN and len(texts) < MOST_ROUNDS:
+        texts.append(await run(_write, served, generator))
+        written += int(texts[-1].counts.sum())
+    counts = np.sum([some.counts for some in texts], axis=0)
+    likeliest = np.argsort(-counts[:boundary], kind="stable")[: size - 1]
+    shown = np.append(boundary, np.sort(likeliest[counts[likeliest] > 0]))
+    sums = np.zeros((len(shown), len(shown)))
+    for some in texts:
+        sums += await run(_sum_expected, served.run.model, some, shown)
+    chances = sums / np.maximum(counts[shown], 1)[:, None]
     return HeatMap(
         model=served.name,
-        symbols=[served.token_text(int(index)) for index in candidates[shown]],
-        boundary=int(np.flatnonzero(candidates[shown] == boundary)[0]),
-        probabilities=chances[np.ix_(shown, shown)].round(6).tolist(),
+        symbols=[served.token_text(int(index)) for index in shown],
+        boundary=0,
+        probabilities=chances.round(6).tolist(),
         vocabulary=boundary + 1,
+        tokens_written=written,
     )
 
 
-def _after(model: LanguageModel, ids: Ids, boundary: int) -> Float[np.ndarray, "shown vocab"]:
-    """Return P(next | beginning of a document, symbol); after the boundary, of a first token."""
-    log_probs, state = model.step(np.full(len(ids), boundary), model.start(len(ids)))
-    first = log_probs
-    log_probs, _ = model.step(ids, state)
-    found: Any = np.where((ids == boundary)[:, None], first, log_probs)
-    return np.asarray(np.exp(found.astype(np.float64)))
+@dataclass(frozen=True)
+class _Texts:
+    """Texts that a model wrote side by side.
 
-
-def _frequent(chances: Float[np.ndarray, "all all"], size: int) -> Ids:
-    """Return which symbols come most often if each follows from the one before; by id.
-
-    The boundary, which is the last, comes first.
+    Attributes:
+        ids: They begin with the boundary; what is after the end of a document is 0.
+        live: Where something follows that counts.
+        counts: How often each symbol is followed by something.
     """
-    chain = chances / np.maximum(chances.sum(axis=1, keepdims=True), 1e-300)
-    share = np.full(len(chain), 1 / len(chain))
-    for _ in range(ROUNDS):
-        share = 0.5 * share + 0.5 * share @ chain  # Half a step, so that no cycle goes on.
-    last = len(chain) - 1
-    order = np.argsort(-share[:last], kind="stable")[: size - 1]
-    return np.concatenate([[last], np.sort(order)]).astype(np.int64)
+
+    ids: Int64[np.ndarray, "texts time"]
+    live: Bool[np.ndarray, "texts time"]
+    counts: Int64[np.ndarray, " vocab"]
+
+
+def _write(served: ServedRun, generator: np.random.Generator) -> _Texts:
+    model, boundary = served.run.model, served.boundary_id
+    ids = np.full(ROWS_AT_ONCE, boundary)
+    state, live = model.start(ROWS_AT_ONCE), np.ones(ROWS_AT_ONCE, bool)
+    columns, lives = list[Ids](), list[Bool[np.ndarray, " texts"]]()
+    while len(columns) < LONGEST_WRITTEN and live.any():
+        log_probs, state = model.step(ids, state)
+        columns.append(ids)
+        lives.append(live)
+        following = choose(log_probs, DecodingOptions(), generator)
+        if not served.is_running_text:
+            live = live & (following != boundary)
+        ids = np.where(live, following, 0)
+    written, alive = np.stack(columns, axis=1), np.stack(lives, axis=1)
+    return _Texts(written, alive, np.bincount(written[alive], minlength=boundary + 1))
+
+
+def _sum_expected(
+    model: LanguageModel, texts: _Texts, shown: Int64[np.ndarray, " shown"]
+) -> Float[np.ndarray, "shown shown"]:
+    """Return the probabilities of what follows, summed over all places of each symbol."""
+    place = np.full(model.vocabulary_size, -1)
+    place[shown] = np.arange(len(shown))
+    sums, state = np.zeros((len(shown), len(shown))), model.start(len(texts.ids))
+    for ids, live in zip(texts.ids.T, texts.live.T, strict=True):
+        log_probs, state = model.step(ids, state)
+        counted = live & (place[ids] >= 0)
+        np.add.at(sums, place[ids[counted]], np.exp(log_probs[counted][:, shown]))
+    return sums

@@ -33,7 +33,8 @@ function askForToken(wrong) {
   return asking;
 }
 
-async function ask(path, options) {
+/** Send a request, with the token if there is one. */
+export async function ask(path, options) {
   for (;;) {
     const token = sessionStorage.getItem(KEY);
     const headers = { ...options.headers };

@@ -34,9 +34,9 @@ export function curvesTab(panel) {
   const legend = el("ul", { class: "line-legend" });
   const table = el("table", { class: "table" });
   const note = el("p", { class: "hint" });
-  const x = select("x", Object.fromEntries(Object.entries(XS).map(([name, title]) => [name, title])), "step", draw);
+  const x = select("x", XS, "step", draw);
   const logX = select("scale", { linear: "linear", log: "logarithmic" }, "linear", draw);
-  const y = select("y", { auto: "of the first run", ...Object.fromEntries(Object.entries(YS).map(([name, one]) => [name, one.title])) }, "auto", draw);
+  const y = select("y", { auto: "as the first run has", ...Object.fromEntries(Object.entries(YS).map(([name, one]) => [name, one.title])) }, "auto", draw);
   const filter = el("input", { type: "search", id: freshId("filter"), placeholder: "Part of a name" });
   const filterField = el("div", { class: "field", hidden: true }, el("label", { for: filter.id }, "Find runs"), filter);
   filter.addEventListener("input", () => showRuns());
@@ -49,7 +49,7 @@ export function curvesTab(panel) {
   let drawn = "";
 
   panel.append(filterField, boxes,
-    el("div", { class: "row" }, labelled("Across", x), labelled("Scale", logX), labelled("Up", y)),
+    el("div", { class: "row" }, labelled("Horizontal axis", x), labelled("Its scale", logX), labelled("Vertical axis", y)),
     problem, el("div", { class: "panel" }, legend, chart.element, note),
     el("details", {}, el("summary", {}, "The newest values as a table"), el("div", { class: "scroll" }, table)));
 

@@ -54,8 +54,9 @@ export function heatMapTab(panel, app) {
           "data-row": row, "data-column": column, "data-probability": found.probabilities[row][column],
           vars: { "--heat-share": `${100 * Math.sqrt(found.probabilities[row][column] / largest)}%` },
         }))))));
-    about.textContent = `${names.length} of ${grouped(found.vocabulary)} tokens of ${found.model}, the most frequent ones as far as the `
-      + `model knows. ${END} is the boundary that begins and ends documents. The darker, the likelier (up to ${percent(largest)}, by the square root).`;
+    about.textContent = `The ${names.length} most frequent of ${grouped(found.vocabulary)} tokens: what ${found.model} expects after each, `
+      + `on average over ${grouped(found.tokens_written)} tokens that it writes itself. ${END} is the boundary that begins and ends `
+      + `documents. Colours go by the square root, up to ${percent(largest)}.`;
     table.say = say;
   }
   const tell = (event) => {

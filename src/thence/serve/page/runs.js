@@ -8,9 +8,11 @@ import { brief, duration, fixed, grouped, percent } from "./words.js";
 const TAGS = { finished: "good", training: "live", stopped: "", unreadable: "bad" };
 const STATES = { finished: "finished", training: "in training", stopped: "stopped", unreadable: "unreadable" };
 
-/** The columns: what they hold, how it is written, and which end is the better one. */
+/** The columns: what they hold, how it is written, and which end comes first. */
 const COLUMNS = [
   { key: "name", title: "Run" },
+  { key: "state", title: "State" },
+  { key: "served", title: "Served", descending: true },
   { key: "kind", title: "Kind" },
   { key: "family", title: "Model" },
   { key: "tokens", title: "Tokens" },
@@ -18,12 +20,10 @@ const COLUMNS = [
   { key: "parameters", title: "Parameters", write: brief },
   { key: "steps", title: "Steps", write: grouped },
   { key: "seconds", title: "Time", write: duration },
-  { key: "nats_per_token", title: "Dev nats/token", write: (number) => fixed(number, 4) },
+  { key: "nats_per_token", title: "Nats/token", write: (number) => fixed(number, 4) },
   { key: "perplexity", title: "Perplexity", write: fixed },
   { key: "accuracy", title: "Accuracy", write: percent, descending: true },
   { key: "nats_per_document", title: "Nats/document", write: (number) => fixed(number, 4) },
-  { key: "state", title: "State" },
-  { key: "served", title: "Served", descending: true },
 ];
 
 /** Fill the tab. */
