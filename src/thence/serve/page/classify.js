@@ -10,7 +10,7 @@ import { percent, visible } from "./words.js";
 
 /** Fill the tab. */
 export function classifyTab(panel, app) {
-  const field = el("textarea", { id: freshId("document"), rows: 5, placeholder: "Type or paste a document" });
+  const field = el("textarea", { id: freshId("document"), rows: 5, class: "prose", placeholder: "Type or paste a document" });
   field.value = value("document", "");
   const cards = new Cards(classifyCard);
   const chips = modelChips(app.classifiers, "c", 1, classifyAll);

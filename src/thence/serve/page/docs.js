@@ -28,9 +28,10 @@ function kindOf(schema) {
 /** Say what bounds a schema sets. */
 function boundsOf(schema) {
   const names = { minimum: "at least", maximum: "at most", exclusiveMinimum: "above", exclusiveMaximum: "below",
-    minLength: "characters at least:", maxLength: "characters at most:", minItems: "items at least:", maxItems: "items at most:" };
-  return [schema, ...(schema.anyOf ?? [])].flatMap((one) => Object.entries(names)
+    minLength: "shortest:", maxLength: "longest:", minItems: "fewest:", maxItems: "most:" };
+  const bounds = [schema, ...(schema.anyOf ?? [])].flatMap((one) => Object.entries(names)
     .filter(([name]) => one[name] !== undefined).map(([name, words]) => `${words} ${one[name]}`)).join(", ");
+  return bounds === "" ? "" : `${bounds[0].toUpperCase()}${bounds.slice(1)}.`;
 }
 
 function fieldRows(fields, required) {
@@ -38,7 +39,7 @@ function fieldRows(fields, required) {
     const standing = schema.default === undefined || schema.default === null ? "" : JSON.stringify(schema.default);
     return el("tr", {}, el("th", { scope: "row" }, el("code", {}, name), required.includes(name) ? el("span", { class: "tag" }, "needed") : null),
       el("td", {}, kindOf(schema)), el("td", {}, el("code", {}, standing)),
-      el("td", {}, [schema.description, boundsOf(schema)].filter(Boolean).join(" ") || ""));
+      el("td", {}, [schema.description, boundsOf(schema)].filter(Boolean).join(" ")));
   });
 }
 
