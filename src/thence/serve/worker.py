@@ -29,6 +29,8 @@ CHUNKS = (64, 8, 1)
 soon want the same size, and can be read together."""
 LARGEST_BATCH = 64
 """Rows read together at most."""
+CELLS_AT_ONCE = 1 << 23
+"""Log-probabilities that reading gives at once: fewer rows are read where each gives many."""
 
 
 @dataclass
@@ -79,9 +81,8 @@ class Worker:
         Returns:
             The log-probabilities of what follows each id, or the last, and the state after it.
         """
-        waiting = _Waiting(
-            ids, state, last and len(ids) > 1, asyncio.get_running_loop().create_future()
-        )
+        done = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(ids, state, last and len(ids) > 1, done)
         self._line.append(waiting)
         if self._turns is None or self._turns.done():
             self._turns = asyncio.create_task(self._take_turns(model))
@@ -91,7 +92,7 @@ class Worker:
         while True:
             # Everyone who was handed something in the last turn gets to ask again before this one.
             await asyncio.sleep(0)
-            batch = self._next_batch()
+            batch = self._next_batch(model.vocabulary_size)
             if not batch:
                 return
             try:
@@ -107,11 +108,16 @@ class Worker:
                 if not waiting.done.done():
                     waiting.done.set_result(result)
 
-    def _next_batch(self) -> list[_Waiting]:
+    def _next_batch(self, vocabulary_size: int) -> list[_Waiting]:
         """Take from the line its head, and others that want the same of equally many ids."""
         line = [waiting for waiting in self._line if not waiting.done.done()]  # Some have gone.
-        alike = [waiting for waiting in line if waiting.kind == line[0].kind]
-        batch = alike[: self._largest]
+        if not line:
+            self._line = []
+            return []
+        head = line[0]
+        cells = vocabulary_size * (1 if head.last else len(head.ids))
+        rows = min(self._largest, max(1, CELLS_AT_ONCE // cells))
+        batch = [waiting for waiting in line if waiting.kind == head.kind][:rows]
         taken = set(map(id, batch))
         self._line = [waiting for waiting in line if id(waiting) not in taken]
         return batch
