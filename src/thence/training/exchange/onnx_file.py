@@ -21,9 +21,9 @@ import numpy as np
 from thence.corpus.columnar import import_extra
 from thence.corpus.folders import whole_file
 from thence.errors import RunError
-from thence.models import FAMILIES
 from thence.models.neural import NeuralLanguageModel
 from thence.models.states import leaves
+from thence.training.exchange.networks import network_of
 from thence.training.exchange.onnx_graph import Graph
 from thence.training.exchange.onnx_networks import NETWORKS, readout
 from thence.training.exchange.parity import Ids, LogProbs, greatest_difference
@@ -54,26 +54,6 @@ def export_onnx(run: Run, path: Path) -> float:
     with whole_file(path) as file:
         file.write(content)
     return difference
-
-
-def network_of(run: Run, what: str) -> NeuralLanguageModel:
-    """Return a run's network.
-
-    Args:
-        run: The run.
-        what: What can hold networks only, for the message.
-
-    Raises:
-        RunError: If the run has none, or is a classifier.
-    """
-    kind = "a classifier" if run.is_classifier else f"a run of the model '{run.recipe.model}'"
-    if run.is_classifier or FAMILIES[run.recipe.model].kind != "trained":
-        raise RunError(
-            f"{run.folder} is {kind}; {what} can only hold a network that models language (such "
-            "as thence train --model lstm)."
-        )
-    assert isinstance(run.model, NeuralLanguageModel)
-    return run.model
 
 
 def onnx_model(run: Run, model: NeuralLanguageModel) -> Any:

@@ -46,7 +46,7 @@ class Graph:
 
     def constant(self, value: Any, dtype: type = np.float32) -> str:
         """Return the name of a constant; equal ones are held once."""
-        array = np.asarray(value, dtype)
+        array: Array = np.asarray(value, dtype)
         content = (array.dtype.str, array.shape, array.tobytes())
         name = self._names.setdefault(content, f"constant_{len(self._names)}")
         self.constants[name] = array
@@ -77,14 +77,15 @@ class Graph:
         places = (self.integers(start), self.integers(end), self.integers(axis))
         return str(self.add("Slice", values, *places))
 
-    def model(
-        self, inputs: Iterable[tuple[str, type, list[Any]]], outputs: Iterable[Any]
-    ) -> Any:
+    def model(self, inputs: Iterable[tuple[str, type, list[Any]]], outputs: Iterable[Any]) -> Any:
         """Return the whole as a model; inputs and outputs are (name, type, shape)."""
         helper = self.onnx.helper
 
         def values(of: Iterable[tuple[str, type, list[Any]]]) -> list[Any]:
-            kinds = {np.float32: self.onnx.TensorProto.FLOAT, np.int64: self.onnx.TensorProto.INT64}
+            kinds: dict[type, Any] = {
+                np.float32: self.onnx.TensorProto.FLOAT,
+                np.int64: self.onnx.TensorProto.INT64,
+            }
             return [
                 helper.make_tensor_value_info(name, kinds[kind], shape) for name, kind, shape in of
             ]
@@ -92,8 +93,6 @@ class Graph:
         constants = [
             self.onnx.numpy_helper.from_array(value, name) for name, value in self.constants.items()
         ]
-        graph = helper.make_graph(
-            self.nodes, "thence", values(inputs), values(outputs), constants
-        )
+        graph = helper.make_graph(self.nodes, "thence", values(inputs), values(outputs), constants)
         opset = helper.make_opsetid("", OPSET)
         return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)

@@ -66,9 +66,7 @@ def mlp(graph: Graph, network: MLP) -> Hidden:
         hidden = graph.add("Concat", hidden, x, axis=2)
     if not before:
         return Hidden(hidden)
-    return Hidden(
-        hidden, [("context", np.int64, shape)], [("next_context", np.int64, shape)]
-    )
+    return Hidden(hidden, [("context", np.int64, shape)], [("next_context", np.int64, shape)])
 
 
 def recurrent(graph: Graph, network: Recurrent) -> Hidden:
@@ -85,7 +83,9 @@ def recurrent(graph: Graph, network: Recurrent) -> Hidden:
             graph.add("Transpose", graph.add("Gather", part, first, axis=1), perm=[1, 0, 2])
             for part in parts
         ]
-        values, *after = _recurrent_layer(graph, options, f"network.layers.{index}", values, befores)
+        values, *after = _recurrent_layer(
+            graph, options, f"network.layers.{index}", values, befores
+        )
         afters.append(after)
     for part, *layers in zip(parts, *afters, strict=True):
         stacked = graph.add("Concat", *layers, axis=0)  # (layers, B, H)

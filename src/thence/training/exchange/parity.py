@@ -37,9 +37,7 @@ def random_texts(run: Run) -> list[Ids]:
 
 
 @torch.inference_mode()
-def read_texts(
-    model: NeuralLanguageModel, ids: Ids, state: State = None
-) -> tuple[LogProbs, State]:
+def read_texts(model: NeuralLanguageModel, ids: Ids, state: State = None) -> tuple[LogProbs, State]:
     """Return what the run's own model says after each id, and its state after the last."""
     model.eval()
     state = model.start(len(ids)) if state is None else state

@@ -9,8 +9,8 @@ from tokenizers import Tokenizer
 
 from thence.corpus import Documents
 from thence.errors import SettingError, UnknownSymbolError
-from thence.tokens import TokenOptions, make_tokenizer
 from thence.tokens import Tokenizer as OurTokenizer
+from thence.tokens import TokenOptions, make_tokenizer
 from thence.training.exchange.tokenizer_file import BOUNDARY_TOKEN, byte_alphabet, tokenizer_file
 
 TRAIN = [
@@ -31,8 +31,7 @@ LEVELS = {
     "subwords-lowercase": TokenOptions(tokens="subwords", max_size=300, lowercase=True, nfc=True),
 }
 OURS = {
-    name: make_tokenizer(Documents.from_strings(TRAIN), options)
-    for name, options in LEVELS.items()
+    name: make_tokenizer(Documents.from_strings(TRAIN), options) for name, options in LEVELS.items()
 }
 TEXTS = st.text(
     st.one_of(
@@ -75,7 +74,9 @@ def test_every_character_is_in_the_same_class() -> None:
     theirs = tokenizer_file(ours)
     for start in range(0, 0x110000, 1 << 12):
         points = [chr(point) for point in range(start, start + (1 << 12))]
-        text = "".join(f"x{point}x'{point}" for point in points if not 0xD800 <= ord(point) < 0xE000)
+        text = "".join(
+            f"x{point}x'{point}" for point in points if not 0xD800 <= ord(point) < 0xE000
+        )
         expected = ours.encode([text]).document(0).tolist()
         assert theirs.encode(text, add_special_tokens=False).ids == expected
 
@@ -109,9 +110,7 @@ def test_a_closed_vocabulary_stays_closed(level: str) -> None:
     options = TokenOptions(tokens=level, unknown="refuse")  # type: ignore[arg-type]
     ours = make_tokenizer(Documents.from_strings(["a b"]), options)
     theirs = tokenizer_file(ours)
-    assert theirs.encode("b a", add_special_tokens=False).ids == [
-        *ours.encode(["b a"]).document(0)
-    ]
+    assert theirs.encode("b a", add_special_tokens=False).ids == [*ours.encode(["b a"]).document(0)]
     with pytest.raises(UnknownSymbolError):
         ours.encode(["a c"])
     with pytest.raises(Exception, match="UNK"):
