@@ -12,11 +12,14 @@ import pytest
 
 from thence import sample
 from thence.errors import MissingExtraError, RunError
+from thence.models import FAMILIES
+from thence.models.bigram import Bigram
 from thence.models.neural import NeuralLanguageModel
 from thence.models.states import leaves
 from thence.training import Run, train
 from thence.training.exchange import export, export_checked, onnx_file, onnx_networks
 from thence.training.exchange.parity import read_texts
+from thence.training.mix import mix
 
 from .conftest import ATTENTIVE, SMALL
 
@@ -119,15 +122,34 @@ def refused(run: Run, path: Path) -> str:
     return str(caught.value)
 
 
+def test_every_family_of_networks_is_tried() -> None:
+    trained = {name for name, family in FAMILIES.items() if family.kind == "trained"}
+    assert {name for name, _ in CASES.values()} == trained
+
+
+def test_a_family_without_a_graph_is_refused(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = network("bigram")
+    monkeypatch.delitem(onnx_networks.NETWORKS, Bigram)
+    assert refused(run, tmp_path / "a.onnx") == (
+        f"{run.folder} is a run of the model 'bigram', which cannot be written as an ONNX file yet."
+    )
+
+
 def test_counts_mixtures_and_classifiers_are_refused(
     network: Network, tmp_path: Path, opinions: Run
 ) -> None:
-    network("bigram")
+    pair = network("bigram")
     counted = train(tmp_path / "text.txt", "bigram-counts", output=tmp_path / "counts")
     ending = "an ONNX file can only hold a network that models language"
     assert refused(counted, tmp_path / "a.onnx") == (
         f"{counted.folder} is a run of the model 'bigram-counts'; {ending} (such as thence train "
         "--model lstm)."
+    )
+    mixed = mix([counted, Run(pair.folder)], tmp_path / "mixed")
+    assert refused(mixed, tmp_path / "a.onnx").startswith(
+        f"{mixed.folder} is a run of the model 'mixture'; {ending}"
     )
     assert refused(opinions, tmp_path / "a.onnx").startswith(
         f"{opinions.folder} is a classifier; {ending}"

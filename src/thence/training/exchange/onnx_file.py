@@ -65,6 +65,11 @@ def onnx_model(run: Run, model: NeuralLanguageModel) -> Any:
             f"{run.folder} has weights of {size / 1e9:.1f} GB, but an ONNX file holds 2 GB at "
             "most; train a smaller network."
         )
+    if type(model.network) not in NETWORKS:
+        raise RunError(
+            f"{run.folder} is a run of the model '{run.recipe.model}', which cannot be written as "
+            "an ONNX file yet."
+        )
     graph = Graph(onnx, model.tensors())
     hidden = NETWORKS[type(model.network)](graph, model.network)
     graph.name(readout(graph, model, hidden.name), "log_probs")
