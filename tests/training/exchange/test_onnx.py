@@ -163,8 +163,8 @@ def test_a_file_that_would_differ_is_not_written(
     monkeypatch.setitem(onnx_networks.GATE_ORDERS, "lstm", [0, 1, 2, 3])
     said = refused(run, tmp_path / "a.onnx")
     assert said.startswith(
-        f"The exported model would not say the same as {run.folder}: log-probabilities of 1 texts "
-        "of 1 ids differ by up to "
+        f"The exported model would not say the same as {run.folder}: log-probabilities after "
+        "1 ids differ by up to "
     )
     assert said.endswith(" nats. Nothing was written; please report this.")
 

@@ -65,9 +65,9 @@ def greatest_difference(
         difference = np.abs(expected - found)
         if not (difference <= tolerance * np.maximum(1, np.abs(expected))).all():
             raise RunError(
-                f"The exported model would not say the same as {run.folder}: log-probabilities of "
-                f"{ids.shape[0]} texts of {ids.shape[1]} ids differ by up to "
-                f"{difference.max():.2g} nats. Nothing was written; please report this."
+                f"The exported model would not say the same as {run.folder}: log-probabilities "
+                f"after {ids.shape[1]} ids differ by up to {difference.max():.2g} nats. "
+                "Nothing was written; please report this."
             )
         greatest = max(greatest, float(difference.max()))
     return greatest

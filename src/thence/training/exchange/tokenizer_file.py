@@ -12,9 +12,11 @@ model goes on from there. Its name has a space, so that no word of a text can be
 
 import json
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from thence.errors import SettingError
@@ -24,9 +26,6 @@ from thence.tokens.tokenizer import TokenOptions
 from thence.tokens.vocabulary import UNKNOWN, Vocabulary
 
 BOUNDARY_TOKEN = "<document boundary>"
-FINAL_SIGMA = r"(?<=\p{Cased}\p{Case_Ignorable}*)Σ(?!\p{Case_Ignorable}*\p{Cased})"
-"""A capital sigma that ends a word, whose small letter is another one than within (Unicode
-standard, section 3.13). The library's own lower case looks at each character alone."""
 CODE_POINTS = 0x110000
 
 
@@ -56,7 +55,8 @@ def tokenizer_file(tokenizer: OurTokenizer) -> Tokenizer:
 def _normalizer(options: TokenOptions) -> Any:
     steps: list[Any] = []
     if options.lowercase:
-        steps += [normalizers.Replace(Regex(FINAL_SIGMA), "ς"), normalizers.Lowercase()]
+        # The library's own lower case looks at each character alone.
+        steps += [normalizers.Replace(Regex(final_sigma()), "ς"), normalizers.Lowercase()]
     if options.nfc:
         steps.append(normalizers.NFC())
     return normalizers.Sequence(steps) if steps else None
@@ -145,7 +145,25 @@ def word_pattern(split: WordSplit) -> str:
 
 def _characters_of(kind: int) -> str:
     """Return the characters of a class as ranges within the brackets of a regular expression."""
-    inside = np.concatenate([[False], class_table(CODE_POINTS) & kind != 0, [False]])
+    return _ranges(class_table(CODE_POINTS) & kind != 0)
+
+
+@cache
+def final_sigma() -> str:
+    """Return a regular expression that finds capital sigmas whose small letter is that of an end.
+
+    They come after a letter and not before one, apart from characters that are ignored between
+    (Unicode standard, section 3.13). Which are which, ``str.lower`` tells by what it does.
+    """
+    after_one = np.array([f"1{chr(point)}Σ".lower()[-1] == "ς" for point in range(CODE_POINTS)])
+    after_two = np.array([f"a{chr(point)}Σ".lower()[-1] == "ς" for point in range(CODE_POINTS)])
+    letters, ignored = _ranges(after_one), _ranges(after_two & ~after_one)
+    return f"(?<=[{letters}][{ignored}]*)Σ(?![{ignored}]*[{letters}])"
+
+
+def _ranges(inside: Bool[np.ndarray, " points"]) -> str:
+    """Return the code points where it is true, for the brackets of a regular expression."""
+    inside = np.concatenate([[False], inside, [False]])
     edges = np.flatnonzero(inside[1:] != inside[:-1])
     ranges = zip(edges[::2].tolist(), (edges[1::2] - 1).tolist(), strict=True)
     return "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in ranges)
