@@ -109,7 +109,8 @@ def test_what_needs_a_text_says_that_there_is_none(thence, imported: Run, argume
         (["export", "counted"], "PATH is missing. (see: thence export --help)"),
         (
             ["export", "counted", "x", "--to", "gguf"],
-            'Invalid value "gguf" for --to. Choose from: "arpa", "word2vec". '
+            'Invalid value "gguf" for --to. Choose from: "arpa", "word2vec", "onnx", '
+            '"huggingface". '
             "(see: thence export --help)",
         ),
         (
@@ -136,3 +137,27 @@ def test_an_mlp_is_not_exported(thence, trained) -> None:
     assert outcome.code == 2
     assert outcome.err.startswith(f"thence: {trained.mlp} is a run of the model 'mlp'; an ARPA")
     assert not Path("x.arpa").exists()
+
+
+def test_networks_for_other_programs(thence, trained, folder: Path) -> None:
+    outcome = thence("export", trained.mlp, "mlp.onnx")
+    assert (outcome.code, outcome.out) == (0, "mlp.onnx\n")
+    said = r"Checked on random ids: log-probabilities differ from the run's by at most \S+\.\n"
+    assert re.fullmatch(said, outcome.err)
+    outcome = thence("export", trained.counts, "counts.onnx")
+    assert outcome.code == 2
+    assert outcome.err == (
+        f"thence: {trained.counts} is a run of the model 'bigram-counts'; an ONNX file can only "
+        "hold a network that models language (such as thence train --model lstm).\n"
+    )
+    assert [item.name for item in folder.iterdir()] == ["mlp.onnx"]
+
+
+@pytest.mark.slow
+def test_a_folder_of_hugging_face(thence, folder: Path) -> None:
+    (folder / "text.txt").write_text(TEXT)
+    train("text.txt", "lstm", output="lstm", hidden_size=4, embedding_size=4, steps=2)
+    outcome = thence("export", "lstm", "hf", "--to", "huggingface")
+    assert (outcome.code, outcome.out) == (0, "hf\n")
+    assert outcome.err.startswith("Checked on random ids: ") and outcome.err.count("\n") == 1
+    assert (folder / "hf" / "config.json").exists()

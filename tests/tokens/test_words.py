@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from thence.corpus import Documents
 from thence.tokens import TokenOptions, make_tokenizer
-from thence.tokens.cutting import COMBINING, _class_table, find_words, hash_strings
+from thence.tokens.cutting import COMBINING, class_table, find_words, hash_strings
 from thence.tokens.words import count_words
 
 COMBINED = "".join(
@@ -99,7 +99,7 @@ def test_many_documents_of_one_word() -> None:
 
 
 def test_every_combining_character_is_known() -> None:
-    combining = np.flatnonzero(_class_table(0x110000) & COMBINING)
+    combining = np.flatnonzero(class_table(0x110000) & COMBINING)
     assert "".join(map(chr, combining)) == COMBINED
 
 

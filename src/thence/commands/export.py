@@ -2,19 +2,27 @@
 
 from pathlib import Path
 
-from thence.commands.streams import say
-from thence.training.exchange import Format, export
+from thence.commands.streams import remark, say
+from thence.training.exchange import Format, export_checked
 
 
 def command(run: Path, path: Path, /, *, to: Format | None = None) -> None:
-    """Write an n-gram run as an ARPA file, or the embeddings of a run as word vectors.
+    """Write a run for other programs: as an ARPA file, word vectors, an ONNX file, or a folder.
 
-    The file is compressed if its name ends in .gz.
+    ARPA files hold n-gram models, word vectors the embeddings of any run; both are compressed if
+    their name ends in .gz. ONNX files and folders of Hugging Face hold networks that model
+    language, and are checked to give the log-probabilities that the run does.
 
     Args:
         run: The run folder.
-        path: The file to make.
-        to: Its format (default: arpa for an n-gram run and for a file of that suffix, else
-            word2vec, as text).
+        path: The file or folder to make.
+        to: Its format (default: onnx for a file of that suffix, arpa for an n-gram run and for a
+            file of that suffix, else word2vec, as text).
     """
-    say(str(export(run, path, to)))
+    exported = export_checked(run, path, to)
+    say(str(exported.path))
+    if exported.difference is not None:
+        remark(
+            f"Checked on random ids: log-probabilities differ from the run's by at most "
+            f"{exported.difference:.1e}."
+        )

@@ -36,7 +36,7 @@ COMMANDS = {
     "serve": "Answer over HTTP, and show a page to see models with.",
     "report": "Write a run's report.html.",
     "plot": "Write a run's pictures as PNG and SVG.",
-    "export": "Write an n-gram run as an ARPA file, or the word vectors of a run.",
+    "export": "Write a run for other programs: ARPA, word2vec, ONNX, Hugging Face.",
     "import": "Make a run of an ARPA file.",
     "data": "List and fetch named texts.",
 }

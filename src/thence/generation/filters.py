@@ -45,7 +45,7 @@ def apply_filters(log_probs: LogProbs, options: DecodingOptions) -> LogProbs:
         log_probs = scale(log_probs, options.temperature)
     if options.top_k is not None:
         log_probs = keep_top_k(log_probs, options.top_k)
-    if options.top_p is not None:
+    if options.top_p is not None and options.top_p < 1:
         log_probs = keep_top_p(log_probs, options.top_p)
     return log_probs
 

@@ -11,10 +11,14 @@ from thence.corpus import Documents
 from thence.errors import DownloadError, SettingError, TextError, nearest
 from thence.generation.filters import DecodingOptions, LogProbs, apply_filters, probabilities
 from thence.models import LanguageModel, State
+from thence.models.reading import read
+from thence.models.states import take_rows
 from thence.tokens import TokenStore
 from thence.training.run import Run
 
 Ids = Integer[np.ndarray, " _"]
+READ_AT_ONCE = 64
+"""Ids of a prefix read at once, which bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +103,12 @@ def unknown_symbols(run: Run, text: str) -> int:
 def read_prefix(
     model: LanguageModel, prefix: Ids, count: int, boundary_id: int
 ) -> tuple[Any, State]:
-    """Read the boundary and a prefix; return log-probabilities of what follows and the state."""
-    log_probs, state = model.step(np.full(count, boundary_id), model.start(count))
-    for index in prefix:
-        log_probs, state = model.step(np.full(count, index), state)
-    return log_probs, state
+    """Read the boundary and a prefix; return what follows in each of ``count`` rows, and states."""
+    ids, state = np.concatenate([[boundary_id], prefix])[None], model.start(1)
+    for first in range(0, ids.shape[1], READ_AT_ONCE):
+        log_probs, state = read(model, ids[:, first : first + READ_AT_ONCE], state, last=True)
+    rows = np.zeros(count, np.int64)
+    return log_probs[rows, 0], take_rows(state, rows)
 
 
 def draw(

@@ -128,14 +128,16 @@ class NeuralLanguageModel(nn.Module):
 
     @torch.inference_mode()
     def read(
-        self, ids: Integer[np.ndarray, "batch time"], state: State
-    ) -> tuple[Float[np.ndarray, "batch time vocab"], State]:
-        """Read several ids per row; return log-probabilities after each and the new state."""
+        self, ids: Integer[np.ndarray, "batch time"], state: State, last: bool = False
+    ) -> tuple[Float[np.ndarray, "batch places vocab"], State]:
+        """Read ids; return log-probabilities after each, or the last only, and the new state."""
         self.eval()
         read = torch.from_numpy(ids.astype(np.int64)).to(self.device)
         hidden, state = self.network(read, state)
+        if last:
+            hidden = hidden[:, -1:]
         log_probs = self.readout.log_probs(hidden.flatten(0, 1))
-        return log_probs.reshape(*ids.shape, -1).cpu().numpy(), state
+        return log_probs.reshape(*hidden.shape[:2], -1).cpu().numpy(), state
 
     @torch.inference_mode()
     def advance(

@@ -29,13 +29,21 @@ CHUNKS = (64, 8, 1)
 soon want the same size, and can be read together."""
 LARGEST_BATCH = 64
 """Rows read together at most."""
+CELLS_AT_ONCE = 1 << 23
+"""Log-probabilities that reading gives at once: fewer rows are read where each gives many."""
 
 
 @dataclass
 class _Waiting:
     ids: Ids
     state: State
+    last: bool
     done: "asyncio.Future[tuple[LogProbs, State]]"
+
+    @property
+    def kind(self) -> tuple[int, bool]:
+        """What those who are read together have in common."""
+        return len(self.ids), self.last
 
 
 class Worker:
@@ -59,18 +67,22 @@ class Worker:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, function, *arguments)
 
-    async def read(self, model: LanguageModel, ids: Ids, state: State) -> tuple[LogProbs, State]:
+    async def read(
+        self, model: LanguageModel, ids: Ids, state: State, last: bool = False
+    ) -> tuple[LogProbs, State]:
         """Read ids, together with whoever else waits.
 
         Args:
             model: Whose worker this is.
             ids: At least one; as many as one of ``CHUNKS``.
             state: Of one row.
+            last: Whether only what follows the last id is wanted.
 
         Returns:
-            The log-probabilities of what follows each id, and the state after the last.
+            The log-probabilities of what follows each id, or the last, and the state after it.
         """
-        waiting = _Waiting(ids, state, asyncio.get_running_loop().create_future())
+        done = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(ids, state, last and len(ids) > 1, done)
         self._line.append(waiting)
         if self._turns is None or self._turns.done():
             self._turns = asyncio.create_task(self._take_turns(model))
@@ -80,7 +92,7 @@ class Worker:
         while True:
             # Everyone who was handed something in the last turn gets to ask again before this one.
             await asyncio.sleep(0)
-            batch = self._next_batch()
+            batch = self._next_batch(model.vocabulary_size)
             if not batch:
                 return
             try:
@@ -96,11 +108,16 @@ class Worker:
                 if not waiting.done.done():
                     waiting.done.set_result(result)
 
-    def _next_batch(self) -> list[_Waiting]:
-        """Take from the line its head, and others that want equally many ids read."""
+    def _next_batch(self, vocabulary_size: int) -> list[_Waiting]:
+        """Take from the line its head, and others that want the same of equally many ids."""
         line = [waiting for waiting in self._line if not waiting.done.done()]  # Some have gone.
-        size = len(line[0].ids) if line else 0
-        batch = [waiting for waiting in line if len(waiting.ids) == size][: self._largest]
+        if not line:
+            self._line = []
+            return []
+        head = line[0]
+        cells = vocabulary_size * (1 if head.last else len(head.ids))
+        rows = min(self._largest, max(1, CELLS_AT_ONCE // cells))
+        batch = [waiting for waiting in line if waiting.kind == head.kind][:rows]
         taken = set(map(id, batch))
         self._line = [waiting for waiting in line if id(waiting) not in taken]
         return batch
@@ -113,7 +130,8 @@ class Worker:
 def _read_together(model: LanguageModel, batch: Sequence[_Waiting]) -> list[tuple[LogProbs, State]]:
     ids = np.stack([waiting.ids for waiting in batch])
     states = [waiting.state for waiting in batch]
-    log_probs, state = read(model, ids, states[0] if len(batch) == 1 else join_rows(states))
+    joined = states[0] if len(batch) == 1 else join_rows(states)
+    log_probs, state = read(model, ids, joined, batch[0].last)
     if len(batch) == 1:
         return [(log_probs[0], state)]
     rows = [np.array([row]) for row in range(len(batch))]

@@ -62,7 +62,7 @@ async def read_text(
     for piece in _pieces(ids, None if served.is_running_text else served.boundary_id):
         begins = piece[0] == served.boundary_id and not served.is_running_text
         state = model.start(1) if place is None or begins else place.state
-        log_probs, state = await served.worker.read(model, piece, state)
+        log_probs, state = await served.worker.read(model, piece, state, last=top is None)
         if top is not None:
             if place is None:
                 steps.append(Step(int(piece[0]), None, []))

@@ -152,7 +152,7 @@ def _join_tags(
 
 def _classes(points: Points) -> UInt8[np.ndarray, " characters"]:
     classes: UInt8[np.ndarray, " characters"]
-    classes = _class_table(_table_size(points))[points]
+    classes = class_table(_table_size(points))[points]
     return classes
 
 
@@ -162,7 +162,7 @@ def _table_size(points: Points) -> int:
 
 
 @cache
-def _class_table(size: int) -> UInt8[np.ndarray, " points"]:
+def class_table(size: int) -> UInt8[np.ndarray, " points"]:
     """Return the classes of the first code points."""
     every = "".join(map(chr, range(size)))
     table = np.zeros(size, np.uint8)

@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -16,12 +17,14 @@ AHEAD = 2
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield what a function gives for each item, in order."""
     threads = min(MOST_THREADS, os.cpu_count() or 1)
-    if threads == 1:
-        yield from map(function, items)
+    items = iter(items)
+    first = list(islice(items, 2))
+    if threads == 1 or len(first) < 2:  # A single item is no work to share: threads cost more.
+        yield from map(function, chain(first, items))
         return
     begun: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        for item in items:
+        for item in chain(first, items):
             begun.append(pool.submit(function, item))
             if len(begun) > AHEAD * threads:
                 yield begun.popleft().result()

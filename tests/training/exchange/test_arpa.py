@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import thence.training.exchange as exchange
 from thence.errors import RunError, SettingError, TextError
 from thence.generation import sample
 from thence.models.ngram import NGram
 from thence.training import Run, resume, train
-from thence.training.exchange import export, import_arpa
+from thence.training.exchange import arpa, export, import_arpa
 from thence.training.mix import mix
 
 TEXT = "the cat sat\nthe cat ran off\na dog sat\nthe dog sat on the cat\na cat ran\n" * 3
@@ -172,7 +171,8 @@ def test_an_unknown_format(counted: Counted, tmp_path: Path) -> None:
     with pytest.raises(SettingError) as caught:
         export(counted(), tmp_path / "a.arpa", to="arpo")  # type: ignore[arg-type]
     assert str(caught.value) == (
-        "There is no format 'arpo'; choose from arpa, word2vec. Did you mean 'arpa'?"
+        "There is no format 'arpo'; choose from arpa, word2vec, onnx, huggingface. Did you mean "
+        "'arpa'?"
     )
 
 
@@ -212,7 +212,7 @@ def test_an_import_is_whole_or_not_there(
     def full(*_: object) -> None:
         raise RunError("Cannot write")
 
-    monkeypatch.setattr(exchange, "save_model", full)
+    monkeypatch.setattr(arpa, "save_model", full)
     with pytest.raises(RunError, match="Cannot write"):
         import_arpa(tmp_path / "a.arpa", tmp_path / "other")
     assert not (tmp_path / "other").exists()

@@ -1,0 +1,260 @@
+"""Networks trained with thence, for Hugging Face's transformers; needs PyTorch and transformers.
+
+A text begins with the boundary (``config.bos_token_id``), which the tokenizer puts there. The whole
+text is read anew for each token that is generated: nothing is cached.
+
+    rnn, lstm, gru   sqrt(E) times the embeddings, recurrent layers, a projection if the output
+                     weights are the embeddings and sizes differ
+    transformer      sqrt(H) times the embeddings (and learned positions, modulo the context), norms
+                     before attention and feed-forward parts, a norm at the end; each place attends
+                     to the last ``context`` places, itself included
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutput
+
+
+class ThenceConfig(PretrainedConfig):
+    """The sizes of a network.
+
+    Args:
+        family: ``rnn``, ``lstm``, ``gru`` or ``transformer``.
+        vocabulary_size: Number of ids; the boundary is the last.
+        embedding_size: Numbers per symbol; for a transformer, per place in every layer too.
+        hidden_size: Units of each recurrent layer.
+        layers: Recurrent layers, or layers of attention and a feed-forward part.
+        heads: Heads of attention.
+        context: How many places each place attends to.
+        positions: ``rotary`` or ``learned``.
+        tied: Whether the embeddings are the output weights.
+        dropout: Chance that an output of a layer is left out while training.
+        kwargs: What all configurations have.
+    """
+
+    model_type = "thence"
+
+    def __init__(
+        self,
+        family: str = "transformer",
+        vocabulary_size: int = 2,
+        embedding_size: int = 8,
+        hidden_size: int = 8,
+        layers: int = 1,
+        heads: int = 1,
+        context: int = 1,
+        positions: str = "rotary",
+        tied: bool = False,
+        dropout: float = 0.0,
+        **kwargs,
+    ) -> None:
+        self.family = family
+        self.vocab_size = self.vocabulary_size = vocabulary_size
+        self.embedding_size = embedding_size
+        self.hidden_size = hidden_size
+        self.layers = self.num_hidden_layers = layers
+        self.heads = heads
+        self.context = context
+        self.positions = positions
+        self.tied = tied
+        self.dropout = dropout
+        boundary = vocabulary_size - 1
+        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            kwargs.setdefault(name, boundary)
+        # The embeddings are shared below, without transformers' own way of doing so.
+        kwargs["tie_word_embeddings"] = False
+        kwargs["use_cache"] = False
+        super().__init__(**kwargs)
+
+
+class Recurrent(nn.Module):
+    """A recurrent network up to its last hidden layer, from the start of a text."""
+
+    def __init__(self, config: ThenceConfig) -> None:
+        super().__init__()
+        self.scale = math.sqrt(config.embedding_size)
+        self.embedding = nn.Embedding(config.vocabulary_size, config.embedding_size)
+        kind = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[config.family]
+        between = config.dropout if config.layers > 1 else 0.0
+        self.layers = kind(
+            config.embedding_size,
+            config.hidden_size,
+            config.layers,
+            batch_first=True,
+            dropout=between,
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.projection = nn.Identity()
+        if config.tied and config.hidden_size != config.embedding_size:
+            self.projection = nn.Linear(config.hidden_size, config.embedding_size, bias=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the hidden states (batch, time, H) after each id."""
+        hidden, _ = self.layers(self.scale * self.embedding(ids))
+        return self.projection(self.dropout(hidden))
+
+
+class Attention(nn.Module):
+    """Attention of each place to those that a mask lets it see."""
+
+    def __init__(self, size: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.project = nn.Linear(size, 3 * size)
+        self.output = nn.Linear(size, size)
+
+    def forward(self, values: Tensor, mask: Tensor, turns: Tensor | None) -> Tensor:
+        """Return what each place reads."""
+        projected = self.project(values).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        queries, keys, read = projected
+        if turns is not None:
+            queries, keys = turn(queries, turns), turn(keys, turns)
+        found = functional.scaled_dot_product_attention(queries, keys, read, attn_mask=mask)
+        return self.output(found.transpose(1, 2).flatten(2))
+
+
+def turn(values: Tensor, turns: Tensor) -> Tensor:
+    """Return the values with each pair of numbers turned by the angle of its place."""
+    cosines, sines = turns
+    first, second = values.chunk(2, dim=-1)
+    turned = [first * cosines - second * sines, first * sines + second * cosines]
+    return torch.cat(turned, dim=-1).to(values.dtype)
+
+
+class Layer(nn.Module):
+    """Attention, then a feed-forward part, each added to what it reads."""
+
+    def __init__(self, config: ThenceConfig) -> None:
+        super().__init__()
+        size = config.embedding_size
+        self.attention_norm = nn.LayerNorm(size)
+        self.attention = Attention(size, config.heads)
+        self.feed_forward_norm = nn.LayerNorm(size)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size)
+        )
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, values: Tensor, mask: Tensor, turns: Tensor | None) -> Tensor:
+        """Return the values after this layer."""
+        values = values + self.dropout(self.attention(self.attention_norm(values), mask, turns))
+        return values + self.dropout(self.feed_forward(self.feed_forward_norm(values)))
+
+
+class Transformer(nn.Module):
+    """A transformer up to its last norm, from the start of a text."""
+
+    def __init__(self, config: ThenceConfig) -> None:
+        super().__init__()
+        self.config = config
+        size = config.embedding_size
+        self.embedding = nn.Embedding(config.vocabulary_size, size)
+        if config.positions == "learned":
+            self.positions = nn.Embedding(config.context, size)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(size)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the normed values (batch, time, H) after each id."""
+        places = torch.arange(ids.shape[1], device=ids.device)
+        lags = places[:, None] - places
+        mask = (lags >= 0) & (lags < self.config.context)
+        values = self.embedding(ids)
+        turns = None
+        if self.config.positions == "learned":
+            values = values + self.positions(places % self.config.context)
+        else:
+            size = self.config.embedding_size // self.config.heads
+            speeds = 10_000.0 ** (-torch.arange(0, size, 2, device=ids.device) / size)
+            angles = torch.outer(places, speeds)
+            turns = torch.stack([angles.cos(), angles.sin()])
+        values = self.dropout(math.sqrt(self.config.embedding_size) * values)
+        for layer in self.layers:
+            values = layer(values, mask, turns)
+        return self.norm(values)
+
+
+class Readout(nn.Module):
+    """The output layer; its weights may be the embeddings."""
+
+    def __init__(self, config: ThenceConfig) -> None:
+        super().__init__()
+        recurrent = config.family != "transformer"
+        size = config.hidden_size if recurrent else config.embedding_size
+        if not config.tied:
+            self.weight = nn.Parameter(torch.zeros(config.vocabulary_size, size))
+        self.bias = nn.Parameter(torch.zeros(config.vocabulary_size))
+
+    def forward(self, hidden: Tensor, embeddings: Tensor) -> Tensor:
+        """Return the logits."""
+        return functional.linear(hidden, getattr(self, "weight", embeddings), self.bias)
+
+
+class ThenceForCausalLM(PreTrainedModel, GenerationMixin):
+    """A network and its output layer: what comes next, after each id of a text."""
+
+    config_class = ThenceConfig
+    main_input_name = "input_ids"
+
+    def __init__(self, config: ThenceConfig) -> None:
+        super().__init__(config)
+        kind = Transformer if config.family == "transformer" else Recurrent
+        self.network = kind(config)
+        self.readout = Readout(config)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Leave weights as PyTorch makes them: they are loaded in any case."""
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the embeddings."""
+        return self.network.embedding
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        **kwargs,
+    ) -> CausalLMOutput:
+        """Return the logits after each id and, with labels, the mean loss of the next ones.
+
+        Args:
+            input_ids: What is read, shape (batch, time).
+            attention_mask: 0 where a row is filled up, at its beginning or end; else 1.
+            labels: The ids themselves, -100 where they do not count; each is predicted from those
+                before it.
+            num_items_in_batch: What the summed loss is divided by in place of the labels' number,
+                where gradients of several batches are added up.
+            kwargs: Not looked at.
+        """
+        logits = self._read(input_ids, attention_mask)
+        loss = None
+        if labels is not None:
+            wanted = labels[:, 1:].to(logits.device).flatten()
+            guesses = logits[:, :-1].flatten(0, 1).float()
+            reduction = "mean" if num_items_in_batch is None else "sum"
+            loss = functional.cross_entropy(guesses, wanted, reduction=reduction)
+            loss = loss if num_items_in_batch is None else loss / num_items_in_batch
+        return CausalLMOutput(loss=loss, logits=logits)
+
+    def _read(self, ids: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the logits; what fills rows up is moved to their ends, where nothing sees it."""
+        if mask is None or bool(mask.all()):
+            return self.readout(self.network(ids), self.network.embedding.weight)
+        order = torch.argsort(1 - mask.long(), dim=1, stable=True)
+        hidden = self.network(ids.gather(1, order))
+        back = torch.argsort(order, dim=1)[:, :, None].expand_as(hidden)
+        return self.readout(hidden.gather(1, back), self.network.embedding.weight)
+
+    def prepare_inputs_for_generation(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs
+    ) -> dict[str, Tensor | None]:
+        """Return what is read for the next token: the whole text."""
+        return {"input_ids": input_ids, "attention_mask": attention_mask}

@@ -1,0 +1,169 @@
+"""Our tokenizers as definitions of Hugging Face's ``tokenizers`` library that give the same ids.
+
+    characters   a split after every character and a table; with bytes for unknown characters,
+                 byte-pair encoding without any merges and with byte fallback
+    bytes        byte-pair encoding of bytes, without any merges
+    words        a split by a regular expression that names our classes of characters, and a table
+    subwords     what they are anyway: byte-level byte-pair encoding
+
+The boundary is put before a text (as special tokens are, if asked for) but not after it, so that a
+model goes on from there. Its name has a space, so that no word of a text can be taken for it.
+"""
+
+import json
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from thence.errors import SettingError
+from thence.tokens import Tokenizer as OurTokenizer
+from thence.tokens.cutting import APOSTROPHE, COMBINING, LETTER, SPACE, WordSplit, class_table
+from thence.tokens.tokenizer import TokenOptions
+from thence.tokens.vocabulary import UNKNOWN, Vocabulary
+
+BOUNDARY_TOKEN = "<document boundary>"
+CODE_POINTS = 0x110000
+
+
+def tokenizer_file(tokenizer: OurTokenizer) -> Tokenizer:
+    """Return a tokenizer of the ``tokenizers`` library with the same ids.
+
+    Raises:
+        SettingError: If the library cannot say it.
+    """
+    options, vocabulary = tokenizer.options, tokenizer.vocabulary
+    if options.tokens == "words":
+        theirs = _words(vocabulary, options.word_split)
+    elif options.tokens == "subwords":
+        theirs = _subwords(vocabulary, tokenizer.level.definition)  # type: ignore[attr-defined]
+    elif options.tokens == "bytes":
+        theirs = _bytes(vocabulary)
+    else:
+        theirs = _characters(vocabulary)
+    theirs.normalizer = _normalizer(options)
+    theirs.post_processor = processors.TemplateProcessing(
+        single=[BOUNDARY_TOKEN, "$A"],
+        special_tokens=[(BOUNDARY_TOKEN, vocabulary.boundary_id)],
+    )
+    return theirs
+
+
+def _normalizer(options: TokenOptions) -> Any:
+    steps: list[Any] = []
+    if options.lowercase:
+        # The library's own lower case looks at each character alone.
+        steps += [normalizers.Replace(Regex(final_sigma()), "ς"), normalizers.Lowercase()]
+    if options.nfc:
+        steps.append(normalizers.NFC())
+    return normalizers.Sequence(steps) if steps else None
+
+
+def _table(names: Iterable[str], boundary_id: int) -> dict[str, int]:
+    """Return the ids of names in order, and that of the boundary."""
+    return {name: index for index, name in enumerate(names)} | {BOUNDARY_TOKEN: boundary_id}
+
+
+def _characters(vocabulary: Vocabulary) -> Tokenizer:
+    if vocabulary.unknown == "bytes":
+        # The names of ids, <0x00> to <0xFF> among them, are what byte fallback looks for.
+        table = _table(vocabulary.names()[:-1], vocabulary.boundary_id)
+        theirs = Tokenizer(models.BPE(vocab=table, merges=[], byte_fallback=True))
+        theirs.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+        return theirs
+    theirs = Tokenizer(_word_level(vocabulary))
+    theirs.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    theirs.decoder = decoders.Fuse()
+    return theirs
+
+
+def _word_level(vocabulary: Vocabulary) -> models.WordLevel:
+    """Return a table; without ``<unk>`` in it, an unknown symbol is an error."""
+    return models.WordLevel(_table(vocabulary.spelled, vocabulary.boundary_id), unk_token=UNKNOWN)
+
+
+def _bytes(vocabulary: Vocabulary) -> Tokenizer:
+    table = _table(byte_alphabet(), vocabulary.boundary_id)
+    theirs = Tokenizer(models.BPE(vocab=table, merges=[]))
+    theirs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    theirs.decoder = decoders.ByteLevel()
+    return theirs
+
+
+def byte_alphabet() -> list[str]:
+    """Return the printable character that stands for each byte in byte-level encodings.
+
+    Printable bytes of Latin-1 stand for themselves, the others for characters from U+0100 on
+    (Radford et al. 2019).
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = iter(range(0x100, 0x200))
+    return [chr(byte if byte in printable else next(others)) for byte in range(256)]
+
+
+def _subwords(vocabulary: Vocabulary, definition: str) -> Tokenizer:
+    content = json.loads(definition)
+    content["model"]["vocab"][BOUNDARY_TOKEN] = vocabulary.boundary_id
+    return Tokenizer.from_str(json.dumps(content))
+
+
+def _words(vocabulary: Vocabulary, split: WordSplit) -> Tokenizer:
+    if vocabulary.unknown == "bytes":
+        raise SettingError(
+            "The tokens are words, of which unknown ones are spelled in bytes (--unknown bytes); a "
+            "tokenizer of Hugging Face cannot do both. Train with --unknown symbol, or with "
+            "--tokens subwords."
+        )
+    theirs = Tokenizer(_word_level(vocabulary))
+    theirs.pre_tokenizer = pre_tokenizers.Split(Regex(word_pattern(split)), "removed", invert=True)
+    if split == "punctuation":
+        theirs.decoder = decoders.Sequence(
+            [
+                decoders.Replace(Regex(r"\A"), " "),
+                decoders.Fuse(),
+                decoders.Replace(Regex(r"\A "), ""),
+                decoders.Replace(Regex(r" (?=[.,;:!?%)\]}’”])"), ""),
+                decoders.Replace(Regex(r"(?<=[(\[{“]) "), ""),
+            ]
+        )
+    return theirs
+
+
+def word_pattern(split: WordSplit) -> str:
+    """Return a regular expression that finds words as ``find_words`` does."""
+    space = _characters_of(SPACE)
+    if split == "whitespace":
+        return f"[^{space}]+"
+    plain, letters = _characters_of(LETTER), _characters_of(LETTER | COMBINING)
+    apostrophes = _characters_of(APOSTROPHE)
+    tag, word = f"<[{plain}]+>", f"[{letters}]+(?:[{apostrophes}][{letters}]+)*"
+    return f"{tag}|{word}|[^{space}]"
+
+
+def _characters_of(kind: int) -> str:
+    """Return the characters of a class as ranges within the brackets of a regular expression."""
+    return _ranges(class_table(CODE_POINTS) & kind != 0)
+
+
+@cache
+def final_sigma() -> str:
+    """Return a regular expression that finds capital sigmas whose small letter is that of an end.
+
+    They come after a letter and not before one, apart from characters that are ignored between
+    (Unicode standard, section 3.13). Which are which, ``str.lower`` tells by what it does.
+    """
+    after_one = np.array([f"1{chr(point)}Σ".lower()[-1] == "ς" for point in range(CODE_POINTS)])
+    after_two = np.array([f"a{chr(point)}Σ".lower()[-1] == "ς" for point in range(CODE_POINTS)])
+    letters, ignored = _ranges(after_one), _ranges(after_two & ~after_one)
+    return f"(?<=[{letters}][{ignored}]*)Σ(?![{ignored}]*[{letters}])"
+
+
+def _ranges(inside: Bool[np.ndarray, " points"]) -> str:
+    """Return the code points where it is true, for the brackets of a regular expression."""
+    inside = np.concatenate([[False], inside, [False]])
+    edges = np.flatnonzero(inside[1:] != inside[:-1])
+    ranges = zip(edges[::2].tolist(), (edges[1::2] - 1).tolist(), strict=True)
+    return "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in ranges)
