@@ -182,8 +182,10 @@ def _fill(served: ServedRun, request: FillRequest) -> Fillings:
 def _answer(
     served: ServedRun, request: ReadRequest, ids: Ids, steps: list[Step], place: Place
 ) -> ReadAnswer:
-    nats = -sum(step.log_probability for step in steps if step.log_probability is not None)
-    tokens = _tokens(served, steps)
+    # A boundary that the text begins with is no token of it.
+    told = [(step, -step.log_probability) for step in steps if step.log_probability is not None]
+    nats = sum(of_step for _, of_step in told)
+    tokens = _tokens(served, told)
     return ReadAnswer(
         model=served.name,
         tokens=tokens,
@@ -194,11 +196,10 @@ def _answer(
     )
 
 
-def _tokens(served: ServedRun, steps: list[Step]) -> list[ReadToken]:
+def _tokens(served: ServedRun, steps: list[tuple[Step, float]]) -> list[ReadToken]:
     unknown_id = served.run.tokenizer.vocabulary.unknown_id
     stream, sum_of_nats, told = TextStream(served), 0.0, list[ReadToken]()
-    for number, step in enumerate(steps, start=1):
-        nats = 0.0 if step.log_probability is None else -step.log_probability
+    for number, (step, nats) in enumerate(steps, start=1):
         sum_of_nats += nats
         told.append(
             ReadToken(

@@ -1,0 +1,107 @@
+"""The table of all runs and their curves, also of those that are damaged or in training."""
+
+import os
+import shutil
+import time
+
+import pytest
+
+import thence
+from thence.serve import open_runs
+from thence.serve.listing import MOST_POINTS, Listing
+from thence.training.metrics import append_json_line
+
+
+def entries_of(listing):
+    return {entry.name: entry for entry in listing.entries().runs}
+
+
+def test_all_runs_are_listed_with_what_is_known_of_them(server, runs_folder):
+    runs = {run["name"]: run for run in server.ask("/playground/runs")["runs"]}
+    assert "no run" not in runs and ".hidden" not in runs
+    names, metrics = runs["names"], thence.Run(runs_folder / "names").metrics()
+    best = min(look["dev_nats_per_token"] for look in metrics)
+    assert (names["kind"], names["family"], names["tokens"]) == (
+        "language model",
+        "mlp",
+        "characters",
+    )
+    assert names["nats_per_token"] == best
+    assert names["parameters"] == thence.Run(runs_folder / "names").num_parameters
+    assert names["state"] == "finished" and names["served"]
+    opinions = runs["opinions"]
+    assert opinions["accuracy"] is not None and opinions["perplexity"] is None
+    assert runs["damaged"]["state"] == "unreadable"
+    assert "unusable config" in runs["damaged"]["problem"]
+
+
+def test_the_curves_of_a_run_are_its_metrics(server, runs_folder):
+    curves = server.ask("/playground/curves?run=names")
+    metrics = thence.Run(runs_folder / "names").metrics()
+    assert [look["dev"] for look in curves["looks"]] == [
+        line["dev_nats_per_token"] for line in metrics
+    ]
+    assert (curves["unit"], curves["state"], curves["left_out"]) == ("token", "finished", 0)
+    assert server.ask("/playground/curves?run=opinions")["unit"] == "document"
+
+
+@pytest.mark.parametrize("name", ["../names", "/etc", "no run", ".hidden", "", "names/../names"])
+def test_a_run_is_found_by_name_only(server, name):
+    assert "no run" in server.refusal(
+        f"/playground/curves?run={name}".replace(" ", "%20"), None, 404
+    )
+
+
+def test_a_damaged_run_says_so(server):
+    assert "unusable config" in server.refusal("/playground/curves?run=damaged")
+
+
+def test_a_training_under_way_is_read_while_it_writes(runs_folder, tmp_path):
+    shutil.copytree(runs_folder / "names", tmp_path / "live")
+    (tmp_path / "live" / "last" / "checkpoint.safetensors").unlink()
+    listing = Listing({}, (tmp_path,))
+    assert entries_of(listing)["live"].state == "training"
+    before = len(listing.curves("live").looks)
+    line = {"step": 900, "seconds": 1.0, "tokens": 5, "dev_nats_per_token": float("nan")}
+    append_json_line(tmp_path / "live" / "metrics.jsonl", line)
+    with (tmp_path / "live" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 901, "dev_')  # The line after it is only half written.
+    assert len(listing.curves("live").looks) == before + 1
+    assert listing.curves("live").looks[-1].dev is None
+    assert entries_of(listing)["live"].steps == 900
+    long_ago = time.time() - 1000
+    for path in (tmp_path / "live").rglob("*"):
+        os.utime(path, (long_ago, long_ago))
+    assert entries_of(listing)["live"].state == "stopped"
+
+
+def test_very_long_curves_are_thinned(runs_folder, tmp_path):
+    shutil.copytree(runs_folder / "counts", tmp_path / "long")
+    lines = "".join(f'{{"step": {step}}}\n' for step in range(3 * MOST_POINTS))
+    (tmp_path / "long" / "metrics.jsonl").write_text(lines)
+    curves = Listing({}, (tmp_path,)).curves("long")
+    steps = [look.step for look in curves.looks]
+    assert len(steps) == MOST_POINTS and steps[0] == 0 and steps[-1] == 3 * MOST_POINTS - 1
+    assert curves.left_out == 2 * MOST_POINTS
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"step": 1', "[]\n", '{"step": "x", "dev_nats_per_token": []}\n', "\x00\xff\n", "{}\n"],
+)
+def test_strange_metrics_break_nothing(runs_folder, tmp_path, content):
+    shutil.copytree(runs_folder / "counts", tmp_path / "strange")
+    (tmp_path / "strange" / "metrics.jsonl").write_text(content)
+    (tmp_path / "strange" / "model.safetensors").write_bytes(b"broken")
+    assert entries_of(Listing({}, (tmp_path,))).keys() == {"strange"}
+
+
+def test_runs_of_the_same_name_are_told_apart(runs_folder, tmp_path):
+    shutil.copytree(runs_folder / "counts", tmp_path / "more" / "counts")
+    shutil.copytree(runs_folder / "counts", tmp_path / "most" / "more" / "counts")
+    models = open_runs([runs_folder / "counts"])
+    folders = (runs_folder, tmp_path / "more", tmp_path / "most" / "more", tmp_path / "gone")
+    paths = Listing(models, folders).paths()
+    assert paths["counts"] == runs_folder / "counts"
+    assert paths["more/counts"] == tmp_path / "more" / "counts"
+    assert paths["more/counts (2)"] == tmp_path / "most" / "more" / "counts"

@@ -1,0 +1,154 @@
+"""The page's JSON: texts read token by token, blanks, maps."""
+
+import math
+
+import numpy as np
+import pytest
+
+import thence
+from thence.serve import playground
+
+
+def test_a_text_is_read_as_score_reads_it(server, runs_folder):
+    answer = server.ask("/playground/read", {"model": "names", "text": "Marta"})
+    [scored] = thence.score(runs_folder / "names", "Marta", tokens=True)
+    *tokens, end = scored["tokens"]
+    assert [token["name"] for token in answer["tokens"]] == [token["token"] for token in tokens]
+    assert "".join(token["text"] for token in answer["tokens"]) == "Marta"
+    surprisals = [token["surprisal"] for token in answer["tokens"]]
+    np.testing.assert_allclose(surprisals, [one["surprisal_bits"] for one in tokens], atol=1e-4)
+    assert answer["nats_with_end"] == pytest.approx(-scored["log_probability"], abs=1e-4)
+    assert answer["nats"] == pytest.approx(-scored["log_probability"] + end["log_probability"])
+    assert answer["perplexity"] == pytest.approx(math.exp(answer["nats"] / 5))
+    assert answer["tokens"][-1]["perplexity"] == answer["perplexity"]
+
+
+def test_what_follows_is_what_next_tokens_gives(server, runs_folder):
+    for text in ("", "Mar"):
+        answer = server.ask("/playground/read", {"model": "names", "text": text, "next": 5})
+        expected = thence.next_tokens(runs_folder / "names", text, 5).tokens
+        found = [(token["name"], token["probability"]) for token in answer["next"]["tokens"]]
+        assert [name for name, _ in found] == [name for name, _ in expected]
+        np.testing.assert_allclose([p for _, p in found], [p for _, p in expected], rtol=1e-4)
+        whole = sum(p for _, p in found) + answer["next"]["remaining"]
+        assert whole == pytest.approx(1, abs=1e-5)
+        size = len(server.models["names"].token_names)
+        assert answer["next"]["others"] == size - 5
+
+
+def test_alternatives_are_the_likeliest_at_their_place(server):
+    request = {"model": "counts", "text": "An", "alternatives": 3}
+    first, second = server.ask("/playground/read", request)["tokens"]
+    before = server.ask("/playground/read", {"model": "counts", "text": "A", "next": 3})
+    assert [one["text"] for one in first["alternatives"]][:2] == ["A", "M"]
+    assert [one["id"] for one in second["alternatives"]] == [
+        one["id"] for one in before["next"]["tokens"]
+    ]
+    without = server.ask("/playground/read", request | {"alternatives": 0})["tokens"]
+    assert all(token["alternatives"] == [] for token in without)
+
+
+@pytest.mark.parametrize("model", ["names", "sentences", "subwords", "running", "bytes"])
+def test_appending_what_follows_makes_the_text_that_has_it(server, model):
+    text = ""
+    for _ in range(6):
+        answer = server.ask("/playground/read", {"model": model, "text": text, "next": 3})
+        token = next(one for one in answer["next"]["tokens"] if not one["is_boundary"])
+        ids = [one["id"] for one in answer["tokens"]]
+        text += token["text"]
+        read = server.ask("/playground/read", {"model": model, "text": text})
+        assert "".join(one["text"] for one in read["tokens"]).strip() == text.strip()
+        if model != "subwords":  # Two subwords may be written as one.
+            assert [one["id"] for one in read["tokens"]] == [*ids, token["id"]]
+
+
+def test_the_boundary_ends_a_document_where_lines_are_documents(server):
+    request = {"model": "names", "text": "Anna", "next": 50}
+    answer = server.ask("/playground/read", request)
+    [end] = [token for token in answer["next"]["tokens"] if token["is_boundary"]]
+    assert end["text"] == "\n"
+    ended = server.ask("/playground/read", {"model": "names", "text": "Anna\n"})
+    assert ended["tokens"][-1]["is_boundary"]
+    assert ended["nats"] == pytest.approx(answer["nats_with_end"])
+    assert server.ask("/playground/read", request | {"text": "<boundary>"})["tokens"] == []
+
+
+def test_half_a_character_cannot_be_appended(server):
+    answer = server.ask("/playground/read", {"model": "bytes", "text": "a", "next": 200})
+    parts = {token["name"]: token["text"] for token in answer["next"]["tokens"]}
+    assert parts["<0xC3>"] is None
+    assert parts["<0x64>"] == "d"
+
+
+def test_what_is_impossible_has_no_surprisal(server):
+    answer = server.ask("/playground/read", {"model": "closed", "text": "tA"})
+    assert [token["nats"] for token in answer["tokens"]] == [None, None]
+    assert answer["tokens"][0]["probability"] == 0
+    assert answer["nats"] is answer["nats_with_end"] is answer["perplexity"] is None
+
+
+def test_what_cannot_be_read_is_refused_in_a_sentence(server, monkeypatch):
+    path = "/playground/read"
+    assert "'q'" in server.refusal(path, {"model": "closed", "text": "qq"})
+    assert "no model 'nme'" in server.refusal(path, {"model": "nme"}, 404)
+    assert "is no language model" in server.refusal(path, {"model": "opinions"}, 404)
+    assert "Say which" in server.refusal(path, {}, 404)
+    long = server.refusal(path, {"model": "names", "text": "a" * 20_000})
+    assert "has 20000 tokens; this server reads at most 16384" in long
+    for wrong in ({"text": 3}, {"text": "a", "more": 1}, {"next": -1}, {"alternatives": 21}):
+        assert server.refusal(path, {"model": "names", **wrong})
+    monkeypatch.setattr(playground, "MOST_TOLD", 10)
+    answer = server.ask(path, {"model": "names", "text": "Anna", "alternatives": 5})
+    assert [len(token["alternatives"]) for token in answer["tokens"]] == [2] * 4
+
+
+def test_blanks_are_filled_as_fill_does(server, runs_folder):
+    answer = server.ask("/playground/fill", {"model": "counts", "text": "M_rta", "blank": "_"})
+    expected = thence.fill(runs_folder / "counts", "M_rta", 10, blank="_")
+    assert [one["text"] for one in answer["fillings"]] == [one.text for one in expected.fillings]
+    assert answer["fillings"][0]["share"] == pytest.approx(expected.fillings[0].share)
+    assert answer["found"] == expected.found
+    words = server.ask("/playground/fill", {"model": "sentences", "text": "the ___ sat"})
+    assert words["exact"]
+
+
+def test_too_many_blanks_and_too_long_texts_are_refused(server):
+    path = "/playground/fill"
+    assert "no blank" in server.refusal(path, {"model": "names", "text": "Anna"})
+    many = {"model": "names", "text": "a_" * 9, "blank": "_"}
+    assert "at most 8 blanks" in server.refusal(path, many)
+    assert "500" in server.refusal(path, {"model": "names", "text": "_" * 501})
+    assert server.refusal(path, {"model": "names", "text": "a___", "count": 51})
+
+
+def test_embeddings_are_told_in_two_dimensions(server):
+    answer = server.ask("/playground/embedding?model=names&limit=3")
+    assert [point["text"] for point in answer["points"]] == ["A", "M", "N"]
+    assert answer["dimensions"] == 4
+    assert len(answer["shares"]) == 2
+    assert len(server.ask("/playground/embedding?model=opinions")["points"]) > 3
+    assert "has no embeddings" in server.refusal("/playground/embedding?model=counts")
+    assert "no model" in server.refusal("/playground/embedding?model=../x", status=404)
+    assert server.refusal("/playground/embedding?model=names&limit=2001")
+
+
+def test_a_heat_map_has_the_probabilities_of_a_bigram_model(server, runs_folder):
+    answer = server.ask("/playground/heat-map?model=counts&size=40")
+    assert answer["symbols"][answer["boundary"]] == "<boundary>"
+    following = dict(thence.next_tokens(runs_folder / "counts", "A", 50).tokens)
+    row = answer["probabilities"][answer["symbols"].index("A")]
+    told = dict(zip(answer["symbols"], row, strict=True))
+    assert told["n"] == pytest.approx(following["n"], abs=1e-4)
+    assert told["<boundary>"] == pytest.approx(following["<boundary>"], abs=1e-4)
+    first = dict(thence.next_tokens(runs_folder / "counts", "", 50).tokens)
+    told = dict(zip(answer["symbols"], answer["probabilities"][0], strict=True))
+    assert told["M"] == pytest.approx(first["M"], abs=1e-4)
+    assert server.ask("/playground/heat-map?model=counts&size=40") == answer
+
+
+@pytest.mark.parametrize("model", ["names", "sentences", "running", "bytes", "subwords"])
+def test_every_language_model_has_a_heat_map(server, model):
+    answer = server.ask(f"/playground/heat-map?model={model}&size=10")
+    rows = np.array(answer["probabilities"])
+    assert rows.shape == (len(answer["symbols"]),) * 2
+    assert (rows >= 0).all() and (rows.sum(axis=1) <= 1 + 1e-4).all()
