@@ -130,8 +130,11 @@ class Listing:
         paths = self.paths()
         if name not in paths:
             raise UnknownModelError(f"There is no run {name!r} here." + nearest(name, paths))
-        run = Run(paths[name])
-        metrics = run.metrics()
+        try:
+            run = Run(paths[name])
+            metrics = run.metrics()
+        except ThenceError as error:
+            raise RunError(_without_place(error, paths[name])) from error
         places = np.linspace(0, max(len(metrics) - 1, 0), min(len(metrics), MOST_POINTS))
         unit = unit_of(metrics[0]) if metrics else "document" if run.is_classifier else "token"
         looks = [_look(metrics[place], unit) for place in places.round().astype(int)]
@@ -205,8 +208,14 @@ def _read_entry(folder: Path) -> RunEntry:
         run = Run(folder)
         return _entry_of(run)
     except (ThenceError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        said = str(error) if isinstance(error, ThenceError) else "Its files are damaged."
+        known = isinstance(error, ThenceError)
+        said = _without_place(error, folder) if known else "Its files are damaged."
         return RunEntry(name=folder.name, state="unreadable", problem=said)
+
+
+def _without_place(error: Exception, folder: Path) -> str:
+    """Return what an error says, but not where on the server's disk the run is."""
+    return str(error).replace(str(folder), folder.name)
 
 
 def _entry_of(run: Run) -> RunEntry:

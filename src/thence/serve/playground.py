@@ -37,7 +37,9 @@ class ReadRequest(BaseModel):
     alternatives: int = Field(
         5, ge=0, le=MOST_ALTERNATIVES, description="Likeliest tokens to tell at each place."
     )
-    next: int = Field(20, ge=0, le=MOST_NEXT, description="Likeliest tokens to tell after it.")
+    next: int = Field(
+        20, ge=0, le=MOST_NEXT, description="Likeliest tokens to tell after it, and the boundary."
+    )
 
 
 class Alternative(BaseModel):
@@ -226,6 +228,8 @@ def _tokens(served: ServedRun, steps: list[tuple[Step, float]]) -> list[ReadToke
 def _following(served: ServedRun, text: str, ids: Ids, place: Place, count: int) -> Following:
     chances = np.exp(place.log_probs.astype(np.float64))
     shown = top_tokens(place.log_probs, count)
+    if shown and served.boundary_id not in shown:  # Whether a text may end here always matters.
+        shown.append(served.boundary_id)
     tokens = [
         NextToken(
             id=index,

@@ -53,7 +53,9 @@ def test_a_run_is_found_by_name_only(server, name):
 
 
 def test_a_damaged_run_says_so(server):
-    assert "unusable config" in server.refusal("/playground/curves?run=damaged")
+    said = server.refusal("/playground/curves?run=damaged")
+    assert "The run damaged has an unusable config" in said
+    assert str(server.folder) not in said
 
 
 def test_a_training_under_way_is_read_while_it_writes(runs_folder, tmp_path):

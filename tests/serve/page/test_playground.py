@@ -26,14 +26,16 @@ def test_a_text_is_read_as_score_reads_it(server, runs_folder):
 def test_what_follows_is_what_next_tokens_gives(server, runs_folder):
     for text in ("", "Mar"):
         answer = server.ask("/playground/read", {"model": "names", "text": text, "next": 5})
+        *shown, end = answer["next"]["tokens"]
+        assert end["is_boundary"] and len(shown) == 5
         expected = thence.next_tokens(runs_folder / "names", text, 5).tokens
-        found = [(token["name"], token["probability"]) for token in answer["next"]["tokens"]]
+        found = [(token["name"], token["probability"]) for token in shown]
         assert [name for name, _ in found] == [name for name, _ in expected]
         np.testing.assert_allclose([p for _, p in found], [p for _, p in expected], rtol=1e-4)
-        whole = sum(p for _, p in found) + answer["next"]["remaining"]
+        whole = sum(p for _, p in found) + end["probability"] + answer["next"]["remaining"]
         assert whole == pytest.approx(1, abs=1e-5)
         size = len(server.models["names"].token_names)
-        assert answer["next"]["others"] == size - 5
+        assert answer["next"]["others"] == size - 6
 
 
 def test_alternatives_are_the_likeliest_at_their_place(server):
@@ -42,7 +44,7 @@ def test_alternatives_are_the_likeliest_at_their_place(server):
     before = server.ask("/playground/read", {"model": "counts", "text": "A", "next": 3})
     assert [one["text"] for one in first["alternatives"]][:2] == ["A", "M"]
     assert [one["id"] for one in second["alternatives"]] == [
-        one["id"] for one in before["next"]["tokens"]
+        one["id"] for one in before["next"]["tokens"][:3]
     ]
     without = server.ask("/playground/read", request | {"alternatives": 0})["tokens"]
     assert all(token["alternatives"] == [] for token in without)

@@ -27,14 +27,14 @@ export class NextBars {
   show(following) {
     this.following = following;
     const focused = [...this.list.querySelectorAll("button")].indexOf(document.activeElement);
-    const shown = following.tokens.slice(0, this.all ? undefined : FEW);
+    const shown = following.tokens.filter((token, place) => this.all || place < FEW || token.is_boundary);
     const largest = Math.max(...shown.map((token) => token.probability), 1e-9);
     this.list.replaceChildren(...shown.map((token) => this.bar(token, largest)));
-    const hidden = following.tokens.slice(shown.length);
+    const hidden = following.tokens.filter((token) => !shown.includes(token));
     const mass = following.remaining + hidden.reduce((sum, token) => sum + token.probability, 0);
     const others = following.others + hidden.length;
     this.rest.textContent = others > 0 ? `${percent(mass)} for ${grouped(others)} other tokens` : "";
-    this.more.hidden = following.tokens.length <= FEW;
+    this.more.hidden = following.tokens.length <= FEW + 1;
     this.more.textContent = this.all ? "Show fewer" : `Show ${following.tokens.length}`;
     if (focused >= 0) {
       const buttons = this.list.querySelectorAll("button");

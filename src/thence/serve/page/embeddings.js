@@ -5,9 +5,8 @@ import { debounced, el, freshId, labelled, svg } from "./dom.js";
 import { keep, value } from "./state.js";
 import { grouped, tokenText } from "./words.js";
 
-const WIDTH = 900;
-const HEIGHT = 620;
 const AIR = 40;
+const SIZE = 13;
 const COUNTS = [100, 200, 400, 1000, 2000];
 const CLOSEST = 60;
 
@@ -73,13 +72,14 @@ export function embeddingsTab(panel, app) {
 /** Points with names, of which those are written that have room. */
 class PointMap {
   constructor() {
-    this.svg = svg("svg", { class: "map", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, tabindex: 0, role: "application",
+    this.svg = svg("svg", { class: "map", tabindex: 0, role: "application",
       "aria-label": "Map of the embeddings: arrow keys move, plus and minus zoom, 0 shows everything" });
     this.readout = el("p", { class: "readout" });
     this.element = el("div", {}, this.svg, this.readout);
     this.points = [];
     this.found = new Set();
     this.under = null;
+    this.width = this.height = 0;
     this.reset();
     this.svg.addEventListener("wheel", (event) => {
       event.preventDefault();
@@ -93,18 +93,36 @@ class PointMap {
     this.svg.addEventListener("pointermove", (event) => this.move(event));
     this.svg.addEventListener("pointerleave", () => this.point(null));
     this.svg.addEventListener("keydown", (event) => this.key(event));
-    new ResizeObserver(() => this.later()).observe(this.element);
+    new ResizeObserver(() => this.resize()).observe(this.element);
   }
 
   show(points) {
     this.points = points;
-    const [xs, ys] = ["x", "y"].map((axis) => points.map((point) => point[axis]));
-    const span = (values) => Math.max(...values) - Math.min(...values) || 1;
-    const fit = points.length === 0 ? 1 : Math.min((WIDTH - 2 * AIR) / span(xs), (HEIGHT - 2 * AIR) / span(ys));
-    const middle = (values) => (Math.max(...values) + Math.min(...values)) / 2;
-    this.base = points.map((point) => [WIDTH / 2 + (point.x - middle(xs)) * fit, HEIGHT / 2 - (point.y - middle(ys)) * fit]);
     this.found = new Set();
+    this.fit();
     this.reset();
+  }
+
+  /** Take the width that there is. */
+  resize() {
+    const width = this.element.clientWidth;
+    if (width === 0 || width === this.width) return;
+    this.width = width;
+    this.height = Math.round(Math.min(Math.max(width * 0.6, 380), 640));
+    this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
+    this.svg.setAttribute("height", this.height);
+    this.fit();
+    this.reset();
+  }
+
+  /** Place the points so that all of them are seen, with the same scale along both axes. */
+  fit() {
+    const [xs, ys] = ["x", "y"].map((axis) => this.points.map((point) => point[axis]));
+    const span = (values) => Math.max(...values) - Math.min(...values) || 1;
+    const middle = (values) => (Math.max(...values) + Math.min(...values)) / 2;
+    const fit = Math.min((this.width - 2 * AIR) / span(xs), (this.height - 2 * AIR) / span(ys));
+    this.base = this.points.map((point) => [this.width / 2 + (point.x - middle(xs)) * fit,
+      this.height / 2 - (point.y - middle(ys)) * fit]);
   }
 
   /** Mark the tokens that contain something, and show where they are; return how many there are. */
@@ -122,7 +140,7 @@ class PointMap {
     this.later();
   }
 
-  zoom(factor, at = [WIDTH / 2, HEIGHT / 2]) {
+  zoom(factor, at = [this.width / 2, this.height / 2]) {
     const scale = Math.min(Math.max(this.view.scale * factor, 0.5), 60);
     const ratio = scale / this.view.scale;
     this.view = { scale, x: at[0] - (at[0] - this.view.x) * ratio, y: at[1] - (at[1] - this.view.y) * ratio };
@@ -136,7 +154,7 @@ class PointMap {
 
   place(event) {
     const box = this.svg.getBoundingClientRect();
-    return [((event.clientX - box.left) / box.width) * WIDTH, ((event.clientY - box.top) / box.height) * HEIGHT];
+    return [event.clientX - box.left, event.clientY - box.top];
   }
 
   move(event) {
@@ -187,8 +205,8 @@ class PointMap {
   }
 
   draw() {
-    const size = 13 * Math.max(1, Math.min(WIDTH / Math.max(this.element.clientWidth, 1), 2.2));
-    const inside = ([x, y]) => x > -5 && x < WIDTH + 5 && y > -5 && y < HEIGHT + 5;
+    if (this.width === 0) return;
+    const inside = ([x, y]) => x > -5 && x < this.width + 5 && y > -5 && y < this.height + 5;
     const screen = this.screen();
     const visible = screen.map((_, place) => place).filter((place) => inside(screen[place]));
     const first = (place) => (place === this.under ? 0 : this.found.has(place) ? 1 : 2);
@@ -198,14 +216,14 @@ class PointMap {
     for (const place of order) {
       const [x, y] = screen[place];
       const text = tokenText(this.points[place]);
-      const width = text.length * size * 0.62 + 4;
-      const box = [x + 5, y - size * 0.6, x + 5 + width, y + size * 0.6];
+      const left = x + (first(place) < 2 ? 9 : 6);
+      const box = [left, y - SIZE * 0.6, left + text.length * SIZE * 0.62 + 4, y + SIZE * 0.6];
       if (first(place) > 0 && taken.some((one) => box[0] < one[2] && box[2] > one[0] && box[1] < one[3] && box[3] > one[1])) continue;
       taken.push(box);
-      labels.push(svg("text", { x: x + 6, y: y + size * 0.35, "font-size": size, class: ["under", "found", null][first(place)] }, text));
+      labels.push(svg("text", { x: left, y: y + SIZE * 0.35, class: ["under", "found", null][first(place)] }, text));
     }
     this.svg.replaceChildren(
-      ...visible.map((place) => svg("circle", { cx: screen[place][0], cy: screen[place][1], r: first(place) < 2 ? size * 0.42 : size * 0.24,
+      ...visible.map((place) => svg("circle", { cx: screen[place][0], cy: screen[place][1], r: first(place) < 2 ? 5.5 : 3,
         class: ["under", "found", null][first(place)], "data-token": this.points[place].text })),
       ...labels.reverse());
     this.svg.classList.toggle("searching", this.found.size > 0);

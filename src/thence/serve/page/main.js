@@ -54,6 +54,13 @@ function makeTabs() {
   current = null;
 }
 
+/** Scroll the bar of tabs; scrollIntoView would also move where the Tab key begins. */
+function bringIntoBar(button) {
+  const end = button.offsetLeft + button.offsetWidth;
+  if (button.offsetLeft < bar.scrollLeft) bar.scrollLeft = button.offsetLeft;
+  if (end > bar.scrollLeft + bar.clientWidth) bar.scrollLeft = end - bar.clientWidth;
+}
+
 function open(wanted) {
   const tab = app.tabs.find((one) => one.id === wanted) ?? app.tabs[0];
   hide();
@@ -64,7 +71,7 @@ function open(wanted) {
     button.setAttribute("aria-selected", String(chosen));
     button.tabIndex = chosen ? 0 : -1;
     document.getElementById(`panel-${one.id}`).hidden = !chosen;
-    if (chosen) button.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (chosen) bringIntoBar(button);
   }
   current = tab.id;
   document.title = `${tab.title}: thence`;

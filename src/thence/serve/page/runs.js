@@ -12,18 +12,18 @@ const STATES = { finished: "finished", training: "in training", stopped: "stoppe
 const COLUMNS = [
   { key: "name", title: "Run" },
   { key: "state", title: "State" },
-  { key: "served", title: "Served", descending: true },
-  { key: "kind", title: "Kind" },
   { key: "family", title: "Model" },
   { key: "tokens", title: "Tokens" },
   { key: "text", title: "Text" },
   { key: "parameters", title: "Parameters", write: brief },
-  { key: "steps", title: "Steps", write: grouped },
-  { key: "seconds", title: "Time", write: duration },
   { key: "nats_per_token", title: "Nats/token", write: (number) => fixed(number, 4) },
   { key: "perplexity", title: "Perplexity", write: fixed },
   { key: "accuracy", title: "Accuracy", write: percent, descending: true },
   { key: "nats_per_document", title: "Nats/document", write: (number) => fixed(number, 4) },
+  { key: "steps", title: "Steps", write: grouped },
+  { key: "seconds", title: "Time", write: duration },
+  { key: "kind", title: "Kind" },
+  { key: "served", title: "Served", descending: true },
 ];
 
 /** Fill the tab. */
