@@ -1,19 +1,22 @@
 """``/playground/read`` and ``/playground/fill``: what the page asks of language models."""
 
+import itertools
 from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from thence.corpus import Documents
 from thence.evaluation.units import bits, finite, perplexity
 from thence.generation import fill
-from thence.generation.filling import BLANK, Fillings
+from thence.generation.filling import BLANK, Fillings, split_blanks
 from thence.serve.limits import Limits
 from thence.serve.problems import PROBLEMS, refuse
 from thence.serve.served import ServedRun, TextStream, choose_served, top_tokens
 from thence.serve.worker import Ids
 from thence.serve.writing import Place, Step, read_text
+from thence.tokens.cutting import find_words
 
 MOST_ALTERNATIVES = 20
 MOST_NEXT = 200
@@ -55,7 +58,7 @@ class ReadToken(BaseModel):
 
     id: int
     name: str = Field(description="What the vocabulary calls it.")
-    text: str = Field(description="What the text gains by it.")
+    text: str = Field(description="What the text has of it.")
     nats: float | None = Field(description="Its surprisal; none if it was held for impossible.")
     surprisal: float | None = Field(description="The same in bits.")
     probability: float
@@ -151,7 +154,7 @@ def playground_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter
     async def fill_blanks(request: FillRequest) -> FillAnswer:
         """Fill the blanks of a text, the likeliest fillings first."""
         served = choose_served(models, request.model, classifier=False)
-        if request.text.count(request.blank) > MOST_BLANKS:
+        if len(split_blanks(request.text, request.blank)) > MOST_BLANKS + 1:
             raise refuse(400, f"A text may have at most {MOST_BLANKS} blanks here.")
         found = await served.worker.run(_fill, served, request)
         fillings = [
@@ -187,7 +190,7 @@ def _answer(
     # A boundary that the text begins with is no token of it.
     told = [(step, -step.log_probability) for step in steps if step.log_probability is not None]
     nats = sum(of_step for _, of_step in told)
-    tokens = _tokens(served, told)
+    tokens = _tokens(served, told, _as_written(served, request.text, ids))
     return ReadAnswer(
         model=served.name,
         tokens=tokens,
@@ -198,7 +201,27 @@ def _answer(
     )
 
 
-def _tokens(served: ServedRun, steps: list[tuple[Step, float]]) -> list[ReadToken]:
+def _as_written(served: ServedRun, text: str, ids: Ids) -> list[str] | None:
+    """Return what each token of a text is there: unknown words too, and capitals that are not read.
+
+    None where that is not plain to see; then the tokens tell it themselves.
+    """
+    options = served.run.tokenizer.options
+    if options.tokens == "characters":
+        return list(text) if len(text) == len(ids) else None
+    if options.tokens != "words":
+        return None
+    found = find_words(Documents.from_strings([text]), options.word_split)
+    if len(found.starts) != int(np.sum(ids != served.boundary_id)):
+        return None
+    ends = [0, *found.ends.tolist()]
+    words = iter(text[end:after] for end, after in itertools.pairwise(ends))
+    return ["\n" if index == served.boundary_id else next(words).lstrip("\r\n") for index in ids]
+
+
+def _tokens(
+    served: ServedRun, steps: list[tuple[Step, float]], written: list[str] | None
+) -> list[ReadToken]:
     unknown_id = served.run.tokenizer.vocabulary.unknown_id
     stream, sum_of_nats, told = TextStream(served), 0.0, list[ReadToken]()
     for number, (step, nats) in enumerate(steps, start=1):
@@ -207,7 +230,7 @@ def _tokens(served: ServedRun, steps: list[tuple[Step, float]]) -> list[ReadToke
             ReadToken(
                 id=step.index,
                 name=served.token_names[step.index],
-                text=stream.add(step.index),
+                text=stream.add(step.index) if written is None else written[number - 1],
                 nats=finite(nats),
                 surprisal=finite(bits(nats)),
                 probability=float(np.exp(-nats)),

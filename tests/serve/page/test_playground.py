@@ -75,6 +75,25 @@ def test_the_boundary_ends_a_document_where_lines_are_documents(server):
     assert server.ask("/playground/read", request | {"text": "<boundary>"})["tokens"] == []
 
 
+def test_a_token_is_shown_as_it_is_written(server):
+    def read(model, text):
+        answer = server.ask("/playground/read", {"model": model, "text": text})
+        return [(token["text"], token["is_unknown"]) for token in answer["tokens"]]
+
+    assert read("names", "Aλ") == [("A", False), ("λ", True)]
+    assert read("names", "A\nM") == [("A", False), ("\n", False), ("M", False)]
+    assert read("sentences", "the  Lynx, sat\nthe") == [
+        ("the", False),
+        ("  Lynx", True),
+        (",", True),
+        (" sat", False),
+        ("\n", False),
+        ("the", False),
+    ]
+    assert read("bytes", "é ") == [("", False), ("é", False), (" ", False)]
+    assert read("names", "A\n\nM") == [("A", False), ("\n", False), ("M", False)]
+
+
 def test_half_a_character_cannot_be_appended(server):
     answer = server.ask("/playground/read", {"model": "bytes", "text": "a", "next": 200})
     parts = {token["name"]: token["text"] for token in answer["next"]["tokens"]}

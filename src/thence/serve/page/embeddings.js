@@ -115,14 +115,16 @@ class PointMap {
     this.reset();
   }
 
-  /** Place the points so that all of them are seen, with the same scale along both axes. */
+  /** Place the points so that all of them are seen; each axis has a scale of its own. */
   fit() {
-    const [xs, ys] = ["x", "y"].map((axis) => this.points.map((point) => point[axis]));
-    const span = (values) => Math.max(...values) - Math.min(...values) || 1;
-    const middle = (values) => (Math.max(...values) + Math.min(...values)) / 2;
-    const fit = Math.min((this.width - 2 * AIR) / span(xs), (this.height - 2 * AIR) / span(ys));
-    this.base = this.points.map((point) => [this.width / 2 + (point.x - middle(xs)) * fit,
-      this.height / 2 - (point.y - middle(ys)) * fit]);
+    const place = (axis, from, to) => {
+      const values = this.points.map((point) => point[axis]);
+      const [low, high] = [Math.min(...values), Math.max(...values)];
+      return values.map((value) => (high === low ? (from + to) / 2 : from + ((value - low) / (high - low)) * (to - from)));
+    };
+    const lefts = place("x", AIR, this.width - 2 * AIR); // On the right there is a name.
+    const tops = place("y", this.height - AIR, AIR);
+    this.base = lefts.map((left, index) => [left, tops[index]]);
   }
 
   /** Mark the tokens that contain something, and show where they are; return how many there are. */

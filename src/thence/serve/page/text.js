@@ -10,6 +10,8 @@ import { surprisalLegend, Tokens } from "./tokens.js";
 import { fixed, grouped } from "./words.js";
 
 const PATIENCE = 120;
+/** Characters up to which alternatives are asked for; beyond, answers would be megabytes. */
+const SHORT = 5000;
 
 /** Fill the tab. */
 export function textTab(panel, app) {
@@ -109,7 +111,8 @@ function textCard(model, field, change, onWriting) {
   }
 
   const ask = newest(
-    (signal, text) => post("/playground/read", { model: model.id, text, alternatives: 5, next: 30 }, signal),
+    (signal, text) => post("/playground/read",
+      { model: model.id, text, alternatives: text.length <= SHORT ? 5 : 0, next: 30 }, signal),
     (found, text) => {
       frame.element.setAttribute("data-read", text);
       show(found);

@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 import { hideIfGone, tip } from "./tooltip.js";
-import { END, fixed, percent, tokenText } from "./words.js";
+import { END, fixed, grouped, percent, tokenText } from "./words.js";
 
 /** Where one colour ends and the next begins, in bits. */
 export const STEPS = [1, 2, 3, 4.5, 6, 8, 10];
@@ -36,6 +36,9 @@ export function roving(element, selector) {
   });
 }
 
+/** Tokens that are shown at most: those at the end. */
+const MOST_SHOWN = 2000;
+
 /** A list of tokens. */
 export class Tokens {
   constructor(label) {
@@ -49,10 +52,13 @@ export class Tokens {
    * @param {Object|null} end What the end of the document costs, if it ends here.
    */
   show(tokens, end = null) {
-    const spans = tokens.map((token) => makeToken(token));
+    const spans = tokens.slice(-MOST_SHOWN).map((token) => makeToken(token));
     if (end !== null) spans.push(makeToken(end));
     if (spans.length > 0) spans[0].tabIndex = 0;
     this.element.replaceChildren(...spans);
+    if (tokens.length > MOST_SHOWN) {
+      this.element.prepend(el("span", { class: "hint", role: "listitem" }, `… ${grouped(tokens.length - MOST_SHOWN)} tokens before `));
+    }
     this.element.hidden = spans.length === 0;
     hideIfGone();
   }
