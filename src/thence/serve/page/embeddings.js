@@ -33,7 +33,10 @@ export function embeddingsTab(panel, app) {
   problem, el("div", { class: "panel" }, map.element, note, about));
 
   const load = newest(
-    (signal) => get("/playground/embedding", { model: model.value, limit: count.value }, signal),
+    (signal) => {
+      note.textContent = "Making the map …";
+      return get("/playground/embedding", { model: model.value, limit: count.value }, signal);
+    },
     (found) => {
       problem.hidden = true;
       map.show(found.points);

@@ -23,7 +23,10 @@ export function heatMapTab(panel, app) {
     el("div", { class: "panel" }, readout, el("div", { class: "scroll" }, table), about));
 
   const load = newest(
-    (signal) => get("/playground/heat-map", { model: model.value, size: size.value }, signal),
+    (signal) => {
+      readout.textContent = "The model writes texts to look at …";
+      return get("/playground/heat-map", { model: model.value, size: size.value }, signal);
+    },
     (found) => {
       problem.hidden = true;
       draw(found);
@@ -32,6 +35,7 @@ export function heatMapTab(panel, app) {
       problem.textContent = failed.message;
       problem.hidden = false;
       table.replaceChildren();
+      readout.textContent = "";
       about.textContent = "";
     },
   );

@@ -88,7 +88,7 @@ function explain(token, shown) {
     parts.push(el("p", { class: "instead" }, "Likeliest here:"), el("ul", { class: "alternatives" },
       token.alternatives.map((one) => el("li", {
         class: one.id === token.id ? "it" : null, vars: { "--share": `${one.probability * 100}%` },
-      }, el("span", { class: "mono" }, tokenText(one)), el("span", {}, percent(one.probability))))));
+      }, el("span", { class: "mono" }, tokenText(one) === END ? `${END} end` : tokenText(one)), el("span", {}, percent(one.probability))))));
   }
   return parts;
 }
