@@ -1,6 +1,6 @@
 """Where else the records of ``metrics.jsonl`` go: to TensorBoard, or to any function.
 
-The truth about a training is ``metrics.jsonl``; a logger only repeats it, and is no part of the run.
+The truth about a training is ``metrics.jsonl``; a logger repeats it, and is no part of the run.
 """
 
 from collections.abc import Callable, Iterator, Mapping
