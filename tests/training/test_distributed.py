@@ -36,7 +36,7 @@ def together(processes: int, *arguments: str) -> "subprocess.CompletedProcess[st
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
-    command = [sys.executable, *launcher, f"--master-port={port}", "-m", "thence", *arguments]
+    command = [sys.executable, *launcher, f"--master-port={port}", "-m", "--", "thence", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=120, check=False
