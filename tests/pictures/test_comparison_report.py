@@ -213,6 +213,7 @@ def test_only_settings_that_differ_are_listed(runs: dict[str, Run]) -> None:
     assert differing_settings(several(runs, "counts", "counts")) == []
     rows = {row[0]: row[1:] for row in differing_settings(several(runs, "counts", "other"))}
     assert set(rows) == {"text", "train (SHA-256)", "dev (SHA-256)"}
+    assert all(len(value) <= 81 for values in rows.values() for value in values)
 
 
 def test_every_curve_is_named_as_it_is() -> None:

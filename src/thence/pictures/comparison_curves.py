@@ -28,7 +28,9 @@ from thence.training import Run
 COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#8c6bb1", "#a08000", "#c0392b", "#56b4e9")
 """Told apart with most kinds of colour vision, and seen on white and on black."""
 MARKERS = "osD^vPX"
-LONGEST_NAME = 30
+LONGEST_NAME = 40
+LONGEST_OF_THREE = 22
+"""Characters of a name with which three have room beside each other in the legend."""
 LARGE_RATIO = 10
 """How much longer than the shortest the longest training is for a logarithmic axis."""
 X_AXES = {"step": "training steps", "seconds": "seconds of training"}
@@ -69,7 +71,7 @@ def draw_curves(
         curves: The lines of ``metrics.jsonl`` and the height at each, by name.
         unit: What the heights are.
     """
-    height = 7 + 0.2 * math.ceil(len(curves) / 3)
+    height = 7 + 0.1 * len(curves)
     figure, both = new_stack(7.5, height, [1, 1], one_x=False)
     title = "Accuracy on dev" if unit == "accuracy" else "Loss on dev"
     y = "share of documents right" if unit == "accuracy" else f"loss ({unit})"
@@ -112,12 +114,12 @@ def _scale(axes: Axes, trained: Sequence[Sequence[Mapping[str, Any]]], name: str
 
 def _legend(figure: Figure, handles: Sequence[Line2D], names: Sequence[str]) -> None:
     """Name the curves below; as written, though matplotlib leaves out what begins with ``_``."""
-    columns = min(len(names), 3)
+    columns = 3 if max(map(len, names)) <= LONGEST_OF_THREE else 2
     legend = figure.legend(
         handles,
         [str(place) for place in range(len(names))],
         loc="outside lower left",
-        ncols=columns,
+        ncols=min(columns, len(names)),
         frameon=False,
     )
     for text, name in zip(legend.get_texts(), names, strict=True):

@@ -9,6 +9,8 @@ from thence.training.recipe import PROVENANCE
 
 ABSENT = "–"
 HASHES = f"{PROVENANCE}.sha256."
+LONGEST = 80
+"""Characters of a value that are shown."""
 SHOWN = 8
 """Digits of a hash: enough to tell texts apart."""
 
@@ -26,7 +28,13 @@ def differing_settings(runs: Sequence[Run]) -> list[list[str]]:
     found = [dict(_compared(run)) for run in runs]
     names = dict.fromkeys(name for settings in found for name in settings)
     rows = ([name, *(settings.get(name, ABSENT) for settings in found)] for name in names)
-    return [row for row in rows if len(set(row[1:])) > 1]
+    return [[row[0], *map(_shortened, row[1:])] for row in rows if len(set(row[1:])) > 1]
+
+
+def _shortened(text: str) -> str:
+    """Leave out the middle of a long value, as of a path: such often differ at the end."""
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]}…{text[-half:]}"
 
 
 def _compared(run: Run) -> list[tuple[str, str]]:
