@@ -29,6 +29,7 @@ from thence.training.distributed import World
 from thence.training.files import load_tensors, save_tensors
 from thence.training.interrupts import Interrupted, stop_requested
 from thence.training.judging import Judge, Look, Trainable
+from thence.training.logs import Logger, ignore
 from thence.training.metrics import MetricsFile
 from thence.training.optimizers import (
     LayeredOptimizer,
@@ -115,19 +116,24 @@ class Trainer:
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=model.device)
         metrics = MetricsFile(folder / "metrics.jsonl") if folder is not None else None
         self._metrics = metrics if world.is_writer else None
+        self._log: Logger = ignore
         self._dev_losses: list[float] = []
         self._started = 0.0
         self._looked, self._look_seconds, self._save_seconds = 0.0, 0.0, FIRST_SAVING
         self._best: tuple[dict[str, Array], dict[str, Any]] | None = None  # Not yet written.
 
-    def run(self) -> None:
+    def run(self, log: Logger = ignore) -> None:
         """Train to the end, or until the dev loss stops improving, or until a signal.
+
+        Args:
+            log: Is given each record of the metrics once it is written.
 
         Raises:
             Interrupted: After Ctrl-C or SIGTERM, with a checkpoint saved; without a folder signals
                 stay as they are.
             TrainingError: If the loss is not a finite number, or absurdly large.
         """
+        self._log = log
         if self._metrics is not None:
             self._metrics.truncate(self.counters.metrics_bytes)
         self._started = time.monotonic() - self.counters.seconds
@@ -260,6 +266,7 @@ class Trainer:
         }
         if self._metrics is not None:
             counters.metrics_bytes = self._metrics.append(line)
+            self._log(line)
         counters.loss_weight = 0.0
         self._loss_sum.zero_()
         self.progress.evaluated(line)

@@ -23,6 +23,7 @@ from thence.training.families import is_classifier
 from thence.training.files import locked
 from thence.training.judging import Judge, Trainable, label_judge, language_judge
 from thence.training.learning_rate_finder import LearningRateCurve, find_learning_rate
+from thence.training.logs import Logs, opened
 from thence.training.loop import DEFAULT_EPOCHS, LAST, Trainer
 from thence.training.optimizers import make_optimizer
 from thence.training.options import TrainingOptions
@@ -168,7 +169,11 @@ def _time_steps(model: Trainable, batches: Batches, settings: Mapping[str, Any])
 
 
 def train_network(
-    run: Run, prepared: Prepared, progress: ProgressMaker, world: World | None = None
+    run: Run,
+    prepared: Prepared,
+    progress: ProgressMaker,
+    world: World | None = None,
+    logs: Logs = None,
 ) -> None:
     """Train the network of a run from its newest checkpoint, or from the start."""
     recipe, world = run.recipe, world or World()
@@ -189,7 +194,8 @@ def train_network(
                 trainee.usual_epochs,
             )
             trainer.restore()
-            trainer.run()
+            with opened(logs, run, prepared.dev, trainer.counters.step) as log:
+                trainer.run(log)
 
 
 def train_in_memory(recipe: Recipe, prepared: Prepared) -> Trainable:

@@ -114,7 +114,7 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
         if name not in known:
             raise SettingError(
                 f"There is no setting '{name}' for the model '{model}'."
-                + nearest(name, [*known, "model", "output", "config", "progress"])
+                + nearest(name, [*known, "model", "output", "config", "progress", "logs"])
             )
         group = known[name]
         chosen[group][name] = check_type(name, value, get_type_hints(groups[group])[name])
