@@ -302,6 +302,10 @@ class Linear:
             raise ValueError(f"weights have shape {weights.shape}, the bias {bias.shape}")
         if weights.dtype != np.float32 or bias.dtype != np.float32:
             raise ValueError("weights do not hold single-precision numbers")
+        if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+            raise ValueError("weights hold what is no finite number")
+        if tensors["strength"].shape != () or tensors["strength"].dtype.kind != "f":
+            raise ValueError("the strength is no number")
         self._table, self.strength = table, float(tensors["strength"])
         self._weights, self._bias = torch.tensor(weights), torch.tensor(bias)
 

@@ -32,6 +32,7 @@ from thence.classifiers.interface import Classes
 from thence.classifiers.neural import NeuralClassifier
 from thence.errors import SettingError, nearest
 from thence.models.dropout import Dropout
+from thence.models.size import check_layers
 from thence.models.recurrent import Layer
 
 Cell = Literal["lstm", "gru"]
@@ -59,7 +60,8 @@ class RecurrentOptions(EmbeddingOptions):
 
     def __post_init__(self) -> None:
         self.check_embeddings()
-        check_sizes(self, "hidden_size", "layers")
+        check_layers(self.layers)
+        check_sizes(self, "hidden_size")
         check_chances(self, "input_dropout")
         for name, choices in (("cell", get_args(Cell)), ("pooling", get_args(Pooling))):
             value = getattr(self, name)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +25,8 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Array]) -> None:
     for name, value in tensors.items():
         if value.dtype.kind != "f":
             raise ValueError(f"{name} holds {value.dtype}, not floating-point numbers")
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name} holds what is no finite number")
     try:
         network.load_state_dict({name: torch.tensor(value) for name, value in tensors.items()})
     except RuntimeError as error:
