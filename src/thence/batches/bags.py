@@ -138,7 +138,8 @@ class FeatureTable:
     def _rows_of(self, features: Int32[np.ndarray, " features"]) -> Int32[np.ndarray, " features"]:
         """Return the row of each feature, -1 where it has none."""
         if self._rows is not None:
-            return self._rows[features]
+            looked_up: Int32[np.ndarray, " features"] = self._rows[features]
+            return looked_up
         rows = np.minimum(np.searchsorted(self.kept, features), len(self.kept) - 1)
         found: Int32[np.ndarray, " features"] = np.where(self.kept[rows] == features, rows, -1)
         return found.astype(np.int32)

@@ -145,7 +145,8 @@ class Linear:
         columns = 1 if self._is_difference else classes.number
         size = number_of_features(vocabulary_size, options.bags)
         self._table = FeatureTable(np.arange(vocabulary_size), size)
-        self._weights = torch.zeros(vocabulary_size, columns)
+        # NumPy's zeros take no memory until they are written to, and these never are.
+        self._weights = torch.from_numpy(np.zeros((vocabulary_size, columns), np.float32))
         self._bias = torch.zeros(columns)
         self.strength = 0.0
         """The one that was chosen."""

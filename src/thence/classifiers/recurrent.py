@@ -32,8 +32,8 @@ from thence.classifiers.interface import Classes
 from thence.classifiers.neural import NeuralClassifier
 from thence.errors import SettingError, nearest
 from thence.models.dropout import Dropout
-from thence.models.size import check_layers
 from thence.models.recurrent import Layer
+from thence.models.size import check_layers
 
 Cell = Literal["lstm", "gru"]
 Pooling = Literal["last", "mean", "max"]

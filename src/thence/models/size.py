@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from thence.errors import SettingError
 
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 MOST_LAYERS = 1000
+BYTES_TRAINED = 16
+"""Of each number of a network: itself, its gradient, and two that the optimiser keeps."""
+SMALLER = "Use smaller sizes, such as a lower --embedding-size or --hidden-size."
+
+Made = TypeVar("Made")
 
 
 class TooLargeError(Exception):
@@ -108,10 +113,35 @@ def at_most(numbers: int) -> Iterator[None]:
         _allowed.numbers = None
 
 
-def numbers_of(make: Callable[[], Any]) -> int | None:
+def make_trainable(make: Callable[[], Made], model: str) -> Made:
+    """Make a network that can be trained in the memory of this machine.
+
+    Args:
+        make: Makes it.
+        model: Its name, for the message.
+
+    Raises:
+        SettingError: If it cannot; says how much memory it would need.
+    """
+    try:
+        with at_most(machine_memory() // BYTES_TRAINED):
+            return make()
+    except TooLargeError:
+        numbers = _numbers_of(make)
+    if numbers is None:
+        raise SettingError(f"The model '{model}' would be larger than can be counted. {SMALLER}")
+    check_memory(
+        numbers * BYTES_TRAINED,
+        f"Training the {numbers:,} numbers of this model ({model})",
+        SMALLER,
+    )
+    raise SettingError(f"There is too little memory for the model '{model}'. {SMALLER}")
+
+
+def _numbers_of(make: Callable[[], Any]) -> int | None:
     """Return how many numbers a network would have; None: too many for torch to count.
 
-    It is made without memory, which loads much of torch: only for what cannot be made at all.
+    It is made without memory. That loads much of torch, which takes a second or two.
     """
     import torch
 

@@ -13,7 +13,8 @@ from thence.models.ngram.arpa import read_arpa, write_arpa
 from thence.tokens import TokenOptions, tokenizer_of, write_vectors
 from thence.training.embeddings import word_embeddings
 from thence.training.recipe import Recipe
-from thence.training.run import Run, create_run, refuse_existing, save_model
+from thence.training.run import Run, create_run, refuse_existing
+from thence.training.weights_file import save_model
 
 Format = Literal["arpa", "word2vec"]
 
