@@ -47,6 +47,7 @@ State = tuple[Int64[Tensor, " batch"] | Cache, ...]
 """How many places each row has read, then the cache of every layer. The first number is kept on the
 processor, where looking at it does not wait for a GPU; it tells how much of the cache counts."""
 
+LONGEST_CONTEXT = 1 << 24
 WIDER = 4
 """So many times wider is the inner layer of the feed-forward part."""
 EMBEDDING_SCALE = 0.02
@@ -80,6 +81,10 @@ class TransformerOptions(ReadoutOptions):
             if getattr(self, name) < 1:
                 flag = name.replace("_", "-")
                 raise SettingError(f"--{flag} is {getattr(self, name)}; it must be at least 1.")
+        if self.context > LONGEST_CONTEXT:
+            raise SettingError(
+                f"--context is {self.context}; it must be at most {LONGEST_CONTEXT:,}."
+            )
         if not 0 <= self.dropout < 1:
             raise SettingError(f"--dropout is {self.dropout}; it must be from 0 to below 1.")
         self._check_heads()

@@ -269,6 +269,7 @@ def _check_symbols(symbols: Any, options: TokenOptions) -> list[str]:
     found = list(symbols)
     if not all(isinstance(symbol, str) and symbol for symbol in found):
         raise ValueError("a symbol is not text")
+    "".join(found).encode("utf-8")  # Refuses halves of characters.
     if options.tokens == "characters" and any(len(symbol) != 1 for symbol in found):
         raise ValueError("a symbol is not one character")
     if len(set(found)) != len(found):

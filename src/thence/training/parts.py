@@ -19,8 +19,11 @@ def check_parts(options: Any) -> None:
     """
     members = getattr(options, "members", ())
     for place, member in enumerate(members):
-        if member.dynamic is not None and not 0 <= member.dynamic < float("inf"):
-            raise SettingError(f"A member's rate is {member.dynamic}; it must be 0 or above.")
+        if member.dynamic is not None:
+            if not _reads_sequences(member.model):
+                raise SettingError(f"A member of {member.model[:LONGEST_SHOWN]} cannot be dynamic.")
+            if not 0 <= member.dynamic < float("inf"):
+                raise SettingError(f"A member's rate is {member.dynamic}; it must be 0 or above.")
         if member.model == "neural-cache":
             check_neural_cache(member.options, [other.model for other in members[:place]])
         else:
@@ -55,13 +58,13 @@ def check_neural_cache(settings: Mapping[str, Any], before: Sequence[str]) -> No
     if missing := hints.keys() - settings.keys():
         raise SettingError(f"A neural cache does not say its '{min(missing)}'.")
     options = NeuralCacheOptions(**_checked(settings, hints, "neural-cache"))
-    sequences = [
-        place
-        for place, model in enumerate(before)
-        if model in FAMILIES and FAMILIES[model].defaults is SEQUENCES
-    ]
+    sequences = [place for place, model in enumerate(before) if _reads_sequences(model)]
     if options.of not in sequences:
         raise SettingError(f"A neural cache is of member {options.of}, which is no such network.")
+
+
+def _reads_sequences(model: str) -> bool:
+    return model in FAMILIES and FAMILIES[model].defaults is SEQUENCES
 
 
 def _checked(settings: Mapping[str, Any], hints: Mapping[str, Any], model: str) -> dict[str, Any]:

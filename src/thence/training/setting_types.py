@@ -1,7 +1,7 @@
 """Values of settings in the types that they are declared with, or a sentence."""
 
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -79,4 +79,7 @@ def _from_table(name: str, table: Mapping[str, Any], kind: Any) -> Any:
     hints = get_type_hints(kind)
     if unknown := table.keys() - hints.keys():
         raise SettingError(f"The setting '{name}' has an unknown part '{min(unknown)}'.")
+    needed = [item.name for item in fields(kind) if item.default is MISSING]
+    if missing := [part for part in needed if part not in table]:
+        raise SettingError(f"The setting '{name}' lacks its part '{missing[0]}'.")
     return kind(**{key: check_type(key, value, hints[key]) for key, value in table.items()})

@@ -56,7 +56,7 @@ def load_model(
             f"{path} does not fit the run's config: it holds {numbers:,} numbers, and the config "
             "asks for a larger network. Restore both from a copy, or train again."
         ) from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise RunError(f"{path} does not fit the run's config: {error}") from error
     return model
 
