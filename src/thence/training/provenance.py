@@ -11,7 +11,7 @@ from typing import Any
 
 from thence.errors import RunError, SettingError
 from thence.training.recipe import PROVENANCE, Recipe
-from thence.training.setting_types import check_type
+from thence.training.setting_types import check_type, shown
 
 FORMAT = 1
 FACTS: Mapping[str, Any] = {
@@ -64,8 +64,8 @@ def check_provenance(content: Mapping[str, Any], config: Path, labelled: bool) -
         raise RunError(f"{config} does not say where the run came from: it has no [{PROVENANCE}].")
     if found.get("format") != FORMAT:
         raise RunError(
-            f"The run {config.parent} has format {str(found.get('format'))[:20]}, this thence "
-            f"reads {FORMAT}; use the version that made it ({str(found.get('thence'))[:20]})."
+            f"The run {config.parent} has format {shown(found.get('format'))}, this thence reads "
+            f"{FORMAT}; use the version that made it ({shown(found.get('thence'))})."
         )
     facts = {**FACTS, **(FACTS_OF_LABELS if labelled else {})}
     try:
@@ -85,8 +85,8 @@ def check_provenance(content: Mapping[str, Any], config: Path, labelled: bool) -
         checksum = config_checksum(content)
     except SettingError as error:
         raise RunError(f"The [{PROVENANCE}] of {config} is unusable: {error}") from error
-    except RecursionError as error:
-        raise RunError(f"{config} has tables within tables without end.") from error
+    except (RecursionError, ValueError) as error:
+        raise RunError(f"{config} holds what no run does: {str(error)[:200]}.") from error
     if found["checksum"] != checksum:
         raise RunError(
             f"{config} was changed after the run was made, or is damaged; restore it from a "

@@ -35,6 +35,15 @@ def within_64_bits(name: str, value: Any) -> Any:
     return value
 
 
+def shown(value: Any) -> str:
+    """Return a value for a message, cut short where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no numbers of thousands of digits.
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."
+
+
 def check_type(name: str, value: Any, expected: Any) -> Any:
     """Return a setting's value in its type, an int becoming a float and a list a tuple.
 
@@ -67,11 +76,9 @@ def check_type(name: str, value: Any, expected: Any) -> Any:
             kinds.append(KINDS.get(kind, "a list"))
     if choices:
         kinds.append(f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0])
-    shown = repr(value if not isinstance(value, int) else within_64_bits(name, value))
-    shown = shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]} ..."
     raise SettingError(
-        f"The setting '{name}' is {shown}; it must be {' or '.join(kinds)}."
-        + nearest(str(value)[:LONGEST_SHOWN], choices)
+        f"The setting '{name}' is {shown(value)}; it must be {' or '.join(kinds)}."
+        + (nearest(value, choices) if isinstance(value, str) else "")
     )
 
 
