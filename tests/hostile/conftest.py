@@ -147,7 +147,7 @@ def uses(run: Path) -> list[tuple[object, ...]]:
     return [
         *common,
         ("next", run, "ax"),
-        ("sample", run, "-n", "2", "--max-tokens", "5"),
+        ("sample", run, "-n", "2", "--max-length", "5"),
         ("score", run, texts),
         ("compare", run, run),
         ("mix", run, "--cache", "5", "--output", run.parent / "mixed"),

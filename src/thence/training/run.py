@@ -10,7 +10,6 @@ report.html         pictures and numbers
 text                what came through standard input, where the text was ``-``
 """
 
-import json
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ from thence.models import FAMILIES, LanguageModel
 from thence.tokens import Tokenizer, TokenStore, load_tokenizer
 from thence.training.families import family_of, is_classifier
 from thence.training.files import cannot_write, check_ordinary, load_metadata, write_through
-from thence.training.metrics import append_json_line
+from thence.training.metrics import append_json_line, read_metrics, read_test_looks
 from thence.training.provenance import check_provenance, config_checksum, now, provenance_of
 from thence.training.recipe import Recipe, read_toml, recipe_of
 from thence.training.weights_file import load_model
@@ -233,11 +232,12 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the lines of ``metrics.jsonl``; an unfinished last line is left out."""
-        return read_json_lines(self.folder / "metrics.jsonl")
+        trained = family_of(self.recipe.model).kind == "trained"
+        return read_metrics(self.folder / "metrics.jsonl", trained)
 
     def test_looks(self) -> list[dict[str, Any]]:
         """Return every recorded look at the test split."""
-        return read_json_lines(self.folder / "test-looks.jsonl")
+        return read_test_looks(self.folder / "test-looks.jsonl")
 
     def record_test_look(self, command: str) -> int:
         """Record a look at the test split; return how many there have been."""
@@ -319,31 +319,3 @@ def _config(
     provenance = provenance_of(recipe, tokenizer.content_hash(), hashes, more)
     checksum = config_checksum(tomllib.loads(recipe.to_toml(provenance)))
     return recipe.to_toml({"checksum": checksum, **provenance}).encode("utf-8")
-
-
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a file of one JSON object per line; an unfinished last line is left out.
-
-    Raises:
-        RunError: If it cannot be read.
-    """
-    if not path.exists():
-        return []
-    check_ordinary(path)
-    try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
-    found = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            read = json.loads(line)
-            if not isinstance(read, dict):
-                raise TypeError
-            found.append(read)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise RunError(
-                f"{path}, line {number}, is damaged: not a JSON object. Restore the file from a "
-                "copy or remove it."
-            ) from error
-    return found
