@@ -101,7 +101,7 @@ CASES = {
         r"machine has .* GB\. Use smaller sizes",
     ),
     "huge embeddings": (
-        f"train text.txt {TRAIN} --embedding-size 1000000000000 --threads 1 --precision float32",
+        "train text.txt --embedding-size 1000000000000 --threads 1 --precision float32",
         r"Training the .* would take .* GB of memory",
     ),
     "huge network of squares": (

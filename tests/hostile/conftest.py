@@ -137,13 +137,19 @@ def harmless(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
     return run
 
 
+def texts_for(run: Path) -> Path:
+    """Write a few texts beside a run."""
+    texts = run.parent / "texts.txt"
+    texts.write_text("a x b\nc y d\n")
+    return texts
+
+
 def uses(run: Path) -> list[tuple[object, ...]]:
     """Return the commands that a run of its kind can be used with."""
     common = [("evaluate", run), ("report", run), ("plot", run, "--output", run / "pictures")]
     if Run(run).is_classifier:
-        return [*common, ("classify", run, "a x b")]
-    texts = run.parent / "texts.txt"
-    texts.write_text("axb\ncyd\n")
+        return [*common, ("classify", run, texts_for(run))]
+    texts = texts_for(run)
     return [
         *common,
         ("next", run, "ax"),

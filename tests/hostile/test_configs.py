@@ -10,7 +10,7 @@ import pytest
 from thence.errors import RunError
 from thence.training import Run
 
-from .conftest import KINDS, change_config, change_tokenizer, claim, limited, uses
+from .conftest import KINDS, change_config, change_tokenizer, claim, limited, texts_for, uses
 
 Copy, Refused = Callable[..., Path], Callable[..., str]
 Harmless = Callable[..., None]
@@ -75,7 +75,7 @@ def test_huge_sizes_are_refused_with_a_valid_checksum(
         except RunError:
             refused("evaluate", run)
             continue
-        use = ("classify", run, "a x") if Run(run).is_classifier else ("next", run, "ax")
+        use = ("classify", run, texts_for(run)) if Run(run).is_classifier else ("next", run, "ax")
         if name in ("max_length", "buckets") or (
             (kind, name) == ("transformer", "context") and size < 10**9
         ):  # What is longer than any text does no harm.
@@ -120,7 +120,9 @@ def test_huge_sizes_of_parts_are_refused(
             refused("evaluate", run)
             continue
         if size > 10**9 or name != "length":
-            refused(*(("classify", run, "a x") if part == "encoder" else ("next", run, "ax")))
+            refused(
+                *(("classify", run, texts_for(run)) if part == "encoder" else ("next", run, "ax"))
+            )
 
 
 @pytest.mark.slow
@@ -150,7 +152,7 @@ def test_odd_values_of_any_setting_do_no_harm(
             assert len(str(error)) < 2000
             continue
         classifies = Run(run).is_classifier
-        harmless(*(("classify", run, "a x") if classifies else ("next", run, "ax")))
+        harmless(*(("classify", run, texts_for(run)) if classifies else ("next", run, "ax")))
         harmless("evaluate", run)
         harmless("resume", run, "--no-report")
 
@@ -226,7 +228,7 @@ def test_odd_labels_are_refused(copy_of: Copy, refused: Refused, kind: str, labe
             config["provenance"]["labels"] = labels
 
     change_config(run, put)
-    refused("classify", run, "a x")
+    refused("classify", run, texts_for(run))
     refused("evaluate", run)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import thence
 
-from .conftest import KINDS
+from .conftest import KINDS, texts_for
 
 SOURCE = Path(thence.__file__).parent
 FORBIDDEN = (
@@ -77,7 +77,7 @@ for folder in map(Path, sys.argv[1:]):
     run.tokenizer, run.metrics(), run.num_parameters, run.splits
     main(["evaluate", str(folder)])
     if run.is_classifier:
-        main(["classify", str(folder), "a x b"])
+        main(["classify", str(folder), str(folder.parent / "texts.txt")])
     else:
         main(["next", str(folder), "ax"])
         main(["sample", str(folder), "-n", "1", "--max-length", "3"])
@@ -96,6 +96,7 @@ print("nothing was unpickled")
 @pytest.mark.slow
 def test_runs_are_used_and_resumed_without_pickle(copy_of: Callable[..., Path]) -> None:
     folders = [str(copy_of(kind)) for kind in KINDS]
+    texts_for(Path(folders[0]))
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_PICKLE, *folders],
         capture_output=True,
