@@ -129,7 +129,7 @@ def test_huge_sizes_of_parts_are_refused(
 @pytest.mark.parametrize("value", ODD, ids=[repr(value)[:20] for value in ODD])
 @pytest.mark.parametrize("kind", KINDS)
 def test_odd_values_of_any_setting_do_no_harm(
-    copy_of: Copy, harmless: Harmless, kind: str, value: Any
+    copy_of: Copy, refused: Refused, harmless: Harmless, kind: str, value: Any
 ) -> None:
     sound = copy_of(kind)
     content: dict[str, Any] = {}
@@ -148,8 +148,8 @@ def test_odd_values_of_any_setting_do_no_harm(
         try:
             with limited():
                 claim(run)
-        except RunError as error:
-            assert len(str(error)) < 2000
+        except RunError:
+            refused("evaluate", run)
             continue
         classifies = Run(run).is_classifier
         harmless(*(("classify", run, texts_for(run)) if classifies else ("next", run, "ax")))
