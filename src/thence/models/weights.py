@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from thence.models.interface import Array
 
+LARGEST_WEIGHT = 1e6
+"""No training comes near it; far larger ones make probabilities that are no numbers."""
+
 
 def weights_of(network: nn.Module) -> dict[str, Array]:
     """Return the weights by name, copied: further training does not change them."""
@@ -27,6 +30,8 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Array]) -> None:
             raise ValueError(f"{name} holds {value.dtype}, not floating-point numbers")
         if not np.isfinite(value).all():
             raise ValueError(f"{name} holds what is no finite number")
+        if np.any(np.abs(value) > LARGEST_WEIGHT):
+            raise ValueError(f"{name} holds a weight beyond {LARGEST_WEIGHT:g}")
     try:
         network.load_state_dict({name: torch.tensor(value) for name, value in tensors.items()})
     except RuntimeError as error:
