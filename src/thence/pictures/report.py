@@ -18,7 +18,8 @@ from thence.training import Run
 from thence.training.families import family_of
 from thence.training.files import cannot_write, write_atomically
 from thence.training.prepared import labelled
-from thence.training.run import Split, now
+from thence.training.provenance import now
+from thence.training.run import Split
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 BEGINNING = 1000

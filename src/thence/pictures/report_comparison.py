@@ -18,7 +18,7 @@ from thence.pictures.side_by_side import (
     why_not_judged,
 )
 from thence.training import Run
-from thence.training.run import now
+from thence.training.provenance import now
 
 KINDS = {False: "Language models", True: "Classifiers"}
 

@@ -22,15 +22,16 @@ from thence.training.families import (
     family_of,
     is_classifier,
 )
-from thence.training.files import Array, clear_leftovers
+from thence.training.files import Array, check_ordinary, clear_leftovers
 from thence.training.judging import label_look
 from thence.training.logs import Logs, check_logs, opened
 from thence.training.metrics import MetricsFile
 from thence.training.prepared import Prepared, coverage, importance, prepare, vectors_of
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
-from thence.training.run import Run, create_run, refuse_existing, save_model, text_hashes
+from thence.training.run import Run, create_run, refuse_existing, text_hashes
 from thence.training.starting import with_language_model
+from thence.training.weights_file import save_model
 
 if TYPE_CHECKING:
     from thence.training.distributed import World
@@ -163,6 +164,9 @@ def resume(folder: str | Path, progress: ProgressMaker = silent, logs: Logs = No
     with _processes(run.recipe) as world:
         if is_first_process():
             clear_leftovers(run.folder)
+        vectors = getattr(run.recipe.options, "vectors", None)
+        if vectors is not None:
+            check_ordinary(Path(vectors))
         prepared = Prepared(run.splits, run.tokenizer, run.store("train"), run.store("dev"))
         if not (run.folder / "last").exists():  # Nothing yet that has the vectors in it.
             prepared = replace(prepared, vectors=vectors_of(run.recipe, run.tokenizer))
