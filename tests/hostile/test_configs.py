@@ -12,6 +12,8 @@ from thence.training import Run
 
 from .conftest import KINDS, change_config, change_tokenizer, claim, limited, texts_for, uses
 
+pytestmark = pytest.mark.slow
+
 Copy, Refused = Callable[..., Path], Callable[..., str]
 Harmless = Callable[..., None]
 
@@ -125,7 +127,6 @@ def test_huge_sizes_of_parts_are_refused(
             )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("value", ODD, ids=[repr(value)[:20] for value in ODD])
 @pytest.mark.parametrize("kind", KINDS)
 def test_odd_values_of_any_setting_do_no_harm(

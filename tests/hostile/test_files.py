@@ -12,6 +12,8 @@ from thence.training.files import load_tensors
 
 from .conftest import TRAINED, change_config, change_tensors, uses
 
+pytestmark = pytest.mark.slow
+
 Copy, Refused = Callable[..., Path], Callable[..., str]
 Harmless = Callable[..., None]
 NAMES = ("config.toml", "tokenizer.json", "model.safetensors", "metrics.jsonl")
@@ -119,7 +121,6 @@ def test_odd_metrics_do_no_harm(
     harmless("resume", run, "--no-report")
 
 
-@pytest.mark.slow
 def test_a_line_of_100_megabytes_does_no_harm(copy_of: Copy, harmless: Harmless) -> None:
     run = copy_of("mlp")
     for content in (b"x" * 100_000_000 + b"\n", b'{"a": "' + b"x" * 100_000_000 + b'"}\n'):

@@ -14,6 +14,8 @@ from thence.training.files import load_tensors
 
 from .conftest import KINDS, change_tensors, limited, numbers, uses, write_raw
 
+pytestmark = pytest.mark.slow
+
 Copy, Refused = Callable[..., Path], Callable[..., str]
 DAMAGED = "is damaged"
 
@@ -188,7 +190,6 @@ def test_missing_and_more_weights_are_refused(copy_of: Copy, kind: str) -> None:
     assert_refused(run, "does not fit the run's config")
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Of overflows, which are no more than what was asked for.
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(3))
