@@ -95,6 +95,30 @@ CASES = {
     "no such device": ("train text.txt --device cuda", r"--device is cuda.*use --device auto"),
     "no patience": ("train text.txt --patience 0", r"--patience is 0; it must be above 0"),
     "no epochs": ("train text.txt --epochs 0", r"--epochs is 0\.0; it must be above 0"),
+    "huge hidden layer": (
+        "train text.txt --hidden-size 1000000000000",
+        r"Training the \d[\d,]+ numbers of this model \(mlp\) would take .* GB of memory, and this "
+        r"machine has .* GB\. Use smaller sizes",
+    ),
+    "huge embeddings": (
+        "train text.txt --embedding-size 1000000000000 --threads 1 --precision float32",
+        r"Training the .* would take .* GB of memory",
+    ),
+    "huge network of squares": (
+        "train text.txt --model lstm --hidden-size 10000000000000",
+        r"The model 'lstm' would be larger than can be counted\. Use smaller sizes",
+    ),
+    "huge classifier": (
+        "train text.csv --label label --embedding-size 1048576 --hidden-sizes 1099511627776",
+        r"Training the .* \(averaging\) would take .* GB of memory",
+    ),
+    "huge sweep": ("find-lr text.txt --hidden-size 1000000000000", r"would take .* GB of memory"),
+    "endless layers": ("train text.txt --layers 1000000000", r"--layers is .* at most 1,000"),
+    "endless threads": ("train text.txt --threads 1000000", r"--threads is .* at most 1,024"),
+    "endless order": (
+        "train text.txt --model ngram --order 101",
+        r"--order is 101; .* at most 100",
+    ),
     "no context": ("train text.txt --context 0", r"--context is 0; it must be at least 1"),
     "negative seed": ("train text.txt --seed -1", r"--seed is -1; it must be from 0"),
     "negative k": ("train text.txt --model bigram-counts --add-k -1", r"--add-k is -1\.0; it must"),
@@ -130,6 +154,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Path:
         "same.txt": b"abc\n" * 50,
         "nul.txt": b"abc\nd\0e\n",
         "latin.txt": "zoe\nzoë\n".encode("latin-1"),
+        "text.csv": b"text,label\n" + b"a b,x\nb c,y\nc,x\n" * 20,
         "table.csv": b"id,name\n1,anna\n2,bert\n",
         "q.txt": b"aqa\n",
     }

@@ -34,7 +34,7 @@ def test_every_command_has_help(thence, name):
 @pytest.mark.parametrize(
     ("command", "flags"),
     [
-        ("resume", "--report --no-report --json"),
+        ("resume", "--logs --report --no-report --json"),
         ("evaluate", "--split --json"),
         ("compare", "--text --split --json"),
         ("score", "--tokens --document --column --encoding --errors --keep-empty"),
@@ -49,7 +49,7 @@ def test_every_command_has_help(thence, name):
             "sample",
             "--count -n --prefix --temperature --top-k --top-p --greedy --max-length --seed --json",
         ),
-        ("report", "--output"),
+        ("report", "--output -o"),
         ("plot", "--output"),
         ("data list", "--json"),
         ("data get", "--from"),

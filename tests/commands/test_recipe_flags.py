@@ -108,7 +108,10 @@ def test_every_setting_is_a_flag_and_a_key(recipe_of, model):
 def test_help_mentions_every_setting(thence, command, model):
     text = thence(command, "--model", model, "--help").out
     settings = [item.name for kind in groups_of(model).values() for item in fields(kind)]
-    own = {"train": ["output", "no-report", "json"], "find-lr": ["output", "low", "high", "sweep"]}
+    own = {
+        "train": ["output", "logs", "no-report", "json"],
+        "find-lr": ["output", "low", "high", "sweep"],
+    }
     names = [*settings, *own[command], "config", "model"]
     assert [name for name in names if f"--{name.replace('_', '-')} " not in text] == []
     assert all(name in text for name in FAMILIES)

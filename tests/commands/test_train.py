@@ -1,6 +1,7 @@
 """``thence train`` and ``thence resume``."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,23 @@ def test_progress_and_remarks_stay_off_standard_output(thence, small):
     assert last == (
         "Next: thence sample runs/text-mlp   thence evaluate runs/text-mlp --split test"
     )
+
+
+def test_logs_for_tensorboard(thence, small):
+    pytest.importorskip("tensorboard")
+    outcome = thence("train", "text.txt", "-o", "run", "--logs", "tensorboard", *small)
+    assert outcome.code == 0 and len(list(Path("run/tensorboard").iterdir())) == 1
+    assert thence("resume", "run", "--logs", "tensorboard", "--no-report").code == 0
+    assert len(list(Path("run/tensorboard").iterdir())) == 1
+
+
+def test_logs_without_their_library(thence, small, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    outcome = thence("train", "text.txt", "-o", "run", "--logs", "tensorboard", *small)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--logs tensorboard needs tensorboard, which is not installed" in outcome.err
+    assert "thence[logs]" in outcome.err and not Path("run").exists()
+    assert "Invalid value" in thence("train", "text.txt", "--logs", "nowhere").err
 
 
 @pytest.mark.parametrize("model", ["mlp", "bigram-counts"])

@@ -180,6 +180,19 @@ def test_report(thence, trained, folder):
 
 
 @pytest.mark.slow
+def test_report_of_several_runs(thence, trained, folder):
+    outcome = thence("report", trained.mlp, trained.counts)
+    assert (outcome.code, outcome.out) == (0, "comparison.html\n")
+    assert "Comparison of 2 runs" in (folder / "comparison.html").read_text()
+    (folder / "notes.txt").write_text("notes")
+    outcome = thence("report", trained.mlp, trained.counts, "-o", "notes.txt")
+    assert outcome.code == 2 and "notes.txt exists already" in outcome.err
+    assert thence("report").err == (
+        "thence: There is no run to report on; name one run folder or several.\n"
+    )
+
+
+@pytest.mark.slow
 def test_plot(thence, trained, folder):
     shutil.copytree(trained.counts, folder / "run")
     outcome = thence("plot", "run")

@@ -36,7 +36,7 @@ def together(processes: int, *arguments: str) -> "subprocess.CompletedProcess[st
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
-    command = [sys.executable, *launcher, f"--master-port={port}", "-m", "thence", *arguments]
+    command = [sys.executable, *launcher, f"--master-port={port}", "-m", "--", "thence", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -104,3 +104,15 @@ def test_one_process_alone_changes_nothing() -> None:
     assert world.agree([1.5, 2.0], torch.device("cpu")) == [1.5, 2.0]
     assert world.tell("a name") == "a name"
     assert world.join_rows(values[0], 2) is values[0]
+
+
+@pytest.mark.slow
+def test_the_first_process_writes_the_logs(text: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    output = tmp_path / "two"
+    logs = ["--logs", "tensorboard", "--no-report"]
+    done = together(
+        2, "train", str(text), "--model", "lstm", "-o", str(output), *logs, *flags(SETTINGS)
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list((output / "tensorboard").iterdir())) == 1

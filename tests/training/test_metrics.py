@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from thence.errors import RunError
-from thence.training.metrics import MetricsFile, append_json_line
-from thence.training.run import read_json_lines
+from thence.training.metrics import MetricsFile, append_json_line, read_json_lines
 
 
 def test_append_returns_the_size_and_truncate_goes_back_to_it(tmp_path: Path) -> None:

@@ -40,6 +40,10 @@ WRITTEN = {
     "softmax": st.sampled_from(["full", "sampled"]),  # The adaptive one does not go with --tied.
     "embedding_size": st.sampled_from([16, 48]),  # Of a transformer, to be divided by --heads.
     "heads": st.sampled_from([1, 2, 8]),
+    "context": st.integers(1, 1 << 24),
+    "layers": st.integers(1, 1000),
+    "order": st.sampled_from([1, 2]),
+    "threads": st.integers(1, 1024),
 }
 """Settings that are not any text, or not any of their choices beside any others."""
 

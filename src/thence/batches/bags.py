@@ -27,6 +27,8 @@ CHUNK = 1 << 16
 MULTIPLIER, MIXER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 CHARACTER_SALT = np.uint64(0x94D049BB133111EB)
 LONGEST_RUN = 50
+MOST_LOOKED_UP = 1 << 26
+"""Features up to which the row of each is kept ready (256 MB); of more it is searched for."""
 END_OF_TEXT = 0x110000
 """Stands for a document's end among code points."""
 
@@ -122,18 +124,31 @@ class FeatureTable:
 
     kept: Int64[np.ndarray, " rows"]
     size: int
-    _rows: Int32[np.ndarray, " size"] = field(init=False, repr=False, compare=False)
+    _rows: Int32[np.ndarray, " size"] | None = field(
+        init=False, repr=False, compare=False, default=None
+    )
 
     def __post_init__(self) -> None:
+        if self.size > MOST_LOOKED_UP:
+            return
         rows = np.full(self.size, -1, np.int32)
         rows[self.kept] = np.arange(len(self.kept), dtype=np.int32)
         object.__setattr__(self, "_rows", rows)
+
+    def _rows_of(self, features: Int32[np.ndarray, " features"]) -> Int32[np.ndarray, " features"]:
+        """Return the row of each feature, -1 where it has none."""
+        if self._rows is not None:
+            looked_up: Int32[np.ndarray, " features"] = self._rows[features]
+            return looked_up
+        rows = np.minimum(np.searchsorted(self.kept, features), len(self.kept) - 1)
+        found: Int32[np.ndarray, " features"] = np.where(self.kept[rows] == features, rows, -1)
+        return found.astype(np.int32)
 
     def rows(self, bags: Bags) -> Bags:
         """Return bags with rows in place of features; what has none is left out."""
 
         def rows_of(part: Bags) -> Bags:
-            rows = self._rows[part.features]
+            rows = self._rows_of(part.features)
             is_kept = rows >= 0
             kept_before = np.concatenate([np.zeros(1, np.int64), np.cumsum(is_kept)])
             return Bags(rows[is_kept], kept_before[part.offsets])

@@ -146,7 +146,8 @@ class Averaging(nn.Module):
         self.table = FeatureTable(kept.astype(np.int64), size)
         bound = INITIAL_RANGE / self.options.embedding_size
         table = torch.empty(len(kept), self.options.embedding_size, device=self.device)
-        self.embeddings = nn.Parameter(table.uniform_(-bound, bound))
+        self.embeddings = nn.Parameter(table)  # Counted here, before its memory is used.
+        nn.init.uniform_(self.embeddings, -bound, bound)
 
     def batches(
         self,

@@ -145,7 +145,8 @@ class Linear:
         columns = 1 if self._is_difference else classes.number
         size = number_of_features(vocabulary_size, options.bags)
         self._table = FeatureTable(np.arange(vocabulary_size), size)
-        self._weights = torch.zeros(vocabulary_size, columns)
+        # NumPy's zeros take no memory until they are written to, and these never are.
+        self._weights = torch.from_numpy(np.zeros((vocabulary_size, columns), np.float32))
         self._bias = torch.zeros(columns)
         self.strength = 0.0
         """The one that was chosen."""
@@ -302,6 +303,10 @@ class Linear:
             raise ValueError(f"weights have shape {weights.shape}, the bias {bias.shape}")
         if weights.dtype != np.float32 or bias.dtype != np.float32:
             raise ValueError("weights do not hold single-precision numbers")
+        if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+            raise ValueError("weights hold what is no finite number")
+        if tensors["strength"].shape != () or tensors["strength"].dtype.kind != "f":
+            raise ValueError("the strength is no number")
         self._table, self.strength = table, float(tensors["strength"])
         self._weights, self._bias = torch.tensor(weights), torch.tensor(bias)
 

@@ -33,6 +33,7 @@ from thence.classifiers.neural import NeuralClassifier
 from thence.errors import SettingError, nearest
 from thence.models.dropout import Dropout
 from thence.models.recurrent import Layer
+from thence.models.size import check_layers
 
 Cell = Literal["lstm", "gru"]
 Pooling = Literal["last", "mean", "max"]
@@ -59,7 +60,8 @@ class RecurrentOptions(EmbeddingOptions):
 
     def __post_init__(self) -> None:
         self.check_embeddings()
-        check_sizes(self, "hidden_size", "layers")
+        check_layers(self.layers)
+        check_sizes(self, "hidden_size")
         check_chances(self, "input_dropout")
         for name, choices in (("cell", get_args(Cell)), ("pooling", get_args(Pooling))):
             value = getattr(self, name)

@@ -42,6 +42,7 @@ COMMANDS = {
 }
 """The table of sub-commands with the line that help shows, in the order that help has them."""
 
+LONGEST_MESSAGE = 1500
 RAW_COMMANDS = ("train", "find-lr")
 """Commands whose flags depend on the model, which parse their own arguments."""
 
@@ -121,6 +122,9 @@ def _command(arguments: Sequence[str]) -> list[str]:
 def _fail(message: str, code: int = 2) -> None:
     if not is_first_process():  # Of several that train together, one says it.
         sys.exit(code)
+    line = " ".join(message.split())
+    if len(line) > LONGEST_MESSAGE:  # It repeats a value that is no reading for people.
+        line = f"{line[: LONGEST_MESSAGE // 2]} ... {line[-LONGEST_MESSAGE // 2 :]}"
     with suppress(BrokenPipeError):
-        sys.stderr.write(f"thence: {' '.join(message.split())}\n")
+        sys.stderr.write(f"thence: {line}\n")
     sys.exit(code)

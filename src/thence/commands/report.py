@@ -1,17 +1,23 @@
-"""``thence report RUN``: one self-contained page with pictures and every number."""
+"""``thence report RUN ...``: one self-contained page with pictures and every number."""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from thence.commands.streams import say
 from thence.pictures import report
-from thence.training import Run
 
 
-def command(run: Path, /, *, output: Path | None = None) -> None:
-    """Write a run's report: one HTML file that needs no network.
+def command(
+    *runs: Path,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+) -> None:
+    """Write a run's report, or one that compares several: one HTML file that needs no network.
 
     Args:
-        run: The run folder.
-        output: Where to write it (default: report.html in the run folder).
+        runs: The run folder, or several to compare on their dev splits.
+        output: Where to write it (default: report.html in the run folder, or comparison.html here
+            for several).
     """
-    say(str(report(Run(run), output)))
+    say(str(report(runs, output)))

@@ -8,12 +8,14 @@ from cyclopts import Parameter
 from thence.commands.finish import finish
 from thence.commands.output import progress_for
 from thence.training import resume
+from thence.training.logs import LoggerName
 
 
 def command(
     run: Path,
     /,
     *,
+    logs: LoggerName | None = None,
     report: bool = True,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -21,7 +23,8 @@ def command(
 
     Args:
         run: The run folder.
+        logs: Write the training for TensorBoard too, all of it, into RUN/tensorboard.
         report: Write report.html at the end.
         json: Print the result as JSON.
     """
-    finish(resume(run, progress_for(json)), report, json)
+    finish(resume(run, progress_for(json), logs), report, json)

@@ -11,6 +11,7 @@ from thence.commands.output import progress_for
 from thence.commands.recipe_flags import parse_recipe_command
 from thence.commands.streams import is_at_terminal, remark
 from thence.training import Recipe, train_recipe
+from thence.training.logs import LoggerName
 
 SUMMARY = "Train a model on a text; judge it on the dev split; write a run folder with a report."
 
@@ -27,10 +28,14 @@ def _train(
         Path | None,
         Parameter(name=("--output", "-o"), help="Run folder to make (default: runs/TEXT-MODEL)."),
     ] = None,
+    logs: Annotated[
+        LoggerName | None,
+        Parameter(help="Write the training for TensorBoard too, into RUN/tensorboard."),
+    ] = None,
     report: Annotated[bool, Parameter(help="Write report.html at the end.")] = True,
     json: Annotated[bool, Parameter(negative=(), help="Print the result as JSON.")] = False,
 ) -> None:
     if not json and is_at_terminal():
         remark(f"Reading {recipe.text} ...")
-    run = train_recipe(recipe, output, progress_for(json))
+    run = train_recipe(recipe, output, progress_for(json), logs)
     finish(run, report, json)

@@ -38,6 +38,7 @@ class Compared:
         nats_per_token: The same per target; None where the runs' tokens differ.
         difference: Bits per byte (or nats per token) above the first run, and its 95 % interval;
             no number bounds the interval where one document is cut into different tokens.
+        place: Of the run among those that were given, from 0.
     """
 
     run: str
@@ -47,6 +48,7 @@ class Compared:
     bits_per_byte: float
     nats_per_token: float | None
     difference: tuple[float, float, float] | None
+    place: int
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,7 @@ def _rows(
                 bits_per_byte=bits(totals[index]) / bytes_total,
                 nats_per_token=totals[index] / stores[index].num_targets if same_tokens else None,
                 difference=difference,
+                place=int(index),
             )
         )
     return rows

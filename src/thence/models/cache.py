@@ -19,6 +19,7 @@ from jaxtyping import Float, Int64, Integer
 
 from thence.errors import SettingError
 from thence.models.interface import Array
+from thence.models.size import check_memory
 from thence.tokens import TokenStore
 
 Recent = Int64[np.ndarray, "batch length"]
@@ -58,6 +59,8 @@ class Cache:
 
     def start(self, batch_size: int) -> Recent:
         """Return the state before any text: the last L + 1 ids read, -1 where there was none."""
+        size = 8 * batch_size * (self.options.length + 1)
+        check_memory(size, f"The last {self.options.length:,} symbols", "Use a shorter --length.")
         return np.full((batch_size, self.options.length + 1), -1)
 
     def step(

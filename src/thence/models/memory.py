@@ -4,7 +4,7 @@ import re
 
 from thence.errors import SettingError
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?")
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kMGT]?)B?")
 
 
 def memory_bytes(flag: str, text: str) -> int:

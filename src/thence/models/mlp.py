@@ -26,6 +26,7 @@ from thence.models.dropout import Dropout
 from thence.models.fixed_window import slide_window, start_window
 from thence.models.neural import NeuralLanguageModel
 from thence.models.readout import ReadoutOptions, make_readout
+from thence.models.size import check_layers
 
 TANH_GAIN = 5 / 3
 
@@ -51,7 +52,8 @@ class MLPOptions(ReadoutOptions):
 
     def __post_init__(self) -> None:
         self.check_readout()
-        for name in ("context", "embedding_size", "hidden_size", "layers"):
+        check_layers(self.layers)
+        for name in ("context", "embedding_size", "hidden_size"):
             if getattr(self, name) < 1:
                 flag = name.replace("_", "-")
                 raise SettingError(f"--{flag} is {getattr(self, name)}; it must be at least 1.")

@@ -23,6 +23,7 @@ from torch import Tensor
 from thence.errors import SettingError
 from thence.models.interface import Array, State
 from thence.models.neural import NeuralLanguageModel
+from thence.models.size import check_memory
 from thence.tokens import TokenStore
 
 SHARPNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -50,6 +51,8 @@ class NeuralCacheOptions:
     def __post_init__(self) -> None:
         if self.length < 1:
             raise SettingError(f"--neural-cache is {self.length}; it must be at least 1.")
+        if not math.isfinite(self.theta):
+            raise SettingError(f"The theta of a neural cache is {self.theta}; it must be finite.")
 
 
 class NeuralCache:
@@ -71,10 +74,13 @@ class NeuralCache:
         It is the network's state, its last L + 1 hidden states, shape (B, L + 1, H), and the id
         that each came after, shape (B, L + 1).
         """
-        ids = torch.full((batch_size, self.options.length + 1), -1, device=self.model.device)
         before = self.model.start(batch_size)
         # How long a hidden state is, a network does not say.
         hidden, _ = self.model.advance(np.zeros(batch_size, np.int64), before)
+        length = self.options.length
+        size = 4 * batch_size * (length + 1) * (hidden.shape[1] + 2)
+        check_memory(size, f"The last {length:,} hidden states", "Use a shorter --neural-cache.")
+        ids = torch.full((batch_size, length + 1), -1, device=self.model.device)
         return before, hidden.new_zeros(*ids.shape, hidden.shape[1]), ids
 
     @torch.inference_mode()

@@ -34,6 +34,7 @@ from thence.errors import SettingError
 from thence.models.dropout import Dropout, LockedDropout
 from thence.models.neural import NeuralLanguageModel
 from thence.models.readout import ReadoutOptions, TiedLinear, make_readout
+from thence.models.size import check_layers
 
 Cell = Literal["rnn", "lstm", "gru"]
 GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
@@ -72,7 +73,8 @@ class RecurrentOptions(ReadoutOptions):
 
     def __post_init__(self) -> None:
         self.check_readout()
-        for name in ("embedding_size", "hidden_size", "layers"):
+        check_layers(self.layers)
+        for name in ("embedding_size", "hidden_size"):
             if getattr(self, name) < 1:
                 flag = name.replace("_", "-")
                 raise SettingError(f"--{flag} is {getattr(self, name)}; it must be at least 1.")

@@ -38,6 +38,7 @@ from thence.errors import SettingError
 from thence.models.dropout import Dropout
 from thence.models.neural import NeuralLanguageModel
 from thence.models.readout import ReadoutOptions, TiedLinear, make_readout
+from thence.models.size import check_layers, check_memory
 
 Cache = Float[Tensor, "batch 2 heads room size"]
 """Keys and values of the last C - 1 places, before any turn; the latest is last."""
@@ -46,6 +47,7 @@ State = tuple[Int64[Tensor, " batch"] | Cache, ...]
 """How many places each row has read, then the cache of every layer. The first number is kept on the
 processor, where looking at it does not wait for a GPU; it tells how much of the cache counts."""
 
+LONGEST_CONTEXT = 1 << 24
 WIDER = 4
 """So many times wider is the inner layer of the feed-forward part."""
 EMBEDDING_SCALE = 0.02
@@ -74,10 +76,15 @@ class TransformerOptions(ReadoutOptions):
 
     def __post_init__(self) -> None:
         self.check_readout()
-        for name in ("context", "embedding_size", "layers", "heads"):
+        check_layers(self.layers)
+        for name in ("context", "embedding_size", "heads"):
             if getattr(self, name) < 1:
                 flag = name.replace("_", "-")
                 raise SettingError(f"--{flag} is {getattr(self, name)}; it must be at least 1.")
+        if self.context > LONGEST_CONTEXT:
+            raise SettingError(
+                f"--context is {self.context}; it must be at most {LONGEST_CONTEXT:,}."
+            )
         if not 0 <= self.dropout < 1:
             raise SettingError(f"--dropout is {self.dropout}; it must be from 0 to below 1.")
         self._check_heads()
@@ -231,6 +238,7 @@ class Transformer(nn.Module):
         # The mask of a fresh, short text has a name, and fast code, of its own.
         mask = None if cached == 0 and time <= room + 1 else self._mask(before, cached, time)
         turns = self._turns(cached + time, ids.device)
+        self._check_memory(len(ids))
         values = self.dropout(self._embed(ids, before))
         moved = []
         for layer, cache in zip(self.layers, caches, strict=True):
@@ -239,6 +247,13 @@ class Transformer(nn.Module):
             filled = functional.pad(known, (0, 0, room - cached - time, 0))
             moved.append(filled.to(cache.dtype))
         return self.norm(values), (count + time, *moved)
+
+    def _check_memory(self, rows: int) -> None:
+        """Refuse caches that this machine cannot hold: they are as long as the context."""
+        options = self.options
+        size = 2 * 4 * rows * options.context * options.embedding_size * options.layers
+        what = f"A --context of {options.context:,} places in {rows} texts side by side"
+        check_memory(size, what, "Use a shorter context.")
 
     def _embed(
         self, ids: Int64[Tensor, "batch time"], before: Int64[Tensor, " batch"]

@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from thence.models.interface import Array
+
+LARGEST_WEIGHT = 1e6
+"""No training comes near it; far larger ones make probabilities that are no numbers."""
 
 
 def weights_of(network: nn.Module) -> dict[str, Array]:
@@ -24,6 +28,10 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Array]) -> None:
     for name, value in tensors.items():
         if value.dtype.kind != "f":
             raise ValueError(f"{name} holds {value.dtype}, not floating-point numbers")
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name} holds what is no finite number")
+        if np.any(np.abs(value) > LARGEST_WEIGHT):
+            raise ValueError(f"{name} holds a weight beyond {LARGEST_WEIGHT:g}")
     try:
         network.load_state_dict({name: torch.tensor(value) for name, value in tensors.items()})
     except RuntimeError as error:

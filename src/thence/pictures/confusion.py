@@ -13,7 +13,7 @@ from thence.pictures.drawing import FAINT, INK, new_figure, plain, set_titles, s
 SHOWN = 40
 SHOWN_WITH_COUNTS = 12
 LONGEST_LABEL = 24
-INCHES_PER_CHARACTER = 0.085
+INCHES_PER_CHARACTER = 0.09
 """About the width of a letter of a label at an edge."""
 
 Counts = Int64[np.ndarray, "labels labels"]
@@ -74,7 +74,10 @@ def _rule(axes: Axes, size: int) -> None:
 
 
 def _label(axes: Axes, names: list[str], flat: bool) -> None:
-    places, size = range(len(names)), 9 if len(names) <= 20 else 8
+    places, size = (
+        range(len(names)),
+        9 if len(names) <= 20 else 10,
+    )  # A page shows large ones smaller.
     axes.set_xticks(places, names, rotation=0 if flat else 90, fontsize=size, **plain())
     axes.set_yticks(places, names, fontsize=size, **plain())
     axes.tick_params(which="both", length=0)

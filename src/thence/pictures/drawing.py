@@ -69,18 +69,24 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def new_stack(width: float, height: float, shares: list[float]) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure of that many inches, and axes below each other on one x axis.
+def new_stack(
+    width: float, height: float, shares: list[float], one_x: bool = True
+) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure of that many inches, and axes below each other.
 
     Args:
         width: In inches.
         height: In inches.
         shares: Of the height, one for each of the axes from the top.
+        one_x: Whether they have one x axis in common, or else one y axis.
     """
     figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
     FigureCanvasAgg(figure)
     grid = {"height_ratios": shares}
-    stack = figure.subplots(len(shares), sharex=True, squeeze=False, gridspec_kw=grid)[:, 0]
+    stack = figure.subplots(
+        len(shares), sharex=one_x, sharey=not one_x, squeeze=False, gridspec_kw=grid
+    )[:, 0]
+
     for axes in stack:
         axes.set_facecolor(PAPER)
         axes.spines[["top", "right"]].set_visible(False)

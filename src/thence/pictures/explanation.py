@@ -5,14 +5,12 @@ The page is one file that needs no network and runs no script; it looks like a r
 
 import html
 from collections.abc import Iterable
-from importlib.resources import files
 from itertools import islice
 from pathlib import Path
-from string import Template
 
 from thence.evaluation import Explanation
 from thence.pictures.drawing import visible
-from thence.pictures.page import note
+from thence.pictures.page import note, page
 from thence.training import Run
 from thence.training.files import write_atomically
 
@@ -57,8 +55,7 @@ def explanations_html(name: str, explanations: Iterable[Explanation]) -> str:
         f"{note(EXPLAINED)}\n{_legend()}\n"
         f'<ul class="texts">{"".join(items)}</ul>'
     )
-    template = Template((files("thence.pictures") / "report_template.html").read_text("utf-8"))
-    return template.substitute(title=f"{html.escape(name)}: explanations", body=body)
+    return page(f"{name}: explanations", body)
 
 
 def _item(explanation: Explanation) -> str:

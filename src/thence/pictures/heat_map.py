@@ -136,8 +136,9 @@ def draw_counts(counts: Int64[np.ndarray, "shown shown"], labels: list[str], tit
 def _label(axes: Axes, labels: list[str], title: str) -> None:
     places = range(len(labels))
     rotation = 90 if max(map(len, labels)) > 2 else 0
-    axes.set_xticks(places, labels, rotation=rotation, fontsize=9, **plain())
-    axes.set_yticks(places, labels, fontsize=9, **plain())
+    size = 9 if len(labels) <= SHOWN_WITH_COUNTS else 10.5  # A page shows large ones smaller.
+    axes.set_xticks(places, labels, rotation=rotation, fontsize=size, **plain())
+    axes.set_yticks(places, labels, fontsize=size, **plain())
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     note = f"{BOUNDARY_MARK} is the boundary"

@@ -7,14 +7,25 @@ import base64
 import html
 import math
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from string import Template
 
 from thence.pictures.drawing import FAINT, INK, PAPER, Picture, to_png, to_svg
+
+MADE_BY = '<meta name="generator" content="thence">'
+"""What each page says of itself in its head."""
 
 LARGEST_SVG = 600_000
 """Bytes from which a picture is embedded as PNG: one with many words in it is larger as SVG."""
 
 DARK = {INK: ("--ink", "#e4e9ee"), FAINT: ("--faint", "#39414a"), PAPER: ("--paper", "#14181d")}
 """The colours of a drawing that change in the dark: the name and the dark colour of each."""
+
+
+def page(title: str, body: str) -> str:
+    """Return a whole page; the title is escaped, the body is HTML."""
+    template = Template((files("thence.pictures") / "report_template.html").read_text("utf-8"))
+    return template.substitute(title=html.escape(title), body=body)
 
 
 def section(title: str, content: str) -> str:
@@ -42,15 +53,37 @@ def table(rows: Iterable[Sequence[str]]) -> str:
     return f'<table class="values">{cells}</table>' if cells else ""
 
 
-def grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of names and their numbers, escaped: the first column holds the names."""
+def grid(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    kind: str = "grid",
+    best: int | None = None,
+) -> str:
+    """Return a table of names and their numbers, escaped: the first column holds the names.
+
+    Args:
+        columns: Their headings.
+        rows: The cells.
+        kind: The class of the table, which says how it looks.
+        best: Place of a row to mark.
+    """
     head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
     lines = []
-    for name, *numbers in rows:
+    for place, (name, *numbers) in enumerate(rows):
         cells = "".join(f"<td>{html.escape(value)}</td>" for value in numbers)
-        lines.append(f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>')
+        mark = ' class="best"' if place == best else ""
+        lines.append(f'<tr{mark}><th scope="row">{html.escape(name)}</th>{cells}</tr>')
     body = "".join(lines)
-    return f'<div class="wide"><table class="grid"><tr>{head}</tr>{body}</table></div>'
+    return f'<div class="wide"><table class="{kind}"><tr>{head}</tr>{body}</table></div>'
+
+
+def moment(time: str) -> str:
+    """Return an ISO time as a person writes it.
+
+    >>> moment("2026-11-25T18:30:28+00:00")
+    '2026-11-25 18:30:28 UTC'
+    """
+    return time.replace("T", " ").replace("+00:00", " UTC")
 
 
 def number(value: float | None) -> str:

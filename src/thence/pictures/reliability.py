@@ -33,7 +33,7 @@ def draw_reliability(calibration: Calibration, text: str, answers: str = "predic
         text: What was judged, in words.
         answers: What is counted: predictions, or answers where there may be several labels.
     """
-    figure, (top, bottom) = new_stack(5.6, 6.8, [3, 1])
+    figure, (top, bottom) = new_stack(5.6, 7, [2.7, 1.2])
     _draw_accuracy(top, calibration)
     _draw_counts(bottom, calibration)
     # Below, since the bars may fill all the room that there is.

@@ -1,26 +1,29 @@
 """The report of a run: one HTML file that holds everything, needs no network and runs no script."""
 
 import html
-import tomllib
-from importlib.resources import files
+from collections.abc import Sequence
 from pathlib import Path
-from string import Template
-from typing import Any
 
 import numpy as np
 
 from thence.corpus import count_shared
-from thence.pictures.page import section, table
+from thence.errors import RunError
+from thence.pictures.differences import settings_of
+from thence.pictures.page import MADE_BY, moment, page, section, table
+from thence.pictures.report_comparison import comparison_html
 from thence.pictures.report_labels import label_sections
 from thence.pictures.report_language import language_sections
 from thence.pictures.report_training import metrics_section
 from thence.training import Run
 from thence.training.families import family_of
-from thence.training.files import write_atomically
+from thence.training.files import cannot_write, write_atomically
 from thence.training.prepared import labelled
-from thence.training.run import Split, now
+from thence.training.provenance import now
+from thence.training.run import Split
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+BEGINNING = 1000
+"""Bytes of a page in which it says what made it."""
 MOST_NAMES = 30
 """Labels that are listed by name at most where they are the exception."""
 
@@ -31,26 +34,65 @@ UNKNOWN_RULES = {
 }
 
 
-def report(run: Run | str | Path, path: Path | None = None) -> Path:
-    """Write everything about a run as one self-contained HTML page.
+def report(
+    runs: Run | str | Path | Sequence[Run | str | Path], path: str | Path | None = None
+) -> Path:
+    """Write everything about a run, or what sets several apart, as one self-contained HTML page.
 
     The test split is not looked at.
 
     Args:
-        run: The run or its folder.
-        path: The file to write; by default ``report.html`` in the run folder.
+        runs: The run or its folder, or several.
+        path: The file to write; by default ``report.html`` in the folder of a single run, and
+            ``comparison.html`` in the working directory for several.
 
     Returns:
         The file.
 
     Raises:
-        TextError: If the text of the run cannot be read again.
-        RunError: If the file cannot be written.
+        TextError: If the text of a run cannot be read again.
+        RunError: If there is no run, or the file cannot be written or was not made by thence.
     """
-    run = run if isinstance(run, Run) else Run(run)
-    path = run.folder / "report.html" if path is None else path
-    write_atomically(path, report_html(run).encode("utf-8"))
+    several = [runs] if isinstance(runs, Run | str | Path) else list(runs)
+    opened = [run if isinstance(run, Run) else Run(run) for run in several]
+    different = list({run.folder.resolve(): run for run in opened}.values())
+    if not different:
+        raise RunError("There is no run to report on; name one run folder or several.")
+    if len(different) == 1:
+        return _write(different[0], path)
+    path = Path("comparison.html" if path is None else path)
+    refuse_foreign(path)
+    write_atomically(path, comparison_html(different, path.parent).encode("utf-8"))
     return path
+
+
+def _write(run: Run, path: str | Path | None) -> Path:
+    if path is None:
+        path = run.folder / "report.html"
+    else:
+        refuse_foreign(Path(path))
+    write_atomically(Path(path), report_html(run).encode("utf-8"))
+    return Path(path)
+
+
+def refuse_foreign(path: Path) -> None:
+    """Refuse to write over a file that is no page of ours.
+
+    Raises:
+        RunError: If there is one.
+    """
+    try:
+        if not path.is_file():
+            return
+        with path.open("rb") as file:
+            beginning = file.read(BEGINNING)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if beginning and MADE_BY.encode() not in beginning:
+        raise RunError(
+            f"{path} exists already, is no report that thence has made, and is left as it is; "
+            "choose another --output."
+        )
 
 
 def report_html(run: Run) -> str:
@@ -58,9 +100,7 @@ def report_html(run: Run) -> str:
     about = label_sections(run) if run.is_classifier else language_sections(run)
     splits = [] if run.imported else [split_section(run)]
     sections = [heading(run), *about, *splits, config_section(run), metrics_section(run)]
-    template = Template((files("thence.pictures") / "report_template.html").read_text("utf-8"))
-    title = f"{html.escape(run.name)}: report"
-    return template.substitute(title=title, body="\n".join(sections))
+    return page(f"{run.name}: report", "\n".join(sections))
 
 
 def heading(run: Run) -> str:
@@ -77,7 +117,7 @@ def heading(run: Run) -> str:
     ]
     vectors = run.provenance.get("vectors")
     rows += [("pretrained vectors", vectors)] if vectors else []
-    lead = f"{recipe.model} on {Path(recipe.text).name}, made {run.provenance['made']}"
+    lead = f"{recipe.model} on {Path(recipe.text).name}, made {moment(run.provenance['made'])}"
     return (
         f"<h1>{html.escape(run.name)}</h1>\n"
         f'<p class="lead">{html.escape(lead)} with thence {html.escape(run.provenance["thence"])}'
@@ -107,10 +147,10 @@ def text_rows(run: Run) -> list[tuple[str, str]]:
 def split_section(run: Run) -> str:
     """Return how honest the splits are: looks at test, and documents in more than one split."""
     looks = run.test_looks()
-    looked = f"The test split has not been looked at when this was written, {now()}."
+    looked = f"The test split has not been looked at when this was written, {moment(now())}."
     if looks:
         times = "once" if len(looks) == 1 else f"{len(looks)} times"
-        looked = f"The test split was looked at {times}, last {looks[-1]['time']}."
+        looked = f"The test split was looked at {times}, last {moment(looks[-1]['time'])}."
     rows = [row for name in ("dev", "test") for row in split_rows(run, name)]
     return section("Splits", f"<p>{html.escape(looked)}</p>" + table(rows))
 
@@ -139,21 +179,5 @@ def split_rows(run: Run, split: Split) -> list[tuple[str, str]]:
 
 def config_section(run: Run) -> str:
     """Return every setting."""
-    content = tomllib.loads((run.folder / "config.toml").read_text("utf-8"))
-    rows = [(name, str(value)) for name, value in flat(content)]
+    rows = [(name, str(value)) for name, value in settings_of(run)]
     return section("Settings", f"<details><summary>config.toml</summary>{table(rows)}</details>")
-
-
-def flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Return nested tables as dotted names and values.
-
-    >>> flat({"model": "mlp", "training": {"lr": 0.1}})
-    [('model', 'mlp'), ('training.lr', 0.1)]
-    """
-    rows: list[tuple[str, Any]] = []
-    for name, value in content.items():
-        if isinstance(value, dict):
-            rows += flat(value, f"{prefix}{name}.")
-        else:
-            rows.append((prefix + name, value))
-    return rows

@@ -20,6 +20,7 @@ from thence.training import Run
 
 SAMPLES = 20
 EXTREMES = 10
+REPLACED = "\ufffd stands for an unknown symbol, or for bytes that make no character"
 
 
 def language_sections(run: Run) -> list[str]:
@@ -63,6 +64,8 @@ def samples_section(run: Run) -> str:
     text = f"{SAMPLES} texts drawn at temperature 1"
     if drawn.copies is not None:
         text += f"; {drawn.copies} of them are copies of train documents"
+    if any("\ufffd" in text for text in drawn.texts):
+        text += f". {REPLACED}"
     items = [html.escape(text) or "&nbsp;" for text in drawn.texts]
     return section("Samples", note(f"{text}.") + listed(items, max(map(len, drawn.texts))))
 

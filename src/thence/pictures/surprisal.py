@@ -115,6 +115,8 @@ def surprisal_level(bits: float, vocabulary_size: int) -> int:
 
     The last is reached at one and a half times what a blind guess among all symbols costs.
     """
+    if math.isnan(bits):  # Of weights so large that the network cannot compute with them.
+        return LEVELS
     return int(min(LEVELS * bits / highest_bits(vocabulary_size), LEVELS))
 
 

@@ -54,6 +54,11 @@ class TokenStore:
         return len(self.ids) - 1
 
     @property
+    def bytes_per_target(self) -> float:
+        """Mean bytes that a target stands for, each document's end counted as one; 0 for none."""
+        return float((self.byte_counts + 1).sum()) / max(self.num_targets, 1)
+
+    @property
     def targets(self) -> UInt[np.ndarray, " targets"]:
         """Every target in order: a view of ``ids`` without the first boundary."""
         return self.ids[1:]

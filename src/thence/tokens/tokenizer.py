@@ -37,6 +37,11 @@ CHUNK = 1 << 17
 Sizes = Int64[np.ndarray, " documents"]
 Level = Literal["characters", "bytes", "words", "subwords"]
 DEFAULT_SUBWORDS = 4096
+UNUSABLE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError,
+    SettingError,
+)  # fmt: skip
+"""What reading a damaged ``tokenizer.json`` may raise."""
 CHOICES = {
     "tokens": get_args(Level),
     "word_split": get_args(WordSplit),
@@ -228,8 +233,10 @@ def load_tokenizer(path: Path) -> Tokenizer:
         RunError: If the file is missing, damaged, or of another format version.
     """
     try:
+        if path.exists() and not path.is_file():  # A pipe may never end.
+            raise ValueError("it is not a file")
         return tokenizer_from_json(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, SettingError) as error:
+    except UNUSABLE as error:
         raise RunError(
             f"The tokenizer {path} cannot be read ({getattr(error, 'strerror', None) or error}); "
             "restore the run folder from a copy or train again."
@@ -262,6 +269,7 @@ def _check_symbols(symbols: Any, options: TokenOptions) -> list[str]:
     found = list(symbols)
     if not all(isinstance(symbol, str) and symbol for symbol in found):
         raise ValueError("a symbol is not text")
+    "".join(found).encode("utf-8")  # Refuses halves of characters.
     if options.tokens == "characters" and any(len(symbol) != 1 for symbol in found):
         raise ValueError("a symbol is not one character")
     if len(set(found)) != len(found):

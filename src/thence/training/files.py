@@ -26,6 +26,12 @@ Array = np.ndarray[Any, np.dtype[Any]]
 HEADER = "thence"
 """Name of the one entry of metadata in a safetensors file."""
 
+UNREADABLE = (
+    SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
+    MemoryError,
+)  # fmt: skip
+"""What reading a damaged file of tensors may raise."""
+
 TEMPORARY = ".tmp"
 """How the name of a file that is being written ends."""
 
@@ -86,21 +92,36 @@ def save_tensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str
     write_atomically(path, save(contiguous, {HEADER: json.dumps(header)}))
 
 
+def check_ordinary(path: Path) -> None:
+    """Refuse what is there but neither a file nor a folder: a pipe or a device may never end.
+
+    Raises:
+        RunError: If it is such a thing.
+    """
+    with suppress(OSError):  # Reading says what is wrong.
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise RunError(
+                f"{path} is a pipe or a device, not a file; a run reads only files. Restore the "
+                "run folder from a copy or train again."
+            )
+
+
 def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """Read what ``save_tensors`` wrote.
 
     Raises:
         RunError: If the file is missing, truncated, or does not match its checksum.
     """
+    check_ordinary(path)
     try:
         with safe_open(path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             header = json.loads((file.metadata() or {})[HEADER])
-        metadata = header["metadata"]
+        metadata = dict(header["metadata"])
         intact = header["sha256"] == _digest(tensors, metadata)
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing; training has not come so far yet.") from error
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise RunError(
             f"{path} is damaged ({error}); restore it from a copy or train again."
         ) from error
@@ -141,11 +162,12 @@ def load_metadata(path: Path) -> dict[str, Any]:
     Raises:
         RunError: If the file is missing or damaged.
     """
+    check_ordinary(path)
     try:
         with safe_open(path, framework="numpy") as file:
             found: dict[str, Any] = json.loads(file.metadata()[HEADER])["metadata"]
-            return found
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            return dict(found)
+    except UNREADABLE as error:
         raise RunError(f"{path} is damaged ({error}); restore it from a copy.") from error
 
 
@@ -164,9 +186,10 @@ def number_of_values(path: Path) -> int:
     Raises:
         RunError: If the file is missing or damaged.
     """
+    check_ordinary(path)
     try:
         with safe_open(path, framework="numpy") as file:
             names = file.keys()
             return sum(prod(file.get_slice(name).get_shape()) for name in names)
-    except (SafetensorError, OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise RunError(f"{path} is damaged ({error}); restore it from a copy.") from error

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
 from typing import Any, cast
@@ -25,10 +25,12 @@ from thence.models.interface import Array
 from thence.models.neural import NeuralLanguageModel
 from thence.models.states import leaves, map_state
 from thence.training.averaging import WeightAverage
+from thence.training.checkpoint import Counters, counters_of, finite, like
 from thence.training.distributed import World
 from thence.training.files import load_tensors, save_tensors
 from thence.training.interrupts import Interrupted, stop_requested
 from thence.training.judging import Judge, Look, Trainable
+from thence.training.logs import Logger, ignore
 from thence.training.metrics import MetricsFile
 from thence.training.optimizers import (
     LayeredOptimizer,
@@ -40,8 +42,8 @@ from thence.training.optimizers import (
 from thence.training.options import TrainingOptions
 from thence.training.precision import computing_in
 from thence.training.progress import Listener
-from thence.training.run import save_model
 from thence.training.schedules import learning_rate_factor
+from thence.training.weights_file import save_model
 
 DIVERGED = 100.0
 """Training is given up where the loss is so many times that of knowing nothing."""
@@ -56,23 +58,6 @@ SAVING = 0.1
 FIRST_SAVING = 0.1
 """Seconds that the first is taken to need."""
 LAST = Path("last", "checkpoint.safetensors")
-
-
-@dataclass
-class Counters:
-    """The numbers of a training that a checkpoint keeps beside its tensors."""
-
-    step: int = 0
-    tokens: float = 0.0
-    seconds: float = 0.0
-    best_dev: float = math.inf
-    stale: int = 0
-    looks: int = 0
-    halvings: int = 0
-    loss_weight: float = 0.0
-    clipped: int = 0
-    metrics_bytes: int = 0
-    finished: bool = False
 
 
 class Trainer:
@@ -115,19 +100,24 @@ class Trainer:
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=model.device)
         metrics = MetricsFile(folder / "metrics.jsonl") if folder is not None else None
         self._metrics = metrics if world.is_writer else None
+        self._log: Logger = ignore
         self._dev_losses: list[float] = []
         self._started = 0.0
         self._looked, self._look_seconds, self._save_seconds = 0.0, 0.0, FIRST_SAVING
         self._best: tuple[dict[str, Array], dict[str, Any]] | None = None  # Not yet written.
 
-    def run(self) -> None:
+    def run(self, log: Logger = ignore) -> None:
         """Train to the end, or until the dev loss stops improving, or until a signal.
+
+        Args:
+            log: Is given each record of the metrics once it is written.
 
         Raises:
             Interrupted: After Ctrl-C or SIGTERM, with a checkpoint saved; without a folder signals
                 stay as they are.
             TrainingError: If the loss is not a finite number, or absurdly large.
         """
+        self._log = log
         if self._metrics is not None:
             self._metrics.truncate(self.counters.metrics_bytes)
         self._started = time.monotonic() - self.counters.seconds
@@ -260,6 +250,7 @@ class Trainer:
         }
         if self._metrics is not None:
             counters.metrics_bytes = self._metrics.append(line)
+            self._log(line)
         counters.loss_weight = 0.0
         self._loss_sum.zero_()
         self.progress.evaluated(line)
@@ -336,19 +327,19 @@ class Trainer:
         try:
             if counters.pop("run") != self._identity:
                 raise RunError(f"{last} belongs to another run; restore this run's own.")
-            self.counters = Counters(**counters)
+            self.counters = counters_of(counters)
             model = {n[6:]: value for n, value in tensors.items() if n.startswith("model.")}
             self.model.load_tensors(model)
             take_back("optimizer", self.optimizer.state(), tensors)
             if self._world.is_writer:
                 torch.set_rng_state(torch.from_numpy(tensors["generator"]))
-                self._loss_sum.fill_(float(tensors["loss_sum"]))
+                self._loss_sum.fill_(finite(float(tensors["loss_sum"])))
             else:  # Other masks of dropout than the first process's, and than before.
                 torch.manual_seed(hash((self.options.seed, self._world.rank, self.counters.step)))
-            self._dev_losses = tensors["dev_losses"].tolist()
+            self._dev_losses = [finite(float(loss)) for loss in tensors["dev_losses"]]
             self._state = self._restore_state(tensors)
             take_back("average", self._average.state(), tensors)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(f"{last} does not fit the run's config: {error}") from error
         return True
 
@@ -357,9 +348,11 @@ class Trainer:
         if "state.0" not in tensors:
             return None
         self._rows = len(tensors["state.0"])
+        if self._rows > cast(int, self.options.batch_size):
+            raise ValueError(f"its state has {self._rows} rows")
         template = cast(NeuralLanguageModel, self.model).start(self._rows)
         values = iter([tensors[f"state.{place}"] for place in range(len(leaves(template)))])
-        state = map_state(lambda leaf: torch.from_numpy(next(values)).to(leaf), template)
+        state = map_state(lambda leaf: like(leaf, next(values)), template)
         return self._world.own_rows(state, self._rows)
 
 

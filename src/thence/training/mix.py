@@ -12,8 +12,10 @@ from thence.errors import RunError, SettingError, TextError
 from thence.models.mixture import Member, Mixture, MixtureOptions, Weights
 from thence.tokens import TokenStore
 from thence.training.metrics import MetricsFile
-from thence.training.recipe import Recipe, check_type
-from thence.training.run import Run, create_run, refuse_existing, save_model
+from thence.training.recipe import Recipe
+from thence.training.run import Run, create_run, refuse_existing
+from thence.training.setting_types import check_type
+from thence.training.weights_file import save_model
 
 if TYPE_CHECKING:
     from thence.models.neural import NeuralLanguageModel

@@ -13,9 +13,10 @@ import torch
 from thence.batches import Batch, Batches, Padded, Step, Streams, window_batches
 from thence.batches.labelled import LabelledBatch
 from thence.classifiers import CLASSIFIERS, Classifier
-from thence.errors import SettingError
+from thence.errors import RunError, SettingError
 from thence.models import FAMILIES
 from thence.models.neural import NeuralLanguageModel
+from thence.models.size import make_trainable
 from thence.processes import local_number
 from thence.tokens import TokenStore
 from thence.training.distributed import World
@@ -23,6 +24,7 @@ from thence.training.families import is_classifier
 from thence.training.files import locked
 from thence.training.judging import Judge, Trainable, label_judge, language_judge
 from thence.training.learning_rate_finder import LearningRateCurve, find_learning_rate
+from thence.training.logs import Logs, opened
 from thence.training.loop import DEFAULT_EPOCHS, LAST, Trainer
 from thence.training.optimizers import make_optimizer
 from thence.training.options import TrainingOptions
@@ -81,7 +83,10 @@ def _assemble_classifier(recipe: Recipe, prepared: Prepared, begins: bool) -> Tr
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         vocabulary_size = len(prepared.tokenizer.vocabulary)
-        classifier = cast(Any, line.create(recipe.options, vocabulary_size, prepared.classes))
+        options, classes = recipe.options, prepared.classes
+        classifier: Any = make_trainable(
+            lambda: line.create(options, vocabulary_size, classes), recipe.model
+        )
         if begins and starts_from_a_run(recipe):
             take_weights(classifier, recipe)
         batches = classifier.batches(
@@ -128,9 +133,9 @@ def fastest(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
         "threads": all_threads if open_threads else training.threads,
         "precision": "float32" if open_precision else training.precision,
     }
-    if not (open_threads or open_precision):
-        return chosen
-    if recipe.model == "averaging":  # Sums of rows: all is memory, nothing products of matrices.
+    # Averaging is sums of rows: all is memory, nothing products of matrices.
+    if not (open_threads or open_precision) or recipe.model == "averaging":
+        _refuse_too_large(recipe, prepared)
         return chosen
     trainee = assemble(recipe, prepared)
     model, batches = trainee.network, trainee.batches
@@ -144,6 +149,17 @@ def fastest(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
         alone = {**best, "threads": 1}
         best = min((best, alone), key=lambda settings: _time_steps(model, batches, settings))
     return best
+
+
+def _refuse_too_large(recipe: Recipe, prepared: Prepared) -> None:
+    """Refuse a network for which there is not enough memory, before anything is written."""
+    size = len(prepared.tokenizer.vocabulary)
+    with torch.random.fork_rng(devices=[]):
+        if is_classifier(recipe.model):
+            line, classes = CLASSIFIERS[recipe.model], prepared.classes
+            make_trainable(lambda: line.create(recipe.options, size, classes), recipe.model)
+        else:
+            new_network(recipe, size)
 
 
 def _cells(batch: Step) -> int:
@@ -168,11 +184,21 @@ def _time_steps(model: Trainable, batches: Batches, settings: Mapping[str, Any])
 
 
 def train_network(
-    run: Run, prepared: Prepared, progress: ProgressMaker, world: World | None = None
+    run: Run,
+    prepared: Prepared,
+    progress: ProgressMaker,
+    world: World | None = None,
+    logs: Logs = None,
 ) -> None:
     """Train the network of a run from its newest checkpoint, or from the start."""
     recipe, world = run.recipe, world or World()
     lock, progress = (locked(run.folder), progress) if world.is_writer else (nullcontext(), silent)
+    training = recipe.training
+    if not isinstance(training.lr, float) or training.precision == "auto":
+        raise RunError(
+            f"The config of {run.folder} leaves --lr or --precision open, which a training settles "
+            "before it begins: it was changed. Restore it from a copy or train again."
+        )
     begins = not (run.folder / LAST).exists()
     with lock, deterministic(recipe.training, world.rank):
         trainee = assemble(recipe, prepared, begins)
@@ -189,7 +215,8 @@ def train_network(
                 trainee.usual_epochs,
             )
             trainer.restore()
-            trainer.run()
+            with opened(logs, run, prepared.dev, trainer.counters.step) as log:
+                trainer.run(log)
 
 
 def train_in_memory(recipe: Recipe, prepared: Prepared) -> Trainable:
@@ -220,7 +247,8 @@ def new_network(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
-        model = FAMILIES[recipe.model].create(recipe.options, vocabulary_size)
+        family, options = FAMILIES[recipe.model], recipe.options
+        model = make_trainable(lambda: family.create(options, vocabulary_size), recipe.model)
     network = cast(NeuralLanguageModel, model)
     if train_store is not None and vocabulary_size > LARGE_VOCABULARY:
         counts = np.bincount(train_store.targets, minlength=vocabulary_size)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
+from thence.training.checkpoint import check_numbers
 from thence.training.options import TrainingOptions
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -284,4 +285,5 @@ def take_back(kind: str, tensors: Iterable[Tensor], saved: Mapping[str, Array]) 
         value = torch.from_numpy(saved[f"{kind}.{place}"])
         if value.shape != tensor.shape:
             raise ValueError(f"{kind}.{place} has shape {tuple(value.shape)}")
+        check_numbers(f"{kind}.{place}", saved[f"{kind}.{place}"])
         tensor.copy_(value)

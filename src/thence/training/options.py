@@ -11,7 +11,8 @@ Schedule = Literal["one-cycle", "constant", "step", "inverse-time", "plateau"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Average = Literal["none", "ema", "triggered"]
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
+_DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(s|m|h|d)")
+MOST_THREADS = 1024
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -97,6 +98,8 @@ all steps since dev stopped improving (triggered; with sgd, the NT-ASGD of Merit
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SettingError(f"--{name.replace('_', '-')} is {value}; it must be above 0.")
+        if self.threads is not None and self.threads > MOST_THREADS:
+            raise SettingError(f"--threads is {self.threads}; it must be at most {MOST_THREADS:,}.")
         if self.epochs == float("inf"):
             raise SettingError("--epochs is inf; it must be a number of passes.")
         if not 0 <= self.seed < 1 << 63:

@@ -7,12 +7,10 @@ make one.
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
-import numpy as np
 import tomli_w
 
 from thence.corpus import LabelOptions, ReadingOptions, SplitOptions
@@ -20,6 +18,8 @@ from thence.errors import SettingError, nearest
 from thence.tokens import TokenOptions, WordOptions
 from thence.training.families import family_of, is_classifier
 from thence.training.options import TrainingOptions
+from thence.training.parts import check_parts
+from thence.training.setting_types import check_type, within_64_bits
 
 GROUPS = {
     "reading": ReadingOptions,
@@ -31,14 +31,6 @@ GROUPS = {
 CLASSIFIER_GROUPS = {**GROUPS, "labelling": LabelOptions, "tokens": WordOptions}
 FOR_LANGUAGE = ("carry_context", "vary_windows")
 """Settings of training that say nothing to a classifier."""
-
-KINDS = {
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    bool: "true or false",
-}
-"""How the types of settings are called in messages."""
 
 PROVENANCE = "provenance"
 """A table of a saved config that says where it came from; not part of the recipe."""
@@ -114,62 +106,20 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
         if name not in known:
             raise SettingError(
                 f"There is no setting '{name}' for the model '{model}'."
-                + nearest(name, [*known, "model", "output", "config", "progress"])
+                + nearest(name, [*known, "model", "output", "config", "progress", "logs"])
             )
         group = known[name]
         chosen[group][name] = check_type(name, value, get_type_hints(groups[group])[name])
     made = {group: kind(**chosen[group]) for group, kind in groups.items()}
+    for name, value in settings.items():
+        within_64_bits(name, value)
+    check_parts(made["options"])
     return Recipe(str(text), model, **made)
 
 
 def groups_of(model: str) -> Mapping[str, type[Any]]:
     """Return the groups of settings of a model beside its own."""
     return CLASSIFIER_GROUPS if is_classifier(model) else GROUPS
-
-
-def check_type(name: str, value: Any, expected: Any) -> Any:
-    """Return a setting's value in its type, an int becoming a float and a list a tuple.
-
-    Raises:
-        SettingError: If the value is of another type or not one of the choices.
-    """
-    if isinstance(value, np.generic):
-        value = value.item()
-    allowed = get_args(expected) if get_origin(expected) in (Union, UnionType) else (expected,)
-    choices: list[str] = []
-    kinds: list[str] = []
-    for kind in allowed:
-        if get_origin(kind) is Literal:
-            choices += [str(choice) for choice in get_args(kind)]
-            if value in get_args(kind):
-                return value
-        elif get_origin(kind) is tuple and isinstance(value, list | tuple):
-            return tuple(check_type(name, item, get_args(kind)[0]) for item in value)
-        elif is_dataclass(kind) and isinstance(value, dict):
-            return _from_table(name, value, kind)
-        elif get_origin(kind) is Mapping and isinstance(value, dict):
-            return value
-        elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        elif isinstance(kind, type) and type(value) is kind:
-            return value
-        elif kind is str and isinstance(value, Path):
-            return str(value)
-        elif kind is not NoneType:
-            kinds.append(KINDS.get(kind, "a list"))
-    if choices:
-        kinds.append(f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0])
-    raise SettingError(
-        f"The setting '{name}' is {value!r}; it must be {' or '.join(kinds)}."
-        + nearest(str(value), choices)
-    )
-
-
-def _from_table(name: str, table: Mapping[str, Any], kind: Any) -> Any:
-    hints = get_type_hints(kind)
-    if unknown := table.keys() - hints.keys():
-        raise SettingError(f"The setting '{name}' has an unknown part '{min(unknown)}'.")
-    return kind(**{key: check_type(key, value, hints[key]) for key, value in table.items()})
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -197,8 +147,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingError(f"The recipe {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # Not TOML, not UTF-8, or a number of thousands of digits.
         raise SettingError(f"The recipe {path} is not valid TOML: {error}.") from error
+    except RecursionError as error:
+        raise SettingError(f"The recipe {path} has lists within lists without end.") from error
 
 
 def flat_settings(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,11 +181,22 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         SettingError: If it is not a usable recipe.
     """
-    settings = read_settings(path)
+    return recipe_of(read_toml(path), path)
+
+
+def recipe_of(content: Mapping[str, Any], path: Path) -> Recipe:
+    """Return the recipe that the content of a file says.
+
+    Raises:
+        SettingError: If it is not a usable recipe.
+    """
     try:
+        settings = flat_settings(content)
         text, model = settings.pop("text"), settings.pop("model")
     except KeyError as error:
         raise SettingError(f"The recipe {path} does not say its {error}.") from error
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from error
     try:
         return make_recipe(text, model, settings)
     except SettingError as error:

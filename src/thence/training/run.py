@@ -10,15 +10,10 @@ report.html         pictures and numbers
 text                what came through standard input, where the text was ``-``
 """
 
-import json
-import platform
 import shutil
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import cached_property
-from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Literal, get_args
@@ -29,18 +24,12 @@ from thence.errors import RunError, SettingError, TextError, nearest
 from thence.models import FAMILIES, LanguageModel
 from thence.tokens import Tokenizer, TokenStore, load_tokenizer
 from thence.training.families import family_of, is_classifier
-from thence.training.files import (
-    Array,
-    cannot_write,
-    load_metadata,
-    load_tensors,
-    save_tensors,
-    write_through,
-)
-from thence.training.metrics import append_json_line
-from thence.training.recipe import PROVENANCE, Recipe, read_recipe
+from thence.training.files import cannot_write, check_ordinary, load_metadata, write_through
+from thence.training.metrics import append_json_line, read_metrics, read_test_looks
+from thence.training.provenance import check_provenance, config_checksum, now, provenance_of
+from thence.training.recipe import Recipe, read_toml, recipe_of
+from thence.training.weights_file import load_model
 
-FORMAT = 1
 KEPT_TEXT = "text"
 Split = Literal["train", "dev", "test"]
 
@@ -64,22 +53,11 @@ class Run:
         except OSError as error:
             raise RunError(f"The run {folder} cannot be opened: {error.strerror}.") from error
         try:
-            self.recipe = read_recipe(config)
-            content = tomllib.loads(config.read_text("utf-8"))
-            self.provenance: dict[str, Any] = content[PROVENANCE]
-            written, checksum = self.provenance["format"], self.provenance["checksum"]
-        except (SettingError, KeyError) as error:
+            content = read_toml(config)
+            self.recipe = recipe_of(content, config)
+        except SettingError as error:
             raise RunError(f"The run {self.folder} has an unusable config: {error}") from error
-        if written != FORMAT:
-            raise RunError(
-                f"The run {self.folder} has format {written}, this thence reads {FORMAT}; use the "
-                f"version that made it ({self.provenance.get('thence')})."
-            )
-        if checksum != config_checksum(content):
-            raise RunError(
-                f"{config} was changed after the run was made, or is damaged; restore it from a "
-                "copy or train again (only the paths of texts may be changed)."
-            )
+        self.provenance = check_provenance(content, config, self.is_classifier)
 
     def _not_a_run(self) -> str:
         if not self.folder.exists():
@@ -162,7 +140,11 @@ class Run:
                 "but not what comes next. Use thence classify or thence evaluate with it."
             )
         path = self.folder / "model.safetensors"
-        return load_model(path, self.recipe, self.tokenizer, self.identity)
+        size = len(self.tokenizer.vocabulary)
+        family = FAMILIES[self.recipe.model]
+        return load_model(
+            path, self.recipe, self.identity, lambda: family.create(self.recipe.options, size)
+        )
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -186,11 +168,15 @@ class Run:
                 f"The run {self.folder} is a language model ({self.recipe.model}), not a "
                 "classifier. Train one with thence train TEXT --label COLUMN."
             )
-        model = CLASSIFIERS[self.recipe.model].create(
-            self.recipe.options, len(self.tokenizer.vocabulary), self.classes
+        path = self.folder / "model.safetensors"
+        size = len(self.tokenizer.vocabulary)
+        family = CLASSIFIERS[self.recipe.model]
+        return load_model(
+            path,
+            self.recipe,
+            self.identity,
+            lambda: family.create(self.recipe.options, size, self.classes),
         )
-        load_into(model, self.folder / "model.safetensors", self.identity)
-        return model
 
     @property
     def num_parameters(self) -> int:
@@ -213,6 +199,10 @@ class Run:
                 f"The text that {self.folder} was trained on, {text}, is no longer there; bring it "
                 "back, or judge on another text."
             )
+        # Whoever made the run chose these paths, which may lead to what never ends.
+        for path in (text, recipe.splitting.dev, recipe.splitting.test):
+            if path is not None:
+                check_ordinary(Path(path))
         splits = load_splits(text, recipe.reading, recipe.splitting, labelling=recipe.labelling)
         if text_hashes(splits) != self.provenance["sha256"]:
             raise TextError(
@@ -242,59 +232,18 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the lines of ``metrics.jsonl``; an unfinished last line is left out."""
-        return read_json_lines(self.folder / "metrics.jsonl")
+        trained = family_of(self.recipe.model).kind == "trained"
+        return read_metrics(self.folder / "metrics.jsonl", trained)
 
     def test_looks(self) -> list[dict[str, Any]]:
         """Return every recorded look at the test split."""
-        return read_json_lines(self.folder / "test-looks.jsonl")
+        return read_test_looks(self.folder / "test-looks.jsonl")
 
     def record_test_look(self, command: str) -> int:
         """Record a look at the test split; return how many there have been."""
         path = self.folder / "test-looks.jsonl"
         append_json_line(path, {"time": now(), "command": command})
         return len(self.test_looks())
-
-
-def load_model(
-    path: Path, recipe: Recipe, tokenizer: Tokenizer, identity: str | None = None
-) -> LanguageModel:
-    """Load a model from its weights file.
-
-    Args:
-        path: The weights file.
-        recipe: Says which model it is.
-        tokenizer: Its vocabulary.
-        identity: Of the run that the weights must belong to.
-
-    Raises:
-        RunError: If the file is damaged or belongs to another model.
-    """
-    model = FAMILIES[recipe.model].create(recipe.options, len(tokenizer.vocabulary))
-    load_into(model, path, identity)
-    return model
-
-
-def load_into(model: LanguageModel | Classifier, path: Path, identity: str | None) -> None:
-    """Fill a model that has learned nothing yet from its weights file.
-
-    Raises:
-        RunError: If the file is damaged or belongs to another model.
-    """
-    tensors, about = load_tensors(path)
-    if identity is not None and about.get("run") != identity:
-        raise RunError(
-            f"{path} belongs to another run: it was trained with another recipe or on another "
-            "text. Restore this run's own, or train again."
-        )
-    try:
-        model.load_tensors(tensors)
-    except (ValueError, KeyError) as error:
-        raise RunError(f"{path} does not fit the run's config: {error}") from error
-
-
-def save_model(path: Path, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> None:
-    """Write a model's weights with what they are."""
-    save_tensors(path, tensors, {"format": FORMAT, **about})
 
 
 def refuse_existing(folder: Path) -> None:
@@ -367,59 +316,6 @@ def text_hashes(splits: Splits) -> dict[str, str]:
 def _config(
     recipe: Recipe, tokenizer: Tokenizer, hashes: Mapping[str, str], more: Mapping[str, Any]
 ) -> bytes:
-    provenance = {
-        "format": FORMAT,
-        "thence": version("thence"),
-        "python": platform.python_version(),
-        "made": now(),
-        "tokenizer": tokenizer.content_hash(),
-        "sha256": dict(hashes),
-        **more,
-    }
+    provenance = provenance_of(recipe, tokenizer.content_hash(), hashes, more)
     checksum = config_checksum(tomllib.loads(recipe.to_toml(provenance)))
     return recipe.to_toml({"checksum": checksum, **provenance}).encode("utf-8")
-
-
-def config_checksum(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a config, apart from the checksum itself and from where texts are.
-
-    A text may be moved, and its path in the config changed: its content has hashes of its own.
-    """
-    apart = {"text": ("",), "splitting": ("dev", "test"), PROVENANCE: ("checksum",)}
-    kept = {}
-    for name, value in content.items():
-        without = apart.get(name, ())
-        if isinstance(value, dict):
-            kept[name] = {key: item for key, item in value.items() if key not in without}
-        elif not without:
-            kept[name] = value
-    return sha256(json.dumps(kept, sort_keys=True, default=str).encode("utf-8")).hexdigest()
-
-
-def now() -> str:
-    """Return the time in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a file of one JSON object per line; an unfinished last line is left out.
-
-    Raises:
-        RunError: If it cannot be read.
-    """
-    if not path.exists():
-        return []
-    try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
-    found = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            found.append(dict(json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise RunError(
-                f"{path}, line {number}, is damaged: not a JSON object. Restore the file from a "
-                "copy or remove it."
-            ) from error
-    return found

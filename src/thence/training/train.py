@@ -22,14 +22,16 @@ from thence.training.families import (
     family_of,
     is_classifier,
 )
-from thence.training.files import Array, clear_leftovers
+from thence.training.files import Array, check_ordinary, clear_leftovers
 from thence.training.judging import label_look
+from thence.training.logs import Logs, check_logs, opened
 from thence.training.metrics import MetricsFile
 from thence.training.prepared import Prepared, coverage, importance, prepare, vectors_of
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
-from thence.training.run import Run, create_run, refuse_existing, save_model, text_hashes
+from thence.training.run import Run, create_run, refuse_existing, text_hashes
 from thence.training.starting import with_language_model
+from thence.training.weights_file import save_model
 
 if TYPE_CHECKING:
     from thence.training.distributed import World
@@ -43,6 +45,7 @@ def train(
     output: str | Path | None = None,
     config: str | Path | None = None,
     progress: ProgressMaker = silent,
+    logs: Logs = None,
     **settings: Any,
 ) -> Run:
     """Train a model on a text.
@@ -55,6 +58,7 @@ def train(
         output: The run folder to make; by default ``runs/TEXT-MODEL``.
         config: A recipe in TOML whose settings come before the ones given here.
         progress: Opens what is told of each step; none by default.
+        logs: ``tensorboard``, or a function that is called with each record of ``metrics.jsonl``.
         **settings: The flags of ``thence train``, with underscores.
 
     Returns:
@@ -70,13 +74,17 @@ def train(
     if text is None:
         raise SettingError("There is no text to train on; name a file or a bundled text.")
     rest = {name: value for name, value in given.items() if name not in ("text", "model")}
-    return train_recipe(make_recipe(text, str(model), rest), output, progress)
+    return train_recipe(make_recipe(text, str(model), rest), output, progress, logs)
 
 
 def train_recipe(
-    recipe: Recipe, output: str | Path | None = None, progress: ProgressMaker = silent
+    recipe: Recipe,
+    output: str | Path | None = None,
+    progress: ProgressMaker = silent,
+    logs: Logs = None,
 ) -> Run:
     """Train what a recipe says; see ``train``."""
+    check_logs(logs)
     if family_of(recipe.model).kind == "mixed":
         raise SettingError(
             "A mixture is not trained on a text but made of runs: thence mix RUN RUN -o RUN."
@@ -97,7 +105,7 @@ def train_recipe(
         if world is not None:
             run = Run(world.tell(str(folder)))
         try:
-            _fit(run, prepared, progress, world)
+            _fit(run, prepared, progress, world, logs)
         except (TrainingError, SettingError):
             if is_first_process() and not (run.folder / "last").exists():
                 shutil.rmtree(run.folder, ignore_errors=True)  # Nothing to go on with.
@@ -138,22 +146,31 @@ def sweep_learning_rate(
         return sweep(recipe, prepared, low, high, steps)
 
 
-def resume(folder: str | Path, progress: ProgressMaker = silent) -> Run:
+def resume(folder: str | Path, progress: ProgressMaker = silent, logs: Logs = None) -> Run:
     """Go on with a training that was stopped; a finished one is left as it is.
 
     On the CPU the result is the same, bit for bit, as if it had never been stopped.
 
+    Args:
+        folder: The run folder.
+        progress: Opens what is told of each step; none by default.
+        logs: Who else is told, as in ``train``; ``tensorboard`` gets the whole training.
+
     Raises:
         ThenceError: If the run or its text cannot be used.
     """
+    check_logs(logs)
     run = Run(folder)
     with _processes(run.recipe) as world:
         if is_first_process():
             clear_leftovers(run.folder)
+        vectors = getattr(run.recipe.options, "vectors", None)
+        if vectors is not None:
+            check_ordinary(Path(vectors))
         prepared = Prepared(run.splits, run.tokenizer, run.store("train"), run.store("dev"))
         if not (run.folder / "last").exists():  # Nothing yet that has the vectors in it.
             prepared = replace(prepared, vectors=vectors_of(run.recipe, run.tokenizer))
-        _fit(run, prepared, progress, world)
+        _fit(run, prepared, progress, world, logs)
     return run
 
 
@@ -211,19 +228,26 @@ def _is_path(text: str) -> bool:
     return text != "-" and Path(text).exists()
 
 
-def _fit(run: Run, prepared: Prepared, progress: ProgressMaker, world: "World | None") -> None:
+def _fit(
+    run: Run,
+    prepared: Prepared,
+    progress: ProgressMaker,
+    world: "World | None",
+    logs: Logs,
+) -> None:
     kind = family_of(run.recipe.model).kind
-    if kind == "mixed":  # It is made whole, and never trained.
+    if kind == "trained":
+        from thence.training.networks import train_network
+
+        train_network(run, prepared, progress, world, logs)
         return
-    if kind in ("counted", "fitted"):
-        # For one process; metrics are written last, and say that all is done.
-        if is_first_process() and not run.metrics():
+    with opened(logs, run, prepared.dev, 0) as log:
+        # For one process; metrics are written last, and say that all is done. A mixture is made
+        # whole, and never trained.
+        if kind != "mixed" and is_first_process() and not run.metrics():
             make = _count if kind == "counted" else _fit_labels
             make(run, prepared)
-        return
-    from thence.training.networks import train_network
-
-    train_network(run, prepared, progress, world)
+            log(run.metrics()[-1])
 
 
 def _count(run: Run, prepared: Prepared) -> None:

@@ -64,7 +64,7 @@ def test_a_training_under_way_is_read_while_it_writes(runs_folder, tmp_path):
     listing = Listing({}, (tmp_path,))
     assert entries_of(listing)["live"].state == "training"
     before = len(listing.curves("live").looks)
-    line = {"step": 900, "seconds": 1.0, "tokens": 5, "dev_nats_per_token": float("nan")}
+    line = thence.Run(tmp_path / "live").metrics()[-1] | {"step": 900, "dev_nats_per_token": None}
     append_json_line(tmp_path / "live" / "metrics.jsonl", line)
     with (tmp_path / "live" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 901, "dev_')  # The line after it is only half written.
@@ -79,7 +79,7 @@ def test_a_training_under_way_is_read_while_it_writes(runs_folder, tmp_path):
 
 def test_very_long_curves_are_thinned(runs_folder, tmp_path):
     shutil.copytree(runs_folder / "counts", tmp_path / "long")
-    lines = "".join(f'{{"step": {step}}}\n' for step in range(3 * MOST_POINTS))
+    lines = "".join(f'{{"step": {step}, "seconds": 1.5}}\n' for step in range(3 * MOST_POINTS))
     (tmp_path / "long" / "metrics.jsonl").write_text(lines)
     curves = Listing({}, (tmp_path,)).curves("long")
     steps = [look.step for look in curves.looks]

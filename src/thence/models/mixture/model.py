@@ -200,7 +200,12 @@ class Mixture:
             len(self.models),
         ):
             raise ValueError("the weights do not fit the members")
-        self.weights = tensors["weights"]
+        weights = tensors["weights"]
+        if weights.dtype.kind != "f" or not np.isfinite(weights).all():
+            raise ValueError("the weights of the members are no finite numbers")
+        if self.options.weights != "gated" and np.any(weights < 0):
+            raise ValueError("a weight of a member is below 0")
+        self.weights = weights
 
     def num_parameters(self) -> int:
         """Return what the members learned or counted, and the weights."""

@@ -292,7 +292,9 @@ class NGram:
             _check_table(order, table, contexts * self.vocabulary_size, order == orders[-1])
             contexts = len(table.keys)
         self.tables = tables
-        if tensors["counted"].shape != (len(tables),) or tensors["discounts"].shape[1:] != (9,):
+        counted, discounts = tensors["counted"], tensors["discounts"]
+        fit = counted.shape == (len(tables),) and discounts.shape[1:] == (9,)
+        if not fit or counted.dtype.kind != "i" or not np.isfinite(discounts).all():
             raise ValueError("the facts about the counts do not fit the order")
         self.counted = tensors["counted"].tolist()
         self.discounts = [_from_row(row) for row in tensors["discounts"].tolist()]
@@ -325,3 +327,8 @@ def _check_table(order: int, table: OrderTable, key_limit: int, is_last: bool) -
     ascending = bool(np.all(np.diff(table.keys, prepend=-1) > 0))
     if not ascending or (size and table.keys[-1] >= key_limit):
         raise ValueError(f"the keys of order {order} do not fit the vocabulary")
+    if order == 1 and size != key_limit:
+        raise ValueError(f"order 1 has {size} symbols of {key_limit}")
+    for logarithms in (table.log_probs, table.log_backoffs):
+        if np.any(np.isnan(logarithms) | (logarithms == np.inf)):
+            raise ValueError(f"order {order} holds logarithms that are no numbers")

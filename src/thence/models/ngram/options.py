@@ -7,6 +7,8 @@ from thence.errors import SettingError
 from thence.models.memory import memory_bytes
 from thence.models.ngram.smoothing import Smoothing
 
+LONGEST = 100
+
 
 @dataclass(frozen=True)
 class NGramOptions:
@@ -36,6 +38,11 @@ class NGramOptions:
     def __post_init__(self) -> None:
         if self.order < 1:
             raise SettingError(f"--order is {self.order}; it must be at least 1.")
+        if self.order > LONGEST:
+            raise SettingError(
+                f"--order is {self.order}; it must be at most {LONGEST}: longer n-grams hardly "
+                "ever recur."
+            )
         if not 0 <= self.add_k < float("inf"):
             raise SettingError(f"--add-k is {self.add_k}; it must be a number from 0 up.")
         if any(threshold < 0 for threshold in self.prune):

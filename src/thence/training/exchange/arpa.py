@@ -10,7 +10,8 @@ from thence.models.ngram import NGram
 from thence.models.ngram.arpa import read_arpa, write_arpa
 from thence.tokens import TokenOptions, tokenizer_of
 from thence.training.recipe import Recipe
-from thence.training.run import Run, create_run, refuse_existing, save_model
+from thence.training.run import Run, create_run, refuse_existing
+from thence.training.weights_file import save_model
 
 
 def export_arpa(run: Run, path: Path) -> None:

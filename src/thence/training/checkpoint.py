@@ -1,0 +1,85 @@
+"""What a checkpoint holds beside tensors, and how what was read is checked.
+
+A run folder may come from anyone, so a checkpoint may hold anything, with a checksum that fits.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thence.models.interface import Array
+
+LARGEST = 1 << 62
+
+
+@dataclass
+class Counters:
+    """The numbers of a training that a checkpoint keeps beside its tensors."""
+
+    step: int = 0
+    tokens: float = 0.0
+    seconds: float = 0.0
+    best_dev: float = math.inf
+    stale: int = 0
+    looks: int = 0
+    halvings: int = 0
+    loss_weight: float = 0.0
+    clipped: int = 0
+    metrics_bytes: int = 0
+    finished: bool = False
+
+
+def counters_of(found: Mapping[str, Any]) -> Counters:
+    """Return the numbers that a checkpoint holds.
+
+    Raises:
+        ValueError: If one is no number, or below zero.
+        TypeError: If one is unknown.
+    """
+    counters = Counters(**found)
+    for item in fields(Counters):
+        value: Any = getattr(counters, item.name)
+        kind: Any = type(item.default)
+        if not isinstance(value, int | float if kind is float else kind):
+            raise ValueError(f"its {item.name} is not of the right type")
+        if not (0 <= value < LARGEST or (item.name == "best_dev" and not math.isnan(value))):
+            raise ValueError(f"its {item.name} is no usable number")
+    return counters
+
+
+def finite(value: float) -> float:
+    """Return a number.
+
+    Raises:
+        ValueError: If it is infinite or none.
+    """
+    if not math.isfinite(value):
+        raise ValueError("a loss is no finite number")
+    return value
+
+
+def like(fresh: Tensor, value: Array) -> Tensor:
+    """Return a part of a state from a checkpoint, in the form of a fresh one.
+
+    Raises:
+        ValueError: If it has another shape, or holds what is no number, or below zero a count.
+    """
+    if value.shape != tuple(fresh.shape):
+        raise ValueError(f"a part of its state has shape {value.shape}")
+    check_numbers("its state", value)
+    return torch.from_numpy(value).to(fresh)
+
+
+def check_numbers(name: str, value: Array) -> None:
+    """Refuse numbers that are not finite, and whole ones below zero.
+
+    Raises:
+        ValueError: If there are any.
+    """
+    if not np.isfinite(value).all() or (value.dtype.kind == "i" and np.any(value < 0)):
+        raise ValueError(f"{name} holds what is no usable number")
