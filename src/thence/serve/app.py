@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse, PlainTextResponse, Response
@@ -27,6 +28,7 @@ from thence.serve.worker import Worker
 from thence.training import Run
 
 PAGE = Path(__file__).parent / "page"
+FRESH = {"Cache-Control": "no-cache"}
 
 
 def open_runs(runs: Iterable[Run | str | Path], batching: bool = True) -> dict[str, ServedRun]:
@@ -90,8 +92,18 @@ def create_app(
         _own_routes(monitor, len(models)),
     ):
         app.include_router(router)
-    app.mount("/page", StaticFiles(directory=PAGE))
+    app.mount("/page", PageFiles(directory=PAGE))
     return Guard(app, limits, monitor, token, hosts)
+
+
+class PageFiles(StaticFiles):
+    """The files of the page; a browser asks each time whether it has the newest."""
+
+    def file_response(self, *arguments: Any, **settings: Any) -> Response:
+        """Answer with a file, or that it has not changed."""
+        response = super().file_response(*arguments, **settings)
+        response.headers.update(FRESH)
+        return response
 
 
 def _own_routes(monitor: Monitor, served: int) -> APIRouter:
@@ -109,10 +121,10 @@ def _own_routes(monitor: Monitor, served: int) -> APIRouter:
 
     @router.get("/", include_in_schema=False)
     async def page() -> FileResponse:
-        return FileResponse(PAGE / "index.html")
+        return FileResponse(PAGE / "index.html", headers=FRESH)
 
     @router.get("/docs", include_in_schema=False)
     async def documentation() -> FileResponse:
-        return FileResponse(PAGE / "docs.html")
+        return FileResponse(PAGE / "docs.html", headers=FRESH)
 
     return router

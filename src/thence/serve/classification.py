@@ -27,6 +27,7 @@ class ClassifyRequest(BaseModel):
     top: int = Field(5, ge=1, le=1000, description="How many of the likeliest labels to tell.")
     threshold: float | None = Field(None, ge=0, le=1, description="Where texts have several.")
     explain: bool = Field(False, description="Tell how much each word speaks for the label.")
+    label: str | None = Field(None, description="What to explain; by default the likeliest label.")
 
 
 class Word(BaseModel):
@@ -75,7 +76,7 @@ def _answer(served: ServedRun, texts: list[str], request: ClassifyRequest) -> Cl
     labels = [_label(index, of_text) for index, of_text in enumerate(found)]
     if request.explain:
         for label, text in zip(labels[:MOST_EXPLAINED], texts, strict=False):
-            _add_explanation(label, explain(served.run, text))
+            _add_explanation(label, explain(served.run, text, request.label))
     return ClassifyAnswer(model=served.name, data=labels)
 
 

@@ -271,6 +271,9 @@ def _appended(served: ServedRun, text: str, ids: Ids, index: int) -> str | None:
     """Return what a text gains by a token; None for half a character, or an end no text shows."""
     if index == served.boundary_id:
         return "\n" if served.is_by_lines and text else None
+    tokenizer = served.run.tokenizer
+    if index == tokenizer.vocabulary.unknown_id and tokenizer.options.tokens != "words":
+        return None  # Any symbol that the vocabulary lacks would do, and none is this one.
     stream = TextStream(served)
     stream.follow(text, ids)
     gained = stream.add(index)

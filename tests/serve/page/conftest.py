@@ -67,10 +67,8 @@ class Server:
 
 
 @contextmanager
-def running(
-    models: dict[str, ServedRun], folder: Path, token: str | None = None
-) -> Iterator[Server]:
-    app = create_app(models, token=token, folders=[folder])
+def running(models: dict[str, ServedRun], folder: Path, **settings: Any) -> Iterator[Server]:
+    app = create_app(models, **{"folders": [folder], **settings})
     config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:

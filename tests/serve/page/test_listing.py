@@ -7,6 +7,7 @@ import time
 import pytest
 
 import thence
+from thence.commands.main import main
 from thence.serve import open_runs
 from thence.serve.listing import MOST_POINTS, Listing
 from thence.training.metrics import append_json_line
@@ -96,6 +97,21 @@ def test_strange_metrics_break_nothing(runs_folder, tmp_path, content):
     (tmp_path / "strange" / "metrics.jsonl").write_text(content)
     (tmp_path / "strange" / "model.safetensors").write_bytes(b"broken")
     assert entries_of(Listing({}, (tmp_path,))).keys() == {"strange"}
+
+
+def test_the_command_says_whose_runs_are_listed(runs_folder, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("thence.serve.serve", lambda *given: asked.append(given[-1]))
+    main(["serve", str(runs_folder / "counts"), "--runs", str(tmp_path), "--port", "0"])
+    main(["serve", str(runs_folder / "counts"), "--port", "0"])
+    assert asked == [(tmp_path,), None]
+
+
+def test_by_default_the_folders_of_the_served_runs_are_listed(start_server):
+    with start_server("counts", folders=None) as started:
+        names = [run["name"] for run in started.ask("/playground/runs")["runs"]]
+    assert names[0] == "counts"
+    assert {"names", "sentences"} <= set(names)
 
 
 def test_runs_of_the_same_name_are_told_apart(runs_folder, tmp_path):

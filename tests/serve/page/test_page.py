@@ -302,6 +302,13 @@ def test_a_text_is_classified_and_its_words_weighed(visit, runs_folder):
     assert shown == [(word.text, pytest.approx(word.weight, abs=1e-5)) for word in words]
     bars = found.locator(".labels .bar")
     assert {bar.get_attribute("data-label") for bar in bars.all()} == {"pos", "neg"}
+    found.locator('.labels .bar[data-label="pos"]').click()
+    expect(found.locator('.labels .bar[data-label="pos"]')).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    [*_, last] = thence.explain(runs_folder / "opinions", "a bad film", "pos").tokens
+    shown = found.locator(".words .token").last.get_attribute("data-weight")
+    assert float(shown) == pytest.approx(last.weight, abs=1e-5)
 
 
 def test_curves_grow_while_a_training_writes(visit, runs_folder):
@@ -530,6 +537,16 @@ def test_a_token_is_asked_for_and_kept_for_the_tab(visit, start_server):
         page.reload()
         wait_until_read(page, "counts", "An")
         assert "geh" not in page.url
+        page.context.close()
+
+
+def test_a_server_of_classifiers_alone_has_no_tabs_for_texts(visit, start_server):
+    with start_server("opinions") as started:
+        page = visit(address=started.address)
+        expect(page.get_by_role("tab", name="Classify")).to_have_attribute("aria-selected", "true")
+        expect(page.get_by_role("tab", name="Text")).to_have_count(0)
+        page.get_by_role("tab", name="Runs").click()
+        expect(page.locator("tr[data-run]")).not_to_have_count(0)
         page.context.close()
 
 

@@ -101,6 +101,13 @@ def test_half_a_character_cannot_be_appended(server):
     assert parts["<0x64>"] == "d"
 
 
+def test_the_unknown_symbol_is_written_among_words_only(server):
+    for model, text in (("names", None), ("sentences", " <unk>")):
+        answer = server.ask("/playground/read", {"model": model, "text": "a", "next": 200})
+        [unknown] = [one for one in answer["next"]["tokens"] if one["name"] == "<unk>"]
+        assert unknown["text"] == text
+
+
 def test_what_is_impossible_has_no_surprisal(server):
     answer = server.ask("/playground/read", {"model": "closed", "text": "tA"})
     assert [token["nats"] for token in answer["tokens"]] == [None, None]
@@ -173,3 +180,13 @@ def test_every_language_model_has_a_heat_map(server, model):
     rows = np.array(answer["probabilities"])
     assert rows.shape == (len(answer["symbols"]),) * 2
     assert (rows >= 0).all() and (rows.sum(axis=1) <= 1 + 1e-4).all()
+
+
+def test_any_label_may_be_explained(server, runs_folder):
+    request = {"model": "opinions", "input": "a bad film", "explain": True, "label": "pos"}
+    [found] = server.ask("/v1/classify", request)["data"]
+    expected = thence.explain(runs_folder / "opinions", "a bad film", "pos")
+    assert found["explained"] == "pos"
+    weights = [word["weight"] for word in found["explanation"]]
+    assert weights == pytest.approx([part.weight for part in expected.tokens], abs=1e-5)
+    assert "no label 'x'" in server.refusal("/v1/classify", request | {"label": "x"})

@@ -5,6 +5,12 @@ import { END, grouped, percent, tokenText } from "./words.js";
 
 const FEW = 10;
 
+/** Say why a token cannot be appended. */
+function reasonNot(token) {
+  return token.name === "<unk>" ? "Stands for any symbol that the model does not know"
+    : "Only part of a character: it cannot be appended by itself";
+}
+
 /** The next-token distribution of a model. */
 export class NextBars {
   /** @param {(token: Object) => void} onChoose */
@@ -48,7 +54,7 @@ export class NextBars {
     const fits = token.is_boundary || token.text !== null;
     return el("li", {}, el("button", {
       type: "button", class: token.is_boundary ? "bar special" : "bar", disabled: !fits,
-      title: fits ? null : "Only part of a character: it cannot be appended by itself",
+      title: fits ? null : reasonNot(token),
       "data-token": token.name, "data-probability": token.probability,
       "aria-label": `${text === END ? "End of document" : text}, ${percent(token.probability)}: ${does}`,
       vars: { "--share": `${(100 * token.probability) / largest}%` },

@@ -27,9 +27,9 @@ export function classifyTab(panel, app) {
     el("div", { class: "field" }, el("label", { for: field.id }, "Document"), field),
     chips.element,
     el("p", { class: "legend" }, "A word speaks ",
-      el("span", { class: "swatch lean for", vars: { "--strength": "60%" } }, "for"), " the label or ",
+      el("span", { class: "swatch lean for", vars: { "--strength": "60%" } }, "for"), " or ",
       el("span", { class: "swatch lean against", vars: { "--strength": "60%" } }, "against"),
-      " it: how the label's log-odds change without the word."),
+      " the label that is marked: how its log-odds change without the word. Press a label to mark it."),
     cards.element);
   return { show: classifyAll };
 }
@@ -40,17 +40,24 @@ function classifyCard(model) {
   const words = el("div", { class: "tokens words", role: "list", "aria-label": `Words as ${model.id} weighs them` });
   roving(words, ".token");
   const body = el("div", { class: "stack tight" }, bars, words);
+  let text = "";
+  let chosen = null; // The label that is explained; null: the likeliest.
   const frame = cardFrame(model, verdict, body);
   const ask = newest(
-    (signal, text) => post("/v1/classify", { model: model.id, input: text, top: 10, explain: true }, signal),
-    (answer, text) => {
+    (signal) => post("/v1/classify", { model: model.id, input: text, top: 10, explain: true, label: chosen }, signal),
+    (answer) => {
       frame.warn(null);
       body.hidden = false;
       const found = answer.data[0];
       const labels = found.labels.map(visible).join(", ");
       verdict.textContent = found.label === null ? `Labels: ${labels || "none is probable enough"}` : `Label: ${labels}`;
+      const focused = document.activeElement?.dataset.label;
       bars.replaceChildren(...Object.entries(found.probabilities).map(([label, probability]) =>
-        bar(label, probability, found.labels.includes(label))));
+        bar(label, probability, found, () => {
+          chosen = label === found.explained && chosen !== null ? null : label;
+          ask();
+        })));
+      [...bars.querySelectorAll("button")].find((button) => button.dataset.label === focused)?.focus();
       words.replaceChildren(...explained(text, found));
       hideIfGone();
     },
@@ -58,9 +65,10 @@ function classifyCard(model) {
   );
   return {
     element: frame.element,
-    classify(text) {
+    classify(given) {
+      text = given;
       if (text.trim() !== "") {
-        ask(text);
+        ask();
         return;
       }
       frame.warn(null);
@@ -70,10 +78,13 @@ function classifyCard(model) {
   };
 }
 
-function bar(label, probability, chosen) {
-  return el("li", { class: "bar-row" }, el("div", { class: chosen ? "bar chosen" : "bar", "data-label": label,
-    vars: { "--share": `${probability * 100}%` } },
-  el("span", { class: "name" }, visible(label)), el("span", { class: "track" }, el("span", { class: "fill" })),
+/** A label with its probability: a button that has it explained. */
+function bar(label, probability, found, onChoose) {
+  return el("li", {}, el("button", {
+    type: "button", class: found.labels.includes(label) ? "bar chosen" : "bar", "data-label": label,
+    "aria-pressed": String(label === found.explained), title: "Show which words speak for this label",
+    vars: { "--share": `${probability * 100}%` }, on: { click: onChoose },
+  }, el("span", { class: "name" }, visible(label)), el("span", { class: "track" }, el("span", { class: "fill" })),
   el("span", { class: "number" }, percent(probability))));
 }
 
