@@ -6,7 +6,7 @@ import { debounced, el, freshId } from "./dom.js";
 import { keep, value } from "./state.js";
 import { roving } from "./tokens.js";
 import { hideIfGone, tip } from "./tooltip.js";
-import { percent, visible } from "./words.js";
+import { percent, readable, visible } from "./words.js";
 
 /** Fill the tab. */
 export function classifyTab(panel, app) {
@@ -49,7 +49,7 @@ function classifyCard(model) {
       frame.warn(null);
       body.hidden = false;
       const found = answer.data[0];
-      const labels = found.labels.map(visible).join(", ");
+      const labels = found.labels.map(readable).join(", ");
       verdict.textContent = found.label === null ? `Labels: ${labels || "none is probable enough"}` : `Label: ${labels}`;
       const focused = document.activeElement?.dataset.label;
       bars.replaceChildren(...Object.entries(found.probabilities).map(([label, probability]) =>
@@ -84,7 +84,7 @@ function bar(label, probability, found, onChoose) {
     type: "button", class: found.labels.includes(label) ? "bar chosen" : "bar", "data-label": label,
     "aria-pressed": String(label === found.explained), title: "Show which words speak for this label",
     vars: { "--share": `${probability * 100}%` }, on: { click: onChoose },
-  }, el("span", { class: "name" }, visible(label)), el("span", { class: "track" }, el("span", { class: "fill" })),
+  }, el("span", { class: "name" }, readable(label)), el("span", { class: "track" }, el("span", { class: "fill" })),
   el("span", { class: "number" }, percent(probability))));
 }
 
@@ -106,7 +106,7 @@ function explained(text, found) {
       "aria-label": `${word.text}: ${word.weight.toFixed(2)} nats for ${found.explained}`,
     }, visible(word.text));
     tip(span, () => [el("p", {}, el("strong", {}, visible(word.text)),
-      ` speaks ${word.weight >= 0 ? "for" : "against"} ${visible(found.explained)}: `
+      ` speaks ${word.weight >= 0 ? "for" : "against"} ${readable(found.explained)}: `
       + `${Math.abs(word.weight).toFixed(2)} nats of its log-odds`)]);
     pieces.push(span);
     end = word.start + Array.from(word.text).length;

@@ -25,6 +25,11 @@ function kindOf(schema) {
   return schema.type ?? "anything";
 }
 
+/** Return a sentence in which ``…`` is code. */
+function sentence(text) {
+  return text.split("``").map((part, place) => (place % 2 ? el("code", {}, part) : part));
+}
+
 /** Say what bounds a schema sets. */
 function boundsOf(schema) {
   const names = { minimum: "at least", maximum: "at most", exclusiveMinimum: "above", exclusiveMaximum: "below",
@@ -39,7 +44,7 @@ function fieldRows(fields, required) {
     const standing = schema.default === undefined || schema.default === null ? "" : JSON.stringify(schema.default);
     return el("tr", {}, el("th", { scope: "row" }, el("code", {}, name), required.includes(name) ? el("span", { class: "tag" }, "needed") : null),
       el("td", {}, kindOf(schema)), el("td", {}, el("code", {}, standing)),
-      el("td", {}, [schema.description, boundsOf(schema)].filter(Boolean).join(" ")));
+      el("td", {}, sentence([schema.description, boundsOf(schema)].filter(Boolean).join(" "))));
   });
 }
 
@@ -94,7 +99,7 @@ function section(path, method, operation, models) {
   const answer = operation.responses["200"]?.content?.["application/json"]?.schema;
   return el("article", { class: "card route", "aria-labelledby": id, "data-path": path },
     el("h2", { id }, el("span", { class: `method ${method}` }, method.toUpperCase()), " ", el("code", {}, path)),
-    el("p", {}, operation.description ?? operation.summary ?? ""),
+    el("p", {}, sentence(operation.description ?? operation.summary ?? "")),
     parameters.length === 0 ? null : fieldTable("Parameters",
       parameters.map((one) => [one.name, { description: one.description, ...one.schema }]),
       parameters.filter((one) => one.required).map((one) => one.name)),

@@ -11,6 +11,11 @@ export function visible(text) {
     .join("");
 }
 
+/** Return a name, such as a label, as it is read: only spaces at its ends are made visible. */
+export function readable(name) {
+  return name === name.trim() ? visible(name).replaceAll("␣", " ") : visible(name);
+}
+
 function codePoint(char) {
   return `U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 }
