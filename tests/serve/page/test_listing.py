@@ -62,6 +62,7 @@ def test_a_damaged_run_says_so(server):
 def test_a_training_under_way_is_read_while_it_writes(runs_folder, tmp_path):
     shutil.copytree(runs_folder / "names", tmp_path / "live")
     (tmp_path / "live" / "last" / "checkpoint.safetensors").unlink()
+    os.utime(tmp_path / "live" / "metrics.jsonl")
     listing = Listing({}, (tmp_path,))
     assert entries_of(listing)["live"].state == "training"
     before = len(listing.curves("live").looks)

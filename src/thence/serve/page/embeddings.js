@@ -92,7 +92,7 @@ class PointMap {
       this.drag = this.place(event);
       this.svg.setPointerCapture(event.pointerId);
     });
-    this.svg.addEventListener("pointerup", () => { this.drag = null; });
+    for (const end of ["pointerup", "pointercancel"]) this.svg.addEventListener(end, () => { this.drag = null; });
     this.svg.addEventListener("pointermove", (event) => this.move(event));
     this.svg.addEventListener("pointerleave", () => this.point(null));
     this.svg.addEventListener("keydown", (event) => this.key(event));
