@@ -280,7 +280,10 @@ class _Writing:
         told = request.logprobs if request.echo else None
         steps, place = await read_text(self._served, prompt.ids, top=told)
         stream = TextStream(self._served)
-        placed = [(step, len(stream.text)) for step in steps if stream.add(step.index) is not None]
+        placed = []
+        for step in steps:
+            placed.append((step, len(stream.text)))
+            stream.add(step.index)
         if placed:  # Nothing is told of the first token, whatever stands before it.
             placed[0] = (Step(placed[0][0].index, None, []), 0)
         async with asyncio.TaskGroup() as group:

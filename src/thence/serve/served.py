@@ -17,6 +17,8 @@ from thence.training.files import Array
 
 FOLLOWED = 4
 """Ids before a token that may tell how it is spaced: as many as a character has bytes."""
+BROKEN = "\ufffd"
+"""What stands for bytes that are no character."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class ServedRun:
     def token_text(self, index: int) -> str:
         """Return the text of one token, or its name if by itself it has none."""
         text = self.run.tokenizer.decode([index])
-        return self.token_names[index] if text == "" or "\ufffd" in text else text
+        return self.token_names[index] if text == "" or BROKEN in text else text
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids, a line end for each boundary between documents."""
@@ -112,36 +114,37 @@ class TextStream:
 
     served: ServedRun
     text: str = ""
-    _before: list[int] = field(default_factory=list)
-    _held: list[int] = field(default_factory=list)
+    _ids: list[int] = field(default_factory=list)
+    _shown: int = 0
     _spaced: bool = False
 
     def follow(self, prompt: str, ids: Ids) -> None:
         """Let what comes follow a prompt, without counting it as text that came."""
-        self._before = [int(index) for index in ids[-FOLLOWED:]]
+        self._ids = [int(index) for index in ids[-FOLLOWED:]]
+        self._shown = len(self._certain())
         words = self.served.run.tokenizer.options.tokens == "words"
         self._spaced = words and prompt[-1:].isspace()
 
     def add(self, index: int) -> str:
         """Take one id; return the text that is certain with it, which may be empty."""
-        self._held.append(index)
-        return self._take(self._gained(), whole=False)
+        self._ids.append(index)
+        return self._take(self._certain())
 
     def finish(self) -> str:
         """Return what was held back, a broken character as U+FFFD."""
-        return self._take(self._gained(), whole=True)
+        return self._take(self.served.decode(self._ids))
 
-    def _gained(self) -> str:
-        known = self.served.decode(self._before)
-        return self.served.decode([*self._before, *self._held])[len(known) :]
+    def _certain(self) -> str:
+        """Return the text of the ids but for a character at its end of which bytes may lack."""
+        return self.served.decode(self._ids).removesuffix(BROKEN)
 
-    def _take(self, gained: str, whole: bool) -> str:
-        if not self._held or (gained.endswith("\ufffd") and not whole and len(self._held) < 8):
-            return ""
-        if self._spaced:  # The space between two words is there already.
+    def _take(self, certain: str) -> str:
+        gained, self._shown = certain[self._shown :], len(certain)
+        if gained and self._spaced:  # The space between two words is there already.
             gained, self._spaced = gained.removeprefix(" "), False
-        # What stands before a token tells its spacing; further back nothing does.
-        self._before, self._held = self._held, []
+        if len(self._ids) > 2 * FOLLOWED:  # What stands further back tells nothing.
+            self._ids = self._ids[-FOLLOWED:]
+            self._shown = len(self._certain())
         self.text += gained
         return gained
 
