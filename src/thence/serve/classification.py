@@ -14,7 +14,7 @@ from thence.serve.served import ServedRun, choose_served
 
 MOST_EXPLAINED = 8
 """Texts that one request may have explained: each costs as much as many that are only labelled."""
-Several = Annotated[list[str], Field(min_length=1, max_length=MOST_CHOICES)]
+Several = Annotated[list[str], Field(fail_fast=True, min_length=1, max_length=MOST_CHOICES)]
 
 
 class ClassifyRequest(BaseModel):

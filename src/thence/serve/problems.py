@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from thence.errors import ThenceError
 from thence.serve.served import UnknownModelError
 
+KINDS = re.compile(r"str|(list|constrained|function)\b.*")
+"""What pydantic calls the kinds of value that a field may have, in the place of an error."""
 LONGEST_VALUE = 60
 """Characters of a wrong value that an error repeats."""
 
@@ -81,7 +84,7 @@ def answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        message, param = _in_words(error.errors()[0])
+        message, param = _in_words(max(error.errors(), key=_nearness))
         return problem(400, message, param)
 
     @app.exception_handler(UnknownModelError)
@@ -98,12 +101,19 @@ def answer_problems(app: FastAPI) -> None:
         return problem(500, "The server made a mistake; its log says more.")
 
 
+def _nearness(error: Mapping[str, Any]) -> tuple[int, list[int], bool]:
+    """Return how near to valid that was of which pydantic says why it is not: of what a field may
+    be, it tried each; the one meant is the one that it got furthest with."""
+    places = [part for part in error["loc"] if isinstance(part, int)]
+    return len(error["loc"]), places, not error["type"].endswith("_type")
+
+
 def _in_words(error: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return a sentence for what pydantic found, and the field that it is about."""
     if error["type"] == "json_invalid":
         reason = error.get("ctx", {}).get("error", "")
         return f"The request is not valid JSON: {reason}.", None
-    place = ".".join(str(part) for part in error["loc"][1:])
+    place = ".".join(str(part) for part in error["loc"][1:] if not KINDS.fullmatch(str(part)))
     if error["type"] == "missing":
         return (f'The request lacks "{place}".' if place else "The request has no body."), place
     if error["type"] == "extra_forbidden":

@@ -99,6 +99,11 @@ class ServedRun:
                 pieces[-1].append(int(index))
         return "\n".join(self.run.tokenizer.decode(piece) for piece in pieces)
 
+    def certain_text(self, ids: Sequence[int] | Ids, text: str) -> str:
+        """Return the text of ids but for a character at its end of which bytes may yet come."""
+        ends_unknown = len(ids) > 0 and ids[-1] == self.run.tokenizer.vocabulary.unknown_id
+        return text if ends_unknown else text.removesuffix(BROKEN)
+
 
 @dataclass
 class TextStream:
@@ -118,34 +123,38 @@ class TextStream:
     _shown: int = 0
     _spaced: bool = False
 
-    def follow(self, prompt: str, ids: Ids) -> None:
-        """Let what comes follow a prompt, without counting it as text that came."""
+    def follow(self, prompt: str, ids: Ids, lacks: bool = False) -> None:
+        """Let what comes follow a prompt, without counting it as text that came.
+
+        Args:
+            prompt: Its text.
+            ids: Its ids.
+            lacks: Whether they end within a character, which comes with what follows.
+        """
         self._ids = [int(index) for index in ids[-FOLLOWED:]]
-        self._shown = len(self._certain())
+        self._shown = len(self.served.decode(self._ids)) - lacks
         words = self.served.run.tokenizer.options.tokens == "words"
         self._spaced = words and prompt[-1:].isspace()
 
     def add(self, index: int) -> str:
         """Take one id; return the text that is certain with it, which may be empty."""
         self._ids.append(index)
-        return self._take(self._certain())
+        text = self.served.decode(self._ids)
+        return self._take(self.served.certain_text(self._ids, text))
 
     def finish(self) -> str:
         """Return what was held back, a broken character as U+FFFD."""
         return self._take(self.served.decode(self._ids))
 
-    def _certain(self) -> str:
-        """Return the text of the ids but for a character at its end of which bytes may lack."""
-        return self.served.decode(self._ids).removesuffix(BROKEN)
-
     def _take(self, certain: str) -> str:
         gained, self._shown = certain[self._shown :], len(certain)
         if gained and self._spaced:  # The space between two words is there already.
             gained, self._spaced = gained.removeprefix(" "), False
+        self.text += gained
         if len(self._ids) > 2 * FOLLOWED:  # What stands further back tells nothing.
             self._ids = self._ids[-FOLLOWED:]
-            self._shown = len(self._certain())
-        self.text += gained
+            text = self.served.decode(self._ids)
+            self._shown = len(self.served.certain_text(self._ids, text))
         return gained
 
 

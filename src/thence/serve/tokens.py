@@ -1,5 +1,7 @@
 """``/tokenize``, ``/detokenize`` and ``/tokenizer_info``: a model's tokens for its clients."""
 
+from typing import Annotated
+
 import numpy as np
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,7 +36,7 @@ class DetokenizeRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model: str | None = None
-    tokens: list[TokenId]
+    tokens: Annotated[list[TokenId], Field(fail_fast=True)]
 
 
 class Text(BaseModel):
