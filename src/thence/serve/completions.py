@@ -7,8 +7,9 @@ a boundary stands before it; what is impossible has -9999.
 
 import asyncio
 import json
+import logging
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from itertools import count as numbers
 from time import time
@@ -22,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from thence.errors import SettingError
 from thence.generation.filters import DecodingOptions
 from thence.serve.limits import MOST_CHOICES, MOST_STOPS, PROMPTS_TOGETHER, Limits
-from thence.serve.problems import PROBLEMS, refuse
+from thence.serve.problems import MISTAKE, PROBLEMS, problem_content, refuse
 from thence.serve.served import ServedRun, TextStream, choose_served
 from thence.serve.stopping import Stopper
 from thence.serve.worker import Ids
@@ -281,7 +282,7 @@ class _Writing:
         text = "".join(piece.text for piece in pieces)
         return _Piece(pieces[-1].index, text, steps, pieces[-1].finish_reason)
 
-    async def pieces(self) -> AsyncIterator[_Piece]:
+    async def pieces(self) -> AsyncGenerator[_Piece, None]:
         """Yield pieces of all completions as they come."""
         queue: asyncio.Queue[_Piece | None] = asyncio.Queue()
 
@@ -389,17 +390,29 @@ def _number(log_probability: float | None) -> float | None:
 
 
 async def _events(writing: _Writing, about: CompletionAnswer, timeout: float) -> AsyncIterator[str]:
-    """Yield the completions as server-sent events."""
+    """Yield the completions as server-sent events; what goes wrong is the last one."""
+    end = asyncio.get_running_loop().time() + timeout
+    pieces = writing.pieces()
     try:
-        async with asyncio.timeout(timeout):
-            async for piece in writing.pieces():
-                about.choices = [writing.choice(piece)]
-                if piece.text or piece.steps or piece.finish_reason:
-                    yield _event(about.model_dump(exclude={"usage"}))
+        while True:
+            # Not around the whole: there it would break off the sending of what was yielded.
+            async with asyncio.timeout_at(end):
+                piece = await anext(pieces, None)
+            if piece is None:
+                break
+            about.choices = [writing.choice(piece)]
+            if piece.text or piece.steps or piece.finish_reason:
+                yield _event(about.model_dump(exclude={"usage"}))
     except TimeoutError:
         message = f"The request took longer than {timeout:g} seconds (--timeout)."
-        yield _event({"error": {"message": message, "type": "timeout_error"}})
+        yield _event(problem_content(504, message))
         return
+    except Exception:
+        logging.getLogger("thence.serve").exception("a stream failed")
+        yield _event(problem_content(500, MISTAKE))
+        return
+    finally:
+        await pieces.aclose()
     if writing.tells_usage:
         about.choices, about.usage = [], writing.usage()
         yield _event(about.model_dump())

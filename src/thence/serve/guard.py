@@ -25,6 +25,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = ("/", "/docs", "/openapi.json", "/health")
 """What needs no token: the page without its data, and whether the server is there."""
+SECONDS_TO_END = 2.0
+"""For a stream to end after its time, if its client still reads."""
 SECURITY_HEADERS = [
     (b"content-security-policy", b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
      b"; base-uri 'none'; form-action 'none'"),
@@ -94,7 +96,8 @@ class Guard:
         opened = scope["path"] in OPEN_PATHS or scope["path"].startswith("/page/")
         if self._token is not None and not opened:
             kind, _, given = headers.get(b"authorization", "").partition(" ")
-            right = hmac.compare_digest(given.strip().encode("latin-1"), self._token.encode())
+            # Only spaces: a byte of a letter beyond ASCII may look like other white space.
+            right = hmac.compare_digest(given.strip(" ").encode("latin-1"), self._token.encode())
             if kind.lower() != "bearer" or not right:
                 return problem(
                     401,
@@ -103,7 +106,8 @@ class Guard:
                 )
         if scope["method"] != "POST":
             return None
-        if headers.get(b"content-type", "").partition(";")[0].strip() != "application/json":
+        kind = headers.get(b"content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
             return problem(415, "The request must be JSON: send 'Content-Type: application/json'.")
         length = headers.get(b"content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length[:20]) > self._limits.max_body:
@@ -150,9 +154,12 @@ class Guard:
         work = asyncio.ensure_future(self._app(scope, receive_counted, send_noted))
         gone = asyncio.create_task(client_gone())
         try:
-            done, _ = await asyncio.wait(
-                {work, gone}, timeout=self._limits.timeout, return_when=asyncio.FIRST_COMPLETED
-            )
+            for seconds in (self._limits.timeout, SECONDS_TO_END):
+                done, _ = await asyncio.wait(
+                    {work, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+                )
+                if done or not begun:  # A stream that has begun says by itself that time is over.
+                    break
             if work in done:
                 await work
         finally:

@@ -1,7 +1,6 @@
 """Everything that goes wrong, as JSON in the shape of OpenAI's API: a sentence and a status."""
 
 import json
-import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +16,7 @@ from thence.serve.served import UnknownModelError
 
 KINDS = re.compile(r"str|(list|constrained|function)\b.*")
 """What pydantic calls the kinds of value that a field may have, in the place of an error."""
+MISTAKE = "The server made a mistake; its log says more."
 LONGEST_VALUE = 60
 """Characters of a wrong value that an error repeats."""
 
@@ -60,11 +60,20 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """Return an answer that says what went wrong."""
+    content = problem_content(status, message, param, code)
+    return JSONResponse(content, status, headers=dict(headers or {}))
+
+
+def problem_content(
+    status: int, message: str, param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    """Return what such an answer holds."""
     kind = TYPES.get(status, "invalid_request_error")
     # Not all that a client may send can be sent back: half a surrogate pair is no UTF-8.
     said = message.encode("utf-8", "backslashreplace").decode("utf-8")
-    answer = ProblemAnswer(error=Problem(message=said, type=kind, param=param, code=code))
-    return JSONResponse(answer.model_dump(), status, headers=dict(headers or {}))
+    return ProblemAnswer(
+        error=Problem(message=said, type=kind, param=param, code=code)
+    ).model_dump()
 
 
 def refuse(status: int, message: str, code: str | None = None) -> HTTPException:
@@ -96,9 +105,8 @@ def answer_problems(app: FastAPI) -> None:
         return problem(400, str(error))
 
     @app.exception_handler(Exception)
-    async def on_bug(request: Request, error: Exception) -> JSONResponse:
-        logging.getLogger("thence.serve").error("%s failed", request.url.path, exc_info=error)
-        return problem(500, "The server made a mistake; its log says more.")
+    async def on_bug(_: Request, __: Exception) -> JSONResponse:
+        return problem(500, MISTAKE)  # What the server runs on logs it.
 
 
 def _nearness(error: Mapping[str, Any]) -> tuple[int, list[int], bool]:
