@@ -216,9 +216,7 @@ def mixed(
 
 
 @pytest.fixture(scope="session")
-def core(
-    made: Callable[..., thence.Run], mixed: Callable[..., thence.Run]
-) -> dict[str, ServedRun]:
+def core(made: Callable[..., thence.Run], mixed: Callable[..., thence.Run]) -> dict[str, ServedRun]:
     """The models that most tests ask."""
     lstm, ngram = made("lstm", "lstm"), made("ngram", "ngram")
     runs = [

@@ -158,7 +158,9 @@ def test_a_client_that_reads_no_more_is_let_go(
     caplog.clear()  # That an answer was not completed is said by what the server runs on.
 
 
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic sésame à"])
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic sésame à"]
+)
 def test_without_the_token_nothing_is_answered(guarded: Any, header: str | None) -> None:
     given = {} if header is None else {"Authorization": header.encode("utf-8").decode("latin-1")}
     without = type(guarded)(guarded.port, guarded.models)
@@ -227,7 +229,9 @@ def test_every_answer_keeps_pages_to_this_server(guarded: Any) -> None:
         assert "access-control-allow-origin" not in headers
 
 
-@pytest.mark.parametrize("name", ["max_tokens", "max_prompt", "max_body", "max_requests", "timeout"])
+@pytest.mark.parametrize(
+    "name", ["max_tokens", "max_prompt", "max_body", "max_requests", "timeout"]
+)
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
 def test_limits_have_limits(name: str, value: float) -> None:
     with pytest.raises(SettingError, match="--" + name.replace("_", "-")):

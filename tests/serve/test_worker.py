@@ -104,8 +104,7 @@ def test_who_gave_up_is_not_read_for() -> None:
     async def ask() -> Worker:
         model, worker = Fails(), Worker("cancelled")
         tasks = [
-            asyncio.create_task(worker.read(model, np.array([1]), model.start(1)))
-            for _ in range(6)
+            asyncio.create_task(worker.read(model, np.array([1]), model.start(1))) for _ in range(6)
         ]
         await asyncio.sleep(0)
         for task in tasks[:4]:

@@ -3,11 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from thence.evaluation import classify, explain
 from thence.evaluation.classify import Classification
 from thence.evaluation.occlusion import Explanation
+from thence.serve.body import Body
 from thence.serve.limits import MOST_CHOICES
 from thence.serve.problems import PROBLEMS
 from thence.serve.served import ServedRun, choose_served
@@ -17,10 +18,8 @@ MOST_EXPLAINED = 8
 Several = Annotated[list[str], Field(fail_fast=True, min_length=1, max_length=MOST_CHOICES)]
 
 
-class ClassifyRequest(BaseModel):
+class ClassifyRequest(Body):
     """Texts to label."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     model: str | None = Field(None, description="Name of a classifier; not needed with one only.")
     input: str | Several = Field(description="A text, or several.")

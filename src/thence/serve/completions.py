@@ -18,10 +18,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints
 
 from thence.errors import SettingError
 from thence.generation.filters import DecodingOptions
+from thence.serve.body import Body
 from thence.serve.limits import MOST_CHOICES, MOST_STOPS, PROMPTS_TOGETHER, Limits
 from thence.serve.problems import MISTAKE, PROBLEMS, problem_content, refuse
 from thence.serve.served import ServedRun, TextStream, choose_served
@@ -41,19 +42,19 @@ TokenIds = Annotated[list[TokenId], Field(fail_fast=True)]
 ListsOfIds = Annotated[list[TokenIds], Field(fail_fast=True)]
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Body):
     """What a stream tells beside the text."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     include_usage: bool = False
     include_obfuscation: bool = False
 
 
-class CompletionRequest(BaseModel):
-    """What to go on from, and how."""
+class Nothing(Body):
+    """An empty object, for what is not offered."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+class CompletionRequest(Body):
+    """What to go on from, and how."""
 
     model: str | None = Field(None, description="Name of a model; not needed if there is one.")
     prompt: str | Texts | TokenIds | ListsOfIds = Field(
@@ -75,15 +76,7 @@ class CompletionRequest(BaseModel):
     suffix: Literal[""] | None = Field(None, description="Not offered.")
     presence_penalty: float | None = Field(None, ge=0, le=0, description="Not offered.")
     frequency_penalty: float | None = Field(None, ge=0, le=0, description="Not offered.")
-    logit_bias: dict[str, float] | None = Field(None, max_length=0, description="Not offered.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _leave_out_null(cls, given: Any) -> Any:
-        """Read null as what is not given, as OpenAI's API does."""
-        if not isinstance(given, dict):
-            return given
-        return {name: value for name, value in given.items() if value is not None}
+    logit_bias: Nothing | None = Field(None, description="Not offered.")
 
     def stops(self) -> list[str]:
         """Return the texts before which to stop."""

@@ -17,6 +17,8 @@ from thence.serve.served import UnknownModelError
 KINDS = re.compile(r"str|(list|constrained|function)\b.*")
 """What pydantic calls the kinds of value that a field may have, in the place of an error."""
 MISTAKE = "The server made a mistake; its log says more."
+LONGEST_MESSAGE = 600
+"""Characters of an error."""
 LONGEST_VALUE = 60
 """Characters of a wrong value that an error repeats."""
 
@@ -70,9 +72,12 @@ def problem_content(
     """Return what such an answer holds."""
     kind = TYPES.get(status, "invalid_request_error")
     # Not all that a client may send can be sent back: half a surrogate pair is no UTF-8.
-    said = message.encode("utf-8", "backslashreplace").decode("utf-8")
+    said, about = (
+        text and text.encode("utf-8", "backslashreplace").decode("utf-8")[:LONGEST_MESSAGE]
+        for text in (message, param)
+    )
     return ProblemAnswer(
-        error=Problem(message=said, type=kind, param=param, code=code)
+        error=Problem(message=said or "", type=kind, param=about or None, code=code)
     ).model_dump()
 
 
@@ -110,8 +115,11 @@ def answer_problems(app: FastAPI) -> None:
 
 
 def _nearness(error: Mapping[str, Any]) -> tuple[int, list[int], bool]:
-    """Return how near to valid that was of which pydantic says why it is not: of what a field may
-    be, it tried each; the one meant is the one that it got furthest with."""
+    """Return how near to valid something is of which pydantic says why it is not.
+
+    Of what a field may
+    be it tried each; the one meant is the one that it got furthest with.
+    """
     places = [part for part in error["loc"] if isinstance(part, int)]
     return len(error["loc"]), places, not error["type"].endswith("_type")
 
@@ -127,7 +135,8 @@ def _in_words(error: Mapping[str, Any]) -> tuple[str, str | None]:
     if error["type"] == "extra_forbidden":
         return f'There is no setting "{place}" here; leave it out.', place
     message = error["msg"][:1].lower() + error["msg"][1:]
-    return f'"{place}" is {_shortened(error.get("input"))}; {message}.', place
+    subject = f'"{place}"' if place else "The request"
+    return f"{subject} is {_shortened(error.get('input'))}; {message}.", place
 
 
 def _shortened(value: Any) -> str:
