@@ -85,7 +85,7 @@ def test_a_stream_is_the_text_in_pieces(client: Any, name: str) -> None:
 
 
 def test_a_character_of_several_bytes_comes_at_once(client: Any) -> None:
-    prompt = list("5 ".encode()) + list("€".encode())[:1]
+    prompt = [*b"5 ", 0xE2]
     events = client.stream("bytes", prompt=prompt, temperature=0, max_tokens=8)
     texts = [event["choices"][0]["text"] for event in events]
     assert "".join(texts).startswith("€ 😀")

@@ -142,18 +142,18 @@ def test_a_body_that_does_not_come_is_not_waited_for(lasting: Any, serving: Any)
 def test_a_client_that_reads_no_more_is_let_go(
     lasting: Any, serving: Any, wait_until: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with serving(lasting, Limits(timeout=0.5, max_tokens=10**6)) as client:
-        with socket.socket() as connection:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-            connection.connect(("127.0.0.1", client.port))
-            body = json.dumps({"max_tokens": 10**6, "stream": True, "n": 8, "logprobs": 20})
-            head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\n{JSON}"
-            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-            counted = 'thence_requests_total{route="/v1/completions"'
-            wait_until(lambda: counted in client.get("/metrics").body.decode(), 15)
-            turns = lasting["lasting"].worker.turns_taken
-            client.get("/health")
-            assert lasting["lasting"].worker.turns_taken <= turns + 2
+    limits = Limits(timeout=0.5, max_tokens=10**6)
+    with serving(lasting, limits) as client, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        connection.connect(("127.0.0.1", client.port))
+        body = json.dumps({"max_tokens": 10**6, "stream": True, "n": 8, "logprobs": 20})
+        head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\n{JSON}"
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        counted = 'thence_requests_total{route="/v1/completions"'
+        wait_until(lambda: counted in client.get("/metrics").body.decode(), 15)
+        turns = lasting["lasting"].worker.turns_taken
+        client.get("/health")
+        assert lasting["lasting"].worker.turns_taken <= turns + 2
     assert {record.name for record in caplog.records} <= {"uvicorn.error"}
     caplog.clear()  # That an answer was not completed is said by what the server runs on.
 

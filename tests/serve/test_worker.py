@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 import pytest
 
 import thence
+from thence.generation.filters import DecodingOptions
 from thence.models.reading import ReadsAtOnce, read
 from thence.serve import open_runs
 from thence.serve.served import ServedRun
 from thence.serve.worker import Worker
 from thence.serve.writing import read_text, write_on
-from thence.generation.filters import DecodingOptions
 
 Made = Callable[..., thence.Run]
 CLOSE = 1e-5
@@ -158,8 +159,6 @@ def test_a_client_that_goes_away_ends_its_text(
 
 def worker_is_busy(worker: Worker) -> bool:
     before = worker.turns_taken
-    import time
-
     time.sleep(0.1)
     return worker.turns_taken > before
 

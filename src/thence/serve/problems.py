@@ -117,8 +117,7 @@ def answer_problems(app: FastAPI) -> None:
 def _nearness(error: Mapping[str, Any]) -> tuple[int, list[int], bool]:
     """Return how near to valid something is of which pydantic says why it is not.
 
-    Of what a field may
-    be it tried each; the one meant is the one that it got furthest with.
+    Of all that a field may be it tried each; the one meant is the one that it got furthest with.
     """
     places = [part for part in error["loc"] if isinstance(part, int)]
     return len(error["loc"]), places, not error["type"].endswith("_type")
@@ -140,8 +139,12 @@ def _in_words(error: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def _shortened(value: Any) -> str:
+    said = ""
     try:
-        said = json.dumps(value, ensure_ascii=False)
+        for part in json.JSONEncoder(ensure_ascii=False).iterencode(value):
+            said += part[: LONGEST_VALUE + 1]
+            if len(said) > LONGEST_VALUE:
+                return said[:LONGEST_VALUE] + "…"
     except (TypeError, ValueError, RecursionError):
         return "no value of JSON"
-    return said if len(said) <= LONGEST_VALUE else said[:LONGEST_VALUE] + "…"
+    return said
