@@ -1,8 +1,8 @@
 """The documentation is run: its console and Python blocks, file by file, in an empty folder.
 
-A server that a page starts (``thence serve``) runs to the end of the page, on a free port in place of
-8000. A block right below a line ``<!-- not run: why -->`` is left out. So are commands that install,
-and blocks whose text would have to be downloaded, unless the data is on this machine
+A server that a page starts (``thence serve``) runs to the end of the page, on a free port in place
+of 8000. A block right below a line ``<!-- not run: why -->`` is left out. So are commands that
+install, and blocks whose text would have to be downloaded, unless the data is on this machine
 (THENCE_TEST_DATA).
 """
 

@@ -20,6 +20,7 @@ from thence.serve.writing import read_text, write_on
 Made = Callable[..., thence.Run]
 CLOSE = 1e-5
 LONG = 2000
+SLOWER = ("transformer", "mlp", "mixture", "running")
 
 
 def requests(model: str, count: int) -> list[dict[str, Any]]:
@@ -27,9 +28,9 @@ def requests(model: str, count: int) -> list[dict[str, Any]]:
     draw = random.Random(0)
     found = []
     for number in range(count):
-        prompt = draw.choice(["", "the war", "a", "a song and the trade" * 5, ["a ", "the"]])
+        prompt = draw.choice(["", "the war", "a", "a song and the trade" * 2, ["a ", "the"]])
         asked: dict[str, Any] = {"model": model, "prompt": prompt, "seed": number}
-        asked |= {"max_tokens": draw.choice([0, 1, 10, 30]), "logprobs": draw.choice([None, 3])}
+        asked |= {"max_tokens": draw.choice([0, 1, 5, 12]), "logprobs": draw.choice([None, 3])}
         asked |= {"echo": draw.random() < 0.5, "n": draw.choice([1, 1, 2])}
         asked |= {"temperature": draw.choice([0, 0.7, 1]), "stop": draw.choice([None, " a", "e"])}
         found.append(asked)
@@ -47,7 +48,10 @@ def same(one: Any, other: Any) -> None:
     assert one["usage"] == other["usage"]
 
 
-@pytest.mark.parametrize("name", ["lstm", "transformer", "mlp", "ngram", "mixture", "running"])
+@pytest.mark.parametrize(
+    "name",
+    ["lstm", "ngram", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOWER)],
+)
 def test_together_as_alone(client: Any, at_once: Any, name: str) -> None:
     asked = requests(name, 32)
     alone = [client.complete(**fields) for fields in asked]
@@ -208,3 +212,26 @@ def test_a_mistake_in_a_stream_is_its_last_event(
         assert client.complete(prompt="a")
     assert any("a bug" in (record.exc_text or "") for record in caplog.records)
     caplog.clear()
+
+
+def test_those_who_stay_are_not_disturbed_by_those_who_go(
+    made: Made, serving: Any, at_once: Any
+) -> None:
+    models = open_runs([made("lasting", "lstm", tokens="words", carry_context=True)])
+    asked: list[dict[str, Any]] = [{"prompt": "the", "seed": i, "max_tokens": 30} for i in range(6)]
+    with serving(models) as client:
+        alone = [client.complete(**fields) for fields in asked]
+
+        def leave() -> None:
+            connection = client.connect()
+            body = '{"prompt": "a", "max_tokens": 2000, "stream": true}'
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", "/v1/completions", body, headers)
+            connection.getresponse().read(100)
+            connection.close()
+
+        stay = [lambda fields=fields: client.complete(**fields) for fields in asked]
+        wrong = [lambda: client.refused("/v1/completions", {"prompt": [99999]})] * 3
+        together = at_once([*stay, *[leave] * 6, *wrong])
+        for one, other in zip(alone, together[: len(stay)], strict=True):
+            same(one, other)
