@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from thence.errors import SettingError
 from thence.evaluation import classify, explain
 from thence.evaluation.classify import Classification
 from thence.evaluation.occlusion import Explanation
@@ -64,6 +65,11 @@ def classification_routes(models: dict[str, ServedRun]) -> APIRouter:
         """Label texts."""
         served = choose_served(models, request.model, classifier=True)
         texts = [request.input] if isinstance(request.input, str) else request.input
+        if request.explain and len(texts) > MOST_EXPLAINED:
+            raise SettingError(
+                f"{len(texts)} texts are more than can be explained at a time; give at most "
+                f"{MOST_EXPLAINED}, or leave out \"explain\"."
+            )
         return await served.worker.run(_answer, served, texts, request)
 
     return router
@@ -73,7 +79,7 @@ def _answer(served: ServedRun, texts: list[str], request: ClassifyRequest) -> Cl
     found = classify(served.run, texts, request.top, request.threshold)
     labels = [_label(index, of_text) for index, of_text in enumerate(found)]
     if request.explain:
-        for label, text in zip(labels[:MOST_EXPLAINED], texts, strict=False):
+        for label, text in zip(labels, texts, strict=True):
             _add_explanation(label, explain(served.run, text))
     return ClassifyAnswer(model=served.name, data=labels)
 
