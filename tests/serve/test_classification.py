@@ -68,6 +68,7 @@ def test_many_at_once(asked: Any, at_once: Any) -> None:
         ({"model": "opinions"}, 400),
         ({"model": "opinions", "input": ["a"] * 129}, 400),
         ({"model": "opinions", "input": ["a"] * 9, "explain": True}, 400),
+        ({"model": "opinions", "input": "a " * 10_000, "explain": True}, 400),
         ({"model": "opinions", "input": "a", "top": 0}, 400),
         ({"model": "opinions", "input": "a", "threshold": 0.5}, 400),
         ({"model": "topics", "input": "a", "threshold": 2}, 400),

@@ -16,6 +16,8 @@ from thence.serve.served import ServedRun, choose_served
 
 MOST_EXPLAINED = 8
 """Texts that one request may have explained: each costs as much as many that are only labelled."""
+LONGEST_EXPLAINED = 10_000
+"""Characters of each: it is read again without each of its words."""
 Several = Annotated[list[str], Field(fail_fast=True, min_length=1, max_length=MOST_CHOICES)]
 
 
@@ -65,14 +67,20 @@ def classification_routes(models: dict[str, ServedRun]) -> APIRouter:
         """Label texts."""
         served = choose_served(models, request.model, classifier=True)
         texts = [request.input] if isinstance(request.input, str) else request.input
-        if request.explain and len(texts) > MOST_EXPLAINED:
-            raise SettingError(
-                f"{len(texts)} texts are more than can be explained at a time; give at most "
-                f"{MOST_EXPLAINED}, or leave out \"explain\"."
-            )
+        if request.explain:
+            _check_explained(texts)
         return await served.worker.run(_answer, served, texts, request)
 
     return router
+
+
+def _check_explained(texts: list[str]) -> None:
+    longest = max(map(len, texts))
+    if len(texts) > MOST_EXPLAINED or longest > LONGEST_EXPLAINED:
+        raise SettingError(
+            f"{len(texts)} texts of up to {longest} characters are too much to explain: at most "
+            f"{MOST_EXPLAINED} of {LONGEST_EXPLAINED} can be at a time."
+        )
 
 
 def _answer(served: ServedRun, texts: list[str], request: ClassifyRequest) -> ClassifyAnswer:
