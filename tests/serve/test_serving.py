@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,11 @@ def asked(port: int, **fields: Any) -> Iterator[http.client.HTTPResponse]:
             yield answer
 
 
+def status_of_completion(port: int, **fields: Any) -> int:
+    with asked(port, **fields) as answer:
+        return answer.status
+
+
 def status_of(port: int, **headers: str) -> int:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request("GET", "/v1/models", headers=headers)
@@ -89,14 +95,21 @@ def test_a_signal_stops_it_after_what_it_is_at(run: thence.Run, sign: signal.Sig
 @pytest.mark.slow
 def test_it_stops_in_time_whatever_it_is_at(run: thence.Run) -> None:
     with started(run.folder, "--max-tokens", 10**8) as (process, port):
-        with asked(port, max_tokens=10**8, stream=True) as answer:
+        with (
+            asked(port, max_tokens=10**8, stream=True) as answer,
+            ThreadPoolExecutor() as pool,
+        ):
             answer.read(50)
+            plain = pool.submit(status_of_completion, port, max_tokens=10**8)
+            time.sleep(1)
             process.send_signal(signal.SIGTERM)
             begun = time.monotonic()
             with pytest.raises(http.client.IncompleteRead):
                 answer.read()
+            assert plain.result() == 503
         assert process.wait(30) == 0
         assert 5 < time.monotonic() - begun < 25
+        assert "Traceback" not in process.communicate()[1]
 
 
 @pytest.mark.slow

@@ -125,7 +125,7 @@ class Guard:
 
     async def _within_time(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer while the client is there and there is time."""
-        begun = False
+        begun = stopping = False
         complete = asyncio.Event()
         size = 0
 
@@ -162,13 +162,17 @@ class Guard:
                     break
             if work in done:
                 await work
+        except asyncio.CancelledError:  # The server is being stopped, and has waited for a while.
+            stopping = True
         finally:
             gone.cancel()
             if not work.done():
                 work.cancel()
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({work, gone})
-        if not done and not begun:
+        if stopping and not begun:
+            await problem(503, "The server is being stopped.")(scope, receive, send)
+        elif not stopping and not done and not begun:
             sentence = f"The request took longer than {self._limits.timeout:g} seconds (--timeout)."
             await problem(504, sentence)(scope, receive, send)
 
