@@ -49,6 +49,8 @@ def harness(
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     told = "\n".join(f"  - metric: {metric}" for metric in metrics)
     task = TASK.format(name="own", file=folder / "rows.jsonl", kind=kind, metrics=told)
+    if kind == "generate_until":
+        task += 'generation_kwargs: {until: ["\\n"], max_gen_toks: 6}\n'
     (folder / "own.yaml").write_text(task)
     (model,) = client.models
     arguments = {
@@ -160,3 +162,12 @@ def test_greedy_continuations_are_told(made: Made, serving: Any, tmp_path: Path)
         (line,) = thence.score(run, row["context"] + row["text"], tokens=True)
         tokens = [token["log_probability"] for token in line["tokens"]]
         assert value == pytest.approx(sum(tokens[3:-1]), abs=1e-5)
+
+
+def test_texts_are_generated(made: Made, serving: Any, tmp_path: Path) -> None:
+    run = made("lm-eval-lstm", "lstm")
+    likeliest = thence.sample(run, 1, prefix="the", greedy=True, max_length=6).texts[0][3:]
+    rows = [{"context": "the", "text": text} for text in (likeliest, "qqq")]
+    with serving(open_runs([run])) as client:
+        found = harness(client, tmp_path, "generate_until", ["exact_match"], rows)
+    assert [sample["resps"][0][0] for sample in found["samples"]] == [likeliest] * 2
