@@ -207,6 +207,13 @@ def test_empty_documents_count_where_a_run_keeps_them(made: Made, serving: Any) 
             *client.post("/tokenize", {"prompt": "a\n"}).json()["tokens"],
             *client.post("/tokenize", {"prompt": "\nb"}).json()["tokens"],
         ]
+        asked = {"prompt": "\na b\n", "echo": True, "logprobs": 0, "max_tokens": 0}
+        choice = client.complete(**asked)["choices"][0]
+        lines = thence.score(run, ["", "a b"], tokens=True)
+        want = [token["log_probability"] for line in lines for token in line["tokens"]]
+        assert choice["text"] == "\na b\n"
+        np.testing.assert_allclose(choice["logprobs"]["token_logprobs"][1:], want, atol=1e-5)
+        assert choice["logprobs"]["text_offset"] == [0, 0, 1, 2, 3, 4]
 
 
 def test_null_stands_for_what_is_not_given(client: Any) -> None:

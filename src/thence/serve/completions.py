@@ -205,7 +205,11 @@ def _several(given: Any) -> list[str | list[int]]:
 
 def _ids_of(served: ServedRun, given: str | list[int]) -> Ids:
     if isinstance(given, str):
-        return served.encode(given)
+        ids = served.encode(given)
+        if given.startswith("\n") and len(ids) and ids[0] == served.boundary_id:
+            # The first document is empty and kept: its end is not the boundary that begins a text.
+            ids = np.insert(ids, 0, served.boundary_id)
+        return ids
     size = len(served.token_names)
     if wrong := [index for index in given if index >= size]:
         raise SettingError(

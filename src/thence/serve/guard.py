@@ -170,6 +170,8 @@ class Guard:
                 work.cancel()
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({work, gone})
+            if work.done() and not work.cancelled():
+                work.exception()  # If nobody is there to be told, it need not be missed either.
         if stopping and not begun:
             await problem(503, "The server is being stopped.")(scope, receive, send)
         elif not stopping and not done and not begun:
