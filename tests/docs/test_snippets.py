@@ -1,17 +1,19 @@
 """The documentation is run: its console and Python blocks, file by file, in an empty folder.
 
-A block right below a line ``<!-- not run: why -->`` is left out. So are commands that install,
-and blocks whose text would have to be downloaded, unless the data is on this machine
+A server that a page starts (``thence serve``) runs to the end of the page, on a free port in place
+of 8000. A block right below a line ``<!-- not run: why -->`` is left out. So are commands that
+install, and blocks whose text would have to be downloaded, unless the data is on this machine
 (THENCE_TEST_DATA).
 """
 
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -123,6 +125,25 @@ def run_here(words: list[str]) -> None:
         assert stop.code in (None, 0), f"$ {shlex.join(words)}\n{out.getvalue()}"
 
 
+@contextmanager
+def server(command: str, port: int) -> Iterator[None]:
+    """Start a server; it is there when it has said so, and stopped at the end."""
+    words = [sys.executable, "-m", "thence", *shlex.split(command)[1:], "--port", str(port)]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            said = process.stderr.readline()
+            assert said.startswith("Serving"), f"$ {command}\n{said}"
+            yield
+        finally:
+            process.terminate()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
 def needs_a_download(code: str) -> bool:
     names = "|".join(map(re.escape, CATALOGUE))
     found = re.search(rf"(?:train|find-lr|get|evaluate \S+|--text|text =) [\"']?({names})\b", code)
@@ -147,8 +168,10 @@ def test_what_a_page_shows_runs(
     if (ROOT / "recipes").exists():
         (tmp_path / "recipes").symlink_to(ROOT / "recipes")
     names: dict[str, Any] = {"__name__": "__main__"}
-    with data_at_hand(monkeypatch) as at_hand:
-        for block in blocks_of(page.read_text(encoding="utf-8")):
+    port = free_port()
+    text = page.read_text(encoding="utf-8").replace(":8000", f":{port}")
+    with data_at_hand(monkeypatch) as at_hand, ExitStack() as servers:
+        for block in blocks_of(text):
             if block.skipped or (needs_a_download(block.body) and not at_hand):
                 continue
             if block.kind == "python":
@@ -156,7 +179,9 @@ def test_what_a_page_shows_runs(
                 exec(compile(code, str(page), "exec"), names)
                 continue
             for command in commands_of(block.body):
-                if command.split()[0] not in INSTALLING:
+                if command.startswith("thence serve "):
+                    servers.enter_context(server(command, port))
+                elif command.split()[0] not in INSTALLING:
                     run_console(command)
 
 

@@ -1,5 +1,6 @@
 """Loggers hear the records of ``metrics.jsonl``; TensorBoard's files say the same."""
 
+import json
 import math
 import os
 import signal
@@ -93,8 +94,10 @@ def test_a_resumed_run_goes_on_in_the_same_folder(
         small("stopped", progress=stop_at(10, telling), logs=first, **SETTINGS)
     # A look that came after the checkpoint, before a crash: it is heard again.
     folder = tmp_path / "stopped"
+    stopped = Run(folder)
     with (folder / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 12, "seconds": 9, "tokens": 99, "train_nats_per_token": 9.0}\n')
+        late = {**stopped.metrics()[-1], "step": 12, "train_nats_per_token": 9.0}
+        file.write(json.dumps(late) + "\n")
     values, _ = read_back(resume(folder, logs="tensorboard"))
     for tags in (whole, values):
         assert len(tags.pop("training/tokens_per_second")) == 5

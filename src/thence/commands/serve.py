@@ -47,7 +47,7 @@ def command(
     from thence.serve import Limits, open_runs, serve
 
     limits = Limits(max_tokens, max_prompt, max_body, max_requests, timeout)
-    token = token or os.environ.get("THENCE_TOKEN") or None
+    token = (token or os.environ.get("THENCE_TOKEN", "")).strip() or None
     models = open_runs(runs)
 
     def say_where(address: str) -> None:

@@ -25,7 +25,7 @@ from thence.errors import SettingError
 from thence.models.dropout import Dropout
 from thence.models.fixed_window import slide_window, start_window
 from thence.models.neural import NeuralLanguageModel
-from thence.models.readout import ReadoutOptions, make_readout
+from thence.models.readout import ReadoutOptions, draw_output, make_readout
 from thence.models.size import check_layers
 
 TANH_GAIN = 5 / 3
@@ -104,14 +104,12 @@ class MLP(nn.Module):
 def create(options: MLPOptions, vocabulary_size: int) -> NeuralLanguageModel:
     """Make the model with new weights, drawn from torch's generator."""
     network = MLP(options, vocabulary_size)
-    output = nn.Linear(network.output_size, vocabulary_size)
+    readout = make_readout(options, network.output_size, vocabulary_size)
     # Tanh units that start neither flat nor saturated (He et al. 2015 with the gain of tanh),
     # and logits so small that the first loss is close to ln V.
     for layer in network.hidden_layers:
         if isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, std=TANH_GAIN / math.sqrt(layer.in_features))
             nn.init.zeros_(layer.bias)
-    nn.init.normal_(output.weight, std=0.1 / math.sqrt(output.in_features))
-    nn.init.zeros_(output.bias)
-    readout = make_readout(options, output, network.output_size, vocabulary_size)
+    draw_output(readout, 0.1 / math.sqrt(network.output_size))
     return NeuralLanguageModel(network, readout, vocabulary_size)

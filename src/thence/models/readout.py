@@ -345,19 +345,35 @@ def cutoffs_for(vocabulary_size: int) -> Sequence[int]:
 
 
 def make_readout(
-    options: ReadoutOptions, project: nn.Module, hidden_size: int, vocabulary_size: int
+    options: ReadoutOptions,
+    hidden_size: int,
+    vocabulary_size: int,
+    tied_to: nn.Embedding | None = None,
 ) -> FullSoftmax | AdaptiveSoftmax:
-    """Make the readout that the options name.
+    """Make the readout that the options name, with new weights (see ``draw_output``).
 
     Args:
         options: Which softmax.
-        project: The output layer; the adaptive softmax has its own in its place.
         hidden_size: Numbers of a hidden state (H).
         vocabulary_size: Number of ids (V).
+        tied_to: The embedding whose table is to be the output weights too.
     """
     memory = memory_bytes("--logits-memory", options.logits_memory)
     if options.softmax == "adaptive":
         return AdaptiveSoftmax(hidden_size, vocabulary_size, memory)
+    project: nn.Module = (
+        nn.Linear(hidden_size, vocabulary_size) if tied_to is None else TiedLinear(tied_to)
+    )
     if options.softmax == "sampled":
         return SampledSoftmax(project, options.samples, memory)
     return FullSoftmax(project, memory)
+
+
+def draw_output(readout: FullSoftmax | AdaptiveSoftmax, std: float) -> None:
+    """Draw the weights of an output layer of its own, with biases of zero.
+
+    An adaptive softmax keeps those that it was made with, and a tied layer its embedding's.
+    """
+    if isinstance(readout, FullSoftmax) and isinstance(readout.project, nn.Linear):
+        nn.init.normal_(readout.project.weight, std=std)
+        nn.init.zeros_(readout.project.bias)

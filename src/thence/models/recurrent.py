@@ -33,7 +33,7 @@ from torch.nn import functional
 from thence.errors import SettingError
 from thence.models.dropout import Dropout, LockedDropout
 from thence.models.neural import NeuralLanguageModel
-from thence.models.readout import ReadoutOptions, TiedLinear, make_readout
+from thence.models.readout import ReadoutOptions, draw_output, make_readout
 from thence.models.size import check_layers
 
 Cell = Literal["rnn", "lstm", "gru"]
@@ -219,11 +219,7 @@ class Recurrent(nn.Module):
 def create(options: RecurrentOptions, vocabulary_size: int) -> NeuralLanguageModel:
     """Make the model with new weights, drawn from torch's generator."""
     network = Recurrent(options, vocabulary_size)
-    if options.tied:
-        output: nn.Module = TiedLinear(network.embedding)
-    else:
-        output = nn.Linear(network.output_size, vocabulary_size)
-        nn.init.normal_(output.weight, std=0.1 / math.sqrt(network.output_size))
-        nn.init.zeros_(output.bias)
-    readout = make_readout(options, output, network.output_size, vocabulary_size)
+    tied_to = network.embedding if options.tied else None
+    readout = make_readout(options, network.output_size, vocabulary_size, tied_to)
+    draw_output(readout, 0.1 / math.sqrt(network.output_size))
     return NeuralLanguageModel(network, readout, vocabulary_size)

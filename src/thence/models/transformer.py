@@ -37,7 +37,7 @@ from torch.nn import functional
 from thence.errors import SettingError
 from thence.models.dropout import Dropout
 from thence.models.neural import NeuralLanguageModel
-from thence.models.readout import ReadoutOptions, TiedLinear, make_readout
+from thence.models.readout import ReadoutOptions, draw_output, make_readout
 from thence.models.size import check_layers, check_memory
 
 Cache = Float[Tensor, "batch 2 heads room size"]
@@ -288,11 +288,7 @@ class Transformer(nn.Module):
 def create(options: TransformerOptions, vocabulary_size: int) -> NeuralLanguageModel:
     """Make the model with new weights, drawn from torch's generator."""
     network = Transformer(options, vocabulary_size)
-    if options.tied:
-        output: nn.Module = TiedLinear(network.embedding)
-    else:
-        output = nn.Linear(options.embedding_size, vocabulary_size)
-        nn.init.normal_(output.weight, std=EMBEDDING_SCALE)
-        nn.init.zeros_(output.bias)
-    readout = make_readout(options, output, options.embedding_size, vocabulary_size)
+    tied_to = network.embedding if options.tied else None
+    readout = make_readout(options, options.embedding_size, vocabulary_size, tied_to)
+    draw_output(readout, EMBEDDING_SCALE)
     return NeuralLanguageModel(network, readout, vocabulary_size)

@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from thence import __version__
 from thence.errors import SettingError
+from thence.serve.blanks import blanks_routes
 from thence.serve.classification import classification_routes
 from thence.serve.completions import completion_routes
 from thence.serve.guard import Guard
@@ -20,7 +21,7 @@ from thence.serve.listing import run_routes
 from thence.serve.maps import map_routes
 from thence.serve.models import model_routes
 from thence.serve.monitor import Monitor
-from thence.serve.playground import playground_routes
+from thence.serve.playground import reading_routes
 from thence.serve.problems import PROBLEMS, answer_problems
 from thence.serve.served import ServedRun
 from thence.serve.tokens import token_routes
@@ -86,7 +87,8 @@ def create_app(
         classification_routes(models),
         model_routes(models),
         token_routes(models),
-        playground_routes(models, limits),
+        reading_routes(models, limits),
+        blanks_routes(models),
         run_routes(models, folders),
         map_routes(models),
         _own_routes(monitor, len(models)),

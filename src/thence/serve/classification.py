@@ -3,24 +3,26 @@
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from thence.errors import SettingError
 from thence.evaluation import classify, explain
 from thence.evaluation.classify import Classification
 from thence.evaluation.occlusion import Explanation
+from thence.serve.body import Body
 from thence.serve.limits import MOST_CHOICES
 from thence.serve.problems import PROBLEMS
 from thence.serve.served import ServedRun, choose_served
 
 MOST_EXPLAINED = 8
 """Texts that one request may have explained: each costs as much as many that are only labelled."""
-Several = Annotated[list[str], Field(min_length=1, max_length=MOST_CHOICES)]
+LONGEST_EXPLAINED = 10_000
+"""Characters of each: it is read again without each of its words."""
+Several = Annotated[list[str], Field(fail_fast=True, min_length=1, max_length=MOST_CHOICES)]
 
 
-class ClassifyRequest(BaseModel):
+class ClassifyRequest(Body):
     """Texts to label."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     model: str | None = Field(None, description="Name of a classifier; not needed with one only.")
     input: str | Several = Field(description="A text, or several.")
@@ -66,16 +68,27 @@ def classification_routes(models: dict[str, ServedRun]) -> APIRouter:
         """Label texts."""
         served = choose_served(models, request.model, classifier=True)
         texts = [request.input] if isinstance(request.input, str) else request.input
+        if request.explain:
+            _check_explained(texts)
         return await served.worker.run(_answer, served, texts, request)
 
     return router
+
+
+def _check_explained(texts: list[str]) -> None:
+    longest = max(map(len, texts))
+    if len(texts) > MOST_EXPLAINED or longest > LONGEST_EXPLAINED:
+        raise SettingError(
+            f"{len(texts)} texts of up to {longest} characters are too much to explain: at most "
+            f"{MOST_EXPLAINED} of {LONGEST_EXPLAINED} can be at a time."
+        )
 
 
 def _answer(served: ServedRun, texts: list[str], request: ClassifyRequest) -> ClassifyAnswer:
     found = classify(served.run, texts, request.top, request.threshold)
     labels = [_label(index, of_text) for index, of_text in enumerate(found)]
     if request.explain:
-        for label, text in zip(labels[:MOST_EXPLAINED], texts, strict=False):
+        for label, text in zip(labels, texts, strict=True):
             _add_explanation(label, explain(served.run, text, request.label))
     return ClassifyAnswer(model=served.name, data=labels)
 

@@ -7,8 +7,9 @@ a boundary stands before it; what is impossible has -9999.
 
 import asyncio
 import json
+import logging
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from itertools import count as numbers
 from time import time
@@ -17,12 +18,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from thence.errors import SettingError
 from thence.generation.filters import DecodingOptions
-from thence.serve.limits import MOST_CHOICES, PROMPTS_TOGETHER, Limits
-from thence.serve.problems import PROBLEMS, refuse
+from thence.serve.body import Body
+from thence.serve.limits import MOST_CHOICES, MOST_STOPS, PROMPTS_TOGETHER, Limits
+from thence.serve.problems import MISTAKE, PROBLEMS, problem_content, refuse
 from thence.serve.served import ServedRun, TextStream, choose_served
 from thence.serve.stopping import Stopper
 from thence.serve.worker import Ids
@@ -33,24 +35,29 @@ IMPOSSIBLE = -9999.0
 
 TokenId = Annotated[int, Field(ge=0)]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+# A list that is wrong is so at its first wrong item: a million others need no error of their own.
+Stops = Annotated[list[Stop], Field(fail_fast=True, max_length=MOST_STOPS)]
+Texts = Annotated[list[str], Field(fail_fast=True)]
+TokenIds = Annotated[list[TokenId], Field(fail_fast=True)]
+ListsOfIds = Annotated[list[TokenIds], Field(fail_fast=True)]
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Body):
     """What a stream tells beside the text."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     include_usage: bool = False
     include_obfuscation: bool = False
 
 
-class CompletionRequest(BaseModel):
+class Nothing(Body):
+    """An empty object, for what is not offered."""
+
+
+class CompletionRequest(Body):
     """What to go on from, and how."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
     model: str | None = Field(None, description="Name of a model; not needed if there is one.")
-    prompt: str | list[str] | list[TokenId] | list[list[TokenId]] = Field(
+    prompt: str | Texts | TokenIds | ListsOfIds = Field(
         "", description="A text, several, its token ids, or several of those."
     )
     max_tokens: int = Field(16, ge=0, description="Tokens to add at most.")
@@ -61,7 +68,7 @@ class CompletionRequest(BaseModel):
     best_of: int | None = Field(None, description="Not offered, unless it equals n.")
     echo: bool = Field(False, description="Give the prompt back before its completion.")
     logprobs: int | None = Field(None, ge=0, le=20, description="Likeliest tokens to tell of each.")
-    stop: Stop | list[Stop] | None = Field(None, description="Texts before which to stop.")
+    stop: Stop | Stops | None = Field(None, description="Texts before which to stop.")
     stream: bool = Field(False, description="Send each token as it comes (server-sent events).")
     stream_options: StreamOptions | None = None
     seed: int | None = Field(None, ge=-(2**63), lt=2**63, description="Same seed, same text.")
@@ -69,7 +76,7 @@ class CompletionRequest(BaseModel):
     suffix: Literal[""] | None = Field(None, description="Not offered.")
     presence_penalty: float | None = Field(None, ge=0, le=0, description="Not offered.")
     frequency_penalty: float | None = Field(None, ge=0, le=0, description="Not offered.")
-    logit_bias: dict[str, float] | None = Field(None, max_length=0, description="Not offered.")
+    logit_bias: Nothing | None = Field(None, description="Not offered.")
 
     def stops(self) -> list[str]:
         """Return the texts before which to stop."""
@@ -79,7 +86,7 @@ class CompletionRequest(BaseModel):
         """Return how each token is chosen."""
         if self.temperature == 0:
             return DecodingOptions(greedy=True)
-        return DecodingOptions(self.temperature, self.top_k, self.top_p)
+        return DecodingOptions(self.temperature, self.top_k, self.top_p if self.top_p < 1 else None)
 
 
 class TokenLogProbs(BaseModel):
@@ -121,10 +128,17 @@ class CompletionAnswer(BaseModel):
 
 @dataclass(frozen=True)
 class Prompt:
-    """A text to go on from."""
+    """A text to go on from.
+
+    Attributes:
+        text: As it is given back.
+        ids: Its tokens.
+        lacks: Whether the ids end within a character, which is no part of the text yet.
+    """
 
     text: str
     ids: Ids
+    lacks: bool = False
 
 
 def completion_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter:
@@ -135,7 +149,7 @@ def completion_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter
     async def completions(request: CompletionRequest) -> JSONResponse | StreamingResponse:
         """Go on from one or more prompts, or score them (``echo`` with ``logprobs``)."""
         served = choose_served(models, request.model, classifier=False)
-        prompts = _prompts(served, request, limits)
+        prompts = await served.worker.run(_prompts, served, request, limits)
         about = CompletionAnswer(
             id=f"cmpl-{next(serial)}", created=int(time()), model=served.name, choices=[]
         )
@@ -168,10 +182,10 @@ def _prompts(served: ServedRun, request: CompletionRequest, limits: Limits) -> l
         )
     if request.best_of not in (None, request.n):
         raise SettingError('"best_of" other than n is not offered; leave it out.')
-    prompts = [_prompt(served, text) for text in several]
+    of_each = [_ids_of(served, given) for given in several]
     for bound, length in [
-        (limits.max_prompt, max(len(prompt.ids) for prompt in prompts)),
-        (PROMPTS_TOGETHER * limits.max_prompt, sum(len(prompt.ids) for prompt in prompts)),
+        (limits.max_prompt, max(len(ids) for ids in of_each)),
+        (PROMPTS_TOGETHER * limits.max_prompt, sum(len(ids) for ids in of_each)),
     ]:
         if length > bound:
             raise refuse(
@@ -180,7 +194,7 @@ def _prompts(served: ServedRun, request: CompletionRequest, limits: Limits) -> l
                 "(--max-prompt).",
                 "context_length_exceeded",
             )
-    return prompts
+    return [_prompt(served, given, ids) for given, ids in zip(several, of_each, strict=True)]
 
 
 def _several(given: Any) -> list[str | list[int]]:
@@ -189,16 +203,28 @@ def _several(given: Any) -> list[str | list[int]]:
     return [given] if is_one else list(given)
 
 
-def _prompt(served: ServedRun, given: str | list[int]) -> Prompt:
+def _ids_of(served: ServedRun, given: str | list[int]) -> Ids:
     if isinstance(given, str):
-        return Prompt(given, served.encode(given))
+        ids = served.encode(given)
+        if given.startswith("\n") and len(ids) and ids[0] == served.boundary_id:
+            # The first document is empty and kept: its end is not the boundary that begins a text.
+            ids = np.insert(ids, 0, served.boundary_id)
+        return ids
     size = len(served.token_names)
     if wrong := [index for index in given if index >= size]:
         raise SettingError(
             f"{str(wrong[0])[:40]} is no token id of {served.name}; its ids are 0 to {size - 1}."
         )
-    ids = np.array(given, np.int64)
-    return Prompt(served.decode(ids[ids != served.boundary_id]), ids)
+    return np.array(given, np.int64)
+
+
+def _prompt(served: ServedRun, given: str | list[int], ids: Ids) -> Prompt:
+    if isinstance(given, str):
+        return Prompt(given, ids)
+    begun = ids[1:] if len(ids) and ids[0] == served.boundary_id else ids
+    text = served.decode(begun)
+    certain = served.certain_text(begun, text)
+    return Prompt(certain, ids, lacks=certain != text)
 
 
 @dataclass
@@ -253,7 +279,7 @@ class _Writing:
         text = "".join(piece.text for piece in pieces)
         return _Piece(pieces[-1].index, text, steps, pieces[-1].finish_reason)
 
-    async def pieces(self) -> AsyncIterator[_Piece]:
+    async def pieces(self) -> AsyncGenerator[_Piece, None]:
         """Yield pieces of all completions as they come."""
         queue: asyncio.Queue[_Piece | None] = asyncio.Queue()
 
@@ -280,7 +306,11 @@ class _Writing:
         told = request.logprobs if request.echo else None
         steps, place = await read_text(self._served, prompt.ids, top=told)
         stream = TextStream(self._served)
-        placed = [(step, len(stream.text)) for step in steps if stream.add(step.index) is not None]
+        placed = []
+        for number_of_step, step in enumerate(steps):
+            placed.append((step, len(stream.text)))
+            if number_of_step or step.index != self._served.boundary_id:  # It begins the text.
+                stream.add(step.index)
         if placed:  # Nothing is told of the first token, whatever stands before it.
             placed[0] = (Step(placed[0][0].index, None, []), 0)
         async with asyncio.TaskGroup() as group:
@@ -296,7 +326,7 @@ class _Writing:
         request, served = self._request, self._served
         generator = np.random.default_rng(self._seed + index)
         stopper, stream = Stopper(request.stops()), TextStream(served)
-        stream.follow(prompt.text, prompt.ids)
+        stream.follow(prompt.text, prompt.ids, prompt.lacks)
         reason: Literal["stop", "length"] = "length"
         steps = write_on(
             served,
@@ -357,17 +387,29 @@ def _number(log_probability: float | None) -> float | None:
 
 
 async def _events(writing: _Writing, about: CompletionAnswer, timeout: float) -> AsyncIterator[str]:
-    """Yield the completions as server-sent events."""
+    """Yield the completions as server-sent events; what goes wrong is the last one."""
+    end = asyncio.get_running_loop().time() + timeout
+    pieces = writing.pieces()
     try:
-        async with asyncio.timeout(timeout):
-            async for piece in writing.pieces():
-                about.choices = [writing.choice(piece)]
-                if piece.text or piece.steps or piece.finish_reason:
-                    yield _event(about.model_dump(exclude={"usage"}))
+        while True:
+            # Not around the whole: there it would break off the sending of what was yielded.
+            async with asyncio.timeout_at(end):
+                piece = await anext(pieces, None)
+            if piece is None:
+                break
+            about.choices = [writing.choice(piece)]
+            if piece.text or piece.steps or piece.finish_reason:
+                yield _event(about.model_dump(exclude={"usage"}))
     except TimeoutError:
         message = f"The request took longer than {timeout:g} seconds (--timeout)."
-        yield _event({"error": {"message": message, "type": "timeout_error"}})
+        yield _event(problem_content(504, message))
         return
+    except Exception:
+        logging.getLogger("thence.serve").exception("a stream failed")
+        yield _event(problem_content(500, MISTAKE))
+        return
+    finally:
+        await pieces.aclose()
     if writing.tells_usage:
         about.choices, about.usage = [], writing.usage()
         yield _event(about.model_dump())

@@ -25,6 +25,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = ("/", "/docs", "/openapi.json", "/health")
 """What needs no token: the page without its data, and whether the server is there."""
+SECONDS_TO_END = 2.0
+"""For a stream to end after its time, if its client still reads."""
 SECURITY_HEADERS = [
     (b"content-security-policy", b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
      b"; base-uri 'none'; form-action 'none'"),
@@ -94,7 +96,8 @@ class Guard:
         opened = scope["path"] in OPEN_PATHS or scope["path"].startswith("/page/")
         if self._token is not None and not opened:
             kind, _, given = headers.get(b"authorization", "").partition(" ")
-            right = hmac.compare_digest(given.strip().encode("latin-1"), self._token.encode())
+            # Only spaces: a byte of a letter beyond ASCII may look like other white space.
+            right = hmac.compare_digest(given.strip(" ").encode("latin-1"), self._token.encode())
             if kind.lower() != "bearer" or not right:
                 return problem(
                     401,
@@ -103,7 +106,8 @@ class Guard:
                 )
         if scope["method"] != "POST":
             return None
-        if headers.get(b"content-type", "").partition(";")[0].strip() != "application/json":
+        kind = headers.get(b"content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
             return problem(415, "The request must be JSON: send 'Content-Type: application/json'.")
         length = headers.get(b"content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length[:20]) > self._limits.max_body:
@@ -121,7 +125,7 @@ class Guard:
 
     async def _within_time(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer while the client is there and there is time."""
-        begun = False
+        begun = stopping = False
         complete = asyncio.Event()
         size = 0
 
@@ -150,18 +154,27 @@ class Guard:
         work = asyncio.ensure_future(self._app(scope, receive_counted, send_noted))
         gone = asyncio.create_task(client_gone())
         try:
-            done, _ = await asyncio.wait(
-                {work, gone}, timeout=self._limits.timeout, return_when=asyncio.FIRST_COMPLETED
-            )
+            for seconds in (self._limits.timeout, SECONDS_TO_END):
+                done, _ = await asyncio.wait(
+                    {work, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+                )
+                if done or not begun:  # A stream that has begun says by itself that time is over.
+                    break
             if work in done:
                 await work
+        except asyncio.CancelledError:  # The server is being stopped, and has waited for a while.
+            stopping = True
         finally:
             gone.cancel()
             if not work.done():
                 work.cancel()
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({work, gone})
-        if not done and not begun:
+            if work.done() and not work.cancelled():
+                work.exception()  # If nobody is there to be told, it need not be missed either.
+        if stopping and not begun:
+            await problem(503, "The server is being stopped.")(scope, receive, send)
+        elif not stopping and not done and not begun:
             sentence = f"The request took longer than {self._limits.timeout:g} seconds (--timeout)."
             await problem(504, sentence)(scope, receive, send)
 

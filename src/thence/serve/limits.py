@@ -29,6 +29,8 @@ class Limits:
                 )
 
 
+MOST_STOPS = 16
+"""Texts before which one request may ask to stop."""
 MOST_CHOICES = 128
 """Completions that one request may ask for: prompts times ``n``."""
 PROMPTS_TOGETHER = 16

@@ -1,16 +1,15 @@
-"""``/playground/read`` and ``/playground/fill``: what the page asks of language models."""
+"""``/playground/read``: a text as a model reads it, token by token, and what may follow."""
 
 import itertools
 from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from thence.corpus import Documents
 from thence.evaluation.units import bits, finite, perplexity
-from thence.generation import fill
-from thence.generation.filling import BLANK, Fillings, split_blanks
+from thence.serve.body import Body
 from thence.serve.limits import Limits
 from thence.serve.problems import PROBLEMS, refuse
 from thence.serve.served import ServedRun, TextStream, choose_served, top_tokens
@@ -22,18 +21,12 @@ MOST_ALTERNATIVES = 20
 MOST_NEXT = 200
 MOST_TOLD = 100_000
 """Alternatives of all tokens of a text together."""
-LONGEST_WITH_BLANKS = 500
-"""Characters of a text with blanks: every filling that is judged has so many."""
-MOST_BLANKS = 8
-MOST_FILLINGS = 50
 
 Text = Annotated[str, StringConstraints(max_length=1 << 20)]
 
 
-class ReadRequest(BaseModel):
+class ReadRequest(Body):
     """A text to read token by token."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     model: str | None = Field(None, description="Name of a model; not needed if there is one.")
     text: Text = Field("", description="The beginning of a document, or a whole one.")
@@ -97,41 +90,8 @@ class ReadAnswer(BaseModel):
     perplexity: float | None = Field(description="Per token, without the end.")
 
 
-class FillRequest(BaseModel):
-    """A document with blanks."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    model: str | None = Field(None, description="Name of a model; not needed if there is one.")
-    text: Annotated[str, StringConstraints(max_length=LONGEST_WITH_BLANKS)]
-    blank: Annotated[str, StringConstraints(min_length=1, max_length=20)] = Field(
-        BLANK, description="The mark of a blank; ___ stands for three underscores or more."
-    )
-    count: int = Field(10, ge=1, le=MOST_FILLINGS, description="Fillings to return at most.")
-    longest: int | None = Field(None, ge=1, le=12, description="Tokens in each blank at most.")
-    goes_on: bool = Field(False, description="The document goes on after the text.")
-
-
-class FillingOfText(BaseModel):
-    """One way to fill the blanks."""
-
-    blanks: list[str]
-    text: str
-    share: float = Field(description="Its probability among all that were judged.")
-    log_probability: float
-
-
-class FillAnswer(BaseModel):
-    """The best ways to fill the blanks."""
-
-    model: str
-    fillings: list[FillingOfText]
-    found: int = Field(description="How many were judged.")
-    exact: bool = Field(description="Whether those are all there are.")
-
-
-def playground_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter:
-    """Return the routes with which the page reads texts and fills blanks."""
+def reading_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter:
+    """Return the route with which the page reads texts."""
     router = APIRouter()
 
     @router.post("/playground/read", responses=PROBLEMS)
@@ -150,38 +110,7 @@ def playground_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter
         steps, place = await read_text(served, ids, top=told)
         return await served.worker.run(_answer, served, request, ids, steps, place)
 
-    @router.post("/playground/fill", responses=PROBLEMS)
-    async def fill_blanks(request: FillRequest) -> FillAnswer:
-        """Fill the blanks of a text, the likeliest fillings first."""
-        served = choose_served(models, request.model, classifier=False)
-        if len(split_blanks(request.text, request.blank)) > MOST_BLANKS + 1:
-            raise refuse(400, f"A text may have at most {MOST_BLANKS} blanks here.")
-        found = await served.worker.run(_fill, served, request)
-        fillings = [
-            FillingOfText(
-                blanks=one.blanks,
-                text=one.text,
-                share=one.share,
-                log_probability=one.log_probability,
-            )
-            for one in found.fillings
-        ]
-        return FillAnswer(
-            model=served.name, fillings=fillings, found=found.found, exact=found.exact
-        )
-
     return router
-
-
-def _fill(served: ServedRun, request: FillRequest) -> Fillings:
-    return fill(
-        served.run,
-        request.text,
-        request.count,
-        longest=request.longest,
-        blank=request.blank,
-        goes_on=request.goes_on,
-    )
 
 
 def _answer(

@@ -1,7 +1,7 @@
 """Everything that goes wrong, as JSON in the shape of OpenAI's API: a sentence and a status."""
 
 import json
-import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +14,11 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from thence.errors import ThenceError
 from thence.serve.served import UnknownModelError
 
+KINDS = re.compile(r"str|(list|constrained|function)\b.*")
+"""What pydantic calls the kinds of value that a field may have, in the place of an error."""
+MISTAKE = "The server made a mistake; its log says more."
+LONGEST_MESSAGE = 600
+"""Characters of an error."""
 LONGEST_VALUE = 60
 """Characters of a wrong value that an error repeats."""
 
@@ -57,11 +62,23 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """Return an answer that says what went wrong."""
+    content = problem_content(status, message, param, code)
+    return JSONResponse(content, status, headers=dict(headers or {}))
+
+
+def problem_content(
+    status: int, message: str, param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    """Return what such an answer holds."""
     kind = TYPES.get(status, "invalid_request_error")
     # Not all that a client may send can be sent back: half a surrogate pair is no UTF-8.
-    said = message.encode("utf-8", "backslashreplace").decode("utf-8")
-    answer = ProblemAnswer(error=Problem(message=said, type=kind, param=param, code=code))
-    return JSONResponse(answer.model_dump(), status, headers=dict(headers or {}))
+    said, about = (
+        text and text.encode("utf-8", "backslashreplace").decode("utf-8")[:LONGEST_MESSAGE]
+        for text in (message, param)
+    )
+    return ProblemAnswer(
+        error=Problem(message=said or "", type=kind, param=about or None, code=code)
+    ).model_dump()
 
 
 def refuse(status: int, message: str, code: str | None = None) -> HTTPException:
@@ -81,7 +98,7 @@ def answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        message, param = _in_words(error.errors()[0])
+        message, param = _in_words(max(error.errors(), key=_nearness))
         return problem(400, message, param)
 
     @app.exception_handler(UnknownModelError)
@@ -93,9 +110,17 @@ def answer_problems(app: FastAPI) -> None:
         return problem(400, str(error))
 
     @app.exception_handler(Exception)
-    async def on_bug(request: Request, error: Exception) -> JSONResponse:
-        logging.getLogger("thence.serve").error("%s failed", request.url.path, exc_info=error)
-        return problem(500, "The server made a mistake; its log says more.")
+    async def on_bug(_: Request, __: Exception) -> JSONResponse:
+        return problem(500, MISTAKE)  # What the server runs on logs it.
+
+
+def _nearness(error: Mapping[str, Any]) -> tuple[int, list[int], bool]:
+    """Return how near to valid something is of which pydantic says why it is not.
+
+    Of all that a field may be it tried each; the one meant is the one that it got furthest with.
+    """
+    places = [part for part in error["loc"] if isinstance(part, int)]
+    return len(error["loc"]), places, not error["type"].endswith("_type")
 
 
 def _in_words(error: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -103,18 +128,23 @@ def _in_words(error: Mapping[str, Any]) -> tuple[str, str | None]:
     if error["type"] == "json_invalid":
         reason = error.get("ctx", {}).get("error", "")
         return f"The request is not valid JSON: {reason}.", None
-    place = ".".join(str(part) for part in error["loc"][1:])
+    place = ".".join(str(part) for part in error["loc"][1:] if not KINDS.fullmatch(str(part)))
     if error["type"] == "missing":
         return (f'The request lacks "{place}".' if place else "The request has no body."), place
     if error["type"] == "extra_forbidden":
         return f'There is no setting "{place}" here; leave it out.', place
     message = error["msg"][:1].lower() + error["msg"][1:]
-    return f'"{place}" is {_shortened(error.get("input"))}; {message}.', place
+    subject = f'"{place}"' if place else "The request"
+    return f"{subject} is {_shortened(error.get('input'))}; {message}.", place
 
 
 def _shortened(value: Any) -> str:
+    said = ""
     try:
-        said = json.dumps(value, ensure_ascii=False)
+        for part in json.JSONEncoder(ensure_ascii=False).iterencode(value):
+            said += part[: LONGEST_VALUE + 1]
+            if len(said) > LONGEST_VALUE:
+                return said[:LONGEST_VALUE] + "…"
     except (TypeError, ValueError, RecursionError):
         return "no value of JSON"
-    return said if len(said) <= LONGEST_VALUE else said[:LONGEST_VALUE] + "…"
+    return said

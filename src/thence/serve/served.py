@@ -17,6 +17,8 @@ from thence.training.files import Array
 
 FOLLOWED = 4
 """Ids before a token that may tell how it is spaced: as many as a character has bytes."""
+BROKEN = "\ufffd"
+"""What stands for bytes that are no character."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class ServedRun:
     def token_text(self, index: int) -> str:
         """Return the text of one token, or its name if by itself it has none."""
         text = self.run.tokenizer.decode([index])
-        return self.token_names[index] if text == "" or "\ufffd" in text else text
+        return self.token_names[index] if text == "" or BROKEN in text else text
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids, a line end for each boundary between documents."""
@@ -96,6 +98,11 @@ class ServedRun:
             else:
                 pieces[-1].append(int(index))
         return "\n".join(self.run.tokenizer.decode(piece) for piece in pieces)
+
+    def certain_text(self, ids: Sequence[int] | Ids, text: str) -> str:
+        """Return the text of ids but for a character at its end of which bytes may yet come."""
+        ends_unknown = len(ids) > 0 and ids[-1] == self.run.tokenizer.vocabulary.unknown_id
+        return text if ends_unknown else text.removesuffix(BROKEN)
 
 
 @dataclass
@@ -112,37 +119,42 @@ class TextStream:
 
     served: ServedRun
     text: str = ""
-    _before: list[int] = field(default_factory=list)
-    _held: list[int] = field(default_factory=list)
+    _ids: list[int] = field(default_factory=list)
+    _shown: int = 0
     _spaced: bool = False
 
-    def follow(self, prompt: str, ids: Ids) -> None:
-        """Let what comes follow a prompt, without counting it as text that came."""
-        self._before = [int(index) for index in ids[-FOLLOWED:]]
+    def follow(self, prompt: str, ids: Ids, lacks: bool = False) -> None:
+        """Let what comes follow a prompt, without counting it as text that came.
+
+        Args:
+            prompt: Its text.
+            ids: Its ids.
+            lacks: Whether they end within a character, which comes with what follows.
+        """
+        self._ids = [int(index) for index in ids[-FOLLOWED:]]
+        self._shown = len(self.served.decode(self._ids)) - lacks
         words = self.served.run.tokenizer.options.tokens == "words"
         self._spaced = words and prompt[-1:].isspace()
 
     def add(self, index: int) -> str:
         """Take one id; return the text that is certain with it, which may be empty."""
-        self._held.append(index)
-        return self._take(self._gained(), whole=False)
+        self._ids.append(index)
+        text = self.served.decode(self._ids)
+        return self._take(self.served.certain_text(self._ids, text))
 
     def finish(self) -> str:
         """Return what was held back, a broken character as U+FFFD."""
-        return self._take(self._gained(), whole=True)
+        return self._take(self.served.decode(self._ids))
 
-    def _gained(self) -> str:
-        known = self.served.decode(self._before)
-        return self.served.decode([*self._before, *self._held])[len(known) :]
-
-    def _take(self, gained: str, whole: bool) -> str:
-        if not self._held or (gained.endswith("\ufffd") and not whole and len(self._held) < 8):
-            return ""
-        if self._spaced:  # The space between two words is there already.
+    def _take(self, certain: str) -> str:
+        gained, self._shown = certain[self._shown :], len(certain)
+        if gained and self._spaced:  # The space between two words is there already.
             gained, self._spaced = gained.removeprefix(" "), False
-        # What stands before a token tells its spacing; further back nothing does.
-        self._before, self._held = self._held, []
         self.text += gained
+        if len(self._ids) > 2 * FOLLOWED:  # What stands further back tells nothing.
+            self._ids = self._ids[-FOLLOWED:]
+            text = self.served.decode(self._ids)
+            self._shown = len(self.served.certain_text(self._ids, text))
         return gained
 
 

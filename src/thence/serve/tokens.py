@@ -1,19 +1,20 @@
 """``/tokenize``, ``/detokenize`` and ``/tokenizer_info``: a model's tokens for its clients."""
 
+from typing import Annotated
+
 import numpy as np
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from thence.errors import SettingError
+from thence.serve.body import Body
 from thence.serve.completions import TokenId
 from thence.serve.problems import PROBLEMS
 from thence.serve.served import ServedRun, choose_served
 
 
-class TokenizeRequest(BaseModel):
+class TokenizeRequest(Body):
     """A text to cut into tokens."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     model: str | None = None
     prompt: str
@@ -28,13 +29,11 @@ class Tokens(BaseModel):
     token_strs: list[str]
 
 
-class DetokenizeRequest(BaseModel):
+class DetokenizeRequest(Body):
     """Tokens to make text of."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
     model: str | None = None
-    tokens: list[TokenId]
+    tokens: Annotated[list[TokenId], Field(fail_fast=True)]
 
 
 class Text(BaseModel):

@@ -95,18 +95,23 @@ class Worker:
             batch = self._next_batch(model.vocabulary_size)
             if not batch:
                 return
-            try:
-                results = await self.run(_read_together, model, batch)
-            except Exception as error:  # noqa: BLE001 (it is theirs who asked)
-                for waiting in batch:
-                    if not waiting.done.done():
-                        waiting.done.set_exception(error)
-                continue
-            self.turns_taken += 1
-            self.rows_read += len(batch)
-            for waiting, result in zip(batch, results, strict=True):
-                if not waiting.done.done():
-                    waiting.done.set_result(result)
+            await self._take_turn(model, batch)
+
+    async def _take_turn(self, model: LanguageModel, batch: Sequence[_Waiting]) -> None:
+        """Read for some; if that fails, for each alone, so that it fails for whom it must."""
+        try:
+            results = await self.run(_read_together, model, batch)
+        except Exception as error:  # noqa: BLE001 (it is theirs who asked)
+            if len(batch) == 1 and not batch[0].done.done():
+                batch[0].done.set_exception(error)
+            for waiting in batch if len(batch) > 1 else []:
+                await self._take_turn(model, [waiting])
+            return
+        self.turns_taken += 1
+        self.rows_read += len(batch)
+        for waiting, result in zip(batch, results, strict=True):
+            if not waiting.done.done():
+                waiting.done.set_result(result)
 
     def _next_batch(self, vocabulary_size: int) -> list[_Waiting]:
         """Take from the line its head, and others that want the same of equally many ids."""

@@ -310,6 +310,8 @@ def test_a_text_is_classified_and_its_words_weighed(visit, runs_folder):
     [*_, last] = thence.explain(runs_folder / "opinions", "a bad film", "pos").tokens
     shown = found.locator(".words .token").last.get_attribute("data-weight")
     assert float(shown) == pytest.approx(last.weight, abs=1e-5)
+    page.get_by_label("Document").fill("good film " * 1200)
+    expect(found.locator(".words")).to_contain_text("too long to weigh its words")
 
 
 def test_curves_grow_while_a_training_writes(visit, runs_folder):

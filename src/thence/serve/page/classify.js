@@ -8,6 +8,9 @@ import { roving } from "./tokens.js";
 import { hideIfGone, tip } from "./tooltip.js";
 import { percent, readable, visible } from "./words.js";
 
+/** Characters of a document whose words can be weighed. */
+const LONGEST_EXPLAINED = 10000;
+
 /** Fill the tab. */
 export function classifyTab(panel, app) {
   const field = el("textarea", { id: freshId("document"), rows: 5, class: "prose", placeholder: "Type or paste a document" });
@@ -44,7 +47,8 @@ function classifyCard(model) {
   let chosen = null; // The label that is explained; null: the likeliest.
   const frame = cardFrame(model, verdict, body);
   const ask = newest(
-    (signal) => post("/v1/classify", { model: model.id, input: text, top: 10, explain: true, label: chosen }, signal),
+    (signal) => post("/v1/classify", { model: model.id, input: text, top: 10,
+      explain: Array.from(text).length <= LONGEST_EXPLAINED, label: chosen }, signal),
     (answer) => {
       frame.warn(null);
       body.hidden = false;
@@ -90,6 +94,7 @@ function bar(label, probability, found, onChoose) {
 
 /** Return the text in pieces, every word coloured by its weight. */
 function explained(text, found) {
+  if (found.explanation === null) return [el("span", { class: "hint" }, "The document is too long to weigh its words.")];
   const weights = found.explanation.map((word) => Math.abs(word.weight));
   const largest = Math.max(...weights, 1e-9);
   const pieces = [];

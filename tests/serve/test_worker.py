@@ -1,0 +1,237 @@
+"""Requests read together give what each gives alone, and do not disturb each other."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import thence
+from thence.generation.filters import DecodingOptions
+from thence.models.reading import ReadsAtOnce, read
+from thence.serve import open_runs
+from thence.serve.served import ServedRun
+from thence.serve.worker import Worker
+from thence.serve.writing import read_text, write_on
+
+Made = Callable[..., thence.Run]
+CLOSE = 1e-5
+LONG = 2000
+SLOWER = ("transformer", "mlp", "mixture", "running")
+
+
+def requests(model: str, count: int) -> list[dict[str, Any]]:
+    """Requests of different kinds, the same each time."""
+    draw = random.Random(0)
+    found = []
+    for number in range(count):
+        prompt = draw.choice(["", "the war", "a", "a song and the trade" * 2, ["a ", "the"]])
+        asked: dict[str, Any] = {"model": model, "prompt": prompt, "seed": number}
+        asked |= {"max_tokens": draw.choice([0, 1, 5, 12]), "logprobs": draw.choice([None, 3])}
+        asked |= {"echo": draw.random() < 0.5, "n": draw.choice([1, 1, 2])}
+        asked |= {"temperature": draw.choice([0, 0.7, 1]), "stop": draw.choice([None, " a", "e"])}
+        found.append(asked)
+    return found
+
+
+def same(one: Any, other: Any) -> None:
+    for first, second in zip(one["choices"], other["choices"], strict=True):
+        assert first["text"] == second["text"]
+        assert first["finish_reason"] == second["finish_reason"]
+        if first["logprobs"] is not None:
+            told = [choice["logprobs"]["token_logprobs"] for choice in (first, second)]
+            numbers = [np.array(values, float) for values in told]
+            np.testing.assert_allclose(*numbers, atol=CLOSE)
+    assert one["usage"] == other["usage"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lstm", "ngram", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOWER)],
+)
+def test_together_as_alone(client: Any, at_once: Any, name: str) -> None:
+    asked = requests(name, 32)
+    alone = [client.complete(**fields) for fields in asked]
+    worker = client.models[name].worker
+    turns, rows = worker.turns_taken, worker.rows_read
+    together = at_once(lambda fields=fields: client.complete(**fields) for fields in asked)
+    for one, other in zip(alone, together, strict=True):
+        same(one, other)
+    turns, rows = worker.turns_taken - turns, worker.rows_read - rows
+    assert turns < 0.8 * rows
+
+
+def test_models_do_not_wait_for_each_other(client: Any, at_once: Any) -> None:
+    asked = [{"model": name, "prompt": "the", "seed": 1} for name in ("lstm", "ngram", "mlp")] * 8
+    alone = [client.complete(**fields) for fields in asked]
+    together = at_once(lambda fields=fields: client.complete(**fields) for fields in asked)
+    for one, other in zip(alone, together, strict=True):
+        same(one, other)
+
+
+def test_without_batching_each_is_read_alone(made: Made, serving: Any, at_once: Any) -> None:
+    models = open_runs([made("lstm", "lstm")], batching=False)
+    with serving(models) as client:
+        at_once([lambda: client.complete(prompt="the war", max_tokens=20)] * 8)
+    worker = models["lstm"].worker
+    assert worker.rows_read == worker.turns_taken > 0
+
+
+class Fails:
+    """A model that breaks when it reads a certain id."""
+
+    vocabulary_size = 5
+
+    def start(self, batch_size: int) -> Any:
+        return np.zeros(batch_size)
+
+    def step(self, ids: Any, state: Any) -> Any:
+        if 3 in ids:
+            raise MemoryError("cannot read 3")
+        return np.tile(ids[:, None], (1, 5)).astype(float), state + ids
+
+
+def test_an_error_is_for_those_who_caused_it_alone() -> None:
+    async def ask() -> list[Any]:
+        model, worker = Fails(), Worker("fails")
+        asked = [worker.read(model, np.array([i]), model.start(1)) for i in (0, 1, 3, 2)]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    zero, one, three, two = asyncio.run(ask())
+    assert isinstance(three, MemoryError)
+    assert [found[0][0, 0] for found in (zero, one, two)] == [0, 1, 2]
+
+
+def test_who_gave_up_is_not_read_for() -> None:
+    async def ask() -> Worker:
+        model, worker = Fails(), Worker("cancelled")
+        tasks = [
+            asyncio.create_task(worker.read(model, np.array([1]), model.start(1))) for _ in range(6)
+        ]
+        await asyncio.sleep(0)
+        for task in tasks[:4]:
+            task.cancel()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [isinstance(item, asyncio.CancelledError) for item in found] == [True] * 4 + [
+            False
+        ] * 2
+        return worker
+
+    worker = asyncio.run(ask())
+    assert (worker.turns_taken, worker.rows_read) == (1, 2)
+
+
+def test_a_place_is_a_value(core: dict[str, ServedRun]) -> None:
+    served = core["mixture"]
+
+    async def write(place: Any, seed: int) -> list[int]:
+        steps = write_on(served, place, DecodingOptions(), np.random.default_rng(seed), 8)
+        return [step.index async for step in steps]
+
+    async def both() -> None:
+        _, place = await read_text(served, served.encode("the"))
+        first = await write(place, 1)
+        await asyncio.gather(write(place, 2), write(place, 3))
+        assert await write(place, 1) == first
+
+    asyncio.run(both())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_goes_away_ends_its_text(
+    made: Made, serving: Any, wait_until: Any, stream: bool
+) -> None:
+    models = open_runs([made("lasting", "lstm", tokens="words", carry_context=True)])
+    worker = models["lasting"].worker
+    with serving(models) as client:
+        connection = client.connect()
+        body = f'{{"max_tokens": {LONG}, "n": 2, "stream": {str(stream).lower()}}}'
+        connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
+        if stream:
+            assert connection.getresponse().read(20)
+        wait_until(lambda: worker.turns_taken > 5)
+        connection.close()
+        client.get("/health")
+        wait_until(lambda: 'status="499"' in client.get("/metrics").body.decode() or stream)
+        wait_until(lambda: not worker_is_busy(worker))
+        assert worker.turns_taken < LONG
+        assert client.complete(prompt="the", max_tokens=3)["choices"][0]["finish_reason"]
+
+
+def worker_is_busy(worker: Worker) -> bool:
+    before = worker.turns_taken
+    time.sleep(0.1)
+    return worker.turns_taken > before
+
+
+def test_networks_read_at_once_what_others_read_step_by_step(core: dict[str, ServedRun]) -> None:
+    kinds = {name: isinstance(served.run.model, ReadsAtOnce) for name, served in core.items()}
+    assert (kinds["lstm"], kinds["transformer"], kinds["mlp"]) == (True, True, True)
+    assert (kinds["ngram"], kinds["mixture"]) == (False, False)
+    ids = np.array([[0, 1, 2, 3], [3, 2, 1, 0]])
+    for served in core.values():
+        model = served.run.model
+        together, state = read(model, ids, model.start(2))
+        steps, other = [], model.start(2)
+        for column in ids.T:
+            log_probs, other = model.step(column, other)
+            steps.append(log_probs)
+        np.testing.assert_allclose(together, np.stack(steps, 1), atol=CLOSE)
+        after, _ = model.step(ids[:, 0], state)
+        np.testing.assert_allclose(after, model.step(ids[:, 0], other)[0], atol=CLOSE)
+
+
+def test_a_mistake_in_a_stream_is_its_last_event(
+    made: Made, serving: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = open_runs([made("ngram", "ngram")])
+    model, calls = models["ngram"].run.model, 0
+    step = model.step
+
+    def fail_late(ids: Any, state: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 5:
+            raise RuntimeError("a bug")
+        return step(ids, state)
+
+    monkeypatch.setattr(model, "step", fail_late)
+    with serving(models) as client:
+        answer = client.post("/v1/completions", {"prompt": "a", "stream": True, "seed": 1})
+        *events, last = answer.events()
+        assert len(events) == 4
+        assert last["error"]["type"] == "internal_error"
+        assert "a bug" not in answer.body.decode()
+        answer = client.post("/v1/completions", {"prompt": "a"})
+        assert answer.status == 500
+        assert answer.problem()["type"] == "internal_error"
+        monkeypatch.undo()
+        assert client.complete(prompt="a")
+    assert any("a bug" in (record.exc_text or "") for record in caplog.records)
+    caplog.clear()
+
+
+def test_those_who_stay_are_not_disturbed_by_those_who_go(
+    made: Made, serving: Any, at_once: Any
+) -> None:
+    models = open_runs([made("lasting", "lstm", tokens="words", carry_context=True)])
+    asked: list[dict[str, Any]] = [{"prompt": "the", "seed": i, "max_tokens": 30} for i in range(6)]
+    with serving(models) as client:
+        alone = [client.complete(**fields) for fields in asked]
+
+        def leave() -> None:
+            connection = client.connect()
+            body = '{"prompt": "a", "max_tokens": 2000, "stream": true}'
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", "/v1/completions", body, headers)
+            connection.getresponse().read(100)
+            connection.close()
+
+        stay = [lambda fields=fields: client.complete(**fields) for fields in asked]
+        wrong = [lambda: client.refused("/v1/completions", {"prompt": [99999]})] * 3
+        together = at_once([*stay, *[leave] * 6, *wrong])
+        for one, other in zip(alone, together[: len(stay)], strict=True):
+            same(one, other)
