@@ -32,7 +32,7 @@ class ClassifierFamily:
     kind: Literal["fitted", "trained"]
     summary: str
     defaults: Mapping[str, Any] = field(default_factory=lambda: SEQUENCES)
-    usual_epochs: float = 5
+    usual_epochs: float = 5.0
 
     def options_class(self) -> type[Any]:
         """Return the dataclass of this family's settings."""
@@ -51,7 +51,7 @@ CLASSIFIERS = {
         "trained",
         "the mean of the embeddings of words and runs of words (fastText, deep averaging)",
         {"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
-        usual_epochs=2,
+        usual_epochs=2.0,
     ),
     "finetuned": ClassifierFamily(
         "thence.classifiers.finetuned",
@@ -59,7 +59,7 @@ CLASSIFIERS = {
         "trained",
         "a language model trained here before, with a head on its states (ULMFiT)",
         {**SEQUENCES, "lr": 0.004},
-        usual_epochs=4,
+        usual_epochs=4.0,
     ),
     "linear": ClassifierFamily(
         "thence.classifiers.linear",
@@ -72,7 +72,7 @@ CLASSIFIERS = {
         "ConvolutionOptions",
         "trained",
         "filters over a few words in a row, the largest of each (Kim 2014)",
-        usual_epochs=6,
+        usual_epochs=6.0,
     ),
     "recurrent": ClassifierFamily(
         "thence.classifiers.recurrent",

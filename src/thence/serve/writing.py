@@ -1,6 +1,7 @@
 """Reading a text and writing on from it, one token after another, beside other requests."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from thence.generation.filters import DecodingOptions
 from thence.generation.sampling import choose
 from thence.models import State
 from thence.serve.served import ServedRun, top_tokens
-from thence.serve.worker import CHUNKS, Ids
+from thence.serve.worker import CHUNKS, LARGEST_BATCH, Ids
 
 
 @dataclass(frozen=True)
@@ -56,32 +57,64 @@ async def read_text(
     Returns:
         A step for each id if asked for, and the place after the last.
     """
-    model, steps = served.run.model, list[Step]()
     if place is None and (len(ids) == 0 or ids[0] != served.boundary_id):
         _, place = await read_text(served, np.array([served.boundary_id]))
-    for piece in _pieces(ids, None if served.is_running_text else served.boundary_id):
-        begins = piece[0] == served.boundary_id and not served.is_running_text
-        state = model.start(1) if place is None or begins else place.state
+    documents = _documents(served, ids)
+    if top is None:
+        documents = documents[-1:]  # Each begins anew: what is before it tells nothing of the rest.
+    steps: list[Step] = []
+    for first in range(0, len(documents), LARGEST_BATCH):
+        some = documents[first : first + LARGEST_BATCH]
+        goes_on = place is not None and (served.is_running_text or some[0][0] != served.boundary_id)
+        befores = [place if goes_on else None, *[None] * (len(some) - 1)]
+        read = [
+            _read_document(served, document, before, top)
+            for document, before in zip(some, befores, strict=True)
+        ]
+        for before, (of_document, end) in zip(befores, await asyncio.gather(*read), strict=True):
+            if top is not None and before is None:
+                steps.append(_first_step(served, place, top))
+            steps += of_document
+            place = end
+    assert place is not None
+    return steps, place
+
+
+def _documents(served: ServedRun, ids: Ids) -> list[Ids]:
+    """Return the parts of a text that can be read side by side: each begins with a boundary.
+
+    Running text is one part. Of other texts only the first may go on from what was read before.
+    """
+    if served.is_running_text or len(ids) == 0:
+        return [ids] if len(ids) else []
+    parts = np.split(ids, np.flatnonzero(ids == served.boundary_id))
+    return [part for part in parts if len(part)]
+
+
+def _first_step(served: ServedRun, place: Place | None, top: int) -> Step:
+    """Return the boundary that begins a document, after the place where another ended."""
+    if place is None:
+        return Step(served.boundary_id, None, [])
+    return step_of(place.log_probs, served.boundary_id, top)
+
+
+async def _read_document(
+    served: ServedRun, ids: Ids, place: Place | None, top: int | None
+) -> tuple[list[Step], Place]:
+    """Read a document piece by piece; tell of each id that something was read before."""
+    model, steps = served.run.model, list[Step]()
+    while len(ids):
+        size = next(size for size in CHUNKS if size <= len(ids))
+        piece, ids = ids[:size], ids[size:]
+        state = model.start(1) if place is None else place.state
         log_probs, state = await served.worker.read(model, piece, state, last=top is None)
         if top is not None:
-            if place is None:
-                steps.append(Step(int(piece[0]), None, []))
             before = log_probs[:-1] if place is None else [place.log_probs, *log_probs[:-1]]
             told = piece[len(piece) - len(before) :]
             steps += [step_of(row, int(i), top) for row, i in zip(before, told, strict=True)]
         place = Place(log_probs[-1], state)
     assert place is not None
     return steps, place
-
-
-def _pieces(ids: Ids, boundary_id: int | None) -> Iterator[Ids]:
-    """Yield the ids in pieces of the sizes of ``CHUNKS``; a boundary begins one, if given."""
-    begins = ids == boundary_id if boundary_id is not None else np.zeros(len(ids), bool)
-    for document in np.split(ids, np.flatnonzero(begins)):
-        while len(document):
-            size = next(size for size in CHUNKS if size <= len(document))
-            yield document[:size]
-            document = document[size:]
 
 
 def step_of(log_probs: Float[np.ndarray, " vocab"], index: int, top: int) -> Step:
