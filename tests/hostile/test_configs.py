@@ -10,7 +10,7 @@ import pytest
 from thence.errors import RunError
 from thence.training import Run
 
-from .conftest import KINDS, change_config, change_tokenizer, claim, limited, texts_for, uses
+from .conftest import change_config, change_tokenizer, claim, limited, texts_for, uses
 
 pytestmark = pytest.mark.slow
 
