@@ -1,8 +1,9 @@
 """How much each field of a sweep matters.
 
-The share of the differences between trials that a field explains by itself: trials are grouped by
-its value (numbers of a range into four groups of about equal size), and what remains within the
-groups is not its work. What chance alone would explain is taken off (epsilon squared).
+The share of the differences in rank between trials that a field explains by itself: trials are
+grouped by its value (numbers of a range into four groups of about equal size), and what remains
+within the groups is not its work. What chance alone would explain is taken off (epsilon squared of
+Kruskal and Wallis). Ranks, since a single training that went astray would outweigh all others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ def importances(points: Sequence[Mapping[str, Any]], values: Sequence[float]) ->
     for name in names:
         having = [place for place, point in enumerate(points) if name in point]
         groups = _groups([points[place][name] for place in having])
-        found[name] = _explained(groups, np.array([values[place] for place in having]))
+        found[name] = _explained(groups, _ranks([values[place] for place in having]))
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
@@ -39,6 +40,14 @@ def _groups(values: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
         return np.searchsorted(borders, values)
     known = {value: place for place, value in enumerate(dict.fromkeys(map(str, values)))}
     return np.array([known[str(value)] for value in values])
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the place of each value in their order, equal ones at the same."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: np.ndarray[Any, np.dtype[np.float64]] = (last - (counts - 1) / 2)[place]
+    return ranks
 
 
 def _explained(
