@@ -23,12 +23,14 @@ class Field:
         values: The different values that were tried; of a range the ends of it.
         ticks: Where the names of choices stand, and the names; None for the numbers of a range.
         is_log: Whether the axis is logarithmic.
+        is_whole: Whether there are only whole numbers on it.
     """
 
     name: str
     values: tuple[Any, ...]
     ticks: tuple[list[int], list[str]] | None
     is_log: bool
+    is_whole: bool = False
 
     def place(self, value: Any) -> float:
         """Return where a value is on the axis; nan for a trial that has none."""
@@ -45,7 +47,8 @@ def fields_in(sweep: Sweep) -> list[Field]:
     for name, written in sweep.space.items():
         if isinstance(written, dict):
             ends = (written["low"], written["high"])
-            found.append(Field(name, ends, None, bool(written.get("log"))))
+            is_whole = all(isinstance(end, int) for end in ends)
+            found.append(Field(name, ends, None, bool(written.get("log")), is_whole))
             continue
         names = [shortened(_text(value), LONGEST_TICK) for value in written]
         found.append(Field(name, tuple(written), (list(range(len(names))), names), False))

@@ -31,6 +31,9 @@ def sweep_html(sweep: Sweep) -> str:
         parts.append(section("Against each field", f'<div class="pair">{shown}</div>'))
     parts += _shown(pictures, "seconds")
     trials = trials_grid(sweep, sweep.trials, None)
+    failed = [(trial.name, trial.reason) for trial in sweep.trials if trial.reason is not None]
+    if failed:
+        parts.append(section("Trials that failed", table(failed)))
     folded = f"<details><summary>{len(sweep.trials)} trials</summary>{trials}</details>"
     parts.append(section("Every trial", folded))
     return page(f"{sweep.folder.resolve().name}: sweep", "\n".join(parts))
@@ -38,8 +41,8 @@ def sweep_html(sweep: Sweep) -> str:
 
 IMPORTANCE = (
     "Trials are put into groups by the value of a field; the share is how much less their ranks "
-    "differ within the groups, with what chance would explain taken off. What fields do together is not "
-    "seen here."
+    "differ within the groups, with what chance would explain taken off. What fields do together "
+    "is not seen here."
 )
 PARALLEL = "Lines that have the same choice run side by side, so that each can be seen."
 
@@ -85,7 +88,7 @@ def trials_grid(sweep: Sweep, trials: Sequence[Trial], best: int | None) -> str:
             *(text(trial.fields.get(name)) for name in sweep.space),
             result(trial),
             "–" if trial.seconds is None else f"{trial.seconds:.1f}",
-            trial.state if trial.reason is None else f"{trial.state}: {trial.reason}",
+            trial.state,
         ]
         for trial in trials
     ]

@@ -95,7 +95,7 @@ def parallel_picture(sweep: Sweep, fields: Sequence[Field]) -> Picture:
     figure = draw_parallel(done, values, fields, axis_name(sweep), is_label)
     description = (
         f"Each finished trial as a line from field to field: {', '.join(f.name for f in fields)}. "
-        "The darker the line, the better the trial."
+        "The best is orange; of the others, blue is better than yellow."
     )
     return Picture("parallel", "All fields side by side", description, figure)
 
@@ -107,10 +107,12 @@ def field_picture(sweep: Sweep, field: Field) -> Picture:
     _points(axes, sweep, places)
     if field.is_log:
         axes.set_xscale("log")
+    elif field.is_whole:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if field.ticks is not None:
         axes.set_xticks(*field.ticks, **plain())
         axes.set_xlim(-0.5, len(field.ticks[0]) - 0.5)
-    _finish(axes, sweep, "", field.name)
+    _finish(axes, sweep, "", field.name, legend=False)
     description = f"{axis_name(sweep).capitalize()} of each trial against {field.name}."
     return Picture(f"against-{field.name.replace('_', '-')}", field.name, description, figure)
 
@@ -149,7 +151,7 @@ def _points(axes: Axes, sweep: Sweep, x: Sequence[float]) -> None:
     axes.scatter([x[best.number]], [goodness(sweep, best)], s=130, label="best", **ring)
 
 
-def _finish(axes: Axes, sweep: Sweep, title: str, x: str) -> None:
+def _finish(axes: Axes, sweep: Sweep, title: str, x: str, legend: bool = True) -> None:
     axes.grid(color=FAINT, linewidth=0.6)
     shown = [goodness(sweep, trial) for trial in sweep.trials if trial.state != "failed"]
     if sweep.unit == "document":
@@ -158,5 +160,6 @@ def _finish(axes: Axes, sweep: Sweep, title: str, x: str) -> None:
         top = clipped([value for value in shown if value == value])
         if top is not None:
             axes.set_ylim(top=top)
-    axes.legend(frameon=False, labelcolor="linecolor", fontsize="small")
+    if legend:
+        axes.legend(frameon=False, labelcolor="linecolor", fontsize="small")
     set_titles(axes, title, shortened(x, 40), axis_name(sweep))
