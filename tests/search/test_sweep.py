@@ -82,7 +82,7 @@ def test_hopeless_trials_are_given_up(language, tmp_path, pruner):
     rates = [0.1, 0.09, 0.08, 0.07, 0.06, 0.05, *(10.0**-power for power in range(4, 14))]
     done = sweep(language(space + str(rates)), tmp_path / "sweep")
     pruned = [trial for trial in done.trials if trial.state == "pruned"]
-    assert pruned and all(trial.fields["lr"] < 0.05 for trial in pruned)
+    assert sum(trial.fields["lr"] < 0.05 for trial in pruned) >= 4
     for trial in pruned:
         run = Run(tmp_path / "sweep" / trial.name)
         assert run.finished and len(run.metrics()) < 10
@@ -102,7 +102,7 @@ def test_a_trial_that_cannot_be_trained_fails_and_the_others_go_on(language, tmp
 
 def test_without_any_finished_trial_the_first_reason_is_told(language, tmp_path):
     space = 'sampler = "grid"\n[sweep.space]\nlr = [1e30]\n'
-    with pytest.raises(SettingError, match="No trial .* the steps are too large"):
+    with pytest.raises(SettingError, match=r"No trial .* the steps are too large"):
         sweep(language(space, more="optimizer = 'sgd'\n"), tmp_path / "sweep")
 
 
@@ -120,9 +120,9 @@ def test_counted_models_can_be_swept(language, tmp_path):
 def test_another_recipe_is_refused(language, tmp_path):
     folder = tmp_path / "sweep"
     sweep(language(GRID), folder, trials=1)
-    with pytest.raises(RunError, match="the space of 'context' was .* and is now"):
+    with pytest.raises(RunError, match=r"the space of 'context' was .* and is now"):
         sweep(language(GRID.replace("[1, 2]", "[1, 3]")), folder)
-    with pytest.raises(RunError, match="'lr' was not given and is now 0.1"):
+    with pytest.raises(RunError, match=r"'lr' was not given and is now 0.1"):
         sweep(language(GRID, more="lr = 0.1\n"), folder)
     with pytest.raises(RunError, match=r"\[sweep\] 'pruner' was none and is now asha"):
         sweep(language('pruner = "asha"\n' + GRID), folder)

@@ -73,9 +73,8 @@ def draw_parallel(
     axes.set_yticks([])
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.tick_params(axis="x", length=0)
-    set_titles(
-        axes, "All fields side by side (orange: the best; blue is better than yellow)", "", ""
-    )
+    title = "All fields side by side (orange: the best; blue is better than yellow)"
+    set_titles(axes, title, "", "")
     return figure
 
 
