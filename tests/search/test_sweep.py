@@ -152,6 +152,31 @@ def test_a_damaged_trial_is_made_anew(language, tmp_path, monkeypatch):
     assert done.trials[0].nats == whole.trials[0].nats
 
 
+def test_a_trial_that_is_given_up_stays_so_though_killed_before_it_is_told(
+    language, tmp_path, monkeypatch
+):
+    class Killed(BaseException):
+        pass
+
+    def kill(*arguments):
+        raise Killed
+
+    rates = [0.1] * 5 + [1e-12]
+    space = f'pruner = "median"\nsampler = "grid"\n[sweep.space]\nlr = {rates[-2:]}\nseed = '
+    recipe, folder = language(space + "[1, 2, 3, 4, 5]\n"), tmp_path / "sweep"
+    sweep(recipe, folder, trials=5)
+    with monkeypatch.context() as patch:
+        patch.setattr("thence.search.work._tell", kill)
+        with pytest.raises(Killed):
+            sweep(recipe, folder, trials=6)
+    looks = Run(folder / "trial-0005").metrics()
+    assert len(looks) < 10
+    monkeypatch.setattr("optuna.trial.Trial.should_prune", lambda trial: False)
+    done = sweep(recipe, folder, trials=6)
+    assert done.trials[5].state == "pruned"
+    assert Run(folder / "trial-0005").metrics() == looks
+
+
 def test_time_ends_a_sweep_and_more_time_goes_on(language, tmp_path):
     space = 'time = "1s"\nsampler = "random"\n[sweep.space]\nlr = {low = 0.01, high = 0.1}\n'
     done = sweep(language(space), tmp_path / "sweep")

@@ -24,14 +24,24 @@ FIRST_LOOK = 2
 
 
 def import_optuna() -> Any:  # as untyped as an optional library is
-    """Return Optuna, which from here on says nothing on its own.
+    """Return Optuna.
 
     Raises:
         MissingExtraError: It is not installed.
     """
-    library = import_extra("optuna", "sweep", "thence sweep")
-    library.logging.set_verbosity(logging.ERROR)
-    return library
+    return import_extra("optuna", "sweep", "thence sweep")
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Keep Optuna from writing to standard error what we say in our own way."""
+    log = import_optuna().logging
+    before = log.get_verbosity()
+    log.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.set_verbosity(before)
 
 
 @contextmanager

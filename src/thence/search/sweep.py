@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +14,7 @@ from thence.search.folder import open_folder
 from thence.search.locks import FileLock
 from thence.search.recipe import SweepRecipe, read_sweep_recipe
 from thence.search.results import Sweep, Trial, write_sweep
-from thence.search.study import fields_of, import_optuna, make_pruner, open_study
+from thence.search.study import fields_of, import_optuna, make_pruner, open_study, silenced
 from thence.search.winner import keep_best
 from thence.search.work import OUTCOME, work_on
 from thence.training.families import is_classifier
@@ -89,11 +89,20 @@ def sweep(
         )
     read = read_sweep_recipe(Path(recipe), trials, time)
     folder = Path(output) if output is not None else Path("runs") / f"{Path(recipe).stem}-sweep"
-    study = open_study(folder, open_folder(folder, read, storage is not None), storage)
-    study.pruner = make_pruner(read)
     again = f"thence sweep {quote(str(recipe))} --output {quote(str(folder))}"
+    with silenced():
+        study = open_study(folder, open_folder(folder, read, storage is not None), storage)
+        study.pruner = make_pruner(read)
+        _until_done(folder, study, read, watch or (lambda standing: None), again)
+        return _finish(folder, study, read)
+
+
+def _until_done(
+    folder: Path, study: "optuna.Study", read: SweepRecipe, watch: Watcher, again: str
+) -> None:
+    """Work until all trials are done; stop in order where that is wished."""
     try:
-        _work(folder, study, read, watch or (lambda standing: None))
+        _work(folder, study, read, watch)
     except (Interrupted, KeyboardInterrupt) as error:
         write_sweep(snapshot(folder, study, read))
         done = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
@@ -101,7 +110,6 @@ def sweep(
         raise Interrupted(
             f"Stopped after {done}{of} trials, all saved. Go on with: {again}"
         ) from error
-    return _finish(folder, study, read)
 
 
 def _work(folder: Path, study: "optuna.Study", recipe: SweepRecipe, watch: Watcher) -> None:
@@ -157,8 +165,6 @@ def _trial(found: "optuna.trial.FrozenTrial", recipe: SweepRecipe) -> Trial:
 
 def _finish(folder: Path, study: "optuna.Study", recipe: SweepRecipe) -> Sweep:
     """Keep the best run and write the result; of several processes one does, the others wait."""
-    from dataclasses import replace
-
     with FileLock(folder / LOCKS / "best"):
         done = snapshot(folder, study, recipe)
         done = replace(done, test=keep_best(folder, done.best_trial))

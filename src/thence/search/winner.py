@@ -11,8 +11,8 @@ from thence.search.results import BEST, Trial
 from thence.training import Run
 from thence.training.files import cannot_write, write_atomically
 
-VERDICT = "best-of-sweep.json"
-"""In the folder of the best run: which trial it is, and what it has on test."""
+VERDICT, LOOKS = "best-of-sweep.json", "test-looks.jsonl"
+"""In the folder of the best run: which trial it is and what it has on test; each look at test."""
 
 
 def keep_best(folder: Path, best: Trial) -> dict[str, Any] | None:
@@ -35,9 +35,8 @@ def keep_best(folder: Path, best: Trial) -> dict[str, Any] | None:
         building = Path(mkdtemp(prefix=f".{BEST}.", dir=folder))
         copy = building / BEST
         shutil.copytree(trial, copy, ignore=shutil.ignore_patterns("tensorboard", ".*"))
-        for name in ("test-looks.jsonl",):
-            if (place / name).exists():
-                shutil.copyfile(place / name, copy / name)
+        if (place / LOOKS).exists():
+            shutil.copyfile(place / LOOKS, copy / LOOKS)
         run = Run(copy)
         judged = evaluate(run, "test").to_json() if len(run.documents("test")) else None
         verdict = {"run": best.name, "test": judged}

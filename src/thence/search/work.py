@@ -19,8 +19,8 @@ from thence.training.metrics import unit_of
 if TYPE_CHECKING:
     import optuna
 
-OUTCOME = "outcome"
-"""Attribute of a trial: what its run came to."""
+OUTCOME, GIVEN_UP = "outcome", "given up"
+"""Attributes of a trial: what its run came to, and that it is to be ended at a look at dev."""
 LONGEST_REASON = 500
 
 
@@ -46,7 +46,8 @@ def work_on(
     """
     from optuna.trial import TrialState
 
-    trial, pruned = claimed.trial, False
+    trial = claimed.trial
+    pruned = bool(trial.user_attrs.get(GIVEN_UP))  # Killed before it was over.
 
     def look(record: Record) -> None:
         nonlocal pruned
@@ -55,15 +56,14 @@ def work_on(
         if value is not None and number not in _reported(study, trial):
             trial.report(value, number)
         looked(record)
-        if trial.should_prune():
+        if not pruned and trial.should_prune():
+            trial.set_user_attr(GIVEN_UP, True)
             pruned = True
+        if pruned:
             raise StopTraining
 
     try:
-        if _reported(study, trial) and (folder / "config.toml").exists():
-            pruned = trial.should_prune()  # Killed before it could say so.
-        if not pruned:
-            run = _train(claimed, folder, recipe, look)
+        run = _train(claimed, folder, recipe, look)
     except Interrupted:
         raise
     except (TrainingError, SettingError, MemoryError, RuntimeError) as error:
@@ -72,14 +72,18 @@ def work_on(
         outcome = {"reason": (str(error) or "Not enough memory.")[:LONGEST_REASON]}
         _tell(study, trial, outcome, TrialState.FAIL)
         return
-    best = best_record(Run(folder) if pruned else run)
+    best = best_record(run)
     if best is None:
-        raise SettingError(
-            f"Trials are compared on the dev split, and {recipe.text} has none; choose another "
-            "split, such as 80/10/10."
-        )
+        if not len(run.documents("dev")):
+            raise SettingError(
+                f"Trials are compared on the dev split, and {recipe.text} has none; choose another "
+                "split, such as 80/10/10."
+            )
+        reason = "The loss on dev is infinite: a text there is impossible to the model."
+        _tell(study, trial, {"reason": reason}, TrialState.FAIL)
+        return
     state = TrialState.PRUNED if pruned else TrialState.COMPLETE
-    _tell(study, trial, outcome_of(folder, best), state)
+    _tell(study, trial, outcome_of(run, best), state)
 
 
 def _reported(study: "optuna.Study", trial: "optuna.Trial") -> dict[int, float]:
@@ -127,11 +131,11 @@ def best_record(run: Run) -> Record | None:
     return min(judged, key=lambda record: float(value_of(record) or 0), default=None)
 
 
-def outcome_of(folder: Path, best: Record) -> dict[str, Any]:
+def outcome_of(run: Run, best: Record) -> dict[str, Any]:
     """Return what a run came to."""
     return {
         "value": value_of(best),
         "nats": best[f"dev_nats_per_{unit_of(best)}"],
         "accuracy": best.get("dev_accuracy"),
-        "seconds": Run(folder).metrics()[-1]["seconds"],
+        "seconds": run.metrics()[-1]["seconds"],
     }
