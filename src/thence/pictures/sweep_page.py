@@ -41,8 +41,8 @@ def sweep_html(sweep: Sweep) -> str:
 
 IMPORTANCE = (
     "Trials are put into groups by the value of a field; the share is how much less their ranks "
-    "differ within the groups, with what chance would explain taken off. What fields do together "
-    "is not seen here."
+    "differ within the groups, with what chance would explain taken off. What fields do only "
+    "together is not seen here."
 )
 PARALLEL = "Lines that have the same choice run side by side, so that each can be seen."
 
