@@ -67,7 +67,7 @@ def clipped(values: Sequence[float]) -> float | None:
     """Return the top of an axis that leaves out a few losses far above the others; None for all.
 
     >>> clipped([2.0, 2.1, 2.2, 2.3, 9.0])
-    3.4
+    3.5
     """
     if len(values) < 4:
         return None

@@ -19,7 +19,8 @@ import tomli_w
 from thence.errors import RunError
 from thence.search.claims import LOCKS
 from thence.search.locks import FileLock
-from thence.search.recipe import SweepOptions, SweepRecipe
+from thence.search.options import SweepOptions
+from thence.search.recipe import SweepRecipe
 from thence.training.files import cannot_write, write_atomically
 
 CONFIG = "sweep.toml"
