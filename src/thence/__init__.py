@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from thence.generation import sample as sample
     from thence.pictures import plot as plot
     from thence.pictures import report as report
+    from thence.search import Sweep as Sweep
+    from thence.search import read_sweep as read_sweep
+    from thence.search import sweep as sweep
     from thence.sklearn import TextClassifier as TextClassifier
     from thence.training import Recipe as Recipe
     from thence.training import Run as Run
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from thence.training import train_recipe as train_recipe
     from thence.training.exchange import export as export
     from thence.training.exchange import import_arpa as import_arpa
+    from thence.training.logs import StopTraining as StopTraining
     from thence.training.mix import mix as mix
 
 # Threads that wait for each other by spinning for long take the processor from those they wait
@@ -67,13 +71,17 @@ _HOMES = {
     "report": "thence.pictures",
     "Recipe": "thence.training",
     "Run": "thence.training",
+    "StopTraining": "thence.training.logs",
+    "Sweep": "thence.search",
     "TextClassifier": "thence.sklearn",
     "export": "thence.training.exchange",
     "import_arpa": "thence.training.exchange",
     "make_recipe": "thence.training",
     "mix": "thence.training.mix",
     "read_recipe": "thence.training",
+    "read_sweep": "thence.search",
     "resume": "thence.training",
+    "sweep": "thence.search",
     "train": "thence.training",
     "train_recipe": "thence.training",
 }

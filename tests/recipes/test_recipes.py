@@ -7,6 +7,8 @@ import pytest
 
 from thence.corpus import BUNDLED, CATALOGUE
 from thence.models import FAMILIES
+from thence.search import sweep
+from thence.search.recipe import read_sweep_recipe
 from thence.training import read_recipe, train_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -48,3 +50,18 @@ def test_a_recipe_trains(path, tmp_path):
     run = train_recipe(short, tmp_path / "run")
     (look, *_) = run.metrics()
     assert look["dev_nats_per_token" if len(run.documents("dev")) else "train_nats_per_token"] > 0
+
+
+def test_the_recipe_of_a_sweep(tmp_path):
+    pytest.importorskip("optuna")
+    path = ROOT / "recipes" / "sweeps" / "names-mlp.toml"
+    written = path.read_text(encoding="utf-8")
+    assert f"#   thence sweep recipes/sweeps/{path.name}\n" in written
+    assert "\n# Expected: " in written
+    assert read_sweep_recipe(path).trials == 8
+    short = tmp_path / "short.toml"
+    # A bundled text in place of one that would be downloaded; it has other symbols in dev.
+    written = written.replace('"names"', '"given-names"').replace("epochs = 40", "steps = 2")
+    short.write_text(written.replace('unknown = "refuse"', ""), encoding="utf-8")
+    done = sweep(short, tmp_path / "sweep")
+    assert len({tuple(trial.fields.values()) for trial in done.ranked()}) == 8

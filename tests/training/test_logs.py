@@ -14,7 +14,7 @@ import pytest
 from thence.errors import MissingExtraError, RunError, SettingError
 from thence.training import Run, resume, train
 from thence.training.interrupts import Interrupted
-from thence.training.logs import Logs, check_logs
+from thence.training.logs import Logs, StopTraining, check_logs
 from thence.training.tensorboard import scalars
 
 SmallTrain = Callable[..., Run]
@@ -173,3 +173,20 @@ def test_what_is_not_known_is_left_out() -> None:
     rate = {"training/tokens_per_second": 30.0}
     assert scalars(record, before, 0.0) == {"nats_per_token/dev": 800.0, **rate}
     assert scalars({**record, "dev_nats_per_token": None}, record, 1.0) == {}
+
+
+def test_a_function_may_end_a_training(small: SmallTrain) -> None:
+    heard: list[Any] = []
+
+    def stop(record: Mapping[str, Any]) -> None:
+        heard.append(record)
+        if record["step"] == 8:
+            raise StopTraining
+
+    run = small("stopped", logs=stop, **SETTINGS)
+    assert [record["step"] for record in heard] == [4, 8]
+    assert run.finished and run.metrics() == heard
+    assert run.num_parameters > 0
+    resume(run.folder, logs=stop)
+    assert len(heard) == 2
+    assert small("counted", "ngram", logs=lambda record: (_ for _ in ()).throw(StopTraining))

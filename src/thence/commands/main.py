@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "Train a model on a text.",
     "resume": "Go on with a training that was stopped.",
     "find-lr": "Sweep the learning rate and suggest one.",
+    "sweep": "Train with many settings and keep the best.",
     "evaluate": "Judge a run on its dev or test split, or on a text.",
     "compare": "Judge several runs on the same text, with paired intervals.",
     "mix": "Average the models of several runs, with weights from dev.",

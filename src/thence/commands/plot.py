@@ -4,15 +4,14 @@ from pathlib import Path
 
 from thence.commands.streams import say
 from thence.pictures import plot
-from thence.training import Run
 
 
 def command(run: Path, /, *, output: Path | None = None) -> None:
-    """Write a run's pictures as PNG and SVG.
+    """Write a run's pictures as PNG and SVG, or those of a sweep.
 
     Args:
-        run: The run folder.
+        run: The run folder, or that of a sweep.
         output: The folder to write to (default: pictures in the run folder).
     """
-    for path in plot(Run(run), output):
+    for path in plot(run, output):
         say(str(path))

@@ -16,8 +16,8 @@ def command(
     """Write a run's report, or one that compares several: one HTML file that needs no network.
 
     Args:
-        runs: The run folder, or several to compare on their dev splits.
-        output: Where to write it (default: report.html in the run folder, or comparison.html here
-            for several).
+        runs: The run folder, or that of a sweep, or several to compare on their dev splits.
+        output: Where to write it (default: report.html in the run folder, sweep.html in that of a
+            sweep, or comparison.html here for several).
     """
     say(str(report(runs, output)))

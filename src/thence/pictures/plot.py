@@ -21,6 +21,8 @@ from thence.pictures.drawing import Picture, to_png, to_svg
 from thence.pictures.embedding_map import embedding_map
 from thence.pictures.heat_map import heat_map
 from thence.pictures.reliability import draw_reliability
+from thence.pictures.sweep_pictures import sweep_pictures
+from thence.search.results import is_sweep, read_sweep
 from thence.training import Run
 from thence.training.files import write_atomically
 from thence.training.metrics import unit_of
@@ -31,10 +33,10 @@ FORMATS: dict[str, Callable[[Figure], bytes]] = {"png": to_png, "svg": to_svg}
 def plot(
     run: Run | str | Path, folder: Path | None = None, formats: Iterable[str] = ("png", "svg")
 ) -> list[Path]:
-    """Write every picture of a run as files.
+    """Write every picture of a run, or of a sweep, as files.
 
     Args:
-        run: The run or its folder.
+        run: The run or its folder, or the folder of a sweep.
         folder: Where to; by default ``pictures`` in the run folder.
         formats: ``png``, ``svg`` or both.
 
@@ -52,10 +54,14 @@ def plot(
                 f"There is no picture format '{name}'; choose from {', '.join(FORMATS)}."
                 + nearest(name, FORMATS)
             )
-    run = run if isinstance(run, Run) else Run(run)
-    folder = run.folder / "pictures" if folder is None else folder
+    if not isinstance(run, Run) and is_sweep(run):
+        place, drawn = Path(run), sweep_pictures(read_sweep(run))
+    else:
+        run = run if isinstance(run, Run) else Run(run)
+        place, drawn = run.folder, pictures(run)
+    folder = place / "pictures" if folder is None else folder
     written = []
-    for picture in pictures(run):
+    for picture in drawn:
         for name in formats:
             path = folder / f"{picture.name}.{name}"
             write_atomically(path, FORMATS[name](picture.figure))

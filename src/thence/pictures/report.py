@@ -14,6 +14,8 @@ from thence.pictures.report_comparison import comparison_html
 from thence.pictures.report_labels import label_sections
 from thence.pictures.report_language import language_sections
 from thence.pictures.report_training import metrics_section
+from thence.pictures.sweep_page import sweep_html
+from thence.search.results import is_sweep, read_sweep
 from thence.training import Run
 from thence.training.families import family_of
 from thence.training.files import cannot_write, write_atomically
@@ -42,9 +44,10 @@ def report(
     The test split is not looked at.
 
     Args:
-        runs: The run or its folder, or several.
-        path: The file to write; by default ``report.html`` in the folder of a single run, and
-            ``comparison.html`` in the working directory for several.
+        runs: The run or its folder, or several; or the folder of a sweep.
+        path: The file to write; by default ``report.html`` in the folder of a single run,
+            ``sweep.html`` in that of a sweep, and ``comparison.html`` in the working directory for
+            several.
 
     Returns:
         The file.
@@ -54,6 +57,8 @@ def report(
         RunError: If there is no run, or the file cannot be written or was not made by thence.
     """
     several = [runs] if isinstance(runs, Run | str | Path) else list(runs)
+    if len(several) == 1 and not isinstance(several[0], Run) and is_sweep(several[0]):
+        return _write_sweep(Path(several[0]), path)
     opened = [run if isinstance(run, Run) else Run(run) for run in several]
     different = list({run.folder.resolve(): run for run in opened}.values())
     if not different:
@@ -73,6 +78,14 @@ def _write(run: Run, path: str | Path | None) -> Path:
         refuse_foreign(Path(path))
     write_atomically(Path(path), report_html(run).encode("utf-8"))
     return Path(path)
+
+
+def _write_sweep(folder: Path, path: str | Path | None) -> Path:
+    page_of = folder / "sweep.html" if path is None else Path(path)
+    if path is not None:
+        refuse_foreign(page_of)
+    write_atomically(page_of, sweep_html(read_sweep(folder)).encode("utf-8"))
+    return page_of
 
 
 def refuse_foreign(path: Path) -> None:

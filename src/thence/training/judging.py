@@ -15,6 +15,9 @@ from thence.models import LanguageModel, State
 from thence.models.interface import Array
 from thence.tokens import Texts, TokenStore
 
+TIE = 1e-9
+"""Weight of a nat beside that of all documents: never enough to outweigh one of them."""
+
 
 class Trainable(Protocol):
     """What the loop knows of a network, be it a language model or a classifier."""
@@ -116,6 +119,16 @@ def label_look(log_probs: Array, labels: Labels) -> Look:
         nats = -float(np.mean(found, dtype=np.float64)) if len(found) else 0.0
         right = log_probs.argmax(1) == labels.single
     accuracy = float(np.mean(right))
-    # Small enough never to outweigh one document.
-    tie = min(nats, 100.0) / (1000 * len(labels))
-    return Look(nats, 1 - accuracy + tie, {"dev_accuracy": accuracy})
+    return Look(nats, badness(nats, accuracy), {"dev_accuracy": accuracy})
+
+
+def badness(nats: float, accuracy: float | None = None) -> float:
+    """Return what the better of two models has less of: mistakes, and for equal ones loss.
+
+    Args:
+        nats: Mean loss on dev.
+        accuracy: Of a classifier; a language model is judged by its loss alone.
+    """
+    if accuracy is None:
+        return nats
+    return 1 - accuracy + min(nats, 100.0) * TIE

@@ -15,10 +15,14 @@ from thence.training.run import Run
 Record = Mapping[str, Any]
 """A line of ``metrics.jsonl``."""
 Logger = Callable[[Record], None]
-"""Is called with each record once that is written."""
+"""Is called with each record once that is written; may raise ``StopTraining``."""
 LoggerName = Literal["tensorboard"]
 Logs = LoggerName | Logger | None
 """Who is told: a logger that is known by name, any function, or nobody."""
+
+
+class StopTraining(Exception):  # noqa: N818  (it is a wish)
+    """Raised by a logger to end the training at this look at dev, as if it had come to its end."""
 
 
 def check_logs(logs: Logs) -> None:

@@ -30,7 +30,7 @@ from thence.training.distributed import World
 from thence.training.files import load_tensors, save_tensors
 from thence.training.interrupts import Interrupted, stop_requested
 from thence.training.judging import Judge, Look, Trainable
-from thence.training.logs import Logger, ignore
+from thence.training.logs import Logger, StopTraining, ignore
 from thence.training.metrics import MetricsFile
 from thence.training.optimizers import (
     LayeredOptimizer,
@@ -110,7 +110,8 @@ class Trainer:
         """Train to the end, or until the dev loss stops improving, or until a signal.
 
         Args:
-            log: Is given each record of the metrics once it is written.
+            log: Is given each record of the metrics once it is written; ends the training with
+                ``StopTraining``.
 
         Raises:
             Interrupted: After Ctrl-C or SIGTERM, with a checkpoint saved; without a folder signals
@@ -248,9 +249,15 @@ class Trainer:
             **(look.more if look else {}),
             "clipped_steps": counters.clipped,
         }
+        enough = False
         if self._metrics is not None:
             counters.metrics_bytes = self._metrics.append(line)
-            self._log(line)
+            try:
+                self._log(line)
+            except StopTraining:
+                enough = True
+        (stops,) = self._world.agree([float(enough)], self.model.device)
+        counters.finished = counters.finished or stops > 0
         counters.loss_weight = 0.0
         self._loss_sum.zero_()
         self.progress.evaluated(line)

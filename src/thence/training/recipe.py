@@ -100,7 +100,7 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
     """
     text, model = check_type("text", text, str), check_type("model", model, str)
     groups = {"options": family_of(model).options_class(), **groups_of(model)}
-    known = {item.name: group for group, kind in groups.items() for item in fields(kind)}
+    known = known_settings(model)
     chosen: dict[str, dict[str, Any]] = {group: {} for group in groups}
     for name, value in settings.items():
         if name not in known:
@@ -115,6 +115,12 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
         within_64_bits(name, value)
     check_parts(made["options"])
     return Recipe(str(text), model, **made)
+
+
+def known_settings(model: str) -> dict[str, str]:
+    """Return the name of every setting of a model with its group, the model's own among them."""
+    groups = {"options": family_of(model).options_class(), **groups_of(model)}
+    return {item.name: group for group, kind in groups.items() for item in fields(kind)}
 
 
 def groups_of(model: str) -> Mapping[str, type[Any]]:

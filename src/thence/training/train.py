@@ -4,7 +4,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ from thence.training.families import (
 )
 from thence.training.files import Array, check_ordinary, clear_leftovers
 from thence.training.judging import label_look
-from thence.training.logs import Logs, check_logs, opened
+from thence.training.logs import Logs, StopTraining, check_logs, opened
 from thence.training.metrics import MetricsFile
 from thence.training.prepared import Prepared, coverage, importance, prepare, vectors_of
 from thence.training.progress import ProgressMaker, silent
@@ -247,7 +247,8 @@ def _fit(
         if kind != "mixed" and is_first_process() and not run.metrics():
             make = _count if kind == "counted" else _fit_labels
             make(run, prepared)
-            log(run.metrics()[-1])
+            with suppress(StopTraining):
+                log(run.metrics()[-1])
 
 
 def _count(run: Run, prepared: Prepared) -> None:

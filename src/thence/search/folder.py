@@ -1,0 +1,112 @@
+"""The folder of a sweep, and the recipe in it, which stays the same for as long as it lives.
+
+sweep.toml       what is tried, and the name of the study
+study.log        the study: every trial with its fields and how it came out
+trial-0007/      a run
+locks/           who works on what
+sweep.json       the result
+best/            the best run
+"""
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import tomli_w
+
+from thence.errors import RunError
+from thence.search.claims import LOCKS
+from thence.search.locks import FileLock
+from thence.search.options import SweepOptions
+from thence.search.recipe import SweepRecipe
+from thence.training.files import cannot_write, write_atomically
+
+CONFIG = "sweep.toml"
+FORMAT = 1
+MAY_CHANGE = ("trials", "time")
+
+
+def open_folder(folder: Path, recipe: SweepRecipe, in_database: bool) -> str:
+    """Make the folder, or see that it is of this recipe.
+
+    Args:
+        folder: Where.
+        recipe: What is tried.
+        in_database: Whether the study is in a database.
+
+    Returns:
+        The name of the study.
+
+    Raises:
+        RunError: If it holds something else, or was begun with another recipe.
+    """
+    wanted = content_of(recipe, in_database)
+    try:
+        if (
+            folder.exists()
+            and not (folder / LOCKS).is_dir()
+            and (not folder.is_dir() or any(folder.iterdir()))
+        ):
+            raise RunError(
+                f"{folder} exists already and is no sweep; it is left as it is. Choose another "
+                "--output."
+            )
+        (folder / LOCKS).mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / LOCKS / "study"):
+            if not (folder / CONFIG).exists():
+                name = f"{folder.resolve().name}-{token_hex(4)}" if in_database else "sweep"
+                content = {"format": FORMAT, "study": name, **wanted}
+                write_atomically(folder / CONFIG, tomli_w.dumps(content).encode("utf-8"))
+            content = tomllib.loads((folder / CONFIG).read_text("utf-8"))
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    except tomllib.TOMLDecodeError as error:
+        raise RunError(f"{folder / CONFIG} is damaged: {error}.") from error
+    _check_same(folder, content, wanted)
+    return str(content["study"])
+
+
+def content_of(recipe: SweepRecipe, in_database: bool) -> dict[str, Any]:
+    """Return what must stay the same, as TOML has it."""
+    text = Path(recipe.text)
+    options = [item.name for item in fields(SweepOptions) if item.name not in MAY_CHANGE]
+    settings = {name: _plain(value) for name, value in recipe.settings.items()}
+    content = {
+        "text": str(text.resolve()) if text.exists() else recipe.text,
+        "model": recipe.model,
+        "storage": "database" if in_database else "file",
+        "settings": settings,
+        "options": {name: getattr(recipe.options, name) for name in options},
+        "space": {name: _plain(dimension.to_toml()) for name, dimension in recipe.space.items()},
+    }
+    return tomllib.loads(tomli_w.dumps(content))
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _check_same(folder: Path, content: dict[str, Any], wanted: dict[str, Any]) -> None:
+    if content.get("format") != FORMAT:
+        raise RunError(
+            f"The sweep {folder} has format {content.get('format')}, this thence reads {FORMAT}; "
+            "use the version that made it."
+        )
+    for part, new in wanted.items():
+        old = content.get(part)
+        if old == new:
+            continue
+        what = f"its {part} was {old} and is now {new}"
+        if isinstance(old, dict) and isinstance(new, dict):
+            name = next(key for key in [*old, *new] if old.get(key) != new.get(key))
+            before, after = (d.get(name, "not given") for d in (old, new))
+            where = {"space": "the space of ", "options": "[sweep] "}.get(part, "")
+            what = f"{where}'{name}' was {before} and is now {after}"
+        elif part == "storage":
+            what = f"its study is in a {old}, and now one in a {new} is asked for"
+        raise RunError(
+            f"The sweep {folder} was begun with another recipe: {what}. Only trials and time may "
+            "change; choose another --output for another sweep."
+        )

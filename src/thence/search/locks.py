@@ -1,0 +1,89 @@
+"""Locks between processes that a killed one lets go of by itself."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks; there a sweep is for one process.
+    fcntl = None  # type: ignore[assignment]
+
+
+class FileLock:
+    """A lock that is held by one process at a time, also on a folder that machines share.
+
+    Args:
+        path: A file of its own, which is made and stays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def take(self, wait: bool = True) -> bool:
+        """Take the lock; return False where another has it and this one does not wait."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            if fcntl is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:
+            os.close(descriptor)
+            if wait:
+                raise
+            return False
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Let go."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> "FileLock":
+        self.take()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.release()
+
+
+class JournalLock:
+    """What Optuna locks its journal with.
+
+    Its own locks outlive a killed process. This one also mends what such a process has left: a
+    line without an end, to which the next would be glued.
+
+    Args:
+        journal: The file.
+        lock: The lock beside it.
+    """
+
+    def __init__(self, journal: Path, lock: Path) -> None:
+        self._journal, self._lock = journal, FileLock(lock)
+
+    def acquire(self) -> bool:
+        """Wait for the lock, then mend the journal."""
+        self._lock.take()
+        drop_unfinished_line(self._journal)
+        return True
+
+    def release(self) -> None:
+        """Let go."""
+        self._lock.release()
+
+
+def drop_unfinished_line(path: Path) -> None:
+    """Cut what follows the last line end."""
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size == 0:
+            return
+        file.seek(size - 1)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)

@@ -1,0 +1,172 @@
+"""A sweep from its recipe to its best run; any number of processes can work on one."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Literal
+
+from thence.errors import SettingError
+from thence.processes import number_of_processes
+from thence.search.claims import LOCKS, Claim, claim, is_complete, seconds_left
+from thence.search.folder import open_folder
+from thence.search.locks import FileLock
+from thence.search.recipe import SweepRecipe, read_sweep_recipe
+from thence.search.results import Sweep, Trial, write_sweep
+from thence.search.study import fields_of, import_optuna, make_pruner, open_study, silenced
+from thence.search.winner import keep_best
+from thence.search.work import OUTCOME, work_on
+from thence.training.families import is_classifier
+from thence.training.interrupts import Interrupted
+
+if TYPE_CHECKING:
+    import optuna
+
+WAIT = 0.2
+"""Seconds between looks at whether the others are done."""
+STATES: dict[str, Literal["running", "finished", "pruned", "failed"]] = {
+    "COMPLETE": "finished",
+    "PRUNED": "pruned",
+    "FAIL": "failed",
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a sweep is, for who looks on.
+
+    Attributes:
+        sweep: All trials so far, those of other processes too.
+        trial: The trial of this process.
+        event: It has begun, was judged on dev, or has ended.
+        total: How many trials there will be at most; None where only a time limit ends them.
+        seconds_left: Of the time limit.
+    """
+
+    sweep: Sweep
+    trial: Trial
+    event: Literal["begun", "looked", "ended"]
+    total: int | None
+    seconds_left: float | None
+
+
+Watcher = Callable[[Standing], None]
+
+
+def sweep(
+    recipe: str | Path,
+    output: str | Path | None = None,
+    *,
+    trials: int | None = None,
+    time: str | None = None,
+    storage: str | None = None,
+    watch: Watcher | None = None,
+) -> Sweep:
+    """Train a recipe with many settings, and keep the best run.
+
+    Every trial is a run folder, ``OUTPUT/trial-0007``; the best is copied to ``OUTPUT/best`` and
+    judged on test, once. Called again with the same recipe and folder, also after a crash, it goes
+    on where it was; several processes that do so at once share the work.
+
+    Args:
+        recipe: A recipe in TOML with a table ``[sweep]``.
+        output: The folder of the sweep; by default ``runs/RECIPE-sweep``.
+        trials: How many trials, in place of what the recipe says.
+        time: How long, in place of what the recipe says.
+        storage: Address of a database for the study; by default it is a file in the folder.
+        watch: Is called whenever a trial begins, is judged, or ends.
+
+    Raises:
+        ThenceError: If the recipe, its text or the folder cannot be used.
+        Interrupted: After Ctrl-C or SIGTERM; all is saved.
+    """
+    import_optuna()
+    if number_of_processes() > 1:
+        raise SettingError(
+            "A sweep is not for torchrun; start thence sweep several times instead, with the same "
+            "recipe and folder, and the processes share its trials."
+        )
+    read = read_sweep_recipe(Path(recipe), trials, time)
+    folder = Path(output) if output is not None else Path("runs") / f"{Path(recipe).stem}-sweep"
+    again = f"thence sweep {quote(str(recipe))} --output {quote(str(folder))}"
+    with silenced():
+        study = open_study(folder, open_folder(folder, read, storage is not None), storage)
+        study.pruner = make_pruner(read)
+        _until_done(folder, study, read, watch or (lambda standing: None), again)
+        return _finish(folder, study, read)
+
+
+def _until_done(
+    folder: Path, study: "optuna.Study", read: SweepRecipe, watch: Watcher, again: str
+) -> None:
+    """Work until all trials are done; stop in order where that is wished."""
+    try:
+        _work(folder, study, read, watch)
+    except (Interrupted, KeyboardInterrupt) as error:
+        write_sweep(snapshot(folder, study, read))
+        done = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+        of = f" of {read.trials}" if read.trials is not None else ""
+        raise Interrupted(
+            f"Stopped after {done}{of} trials, all saved. Go on with: {again}"
+        ) from error
+
+
+def _work(folder: Path, study: "optuna.Study", recipe: SweepRecipe, watch: Watcher) -> None:
+    """Work on trials until all are done, those of other processes too."""
+    while True:
+        claimed = claim(folder, study, recipe)
+        if claimed is not None:
+            try:
+                _work_on(claimed, folder, study, recipe, watch)
+            finally:
+                claimed.lock.release()
+            continue
+        found = study.get_trials(deepcopy=False)
+        if all(trial.state.is_finished() for trial in found) and is_complete(recipe, found):
+            return
+        time.sleep(WAIT)  # Another process may die, and its trial must be taken over.
+
+
+def _work_on(
+    claimed: Claim, folder: Path, study: "optuna.Study", recipe: SweepRecipe, watch: Watcher
+) -> None:
+    number = claimed.trial.number
+
+    def tell(event: Literal["begun", "looked", "ended"]) -> None:
+        so_far = snapshot(folder, study, recipe)
+        left = seconds_left(recipe, study.get_trials(deepcopy=False))
+        watch(Standing(so_far, so_far.trials[number], event, recipe.trials, left))
+
+    tell("begun")
+    place = folder / f"trial-{number:04}"
+    work_on(claimed, place, study, recipe, lambda record: tell("looked"))
+    tell("ended")
+
+
+def snapshot(folder: Path, study: "optuna.Study", recipe: SweepRecipe) -> Sweep:
+    """Return all trials so far."""
+    space = {name: dimension.to_toml() for name, dimension in recipe.space.items()}
+    unit = "document" if is_classifier(recipe.model) else "token"
+    trials = tuple(_trial(found, recipe) for found in study.get_trials(deepcopy=False))
+    return Sweep(folder, unit, space, trials)
+
+
+def _trial(found: "optuna.trial.FrozenTrial", recipe: SweepRecipe) -> Trial:
+    point = fields_of(found.params, recipe)
+    state = STATES.get(found.state.name, "running")
+    if state == "running":
+        values = found.intermediate_values
+        value = min(values.values(), default=None)
+        nats = None if is_classifier(recipe.model) else value
+        return Trial(found.number, point, state, value, nats)
+    return Trial(found.number, point, state, **found.user_attrs.get(OUTCOME, {}))
+
+
+def _finish(folder: Path, study: "optuna.Study", recipe: SweepRecipe) -> Sweep:
+    """Keep the best run and write the result; of several processes one does, the others wait."""
+    with FileLock(folder / LOCKS / "best"):
+        done = snapshot(folder, study, recipe)
+        done = replace(done, test=keep_best(folder, done.best_trial))
+        write_sweep(done)
+    return done
