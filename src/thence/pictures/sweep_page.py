@@ -9,7 +9,7 @@ from thence.pictures.drawing import Picture
 from thence.pictures.page import embedded, grid, moment, note, number, page, section, table
 from thence.pictures.sweep_pictures import sweep_pictures
 from thence.search import Sweep, Trial
-from thence.training.run import now
+from thence.training.provenance import now
 
 BEST = 10
 """Trials of the first table."""

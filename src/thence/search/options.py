@@ -6,7 +6,7 @@ from typing import Any, Literal, get_type_hints
 
 from thence.errors import SettingError, nearest
 from thence.training.options import TrainingOptions
-from thence.training.recipe import check_type
+from thence.training.setting_types import check_type
 
 Sampler = Literal["tpe", "random", "grid"]
 Pruner = Literal["none", "asha", "hyperband", "median"]

@@ -25,13 +25,13 @@ from thence.search.space import Choices, Range, Space, grid_points, read_dimensi
 from thence.training.families import DEFAULT_CLASSIFIER, DEFAULT_MODEL, family_of, is_classifier
 from thence.training.recipe import (
     Recipe,
-    check_type,
     flat_settings,
     groups_of,
     known_settings,
     make_recipe,
     read_toml,
 )
+from thence.training.setting_types import check_type
 
 LARGEST_GRID = 10_000
 

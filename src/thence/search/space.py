@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from thence.errors import SettingError, nearest
-from thence.training.recipe import check_type
+from thence.training.setting_types import check_type
 
 RANGE_KEYS = ("low", "high", "step", "log")
 NUMBER = int | float
