@@ -30,6 +30,8 @@ from thence.serve.stopping import Stopper
 from thence.serve.worker import Ids
 from thence.serve.writing import Place, Step, read_text, write_on
 
+SHORT = 2000
+"""Characters or ids of prompts that are made ready in the event loop."""
 IMPOSSIBLE = -9999.0
 """The log-probability of what cannot be, for which JSON has no number."""
 
@@ -149,7 +151,10 @@ def completion_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter
     async def completions(request: CompletionRequest) -> JSONResponse | StreamingResponse:
         """Go on from one or more prompts, or score them (``echo`` with ``logprobs``)."""
         served = choose_served(models, request.model, classifier=False)
-        prompts = await served.worker.run(_prompts, served, request, limits)
+        if _length(request.prompt) <= SHORT:  # Sooner done than handed to another thread.
+            prompts = _prompts(served, request, limits)
+        else:
+            prompts = await served.worker.run(_prompts, served, request, limits)
         about = CompletionAnswer(
             id=f"cmpl-{next(serial)}", created=int(time()), model=served.name, choices=[]
         )
@@ -162,6 +167,12 @@ def completion_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter
         return JSONResponse(about.model_dump())
 
     return router
+
+
+def _length(prompt: Any) -> int:
+    """Return the characters or ids of all prompts together."""
+    is_nested = isinstance(prompt, list) and prompt and not isinstance(prompt[0], int)
+    return sum(map(len, prompt)) if is_nested else len(prompt)
 
 
 def _prompts(served: ServedRun, request: CompletionRequest, limits: Limits) -> list[Prompt]:

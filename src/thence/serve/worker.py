@@ -24,9 +24,9 @@ Ids = Integer[np.ndarray, " time"]
 LogProbs = Float[np.ndarray, "time vocab"]
 Result = TypeVar("Result")
 
-CHUNKS = (64, 8, 1)
-"""A text is read in pieces of these sizes, the largest that it fills first: texts of all lengths
-soon want the same size, and can be read together."""
+CHUNKS = (64, 32, 16, 8, 4, 2, 1)
+"""A text is read in pieces of these sizes, the largest that it fills first: in few turns, and texts
+of all lengths want the same sizes, and can be read together."""
 LARGEST_BATCH = 64
 """Rows read together at most."""
 CELLS_AT_ONCE = 1 << 23

@@ -58,11 +58,13 @@ async def read_text(
         A step for each id if asked for, and the place after the last.
     """
     if place is None and (len(ids) == 0 or ids[0] != served.boundary_id):
-        _, place = await read_text(served, np.array([served.boundary_id]))
+        whole = np.concatenate([[served.boundary_id], ids])
+        steps, place = await read_text(served, whole, top=top)
+        return steps[1:], place
     documents = _documents(served, ids)
     if top is None:
         documents = documents[-1:]  # Each begins anew: what is before it tells nothing of the rest.
-    steps: list[Step] = []
+    steps = []
     for first in range(0, len(documents), LARGEST_BATCH):
         some = documents[first : first + LARGEST_BATCH]
         goes_on = place is not None and (served.is_running_text or some[0][0] != served.boundary_id)
