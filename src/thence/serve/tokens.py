@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from thence.errors import SettingError
 from thence.serve.body import Body
-from thence.serve.completions import TokenId
+from thence.serve.completion_shapes import TokenId
 from thence.serve.problems import PROBLEMS
 from thence.serve.served import ServedRun, choose_served
 
