@@ -1,6 +1,7 @@
 """Who may ask, how much, how many at once, and for how long."""
 
 import json
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -241,9 +242,11 @@ def test_limits_have_limits(name: str, value: float) -> None:
 def test_two_runs_of_one_name(made: Made, here: Any) -> None:
     run = made("lasting", "lstm", tokens="words", carry_context=True)
     other = here / "lasting"
-    other.symlink_to(run.folder)
+    shutil.copytree(run.folder, other)
     with pytest.raises(SettingError, match="Two runs are called lasting"):
         open_runs([run, other])
+    with pytest.raises(SettingError, match="is given twice"):
+        open_runs([run, run.folder])
 
 
 def test_health_and_metrics(small: Any) -> None:

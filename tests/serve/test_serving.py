@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -167,7 +168,7 @@ def test_a_run_that_is_none(capsys: pytest.CaptureFixture[str], here: Path) -> N
 def test_two_runs_of_one_name(
     run: thence.Run, capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
-    (here / run.name).symlink_to(run.folder)
+    shutil.copytree(run.folder, here / run.name)
     said = failure(capsys, run.folder, here / run.name)
     assert f"Two runs are called {run.name}" in said
 

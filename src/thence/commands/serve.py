@@ -47,6 +47,8 @@ def command(
     from thence.serve import Limits, open_runs, serve
 
     limits = Limits(max_tokens, max_prompt, max_body, max_requests, timeout)
+    if token is not None and not token.strip():
+        raise SettingError("--token is empty; give one, or leave it out.")
     token = (token or os.environ.get("THENCE_TOKEN", "")).strip() or None
     models = open_runs(runs)
 

@@ -11,6 +11,8 @@ from hashlib import sha256
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from thence.errors import TextError
+
 
 @dataclass(frozen=True)
 class Documents:
@@ -32,8 +34,18 @@ class Documents:
 
         >>> Documents.from_strings(["emma", "zoë"])[1]
         'zoë'
+
+        Raises:
+            TextError: If one holds what is no character.
         """
-        pieces = [string.encode("utf-8") for string in strings]
+        try:
+            pieces = [string.encode("utf-8") for string in strings]
+        except UnicodeEncodeError as error:
+            raise TextError(
+                f"A text holds half of a surrogate pair ({error.object[error.start]!a}, character "
+                f"{error.start + 1}), which is no character; decode the text again with the right "
+                "encoding."
+            ) from error
         ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
         starts = np.concatenate([np.zeros(1, np.int64), ends])[: len(pieces)]
         return cls(np.frombuffer(b"".join(pieces), np.uint8), starts, ends)

@@ -43,8 +43,11 @@ def open_runs(runs: Iterable[Run | str | Path], batching: bool = True) -> dict[s
     for item in runs:
         run = item if isinstance(item, Run) else Run(item)
         if run.name in models:
+            other = models[run.name].run.folder
+            if other.resolve() == run.folder.resolve():
+                raise SettingError(f"The run {run.folder} is given twice; give it once.")
             raise SettingError(
-                f"Two runs are called {run.name}: {models[run.name].run.folder} and {run.folder}. "
+                f"Two runs are called {run.name}: {other} and {run.folder}. "
                 "Rename one of the folders."
             )
         made = int(datetime.fromisoformat(run.provenance["made"]).timestamp())
@@ -86,7 +89,7 @@ def create_app(
         completion_routes(models, limits),
         classification_routes(models),
         model_routes(models),
-        token_routes(models),
+        token_routes(models, limits),
         reading_routes(models, limits),
         blanks_routes(models),
         run_routes(models, folders),

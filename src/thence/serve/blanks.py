@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from thence.generation import fill
 from thence.generation.filling import BLANK, Fillings, split_blanks
 from thence.serve.body import Body
+from thence.serve.limits import LONGEST_NAME
 from thence.serve.problems import PROBLEMS, refuse
 from thence.serve.served import ServedRun, choose_served
 
@@ -20,7 +21,9 @@ MOST_FILLINGS = 50
 class FillRequest(Body):
     """A document with blanks."""
 
-    model: str | None = Field(None, description="Name of a model; not needed if there is one.")
+    model: str | None = Field(
+        None, max_length=LONGEST_NAME, description="Name of a model; not needed if there is one."
+    )
     text: Annotated[str, StringConstraints(max_length=LONGEST_WITH_BLANKS)]
     blank: Annotated[str, StringConstraints(min_length=1, max_length=20)] = Field(
         BLANK, description="The mark of a blank; ___ stands for three underscores or more."

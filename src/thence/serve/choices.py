@@ -9,11 +9,14 @@ from typing import Literal
 import numpy as np
 
 from thence.serve.completion_shapes import Choice, CompletionRequest, TokenLogProbs, Usage
+from thence.serve.off_loop import off_loop
 from thence.serve.prompts import Prompt
 from thence.serve.served import ServedRun, TextStream
 from thence.serve.stopping import Stopper
 from thence.serve.writing import Place, Step, read_text, write_on
 
+AHEAD = 512
+"""Pieces that may wait for a reader that is slow; until it has read some, no more are written."""
 IMPOSSIBLE = -9999.0
 """The log-probability of what cannot be, for which JSON has no number."""
 
@@ -42,6 +45,7 @@ class Writing:
     ) -> None:
         self._served, self._request, self._prompts = served, request, prompts
         self._written = 0
+        self._room = asyncio.Semaphore(AHEAD)
         fresh = int(np.random.default_rng().integers(2**63))
         self._seed = fresh if request.seed is None else request.seed % 2**64
 
@@ -63,7 +67,9 @@ class Writing:
         pieces: list[list[Piece]] = [[] for _ in range(len(self._prompts) * self._request.n)]
         async for piece in self.pieces():
             pieces[piece.index].append(piece)
-        return [self.choice(self._joined(of_one)) for of_one in pieces]
+        joined = [self._joined(of_one) for of_one in pieces]
+        told = sum(len(piece.steps) for piece in joined)
+        return await off_loop(told, lambda: [self.choice(piece) for piece in joined])
 
     def _joined(self, pieces: list[Piece]) -> Piece:
         steps = [step for piece in pieces for step in piece.steps]
@@ -86,6 +92,7 @@ class Writing:
         try:
             while (piece := await queue.get()) is not None:
                 yield piece
+                self._room.release()
             await writing
         finally:
             writing.cancel()
@@ -96,14 +103,7 @@ class Writing:
         request, n = self._request, self._request.n
         told = request.logprobs if request.echo else None
         steps, place = await read_text(self._served, prompt.ids, top=told)
-        stream = TextStream(self._served)
-        placed = []
-        for number_of_step, step in enumerate(steps):
-            placed.append((step, len(stream.text)))
-            if number_of_step or step.index != self._served.boundary_id:  # It begins the text.
-                stream.add(step.index)
-        if placed:  # Nothing is told of the first token, whatever stands before it.
-            placed[0] = (Step(placed[0][0].index, None, []), 0)
+        placed = await off_loop(len(steps), _placed, self._served, steps)
         async with asyncio.TaskGroup() as group:
             for index in range(number * n, (number + 1) * n):
                 if request.echo:
@@ -128,6 +128,7 @@ class Writing:
             request.logprobs or 0,
         )
         async for step in steps:
+            await self._room.acquire()
             self._written += 1
             offset = len(prompt.text) + len(stream.text)
             ended = step.index == served.boundary_id and not served.is_running_text
@@ -169,6 +170,18 @@ class Writing:
             name = self._served.token_text(index)
             found[name] = max(_number(log_prob) or 0.0, found.get(name, IMPOSSIBLE))
         return found
+
+
+def _placed(served: ServedRun, steps: list[Step]) -> list[tuple[Step, int]]:
+    """Return the tokens of a prompt, each with the place in the text where it begins."""
+    stream, placed = TextStream(served), list[tuple[Step, int]]()
+    for number, step in enumerate(steps):
+        placed.append((step, len(stream.text)))
+        if number or step.index != served.boundary_id:  # It begins the text.
+            stream.add(step.index)
+    if placed:  # Nothing is told of the first token, whatever stands before it.
+        placed[0] = (Step(placed[0][0].index, None, []), 0)
+    return placed
 
 
 def _number(log_probability: float | None) -> float | None:

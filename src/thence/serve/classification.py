@@ -10,7 +10,7 @@ from thence.evaluation import classify, explain
 from thence.evaluation.classify import Classification
 from thence.evaluation.occlusion import Explanation
 from thence.serve.body import Body
-from thence.serve.limits import MOST_CHOICES
+from thence.serve.limits import LONGEST_NAME, MOST_CHOICES
 from thence.serve.problems import PROBLEMS
 from thence.serve.served import ServedRun, choose_served
 
@@ -24,7 +24,9 @@ Several = Annotated[list[str], Field(fail_fast=True, min_length=1, max_length=MO
 class ClassifyRequest(Body):
     """Texts to label."""
 
-    model: str | None = Field(None, description="Name of a classifier; not needed with one only.")
+    model: str | None = Field(
+        None, max_length=LONGEST_NAME, description="Name of a classifier; not needed with one only."
+    )
     input: str | Several = Field(description="A text, or several.")
     top: int = Field(5, ge=1, le=1000, description="How many of the likeliest labels to tell.")
     threshold: float | None = Field(None, ge=0, le=1, description="Where texts have several.")

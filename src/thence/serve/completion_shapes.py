@@ -1,20 +1,21 @@
 """The shapes of completions: what may be asked for, and what comes back."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from thence.generation.filters import DecodingOptions
 from thence.serve.body import Body
-from thence.serve.limits import MOST_CHOICES, MOST_STOPS
+from thence.serve.limits import LONGEST_NAME, MOST_CHOICES, MOST_STOPS
 
 TokenId = Annotated[int, Field(ge=0)]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 # A list that is wrong is so at its first wrong item: a million others need no error of their own.
 Stops = Annotated[list[Stop], Field(fail_fast=True, max_length=MOST_STOPS)]
-Texts = Annotated[list[str], Field(fail_fast=True)]
+Texts = Annotated[list[str], Field(fail_fast=True, max_length=MOST_CHOICES)]
 TokenIds = Annotated[list[TokenId], Field(fail_fast=True)]
-ListsOfIds = Annotated[list[TokenIds], Field(fail_fast=True)]
+ListsOfIds = Annotated[list[TokenIds], Field(fail_fast=True, max_length=MOST_CHOICES)]
 
 
 class StreamOptions(Body):
@@ -24,14 +25,22 @@ class StreamOptions(Body):
     include_obfuscation: bool = False
 
 
-class Nothing(Body):
-    """An empty object, for what is not offered."""
+def _is_nothing(given: Any) -> Any:
+    """Refuse a value that asks for what is not offered."""
+    if given not in (0, "", {}):
+        raise PydanticCustomError("not_offered", "This is not offered here, so leave it out")
+    return given
+
+
+NotOffered = Annotated[Any, AfterValidator(_is_nothing)]
 
 
 class CompletionRequest(Body):
     """What to go on from, and how."""
 
-    model: str | None = Field(None, description="Name of a model; not needed if there is one.")
+    model: str | None = Field(
+        None, max_length=LONGEST_NAME, description="Name of a model; not needed if there is one."
+    )
     prompt: str | Texts | TokenIds | ListsOfIds = Field(
         "", description="A text, several, its token ids, or several of those."
     )
@@ -48,10 +57,10 @@ class CompletionRequest(Body):
     stream_options: StreamOptions | None = None
     seed: int | None = Field(None, ge=-(2**63), lt=2**63, description="Same seed, same text.")
     user: str | None = Field(None, description="Not looked at.")
-    suffix: Literal[""] | None = Field(None, description="Not offered.")
-    presence_penalty: float | None = Field(None, ge=0, le=0, description="Not offered.")
-    frequency_penalty: float | None = Field(None, ge=0, le=0, description="Not offered.")
-    logit_bias: Nothing | None = Field(None, description="Not offered.")
+    suffix: NotOffered = Field(None, description="Not offered.")
+    presence_penalty: NotOffered = Field(None, description="Not offered.")
+    frequency_penalty: NotOffered = Field(None, description="Not offered.")
+    logit_bias: NotOffered = Field(None, description="Not offered.")
 
     def stops(self) -> list[str]:
         """Return the texts before which to stop."""

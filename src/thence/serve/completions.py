@@ -14,11 +14,12 @@ from time import time
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from thence.serve.choices import Writing
 from thence.serve.completion_shapes import CompletionAnswer, CompletionRequest
 from thence.serve.limits import Limits
+from thence.serve.off_loop import off_loop
 from thence.serve.problems import MISTAKE, PROBLEMS, problem_content
 from thence.serve.prompts import length_of, prompts_of
 from thence.serve.served import ServedRun, choose_served
@@ -32,7 +33,7 @@ def completion_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter
     router, serial = APIRouter(), numbers(1)
 
     @router.post("/v1/completions", responses=PROBLEMS, response_model=CompletionAnswer)
-    async def completions(request: CompletionRequest) -> JSONResponse | StreamingResponse:
+    async def completions(request: CompletionRequest) -> Response:
         """Go on from one or more prompts, or score them (``echo`` with ``logprobs``)."""
         served = choose_served(models, request.model, classifier=False)
         if length_of(request.prompt) <= SHORT:  # Sooner done than handed to another thread.
@@ -48,7 +49,8 @@ def completion_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter
             return StreamingResponse(events, media_type="text/event-stream")
         about.choices = await writing.whole()
         about.usage = writing.usage()
-        return JSONResponse(about.model_dump())
+        content = await off_loop(about.usage.total_tokens, about.model_dump_json)
+        return Response(content, media_type="application/json")
 
     return router
 
@@ -64,9 +66,9 @@ async def _events(writing: Writing, about: CompletionAnswer, timeout: float) -> 
                 piece = await anext(pieces, None)
             if piece is None:
                 break
-            about.choices = [writing.choice(piece)]
+            about.choices = [await off_loop(len(piece.steps), writing.choice, piece)]
             if piece.text or piece.steps or piece.finish_reason:
-                yield _event(about.model_dump(exclude={"usage"}))
+                yield await off_loop(len(piece.steps), _event, about.model_dump(exclude={"usage"}))
     except TimeoutError:
         message = f"The request took longer than {timeout:g} seconds (--timeout)."
         yield _event(problem_content(504, message))

@@ -74,7 +74,8 @@ class Guard:
                 message["headers"] = [*message.get("headers", []), *SECURITY_HEADERS]
             await send(message)
 
-        self._at_work += scope["method"] == "POST"
+        counted = _is_work(scope)
+        self._at_work += counted
         try:
             refusal = self._refusal(scope)
             if refusal is not None:
@@ -82,7 +83,7 @@ class Guard:
             else:
                 await self._within_time(scope, receive, send_watched)
         finally:
-            self._at_work -= scope["method"] == "POST"
+            self._at_work -= counted
             route = getattr(scope.get("route"), "path", "none")
             self._monitor.count_request(route, status, perf_counter() - started)
 
@@ -94,16 +95,28 @@ class Guard:
                 421, "This server answers only to its own address; start it with --host or --token."
             )
         opened = scope["path"] in OPEN_PATHS or scope["path"].startswith("/page/")
+        if not opened and headers.get(b"sec-fetch-site") == "cross-site":
+            return problem(403, "The pages of other sites may not ask this server.")
+        if b"transfer-encoding" in headers and b"content-length" in headers:
+            return problem(400, "The request says its length in two ways; send one of them.")
         if self._token is not None and not opened:
             kind, _, given = headers.get(b"authorization", "").partition(" ")
             # Only spaces: a byte of a letter beyond ASCII may look like other white space.
             right = hmac.compare_digest(given.strip(" ").encode("latin-1"), self._token.encode())
             if kind.lower() != "bearer" or not right:
+                wrong = "The token is wrong. " if given else ""
                 return problem(
                     401,
-                    "This server asks for its token: send the header 'Authorization: Bearer …'.",
+                    f"{wrong}This server asks for its token: send the header 'Authorization: "
+                    "Bearer …'.",
                     headers={"WWW-Authenticate": "Bearer"},
                 )
+        if _is_work(scope) and self._at_work > self._limits.max_requests:
+            return problem(
+                503,
+                f"The server is at {self._limits.max_requests} requests already; try again soon.",
+                headers={"Retry-After": "1"},
+            )
         if scope["method"] != "POST":
             return None
         kind = headers.get(b"content-type", "").partition(";")[0].strip().lower()
@@ -112,12 +125,6 @@ class Guard:
         length = headers.get(b"content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length[:20]) > self._limits.max_body:
             return problem(413, self._too_large())
-        if self._at_work > self._limits.max_requests:
-            return problem(
-                503,
-                f"The server is at {self._limits.max_requests} requests already; try again soon.",
-                headers={"Retry-After": "1"},
-            )
         return None
 
     def _too_large(self) -> str:
@@ -128,6 +135,8 @@ class Guard:
         begun = stopping = False
         complete = asyncio.Event()
         size = 0
+        if scope["method"] != "POST":  # It has no body to wait for, but a client that may leave.
+            complete.set()
 
         async def receive_counted() -> MutableMapping[str, Any]:
             nonlocal size
@@ -177,6 +186,11 @@ class Guard:
         elif not stopping and not done and not begun:
             sentence = f"The request took longer than {self._limits.timeout:g} seconds (--timeout)."
             await problem(504, sentence)(scope, receive, send)
+
+
+def _is_work(scope: Scope) -> bool:
+    """Whether a request makes a model, or the disk, work."""
+    return scope["method"] == "POST" or str(scope["path"]).startswith("/playground/")
 
 
 def _may_be_host(host: str, names: frozenset[str]) -> bool:

@@ -24,14 +24,18 @@ class Limits:
         for name in ("max_tokens", "max_prompt", "max_body", "max_requests", "timeout"):
             if not 0 < getattr(self, name) < 1 << 31:
                 raise SettingError(
-                    f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be above 0 and "
-                    "below two thousand million."
+                    f"--{name.replace('_', '-')} is {getattr(self, name):g}; it must be above 0 "
+                    f"and below {1 << 31}."
                 )
 
 
+LONGEST_NAME = 255
+"""Characters of a model's name: as many as a folder's has at most."""
 MOST_STOPS = 16
 """Texts before which one request may ask to stop."""
 MOST_CHOICES = 128
 """Completions that one request may ask for: prompts times ``n``."""
+MOST_TOLD = 1 << 18
+"""Log-probabilities that one request may ask for: tokens times one more than ``logprobs``."""
 PROMPTS_TOGETHER = 16
 """All prompts of a request together may be so many times as long as one may be."""

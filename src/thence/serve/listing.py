@@ -16,6 +16,7 @@ from thence.serve.run_entries import (
     RunEntry,
     State,
     files_of,
+    metrics_of,
     number,
     read_entry,
     stamp_of,
@@ -84,11 +85,13 @@ class Listing:
                 if run.resolve() in taken:
                     continue
                 taken.add(run.resolve())
-                name, number = run.name, 2
+                # Not every name of a folder is text.
+                name, number = run.name.encode("utf-8", "replace").decode("utf-8"), 2
                 if name in found:
-                    name = f"{folder.resolve().name}/{run.name}"
+                    name = f"{folder.resolve().name}/{name}"
+                unnumbered = name
                 while name in found:
-                    name, number = f"{folder.resolve().name}/{run.name} ({number})", number + 1
+                    name, number = f"{unnumbered} ({number})", number + 1
                 found[name] = run
         return found
 
@@ -111,7 +114,7 @@ class Listing:
             raise UnknownModelError(f"There is no run {name!r} here." + nearest(name, paths))
         try:
             run = Run(paths[name])
-            metrics = run.metrics()
+            metrics = metrics_of(run)
         except ThenceError as error:
             raise RunError(without_place(error, paths[name])) from error
         places = np.linspace(0, max(len(metrics) - 1, 0), min(len(metrics), MOST_POINTS))

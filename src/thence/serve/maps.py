@@ -1,5 +1,6 @@
 """``/playground/embedding`` and ``/playground/heat-map``: pictures of a model, as numbers."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -63,10 +64,11 @@ class HeatMap(BaseModel):
 
 @dataclass
 class _Drawn:
-    """What has been computed, by model; each once."""
+    """What has been computed, by model; each once, and one at a time."""
 
     embeddings: dict[str, EmbeddingMap] = field(default_factory=dict)
     heat_maps: dict[tuple[str, int], HeatMap] = field(default_factory=dict)
+    drawing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 def map_routes(models: dict[str, ServedRun]) -> APIRouter:
@@ -81,8 +83,9 @@ def map_routes(models: dict[str, ServedRun]) -> APIRouter:
         if model not in models:
             raise UnknownModelError(f"There is no model {model!r} here; see /v1/models.")
         served = models[model]
-        if model not in drawn.embeddings:
-            drawn.embeddings[model] = await served.worker.run(_embedding_map, served)
+        async with drawn.drawing:
+            if model not in drawn.embeddings:
+                drawn.embeddings[model] = await served.worker.run(_embedding_map, served)
         whole = drawn.embeddings[model]
         return whole.model_copy(update={"points": whole.points[:limit]})
 
@@ -92,8 +95,9 @@ def map_routes(models: dict[str, ServedRun]) -> APIRouter:
     ) -> HeatMap:
         """Give what follows each of the most frequent symbols, as the model sees it."""
         served = choose_served(models, model, classifier=False)
-        if (model, size) not in drawn.heat_maps:
-            drawn.heat_maps[model, size] = await _heat_map(served, size)
+        async with drawn.drawing:
+            if (model, size) not in drawn.heat_maps:
+                drawn.heat_maps[model, size] = await _heat_map(served, size)
         return drawn.heat_maps[model, size]
 
     return router

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from thence.corpus import Documents
 from thence.evaluation.units import bits, finite, perplexity
 from thence.serve.body import Body
-from thence.serve.limits import Limits
+from thence.serve.limits import LONGEST_NAME, Limits
 from thence.serve.problems import PROBLEMS, refuse
 from thence.serve.served import ServedRun, TextStream, choose_served, top_tokens
 from thence.serve.worker import Ids
@@ -28,7 +28,9 @@ Text = Annotated[str, StringConstraints(max_length=1 << 20)]
 class ReadRequest(Body):
     """A text to read token by token."""
 
-    model: str | None = Field(None, description="Name of a model; not needed if there is one.")
+    model: str | None = Field(
+        None, max_length=LONGEST_NAME, description="Name of a model; not needed if there is one."
+    )
     text: Text = Field("", description="The beginning of a document, or a whole one.")
     alternatives: int = Field(
         5, ge=0, le=MOST_ALTERNATIVES, description="Likeliest tokens to tell at each place."

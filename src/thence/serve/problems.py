@@ -90,8 +90,9 @@ def answer_problems(app: FastAPI) -> None:
     """Let an application answer every error in the one shape."""
 
     @app.exception_handler(StarletteHTTPException)
-    async def on_http(_: Request, error: StarletteHTTPException) -> JSONResponse:
-        detail = error.detail if isinstance(error.detail, dict) else {"message": str(error.detail)}
+    async def on_http(request: Request, error: StarletteHTTPException) -> JSONResponse:
+        said = {"message": _of_route(request, error.status_code) or str(error.detail)}
+        detail = error.detail if isinstance(error.detail, dict) else said
         return problem(
             error.status_code, detail["message"], None, detail.get("code"), error.headers
         )
@@ -114,6 +115,14 @@ def answer_problems(app: FastAPI) -> None:
         return problem(500, MISTAKE)  # What the server runs on logs it.
 
 
+def _of_route(request: Request, status: int) -> str | None:
+    """Return a sentence for a request that no route takes."""
+    asked = f"{request.method} {request.url.path}"
+    if status == 404:
+        return f"There is no {asked} here; /docs lists what there is."
+    return f"{asked} is not how it is asked for; see /docs." if status == 405 else None
+
+
 def _nearness(error: Mapping[str, Any]) -> tuple[int, list[int], bool]:
     """Return how near to valid something is of which pydantic says why it is not.
 
@@ -134,6 +143,8 @@ def _in_words(error: Mapping[str, Any]) -> tuple[str, str | None]:
     if error["type"] == "extra_forbidden":
         return f'There is no setting "{place}" here; leave it out.', place
     message = error["msg"][:1].lower() + error["msg"][1:]
+    if len(error["loc"]) == 3 and error["type"].endswith("_type") and place == "prompt":
+        message = "it must be a text, token ids, or a list of either"
     subject = f'"{place}"' if place else "The request"
     return f"{subject} is {_shortened(error.get('input'))}; {message}.", place
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from thence.errors import SettingError
 from thence.serve.completion_shapes import CompletionRequest
-from thence.serve.limits import MOST_CHOICES, PROMPTS_TOGETHER, Limits
+from thence.serve.limits import MOST_CHOICES, MOST_TOLD, PROMPTS_TOGETHER, Limits
 from thence.serve.problems import refuse
 from thence.serve.served import ServedRun
 from thence.serve.worker import Ids
@@ -63,6 +63,14 @@ def prompts_of(served: ServedRun, request: CompletionRequest, limits: Limits) ->
                 f"The prompt has {length} tokens; this server reads at most {bound} "
                 "(--max-prompt).",
                 "context_length_exceeded",
+            )
+    if request.logprobs is not None:
+        echoed = sum(len(ids) for ids in of_each) * request.echo
+        told = (echoed + len(several) * request.n * request.max_tokens) * (1 + request.logprobs)
+        if told > MOST_TOLD:
+            raise SettingError(
+                f"The request asks for {told} log-probabilities (tokens times one more than "
+                f'"logprobs"); at most {MOST_TOLD} are told at a time.'
             )
     return [_prompt(served, given, ids) for given, ids in zip(several, of_each, strict=True)]
 

@@ -17,6 +17,9 @@ from thence.training.metrics import unit_of
 SECONDS_WITHOUT_WRITING = 180
 """A training that has written nothing for so long is taken for stopped."""
 
+MOST_METRICS = 32 << 20
+"""Bytes of metrics that are read: a hundred thousand looks at dev."""
+
 State = Literal["finished", "training", "stopped", "unreadable"]
 
 
@@ -49,6 +52,18 @@ def files_of(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
+def metrics_of(run: Run) -> list[dict[str, Any]]:
+    """Return the looks of a run.
+
+    Raises:
+        RunError: If they cannot be read, or are more than any training writes.
+    """
+    stamp = stamp_of(run.folder / "metrics.jsonl")
+    if stamp is not None and stamp[1] > MOST_METRICS:
+        raise RunError(f"metrics.jsonl has {stamp[1] >> 20} MB, too much to be read here.")
+    return run.metrics()
+
+
 def stamp_of(path: Path) -> tuple[int, int] | None:
     """Return when a file was written and its size; None if it is not there."""
     try:
@@ -75,7 +90,7 @@ def without_place(error: Exception, folder: Path) -> str:
 
 
 def _entry_of(run: Run) -> RunEntry:
-    metrics = run.metrics()
+    metrics = metrics_of(run)
     last = metrics[-1] if metrics else {}
     best = _best(metrics)
     nats = number(best.get("dev_nats_per_token"))

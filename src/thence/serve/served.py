@@ -36,6 +36,7 @@ class ServedRun:
     run: Run
     worker: Worker
     made: int = field(default=0)
+    _token_texts: dict[int, str] = field(default_factory=dict)
 
     @property
     def boundary_id(self) -> int:
@@ -86,8 +87,12 @@ class ServedRun:
 
     def token_text(self, index: int) -> str:
         """Return the text of one token, or its name if by itself it has none."""
+        if (known := self._token_texts.get(index)) is not None:
+            return known
         text = self.run.tokenizer.decode([index])
-        return self.token_names[index] if text == "" or BROKEN in text else text
+        text = self.token_names[index] if text == "" or BROKEN in text else text
+        self._token_texts[index] = text
+        return text
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids, a line end for each boundary between documents."""

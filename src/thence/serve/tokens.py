@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from thence.errors import SettingError
 from thence.serve.body import Body
 from thence.serve.completion_shapes import TokenId
+from thence.serve.limits import LONGEST_NAME, PROMPTS_TOGETHER, Limits
 from thence.serve.problems import PROBLEMS
 from thence.serve.served import ServedRun, choose_served
 
@@ -16,7 +17,7 @@ from thence.serve.served import ServedRun, choose_served
 class TokenizeRequest(Body):
     """A text to cut into tokens."""
 
-    model: str | None = None
+    model: str | None = Field(None, max_length=LONGEST_NAME)
     prompt: str
     add_special_tokens: bool = Field(False, description="Put the boundary before the text.")
 
@@ -32,7 +33,7 @@ class Tokens(BaseModel):
 class DetokenizeRequest(Body):
     """Tokens to make text of."""
 
-    model: str | None = None
+    model: str | None = Field(None, max_length=LONGEST_NAME)
     tokens: Annotated[list[TokenId], Field(fail_fast=True)]
 
 
@@ -54,27 +55,23 @@ class TokenizerInfo(BaseModel):
     vocab_size: int
 
 
-def token_routes(models: dict[str, ServedRun]) -> APIRouter:
+def token_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter:
     """Return the routes about tokens."""
     router = APIRouter()
+    most = PROMPTS_TOGETHER * limits.max_prompt
 
     @router.post("/tokenize", responses=PROBLEMS)
     async def tokenize(request: TokenizeRequest) -> Tokens:
         """Cut a text into tokens."""
         served = choose_served(models, request.model, classifier=False)
-        ids = served.encode(request.prompt)
-        if request.add_special_tokens:
-            ids = np.concatenate([[served.boundary_id], ids])
-        names = [served.token_text(int(index)) for index in ids]
-        return Tokens(count=len(ids), tokens=ids.tolist(), token_strs=names)
+        return await served.worker.run(_tokenize, served, request, most)
 
     @router.post("/detokenize", responses=PROBLEMS)
     async def detokenize(request: DetokenizeRequest) -> Text:
         """Make text of tokens."""
         served = choose_served(models, request.model, classifier=False)
-        if any(index >= len(served.token_names) for index in request.tokens):
-            raise SettingError(f"The ids of {served.name} are 0 to {len(served.token_names) - 1}.")
-        return Text(prompt=served.decode(request.tokens))
+        _check_length(len(request.tokens), most)
+        return await served.worker.run(_detokenize, served, request.tokens)
 
     @router.get("/tokenizer_info", responses=PROBLEMS)
     async def tokenizer_info(model: str | None = None) -> TokenizerInfo:
@@ -93,3 +90,27 @@ def token_routes(models: dict[str, ServedRun]) -> APIRouter:
         )
 
     return router
+
+
+def _check_length(tokens: int, most: int) -> None:
+    if tokens > most:
+        raise SettingError(
+            f"{tokens} tokens are more than {most}, 16 times what a prompt may have "
+            "(--max-prompt); send the text in parts."
+        )
+
+
+def _tokenize(served: ServedRun, request: TokenizeRequest, most: int) -> Tokens:
+    ids = served.encode(request.prompt)
+    if request.add_special_tokens:
+        ids = np.concatenate([[served.boundary_id], ids])
+    _check_length(len(ids), most)
+    texts = {index: served.token_text(index) for index in np.unique(ids).tolist()}
+    tokens = ids.tolist()
+    return Tokens(count=len(ids), tokens=tokens, token_strs=[texts[index] for index in tokens])
+
+
+def _detokenize(served: ServedRun, tokens: list[int]) -> Text:
+    if max(tokens, default=0) >= len(served.token_names):
+        raise SettingError(f"The ids of {served.name} are 0 to {len(served.token_names) - 1}.")
+    return Text(prompt=served.decode(tokens))

@@ -1,7 +1,7 @@
 """Reading a text and writing on from it, one token after another, beside other requests."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,8 @@ from jaxtyping import Float
 from thence.generation.filters import DecodingOptions
 from thence.generation.sampling import choose
 from thence.models import State
+from thence.models.interface import Array
+from thence.serve.off_loop import off_loop
 from thence.serve.served import ServedRun, top_tokens
 from thence.serve.worker import CHUNKS, LARGEST_BATCH, Ids
 
@@ -113,10 +115,14 @@ async def _read_document(
         if top is not None:
             before = log_probs[:-1] if place is None else [place.log_probs, *log_probs[:-1]]
             told = piece[len(piece) - len(before) :]
-            steps += [step_of(row, int(i), top) for row, i in zip(before, told, strict=True)]
+            steps += await off_loop(len(told), _steps, before, told, top)
         place = Place(log_probs[-1], state)
     assert place is not None
     return steps, place
+
+
+def _steps(before: Sequence[Array], told: Ids, top: int) -> list[Step]:
+    return [step_of(row, int(index), top) for row, index in zip(before, told, strict=True)]
 
 
 def step_of(log_probs: Float[np.ndarray, " vocab"], index: int, top: int) -> Step:

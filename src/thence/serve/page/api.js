@@ -60,7 +60,10 @@ function encodeToken(token) {
 async function refusal(response) {
   let sentence = `The server answered with status ${response.status}.`;
   try {
-    sentence = (await response.json()).error.message;
+    const { message, code } = (await response.json()).error;
+    sentence = message;
+    // The server was started anew with other models than this page knows.
+    if (code === "model_not_found") sentence += " Load this page again to see them.";
   } catch {
     // Not JSON: the status has to do.
   }
