@@ -1,0 +1,147 @@
+"""Clients that ask for too much, leave, do not read, or are sent by the pages of other sites."""
+
+import asyncio
+import shutil
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import thence
+from thence.serve import Limits, open_runs
+from thence.serve.choices import AHEAD, Writing
+from thence.serve.completion_shapes import CompletionRequest
+from thence.serve.listing import Listing
+from thence.serve.prompts import prompts_of
+from thence.serve.run_entries import MOST_METRICS
+
+
+def longest_wait(client: Any, work: Any) -> float:
+    """Return how long /health took at most while something else was asked for."""
+    waits, thread = [0.0], threading.Thread(target=work)
+    thread.start()
+    while thread.is_alive():
+        started = time.monotonic()
+        assert client.get("/health").status == 200
+        waits.append(time.monotonic() - started)
+    thread.join()
+    return max(waits)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/tokenize", {"model": "words", "prompt": "the war " * 100_000}),
+        ("/detokenize", {"model": "words", "tokens": [1] * 250_000}),
+        (
+            "/v1/completions",
+            {"model": "lstm", "prompt": [[1] * 10_000], "echo": True, "logprobs": 20,
+             "max_tokens": 0},
+        ),
+    ],
+    ids=["tokenize", "detokenize", "echo"],
+)  # fmt: skip
+def test_long_work_does_not_hold_up_the_others(client: Any, path: str, body: Any) -> None:
+    answers: list[Any] = []
+    waited = longest_wait(client, lambda: answers.append(client.post(path, body)))
+    assert answers[0].status == 200, answers[0].body[:200]
+    assert waited < 1.5
+
+
+def test_what_is_too_long_for_the_tokenizer_is_refused(core: Any, serving: Any) -> None:
+    with serving(core, Limits(max_prompt=4)) as client:
+        long = {"model": "words", "prompt": "the " * 65}
+        assert "--max-prompt" in client.refused("/tokenize", long)["message"]
+        assert client.post("/tokenize", {**long, "prompt": "the " * 64}).json()["count"] == 64
+        ids = {"model": "words", "tokens": [0] * 65}
+        assert "--max-prompt" in client.refused("/detokenize", ids)["message"]
+
+
+def test_too_many_log_probabilities_are_refused(client: Any) -> None:
+    asked = {"model": "lstm", "prompt": [1] * 16_000, "echo": True, "logprobs": 20}
+    assert "log-probabilities" in client.refused("/v1/completions", asked)["message"]
+    asked = {"model": "lstm", "prompt": "a", "n": 128, "max_tokens": 2048, "logprobs": 5}
+    assert "log-probabilities" in client.refused("/v1/completions", asked)["message"]
+
+
+def test_who_leaves_while_a_picture_is_made_stops_it(core: Any, serving: Any) -> None:
+    with serving(core) as client:
+        for size in range(2, 30):
+            with socket.create_connection(("127.0.0.1", client.port)) as connection:
+                asked = f"GET /playground/heat-map?model=mixture&size={size} HTTP/1.1"
+                connection.sendall(f"{asked}\r\nHost: localhost\r\n\r\n".encode())
+                time.sleep(0.01)
+        started = time.monotonic()
+        client.complete("mixture", prompt="a", max_tokens=1)
+        assert time.monotonic() - started < 3
+
+
+def test_pictures_count_among_the_requests(core: Any, serving: Any, at_once: Any) -> None:
+    def draw(size: int) -> int:
+        return int(client.get(f"/playground/heat-map?model=mixture&size={size}").status)
+
+    with serving(core, Limits(max_requests=1)) as client:
+        found = at_once([lambda size=size: draw(size) for size in range(2, 8)])
+        assert set(found) == {200, 503}
+
+
+def test_nothing_is_written_ahead_of_a_reader_that_is_slow(core: Any) -> None:
+    async def read_one_piece() -> int:
+        served = core["running"]
+        request = CompletionRequest(prompt="the", n=8, max_tokens=2000)
+        writing = Writing(served, request, prompts_of(served, request, Limits()))
+        pieces = writing.pieces()
+        await anext(pieces)
+        written = -1
+        while written != writing.usage().completion_tokens:
+            written = writing.usage().completion_tokens
+            await asyncio.sleep(0.3)
+        await pieces.aclose()
+        return written
+
+    assert AHEAD <= asyncio.run(read_one_piece()) <= AHEAD + 2
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfffb", ["a", "\udc00"]])
+def test_half_a_character_is_refused(client: Any, text: Any) -> None:
+    for path, name in (("/v1/completions", "prompt"), ("/tokenize", "prompt")):
+        if path == "/tokenize" and not isinstance(text, str):
+            continue
+        assert client.post(path, {"model": "lstm", name: text}).status == 400
+
+
+def test_pages_of_other_sites_may_not_ask(client: Any) -> None:
+    header = {"Sec-Fetch-Site": "cross-site"}
+    assert client.ask("GET", "/playground/runs", headers=header).status == 403
+    assert client.ask("GET", "/v1/models", headers=header).status == 403
+    assert client.ask("GET", "/v1/models", headers={"Sec-Fetch-Site": "same-origin"}).status == 200
+    assert client.ask("GET", "/", headers=header).status == 200  # A link to the page is welcome.
+
+
+def test_a_long_name_is_refused(client: Any) -> None:
+    assert client.refused("/v1/completions", {"model": "a" * 256})["param"] == "model"
+
+
+def test_folders_with_odd_names_and_huge_metrics_are_listed(made: Any, tmp_path: Path) -> None:
+    run = made("lstm", "lstm")
+    odd, huge = tmp_path / b"odd\xff".decode("utf-8", "surrogateescape"), tmp_path / "huge"
+    shutil.copytree(run.folder, odd)
+    shutil.copytree(run.folder, huge)
+    with (huge / "metrics.jsonl").open("ab") as file:
+        file.truncate(MOST_METRICS + 1)  # Sparse: it takes no room.
+    entries = {entry.name: entry for entry in Listing({}, (tmp_path,)).entries().runs}
+    assert entries["huge"].state == "unreadable"
+    assert "too much" in str(entries["huge"].problem)
+    (name,) = set(entries) - {"huge"}
+    name.encode("utf-8")
+    assert entries[name].state == "finished"
+
+
+def test_the_documents_of_python_hold_no_halves(made: Any) -> None:
+    with pytest.raises(thence.ThenceError, match="surrogate"):
+        thence.next_tokens(made("lstm", "lstm"), "\ud800")
+    assert open_runs([]) == {}
