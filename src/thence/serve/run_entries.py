@@ -113,13 +113,16 @@ def _entry_of(run: Run) -> RunEntry:
 
 
 def _parameters(run: Run) -> int | None:
-    """Return how many numbers a network has, going by the head of its file; None for counts."""
-    if family_of(run.recipe.model).kind != "trained":
+    """Return how many numbers a network has, going by the head of its file; None for counts.
+
+    Raises:
+        RunError: If the file is damaged, as its head and its size tell.
+    """
+    weights = run.folder / "model.safetensors"
+    if not weights.exists():
         return None
-    try:
-        return number_of_values(run.folder / "model.safetensors")
-    except RunError:
-        return None
+    numbers = number_of_values(weights)
+    return numbers if family_of(run.recipe.model).kind == "trained" else None
 
 
 def _best(metrics: list[dict[str, Any]]) -> dict[str, Any]:

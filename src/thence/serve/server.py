@@ -1,5 +1,6 @@
 """Listening on a port until somebody stops the server."""
 
+import logging
 import os
 import signal
 import socket
@@ -67,6 +68,7 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=SECONDS_TO_STOP,
     )
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not _is_of_stopping(record))
     with _listen(host, port) as listening:
         shown = f"[{host}]" if ":" in host else host
         on_start(f"http://{shown}:{listening.getsockname()[1]}")
@@ -80,6 +82,11 @@ def serve(
             signal.signal(signal.SIGTERM, before)
             for served in models.values():
                 served.worker.close()
+
+
+def _is_of_stopping(record: logging.LogRecord) -> bool:
+    """Whether a line of the log only says that streams were cut off, as they are in the end."""
+    return str(record.msg).startswith(("Cancel %s running task", "ASGI callable returned without"))
 
 
 def _listen(host: str, port: int) -> socket.socket:

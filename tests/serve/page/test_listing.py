@@ -124,3 +124,15 @@ def test_runs_of_the_same_name_are_told_apart(runs_folder, tmp_path):
     assert paths["counts"] == runs_folder / "counts"
     assert paths["more/counts"] == tmp_path / "more" / "counts"
     assert paths["more/counts (2)"] == tmp_path / "most" / "more" / "counts"
+
+
+def test_a_run_with_damaged_weights_is_unreadable(runs_folder, tmp_path):
+    for kind in ("names", "counts"):
+        shutil.copytree(runs_folder / kind, tmp_path / kind)
+        weights = tmp_path / kind / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-20])
+    entries = entries_of(Listing({}, (tmp_path,)))
+    for kind in ("names", "counts"):
+        assert entries[kind].state == "unreadable"
+        assert "is damaged" in entries[kind].problem
+        assert str(tmp_path) not in entries[kind].problem
