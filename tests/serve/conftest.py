@@ -140,7 +140,9 @@ def serving(
 ) -> Iterator[Client]:
     app = create_app(models, limits, **settings)
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
-        config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=5)
+        config = uvicorn.Config(
+            app, http="h11", lifespan="off", log_config=None, timeout_graceful_shutdown=5
+        )
         server = uvicorn.Server(config)
         thread = Thread(target=server.run, args=([listening],))
         thread.start()

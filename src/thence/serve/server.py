@@ -62,6 +62,7 @@ def serve(
     app = create_app(models, limits, token=token, hosts=hosts, folders=folders)
     config = uvicorn.Config(
         app,
+        http="h11",  # Bounds the size of headers, which the faster one does not.
         lifespan="off",
         log_level="warning",
         access_log=False,

@@ -4,6 +4,7 @@ Whatever cannot be used is refused with ValueError, or TypeError for what is of 
 altogether, as scikit-learn does and its tools expect.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from numbers import Real
@@ -18,6 +19,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from thence.classifiers.interface import Array
 from thence.corpus import Documents, Labels
 from thence.corpus.labels import bounds
+from thence.errors import TextError
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 Form = Literal["one", "matrix", "sets"]
 """How labels are given, and given back: one each, as a matrix of 0 and 1, or as a set each."""
@@ -66,9 +70,9 @@ def documents_of(texts: Any) -> Documents:
             )
     try:
         return Documents.from_strings(strings)
-    except UnicodeEncodeError as error:
-        place = next(at for at, text in enumerate(strings) if text == error.object)
-        raise ValueError(f"The text of X at {place} is not valid Unicode: {error}.") from error
+    except TextError as error:
+        place = next(at for at, text in enumerate(strings) if _HALF.search(text))
+        raise ValueError(f"The text of X at {place} is not valid Unicode: {error}") from error
 
 
 def answers_of(y: Any) -> Answers:
