@@ -11,7 +11,7 @@ from thence.corpus import Documents
 from thence.evaluation.units import bits, finite, perplexity
 from thence.serve.body import Body
 from thence.serve.limits import LONGEST_NAME, Limits
-from thence.serve.problems import PROBLEMS, refuse
+from thence.serve.problems import PROBLEMS, check_length
 from thence.serve.served import ServedRun, TextStream, choose_served, top_tokens
 from thence.serve.worker import Ids
 from thence.serve.writing import Place, Step, read_text
@@ -19,7 +19,7 @@ from thence.tokens.cutting import find_words
 
 MOST_ALTERNATIVES = 20
 MOST_NEXT = 200
-MOST_TOLD = 100_000
+MOST_ALTERNATIVES = 100_000
 """Alternatives of all tokens of a text together."""
 
 Text = Annotated[str, StringConstraints(max_length=1 << 20)]
@@ -101,14 +101,8 @@ def reading_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter:
         """Read a text: the surprisal of every token, and what may follow."""
         served = choose_served(models, request.model, classifier=False)
         ids = await served.worker.run(served.encode, request.text)
-        if len(ids) > limits.max_prompt:
-            raise refuse(
-                400,
-                f"The text has {len(ids)} tokens; this server reads at most {limits.max_prompt} "
-                "(--max-prompt).",
-                "context_length_exceeded",
-            )
-        told = min(request.alternatives, MOST_TOLD // max(len(ids), 1))
+        check_length("text", len(ids), limits.max_prompt)
+        told = min(request.alternatives, MOST_ALTERNATIVES // max(len(ids), 1))
         steps, place = await read_text(served, ids, top=told)
         return await served.worker.run(_answer, served, request, ids, steps, place)
 

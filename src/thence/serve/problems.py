@@ -86,6 +86,20 @@ def refuse(status: int, message: str, code: str | None = None) -> HTTPException:
     return HTTPException(status, {"message": message, "code": code})
 
 
+def check_length(what: str, tokens: int, most: int) -> None:
+    """Refuse a text of more tokens than the server reads.
+
+    Raises:
+        HTTPException: With status 400, if it has more.
+    """
+    if tokens > most:
+        raise refuse(
+            400,
+            f"The {what} has {tokens} tokens; this server reads at most {most} (--max-prompt).",
+            "context_length_exceeded",
+        )
+
+
 def answer_problems(app: FastAPI) -> None:
     """Let an application answer every error in the one shape."""
 

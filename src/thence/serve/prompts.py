@@ -8,7 +8,7 @@ import numpy as np
 from thence.errors import SettingError
 from thence.serve.completion_shapes import CompletionRequest
 from thence.serve.limits import MOST_CHOICES, MOST_TOLD, PROMPTS_TOGETHER, Limits
-from thence.serve.problems import refuse
+from thence.serve.problems import check_length, refuse
 from thence.serve.served import ServedRun
 from thence.serve.worker import Ids
 
@@ -57,13 +57,7 @@ def prompts_of(served: ServedRun, request: CompletionRequest, limits: Limits) ->
         (limits.max_prompt, max(len(ids) for ids in of_each)),
         (PROMPTS_TOGETHER * limits.max_prompt, sum(len(ids) for ids in of_each)),
     ]:
-        if length > bound:
-            raise refuse(
-                400,
-                f"The prompt has {length} tokens; this server reads at most {bound} "
-                "(--max-prompt).",
-                "context_length_exceeded",
-            )
+        check_length("prompt", length, bound)
     if request.logprobs is not None:
         echoed = sum(len(ids) for ids in of_each) * request.echo
         told = (echoed + len(several) * request.n * request.max_tokens) * (1 + request.logprobs)

@@ -1,8 +1,8 @@
 """The worker of one model: requests that wait for it are read together.
 
 Continuous batching: whoever wants ids read waits in one line; each turn takes those at its head
-that want equally many, joins their states, reads, and hands every one its rows. A text that is
-longer than ``CHUNK`` is read in several turns, so that it does not hold up the others.
+that want equally many, joins their states, reads, and hands every one its rows. A long text is read
+in several turns, so that it does not hold up the others.
 
 A model works in a thread of its own, one call at a time, so that the server goes on answering.
 """
