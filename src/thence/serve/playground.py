@@ -19,7 +19,7 @@ from thence.tokens.cutting import find_words
 
 MOST_ALTERNATIVES = 20
 MOST_NEXT = 200
-MOST_ALTERNATIVES = 100_000
+MOST_TOLD = 100_000
 """Alternatives of all tokens of a text together."""
 
 Text = Annotated[str, StringConstraints(max_length=1 << 20)]
@@ -102,7 +102,7 @@ def reading_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter:
         served = choose_served(models, request.model, classifier=False)
         ids = await served.worker.run(served.encode, request.text)
         check_length("text", len(ids), limits.max_prompt)
-        told = min(request.alternatives, MOST_ALTERNATIVES // max(len(ids), 1))
+        told = min(request.alternatives, MOST_TOLD // max(len(ids), 1))
         steps, place = await read_text(served, ids, top=told)
         return await served.worker.run(_answer, served, request, ids, steps, place)
 
