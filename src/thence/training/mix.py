@@ -70,8 +70,10 @@ def mix(
     model = Mixture(recipe.options, len(first.tokenizer.vocabulary))
     for part, run in zip(model.models, opened, strict=False):
         part.load_tensors(run.model.tensors())
-    model.learn_weights(dev, recipe.training.carry_context)
-    dev_loss = -float(np.mean(model.score(dev, recipe.training.carry_context)))
+    carries = recipe.training.carry_context
+    scores = model.member_scores(dev, carries)
+    model.learn_weights(dev, carries, scores)
+    dev_loss = -float(np.mean(model.mixed(scores, dev, carries)))
     made = create_run(folder, recipe, first.tokenizer, first.provenance["sha256"])
     about = {"run": made.identity, "step": 0, "dev_nats_per_token": dev_loss}
     save_model(folder / "model.safetensors", model.tensors(), about)
