@@ -195,15 +195,20 @@ def free_folder(recipe: Recipe) -> Path:
     return next(path for name in names if not (path := Path("runs") / name).exists())
 
 
-def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
-    """Return the recipe with full paths and with everything chosen that was left open."""
+def resolved_paths(recipe: Recipe) -> Recipe:
+    """Return the recipe with the full paths of what it is read from."""
     text = str(Path(recipe.text).resolve()) if _is_path(recipe.text) else recipe.text
     given: dict[str, Any] = {
         name: str(Path(path).resolve())
         for name in ("dev", "test")
         if (path := getattr(recipe.splitting, name)) is not None
     }
-    recipe = replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
+    return replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
+
+
+def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
+    """Return the recipe with full paths and with everything chosen that was left open."""
+    recipe = resolved_paths(recipe)
     if prepared.vectors is not None:
         path, size = str(Path(recipe.options.vectors).resolve()), prepared.vectors.dimension
         options = replace(recipe.options, vectors=path, embedding_size=size)
