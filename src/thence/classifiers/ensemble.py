@@ -1,19 +1,20 @@
-"""Several classifiers as one: the logarithmic pool of what they say, made by ``thence mix``.
+"""Several classifiers as one: a weighted average of what they say, made by ``thence mix``.
 
-    p(y | x) = prod_m p_m(y | x)^{a_m} / Z(x),     a_m >= 0
+    p(y | x) = sum_m w_m p_m(y | x),     w_m >= 0,  sum_m w_m = 1
 
-that is, a softmax of the weighted sum of the members' log-probabilities; where a document may have
-several labels, each is such a question of its own, answered yes or no. The weights a make dev
-likeliest, each drawn a little to what a plain geometric mean would give it:
+Where a document may have several labels, each label is a question of its own, and its yes is
+averaged. Expectation maximisation finds the weights w under which dev is likeliest, beside a few
+imagined documents that all members tell equally well: on few documents they keep the weights near
+the plain average, on many they do not matter.
 
-    - sum_n log p(y_n | x_n)  +  STRAYING / 2 * sum_m (a_m - 1/M)^2
+Source: M. Stone 1961, "The opinion pool".
 
-This is convex, and Newton's steps end after a few. Weights need not add up to one: below one in all,
-members that are too sure of themselves are taken less seriously, so a member's weight is also the
-inverse of its temperature. Code names: ``log_probs`` is log p_m, ``weights`` is a.
-
-Sources: G. Hinton 1999, "Products of experts", for the pool; C. Guo, G. Pleiss, Y. Sun and
-K. Weinberger 2017, "On calibration of modern neural networks", for the temperature.
+The other pool, p(y | x) ~ prod_m p_m(y | x)^{a_m}, also corrects members that are too sure of
+themselves, but did worse. Nats per document on dev with weights from other parts of it (tenfold),
+of linear, averaging and convolution together: on SST-2 0.403 for the average, 0.406 for the
+product and 0.417 for the best alone; on AG News 0.275, 0.282 and 0.303. With weights from 25
+documents the product was often worse than the best member. One temperature for the average changed
+nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,24 +22,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64
 
 from thence.classifiers import CLASSIFIERS
 from thence.classifiers.interface import Array, Classes, Classifier
 from thence.corpus.labels import Labels
+from thence.models.mixture.weights import learn_table
 from thence.tokens.texts import Texts
 
-STRAYING = 1.0
-"""What a weight that strays by one from the geometric mean costs twice, in nats of all dev."""
-STEPS = 100
-CLOSE = 1e-9
-"""The weights are learned when a step promises fewer nats than this, relative to all of dev's."""
-TINY = 1e-12
-ROUNDS = 1000
-LOWEST = -700.0
-"""The least log-probability that is taken from a member; no double of less has an exponential."""
-SUREST = -1e-30
-"""The highest one of a yes, which leaves a no."""
+IMAGINED_DOCUMENTS = 5.0
+LEAST, MOST = -700.0, -1e-30
+"""Between these are log-probabilities while weights are learned: neither a yes nor a no is sure."""
+ROUNDING = 1e-6
+"""What the sum of weights may be off by."""
 UNTOLD = ("encoder", "start_from", "vectors")
 """Settings that are too long for a name."""
 
@@ -71,11 +67,11 @@ class EnsembleOptions:
 
 @dataclass(frozen=True)
 class Pool:
-    """What was learned of the weights.
+    """What was learned from labelled documents.
 
     Attributes:
-        weights: Of each member, at least 0.
-        nats: Per document with the weights; a document of a label that train lacks is left out.
+        weights: Of the members; they sum to 1.
+        nats: Mean loss per document, those apart that have a label which train lacks.
     """
 
     weights: Float64[np.ndarray, " members"]
@@ -83,7 +79,7 @@ class Pool:
 
 
 def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labels: Labels) -> Pool:
-    """Return the weights of the members, on these documents never worse than the best of them.
+    """Return the weights of members, which on these documents are never worse than the best one.
 
     Args:
         log_probs: What each member says of the documents; see ``Classifier.classify``.
@@ -93,136 +89,59 @@ def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labe
         ValueError: If there is no member, or the numbers of documents differ.
     """
     if not len(log_probs) or any(len(part) != len(labels) for part in log_probs):
-        raise ValueError("the members must be at least one, and say something of each document")
-    known = _documents_known(labels, log_probs[0].shape[1])
-    answers, truth = _questions([part[known] for part in log_probs], labels, known)
-    weights = _descend(answers, truth)
-    # What keeps the weights sane on few documents may cost a little there.
-    alone = np.eye(len(answers))
-    best = min([weights, *alone], key=lambda tried: _loss(answers, truth, tried))
-    return Pool(best, _loss(answers, truth, best) / max(len(known), 1))
+        raise ValueError("there must be members, and each must say something of every document")
+    truths = np.stack([_of_the_truth(part, labels) for part in log_probs], axis=1)
+    count, documents = len(log_probs), max(len(labels), 1)
+    if not labels.several:
+        documents = max(len(truths), 1)
+    # With several labels a document asks many questions at once, an imagined one too.
+    imagined = IMAGINED_DOCUMENTS * len(truths) / documents
+    chances = np.exp(truths - truths.max(axis=1, keepdims=True, initial=LEAST))
+    kinds, even = np.zeros(len(truths), np.int64), np.full(count, 1 / count)
+    learned = learn_table(chances, kinds, 1, even, imagined)[0]
+
+    def nats(weights: Float64[np.ndarray, " members"]) -> float:
+        return -float(_average(truths.T, weights).sum()) / documents
+
+    # What was imagined can cost more than one member alone.
+    weights = min([learned, *np.eye(count)], key=nats)
+    return Pool(weights, nats(weights))
 
 
 def pooled(
     log_probs: Sequence[Float[np.ndarray, "documents classes"]],
     weights: Float64[np.ndarray, " members"],
-    several: bool,
 ) -> Float32[np.ndarray, "documents classes"]:
-    """Return the log-probability of each label for each document, of all members together.
-
-    Args:
-        log_probs: What each member says.
-        weights: Of the members.
-        several: Whether a document may have several labels.
-    """
-    logits = np.tensordot(weights, _answers(log_probs, several), 1)  # (documents, C, 2) or (.., C)
-    found: Float32[np.ndarray, "documents classes"]
-    found = (logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)).astype(np.float32)
-    return found[..., 1] if several else found
+    """Return the log-probability of each label for each document, of all members together."""
+    averaged = _average(np.stack(log_probs), weights)
+    return np.minimum(averaged, 0).astype(np.float32)  # Rounding may bring it above.
 
 
-def _answers(
-    log_probs: Sequence[Float[np.ndarray, "documents classes"]], several: bool
-) -> Float64[np.ndarray, "members *questions answers"]:
-    """Return the log-probability of each answer: of each label, or of no and yes to each."""
-    stacked = np.stack(log_probs).astype(np.float64)
-    if several:
-        yes = np.minimum(stacked, SUREST)
-        stacked = np.stack([np.log(-np.expm1(yes)), yes], axis=-1)
-    return np.maximum(stacked, LOWEST)
-
-
-def _documents_known(labels: Labels, classes: int) -> Int64[np.ndarray, " known"]:
-    """Return the documents that have a likelihood: not those of one label that train lacks."""
+def _of_the_truth(
+    log_probs: Float[np.ndarray, "documents classes"], labels: Labels
+) -> Float64[np.ndarray, " questions"]:
+    """Return the log-probability of every true answer; a label that train lacks is none."""
+    classes = log_probs.shape[1]
+    likely = np.clip(log_probs.astype(np.float64), LEAST, MOST)
+    found: Float64[np.ndarray, " questions"]
     if labels.several:
-        return np.arange(len(labels))
-    return np.flatnonzero(labels.single < classes)
+        no = np.maximum(np.log(-np.expm1(likely)), LEAST)
+        found = np.where(labels.matrix()[:, :classes] > 0, likely, no).ravel()
+    else:
+        known = np.flatnonzero(labels.single < classes)
+        found = likely[known, labels.single[known]]
+    return found
 
 
-def _questions(
-    log_probs: Sequence[Float[np.ndarray, "known classes"]],
-    labels: Labels,
-    known: Int64[np.ndarray, " known"],
-) -> tuple[Float64[np.ndarray, "members questions answers"], Int64[np.ndarray, " questions"]]:
-    """Return what the members say of each answer to each question, and which one is true."""
-    answers = _answers(log_probs, labels.several)
-    if not labels.several:
-        return answers, labels.single[known]
-    truth = labels.matrix()[:, : log_probs[0].shape[1]].astype(np.int64)
-    return answers.reshape(len(answers), -1, 2), truth.ravel()
-
-
-def _loss(
-    answers: Float64[np.ndarray, "members questions answers"],
-    truth: Int64[np.ndarray, " questions"],
-    weights: Float64[np.ndarray, " members"],
-) -> float:
-    """Return the nats of all true answers."""
-    logits = np.tensordot(weights, answers, 1)
-    right = logits[np.arange(len(truth)), truth]
-    return float((np.logaddexp.reduce(logits, axis=1) - right).sum())
-
-
-def _descend(
-    answers: Float64[np.ndarray, "members questions answers"],
-    truth: Int64[np.ndarray, " questions"],
-) -> Float64[np.ndarray, " members"]:
-    """Return the weights that bring the loss and the penalty down, by Newton's steps."""
-    mean = 1 / len(answers)
-    weights = np.full(len(answers), mean)
-
-    def cost(tried: Float64[np.ndarray, " members"]) -> float:
-        return _loss(answers, truth, tried) + STRAYING / 2 * float(np.square(tried - mean).sum())
-
-    now = cost(weights)
-    for _ in range(STEPS):
-        slope, curvature = _derivatives(answers, truth, weights)
-        slope += STRAYING * (weights - mean)
-        curvature += STRAYING * np.eye(len(weights))
-        change = _best_above_zero(slope, curvature, weights) - weights
-        promised = -float(slope @ change)
-        size = 1.0
-        while promised > 0 and cost(weights + size * change) > now - size * promised / 4:
-            size /= 2
-            if size < TINY:
-                return weights
-        weights = np.maximum(weights + size * change, 0)
-        now = cost(weights)
-        if promised < CLOSE * (1 + now):
-            break
-    return weights
-
-
-def _derivatives(
-    answers: Float64[np.ndarray, "members questions answers"],
-    truth: Int64[np.ndarray, " questions"],
-    weights: Float64[np.ndarray, " members"],
-) -> tuple[Float64[np.ndarray, " members"], Float64[np.ndarray, "members members"]]:
-    """Return the slope and the curvature of the loss."""
-    logits = np.tensordot(weights, answers, 1)
-    chances = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
-    expected = (answers * chances).sum(axis=2)  # (M, questions)
-    slope = (expected - answers[:, np.arange(len(truth)), truth]).sum(axis=1)
-    strayed = (answers - expected[..., None]) * np.sqrt(chances)
-    strayed = strayed.reshape(len(answers), -1)
-    return slope, strayed @ strayed.T
-
-
-def _best_above_zero(
-    slope: Float64[np.ndarray, " members"],
-    curvature: Float64[np.ndarray, "members members"],
-    weights: Float64[np.ndarray, " members"],
-) -> Float64[np.ndarray, " members"]:
-    """Return where the parabola at the weights is lowest, none below 0: one after another."""
-    best = weights.copy()
-    for _ in range(ROUNDS):
-        before = best.copy()
-        for at in range(len(best)):
-            uphill = slope[at] + curvature[at] @ (best - weights)
-            best[at] = max(best[at] - uphill / curvature[at, at], 0.0)
-        if np.abs(best - before).max() < TINY:
-            break
-    return best
+def _average(
+    log_probs: Float[np.ndarray, "members *rest"], weights: Float64[np.ndarray, " members"]
+) -> Float64[np.ndarray, "*rest"]:
+    """Return the logarithm of the weighted average of probabilities."""
+    found = np.full(log_probs.shape[1:], -np.inf)
+    for part, weight in zip(log_probs, weights, strict=True):
+        if weight:
+            found = np.logaddexp(found, part + np.log(weight))
+    return found
 
 
 class Ensemble:
@@ -240,17 +159,10 @@ class Ensemble:
         count = len(self.members)
         self.weights: Float64[np.ndarray, " members"] = np.full(count, 1 / max(count, 1))
 
-    def classify(self, texts: Texts) -> Float[np.ndarray, "documents classes"]:
+    def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label; members without weight are not asked."""
         asked = np.flatnonzero(self.weights)
-        if not len(asked):
-            return np.full((len(texts), self.classes.number), self._ignorance, np.float32)
-        said = [self.members[at].classify(texts) for at in asked]
-        return pooled(said, self.weights[asked], self.classes.several)
-
-    @property
-    def _ignorance(self) -> float:
-        return -float(np.log(2 if self.classes.several else self.classes.number))
+        return pooled([self.members[at].classify(texts) for at in asked], self.weights[asked])
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights and every member's tensors, numbered."""
@@ -271,8 +183,8 @@ class Ensemble:
         weights = tensors["weights"]
         if weights.shape != self.weights.shape or weights.dtype != np.float64:
             raise ValueError("the weights do not fit the members")
-        if not np.all(np.isfinite(weights) & (weights >= 0)):
-            raise ValueError("a weight of a member is below 0, or no finite number")
+        if not (np.all(weights >= 0) and abs(weights.sum() - 1) < ROUNDING):
+            raise ValueError("the weights of the members are not above 0 with a sum of 1")
         for member, part in zip(self.members, parts, strict=True):
             member.load_tensors(part)
         self.weights = weights

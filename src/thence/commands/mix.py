@@ -27,7 +27,8 @@ def command(
 ) -> None:
     """Mix runs of the same text into one, which is a run like any other.
 
-    The runs are of language models or of classifiers; for classifiers there is nothing to set. With --config, train the runs first: thence mix --config RECIPE -o RUN.
+    The runs are all of language models or all of classifiers, for which there is nothing to set.
+    With --config, train the runs first: thence mix --config RECIPE -o RUN.
 
     Args:
         runs: Two or more run folders, or one and --cache, --neural-cache or --dynamic.

@@ -9,6 +9,8 @@ from thence.errors import RunError, SettingError, TextError
 from thence.models.mixture import Mixture, MixtureOptions, Weights
 from thence.training.families import family_of, is_classifier
 from thence.training.metrics import MetricsFile
+from thence.training.mixed_labels import ensemble_of
+from thence.training.mixed_language import mixture_of
 from thence.training.run import KEPT_TEXT, Run, create_run, refuse_existing
 from thence.training.setting_types import check_type
 from thence.training.weights_file import save_model
@@ -64,21 +66,17 @@ def mix(
     if len(first.documents("dev")) == 0:
         raise TextError("The weights of a mixture are learned on the dev split, which is empty.")
     if first.is_classifier:
-        from thence.training.mixed_labels import ensemble_of  # Torch
-
-        recipe, model, look = ensemble_of(opened)
+        recipe, tensors, look = ensemble_of(opened)
         labels = {"labels": list(first.label_names), "several": first.classes.several}
     else:
-        from thence.training.mixed_language import mixture_of
-
-        recipe, model, look = mixture_of(opened, cache, neural_cache, dynamic, weights or "gated")
+        weights = weights or "gated"
+        recipe, tensors, look = mixture_of(opened, cache, neural_cache, dynamic, weights)
         labels = {}
     kept = first.folder / KEPT_TEXT if recipe.text == "-" else None
     hashes = first.provenance["sha256"]
     made = create_run(folder, recipe, first.tokenizer, hashes, kept, labels)
-    save_model(
-        folder / "model.safetensors", model.tensors(), {"run": made.identity, "step": 0, **look}
-    )
+    about = {"run": made.identity, "step": 0, **look}
+    save_model(folder / "model.safetensors", tensors, about)
     seconds = round(time.monotonic() - started, 3)
     line = {"step": 0, "seconds": seconds, "tokens": first.store("dev").num_targets}
     MetricsFile(folder / "metrics.jsonl").append(line | look)
@@ -139,11 +137,7 @@ def check_models(models: Sequence[str], settings: Mapping[str, Any]) -> None:
 
 
 def weights_of(run: Run) -> list[tuple[str, float]]:
-    """Return each member of a mixture with its weight.
-
-    Those of language models are means over the targets of dev, and sum to 1; those of classifiers
-    are exponents, and need not.
-    """
+    """Return each member of a mixture with its weight, of language models the mean one on dev."""
     if run.is_classifier:
         ensemble = cast("Ensemble", run.classifier)
         return list(zip(ensemble.options.names, ensemble.weights.tolist(), strict=True))

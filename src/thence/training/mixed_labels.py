@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from thence.classifiers.ensemble import Ensemble, EnsembleOptions, Member, learn_pool, pooled
+from thence.classifiers.interface import Array
 from thence.tokens import encode_texts
 from thence.training.judging import label_look
 from thence.training.prepared import labelled
@@ -11,8 +12,8 @@ from thence.training.recipe import Recipe
 from thence.training.run import Run
 
 
-def ensemble_of(runs: Sequence[Run]) -> tuple[Recipe, Ensemble, dict[str, float]]:
-    """Return the recipe of an ensemble, the ensemble, and how good it is on dev.
+def ensemble_of(runs: Sequence[Run]) -> tuple[Recipe, dict[str, Array], dict[str, float]]:
+    """Return the recipe of an ensemble, its tensors, and how good it is on dev.
 
     Each run reads dev once.
     """
@@ -28,8 +29,8 @@ def ensemble_of(runs: Sequence[Run]) -> tuple[Recipe, Ensemble, dict[str, float]
     ensemble = Ensemble(recipe.options, len(first.tokenizer.vocabulary), first.classes)
     ensemble.members = [run.classifier for run in runs]
     ensemble.weights = learn_pool(said, dev.labels).weights
-    look = label_look(pooled(said, ensemble.weights, first.classes.several), dev.labels)
-    return recipe, ensemble, {"dev_nats_per_document": look.nats, **look.more}
+    look = label_look(pooled(said, ensemble.weights), dev.labels)
+    return recipe, ensemble.tensors(), {"dev_nats_per_document": look.nats, **look.more}
 
 
 def _member_of(run: Run) -> Member:

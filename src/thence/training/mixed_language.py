@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thence.errors import RunError
+from thence.models.interface import Array
 from thence.models.mixture import Member, Mixture, MixtureOptions, Weights
 from thence.tokens import TokenStore
 from thence.training.recipe import Recipe
@@ -22,8 +23,8 @@ def mixture_of(
     neural_cache: int | None = None,
     dynamic: bool = False,
     weights: Weights = "gated",
-) -> tuple[Recipe, Mixture, dict[str, float]]:
-    """Return the recipe of a mixture, the mixture, and how good it is on dev; see ``mix``."""
+) -> tuple[Recipe, dict[str, Array], dict[str, float]]:
+    """Return the recipe of a mixture, its tensors, and how good it is on dev; see ``mix``."""
     first = runs[0]
     dev = first.store("dev")
     members = [_member_of(run) for run in runs]
@@ -40,7 +41,7 @@ def mixture_of(
         part.load_tensors(run.model.tensors())
     model.learn_weights(dev, recipe.training.carry_context)
     loss = -float(np.mean(model.score(dev, recipe.training.carry_context)))
-    return recipe, model, {"dev_nats_per_token": loss}
+    return recipe, model.tensors(), {"dev_nats_per_token": loss}
 
 
 def _member_of(run: Run) -> Member:
