@@ -113,8 +113,9 @@ def pooled(
     weights: Float64[np.ndarray, " members"],
 ) -> Float32[np.ndarray, "documents classes"]:
     """Return the log-probability of each label for each document, of all members together."""
-    averaged = _average(np.stack(log_probs), weights)
-    return np.minimum(averaged, 0).astype(np.float32)  # Rounding may bring it above.
+    averaged = np.minimum(_average(np.stack(log_probs), weights), 0)  # Rounding may bring it above.
+    found: Float32[np.ndarray, "documents classes"] = averaged.astype(np.float32)
+    return found
 
 
 def _of_the_truth(
@@ -173,19 +174,19 @@ class Ensemble:
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back the weights and the members' tensors."""
-        parts: list[dict[str, Array]] = [{} for _ in self.members]
+        parts: dict[str, dict[str, Array]] = {str(n): {} for n in range(len(self.members))}
+        others: dict[str, Array] = {}
         for name, value in tensors.items():
-            number, mark, own = name.partition("/")
-            if mark:
-                parts[int(number)][own] = value
-            elif name != "weights":
-                raise ValueError(f"an ensemble has no tensor {name}")
-        weights = tensors["weights"]
+            number, _, own = name.partition("/")
+            parts.get(number, others)[own or name] = value
+        if others.keys() != {"weights"}:
+            raise ValueError(f"{', '.join(others)} are not the tensors of an ensemble")
+        weights = others["weights"]
         if weights.shape != self.weights.shape or weights.dtype != np.float64:
             raise ValueError("the weights do not fit the members")
         if not (np.all(weights >= 0) and abs(weights.sum() - 1) < ROUNDING):
             raise ValueError("the weights of the members are not above 0 with a sum of 1")
-        for member, part in zip(self.members, parts, strict=True):
+        for member, part in zip(self.members, parts.values(), strict=True):
             member.load_tensors(part)
         self.weights = weights
 
@@ -217,4 +218,6 @@ def _name(member: Member, members: Sequence[Member]) -> str:
 
 
 def _short(value: Any) -> str:
-    return " ".join(map(_short, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return " ".join(map(_short, value)) or "none"
+    return str(value)
