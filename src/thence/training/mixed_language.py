@@ -39,8 +39,10 @@ def mixture_of(
     model = Mixture(recipe.options, len(first.tokenizer.vocabulary))
     for part, run in zip(model.models, runs, strict=False):
         part.load_tensors(run.model.tensors())
-    model.learn_weights(dev, recipe.training.carry_context)
-    loss = -float(np.mean(model.score(dev, recipe.training.carry_context)))
+    carries = recipe.training.carry_context
+    scores = model.member_scores(dev, carries)
+    model.learn_weights(dev, carries, scores)
+    loss = -float(np.mean(model.mixed(scores, dev, carries)))
     return recipe, model.tensors(), {"dev_nats_per_token": loss}
 
 
