@@ -85,10 +85,7 @@ def train_recipe(
 ) -> Run:
     """Train what a recipe says; see ``train``."""
     check_logs(logs)
-    if family_of(recipe.model).kind == "mixed":
-        raise SettingError(
-            "A mixture is not trained on a text but made of runs: thence mix RUN RUN -o RUN."
-        )
+    _refuse_mixed(recipe.model)
     recipe = with_language_model(recipe)
     folder = Path(output) if output is not None else free_folder(recipe)
     with _processes(recipe) as world:
@@ -111,6 +108,14 @@ def train_recipe(
                 shutil.rmtree(run.folder, ignore_errors=True)  # Nothing to go on with.
             raise
     return run
+
+
+def _refuse_mixed(model: str) -> None:
+    if family_of(model).kind == "mixed":
+        raise SettingError(
+            f"The model '{model}' is not trained on a text but made of runs: thence mix RUN RUN -o "
+            "RUN."
+        )
 
 
 @contextmanager
@@ -307,6 +312,7 @@ def train_classifier(recipe: Recipe, prepared: Prepared) -> Classifier:
     """
     from thence.training.networks import resolve_training, threads, train_in_memory
 
+    _refuse_mixed(recipe.model)
     if family_of(recipe.model).kind == "fitted":
         with threads(recipe.training.threads):
             return _fitted(recipe, prepared)

@@ -36,6 +36,7 @@ def learn_table(
     kinds: Int64[np.ndarray, " targets"],
     num_kinds: int,
     prior: Float[np.ndarray, " models"] | None = None,
+    imagined: float = IMAGINED_TARGETS,
 ) -> Float[np.ndarray, "kinds models"]:
     """Return the weights of each bucket under which the targets are likeliest.
 
@@ -44,10 +45,11 @@ def learn_table(
         kinds: The bucket of each target.
         num_kinds: How many buckets there are.
         prior: Weights that every bucket starts from and is drawn to.
+        imagined: How many targets they count for in each bucket.
     """
     count = chances.shape[1]
     base = np.full(count, 1 / count) if prior is None else prior
-    imagined = 0.0 if prior is None else IMAGINED_TARGETS
+    imagined = 0.0 if prior is None else imagined
     weights = np.tile(base, (num_kinds, 1))
     sizes = np.bincount(kinds, minlength=num_kinds)[:, None] + imagined
     for _ in range(ITERATIONS):
