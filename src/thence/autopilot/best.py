@@ -8,9 +8,10 @@ from time import monotonic
 from typing import Any
 
 from thence.autopilot.clock import Budget
+from thence.autopilot.labels import Labelling
 from thence.autopilot.language import Language
 from thence.autopilot.result import Best
-from thence.autopilot.search import WITH_PAGE, Search, Watcher
+from thence.autopilot.search import OF_TRAINING, WITH_PAGE, Road, Search, Watcher
 from thence.autopilot.text import Nature, look_at
 from thence.autopilot.written import written
 from thence.corpus import ReadingOptions, load
@@ -23,8 +24,6 @@ from thence.training.recipe import Recipe, known_settings, make_recipe
 from thence.training.run import refuse_existing
 from thence.training.train import free_folder, readable_source
 
-OF_TRAINING = ("seed", "threads", "device", "carry_context")
-"""Settings of training that are not chosen here."""
 MARKED: Mapping[str, Any] = {"word_split": "whitespace"}
 """How a text is read whose unknown words are marked in it."""
 RARE: Mapping[str, Any] = {"min_count": 2, "max_size": 30_000}
@@ -67,8 +66,9 @@ def best(
     """
     budget = make_budget(time, steps, began)
     _check_settings(settings)
+    labelled = settings.get("label") is not None
     with readable_source(str(text)) as source, stop_requested() as wish:
-        recipe, nature = _chosen(str(text), source, settings)
+        recipe, nature = _chosen(str(text), source, settings, labelled)
         folder = Path(output) if output is not None else free_folder(replace(recipe, model="best"))
         refuse_existing(folder)
         prepared = prepare(recipe, source)
@@ -77,10 +77,10 @@ def best(
                 "Models are chosen and mixed by the dev split, which is empty; use another --split."
             )
         search = Search(recipe, prepared, budget, wish, progress, watch)
-        road = Language.of(search, nature)
+        road: Road = Language(search, nature) if nature is not None else Labelling(search)
         made = search.follow(road)
         kept = Path(source) if str(text) == "-" else None
-        done = written(search, road, made, folder, kept, nature.described(), {})
+        done = written(search, road, made, folder, kept)
         if page is not None and (budget.counts_steps or budget.seconds >= WITH_PAGE):
             page(done)
         return done
@@ -115,8 +115,12 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
             )
 
 
-def _chosen(text: str, source: str, settings: Mapping[str, Any]) -> tuple[Recipe, Nature]:
-    """Return how the text is read, divided and tokenised, and what it is like."""
+def _chosen(
+    text: str, source: str, settings: Mapping[str, Any], labelled: bool
+) -> tuple[Recipe, Nature | None]:
+    """Return how the text is read, divided and tokenised, and what it is like without labels."""
+    if labelled:
+        return make_recipe(text, "linear", settings), None
     of_reading = {name for name in ReadingOptions.__dataclass_fields__ if name in settings}
     reading = make_recipe(text, "ngram", {name: settings[name] for name in of_reading}).reading
     nature = look_at(load(source, reading))

@@ -47,6 +47,26 @@ LADDERS: dict[Kind, tuple[tuple[float, tuple[Rung, ...]], ...]] = {
 and soon done, for who breaks off."""
 
 
+LABEL_LADDERS = (
+    (
+        60.0,
+        (
+            Rung("averaging", 0.1),
+            Rung("linear", 0.3),
+            Rung("convolution", 0.3, {"adversarial": 0.0}),
+            Rung("recurrent", 0.3, {"adversarial": 0.0, "max_length": 250}),
+        ),
+    ),
+    (0.0, (Rung("averaging", 0.3), Rung("linear", 0.7))),
+)
+"""Which classifiers are trained, from so many seconds on; what one leaves goes to the next."""
+
+
+def label_ladder(seconds: float) -> tuple[Rung, ...]:
+    """Return the classifiers that are worth training in so many seconds."""
+    return next((rungs for least, rungs in LABEL_LADDERS if seconds >= least), ())
+
+
 def kind_of(nature: Nature, tokens: str) -> Kind:
     """Return what is modelled."""
     if tokens == "words":

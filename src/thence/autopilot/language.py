@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from thence.autopilot.blending import blend, blending_seconds
 from thence.autopilot.candidates import counts, kind_of, ladder, language_part
@@ -11,7 +12,6 @@ from thence.autopilot.search import Search, told
 from thence.autopilot.sizes import Kind
 from thence.autopilot.text import Nature
 from thence.models import family
-
 
 LEAST = 0.5
 """Seconds that a network must be trained for, at least."""
@@ -23,17 +23,25 @@ class Language:
 
     Attributes:
         search: The search that goes this road.
-        kind: What is modelled.
+        nature: What the text is like.
     """
 
     search: Search
-    kind: Kind
+    nature: Nature
     mixed = "mixture"
 
-    @classmethod
-    def of(cls, search: Search, nature: Nature) -> "Language":
-        """Return the road for a text."""
-        return cls(search, kind_of(nature, search.recipe.tokens.tokens))
+    @property
+    def kind(self) -> Kind:
+        """What is modelled."""
+        return kind_of(self.nature, self.search.recipe.tokens.tokens)
+
+    def described(self) -> str:
+        """Return what the text is like, in words."""
+        return f"{self.nature.described()}; in {self.search.recipe.tokens.tokens}"
+
+    def about(self) -> dict[str, Any]:
+        """Return nothing: a language model has no labels."""
+        return {}
 
     def at_once(self) -> Iterator[Part]:
         """Yield what needs no training."""

@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 
 from thence.autopilot.parts import Rung
-from thence.autopilot.search import Enough
+from thence.autopilot.search import Enough, with_training
 from thence.autopilot.sizes import HIDDEN_SIZES, Kind, Size, fitting
 from thence.models.neural import NeuralLanguageModel
 from thence.tokens import TokenStore
 from thence.training.families import family_of
-from thence.training.judging import language_judge
+from thence.training.judging import Judge, language_judge
 from thence.training.loop import MARGIN, Trainer
 from thence.training.networks import assemble, deterministic, timed
-from thence.training.options import TrainingOptions
 from thence.training.prepared import Prepared
 from thence.training.progress import Listener
 from thence.training.recipe import Recipe
@@ -29,6 +28,10 @@ FEWEST_JUDGED = 5000
 """Targets of dev that a network is judged by while it is trained, at least."""
 LOOKING = 0.005
 """Share of the time that a look at dev may take; there are ten."""
+JUDGING = 0.03
+"""Share of the time of a classifier that is kept for its judging on dev."""
+LEAST_SHARE = 0.3
+"""Share of the time that a network is trained for, however long it takes to score dev."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Trained:
     """
 
     recipe: Recipe
-    model: NeuralLanguageModel
+    model: Any
     curve: tuple[tuple[float, float], ...]
 
 
@@ -111,9 +114,9 @@ def recipe_of(base: Recipe, size: Size, passes: float, train_tokens: int) -> Rec
     rows, window = training["batch_size"], training.get("window")
     if window is not None:  # A short text makes no long strands.
         rows = max(4, min(rows, train_tokens // (4 * window)))
-    options: TrainingOptions = replace(base.training, **{**training, "batch_size": rows})
     made: Any = family_of(size.model).options_class()(**size.options(passes))
-    return replace(base, model=size.model, options=made, training=options)
+    recipe = replace(base, model=size.model, options=made)
+    return with_training(recipe, **{**training, "batch_size": rows})
 
 
 def train(
@@ -130,21 +133,20 @@ def train(
     curve: list[tuple[float, float]] = []
 
     def look(line: Mapping[str, Any]) -> None:
-        curve.append((line["seconds"], line["dev_nats_per_token"]))
+        curve.append((line["seconds"], line[f"dev_nats_per_{judge.unit}"]))
 
-    carries = recipe.training.carry_context
     with deterministic(recipe.training):
         trainee = assemble(recipe, prepared)
-        network = trainee.network
-        assert isinstance(network, NeuralLanguageModel)
-        per_target = 0.0
+        network, judge = trainee.network, trainee.judge
+        if isinstance(network, NeuralLanguageModel):
+            per_target = _scoring_seconds(network, prepared.dev, recipe.training.carry_context)
+            judge = _judge(recipe, prepared, network, seconds, per_target)
+            reserve = 1.2 * per_target * prepared.dev.num_targets
+        else:
+            reserve = 0.0 if seconds is None else JUDGING * seconds
         if seconds is not None:
-            per_target = _scoring_seconds(network, prepared.dev, carries)
-            scoring = per_target * prepared.dev.num_targets
-            limit = max(seconds - 1.2 * scoring, 0.3 * seconds) / MARGIN
+            limit = max(seconds - reserve, LEAST_SHARE * seconds) / MARGIN
             recipe = replace(recipe, training=replace(recipe.training, time=f"{limit:.4f}s"))
-        judged = _judged(prepared.dev, seconds, per_target)
-        judge = language_judge(network, judged, carries, network.vocabulary_size)
         trainer = Trainer(network, trainee.batches, judge, recipe.training, None, listener)
         try:
             trainer.run(look)
@@ -155,19 +157,28 @@ def train(
     return Trained(recipe, network, tuple(curve))
 
 
+def _judge(
+    recipe: Recipe,
+    prepared: Prepared,
+    network: NeuralLanguageModel,
+    seconds: float | None,
+    per_target: float,
+) -> Judge:
+    """Return how a network is judged as it goes: by so much of dev as takes little time."""
+    targets = prepared.dev.num_targets // 10
+    if seconds is not None:
+        targets = int(LOOKING * seconds / max(per_target, 1e-9))
+    dev = _beginning(prepared.dev, max(FEWEST_JUDGED, targets))
+    carries = recipe.training.carry_context
+    return language_judge(network, dev, carries, network.vocabulary_size)
+
+
 def _scoring_seconds(network: NeuralLanguageModel, dev: TokenStore, carries: bool) -> float:
     """Return the seconds that scoring a target takes, by a network as it is."""
     part = _beginning(dev, TIMED_TARGETS)
     began = time.perf_counter()
     network.score(part, carries)
     return (time.perf_counter() - began) / max(part.num_targets, 1)
-
-
-def _judged(dev: TokenStore, seconds: float | None, per_target: float) -> TokenStore:
-    """Return the beginning of dev that a training is judged by as it goes."""
-    if seconds is None:
-        return _beginning(dev, max(FEWEST_JUDGED, dev.num_targets // 10))
-    return _beginning(dev, max(FEWEST_JUDGED, int(LOOKING * seconds / max(per_target, 1e-9))))
 
 
 def _beginning(store: TokenStore, targets: int) -> TokenStore:

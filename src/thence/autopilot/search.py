@@ -11,6 +11,7 @@ from thence.autopilot.clock import Budget
 from thence.autopilot.parts import Blend, Part, Rung, alone
 from thence.autopilot.result import Tried
 from thence.training.interrupts import Interrupted
+from thence.training.options import TrainingOptions
 from thence.training.prepared import Prepared
 from thence.training.progress import Listener, ProgressMaker
 from thence.training.recipe import Recipe
@@ -26,6 +27,9 @@ LOADING = 2.0
 OF_COUNTS, OF_A_NETWORK = 0.1, 0.3
 """Shares of the time left in which counts, or all after a network, are put together."""
 
+OF_TRAINING = ("seed", "threads", "device", "carry_context")
+"""Settings of training that are not chosen here."""
+
 Watcher = Callable[[Tried], None]
 
 
@@ -34,6 +38,12 @@ class Road(Protocol):
 
     mixed: str
     """The family of several models as one."""
+
+    def described(self) -> str:
+        """Return what the text is like, in words."""
+
+    def about(self) -> dict[str, Any]:
+        """Return what the run says of its labels."""
 
     def at_once(self) -> Iterator[Part]:
         """Yield what needs no training."""
@@ -195,6 +205,12 @@ class UntilEnough:
     def evaluated(self, metrics: dict[str, Any]) -> None:
         """Hear of a look at dev."""
         self.listener.evaluated(metrics)
+
+
+def with_training(recipe: Recipe, **settings: Any) -> Recipe:
+    """Return a recipe with settings of training; those left open are the family's own."""
+    kept = {name: getattr(recipe.training, name) for name in OF_TRAINING}
+    return replace(recipe, training=TrainingOptions(**kept, **settings))
 
 
 def told(recipe: Recipe) -> dict[str, Any]:

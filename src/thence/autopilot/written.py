@@ -1,9 +1,7 @@
 """The run folder that a search ends in, whole or not at all, with what was tried beside it."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from thence.autopilot.parts import Blend
 from thence.autopilot.result import Best
@@ -20,8 +18,6 @@ def written(
     made: Blend,
     folder: Path,
     kept_text: Path | None,
-    text: str,
-    more: Mapping[str, Any],
 ) -> Best:
     """Write the run of what came out.
 
@@ -31,8 +27,6 @@ def written(
         made: What came out.
         folder: The run folder to make.
         kept_text: The text where it came through standard input, to be kept in the folder.
-        text: What the text is like, in words.
-        more: What the run says of its labels.
     """
     first, base = made.parts[0], search.recipe
     carries = any(part.carry_context for part in made.parts)
@@ -43,7 +37,7 @@ def written(
         training=replace(base.training, carry_context=carries),
     )
     hashes, losses = text_hashes(search.prepared.splits), road.losses(made)
-    run = create_run(folder, recipe, search.prepared.tokenizer, hashes, kept_text, more)
+    run = create_run(folder, recipe, search.prepared.tokenizer, hashes, kept_text, road.about())
     about = {"run": run.identity, "step": 0, **losses}
     save_model(folder / "model.safetensors", made.model.tensors(), about)
     line = {"step": 0, "seconds": round(search.budget.spent(), 3)}
@@ -53,7 +47,7 @@ def written(
     result = Best(
         folder=folder,
         unit="token" if made.accuracy is None else "document",
-        text=text,
+        text=road.described(),
         limit=None if search.budget.counts_steps else search.budget.seconds,
         steps=search.budget.steps,
         seconds=search.budget.spent(),

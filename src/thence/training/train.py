@@ -97,7 +97,7 @@ def train_recipe(
                 recipe = _resolve(recipe, prepared)
                 hashes = text_hashes(prepared.splits)
                 kept = Path(source) if recipe.text == "-" else None
-                more = _more_about(recipe, prepared)
+                more = more_about(recipe, prepared)
                 run = create_run(folder, recipe, prepared.tokenizer, hashes, kept, more)
         if world is not None:
             run = Run(world.tell(str(folder)))
@@ -225,7 +225,7 @@ def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     return resolve_training(recipe, prepared)
 
 
-def _more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
+def more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     """Return what a run of a classifier says of its labels, and of its vectors."""
     if not is_classifier(recipe.model):
         return {}
