@@ -106,7 +106,6 @@ def recurrence(documents: list[list[str]]) -> float:
             if word not in common:
                 looked += 1
                 found += at - last.get(word, at - DISTANCE - 1) <= DISTANCE
-        for at, word in enumerate(document, place):
-            last[word] = at
+        last.update((word, at) for at, word in enumerate(document, place))
         place += len(document)
     return found / max(looked, 1)

@@ -97,7 +97,7 @@ def train_recipe(
                 recipe = _resolve(recipe, prepared)
                 hashes = text_hashes(prepared.splits)
                 kept = Path(source) if recipe.text == "-" else None
-                more = _more_about(recipe, prepared)
+                more = more_about(recipe, prepared)
                 run = create_run(folder, recipe, prepared.tokenizer, hashes, kept, more)
         if world is not None:
             run = Run(world.tell(str(folder)))
@@ -200,15 +200,20 @@ def free_folder(recipe: Recipe) -> Path:
     return next(path for name in names if not (path := Path("runs") / name).exists())
 
 
-def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
-    """Return the recipe with full paths and with everything chosen that was left open."""
+def resolved_paths(recipe: Recipe) -> Recipe:
+    """Return the recipe with the full paths of what it is read from."""
     text = str(Path(recipe.text).resolve()) if _is_path(recipe.text) else recipe.text
     given: dict[str, Any] = {
         name: str(Path(path).resolve())
         for name in ("dev", "test")
         if (path := getattr(recipe.splitting, name)) is not None
     }
-    recipe = replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
+    return replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
+
+
+def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
+    """Return the recipe with full paths and with everything chosen that was left open."""
+    recipe = resolved_paths(recipe)
     if prepared.vectors is not None:
         path, size = str(Path(recipe.options.vectors).resolve()), prepared.vectors.dimension
         options = replace(recipe.options, vectors=path, embedding_size=size)
@@ -220,7 +225,7 @@ def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     return resolve_training(recipe, prepared)
 
 
-def _more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
+def more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     """Return what a run of a classifier says of its labels, and of its vectors."""
     if not is_classifier(recipe.model):
         return {}

@@ -80,6 +80,7 @@ class NGram:
     ) -> float | None:
         """Smooth counts that were made before; see ``fit``."""
         options, size = self.options, self.vocabulary_size
+        assert options.smoothing != "imported"
         self.discounts = []
         if options.smoothing != "jelinek-mercer":
             tables, self.discounts = smooth(
