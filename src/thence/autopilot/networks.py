@@ -16,6 +16,7 @@ from thence.training.families import family_of
 from thence.training.judging import Judge, language_judge
 from thence.training.loop import MARGIN, Trainer
 from thence.training.networks import assemble, deterministic, timed
+from thence.training.options import Precision
 from thence.training.prepared import Prepared
 from thence.training.progress import Listener
 from thence.training.recipe import Recipe
@@ -77,23 +78,46 @@ def sized(
         size = fitting(guess, dict.fromkeys(HIDDEN_SIZES, read), tokens)
         recipe = recipe_of(base, size, read / tokens, tokens)
         return replace(recipe, training=replace(recipe.training, steps=steps, precision="float32"))
-    for _ in range(2):
-        reads = _reads(base, prepared, guess, seconds)
-        size = fitting(guess, reads, tokens)
-        if size == guess:
-            break
-        guess = size
-    return timed(recipe_of(base, size, reads[size.hidden] / tokens, tokens), prepared)[0]
+    speed = _speed(base, prepared, guess)
+    size = fitting(guess, _reads(speed, prepared, seconds), tokens)
+    if size != guess:  # Once more: what is fast for a small step need not be so for a large one.
+        speed = _speed(base, prepared, size)
+        size = fitting(size, _reads(speed, prepared, seconds), tokens)
+    passes = _reads(speed, prepared, seconds)[size.hidden] / tokens
+    recipe = recipe_of(base, size, passes, tokens)
+    training = replace(recipe.training, threads=speed.threads, precision=speed.precision)
+    return replace(recipe, training=training)
 
 
-def _reads(base: Recipe, prepared: Prepared, guess: Size, seconds: float) -> dict[int, float]:
-    """Return how many tokens networks of each hidden size read in a time, from the step of one."""
-    tokens = prepared.train.num_targets
-    _, step, read = timed(recipe_of(base, guess, 1.0, tokens), prepared)
-    work = guess.weights + _output_weights(guess, prepared)
-    sizes = (replace(guess, hidden=hidden) for hidden in HIDDEN_SIZES)
+@dataclass(frozen=True)
+class _Speed:
+    """How fast a network of some size is trained.
+
+    Attributes:
+        size: The size.
+        tokens: That it reads in a second.
+        threads: With which it is fastest.
+        precision: With which it is fastest.
+    """
+
+    size: Size
+    tokens: float
+    threads: int | None
+    precision: Precision
+
+
+def _speed(base: Recipe, prepared: Prepared, size: Size) -> _Speed:
+    """Time a few steps of a network."""
+    recipe, seconds, read = timed(recipe_of(base, size, 1.0, prepared.train.num_targets), prepared)
+    return _Speed(size, read / seconds, recipe.training.threads, recipe.training.precision)
+
+
+def _reads(speed: _Speed, prepared: Prepared, seconds: float) -> dict[int, float]:
+    """Return how many tokens networks of each hidden size read in a time, from the speed of one."""
+    work = speed.size.weights + _output_weights(speed.size, prepared)
+    sizes = (replace(speed.size, hidden=hidden) for hidden in HIDDEN_SIZES)
     works = {size.hidden: size.weights + _output_weights(size, prepared) for size in sizes}
-    return {hidden: seconds * read / step * work / other for hidden, other in works.items()}
+    return {hidden: seconds * speed.tokens * work / other for hidden, other in works.items()}
 
 
 def _output_weights(size: Size, prepared: Prepared) -> int:

@@ -27,6 +27,7 @@ CLOSE = 5e-7
 PENALTY = 0.6
 """Of half the squared coefficients, the constant's apart: in nats of the whole dev text."""
 TINY = 1e-6
+SMALLEST = np.float32(1e-30)
 
 Chances = Float[np.ndarray, "targets models"]
 
@@ -84,7 +85,8 @@ def learn_gate(
         features: What is known of each target's context; the first is the constant 1.
     """
     rows, columns = features.shape[1], chances.shape[1]
-    by_feature, by_model = np.ascontiguousarray(features.T), np.ascontiguousarray(chances.T)
+    by_feature = np.ascontiguousarray(features.T, np.float32)
+    by_model = np.ascontiguousarray(chances.T, np.float32)
     penalty = np.full((rows, 1), PENALTY)
     penalty[0] = 0
     bound = by_feature @ features / 4 + np.diag(penalty[:, 0] + TINY)
@@ -92,15 +94,19 @@ def learn_gate(
     start[0] = np.log(np.maximum(learn_overall(chances), TINY))
 
     def loss(gate: Array) -> tuple[float, Array]:
-        given = gate.T @ by_feature  # (M, T): sums over few models are fast along this axis.
+        given = (
+            gate.T.astype(np.float32) @ by_feature
+        )  # (M, T): sums over few models are fast along this axis.
         given -= given.max(axis=0)
         np.exp(given, out=given)
         given /= given.sum(axis=0)
         deserved = given * by_model
-        likelihoods = np.maximum(deserved.sum(axis=0), 1e-300)
+        likelihoods = np.maximum(deserved.sum(axis=0), SMALLEST)
         deserved /= likelihoods
         penalized = penalty * gate
-        nats = -float(np.log(likelihoods).sum()) + float(np.vdot(penalized, gate)) / 2
+        nats = (
+            -float(np.log(likelihoods).sum(dtype=np.float64)) + float(np.vdot(penalized, gate)) / 2
+        )
         return nats, penalized - by_feature @ (deserved - given).T
 
     return _minimum(loss, start, np.linalg.inv(bound), CLOSE * len(chances))
