@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from thence.autopilot.clock import Budget
 from thence.autopilot.parts import Blend, Part, Rung, alone
 from thence.autopilot.result import Tried
+from thence.errors import TrainingError
 from thence.training.interrupts import Interrupted
 from thence.training.options import TrainingOptions
 from thence.training.prepared import Prepared
@@ -96,6 +97,7 @@ class Search:
 
         Raises:
             Interrupted: If it was broken off before there was anything.
+            TrainingError: If there was too little time for anything.
         """
         parts: list[Part] = []
         made: Blend | None = None
@@ -105,7 +107,8 @@ class Search:
             made = _better(made, alone(part))
             self._add(part, began, made)
             began = self.budget.spent()
-        rungs = road.rungs(self.budget.for_networks() - LOADING)
+        loading = 0.0 if self.budget.counts_steps else LOADING
+        rungs = road.rungs(max(0.0, self.budget.for_networks() - loading))
         if parts:
             made = _better(made, road.blend(parts, self._share(OF_COUNTS if rungs else 1.0)))
             self.tried[-1] = _reaching(self.tried[-1], made)
@@ -120,6 +123,8 @@ class Search:
                 parts.append(part_made)
                 made = _better(made, road.blend(parts, self._share(OF_A_NETWORK)))
                 self._add(part_made, began, made)
+        if made is None and not self.wish.is_set():
+            raise TrainingError("Nothing could be trained in so little time; give more --time.")
         if made is None:
             raise Interrupted("Broken off before anything was trained; nothing was written.")
         return _better(made, road.blend(parts, self._share(1.0))) if rungs else made

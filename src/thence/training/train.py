@@ -87,7 +87,7 @@ def train_recipe(
     check_logs(logs)
     _refuse_mixed(recipe.model)
     recipe = with_language_model(recipe)
-    folder = Path(output) if output is not None else free_folder(recipe)
+    folder = Path(output) if output is not None else free_folder(recipe.text, recipe.model)
     with _processes(recipe) as world:
         if is_first_process():
             refuse_existing(folder)
@@ -191,12 +191,10 @@ def readable_source(text: str) -> Iterator[str]:
         yield str(path)
 
 
-def free_folder(recipe: Recipe) -> Path:
-    """Return ``runs/TEXT-MODEL``, with a number where that is taken."""
-    stem = "stdin" if recipe.text == "-" else Path(recipe.text).name.split(".")[0] or "text"
-    names = (
-        f"{stem}-{recipe.model}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))]
-    )
+def free_folder(text: str, name: str) -> Path:
+    """Return ``runs/TEXT-NAME``, with a number where that is taken."""
+    stem = "stdin" if text == "-" else Path(text).name.split(".")[0] or "text"
+    names = (f"{stem}-{name}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))])
     return next(path for name in names if not (path := Path("runs") / name).exists())
 
 
