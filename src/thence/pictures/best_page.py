@@ -30,8 +30,8 @@ GUESSED = (
     "against the logarithm of the time, half is expected further on."
 )
 HELD_OUT_LABELS = (
-    "Accuracies and losses are on dev, those of averages of each half of it under weights that were "
-    "learned on the other half. What has next to no weight is dropped."
+    "Accuracies and losses are on dev, those of averages of each half of it under weights that "
+    "were learned on the other half. What has next to no weight is dropped."
 )
 HELD_OUT = (
     "Losses are on dev, those of mixtures of each half of it under weights that were learned on "
