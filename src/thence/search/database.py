@@ -38,7 +38,7 @@ def open_database(address: str) -> Any:  # as untyped as an optional library is
             raise _missing_driver(error.__cause__ or error) from None
         except NoSuchModuleError as error:
             raise _unusable(f", not of {str(error).rpartition(':')[2]}") from None
-        except (ArgumentError, ValueError):  # Its text may repeat a part of the password.
+        except (ArgumentError, ValueError):
             raise _unusable() from None
         except SQLAlchemyError as error:
             if attempt + 1 == ATTEMPTS or not _is_passing(error):
@@ -66,10 +66,18 @@ def database_errors() -> Iterator[None]:
 
 
 def hide_password(address: str) -> str:
-    """Return the address of a database as it can be shown."""
-    from sqlalchemy.engine import make_url
+    """Return the address of a database as it can be shown.
 
-    return make_url(address).render_as_string(hide_password=True)
+    Raises:
+        SettingError: If it is none.
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(address).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):  # Its text may repeat a part of the password.
+        raise _unusable() from None
 
 
 def _is_passing(error: Exception) -> bool:
@@ -82,7 +90,7 @@ def _unusable(kind: str = "") -> SettingError:
     return SettingError(
         f"--storage must be the address of a database{kind}: sqlite:///study.db, "
         "postgresql://user@host/name or mysql+pymysql://user@host/name. In a name or a password, "
-        "@ is written %40, : %3A and / %2F."
+        "@ is written %40."
     )
 
 
