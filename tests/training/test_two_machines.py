@@ -136,12 +136,12 @@ def test_a_killed_process_ends_the_others_soon(machines: list[Path], tmp_path: P
 
 
 def test_a_killed_process_is_restarted(machines: list[Path], tmp_path: Path) -> None:
-    steps = {"steps": 4000, "evaluate_every": 400}
+    steps = {"steps": 800, "evaluate_every": 80}
     alone = train(
         machines[0] / "text.txt", "lstm", output=tmp_path / "alone", **{**SETTINGS, **steps}
     )
-    shared = tmp_path / "shared"
-    arguments = ["train", "text.txt", "--model=lstm", "-o", str(shared), "--no-report"]
+    shared, text = tmp_path / "shared", machines[0] / "text.txt"
+    arguments = ["train", str(text), "--model=lstm", "-o", str(shared), "--no-report"]
     started = agents(machines, [*arguments, *flags(**steps)], "--max-restarts=2")
     kill_midway(started[1], shared)
     for code, said in ended(started):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thence.errors import RunError, SettingError, TextError
-from thence.processes import number_of_processes, times_restarted
+from thence.processes import is_first_process, number_of_processes, times_restarted
 from thence.training.prepared import Prepared
 from thence.training.recipe import Recipe
 from thence.training.run import Run, refuse_existing, text_hashes
@@ -130,7 +130,7 @@ def begun_before(folder: Path, recipe: Recipe, world: "World | None") -> Run | N
         return None
     run = same_run(folder, world)
     with agreed(world):
-        if not is_of(run.recipe, recipe):
+        if is_first_process() and not is_of(run.recipe, recipe):
             refuse_existing(run.folder)
     return run
 
