@@ -137,7 +137,7 @@ def begun_before(folder: Path, recipe: Recipe, world: "World | None") -> Run | N
 
 def is_of(made: Recipe, given: Recipe) -> bool:
     """Return whether the recipe of a run is a given one, with what that leaves open settled."""
-    given = with_full_paths(given)
+    given = resolved_paths(given)
     open_now = [name for name in OPEN if getattr(given.training, name) in (None, "auto")]
     settled = {name: getattr(made.training, name) for name in open_now}
     options = given.options
@@ -146,7 +146,7 @@ def is_of(made: Recipe, given: Recipe) -> bool:
     return replace(given, training=replace(given.training, **settled), options=options) == made
 
 
-def with_full_paths(recipe: Recipe) -> Recipe:
+def resolved_paths(recipe: Recipe) -> Recipe:
     """Return a recipe whose files are found from any folder."""
     is_path = recipe.text != "-" and Path(recipe.text).exists()
     text = str(Path(recipe.text).resolve()) if is_path else recipe.text

@@ -35,9 +35,9 @@ from thence.training.sharing import (
     begun_before,
     check_shareable,
     processes,
+    resolved_paths,
     same_run,
     shared_run,
-    with_full_paths,
 )
 from thence.training.starting import with_language_model
 from thence.training.weights_file import save_model
@@ -94,10 +94,7 @@ def train_recipe(
 ) -> Run:
     """Train what a recipe says; see ``train``."""
     check_logs(logs)
-    if family_of(recipe.model).kind == "mixed":
-        raise SettingError(
-            "A mixture is not trained on a text but made of runs: thence mix RUN RUN -o RUN."
-        )
+    _refuse_mixed(recipe.model)
     if may_be_restarted() and output is None:
         raise SettingError(
             "With --max-restarts, name the run folder with --output, to go on with it."
@@ -120,13 +117,21 @@ def train_recipe(
                     recipe = _resolve(recipe, prepared)
                     hashes = text_hashes(prepared.splits)
                     kept = Path(source) if recipe.text == "-" else None
-                    more = _more_about(recipe, prepared)
+                    more = more_about(recipe, prepared)
                     create_run(folder, recipe, prepared.tokenizer, hashes, kept, more)
         with _undone(folder, ThenceError):
             run = shared_run(folder, prepared, world)
         with _undone(folder, TrainingError, SettingError):
             _fit(run, prepared, progress, world, logs)
     return run
+
+
+def _refuse_mixed(model: str) -> None:
+    if family_of(model).kind == "mixed":
+        raise SettingError(
+            f"The model '{model}' is not trained on a text but made of runs: thence mix RUN RUN -o "
+            "RUN."
+        )
 
 
 @contextmanager
@@ -214,7 +219,7 @@ def free_folder(recipe: Recipe) -> Path:
 
 def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     """Return the recipe with full paths and with everything chosen that was left open."""
-    recipe = with_full_paths(recipe)
+    recipe = resolved_paths(recipe)
     if prepared.vectors is not None:
         options = replace(recipe.options, embedding_size=prepared.vectors.dimension)
         recipe = replace(recipe, options=options)
@@ -225,7 +230,7 @@ def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     return resolve_training(recipe, prepared)
 
 
-def _more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
+def more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     """Return what a run of a classifier says of its labels, and of its vectors."""
     if not is_classifier(recipe.model):
         return {}
@@ -308,6 +313,7 @@ def train_classifier(recipe: Recipe, prepared: Prepared) -> Classifier:
     """
     from thence.training.networks import resolve_training, threads, train_in_memory
 
+    _refuse_mixed(recipe.model)
     if family_of(recipe.model).kind == "fitted":
         with threads(recipe.training.threads):
             return _fitted(recipe, prepared)
