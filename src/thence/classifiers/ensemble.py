@@ -185,7 +185,7 @@ class Ensemble:
         if weights.shape != self.weights.shape or weights.dtype != np.float64:
             raise ValueError("the weights do not fit the members")
         if not (np.all(weights >= 0) and abs(weights.sum() - 1) < ROUNDING):
-            raise ValueError("the weights of the members are not above 0 with a sum of 1")
+            raise ValueError("the weights of the members are no numbers from 0 on that sum to 1")
         for member, part in zip(self.members, parts.values(), strict=True):
             member.load_tensors(part)
         self.weights = weights
