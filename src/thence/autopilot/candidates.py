@@ -53,15 +53,16 @@ LABEL_LADDERS = (
     (
         60.0,
         (
-            Rung("averaging", 0.1),
+            Rung("averaging", 0.2),
             Rung("linear", 0.3),
-            Rung("convolution", 0.3, {"adversarial": 0.0}),
-            Rung("recurrent", 0.3, {"adversarial": 0.0, "max_length": 250}),
+            Rung("convolution", 0.25, {"adversarial": 0.0}),
+            Rung("recurrent", 0.25, {"adversarial": 0.0, "max_length": 250}),
         ),
     ),
-    (0.0, (Rung("averaging", 0.3), Rung("linear", 0.7))),
+    (20.0, (Rung("averaging", 0.3), Rung("linear", 0.7))),
+    (0.0, (Rung("averaging", 0.9), Rung("linear", 0.1))),
 )
-"""Which classifiers are trained, from so many seconds on; what one leaves goes to the next."""
+"""Which classifiers are trained, from so many seconds on; what one leaves goes to the next, and small texts leave much."""
 
 
 def label_ladder(seconds: float) -> tuple[Rung, ...]:
