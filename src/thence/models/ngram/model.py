@@ -58,37 +58,58 @@ class NGram:
         """Count a store and smooth the counts.
 
         Raises:
+            SettingError: As ``check_fit`` says.
+        """
+        self.check_fit(dev)
+        options, size = self.options, self.vocabulary_size
+        counts = count_ngrams(store, options.order, size, carry_context, options.memory_bytes)
+        return self.fit_counts(counts, carry_context, dev)
+
+    def check_fit(self, dev: TokenStore | None) -> None:
+        """Refuse, before anything is counted, what cannot be smoothed.
+
+        Raises:
             SettingError: If the smoothing learns from dev and there is none, cannot be pruned, or
                 is none.
         """
-        options, size = self.options, self.vocabulary_size
-        if options.smoothing == "imported":
+        smoothing = self.options.smoothing
+        if smoothing == "imported":
             raise SettingError(
                 "--smoothing imported marks a run that thence import made; to count a text, choose "
                 f"one of {', '.join(get_args(Smoothing))}."
             )
-        prunes = options.prune or options.prune_entropy is not None
-        if prunes and options.smoothing in ("mle", "add-k", "stupid-backoff"):
+        if self._prunes and smoothing in ("mle", "add-k", "stupid-backoff"):
             raise SettingError(
-                f"--smoothing {options.smoothing} cannot be pruned: it does not back off with "
+                f"--smoothing {smoothing} cannot be pruned: it does not back off with "
                 "probabilities."
             )
-        counts = count_ngrams(store, options.order, size, carry_context, options.memory_bytes)
-        self.discounts = []
-        if options.smoothing != "jelinek-mercer":
-            tables, self.discounts = smooth(
-                counts, size, options.smoothing, options.add_k, carry_context
-            )
-        elif dev is None:
+        if smoothing == "jelinek-mercer" and dev is None:
             raise SettingError(
                 "Jelinek-Mercer smoothing learns its weights on the dev split, which is empty; "
                 "use another --split or another --smoothing."
             )
-        else:
+
+    @property
+    def _prunes(self) -> bool:
+        return bool(self.options.prune) or self.options.prune_entropy is not None
+
+    def fit_counts(
+        self, counts: list[OrderCounts], carry_context: bool, dev: TokenStore | None
+    ) -> float | None:
+        """Smooth counts that were made already; see ``fit`` and ``check_fit``."""
+        options, size = self.options, self.vocabulary_size
+        self.discounts = []
+        if options.smoothing == "jelinek-mercer":
+            assert dev is not None  # As check_fit has seen.
             tables, _ = interpolate(counts, size, dev, carry_context)
+        else:
+            assert options.smoothing != "imported"
+            tables, self.discounts = smooth(
+                counts, size, options.smoothing, options.add_k, carry_context
+            )
         self.counted = [len(table.keys) for table in tables]
         self.tables = self._pruned(tables, counts)
-        if prunes or options.smoothing == "add-k":
+        if self._prunes or options.smoothing == "add-k":
             return None
         return log_likelihood(counts, [table.log_probs for table in tables])
 
