@@ -1,5 +1,6 @@
 """The job from a text to a run: read, split, tokenise, train or count, save."""
 
+import re
 import shutil
 import sys
 import time
@@ -46,6 +47,7 @@ def train(
     config: str | Path | None = None,
     progress: ProgressMaker = silent,
     logs: Logs = None,
+    cluster: str | None = None,
     **settings: Any,
 ) -> Run:
     """Train a model on a text.
@@ -59,6 +61,8 @@ def train(
         config: A recipe in TOML whose settings come before the ones given here.
         progress: Opens what is told of each step; none by default.
         logs: ``tensorboard``, or a function that is called with each record of ``metrics.jsonl``.
+        cluster: Where to count an ``ngram`` model: a Dask scheduler's address, or ``local:2`` for
+            two workers here; the text may then be a pattern or a URL such as ``s3://bucket/folder``.
         **settings: The flags of ``thence train``, with underscores.
 
     Returns:
@@ -74,7 +78,7 @@ def train(
     if text is None:
         raise SettingError("There is no text to train on; name a file or a bundled text.")
     rest = {name: value for name, value in given.items() if name not in ("text", "model")}
-    return train_recipe(make_recipe(text, str(model), rest), output, progress, logs)
+    return train_recipe(make_recipe(text, str(model), rest), output, progress, logs, cluster)
 
 
 def train_recipe(
@@ -82,6 +86,7 @@ def train_recipe(
     output: str | Path | None = None,
     progress: ProgressMaker = silent,
     logs: Logs = None,
+    cluster: str | None = None,
 ) -> Run:
     """Train what a recipe says; see ``train``."""
     check_logs(logs)
@@ -91,6 +96,10 @@ def train_recipe(
         )
     recipe = with_language_model(recipe)
     folder = Path(output) if output is not None else free_folder(recipe)
+    if cluster is not None:
+        from thence.training.cluster import count_on_cluster
+
+        return count_on_cluster(recipe, folder, cluster, progress, logs)
     with _processes(recipe) as world:
         if is_first_process():
             refuse_existing(folder)
@@ -188,7 +197,8 @@ def readable_source(text: str) -> Iterator[str]:
 
 def free_folder(recipe: Recipe) -> Path:
     """Return ``runs/TEXT-MODEL``, with a number where that is taken."""
-    stem = "stdin" if recipe.text == "-" else Path(recipe.text).name.split(".")[0] or "text"
+    stem = "stdin" if recipe.text == "-" else Path(recipe.text).name.split(".")[0]
+    stem = re.sub(r"[*?\[\]]", "", stem) or "text"  # Of a pattern, what it says.
     names = (
         f"{stem}-{recipe.model}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))]
     )
@@ -197,13 +207,7 @@ def free_folder(recipe: Recipe) -> Path:
 
 def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     """Return the recipe with full paths and with everything chosen that was left open."""
-    text = str(Path(recipe.text).resolve()) if _is_path(recipe.text) else recipe.text
-    given: dict[str, Any] = {
-        name: str(Path(path).resolve())
-        for name in ("dev", "test")
-        if (path := getattr(recipe.splitting, name)) is not None
-    }
-    recipe = replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
+    recipe = with_full_paths(recipe)
     if prepared.vectors is not None:
         path, size = str(Path(recipe.options.vectors).resolve()), prepared.vectors.dimension
         options = replace(recipe.options, vectors=path, embedding_size=size)
@@ -213,6 +217,17 @@ def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     from thence.training.networks import resolve_training
 
     return resolve_training(recipe, prepared)
+
+
+def with_full_paths(recipe: Recipe) -> Recipe:
+    """Return the recipe with full paths, so that the text is found from any folder."""
+    text = str(Path(recipe.text).resolve()) if _is_path(recipe.text) else recipe.text
+    given: dict[str, Any] = {
+        name: str(Path(path).resolve())
+        for name in ("dev", "test")
+        if (path := getattr(recipe.splitting, name)) is not None
+    }
+    return replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
 
 
 def _more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
@@ -265,7 +280,7 @@ def _count(run: Run, prepared: Prepared) -> None:
     losses = {"train_nats_per_token": -fitted / prepared.train.num_targets}
     if judged is not None:
         losses["dev_nats_per_token"] = -float(np.mean(model.score(judged, carry_context)))
-    _finish_at_once(run, prepared, model.tensors(), losses, started)
+    finish_at_once(run, prepared.train.num_targets, model.tensors(), losses, started)
 
 
 def _fit_labels(run: Run, prepared: Prepared) -> None:
@@ -279,7 +294,7 @@ def _fit_labels(run: Run, prepared: Prepared) -> None:
         if prepared.dev.num_documents:
             look = label_look(classifier.classify(prepared.dev_texts), prepared.dev_labels)
             losses |= {"dev_nats_per_document": look.nats, **look.more}
-    _finish_at_once(run, prepared, classifier.tensors(), losses, started)
+    finish_at_once(run, prepared.train.num_targets, classifier.tensors(), losses, started)
 
 
 def _fitted(recipe: Recipe, prepared: Prepared) -> FittedClassifier:
@@ -308,9 +323,9 @@ def train_classifier(recipe: Recipe, prepared: Prepared) -> Classifier:
     return cast(Classifier, train_in_memory(resolve_training(recipe, prepared), prepared))
 
 
-def _finish_at_once(
+def finish_at_once(
     run: Run,
-    prepared: Prepared,
+    tokens: int,
     tensors: Mapping[str, Array],
     losses: Mapping[str, float],
     started: float,
@@ -321,4 +336,4 @@ def _finish_at_once(
     save_model(run.folder / "model.safetensors", tensors, {"run": run.identity, "step": 0})
     finite = {name: loss if np.isfinite(loss) else None for name, loss in losses.items()}
     seconds = round(time.monotonic() - started, 3)
-    metrics.append({"step": 0, "seconds": seconds, "tokens": prepared.train.num_targets, **finite})
+    metrics.append({"step": 0, "seconds": seconds, "tokens": tokens, **finite})

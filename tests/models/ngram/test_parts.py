@@ -82,3 +82,17 @@ def test_ranges_are_of_about_equal_size() -> None:
     assert ranges_of_words(counts, 2).tolist() == [0, 4, 8]
     # A word that is more frequent than a share leaves a range with nothing.
     assert ranges_of_words(np.array([90, 5, 5]), 3).tolist() == [0, 0, 0, 3]
+
+
+def test_many_ngrams_of_many_words() -> None:
+    # Numbers of n-grams times the size of the vocabulary are more than 32 bits hold.
+    random = np.random.default_rng(0)
+    ids = (70_000 * random.random(120_001) ** 3).astype(np.uint32)
+    ids[::20] = 70_000
+    lengths = np.full(6_000, 19)
+    store = TokenStore(ids, np.arange(6_001) * 20 + 1, lengths, lengths, 70_000)
+    bounds = ranges_of_words(np.bincount(ids, minlength=70_001), 3)
+    halves = [store.take(np.arange(0, 2_500)), store.take(np.arange(2_500, 6_000))]
+    cut = [cut_by_first_word(count_ngrams(half, 4, 70_001, False), bounds, 70_001) for half in halves]
+    merged = [merge(parts, 70_001) for parts in zip(*cut, strict=True)]
+    assert_equal(assemble(merged, 70_001), count_ngrams(store, 4, 70_001, False))

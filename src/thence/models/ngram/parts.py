@@ -139,7 +139,8 @@ def assemble(parts: Sequence[Part], vocabulary_size: int) -> list[OrderCounts]:
         below = counts[-1]
         suffixes = words
         if level:
-            suffixes = find(below.keys, below.suffixes[prefixes], words, vocabulary_size)
+            shorter = below.suffixes[prefixes].astype(np.int64)
+            suffixes = find(below.keys, shorter, words, vocabulary_size)
         keys = prefixes * vocabulary_size + words
         counts.append(OrderCounts(keys, seen, suffixes.astype(np.int32)))
         sizes = [len(one.words) for one in branches]
