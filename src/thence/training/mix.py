@@ -12,6 +12,7 @@ from thence.errors import RunError, SettingError, TextError
 from thence.models.mixture import Member, Mixture, MixtureOptions, Weights
 from thence.tokens import TokenStore
 from thence.training.metrics import MetricsFile
+from thence.training.provenance import CLUSTER
 from thence.training.recipe import Recipe
 from thence.training.run import Run, create_run, refuse_existing
 from thence.training.setting_types import check_type
@@ -72,7 +73,8 @@ def mix(
         part.load_tensors(run.model.tensors())
     model.learn_weights(dev, recipe.training.carry_context)
     dev_loss = -float(np.mean(model.score(dev, recipe.training.carry_context)))
-    made = create_run(folder, recipe, first.tokenizer, first.provenance["sha256"])
+    counted = {} if first.counted is None else {CLUSTER: first.counted}
+    made = create_run(folder, recipe, first.tokenizer, first.provenance["sha256"], more=counted)
     about = {"run": made.identity, "step": 0, "dev_nats_per_token": dev_loss}
     save_model(folder / "model.safetensors", model.tensors(), about)
     seconds = round(time.monotonic() - started, 3)

@@ -170,6 +170,8 @@ def resume(folder: str | Path, progress: ProgressMaker = silent, logs: Logs = No
     """
     check_logs(logs)
     run = Run(folder)
+    if run.counted is not None:  # Made whole, and never half.
+        return run
     with _processes(run.recipe) as world:
         if is_first_process():
             clear_leftovers(run.folder)

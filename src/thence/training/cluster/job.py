@@ -23,7 +23,7 @@ from thence.models.ngram.parts import Part, assemble, merge, ranges_of_words
 from thence.processes import number_of_processes
 from thence.tokens import Tokenizer, TokenStore, tokenizer_from_counts
 from thence.training.cluster import engine
-from thence.training.cluster.tasks import (
+from thence.models.ngram.tasks import (
     Context,
     Plan,
     Survey,

@@ -1,4 +1,6 @@
-"""What a worker does: plain functions of values that can be sent, without a word of any engine.
+"""What a worker of a cluster does: plain functions of values that can be sent.
+
+No engine is named here; ``training/cluster`` hands the functions to one.
 
 A block is looked at twice, first for its symbols, then, when the vocabulary is known, for its
 n-grams; and a third time where the model has to score its own text.
@@ -13,8 +15,8 @@ from jaxtyping import Int64, Integer
 
 from thence.corpus import ReadingOptions
 from thence.corpus.blocks import Block, read_block
-from thence.models.ngram import NGram
 from thence.models.ngram.counting import count_ngrams
+from thence.models.ngram.model import NGram
 from thence.models.ngram.parts import Part, count_after, cut_by_first_word, following
 from thence.tokens import Tokenizer, TokenOptions, TokenStore, count_symbols, encode_in_memory
 
