@@ -3,6 +3,7 @@
 Lost workers need nothing of us: what they had done and nobody had fetched, Dask does again.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -51,7 +52,10 @@ def opened(address: str) -> Iterator["Client"]:
         if here := LOCAL.fullmatch(address):
             with (
                 LocalCluster(
-                    n_workers=int(here[1]), threads_per_worker=1, dashboard_address=None
+                    n_workers=int(here[1]),
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,  # What goes wrong is said once, and here.
                 ) as cluster,
                 Client(cluster) as client,
             ):
@@ -88,7 +92,7 @@ def _check_workers(client: "Client") -> None:
     Raises:
         SettingError: Says which.
     """
-    own = version("thence")
+    own = own_version()
     try:
         found = client.run(version, "thence")
     except PackageNotFoundError:
@@ -102,6 +106,11 @@ def _check_workers(client: "Client") -> None:
             f"{len(others)} of the cluster's workers have another thence than this one, {own}: "
             f"{worker} has {other}. Install the same version everywhere."
         )
+
+
+def own_version() -> str:
+    """Return the version of thence that asks."""
+    return version("thence")
 
 
 def number_of_threads(client: "Client") -> int:
@@ -147,7 +156,7 @@ def joined(
     while len(top) > 1:
         groups = (top[at : at + JOINED_AT_ONCE] for at in range(0, len(top), JOINED_AT_ONCE))
         top = [client.submit(join, some, pure=False) for some in groups]
-    _wait(futures, done, release=True)
+    _wait(futures, done, release=top is not futures)  # A single one is the result itself.
     found: Result = top[0].result()
     return found
 
