@@ -43,12 +43,13 @@ COLUMNS = ("engine", "version", "MB", "packages", "start", "symbols", "n-grams",
 """Of the table; all from ``start`` on are seconds."""
 
 Run = Callable[[Sequence[Any], Callable[[Survey], Plan], int], tuple[list[Part], list[float]]]
-"""Given blocks, what makes a plan of their survey, and workers: the parts, and when what was done."""
+"""Given blocks, what makes a plan of their survey, and workers: the parts, and the clock."""
 
 
 def with_dask(
     blocks: Sequence[Any], plan_of: Callable[[Survey], Plan], workers: int
 ) -> tuple[list[Part], list[float]]:
+    """Count as ``thence train --cluster`` does."""
     from thence.training.cluster import engine
 
     with engine.opened(f"local:{workers}") as client:
@@ -69,6 +70,7 @@ def with_dask(
 def with_ray(
     blocks: Sequence[Any], plan_of: Callable[[Survey], Plan], workers: int
 ) -> tuple[list[Part], list[float]]:
+    """Count with data sets of Ray."""
     import pickle
 
     import ray
@@ -106,6 +108,7 @@ def with_ray(
 def with_spark(
     blocks: Sequence[Any], plan_of: Callable[[Survey], Plan], workers: int
 ) -> tuple[list[Part], list[float]]:
+    """Count with resilient distributed data sets."""
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
@@ -154,7 +157,9 @@ def measure(engine: str, folder: str, workers: int) -> dict[str, float]:
     started = time.perf_counter()
     parts, clock = ENGINES[engine](blocks, plan_of, workers)
     clock = [started, *clock, time.perf_counter()]
-    for found, once in zip(assemble(parts, size), count_ngrams(store, ORDER, size, False), strict=True):
+    for found, once in zip(
+        assemble(parts, size), count_ngrams(store, ORDER, size, False), strict=True
+    ):
         assert all(np.array_equal(vars(found)[name], vars(once)[name]) for name in vars(found))
     names = ("start", "symbols", "n-grams", "stop")
     seconds = dict(zip(names, np.diff(clock).tolist(), strict=True))

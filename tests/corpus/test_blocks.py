@@ -62,7 +62,9 @@ def test_what_cannot_be_cut_is_a_block_as_a_whole(tmp_path: Path) -> None:
 def test_small_files_share_a_block(tmp_path: Path) -> None:
     for number in range(10):
         (tmp_path / f"{number}.txt").write_text("four")
-    assert [len(block) for block in cut_into_blocks(find_files(str(tmp_path)), ReadingOptions(), 12)] == [
+    assert [
+        len(block) for block in cut_into_blocks(find_files(str(tmp_path)), ReadingOptions(), 12)
+    ] == [
         3,
         3,
         3,
@@ -88,7 +90,9 @@ def test_errors_say_what_is_wrong(tmp_path: Path) -> None:
         find_files(str(tmp_path))
     with pytest.raises(TextError, match=r"nothing-\*.txt holds no text files"):
         find_files(f"{tmp_path}/nothing-*.txt")
-    with pytest.raises(TextError, match=r"nowhere://x cannot be read \(ValueError: Protocol not known"):
+    with pytest.raises(
+        TextError, match=r"nowhere://x cannot be read \(ValueError: Protocol not known"
+    ):
         find_files("nowhere://x")
     with pytest.raises(MissingExtraError, match="pip install it here and on the workers"):
         find_files("oci://bucket/folder")

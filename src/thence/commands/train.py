@@ -35,7 +35,10 @@ def _train(
     report: Annotated[bool, Parameter(help="Write report.html at the end.")] = True,
     cluster: Annotated[
         str | None,
-        Parameter(help="Count an ngram model on a Dask cluster: tcp://HOST:8786, or local:2 for two workers here."),
+        Parameter(
+            help="Count an ngram model on a Dask cluster: tcp://HOST:8786, or local:2 for two "
+            "workers here."
+        ),
     ] = None,
     json: Annotated[bool, Parameter(negative=(), help="Print the result as JSON.")] = False,
 ) -> None:

@@ -215,7 +215,7 @@ def _reached(source: str) -> Iterator[None]:
         raise TextError(
             f"{source} does not exist. Is the path spelt right, and can every worker reach it?"
         ) from error
-    except Exception as error:  # noqa: BLE001  # Stores raise errors of libraries of their own.
+    except Exception as error:  # Stores raise errors of libraries of their own.
         raise TextError(
             f"{source} cannot be read ({type(error).__name__}: {str(error)[:200]}). Is the address "
             "right, and does the environment hold what is needed to sign in?"

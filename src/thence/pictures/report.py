@@ -178,7 +178,9 @@ def split_rows(run: Run, split: Split) -> list[tuple[str, str]]:
     if not len(documents):
         return []
     if not run.train_text_is_here:
-        return [(f"{split} documents", f"{len(documents):,}; how many are in train was not counted")]
+        return [
+            (f"{split} documents", f"{len(documents):,}; how many are in train was not counted")
+        ]
     shared = count_shared(run.documents("train"), documents)
     share = f"{shared:,} of {len(documents):,} ({shared / len(documents):.1%})"
     rows = [(f"{split} documents that are in train too", share)]

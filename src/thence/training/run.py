@@ -109,7 +109,7 @@ class Run:
 
     @property
     def train_text_is_here(self) -> bool:
-        """Whether the train text is read again when asked for: not what another machine has read."""
+        """Whether the train text is read again when asked for, as other machines read none."""
         return not self.imported and self.counted is None
 
     @property

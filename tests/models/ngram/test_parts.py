@@ -93,6 +93,8 @@ def test_many_ngrams_of_many_words() -> None:
     store = TokenStore(ids, np.arange(6_001) * 20 + 1, lengths, lengths, 70_000)
     bounds = ranges_of_words(np.bincount(ids, minlength=70_001), 3)
     halves = [store.take(np.arange(0, 2_500)), store.take(np.arange(2_500, 6_000))]
-    cut = [cut_by_first_word(count_ngrams(half, 4, 70_001, False), bounds, 70_001) for half in halves]
+    cut = [
+        cut_by_first_word(count_ngrams(half, 4, 70_001, False), bounds, 70_001) for half in halves
+    ]
     merged = [merge(parts, 70_001) for parts in zip(*cut, strict=True)]
     assert_equal(assemble(merged, 70_001), count_ngrams(store, 4, 70_001, False))

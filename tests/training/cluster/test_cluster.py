@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from thence.errors import MissingExtraError, RunError, SettingError, TextError, TrainingError
+from thence.errors import MissingExtraError, RunError, SettingError, TextError
 from thence.evaluation import evaluate
 from thence.generation import sample
 from thence.pictures import report
@@ -99,7 +99,13 @@ def assert_same(here: Run, there: Run) -> None:
     [
         {},
         {"carry_context": True, "order": 4, "keep_empty": True},
-        {"tokens": "characters", "order": 6, "lowercase": True, "carry_context": True, "prune": [0, 1]},
+        {
+            "tokens": "characters",
+            "order": 6,
+            "lowercase": True,
+            "carry_context": True,
+            "prune": [0, 1],
+        },
         {"tokens": "bytes", "smoothing": "witten-bell", "order": 3},
         {"smoothing": "jelinek-mercer", "order": 3, "min_count": 3, "max_size": 100},
         {"smoothing": "add-k", "order": 2, "unknown": "bytes", "max_size": 50},
@@ -128,12 +134,14 @@ def test_a_run_from_a_cluster_is_used_as_any_other(
     page = report(there).read_text("utf-8")
     assert "7 files, " in page
     assert "read on a cluster" in page
-    with pytest.raises(TextError, match="was read on a cluster, 7 files at .* and is not read here"):
+    with pytest.raises(
+        TextError, match=r"was read on a cluster, 7 files at .* and is not read here"
+    ):
         there.documents("train")
     mixed = mix([there], tmp_path / "mixed", cache=50)
     assert evaluate(mixed).targets == evaluate(here).targets
     (folder / "dev.txt").write_text("something else\n")
-    with pytest.raises(TextError, match="The dev text .* has changed since"):
+    with pytest.raises(TextError, match=r"The dev text .* has changed since"):
         evaluate(Run(there.folder))
 
 
@@ -199,11 +207,15 @@ def test_clusters_that_cannot_be_used(
     monkeypatch.setattr(engine, "SECONDS_TO_CONNECT", 1)
     given = {"split": "100/0/0", "output": tmp_path / "run"}
     for address in ("tcp://127.0.0.1:1", "local:0", "nonsense://x"):
-        with pytest.raises(SettingError, match=f"--cluster is {address}, where no scheduler answers"):
+        with pytest.raises(
+            SettingError, match=f"--cluster is {address}, where no scheduler answers"
+        ):
             train(folder / "text", "ngram", cluster=address, **given)
-    with LocalCluster(n_workers=0, dashboard_address=None) as empty:
-        with pytest.raises(SettingError, match="has no workers"):
-            train(folder / "text", "ngram", cluster=empty.scheduler_address, **given)
+    with (
+        LocalCluster(n_workers=0, dashboard_address=None) as empty,
+        pytest.raises(SettingError, match="has no workers"),
+    ):
+        train(folder / "text", "ngram", cluster=empty.scheduler_address, **given)
     monkeypatch.setattr(engine, "own_version", lambda: "0.0.9")
     with pytest.raises(SettingError, match="2 of the cluster's workers have another thence"):
         train(folder / "text", "ngram", cluster=workers.scheduler_address, **given)

@@ -1,8 +1,8 @@
 """Counts in parts: what was counted apart is put together as if it had been counted at once.
 
-The n-grams of a text are a tree: below each stand those that are longer by a word. Sorted, all that
-begin with one of a range of words stand together in every order, so a tree is cut into ranges of
-first words without looking at any n-gram. Trees of the same range, counted on different texts, are
+The n-grams of a text are a tree: below each stand those that are longer by a word. Sorted, all
+that begin with one of a range of words stand together in every order, so a tree is cut into ranges
+of first words without looking at any n-gram. Trees of the same range, counted on different texts, are
 merged order by order; merged ranges are put one after the other. Everything here is a plain function
 of arrays, for whatever sends them from machine to machine.
 """
@@ -132,7 +132,10 @@ def assemble(parts: Sequence[Part], vocabulary_size: int) -> list[OrderCounts]:
         branches = [part.longer[level] for part in parts]
         starts = np.cumsum([0, *sizes[:-1]])
         prefixes = np.concatenate(
-            [one.prefixes.astype(np.int64) + start for one, start in zip(branches, starts, strict=True)]
+            [
+                one.prefixes.astype(np.int64) + start
+                for one, start in zip(branches, starts, strict=True)
+            ]
         )
         words = np.concatenate([one.words for one in branches]).astype(np.int64)
         seen = np.concatenate([one.counts for one in branches]).astype(np.int64)

@@ -98,7 +98,9 @@ def _check_workers(client: "Client") -> None:
     except PackageNotFoundError:
         found = {"a worker": "none"}
     if not found:
-        raise SettingError("The cluster has no workers; start some with dask worker tcp://HOST:8786.")
+        raise SettingError(
+            "The cluster has no workers; start some with dask worker tcp://HOST:8786."
+        )
     others = {worker: other for worker, other in found.items() if other != own}
     if others:
         worker, other = next(iter(others.items()))
@@ -115,7 +117,8 @@ def own_version() -> str:
 
 def number_of_threads(client: "Client") -> int:
     """Return how many tasks the cluster can work on at once."""
-    return max(sum(client.nthreads().values()), 1)
+    threads: dict[str, int] = client.nthreads()
+    return max(sum(threads.values()), 1)
 
 
 def share(client: "Client", value: Any) -> "Future":

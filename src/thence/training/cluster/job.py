@@ -20,9 +20,6 @@ from thence.corpus.blocks import Block, cut_into_blocks, find_files, is_url
 from thence.errors import SettingError, TextError
 from thence.models.ngram import NGram, create
 from thence.models.ngram.parts import Part, assemble, merge, ranges_of_words
-from thence.processes import number_of_processes
-from thence.tokens import Tokenizer, TokenStore, tokenizer_from_counts
-from thence.training.cluster import engine
 from thence.models.ngram.tasks import (
     Context,
     Plan,
@@ -34,6 +31,9 @@ from thence.models.ngram.tasks import (
     nats_of,
     survey,
 )
+from thence.processes import number_of_processes
+from thence.tokens import Tokenizer, TokenStore, tokenizer_from_counts
+from thence.training.cluster import engine
 from thence.training.logs import Logs, StopTraining, opened
 from thence.training.progress import Listener, ProgressMaker, silent
 from thence.training.provenance import CLUSTER
@@ -94,9 +94,7 @@ def count_on_cluster(
         losses["dev_nats_per_token"] = -float(np.mean(scores))
     facts = {"files": len(files), "documents": surveyed.documents, "tokens": tokens}
     facts["bytes"] = surveyed.num_bytes
-    run = create_run(
-        folder, recipe, tokenizer, _hashes(surveyed, held_out), more={CLUSTER: facts}
-    )
+    run = create_run(folder, recipe, tokenizer, _hashes(surveyed, held_out), more={CLUSTER: facts})
     finish_at_once(run, tokens, model.tensors(), losses, started)
     with opened(logs, run, _of(dev, tokenizer), 0) as log, suppress(StopTraining):
         log(run.metrics()[-1])
@@ -112,8 +110,8 @@ def _check(recipe: Recipe) -> None:
     split = recipe.splitting
     if recipe.model != "ngram":
         raise SettingError(
-            f"--cluster counts n-grams, but the model is {recipe.model}; use --model ngram, or leave "
-            "--cluster out."
+            f"--cluster counts n-grams, but the model is {recipe.model}; use --model ngram, or "
+            "leave --cluster out."
         )
     if number_of_processes() > 1:
         raise SettingError("--cluster brings its own processes; start it without torchrun.")
