@@ -2,9 +2,9 @@
 
 The n-grams of a text are a tree: below each stand those that are longer by a word. Sorted, all
 that begin with one of a range of words stand together in every order, so a tree is cut into ranges
-of first words without looking at any n-gram. Trees of the same range, counted on different texts, are
-merged order by order; merged ranges are put one after the other. Everything here is a plain function
-of arrays, for whatever sends them from machine to machine.
+of first words without looking at any n-gram. Trees of the same range, counted on different texts,
+are merged order by order; merged ranges are put one after the other. Everything here is a plain
+function of arrays, for whatever sends them from machine to machine.
 """
 
 from collections.abc import Sequence
