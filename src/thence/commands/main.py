@@ -21,6 +21,7 @@ from thence.processes import is_first_process
 
 COMMANDS = {
     "train": "Train a model on a text.",
+    "best": "Make the best model of a text that a given time allows.",
     "resume": "Go on with a training that was stopped.",
     "find-lr": "Sweep the learning rate and suggest one.",
     "sweep": "Train with many settings and keep the best.",

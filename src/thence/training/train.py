@@ -90,10 +90,7 @@ def train_recipe(
 ) -> Run:
     """Train what a recipe says; see ``train``."""
     check_logs(logs)
-    if family_of(recipe.model).kind == "mixed":
-        raise SettingError(
-            "A mixture is not trained on a text but made of runs: thence mix RUN RUN -o RUN."
-        )
+    _refuse_mixed(recipe.model)
     recipe = with_language_model(recipe)
     folder = Path(output) if output is not None else free_folder(recipe)
     if cluster is not None:
@@ -109,7 +106,7 @@ def train_recipe(
                 recipe = _resolve(recipe, prepared)
                 hashes = text_hashes(prepared.splits)
                 kept = Path(source) if recipe.text == "-" else None
-                more = _more_about(recipe, prepared)
+                more = more_about(recipe, prepared)
                 run = create_run(folder, recipe, prepared.tokenizer, hashes, kept, more)
         if world is not None:
             run = Run(world.tell(str(folder)))
@@ -120,6 +117,14 @@ def train_recipe(
                 shutil.rmtree(run.folder, ignore_errors=True)  # Nothing to go on with.
             raise
     return run
+
+
+def _refuse_mixed(model: str) -> None:
+    if family_of(model).kind == "mixed":
+        raise SettingError(
+            f"The model '{model}' is not trained on a text but made of runs: thence mix RUN RUN -o "
+            "RUN."
+        )
 
 
 @contextmanager
@@ -207,9 +212,20 @@ def free_folder(recipe: Recipe) -> Path:
     return next(path for name in names if not (path := Path("runs") / name).exists())
 
 
+def resolved_paths(recipe: Recipe) -> Recipe:
+    """Return the recipe with the full paths of what it is read from."""
+    text = str(Path(recipe.text).resolve()) if _is_path(recipe.text) else recipe.text
+    given: dict[str, Any] = {
+        name: str(Path(path).resolve())
+        for name in ("dev", "test")
+        if (path := getattr(recipe.splitting, name)) is not None
+    }
+    return replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
+
+
 def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     """Return the recipe with full paths and with everything chosen that was left open."""
-    recipe = with_full_paths(recipe)
+    recipe = resolved_paths(recipe)
     if prepared.vectors is not None:
         path, size = str(Path(recipe.options.vectors).resolve()), prepared.vectors.dimension
         options = replace(recipe.options, vectors=path, embedding_size=size)
@@ -221,18 +237,7 @@ def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     return resolve_training(recipe, prepared)
 
 
-def with_full_paths(recipe: Recipe) -> Recipe:
-    """Return the recipe with full paths, so that the text is found from any folder."""
-    text = str(Path(recipe.text).resolve()) if _is_path(recipe.text) else recipe.text
-    given: dict[str, Any] = {
-        name: str(Path(path).resolve())
-        for name in ("dev", "test")
-        if (path := getattr(recipe.splitting, name)) is not None
-    }
-    return replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
-
-
-def _more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
+def more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     """Return what a run of a classifier says of its labels, and of its vectors."""
     if not is_classifier(recipe.model):
         return {}
@@ -319,6 +324,7 @@ def train_classifier(recipe: Recipe, prepared: Prepared) -> Classifier:
     """
     from thence.training.networks import resolve_training, threads, train_in_memory
 
+    _refuse_mixed(recipe.model)
     if family_of(recipe.model).kind == "fitted":
         with threads(recipe.training.threads):
             return _fitted(recipe, prepared)

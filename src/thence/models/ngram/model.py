@@ -78,7 +78,7 @@ class NGram:
                 "--smoothing imported marks a run that thence import made; to count a text, choose "
                 f"one of {', '.join(get_args(Smoothing))}."
             )
-        if self._prunes and smoothing in ("mle", "add-k", "stupid-backoff"):
+        if self.options.prunes and smoothing in ("mle", "add-k", "stupid-backoff"):
             raise SettingError(
                 f"--smoothing {smoothing} cannot be pruned: it does not back off with "
                 "probabilities."
@@ -89,14 +89,10 @@ class NGram:
                 "use another --split or another --smoothing."
             )
 
-    @property
-    def _prunes(self) -> bool:
-        return bool(self.options.prune) or self.options.prune_entropy is not None
-
     def fit_counts(
-        self, counts: list[OrderCounts], carry_context: bool, dev: TokenStore | None
+        self, counts: list[OrderCounts], carry_context: bool = False, dev: TokenStore | None = None
     ) -> float | None:
-        """Smooth counts that were made already; see ``fit`` and ``check_fit``."""
+        """Smooth counts that were made before; see ``fit`` and ``check_fit``."""
         options, size = self.options, self.vocabulary_size
         self.discounts = []
         if options.smoothing == "jelinek-mercer":
@@ -109,7 +105,7 @@ class NGram:
             )
         self.counted = [len(table.keys) for table in tables]
         self.tables = self._pruned(tables, counts)
-        if self._prunes or options.smoothing == "add-k":
+        if options.prunes or options.smoothing == "add-k":
             return None
         return log_likelihood(counts, [table.log_probs for table in tables])
 

@@ -39,7 +39,7 @@ from thence.training.progress import Listener, ProgressMaker, silent
 from thence.training.provenance import CLUSTER
 from thence.training.recipe import Recipe
 from thence.training.run import Run, create_run, read_held_out, refuse_existing
-from thence.training.train import finish_at_once, with_full_paths
+from thence.training.train import finish_at_once, resolved_paths
 
 SMALLEST_BLOCK, LARGEST_BLOCK = 1 << 20, 64 << 20
 """Bytes of text in a block: fewer are no work, more take too much memory at once."""
@@ -69,7 +69,7 @@ def count_on_cluster(
     started = time.monotonic()
     _check(recipe)
     refuse_existing(folder)
-    recipe = with_full_paths(recipe)
+    recipe = resolved_paths(recipe)
     if not is_url(recipe.text):
         recipe = replace(recipe, text=str(Path(recipe.text).absolute()))
     held_out = read_held_out(recipe)

@@ -1,0 +1,142 @@
+"""Which of the models that were tried go together, and how good they are together.
+
+Models are mixed with weights learned on dev (``models.mixture``). So that the weights are not
+judged by what they were learned from, each half of dev is judged under weights learned on the
+other. A member that brings less than ``WORTH`` does not pay for its place and is dropped.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from thence.autopilot.parts import Blend, Part, alone
+from thence.models.mixture import Member, Mixture, MixtureOptions
+from thence.models.mixture.model import MOST_TARGETS
+from thence.tokens import TokenStore
+
+WORTH = 0.001
+"""Nats per token that a member must bring."""
+LIGHT = 0.10
+"""Members that have less than this share of the weights are those that may be dropped."""
+FEW_TARGETS = 20_000
+"""Targets of dev that are enough to see which members pay."""
+GATE_SPEED = 6e6
+"""Targets times members times features for which a gate is learned in a second, about."""
+PATIENT = 6.0
+"""Times the seconds of a gate that choosing members and judging them honestly takes."""
+
+
+def blend(
+    parts: Sequence[Part], dev: TokenStore, vocabulary_size: int, seconds: float = math.inf
+) -> Blend:
+    """Choose the parts that pay for their place, and mix them.
+
+    Args:
+        parts: What was tried; at least one.
+        dev: What to judge by.
+        vocabulary_size: Number of ids (V).
+        seconds: What it may take. If that is little, all parts are taken, their weights are
+            learned on as many targets as there is time for, and are judged by all.
+
+    Returns:
+        The blend, never worse on dev than the best part alone.
+    """
+    single = alone(min(parts, key=lambda part: part.nats))
+    chosen, hurry = list(parts), seconds < blending_seconds(parts, dev)
+    if len(chosen) > 1 and not hurry:
+        chosen = _paying(chosen, dev, vocabulary_size)
+    if len(chosen) == 1:
+        return single
+    mixture, scores, carries = _mixture(chosen, vocabulary_size), _scores(chosen), _carries(chosen)
+    if hurry:
+        share = seconds / 2 / _gate_seconds(parts, dev)
+        targets = np.arange(0, dev.num_targets, max(1, math.ceil(1 / max(share, 1e-3))))
+        mixture.learn_weights(dev, carries, scores, targets)
+        nats = -float(np.mean(mixture.mixed(scores, dev, carries)))
+    else:
+        nats = _held_out(mixture, scores, dev, carries)
+        mixture.learn_weights(dev, carries, scores)
+    if nats >= single.nats:
+        return single
+    weights = tuple(mixture.mean_weights(dev, carries).tolist())
+    return Blend(tuple(chosen), weights, mixture, mixture.options, nats)
+
+
+def blending_seconds(parts: Sequence[Part], dev: TokenStore) -> float:
+    """Return about how long it takes to choose parts and to mix them."""
+    return PATIENT * _gate_seconds(parts, dev)
+
+
+def _gate_seconds(parts: Sequence[Part], dev: TokenStore) -> float:
+    orders = [part.options["order"] for part in parts if part.family == "ngram"]
+    features = 9 + 3 * (max(orders, default=1) - 1)
+    return min(dev.num_targets, MOST_TARGETS) * len(parts) * features / GATE_SPEED
+
+
+def _paying(parts: list[Part], dev: TokenStore, vocabulary_size: int) -> list[Part]:
+    """Return the parts without those that bring too little, the lightest tried first."""
+    targets = np.arange(0, dev.num_targets, -(-dev.num_targets // FEW_TARGETS) or 1)
+    tried: set[str] = set()
+    nats, weights = _tried_out(parts, dev, vocabulary_size, targets)
+    while len(parts) > 1:
+        light = [
+            (weight, number)
+            for number, weight in enumerate(weights)
+            if weight < LIGHT and parts[number].name not in tried
+        ]
+        if not light:
+            break
+        number = min(light)[1]
+        tried.add(parts[number].name)
+        fewer = parts[:number] + parts[number + 1 :]
+        nats_of_fewer, weights_of_fewer = _tried_out(fewer, dev, vocabulary_size, targets)
+        if nats_of_fewer < nats + WORTH:
+            parts, nats, weights = fewer, nats_of_fewer, weights_of_fewer
+    return parts
+
+
+def _tried_out(
+    parts: list[Part], dev: TokenStore, vocabulary_size: int, targets: np.ndarray
+) -> tuple[float, list[float]]:
+    """Return the held-out loss of a mixture on some targets, and the mean weights."""
+    if len(parts) == 1:
+        return -float(np.mean(parts[0].scores[targets])), [1.0]
+    mixture, scores, carries = _mixture(parts, vocabulary_size), _scores(parts), _carries(parts)
+    nats = _held_out(mixture, scores, dev, carries, targets)
+    return nats, mixture.mean_weights(dev, carries).tolist()
+
+
+def _held_out(
+    mixture: Mixture,
+    scores: Float[np.ndarray, "targets parts"],
+    dev: TokenStore,
+    carries: bool,
+    targets: np.ndarray | None = None,
+) -> float:
+    """Return the mean loss of targets, each half under weights learned on the other half."""
+    targets = np.arange(dev.num_targets) if targets is None else targets
+    first, second = np.array_split(targets, 2)
+    total = 0.0
+    for learned, judged in ((first, second), (second, first)):
+        mixture.learn_weights(dev, carries, scores, learned)
+        total -= float(np.sum(mixture.mixed(scores, dev, carries)[judged]))
+    return total / max(len(targets), 1)
+
+
+def _mixture(parts: Sequence[Part], vocabulary_size: int) -> Mixture:
+    members = (Member(part.family, part.options, part.carry_context) for part in parts)
+    options = MixtureOptions(tuple(members))
+    mixture = Mixture(options, vocabulary_size)
+    for model, part in zip(mixture.models, parts, strict=True):
+        model.load_tensors(part.model.tensors())
+    return mixture
+
+
+def _scores(parts: Sequence[Part]) -> Float[np.ndarray, "targets parts"]:
+    return np.stack([part.scores.astype(np.float64) for part in parts], axis=1)
+
+
+def _carries(parts: Sequence[Part]) -> bool:
+    return any(part.carry_context for part in parts)
