@@ -24,6 +24,8 @@ WRITING = 0.1
 """Seconds that writing the run takes, beside a hundredth of the whole time."""
 LOADING = 2.0
 """Seconds that PyTorch takes to load."""
+SLACK = 0.005
+"""Nats per token by which a newer mixture may be worse, as it is chosen and judged with care."""
 OF_COUNTS, OF_A_NETWORK = 0.1, 0.3
 """Shares of the time left in which counts, or all after a network, are put together."""
 
@@ -172,8 +174,12 @@ class Search:
 
 
 def _better(before: Blend | None, after: Blend) -> Blend:
-    """Return the newer blend unless it is worse: it may have been made in a hurry."""
-    return before if before is not None and before.badness < after.badness else after
+    """Return the newer blend unless it is clearly worse: it may have been made in a hurry."""
+    if before is None:
+        return after
+    if before.accuracy is None:
+        return before if before.nats < after.nats - SLACK else after
+    return before if before.badness < after.badness else after
 
 
 def _reaching(one: Tried, made: Blend) -> Tried:

@@ -39,7 +39,8 @@ from thence.training.progress import Listener, ProgressMaker, silent
 from thence.training.provenance import CLUSTER
 from thence.training.recipe import Recipe
 from thence.training.run import Run, create_run, read_held_out, refuse_existing
-from thence.training.train import finish_at_once, resolved_paths
+from thence.training.sharing import resolved_paths
+from thence.training.train import finish_at_once
 
 SMALLEST_BLOCK, LARGEST_BLOCK = 1 << 20, 64 << 20
 """Bytes of text in a block: fewer are no work, more take too much memory at once."""
