@@ -1,7 +1,7 @@
 """What is tried for language: counts first, then networks, as many as the time is worth."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ ORDERS: dict[Kind, tuple[int, ...]] = {
 well a context is known."""
 CACHE = 500
 """Symbols that a cache remembers of running text."""
+NEURAL_CACHE = 2000
+"""Hidden states that a neural cache remembers."""
 
 
 LADDERS: dict[Kind, tuple[tuple[float, tuple[Rung, ...]], ...]] = {
@@ -95,6 +97,18 @@ def counts(prepared: Prepared, kind: Kind, carries: bool) -> Iterator[Part]:
             scores = Cache(cache, size).score(prepared.dev, True)
             name = f"cache {cache.order}"
             yield language_part(name, "cache", cache, Cache(cache, size), scores, True)
+
+
+def neural_cache(part: Part, prepared: Prepared) -> Part:
+    """Return a cache of the hidden states of a network that reads running text."""
+    from thence.models.neural_cache import NeuralCache, NeuralCacheOptions, choose_theta
+
+    theta = choose_theta(part.model, prepared.dev, NEURAL_CACHE)
+    options = NeuralCacheOptions(NEURAL_CACHE, theta, of=0)
+    cache = NeuralCache(options, part.model)
+    scores = cache.score(prepared.dev, carry_context=True)
+    made = language_part(f"cache of {part.name}", "neural-cache", options, cache, scores, True)
+    return replace(made, of=part.name)
 
 
 def language_part(

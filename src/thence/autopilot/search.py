@@ -56,8 +56,8 @@ class Road(Protocol):
     def ending(self, parts: Sequence[Part]) -> float:
         """Return the seconds that putting the parts and one more together takes."""
 
-    def train(self, rung: Rung, seconds: float | None, steps: int | None) -> Part | None:
-        """Train a model; None where there was too little time."""
+    def train(self, rung: Rung, seconds: float | None, steps: int | None) -> list[Part]:
+        """Train a model; return it and what comes with it, or nothing if there is no time."""
 
     def blend(self, parts: Sequence[Part], seconds: float = math.inf) -> Blend:
         """Put together the parts that pay for their place."""
@@ -115,11 +115,13 @@ class Search:
             began = self.budget.spent()
             ending = road.ending(parts) if parts else 0.0
             seconds = share * (self._left() - ending) if steps is None else None
-            part_made = road.train(rung, seconds, steps)
-            if part_made is not None:
-                parts.append(part_made)
-                made = _better(made, road.blend(parts, self._share(OF_A_NETWORK)))
-                self._add(part_made, began, made)
+            new = road.train(rung, seconds, steps)
+            if not new:
+                continue
+            parts += new
+            made = _better(made, road.blend(parts, self._share(OF_A_NETWORK)))
+            for part in new:
+                self._add(part, began, made)
         if made is None:
             raise Interrupted("Broken off before anything was trained; nothing was written.")
         return _better(made, road.blend(parts, self._share(1.0))) if rungs else made
