@@ -28,7 +28,8 @@ def samples_html(samples: Samples) -> str:
     texts = [escaped(short(text, EXCERPT)) or "&nbsp;" for text in samples.texts[:SHOWN]]
     items = "".join(f'<bdi style="{style}">{text}</bdi>' for text in texts)
     count = len(samples.texts)
-    about = "" if samples.copies is None else f"{samples.copies} are copies of train documents"
+    copies = samples.copies
+    about = "" if copies is None else f"{copies:,} of them copies of train documents"
     more = note(f"… and {count - SHOWN:,} more") if count > SHOWN else ""
     flow = '<div style="display: flex; flex-wrap: wrap; gap: .3rem .4rem">'
     return title(f"{count:,} samples", about) + f"{flow}{items}</div>{more}"

@@ -26,12 +26,9 @@ CELL = (
     "background: none; color: inherit; font: inherit; font-variant-numeric: tabular-nums; "
     "vertical-align: top; "
 )
-LEFT = CELL + "text-align: left; overflow-wrap: anywhere; white-space: pre-wrap"
-RIGHT = CELL + "text-align: right; white-space: nowrap"
-TABLE = (
-    "border-collapse: collapse; border: 0; margin: .4rem 0; font: inherit; color: inherit; "
-    "table-layout: auto"
-)
+LEFT = CELL + "text-align: left; overflow-wrap: break-word; white-space: pre-wrap"
+RIGHT = CELL + "text-align: right; overflow-wrap: normal; white-space: nowrap"
+TABLE = "border-collapse: collapse; border: 0; margin: .4rem 0; font: inherit; color: inherit"
 FAINT = "opacity: .7"
 
 
@@ -43,7 +40,7 @@ def frame(content: str) -> str:
 def title(text: str, more: str = "") -> str:
     """Return a heading, and what is said beside it in plain letters."""
     beside = f' <span style="{FAINT}">{escaped(more)}</span>' if more else ""
-    return f'<div style="margin: .1rem 0 .3rem"><b>{escaped(text)}</b>{beside}</div>'
+    return f'<div style="margin: .3rem 0"><b>{escaped(text)}</b>{beside}</div>'
 
 
 def note(text: str) -> str:
@@ -144,7 +141,7 @@ def shaded(text: str, colour: str, share: float, about: str, underlined: bool = 
     strength = round(STRONGEST * min(max(share, 0.0), 1.0))
     style = f"background: rgb({colour} / {strength}%); padding: .1em 0; border-radius: .15em"
     style += "; text-decoration: underline dotted" if underlined else ""
-    return f'<span style="{style}" title="{html.escape(visible(about))}">{escaped(text)}</span>'
+    return f'<span style="{style}" title="{escaped(about)}">{escaped(text)}</span>'
 
 
 def running_text(content: str) -> str:

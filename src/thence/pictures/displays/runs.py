@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from typing import Any
 
 from thence.errors import ThenceError
 from thence.pictures.curves import best_look, has_curves, learning_rate_curve, readable_seconds
 from thence.pictures.displays.line_chart import Line, line_chart
-from thence.pictures.displays.pieces import grid, note, title, values
+from thence.pictures.displays.pieces import escaped, grid, note, title, values
 from thence.pictures.drawing import BLUE, ORANGE, Picture
-from thence.pictures.page import embedded
+from thence.pictures.page import data_address
 from thence.pictures.sweep_page import result, text
 from thence.search import Sweep
 from thence.training import Run
@@ -20,6 +20,17 @@ from thence.training.metrics import unit_of
 
 BEST = 10
 """Trials that are shown."""
+SIZES = (
+    "context",
+    "order",
+    "ngrams",
+    "embedding_size",
+    "hidden_size",
+    "filters",
+    "layers",
+    "heads",
+)
+"""Settings that always matter."""
 
 
 def run_html(run: Run) -> str:
@@ -41,8 +52,7 @@ def chosen_settings(options: Any) -> str:
         value = getattr(options, field.name)
         if value is None or not isinstance(value, bool | int | float | str):
             continue
-        is_size = type(value) is int
-        if is_size or field.default is MISSING or value != field.default:
+        if field.name in SIZES or value != field.default:
             shown.append(f"{field.name.replace('_', ' ')} {value}")
     return ", ".join(shown)
 
@@ -120,7 +130,7 @@ def sweep_html(sweep: Sweep) -> str:
     ]
     table = grid(["trial", "on dev", *sweep.space], rows)
     more = note(f"The best {BEST} of {len(ranked):,}.") if len(ranked) > BEST else ""
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in sweep.importances.items())
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in sweep.importances.items() if share)
     return head + table + more + (note(f"What matters: {shares}.") if shares else "")
 
 
@@ -128,9 +138,12 @@ def finder_html(curve: LearningRateCurve) -> str:
     """Show the loss at each learning rate, and which is suggested."""
     description = f"Loss against learning rate; {curve.suggestion:.2g} is suggested."
     picture = Picture("finder", "Learning rate", description, learning_rate_curve(curve))
-    return title(f"suggested learning rate {curve.suggestion:.2g}") + embedded(picture)
+    return title(f"suggested learning rate {curve.suggestion:.2g}") + picture_html(picture)
 
 
 def picture_html(picture: Picture) -> str:
-    """Show a picture."""
-    return embedded(picture)
+    """Show a picture, as wide as there is room for and no wider than it was drawn."""
+    inches = picture.figure.get_figwidth()
+    style = f"display: block; width: 100%; height: auto; max-width: {5.5 * inches:.1f}rem"
+    description = escaped(picture.description)
+    return f'<img style="{style}" alt="{description}" src="{data_address(picture)}">'

@@ -5,6 +5,7 @@ from itertools import islice
 from thence.evaluation import Classification, Explanation
 from thence.evaluation.results import Score
 from thence.pictures.displays.pieces import bars, escaped, note, running_text, shaded, short, title
+from thence.pictures.drawing import visible
 from thence.pictures.page import number
 from thence.pictures.surprisal import SHOWN_TOKENS, highest_bits
 
@@ -13,19 +14,18 @@ SPEAKS_FOR = "0 158 115"
 SPEAKS_AGAINST = "213 94 0"
 EXCERPT = 200
 """Characters of a classified text that are shown."""
-HINT = "The stronger the colour, the more surprising; rest the pointer on a token for its bits."
 
 
 def score_html(score: Score) -> str:
     """Show how probable a text is, and which of its tokens surprise."""
     chance, about = score["log_probability"], f"{score['targets']:,} targets with its end"
     if chance is None:
-        head = title("impossible", about)
+        words = "impossible"
     else:
-        nats = f"{number(score['nats_per_token'])} nats per token"
-        head = title(nats, f"log-probability {chance:.2f}, {about}")
+        words = f"{number(score['nats_per_token'])} nats per token"
+        about = f"log-probability {chance:.2f}, {about}"
     if "tokens" not in score:
-        return head + running_text(escaped(short(score["text"], EXCERPT)))
+        return title(words, about) + running_text(escaped(short(score["text"], EXCERPT)))
     highest = highest_bits(score.vocabulary_size)
     spans = [
         _surprising(token["token"], token["surprisal_bits"], highest)
@@ -33,13 +33,15 @@ def score_html(score: Score) -> str:
     ]
     rest = len(score["tokens"]) - len(spans)
     more = note(f"… and {rest:,} more tokens") if rest else ""
-    return head + running_text(score.separator.join(spans)) + more + note(HINT)
+    head = title(words, f"{about}; colour: surprisal")
+    return head + running_text(score.separator.join(spans)) + more
 
 
 def _surprising(token: str, bits: float | None, highest: float) -> str:
+    name = visible(token)
     if bits is None:
-        return shaded(token, SURPRISING, 1, f"{token}: impossible")
-    about = f"{token}: {bits:.2f} bits, probability {2.0**-bits:.2g}"
+        return shaded(token, SURPRISING, 1, f"{name}: impossible")
+    about = f"{name}: {bits:.2f} bits, probability {2.0**-bits:.2g}"
     return shaded(token, SURPRISING, bits / highest, about)
 
 
@@ -64,9 +66,7 @@ def explanation_html(explanation: Explanation) -> str:
         for text, weight in explanation.pieces()
     )
     about = f"probability {explanation.probability:.4f}, largest weight {largest:.2f} nats"
-    legend = (
-        shaded(" for ", SPEAKS_FOR, 0.7, "speaks for the label")
-        + " "
-        + shaded(" against ", SPEAKS_AGAINST, 0.7, "speaks against the label", underlined=True)
-    )
-    return title(explanation.label, about) + running_text(spans) + f"<div>{legend}</div>"
+    speaks_for = shaded("for the label", SPEAKS_FOR, 0.7, "its probability falls without it")
+    against = shaded("against it", SPEAKS_AGAINST, 0.7, "its probability rises without it", True)
+    legend = f"<small>speaks {speaks_for} or {against}</small>"
+    return title(explanation.label, about) + running_text(spans) + legend
