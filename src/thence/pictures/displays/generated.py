@@ -5,6 +5,7 @@ import math
 from thence.evaluation import SimilarWords
 from thence.generation import Completions, Fillings, NextTokens, Samples
 from thence.pictures.displays.pieces import LINE, bars, escaped, note, short, title
+from thence.pictures.drawing import visible
 
 EXCERPT = 400
 """Characters of a drawn text that are shown."""
@@ -14,7 +15,7 @@ SHOWN = 100
 
 def next_tokens_html(found: NextTokens) -> str:
     """Show the distribution of the next token as bars; the longest takes the whole width."""
-    rows = [(token, chance, f"{chance:.4f}") for token, chance in found.tokens]
+    rows = [(visible(token), chance, f"{chance:.4f}") for token, chance in found.tokens]
     rest = max(1 - math.fsum(chance for _, chance in found.tokens), 0.0)
     before = f"after “{short(found.text)}”" if found.text else "at the beginning"
     others = note(f"all other tokens together: {rest:.4f}")
@@ -57,7 +58,7 @@ def fillings_html(found: Fillings) -> str:
 
 def similar_words_html(found: SimilarWords) -> str:
     """Show the nearest words with the cosine of each."""
-    rows = [(word, cosine, f"{cosine:.4f}") for word, cosine in found.words]
+    rows = [(visible(word), cosine, f"{cosine:.4f}") for word, cosine in found.words]
     return title(found.word, "nearest words, cosine of the embeddings") + bars(rows)
 
 

@@ -107,19 +107,15 @@ def bars(rows: Iterable[tuple[str, float, str]], whole: float = 1.0) -> str:
     """Return names with a bar and a number each.
 
     Args:
-        rows: Name, length of the bar, and the number as it is written.
+        rows: Name (spaces as they are), length of the bar, and the number as it is written.
         whole: The length that takes the whole width.
     """
     lines = "".join(
-        f'<tr><th scope="row" style="{LEFT}">{_name(name)}</th><td style="{RIGHT}">{number}</td>'
+        f'<tr><th scope="row" style="{LEFT}">{escaped(short(name)) or "&nbsp;"}</th><td style="{RIGHT}">{number}</td>'
         f'<td style="{CELL}width: 20rem; padding-right: 0">{_bar(length / whole)}</td></tr>'
         for name, length, number in rows
     )
     return f'<table style="{TABLE}">{lines}</table>'
-
-
-def _name(text: str) -> str:
-    return html.escape(visible(short(text))) or "&nbsp;"
 
 
 def _bar(share: float) -> str:
