@@ -111,7 +111,8 @@ def bars(rows: Iterable[tuple[str, float, str]], whole: float = 1.0) -> str:
         whole: The length that takes the whole width.
     """
     lines = "".join(
-        f'<tr><th scope="row" style="{LEFT}">{escaped(short(name)) or "&nbsp;"}</th><td style="{RIGHT}">{number}</td>'
+        f'<tr><th scope="row" style="{LEFT}">{escaped(short(name)) or "&nbsp;"}</th>'
+        f'<td style="{RIGHT}">{number}</td>'
         f'<td style="{CELL}width: 20rem; padding-right: 0">{_bar(length / whole)}</td></tr>'
         for name, length, number in rows
     )
