@@ -41,7 +41,6 @@ import shutil
 from pathlib import Path
 
 import thence
-from thence.corpus import load
 from thence.pictures import confusion_picture, reliability_picture
 
 TEXT = "cities"
@@ -101,8 +100,8 @@ linear = thence.train(TEXT, "linear", ngrams=NGRAMS, output=new("linear"), **TAS
 thence.evaluate(linear)
 
 # %% [markdown]
-# 50 % of 40 countries, where averaging has 40 %. On IMDB (dev: 2,500 of the 25,000 reviews for
-# training) both are near 90 %.
+# 50 % of 40 countries, where averaging has 40 %. On the 25,000 test reviews of IMDB averaging has
+# 90.5 % and the linear classifier 91.9 %.
 #
 # ## Convolutions
 #
@@ -112,7 +111,8 @@ thence.evaluate(linear)
 # $$c_t = \mathrm{relu}(w \cdot [E_{x_t}; \dots; E_{x_{t+k-1}}] + b) \qquad \hat{c} = \max_t c_t$$
 #
 # A filter is a soft n-gram: it fires for what is alike, too. That needs many examples to pay off.
-# 60 cities a country are few:
+# 60 cities a country are few, and the mean of the letters alone does as well. On IMDB, with
+# 25,000 reviews, two rounds give 88.1 % on test.
 
 # %%
 convolution = thence.train(TEXT, "convolution", output=new("convolution"), **SMALL, **TASK)
@@ -136,7 +136,8 @@ thence.classify(linear, EXAMPLES, top=3)
 # And why? Leave out one letter (or word) after the other, and see how far the log-odds of the
 # label fall without it:
 #
-# $$\text{weight}(w) = \ln \frac{P(c \mid d)}{1 - P(c \mid d)} - \ln \frac{P(c \mid d \setminus w)}{1 - P(c \mid d \setminus w)}$$
+# $$\text{weight}(w) = \ln \frac{P(c \mid d)}{1 - P(c \mid d)}
+#   - \ln \frac{P(c \mid d \setminus w)}{1 - P(c \mid d \setminus w)}$$
 
 # %%
 thence.explain(linear, EXAMPLES[0])
@@ -183,26 +184,6 @@ for run in (letters, averaging, linear, convolution):
 # A network that has learned its train texts by heart is certain of everything, also of what it
 # gets wrong: look at the convolution.
 #
-# ## How much text does it take?
-#
-# Half the cities, then all of them: the curve says whether more examples would help more than a
-# better model.
-
-# %%
-for share in (20, 40, 80):
-    part = thence.train(
-        TEXT,
-        "averaging",
-        ngrams=NGRAMS,
-        split=f"{share}/10/{90 - share}",
-        output=new(f"part-{share}"),
-        **TASK,
-    )
-    judged = thence.evaluate(part)
-    low, high = judged.accuracy_interval
-    print(f"{share} % for training: {judged.accuracy:.1%} right ({low:.1%} to {high:.1%})")
-
-# %% [markdown]
 # ## Once, at the end
 
 # %%
@@ -211,11 +192,12 @@ thence.evaluate(linear, "test")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Find cities of your own country that are *not* in the text (`list(load("cities"))` is all
-#    there are), and explain what the model says of them.
+# 1. Ask for cities of your own country that are not in the text, and explain the answers.
+#    (`list(thence.corpus.load("cities"))` has those that are.)
 # 2. Which country is found best, and which worst? Explain one mistake of each.
 # 3. Train `recurrent` with `hidden_size=64`. Is it better than the convolution? By how much, for
 #    sure?
 # 4. Give the convolution `dropout=0.5`. Does its accuracy change, or its calibration?
-# 5. Train a language model on the cities (`thence.train("cities", "lstm", column="city")`) and
+# 5. How much text does it take? Train on less (`split="40/10/50"`) and compare the intervals.
+# 6. Train a language model on the cities (`thence.train("cities", "lstm", column="city")`) and
 #    start from it: `model="finetuned"`, `start_from=RUN`.
