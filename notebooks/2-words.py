@@ -173,6 +173,7 @@ lstm = thence.train(
     tied=True,
     window=32,
     steps=STEPS,
+    threads=1,
     lr=0.01,
     output=new("lstm"),
     **RUNNING,
