@@ -19,6 +19,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from thence.autopilot import Best as Best
+    from thence.autopilot import best as best
+    from thence.autopilot import read_best as read_best
     from thence.errors import ThenceError as ThenceError
     from thence.evaluation import LikelihoodReport as LikelihoodReport
     from thence.evaluation import classify as classify
@@ -56,7 +59,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _HOMES = {
     "ThenceError": "thence.errors",
+    "Best": "thence.autopilot",
     "LikelihoodReport": "thence.evaluation",
+    "best": "thence.autopilot",
     "classify": "thence.evaluation",
     "compare": "thence.evaluation",
     "evaluate": "thence.evaluation",
@@ -78,6 +83,7 @@ _HOMES = {
     "import_arpa": "thence.training.exchange",
     "make_recipe": "thence.training",
     "mix": "thence.training.mix",
+    "read_best": "thence.autopilot",
     "read_recipe": "thence.training",
     "read_sweep": "thence.search",
     "resume": "thence.training",

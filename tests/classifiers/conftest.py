@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from thence.classifiers import Classes, Classifier, FittedClassifier
+from thence.classifiers.ensemble import Ensemble, Member
 from thence.corpus import Documents
 from thence.corpus.labels import Labels
 from thence.tokens import TokenOptions, make_tokenizer
@@ -74,6 +75,17 @@ for family, more in {
         "FinetunedOptions",
         (("encoder", encoder),),
     )
+MEMBERS = tuple(
+    Member(name, {key: value for key, value in SMALL.items() if key in known})
+    for name, known in (
+        ("linear", ["buckets"]),
+        ("averaging", ["embedding_size", "buckets"]),
+        ("convolution", ["embedding_size", "filters"]),
+    )
+)
+FAMILIES["ensemble"] = Line(
+    "thence.classifiers.ensemble", "EnsembleOptions", (("members", MEMBERS),)
+)
 CHOICES = [Classes(3), Classes(2), Classes(4, several=True)]
 
 
@@ -124,18 +136,25 @@ def make(some: Texts) -> Callable[..., Any]:
     def made(name: str, classes: Classes, seed: int = 0, **more: Any) -> Classifier:
         vocabulary_size = len(some.tokenizer.vocabulary)
         model: Classifier = FAMILIES[name].create(vocabulary_size, classes, seed, **more)
-        if isinstance(model, FittedClassifier):
-            ids = np.arange(len(some)) % classes.number
-            names = tuple(map(str, range(classes.number)))
-            labels = Labels(names, ids, np.arange(len(some) + 1), classes.several)
-            model.fit(some, labels, np.ones(len(some), np.float32))
-        if isinstance(model, torch.nn.Module):
-            with torch.no_grad():
-                for parameter in model.parameters():
-                    parameter.normal_(0, 0.5)
+        for part in model.members if isinstance(model, Ensemble) else [model]:
+            fill(part, some)
         return model
 
     return made
+
+
+def fill(model: Classifier, some: Texts) -> None:
+    """Fit a classifier to labels in turn, or give it random weights."""
+    classes = model.classes
+    if isinstance(model, FittedClassifier):
+        ids = np.arange(len(some)) % classes.number
+        names = tuple(map(str, range(classes.number)))
+        labels = Labels(names, ids, np.arange(len(some) + 1), classes.several)
+        model.fit(some, labels, np.ones(len(some), np.float32))
+    if isinstance(model, torch.nn.Module):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.normal_(0, 0.5)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "averaging": {"embedding_size": 4, "buckets": 64, "batch_size": 8, "steps": 4},
 }
 CLASSIFIERS = ("linear", "convolution", "averaging", "finetuned")
-KINDS = (*QUICK, "finetuned", "mixture")
+KINDS = (*QUICK, "finetuned", "mixture", "ensemble")
 TRAINED = ("mlp", "lstm", "transformer", "convolution", "averaging")
 
 
@@ -66,6 +66,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train(table, "finetuned", output=folder / "finetuned", threads=1, **given)
     parts = [folder / "ngram", folder / "lstm"]
     mix(parts, folder / "mixture", cache=5, neural_cache=5, dynamic=True)
+    mix([folder / name for name in CLASSIFIERS[:3]], folder / "ensemble")
     return folder
 
 

@@ -128,7 +128,7 @@ def test_huge_sizes_of_parts_are_refused(
 
 
 @pytest.mark.parametrize("value", ODD, ids=[repr(value)[:20] for value in ODD])
-@pytest.mark.parametrize("kind", ["mlp", "ngram", "averaging", "mixture"])
+@pytest.mark.parametrize("kind", ["mlp", "ngram", "averaging", "mixture", "ensemble"])
 def test_odd_values_of_any_setting_do_no_harm(
     copy_of: Copy, refused: Refused, harmless: Harmless, kind: str, value: Any
 ) -> None:
@@ -193,6 +193,39 @@ def test_odd_members_are_refused(
         claim(run)
     except RunError:
         refused("next", run, "ax")
+    refused("evaluate", run)
+
+
+CLASSIFIERS_IN_ONE: dict[str, Callable[[dict[str, Any]], object]] = {
+    "ensemble in ensemble": lambda c: c["options"]["members"].append(
+        {"model": "ensemble", "options": {"members": c["options"]["members"][:1]}}
+    ),
+    "unknown member": lambda c: c["options"]["members"][0].update(model="evil"),
+    "language model as member": lambda c: c["options"]["members"][0].update(model="ngram"),
+    "member without options": lambda c: c["options"]["members"][0].pop("options"),
+    "member of a text": lambda c: c["options"]["members"].append("evil"),
+    "unknown setting": lambda c: c["options"]["members"][0]["options"].update(evil=1),
+    "odd setting": lambda c: c["options"]["members"][0]["options"].update(ngrams="3"),
+    "odd encoder": lambda c: c["options"]["members"].append(
+        {"model": "finetuned", "options": {"encoder": {"model": "ensemble"}}}
+    ),
+    "no encoder": lambda c: c["options"]["members"].append({"model": "finetuned", "options": {}}),
+    "huge member": lambda c: c["options"]["members"][1]["options"].update(filters=10**12),
+    "no members": lambda c: c["options"].update(members=[]),
+    "many members": lambda c: c["options"].update(members=c["options"]["members"] * 300),
+}
+
+
+@pytest.mark.parametrize("change", CLASSIFIERS_IN_ONE.values(), ids=CLASSIFIERS_IN_ONE)
+def test_odd_members_of_an_ensemble_are_refused(
+    copy_of: Copy, refused: Refused, change: Callable[[dict[str, Any]], object]
+) -> None:
+    run = copy_of("ensemble")
+    change_config(run, change)  # type: ignore[arg-type]
+    try:
+        claim(run)
+    except RunError:
+        refused("classify", run, texts_for(run))
     refused("evaluate", run)
 
 

@@ -86,6 +86,9 @@ def train_on(folder: Path, model: str, rows: Rows, **settings: Any) -> thence.Ru
     """Train a small classifier on a table."""
     text = write_table(folder / "text.csv", rows)
     output = folder / f"{model}-run"
+    if CLASSIFIERS[model].kind == "mixed":
+        members = [train_on(folder, part, rows, **settings) for part in ("linear", "averaging")]
+        return thence.mix(members, output)
     settings |= {"start_from": language_model(folder)} if model == "finetuned" else {}
     return thence.train(text, model, output=output, label="label", **settings_of(model), **settings)
 

@@ -1,5 +1,6 @@
 """Mixtures of runs."""
 
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import get_args
 
@@ -67,6 +68,17 @@ def test_settings_of_mixing_are_checked_first(runs: list[Run], tmp_path: Path) -
         with pytest.raises(SettingError, match=message):
             mix(runs[:2], tmp_path / "mix", **settings)  # type: ignore[arg-type]
         assert not (tmp_path / "mix").exists()
+
+
+def test_a_text_from_standard_input_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "\n".join(f"{name}{index % 7}" for index, name in enumerate(NAMES))
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(text.encode())))
+    run = train("-", "ngram", output=tmp_path / "ngram", order=2)
+    mixed = mix([run], tmp_path / "mix", cache=5)
+    again = Run(mixed.folder).store("dev")
+    assert again.num_targets == run.store("dev").num_targets
 
 
 def test_weights_by_hand(runs: list[Run], tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ class ClassifierFamily:
     Attributes:
         module: Where ``create(options, vocabulary_size, classes)`` is; imported when asked for.
         options: Name of the dataclass of settings in that module.
-        kind: ``fitted`` to all documents at once, or ``trained`` by the loop.
+        kind: ``fitted`` to all documents at once, ``trained`` by the loop, or ``mixed`` from other
+            runs.
         summary: One line for help and documentation.
         defaults: Settings of training that stand for what is not given.
         usual_epochs: Passes over the train split where nothing else is asked for.
@@ -29,7 +30,7 @@ class ClassifierFamily:
 
     module: str
     options: str
-    kind: Literal["fitted", "trained"]
+    kind: Literal["fitted", "trained", "mixed"]
     summary: str
     defaults: Mapping[str, Any] = field(default_factory=lambda: SEQUENCES)
     usual_epochs: float = 5.0
@@ -79,6 +80,12 @@ CLASSIFIERS = {
         "RecurrentOptions",
         "trained",
         "an LSTM or GRU that reads a document from both sides",
+    ),
+    "ensemble": ClassifierFamily(
+        "thence.classifiers.ensemble",
+        "EnsembleOptions",
+        "mixed",
+        "several runs of classifiers as one, made by thence mix",
     ),
 }
 

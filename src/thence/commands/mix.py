@@ -21,12 +21,13 @@ def command(
     cache: int | None = None,
     neural_cache: int | None = None,
     dynamic: Annotated[bool, Parameter(negative=())] = False,
-    weights: Weights = "gated",
+    weights: Weights | None = None,
     report: bool = True,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Mix runs of the same text into one, which is a run like any other.
 
+    The runs are all of language models or all of classifiers, for which there is nothing to set.
     With --config, train the runs first: thence mix --config RECIPE -o RUN.
 
     Args:
@@ -39,7 +40,7 @@ def command(
             (running text).
         dynamic: Let recurrent networks go on learning from the running text that is judged.
         weights: Let the weights follow how well each context is known and the place in its
-            document, or its kind only, or use the same everywhere.
+            document (gated, the default), or its kind only, or use the same everywhere.
         report: Write report.html at the end.
         json: Print the result as JSON.
     """

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from thence.autopilot.result import RESULT, read_best
 from thence.corpus import count_shared
 from thence.errors import RunError
+from thence.pictures.best_page import found_section
 from thence.pictures.differences import settings_of
 from thence.pictures.page import MADE_BY, moment, page, section, table
 from thence.pictures.report_comparison import comparison_html
@@ -112,7 +114,8 @@ def report_html(run: Run) -> str:
     """Return the page; an imported run has no text for some of its sections to be about."""
     about = label_sections(run) if run.is_classifier else language_sections(run)
     splits = [] if run.imported else [split_section(run)]
-    sections = [heading(run), *about, *splits, config_section(run), metrics_section(run)]
+    found = [found_section(read_best(run.folder))] if (run.folder / RESULT).exists() else []
+    sections = [heading(run), *found, *about, *splits, config_section(run), metrics_section(run)]
     return page(f"{run.name}: report", "\n".join(sections))
 
 

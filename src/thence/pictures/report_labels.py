@@ -5,6 +5,7 @@ import html
 import numpy as np
 from jaxtyping import Float, Int64
 
+from thence.classifiers.ensemble import Ensemble
 from thence.classifiers.linear import Linear
 from thence.evaluation.classification import ClassificationReport, Mistake, excerpt
 from thence.evaluation.labels import cut_rows
@@ -13,6 +14,7 @@ from thence.pictures.page import embedded, grid, listed, note, section, table
 from thence.pictures.plot import confusion_picture, judge_on_dev, reliability_picture
 from thence.pictures.report_training import embedding_section, training_section
 from thence.training import Run
+from thence.training.mix import weights_of
 from thence.training.prepared import labelled
 
 MISTAKES = 20
@@ -26,13 +28,28 @@ STRONGEST = 12
 def label_sections(run: Run) -> list[str]:
     """Return the sections; dev is judged once for all of them."""
     judged = judge_on_dev(run, MISTAKES)
-    goes_by = strongest_section if isinstance(run.classifier, Linear) else embedding_section
     return [
         labels_section(run),
         *([no_score_section()] if judged is None else judged_sections(run, judged)),
         training_section(run, table(cut_rows(run))),
-        goes_by(run),
+        goes_by_section(run),
     ]
+
+
+def goes_by_section(run: Run) -> str:
+    """Return what the classifier goes by: words, other classifiers, or embeddings."""
+    if isinstance(run.classifier, Linear):
+        return strongest_section(run)
+    if isinstance(run.classifier, Ensemble):
+        return members_section(run)
+    return embedding_section(run)
+
+
+def members_section(run: Run) -> str:
+    """Return the members of an ensemble with their weights."""
+    rows = [(name, f"{weight:.3f}") for name, weight in weights_of(run)]
+    explained = "The probabilities of the members are averaged with these weights, found on dev."
+    return section("Members", note(explained) + table(rows))
 
 
 def labels_section(run: Run) -> str:

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import log
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from thence.classifiers import Classes, Classifier
 from thence.corpus import Labels
 from thence.models import LanguageModel, State
 from thence.models.interface import Array
 from thence.tokens import Texts, TokenStore
+
+if TYPE_CHECKING:  # Counts, which are judged by it too, never wait for torch.
+    import torch
+    from torch import Tensor, nn
 
 TIE = 1e-9
 """Weight of a nat beside that of all documents: never enough to outweigh one of them."""
@@ -23,9 +25,9 @@ class Trainable(Protocol):
     """What the loop knows of a network, be it a language model or a classifier."""
 
     @property
-    def device(self) -> torch.device: ...  # noqa: D102
+    def device(self) -> "torch.device": ...  # noqa: D102
 
-    def batch_loss(self, batch: Any, state: State = None) -> tuple[Tensor, State]:
+    def batch_loss(self, batch: Any, state: State = None) -> "tuple[Tensor, State]":
         """Return the summed loss of a batch in nats, and the state after it."""
 
     def tensors(self) -> dict[str, Array]:
@@ -37,7 +39,7 @@ class Trainable(Protocol):
     def num_parameters(self) -> int:
         """Return how many numbers are learned."""
 
-    def parameters(self) -> Iterator[nn.Parameter]:
+    def parameters(self) -> "Iterator[nn.Parameter]":
         """Yield the weights."""
 
     def train(self, mode: bool = True) -> Any:

@@ -252,6 +252,7 @@ class Trainer:
         enough = False
         if self._metrics is not None:
             counters.metrics_bytes = self._metrics.append(line)
+        if self._world.is_writer:
             try:
                 self._log(line)
             except StopTraining:

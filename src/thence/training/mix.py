@@ -1,24 +1,25 @@
 """Mixing runs: their models side by side, with weights learned on their dev split."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, cast
 
 from thence.errors import RunError, SettingError, TextError
-from thence.models.mixture import Member, Mixture, MixtureOptions, Weights
-from thence.tokens import TokenStore
+from thence.models.mixture import Mixture, MixtureOptions, Weights
+from thence.training.families import family_of, is_classifier
 from thence.training.metrics import MetricsFile
-from thence.training.recipe import Recipe
-from thence.training.run import Run, create_run, refuse_existing
+from thence.training.mixed_labels import ensemble_of
+from thence.training.mixed_language import mixture_of
+from thence.training.run import KEPT_TEXT, Run, create_run, refuse_existing
 from thence.training.setting_types import check_type
 from thence.training.weights_file import save_model
 
 if TYPE_CHECKING:
-    from thence.models.neural import NeuralLanguageModel
+    from thence.classifiers.ensemble import Ensemble
+
+FOR_LANGUAGE = ("cache", "neural_cache", "dynamic", "weights")
+"""Settings of mixing that say nothing to classifiers."""
 
 
 def mix(
@@ -28,12 +29,15 @@ def mix(
     cache: int | None = None,
     neural_cache: int | None = None,
     dynamic: bool = False,
-    weights: Weights = "gated",
+    weights: Weights | None = None,
 ) -> Run:
-    """Mix runs into one, which evaluates, samples and compares like any other.
+    """Mix runs into one, which evaluates, samples or classifies, and compares like any other.
+
+    The runs are all of language models, or all of classifiers; for these the settings say nothing.
 
     Args:
-        runs: Two or more runs of the same text, split and tokens, or one and a cache or so.
+        runs: Two or more runs of the same text, split, labels and tokens, or of language models one
+            and a cache or so.
         output: The run folder to make; the members' models are copied into it.
         cache: Also mix in caches of the last so many symbols, and of what followed them; for
             running text.
@@ -42,49 +46,47 @@ def mix(
         dynamic: Let recurrent networks go on learning from running text that is judged, after each
             window of it; the rate is chosen on dev.
         weights: What the weights of the members depend on: how well each context is known and the
-            place in its document (``gated``), its kind (``buckets``), or nothing (``single``).
+            place in its document (``gated``, the default), its kind (``buckets``), or nothing
+            (``single``).
 
     Raises:
+        SettingError: If a setting cannot be, or says nothing to classifiers.
         RunError: If the runs do not fit together.
         TextError: If there is no dev split to learn the weights on.
     """
     folder = Path(output)
     refuse_existing(folder)
-    check_mixing(cache, neural_cache, weights)
+    check_mixing(cache, neural_cache, weights, dynamic)
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
-    _check_runs(opened, alone=cache is None and neural_cache is None and not dynamic)
+    given = {"cache": cache, "neural_cache": neural_cache, "dynamic": dynamic, "weights": weights}
+    check_models([run.recipe.model for run in opened], given)
+    _check_runs(opened)
     started = time.monotonic()
     first = opened[0]
-    dev = first.store("dev")
-    if dev.num_documents == 0:
+    if len(first.documents("dev")) == 0:
         raise TextError("The weights of a mixture are learned on the dev split, which is empty.")
-    members = [_member_of(run) for run in opened]
-    if dynamic or neural_cache is not None:
-        members = _adapt(members, _running_networks(opened), dev, neural_cache, dynamic)
-    if cache is not None:
-        members += [
-            Member("cache", {"length": cache, "order": order}, carry_context=True)
-            for order in (1, 2)
-        ]
-    recipe = _recipe(first.recipe, MixtureOptions(tuple(members), weights))
-    model = Mixture(recipe.options, len(first.tokenizer.vocabulary))
-    for part, run in zip(model.models, opened, strict=False):
-        part.load_tensors(run.model.tensors())
-    model.learn_weights(dev, recipe.training.carry_context)
-    dev_loss = -float(np.mean(model.score(dev, recipe.training.carry_context)))
-    made = create_run(folder, recipe, first.tokenizer, first.provenance["sha256"])
-    about = {"run": made.identity, "step": 0, "dev_nats_per_token": dev_loss}
-    save_model(folder / "model.safetensors", model.tensors(), about)
+    if first.is_classifier:
+        recipe, tensors, look = ensemble_of(opened)
+        labels = {"labels": list(first.label_names), "several": first.classes.several}
+    else:
+        weights = weights or "gated"
+        recipe, tensors, look = mixture_of(opened, cache, neural_cache, dynamic, weights)
+        labels = {}
+    kept = first.folder / KEPT_TEXT if recipe.text == "-" else None
+    hashes = first.provenance["sha256"]
+    made = create_run(folder, recipe, first.tokenizer, hashes, kept, labels)
+    about = {"run": made.identity, "step": 0, **look}
+    save_model(folder / "model.safetensors", tensors, about)
     seconds = round(time.monotonic() - started, 3)
-    line = {"step": 0, "seconds": seconds, "tokens": dev.num_targets}
-    MetricsFile(folder / "metrics.jsonl").append(line | {"dev_nats_per_token": dev_loss})
+    line = {"step": 0, "seconds": seconds, "tokens": first.store("dev").num_targets}
+    MetricsFile(folder / "metrics.jsonl").append(line | look)
     return made
 
 
 def check_mixing(
     cache: int | None = None,
     neural_cache: int | None = None,
-    weights: Weights = "gated",
+    weights: Weights | None = None,
     dynamic: bool = False,
 ) -> None:
     """Refuse settings of ``mix`` that cannot be, before anything is trained or read.
@@ -98,112 +100,66 @@ def check_mixing(
             flag = name.replace("_", "-")
             raise SettingError(f"--{flag} is {value}; it must be at least 1.")
     check_type("dynamic", dynamic, bool)
-    MixtureOptions(weights=weights)
+    if weights is not None:
+        MixtureOptions(weights=weights)
+
+
+def check_models(models: Sequence[str], settings: Mapping[str, Any]) -> None:
+    """Refuse models that cannot be mixed, or not with these settings, before any is trained.
+
+    Args:
+        models: Names of the families of the runs.
+        settings: Keyword arguments of ``mix``.
+
+    Raises:
+        RunError: If the models do not go together.
+        SettingError: If a setting says nothing to classifiers.
+    """
+    if any(family_of(model).kind == "mixed" for model in models):
+        raise RunError("A mixture cannot be mixed again; mix the runs it was made of.")
+    classifiers = [model for model in models if is_classifier(model)]
+    if 0 < len(classifiers) < len(models):
+        other = next(model for model in models if not is_classifier(model))
+        raise RunError(
+            f"A classifier ({classifiers[0]}) and a language model ({other}) cannot be mixed: one "
+            "knows labels, the other what comes next. Mix runs of one kind."
+        )
+    given = [name for name in FOR_LANGUAGE if settings.get(name) not in (None, False)]
+    if classifiers and given:
+        raise SettingError(
+            f"--{given[0].replace('_', '-')} is for language models, but {classifiers[0]} is a "
+            "classifier, which reads each document by itself. Leave it out."
+        )
+    if len(models) > 1 or (models and set(given) - {"weights"}):
+        return
+    alone = "" if classifiers else ", or one run and --cache, --neural-cache or --dynamic"
+    raise RunError(f"A mixture needs at least two runs{alone}.")
 
 
 def weights_of(run: Run) -> list[tuple[str, float]]:
-    """Return each member of a mixture with its mean weight over the targets of dev."""
+    """Return each member of a mixture with its weight, of language models the mean one on dev."""
+    if run.is_classifier:
+        ensemble = cast("Ensemble", run.classifier)
+        return list(zip(ensemble.options.names, ensemble.weights.tolist(), strict=True))
     model = cast(Mixture, run.model)
     names = [member.name for member in model.options.members]
     means = model.mean_weights(run.store("dev"), run.recipe.training.carry_context)
     return list(zip(names, means.tolist(), strict=True))
 
 
-def _check_runs(runs: list[Run], alone: bool) -> None:
-    if len(runs) < 1 + alone:
-        raise RunError(
-            "A mixture needs at least two runs, or one run and --cache, --neural-cache or "
-            "--dynamic."
-        )
-    for run in runs:
-        if run.is_classifier:
-            raise RunError(
-                f"The run {run.folder} is a classifier ({run.recipe.model}); only language models "
-                "can be mixed."
-            )
-    if any(run.recipe.model == "mixture" for run in runs):
-        raise RunError("A mixture cannot be mixed again; mix the runs it was made of.")
+def _check_runs(runs: Sequence[Run]) -> None:
+    """Refuse runs that were not trained on the same text in the same tokens."""
+    labels = ", labels" if runs[0].is_classifier else ""
     for run in runs:
         run.check_text()
     for run in runs[1:]:
         if run.provenance["sha256"] != runs[0].provenance["sha256"]:
             raise RunError(
-                f"{run.folder} and {runs[0].folder} were trained on different texts or splits; a "
-                "mixture needs runs of the same text, --split and --split-seed."
+                f"{run.folder} and {runs[0].folder} were trained on different texts{labels} or "
+                f"splits; a mixture needs runs of the same text{labels}, --split and --split-seed."
             )
         if run.tokenizer.to_json() != runs[0].tokenizer.to_json():
             raise RunError(
                 f"{run.folder} and {runs[0].folder} cut the text into different tokens; train them "
                 "with the same settings of --tokens, --unknown and the others."
             )
-
-
-def _member_of(run: Run) -> Member:
-    options = asdict(run.recipe.options)
-    given = {name: value for name, value in options.items() if value is not None}
-    return Member(run.recipe.model, given, run.recipe.training.carry_context)
-
-
-def _running_networks(runs: list[Run]) -> dict[int, "NeuralLanguageModel"]:
-    """Return by their number the runs' networks that read running text as a sequence.
-
-    Raises:
-        RunError: If there is none.
-    """
-    from thence.models.neural import NeuralLanguageModel
-
-    models = dict(enumerate(run.model for run in runs))
-    sequences = {
-        number: model
-        for number, model in models.items()
-        if isinstance(model, NeuralLanguageModel) and model.network.context_length is None
-    }
-    if not sequences:
-        raise RunError(
-            "--neural-cache and --dynamic need a network that reads sequences (rnn, lstm or gru), "
-            "and none of the runs is one."
-        )
-    running = {n: m for n, m in sequences.items() if runs[n].recipe.training.carry_context}
-    if not running:
-        raise RunError(
-            f"--neural-cache and --dynamic are for running text, but {runs[min(sequences)].folder} "
-            "read each document by itself; train it with --carry-context."
-        )
-    return running
-
-
-def _adapt(
-    members: list[Member],
-    networks: dict[int, "NeuralLanguageModel"],
-    dev: TokenStore,
-    neural_cache: int | None,
-    dynamic: bool,
-) -> list[Member]:
-    """Return the members with networks that go on learning, and with a neural cache of the first.
-
-    Args:
-        members: Those of the runs.
-        networks: The models among them that read running text, by number.
-        dev: Chooses the rates and theta.
-        neural_cache: Places that the cache remembers; None: no cache.
-        dynamic: Whether the networks go on learning.
-    """
-    from thence.models.dynamic import choose_rate
-    from thence.models.neural_cache import NeuralCacheOptions, choose_theta
-
-    members = list(members)
-    if dynamic:
-        for number, model in networks.items():
-            members[number] = replace(members[number], dynamic=choose_rate(model, dev))
-    if neural_cache is not None:
-        number, model = next(iter(networks.items()))
-        options = NeuralCacheOptions(neural_cache, 0.0, number)  # Refuses a bad length.
-        options = replace(options, theta=choose_theta(model, dev, neural_cache))
-        members.append(Member("neural-cache", asdict(options), carry_context=True))
-    return members
-
-
-def _recipe(first: Recipe, options: MixtureOptions) -> Recipe:
-    carries = any(member.carry_context for member in options.members)
-    training = replace(first.training, carry_context=carries)
-    return replace(first, model="mixture", options=options, training=training)

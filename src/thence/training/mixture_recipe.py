@@ -24,9 +24,9 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from thence.errors import SettingError, nearest
+from thence.errors import RunError, SettingError, nearest
 from thence.training.families import family_of
-from thence.training.mix import check_mixing, mix
+from thence.training.mix import check_mixing, check_models, mix
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, flat_settings, make_recipe, read_toml
 from thence.training.run import Run, refuse_existing
@@ -68,7 +68,8 @@ def read_mixture_recipe(path: Path) -> MixtureRecipe:
         check_mixing(**mixing)
         common = flat_settings(content)
         recipes = tuple(_recipe(common | flat_settings(run)) for run in own)
-    except SettingError as error:
+        check_models([recipe.model for recipe in recipes], mixing)
+    except (RunError, SettingError) as error:
         raise SettingError(f"{path}: {error}") from error
     return MixtureRecipe(recipes, mixing)
 

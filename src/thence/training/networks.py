@@ -151,6 +151,21 @@ def fastest(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     return best
 
 
+def timed(recipe: Recipe, prepared: Prepared) -> tuple[Recipe, float, float]:
+    """Return a recipe with threads and precision chosen, and how fast it is trained.
+
+    Returns:
+        The recipe, the seconds of a step, and how many tokens a step reads.
+    """
+    training = replace(recipe.training, **fastest(recipe, prepared))
+    recipe = replace(recipe, training=training)
+    with torch.random.fork_rng():
+        trainee = assemble(recipe, prepared)
+        settings = {"threads": training.threads, "precision": training.precision}
+        seconds = _time_steps(trainee.network, trainee.batches, settings)
+    return recipe, seconds, trainee.batches.at(0).tokens
+
+
 def _refuse_too_large(recipe: Recipe, prepared: Prepared) -> None:
     """Refuse a network for which there is not enough memory, before anything is written."""
     size = len(prepared.tokenizer.vocabulary)
@@ -215,8 +230,24 @@ def train_network(
                 trainee.usual_epochs,
             )
             trainer.restore()
+            _check_same_step(world, run, trainer.counters.step)
             with opened(logs, run, prepared.dev, trainer.counters.step) as log:
                 trainer.run(log)
+
+
+def _check_same_step(world: World, run: Run, step: int) -> None:
+    """See that all processes go on from the same checkpoint.
+
+    Raises:
+        RunError: If the folder of the run is a copy on some machine.
+    """
+    steps = world.gather(str(step))
+    if len(set(steps)) > 1:
+        raise RunError(
+            f"The processes would go on with {run.folder} from different steps "
+            f"({', '.join(steps)}): it is not the same folder on all machines. Put it on a file "
+            "system that they share."
+        )
 
 
 def train_in_memory(recipe: Recipe, prepared: Prepared) -> Trainable:

@@ -6,8 +6,10 @@ They stand in a config as tables, which anyone may have written.
 from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
 
+from thence.classifiers import CLASSIFIERS, ClassifierFamily
+from thence.classifiers.ensemble import Member as ClassifierMember
 from thence.errors import SettingError
-from thence.models import FAMILIES, SEQUENCES
+from thence.models import FAMILIES, SEQUENCES, Family
 from thence.training.setting_types import LONGEST_SHOWN, check_type, within_64_bits
 
 
@@ -19,6 +21,9 @@ def check_parts(options: Any) -> None:
     """
     members = getattr(options, "members", ())
     for place, member in enumerate(members):
+        if isinstance(member, ClassifierMember):
+            check_parts(check_options(member.model, member.options, CLASSIFIERS))
+            continue
         if member.dynamic is not None:
             if not _reads_sequences(member.model):
                 raise SettingError(f"A member of {member.model[:LONGEST_SHOWN]} cannot be dynamic.")
@@ -27,23 +32,31 @@ def check_parts(options: Any) -> None:
         if member.model == "neural-cache":
             check_neural_cache(member.options, [other.model for other in members[:place]])
         else:
-            check_options(member.model, member.options, ("counted", "trained"))
+            check_options(member.model, member.options, FAMILIES)
     encoder = getattr(options, "encoder", None)
     if encoder is not None:
         settings = {name: value for name, value in encoder.items() if name != "model"}
-        check_options(check_type("model", encoder.get("model"), str), settings, ("trained",))
+        trained = {name: family for name, family in FAMILIES.items() if family.kind == "trained"}
+        check_options(check_type("model", encoder.get("model"), str), settings, trained)
 
 
-def check_options(model: str, settings: Mapping[str, Any], kinds: Sequence[str]) -> None:
-    """Refuse settings that are not those of a language model of one of the kinds.
+def check_options(
+    model: str, settings: Mapping[str, Any], families: Mapping[str, Family | ClassifierFamily]
+) -> Any:
+    """Return a model's settings as its dataclass, unless they are not its own.
+
+    Args:
+        model: Name of the family.
+        settings: Its settings by name.
+        families: Those that it may be one of; mixed ones are never part of another model.
 
     Raises:
-        SettingError: Says which.
+        SettingError: Says what is wrong.
     """
-    if model not in FAMILIES or FAMILIES[model].kind not in kinds:
+    if model not in families or families[model].kind == "mixed":
         raise SettingError(f"The model '{model[:LONGEST_SHOWN]}' cannot be part of another model.")
-    options_class = FAMILIES[model].options_class()
-    options_class(**_checked(settings, get_type_hints(options_class), model))
+    options_class = families[model].options_class()
+    return options_class(**_checked(settings, get_type_hints(options_class), model))
 
 
 def check_neural_cache(settings: Mapping[str, Any], before: Sequence[str]) -> None:

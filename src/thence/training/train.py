@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from thence.classifiers import CLASSIFIERS, Classifier, FittedClassifier
-from thence.errors import SettingError, TrainingError
+from thence.errors import SettingError, ThenceError, TrainingError
 from thence.models import FAMILIES, CountedModel
-from thence.processes import is_first_process, number_of_processes
+from thence.processes import is_first_process, may_be_restarted
 from thence.training.families import (
     DEFAULT_CLASSIFIER,
     DEFAULT_MODEL,
@@ -30,6 +30,15 @@ from thence.training.prepared import Prepared, coverage, importance, prepare, ve
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
 from thence.training.run import Run, create_run, refuse_existing, text_hashes
+from thence.training.sharing import (
+    agreed,
+    begun_before,
+    check_shareable,
+    processes,
+    resolved_paths,
+    same_run,
+    shared_run,
+)
 from thence.training.starting import with_language_model
 from thence.training.weights_file import save_model
 
@@ -85,47 +94,55 @@ def train_recipe(
 ) -> Run:
     """Train what a recipe says; see ``train``."""
     check_logs(logs)
-    if family_of(recipe.model).kind == "mixed":
+    _refuse_mixed(recipe.model)
+    if may_be_restarted() and output is None:
         raise SettingError(
-            "A mixture is not trained on a text but made of runs: thence mix RUN RUN -o RUN."
+            "With --max-restarts, name the run folder with --output, to go on with it."
         )
-    recipe = with_language_model(recipe)
-    folder = Path(output) if output is not None else free_folder(recipe)
-    with _processes(recipe) as world:
-        if is_first_process():
-            refuse_existing(folder)
+    with processes() as world:
+        with agreed(world):
+            recipe = with_language_model(recipe)
+            folder = Path(output) if output is not None else free_folder(recipe)
+        begun = begun_before(folder, recipe, world)
+        if begun is not None:
+            return _go_on(begun, progress, world, logs)
         with readable_source(recipe.text) as source:
-            prepared = prepare(recipe, source)
-            if is_first_process():
-                recipe = _resolve(recipe, prepared)
-                hashes = text_hashes(prepared.splits)
-                kept = Path(source) if recipe.text == "-" else None
-                more = _more_about(recipe, prepared)
-                run = create_run(folder, recipe, prepared.tokenizer, hashes, kept, more)
-        if world is not None:
-            run = Run(world.tell(str(folder)))
-        try:
+            with agreed(world):
+                check_shareable(recipe, world)
+                if is_first_process():
+                    refuse_existing(folder)
+                prepared = prepare(recipe, source)
+            with agreed(world):
+                if is_first_process():
+                    recipe = _resolve(recipe, prepared)
+                    hashes = text_hashes(prepared.splits)
+                    kept = Path(source) if recipe.text == "-" else None
+                    more = more_about(recipe, prepared)
+                    create_run(folder, recipe, prepared.tokenizer, hashes, kept, more)
+        with _undone(folder, ThenceError):
+            run = shared_run(folder, prepared, world)
+        with _undone(folder, TrainingError, SettingError):
             _fit(run, prepared, progress, world, logs)
-        except (TrainingError, SettingError):
-            if is_first_process() and not (run.folder / "last").exists():
-                shutil.rmtree(run.folder, ignore_errors=True)  # Nothing to go on with.
-            raise
     return run
 
 
-@contextmanager
-def _processes(recipe: Recipe) -> Iterator["World | None"]:
-    """Join the other processes that ``torchrun`` has started; None where this one is alone."""
-    if number_of_processes() == 1:
-        yield None
-        return
-    if recipe.text == "-":
-        raise SettingError("Several processes cannot share standard input; write it to a file.")
-    from thence.training.distributed import joined
-    from thence.training.networks import choose_device
+def _refuse_mixed(model: str) -> None:
+    if family_of(model).kind == "mixed":
+        raise SettingError(
+            f"The model '{model}' is not trained on a text but made of runs: thence mix RUN RUN -o "
+            "RUN."
+        )
 
-    with joined(choose_device(recipe.training.device)) as world:
-        yield world
+
+@contextmanager
+def _undone(folder: Path, *errors: type[ThenceError]) -> Iterator[None]:
+    """Remove a run folder after an error where there is nothing to go on with."""
+    try:
+        yield
+    except errors:
+        if is_first_process() and not (folder / "last").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def sweep_learning_rate(
@@ -160,8 +177,13 @@ def resume(folder: str | Path, progress: ProgressMaker = silent, logs: Logs = No
         ThenceError: If the run or its text cannot be used.
     """
     check_logs(logs)
-    run = Run(folder)
-    with _processes(run.recipe) as world:
+    with processes() as world:
+        run = same_run(Path(folder), world)
+        return _go_on(run, progress, world, logs)
+
+
+def _go_on(run: Run, progress: ProgressMaker, world: "World | None", logs: Logs) -> Run:
+    with agreed(world):
         if is_first_process():
             clear_leftovers(run.folder)
         vectors = getattr(run.recipe.options, "vectors", None)
@@ -170,7 +192,7 @@ def resume(folder: str | Path, progress: ProgressMaker = silent, logs: Logs = No
         prepared = Prepared(run.splits, run.tokenizer, run.store("train"), run.store("dev"))
         if not (run.folder / "last").exists():  # Nothing yet that has the vectors in it.
             prepared = replace(prepared, vectors=vectors_of(run.recipe, run.tokenizer))
-        _fit(run, prepared, progress, world, logs)
+    _fit(run, prepared, progress, world, logs)
     return run
 
 
@@ -197,16 +219,9 @@ def free_folder(recipe: Recipe) -> Path:
 
 def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     """Return the recipe with full paths and with everything chosen that was left open."""
-    text = str(Path(recipe.text).resolve()) if _is_path(recipe.text) else recipe.text
-    given: dict[str, Any] = {
-        name: str(Path(path).resolve())
-        for name in ("dev", "test")
-        if (path := getattr(recipe.splitting, name)) is not None
-    }
-    recipe = replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
+    recipe = resolved_paths(recipe)
     if prepared.vectors is not None:
-        path, size = str(Path(recipe.options.vectors).resolve()), prepared.vectors.dimension
-        options = replace(recipe.options, vectors=path, embedding_size=size)
+        options = replace(recipe.options, embedding_size=prepared.vectors.dimension)
         recipe = replace(recipe, options=options)
     if family_of(recipe.model).kind in ("counted", "fitted"):
         return recipe
@@ -215,17 +230,13 @@ def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     return resolve_training(recipe, prepared)
 
 
-def _more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
+def more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     """Return what a run of a classifier says of its labels, and of its vectors."""
     if not is_classifier(recipe.model):
         return {}
     labels, vectors = prepared.train_labels, coverage(prepared)
     about = {"labels": list(labels.names), "several": labels.several}
     return about if vectors is None else {**about, "vectors": vectors}
-
-
-def _is_path(text: str) -> bool:
-    return text != "-" and Path(text).exists()
 
 
 def _fit(
@@ -302,6 +313,7 @@ def train_classifier(recipe: Recipe, prepared: Prepared) -> Classifier:
     """
     from thence.training.networks import resolve_training, threads, train_in_memory
 
+    _refuse_mixed(recipe.model)
     if family_of(recipe.model).kind == "fitted":
         with threads(recipe.training.threads):
             return _fitted(recipe, prepared)

@@ -63,10 +63,11 @@ def load_model(
 
 def _limit(recipe: Recipe, numbers: int) -> AbstractContextManager[None]:
     """Let networks have so many numbers; counts, which never wait for torch, have no network."""
-    if hasattr(recipe.options, "encoder"):
+    parts = getattr(recipe.options, "members", ())
+    if hasattr(recipe.options, "encoder") or any("encoder" in part.options for part in parts):
         # The whole language model is made, whose output layer is not in the file.
         return at_most(machine_memory() // BYTES_TRAINED)
-    members = [member.model for member in getattr(recipe.options, "members", ())]
-    names = [name for name in (recipe.model, *members) if name != "neural-cache"]
+    models = [recipe.model, *(part.model for part in parts)]
+    names = [name for name in models if name != "neural-cache"]
     neural = any(family_of(name).kind in ("trained", "fitted") for name in names)
     return at_most(numbers) if neural else nullcontext()

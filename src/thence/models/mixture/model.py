@@ -32,6 +32,9 @@ MOST_TARGETS = 100_000
 """The weights are learned on so many targets of dev at most, evenly spaced."""
 
 
+Scores = Float[np.ndarray, "targets models"]
+
+
 class Mixture:
     """A weighted average of models.
 
@@ -59,21 +62,35 @@ class Mixture:
             return 1 + PLACES + (self._judge.num_context_features if self._judge else 0)
         return self._judge.num_context_kinds if self._judge else 1
 
-    def learn_weights(self, dev: TokenStore, carry_context: bool = False) -> None:
-        """Find the weights under which dev is likeliest."""
-        chosen = np.arange(0, dev.num_targets, -(-dev.num_targets // MOST_TARGETS) or 1)
-        scores = self._scores(dev, carry_context)[chosen]  # (T, M)
+    def learn_weights(
+        self,
+        dev: TokenStore,
+        carry_context: bool = False,
+        scores: Scores | None = None,
+        targets: Int64[np.ndarray, " chosen"] | None = None,
+    ) -> None:
+        """Find the weights under which dev is likeliest.
+
+        Args:
+            dev: What to learn from.
+            carry_context: Whether its documents follow one another.
+            scores: What ``member_scores`` gives of it, where that is known already.
+            targets: Which of its targets to learn from; by default as many as there are, or
+                ``MOST_TARGETS`` of them, evenly spaced.
+        """
+        if targets is None:
+            targets = np.arange(0, dev.num_targets, -(-dev.num_targets // MOST_TARGETS) or 1)
+        scores = (self.member_scores(dev, carry_context) if scores is None else scores)[targets]
         chances = np.exp(scores - scores.max(axis=1, keepdims=True))
-        known = self._contexts(dev, carry_context)[chosen]
+        known = self._contexts(dev, carry_context)[targets]
         if self.options.weights == "gated":
-            self.weights = learn_gate(chances, self._features(known, places(dev)[chosen]))
+            self.weights = learn_gate(chances, self._features(known, places(dev)[targets]))
             return
         kinds = self._kinds(known)
         self.weights = learn_table(chances, kinds, self._num_rows(), learn_overall(chances))
 
-    def _scores(
-        self, store: TokenStore, carry_context: bool
-    ) -> Float[np.ndarray, "targets models"]:
+    def member_scores(self, store: TokenStore, carry_context: bool = False) -> Scores:
+        """Return each member's log-probability of every target, in nats."""
         return np.stack(
             [
                 _score(model, member, store, carry_context).astype(np.float64)
@@ -156,7 +173,13 @@ class Mixture:
         Of carried context, only those members take note that were trained with it; a dynamic one
         learns from it as it goes.
         """
-        scores = self._scores(store, carry_context)
+        return self.mixed(self.member_scores(store, carry_context), store, carry_context)
+
+    def mixed(
+        self, scores: Scores, store: TokenStore, carry_context: bool = False
+    ) -> Float[np.ndarray, " targets"]:
+        """Return what ``score`` gives, of what ``member_scores`` gave."""
+        scores = scores.copy()
         for block, log_weights in self._blocks(store, carry_context):
             scores[block] += log_weights
         mixed: Array = np.logaddexp.reduce(scores, axis=1)

@@ -9,18 +9,25 @@ mixture of experts of R. Jacobs, M. Jordan, S. Nowlan and G. Hinton 1991, "Adapt
 local experts"; its experts stay as they are.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, Int64
+
+from thence.models.interface import Array
 
 ITERATIONS = 100
 IMAGINED_TARGETS = 10.0
 """How many targets the overall weights count for in each bucket, so that rare ones stay sane."""
-STEPS = 400
-CLOSE = 1e-4
-"""The gate is learned when a step changes no coefficient by more."""
+STEPS = 300
+MEMORY = 20
+"""Steps of the descent that tell of the curvature."""
+CLOSE = 5e-7
+"""The gate is learned when five steps gain less, in nats per target."""
 PENALTY = 0.6
 """Of half the squared coefficients, the constant's apart: in nats of the whole dev text."""
 TINY = 1e-6
+SMALLEST = np.float32(1e-30)
 
 Chances = Float[np.ndarray, "targets models"]
 
@@ -30,6 +37,7 @@ def learn_table(
     kinds: Int64[np.ndarray, " targets"],
     num_kinds: int,
     prior: Float[np.ndarray, " models"] | None = None,
+    imagined: float = IMAGINED_TARGETS,
 ) -> Float[np.ndarray, "kinds models"]:
     """Return the weights of each bucket under which the targets are likeliest.
 
@@ -38,10 +46,11 @@ def learn_table(
         kinds: The bucket of each target.
         num_kinds: How many buckets there are.
         prior: Weights that every bucket starts from and is drawn to.
+        imagined: How many targets they count for in each bucket.
     """
     count = chances.shape[1]
     base = np.full(count, 1 / count) if prior is None else prior
-    imagined = 0.0 if prior is None else IMAGINED_TARGETS
+    imagined = 0.0 if prior is None else imagined
     weights = np.tile(base, (num_kinds, 1))
     sizes = np.bincount(kinds, minlength=num_kinds)[:, None] + imagined
     for _ in range(ITERATIONS):
@@ -55,9 +64,9 @@ def learn_table(
 
 def learn_overall(chances: Chances) -> Float[np.ndarray, " models"]:
     """Return the one set of weights under which the targets are likeliest."""
-    weights: Float[np.ndarray, " models"] = learn_table(
-        chances, np.zeros(len(chances), np.int64), 1
-    )[0]
+    weights = np.full(chances.shape[1], 1 / chances.shape[1])
+    for _ in range(ITERATIONS):
+        weights *= (1 / (chances @ weights)) @ chances / max(len(chances), 1)
     return weights
 
 
@@ -67,33 +76,93 @@ def learn_gate(
     """Return the coefficients of the gate under which the targets are likeliest.
 
     The gradient of the log-likelihood with respect to the gate's logits is what each member
-    deserves of a target less what it was given. It is divided by a bound of the curvature, which
-    is half the features' second moments (D. Boehning 1992, "Multinomial logistic regression
-    algorithm"), so that no step size need be chosen; half of that bound has always been safe.
-    Momentum that restarts where it points downhill makes up for small steps.
+    deserves of a target less what it was given. The descent is by L-BFGS (J. Nocedal and S. Wright
+    2006, "Numerical optimization", algorithm 7.4), which begins with a bound of the curvature: half
+    the features' second moments (D. Boehning 1992, "Multinomial logistic regression algorithm").
 
     Args:
         chances: Each model's probability of each target, up to a factor per target.
         features: What is known of each target's context; the first is the constant 1.
     """
-    count = features.shape[1]
-    penalty = np.full((count, 1), PENALTY)
+    rows, columns = features.shape[1], chances.shape[1]
+    by_feature = np.ascontiguousarray(features.T, np.float32)
+    by_model = np.ascontiguousarray(chances.T, np.float32)
+    penalty = np.full((rows, 1), PENALTY)
     penalty[0] = 0
-    curvature = features.T @ features / 4 + np.diag(penalty[:, 0] + TINY)
-    gate = np.zeros((count, chances.shape[1]))
-    gate[0] = np.log(np.maximum(learn_overall(chances), TINY))
-    ahead, age = gate, 0
+    bound = by_feature @ features / 4 + np.diag(penalty[:, 0] + TINY)
+    start = np.zeros((rows, columns))
+    start[0] = np.log(np.maximum(learn_overall(chances), TINY))
+
+    def loss(gate: Array) -> tuple[float, Array]:
+        given = (
+            gate.T.astype(np.float32) @ by_feature
+        )  # (M, T): sums over few models are fast along this axis.
+        given -= given.max(axis=0)
+        np.exp(given, out=given)
+        given /= given.sum(axis=0)
+        deserved = given * by_model
+        likelihoods = np.maximum(deserved.sum(axis=0), SMALLEST)
+        deserved /= likelihoods
+        penalized = penalty * gate
+        nats = (
+            -float(np.log(likelihoods).sum(dtype=np.float64)) + float(np.vdot(penalized, gate)) / 2
+        )
+        return nats, penalized - by_feature @ (deserved - given).T
+
+    return _minimum(loss, start, np.linalg.inv(bound), CLOSE * len(chances))
+
+
+def _minimum(
+    loss: Callable[[Array], tuple[float, Array]], start: Array, scale: Array, close: float
+) -> Array:
+    """Return where a function is smallest, by L-BFGS.
+
+    Args:
+        loss: Gives the function and its gradient.
+        start: Where to begin.
+        scale: About the inverse of the curvature, of each column.
+        close: The descent ends when five steps lower the function by less.
+    """
+    place = start
+    moves: list[Array] = []
+    turns: list[Array] = []
+    value, slope = loss(place)
+    values = [value]
     for _ in range(STEPS):
-        given = np.exp(log_weights_of(ahead, features))
-        deserved = given * chances
-        deserved /= np.maximum(deserved.sum(axis=1, keepdims=True), 1e-300)
-        change = np.linalg.solve(curvature, features.T @ (deserved - given) - penalty * ahead)
-        moved = ahead + change
-        age = age + 1 if np.vdot(change, moved - gate) > 0 else 0
-        ahead, gate = moved + age / (age + 3) * (moved - gate), moved
-        if np.abs(change).max(initial=0) < CLOSE:
+        direction = _newton_like(slope, moves, turns, scale)
+        expected, share = float(np.vdot(slope, direction)), 1.0
+        while True:
+            ahead = place - share * direction
+            value, new_slope = loss(ahead)
+            if value <= values[-1] - 1e-4 * share * expected or share < TINY:
+                break
+            share /= 2
+        if np.vdot(ahead - place, new_slope - slope) > TINY:
+            moves, turns = (
+                [*moves[1 - MEMORY :], ahead - place],
+                [*turns[1 - MEMORY :], new_slope - slope],
+            )
+        place, slope = ahead, new_slope
+        values.append(value)
+        if len(values) > 5 and values[-6] - value < close:
             break
-    return gate
+    return place
+
+
+def _newton_like(slope: Array, moves: list[Array], turns: list[Array], scale: Array) -> Array:
+    """Return the slope times the inverse curvature that the last moves tell of."""
+    direction, shares = slope, []
+    for move, turn in zip(reversed(moves), reversed(turns), strict=True):
+        share = np.vdot(move, direction) / np.vdot(move, turn)
+        direction = direction - share * turn
+        shares.append(share)
+    direction = scale @ direction
+    if moves:
+        move, turn = moves[-1], turns[-1]
+        direction *= np.vdot(move, turn) / np.vdot(turn, scale @ turn)
+    for move, turn, share in zip(moves, turns, reversed(shares), strict=True):
+        direction = direction + move * (share - np.vdot(turn, direction) / np.vdot(move, turn))
+    return direction
 
 
 def log_weights_of(

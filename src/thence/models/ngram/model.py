@@ -67,13 +67,20 @@ class NGram:
                 "--smoothing imported marks a run that thence import made; to count a text, choose "
                 f"one of {', '.join(get_args(Smoothing))}."
             )
-        prunes = options.prune or options.prune_entropy is not None
-        if prunes and options.smoothing in ("mle", "add-k", "stupid-backoff"):
+        if options.prunes and options.smoothing in ("mle", "add-k", "stupid-backoff"):
             raise SettingError(
                 f"--smoothing {options.smoothing} cannot be pruned: it does not back off with "
                 "probabilities."
             )
         counts = count_ngrams(store, options.order, size, carry_context, options.memory_bytes)
+        return self.fit_counts(counts, carry_context, dev)
+
+    def fit_counts(
+        self, counts: list[OrderCounts], carry_context: bool = False, dev: TokenStore | None = None
+    ) -> float | None:
+        """Smooth counts that were made before; see ``fit``."""
+        options, size = self.options, self.vocabulary_size
+        assert options.smoothing != "imported"
         self.discounts = []
         if options.smoothing != "jelinek-mercer":
             tables, self.discounts = smooth(
@@ -88,7 +95,7 @@ class NGram:
             tables, _ = interpolate(counts, size, dev, carry_context)
         self.counted = [len(table.keys) for table in tables]
         self.tables = self._pruned(tables, counts)
-        if prunes or options.smoothing == "add-k":
+        if options.prunes or options.smoothing == "add-k":
             return None
         return log_likelihood(counts, [table.log_probs for table in tables])
 

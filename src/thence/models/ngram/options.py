@@ -29,6 +29,11 @@ class NGramOptions:
     """Count within so much memory, such as 1GB, spilling to disk (default: as much as needed)."""
 
     @property
+    def prunes(self) -> bool:
+        """Whether n-grams are left out."""
+        return bool(self.prune) or self.prune_entropy is not None
+
+    @property
     def memory_bytes(self) -> int | None:
         """The bound on the memory of counting, in bytes."""
         if self.memory is None:

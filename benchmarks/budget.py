@@ -1,0 +1,244 @@
+"""What each second buys: ``thence best`` at several time limits, beside single models and peers.
+
+    python benchmarks/budget.py path/to/data [PART ...] [--limits 10s 1m] [--picture FILE]
+
+The folder holds ``names``, ``ptb``, ``imdb`` and ``tinyshakespeare``. The parts are ``names``,
+``ptb``, ``imdb`` and ``shakespeare``; all take about two hours on two cores that do nothing else.
+Every limit is a new process; its time is that of the whole command. The test split is looked at
+once for each row, after all choices were made on dev. With ``--alone`` the table also has one
+network that has all of each time for itself. Prints one table; ``--points FILE`` keeps the numbers
+as JSON lines, from which ``--picture`` draws.
+"""
+
+import argparse
+import gzip
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import thence
+from thence.training.options import TrainingOptions
+
+NANOGPT = 0.9
+"""The share of tiny shakespeare that nanoGPT trains on; it is judged on the rest."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text and how it is judged.
+
+    Attributes:
+        title: Its name.
+        unit: Of the result on test.
+        limits: Times that are tried.
+        arguments: Of ``thence best``; the first is the text.
+        network: The family that is trained alone, for comparison.
+        peers: Name, seconds and result of others.
+    """
+
+    title: str
+    unit: str
+    limits: tuple[str, ...]
+    arguments: tuple[str, ...]
+    network: str
+    peers: tuple[tuple[str, float, float], ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A result.
+
+    Attributes:
+        text: Which text.
+        what: Which model.
+        limit: The time it was given, in seconds.
+        seconds: The time it took.
+        result: On test, in the unit of the text.
+    """
+
+    text: str
+    what: str
+    limit: float
+    seconds: float
+    result: float
+
+
+def texts(data: Path, folder: Path) -> dict[str, Text]:
+    """Return every text, by part."""
+    ptb, imdb = data / "ptb", data / "imdb"
+    shakespeare = gzip.decompress((data / "tinyshakespeare" / "input.txt.gz").read_bytes()).decode()
+    cut = int(NANOGPT * len(shakespeare))
+    for name, part in (("train", shakespeare[:cut]), ("test", shakespeare[cut:])):
+        (folder / f"{name}.txt").write_text(part, "utf-8")
+    return {
+        "names": Text(
+            "names (tutorial split)", "nats", ("1s", "10s", "1m", "5m"),
+            (str(data / "names" / "names.txt"),), "lstm",
+            (("KenLM, order 6", 0.2, 1.978), ("tutorial's network", 77, 2.17),
+             ("makemore's transformer", 600, 1.97)),
+        ),
+        "ptb": Text(
+            "Penn Treebank", "perplexity", ("3s", "1m", "5m", "30m"),
+            (str(ptb / "ptb.train.txt.gz"), "--dev", str(ptb / "ptb.valid.txt"),
+             "--test", str(ptb / "ptb.test.txt")), "lstm",
+            (("KenLM, order 5", 3, 141.2), ("counts and a small LSTM, 4 cores", 1620, 87.4)),
+        ),
+        "imdb": Text(
+            "IMDB", "accuracy", ("10s", "1m", "10m"),
+            (str(imdb / "train.csv.gz"), "--label", "label", "--test", str(imdb / "test.csv.gz"),
+             "--split", "90/10/0"), "averaging",
+            (("fastText, dim 16", 3.8, 0.8958), ("TF-IDF, scikit-learn", 19, 0.8870)),
+        ),
+        "shakespeare": Text(
+            "tiny shakespeare", "bits per character", ("10s", "2m", "10m"),
+            (str(folder / "train.txt"), "--test", str(folder / "test.txt"), "--split", "95/5/0",
+             "--keep-empty", "--tokens", "characters"), "lstm",
+            (("nanoGPT on a processor", 180, 1.88 / math.log(2)),),
+        ),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure the chosen parts, print the table, draw the picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder of the data sets")
+    parser.add_argument("parts", nargs="*", help="which parts (default: all)")
+    parser.add_argument("--limits", nargs="*", help="only these limits")
+    parser.add_argument("--alone", action="store_true", help="also one network for the whole time")
+    parser.add_argument("--points", type=Path, help="file that keeps the results, one JSON a line")
+    parser.add_argument("--picture", type=Path, help="draw the results in --points to this file")
+    given = parser.parse_args()
+    print(heading())
+    print("\n| text | limit | took | result on test | by | one network alone |")
+    print("|---|---|---|---|---|---|", flush=True)
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        found = texts(given.data.resolve(), folder)
+        for name in given.parts or found:
+            for limit in found[name].limits:
+                if given.limits and limit not in given.limits:
+                    continue
+                for point in measured(name, found[name], limit, folder, given.alone):
+                    if given.points:
+                        with given.points.open("a") as file:
+                            file.write(json.dumps(asdict(point)) + "\n")
+        if given.picture:
+            draw(found, given.points, given.picture)
+
+
+def heading() -> str:
+    """Return when, with what and where this is measured."""
+    load_now = "/".join(f"{value:.2f}" for value in os.getloadavg())
+    return (
+        f"{time.strftime('%Y-%m-%d')}, thence {thence.__version__}, Python "
+        f"{platform.python_version()}, {os.cpu_count()} cores, load at start {load_now}"
+    )
+
+
+def measured(part: str, text: Text, limit: str, folder: Path, alone: bool) -> list[Point]:
+    """Run the autopilot in a process of its own, judge it on test, and print a row."""
+    output = folder / f"{part}-{limit}"
+    command = ["best", *text.arguments, "--time", limit, "--output", str(output), "--json"]
+    began = time.perf_counter()
+    found = json.loads(thence_says(command))
+    took = time.perf_counter() - began
+    seconds = TrainingOptions(time=limit).seconds or 0.0
+    points = [Point(part, "thence best", seconds, took, on_test(output, text.unit))]
+    if alone:
+        points += [one_alone(part, text, seconds, folder)]
+    used = ", ".join(
+        f"{one['name']} {one['weight']:.2f}" for one in found["tried"] if one["weight"] is not None
+    )
+    others = "; ".join(f"{one.what} {shown(one, text)}" for one in points[1:])
+    print(
+        f"| {text.title} | {limit} | {took:.2f} s | {shown(points[0], text)} | {used} | {others} |",
+        flush=True,
+    )
+    return points
+
+
+def thence_says(arguments: list[str]) -> str:
+    """Run a command of thence; return what it prints."""
+    command = [sys.executable, "-m", "thence", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def on_test(run: Path, unit: str) -> float:
+    """Return how good a run is on test."""
+    judged = json.loads(thence_says(["evaluate", str(run), "--split", "test", "--json"]))
+    fields = {
+        "nats": "nats_per_token", "perplexity": "perplexity", "accuracy": "accuracy",
+        "bits per character": "bits_per_character",
+    }  # fmt: skip
+    return float(judged[fields[unit]])
+
+
+def shown(point: Point, text: Text) -> str:
+    """Return a result in its unit."""
+    if text.unit == "accuracy":
+        return f"{point.result:.2%}"
+    return f"{point.result:.1f}" if text.unit == "perplexity" else f"{point.result:.4f}"
+
+
+ALONE = """
+import sys
+from thence.autopilot import labels, language
+from thence.autopilot.parts import Rung
+from thence.commands.main import main
+rungs = (Rung(sys.argv[1], 1.0),)
+language.counts = lambda *about: iter(())
+language.ladder = lambda kind, seconds: rungs
+labels.label_ladder = lambda seconds: rungs
+main(sys.argv[2:])
+"""
+"""``thence best`` with one network and nothing else."""
+
+
+def one_alone(part: str, text: Text, seconds: float, folder: Path) -> Point:
+    """Let one network have all the time; judge it on test."""
+    output = folder / f"{part}-{seconds}-alone"
+    arguments = ["best", *text.arguments, "--time", f"{seconds}s", "--output", str(output)]
+    began = time.perf_counter()
+    command = [sys.executable, "-c", ALONE, text.network, *arguments, "--json"]
+    subprocess.run(command, check=True, capture_output=True)
+    took = time.perf_counter() - began
+    return Point(part, f"{text.network} alone", seconds, took, on_test(output, text.unit))
+
+
+def draw(found: dict[str, Text], points: Path, picture: Path) -> None:
+    """Draw every text's results against the time, the peers' among them."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lines = [json.loads(line) for line in points.read_text().splitlines()]
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (part, text) in zip(figure.subplots(2, 2).flat, found.items(), strict=True):
+        for what in sorted({line["what"] for line in lines if line["text"] == part}, reverse=True):
+            own = [line for line in lines if (line["text"], line["what"]) == (part, what)]
+            own.sort(key=lambda line: line["seconds"])
+            x, y = ([line[name] for line in own] for name in ("seconds", "result"))
+            axes.plot(x, y, "o-" if what == "thence best" else "s", label=what)
+        for name, seconds, result in text.peers:
+            axes.plot([seconds], [result], "x", color="#8a939c")
+            axes.annotate(
+                name, (seconds, result), textcoords="offset points", xytext=(5, 4), size=8
+            )
+        axes.set_xscale("log")
+        axes.set_xlabel("seconds, all in")
+        axes.set_ylabel(f"{text.unit} on test")
+        axes.set_title(text.title, loc="left")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    figure.savefig(picture, dpi=120)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The autopilot: the best model of a text that this machine can make in a given time."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from thence.autopilot.clock import Budget
+from thence.autopilot.labels import Labelling
+from thence.autopilot.language import Language
+from thence.autopilot.result import Best
+from thence.autopilot.search import OF_TRAINING, WITH_PAGE, Road, Search, Watcher
+from thence.autopilot.text import Nature, look_at
+from thence.autopilot.written import written
+from thence.corpus import ReadingOptions, load
+from thence.errors import SettingError, TextError, nearest
+from thence.training.interrupts import stop_requested
+from thence.training.options import TrainingOptions
+from thence.training.prepared import prepare
+from thence.training.progress import ProgressMaker, silent
+from thence.training.recipe import Recipe, known_settings, make_recipe
+from thence.training.run import refuse_existing
+from thence.training.train import free_folder, readable_source
+
+MARKED: Mapping[str, Any] = {"word_split": "whitespace"}
+"""How a text is read whose unknown words are marked in it."""
+RARE: Mapping[str, Any] = {"min_count": 2, "max_size": 30_000}
+"""Which words of another text are known: those that occur twice, and no more than so many."""
+
+
+def best(
+    text: str | Path,
+    *,
+    time: str | None = None,
+    steps: int | None = None,
+    output: str | Path | None = None,
+    progress: ProgressMaker = silent,
+    watch: Watcher | None = None,
+    began: float | None = None,
+    page: Callable[[Best], object] | None = None,
+    **settings: Any,
+) -> Best:
+    """Make the best model of a text that can be made in a given time.
+
+    Args:
+        text: A file, a folder, ``-`` for standard input, or the name of a known text.
+        time: How long it may take in all, such as 90s, 5m or 2h.
+        steps: In place of a time: steps of training, shared by all networks. The result is then
+            the same each time.
+        output: The run folder to make; by default ``runs/TEXT-best``.
+        progress: Opens what is told of each step of a training; none by default.
+        watch: Is told of each model that was tried.
+        began: When the time began, by ``time.monotonic``; by default now.
+        page: Writes a page about the result, within the time where that is ``WITH_PAGE`` seconds
+            or more, else not at all.
+        **settings: How the text is read, divided, tokenised and labelled, and ``seed``,
+            ``threads``, ``device`` and ``carry_context``, as in ``thence.train``.
+
+    Returns:
+        The run's folder, and what was tried for it.
+
+    Raises:
+        ThenceError: If the text, a setting or the output cannot be used.
+    """
+    budget = make_budget(time, steps, began)
+    _check_settings(settings)
+    labelled = settings.get("label") is not None
+    with readable_source(str(text)) as source, stop_requested() as wish:
+        recipe, nature = _chosen(str(text), source, settings, labelled)
+        folder = Path(output) if output is not None else free_folder(replace(recipe, model="best"))
+        refuse_existing(folder)
+        prepared = prepare(recipe, source)
+        if prepared.dev.num_documents == 0:
+            raise TextError(
+                "Models are chosen and mixed by the dev split, which is empty; use another --split."
+            )
+        search = Search(recipe, prepared, budget, wish, progress, watch)
+        road: Road = Language(search, nature) if nature is not None else Labelling(search)
+        made = search.follow(road)
+        kept = Path(source) if str(text) == "-" else None
+        done = written(search, road, made, folder, kept)
+        if page is not None and (budget.counts_steps or budget.seconds >= WITH_PAGE):
+            page(done)
+        return done
+
+
+def make_budget(time: str | None, steps: int | None, began: float | None) -> Budget:
+    """Return what may be spent.
+
+    Raises:
+        SettingError: If neither or both are given, or one makes no sense.
+    """
+    if (time is None) == (steps is None):
+        raise SettingError(
+            "Say how long it may take: either --time, such as 5m, or --steps, for a result that "
+            "does not depend on the machine's speed."
+        )
+    options = TrainingOptions(time=time, steps=steps)
+    seconds = math.inf if options.seconds is None else options.seconds
+    return Budget(seconds, steps, monotonic() if began is None else began)
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    labelled = settings.get("label") is not None
+    known = known_settings("linear" if labelled else "ngram")
+    free = {name for name, group in known.items() if group not in ("options", "training")}
+    allowed = sorted(free | set(OF_TRAINING) | {"label"})
+    for name in settings:
+        if name not in allowed:
+            raise SettingError(
+                f"There is no setting '{name}' here: models and their settings are chosen to fit "
+                "the time." + nearest(name, allowed)
+            )
+
+
+def _chosen(
+    text: str, source: str, settings: Mapping[str, Any], labelled: bool
+) -> tuple[Recipe, Nature | None]:
+    """Return how the text is read, divided and tokenised, and what it is like without labels."""
+    if labelled:
+        return make_recipe(text, "linear", settings), None
+    of_reading = {name for name in ReadingOptions.__dataclass_fields__ if name in settings}
+    reading = make_recipe(text, "ngram", {name: settings[name] for name in of_reading}).reading
+    nature = look_at(load(source, reading))
+    chosen = dict(settings)
+    if chosen.setdefault("tokens", nature.level) == "words":
+        for name, value in (MARKED if nature.marked else RARE).items():
+            chosen.setdefault(name, value)
+    if nature.running:
+        chosen.setdefault("carry_context", True)
+        chosen.setdefault("by", "position")
+    return make_recipe(text, "ngram", chosen), nature

@@ -1,0 +1,156 @@
+"""Which of the models that were tried go together, and how good they are together.
+
+Models are mixed with weights learned on dev (``models.mixture``). So that the weights are not
+judged by what they were learned from, each half of dev is judged under weights learned on the
+other. A member that brings less than ``WORTH`` does not pay for its place and is dropped.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from thence.autopilot.parts import Blend, Part, alone
+from thence.models.mixture import Member, Mixture, MixtureOptions
+from thence.models.mixture.model import MOST_TARGETS
+from thence.tokens import TokenStore
+
+WORTH = 0.001
+"""Nats per token that a member must bring."""
+LIGHT = 0.10
+"""Members that have less than this share of the weights are those that may be dropped."""
+FEW_TARGETS = 20_000
+"""Targets of dev that are enough to see which members pay."""
+GATE_SPEED = 12e6
+"""Targets times members times features for which a gate is learned in a second, about."""
+PATIENT = 5.0
+"""Times the seconds of a gate that choosing members and judging them honestly takes."""
+
+
+def blend(
+    parts: Sequence[Part], dev: TokenStore, vocabulary_size: int, seconds: float = math.inf
+) -> Blend:
+    """Choose the parts that pay for their place, and mix them.
+
+    Args:
+        parts: What was tried; at least one.
+        dev: What to judge by.
+        vocabulary_size: Number of ids (V).
+        seconds: What it may take. If that is little, all parts are taken, and their weights are
+            learned on as many targets as there is time for, half of all at most.
+
+    Returns:
+        The blend, never worse on dev than the best part alone.
+    """
+    single = alone(min(parts, key=lambda part: part.nats))
+    chosen, hurry = list(parts), seconds < blending_seconds(parts, dev)
+    if len(chosen) > 1 and not hurry:
+        chosen = _paying(chosen, dev, vocabulary_size)
+    if len(chosen) == 1:
+        return single
+    mixture, scores, carries = _mixture(chosen, vocabulary_size), _scores(chosen), _carries(chosen)
+    if hurry:
+        share = seconds / 2 / _gate_seconds(parts, dev)
+        every = max(2, math.ceil(1 / max(share, 1e-3)))
+        learned = np.arange(dev.num_targets) % every == 0
+        mixture.learn_weights(dev, carries, scores, np.flatnonzero(learned))
+        nats = -float(np.mean(mixture.mixed(scores, dev, carries)[~learned]))
+    else:
+        nats = _held_out(mixture, scores, dev, carries)
+        mixture.learn_weights(dev, carries, scores)
+    if nats >= single.nats:
+        return single
+    weights = tuple(mixture.mean_weights(dev, carries).tolist())
+    return Blend(tuple(chosen), weights, mixture, mixture.options, nats)
+
+
+def blending_seconds(parts: Sequence[Part], dev: TokenStore) -> float:
+    """Return about how long it takes to choose parts and to mix them."""
+    return PATIENT * _gate_seconds(parts, dev)
+
+
+def _gate_seconds(parts: Sequence[Part], dev: TokenStore) -> float:
+    orders = [part.options["order"] for part in parts if part.family == "ngram"]
+    features = 9 + 3 * (max(orders, default=1) - 1)
+    return min(dev.num_targets, MOST_TARGETS) * len(parts) * features / GATE_SPEED
+
+
+def _paying(parts: list[Part], dev: TokenStore, vocabulary_size: int) -> list[Part]:
+    """Return the parts without those that bring too little, the lightest tried first."""
+    few, chosen = _sample(dev)
+    tried: set[str] = set()
+    nats, weights = _tried_out(parts, few, chosen, vocabulary_size)
+    while len(parts) > 1:
+        light = [
+            (weight, number)
+            for number, weight in enumerate(weights)
+            if weight < LIGHT and parts[number].name not in tried
+        ]
+        if not light:
+            break
+        number = min(light)[1]
+        tried.add(parts[number].name)
+        fewer = parts[:number] + parts[number + 1 :]
+        nats_of_fewer, weights_of_fewer = _tried_out(fewer, few, chosen, vocabulary_size)
+        if nats_of_fewer < nats + WORTH:
+            parts, nats, weights = fewer, nats_of_fewer, weights_of_fewer
+    return parts
+
+
+def _sample(dev: TokenStore) -> tuple[TokenStore, Bool[np.ndarray, " targets"]]:
+    """Return evenly spaced documents of dev with enough targets, and which targets those are."""
+    every = max(1, dev.num_targets // FEW_TARGETS)
+    documents = np.arange(dev.num_documents) % every == 0
+    return dev.take(np.flatnonzero(documents)), np.repeat(documents, dev.target_counts)
+
+
+def _tried_out(
+    parts: list[Part],
+    dev: TokenStore,
+    chosen: Bool[np.ndarray, " targets"],
+    vocabulary_size: int,
+) -> tuple[float, list[float]]:
+    """Return the held-out loss of a mixture on a part of dev, and the mean weights there.
+
+    Args:
+        parts: The models.
+        dev: The part of it.
+        chosen: Which targets of the whole it has.
+        vocabulary_size: Number of ids (V).
+    """
+    scores, carries = _scores(parts)[chosen], _carries(parts)
+    if len(parts) == 1:
+        return -float(np.mean(scores)), [1.0]
+    mixture = _mixture(parts, vocabulary_size)
+    nats = _held_out(mixture, scores, dev, carries)
+    return nats, mixture.mean_weights(dev, carries).tolist()
+
+
+def _held_out(
+    mixture: Mixture, scores: Float[np.ndarray, "targets parts"], dev: TokenStore, carries: bool
+) -> float:
+    """Return the mean loss on dev, each half under weights learned on the other half."""
+    first, second = np.array_split(np.arange(dev.num_targets), 2)
+    total = 0.0
+    for learned, judged in ((first, second), (second, first)):
+        mixture.learn_weights(dev, carries, scores, learned)
+        total -= float(np.sum(mixture.mixed(scores, dev, carries)[judged]))
+    return total / max(dev.num_targets, 1)
+
+
+def _mixture(parts: Sequence[Part], vocabulary_size: int) -> Mixture:
+    members = (Member(part.family, part.options, part.carry_context) for part in parts)
+    options = MixtureOptions(tuple(members))
+    mixture = Mixture(options, vocabulary_size)
+    for model, part in zip(mixture.models, parts, strict=True):
+        model.load_tensors(part.model.tensors())
+    return mixture
+
+
+def _scores(parts: Sequence[Part]) -> Float[np.ndarray, "targets parts"]:
+    return np.stack([part.scores.astype(np.float64) for part in parts], axis=1)
+
+
+def _carries(parts: Sequence[Part]) -> bool:
+    return any(part.carry_context for part in parts)

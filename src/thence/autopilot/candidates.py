@@ -1,0 +1,113 @@
+"""What is tried for language: counts first, then networks, as many as the time is worth."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from thence.autopilot.parts import Part, Rung
+from thence.autopilot.sizes import Kind
+from thence.autopilot.text import Nature
+from thence.models import LanguageModel
+from thence.models.cache import Cache, CacheOptions
+from thence.models.interface import Array
+from thence.models.ngram import NGram
+from thence.models.ngram.counting import count_ngrams
+from thence.models.ngram.options import NGramOptions
+from thence.training.prepared import Prepared
+
+ORDERS: dict[Kind, tuple[int, ...]] = {
+    "names": (2, 3, 4, 5, 6, 7),
+    "characters": (3, 4, 5, 6, 7, 9),
+    "words": (3, 5),
+}
+"""The n-grams of each kind of text: the highest orders are no better alone, but tell the gate how \
+well a context is known."""
+CACHE = 500
+"""Symbols that a cache remembers of running text."""
+
+
+LADDERS: dict[Kind, tuple[tuple[float, tuple[Rung, ...]], ...]] = {
+    "names": (
+        (120.0, (Rung("mlp", 0.1), Rung("lstm", 0.5), Rung("gru", 0.4))),
+        (30.0, (Rung("mlp", 0.25), Rung("gru", 0.75))),
+        (4.0, (Rung("mlp", 1.0),)),
+    ),
+    "characters": (
+        (60.0, (Rung("gru", 0.12), Rung("lstm", 0.88))),
+        (4.0, (Rung("lstm", 1.0),)),
+    ),
+    "words": (
+        (240.0, (Rung("lstm", 0.1), Rung("lstm", 0.9, {"layers": 2}))),
+        (10.0, (Rung("lstm", 1.0),)),
+    ),
+}
+"""Which networks are trained, from so many seconds for networks on. The first of several is small \
+and soon done, for who breaks off."""
+
+
+LABEL_LADDERS = (
+    (
+        60.0,
+        (
+            Rung("averaging", 0.1),
+            Rung("linear", 0.3),
+            Rung("convolution", 0.3, {"adversarial": 0.0}),
+            Rung("recurrent", 0.3, {"adversarial": 0.0, "max_length": 250}),
+        ),
+    ),
+    (0.0, (Rung("averaging", 0.3), Rung("linear", 0.7))),
+)
+"""Which classifiers are trained, from so many seconds on; what one leaves goes to the next."""
+
+
+def label_ladder(seconds: float) -> tuple[Rung, ...]:
+    """Return the classifiers that are worth training in so many seconds."""
+    return next((rungs for least, rungs in LABEL_LADDERS if seconds >= least), ())
+
+
+def kind_of(nature: Nature, tokens: str) -> Kind:
+    """Return what is modelled."""
+    if tokens == "words":
+        return "words"
+    return "characters" if nature.sentences else "names"
+
+
+def ladder(kind: Kind, seconds: float) -> tuple[Rung, ...]:
+    """Return the networks that are worth training in so many seconds."""
+    return next((rungs for least, rungs in LADDERS[kind] if seconds >= least), ())
+
+
+def counts(prepared: Prepared, kind: Kind, carries: bool) -> Iterator[Part]:
+    """Count n-grams once and smooth them for each order; yield each model."""
+    size = len(prepared.tokenizer.vocabulary)
+    orders = ORDERS[kind]
+    counted = count_ngrams(prepared.train, max(orders), size, carry_context=False)
+    for order in orders:
+        options = NGramOptions(order)
+        model = NGram(options, size)
+        model.fit_counts(counted[:order])
+        scores = model.score(prepared.dev)
+        yield language_part(f"ngram {order}", "ngram", options, model, scores)
+    if carries:
+        for cache in (CacheOptions(CACHE, 1), CacheOptions(CACHE, 2)):
+            scores = Cache(cache, size).score(prepared.dev, True)
+            name = f"cache {cache.order}"
+            yield language_part(name, "cache", cache, Cache(cache, size), scores, True)
+
+
+def language_part(
+    name: str,
+    family: str,
+    options: Any,
+    model: LanguageModel,
+    scores: Array,
+    carry_context: bool = False,
+    trained: Mapping[str, Any] | None = None,
+) -> Part:
+    """Return a language model as a part; ``trained`` holds what else is known of it."""
+    given = {name: value for name, value in asdict(options).items() if value is not None}
+    nats = -float(np.mean(scores, dtype=np.float64))
+    more = {"carry_context": carry_context, **(trained or {})}
+    return Part(name, family, given, model, scores, nats, **more)

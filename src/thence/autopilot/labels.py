@@ -1,0 +1,151 @@
+"""The road to a classifier: word averaging, a linear one, then networks, and their average."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from thence.autopilot.candidates import label_ladder
+from thence.autopilot.parts import Blend, Part, Rung
+from thence.autopilot.pooling import pool
+from thence.autopilot.search import Search, told, with_training
+from thence.classifiers import CLASSIFIERS, Classifier
+from thence.training.judging import label_look
+from thence.training.prepared import Prepared, labelled
+from thence.training.recipe import Recipe
+from thence.training.train import more_about, train_classifier
+
+SHARE_TIMED = 16
+"""A linear classifier is timed on one of so many documents."""
+FEWEST_TIMED = 4000
+"""Documents below which it is simply fitted."""
+STRENGTH = 30.0
+"""Of the linear classifier where there is no time to choose it."""
+SEARCHING = 3.0
+"""Times the seconds of one strength that the choice among all takes."""
+LEAST = 0.5
+"""Seconds that a network must be trained for, at least."""
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What is tried for labels, and how it is put together.
+
+    Attributes:
+        search: The search that goes this road.
+    """
+
+    search: Search
+    mixed = "ensemble"
+
+    def described(self) -> str:
+        """Return what the text is like, in words."""
+        prepared = self.search.prepared
+        documents, labels = prepared.train.num_documents, prepared.train_labels
+        kind = "any number of" if labels.several else "one of"
+        return f"{documents:,} train documents, {kind} {prepared.classes.number:,} labels each"
+
+    def about(self) -> dict[str, Any]:
+        """Return what the run says of its labels."""
+        return more_about(self.search.recipe, self.search.prepared)
+
+    def at_once(self) -> Iterator[Part]:
+        """Yield nothing: every classifier takes its time."""
+        return iter(())
+
+    def rungs(self, seconds: float) -> tuple[Rung, ...]:
+        """Return what is worth training in so many seconds."""
+        return label_ladder(seconds)
+
+    def ending(self, parts: Sequence[Part]) -> float:
+        """Return the seconds that putting the parts and one more together takes."""
+        return 2e-6 * (len(parts) + 1) * parts[0].scores.size
+
+    def train(self, rung: Rung, seconds: float | None, steps: int | None) -> Part | None:
+        """Train a classifier; None where there is too little time."""
+        name = self.search.name_for(rung.model)
+        options = CLASSIFIERS[rung.model].options_class()(**rung.options)
+        recipe = replace(self.search.recipe, model=rung.model, options=options)
+        if CLASSIFIERS[rung.model].kind == "fitted":
+            return self._fitted(name, recipe, seconds)
+        return self._trained(name, recipe, seconds, steps)
+
+    def _trained(
+        self, name: str, recipe: Recipe, seconds: float | None, steps: int | None
+    ) -> Part | None:
+        from thence.autopilot.networks import train  # Torch takes its time to load.
+        from thence.training.networks import timed
+
+        search, prepared = self.search, self.search.prepared
+        began = search.budget.spent()
+        family = CLASSIFIERS[recipe.model]
+        if steps is None:
+            recipe = with_training(recipe, epochs=family.usual_epochs)
+            recipe = timed(recipe, prepared)[0]
+        else:
+            recipe = with_training(recipe, steps=steps, precision="float32")
+        if seconds is not None:
+            seconds -= search.budget.spent() - began
+            if seconds < LEAST:
+                return None
+        with search.listening(name) as listener:
+            trained = train(recipe, prepared, seconds, listener)
+        if trained is None:
+            return None
+        return self._part(name, trained.recipe, trained.model, trained.curve)
+
+    def _fitted(self, name: str, recipe: Recipe, seconds: float | None) -> Part | None:
+        """Fit a linear classifier, its strength chosen on dev if there is time for that."""
+        prepared = self.search.prepared
+        fixed = replace(recipe, options=replace(recipe.options, strength=STRENGTH))
+        if seconds is not None and prepared.train.num_documents >= FEWEST_TIMED:
+            began = time.perf_counter()
+            train_classifier(fixed, _some(prepared, SHARE_TIMED))
+            once = SHARE_TIMED * (time.perf_counter() - began)
+            seconds -= once / SHARE_TIMED
+            if seconds < once:
+                return None
+            recipe = recipe if seconds > SEARCHING * once else fixed
+        return self._part(name, recipe, train_classifier(recipe, prepared))
+
+    def _part(
+        self,
+        name: str,
+        recipe: Recipe,
+        model: Classifier,
+        curve: Sequence[tuple[float, float]] = (),
+    ) -> Part:
+        dev = self.search.prepared
+        scores = model.classify(dev.dev_texts)
+        look = label_look(scores, dev.dev_labels)
+        options = {key: value for key, value in asdict(recipe.options).items() if value is not None}
+        accuracy = look.more["dev_accuracy"]
+        training = told(recipe) if curve else {}
+        return Part(
+            name, recipe.model, options, model, scores, look.nats, accuracy, False, training, curve
+        )
+
+    def blend(self, parts: Sequence[Part], seconds: float = math.inf) -> Blend:
+        """Average the parts that pay for their place."""
+        prepared = self.search.prepared
+        size = len(prepared.tokenizer.vocabulary)
+        return pool(parts, prepared.dev_labels, size, prepared.classes)
+
+    def losses(self, made: Blend) -> dict[str, float]:
+        """Return what the metrics say of what came out."""
+        assert made.accuracy is not None
+        return {"dev_nats_per_document": made.nats, "dev_accuracy": made.accuracy}
+
+    def options(self, part: Part) -> object:
+        """Return the settings of a part that came out alone."""
+        return CLASSIFIERS[part.family].options_class()(**part.options)
+
+
+def _some(prepared: Prepared, share: int) -> Prepared:
+    """Return one of so many train documents."""
+    chosen = np.arange(0, prepared.train.num_documents, share)
+    splits = replace(prepared.splits, train=labelled(prepared.splits.train).take(chosen))
+    return replace(prepared, splits=splits, train=prepared.train.take(chosen))

@@ -1,0 +1,91 @@
+"""The road to a language model: counts, then networks, and a mixture of those that pay."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from thence.autopilot.blending import blend, blending_seconds
+from thence.autopilot.candidates import counts, kind_of, ladder, language_part
+from thence.autopilot.parts import Blend, Part, Rung
+from thence.autopilot.search import Search, told
+from thence.autopilot.sizes import Kind
+from thence.autopilot.text import Nature
+from thence.models import family
+
+LEAST = 0.5
+"""Seconds that a network must be trained for, at least."""
+
+
+@dataclass(frozen=True)
+class Language:
+    """What is tried for language, and how it is put together.
+
+    Attributes:
+        search: The search that goes this road.
+        nature: What the text is like.
+    """
+
+    search: Search
+    nature: Nature
+    mixed = "mixture"
+
+    @property
+    def kind(self) -> Kind:
+        """What is modelled."""
+        return kind_of(self.nature, self.search.recipe.tokens.tokens)
+
+    def described(self) -> str:
+        """Return what the text is like, in words."""
+        return f"{self.nature.described()}; in {self.search.recipe.tokens.tokens}"
+
+    def about(self) -> dict[str, Any]:
+        """Return nothing: a language model has no labels."""
+        return {}
+
+    def at_once(self) -> Iterator[Part]:
+        """Yield what needs no training."""
+        return counts(self.search.prepared, self.kind, self.search.recipe.training.carry_context)
+
+    def rungs(self, seconds: float) -> tuple[Rung, ...]:
+        """Return what is worth training in so many seconds."""
+        return ladder(self.kind, seconds)
+
+    def ending(self, parts: Sequence[Part]) -> float:
+        """Return the seconds that putting the parts and one more together takes."""
+        return blending_seconds([*parts, parts[0]], self.search.prepared.dev)
+
+    def train(self, rung: Rung, seconds: float | None, steps: int | None) -> Part | None:
+        """Train a network; None where there is too little time."""
+        from thence.autopilot.networks import sized, train  # Torch takes its time to load.
+
+        search, prepared = self.search, self.search.prepared
+        began = search.budget.spent()
+        recipe = sized(search.recipe, prepared, rung, self.kind, seconds, steps)
+        if seconds is not None:
+            seconds -= search.budget.spent() - began
+            if seconds < LEAST:
+                return None
+        name = search.name_for(f"{rung.model} {recipe.options.hidden_size}")
+        with search.listening(name) as listener:
+            trained = train(recipe, prepared, seconds, listener)
+        if trained is None:
+            return None
+        carries = recipe.training.carry_context
+        scores = trained.model.score(prepared.dev, carries)
+        more = {"training": told(trained.recipe), "curve": trained.curve}
+        options = recipe.options
+        return language_part(name, rung.model, options, trained.model, scores, carries, more)
+
+    def blend(self, parts: Sequence[Part], seconds: float = math.inf) -> Blend:
+        """Mix the parts that pay for their place."""
+        prepared = self.search.prepared
+        return blend(parts, prepared.dev, len(prepared.tokenizer.vocabulary), seconds)
+
+    def losses(self, made: Blend) -> dict[str, float]:
+        """Return what the metrics say of what came out."""
+        return {"dev_nats_per_token": made.nats}
+
+    def options(self, part: Part) -> object:
+        """Return the settings of a part that came out alone."""
+        return family(part.family).options_class()(**part.options)

@@ -1,0 +1,211 @@
+"""Training one network in a given time, as large as the time allows."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from thence.autopilot.parts import Rung
+from thence.autopilot.search import Enough, with_training
+from thence.autopilot.sizes import HIDDEN_SIZES, Kind, Size, fitting
+from thence.models.neural import NeuralLanguageModel
+from thence.tokens import TokenStore
+from thence.training.families import family_of
+from thence.training.judging import Judge, language_judge
+from thence.training.loop import MARGIN, Trainer
+from thence.training.networks import assemble, deterministic, timed
+from thence.training.options import Precision
+from thence.training.prepared import Prepared
+from thence.training.progress import Listener
+from thence.training.recipe import Recipe
+
+FIRST_GUESS = 128
+"""The hidden size whose step is timed first."""
+TIMED_TARGETS = 2000
+"""About how many targets of dev are scored to see how long that takes."""
+FEWEST_JUDGED = 5000
+"""Targets of dev that a network is judged by while it is trained, at least."""
+LOOKING = 0.005
+"""Share of the time that a look at dev may take; there are ten."""
+JUDGING = 0.03
+"""Share of the time of a classifier that is kept for its judging on dev."""
+LEAST_SHARE = 0.3
+"""Share of the time that a network is trained for, however long it takes to score dev."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that was trained.
+
+    Attributes:
+        recipe: What it is.
+        model: With its best weights.
+        curve: Seconds since the training began, and nats per token on a part of dev.
+    """
+
+    recipe: Recipe
+    model: Any
+    curve: tuple[tuple[float, float], ...]
+
+
+def sized(
+    base: Recipe,
+    prepared: Prepared,
+    rung: Rung,
+    kind: Kind,
+    seconds: float | None,
+    steps: int | None,
+) -> Recipe:
+    """Return the recipe of a network as large as pays in the time, or for the steps.
+
+    Where time counts, the step of a network of middling size is timed, and that of the chosen one.
+
+    Args:
+        base: Has the text, how it is read, and the seed, threads and device.
+        prepared: The text.
+        rung: The family, and perhaps the number of layers.
+        kind: What is modelled.
+        seconds: To train it in; None where steps count.
+        steps: To train it for.
+    """
+    tokens, layers = prepared.train.num_targets, rung.options.get("layers", 1)
+    guess = Size(rung.model, kind, FIRST_GUESS, layers)
+    if seconds is None:
+        assert steps is not None
+        read = steps * assemble(recipe_of(base, guess, 1.0, tokens), prepared).batches.at(0).tokens
+        size = fitting(guess, dict.fromkeys(HIDDEN_SIZES, read), tokens)
+        recipe = recipe_of(base, size, read / tokens, tokens)
+        return replace(recipe, training=replace(recipe.training, steps=steps, precision="float32"))
+    speed = _speed(base, prepared, guess)
+    size = fitting(guess, _reads(speed, prepared, seconds), tokens)
+    if size != guess:  # Once more: what is fast for a small step need not be so for a large one.
+        speed = _speed(base, prepared, size)
+        size = fitting(size, _reads(speed, prepared, seconds), tokens)
+    passes = _reads(speed, prepared, seconds)[size.hidden] / tokens
+    recipe = recipe_of(base, size, passes, tokens)
+    training = replace(recipe.training, threads=speed.threads, precision=speed.precision)
+    return replace(recipe, training=training)
+
+
+@dataclass(frozen=True)
+class _Speed:
+    """How fast a network of some size is trained.
+
+    Attributes:
+        size: The size.
+        tokens: That it reads in a second.
+        threads: With which it is fastest.
+        precision: With which it is fastest.
+    """
+
+    size: Size
+    tokens: float
+    threads: int | None
+    precision: Precision
+
+
+def _speed(base: Recipe, prepared: Prepared, size: Size) -> _Speed:
+    """Time a few steps of a network."""
+    recipe, seconds, read = timed(recipe_of(base, size, 1.0, prepared.train.num_targets), prepared)
+    return _Speed(size, read / seconds, recipe.training.threads, recipe.training.precision)
+
+
+def _reads(speed: _Speed, prepared: Prepared, seconds: float) -> dict[int, float]:
+    """Return how many tokens networks of each hidden size read in a time, from the speed of one."""
+    work = speed.size.weights + _output_weights(speed.size, prepared)
+    sizes = (replace(speed.size, hidden=hidden) for hidden in HIDDEN_SIZES)
+    works = {size.hidden: size.weights + _output_weights(size, prepared) for size in sizes}
+    return {hidden: seconds * speed.tokens * work / other for hidden, other in works.items()}
+
+
+def _output_weights(size: Size, prepared: Prepared) -> int:
+    """Return about how many weights of the output layer every token goes through."""
+    return size.hidden * min(len(prepared.tokenizer.vocabulary), 1000)
+
+
+def recipe_of(base: Recipe, size: Size, passes: float, train_tokens: int) -> Recipe:
+    """Return the recipe of a size.
+
+    Args:
+        base: Has the text, how it is read, and the seed, threads and device.
+        size: Of the network.
+        passes: Over the train text.
+        train_tokens: Tokens of the train text.
+    """
+    training = size.training()
+    rows, window = training["batch_size"], training.get("window")
+    if window is not None:  # A short text makes no long strands.
+        rows = max(4, min(rows, train_tokens // (4 * window)))
+    made: Any = family_of(size.model).options_class()(**size.options(passes))
+    recipe = replace(base, model=size.model, options=made)
+    return with_training(recipe, **{**training, "batch_size": rows})
+
+
+def train(
+    recipe: Recipe, prepared: Prepared, seconds: float | None, listener: Listener
+) -> Trained | None:
+    """Train a network; None where it was ended before its first look at dev.
+
+    Args:
+        recipe: With threads and precision chosen, and the steps where they count.
+        prepared: The text.
+        seconds: To train it and to score dev in; None where steps count.
+        listener: Is told of each step; ends the training by ``Enough``.
+    """
+    curve: list[tuple[float, float]] = []
+
+    def look(line: Mapping[str, Any]) -> None:
+        curve.append((line["seconds"], line[f"dev_nats_per_{judge.unit}"]))
+
+    with deterministic(recipe.training):
+        trainee = assemble(recipe, prepared)
+        network, judge = trainee.network, trainee.judge
+        if isinstance(network, NeuralLanguageModel):
+            per_target = _scoring_seconds(network, prepared.dev, recipe.training.carry_context)
+            judge = _judge(recipe, prepared, network, seconds, per_target)
+            reserve = 1.2 * per_target * prepared.dev.num_targets
+        else:
+            reserve = 0.0 if seconds is None else JUDGING * seconds
+        if seconds is not None:
+            limit = max(seconds - reserve, LEAST_SHARE * seconds) / MARGIN
+            recipe = replace(recipe, training=replace(recipe.training, time=f"{limit:.4f}s"))
+        trainer = Trainer(network, trainee.batches, judge, recipe.training, None, listener)
+        try:
+            trainer.run(look)
+        except Enough:
+            if not curve:
+                return None
+        network.load_tensors(trainer.best_tensors())
+    return Trained(recipe, network, tuple(curve))
+
+
+def _judge(
+    recipe: Recipe,
+    prepared: Prepared,
+    network: NeuralLanguageModel,
+    seconds: float | None,
+    per_target: float,
+) -> Judge:
+    """Return how a network is judged as it goes: by so much of dev as takes little time."""
+    targets = prepared.dev.num_targets // 10
+    if seconds is not None:
+        targets = int(LOOKING * seconds / max(per_target, 1e-9))
+    dev = _beginning(prepared.dev, max(FEWEST_JUDGED, targets))
+    carries = recipe.training.carry_context
+    return language_judge(network, dev, carries, network.vocabulary_size)
+
+
+def _scoring_seconds(network: NeuralLanguageModel, dev: TokenStore, carries: bool) -> float:
+    """Return the seconds that scoring a target takes, by a network as it is."""
+    part = _beginning(dev, TIMED_TARGETS)
+    began = time.perf_counter()
+    network.score(part, carries)
+    return (time.perf_counter() - began) / max(part.num_targets, 1)
+
+
+def _beginning(store: TokenStore, targets: int) -> TokenStore:
+    """Return the first documents that have so many targets together, at least one."""
+    count = int(np.searchsorted(store.offsets[1:] - 1, targets)) + 1
+    return store.take(np.arange(min(count, store.num_documents)))

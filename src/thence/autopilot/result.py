@@ -1,0 +1,194 @@
+"""What comes out of the autopilot: the run, what was tried for it, and what more time may buy."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thence.errors import RunError
+from thence.training import Run
+from thence.training.files import write_atomically
+
+RESULT = "best.json"
+FORMAT = 1
+PAGE = "best.html"
+OUTLOOK = (2.0, 5.0)
+"""Times the time for which it is guessed what would come out."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A model that was tried.
+
+    Attributes:
+        name: What it is called here.
+        model: Its family.
+        settings: What it was trained with.
+        began: When, in seconds since the beginning.
+        seconds: How long it took, with the scoring of dev.
+        nats: Its own loss on dev, in nats per token or document.
+        so_far: The loss of the best that could be made of all tried by then.
+        accuracy: Of a classifier, on dev.
+        accuracy_so_far: That of the best so far.
+        weight: Its share in the result; None if it does not pay for its place.
+        curve: Seconds and losses of the looks at a part of dev in its training.
+    """
+
+    name: str
+    model: str
+    settings: Mapping[str, Any]
+    began: float
+    seconds: float
+    nats: float
+    so_far: float
+    accuracy: float | None = None
+    accuracy_so_far: float | None = None
+    weight: float | None = None
+    curve: Sequence[tuple[float, float]] = ()
+
+    @property
+    def ended(self) -> float:
+        """When it was done, in seconds since the beginning."""
+        return self.began + self.seconds
+
+
+@dataclass(frozen=True)
+class Best:
+    """The result.
+
+    Attributes:
+        folder: Of the run.
+        unit: What losses are means over: ``token`` or ``document``.
+        text: What the text is like, in words.
+        limit: Seconds that were given; None where steps were.
+        steps: Steps that were given.
+        seconds: How long it took.
+        interrupted: Whether it was broken off.
+        nats: The loss on dev, under weights that have not seen what they are judged by.
+        accuracy: Of a classifier, on dev.
+        tried: Every model, in order.
+    """
+
+    folder: Path
+    unit: str
+    text: str
+    limit: float | None
+    steps: int | None
+    seconds: float
+    interrupted: bool
+    nats: float
+    accuracy: float | None = None
+    tried: Sequence[Tried] = field(default=())
+
+    @property
+    def run(self) -> Run:
+        """The run that was made."""
+        return Run(self.folder)
+
+    def outlook(self) -> list[tuple[float, float]]:
+        """Return seconds, and the loss on dev that so much time would likely reach.
+
+        Against the logarithm of the time, the last network has brought the loss down by some slope;
+        further on, half of that slope is expected. Without a network nothing is.
+        """
+        points = frontier(self.tried)
+        if len(points) < 2 or self.limit is None:
+            return []
+        (before, high), (after, low) = points[-2:]
+        slope = (high - low) / math.log(after / before)
+        return [(times * after, self.nats - slope / 2 * math.log(times)) for times in OUTLOOK]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        content = asdict(self)
+        outlook = [{"seconds": seconds, "nats": nats} for seconds, nats in self.outlook()]
+        return {"format": FORMAT, **content, "folder": str(self.folder), "outlook": outlook}
+
+    def save(self) -> None:
+        """Write it into the run's folder."""
+        content = {key: value for key, value in self.to_json().items() if key != "folder"}
+        write_atomically(self.folder / RESULT, json.dumps(content, indent=1).encode("utf-8"))
+
+
+def frontier(tried: Sequence[Tried]) -> list[tuple[float, float]]:
+    """Return when the best so far became better, in seconds, and how good it became.
+
+    All that was counted, or fitted at once, is one point.
+    """
+    points: list[tuple[float, float]] = []
+    for one in tried:
+        if points and not one.curve:
+            points.pop()
+        if not points or one.so_far < points[-1][1]:
+            points.append((one.ended, one.so_far))
+    return points
+
+
+def read_best(folder: str | Path) -> Best:
+    """Read what the autopilot left in a run's folder.
+
+    Raises:
+        RunError: If there is nothing, or it is damaged.
+    """
+    path = Path(folder) / RESULT
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        if content.pop("format") != FORMAT:
+            raise RunError(f"{path} was written by another version of thence.")
+        content.pop("outlook")
+        tried = [Tried(**one) for one in content.pop("tried")]
+        return Best(folder=Path(folder), tried=tried, **content)
+    except OSError as error:
+        raise RunError(f"{folder} was not made by thence best: it has no {RESULT}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged: {error}.") from error
+
+
+COLUMNS = ("tried", "seconds", "loss on dev", "best so far", "weight")
+"""The headings of ``tried_rows``."""
+
+
+def tried_rows(done: Best) -> list[list[str]]:
+    """Return each model that was tried as a row of a table."""
+    return [
+        [
+            one.name,
+            f"{one.seconds:.1f}",
+            loss_text(one.nats, one.accuracy),
+            loss_text(one.so_far, one.accuracy_so_far),
+            "dropped" if one.weight is None else f"{one.weight:.2f}",
+        ]
+        for one in done.tried
+    ]
+
+
+def about_rows(done: Best) -> list[tuple[str, str]]:
+    """Return what came out, and what more time would likely buy, in words."""
+    of = "" if done.limit is None else f" of {duration(done.limit)}"
+    ended = ", broken off" if done.interrupted else ""
+    rows = [("text", done.text), ("took", f"{duration(done.seconds)}{of}{ended}")]
+    rows.append(("on dev", f"{loss_text(done.nats, done.accuracy)} (nats per {done.unit})"))
+    if done.unit == "token":
+        rows.append(("perplexity on dev", f"{math.exp(min(done.nats, 700)):.4g}"))
+    return rows + [
+        (f"in {duration(seconds)}", f"about {nats:.4f} would be likely")
+        for seconds, nats in done.outlook()
+    ]
+
+
+def loss_text(nats: float, accuracy: float | None) -> str:
+    """Return a loss, and an accuracy before it if there is one."""
+    return f"{nats:.4f}" if accuracy is None else f"{accuracy:.2%}, {nats:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person says it.
+
+    >>> duration(0.94), duration(59.6), duration(150), duration(7300)
+    ('0.9 s', '59.6 s', '2.5 min', '2.0 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5940 else f"{seconds / 3600:.1f} h"

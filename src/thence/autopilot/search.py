@@ -1,0 +1,226 @@
+"""One search: what it may spend and has tried, and how it ends in a run folder."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from threading import Event
+from typing import Any, Protocol
+
+from thence.autopilot.clock import Budget
+from thence.autopilot.parts import Blend, Part, Rung, alone
+from thence.autopilot.result import Tried
+from thence.training.interrupts import Interrupted
+from thence.training.options import TrainingOptions
+from thence.training.prepared import Prepared
+from thence.training.progress import Listener, ProgressMaker
+from thence.training.recipe import Recipe
+
+WITH_PAGE = 20.0
+"""Seconds in which there is time for a page about the result."""
+DRAWING = 2.0
+"""Seconds that it takes."""
+WRITING = 0.1
+"""Seconds that writing the run takes, beside a hundredth of the whole time."""
+LOADING = 2.0
+"""Seconds that PyTorch takes to load."""
+SLACK = 0.005
+"""Nats per token by which a newer mixture may be worse, as it is chosen and judged with care."""
+OF_COUNTS, OF_A_NETWORK = 0.1, 0.3
+"""Shares of the time left in which counts, or all after a network, are put together."""
+
+OF_TRAINING = ("seed", "threads", "device", "carry_context")
+"""Settings of training that are not chosen here."""
+
+Watcher = Callable[[Tried], None]
+
+
+class Road(Protocol):
+    """What is tried, and how it is put together: for language, or for labels."""
+
+    mixed: str
+    """The family of several models as one."""
+
+    def described(self) -> str:
+        """Return what the text is like, in words."""
+
+    def about(self) -> dict[str, Any]:
+        """Return what the run says of its labels."""
+
+    def at_once(self) -> Iterator[Part]:
+        """Yield what needs no training."""
+
+    def rungs(self, seconds: float) -> tuple[Rung, ...]:
+        """Return what is worth training in so many seconds."""
+
+    def ending(self, parts: Sequence[Part]) -> float:
+        """Return the seconds that putting the parts and one more together takes."""
+
+    def train(self, rung: Rung, seconds: float | None, steps: int | None) -> Part | None:
+        """Train a model; None where there was too little time."""
+
+    def blend(self, parts: Sequence[Part], seconds: float = math.inf) -> Blend:
+        """Put together the parts that pay for their place."""
+
+    def losses(self, made: Blend) -> dict[str, float]:
+        """Return what the metrics say of what came out."""
+
+    def options(self, part: Part) -> object:
+        """Return the settings of a part that came out alone."""
+
+
+@dataclass
+class Search:
+    """A search.
+
+    Attributes:
+        recipe: Has how the text is read, divided and tokenised, and what is not chosen here.
+        prepared: The text.
+        budget: What may be spent.
+        wish: Set when the user wants what there is.
+        progress: Opens what is told of each step of a training.
+        watch: Is told of each model that was tried.
+        tried: What was tried so far.
+    """
+
+    recipe: Recipe
+    prepared: Prepared
+    budget: Budget
+    wish: Event
+    progress: ProgressMaker
+    watch: Watcher | None
+    tried: list[Tried] = field(default_factory=list)
+
+    def follow(self, road: Road) -> Blend:
+        """Try what the road has until the budget is spent; return the best that came out.
+
+        Raises:
+            Interrupted: If it was broken off before there was anything.
+        """
+        parts: list[Part] = []
+        made: Blend | None = None
+        began = self.budget.spent()
+        for part in road.at_once():
+            parts.append(part)
+            made = _better(made, alone(part))
+            self._add(part, began, made)
+            began = self.budget.spent()
+        rungs = road.rungs(self.budget.for_networks() - LOADING)
+        if parts:
+            made = _better(made, road.blend(parts, self._share(OF_COUNTS if rungs else 1.0)))
+            self.tried[-1] = _reaching(self.tried[-1], made)
+        for rung, share, steps in self._steps(rungs):
+            if self.wish.is_set():
+                break
+            began = self.budget.spent()
+            ending = road.ending(parts) if parts else 0.0
+            seconds = share * (self._left() - ending) if steps is None else None
+            part_made = road.train(rung, seconds, steps)
+            if part_made is not None:
+                parts.append(part_made)
+                made = _better(made, road.blend(parts, self._share(OF_A_NETWORK)))
+                self._add(part_made, began, made)
+        if made is None:
+            raise Interrupted("Broken off before anything was trained; nothing was written.")
+        return _better(made, road.blend(parts, self._share(1.0))) if rungs else made
+
+    def _steps(self, rungs: Sequence[Rung]) -> Iterator[tuple[Rung, float, int | None]]:
+        """Yield each rung, its share of the time that is left then, and of the steps."""
+        steps = self.budget.steps
+        for number, rung in enumerate(rungs):
+            share = rung.share / sum(other.share for other in rungs[number:])
+            own = None if steps is None else max(1, round(share * steps))
+            yield rung, share, own
+            steps = None if steps is None else steps - (own or 0)
+
+    def _left(self) -> float:
+        """Return the seconds that are left for anything but writing the run and its page."""
+        drawing = DRAWING if self.budget.seconds >= WITH_PAGE else 0.0
+        return self.budget.left() - WRITING - drawing - 0.01 * self.budget.seconds
+
+    def _share(self, share: float) -> float:
+        """Return the seconds that a share of the time left is; without end where steps count."""
+        return math.inf if self.budget.counts_steps else max(0.0, share * self._left())
+
+    def _add(self, part: Part, began: float, made: Blend) -> None:
+        """Keep what was tried, and tell of it."""
+        one = Tried(
+            part.name,
+            part.family,
+            {**part.options, **part.training},
+            began,
+            self.budget.spent() - began,
+            part.nats,
+            made.nats,
+            part.accuracy,
+            made.accuracy,
+            curve=[(began + seconds, nats) for seconds, nats in part.curve],
+        )
+        self.tried.append(one)
+        if self.watch is not None:
+            self.watch(one)
+
+    @contextmanager
+    def listening(self, name: str) -> Iterator["UntilEnough"]:
+        """Open what is told of a training, and ends it once the user wants what there is."""
+        with self.progress(name) as listener:
+            yield UntilEnough(listener, self.wish)
+
+    def name_for(self, name: str) -> str:
+        """Return a name that nothing tried before has."""
+        taken = {one.name for one in self.tried}
+        others = (f"{name} ({number})" for number in range(2, len(taken) + 3))
+        return next(other for other in [name, *others] if other not in taken)
+
+
+def _better(before: Blend | None, after: Blend) -> Blend:
+    """Return the newer blend unless it is clearly worse: it may have been made in a hurry."""
+    if before is None:
+        return after
+    if before.accuracy is None:
+        return before if before.nats < after.nats - SLACK else after
+    return before if before.badness < after.badness else after
+
+
+def _reaching(one: Tried, made: Blend) -> Tried:
+    return replace(one, so_far=made.nats, accuracy_so_far=made.accuracy)
+
+
+class Enough(Exception):  # noqa: N818  (a wish that is granted)
+    """Ends a training at once, between two steps."""
+
+
+@dataclass(frozen=True)
+class UntilEnough:
+    """Hears of a training, tells who listens, and ends it when that is wished.
+
+    Attributes:
+        listener: Who listens.
+        wish: Set when it is enough.
+    """
+
+    listener: Listener
+    wish: Event
+
+    def step(self, step: int, tokens: float, share: float) -> None:
+        """Hear that so many steps are done."""
+        self.listener.step(step, tokens, share)
+        if self.wish.is_set():
+            raise Enough
+
+    def evaluated(self, metrics: dict[str, Any]) -> None:
+        """Hear of a look at dev."""
+        self.listener.evaluated(metrics)
+
+
+def with_training(recipe: Recipe, **settings: Any) -> Recipe:
+    """Return a recipe with settings of training; those left open are the family's own."""
+    kept = {name: getattr(recipe.training, name) for name in OF_TRAINING}
+    return replace(recipe, training=TrainingOptions(**kept, **settings))
+
+
+def told(recipe: Recipe) -> dict[str, Any]:
+    """Return the settings of a training that are worth telling."""
+    names = ("batch_size", "window", "lr", "time", "steps", "threads", "precision")
+    given = {name: getattr(recipe.training, name) for name in names}
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,111 @@
+"""What a text is like: what its tokens should be, and whether its documents follow one another.
+
+In running text (a book, a newspaper, a log) words come in bursts: what was said a moment ago is
+said again. In a list of names or of reviews the order tells nothing. So the share of words that
+occurred a short while before is compared with what it is after shuffling the documents.
+"""
+
+from dataclasses import dataclass, replace
+from random import Random
+
+from thence.corpus import Documents
+from thence.tokens.vocabulary import UNKNOWN
+
+SAMPLE = 300_000
+"""Bytes from the beginning of the text that are looked at."""
+DISTANCE = 300
+"""Words back that count as a short while before."""
+COMMON = 150
+"""So many of the most frequent words, which are everywhere, do not count."""
+BURSTY = 1.15
+"""Documents follow one another where words recur so many times as often as in shuffled ones."""
+FEWEST_WORDS = 400_000
+"""Words of a text from which on its tokens are words, else characters."""
+FEW, LONG = 20, 300.0
+"""A text of fewer documents, of more words in the mean, is one of chapters or books."""
+A_SENTENCE = 4.0
+"""Words in the mean document below which documents are names, not sentences."""
+
+
+@dataclass(frozen=True)
+class Nature:
+    """What a text is like.
+
+    Attributes:
+        documents: How many there are.
+        words: About how many words there are in all, cut at white space.
+        bursts: How many times as often words recur within ``DISTANCE`` as in shuffled documents.
+        marked: Whether unknown words are marked in it already (``<unk>``), as in the Penn Treebank.
+    """
+
+    documents: int
+    words: int
+    bursts: float
+    marked: bool
+
+    @property
+    def sentences(self) -> bool:
+        """Whether a document is a sentence or more, rather than a name."""
+        return self.words >= A_SENTENCE * self.documents
+
+    @property
+    def running(self) -> bool:
+        """Whether documents follow one another."""
+        books = self.documents < FEW and self.words >= LONG * self.documents
+        return books or (self.sentences and self.bursts >= BURSTY)
+
+    @property
+    def level(self) -> str:
+        """What its tokens should be."""
+        return "words" if self.sentences and self.words >= FEWEST_WORDS else "characters"
+
+    def described(self) -> str:
+        """Return it in words."""
+        kind = "running text" if self.running else "documents of their own"
+        kind = kind if self.sentences else "short documents, such as names"
+        return f"{self.documents:,} documents, about {self.words:,} words: {kind}"
+
+
+def look_at(documents: Documents) -> Nature:
+    """Look at the beginning of a text."""
+    sample: list[list[str]] = []
+    size = 0
+    for document in documents:
+        sample.append(document.split())
+        size += len(document)
+        if size >= SAMPLE:
+            break
+    share = documents.num_bytes / max(size, 1) if len(sample) < len(documents) else 1.0
+    words = round(sum(map(len, sample)) * share)
+    marked = any(UNKNOWN in document for document in sample)
+    nature = Nature(len(documents), words, 1.0, marked)
+    if not nature.sentences:
+        return nature
+    shuffled = list(sample)
+    Random(0).shuffle(shuffled)
+    usual = recurrence(shuffled)
+    return replace(nature, bursts=recurrence(sample) / usual if usual else 1.0)
+
+
+def recurrence(documents: list[list[str]]) -> float:
+    """Return the share of words that stand in another document at most ``DISTANCE`` words before.
+
+    >>> recurrence([["a", "b"], ["b", "c"]])
+    0.25
+    """
+    counts: dict[str, int] = {}
+    for document in documents:
+        for word in document:
+            counts[word] = counts.get(word, 0) + 1
+    ranked = sorted(counts, key=lambda word: counts[word], reverse=True)
+    common = set(ranked[:COMMON]) if len(ranked) > 10 * COMMON else set()
+    last: dict[str, int] = {}
+    place = found = looked = 0
+    for document in documents:
+        for at, word in enumerate(document, place):
+            if word not in common:
+                looked += 1
+                found += at - last.get(word, at - DISTANCE - 1) <= DISTANCE
+        last.update((word, at) for at, word in enumerate(document, place))
+        place += len(document)
+    return found / max(looked, 1)

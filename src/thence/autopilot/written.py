@@ -1,0 +1,60 @@
+"""The run folder that a search ends in, whole or not at all, with what was tried beside it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from thence.autopilot.parts import Blend
+from thence.autopilot.result import Best
+from thence.autopilot.search import Road, Search
+from thence.training.metrics import MetricsFile
+from thence.training.run import create_run, text_hashes
+from thence.training.sharing import resolved_paths
+from thence.training.weights_file import save_model
+
+
+def written(
+    search: Search,
+    road: Road,
+    made: Blend,
+    folder: Path,
+    kept_text: Path | None,
+) -> Best:
+    """Write the run of what came out.
+
+    Args:
+        search: Where it came out.
+        road: That was gone.
+        made: What came out.
+        folder: The run folder to make.
+        kept_text: The text where it came through standard input, to be kept in the folder.
+    """
+    first, base = made.parts[0], search.recipe
+    carries = any(part.carry_context for part in made.parts)
+    recipe = replace(
+        resolved_paths(base),
+        model=first.family if made.options is None else road.mixed,
+        options=road.options(first) if made.options is None else made.options,
+        training=replace(base.training, carry_context=carries),
+    )
+    hashes, losses = text_hashes(search.prepared.splits), road.losses(made)
+    run = create_run(folder, recipe, search.prepared.tokenizer, hashes, kept_text, road.about())
+    about = {"run": run.identity, "step": 0, **losses}
+    save_model(folder / "model.safetensors", made.model.tensors(), about)
+    line = {"step": 0, "seconds": round(search.budget.spent(), 3)}
+    line["tokens"] = search.prepared.train.num_targets
+    MetricsFile(folder / "metrics.jsonl").append({**line, **losses})
+    weights = {part.name: w for part, w in zip(made.parts, made.weights, strict=True)}
+    result = Best(
+        folder=folder,
+        unit="token" if made.accuracy is None else "document",
+        text=road.described(),
+        limit=None if search.budget.counts_steps else search.budget.seconds,
+        steps=search.budget.steps,
+        seconds=search.budget.spent(),
+        interrupted=search.wish.is_set(),
+        nats=made.nats,
+        accuracy=made.accuracy,
+        tried=[replace(one, weight=weights.get(one.name)) for one in search.tried],
+    )
+    result.save()
+    return result
