@@ -22,6 +22,7 @@ from thence.classifiers import CLASSIFIERS, Classes, Classifier
 from thence.corpus import Documents, Splits, load_splits, read_documents
 from thence.errors import RunError, SettingError, TextError, nearest
 from thence.models import FAMILIES, LanguageModel
+from thence.notebook import repr_html
 from thence.tokens import Tokenizer, TokenStore, load_tokenizer
 from thence.training.families import family_of, is_classifier
 from thence.training.files import cannot_write, check_ordinary, load_metadata, write_through
@@ -49,6 +50,8 @@ class Run:
     Raises:
         RunError: If this is not a run folder, or one of a format this version cannot read.
     """
+
+    _repr_html_ = repr_html
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
