@@ -62,7 +62,7 @@ LABEL_LADDERS = (
     (20.0, (Rung("averaging", 0.3), Rung("linear", 0.7))),
     (0.0, (Rung("averaging", 0.9), Rung("linear", 0.1))),
 )
-"""Which classifiers are trained, from so many seconds on; what one leaves goes to the next, and small texts leave much."""
+"""Which classifiers are trained, from so many seconds on; what one leaves goes to the next."""
 
 
 def label_ladder(seconds: float) -> tuple[Rung, ...]:
