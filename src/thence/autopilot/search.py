@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from thence.autopilot.clock import Budget
 from thence.autopilot.parts import Blend, Part, Rung, alone
 from thence.autopilot.result import Tried
+from thence.errors import TrainingError
 from thence.training.interrupts import Interrupted
 from thence.training.options import TrainingOptions
 from thence.training.prepared import Prepared
@@ -95,20 +96,16 @@ class Search:
         """Try what the road has until the budget is spent; return the best that came out.
 
         Raises:
-            Interrupted: If it was broken off before there was anything.
+            TrainingError: If there was no time for anything, or it was broken off before.
         """
-        parts: list[Part] = []
-        made: Blend | None = None
-        began = self.budget.spent()
-        for part in road.at_once():
-            parts.append(part)
-            made = _better(made, alone(part))
-            self._add(part, began, made)
-            began = self.budget.spent()
+        parts, made = self._at_once(road)
         rungs = road.rungs(self.budget.for_networks() - LOADING)
         if parts:
             made = _better(made, road.blend(parts, self._share(OF_COUNTS if rungs else 1.0)))
-            self.tried[-1] = _reaching(self.tried[-1], made)
+            self.tried[-1] = replace(
+                self.tried[-1], so_far=made.nats, accuracy_so_far=made.accuracy
+            )
+        whole = not rungs
         for rung, share, steps in self._steps(rungs):
             if self.wish.is_set():
                 break
@@ -119,12 +116,34 @@ class Search:
             if not new:
                 continue
             parts += new
-            made = _better(made, road.blend(parts, self._share(OF_A_NETWORK)))
+            whole = rung is rungs[-1]
+            made = _better(made, road.blend(parts, self._share(1.0 if whole else OF_A_NETWORK)))
             for part in new:
                 self._add(part, began, made)
         if made is None:
-            raise Interrupted("Broken off before anything was trained; nothing was written.")
-        return _better(made, road.blend(parts, self._share(1.0))) if rungs else made
+            raise self._nothing()
+        return made if whole else _better(made, road.blend(parts, self._share(1.0)))
+
+    def _nothing(self) -> TrainingError:
+        """Return why nothing came out."""
+        if self.wish.is_set():
+            return Interrupted("Broken off before anything was trained; nothing was written.")
+        return TrainingError(
+            f"After {self.budget.spent():.1f} s, with the text read, there was no time left to "
+            "train anything; nothing was written. Give a longer --time."
+        )
+
+    def _at_once(self, road: Road) -> tuple[list[Part], Blend | None]:
+        """Try what needs no training; return all of it, and the best alone."""
+        parts: list[Part] = []
+        made: Blend | None = None
+        began = self.budget.spent()
+        for part in road.at_once():
+            parts.append(part)
+            made = _better(made, alone(part))
+            self._add(part, began, made)
+            began = self.budget.spent()
+        return parts, made
 
     def _steps(self, rungs: Sequence[Rung]) -> Iterator[tuple[Rung, float, int | None]]:
         """Yield each rung, its share of the time that is left then, and of the steps."""
@@ -182,10 +201,6 @@ def _better(before: Blend | None, after: Blend) -> Blend:
     if before.accuracy is None:
         return before if before.nats < after.nats - SLACK else after
     return before if before.badness < after.badness else after
-
-
-def _reaching(one: Tried, made: Blend) -> Tried:
-    return replace(one, so_far=made.nats, accuracy_so_far=made.accuracy)
 
 
 class Enough(Exception):  # noqa: N818  (a wish that is granted)
