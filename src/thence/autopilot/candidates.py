@@ -32,23 +32,17 @@ NEURAL_CACHE = 2000
 
 LADDERS: dict[Kind, tuple[tuple[float, tuple[Rung, ...]], ...]] = {
     "names": (
-        (120.0, (Rung("mlp", 0.1), Rung("lstm", 0.5), Rung("gru", 0.4))),
-        (30.0, (Rung("mlp", 0.25), Rung("gru", 0.75))),
+        (100.0, (Rung("gru", 0.5), Rung("lstm", 0.5))),
+        (13.0, (Rung("gru", 1.0),)),
         (4.0, (Rung("mlp", 1.0),)),
     ),
-    "characters": (
-        (60.0, (Rung("gru", 0.12), Rung("lstm", 0.88))),
-        (4.0, (Rung("lstm", 1.0),)),
-    ),
+    "characters": ((4.0, (Rung("gru", 1.0),)),),
     "words": (
-        (240.0, (Rung("lstm", 0.1), Rung("lstm", 0.9, {"layers": 2}))),
+        (200.0, (Rung("lstm", 1.0, {"layers": 2}),)),
         (10.0, (Rung("lstm", 1.0),)),
     ),
 }
-"""Which networks are trained, from so many seconds for networks on. The first of several is small \
-and soon done, for who breaks off."""
-
-
+"""Which networks are trained, from so many seconds for networks on."""
 LABEL_LADDERS = (
     (
         60.0,

@@ -14,6 +14,7 @@ from thence.training.files import write_atomically
 RESULT = "best.json"
 FORMAT = 1
 PAGE = "best.html"
+DOUBLING = 0.25
 OUTLOOK = (2.0, 5.0)
 """Times the time for which it is guessed what would come out."""
 
@@ -90,15 +91,14 @@ class Best:
     def outlook(self) -> list[tuple[float, float]]:
         """Return seconds, and the loss on dev that so much time would likely reach.
 
-        Against the logarithm of the time, the last network has brought the loss down by some slope;
-        further on, half of that slope is expected. Without a network nothing is.
+        Each doubling of the time is taken to bring ``DOUBLING`` of what the networks have brought
+        beyond the counts; without counts or networks nothing is said.
         """
-        points = frontier(self.tried)
-        if len(points) < 2 or self.limit is None:
+        counted = [one.so_far for one in self.tried if not one.curve]
+        if self.limit is None or self.unit != "token" or len(counted) in (0, len(self.tried)):
             return []
-        (before, high), (after, low) = points[-2:]
-        slope = (high - low) / math.log(after / before)
-        return [(times * after, self.nats - slope / 2 * math.log(times)) for times in OUTLOOK]
+        gain = DOUBLING * max(counted[-1] - self.nats, 0.0)
+        return [(times * self.limit, self.nats - gain * math.log2(times)) for times in OUTLOOK]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -113,14 +113,9 @@ class Best:
 
 
 def frontier(tried: Sequence[Tried]) -> list[tuple[float, float]]:
-    """Return when the best so far became better, in seconds, and how good it became.
-
-    All that was counted, or fitted at once, is one point.
-    """
+    """Return when the best so far became better, in seconds, and how good it became."""
     points: list[tuple[float, float]] = []
     for one in tried:
-        if points and not one.curve:
-            points.pop()
         if not points or one.so_far < points[-1][1]:
             points.append((one.ended, one.so_far))
     return points

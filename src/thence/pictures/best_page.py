@@ -4,6 +4,8 @@ import html
 import math
 from pathlib import Path
 
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
+
 from thence.autopilot import Best
 from thence.autopilot.result import COLUMNS, PAGE, about_rows, frontier, tried_rows
 from thence.pictures.comparison_curves import COLOURS
@@ -12,8 +14,8 @@ from thence.pictures.page import embedded, grid, note, page, section, table
 from thence.training.files import write_atomically
 
 GUESSED = (
-    "What more time would likely buy is a guess: of the slope that the last network has brought, "
-    "against the logarithm of the time, half is expected further on."
+    "What more time would likely buy is a guess: for each doubling of the time, a quarter of what "
+    "the networks have brought beyond the counts."
 )
 HELD_OUT = (
     "Losses are on dev, those of mixtures of each half of it under weights that were learned on "
@@ -69,6 +71,8 @@ def seconds_picture(done: Best) -> Picture:
         x, y = zip(*outlook, strict=True)
         axes.plot(x, y, color=INK, linestyle=":", label="with more time, likely")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(*_heights(done))
     axes.grid(color=FAINT, linewidth=0.5)
     axes.legend(frameon=False, labelcolor=INK, prop={"family": plain()["fontfamily"], "size": 8})
