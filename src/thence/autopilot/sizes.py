@@ -2,9 +2,9 @@
 
 A network that reads D tokens while it is trained does best with about D / r weights: a larger one
 would see too few tokens, a smaller one could hold more (J. Hoffmann et al. 2022, "Training
-compute-optimal large language models", for r = 20, texts without end and longer trainings). Small texts are read many
-times over; there weights beyond a few per token learn by heart, and the more often the text is
-read, the more is left out at each step (dropout).
+compute-optimal large language models": r = 20 for texts without end and long trainings). Small
+texts are read many times over; there weights beyond a few per token learn by heart, and the more
+often the text is read, the more is left out at each step (dropout).
 """
 
 import math
