@@ -44,11 +44,12 @@ class Fake:
     def ending(self, parts: Sequence[Part]) -> float:
         return 0.0
 
-    def train(self, rung: Rung, seconds: float | None, steps: int | None) -> Part | None:
+    def train(self, rung: Rung, seconds: float | None, steps: int | None) -> list[Part]:
         self.asked.append((rung.model, seconds, steps))
         if self.after is not None:
             self.after()
-        return self.trained[len(self.asked) - 1]
+        made = self.trained[len(self.asked) - 1]
+        return [] if made is None else [made]
 
     def blend(self, parts: Sequence[Part], seconds: float = math.inf) -> Blend:
         self.allowed.append(seconds)
@@ -127,7 +128,7 @@ def test_broken_off_before_anything_is_said() -> None:
 
 def test_too_little_time_for_anything_is_said() -> None:
     road = Fake(ladder=RUNGS, trained=(None, None, None))
-    with pytest.raises(TrainingError, match="more --time"):
+    with pytest.raises(TrainingError, match="longer --time"):
         search_for(seconds=10.0).follow(road)
 
 

@@ -1,6 +1,13 @@
-"""Recipes of tiny sweeps."""
+"""Recipes of tiny sweeps, and databases for them: a server in its own folder, if there is one."""
 
-from collections.abc import Callable
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
@@ -65,3 +72,106 @@ def _writer(tmp_path: Path, settings: str, text: Path) -> Callable[[str], Path]:
         return path
 
     return write
+
+
+PASSWORD = "s3cr3t"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+@contextmanager
+def home_of(user: str) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Make a folder for a server, and say as whom it runs: servers refuse to run as root."""
+    folder = Path(tempfile.mkdtemp(prefix="thence-server-"))
+    as_user = {}
+    if os.geteuid() == 0:
+        try:
+            shutil.chown(folder, user)
+        except LookupError:
+            pytest.skip(f"there is no user {user}")
+        as_user = {"user": user}
+    try:
+        yield folder, as_user
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """Run PostgreSQL; yield the address of a database."""
+    pytest.importorskip("psycopg")
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    tool = shutil.which("pg_ctl") or (str(found[-1]) if found else None)
+    if tool is None:
+        pytest.skip("there is no PostgreSQL here")
+    port = free_port()
+    with home_of("postgres") as (home, user):
+        (home / "password").write_text(PASSWORD)
+        make = f"-A scram-sha-256 -U thence --no-sync --pwfile={home}/password"
+        run = [tool, "-D", str(home / "data")]
+        listen = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c fsync=off"
+        subprocess.run([*run, "-s", "-o", make, "initdb"], check=True, capture_output=True, **user)
+        log = ["-l", str(home / "log")]
+        subprocess.run([*run, *log, "-s", "-w", "-o", listen, "start"], check=True, **user)
+        try:
+            yield f"postgresql+psycopg://thence:{PASSWORD}@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run([*run, "-s", "-m", "immediate", "stop"], check=False, **user)
+
+
+@contextmanager
+def mysql() -> Iterator[str]:
+    """Run MariaDB; yield the address of a database."""
+    pymysql = pytest.importorskip("pymysql")
+    server, make = (
+        shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin"),
+        "mariadb-install-db",
+    )
+    if server is None or shutil.which(make) is None:
+        pytest.skip("there is no MariaDB here")
+    port = free_port()
+    with home_of("mysql") as (home, user):
+        data = ["--no-defaults", f"--datadir={home / 'data'}"]
+        normal = ["--auth-root-authentication-method=normal", "--skip-test-db"]
+        subprocess.run([make, *data, *normal], check=True, capture_output=True, **user)
+        listen = [f"--port={port}", f"--socket={home / 'socket'}", "--bind-address=127.0.0.1"]
+        with (
+            (home / "log").open("wb") as log,
+            subprocess.Popen([server, *data, *listen], stderr=log, **user) as process,
+        ):
+            try:
+                connection = _reached(pymysql, home / "socket")
+                with connection.cursor() as cursor:
+                    cursor.execute("create database study")
+                    cursor.execute(f"create user thence@127.0.0.1 identified by '{PASSWORD}'")
+                    cursor.execute(f"create user thence@localhost identified by '{PASSWORD}'")
+                    cursor.execute("grant all on study.* to thence@127.0.0.1")
+                    cursor.execute("grant all on study.* to thence@localhost")
+                connection.close()
+                yield f"mysql+pymysql://thence:{PASSWORD}@127.0.0.1:{port}/study"
+            finally:
+                process.terminate()
+
+
+def _reached(pymysql, path):
+    until = time.monotonic() + 30
+    while True:
+        try:
+            return pymysql.connect(unix_socket=str(path), user="root")
+        except pymysql.err.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
+def address(request, tmp_path):
+    """Yield the address of a database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'study.db'}"
+        return
+    with {"postgresql": postgresql, "mysql": mysql}[request.param]() as address:
+        yield address

@@ -16,6 +16,7 @@ FORMAT = 1
 PAGE = "best.html"
 MOST = 1e12
 """What no number of a result reaches."""
+DOUBLING = 0.25
 OUTLOOK = (2.0, 5.0)
 """Times the time for which it is guessed what would come out."""
 
@@ -92,17 +93,14 @@ class Best:
     def outlook(self) -> list[tuple[float, float]]:
         """Return seconds, and the loss on dev that so much time would likely reach.
 
-        Against the logarithm of the time, the last network has brought the loss down by some slope;
-        further on, half of that slope is expected. Without a network nothing is.
+        Each doubling of the time is taken to bring ``DOUBLING`` of what the networks have brought
+        beyond the counts; without counts or networks nothing is said.
         """
-        points = frontier(self.tried)
-        if len(points) < 2 or self.limit is None:
+        counted = [one.so_far for one in self.tried if not one.curve]
+        if self.limit is None or self.unit != "token" or len(counted) in (0, len(self.tried)):
             return []
-        (before, high), (after, low) = points[-2:]
-        if not (0 < before < after and math.isfinite(high)):
-            return []
-        slope = (high - low) / math.log(after / before)
-        return [(times * after, self.nats - slope / 2 * math.log(times)) for times in OUTLOOK]
+        gain = DOUBLING * max(counted[-1] - self.nats, 0.0)
+        return [(times * self.limit, self.nats - gain * math.log2(times)) for times in OUTLOOK]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON has it; None stands for an infinite loss."""
@@ -119,13 +117,9 @@ class Best:
 
 
 def frontier(tried: Sequence[Tried]) -> list[tuple[float, float]]:
-    """Return when the best so far became better, in seconds, and how good it became.
-
-    What is counted before the first network is one point.
-    """
-    first = next((number for number, one in enumerate(tried) if one.curve), len(tried))
-    points = [(one.ended, one.so_far) for one in tried[max(0, first - 1) : first]]
-    for one in tried[first:]:
+    """Return when the best so far became better, in seconds, and how good it became."""
+    points: list[tuple[float, float]] = []
+    for one in tried:
         if not points or one.so_far < points[-1][1]:
             points.append((one.ended, one.so_far))
     return points
@@ -179,7 +173,7 @@ def _tried_of(content: Mapping[str, Any]) -> Tried:
         _number(content["began"]),
         _number(content["seconds"]),
         _loss(content["nats"]),
-        _loss(content["so_far"]),
+        _number(content["so_far"]),
         _number_or_none(content["accuracy"]),
         _number_or_none(content["accuracy_so_far"]),
         _number_or_none(content["weight"]),

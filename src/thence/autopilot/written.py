@@ -8,7 +8,7 @@ from thence.autopilot.result import Best
 from thence.autopilot.search import Road, Search
 from thence.training.metrics import MetricsFile
 from thence.training.run import create_run, text_hashes
-from thence.training.train import resolved_paths
+from thence.training.sharing import resolved_paths
 from thence.training.weights_file import save_model
 
 

@@ -17,7 +17,7 @@ from thence.commands.arguments import as_typed, shield_standard_input
 from thence.commands.streams import OutputError, drop_output, finish_output, prepare_streams
 from thence.commands.usage import explain
 from thence.errors import ThenceError
-from thence.processes import is_first_process
+from thence.processes import local_number
 
 COMMANDS = {
     "train": "Train a model on a text.",
@@ -122,7 +122,7 @@ def _command(arguments: Sequence[str]) -> list[str]:
 
 
 def _fail(message: str, code: int = 2) -> None:
-    if not is_first_process():  # Of several that train together, one says it.
+    if local_number() != 0:  # Of several that train together, one on each machine says it.
         sys.exit(code)
     line = " ".join(message.split())
     if len(line) > LONGEST_MESSAGE:  # It repeats a value that is no reading for people.

@@ -23,13 +23,14 @@ def command(
     trials: int | None = None,
     time: str | None = None,
     storage: str | None = None,
+    study: str | None = None,
     report: bool = True,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Train a recipe with many settings and keep the best run, judged on test once.
 
     The same command again goes on after an interruption; started several times at once, the
-    processes share the work.
+    processes share the work, on machines that share a folder or a database.
 
     Args:
         recipe: A recipe with a table [sweep] that says what to try.
@@ -37,13 +38,16 @@ def command(
         trials: How many trials (default: what the recipe says).
         time: Begin no trial after this time, such as 90s, 30m or 2h (default: what the recipe
             says).
-        storage: Address of a database for the study, such as postgresql://host/name (default: a
-            file in the folder).
+        storage: Address of a database for the study, such as postgresql://user@host/name (default:
+            a file in the folder).
+        study: Name of the study in the database (default: that of the folder).
         report: Write sweep.html at the end.
         json: Print the result as JSON.
     """
     with watching(json) as watch:
-        done = sweep(recipe, output, trials=trials, time=time, storage=storage, watch=watch)
+        done = sweep(
+            recipe, output, trials=trials, time=time, storage=storage, study=study, watch=watch
+        )
     page = _report(done) if report else None
     if json:
         say_json({**done.to_json(), "report": page and str(page)})
@@ -51,7 +55,14 @@ def command(
     _say(done)
     if page:
         say(f"\nPictures and all numbers: {page}")
-    remark(f"Next: thence report {quote(str(done.folder / 'best'))}")
+    if done.best_is_here:
+        remark(f"Next: thence report {quote(str(done.folder / 'best'))}")
+    else:
+        name = done.best_trial.name
+        remark(
+            f"The best run was trained elsewhere. Next: copy {name} from there into {done.folder} "
+            "and run the same command again; or run it there."
+        )
 
 
 def _say(done: Sweep) -> None:
@@ -70,7 +81,9 @@ def _say(done: Sweep) -> None:
     say_table(["trial", *names, loss, "seconds"], rows, f"The best of {len(done.trials)} trials")
     shares = [[name, f"{share:.0%}"] for name, share in done.importances.items()]
     say_table(["field", "share of the differences that it explains"], shares)
-    about = [("best", f"{done.folder / 'best'}, a copy of {ranked[0].name}")]
+    best = ranked[0]
+    place = f"{done.folder / 'best'}, a copy of {best.name}"
+    about = [("best", place if done.best_is_here else f"{best.name}, in {best.where}")]
     say_pairs([*about, ("", described(ranked[0])), *_test_rows(done)])
 
 

@@ -26,8 +26,8 @@ from thence.training.files import write_atomically
 NARROW = 10
 """From the shortest time to one so many times as long, the times between are named too."""
 GUESSED = (
-    "What more time would likely buy is a guess: of the slope that the last network has brought, "
-    "against the logarithm of the time, half is expected further on."
+    "What more time would likely buy is a guess: for each doubling of the time, a quarter of what "
+    "the networks have brought beyond the counts."
 )
 HELD_OUT_LABELS = (
     "Accuracies and losses are on dev, those of averages of each half of it under weights that "
@@ -83,8 +83,15 @@ def seconds_picture(done: Best) -> Picture:
     top = figure.axes[0]
     handles, names = losses.get_legend_handles_labels()
     font = {"family": plain()["fontfamily"], "size": 8}
-    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)}
-    top.legend(handles, names, frameon=False, labelcolor=INK, prop=font, **place)
+    top.legend(
+        handles,
+        names,
+        frameon=False,
+        labelcolor=INK,
+        prop=font,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1),
+    )
     losses.set_xlabel("seconds", color=INK, **plain())
     told = "" if done.accuracy is None else f", with an accuracy of {done.accuracy:.2%},"
     description = (
@@ -118,13 +125,17 @@ def _draw_losses(axes: Axes, done: Best) -> None:
 def _draw_accuracies(axes: Axes, done: Best) -> None:
     for place, one in enumerate(done.tried):
         colour = COLOURS[place % len(COLOURS)]
-        axes.plot([one.ended], [one.accuracy], "o", color=colour, markersize=5)
+        axes.plot([one.ended], [_share(one.accuracy)], "o", color=colour, markersize=5)
     x = [*(one.ended for one in done.tried), done.seconds]
-    y = [*(one.accuracy_so_far for one in done.tried), done.accuracy]
+    y = [_share(one) for one in (*(one.accuracy_so_far for one in done.tried), done.accuracy)]
     axes.plot(x, y, color=INK, drawstyle="steps-post", linewidth=1.8)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     set_titles(axes, "What each second bought", "", "dev accuracy")
     _seconds_axis(axes)
+
+
+def _share(accuracy: float | None) -> float:
+    return math.nan if accuracy is None else accuracy
 
 
 def _seconds_axis(axes: Axes) -> None:

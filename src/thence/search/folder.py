@@ -9,16 +9,15 @@ best/            the best run
 """
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import tomli_w
 
 from thence.errors import RunError
-from thence.search.claims import LOCKS
-from thence.search.locks import FileLock
+from thence.search.locks import LOCKS, FileLock
 from thence.search.options import SweepOptions
 from thence.search.recipe import SweepRecipe
 from thence.training.files import cannot_write, write_atomically
@@ -28,13 +27,16 @@ FORMAT = 1
 MAY_CHANGE = ("trials", "time")
 
 
-def open_folder(folder: Path, recipe: SweepRecipe, in_database: bool) -> str:
+def open_folder(
+    folder: Path, recipe: SweepRecipe, in_database: bool, study: str | None = None
+) -> str:
     """Make the folder, or see that it is of this recipe.
 
     Args:
         folder: Where.
         recipe: What is tried.
         in_database: Whether the study is in a database.
+        study: The name of the study; by default that of the folder.
 
     Returns:
         The name of the study.
@@ -56,7 +58,7 @@ def open_folder(folder: Path, recipe: SweepRecipe, in_database: bool) -> str:
         (folder / LOCKS).mkdir(parents=True, exist_ok=True)
         with FileLock(folder / LOCKS / "study"):
             if not (folder / CONFIG).exists():
-                name = f"{folder.resolve().name}-{token_hex(4)}" if in_database else "sweep"
+                name = study or (folder.resolve().name if in_database else "sweep")
                 content = {"format": FORMAT, "study": name, **wanted}
                 write_atomically(folder / CONFIG, tomli_w.dumps(content).encode("utf-8"))
             content = tomllib.loads((folder / CONFIG).read_text("utf-8"))
@@ -65,6 +67,11 @@ def open_folder(folder: Path, recipe: SweepRecipe, in_database: bool) -> str:
     except tomllib.TOMLDecodeError as error:
         raise RunError(f"{folder / CONFIG} is damaged: {error}.") from error
     _check_same(folder, content, wanted)
+    if study is not None and content["study"] != study:
+        raise RunError(
+            f"The sweep {folder} is of the study '{content['study']}', not of '{study}'; leave "
+            "--study out, or choose another --output."
+        )
     return str(content["study"])
 
 
@@ -94,6 +101,15 @@ def _check_same(folder: Path, content: dict[str, Any], wanted: dict[str, Any]) -
             f"The sweep {folder} has format {content.get('format')}, this thence reads {FORMAT}; "
             "use the version that made it."
         )
+    if (what := difference(content, wanted)) is not None:
+        raise RunError(
+            f"The sweep {folder} was begun with another recipe: {what}. Only trials and time may "
+            "change; choose another --output for another sweep."
+        )
+
+
+def difference(content: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
+    """Return in words what is not as it was; None where all is."""
     for part, new in wanted.items():
         old = content.get(part)
         if old == new:
@@ -106,7 +122,5 @@ def _check_same(folder: Path, content: dict[str, Any], wanted: dict[str, Any]) -
             what = f"{where}'{name}' was {before} and is now {after}"
         elif part == "storage":
             what = f"its study is in a {old}, and now one in a {new} is asked for"
-        raise RunError(
-            f"The sweep {folder} was begun with another recipe: {what}. Only trials and time may "
-            "change; choose another --output for another sweep."
-        )
+        return what
+    return None

@@ -1,13 +1,47 @@
 """Locks between processes that a killed one lets go of by itself."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 try:
     import fcntl
 except ImportError:  # Windows has no such locks; there a sweep is for one process.
     fcntl = None  # type: ignore[assignment]
+
+ARE_KEPT = fcntl is not None
+"""Whether file locks do lock here."""
+LOCKS = "locks"
+"""The folder of locks in that of a sweep."""
+
+
+class Lock(Protocol):
+    """What one process at a time holds."""
+
+    def take(self, wait: bool = True) -> bool:
+        """Take it; return False where another has it and this process does not wait."""
+
+    def held(self) -> bool:
+        """Whether it is still this process's."""
+
+    def release(self) -> None:
+        """Let go."""
+
+
+class Locks(Protocol):
+    """The locks of a sweep."""
+
+    @property
+    def wait(self) -> float:
+        """Seconds between looks at whether another process is done."""
+
+    @property
+    def where(self) -> str | None:
+        """Where this process keeps its runs, for people; None in the one folder of all."""
+
+    def lock(self, name: str) -> Lock:
+        """Return the lock of that name, not taken yet."""
 
 
 class FileLock:
@@ -38,6 +72,10 @@ class FileLock:
         self._descriptor = descriptor
         return True
 
+    def held(self) -> bool:
+        """Whether this process has it: nobody can take it away."""
+        return self._descriptor is not None
+
     def release(self) -> None:
         """Let go."""
         if self._descriptor is not None:
@@ -50,6 +88,23 @@ class FileLock:
 
     def __exit__(self, *_: Any) -> None:
         self.release()
+
+
+@dataclass(frozen=True)
+class FileLocks:
+    """The locks of processes that share the folder of a sweep.
+
+    Attributes:
+        folder: Of the sweep.
+    """
+
+    folder: Path
+    wait: ClassVar = 0.2
+    where: ClassVar = None
+
+    def lock(self, name: str) -> FileLock:
+        """Return the lock of that name."""
+        return FileLock(self.folder / LOCKS / name)
 
 
 class JournalLock:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from thence.errors import RunError, SettingError
+from thence.notebook import repr_html
 from thence.search.importance import importances
 from thence.training import Run
 from thence.training.files import write_atomically
@@ -16,6 +17,8 @@ from thence.training.files import write_atomically
 State = Literal["running", "finished", "pruned", "failed"]
 RESULT = "sweep.json"
 BEST = "best"
+VERDICT = "best-of-sweep.json"
+"""In the folder of the best run: which trial it is, and what it has on test."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Trial:
         accuracy: Of a classifier, at that look.
         seconds: Of training.
         reason: Why it failed.
+        where: The machine and the folder that its run is in; None for the folder of the sweep.
     """
 
     number: int
@@ -41,6 +45,7 @@ class Trial:
     accuracy: float | None = None
     seconds: float | None = None
     reason: str | None = None
+    where: str | None = None
 
     @property
     def name(self) -> str:
@@ -60,6 +65,8 @@ class Sweep:
         test: What the best run has on the test split, as ``thence evaluate --json`` prints it;
             None without a test split, and before the end.
     """
+
+    _repr_html_ = repr_html
 
     folder: Path
     unit: str
@@ -87,8 +94,24 @@ class Sweep:
         return ranked[0]
 
     @property
+    def best_is_here(self) -> bool:
+        """Whether ``FOLDER/best`` is the best run, and not one of another machine is."""
+        ranked = self.ranked()
+        return bool(ranked) and read_verdict(self.folder).get("run") == ranked[0].name
+
+    @property
     def best(self) -> Run:
-        """The run of the best trial, in ``FOLDER/best``."""
+        """The run of the best trial, in ``FOLDER/best``.
+
+        Raises:
+            RunError: If it is on another machine.
+        """
+        best = self.best_trial
+        if best.where is not None and not self.best_is_here:
+            raise RunError(
+                f"The best run, {best.name}, is in {best.where}. Copy {best.name} into "
+                f"{self.folder} and run the same thence sweep again, or run it there."
+            )
         return Run(self.folder / BEST)
 
     @cached_property
@@ -139,6 +162,14 @@ def read_sweep(folder: str | Path) -> Sweep:
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged ({error}); run the same thence sweep again.") from error
+
+
+def read_verdict(folder: Path) -> dict[str, Any]:
+    """Return which trial ``FOLDER/best`` is, and what it has on test; empty where there is none."""
+    try:
+        return dict(json.loads((folder / BEST / VERDICT).read_bytes()))
+    except (OSError, ValueError):
+        return {}
 
 
 def is_sweep(folder: str | Path) -> bool:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thence.corpus.columnar import import_extra
-from thence.errors import RunError, SettingError
+from thence.errors import RunError
+from thence.search.database import open_database
 from thence.search.locks import JournalLock
 from thence.search.recipe import SweepRecipe
 from thence.search.space import Choices, Range
@@ -68,7 +69,7 @@ def open_study(folder: Path, name: str, storage: str | None) -> "optuna.Study":
     optuna = import_optuna()
     with quiet():
         try:
-            opened = _journal(folder) if storage is None else _database(storage)
+            opened = _journal(folder) if storage is None else open_database(storage)
             return optuna.create_study(  # type: ignore[no-any-return]
                 storage=opened, study_name=name, load_if_exists=True, direction="minimize"
             )
@@ -86,25 +87,6 @@ def _journal(folder: Path) -> Any:
     path = folder / JOURNAL
     lock: Any = JournalLock(path, folder / "locks" / "journal")
     return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-
-
-def _database(address: str) -> Any:
-    optuna = import_optuna()
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        return optuna.storages.RDBStorage(address)
-    except ImportError as error:
-        raise SettingError(
-            f"--storage needs a driver that is not installed: {error}. Install it with pip, or "
-            "leave --storage out: the study is then a file that processes can share too."
-        ) from error
-    except (SQLAlchemyError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise SettingError(
-            "--storage must be the address of a database that can be reached, such as "
-            f"sqlite:///study.db or postgresql://host/name: {reason}"
-        ) from error
 
 
 def make_pruner(recipe: SweepRecipe) -> Any:

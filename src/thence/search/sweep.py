@@ -1,7 +1,8 @@
 """A sweep from its recipe to its best run; any number of processes can work on one."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
@@ -9,13 +10,24 @@ from typing import TYPE_CHECKING, Literal
 
 from thence.errors import SettingError
 from thence.processes import number_of_processes
-from thence.search.claims import LOCKS, Claim, claim, is_complete, seconds_left
+from thence.search.claims import (
+    WHERE,
+    Claim,
+    ClaimLost,
+    claim,
+    holding,
+    is_complete,
+    seconds_left,
+)
+from thence.search.database import database_errors, hide_password
+from thence.search.database_locks import DatabaseLocks
 from thence.search.folder import open_folder
-from thence.search.locks import FileLock
+from thence.search.joining import check_joined
+from thence.search.locks import FileLocks, Locks
 from thence.search.recipe import SweepRecipe, read_sweep_recipe
 from thence.search.results import Sweep, Trial, write_sweep
 from thence.search.study import fields_of, import_optuna, make_pruner, open_study, silenced
-from thence.search.winner import keep_best
+from thence.search.winner import is_here, keep_best
 from thence.search.work import OUTCOME, work_on
 from thence.training.families import is_classifier
 from thence.training.interrupts import Interrupted
@@ -23,8 +35,6 @@ from thence.training.interrupts import Interrupted
 if TYPE_CHECKING:
     import optuna
 
-WAIT = 0.2
-"""Seconds between looks at whether the others are done."""
 STATES: dict[str, Literal["running", "finished", "pruned", "failed"]] = {
     "COMPLETE": "finished",
     "PRUNED": "pruned",
@@ -61,6 +71,7 @@ def sweep(
     trials: int | None = None,
     time: str | None = None,
     storage: str | None = None,
+    study: str | None = None,
     watch: Watcher | None = None,
 ) -> Sweep:
     """Train a recipe with many settings, and keep the best run.
@@ -75,6 +86,8 @@ def sweep(
         trials: How many trials, in place of what the recipe says.
         time: How long, in place of what the recipe says.
         storage: Address of a database for the study; by default it is a file in the folder.
+            Machines that share the database need not share the folder.
+        study: Name of the study in the database; by default that of the folder.
         watch: Is called whenever a trial begins, is judged, or ends.
 
     Raises:
@@ -87,22 +100,53 @@ def sweep(
             "A sweep is not for torchrun; start thence sweep several times instead, with the same "
             "recipe and folder, and the processes share its trials."
         )
+    if study is not None and storage is None:
+        raise SettingError("--study names a study in a database; give its address with --storage.")
     read = read_sweep_recipe(Path(recipe), trials, time)
     folder = Path(output) if output is not None else Path("runs") / f"{Path(recipe).stem}-sweep"
     again = f"thence sweep {quote(str(recipe))} --output {quote(str(folder))}"
-    with silenced():
-        study = open_study(folder, open_folder(folder, read, storage is not None), storage)
-        study.pruner = make_pruner(read)
-        _until_done(folder, study, read, watch or (lambda standing: None), again)
-        return _finish(folder, study, read)
+    if storage is not None:
+        again += _storage_flags(storage, study)
+    with silenced(), _opened(folder, read, storage, study) as (opened, locks):
+        opened.pruner = make_pruner(read)
+        _until_done(locks, folder, opened, read, watch or (lambda standing: None), again)
+        return _finish(folder, opened, read)
+
+
+@contextmanager
+def _opened(
+    folder: Path, read: SweepRecipe, storage: str | None, name: str | None
+) -> Iterator[tuple["optuna.Study", Locks]]:
+    """Open the folder and the study of a sweep, with the locks of its processes."""
+    name = open_folder(folder, read, storage is not None, name)
+    study = open_study(folder, name, storage)
+    if storage is None:
+        yield study, FileLocks(folder)
+        return
+    with database_errors():
+        locks = DatabaseLocks(storage, name, folder)
+        with locks.beating():
+            with holding(locks.lock("study")):
+                check_joined(study, read)
+            yield study, locks
+
+
+def _storage_flags(storage: str, study: str | None) -> str:
+    named = "" if study is None else f" --study {quote(study)}"
+    return f" --storage {quote(hide_password(storage))}{named}"
 
 
 def _until_done(
-    folder: Path, study: "optuna.Study", read: SweepRecipe, watch: Watcher, again: str
+    locks: Locks,
+    folder: Path,
+    study: "optuna.Study",
+    read: SweepRecipe,
+    watch: Watcher,
+    again: str,
 ) -> None:
     """Work until all trials are done; stop in order where that is wished."""
     try:
-        _work(folder, study, read, watch)
+        _work(locks, folder, study, read, watch)
     except (Interrupted, KeyboardInterrupt) as error:
         write_sweep(snapshot(folder, study, read))
         done = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
@@ -112,20 +156,23 @@ def _until_done(
         ) from error
 
 
-def _work(folder: Path, study: "optuna.Study", recipe: SweepRecipe, watch: Watcher) -> None:
+def _work(
+    locks: Locks, folder: Path, study: "optuna.Study", recipe: SweepRecipe, watch: Watcher
+) -> None:
     """Work on trials until all are done, those of other processes too."""
     while True:
-        claimed = claim(folder, study, recipe)
+        claimed = claim(locks, study, recipe)
         if claimed is not None:
             try:
-                _work_on(claimed, folder, study, recipe, watch)
+                with suppress(ClaimLost):
+                    _work_on(claimed, folder, study, recipe, watch)
             finally:
                 claimed.lock.release()
             continue
         found = study.get_trials(deepcopy=False)
         if all(trial.state.is_finished() for trial in found) and is_complete(recipe, found):
             return
-        time.sleep(WAIT)  # Another process may die, and its trial must be taken over.
+        time.sleep(locks.wait)  # Another process may die, and its trial must be taken over.
 
 
 def _work_on(
@@ -155,18 +202,23 @@ def snapshot(folder: Path, study: "optuna.Study", recipe: SweepRecipe) -> Sweep:
 def _trial(found: "optuna.trial.FrozenTrial", recipe: SweepRecipe) -> Trial:
     point = fields_of(found.params, recipe)
     state = STATES.get(found.state.name, "running")
+    where = found.user_attrs.get(WHERE)
     if state == "running":
         values = found.intermediate_values
         value = min(values.values(), default=None)
         nats = None if is_classifier(recipe.model) else value
-        return Trial(found.number, point, state, value, nats)
-    return Trial(found.number, point, state, **found.user_attrs.get(OUTCOME, {}))
+        return Trial(found.number, point, state, value, nats, where=where)
+    return Trial(found.number, point, state, **found.user_attrs.get(OUTCOME, {}), where=where)
 
 
 def _finish(folder: Path, study: "optuna.Study", recipe: SweepRecipe) -> Sweep:
-    """Keep the best run and write the result; of several processes one does, the others wait."""
-    with FileLock(folder / LOCKS / "best"):
+    """Keep the best run and write the result; of several processes one does, the others wait.
+
+    A best run of another machine is kept there.
+    """
+    with FileLocks(folder).lock("best"):
         done = snapshot(folder, study, recipe)
-        done = replace(done, test=keep_best(folder, done.best_trial))
+        if done.best_trial.where is None or is_here(folder, done.best_trial):
+            done = replace(done, test=keep_best(folder, done.best_trial))
         write_sweep(done)
     return done

@@ -6,13 +6,27 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from thence.errors import ThenceError
 from thence.evaluation import evaluate
-from thence.search.results import BEST, Trial
+from thence.search.results import BEST, VERDICT, Trial, read_verdict
+from thence.search.work import best_record, value_of
 from thence.training import Run
 from thence.training.files import cannot_write, write_atomically
 
-VERDICT, LOOKS = "best-of-sweep.json", "test-looks.jsonl"
-"""In the folder of the best run: which trial it is and what it has on test; each look at test."""
+LOOKS = "test-looks.jsonl"
+"""In the folder of the best run: each look at test."""
+
+
+def is_here(folder: Path, trial: Trial) -> bool:
+    """Return whether the folder has the run of a trial, and not another machine's.
+
+    What was begun here and brought to its end elsewhere has other looks at dev.
+    """
+    try:
+        best = best_record(Run(folder / trial.name))
+    except ThenceError:
+        return False
+    return best is not None and value_of(best) == trial.value
 
 
 def keep_best(folder: Path, best: Trial) -> dict[str, Any] | None:
@@ -25,7 +39,7 @@ def keep_best(folder: Path, best: Trial) -> dict[str, Any] | None:
         What it has on test; None without a test split.
     """
     place, trial = folder / BEST, folder / best.name
-    verdict = _read(place / VERDICT)
+    verdict = read_verdict(folder)
     if verdict.get("run") == best.name:
         return verdict["test"]  # type: ignore[no-any-return]
     for leftover in folder.glob(f".{BEST}.*"):
@@ -50,10 +64,3 @@ def keep_best(folder: Path, best: Trial) -> dict[str, Any] | None:
         if building is not None:
             shutil.rmtree(building, ignore_errors=True)
     return judged
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_bytes()))
-    except (OSError, ValueError):
-        return {}

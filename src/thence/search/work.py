@@ -42,6 +42,7 @@ def work_on(
 
     Raises:
         Interrupted: After Ctrl-C; the trial can be gone on with.
+        ClaimLost: If another process has taken the trial over.
         TextError: If the text cannot be used.
     """
     from optuna.trial import TrialState
@@ -51,6 +52,7 @@ def work_on(
 
     def look(record: Record) -> None:
         nonlocal pruned
+        claimed.check()
         value = value_of(record)
         number = len(Run(folder).metrics())
         if value is not None and number not in _reported(study, trial):
@@ -70,7 +72,7 @@ def work_on(
         if not isinstance(error, TrainingError | SettingError | MemoryError):
             _reraise_unless_out_of_memory(error)
         outcome = {"reason": (str(error) or "Not enough memory.")[:LONGEST_REASON]}
-        _tell(study, trial, outcome, TrialState.FAIL)
+        _tell(study, claimed, outcome, TrialState.FAIL)
         return
     best = best_record(run)
     if best is None:
@@ -80,19 +82,19 @@ def work_on(
                 "split, such as 80/10/10."
             )
         reason = "The loss on dev is infinite: a text there is impossible to the model."
-        _tell(study, trial, {"reason": reason}, TrialState.FAIL)
+        _tell(study, claimed, {"reason": reason}, TrialState.FAIL)
         return
     state = TrialState.PRUNED if pruned else TrialState.COMPLETE
-    _tell(study, trial, outcome_of(run, best), state)
+    _tell(study, claimed, outcome_of(run, best), state)
 
 
 def _reported(study: "optuna.Study", trial: "optuna.Trial") -> dict[int, float]:
     return study._storage.get_trial(trial._trial_id).intermediate_values
 
 
-def _tell(
-    study: "optuna.Study", trial: "optuna.Trial", outcome: dict[str, Any], state: Any
-) -> None:
+def _tell(study: "optuna.Study", claimed: Claim, outcome: dict[str, Any], state: Any) -> None:
+    claimed.check()
+    trial = claimed.trial
     trial.set_user_attr(OUTCOME, outcome)
     trial.set_user_attr(ENDED, time.time())
     study.tell(trial, outcome["value"] if state.name == "COMPLETE" else None, state=state)

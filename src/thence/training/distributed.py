@@ -9,23 +9,37 @@ be able to read, and decides what depends on a clock.
 The gradients are added up by one ``all_reduce`` of all of them, after the backward pass:
 ``DistributedDataParallel`` would average them evenly, though shares may hold different numbers of
 targets, and wants to own the forward pass.
+
+A process that cannot go on must not leave the others waiting: what may fail before the first step
+is done in ``World.agreed``, and one that dies later breaks its connections, which ends the others.
 """
 
+import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+from secrets import token_hex
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from thence.batches import Step
+from thence.errors import ThenceError, TrainingError
 from thence.models import State
 from thence.models.states import map_state
 from thence.processes import number_of_processes
 
 AnyStep = TypeVar("AnyStep", bound=Step)
+ARRIVAL, PATIENCE = timedelta(minutes=5), timedelta(minutes=30)
+"""How long processes wait for each other: at the beginning, and later, while the first judges a
+large dev split or a machine has gone without closing its connections."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,7 @@ class World:
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        dist.all_reduce(flat)
+        _add_up(flat)
         sizes = [tensor.numel() for tensor in tensors]
         for tensor, part in zip(tensors, torch.split(flat, sizes), strict=True):
             tensor.copy_(part.view_as(tensor))
@@ -79,7 +93,7 @@ class World:
         if self.size == 1:
             return list(values)
         summed = torch.tensor(values, dtype=torch.float64, device=device)
-        dist.all_reduce(summed)
+        _add_up(summed)
         found: list[float] = summed.tolist()
         return found
 
@@ -91,7 +105,7 @@ class World:
         def joined(own: Tensor) -> Tensor:
             whole = own.new_zeros(total, *own.shape[1:])
             whole[self.rows(total)] = own
-            dist.all_reduce(whole)
+            _add_up(whole)
             return whole
 
         return map_state(joined, state)
@@ -100,32 +114,136 @@ class World:
         """Return this process's rows of the state of all."""
         return map_state(lambda whole: whole[self.rows(total)], state)
 
+    def gather(self, text: str) -> list[str]:
+        """Return the texts of all processes, by rank."""
+        if self.size == 1:
+            return [text]
+        content = text.encode("utf-8")
+        cpu = torch.device("cpu")
+        sizes = self.agree([len(content) if r == self.rank else 0 for r in range(self.size)], cpu)
+        starts = [int(sum(sizes[:rank])) for rank in range(self.size + 1)]
+        codes = torch.zeros(starts[-1], dtype=torch.int32)
+        codes[starts[self.rank] : starts[self.rank + 1]] = torch.tensor(list(content)).int()
+        _add_up(codes)
+        joint = bytes(codes.tolist())
+        return [joint[start:end].decode("utf-8") for start, end in pairwise(starts)]
+
     def tell(self, text: str) -> str:
         """Return the first process's text to all."""
-        if self.size == 1:
-            return text
-        device = torch.device("cuda") if dist.get_backend() == "nccl" else torch.device("cpu")
-        content = text.encode("utf-8")
-        (size,) = self.agree([len(content) if self.is_writer else 0], device)
-        codes = torch.zeros(int(size), dtype=torch.int32, device=device)
-        if self.is_writer:
-            codes += torch.tensor(list(content), dtype=torch.int32, device=device)
-        dist.all_reduce(codes)
-        return bytes(codes.tolist()).decode("utf-8")
+        return self.gather(text if self.is_writer else "")[0]
+
+    @contextmanager
+    def agreed(self) -> Iterator[None]:
+        """Do what may fail, without the others; where one of them fails, all do.
+
+        Raises:
+            TrainingError: If another process has failed; says which, and why.
+        """
+        failed: ThenceError | None = None
+        try:
+            yield
+        except ThenceError as error:
+            failed = error
+        own = "" if failed is None else f"Process {self.rank} ({socket.gethostname()}): {failed}"
+        said = [text for text in self.gather(own) if text]
+        if failed is not None:
+            raise failed
+        if said:
+            raise TrainingError(said[0])
+
+
+def _add_up(tensor: Tensor) -> None:
+    """Put the sum of all processes' tensors into each.
+
+    Raises:
+        TrainingError: If one of them is gone.
+    """
+    try:
+        dist.all_reduce(tensor)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise _lost(error) from error
+
+
+def _lost(error: RuntimeError) -> TrainingError:
+    reason = str(error).partition("\n")[0].partition(". This is")[0].rpartition(".cc:")[2]
+    return TrainingError(
+        "Another of the processes that train together has ended, or its machine cannot be reached "
+        f"({reason}). See what it says. From the last checkpoint, if there is one, the training "
+        "goes on with torchrun and thence resume RUN."
+    )
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[World]:
+def joined() -> Iterator[World]:
     """Join the other processes that ``torchrun`` has started, if any, for a while.
 
-    Args:
-        device: Where the network is: decides how the processes talk (nccl or gloo).
+    Tensors on GPUs are added up by nccl, others by gloo.
+
+    Raises:
+        TrainingError: If one of the others does not come.
     """
     if number_of_processes() == 1:
         yield World()
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    store, rank, size = _met()
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
-        yield World(dist.get_rank(), dist.get_world_size())
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    except RuntimeError as error:
+        raise _lost(error) from error
+    try:
+        yield World(rank, size)
     finally:
         dist.destroy_process_group()
+
+
+def _met() -> tuple[Store, int, int]:
+    """Wait until all processes are there: one that refuses its arguments never comes.
+
+    Returns:
+        Where they write to find each other, with the number of this one and of all. After a
+        restart ``torchrun`` gives the same store, with the addresses of dead processes in it, so
+        each start has a part of its own: the first process names it, in answer to a greeting that
+        each of the others has made up.
+    """
+    store, rank, size = next(rendezvous("env://", timeout=ARRIVAL))
+    name = _greeted(store, size) if rank == 0 else _answered(store, rank, size)
+    return PrefixStore(name, store), rank, size
+
+
+def _greeted(store: Store, size: int) -> str:
+    """Answer all others with the name of this start, until each has seen it."""
+    name, missing = token_hex(8), list(range(1, size))
+    until = time.monotonic() + ARRIVAL.total_seconds()
+    while missing:
+        for number in missing:
+            if store.check([f"greeting-{number}"]):  # Maybe of a process that is dead by now.
+                greeting = store.get(f"greeting-{number}").decode("ascii")
+                store.set(f"answer-{greeting}", name)
+        missing = [number for number in missing if not store.check([f"{name}-{number}"])]
+        if time.monotonic() > until:
+            raise _absent(missing, size)
+        time.sleep(0.05)
+    return name
+
+
+def _answered(store: Store, rank: int, size: int) -> str:
+    greeting = token_hex(8)
+    store.set(f"greeting-{rank}", greeting)
+    try:
+        store.wait([f"answer-{greeting}"], ARRIVAL)
+    except RuntimeError as error:
+        raise _absent([0], size) from error
+    name = store.get(f"answer-{greeting}").decode("ascii")
+    store.set(f"{name}-{rank}", "")
+    return name
+
+
+def _absent(missing: list[int], size: int) -> TrainingError:
+    numbers = ", ".join(map(str, missing))
+    return TrainingError(
+        f"Of the {size} processes that should train together, number {numbers} did not come within "
+        f"{ARRIVAL.seconds // 60} minutes; see what it says on its machine."
+    )

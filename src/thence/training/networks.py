@@ -230,8 +230,24 @@ def train_network(
                 trainee.usual_epochs,
             )
             trainer.restore()
+            _check_same_step(world, run, trainer.counters.step)
             with opened(logs, run, prepared.dev, trainer.counters.step) as log:
                 trainer.run(log)
+
+
+def _check_same_step(world: World, run: Run, step: int) -> None:
+    """See that all processes go on from the same checkpoint.
+
+    Raises:
+        RunError: If the folder of the run is a copy on some machine.
+    """
+    steps = world.gather(str(step))
+    if len(set(steps)) > 1:
+        raise RunError(
+            f"The processes would go on with {run.folder} from different steps "
+            f"({', '.join(steps)}): it is not the same folder on all machines. Put it on a file "
+            "system that they share."
+        )
 
 
 def train_in_memory(recipe: Recipe, prepared: Prepared) -> Trainable:

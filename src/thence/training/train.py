@@ -1,5 +1,6 @@
 """The job from a text to a run: read, split, tokenise, train or count, save."""
 
+import re
 import shutil
 import sys
 import time
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from thence.classifiers import CLASSIFIERS, Classifier, FittedClassifier
-from thence.errors import SettingError, TrainingError
+from thence.errors import SettingError, ThenceError, TrainingError
 from thence.models import FAMILIES, CountedModel
-from thence.processes import is_first_process, number_of_processes
+from thence.processes import is_first_process, may_be_restarted
 from thence.training.families import (
     DEFAULT_CLASSIFIER,
     DEFAULT_MODEL,
@@ -30,6 +31,15 @@ from thence.training.prepared import Prepared, coverage, importance, prepare, ve
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
 from thence.training.run import Run, create_run, refuse_existing, text_hashes
+from thence.training.sharing import (
+    agreed,
+    begun_before,
+    check_shareable,
+    processes,
+    resolved_paths,
+    same_run,
+    shared_run,
+)
 from thence.training.starting import with_language_model
 from thence.training.weights_file import save_model
 
@@ -46,6 +56,7 @@ def train(
     config: str | Path | None = None,
     progress: ProgressMaker = silent,
     logs: Logs = None,
+    cluster: str | None = None,
     **settings: Any,
 ) -> Run:
     """Train a model on a text.
@@ -55,10 +66,12 @@ def train(
             text (``given-names``).
         model: Name of the family: ``mlp`` unless the recipe says otherwise, or, where a
             ``label`` is named, ``averaging``.
-        output: The run folder to make; by default ``runs/TEXT-MODEL``.
+        output: The run folder to make; by default ``runs/TEXT-NAME``.
         config: A recipe in TOML whose settings come before the ones given here.
         progress: Opens what is told of each step; none by default.
         logs: ``tensorboard``, or a function that is called with each record of ``metrics.jsonl``.
+        cluster: Where to count an ``ngram`` model: a Dask scheduler's address, or ``local:2`` for
+            two workers here; the text may then be a pattern or a URL such as ``s3://bucket/folder``.
         **settings: The flags of ``thence train``, with underscores.
 
     Returns:
@@ -74,7 +87,7 @@ def train(
     if text is None:
         raise SettingError("There is no text to train on; name a file or a bundled text.")
     rest = {name: value for name, value in given.items() if name not in ("text", "model")}
-    return train_recipe(make_recipe(text, str(model), rest), output, progress, logs)
+    return train_recipe(make_recipe(text, str(model), rest), output, progress, logs, cluster)
 
 
 def train_recipe(
@@ -82,31 +95,44 @@ def train_recipe(
     output: str | Path | None = None,
     progress: ProgressMaker = silent,
     logs: Logs = None,
+    cluster: str | None = None,
 ) -> Run:
     """Train what a recipe says; see ``train``."""
     check_logs(logs)
     _refuse_mixed(recipe.model)
-    recipe = with_language_model(recipe)
-    folder = Path(output) if output is not None else free_folder(recipe.text, recipe.model)
-    with _processes(recipe) as world:
-        if is_first_process():
-            refuse_existing(folder)
+    if cluster is not None:
+        from thence.training.cluster import count_on_cluster
+
+        folder = Path(output) if output is not None else free_folder(recipe.text, recipe.model)
+        return count_on_cluster(recipe, folder, cluster, progress, logs)
+    if may_be_restarted() and output is None:
+        raise SettingError(
+            "With --max-restarts, name the run folder with --output, to go on with it."
+        )
+    with processes() as world:
+        with agreed(world):
+            recipe = with_language_model(recipe)
+            folder = Path(output) if output is not None else free_folder(recipe.text, recipe.model)
+        begun = begun_before(folder, recipe, world)
+        if begun is not None:
+            return _go_on(begun, progress, world, logs)
         with readable_source(recipe.text) as source:
-            prepared = prepare(recipe, source)
-            if is_first_process():
-                recipe = _resolve(recipe, prepared)
-                hashes = text_hashes(prepared.splits)
-                kept = Path(source) if recipe.text == "-" else None
-                more = more_about(recipe, prepared)
-                run = create_run(folder, recipe, prepared.tokenizer, hashes, kept, more)
-        if world is not None:
-            run = Run(world.tell(str(folder)))
-        try:
+            with agreed(world):
+                check_shareable(recipe, world)
+                if is_first_process():
+                    refuse_existing(folder)
+                prepared = prepare(recipe, source)
+            with agreed(world):
+                if is_first_process():
+                    recipe = _resolve(recipe, prepared)
+                    hashes = text_hashes(prepared.splits)
+                    kept = Path(source) if recipe.text == "-" else None
+                    more = more_about(recipe, prepared)
+                    create_run(folder, recipe, prepared.tokenizer, hashes, kept, more)
+        with _undone(folder, ThenceError):
+            run = shared_run(folder, prepared, world)
+        with _undone(folder, TrainingError, SettingError):
             _fit(run, prepared, progress, world, logs)
-        except (TrainingError, SettingError):
-            if is_first_process() and not (run.folder / "last").exists():
-                shutil.rmtree(run.folder, ignore_errors=True)  # Nothing to go on with.
-            raise
     return run
 
 
@@ -119,18 +145,14 @@ def _refuse_mixed(model: str) -> None:
 
 
 @contextmanager
-def _processes(recipe: Recipe) -> Iterator["World | None"]:
-    """Join the other processes that ``torchrun`` has started; None where this one is alone."""
-    if number_of_processes() == 1:
-        yield None
-        return
-    if recipe.text == "-":
-        raise SettingError("Several processes cannot share standard input; write it to a file.")
-    from thence.training.distributed import joined
-    from thence.training.networks import choose_device
-
-    with joined(choose_device(recipe.training.device)) as world:
-        yield world
+def _undone(folder: Path, *errors: type[ThenceError]) -> Iterator[None]:
+    """Remove a run folder after an error where there is nothing to go on with."""
+    try:
+        yield
+    except errors:
+        if is_first_process() and not (folder / "last").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def sweep_learning_rate(
@@ -165,8 +187,15 @@ def resume(folder: str | Path, progress: ProgressMaker = silent, logs: Logs = No
         ThenceError: If the run or its text cannot be used.
     """
     check_logs(logs)
-    run = Run(folder)
-    with _processes(run.recipe) as world:
+    with processes() as world:
+        run = same_run(Path(folder), world)
+        return _go_on(run, progress, world, logs)
+
+
+def _go_on(run: Run, progress: ProgressMaker, world: "World | None", logs: Logs) -> Run:
+    if run.counted is not None:  # Made whole, and never half.
+        return run
+    with agreed(world):
         if is_first_process():
             clear_leftovers(run.folder)
         vectors = getattr(run.recipe.options, "vectors", None)
@@ -175,7 +204,7 @@ def resume(folder: str | Path, progress: ProgressMaker = silent, logs: Logs = No
         prepared = Prepared(run.splits, run.tokenizer, run.store("train"), run.store("dev"))
         if not (run.folder / "last").exists():  # Nothing yet that has the vectors in it.
             prepared = replace(prepared, vectors=vectors_of(run.recipe, run.tokenizer))
-        _fit(run, prepared, progress, world, logs)
+    _fit(run, prepared, progress, world, logs)
     return run
 
 
@@ -193,28 +222,17 @@ def readable_source(text: str) -> Iterator[str]:
 
 def free_folder(text: str, name: str) -> Path:
     """Return ``runs/TEXT-NAME``, with a number where that is taken."""
-    stem = "stdin" if text == "-" else Path(text).name.split(".")[0] or "text"
+    stem = "stdin" if text == "-" else Path(text).name.split(".")[0]
+    stem = re.sub(r"[*?\[\]]", "", stem) or "text"  # Of a pattern, what it says.
     names = (f"{stem}-{name}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))])
     return next(path for name in names if not (path := Path("runs") / name).exists())
-
-
-def resolved_paths(recipe: Recipe) -> Recipe:
-    """Return the recipe with the full paths of what it is read from."""
-    text = str(Path(recipe.text).resolve()) if _is_path(recipe.text) else recipe.text
-    given: dict[str, Any] = {
-        name: str(Path(path).resolve())
-        for name in ("dev", "test")
-        if (path := getattr(recipe.splitting, name)) is not None
-    }
-    return replace(recipe, text=text, splitting=replace(recipe.splitting, **given))
 
 
 def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
     """Return the recipe with full paths and with everything chosen that was left open."""
     recipe = resolved_paths(recipe)
     if prepared.vectors is not None:
-        path, size = str(Path(recipe.options.vectors).resolve()), prepared.vectors.dimension
-        options = replace(recipe.options, vectors=path, embedding_size=size)
+        options = replace(recipe.options, embedding_size=prepared.vectors.dimension)
         recipe = replace(recipe, options=options)
     if family_of(recipe.model).kind in ("counted", "fitted"):
         return recipe
@@ -230,10 +248,6 @@ def more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     labels, vectors = prepared.train_labels, coverage(prepared)
     about = {"labels": list(labels.names), "several": labels.several}
     return about if vectors is None else {**about, "vectors": vectors}
-
-
-def _is_path(text: str) -> bool:
-    return text != "-" and Path(text).exists()
 
 
 def _fit(
@@ -273,7 +287,7 @@ def _count(run: Run, prepared: Prepared) -> None:
     losses = {"train_nats_per_token": -fitted / prepared.train.num_targets}
     if judged is not None:
         losses["dev_nats_per_token"] = -float(np.mean(model.score(judged, carry_context)))
-    _finish_at_once(run, prepared, model.tensors(), losses, started)
+    finish_at_once(run, prepared.train.num_targets, model.tensors(), losses, started)
 
 
 def _fit_labels(run: Run, prepared: Prepared) -> None:
@@ -287,7 +301,7 @@ def _fit_labels(run: Run, prepared: Prepared) -> None:
         if prepared.dev.num_documents:
             look = label_look(classifier.classify(prepared.dev_texts), prepared.dev_labels)
             losses |= {"dev_nats_per_document": look.nats, **look.more}
-    _finish_at_once(run, prepared, classifier.tensors(), losses, started)
+    finish_at_once(run, prepared.train.num_targets, classifier.tensors(), losses, started)
 
 
 def _fitted(recipe: Recipe, prepared: Prepared) -> FittedClassifier:
@@ -317,9 +331,9 @@ def train_classifier(recipe: Recipe, prepared: Prepared) -> Classifier:
     return cast(Classifier, train_in_memory(resolve_training(recipe, prepared), prepared))
 
 
-def _finish_at_once(
+def finish_at_once(
     run: Run,
-    prepared: Prepared,
+    tokens: int,
     tensors: Mapping[str, Array],
     losses: Mapping[str, float],
     started: float,
@@ -330,4 +344,4 @@ def _finish_at_once(
     save_model(run.folder / "model.safetensors", tensors, {"run": run.identity, "step": 0})
     finite = {name: loss if np.isfinite(loss) else None for name, loss in losses.items()}
     seconds = round(time.monotonic() - started, 3)
-    metrics.append({"step": 0, "seconds": seconds, "tokens": prepared.train.num_targets, **finite})
+    metrics.append({"step": 0, "seconds": seconds, "tokens": tokens, **finite})
