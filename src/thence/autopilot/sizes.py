@@ -22,7 +22,7 @@ TOKENS_PER_WEIGHT: dict[Kind, float] = {"names": 8.0, "characters": 10.0, "words
 WEIGHTS_PER_TOKEN = 4.0
 """Weights at most for each token of the train text."""
 DROPOUTS = ((2.0, 0.0), (6.0, 0.1), (15.0, 0.2), (35.0, 0.3), (math.inf, 0.4))
-"""Passes over the train text, times weights for each of its tokens, up to which so much is left out."""
+"""How much is left out: up to so many passes over the train text times weights per token of it."""
 
 
 @dataclass(frozen=True)
