@@ -47,13 +47,17 @@ LABEL_LADDERS = (
     (
         60.0,
         (
-            Rung("averaging", 0.2),
+            Rung("averaging", 0.1),
             Rung("linear", 0.3),
-            Rung("convolution", 0.25, {"adversarial": 0.0}),
-            Rung("recurrent", 0.25, {"adversarial": 0.0, "max_length": 250}),
+            Rung("averaging", 0.1, {"ngrams": 3}),
+            Rung("convolution", 0.3, {"adversarial": 0.0}),
+            Rung("recurrent", 0.2, {"adversarial": 0.0, "max_length": 250}),
         ),
     ),
-    (20.0, (Rung("averaging", 0.3), Rung("linear", 0.7))),
+    (
+        20.0,
+        (Rung("averaging", 0.2), Rung("linear", 0.5), Rung("averaging", 0.3, {"ngrams": 3})),
+    ),
     (0.0, (Rung("averaging", 0.9), Rung("linear", 0.1))),
 )
 """Which classifiers are trained, from so many seconds on; what one leaves goes to the next."""

@@ -13,10 +13,10 @@ from thence.autopilot.parts import Blend, Part, alone
 from thence.classifiers import Classes
 from thence.classifiers.ensemble import Ensemble, EnsembleOptions, Member, learn_pool, pooled
 from thence.corpus.labels import Labels
-from thence.training.judging import label_look
+from thence.training.judging import Look, label_look
 
-LIGHT = 0.05
-"""Members of less weight than this are dropped where the others are as good without."""
+WORTH = 0.0005
+"""Nats per document that a member must bring."""
 
 
 def pool(parts: Sequence[Part], labels: Labels, vocabulary_size: int, classes: Classes) -> Blend:
@@ -32,15 +32,11 @@ def pool(parts: Sequence[Part], labels: Labels, vocabulary_size: int, classes: C
         The blend; the best part alone where it is likelier on dev.
     """
     single = min(map(alone, parts), key=lambda one: one.nats)
-    chosen = list(parts)
-    weights = _weights(chosen, labels)
-    while len(chosen) > 1 and min(weights) < LIGHT:
-        lightest = int(np.argmin(weights))
-        chosen = chosen[:lightest] + chosen[lightest + 1 :]
-        weights = _weights(chosen, labels)
+    chosen = _paying(list(parts), labels)
     if len(chosen) == 1:
         return single
-    look = label_look(_held_out(chosen, labels), labels)
+    look = _look(chosen, labels)
+    weights = learn_pool([part.scores for part in chosen], labels).weights
     members = tuple(Member(part.family, part.options) for part in chosen)
     ensemble = Ensemble(EnsembleOptions(members), vocabulary_size, classes)
     ensemble.members = [part.model for part in chosen]
@@ -51,8 +47,22 @@ def pool(parts: Sequence[Part], labels: Labels, vocabulary_size: int, classes: C
     return min((made, single), key=lambda one: one.nats)
 
 
-def _weights(parts: Sequence[Part], labels: Labels) -> Float[np.ndarray, " parts"]:
-    return learn_pool([part.scores for part in parts], labels).weights
+def _paying(parts: list[Part], labels: Labels) -> list[Part]:
+    """Return the parts without those that the others do better without, the worst first."""
+    nats = _look(parts, labels).nats
+    while len(parts) > 1:
+        fewer = [parts[:at] + parts[at + 1 :] for at in range(len(parts))]
+        losses = [_look(some, labels).nats for some in fewer]
+        if min(losses) > nats + WORTH:
+            break
+        nats = min(losses)
+        parts = fewer[losses.index(nats)]
+    return parts
+
+
+def _look(parts: Sequence[Part], labels: Labels) -> Look:
+    """Judge the average of parts, each half of dev under the weights of the other."""
+    return label_look(_held_out(parts, labels), labels)
 
 
 def _held_out(parts: Sequence[Part], labels: Labels) -> Float[np.ndarray, "documents classes"]:

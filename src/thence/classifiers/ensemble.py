@@ -27,10 +27,11 @@ from jaxtyping import Float, Float32, Float64
 from thence.classifiers import CLASSIFIERS
 from thence.classifiers.interface import Array, Classes, Classifier
 from thence.corpus.labels import Labels
-from thence.models.mixture.weights import learn_table
 from thence.tokens.texts import Texts
 
 IMAGINED_DOCUMENTS = 5.0
+ITERATIONS = 2000
+"""Of expectation maximisation, which is slow where members are alike."""
 LEAST, MOST = -700.0, -1e-30
 """Between these are log-probabilities while weights are learned: neither a yes nor a no is sure."""
 ROUNDING = 1e-6
@@ -97,8 +98,10 @@ def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labe
     # With several labels a document asks many questions at once, an imagined one too.
     imagined = IMAGINED_DOCUMENTS * len(truths) / documents
     chances = np.exp(truths - truths.max(axis=1, keepdims=True, initial=LEAST))
-    kinds, even = np.zeros(len(truths), np.int64), np.full(count, 1 / count)
-    learned = learn_table(chances, kinds, 1, even, imagined)[0]
+    learned = np.full(count, 1 / count)
+    for _ in range(ITERATIONS if len(truths) else 0):
+        credit = learned * ((1 / (chances @ learned)) @ chances)
+        learned = (credit + imagined / count) / (len(truths) + imagined)
 
     def nats(weights: Float64[np.ndarray, " members"]) -> float:
         return -float(_average(truths.T, weights).sum()) / documents
