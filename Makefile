@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test fast lint types docs clean
+.PHONY: demo test fast lint types docs notebooks clean
 
 demo: $(VENV)/demo-ready
 	rm -rf runs/demo
@@ -34,6 +34,10 @@ types: $(VENV)/test-ready
 
 docs: $(VENV)/test-ready
 	$(BIN)/zensical build --clean
+
+# The .ipynb files of the repository, without output, from the .py files.
+notebooks: $(VENV)/test-ready
+	$(BIN)/python notebooks/build.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "thence needs Python 3.11 or newer")'

@@ -4,10 +4,10 @@
 
 The folder holds ``names``, ``ptb``, ``imdb`` and ``tinyshakespeare``. The parts are ``names``,
 ``ptb``, ``imdb`` and ``shakespeare``; all take about two hours on two cores that do nothing else.
-Every limit is a new process; its time is that of the whole command. The test split is looked at once
-for each row, after all choices were made on dev. "Alone" is one model in the same time: the best
-counts, and one network that has all the time for itself. Prints one table; ``--points FILE`` keeps
-the numbers as JSON lines, from which ``--picture`` draws.
+Every limit is a new process; its time is that of the whole command. The test split is looked at
+once for each row, after all choices were made on dev. With ``--alone`` the table also has one
+network that has all of each time for itself. Prints one table; ``--points FILE`` keeps the numbers
+as JSON lines, from which ``--picture`` draws.
 """
 
 import argparse
@@ -116,9 +116,8 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="draw the results in --points to this file")
     given = parser.parse_args()
     print(heading())
-    print(
-        "\n| text | limit | took | result on test | by | one network alone |\n|---|---|---|---|---|---|"
-    )
+    print("\n| text | limit | took | result on test | by | one network alone |")
+    print("|---|---|---|---|---|---|", flush=True)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         found = texts(given.data.resolve(), folder)

@@ -3,7 +3,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from thence.errors import TrainingError
 from thence.training import Run, make_recipe
 from thence.training.files import load_tensors
 from thence.training.interrupts import Interrupted, stop_requested
+from thence.training.logs import StopTraining
 from thence.training.loop import Trainer, total_steps
 from thence.training.networks import assemble
 from thence.training.optimizers import make_optimizer
@@ -263,3 +264,21 @@ def test_a_training_outside_the_main_thread_leaves_signals_alone(small: SmallTra
     thread.start()
     thread.join()
     assert finished[0].metrics()[-1]["step"] == 20
+
+
+def test_a_training_without_a_folder_tells_of_its_looks_and_can_be_ended(text: Path) -> None:
+    recipe = make_recipe(text, "mlp", {"hidden_size": 8, "steps": 20, "evaluate_every": 5})
+    trainee = assemble(recipe, prepare(recipe, str(text)))
+    made = Trainer(
+        trainee.network, trainee.batches, trainee.judge, recipe.training, None, Silence()
+    )
+    heard: list[int] = []
+
+    def end_at_10(record: Mapping[str, Any]) -> None:
+        heard.append(record["step"])
+        if record["step"] == 10:
+            raise StopTraining
+
+    made.run(end_at_10)
+    assert heard == [5, 10]
+    assert made.best_tensors()

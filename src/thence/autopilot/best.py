@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -69,7 +68,7 @@ def best(
     labelled = settings.get("label") is not None
     with readable_source(str(text)) as source, stop_requested() as wish:
         recipe, nature = _chosen(str(text), source, settings, labelled)
-        folder = Path(output) if output is not None else free_folder(replace(recipe, model="best"))
+        folder = Path(output) if output is not None else free_folder(str(text), "best")
         refuse_existing(folder)
         prepared = prepare(recipe, source)
         if prepared.dev.num_documents == 0:

@@ -22,7 +22,7 @@ LIGHT = 0.10
 """Members that have less than this share of the weights are those that may be dropped."""
 FEW_TARGETS = 20_000
 """Targets of dev that are enough to see which members pay."""
-GATE_SPEED = 12e6
+GATE_SPEED = 16e6
 """Targets times members times features for which a gate is learned in a second, about."""
 PATIENT = 5.0
 """Times the seconds of a gate that choosing members and judging them honestly takes."""
@@ -43,7 +43,7 @@ def blend(
     Returns:
         The blend, never worse on dev than the best part alone.
     """
-    single = alone(min(parts, key=lambda part: part.nats))
+    single = min((alone(part) for part in parts if part.of is None), key=lambda one: one.nats)
     chosen, hurry = list(parts), seconds < blending_seconds(parts, dev)
     if len(chosen) > 1 and not hurry:
         chosen = _paying(chosen, dev, vocabulary_size)
@@ -85,7 +85,7 @@ def _paying(parts: list[Part], dev: TokenStore, vocabulary_size: int) -> list[Pa
         light = [
             (weight, number)
             for number, weight in enumerate(weights)
-            if weight < LIGHT and parts[number].name not in tried
+            if weight < LIGHT and parts[number].name not in {*tried, *(p.of for p in parts)}
         ]
         if not light:
             break
@@ -140,9 +140,12 @@ def _held_out(
 
 
 def _mixture(parts: Sequence[Part], vocabulary_size: int) -> Mixture:
-    members = (Member(part.family, part.options, part.carry_context) for part in parts)
-    options = MixtureOptions(tuple(members))
-    mixture = Mixture(options, vocabulary_size)
+    names = [part.name for part in parts]
+    members = []
+    for part in parts:
+        options = part.options if part.of is None else {**part.options, "of": names.index(part.of)}
+        members.append(Member(part.family, options, part.carry_context))
+    mixture = Mixture(MixtureOptions(tuple(members)), vocabulary_size)
     for model, part in zip(mixture.models, parts, strict=True):
         model.load_tensors(part.model.tensors())
     return mixture

@@ -1,7 +1,7 @@
 """What is tried for language: counts first, then networks, as many as the time is worth."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -26,38 +26,35 @@ ORDERS: dict[Kind, tuple[int, ...]] = {
 well a context is known."""
 CACHE = 500
 """Symbols that a cache remembers of running text."""
+NEURAL_CACHE = 2000
+"""Hidden states that a neural cache remembers."""
 
 
 LADDERS: dict[Kind, tuple[tuple[float, tuple[Rung, ...]], ...]] = {
     "names": (
-        (120.0, (Rung("mlp", 0.1), Rung("lstm", 0.5), Rung("gru", 0.4))),
-        (30.0, (Rung("mlp", 0.25), Rung("gru", 0.75))),
+        (100.0, (Rung("gru", 0.5), Rung("lstm", 0.5))),
+        (13.0, (Rung("gru", 1.0),)),
         (4.0, (Rung("mlp", 1.0),)),
     ),
-    "characters": (
-        (60.0, (Rung("gru", 0.12), Rung("lstm", 0.88))),
-        (4.0, (Rung("lstm", 1.0),)),
-    ),
+    "characters": ((4.0, (Rung("gru", 1.0),)),),
     "words": (
-        (240.0, (Rung("lstm", 0.1), Rung("lstm", 0.9, {"layers": 2}))),
+        (200.0, (Rung("lstm", 1.0, {"layers": 2}),)),
         (10.0, (Rung("lstm", 1.0),)),
     ),
 }
-"""Which networks are trained, from so many seconds for networks on. The first of several is small \
-and soon done, for who breaks off."""
-
-
+"""Which networks are trained, from so many seconds for networks on."""
 LABEL_LADDERS = (
     (
         60.0,
         (
-            Rung("averaging", 0.1),
+            Rung("averaging", 0.2),
             Rung("linear", 0.3),
-            Rung("convolution", 0.3, {"adversarial": 0.0}),
-            Rung("recurrent", 0.3, {"adversarial": 0.0, "max_length": 250}),
+            Rung("convolution", 0.25, {"adversarial": 0.0}),
+            Rung("recurrent", 0.25, {"adversarial": 0.0, "max_length": 250}),
         ),
     ),
-    (0.0, (Rung("averaging", 0.3), Rung("linear", 0.7))),
+    (20.0, (Rung("averaging", 0.3), Rung("linear", 0.7))),
+    (0.0, (Rung("averaging", 0.9), Rung("linear", 0.1))),
 )
 """Which classifiers are trained, from so many seconds on; what one leaves goes to the next."""
 
@@ -95,6 +92,18 @@ def counts(prepared: Prepared, kind: Kind, carries: bool) -> Iterator[Part]:
             scores = Cache(cache, size).score(prepared.dev, True)
             name = f"cache {cache.order}"
             yield language_part(name, "cache", cache, Cache(cache, size), scores, True)
+
+
+def neural_cache(part: Part, prepared: Prepared) -> Part:
+    """Return a cache of the hidden states of a network that reads running text."""
+    from thence.models.neural_cache import NeuralCache, NeuralCacheOptions, choose_theta
+
+    theta = choose_theta(part.model, prepared.dev, NEURAL_CACHE)
+    options = NeuralCacheOptions(NEURAL_CACHE, theta, of=0)
+    cache = NeuralCache(options, part.model)
+    scores = cache.score(prepared.dev, carry_context=True)
+    made = language_part(f"cache of {part.name}", "neural-cache", options, cache, scores, True)
+    return replace(made, of=part.name)
 
 
 def language_part(

@@ -64,14 +64,16 @@ class Labelling:
         """Return the seconds that putting the parts and one more together takes."""
         return 2e-6 * (len(parts) + 1) * parts[0].scores.size
 
-    def train(self, rung: Rung, seconds: float | None, steps: int | None) -> Part | None:
-        """Train a classifier; None where there is too little time."""
+    def train(self, rung: Rung, seconds: float | None, steps: int | None) -> list[Part]:
+        """Train a classifier; nothing where there is too little time."""
         name = self.search.name_for(rung.model)
         options = CLASSIFIERS[rung.model].options_class()(**rung.options)
         recipe = replace(self.search.recipe, model=rung.model, options=options)
         if CLASSIFIERS[rung.model].kind == "fitted":
-            return self._fitted(name, recipe, seconds)
-        return self._trained(name, recipe, seconds, steps)
+            part = self._fitted(name, recipe, seconds)
+        else:
+            part = self._trained(name, recipe, seconds, steps)
+        return [] if part is None else [part]
 
     def _trained(
         self, name: str, recipe: Recipe, seconds: float | None, steps: int | None

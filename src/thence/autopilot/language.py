@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from thence.autopilot.blending import blend, blending_seconds
-from thence.autopilot.candidates import counts, kind_of, ladder, language_part
+from thence.autopilot.candidates import counts, kind_of, ladder, language_part, neural_cache
 from thence.autopilot.parts import Blend, Part, Rung
 from thence.autopilot.search import Search, told
 from thence.autopilot.sizes import Kind
 from thence.autopilot.text import Nature
 from thence.models import family
 
+REMEMBERING = 0.04
+"""Share of a network's time that scoring dev may take if its hidden states are to be remembered."""
 LEAST = 0.5
 """Seconds that a network must be trained for, at least."""
 
@@ -55,8 +57,11 @@ class Language:
         """Return the seconds that putting the parts and one more together takes."""
         return blending_seconds([*parts, parts[0]], self.search.prepared.dev)
 
-    def train(self, rung: Rung, seconds: float | None, steps: int | None) -> Part | None:
-        """Train a network; None where there is too little time."""
+    def train(self, rung: Rung, seconds: float | None, steps: int | None) -> list[Part]:
+        """Train a network; nothing where there is too little time.
+
+        One of running words comes with a cache of its hidden states, if there is time for that.
+        """
         from thence.autopilot.networks import sized, train  # Torch takes its time to load.
 
         search, prepared = self.search, self.search.prepared
@@ -65,17 +70,23 @@ class Language:
         if seconds is not None:
             seconds -= search.budget.spent() - began
             if seconds < LEAST:
-                return None
+                return []
         name = search.name_for(f"{rung.model} {recipe.options.hidden_size}")
         with search.listening(name) as listener:
             trained = train(recipe, prepared, seconds, listener)
         if trained is None:
-            return None
+            return []
         carries = recipe.training.carry_context
         scores = trained.model.score(prepared.dev, carries)
         more = {"training": told(trained.recipe), "curve": trained.curve}
         options = recipe.options
-        return language_part(name, rung.model, options, trained.model, scores, carries, more)
+        part = language_part(name, rung.model, options, trained.model, scores, carries, more)
+        remembers = (
+            carries
+            and self.kind == "words"
+            and trained.scoring < REMEMBERING * (seconds or math.inf)
+        )
+        return [part, neural_cache(part, prepared)] if remembers else [part]
 
     def blend(self, parts: Sequence[Part], seconds: float = math.inf) -> Blend:
         """Mix the parts that pay for their place."""

@@ -43,11 +43,13 @@ class Trained:
         recipe: What it is.
         model: With its best weights.
         curve: Seconds since the training began, and nats per token on a part of dev.
+        scoring: Seconds that scoring dev takes; 0 for a classifier.
     """
 
     recipe: Recipe
     model: Any
     curve: tuple[tuple[float, float], ...]
+    scoring: float
 
 
 def sized(
@@ -165,9 +167,10 @@ def train(
         if isinstance(network, NeuralLanguageModel):
             per_target = _scoring_seconds(network, prepared.dev, recipe.training.carry_context)
             judge = _judge(recipe, prepared, network, seconds, per_target)
-            reserve = 1.2 * per_target * prepared.dev.num_targets
+            scoring = per_target * prepared.dev.num_targets
+            reserve = 1.2 * scoring
         else:
-            reserve = 0.0 if seconds is None else JUDGING * seconds
+            scoring, reserve = 0.0, JUDGING * (seconds or 0.0)
         if seconds is not None:
             limit = max(seconds - reserve, LEAST_SHARE * seconds) / MARGIN
             recipe = replace(recipe, training=replace(recipe.training, time=f"{limit:.4f}s"))
@@ -178,7 +181,7 @@ def train(
             if not curve:
                 return None
         network.load_tensors(trainer.best_tensors())
-    return Trained(recipe, network, tuple(curve))
+    return Trained(recipe, network, tuple(curve), scoring)
 
 
 def _judge(

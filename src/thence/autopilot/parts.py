@@ -44,6 +44,7 @@ class Part:
         accuracy: Of a classifier, on dev.
         training: Settings of its training that are worth telling.
         curve: Seconds since its training began, and nats on a part of dev.
+        of: Name of the part whose network it uses; None for its own.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Part:
     carry_context: bool = False
     training: Mapping[str, Any] = field(default_factory=dict)
     curve: Sequence[tuple[float, float]] = ()
+    of: str | None = None
 
 
 @dataclass(frozen=True)

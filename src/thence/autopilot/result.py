@@ -14,6 +14,9 @@ from thence.training.files import write_atomically
 RESULT = "best.json"
 FORMAT = 1
 PAGE = "best.html"
+MOST = 1e12
+"""What no number of a result reaches."""
+DOUBLING = 0.25
 OUTLOOK = (2.0, 5.0)
 """Times the time for which it is guessed what would come out."""
 
@@ -90,37 +93,33 @@ class Best:
     def outlook(self) -> list[tuple[float, float]]:
         """Return seconds, and the loss on dev that so much time would likely reach.
 
-        Against the logarithm of the time, the last network has brought the loss down by some slope;
-        further on, half of that slope is expected. Without a network nothing is.
+        Each doubling of the time is taken to bring ``DOUBLING`` of what the networks have brought
+        beyond the counts; without counts or networks nothing is said.
         """
-        points = frontier(self.tried)
-        if len(points) < 2 or self.limit is None:
+        counted = [one.so_far for one in self.tried if not one.curve]
+        if self.limit is None or self.unit != "token" or len(counted) in (0, len(self.tried)):
             return []
-        (before, high), (after, low) = points[-2:]
-        slope = (high - low) / math.log(after / before)
-        return [(times * after, self.nats - slope / 2 * math.log(times)) for times in OUTLOOK]
+        gain = DOUBLING * max(counted[-1] - self.nats, 0.0)
+        return [(times * self.limit, self.nats - gain * math.log2(times)) for times in OUTLOOK]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        content = asdict(self)
+        """Return it as JSON has it; None stands for an infinite loss."""
+        content = _as_json(asdict(self))  # A cache alone takes what is new for impossible.
         outlook = [{"seconds": seconds, "nats": nats} for seconds, nats in self.outlook()]
         return {"format": FORMAT, **content, "folder": str(self.folder), "outlook": outlook}
 
     def save(self) -> None:
         """Write it into the run's folder."""
         content = {key: value for key, value in self.to_json().items() if key != "folder"}
-        write_atomically(self.folder / RESULT, json.dumps(content, indent=1).encode("utf-8"))
+        write_atomically(
+            self.folder / RESULT, json.dumps(content, indent=1, allow_nan=False).encode("utf-8")
+        )
 
 
 def frontier(tried: Sequence[Tried]) -> list[tuple[float, float]]:
-    """Return when the best so far became better, in seconds, and how good it became.
-
-    All that was counted, or fitted at once, is one point.
-    """
+    """Return when the best so far became better, in seconds, and how good it became."""
     points: list[tuple[float, float]] = []
     for one in tried:
-        if points and not one.curve:
-            points.pop()
         if not points or one.so_far < points[-1][1]:
             points.append((one.ended, one.so_far))
     return points
@@ -134,16 +133,75 @@ def read_best(folder: str | Path) -> Best:
     """
     path = Path(folder) / RESULT
     try:
-        content = json.loads(path.read_text("utf-8"))
-        if content.pop("format") != FORMAT:
+        content = json.loads(path.read_bytes())
+        if content["format"] != FORMAT:
             raise RunError(f"{path} was written by another version of thence.")
-        content.pop("outlook")
-        tried = [Tried(**one) for one in content.pop("tried")]
-        return Best(folder=Path(folder), tried=tried, **content)
+        return _best_of(Path(folder), content)
     except OSError as error:
         raise RunError(f"{folder} was not made by thence best: it has no {RESULT}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} is damaged: {error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RunError(f"{path} is damaged ({error}); remove it to use the run.") from error
+
+
+def _best_of(folder: Path, content: Mapping[str, Any]) -> Best:
+    """Return the result that JSON holds, whoever wrote it."""
+    tried = [_tried_of(one) for one in content["tried"]]
+    if not tried or content["unit"] not in ("token", "document"):
+        raise ValueError("it tells of no models")
+    if not _number(content["seconds"]) > 0:
+        raise ValueError("it took no time")
+    limit, steps = _number_or_none(content["limit"]), _number_or_none(content["steps"])
+    return Best(
+        folder,
+        content["unit"],
+        str(content["text"]),
+        limit,
+        None if steps is None else int(steps),
+        _number(content["seconds"]),
+        bool(content["interrupted"]),
+        _number(content["nats"]),
+        _number_or_none(content["accuracy"]),
+        tried,
+    )
+
+
+def _tried_of(content: Mapping[str, Any]) -> Tried:
+    return Tried(
+        str(content["name"]),
+        str(content["model"]),
+        dict(content["settings"]),
+        _number(content["began"]),
+        _number(content["seconds"]),
+        _loss(content["nats"]),
+        _number(content["so_far"]),
+        _number_or_none(content["accuracy"]),
+        _number_or_none(content["accuracy_so_far"]),
+        _number_or_none(content["weight"]),
+        [(_number(seconds), _loss(nats)) for seconds, nats in content["curve"]],
+    )
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1 < value < MOST:
+        raise ValueError(f"{str(value)[:40]} is no number that belongs there")
+    return value
+
+
+def _number_or_none(value: Any) -> float | None:
+    return None if value is None else _number(value)
+
+
+def _loss(value: Any) -> float:
+    return math.inf if value is None else _number(value)
+
+
+def _as_json(value: Any) -> Any:
+    """Return a value whose numbers JSON has; an infinite loss is None."""
+    if isinstance(value, dict):
+        return {name: _as_json(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 COLUMNS = ("tried", "seconds", "loss on dev", "best so far", "weight")
@@ -169,7 +227,7 @@ def about_rows(done: Best) -> list[tuple[str, str]]:
     of = "" if done.limit is None else f" of {duration(done.limit)}"
     ended = ", broken off" if done.interrupted else ""
     rows = [("text", done.text), ("took", f"{duration(done.seconds)}{of}{ended}")]
-    rows.append(("on dev", f"{loss_text(done.nats, done.accuracy)} (nats per {done.unit})"))
+    rows.append(("on dev", f"{loss_text(done.nats, done.accuracy)} nats per {done.unit}"))
     if done.unit == "token":
         rows.append(("perplexity on dev", f"{math.exp(min(done.nats, 700)):.4g}"))
     return rows + [

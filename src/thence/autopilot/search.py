@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from thence.autopilot.clock import Budget
 from thence.autopilot.parts import Blend, Part, Rung, alone
 from thence.autopilot.result import Tried
+from thence.errors import TrainingError
 from thence.training.interrupts import Interrupted
 from thence.training.options import TrainingOptions
 from thence.training.prepared import Prepared
@@ -56,8 +57,8 @@ class Road(Protocol):
     def ending(self, parts: Sequence[Part]) -> float:
         """Return the seconds that putting the parts and one more together takes."""
 
-    def train(self, rung: Rung, seconds: float | None, steps: int | None) -> Part | None:
-        """Train a model; None where there was too little time."""
+    def train(self, rung: Rung, seconds: float | None, steps: int | None) -> list[Part]:
+        """Train a model; return it and what comes with it, or nothing if there is no time."""
 
     def blend(self, parts: Sequence[Part], seconds: float = math.inf) -> Blend:
         """Put together the parts that pay for their place."""
@@ -95,8 +96,46 @@ class Search:
         """Try what the road has until the budget is spent; return the best that came out.
 
         Raises:
-            Interrupted: If it was broken off before there was anything.
+            TrainingError: If there was no time for anything, or it was broken off before.
         """
+        parts, made = self._at_once(road)
+        loading = 0.0 if self.budget.counts_steps else LOADING
+        rungs = road.rungs(max(0.0, self.budget.for_networks() - loading))
+        if parts:
+            made = _better(made, road.blend(parts, self._share(OF_COUNTS if rungs else 1.0)))
+            self.tried[-1] = replace(
+                self.tried[-1], so_far=made.nats, accuracy_so_far=made.accuracy
+            )
+        whole = not rungs
+        for rung, share, steps in self._steps(rungs):
+            if self.wish.is_set():
+                break
+            began = self.budget.spent()
+            ending = road.ending(parts) if parts else 0.0
+            seconds = share * (self._left() - ending) if steps is None else None
+            new = road.train(rung, seconds, steps)
+            if not new:
+                continue
+            parts += new
+            whole = rung is rungs[-1]
+            made = _better(made, road.blend(parts, self._share(1.0 if whole else OF_A_NETWORK)))
+            for part in new:
+                self._add(part, began, made)
+        if made is None:
+            raise self._nothing()
+        return made if whole else _better(made, road.blend(parts, self._share(1.0)))
+
+    def _nothing(self) -> TrainingError:
+        """Return why nothing came out."""
+        if self.wish.is_set():
+            return Interrupted("Broken off before anything was trained; nothing was written.")
+        return TrainingError(
+            f"After {self.budget.spent():.1f} s, with the text read, there was no time left to "
+            "train anything; nothing was written. Give a longer --time."
+        )
+
+    def _at_once(self, road: Road) -> tuple[list[Part], Blend | None]:
+        """Try what needs no training; return all of it, and the best alone."""
         parts: list[Part] = []
         made: Blend | None = None
         began = self.budget.spent()
@@ -105,24 +144,7 @@ class Search:
             made = _better(made, alone(part))
             self._add(part, began, made)
             began = self.budget.spent()
-        rungs = road.rungs(self.budget.for_networks() - LOADING)
-        if parts:
-            made = _better(made, road.blend(parts, self._share(OF_COUNTS if rungs else 1.0)))
-            self.tried[-1] = _reaching(self.tried[-1], made)
-        for rung, share, steps in self._steps(rungs):
-            if self.wish.is_set():
-                break
-            began = self.budget.spent()
-            ending = road.ending(parts) if parts else 0.0
-            seconds = share * (self._left() - ending) if steps is None else None
-            part_made = road.train(rung, seconds, steps)
-            if part_made is not None:
-                parts.append(part_made)
-                made = _better(made, road.blend(parts, self._share(OF_A_NETWORK)))
-                self._add(part_made, began, made)
-        if made is None:
-            raise Interrupted("Broken off before anything was trained; nothing was written.")
-        return _better(made, road.blend(parts, self._share(1.0))) if rungs else made
+        return parts, made
 
     def _steps(self, rungs: Sequence[Rung]) -> Iterator[tuple[Rung, float, int | None]]:
         """Yield each rung, its share of the time that is left then, and of the steps."""
@@ -180,10 +202,6 @@ def _better(before: Blend | None, after: Blend) -> Blend:
     if before.accuracy is None:
         return before if before.nats < after.nats - SLACK else after
     return before if before.badness < after.badness else after
-
-
-def _reaching(one: Tried, made: Blend) -> Tried:
-    return replace(one, so_far=made.nats, accuracy_so_far=made.accuracy)
 
 
 class Enough(Exception):  # noqa: N818  (a wish that is granted)

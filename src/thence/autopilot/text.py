@@ -63,7 +63,8 @@ class Nature:
         """Return it in words."""
         kind = "running text" if self.running else "documents of their own"
         kind = kind if self.sentences else "short documents, such as names"
-        return f"{self.documents:,} documents, about {self.words:,} words: {kind}"
+        documents = "one document" if self.documents == 1 else f"{self.documents:,} documents"
+        return f"{documents}, about {self.words:,} words: {kind}"
 
 
 def look_at(documents: Documents) -> Nature:

@@ -33,9 +33,16 @@ def _train(
         Parameter(help="Write the training for TensorBoard too, into RUN/tensorboard."),
     ] = None,
     report: Annotated[bool, Parameter(help="Write report.html at the end.")] = True,
+    cluster: Annotated[
+        str | None,
+        Parameter(
+            help="Count an ngram model on a Dask cluster: tcp://HOST:8786, or local:2 for two "
+            "workers here."
+        ),
+    ] = None,
     json: Annotated[bool, Parameter(negative=(), help="Print the result as JSON.")] = False,
 ) -> None:
     if not json and is_at_terminal():
         remark(f"Reading {recipe.text} ...")
-    run = train_recipe(recipe, output, progress_for(json), logs)
+    run = train_recipe(recipe, output, progress_for(json), logs, cluster)
     finish(run, report, json)

@@ -24,6 +24,7 @@ from thence.evaluation.calibration import Calibration, calibrate
 from thence.evaluation.proportions import wilson_interval
 from thence.evaluation.tables import aligned
 from thence.evaluation.units import finite
+from thence.notebook import repr_html
 
 MISTAKES = 10
 EXCERPT = 100
@@ -103,6 +104,8 @@ class ClassificationReport:
         empty: Documents without any text.
         test_looks: How often the run's test split has been judged, this time included.
     """
+
+    _repr_html_ = repr_html
 
     run: str
     text: str

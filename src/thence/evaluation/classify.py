@@ -9,6 +9,8 @@ import numpy as np
 
 from thence.corpus import Documents
 from thence.errors import SettingError
+from thence.evaluation.results import Results
+from thence.notebook import repr_html
 from thence.tokens import encode_texts
 from thence.tokens.characters import strings
 from thence.tokens.unknowns import RefusedError
@@ -35,6 +37,8 @@ class Classification:
         probabilities: The most probable labels, the likeliest first.
         several: Whether a document may have any number of labels, or exactly one.
     """
+
+    _repr_html_ = repr_html
 
     text: str
     labels: tuple[str, ...]
@@ -70,8 +74,10 @@ def classify(
     texts: Documents | Iterable[str] | str,
     top: int = TOP,
     threshold: float | None = None,
-) -> Iterator[Classification]:
-    """Yield what a classifier says of each text, in order; one without any text has its place too.
+) -> Results[Classification]:
+    """Return what a classifier says of each text, in order and one by one.
+
+    One without any text has its place too.
 
     Args:
         run: The run or its folder.
@@ -90,7 +96,8 @@ def classify(
     if isinstance(texts, str):
         texts = [texts]
     documents = texts if isinstance(texts, Documents) else Documents.from_strings(texts)
-    return _in_blocks(run, documents, top, THRESHOLD if threshold is None else threshold)
+    found = _in_blocks(run, documents, top, THRESHOLD if threshold is None else threshold)
+    return Results(found)
 
 
 def _check(name: str, several: bool, top: int, threshold: float | None) -> None:

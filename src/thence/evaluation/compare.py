@@ -21,6 +21,7 @@ from thence.evaluation.labels import compare_labels
 from thence.evaluation.likelihood import MANY_UNKNOWN, judged_documents
 from thence.evaluation.tables import aligned
 from thence.evaluation.units import bits, finite, perplexity
+from thence.notebook import repr_html
 from thence.tokens import TokenStore
 from thence.training.run import Run, Split
 
@@ -62,6 +63,8 @@ class Comparison:
         runs: The runs.
         remark: What to know when reading the table.
     """
+
+    _repr_html_ = repr_html
 
     text: str
     documents: int

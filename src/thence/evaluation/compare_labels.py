@@ -12,6 +12,7 @@ from thence.evaluation.bootstrap import FEWEST_BLOCKS, bootstrap_means, document
 from thence.evaluation.proportions import mcnemar_p
 from thence.evaluation.tables import aligned
 from thence.evaluation.units import finite
+from thence.notebook import repr_html
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class LabelComparison:
         runs: The classifiers.
         remark: What to know when reading the table.
     """
+
+    _repr_html_ = repr_html
 
     text: str
     documents: int

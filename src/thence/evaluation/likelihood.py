@@ -18,6 +18,7 @@ from thence.evaluation.bootstrap import (
     interval,
 )
 from thence.evaluation.units import bits, finite, perplexity
+from thence.notebook import repr_html
 from thence.tokens import TokenStore
 from thence.training.run import Run, Split
 
@@ -63,6 +64,8 @@ class LikelihoodReport:
         test_looks: How often the run's test split has been judged, this time included.
         dynamic: The members of a mixture that remembered or learned the text as they went.
     """
+
+    _repr_html_ = repr_html
 
     run: str
     text: str

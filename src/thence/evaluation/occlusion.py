@@ -32,6 +32,7 @@ from jaxtyping import Float, Int64
 from thence.corpus import Documents
 from thence.errors import SettingError, nearest
 from thence.evaluation.classify import DIGITS
+from thence.notebook import repr_html
 from thence.tokens import Tokenizer, encode_texts
 from thence.tokens.cutting import find_words
 from thence.training.run import Run
@@ -69,6 +70,8 @@ class Explanation:
         probability: Of the label.
         tokens: The parts of the document in order; between them is white space only.
     """
+
+    _repr_html_ = repr_html
 
     text: str
     label: str

@@ -7,25 +7,26 @@ from typing import Any
 import numpy as np
 
 from thence.corpus import Documents
+from thence.evaluation.results import Results, Score
 from thence.evaluation.units import bits, finite
 from thence.training.run import Run
 
 
 def score(
     run: Run | str | Path, texts: Documents | Iterable[str] | str, tokens: bool = False
-) -> Iterator[dict[str, Any]]:
-    """Yield the score of each text, in order.
+) -> Results[Score]:
+    """Return the score of each text, in order and one by one.
 
     Args:
         run: The run or its folder.
         texts: The texts, each a document of its own, or a single one.
         tokens: Add every token with its surprisal.
 
-    Yields:
-        ``text``, ``log_probability`` (natural logarithm; None if impossible), ``targets`` (its
-        tokens and its end), ``nats_per_token``, ``bits_per_byte`` (the end counts as one byte),
-        ``unknown`` (targets that are unknown symbols) and, if asked for, ``tokens``: each with
-        ``log_probability`` and ``surprisal_bits``.
+    Returns:
+        Dictionaries with ``text``, ``log_probability`` (natural logarithm; None if impossible),
+        ``targets`` (its tokens and its end), ``nats_per_token``, ``bits_per_byte`` (the end counts
+        as one byte), ``unknown`` (targets that are unknown symbols) and, if asked for, ``tokens``:
+        each with ``token``, ``log_probability`` and ``surprisal_bits``.
 
     Raises:
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
@@ -34,8 +35,13 @@ def score(
     if isinstance(texts, str):
         texts = [texts]
     documents = texts if isinstance(texts, Documents) else Documents.from_strings(texts)
+    return Results(_scores(run, documents, tokens))
+
+
+def _scores(run: Run, documents: Documents, tokens: bool) -> Iterator[Score]:
     names = run.tokenizer.vocabulary.names()
     unknown_id = run.tokenizer.vocabulary.unknown_id
+    separator = " " if run.tokenizer.options.tokens == "words" else ""
     carry_context = run.recipe.training.carry_context
     store = run.tokenizer.encode(documents)
     scores = run.model.score(store, carry_context).astype(np.float64)
@@ -61,4 +67,4 @@ def score(
                 }
                 for token, value in zip(ids, scores[place], strict=True)
             ]
-        yield line
+        yield Score(line, len(names), separator)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from thence.errors import SettingError, UnknownSymbolError, nearest
+from thence.notebook import repr_html
 from thence.tokens import Tokenizer, nearest_words
 from thence.tokens.tokenizer import normalize
 from thence.training.embeddings import word_embeddings
@@ -19,6 +20,8 @@ class SimilarWords:
         word: The word, as the run has it.
         words: Each word and the cosine of its embedding, -1 to 1; the nearest first.
     """
+
+    _repr_html_ = repr_html
 
     word: str
     words: list[tuple[str, float]]

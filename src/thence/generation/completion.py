@@ -12,6 +12,7 @@ from thence.generation.beam import Beam, Continuation, beam_search
 from thence.generation.filters import DecodingOptions
 from thence.generation.sampling import Ids, draw, encode_prefix
 from thence.models import LanguageModel
+from thence.notebook import repr_html
 from thence.training.run import Run
 
 DEFAULT_BEAM = 10
@@ -41,6 +42,8 @@ class Completions:
         text: The text that was given.
         completions: The best first, or in the order they were drawn.
     """
+
+    _repr_html_ = repr_html
 
     text: str
     completions: list[Completion]

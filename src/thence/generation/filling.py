@@ -25,6 +25,7 @@ from thence.generation.beam import NO_ID, Beam, join_beams
 from thence.generation.filters import probabilities
 from thence.generation.sampling import Ids, encode_prefix
 from thence.models import LanguageModel
+from thence.notebook import repr_html
 from thence.tokens import Tokenizer
 from thence.training.run import Run
 
@@ -69,6 +70,8 @@ class Fillings:
         found: How many were judged; the shares of all of them add up to 1.
         exact: Whether those are all there are; else a beam found them.
     """
+
+    _repr_html_ = repr_html
 
     text: str
     fillings: list[Filling]

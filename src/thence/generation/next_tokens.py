@@ -8,6 +8,7 @@ import numpy as np
 
 from thence.errors import SettingError
 from thence.generation.sampling import encode_prefix, read_prefix
+from thence.notebook import repr_html
 from thence.training.run import Run
 
 
@@ -19,6 +20,8 @@ class NextTokens:
         text: What they follow.
         tokens: Each token and its probability, the likeliest first.
     """
+
+    _repr_html_ = repr_html
 
     text: str
     tokens: list[tuple[str, float]]

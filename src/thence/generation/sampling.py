@@ -13,6 +13,7 @@ from thence.generation.filters import DecodingOptions, LogProbs, apply_filters, 
 from thence.models import LanguageModel, State
 from thence.models.reading import read
 from thence.models.states import take_rows
+from thence.notebook import repr_html
 from thence.tokens import TokenStore
 from thence.training.run import Run
 
@@ -31,6 +32,8 @@ class Samples:
         copies: How many are copies of whole train documents; None where the train text cannot
             be read any more.
     """
+
+    _repr_html_ = repr_html
 
     texts: list[str]
     finished: list[bool]

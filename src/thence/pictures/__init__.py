@@ -3,7 +3,22 @@
 Importing this package imports matplotlib.
 """
 
-from thence.pictures.plot import plot
+from thence.pictures.plot import (
+    confusion_picture,
+    embedding_picture,
+    heat_map_picture,
+    loss_picture,
+    plot,
+    reliability_picture,
+)
 from thence.pictures.report import report
 
-__all__ = ["plot", "report"]
+__all__ = [
+    "confusion_picture",
+    "embedding_picture",
+    "heat_map_picture",
+    "loss_picture",
+    "plot",
+    "reliability_picture",
+    "report",
+]

@@ -4,16 +4,34 @@ import html
 import math
 from pathlib import Path
 
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter, PercentFormatter, StrMethodFormatter
+
 from thence.autopilot import Best
 from thence.autopilot.result import COLUMNS, PAGE, about_rows, frontier, tried_rows
-from thence.pictures.comparison_curves import COLOURS
-from thence.pictures.drawing import FAINT, INK, Picture, new_figure, plain, set_titles, shortened
+from thence.pictures.comparison_curves import COLOURS, MARKERS
+from thence.pictures.drawing import (
+    FAINT,
+    INK,
+    Picture,
+    new_figure,
+    new_stack,
+    plain,
+    set_titles,
+    shortened,
+)
 from thence.pictures.page import embedded, grid, note, page, section, table
 from thence.training.files import write_atomically
 
+NARROW = 10
+"""From the shortest time to one so many times as long, the times between are named too."""
 GUESSED = (
-    "What more time would likely buy is a guess: of the slope that the last network has brought, "
-    "against the logarithm of the time, half is expected further on."
+    "What more time would likely buy is a guess: for each doubling of the time, a quarter of what "
+    "the networks have brought beyond the counts."
+)
+HELD_OUT_LABELS = (
+    "Accuracies and losses are on dev, those of averages of each half of it under weights that "
+    "were learned on the other half. What has next to no weight is dropped."
 )
 HELD_OUT = (
     "Losses are on dev, those of mixtures of each half of it under weights that were learned on "
@@ -44,7 +62,10 @@ def found_section(done: Best) -> str:
     ]
     content = [table(about_rows(done)), embedded(seconds_picture(done))]
     content += [note(GUESSED)] if done.outlook() else []
-    content += [grid(COLUMNS, tried_rows(done)), note(HELD_OUT)]
+    content += [
+        grid(COLUMNS, tried_rows(done)),
+        note(HELD_OUT if done.accuracy is None else HELD_OUT_LABELS),
+    ]
     if settings:
         folded = f"<summary>settings of the networks</summary>{table(settings)}"
         content.append(f"<details>{folded}</details>")
@@ -53,37 +74,86 @@ def found_section(done: Best) -> str:
 
 def seconds_picture(done: Best) -> Picture:
     """Draw every model that was tried and the best so far against the time."""
-    figure, axes = new_figure(7.5, 4.4)
+    if done.accuracy is None:
+        figure, losses = new_figure(8.5, 4.4)
+    else:
+        figure, (accuracies, losses) = new_stack(8.5, 6.6, [1, 1])
+        _draw_accuracies(accuracies, done)
+    _draw_losses(losses, done)
+    top = figure.axes[0]
+    handles, names = losses.get_legend_handles_labels()
+    font = {"family": plain()["fontfamily"], "size": 8}
+    top.legend(
+        handles,
+        names,
+        frameon=False,
+        labelcolor=INK,
+        prop=font,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1),
+    )
+    losses.set_xlabel("seconds", color=INK, **plain())
+    told = "" if done.accuracy is None else f", with an accuracy of {done.accuracy:.2%},"
+    description = (
+        f"Loss on dev of the {len(done.tried)} models that were tried, and of the best so far, "
+        f"against the time. It ends at {done.nats:.4f}{told} after {done.seconds:.1f} seconds."
+    )
+    return Picture("best-so-far", "What each second bought", description, figure)
+
+
+def _draw_losses(axes: Axes, done: Best) -> None:
     for place, one in enumerate(done.tried):
         colour = COLOURS[place % len(COLOURS)]
         if one.curve:
             seconds, nats = zip(*one.curve, strict=True)
             axes.plot(seconds, nats, color=colour, linewidth=0.8, alpha=0.8)
         label = shortened(one.name, 24)
-        axes.plot([one.ended], [one.nats], "o", color=colour, markersize=5, label=label)
-    points = [*frontier(done.tried), (done.seconds, done.nats)]
-    x, y = zip(*points, strict=True)
+        marker = MARKERS[place // len(COLOURS) % len(MARKERS)]
+        axes.plot([one.ended], [one.nats], marker, color=colour, markersize=5, label=label)
+    x, y = zip(*frontier(done.tried), (done.seconds, done.nats), strict=True)
     axes.plot(x, y, color=INK, drawstyle="steps-post", linewidth=1.8, label="best so far")
     outlook = [(done.seconds, done.nats), *done.outlook()]
     if len(outlook) > 1:
         x, y = zip(*outlook, strict=True)
         axes.plot(x, y, color=INK, linestyle=":", label="with more time, likely")
-    axes.set_xscale("log")
     axes.set_ylim(*_heights(done))
+    title = "What each second bought" if done.accuracy is None else ""
+    set_titles(axes, title, "", f"dev loss (nats per {done.unit})")
+    _seconds_axis(axes)
+
+
+def _draw_accuracies(axes: Axes, done: Best) -> None:
+    for place, one in enumerate(done.tried):
+        colour = COLOURS[place % len(COLOURS)]
+        axes.plot([one.ended], [_share(one.accuracy)], "o", color=colour, markersize=5)
+    x = [*(one.ended for one in done.tried), done.seconds]
+    y = [_share(one) for one in (*(one.accuracy_so_far for one in done.tried), done.accuracy)]
+    axes.plot(x, y, color=INK, drawstyle="steps-post", linewidth=1.8)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    set_titles(axes, "What each second bought", "", "dev accuracy")
+    _seconds_axis(axes)
+
+
+def _share(accuracy: float | None) -> float:
+    return math.nan if accuracy is None else accuracy
+
+
+def _seconds_axis(axes: Axes) -> None:
+    """Let each time be as far from its double as any other, in plain numbers."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    narrow = high < NARROW * low
+    axes.xaxis.set_minor_formatter(StrMethodFormatter("{x:g}") if narrow else NullFormatter())
     axes.grid(color=FAINT, linewidth=0.5)
-    axes.legend(frameon=False, labelcolor=INK, prop={"family": plain()["fontfamily"], "size": 8})
-    set_titles(axes, "What each second bought", "seconds", f"dev loss (nats per {done.unit})")
-    description = (
-        f"Loss on dev of the {len(done.tried)} models that were tried, and of the best so far, "
-        f"against the time. It ends at {done.nats:.4f} after {done.seconds:.1f} seconds."
-    )
-    return Picture("best-so-far", "What each second bought", description, figure)
 
 
 def _heights(done: Best) -> tuple[float, float]:
     """Return the losses to show: from the best to a little above most models."""
-    losses = sorted(one.nats for one in done.tried if math.isfinite(one.nats))
-    low = min([done.nats, *(nats for _, nats in done.outlook())])
-    high = losses[min(len(losses) - 1, len(losses) * 3 // 4)]
+    losses = [nats for one in done.tried for nats in (one.nats, one.so_far)]
+    losses = sorted(nats for nats in (*losses, done.nats) if math.isfinite(nats)) or [0.0]
+    low = min([losses[0], *(nats for _, nats in done.outlook())])
+    own = sorted(one.nats for one in done.tried if math.isfinite(one.nats)) or losses
+    high = own[min(len(own) - 1, len(own) * 3 // 4)]
     margin = 0.06 * max(high - low, 0.01)
     return low - margin, high + 3 * margin

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from thence.notebook import repr_html
 from thence.tokens import Tokenizer
 
 INK = "#1f2429"
@@ -56,6 +57,8 @@ class Picture:
         description: What it shows in words, for those who cannot see it.
         figure: The drawing.
     """
+
+    _repr_html_ = repr_html
 
     name: str
     title: str

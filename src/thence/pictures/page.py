@@ -103,14 +103,19 @@ def number(value: float | None) -> str:
 
 def embedded(picture: Picture) -> str:
     """Return a picture inside the page: SVG that follows light and dark, or PNG if smaller."""
-    content, media = with_dark_colours(to_svg(picture.figure)), "image/svg+xml"
-    if len(content) > LARGEST_SVG:
-        content, media = to_png(picture.figure), "image/png"
-    source = f"data:{media};base64,{base64.b64encode(content).decode('ascii')}"
+    source = data_address(picture)
     alternative = html.escape(picture.description)
     inches = picture.figure.get_figwidth()
     widths = f"max-width: {5.5 * inches:.1f}rem; min-width: {2.6 * inches:.1f}rem"
     return f'<figure><img style="{widths}" alt="{alternative}" src="{source}"></figure>'
+
+
+def data_address(picture: Picture) -> str:
+    """Return an address that holds the picture itself."""
+    content, media = with_dark_colours(to_svg(picture.figure)), "image/svg+xml"
+    if len(content) > LARGEST_SVG:
+        content, media = to_png(picture.figure), "image/png"
+    return f"data:{media};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def with_dark_colours(svg: bytes) -> bytes:

@@ -145,6 +145,10 @@ def text_rows(run: Run) -> list[tuple[str, str]]:
     """Return what a run was made from."""
     if run.imported:
         return [("imported from", run.recipe.text)]
+    if run.counted is not None:
+        of = "{files:,} files, {documents:,} documents, read on a cluster".format(**run.counted)
+        tokens = f"{run.counted['tokens']:,} (each document's end is one)"
+        return [("text", f"{run.recipe.text}: {of}"), ("train tokens", tokens)]
     sizes = [f"{len(run.documents(name)):,} {name}" for name in SPLITS]
     rows = [("text", run.recipe.text), ("documents", ", ".join(sizes))]
     store = run.store("train")
@@ -176,6 +180,10 @@ def split_rows(run: Run, split: Split) -> list[tuple[str, str]]:
     documents = run.documents(split)
     if not len(documents):
         return []
+    if not run.train_text_is_here:
+        return [
+            (f"{split} documents", f"{len(documents):,}; how many are in train was not counted")
+        ]
     shared = count_shared(run.documents("train"), documents)
     share = f"{shared:,} of {len(documents):,} ({shared / len(documents):.1%})"
     rows = [(f"{split} documents that are in train too", share)]

@@ -24,7 +24,7 @@ REPLACED = "\ufffd stands for an unknown symbol, or for bytes that make no chara
 
 
 def language_sections(run: Run) -> list[str]:
-    """Return the sections; an imported run has no text for some of them to be about."""
+    """Return the sections; not every run has its text here for all of them to be about."""
     training = training_section(run, counted_facts(run))
     if run.imported:
         return [training, samples_section(run), embedding_section(run)]
@@ -32,7 +32,7 @@ def language_sections(run: Run) -> list[str]:
         score_section(run),
         training,
         samples_section(run),
-        heat_map_section(run),
+        *([heat_map_section(run)] if run.train_text_is_here else []),
         embedding_section(run),
         surprisal_section(run),
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from thence.errors import RunError, SettingError
+from thence.notebook import repr_html
 from thence.search.importance import importances
 from thence.training import Run
 from thence.training.files import write_atomically
@@ -64,6 +65,8 @@ class Sweep:
         test: What the best run has on the test split, as ``thence evaluate --json`` prints it;
             None without a test split, and before the end.
     """
+
+    _repr_html_ = repr_html
 
     folder: Path
     unit: str

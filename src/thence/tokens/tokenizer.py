@@ -3,7 +3,7 @@
 import json
 import shutil
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -136,7 +136,7 @@ class Tokenizer:
         if not isinstance(documents, Documents):
             documents = Documents.from_strings(documents)
         if documents.num_bytes < LARGE_TEXT:
-            return _encode_in_memory(self, documents)
+            return encode_in_memory(self, documents)
         return _encode_cached(self, documents)
 
     def decode(self, ids: Iterable[SupportsIndex]) -> str:
@@ -159,22 +159,30 @@ class Tokenizer:
 
 def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
     """Make a tokenizer from the train split, and from nothing else."""
+    if options.tokens != "subwords":
+        return tokenizer_from_counts(count_symbols(train, options), options)
+    from thence.tokens.subwords import learn_subwords
+
+    size = options.max_size or DEFAULT_SUBWORDS
+    if size < 256:
+        raise SettingError(f"--max-size is {size}; subwords need at least 256, one for each byte.")
     chunks = normalized_chunks(train, options)
+    return Tokenizer(learn_subwords(chunks, size, options.min_count), options)
+
+
+def count_symbols(train: Documents, options: TokenOptions) -> dict[str, int]:
+    """Count the words or characters that a vocabulary is chosen from; bytes need no counts."""
+    if options.tokens == "bytes":
+        return {}
+    if options.tokens == "words":
+        return count_words(found for found, _ in _found_words(train, options))
+    return count_characters(normalized_chunks(train, options))
+
+
+def tokenizer_from_counts(counts: Mapping[str, int], options: TokenOptions) -> Tokenizer:
+    """Make a tokenizer of bytes, characters or words, whose order in the counts is all the same."""
     if options.tokens == "bytes":
         return Tokenizer(ByteTokenizer(), options)
-    if options.tokens == "subwords":
-        from thence.tokens.subwords import learn_subwords
-
-        size = options.max_size or DEFAULT_SUBWORDS
-        if size < 256:
-            raise SettingError(
-                f"--max-size is {size}; subwords need at least 256, one for each byte."
-            )
-        return Tokenizer(learn_subwords(chunks, size, options.min_count), options)
-    if options.tokens == "words":
-        counts = count_words(found for found, _ in _found_words(train, options))
-    else:
-        counts = count_characters(chunks)
     symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
     return tokenizer_of(symbols, options)
 
@@ -334,7 +342,8 @@ def _encode_chunk(tokenizer: Tokenizer, chunk: Documents) -> EncodedChunk:
     return EncodedChunk(targets, lengths + 1, character_counts(chunk))
 
 
-def _encode_in_memory(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
+def encode_in_memory(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
+    """Turn documents into a token store that is not kept in the cache, however large."""
     return _store_of(tokenizer, documents, list(_encode_chunks(tokenizer, documents)))
 
 

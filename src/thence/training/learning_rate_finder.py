@@ -12,6 +12,7 @@ from jaxtyping import Float
 from thence.batches import Batches, Step
 from thence.errors import SettingError, TrainingError
 from thence.models import State
+from thence.notebook import repr_html
 from thence.training.judging import Trainable
 from thence.training.optimizers import Optimizer
 
@@ -30,6 +31,8 @@ class LearningRateCurve:
         smoothed: The same, averaged over the steps just before.
         suggestion: The rate where the loss was lowest, the lag of the average taken away.
     """
+
+    _repr_html_ = repr_html
 
     rates: Float[np.ndarray, " steps"]
     losses: Float[np.ndarray, " steps"]

@@ -11,6 +11,7 @@ from thence.training.families import family_of, is_classifier
 from thence.training.metrics import MetricsFile
 from thence.training.mixed_labels import ensemble_of
 from thence.training.mixed_language import mixture_of
+from thence.training.provenance import CLUSTER
 from thence.training.run import KEPT_TEXT, Run, create_run, refuse_existing
 from thence.training.setting_types import check_type
 from thence.training.weights_file import save_model
@@ -67,14 +68,14 @@ def mix(
         raise TextError("The weights of a mixture are learned on the dev split, which is empty.")
     if first.is_classifier:
         recipe, tensors, look = ensemble_of(opened)
-        labels = {"labels": list(first.label_names), "several": first.classes.several}
+        more: dict[str, Any] = {"labels": list(first.label_names), "several": first.classes.several}
     else:
         weights = weights or "gated"
         recipe, tensors, look = mixture_of(opened, cache, neural_cache, dynamic, weights)
-        labels = {}
+        more = {} if first.counted is None else {CLUSTER: first.counted}
     kept = first.folder / KEPT_TEXT if recipe.text == "-" else None
     hashes = first.provenance["sha256"]
-    made = create_run(folder, recipe, first.tokenizer, hashes, kept, labels)
+    made = create_run(folder, recipe, first.tokenizer, hashes, kept, more)
     about = {"run": made.identity, "step": 0, **look}
     save_model(folder / "model.safetensors", tensors, about)
     seconds = round(time.monotonic() - started, 3)

@@ -23,6 +23,9 @@ FACTS: Mapping[str, Any] = {
     "sha256": Mapping[str, Any],
 }
 FACTS_OF_LABELS: Mapping[str, Any] = {"labels": tuple[str, ...], "several": bool}
+CLUSTER = "cluster"
+"""A table that says what was read on a cluster: numbers of files, documents, tokens and bytes."""
+FACTS_OF_CLUSTER = ("files", "documents", "tokens", "bytes")
 SPLITS = ("train", "dev", "test")
 
 
@@ -79,6 +82,10 @@ def check_provenance(content: Mapping[str, Any], config: Path, labelled: bool) -
             check_type(name, value, str)
         if "arpa" not in found["sha256"] and set(found["sha256"]) != set(SPLITS):
             raise SettingError("it does not say the hashes of its text.")
+        if CLUSTER in found:
+            counted = check_type(CLUSTER, found[CLUSTER], Mapping[str, Any])
+            for name in FACTS_OF_CLUSTER:
+                check_type(name, counted.get(name), int)
         if labelled and len(set(found["labels"])) != len(found["labels"]):
             raise SettingError("a label occurs twice.")
         if labelled and len(found["labels"]) < 2 - found["several"]:

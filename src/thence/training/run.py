@@ -19,14 +19,21 @@ from tempfile import mkdtemp
 from typing import Any, Literal, get_args
 
 from thence.classifiers import CLASSIFIERS, Classes, Classifier
-from thence.corpus import Documents, Splits, load_splits
+from thence.corpus import Documents, Splits, load_splits, read_documents
 from thence.errors import RunError, SettingError, TextError, nearest
 from thence.models import FAMILIES, LanguageModel
+from thence.notebook import repr_html
 from thence.tokens import Tokenizer, TokenStore, load_tokenizer
 from thence.training.families import family_of, is_classifier
 from thence.training.files import cannot_write, check_ordinary, load_metadata, write_through
 from thence.training.metrics import append_json_line, read_metrics, read_test_looks
-from thence.training.provenance import check_provenance, config_checksum, now, provenance_of
+from thence.training.provenance import (
+    CLUSTER,
+    check_provenance,
+    config_checksum,
+    now,
+    provenance_of,
+)
 from thence.training.recipe import Recipe, read_toml, recipe_of
 from thence.training.weights_file import load_model
 
@@ -43,6 +50,8 @@ class Run:
     Raises:
         RunError: If this is not a run folder, or one of a format this version cannot read.
     """
+
+    _repr_html_ = repr_html
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -94,6 +103,17 @@ class Run:
                 "text of its own; judge it on another (thence evaluate RUN TEXT, thence compare "
                 "--text TEXT)."
             )
+
+    @property
+    def counted(self) -> Mapping[str, int] | None:
+        """What a run that was counted on a cluster has read there, in numbers; None for others."""
+        found: Mapping[str, int] | None = self.provenance.get(CLUSTER)
+        return found
+
+    @property
+    def train_text_is_here(self) -> bool:
+        """Whether the train text is read again when asked for, as other machines read none."""
+        return not self.imported and self.counted is None
 
     @property
     def identity(self) -> str:
@@ -192,6 +212,12 @@ class Run:
                 imported and has none.
         """
         self.check_text()
+        if self.counted is not None:
+            raise TextError(
+                f"The train text of {self.folder} was read on a cluster, {self.counted['files']:,} "
+                f"files at {self.text_name}, and is not read here; judge on dev or test, or on "
+                "another text."
+            )
         recipe = self.recipe
         text = self.folder / KEPT_TEXT if recipe.text == "-" else recipe.text
         if Path(text).is_absolute() and not Path(text).exists():
@@ -223,8 +249,26 @@ class Run:
                 f"There is no split {split!r}; choose one of {', '.join(names)}."
                 + nearest(str(split), names)
             )
+        if self.counted is not None and split != "train":
+            return self._held_out[split]
         documents: Documents = getattr(self.splits, split)
         return documents
+
+    @cached_property
+    def _held_out(self) -> Mapping[str, Documents]:
+        """Dev and test of a run that was counted on a cluster: files of their own."""
+        for path in (self.recipe.splitting.dev, self.recipe.splitting.test):
+            if path is not None:
+                check_ordinary(Path(path))
+        held_out = read_held_out(self.recipe)
+        for name, documents in held_out.items():
+            if documents.content_hash() != self.provenance["sha256"][name]:
+                raise TextError(
+                    f"The {name} text {getattr(self.recipe.splitting, name)} is not what "
+                    f"{self.folder} was made with: it has changed since. Bring the old text back, "
+                    "or judge on a file of its own."
+                )
+        return held_out
 
     def store(self, split: Split) -> TokenStore:
         """Return the tokens of a split."""
@@ -306,6 +350,19 @@ def create_run(
         if building is not None:
             shutil.rmtree(building, ignore_errors=True)
     return Run(folder)
+
+
+def read_held_out(recipe: Recipe) -> dict[str, Documents]:
+    """Read dev and test from files of their own; without a file, there are no documents.
+
+    Raises:
+        TextError: If a file cannot be read.
+    """
+    paths = {"dev": recipe.splitting.dev, "test": recipe.splitting.test}
+    return {
+        name: Documents.from_strings([]) if path is None else read_documents(path, recipe.reading)
+        for name, path in paths.items()
+    }
 
 
 def text_hashes(splits: Splits) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The job from a text to a run: read, split, tokenise, train or count, save."""
 
+import re
 import shutil
 import sys
 import time
@@ -56,6 +57,7 @@ def train(
     config: str | Path | None = None,
     progress: ProgressMaker = silent,
     logs: Logs = None,
+    cluster: str | None = None,
     **settings: Any,
 ) -> Run:
     """Train a model on a text.
@@ -65,10 +67,12 @@ def train(
             text (``given-names``).
         model: Name of the family: ``mlp`` unless the recipe says otherwise, or, where a
             ``label`` is named, ``averaging``.
-        output: The run folder to make; by default ``runs/TEXT-MODEL``.
+        output: The run folder to make; by default ``runs/TEXT-NAME``.
         config: A recipe in TOML whose settings come before the ones given here.
         progress: Opens what is told of each step; none by default.
         logs: ``tensorboard``, or a function that is called with each record of ``metrics.jsonl``.
+        cluster: Where to count an ``ngram`` model: a Dask scheduler's address, or ``local:2`` for
+            two workers here; the text may then be a pattern or a URL such as ``s3://bucket/folder``.
         **settings: The flags of ``thence train``, with underscores.
 
     Returns:
@@ -84,7 +88,7 @@ def train(
     if text is None:
         raise SettingError("There is no text to train on; name a file or a bundled text.")
     rest = {name: value for name, value in given.items() if name not in ("text", "model")}
-    return train_recipe(make_recipe(text, str(model), rest), output, progress, logs)
+    return train_recipe(make_recipe(text, str(model), rest), output, progress, logs, cluster)
 
 
 def train_recipe(
@@ -92,10 +96,16 @@ def train_recipe(
     output: str | Path | None = None,
     progress: ProgressMaker = silent,
     logs: Logs = None,
+    cluster: str | None = None,
 ) -> Run:
     """Train what a recipe says; see ``train``."""
     check_logs(logs)
     _refuse_mixed(recipe.model)
+    if cluster is not None:
+        from thence.training.cluster import count_on_cluster
+
+        folder = Path(output) if output is not None else free_folder(recipe.text, recipe.model)
+        return count_on_cluster(recipe, folder, cluster, progress, logs)
     if may_be_restarted() and output is None:
         raise SettingError(
             "With --max-restarts, name the run folder with --output, to go on with it."
@@ -104,7 +114,7 @@ def train_recipe(
         started_by = launches(world)
         with agreed(world):
             recipe = with_language_model(recipe)
-            folder = Path(output) if output is not None else free_folder(recipe)
+            folder = Path(output) if output is not None else free_folder(recipe.text, recipe.model)
         begun = begun_before(folder, started_by, world)
         if begun is not None:
             return _go_on(begun, progress, world, logs)
@@ -187,6 +197,8 @@ def resume(folder: str | Path, progress: ProgressMaker = silent, logs: Logs = No
 
 
 def _go_on(run: Run, progress: ProgressMaker, world: "World | None", logs: Logs) -> Run:
+    if run.counted is not None:  # Made whole, and never half.
+        return run
     with agreed(world):
         if is_first_process():
             clear_leftovers(run.folder)
@@ -212,12 +224,11 @@ def readable_source(text: str) -> Iterator[str]:
         yield str(path)
 
 
-def free_folder(recipe: Recipe) -> Path:
-    """Return ``runs/TEXT-MODEL``, with a number where that is taken."""
-    stem = "stdin" if recipe.text == "-" else Path(recipe.text).name.split(".")[0] or "text"
-    names = (
-        f"{stem}-{recipe.model}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))]
-    )
+def free_folder(text: str, name: str) -> Path:
+    """Return ``runs/TEXT-NAME``, with a number where that is taken."""
+    stem = "stdin" if text == "-" else Path(text).name.split(".")[0]
+    stem = re.sub(r"[*?\[\]]", "", stem) or "text"  # Of a pattern, what it says.
+    names = (f"{stem}-{name}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))])
     return next(path for name in names if not (path := Path("runs") / name).exists())
 
 
@@ -280,7 +291,7 @@ def _count(run: Run, prepared: Prepared) -> None:
     losses = {"train_nats_per_token": -fitted / prepared.train.num_targets}
     if judged is not None:
         losses["dev_nats_per_token"] = -float(np.mean(model.score(judged, carry_context)))
-    _finish_at_once(run, prepared, model.tensors(), losses, started)
+    finish_at_once(run, prepared.train.num_targets, model.tensors(), losses, started)
 
 
 def _fit_labels(run: Run, prepared: Prepared) -> None:
@@ -294,7 +305,7 @@ def _fit_labels(run: Run, prepared: Prepared) -> None:
         if prepared.dev.num_documents:
             look = label_look(classifier.classify(prepared.dev_texts), prepared.dev_labels)
             losses |= {"dev_nats_per_document": look.nats, **look.more}
-    _finish_at_once(run, prepared, classifier.tensors(), losses, started)
+    finish_at_once(run, prepared.train.num_targets, classifier.tensors(), losses, started)
 
 
 def _fitted(recipe: Recipe, prepared: Prepared) -> FittedClassifier:
@@ -324,9 +335,9 @@ def train_classifier(recipe: Recipe, prepared: Prepared) -> Classifier:
     return cast(Classifier, train_in_memory(resolve_training(recipe, prepared), prepared))
 
 
-def _finish_at_once(
+def finish_at_once(
     run: Run,
-    prepared: Prepared,
+    tokens: int,
     tensors: Mapping[str, Array],
     losses: Mapping[str, float],
     started: float,
@@ -337,4 +348,4 @@ def _finish_at_once(
     save_model(run.folder / "model.safetensors", tensors, {"run": run.identity, "step": 0})
     finite = {name: loss if np.isfinite(loss) else None for name, loss in losses.items()}
     seconds = round(time.monotonic() - started, 3)
-    metrics.append({"step": 0, "seconds": seconds, "tokens": prepared.train.num_targets, **finite})
+    metrics.append({"step": 0, "seconds": seconds, "tokens": tokens, **finite})

@@ -58,41 +58,51 @@ class NGram:
         """Count a store and smooth the counts.
 
         Raises:
+            SettingError: As ``check_fit`` says.
+        """
+        self.check_fit(dev)
+        options, size = self.options, self.vocabulary_size
+        counts = count_ngrams(store, options.order, size, carry_context, options.memory_bytes)
+        return self.fit_counts(counts, carry_context, dev)
+
+    def check_fit(self, dev: TokenStore | None) -> None:
+        """Refuse, before anything is counted, what cannot be smoothed.
+
+        Raises:
             SettingError: If the smoothing learns from dev and there is none, cannot be pruned, or
                 is none.
         """
-        options, size = self.options, self.vocabulary_size
-        if options.smoothing == "imported":
+        smoothing = self.options.smoothing
+        if smoothing == "imported":
             raise SettingError(
                 "--smoothing imported marks a run that thence import made; to count a text, choose "
                 f"one of {', '.join(get_args(Smoothing))}."
             )
-        if options.prunes and options.smoothing in ("mle", "add-k", "stupid-backoff"):
+        if self.options.prunes and smoothing in ("mle", "add-k", "stupid-backoff"):
             raise SettingError(
-                f"--smoothing {options.smoothing} cannot be pruned: it does not back off with "
+                f"--smoothing {smoothing} cannot be pruned: it does not back off with "
                 "probabilities."
             )
-        counts = count_ngrams(store, options.order, size, carry_context, options.memory_bytes)
-        return self.fit_counts(counts, carry_context, dev)
-
-    def fit_counts(
-        self, counts: list[OrderCounts], carry_context: bool = False, dev: TokenStore | None = None
-    ) -> float | None:
-        """Smooth counts that were made before; see ``fit``."""
-        options, size = self.options, self.vocabulary_size
-        assert options.smoothing != "imported"
-        self.discounts = []
-        if options.smoothing != "jelinek-mercer":
-            tables, self.discounts = smooth(
-                counts, size, options.smoothing, options.add_k, carry_context
-            )
-        elif dev is None:
+        if smoothing == "jelinek-mercer" and dev is None:
             raise SettingError(
                 "Jelinek-Mercer smoothing learns its weights on the dev split, which is empty; "
                 "use another --split or another --smoothing."
             )
-        else:
+
+    def fit_counts(
+        self, counts: list[OrderCounts], carry_context: bool = False, dev: TokenStore | None = None
+    ) -> float | None:
+        """Smooth counts that were made before; see ``fit`` and ``check_fit``."""
+        options, size = self.options, self.vocabulary_size
+        self.discounts = []
+        if options.smoothing == "jelinek-mercer":
+            assert dev is not None  # As check_fit has seen.
             tables, _ = interpolate(counts, size, dev, carry_context)
+        else:
+            assert options.smoothing != "imported"
+            tables, self.discounts = smooth(
+                counts, size, options.smoothing, options.add_k, carry_context
+            )
         self.counted = [len(table.keys) for table in tables]
         self.tables = self._pruned(tables, counts)
         if options.prunes or options.smoothing == "add-k":

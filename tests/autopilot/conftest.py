@@ -1,0 +1,62 @@
+"""Tiny texts of several kinds, and parts whose scores are made up."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from thence.autopilot.parts import Part
+from thence.models.ngram import NGram
+from thence.models.ngram.options import NGramOptions
+from thence.tokens import TokenStore
+from thence.training import make_recipe
+from thence.training.prepared import Prepared, prepare
+
+NAMES = ["".join(letters) for letters in product("abcde", "xyz", "abcdexy")]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> Path:
+    path = tmp_path / "names.txt"
+    path.write_text("\n".join(NAMES) + "\n")
+    return path
+
+
+@pytest.fixture
+def prepared(names: Path) -> Prepared:
+    """The names, ready for training."""
+    return prepare(make_recipe(names, "ngram", {"split": "60/20/20"}), str(names))
+
+
+@pytest.fixture
+def counted(prepared: Prepared) -> Callable[..., Part]:
+    """Make a part of a counted model; its scores are its own unless others are given."""
+    size = len(prepared.tokenizer.vocabulary)
+
+    def make(order: int, name: str = "", scores: Sequence[float] | None = None) -> Part:
+        options = NGramOptions(order)
+        model = NGram(options, size)
+        model.fit(prepared.train)
+        own = model.score(prepared.dev) if scores is None else np.asarray(scores, np.float64)
+        nats = -float(np.mean(own, dtype=np.float64))
+        given = {key: value for key, value in asdict(options).items() if value is not None}
+        return Part(name or f"ngram {order}", "ngram", given, model, own, nats)
+
+    return make
+
+
+@pytest.fixture
+def dev(prepared: Prepared) -> TokenStore:
+    return prepared.dev

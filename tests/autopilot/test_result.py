@@ -1,0 +1,172 @@
+"""What comes out: written, read again whatever stands in the file, and drawn."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thence.autopilot import Best, Tried, read_best
+from thence.autopilot.result import RESULT, about_rows, frontier, tried_rows
+from thence.errors import RunError
+from thence.pictures.best_page import best_html
+
+
+def tried(name: str, ended: float, so_far: float, curve: bool = False, **more: Any) -> Tried:
+    looks = [(ended - 0.5, so_far + 1)] if curve else []
+    return Tried(name, "ngram", {"order": 3}, ended - 1, 1.0, so_far, so_far, curve=looks, **more)
+
+
+COUNTS = [tried("ngram 2", 1.5, 3.0), tried("ngram 3", 2.0, 2.5)]
+NETWORKS = [tried("mlp 64", 4.0, 2.25, curve=True), tried("gru 64", 8.0, 2.0, curve=True)]
+
+
+def made(folder: Path, **changes: Any) -> Best:
+    best = Best(folder, "token", "12 documents", 10.0, None, 9.0, False, 2.0)
+    return replace(best, **{"tried": [*COUNTS, *NETWORKS], **changes})
+
+
+def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
+    whole = made(tmp_path, tried=[*COUNTS, replace(NETWORKS[0], weight=0.5, settings={"a": "b"})])
+    whole.save()
+    assert read_best(tmp_path) == whole
+    labels = made(tmp_path, unit="document", limit=None, steps=30, accuracy=0.5, interrupted=True)
+    labels.save()
+    assert read_best(tmp_path) == labels
+
+
+def test_an_infinite_loss_is_null_in_strict_json(tmp_path: Path) -> None:
+    cache = replace(COUNTS[0], nats=math.inf)
+    whole = made(tmp_path, tried=[cache, *COUNTS])
+    whole.save()
+    content = json.loads((tmp_path / RESULT).read_text(), parse_constant=pytest.fail)
+    assert content["tried"][0]["nats"] is None
+    json.dumps(whole.to_json(), allow_nan=False)
+    assert read_best(tmp_path) == whole
+    assert tried_rows(whole)[0][2] == "inf"
+
+
+def test_the_frontier_by_hand() -> None:
+    assert frontier([]) == []
+    assert frontier(COUNTS) == [(1.5, 3.0), (2.0, 2.5)]
+    assert frontier([*COUNTS, *NETWORKS]) == [(1.5, 3.0), (2.0, 2.5), (4.0, 2.25), (8.0, 2.0)]
+    useless = tried("mlp 32", 6.0, 2.25, curve=True)
+    assert frontier([*COUNTS, NETWORKS[0], useless, NETWORKS[1]])[2:] == [(4.0, 2.25), (8.0, 2.0)]
+
+
+def test_what_is_fitted_after_a_network_takes_nothing_back() -> None:
+    # As for labels, where a linear classifier, which has no curve, follows word averaging.
+    network = tried("averaging", 2.0, 0.5, curve=True)
+    assert frontier([network, tried("linear", 9.0, 0.5)]) == [(2.0, 0.5)]
+    assert frontier([network, tried("linear", 9.0, 0.4)]) == [(2.0, 0.5), (9.0, 0.4)]
+
+
+def test_the_outlook_by_hand(tmp_path: Path) -> None:
+    # Beyond the counts the networks brought 2.5 - 2.0; each doubling of 10 s a quarter of that.
+    (twice, then), (five_times, later) = made(tmp_path).outlook()
+    assert (twice, five_times) == (20.0, 50.0)
+    assert then == pytest.approx(2.0 - 0.125)
+    assert later == pytest.approx(2.0 - 0.125 * math.log2(5))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tried": COUNTS},
+        {"tried": NETWORKS},
+        {"limit": None, "steps": 5},
+        {"unit": "document", "accuracy": 0.5},
+    ],
+)
+def test_nothing_is_said_of_more_time_without_grounds(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    best = made(tmp_path, **changes)
+    assert best.outlook() == []
+    assert "likely" not in str(about_rows(best))
+
+
+def test_rows_say_what_was_dropped_and_how_it_ended(tmp_path: Path) -> None:
+    best = made(tmp_path, interrupted=True, tried=[replace(COUNTS[0], weight=0.25), COUNTS[1]])
+    assert [row[-1] for row in tried_rows(best)] == ["0.25", "dropped"]
+    assert dict(about_rows(best))["took"] == "9.0 s of 10.0 s, broken off"
+
+
+def change(**changes: Any) -> Any:
+    def put(content: dict[str, Any]) -> None:
+        content.update(changes)
+
+    return put
+
+
+def change_first(**changes: Any) -> Any:
+    def put(content: dict[str, Any]) -> None:
+        content["tried"][0].update(changes)
+
+    return put
+
+
+ODD = {
+    "nats": change(nats="x"),
+    "nats null": change(nats=None),
+    "no time": change(seconds=0),
+    "nats list": change(nats=[1]),
+    "nats beyond": change(nats=1e300),
+    "not a number": change(nats=math.nan),
+    "unit": change(unit="<b>"),
+    "none tried": change(tried=[]),
+    "tried no list": change(tried=3),
+    "a model no table": change(tried=["x"]),
+    "format": change(format=2),
+    "steps": change(steps="many"),
+    "seconds": change(seconds=None),
+    "began": change_first(began="x"),
+    "accuracy": change_first(accuracy=[]),
+    "settings": change_first(settings="x"),
+    "curve": change_first(curve=[[1]]),
+    "curve words": change_first(curve=[["a", "b"]]),
+    "more digits": change_first(seconds=10**400),
+}
+
+
+@pytest.mark.parametrize("put", ODD.values(), ids=ODD)
+def test_an_odd_result_is_refused(tmp_path: Path, put: Any) -> None:
+    made(tmp_path).save()
+    path = tmp_path / RESULT
+    content = json.loads(path.read_text())
+    put(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(RunError, match=r"best\.json"):
+        read_best(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"{}", b"\xff\xfe", b"[" * 100_000])
+def test_a_damaged_result_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / RESULT).write_bytes(content)
+    with pytest.raises(RunError, match="damaged"):
+        read_best(tmp_path)
+
+
+def test_a_folder_without_a_result_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not made by thence best"):
+        read_best(tmp_path)
+
+
+@pytest.mark.slow  # Matplotlib takes its time to load.
+def test_names_from_outside_are_no_markup_on_the_page(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>$x_1$&"
+    folder = tmp_path / "a<b>&"
+    one = replace(NETWORKS[0], name=evil, settings={evil: evil})
+    page = best_html(made(folder, text=evil, tried=[one]))
+    assert "<script" not in page and "<b>" not in page
+    assert "&lt;script&gt;" in page
+
+
+@pytest.mark.slow  # Matplotlib takes its time to load.
+def test_a_page_of_labels_shows_accuracies(tmp_path: Path) -> None:
+    several = [replace(one, accuracy=0.8, accuracy_so_far=0.85) for one in (*COUNTS, *NETWORKS)]
+    page = best_html(made(tmp_path, unit="document", accuracy=0.85, tried=several))
+    assert "80.00%" in page and "an accuracy of 85.00%" in page
+    assert "thousandth" not in page

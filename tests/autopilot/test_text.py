@@ -1,0 +1,73 @@
+"""What a text is taken for."""
+
+from random import Random
+
+import pytest
+
+from thence.autopilot.text import DISTANCE, Nature, look_at, recurrence
+from thence.corpus import Documents
+
+
+def documents(lines: list[str]) -> Documents:
+    return Documents.from_strings(lines)
+
+
+def a_story(chapters: int = 40) -> list[str]:
+    """Sentences whose words are those of their chapter."""
+    random = Random(1)
+    words = [[f"w{chapter}x{number}" for number in range(30)] for chapter in range(chapters)]
+    return [" ".join(random.choices(some, k=8)) for some in words for _ in range(40)]
+
+
+def test_recurrence_by_hand() -> None:
+    # Of a b | b c | c a: b, c and a stood in a document before; repeats within one do not count.
+    assert recurrence([["a", "b"], ["b", "c"], ["c", "a"]]) == 3 / 6
+    assert recurrence([["a", "a", "a"]]) == 0
+    assert recurrence([]) == 0
+
+
+def test_a_word_said_too_long_ago_does_not_recur() -> None:
+    between = [f"x{number}" for number in range(DISTANCE - 1)]
+    assert recurrence([["a"], between, ["a"]]) > 0
+    assert recurrence([["a"], [*between, "more"], ["a"]]) == 0
+
+
+def test_a_story_is_running_text_and_shuffled_is_not() -> None:
+    story = a_story()
+    told = look_at(documents(story))
+    assert told.sentences and told.running and told.bursts > 1.15
+    Random(2).shuffle(story)
+    assert not look_at(documents(story)).running
+
+
+def test_names_are_documents_of_their_own() -> None:
+    nature = look_at(documents([f"Name{number}" for number in range(500)]))
+    assert not nature.sentences and not nature.running and nature.level == "characters"
+    assert "names" in nature.described()
+
+
+def test_few_long_documents_are_books() -> None:
+    nature = look_at(documents(["word " * 1000] * 3))
+    assert nature.running and nature.sentences
+    assert look_at(documents(["word " * 1000])).described().startswith("one document, ")
+
+
+def test_long_texts_of_sentences_are_in_words() -> None:
+    assert Nature(50_000, 1_000_000, 1.0, False).level == "words"
+    assert Nature(5_000, 100_000, 1.0, False).level == "characters"
+    assert Nature(1_000_000, 1_000_000, 1.0, False).level == "characters"
+
+
+def test_marked_words_are_seen() -> None:
+    assert look_at(documents(["the <unk> is a <unk> said he"])).marked
+    assert not look_at(documents(["the unk is a unk said he"])).marked
+
+
+def test_words_of_a_long_text_are_estimated() -> None:
+    nature = look_at(documents(["five words make a sentence"] * 30_000))
+    assert nature.words == pytest.approx(150_000, rel=0.05)
+
+
+@pytest.mark.parametrize("lines", [[""], ["", "", ""], ["a"], ["名前"] * 9, ["मराठी शब्द"] * 3])
+def test_odd_texts_have_a_nature(lines: list[str]) -> None:
+    assert look_at(documents(lines)).described()
