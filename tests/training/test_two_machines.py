@@ -107,7 +107,7 @@ def test_two_machines_train_as_one(machines: list[Path], tmp_path: Path) -> None
     alone = train(machines[0] / "text.txt", "lstm", output=tmp_path / "alone", **SETTINGS)
     shared = tmp_path / "shared"
     arguments = ["train", "text.txt", "--model=lstm", "-o", str(shared), "--no-report", *flags()]
-    for code, said in ended(agents(machines, arguments)):
+    for code, said in ended(workers(machines, arguments)):
         assert code == 0, said
     assert losses(Run(shared)) == pytest.approx(losses(alone), rel=1e-4)
 
