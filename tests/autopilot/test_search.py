@@ -151,11 +151,11 @@ def test_a_blend_made_in_a_hurry_does_not_take_the_place_of_a_better_one() -> No
     assert search_for(steps=10).follow(road).nats == 1.0
 
 
-def test_of_classifiers_fewer_mistakes_come_first() -> None:
+def test_of_classifiers_the_likelier_comes_first() -> None:
     sure, right = part("sure", 0.5, 0.7), part("right", 0.9, 0.8)
     search = search_for(steps=10)
     search.follow(Fake([right, sure]))
-    assert [one.accuracy_so_far for one in search.tried] == [0.8, 0.8]
+    assert [one.accuracy_so_far for one in search.tried] == [0.8, 0.7]
 
 
 def test_a_watcher_hears_of_each_model_once_with_its_place_in_time() -> None:
@@ -182,3 +182,14 @@ def test_a_wish_ends_a_training_at_the_next_step() -> None:
     wish.set()
     with pytest.raises(Enough):
         listener.step(2, 20.0, 0.2)
+
+
+def test_a_network_that_fails_is_left_out_and_the_reason_told() -> None:
+    class Failing(Fake):
+        def train(self, rung: Rung, seconds: float | None, steps: int | None) -> list[Part]:
+            raise TrainingError("The training loss is nan.")
+
+    search = search_for(steps=10)
+    made = search.follow(Failing([part("counts", 3.0)], RUNGS[:1], PARTS[:1]))
+    assert made.parts[0].name == "counts"
+    assert search.failed == [f"{RUNGS[0].model}: The training loss is nan."]

@@ -59,7 +59,7 @@ def test_settings_of_a_size_are_settings_of_its_family(
     model: str, kind: Kind, hidden: int, passes: float
 ) -> None:
     size = Size(model, kind, hidden)
-    family_of(model).options_class()(**size.options(passes))
+    family_of(model).options_class()(**size.options(passes, 1000))
     training = size.training()
     assert 0 < training["lr"] <= 0.02 and training["batch_size"] > 0
 
@@ -71,7 +71,7 @@ def test_the_more_often_a_text_is_read_the_more_is_left_out(
 ) -> None:
     low, high = sorted((one, other))
     size = Size(model, kind, 128)
-    assert size.options(low)["dropout"] <= size.options(high)["dropout"]
+    assert size.options(low, 1000)["dropout"] <= size.options(high, 1000)["dropout"]
 
 
 def test_a_budget_of_time_runs_down() -> None:

@@ -59,7 +59,7 @@ def blend(
     else:
         nats = _held_out(mixture, scores, dev, carries)
         mixture.learn_weights(dev, carries, scores)
-    if nats >= single.nats:
+    if not nats < single.nats:
         return single
     weights = tuple(mixture.mean_weights(dev, carries).tolist())
     return Blend(tuple(chosen), weights, mixture, mixture.options, nats)

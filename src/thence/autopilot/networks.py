@@ -140,7 +140,7 @@ def recipe_of(base: Recipe, size: Size, passes: float, train_tokens: int) -> Rec
     rows, window = training["batch_size"], training.get("window")
     if window is not None:  # A short text makes no long strands.
         rows = max(4, min(rows, train_tokens // (4 * window)))
-    made: Any = family_of(size.model).options_class()(**size.options(passes))
+    made: Any = family_of(size.model).options_class()(**size.options(passes, train_tokens))
     recipe = replace(base, model=size.model, options=made)
     return with_training(recipe, **{**training, "batch_size": rows})
 

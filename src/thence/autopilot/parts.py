@@ -80,11 +80,6 @@ class Blend:
     nats: float
     accuracy: float | None = None
 
-    @property
-    def badness(self) -> tuple[float, float]:
-        """What the better of two has less of: mistakes first, then loss."""
-        return (0.0 if self.accuracy is None else 1 - self.accuracy, self.nats)
-
 
 def alone(part: Part) -> Blend:
     """Return one model by itself."""

@@ -29,9 +29,9 @@ def pool(parts: Sequence[Part], labels: Labels, vocabulary_size: int, classes: C
         classes: What is told apart.
 
     Returns:
-        The blend; the best part alone where it makes fewer mistakes on dev.
+        The blend; the best part alone where it is likelier on dev.
     """
-    single = min(map(alone, parts), key=lambda blend: blend.badness)
+    single = min(map(alone, parts), key=lambda one: one.nats)
     chosen = list(parts)
     weights = _weights(chosen, labels)
     while len(chosen) > 1 and min(weights) < LIGHT:
@@ -48,7 +48,7 @@ def pool(parts: Sequence[Part], labels: Labels, vocabulary_size: int, classes: C
     accuracy = look.more["dev_accuracy"]
     shares = tuple(weights.tolist())
     made = Blend(tuple(chosen), shares, ensemble, ensemble.options, look.nats, accuracy)
-    return min((made, single), key=lambda blend: blend.badness)
+    return min((made, single), key=lambda one: one.nats)
 
 
 def _weights(parts: Sequence[Part], labels: Labels) -> Float[np.ndarray, " parts"]:

@@ -3,7 +3,8 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ class Best:
         nats: The loss on dev, under weights that have not seen what they are judged by.
         accuracy: Of a classifier, on dev.
         tried: Every model, in order.
+        failed: What could not be trained, and why.
     """
 
     folder: Path
@@ -83,7 +85,8 @@ class Best:
     interrupted: bool
     nats: float
     accuracy: float | None = None
-    tried: Sequence[Tried] = field(default=())
+    tried: Sequence[Tried] = ()
+    failed: Sequence[str] = ()
 
     @property
     def run(self) -> Run:
@@ -96,7 +99,7 @@ class Best:
         Each doubling of the time is taken to bring ``DOUBLING`` of what the networks have brought
         beyond the counts; without counts or networks nothing is said.
         """
-        counted = [one.so_far for one in self.tried if not one.curve]
+        counted = [one.so_far for one in takewhile(lambda one: not one.curve, self.tried)]
         if self.limit is None or self.unit != "token" or len(counted) in (0, len(self.tried)):
             return []
         gain = DOUBLING * max(counted[-1] - self.nats, 0.0)
@@ -162,6 +165,7 @@ def _best_of(folder: Path, content: Mapping[str, Any]) -> Best:
         _number(content["nats"]),
         _number_or_none(content["accuracy"]),
         tried,
+        tuple(str(reason) for reason in content["failed"]),
     )
 
 
@@ -230,6 +234,9 @@ def about_rows(done: Best) -> list[tuple[str, str]]:
     rows.append(("on dev", f"{loss_text(done.nats, done.accuracy)} nats per {done.unit}"))
     if done.unit == "token":
         rows.append(("perplexity on dev", f"{math.exp(min(done.nats, 700)):.4g}"))
+    if done.unit == "token" and not any(one.curve for one in done.tried):
+        rows.append(("networks", "none: there was not enough for one"))
+    rows += [("left out", reason) for reason in done.failed]
     return rows + [
         (f"in {duration(seconds)}", f"about {nats:.4f} would be likely")
         for seconds, nats in done.outlook()

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from thence.autopilot.clock import Budget
 from thence.autopilot.parts import Blend, Part, Rung, alone
 from thence.autopilot.result import Tried
-from thence.errors import TrainingError
+from thence.errors import SettingError, TrainingError
 from thence.training.interrupts import Interrupted
 from thence.training.options import TrainingOptions
 from thence.training.prepared import Prepared
@@ -82,6 +82,7 @@ class Search:
         progress: Opens what is told of each step of a training.
         watch: Is told of each model that was tried.
         tried: What was tried so far.
+        failed: What could not be trained, and why.
     """
 
     recipe: Recipe
@@ -91,6 +92,7 @@ class Search:
     progress: ProgressMaker
     watch: Watcher | None
     tried: list[Tried] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
     def follow(self, road: Road) -> Blend:
         """Try what the road has until the budget is spent; return the best that came out.
@@ -113,7 +115,7 @@ class Search:
             began = self.budget.spent()
             ending = road.ending(parts) if parts else 0.0
             seconds = share * (self._left() - ending) if steps is None else None
-            new = road.train(rung, seconds, steps)
+            new = self._trained(road, rung, seconds, steps)
             if not new:
                 continue
             parts += new
@@ -125,10 +127,22 @@ class Search:
             raise self._nothing()
         return made if whole else _better(made, road.blend(parts, self._share(1.0)))
 
+    def _trained(
+        self, road: Road, rung: Rung, seconds: float | None, steps: int | None
+    ) -> list[Part]:
+        """Train a model; one that fails is left out, with the reason."""
+        try:
+            return road.train(rung, seconds, steps)
+        except (TrainingError, SettingError) as error:
+            self.failed.append(f"{rung.model}: {error}")
+            return []
+
     def _nothing(self) -> TrainingError:
         """Return why nothing came out."""
         if self.wish.is_set():
             return Interrupted("Broken off before anything was trained; nothing was written.")
+        if self.failed:
+            return TrainingError(f"Nothing could be trained. {self.failed[0]}")
         return TrainingError(
             f"After {self.budget.spent():.1f} s, with the text read, there was no time left to "
             "train anything; nothing was written. Give a longer --time."
@@ -141,7 +155,7 @@ class Search:
         began = self.budget.spent()
         for part in road.at_once():
             parts.append(part)
-            made = _better(made, alone(part))
+            made = alone(part) if made is None else min(made, alone(part), key=lambda one: one.nats)
             self._add(part, began, made)
             began = self.budget.spent()
         return parts, made
@@ -197,11 +211,7 @@ class Search:
 
 def _better(before: Blend | None, after: Blend) -> Blend:
     """Return the newer blend unless it is clearly worse: it may have been made in a hurry."""
-    if before is None:
-        return after
-    if before.accuracy is None:
-        return before if before.nats < after.nats - SLACK else after
-    return before if before.badness < after.badness else after
+    return after if before is None or after.nats < before.nats + SLACK else before
 
 
 class Enough(Exception):  # noqa: N818  (a wish that is granted)

@@ -4,7 +4,7 @@ A network that reads D tokens while it is trained does best with about D / r wei
 would see too few tokens, a smaller one could hold more (J. Hoffmann et al. 2022, "Training
 compute-optimal large language models": r = 20 for texts without end and long trainings). Small
 texts are read many times over; there weights beyond a few per token learn by heart, and the more
-often the text is read, the more is left out at each step (dropout).
+weights and passes there are, the more is left out at each step (dropout).
 """
 
 import math
@@ -17,12 +17,12 @@ Kind = Literal["names", "characters", "words"]
 
 HIDDEN_SIZES = (64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024)
 GATES = {"lstm": 4, "gru": 3}
-TOKENS_PER_WEIGHT = {"mlp": 5.0, "gru": 10.0, "lstm": 10.0}
+TOKENS_PER_WEIGHT: dict[Kind, float] = {"names": 8.0, "characters": 10.0, "words": 5.0}
 """r, as it did best here on names, a megabyte of plays and the Penn Treebank, in a minute each."""
 WEIGHTS_PER_TOKEN = 4.0
 """Weights at most for each token of the train text."""
-DROPOUTS = ((2.0, 0.0), (5.0, 0.1), (12.0, 0.2), (30.0, 0.3), (math.inf, 0.4))
-"""Passes over the train text up to which so much is left out."""
+DROPOUTS = ((2.0, 0.0), (6.0, 0.1), (15.0, 0.2), (35.0, 0.3), (math.inf, 0.4))
+"""How much is left out: up to so many passes over the train text times weights per token of it."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,15 @@ class Size:
         inputs = self.embedding + (self.layers - 1) * self.hidden
         return GATES[self.model] * self.hidden * (inputs + self.layers * self.hidden)
 
-    def options(self, passes: float) -> dict[str, Any]:
+    def options(self, passes: float, train_tokens: int) -> dict[str, Any]:
         """Return the settings of the model.
 
         Args:
             passes: Over the train text, from which the dropout follows.
+            train_tokens: Tokens of the train text.
         """
-        dropout = next(rate for most, rate in DROPOUTS if passes <= most)
+        told = passes * self.weights / train_tokens
+        dropout = next(rate for most, rate in DROPOUTS if told <= most)
         sizes = {
             "embedding_size": self.embedding,
             "hidden_size": self.hidden,
@@ -105,7 +107,7 @@ def fitting(guess: Size, tokens_at: Mapping[int, float], train_tokens: int) -> S
     best = replace(guess, hidden=HIDDEN_SIZES[0])
     for hidden, tokens in sorted(tokens_at.items()):
         size = replace(guess, hidden=hidden)
-        if size.weights * TOKENS_PER_WEIGHT[size.model] > tokens:
+        if size.weights * TOKENS_PER_WEIGHT[size.kind] > tokens:
             break
         if size.weights > WEIGHTS_PER_TOKEN * train_tokens:
             break

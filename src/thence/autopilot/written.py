@@ -54,6 +54,7 @@ def written(
         interrupted=search.wish.is_set(),
         nats=made.nats,
         accuracy=made.accuracy,
+        failed=tuple(search.failed),
         tried=[replace(one, weight=weights.get(one.name)) for one in search.tried],
     )
     result.save()
