@@ -1,6 +1,7 @@
 """Whether ``torchrun`` has started several processes; known without torch."""
 
 import os
+from pathlib import Path
 
 
 def number_of_processes() -> int:
@@ -18,11 +19,22 @@ def local_number() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
-def times_restarted() -> int:
-    """Return how often ``torchrun`` has started this process's group anew, after a failure."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+def number_of_machines() -> int:
+    """Return on how many machines ``torchrun`` has started processes."""
+    return int(os.environ.get("GROUP_WORLD_SIZE", "1"))
 
 
 def may_be_restarted() -> bool:
     """Whether ``torchrun`` starts the processes anew where one fails (``--max-restarts``)."""
     return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
+
+
+def launch() -> str:
+    """Return what tells this machine's ``torchrun`` apart from all others, of any time.
+
+    It is the folder that ``torchrun`` makes for its logs, of a random name, which all its restarts
+    share. Empty where it starts nothing anew.
+    """
+    # .../torchelastic_RANDOM/ID_RANDOM/attempt_NUMBER/PROCESS/error.json
+    place = Path(os.environ.get("TORCHELASTIC_ERROR_FILE", ""))
+    return "/".join(place.parts[-5:-3]) if may_be_restarted() else ""

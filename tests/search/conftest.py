@@ -157,11 +157,13 @@ def mysql() -> Iterator[str]:
 
 
 def _reached(pymysql, path):
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while True:
         try:
+            with socket.socket(socket.AF_UNIX) as probe:  # pymysql leaves its own open.
+                probe.connect(str(path))
             return pymysql.connect(unix_socket=str(path), user="root")
-        except pymysql.err.OperationalError:
+        except OSError:
             if time.monotonic() > until:
                 raise
             time.sleep(0.2)

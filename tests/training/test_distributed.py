@@ -39,7 +39,7 @@ def together(processes: int, *arguments: str) -> "subprocess.CompletedProcess[st
     command = [sys.executable, *launcher, f"--master-port={port}", "-m", "--", "thence", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 

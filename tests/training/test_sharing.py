@@ -1,51 +1,61 @@
-"""A restarted training is gone on with, and nothing else is."""
+"""What the same torchrun has begun is gone on with after a failure, and nothing else is."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from thence.errors import RunError, SettingError
-from thence.training import train
-from thence.training.recipe import make_recipe
-from thence.training.sharing import is_of
+from thence.training import Run, train
 
 SETTINGS: dict[str, Any] = {"hidden_size": 4, "embedding_size": 2, "steps": 6, "threads": 1}
+Start = Callable[[str, int], None]
 
 
 @pytest.fixture
-def restarted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
+def start(monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Be a process of the torchrun of that name, which was started anew so many times."""
+
+    def of(name: str, restarts: int) -> None:
+        place = f"/logs/torchelastic_{name}/none_x/attempt_{restarts}/0/error.json"
+        monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", place)
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(restarts))
+        monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
+
+    return of
 
 
-def test_a_run_is_known_by_its_recipe(
-    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = train(text, "mlp", output=tmp_path / "run", **SETTINGS)
-    monkeypatch.chdir(text.parent)
-    assert is_of(run.recipe, make_recipe(text.name, "mlp", SETTINGS))
-    assert not is_of(run.recipe, make_recipe(text.name, "mlp", {**SETTINGS, "hidden_size": 5}))
-    assert not is_of(run.recipe, make_recipe(text.name, "mlp", {**SETTINGS, "lr": 0.123}))
-    assert not is_of(run.recipe, make_recipe(text.name, "lstm", SETTINGS))
-
-
-@pytest.mark.usefixtures("restarted")
-def test_a_restarted_training_goes_on(text: Path, tmp_path: Path) -> None:
+def test_a_restarted_training_goes_on(text: Path, tmp_path: Path, start: Start) -> None:
     folder = tmp_path / "run"
-    made = train(text, "mlp", output=folder, **SETTINGS)  # Its first start made none.
+    start("one", 1)  # Its first start made none.
+    made = train(text, "mlp", output=folder, **SETTINGS)
+    assert made.provenance["launches"] == ["torchelastic_one/none_x"]
+    start("one", 2)
     assert train(text, "mlp", output=folder, **SETTINGS).metrics() == made.metrics()
-    with pytest.raises(RunError, match="exists already and is left as it is"):
-        train(text, "mlp", output=folder, **{**SETTINGS, "hidden_size": 5})
 
 
-@pytest.mark.usefixtures("restarted")
-def test_restarts_need_a_folder(text: Path) -> None:
+@pytest.mark.parametrize("maker", [None, "one"])
+def test_what_was_there_before_is_left_by_every_start(
+    text: Path, tmp_path: Path, start: Start, maker: str | None
+) -> None:
+    folder = tmp_path / "run"
+    if maker is not None:
+        start(maker, 0)
+    before = train(text, "mlp", output=folder, **SETTINGS).metrics()
+    for restarts in range(3):
+        start("two", restarts)
+        with pytest.raises(RunError, match="exists already and is left as it is"):
+            train(text, "mlp", output=folder, **SETTINGS)
+    assert Run(folder).metrics() == before
+
+
+def test_without_restarts_no_launch_is_noted(text: Path, tmp_path: Path) -> None:
+    made = train(text, "mlp", output=tmp_path / "run", **SETTINGS)
+    assert "launches" not in made.provenance
+
+
+def test_restarts_need_a_folder(text: Path, start: Start) -> None:
+    start("one", 0)
     with pytest.raises(SettingError, match="With --max-restarts, name the run folder"):
         train(text, "mlp", **SETTINGS)
-
-
-def test_without_a_restart_a_run_is_left(text: Path, tmp_path: Path) -> None:
-    train(text, "mlp", output=tmp_path / "run", **SETTINGS)
-    with pytest.raises(RunError, match="exists already and is left as it is"):
-        train(text, "mlp", output=tmp_path / "run", **SETTINGS)

@@ -15,31 +15,28 @@ is done in ``World.agreed``, and one that dies later breaks its connections, whi
 """
 
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
-from secrets import token_hex
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.distributed_c10d import PrefixStore, Store
-from torch.distributed.rendezvous import rendezvous
 
 from thence.batches import Step
 from thence.errors import ThenceError, TrainingError
 from thence.models import State
 from thence.models.states import map_state
 from thence.processes import number_of_processes
+from thence.training.meeting import meet
 
 AnyStep = TypeVar("AnyStep", bound=Step)
-ARRIVAL, PATIENCE = timedelta(minutes=5), timedelta(minutes=30)
-"""How long processes wait for each other: at the beginning, and later, while the first judges a
-large dev split or a machine has gone without closing its connections."""
+PATIENCE = timedelta(minutes=30)
+"""How long processes wait for each other, while the first judges a large dev split or a machine has
+gone without closing its connections."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +184,7 @@ def joined() -> Iterator[World]:
     if number_of_processes() == 1:
         yield World()
         return
-    store, rank, size = _met()
+    store, rank, size = meet()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
@@ -197,53 +194,3 @@ def joined() -> Iterator[World]:
         yield World(rank, size)
     finally:
         dist.destroy_process_group()
-
-
-def _met() -> tuple[Store, int, int]:
-    """Wait until all processes are there: one that refuses its arguments never comes.
-
-    Returns:
-        Where they write to find each other, with the number of this one and of all. After a
-        restart ``torchrun`` gives the same store, with the addresses of dead processes in it, so
-        each start has a part of its own: the first process names it, in answer to a greeting that
-        each of the others has made up.
-    """
-    store, rank, size = next(rendezvous("env://", timeout=ARRIVAL))
-    name = _greeted(store, size) if rank == 0 else _answered(store, rank, size)
-    return PrefixStore(name, store), rank, size
-
-
-def _greeted(store: Store, size: int) -> str:
-    """Answer all others with the name of this start, until each has seen it."""
-    name, missing = token_hex(8), list(range(1, size))
-    until = time.monotonic() + ARRIVAL.total_seconds()
-    while missing:
-        for number in missing:
-            if store.check([f"greeting-{number}"]):  # Maybe of a process that is dead by now.
-                greeting = store.get(f"greeting-{number}").decode("ascii")
-                store.set(f"answer-{greeting}", name)
-        missing = [number for number in missing if not store.check([f"{name}-{number}"])]
-        if time.monotonic() > until:
-            raise _absent(missing, size)
-        time.sleep(0.05)
-    return name
-
-
-def _answered(store: Store, rank: int, size: int) -> str:
-    greeting = token_hex(8)
-    store.set(f"greeting-{rank}", greeting)
-    try:
-        store.wait([f"answer-{greeting}"], ARRIVAL)
-    except RuntimeError as error:
-        raise _absent([0], size) from error
-    name = store.get(f"answer-{greeting}").decode("ascii")
-    store.set(f"{name}-{rank}", "")
-    return name
-
-
-def _absent(missing: list[int], size: int) -> TrainingError:
-    numbers = ", ".join(map(str, missing))
-    return TrainingError(
-        f"Of the {size} processes that should train together, number {numbers} did not come within "
-        f"{ARRIVAL.seconds // 60} minutes; see what it says on its machine."
-    )

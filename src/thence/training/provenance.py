@@ -77,6 +77,7 @@ def check_provenance(content: Mapping[str, Any], config: Path, labelled: bool) -
                 raise SettingError(f"it does not say its '{name}'.")
             check_type(name, found[name], kind)
         check_type("vectors", found.get("vectors"), str | None)
+        check_type("launches", found.get("launches", ()), tuple[str, ...])
         for name, value in found["sha256"].items():
             check_type(name, value, str)
         if "arpa" not in found["sha256"] and set(found["sha256"]) != set(SPLITS):

@@ -12,18 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thence.errors import RunError, SettingError, TextError
-from thence.processes import is_first_process, number_of_processes, times_restarted
+from thence.processes import is_first_process, launch, number_of_processes
 from thence.training.prepared import Prepared
 from thence.training.recipe import Recipe
-from thence.training.run import Run, refuse_existing, text_hashes
+from thence.training.run import Run, text_hashes
 
 if TYPE_CHECKING:
     from thence.training.distributed import World
 
 SEEN_WITHIN = 10.0
 """Seconds that a network file system may take to show what another machine has made."""
-OPEN = ("lr", "threads", "precision")
-"""Settings of training that a recipe may leave open, and a run has settled."""
 
 
 @contextmanager
@@ -114,36 +112,27 @@ def same_run(folder: Path, world: "World | None") -> Run:
     return run
 
 
-def begun_before(folder: Path, recipe: Recipe, world: "World | None") -> Run | None:
-    """Return the run of a training that ``torchrun`` has started anew, after a process failed.
+def launches(world: "World | None") -> set[str]:
+    """Return what the ``torchrun`` of each machine is known by; see ``launch``."""
+    own = launch()
+    return set([own] if world is None else world.gather(own)) - {""}
 
-    Raises:
-        RunError: If the folder is of something else.
+
+def begun_before(folder: Path, launches: set[str], world: "World | None") -> Run | None:
+    """Return the run that the same ``torchrun`` has begun before a process failed.
+
+    Any other run in the folder is left for ``refuse_existing``, at the first start and at all that
+    follow.
     """
-    restarts = times_restarted()
-    if world is not None:  # After a failure of one machine, the others may count none.
-        restarts = sum(int(text) for text in world.gather(str(restarts)))
-    if restarts == 0:
+    if not launches:
         return None
-    is_there = str((folder / "config.toml").exists())
-    if (is_there if world is None else world.tell(is_there)) != "True":
-        return None
-    run = same_run(folder, world)
     with agreed(world):
-        if is_first_process() and not is_of(run.recipe, recipe):
-            refuse_existing(run.folder)
-    return run
-
-
-def is_of(made: Recipe, given: Recipe) -> bool:
-    """Return whether the recipe of a run is a given one, with what that leaves open settled."""
-    given = resolved_paths(given)
-    open_now = [name for name in OPEN if getattr(given.training, name) in (None, "auto")]
-    settled = {name: getattr(made.training, name) for name in open_now}
-    options = given.options
-    if type(options) is type(made.options) and getattr(options, "vectors", None) is not None:
-        options = replace(options, embedding_size=made.options.embedding_size)
-    return replace(given, training=replace(given.training, **settled), options=options) == made
+        is_there = is_first_process() and (folder / "config.toml").exists()
+        makers = Run(folder).provenance.get("launches", ()) if is_there else ()
+    is_ours = str(not launches.isdisjoint(makers))
+    if (is_ours if world is None else world.tell(is_ours)) != "True":
+        return None
+    return same_run(folder, world)
 
 
 def resolved_paths(recipe: Recipe) -> Recipe:

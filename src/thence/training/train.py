@@ -35,6 +35,7 @@ from thence.training.sharing import (
     agreed,
     begun_before,
     check_shareable,
+    launches,
     processes,
     resolved_paths,
     same_run,
@@ -110,10 +111,11 @@ def train_recipe(
             "With --max-restarts, name the run folder with --output, to go on with it."
         )
     with processes() as world:
+        started_by = launches(world)
         with agreed(world):
             recipe = with_language_model(recipe)
             folder = Path(output) if output is not None else free_folder(recipe.text, recipe.model)
-        begun = begun_before(folder, recipe, world)
+        begun = begun_before(folder, started_by, world)
         if begun is not None:
             return _go_on(begun, progress, world, logs)
         with readable_source(recipe.text) as source:
@@ -128,6 +130,8 @@ def train_recipe(
                     hashes = text_hashes(prepared.splits)
                     kept = Path(source) if recipe.text == "-" else None
                     more = more_about(recipe, prepared)
+                    if started_by:
+                        more["launches"] = sorted(started_by)
                     create_run(folder, recipe, prepared.tokenizer, hashes, kept, more)
         with _undone(folder, ThenceError):
             run = shared_run(folder, prepared, world)
