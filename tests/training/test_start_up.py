@@ -1,0 +1,26 @@
+"""Counting never waits for torch, which takes seconds to load."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+JOBS = {
+    "train": "thence.train('given-names', 'ngram', output='made')",
+    "best": "thence.best('given-names', time='1s', output='made')",
+    "mix": (
+        "thence.mix([thence.train('given-names', 'ngram', order=order, output=f'of-{order}') "
+        "for order in (2, 3)], 'made')"
+    ),
+}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_counting_never_imports_torch(job: str, tmp_path: Path) -> None:
+    program = f"import sys, thence\n{JOBS[job]}\nassert 'torch' not in sys.modules"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "made" / "model.safetensors").exists()
