@@ -116,8 +116,8 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="draw the results in --points to this file")
     given = parser.parse_args()
     print(heading())
-    print("\n| text | limit | took | result on test | by | one network alone |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print("\n| text | limit | took | test | dev | best single on dev | weights |")
+    print("|---|---|---|---|---|---|---|", flush=True)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         found = texts(given.data.resolve(), folder)
@@ -156,9 +156,11 @@ def measured(part: str, text: Text, limit: str, folder: Path, alone: bool) -> li
     used = ", ".join(
         f"{one['name']} {one['weight']:.2f}" for one in found["tried"] if one["weight"] is not None
     )
-    others = "; ".join(f"{one.what} {shown(one, text)}" for one in points[1:])
+    single = min(found["tried"], key=lambda one: math.inf if one["nats"] is None else one["nats"])
+    others = "".join(f"; {one.what} {shown(one.result, text)}" for one in points[1:])
     print(
-        f"| {text.title} | {limit} | {took:.2f} s | {shown(points[0], text)} | {used} | {others} |",
+        f"| {text.title} | {limit} | {took:.2f} s | {shown(points[0].result, text)}{others} | "
+        f"{on_dev(found, text)} | {on_dev(single, text)} ({single['name']}) | {used} |",
         flush=True,
     )
     return points
@@ -180,11 +182,21 @@ def on_test(run: Path, unit: str) -> float:
     return float(judged[fields[unit]])
 
 
-def shown(point: Point, text: Text) -> str:
+def on_dev(found: dict[str, Any], text: Text) -> str:
+    """Return how good a model, or the result, is on dev."""
+    nats = found["nats"]
+    results = {
+        "nats": nats, "perplexity": math.exp(nats), "accuracy": found["accuracy"],
+        "bits per character": nats / math.log(2),
+    }  # fmt: skip
+    return shown(results[text.unit], text)
+
+
+def shown(result: float, text: Text) -> str:
     """Return a result in its unit."""
     if text.unit == "accuracy":
-        return f"{point.result:.2%}"
-    return f"{point.result:.1f}" if text.unit == "perplexity" else f"{point.result:.4f}"
+        return f"{result:.2%}"
+    return f"{result:.1f}" if text.unit == "perplexity" else f"{result:.4f}"
 
 
 ALONE = """
