@@ -191,13 +191,13 @@ def test_pictures_and_page(language, tmp_path):
     space += "context = {low = 1, high = 3}\nstep_points = [[0.5], [0.5, 0.75]]\n"
     done = sweep(language("trials = 5\n[sweep.space]\n" + space), tmp_path / "sweep")
     written = plot(done.folder, formats=["svg"])
-    names = ["history", "importance", "parallel", "seconds"]
+    names = ["history", "importance", "parallel", "size", "seconds"]
     names += [f"against-{name}" for name in ("hidden-size", "lr", "context", "step-points")]
     assert sorted(path.stem for path in written) == sorted(names)
     page = report(done.folder)
     assert page.name == "sweep.html"
     text = page.read_text()
-    assert text.count("<figure>") == 8 and "looked at once" in text
+    assert text.count("<figure>") == 9 and "looked at once" in text
     shutil.rmtree(done.folder / "locks")  # Nothing but the result is read.
 
 

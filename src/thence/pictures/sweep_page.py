@@ -29,7 +29,7 @@ def sweep_html(sweep: Sweep) -> str:
     if against:
         shown = "\n".join(embedded(picture) for picture in against)
         parts.append(section("Against each field", f'<div class="pair">{shown}</div>'))
-    parts += _shown(pictures, "seconds")
+    parts += [*_shown(pictures, "size"), *_shown(pictures, "seconds")]
     trials = trials_grid(sweep, sweep.trials, None)
     failed = [(trial.name, trial.reason) for trial in sweep.trials if trial.reason is not None]
     if failed:

@@ -34,7 +34,7 @@ def sweep_pictures(sweep: Sweep) -> list[Picture]:
     drawn = [history_picture(sweep), importance_picture(sweep)]
     if len(sweep.ranked()) > 1:
         drawn += [parallel_picture(sweep, fields), *(field_picture(sweep, f) for f in fields)]
-        drawn.append(seconds_picture(sweep))
+        drawn += [size_picture(sweep), seconds_picture(sweep)]
     return drawn
 
 
@@ -119,17 +119,31 @@ def field_picture(sweep: Sweep, field: Field) -> Picture:
 
 def seconds_picture(sweep: Sweep) -> Picture:
     """Draw the trials against how long they took."""
+    seconds = [trial.seconds for trial in sweep.trials]
+    return _against(sweep, seconds, "seconds", "What time buys", "seconds of training")
+
+
+def size_picture(sweep: Sweep) -> Picture:
+    """Draw the trials against how large their models are."""
+    sizes = [trial.parameters for trial in sweep.trials]
+    return _against(sweep, sizes, "size", "What size buys", "numbers learned")
+
+
+def _against(
+    sweep: Sweep, values: Sequence[float | None], name: str, title: str, x: str
+) -> Picture:
+    """Draw the trials against a number that each has, or has not."""
     figure, axes = new_figure(7.5, 4.2)
-    seconds = [float("nan") if t.seconds is None else t.seconds for t in sweep.trials]
-    _points(axes, sweep, seconds)
-    known = [value for value in seconds if value > 0]
+    drawn = [float("nan") if value is None else float(value) for value in values]
+    _points(axes, sweep, drawn)
+    known = [value for value in drawn if value > 0]
     if known and max(known) / min(known) > 10:
         axes.set_xscale("log")
     else:
         axes.set_xlim(left=0)
-    _finish(axes, sweep, "What time buys", "seconds of training")
-    description = f"{axis_name(sweep).capitalize()} of each trial against its seconds of training."
-    return Picture("seconds", "What time buys", description, figure)
+    _finish(axes, sweep, title, x)
+    description = f"{axis_name(sweep).capitalize()} of each trial against its {x}."
+    return Picture(name, title, description, figure)
 
 
 def _points(axes: Axes, sweep: Sweep, x: Sequence[float]) -> None:

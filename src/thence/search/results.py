@@ -33,6 +33,7 @@ class Trial:
         nats: Loss on dev of the best look.
         accuracy: Of a classifier, at that look.
         seconds: Of training.
+        parameters: How many numbers were learned or counted.
         reason: Why it failed.
         where: The machine and the folder that its run is in; None for the folder of the sweep.
     """
@@ -44,6 +45,7 @@ class Trial:
     nats: float | None = None
     accuracy: float | None = None
     seconds: float | None = None
+    parameters: int | None = None
     reason: str | None = None
     where: str | None = None
 

@@ -140,4 +140,5 @@ def outcome_of(run: Run, best: Record) -> dict[str, Any]:
         "nats": best[f"dev_nats_per_{unit_of(best)}"],
         "accuracy": best.get("dev_accuracy"),
         "seconds": run.metrics()[-1]["seconds"],
+        "parameters": run.num_parameters,
     }
