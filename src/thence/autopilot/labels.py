@@ -18,13 +18,15 @@ from thence.training.prepared import Prepared, labelled
 from thence.training.recipe import Recipe
 from thence.training.train import more_about, train_classifier
 
-SHARE_TIMED = 16
+SHARE_TIMED = 8
 """A linear classifier is timed on one of so many documents."""
 FEWEST_TIMED = 4000
 """Documents below which it is simply fitted."""
 STRENGTH = 30.0
 """Of the linear classifier where there is no time to choose it."""
-SEARCHING = 3.0
+LEAST_TIMED = 4.0
+"""Seconds that must be left for that."""
+SEARCHING = 2.5
 """Times the seconds of one strength that the choice among all takes."""
 LEAST = 0.5
 """Seconds that a network must be trained for, at least."""
@@ -79,14 +81,15 @@ class Labelling:
         self, name: str, recipe: Recipe, seconds: float | None, steps: int | None
     ) -> Part | None:
         from thence.autopilot.networks import train  # Torch takes its time to load.
-        from thence.training.networks import timed
+        from thence.training.networks import fastest
 
         search, prepared = self.search, self.search.prepared
         began = search.budget.spent()
         family = CLASSIFIERS[recipe.model]
         if steps is None:
             recipe = with_training(recipe, epochs=family.usual_epochs)
-            recipe = timed(recipe, prepared)[0]
+            training = replace(recipe.training, **fastest(recipe, prepared))
+            recipe = replace(recipe, training=training)
         else:
             recipe = with_training(recipe, steps=steps, precision="float32")
         if seconds is not None:
@@ -100,15 +103,19 @@ class Labelling:
         return self._part(name, trained.recipe, trained.model, trained.curve)
 
     def _fitted(self, name: str, recipe: Recipe, seconds: float | None) -> Part | None:
-        """Fit a linear classifier, its strength chosen on dev if there is time for that."""
+        """Fit a linear classifier, its strength chosen on dev if its time is enough for that.
+
+        If not, it may take more than its share: it is worth more than a network in the same time.
+        """
         prepared = self.search.prepared
         fixed = replace(recipe, options=replace(recipe.options, strength=STRENGTH))
         if seconds is not None and prepared.train.num_documents >= FEWEST_TIMED:
+            if self.search.left() < LEAST_TIMED:
+                return None
             began = time.perf_counter()
             train_classifier(fixed, _some(prepared, SHARE_TIMED))
             once = SHARE_TIMED * (time.perf_counter() - began)
-            seconds -= once / SHARE_TIMED
-            if seconds < once:
+            if self.search.left() < once:
                 return None
             recipe = recipe if seconds > SEARCHING * once else fixed
         return self._part(name, recipe, train_classifier(recipe, prepared))

@@ -114,7 +114,7 @@ class Search:
                 break
             began = self.budget.spent()
             ending = road.ending(parts) if parts else 0.0
-            seconds = share * (self._left() - ending) if steps is None else None
+            seconds = share * (self.left() - ending) if steps is None else None
             new = self._trained(road, rung, seconds, steps)
             if not new:
                 continue
@@ -169,14 +169,14 @@ class Search:
             yield rung, share, own
             steps = None if steps is None else steps - (own or 0)
 
-    def _left(self) -> float:
+    def left(self) -> float:
         """Return the seconds that are left for anything but writing the run and its page."""
         drawing = DRAWING if self.budget.seconds >= WITH_PAGE else 0.0
         return self.budget.left() - WRITING - drawing - 0.01 * self.budget.seconds
 
     def _share(self, share: float) -> float:
         """Return the seconds that a share of the time left is; without end where steps count."""
-        return math.inf if self.budget.counts_steps else max(0.0, share * self._left())
+        return math.inf if self.budget.counts_steps else max(0.0, share * self.left())
 
     def _add(self, part: Part, began: float, made: Blend) -> None:
         """Keep what was tried, and tell of it."""
