@@ -179,8 +179,8 @@ def test_a_missing_driver_is_named(language, tmp_path, monkeypatch):
         sweep(language(SHORT), tmp_path / "b", storage="postgresql+psycopg2://me@host/name")
 
 
-def locks_of(language, folder, address, monkeypatch):
-    monkeypatch.setattr("thence.search.database_locks.GRACE", 0.2)
+def locks_of(language, folder, address, monkeypatch, grace=0.2):
+    monkeypatch.setattr("thence.search.database_locks.GRACE", grace)
     open_folder(folder, read_sweep_recipe(language(SHORT)), in_database=True)
     return DatabaseLocks(address, "one", folder)
 
@@ -202,14 +202,14 @@ def test_a_lock_without_signs_of_life_is_taken_over(language, tmp_path, monkeypa
 def test_a_lock_with_signs_of_life_is_left(language, tmp_path, monkeypatch):
     monkeypatch.setattr("thence.search.database_locks.BEAT", 0.02)
     address = f"sqlite:///{tmp_path / 'study.db'}"
-    first = locks_of(language, tmp_path / "a", address, monkeypatch)
-    second = locks_of(language, tmp_path / "b", address, monkeypatch).lock("trial")
+    first = locks_of(language, tmp_path / "a", address, monkeypatch, 1.0)
+    second = locks_of(language, tmp_path / "b", address, monkeypatch, 1.0).lock("trial")
     lock = first.lock("trial")
     with first.beating():
         assert lock.take()
-        for _ in range(4):
+        for _ in range(5):
             assert not second.take(wait=False)
-            time.sleep(0.1)
+            time.sleep(0.3)
         lock.release()
     assert second.take(wait=False)
 

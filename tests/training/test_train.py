@@ -77,11 +77,10 @@ def test_settings_given_go_before_those_of_the_recipe(text: Path, tmp_path: Path
 
 def test_free_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    recipe = make_recipe("data/names.txt.gz", "mlp", {})
-    assert free_folder(recipe) == Path("runs/names-mlp")
+    assert free_folder("data/names.txt.gz", "mlp") == Path("runs/names-mlp")
     Path("runs/names-mlp").mkdir(parents=True)
-    assert free_folder(recipe) == Path("runs/names-mlp-2")
-    assert free_folder(make_recipe("..", "mlp", {})) == Path("runs/text-mlp")
+    assert free_folder("data/names.txt.gz", "mlp") == Path("runs/names-mlp-2")
+    assert free_folder("..", "mlp") == Path("runs/text-mlp")
 
 
 def test_unusable_texts_and_settings_are_sentences(text: Path, tmp_path: Path) -> None:
