@@ -16,6 +16,7 @@ import pytest
 
 import thence
 from thence.autopilot import Best, read_best
+from thence.autopilot.parts import Rung
 from thence.commands.main import main
 from thence.errors import RunError, SettingError, TextError
 from thence.training import Run
@@ -185,7 +186,9 @@ def started(folder: Path, limit: str) -> "subprocess.Popen[str]":
 def test_a_time_is_kept(tmp_path: Path) -> None:
     for attempt in range(2):  # Others may want the machine.
         folder = tmp_path / f"run-{attempt}"
-        assert started(folder, "8s").wait(120) == 0
+        process = started(folder, "8s")
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
         seconds = read_best(folder).seconds
         if seconds < 1.05 * 8:
             break
@@ -207,3 +210,46 @@ def test_an_interrupt_gives_the_best_so_far(tmp_path: Path) -> None:
     done = read_best(tmp_path / "run")
     assert done.interrupted and "broken off" in out
     assert done.nats <= min(one.nats for one in done.tried)
+
+
+@pytest.mark.slow
+def test_one_classifier_alone_is_reported_and_drawn(
+    table: Path, make: Callable[..., Best], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thence.autopilot.labels.label_ladder", lambda seconds: ONE)
+    done = make(table, label="label")
+    assert done.run.recipe.model == "ensemble" and done.run.finished
+    assert thence.evaluate(done.run, "dev").accuracy == done.accuracy
+    assert "How it was found" in thence.report(done.run).read_text()
+    thence.plot(done.run, formats=["svg"])
+
+
+@pytest.mark.slow
+def test_one_network_alone_is_a_run(
+    names: Path, make: Callable[..., Best], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thence.autopilot.language.counts", lambda *about: iter(()))
+    monkeypatch.setattr(
+        "thence.autopilot.language.ladder", lambda kind, seconds: (Rung("mlp", 1.0),)
+    )
+    done = make(names)
+    assert done.run.recipe.model == "mixture" and len(done.tried) == 1
+    assert thence.evaluate(done.run, "dev").nats_per_token == pytest.approx(done.nats, rel=1e-5)
+
+
+ONE = (Rung("averaging", 1.0),)
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    names: Path, make: Callable[..., Best], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    heard: list[Any] = []
+    with pytest.raises(RunError, match="Cannot write"):
+        make(names, "file/run", watch=heard.append)
+    assert not heard
+
+
+def test_settings_of_labels_need_labels(names: Path, make: Callable[..., Best]) -> None:
+    with pytest.raises(SettingError, match="about labels"):
+        make(names, label_separator=";")

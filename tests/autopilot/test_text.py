@@ -71,3 +71,22 @@ def test_words_of_a_long_text_are_estimated() -> None:
 @pytest.mark.parametrize("lines", [[""], ["", "", ""], ["a"], ["名前"] * 9, ["मराठी शब्द"] * 3])
 def test_odd_texts_have_a_nature(lines: list[str]) -> None:
     assert look_at(documents(lines)).described()
+
+
+def test_text_without_white_space_is_looked_at_by_its_characters() -> None:
+    random = Random(0)
+    alphabet = [chr(0x4E00 + at) for at in range(3000)]
+    lines = []
+    for chapter in range(40):  # Each of its own hundred characters.
+        own = alphabet[70 * chapter : 70 * chapter + 100]
+        lines += ["".join(random.choices(own, k=60)) for _ in range(15)]
+    nature = look_at(Documents.from_strings(lines))
+    assert nature.running and not nature.spaced and nature.level == "characters"
+    assert nature.words == 40 * 15 * 60
+    random.shuffle(lines)
+    assert not look_at(Documents.from_strings(lines)).running
+
+
+def test_names_without_white_space_are_names() -> None:
+    names = Documents.from_strings(["王小明", "李大为", "赵一曼"] * 50)
+    assert not look_at(names).sentences

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import mkdtemp
 from time import monotonic
 from typing import Any
 
@@ -15,6 +16,7 @@ from thence.autopilot.text import Nature, look_at
 from thence.autopilot.written import written
 from thence.corpus import ReadingOptions, load
 from thence.errors import SettingError, TextError, nearest
+from thence.training.files import cannot_write
 from thence.training.interrupts import stop_requested
 from thence.training.options import TrainingOptions
 from thence.training.prepared import prepare
@@ -70,19 +72,35 @@ def best(
         recipe, nature = _chosen(str(text), source, settings, labelled)
         folder = Path(output) if output is not None else free_folder(str(text), "best")
         refuse_existing(folder)
+        _try_writing(folder)
         prepared = prepare(recipe, source)
         if prepared.dev.num_documents == 0:
             raise TextError(
-                "Models are chosen and mixed by the dev split, which is empty; use another --split."
+                "Models are chosen and mixed by the dev split, which is empty; use another "
+                "--split, or give its documents in a file, --dev FILE."
             )
         search = Search(recipe, prepared, budget, wish, progress, watch)
         road: Road = Language(search, nature) if nature is not None else Labelling(search)
         made = search.follow(road)
         kept = Path(source) if str(text) == "-" else None
         done = written(search, road, made, folder, kept)
-        if page is not None and (budget.counts_steps or budget.seconds >= WITH_PAGE):
+        hurried = wish.is_set() or budget.seconds < WITH_PAGE
+        if page is not None and not hurried:
             page(done)
         return done
+
+
+def _try_writing(folder: Path) -> None:
+    """See that the run folder can be made, before the work.
+
+    Raises:
+        RunError: If it cannot.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent)).rmdir()
+    except OSError as error:
+        raise cannot_write(folder, error) from error
 
 
 def make_budget(time: str | None, steps: int | None, began: float | None) -> Budget:
@@ -107,6 +125,9 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
     free = {name for name, group in known.items() if group not in ("options", "training")}
     allowed = sorted(free | set(OF_TRAINING) | {"label"})
     for name in settings:
+        if name not in allowed and name in known_settings("linear"):
+            flag = name.replace("_", "-")
+            raise SettingError(f"--{flag} is about labels: say where they are too, with --label.")
         if name not in allowed:
             raise SettingError(
                 f"There is no setting '{name}' here: models and their settings are chosen to fit "

@@ -49,7 +49,11 @@ def blend(
         chosen = _paying(chosen, dev, vocabulary_size)
     if len(chosen) == 1:
         return single
-    mixture, scores, carries = _mixture(chosen, vocabulary_size), _scores(chosen), _carries(chosen)
+    mixture, scores, carries = (
+        mixture_of(chosen, vocabulary_size),
+        _scores(chosen),
+        _carries(chosen),
+    )
     if hurry:
         share = seconds / 2 / _gate_seconds(parts, dev)
         every = max(2, math.ceil(1 / max(share, 1e-3)))
@@ -122,7 +126,7 @@ def _tried_out(
     scores, carries = _scores(parts)[chosen], _carries(parts)
     if len(parts) == 1:
         return -float(np.mean(scores)), [1.0]
-    mixture = _mixture(parts, vocabulary_size)
+    mixture = mixture_of(parts, vocabulary_size)
     nats = _held_out(mixture, scores, dev, carries)
     return nats, mixture.mean_weights(dev, carries).tolist()
 
@@ -139,7 +143,8 @@ def _held_out(
     return total / max(dev.num_targets, 1)
 
 
-def _mixture(parts: Sequence[Part], vocabulary_size: int) -> Mixture:
+def mixture_of(parts: Sequence[Part], vocabulary_size: int) -> Mixture:
+    """Return the mixture of some parts, its weights not yet learned."""
     names = [part.name for part in parts]
     members = []
     for part in parts:

@@ -10,7 +10,7 @@ import numpy as np
 
 from thence.autopilot.candidates import label_ladder
 from thence.autopilot.parts import Blend, Part, Rung
-from thence.autopilot.pooling import pool
+from thence.autopilot.pooling import ensemble_of, pool
 from thence.autopilot.search import Search, told, with_training
 from thence.classifiers import CLASSIFIERS, Classifier
 from thence.training.judging import label_look
@@ -109,6 +109,8 @@ class Labelling:
         """
         prepared = self.search.prepared
         fixed = replace(recipe, options=replace(recipe.options, strength=STRENGTH))
+        if seconds is not None and self.search.left() < LEAST:
+            return None
         if seconds is not None and prepared.train.num_documents >= FEWEST_TIMED:
             if self.search.left() < LEAST_TIMED:
                 return None
@@ -148,8 +150,17 @@ class Labelling:
         assert made.accuracy is not None
         return {"dev_nats_per_document": made.nats, "dev_accuracy": made.accuracy}
 
+    def single(self, made: Blend) -> Blend:
+        """Return a trained classifier as an ensemble of one; a fitted one as it is."""
+        if CLASSIFIERS[made.parts[0].family].kind == "fitted":
+            return made
+        prepared = self.search.prepared
+        size = len(prepared.tokenizer.vocabulary)
+        ensemble = ensemble_of(made.parts, np.ones(1), size, prepared.classes)
+        return replace(made, model=ensemble, options=ensemble.options)
+
     def options(self, part: Part) -> object:
-        """Return the settings of a part that came out alone."""
+        """Return the settings of a part that is written by itself."""
         return CLASSIFIERS[part.family].options_class()(**part.options)
 
 

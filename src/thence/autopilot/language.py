@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from thence.autopilot.blending import blend, blending_seconds
+from thence.autopilot.blending import blend, blending_seconds, mixture_of
 from thence.autopilot.candidates import counts, kind_of, ladder, language_part, neural_cache
 from thence.autopilot.parts import Blend, Part, Rung
 from thence.autopilot.search import Search, told
@@ -97,6 +97,13 @@ class Language:
         """Return what the metrics say of what came out."""
         return {"dev_nats_per_token": made.nats}
 
+    def single(self, made: Blend) -> Blend:
+        """Return a network as a mixture of one; counts as they are."""
+        if family(made.parts[0].family).kind == "counted":
+            return made
+        mixture = mixture_of(made.parts, len(self.search.prepared.tokenizer.vocabulary))
+        return replace(made, model=mixture, options=mixture.options)
+
     def options(self, part: Part) -> object:
-        """Return the settings of a part that came out alone."""
+        """Return the settings of a part that is written by itself."""
         return family(part.family).options_class()(**part.options)

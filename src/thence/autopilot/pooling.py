@@ -7,7 +7,7 @@ brings nothing is dropped.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from thence.autopilot.parts import Blend, Part, alone
 from thence.classifiers import Classes
@@ -37,14 +37,25 @@ def pool(parts: Sequence[Part], labels: Labels, vocabulary_size: int, classes: C
         return single
     look = _look(chosen, labels)
     weights = learn_pool([part.scores for part in chosen], labels).weights
-    members = tuple(Member(part.family, part.options) for part in chosen)
-    ensemble = Ensemble(EnsembleOptions(members), vocabulary_size, classes)
-    ensemble.members = [part.model for part in chosen]
-    ensemble.weights = weights
+    ensemble = ensemble_of(chosen, weights, vocabulary_size, classes)
     accuracy = look.more["dev_accuracy"]
     shares = tuple(weights.tolist())
     made = Blend(tuple(chosen), shares, ensemble, ensemble.options, look.nats, accuracy)
     return min((made, single), key=lambda one: one.nats)
+
+
+def ensemble_of(
+    parts: Sequence[Part],
+    weights: Float64[np.ndarray, " parts"],
+    vocabulary_size: int,
+    classes: Classes,
+) -> Ensemble:
+    """Return the average of some parts."""
+    members = tuple(Member(part.family, part.options) for part in parts)
+    ensemble = Ensemble(EnsembleOptions(members), vocabulary_size, classes)
+    ensemble.members = [part.model for part in parts]
+    ensemble.weights = weights
+    return ensemble
 
 
 def _paying(parts: list[Part], labels: Labels) -> list[Part]:

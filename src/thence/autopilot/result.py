@@ -18,6 +18,8 @@ PAGE = "best.html"
 MOST = 1e12
 """What no number of a result reaches."""
 DOUBLING = 0.25
+WORTH_TELLING = 0.0005
+"""Nats that a doubling must be likely to bring."""
 OUTLOOK = (2.0, 5.0)
 """Times the time for which it is guessed what would come out."""
 
@@ -102,7 +104,9 @@ class Best:
         counted = [one.so_far for one in takewhile(lambda one: not one.curve, self.tried)]
         if self.limit is None or self.unit != "token" or len(counted) in (0, len(self.tried)):
             return []
-        gain = DOUBLING * max(counted[-1] - self.nats, 0.0)
+        gain = DOUBLING * (counted[-1] - self.nats)
+        if gain < WORTH_TELLING:
+            return []
         return [(times * self.limit, self.nats - gain * math.log2(times)) for times in OUTLOOK]
 
     def to_json(self) -> dict[str, Any]:
@@ -234,8 +238,10 @@ def about_rows(done: Best) -> list[tuple[str, str]]:
     rows.append(("on dev", f"{loss_text(done.nats, done.accuracy)} nats per {done.unit}"))
     if done.unit == "token":
         rows.append(("perplexity on dev", f"{math.exp(min(done.nats, 700)):.4g}"))
-    if done.unit == "token" and not any(one.curve for one in done.tried):
-        rows.append(("networks", "none: there was not enough for one"))
+    counted = done.unit == "token" and not any(one.curve for one in done.tried)
+    if counted and not done.interrupted:
+        short = "too little time" if done.steps is None else "too few steps"
+        rows.append(("networks", f"none: {short} for one"))
     rows += [("left out", reason) for reason in done.failed]
     return rows + [
         (f"in {duration(seconds)}", f"about {nats:.4f} would be likely")

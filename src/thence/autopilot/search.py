@@ -27,6 +27,8 @@ LOADING = 2.0
 """Seconds that PyTorch takes to load."""
 SLACK = 0.005
 """Nats per token by which a newer mixture may be worse, as it is chosen and judged with care."""
+AT_ONCE = 1.0
+"""Seconds in which all is put together once the user wants what there is."""
 OF_COUNTS, OF_A_NETWORK = 0.1, 0.3
 """Shares of the time left in which counts, or all after a network, are put together."""
 
@@ -66,8 +68,14 @@ class Road(Protocol):
     def losses(self, made: Blend) -> dict[str, float]:
         """Return what the metrics say of what came out."""
 
+    def single(self, made: Blend) -> Blend:
+        """Return what came out alone as it is written: trained models as a mixture of one.
+
+        A run of a trained model promises a training that can be gone on with, which there is not.
+        """
+
     def options(self, part: Part) -> object:
-        """Return the settings of a part that came out alone."""
+        """Return the settings of a part that is written by itself."""
 
 
 @dataclass
@@ -176,6 +184,8 @@ class Search:
 
     def _share(self, share: float) -> float:
         """Return the seconds that a share of the time left is; without end where steps count."""
+        if self.wish.is_set():
+            return AT_ONCE
         return math.inf if self.budget.counts_steps else max(0.0, share * self.left())
 
     def _add(self, part: Part, began: float, made: Blend) -> None:

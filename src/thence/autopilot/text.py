@@ -8,6 +8,8 @@ occurred a short while before is compared with what it is after shuffling the do
 from dataclasses import dataclass, replace
 from random import Random
 
+import numpy as np
+
 from thence.corpus import Documents
 from thence.tokens.vocabulary import UNKNOWN
 
@@ -23,6 +25,8 @@ FEWEST_WORDS = 400_000
 """Words of a text from which on its tokens are words, else characters."""
 FEW, LONG = 20, 300.0
 """A text of fewer documents, of more words in the mean, is one of chapters or books."""
+LONGEST_MEAN_WORD = 20.0
+"""Characters of the mean word from which on there is no white space between words."""
 A_SENTENCE = 4.0
 """Words in the mean document below which documents are names, not sentences."""
 
@@ -36,12 +40,14 @@ class Nature:
         words: About how many words there are in all, cut at white space.
         bursts: How many times as often words recur within ``DISTANCE`` as in shuffled documents.
         marked: Whether unknown words are marked in it already (``<unk>``), as in the Penn Treebank.
+        spaced: Whether there is white space between words; else characters stand for words.
     """
 
     documents: int
     words: int
     bursts: float
     marked: bool
+    spaced: bool = True
 
     @property
     def sentences(self) -> bool:
@@ -57,35 +63,42 @@ class Nature:
     @property
     def level(self) -> str:
         """What its tokens should be."""
-        return "words" if self.sentences and self.words >= FEWEST_WORDS else "characters"
+        many = self.sentences and self.words >= FEWEST_WORDS
+        return "words" if many and self.spaced else "characters"
 
     def described(self) -> str:
         """Return it in words."""
         kind = "running text" if self.running else "documents of their own"
         kind = kind if self.sentences else "short documents, such as names"
         documents = "one document" if self.documents == 1 else f"{self.documents:,} documents"
-        return f"{documents}, about {self.words:,} words: {kind}"
+        units = "words" if self.spaced else "characters, no white space between words"
+        return f"{documents}, about {self.words:,} {units}: {kind}"
 
 
 def look_at(documents: Documents) -> Nature:
     """Look at the beginning of a text."""
-    sample: list[list[str]] = []
+    sample: list[str] = []
     size = 0
     for document in documents:
-        sample.append(document.split())
+        sample.append(document)
         size += len(document)
         if size >= SAMPLE:
             break
-    share = documents.num_bytes / max(size, 1) if len(sample) < len(documents) else 1.0
-    words = round(sum(map(len, sample)) * share)
+    sampled = documents.take(np.arange(len(sample))).num_bytes
+    share = documents.num_bytes / max(sampled, 1)
+    cut = [document.split() for document in sample]
+    spaced = size <= LONGEST_MEAN_WORD * sum(map(len, cut))
+    if not spaced:
+        cut = [list(document) for document in sample]
+    words = round(sum(map(len, cut)) * share)
     marked = any(UNKNOWN in document for document in sample)
-    nature = Nature(len(documents), words, 1.0, marked)
+    nature = Nature(len(documents), words, 1.0, marked, spaced)
     if not nature.sentences:
         return nature
-    shuffled = list(sample)
+    shuffled = list(cut)
     Random(0).shuffle(shuffled)
     usual = recurrence(shuffled)
-    return replace(nature, bursts=recurrence(sample) / usual if usual else 1.0)
+    return replace(nature, bursts=recurrence(cut) / usual if usual else 1.0)
 
 
 def recurrence(documents: list[list[str]]) -> float:

@@ -28,6 +28,7 @@ def written(
         folder: The run folder to make.
         kept_text: The text where it came through standard input, to be kept in the folder.
     """
+    made = made if made.options is not None else road.single(made)
     first, base = made.parts[0], search.recipe
     carries = any(part.carry_context for part in made.parts)
     recipe = replace(

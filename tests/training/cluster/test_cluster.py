@@ -206,10 +206,13 @@ def test_clusters_that_cannot_be_used(
 
     monkeypatch.setattr(engine, "SECONDS_TO_CONNECT", 1)
     given = {"split": "100/0/0", "output": tmp_path / "run"}
-    for address in ("tcp://127.0.0.1:1", "local:0", "nonsense://x"):
+    for address in ("tcp://127.0.0.1:1", "nonsense://x"):
         with pytest.raises(
             SettingError, match=f"--cluster is {address}, where no scheduler answers"
         ):
+            train(folder / "text", "ngram", cluster=address, **given)
+    for address in ("local", "local:0", "local:x"):
+        with pytest.raises(SettingError, match="write local:2"):
             train(folder / "text", "ngram", cluster=address, **given)
     with (
         LocalCluster(n_workers=0, dashboard_address=None) as empty,

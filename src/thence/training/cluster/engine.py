@@ -48,6 +48,11 @@ def opened(address: str) -> Iterator["Client"]:
             f"Counting on a cluster needs Dask, which is not installed ({error}); "
             'pip install "thence[cluster]".'
         ) from error
+    if address.startswith("local") and not LOCAL.fullmatch(address):
+        raise SettingError(
+            f"--cluster is '{address}'; write local:2 for two workers here, or the scheduler's "
+            "address, such as tcp://first.example:8786."
+        )
     try:
         if here := LOCAL.fullmatch(address):
             with (
