@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import thence
+from thence.autopilot import Best, Tried
 from thence.evaluation import Classification, Explanation, SimilarWords
 from thence.evaluation.compare import Compared, Comparison
 from thence.evaluation.compare_labels import AgainstBest, ComparedClassifier, LabelComparison
@@ -82,6 +83,8 @@ def results_with(text: str) -> Iterator[Any]:
     yield LabelComparison(text, 4, compared, text)
     trial = Trial(0, {text: text}, "finished", 2.0, 2.0, None, 1.0)
     yield Sweep(Path("sweep"), "token", {text: [text]}, (trial,))
+    tried = Tried(text, text, {}, 0.1, 0.5, 2.0, 2.0)
+    yield Best(Path("best"), "token", text, 10.0, None, 9.0, False, 2.0, tried=(tried,))
     yield Picture("name", text, text, new_figure(2, 1)[0])
 
 
@@ -111,7 +114,7 @@ def test_nothing_of_a_text_gets_out(text: str) -> None:
 @pytest.mark.parametrize("text", [text for text in HOSTILE if text.isprintable()][:5])
 def test_a_text_is_shown_as_it_is(text: str) -> None:
     for result in results_with(text):
-        if not isinstance(result, Sweep | Picture):
+        if not isinstance(result, Sweep | Picture | Best):
             assert text in page_of(result).text
 
 
@@ -304,6 +307,15 @@ def test_a_sweep_shows_its_best_trials_first() -> None:
     assert text.index("trial-0001") < text.index("2.2500") < text.index("trial-0000")
     nothing = Sweep(Path("sweep"), "token", {"lr": [1]}, (trials[2],))
     assert "None has come to its end" in page_of(nothing).text
+
+
+def test_the_best_shows_what_was_tried() -> None:
+    tried = (Tried("ngram 3", "ngram", {}, 0.1, 0.5, 2.5, 2.5), Tried("a", "gru", {}, 1, 7, 2, 2))
+    best = Best(Path("best"), "token", "12 documents", 10.0, None, 9.0, False, 1.75, tried=tried)
+    text = page_of(best).text
+    assert "the best in 9.0 s" in text and "12 documents" in text
+    assert text.index("1.7500") < text.index("ngram 3") < text.index("2.5000")
+    assert "dropped" in text
 
 
 def test_the_finder_shows_its_suggestion(tmp_path: Path) -> None:

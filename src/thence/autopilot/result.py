@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thence.errors import RunError
+from thence.notebook import repr_html
 from thence.training import Run
 from thence.training.files import write_atomically
 
@@ -77,6 +78,8 @@ class Best:
         tried: Every model, in order.
         failed: What could not be trained, and why.
     """
+
+    _repr_html_ = repr_html
 
     folder: Path
     unit: str

@@ -11,6 +11,7 @@ characters are made visible.
 from collections.abc import Callable
 from typing import Any
 
+from thence.autopilot import Best
 from thence.evaluation import (
     Classification,
     ClassificationReport,
@@ -35,7 +36,7 @@ from thence.pictures.displays.judged import (
     likelihood_html,
 )
 from thence.pictures.displays.pieces import frame, note
-from thence.pictures.displays.runs import finder_html, picture_html, run_html, sweep_html
+from thence.pictures.displays.runs import best_html, finder_html, picture_html, run_html, sweep_html
 from thence.pictures.displays.texts import classification_html, explanation_html, score_html
 from thence.pictures.drawing import Picture
 from thence.search import Sweep
@@ -68,6 +69,7 @@ def results_html(results: "Results[Any]") -> str:
 
 
 DISPLAYS: dict[type, Callable[[Any], str]] = {
+    Best: best_html,
     Classification: classification_html,
     ClassificationReport: classification_report_html,
     Comparison: comparison_html,

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from thence.autopilot import Best
+from thence.autopilot.result import COLUMNS, about_rows, duration, tried_rows
 from thence.errors import ThenceError
 from thence.pictures.curves import best_look, has_curves, learning_rate_curve, readable_seconds
 from thence.pictures.displays.line_chart import Line, line_chart
@@ -132,6 +134,12 @@ def sweep_html(sweep: Sweep) -> str:
     more = note(f"The best {BEST} of {len(ranked):,}.") if len(ranked) > BEST else ""
     shares = ", ".join(f"{name} {share:.0%}" for name, share in sweep.importances.items() if share)
     return head + table + more + (note(f"What matters: {shares}.") if shares else "")
+
+
+def best_html(done: Best) -> str:
+    """Show what the autopilot has made, and of what."""
+    head = title(f"the best in {duration(done.seconds)}", str(done.folder))
+    return head + values(about_rows(done)) + grid(COLUMNS, tried_rows(done))
 
 
 def finder_html(curve: LearningRateCurve) -> str:
