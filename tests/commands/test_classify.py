@@ -209,8 +209,3 @@ def test_marks_of_labels_are_no_text(thence, opinions):
 
 def test_empty_lines_alone_are_answered(thence, opinions):
     assert len(lines(thence("classify", opinions.folder, stdin="\n\n"))) == 2
-
-
-def test_a_classifier_is_not_mixed(thence, opinions):
-    outcome = thence("mix", opinions.folder, opinions.folder, "-o", "mixed")
-    assert outcome.code == 2 and "is a classifier (" in outcome.err
