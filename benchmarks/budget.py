@@ -241,9 +241,10 @@ def draw(found: dict[str, Text], points: Path, picture: Path) -> None:
             axes.plot(x, y, "o-" if what == "thence best" else "s", label=what)
         for name, seconds, result in text.peers:
             axes.plot([seconds], [result], "x", color="#8a939c")
-            axes.annotate(
-                name, (seconds, result), textcoords="offset points", xytext=(5, 4), size=8
-            )
+            late = seconds > 60
+            place: dict[str, Any] = {"xytext": (-5 if late else 5, 4), "size": 8}
+            place |= {"ha": "right" if late else "left", "textcoords": "offset points"}
+            axes.annotate(name, (seconds, result), **place)
         axes.set_xscale("log")
         axes.set_xlabel("seconds, all in")
         axes.set_ylabel(f"{text.unit} on test")
