@@ -83,14 +83,13 @@ def len_of(parts: list[Part]) -> int:
     return int(parts[0].model.vocabulary_size)
 
 
-def test_a_blend_in_a_hurry_is_judged_by_all_of_dev(
-    counted: Callable[..., Part], prepared: Prepared
-) -> None:
+def test_a_blend_in_a_hurry_is_judged_by_all_of_dev(counted: Counted, dev: TokenStore) -> None:
     """Two parts, each sure where the other is not: half and half has the same loss everywhere."""
-    dev, size = prepared.dev, len(prepared.tokenizer.vocabulary)
     turns = np.arange(dev.num_targets) % 2 == 0
     one = counted(2, "one", np.where(turns, -1.0, -3.0))
     other = counted(3, "other", np.where(turns, -3.0, -1.0))
-    made = blend([one, other], dev, size, seconds=blending_seconds([one, other], dev) / 2)
+    made = blend(
+        [one, other], dev, len_of([one, other]), seconds=blending_seconds([one, other], dev) / 2
+    )
     # -log((exp(-1) + exp(-3)) / 2) = 1.566
     assert made.nats == pytest.approx(1.566, abs=0.1)
