@@ -49,17 +49,13 @@ def blend(
         chosen = _paying(chosen, dev, vocabulary_size)
     if len(chosen) == 1:
         return single
-    mixture, scores, carries = (
-        mixture_of(chosen, vocabulary_size),
-        _scores(chosen),
-        _carries(chosen),
-    )
+    mixture, scores = mixture_of(chosen, vocabulary_size), _scores(chosen)
+    carries, every = _carries(chosen), 1
     if hurry:
         share = seconds / 2 / _gate_seconds(parts, dev)
         every = max(1, math.ceil(1 / max(share, 1e-3)))
-        nats = _held_out(mixture, scores, dev, carries, every)
-    else:
-        nats = _held_out(mixture, scores, dev, carries)
+    nats = _held_out(mixture, scores, dev, carries, every)
+    if not hurry:
         mixture.learn_weights(dev, carries, scores)
     if not nats < single.nats:
         return single

@@ -11,7 +11,7 @@ import numpy as np
 from thence.autopilot.candidates import label_ladder
 from thence.autopilot.parts import Blend, Part, Rung
 from thence.autopilot.pooling import ensemble_of, pool
-from thence.autopilot.search import Search, told, with_training
+from thence.autopilot.search import LEAST, Search, told, with_training
 from thence.classifiers import CLASSIFIERS, Classifier
 from thence.training.judging import label_look
 from thence.training.prepared import Prepared, labelled
@@ -28,8 +28,6 @@ LEAST_TIMED = 4.0
 """Seconds that must be left for that."""
 SEARCHING = 2.5
 """Times the seconds of one strength that the choice among all takes."""
-LEAST = 0.5
-"""Seconds that a network must be trained for, at least."""
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,13 @@ from typing import Any
 from thence.autopilot.blending import blend, blending_seconds, mixture_of
 from thence.autopilot.candidates import counts, kind_of, ladder, language_part, neural_cache
 from thence.autopilot.parts import Blend, Part, Rung
-from thence.autopilot.search import Search, told
+from thence.autopilot.search import LEAST, Search, told
 from thence.autopilot.sizes import Kind
 from thence.autopilot.text import Nature
 from thence.models import family
 
 REMEMBERING = 0.04
 """Share of a network's time that scoring dev may take if its hidden states are to be remembered."""
-LEAST = 0.5
-"""Seconds that a network must be trained for, at least."""
 
 
 @dataclass(frozen=True)

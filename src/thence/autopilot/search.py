@@ -23,6 +23,8 @@ DRAWING = 2.0
 """Seconds that it takes."""
 WRITING = 0.1
 """Seconds that writing the run takes, beside a hundredth of the whole time."""
+LEAST = 0.5
+"""Seconds that a network must be trained for, at least."""
 LOADING = 2.0
 """Seconds that PyTorch takes to load."""
 SLACK = 0.005
