@@ -154,3 +154,14 @@ def test_python_m_thence():
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{version('thence')}\n", "")
+
+
+def test_nothing_is_collected_when_python_ends():
+    program = (
+        "import atexit, gc, sys\n"
+        "atexit.register(lambda: print('frozen', gc.get_freeze_count() > 0))\n"
+        "from thence.commands.main import main\n"
+        "main(['--version'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split("\n")[-2] == "frozen True", done.stderr

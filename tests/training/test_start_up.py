@@ -1,4 +1,4 @@
-"""Counting never waits for torch, which takes seconds to load."""
+"""Counting never waits for torch, which takes seconds to load, nor training for its compiler."""
 
 import subprocess
 import sys
@@ -24,3 +24,16 @@ def test_counting_never_imports_torch(job: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "made" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("model", ["linear", "averaging"])
+def test_training_never_imports_the_compiler(model: str, tmp_path: Path) -> None:
+    program = (
+        "import sys, thence\n"
+        f"thence.train('cities', {model!r}, label='country', output='made')\n"
+        "assert 'torch' in sys.modules and 'torch._dynamo' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

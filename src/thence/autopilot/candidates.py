@@ -58,7 +58,7 @@ LABEL_LADDERS = (
         20.0,
         (Rung("averaging", 0.2), Rung("linear", 0.5), Rung("averaging", 0.3, {"ngrams": 3})),
     ),
-    (0.0, (Rung("averaging", 0.9), Rung("linear", 0.1))),
+    (0.0, (Rung("linear", 0.95), Rung("averaging", 0.05))),
 )
 """Which classifiers are trained, from so many seconds on; what one leaves goes to the next."""
 

@@ -12,22 +12,18 @@ from thence.autopilot.candidates import label_ladder
 from thence.autopilot.parts import Blend, Part, Rung
 from thence.autopilot.pooling import ensemble_of, pool
 from thence.autopilot.search import LEAST, Search, told, with_training
+from thence.batches.bags import BagOptions, bags_of
 from thence.classifiers import CLASSIFIERS, Classifier
+from thence.tokens import Texts
 from thence.training.judging import label_look
-from thence.training.prepared import Prepared, labelled
+from thence.training.prepared import Prepared
 from thence.training.recipe import Recipe
 from thence.training.train import more_about, train_classifier
 
-SHARE_TIMED = 8
-"""A linear classifier is timed on one of so many documents."""
-FEWEST_TIMED = 4000
-"""Documents below which it is simply fitted."""
-STRENGTH = 30.0
-"""Of the linear classifier where there is no time to choose it."""
-LEAST_TIMED = 4.0
-"""Seconds that must be left for that."""
-SEARCHING = 2.5
-"""Times the seconds of one strength that the choice among all takes."""
+SHARE_TIMED = 64
+"""The features of one of so many documents are found beforehand, to see how long that takes."""
+SETTING_UP = 2.5
+"""Times the seconds for the features of all documents that pass before weights can be learned."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +65,11 @@ class Labelling:
         name = self.search.name_for(rung.model)
         options = CLASSIFIERS[rung.model].options_class()(**rung.options)
         recipe = replace(self.search.recipe, model=rung.model, options=options)
+        bags: BagOptions | None = getattr(options, "bags", None)
+        if seconds is not None and bags is not None:
+            needed = SETTING_UP * _seconds_for_features(bags, self.search.prepared)
+            if self.search.left() < needed:
+                return []
         if CLASSIFIERS[rung.model].kind == "fitted":
             part = self._fitted(name, recipe, seconds)
         else:
@@ -101,24 +102,14 @@ class Labelling:
         return self._part(name, trained.recipe, trained.model, trained.curve)
 
     def _fitted(self, name: str, recipe: Recipe, seconds: float | None) -> Part | None:
-        """Fit a linear classifier, its strength chosen on dev if its time is enough for that.
+        """Fit a linear classifier, which ends with what it has learned once its time is up."""
+        search, prepared = self.search, self.search.prepared
+        ends = math.inf if seconds is None else search.budget.spent() + seconds
 
-        If not, it may take more than its share: it is worth more than a network in the same time.
-        """
-        prepared = self.search.prepared
-        fixed = replace(recipe, options=replace(recipe.options, strength=STRENGTH))
-        if seconds is not None and self.search.left() < LEAST:
-            return None
-        if seconds is not None and prepared.train.num_documents >= FEWEST_TIMED:
-            if self.search.left() < LEAST_TIMED:
-                return None
-            began = time.perf_counter()
-            train_classifier(fixed, _some(prepared, SHARE_TIMED))
-            once = SHARE_TIMED * (time.perf_counter() - began)
-            if self.search.left() < once:
-                return None
-            recipe = recipe if seconds > SEARCHING * once else fixed
-        return self._part(name, recipe, train_classifier(recipe, prepared))
+        def enough() -> bool:
+            return search.wish.is_set() or search.budget.spent() > ends
+
+        return self._part(name, recipe, train_classifier(recipe, prepared, enough))
 
     def _part(
         self,
@@ -162,8 +153,10 @@ class Labelling:
         return CLASSIFIERS[part.family].options_class()(**part.options)
 
 
-def _some(prepared: Prepared, share: int) -> Prepared:
-    """Return one of so many train documents."""
-    chosen = np.arange(0, prepared.train.num_documents, share)
-    splits = replace(prepared.splits, train=labelled(prepared.splits.train).take(chosen))
-    return replace(prepared, splits=splits, train=prepared.train.take(chosen))
+def _seconds_for_features(options: BagOptions, prepared: Prepared) -> float:
+    """Return about how many seconds it takes to find the features of all train documents."""
+    chosen = np.arange(0, prepared.train.num_documents, SHARE_TIMED)
+    train, documents = prepared.train.take(chosen), prepared.splits.train.take(chosen)
+    began = time.perf_counter()
+    bags_of(Texts(train, documents, prepared.tokenizer), options).distinct()
+    return (time.perf_counter() - began) * prepared.train.num_documents / max(len(chosen), 1)

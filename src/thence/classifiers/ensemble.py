@@ -25,15 +25,13 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64
 
 from thence.classifiers import CLASSIFIERS
-from thence.classifiers.interface import Array, Classes, Classifier
+from thence.classifiers.interface import LEAST, Array, Classes, Classifier, log_probs_of_truth
 from thence.corpus.labels import Labels
 from thence.tokens.texts import Texts
 
 IMAGINED_DOCUMENTS = 5.0
 ITERATIONS = 2000
 """Of expectation maximisation, which is slow where members are alike."""
-LEAST, MOST = -700.0, -1e-30
-"""Between these are log-probabilities while weights are learned: neither a yes nor a no is sure."""
 ROUNDING = 1e-6
 """What the sum of weights may be off by."""
 UNTOLD = ("encoder", "start_from", "vectors")
@@ -91,7 +89,7 @@ def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labe
     """
     if not len(log_probs) or any(len(part) != len(labels) for part in log_probs):
         raise ValueError("there must be members, and each must say something of every document")
-    truths = np.stack([_of_the_truth(part, labels) for part in log_probs], axis=1)
+    truths = np.stack([log_probs_of_truth(part, labels) for part in log_probs], axis=1)
     count, documents = len(log_probs), max(len(labels), 1)
     if not labels.several:
         documents = max(len(truths), 1)
@@ -118,22 +116,6 @@ def pooled(
     """Return the log-probability of each label for each document, of all members together."""
     averaged = np.minimum(_average(np.stack(log_probs), weights), 0)  # Rounding may bring it above.
     found: Float32[np.ndarray, "documents classes"] = averaged.astype(np.float32)
-    return found
-
-
-def _of_the_truth(
-    log_probs: Float[np.ndarray, "documents classes"], labels: Labels
-) -> Float64[np.ndarray, " questions"]:
-    """Return the log-probability of every true answer; a label that train lacks is none."""
-    classes = log_probs.shape[1]
-    likely = np.clip(log_probs.astype(np.float64), LEAST, MOST)
-    found: Float64[np.ndarray, " questions"]
-    if labels.several:
-        no = np.maximum(np.log(-np.expm1(likely)), LEAST)
-        found = np.where(labels.matrix()[:, :classes] > 0, likely, no).ravel()
-    else:
-        known = np.flatnonzero(labels.single < classes)
-        found = likely[known, labels.single[known]]
     return found
 
 

@@ -4,17 +4,21 @@ Counts and networks satisfy this one interface, so that evaluation, comparison, 
 serving are each written once. Arrays at this border are NumPy's; all logarithms are natural.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Float64
 
 from thence.corpus.labels import Labels
+from thence.descent import never
 from thence.tokens.texts import Texts
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+LEAST, MOST = -700.0, -1e-30
+"""Between these are log-probabilities of answers: neither a yes nor a no is sure."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class FittedClassifier(Classifier, Protocol):
         labels: Labels,
         importance: Float32[np.ndarray, " documents"],
         dev: tuple[Texts, Labels] | None = None,
+        enough: Callable[[], bool] = never,
     ) -> None:
         """Learn from labelled texts; what was learned before is forgotten.
 
@@ -76,4 +81,28 @@ class FittedClassifier(Classifier, Protocol):
             labels: Theirs.
             importance: How much each document counts.
             dev: Documents to choose settings by that were left open, where there are some.
+            enough: Asked now and then whether to end with what has been learned so far.
         """
+
+
+def log_probs_of_truth(
+    log_probs: Float[np.ndarray, "documents classes"], labels: Labels
+) -> Float64[np.ndarray, " questions"]:
+    """Return the log-probability of every true answer; a label that train lacks is none.
+
+    Where a document may have several labels, each is a question of its own.
+
+    Args:
+        log_probs: What a classifier says of the documents.
+        labels: What is true of them; the first names are the classes.
+    """
+    classes = log_probs.shape[1]
+    likely = np.clip(log_probs.astype(np.float64), LEAST, MOST)
+    found: Float64[np.ndarray, " questions"]
+    if labels.several:
+        no = np.maximum(np.log(-np.expm1(likely)), LEAST)
+        found = np.where(labels.matrix()[:, :classes] > 0, likely, no).ravel()
+    else:
+        known = np.flatnonzero(labels.single < classes)
+        found = likely[known, labels.single[known]]
+    return found

@@ -12,15 +12,16 @@ a document's logits are
 
 and w and b are learned by logistic regression: the softmax of s over the labels (one difference
 where there are two), or one yes or no each where a document may have several. The squared weights,
-divided by twice the strength, are added to the summed loss, which L-BFGS brings down over all
-documents at once.
+divided by twice the strength, are added to the summed loss, which L-BFGS (``descent.py``) brings
+down over all documents at once.
 
 Sources: S. Wang and C. Manning 2012, "Baselines and bigrams: simple, good sentiment and topic
 classification"; with logistic regression: G. Mesnil, T. Mikolov, M. Ranzato and Y. Bengio 2014,
 "Ensemble of generative and discriminative techniques for sentiment analysis of movie reviews".
 """
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,19 +39,30 @@ from thence.batches.bags import (
     number_of_features,
 )
 from thence.classifiers.embeddings import check_sizes
-from thence.classifiers.interface import Array, Classes
+from thence.classifiers.interface import Array, Classes, log_probs_of_truth
 from thence.classifiers.neural import label_log_probs, label_loss
 from thence.corpus.labels import Labels
+from thence.descent import minimum, never
 from thence.errors import SettingError
 from thence.tokens import Texts
+from thence.tokens.parallel import in_threads
 
-STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-"""Those that are tried on dev, weakest first; each begins where the one before ended."""
-WITHOUT_DEV = 30.0
-MOST_ITERATIONS = 100
-HISTORY = 10
+STRENGTH = 30.0
+"""What is tried first, and all there is without a dev split."""
+STRONGER, WEAKER = (100.0, 300.0), (10.0, 3.0, 1.0)
+"""What is tried then, one way or else the other, while dev gets likelier."""
+STEPS = 100
+"""Of the descent, at most."""
+MEMORY = 10
+"""Steps of it that tell of the curvature."""
+CLOSE = 1e-3
+"""It ends when five steps gain less, in nats per document."""
 MOST_WEIGHTS = 40_000_000
 """Weights at most: each takes some 120 bytes while they are learned."""
+
+
+SORTED_IN = 8
+"""Parts in which the features are sorted by row, a few at a time."""
 
 
 @dataclass(frozen=True)
@@ -115,19 +127,82 @@ class _Design:
 
 
 def _design(bags: Bags, num_rows: int) -> _Design:
-    owners = np.repeat(np.arange(len(bags.sizes)), bags.sizes)
-    keys = (bags.features.astype(np.int64) << 32) + owners
-    keys.sort()
     counts = np.bincount(bags.features, minlength=num_rows)
+    owner_starts = np.cumsum(counts) - counts
     scale = 1 / np.sqrt(np.maximum(bags.sizes, 1))
     arrays = (
         bags.features,
         bags.offsets[:-1].astype(np.int32),
-        (keys & 0xFFFFFFFF).astype(np.int32),
-        (np.cumsum(counts) - counts).astype(np.int32),
+        _owners(bags, owner_starts),
+        owner_starts.astype(np.int32),
         scale.astype(np.float32)[:, None],
     )
     return _Design(*(torch.from_numpy(array) for array in arrays))
+
+
+def _owners(bags: Bags, starts: Array) -> Array:
+    """Return the documents that have each row, one row after another, sorted a part at a time."""
+    owners = np.repeat(np.arange(len(bags.sizes)), bags.sizes)
+    parts = np.linspace(0, len(owners), SORTED_IN + 1)[1:-1]
+    bounds = [0, *np.searchsorted(starts, parts).tolist(), len(starts)]
+
+    def owners_of(rows: tuple[int, int]) -> Array:
+        at = np.flatnonzero((bags.features >= rows[0]) & (bags.features < rows[1]))
+        keys = (bags.features[at].astype(np.int64) << 32) + owners[at]
+        keys.sort()
+        return (keys & 0xFFFFFFFF).astype(np.int32)
+
+    return np.concatenate(list(in_threads(owners_of, itertools.pairwise(bounds))))
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What the weights are learned from.
+
+    Attributes:
+        design: The train documents.
+        ratios: Of naive Bayes, for each row and column.
+        targets: The labels.
+        importance: How much each document counts.
+    """
+
+    design: _Design
+    ratios: Tensor
+    targets: Tensor
+    importance: Tensor
+
+    def curvature(self) -> Array:
+        """Return how much the loss bends along each weight, at most, and along each bias."""
+        squares = self.design.to_rows(self.importance[:, None] * self.design.scale)
+        biases = self.importance.sum().expand(1, self.ratios.shape[1])
+        found: Array = (torch.cat([self.ratios.square() * squares, biases]) / 4).numpy()
+        return found
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """Weights of one strength, and the log-likelihood of dev under them."""
+
+    strength: float
+    learned: Array
+    likelihood: float
+
+
+def _likeliest(
+    best: _Attempt,
+    strengths: Sequence[float],
+    attempt: Callable[[float, Array], _Attempt],
+    enough: Callable[[], bool],
+) -> _Attempt:
+    """Return the likeliest attempt; the first that is no better is the last."""
+    for strength in strengths:
+        if enough():
+            break
+        made = attempt(strength, best.learned)
+        if made.likelihood <= best.likelihood:
+            break
+        best = made
+    return best
 
 
 class Linear:
@@ -157,6 +232,7 @@ class Linear:
         labels: Labels,
         importance: Float32[np.ndarray, " documents"],
         dev: tuple[Texts, Labels] | None = None,
+        enough: Callable[[], bool] = never,
     ) -> None:
         """Learn from labelled texts; see ``FittedClassifier``."""
         options = self.options
@@ -165,22 +241,28 @@ class Linear:
         self._check_memory()
         design = _design(self._table.rows(bags), len(self._table.kept))
         del bags
-        targets = labels.matrix() if labels.several else labels.single
-        wanted, weights = torch.from_numpy(targets), torch.from_numpy(importance)
-        ratios = self._ratios(design, wanted, weights)
-        strengths = self._strengths(dev)
-        best = -1.0
-        learned = torch.zeros(len(self._table.kept) + 1, ratios.shape[1])
-        for strength in strengths:
-            learned = self._descend(design, ratios, wanted, weights, strength, learned)
-            kept = self._weights, self._bias, self.strength
-            self._weights, self._bias = ratios * learned[:-1], learned[-1]
-            self.strength = strength
-            right = 0.0 if dev is None else self._share_right(*dev)
-            if right <= best:
-                self._weights, self._bias, self.strength = kept
-                break
-            best = right
+        targets = torch.from_numpy(labels.matrix() if labels.several else labels.single)
+        ratios = self._ratios(design, targets, torch.from_numpy(importance))
+        data = _Data(design, ratios, targets, torch.from_numpy(importance))
+
+        def attempt(strength: float, start: Array) -> _Attempt:
+            learned = self._descend(data, strength, start, enough)
+            self._take(ratios, learned, strength)
+            return _Attempt(strength, learned, 0.0 if dev is None else self._likelihood(*dev))
+
+        start = np.zeros((len(self._table.kept) + 1, ratios.shape[1]), np.float32)
+        first = best = attempt(options.strength or STRENGTH, start)
+        if dev is not None and options.strength is None:
+            best = _likeliest(first, STRONGER, attempt, enough)
+            if best is first:
+                best = _likeliest(first, WEAKER, attempt, enough)
+        self._take(ratios, best.learned, best.strength)
+
+    def _take(self, ratios: Tensor, learned: Array, strength: float) -> None:
+        """Classify by what was learned."""
+        self._weights = ratios * torch.from_numpy(learned[:-1])
+        self._bias = torch.from_numpy(learned[-1])
+        self.strength = strength
 
     def _check_memory(self) -> None:
         """Refuse more weights than L-BFGS can keep its history of.
@@ -196,17 +278,8 @@ class Linear:
                 "--model averaging."
             )
 
-    def _strengths(self, dev: tuple[Texts, Labels] | None) -> tuple[float, ...]:
-        if self.options.strength is not None:
-            return (self.options.strength,)
-        return (WITHOUT_DEV,) if dev is None else STRENGTHS
-
-    def _share_right(self, texts: Texts, labels: Labels) -> float:
-        log_probs = self.classify(texts)
-        if labels.several:
-            truth = labels.matrix()[:, : self.classes.number]
-            return float(np.mean((np.exp(log_probs) >= 0.5) == truth))
-        return float(np.mean(log_probs.argmax(1) == labels.single))
+    def _likelihood(self, texts: Texts, labels: Labels) -> float:
+        return float(log_probs_of_truth(self.classify(texts), labels).sum())
 
     def _ratios(self, design: _Design, targets: Tensor, importance: Tensor) -> Tensor:
         """Return the log ratio of each row for each column; ones without naive Bayes."""
@@ -229,35 +302,27 @@ class Linear:
         return columns
 
     def _descend(
-        self,
-        design: _Design,
-        ratios: Tensor,
-        targets: Tensor,
-        importance: Tensor,
-        strength: float,
-        start: Tensor,
-    ) -> Tensor:
+        self, data: _Data, strength: float, start: Array, enough: Callable[[], bool]
+    ) -> Array:
         """Return the weights and, last, the biases that bring the loss down."""
-        learned = start.clone().requires_grad_(True)
-        optimizer = torch.optim.LBFGS(
-            [learned], max_iter=MOST_ITERATIONS, history_size=HISTORY, line_search_fn="strong_wolfe"
-        )
+        ratios, importance = data.ratios, data.importance
 
-        def loss() -> float:
-            with torch.no_grad():
-                weights = learned[:-1]
-                columns = design.to_documents(ratios * weights) + learned[-1]
-            columns.requires_grad_(True)
-            summed = label_loss(self._logits(columns), targets, importance)
+        def loss(learned: Array) -> tuple[float, Array]:
+            weights, biases = torch.from_numpy(learned[:-1]), torch.from_numpy(learned[-1])
+            columns = data.design.to_documents(ratios * weights) + biases
+            columns = columns.double().requires_grad_(True)
+            summed = label_loss(self._logits(columns), data.targets, importance)
             (slope,) = torch.autograd.grad(summed, columns)
-            with torch.no_grad():
-                learned.grad = torch.empty_like(learned)
-                learned.grad[:-1] = ratios * design.to_rows(slope) + weights / strength
-                learned.grad[-1] = slope.sum(0)
-                return float(summed) + float(weights.square().sum()) / (2 * strength)
+            slope = slope.float()
+            slopes = np.empty_like(learned)
+            slopes[:-1] = ratios * data.design.to_rows(slope) + weights / strength
+            slopes[-1] = slope.sum(0)
+            penalty = float(weights.square().sum()) / (2 * strength)
+            return summed.item() + penalty, slopes
 
-        optimizer.step(loss)  # type: ignore[no-untyped-call]
-        return learned.detach()
+        curvature = data.curvature() + 1 / strength
+        close = CLOSE * float(importance.sum())
+        return minimum(loss, start, lambda slope: slope / curvature, close, STEPS, MEMORY, enough)
 
     @torch.inference_mode()
     def classify(self, texts: Texts) -> Float[np.ndarray, "documents classes"]:

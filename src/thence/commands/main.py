@@ -4,6 +4,8 @@ Sub-commands are named as ``module:function`` and imported only when run, so tha
 ``thence --help`` never waits for torch.
 """
 
+import atexit
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -84,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: With code 2 for what the user can mend, 130 where the user broke off.
     """
     prepare_streams()
+    atexit.register(gc.freeze)  # To look for garbage when all ends takes half a second with torch.
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _run(given)

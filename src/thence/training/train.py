@@ -4,7 +4,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from thence.classifiers import CLASSIFIERS, Classifier, FittedClassifier
+from thence.descent import never
 from thence.errors import SettingError, ThenceError, TrainingError
 from thence.models import FAMILIES, CountedModel
 from thence.processes import is_first_process, may_be_restarted
@@ -308,19 +309,28 @@ def _fit_labels(run: Run, prepared: Prepared) -> None:
     finish_at_once(run, prepared.train.num_targets, classifier.tensors(), losses, started)
 
 
-def _fitted(recipe: Recipe, prepared: Prepared) -> FittedClassifier:
+def _fitted(
+    recipe: Recipe, prepared: Prepared, enough: Callable[[], bool] = never
+) -> FittedClassifier:
     create = CLASSIFIERS[recipe.model].create
     made = create(recipe.options, len(prepared.tokenizer.vocabulary), prepared.classes)
     classifier, labels = cast(FittedClassifier, made), prepared.train_labels
     dev = (prepared.dev_texts, prepared.dev_labels) if prepared.dev.num_documents else None
     weighs = recipe.labelling is not None and recipe.labelling.class_weights
     weights = importance(labels, weighs, prepared.weights)
-    classifier.fit(prepared.train_texts, labels, weights, dev)
+    classifier.fit(prepared.train_texts, labels, weights, dev, enough)
     return classifier
 
 
-def train_classifier(recipe: Recipe, prepared: Prepared) -> Classifier:
+def train_classifier(
+    recipe: Recipe, prepared: Prepared, enough: Callable[[], bool] = never
+) -> Classifier:
     """Train a classifier in memory; nothing is written.
+
+    Args:
+        recipe: How.
+        prepared: The text.
+        enough: Asks one that is fitted now and then whether to end with what it has learned.
 
     Raises:
         SettingError: If a setting does not fit this machine.
@@ -331,7 +341,7 @@ def train_classifier(recipe: Recipe, prepared: Prepared) -> Classifier:
     _refuse_mixed(recipe.model)
     if family_of(recipe.model).kind == "fitted":
         with threads(recipe.training.threads):
-            return _fitted(recipe, prepared)
+            return _fitted(recipe, prepared, enough)
     return cast(Classifier, train_in_memory(resolve_training(recipe, prepared), prepared))
 
 

@@ -9,11 +9,10 @@ mixture of experts of R. Jacobs, M. Jordan, S. Nowlan and G. Hinton 1991, "Adapt
 local experts"; its experts stay as they are.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from jaxtyping import Float, Int64
 
+from thence.descent import minimum
 from thence.models.interface import Array
 
 ITERATIONS = 100
@@ -76,9 +75,9 @@ def learn_gate(
     """Return the coefficients of the gate under which the targets are likeliest.
 
     The gradient of the log-likelihood with respect to the gate's logits is what each member
-    deserves of a target less what it was given. The descent is by L-BFGS (J. Nocedal and S. Wright
-    2006, "Numerical optimization", algorithm 7.4), which begins with a bound of the curvature: half
-    the features' second moments (D. Boehning 1992, "Multinomial logistic regression algorithm").
+    deserves of a target less what it was given. The descent (``descent.py``) begins with a bound of
+    the curvature: half the features' second moments (D. Boehning 1992, "Multinomial logistic
+    regression algorithm").
 
     Args:
         chances: Each model's probability of each target, up to a factor per target.
@@ -109,60 +108,8 @@ def learn_gate(
         )
         return nats, penalized - by_feature @ (deserved - given).T
 
-    return _minimum(loss, start, np.linalg.inv(bound), CLOSE * len(chances))
-
-
-def _minimum(
-    loss: Callable[[Array], tuple[float, Array]], start: Array, scale: Array, close: float
-) -> Array:
-    """Return where a function is smallest, by L-BFGS.
-
-    Args:
-        loss: Gives the function and its gradient.
-        start: Where to begin.
-        scale: About the inverse of the curvature, of each column.
-        close: The descent ends when five steps lower the function by less.
-    """
-    place = start
-    moves: list[Array] = []
-    turns: list[Array] = []
-    value, slope = loss(place)
-    values = [value]
-    for _ in range(STEPS):
-        direction = _newton_like(slope, moves, turns, scale)
-        expected, share = float(np.vdot(slope, direction)), 1.0
-        while True:
-            ahead = place - share * direction
-            value, new_slope = loss(ahead)
-            if value <= values[-1] - 1e-4 * share * expected or share < TINY:
-                break
-            share /= 2
-        if np.vdot(ahead - place, new_slope - slope) > TINY:
-            moves, turns = (
-                [*moves[1 - MEMORY :], ahead - place],
-                [*turns[1 - MEMORY :], new_slope - slope],
-            )
-        place, slope = ahead, new_slope
-        values.append(value)
-        if len(values) > 5 and values[-6] - value < close:
-            break
-    return place
-
-
-def _newton_like(slope: Array, moves: list[Array], turns: list[Array], scale: Array) -> Array:
-    """Return the slope times the inverse curvature that the last moves tell of."""
-    direction, shares = slope, []
-    for move, turn in zip(reversed(moves), reversed(turns), strict=True):
-        share = np.vdot(move, direction) / np.vdot(move, turn)
-        direction = direction - share * turn
-        shares.append(share)
-    direction = scale @ direction
-    if moves:
-        move, turn = moves[-1], turns[-1]
-        direction *= np.vdot(move, turn) / np.vdot(turn, scale @ turn)
-    for move, turn, share in zip(moves, turns, reversed(shares), strict=True):
-        direction = direction + move * (share - np.vdot(turn, direction) / np.vdot(move, turn))
-    return direction
+    inverse = np.linalg.inv(bound)
+    return minimum(loss, start, lambda slope: inverse @ slope, CLOSE * len(chances), STEPS, MEMORY)
 
 
 def log_weights_of(
