@@ -6,6 +6,7 @@ other. A member that brings less than ``WORTH`` does not pay for its place and i
 """
 
 import math
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,10 +23,14 @@ LIGHT = 0.10
 """Members that have less than this share of the weights are those that may be dropped."""
 FEW_TARGETS = 20_000
 """Targets of dev that are enough to see which members pay."""
-GATE_SPEED = 16e6
-"""Targets times members times features for which a gate is learned in a second, about."""
-PATIENT = 5.0
-"""Times the seconds of a gate that choosing members and judging them honestly takes."""
+GATE_SPEED = 11e6
+"""Targets times members times features for which a gate is learned and judged in a second."""
+PATIENT = 6.5
+"""Times the seconds of a gate in which members are chosen, and judged honestly."""
+LEAST = 5.0
+"""Times the seconds of a gate below which there is no time to choose members."""
+AFTERWARDS = 3.5
+"""Times the seconds of a gate that are kept for those chosen, and for a last try that was begun."""
 
 
 def blend(
@@ -44,15 +49,17 @@ def blend(
         The blend, never worse on dev than the best part alone.
     """
     single = min((alone(part) for part in parts if part.of is None), key=lambda one: one.nats)
-    chosen, hurry = list(parts), seconds < blending_seconds(parts, dev)
+    gate = _gate_seconds(parts, dev)
+    chosen, hurry = list(parts), seconds < LEAST * gate
     if len(chosen) > 1 and not hurry:
-        chosen = _paying(chosen, dev, vocabulary_size)
+        ends = time.perf_counter() + seconds - AFTERWARDS * gate
+        chosen = _paying(chosen, dev, vocabulary_size, ends)
     if len(chosen) == 1:
         return single
     mixture, scores = mixture_of(chosen, vocabulary_size), _scores(chosen)
     carries, every = _carries(chosen), 1
     if hurry:
-        share = seconds / 2 / _gate_seconds(parts, dev)
+        share = seconds / 2 / gate
         every = max(1, math.ceil(1 / max(share, 1e-3)))
     nats = _held_out(mixture, scores, dev, carries, every)
     if not hurry:
@@ -74,8 +81,17 @@ def _gate_seconds(parts: Sequence[Part], dev: TokenStore) -> float:
     return min(dev.num_targets, MOST_TARGETS) * len(parts) * features / GATE_SPEED
 
 
-def _paying(parts: list[Part], dev: TokenStore, vocabulary_size: int) -> list[Part]:
-    """Return the parts without those that bring too little, the lightest tried first."""
+def _paying(
+    parts: list[Part], dev: TokenStore, vocabulary_size: int, ends: float = math.inf
+) -> list[Part]:
+    """Return the parts without those that bring too little, the lightest tried first.
+
+    Args:
+        parts: What was tried.
+        dev: What to judge by.
+        vocabulary_size: Number of ids (V).
+        ends: When to leave it at that, by ``time.perf_counter``.
+    """
     few, chosen = _sample(dev)
     tried: set[str] = set()
     nats, weights = _tried_out(parts, few, chosen, vocabulary_size)
@@ -85,7 +101,7 @@ def _paying(parts: list[Part], dev: TokenStore, vocabulary_size: int) -> list[Pa
             for number, weight in enumerate(weights)
             if weight < LIGHT and parts[number].name not in {*tried, *(p.of for p in parts)}
         ]
-        if not light:
+        if not light or time.perf_counter() > ends:
             break
         number = min(light)[1]
         tried.add(parts[number].name)

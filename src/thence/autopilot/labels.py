@@ -79,11 +79,11 @@ class Labelling:
     def _trained(
         self, name: str, recipe: Recipe, seconds: float | None, steps: int | None
     ) -> Part | None:
+        search, prepared = self.search, self.search.prepared
+        began = search.budget.spent()
         from thence.autopilot.networks import train  # Torch takes its time to load.
         from thence.training.networks import fastest
 
-        search, prepared = self.search, self.search.prepared
-        began = search.budget.spent()
         family = CLASSIFIERS[recipe.model]
         if steps is None:
             recipe = with_training(recipe, epochs=family.usual_epochs)

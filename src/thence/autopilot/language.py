@@ -60,10 +60,10 @@ class Language:
 
         One of running words comes with a cache of its hidden states, if there is time for that.
         """
-        from thence.autopilot.networks import sized, train  # Torch takes its time to load.
-
         search, prepared = self.search, self.search.prepared
         began = search.budget.spent()
+        from thence.autopilot.networks import sized, train  # Torch takes its time to load.
+
         recipe = sized(search.recipe, prepared, rung, self.kind, seconds, steps)
         if seconds is not None:
             seconds -= search.budget.spent() - began
