@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from thence.autopilot.blending import blend, blending_seconds
+from thence.autopilot.blending import _paying, blend, blending_seconds
 from thence.autopilot.parts import Part
 from thence.tokens import TokenStore
 
@@ -33,6 +33,13 @@ def test_a_double_and_a_useless_part_are_dropped(counted: Counted, dev: TokenSto
     assert made.nats == 0.5
 
 
+def test_choosing_ends_when_its_time_is_up(counted: Counted, dev: TokenStore) -> None:
+    sure = np.full(dev.num_targets, -0.5)
+    parts = [counted(2, "good", sure), counted(2, "useless", sure - 8)]
+    assert _paying(parts, dev, len_of(parts), ends=0.0) == parts
+    assert _paying(parts, dev, len_of(parts)) == parts[:1]
+
+
 def test_parts_that_know_different_halves_are_mixed(counted: Counted, dev: TokenStore) -> None:
     odd = np.arange(dev.num_targets) % 2 == 0
     parts = [
@@ -55,7 +62,7 @@ def test_a_part_that_takes_much_for_impossible_may_help(counted: Counted, dev: T
 @pytest.mark.parametrize("seconds", [0.0, 1e-9, 1e-3, math.inf])
 def test_a_hurry_gives_something_sane(counted: Counted, dev: TokenStore, seconds: float) -> None:
     parts = [counted(order) for order in (2, 3, 4)]
-    assert blending_seconds(parts, dev) > 0
+    assert 0 < blending_seconds(parts, dev, 1.0) <= blending_seconds(parts, dev, 1e6)
     made = blend(parts, dev, len_of(parts), seconds)
     assert math.isfinite(made.nats) and made.nats <= min(part.nats for part in parts)
     assert sum(made.weights) == pytest.approx(1)
@@ -88,7 +95,7 @@ def test_a_blend_in_a_hurry_is_judged_by_all_of_dev(counted: Counted, dev: Token
     base = np.where(np.arange(dev.num_targets) % 2 == 0, -5.0, -1.5)
     turns = np.where(np.random.default_rng(0).random(dev.num_targets) < 0.5, 1.0, -1.0)
     parts = [counted(2, "one", base + turns), counted(3, "other", base - turns)]
-    made = blend(parts, dev, len_of(parts), seconds=blending_seconds(parts, dev) / 2)
+    made = blend(parts, dev, len_of(parts), seconds=blending_seconds(parts, dev, 0.0) / 2)
     # Half of each brings log((exp(1) + exp(-1)) / 2) = 0.434: the mean is 3.25 - 0.434 = 2.816,
     # that of the easy targets alone 1.066 and of the hard ones 4.566.
     assert made.nats == pytest.approx(2.816, abs=0.3)

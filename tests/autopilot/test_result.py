@@ -11,7 +11,7 @@ import pytest
 from thence.autopilot import Best, Tried, read_best
 from thence.autopilot.result import RESULT, about_rows, frontier, tried_rows
 from thence.errors import RunError
-from thence.pictures.best_page import best_html
+from thence.pictures.best_page import best_html, seconds_picture
 
 
 def tried(name: str, ended: float, so_far: float, curve: bool = False, **more: Any) -> Tried:
@@ -170,3 +170,14 @@ def test_a_page_of_labels_shows_accuracies(tmp_path: Path) -> None:
     page = best_html(made(tmp_path, unit="document", accuracy=0.85, tried=several))
     assert "80.00%" in page and "an accuracy of 85.00%" in page
     assert "thousandth" not in page
+
+
+def test_the_page_shows_settings_as_they_are_given(tmp_path: Path) -> None:
+    network = replace(NETWORKS[0], settings={"widths": (3, 4), "hidden_sizes": []})
+    assert "widths 3 4, hidden_sizes none" in best_html(made(tmp_path, tried=[network]))
+
+
+def test_no_accuracy_above_one_is_drawn(tmp_path: Path) -> None:
+    whole = [replace(one, accuracy=1.0, accuracy_so_far=1.0) for one in COUNTS]
+    done = made(tmp_path, unit="document", accuracy=1.0, tried=whole)
+    assert seconds_picture(done).figure.axes[0].get_ylim()[1] == 1.0

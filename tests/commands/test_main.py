@@ -70,6 +70,7 @@ def test_help_explains_every_flag(thence, command, flags):
         ("evaluate run --split dve", 'Invalid value "dve" for --split.'),
         ("evaluate run --split", "--split needs a value after it"),
         ("evaluate run a b", "Too many arguments: b is left over."),
+        ("best names --model mlp", "thence best has no --model: it chooses models and"),
         ("fill run", "TEXT is missing. (see: thence fill --help)"),
         ("next run -n x", "-n is x; it must be a whole number."),
         ("sample run -n 2.5", "-n is 2.5; it must be a whole number."),

@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -53,6 +53,24 @@ def test_steps_are_really_timed(text: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(networks, "SMALL_STEP", 0)
     threads, precision = resolved(text)
     assert threads in (1, torch.get_num_threads()) and precision in ("float32", "bfloat16")
+
+
+def test_every_timed_step_reads_the_same_batch(text: Path) -> None:
+    recipe = make_recipe(text, "mlp", {"batch_size": 2})
+    trainee = networks.assemble(recipe, prepare(recipe, str(text)))
+    asked = []
+
+    class Batches:
+        steps_per_epoch = trainee.batches.steps_per_epoch
+
+        def at(self, step: int) -> Any:
+            asked.append(step)
+            return trainee.batches.at(step)
+
+    seconds = networks._time_steps(
+        trainee.network, cast(Any, Batches()), {"threads": 1, "precision": "float32"}
+    )
+    assert seconds > 0 and set(asked) == {0}
 
 
 def test_deterministic_seeds_and_gives_back() -> None:

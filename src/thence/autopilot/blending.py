@@ -23,14 +23,20 @@ LIGHT = 0.10
 """Members that have less than this share of the weights are those that may be dropped."""
 FEW_TARGETS = 20_000
 """Targets of dev that are enough to see which members pay."""
-GATE_SPEED = 11e6
-"""Targets times members times features for which a gate is learned and judged in a second."""
-PATIENT = 6.5
-"""Times the seconds of a gate in which members are chosen, and judged honestly."""
+GATE_SPEED = 4.5e5
+"""Targets times members for which a gate is learned and judged in a second, about."""
+PATIENT, AT_LEAST = 6.5, 2.5
+"""Times the seconds of a gate that choosing, mixing and judging take; mixing and judging alone."""
 LEAST = 5.0
 """Times the seconds of a gate below which there is no time to choose members."""
 AFTERWARDS = 3.5
 """Times the seconds of a gate that are kept for those chosen, and for a last try that was begun."""
+HURRIED = 2.2
+"""Times the seconds of a gate that learning it once for all, and twice to judge it, takes."""
+FEWEST = 1000
+"""From one of so many targets at least a gate is learned."""
+MODEST = 0.1
+"""Share of the time left beyond which no members are chosen."""
 
 
 def blend(
@@ -43,7 +49,7 @@ def blend(
         dev: What to judge by.
         vocabulary_size: Number of ids (V).
         seconds: What it may take. If that is little, all parts are taken, and their weights are
-            learned on as many targets as there is time for, half of all at most.
+            learned on as many targets as there is time for.
 
     Returns:
         The blend, never worse on dev than the best part alone.
@@ -57,28 +63,31 @@ def blend(
     if len(chosen) == 1:
         return single
     mixture, scores = mixture_of(chosen, vocabulary_size), _scores(chosen)
-    carries, every = _carries(chosen), 1
+    carries, every = _carries(chosen), max(1, math.ceil(dev.num_targets / MOST_TARGETS))
     if hurry:
-        share = seconds / 2 / gate
-        every = max(1, math.ceil(1 / max(share, 1e-3)))
+        every *= math.ceil(HURRIED * gate / max(seconds, HURRIED * gate / FEWEST))
     nats = _held_out(mixture, scores, dev, carries, every)
-    if not hurry:
-        mixture.learn_weights(dev, carries, scores)
+    mixture.learn_weights(dev, carries, scores, np.arange(dev.num_targets)[::every])
     if not nats < single.nats:
         return single
     weights = tuple(mixture.mean_weights(dev, carries).tolist())
     return Blend(tuple(chosen), weights, mixture, mixture.options, nats)
 
 
-def blending_seconds(parts: Sequence[Part], dev: TokenStore) -> float:
-    """Return about how long it takes to choose parts and to mix them."""
-    return PATIENT * _gate_seconds(parts, dev)
+def blending_seconds(parts: Sequence[Part], dev: TokenStore, left: float) -> float:
+    """Return about how long it takes to mix parts, and to choose them if that is worth it.
+
+    Args:
+        parts: What was tried.
+        dev: What to judge by.
+        left: Seconds in all.
+    """
+    gate = _gate_seconds(parts, dev)
+    return min(PATIENT * gate, max(AT_LEAST * gate, MODEST * left))
 
 
 def _gate_seconds(parts: Sequence[Part], dev: TokenStore) -> float:
-    orders = [part.options["order"] for part in parts if part.family == "ngram"]
-    features = 9 + 3 * (max(orders, default=1) - 1)
-    return min(dev.num_targets, MOST_TARGETS) * len(parts) * features / GATE_SPEED
+    return min(dev.num_targets, MOST_TARGETS) * len(parts) / GATE_SPEED
 
 
 def _paying(
@@ -153,7 +162,7 @@ def _held_out(
     Always all of dev is judged: losses on different parts of it could not be compared.
 
     Args:
-        mixture: Gets the weights that were learned last.
+        mixture: Its weights are learned.
         scores: Of its members.
         dev: What is judged.
         carries: Whether its documents follow one another.

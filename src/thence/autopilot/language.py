@@ -53,7 +53,7 @@ class Language:
 
     def ending(self, parts: Sequence[Part]) -> float:
         """Return the seconds that putting the parts and one more together takes."""
-        return blending_seconds([*parts, parts[0]], self.search.prepared.dev)
+        return blending_seconds([*parts, parts[0]], self.search.prepared.dev, self.search.left())
 
     def train(self, rung: Rung, seconds: float | None, steps: int | None) -> list[Part]:
         """Train a network; nothing where there is too little time.

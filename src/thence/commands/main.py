@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ThenceError as error:
         _fail(str(error), error.exit_code)
     except CycloptsError as error:
-        _fail(f"{explain(error)} (see: {' '.join(_command(given))} --help)")
+        _fail(f"{explain(error, *given[:1])} (see: {' '.join(_command(given))} --help)")
     except BrokenPipeError:
         drop_output()  # The reader of our output has gone: nothing is left to say to it.
         sys.exit(141)

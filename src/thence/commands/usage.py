@@ -7,15 +7,25 @@ from cyclopts import (
     CycloptsError,
     MissingArgumentError,
     RepeatArgumentError,
+    UnknownOptionError,
     UnusedCliTokensError,
 )
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def explain(error: CycloptsError) -> str:
+CHOSEN = ("--model", "--config", "--lr", "--epochs", "--batch-size")
+"""Flags of ``thence train`` that ``thence best`` has no use for."""
+
+
+def explain(error: CycloptsError, command: str = "") -> str:
     """Return a sentence that names the argument, its value, and what is wanted."""
     match error:
+        case UnknownOptionError() if command == "best" and error.token.keyword in CHOSEN:
+            return (
+                f"thence best has no {error.token.keyword}: it chooses models and their settings "
+                "itself. Choose them with thence train."
+            )
         case UnusedCliTokensError():
             return f"Too many arguments: {' '.join(error.unused_tokens or [])} is left over."
         case CoercionError() if (

@@ -3,6 +3,7 @@
 import html
 import math
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, PercentFormatter, StrMethodFormatter
@@ -57,7 +58,7 @@ def found_section(done: Best) -> str:
     """Return what was tried and what it bought, as a section of a page."""
     networks = [one for one in done.tried if one.curve]
     settings = [
-        (one.name, ", ".join(f"{name} {value}" for name, value in one.settings.items()))
+        (one.name, ", ".join(f"{name} {_shown(value)}" for name, value in one.settings.items()))
         for one in networks
     ]
     content = [table(about_rows(done)), embedded(seconds_picture(done))]
@@ -70,6 +71,12 @@ def found_section(done: Best) -> str:
         folded = f"<summary>settings of the networks</summary>{table(settings)}"
         content.append(f"<details>{folded}</details>")
     return section("How it was found", "\n".join(content))
+
+
+def _shown(setting: Any) -> str:
+    """Return a setting as it is given to a command."""
+    is_many = isinstance(setting, list | tuple)
+    return " ".join(str(one) for one in setting) or "none" if is_many else str(setting)
 
 
 def seconds_picture(done: Best) -> Picture:
@@ -129,6 +136,7 @@ def _draw_accuracies(axes: Axes, done: Best) -> None:
     x = [*(one.ended for one in done.tried), done.seconds]
     y = [_share(one) for one in (*(one.accuracy_so_far for one in done.tried), done.accuracy)]
     axes.plot(x, y, color=INK, drawstyle="steps-post", linewidth=1.8)
+    axes.set_ylim(top=min(1.0, axes.get_ylim()[1]))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     set_titles(axes, "What each second bought", "", "dev accuracy")
     _seconds_axis(axes)
