@@ -1,6 +1,6 @@
 """The classifiers measured: how right, how fast, beside fastText and scikit-learn.
 
-    python benchmarks/classification.py path/to/data [PART ...]
+    python benchmarks/classification.py path/to/data [PART ...] [--families linear ...]
 
 The folder holds ``imdb``, ``ag_news``, ``sst`` and ``mr`` as in their usual distributions; the
 parts are ``speed``, ``imdb``, ``ag``, ``sst``, ``mr`` and ``cities`` (default: all). Prints one
@@ -18,6 +18,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from statistics import mean, median, stdev
@@ -58,13 +59,14 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder of the data sets")
     parts = {part.__name__: part for part in (speed, imdb, ag, sst, mr, cities)}
     parser.add_argument("parts", nargs="*", choices=[*parts, []], help="which parts to measure")
+    parser.add_argument("--families", nargs="*", default=FAMILIES, help="only these classifiers")
     given = parser.parse_args()
     print_machine()
     rows: list[Row] = []
     with TemporaryDirectory() as folder:
         for name in given.parts or parts:
             print(f"{name} ...", file=sys.stderr, flush=True)
-            rows += parts[name](given.data.resolve(), Path(folder))
+            rows += parts[name](given.data.resolve(), Path(folder), given.families)
     print_rows(rows)
 
 
@@ -98,7 +100,7 @@ def labelled(path: Path) -> LabelledDocuments:
     return load_labelled(path, ReadingOptions(column="text"), LabelOptions(label="label"))
 
 
-def speed(data: Path, folder: Path) -> list[Row]:
+def speed(data: Path, folder: Path, families: Sequence[str]) -> list[Row]:
     """IMDB with bigrams from the CSV to the accuracy on test; median of three processes."""
     train, test = data / "imdb" / "train.csv.gz", data / "imdb" / "test.csv.gz"
     settings = {"column": "text", "label": "label", "split": "100/0/0", "threads": THREADS}
@@ -187,11 +189,12 @@ def table(
     train: Path,
     settings: dict[str, Any],
     folder: Path,
+    families: Sequence[str],
     own: dict[str, dict[str, Any]] | None = None,
 ) -> dict[str, tuple[float, float]]:
-    """Train every classifier; return its accuracy on test and the seconds it took."""
+    """Train classifiers; return the accuracy on test of each and the seconds it took."""
     found = {}
-    for family in FAMILIES:
+    for family in families:
         chosen = {**settings, **(own or {}).get(family, {})}
         began = time.perf_counter()
         run = thence.train(
@@ -242,19 +245,19 @@ def sklearn_row(name: str, train: Path, test: Path) -> list[Row]:
     return [(f"{name}, TF-IDF of bigrams with logistic regression", "", measured, None)]
 
 
-def imdb(data: Path, folder: Path) -> list[Row]:
+def imdb(data: Path, folder: Path, families: Sequence[str]) -> list[Row]:
     """25,000 reviews of films to learn from, a tenth of them as dev, and 25,000 to judge."""
     train, test = data / "imdb" / "train.csv.gz", data / "imdb" / "test.csv.gz"
     settings = {"split": "90/10/0", "test": str(test)}
-    found = table("imdb", train, settings, folder, IMDB)
+    found = table("imdb", train, settings, folder, families, IMDB)
     bounds = {"averaging": 0.895, "best": 0.915}
     return [*table_rows("IMDB", found, bounds), *sklearn_row("IMDB", train, test)]
 
 
-def ag(data: Path, folder: Path) -> list[Row]:
+def ag(data: Path, folder: Path, families: Sequence[str]) -> list[Row]:
     """9,993 headlines of four topics, a tenth of them as dev, and 7,600 to judge."""
     train, test = data / "ag_news" / "train_10k.csv.gz", data / "ag_news" / "test.csv.gz"
-    found = table("ag", train, {"split": "90/10/0", "test": str(test)}, folder)
+    found = table("ag", train, {"split": "90/10/0", "test": str(test)}, folder, families)
     bounds = {"averaging": 0.875, "best": 0.885}
     return [*table_rows("AG sample", found, bounds), *sklearn_row("AG sample", train, test)]
 
@@ -268,7 +271,7 @@ def write_csv(lines: list[str], path: Path) -> Path:
     return path
 
 
-def sst(data: Path, folder: Path) -> list[Row]:
+def sst(data: Path, folder: Path, families: Sequence[str]) -> list[Row]:
     """SST-2: sentences of reviews of films."""
     paths = {
         split: write_csv(
@@ -280,21 +283,21 @@ def sst(data: Path, folder: Path) -> list[Row]:
     settings = {
         "dev": str(paths["dev"]), "test": str(paths["test"]), "word_split": "whitespace",
     }  # fmt: skip
-    found = table("sst", paths["train"], settings, folder)
+    found = table("sst", paths["train"], settings, folder, families)
     return [
         *table_rows("SST-2", found, {"convolution": 0.82}),
         *sklearn_row("SST-2", paths["train"], paths["test"]),
     ]
 
 
-def mr(data: Path, folder: Path) -> list[Row]:
+def mr(data: Path, folder: Path, families: Sequence[str]) -> list[Row]:
     """MR, ten folds: sentences of reviews of films; a tenth of each fold's train is dev."""
     with gzip.open(data / "mr" / "rt-polarity.all.gz", "rt", encoding="cp1252") as file:
         lines = file.read().split("\n")
     lines = [line for line in lines if line]
     order = np.random.default_rng(SEED).permutation(len(lines))
-    accuracies: dict[str, list[float]] = {family: [] for family in FAMILIES}
-    seconds = dict.fromkeys(FAMILIES, 0.0)
+    accuracies: dict[str, list[float]] = {family: [] for family in families}
+    seconds = dict.fromkeys(families, 0.0)
     for fold in range(FOLDS):
         test = set(order[fold::FOLDS].tolist())
         parts = [[line for at, line in enumerate(lines) if (at in test) == is_test]
@@ -304,18 +307,19 @@ def mr(data: Path, folder: Path) -> list[Row]:
             for part, name in zip(parts, ("train", "test"), strict=True)
         )
         settings = {"split": "90/10/0", "test": str(judged), "word_split": "whitespace"}
-        for family, (accuracy, taken) in table(f"mr{fold}", known, settings, folder).items():
+        found = table(f"mr{fold}", known, settings, folder, families)
+        for family, (accuracy, taken) in found.items():
             accuracies[family].append(accuracy)
             seconds[family] += taken
     return [
         (f"MR, 10 folds, {family}", "",
          f"{mean(accuracies[family]):.2%} (deviation of folds {stdev(accuracies[family]):.2%}), "
          f"{seconds[family]:.0f} s in all", None)
-        for family in FAMILIES
+        for family in families
     ]  # fmt: skip
 
 
-def cities(data: Path, folder: Path) -> list[Row]:
+def cities(data: Path, folder: Path, families: Sequence[str]) -> list[Row]:
     """The bundled cities: country by the characters of the name; guessing gives 2.5 %."""
     rows: list[Row] = []
     settings: dict[str, dict[str, Any]] = {
@@ -323,6 +327,8 @@ def cities(data: Path, folder: Path) -> list[Row]:
         "linear": {"tokens": "characters", "ngrams": 5},
     }
     for family, chosen in settings.items():
+        if family not in families:
+            continue
         began = time.perf_counter()
         run = thence.train("cities", family, output=folder / f"cities-{family}", **chosen)
         seconds = time.perf_counter() - began

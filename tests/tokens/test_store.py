@@ -88,3 +88,10 @@ def test_boundaries_go_after_each_document() -> None:
 def test_a_store_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         make(["a"]).boundary_id = 0  # type: ignore[misc]
+
+
+def test_the_beginning_has_enough_targets_and_no_more_documents() -> None:
+    store = make(["ab", "", "aaa"])  # 3, 1 and 4 targets, boundaries included.
+    counts = [store.beginning(targets).num_documents for targets in (0, 1, 3, 4, 5, 8, 100)]
+    assert counts == [1, 1, 1, 2, 3, 3, 3]
+    assert make([]).beginning(5).num_documents == 0

@@ -13,9 +13,6 @@ from thence.autopilot.sizes import Kind
 from thence.autopilot.text import Nature
 from thence.models import family
 
-REMEMBERING = 0.04
-"""Share of a network's time that scoring dev may take if its hidden states are to be remembered."""
-
 
 @dataclass(frozen=True)
 class Language:
@@ -70,21 +67,16 @@ class Language:
             if seconds < LEAST:
                 return []
         name = search.name_for(f"{rung.model} {recipe.options.hidden_size}")
+        carries = recipe.training.carry_context
         with search.listening(name) as listener:
-            trained = train(recipe, prepared, seconds, listener)
+            trained = train(recipe, prepared, seconds, listener, carries and self.kind == "words")
         if trained is None:
             return []
-        carries = recipe.training.carry_context
         scores = trained.model.score(prepared.dev, carries)
         more = {"training": told(trained.recipe), "curve": trained.curve}
         options = recipe.options
         part = language_part(name, rung.model, options, trained.model, scores, carries, more)
-        remembers = (
-            carries
-            and self.kind == "words"
-            and trained.scoring < REMEMBERING * (seconds or math.inf)
-        )
-        return [part, neural_cache(part, prepared)] if remembers else [part]
+        return [part, neural_cache(part, prepared)] if trained.remembers else [part]
 
     def blend(self, parts: Sequence[Part], seconds: float = math.inf) -> Blend:
         """Mix the parts that pay for their place."""

@@ -1,11 +1,10 @@
 """Training one network in a given time, as large as the time allows."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from thence.autopilot.parts import Rung
 from thence.autopilot.search import Enough, with_training
@@ -31,6 +30,10 @@ LOOKING = 0.005
 """Share of the time that a look at dev may take; there are ten."""
 JUDGING = 0.03
 """Share of the time of a classifier that is kept for its judging on dev."""
+AS_LONG_AS_TIMED, REMEMBERED = 1.2, 1.2
+"""Times the seconds of scoring dev that are kept for that, and for a cache of hidden states."""
+REMEMBERING = 0.04
+"""Share of its time that scoring dev may take if the hidden states are to be remembered."""
 LEAST_SHARE = 0.3
 """Share of the time that a network is trained for, however long it takes to score dev."""
 
@@ -43,13 +46,13 @@ class Trained:
         recipe: What it is.
         model: With its best weights.
         curve: Seconds since the training began, and nats per token on a part of dev.
-        scoring: Seconds that scoring dev takes; 0 for a classifier.
+        remembers: Whether there is time for a cache of its hidden states.
     """
 
     recipe: Recipe
     model: Any
     curve: tuple[tuple[float, float], ...]
-    scoring: float
+    remembers: bool
 
 
 def sized(
@@ -146,7 +149,11 @@ def recipe_of(base: Recipe, size: Size, passes: float, train_tokens: int) -> Rec
 
 
 def train(
-    recipe: Recipe, prepared: Prepared, seconds: float | None, listener: Listener
+    recipe: Recipe,
+    prepared: Prepared,
+    seconds: float | None,
+    listener: Listener,
+    remembers: bool = False,
 ) -> Trained | None:
     """Train a network; None where it was ended before its first look at dev.
 
@@ -155,6 +162,7 @@ def train(
         prepared: The text.
         seconds: To train it and to score dev in; None where steps count.
         listener: Is told of each step; ends the training by ``Enough``.
+        remembers: Whether a cache of its hidden states is wanted, if there is time.
     """
     curve: list[tuple[float, float]] = []
 
@@ -168,9 +176,10 @@ def train(
             per_target = _scoring_seconds(network, prepared.dev, recipe.training.carry_context)
             judge = _judge(recipe, prepared, network, seconds, per_target)
             scoring = per_target * prepared.dev.num_targets
-            reserve = 1.2 * scoring
+            remembers = remembers and scoring < REMEMBERING * (seconds or math.inf)
+            reserve = scoring * (AS_LONG_AS_TIMED + REMEMBERED * remembers)
         else:
-            scoring, reserve = 0.0, JUDGING * (seconds or 0.0)
+            reserve = JUDGING * (seconds or 0.0)
         if seconds is not None:
             limit = max(seconds - reserve, LEAST_SHARE * seconds) / MARGIN
             recipe = replace(recipe, training=replace(recipe.training, time=f"{limit:.4f}s"))
@@ -181,7 +190,7 @@ def train(
             if not curve:
                 return None
         network.load_tensors(trainer.best_tensors())
-    return Trained(recipe, network, tuple(curve), scoring)
+    return Trained(recipe, network, tuple(curve), remembers)
 
 
 def _judge(
@@ -195,20 +204,14 @@ def _judge(
     targets = prepared.dev.num_targets // 10
     if seconds is not None:
         targets = int(LOOKING * seconds / max(per_target, 1e-9))
-    dev = _beginning(prepared.dev, max(FEWEST_JUDGED, targets))
+    dev = prepared.dev.beginning(max(FEWEST_JUDGED, targets))
     carries = recipe.training.carry_context
     return language_judge(network, dev, carries, network.vocabulary_size)
 
 
 def _scoring_seconds(network: NeuralLanguageModel, dev: TokenStore, carries: bool) -> float:
     """Return the seconds that scoring a target takes, by a network as it is."""
-    part = _beginning(dev, TIMED_TARGETS)
+    part = dev.beginning(TIMED_TARGETS)
     began = time.perf_counter()
     network.score(part, carries)
     return (time.perf_counter() - began) / max(part.num_targets, 1)
-
-
-def _beginning(store: TokenStore, targets: int) -> TokenStore:
-    """Return the first documents that have so many targets together, at least one."""
-    count = int(np.searchsorted(store.offsets[1:] - 1, targets)) + 1
-    return store.take(np.arange(min(count, store.num_documents)))

@@ -173,6 +173,7 @@ def choose_theta(model: NeuralLanguageModel, dev: TokenStore, length: int) -> fl
         dev: Running text that is not empty.
         length: Places that are remembered.
     """
+    dev = dev.beginning(MOST_TARGETS)
     targets = dev.targets[:MOST_TARGETS]
     hidden = model.hidden_states(dev, carry_context=True)[: len(targets)]
     own = model.score(dev, carry_context=True)[: len(targets)] + math.log(1 - SHARE)

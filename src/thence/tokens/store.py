@@ -72,6 +72,11 @@ class TokenStore:
         """Return the ids of one document, without boundaries."""
         return self.ids[self.offsets[index] : self.offsets[index + 1] - 1]
 
+    def beginning(self, targets: int) -> "TokenStore":
+        """Return the first documents that have so many targets together, at least one document."""
+        count = int(np.searchsorted(self.offsets[1:] - 1, targets)) + 1
+        return self.take(np.arange(min(count, self.num_documents)))
+
     def take(self, indices: Integer[np.ndarray, " chosen"]) -> "TokenStore":
         """Return a store of the chosen documents, in that order (ids are copied)."""
         counts = self.target_counts[indices]
