@@ -89,7 +89,7 @@ def texts(data: Path, folder: Path) -> dict[str, Text]:
             "Penn Treebank", "perplexity", ("3s", "1m", "5m", "30m"),
             (str(ptb / "ptb.train.txt.gz"), "--dev", str(ptb / "ptb.valid.txt"),
              "--test", str(ptb / "ptb.test.txt")), "lstm",
-            (("KenLM, order 5", 3, 141.2), ("counts and a small LSTM, 4 cores", 1620, 87.4)),
+            (("KenLM, order 5", 3, 141.2), ("counts and LSTM, 4 cores", 1620, 87.4)),
         ),
         "imdb": Text(
             "IMDB", "accuracy", ("10s", "1m", "10m"),
@@ -250,7 +250,7 @@ def draw(found: dict[str, Text], points: Path, picture: Path) -> None:
         axes.set_ylabel(f"{text.unit} on test")
         axes.set_title(text.title, loc="left")
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="center right")
     figure.savefig(picture, dpi=120)
 
 
