@@ -242,8 +242,9 @@ class Linear:
         design = _design(self._table.rows(bags), len(self._table.kept))
         del bags
         targets = torch.from_numpy(labels.matrix() if labels.several else labels.single)
-        ratios = self._ratios(design, targets, torch.from_numpy(importance))
-        data = _Data(design, ratios, targets, torch.from_numpy(importance))
+        weights = torch.from_numpy(importance)
+        ratios = self._ratios(design, targets, weights)
+        data = _Data(design, ratios, targets, weights)
 
         def attempt(strength: float, start: Array) -> _Attempt:
             learned = self._descend(data, strength, start, enough)
