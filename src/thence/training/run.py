@@ -34,7 +34,7 @@ from thence.training.provenance import (
     now,
     provenance_of,
 )
-from thence.training.recipe import Recipe, read_toml, recipe_of
+from thence.training.recipe import PROVENANCE, Recipe, read_toml, recipe_of
 from thence.training.weights_file import load_model
 
 KEPT_TEXT = "text"
@@ -67,6 +67,7 @@ class Run:
         except SettingError as error:
             raise RunError(f"The run {self.folder} has an unusable config: {error}") from error
         self.provenance = check_provenance(content, config, self.is_classifier)
+        self._settings = {name: value for name, value in content.items() if name != PROVENANCE}
 
     def _not_a_run(self) -> str:
         if not self.folder.exists():
@@ -117,10 +118,12 @@ class Run:
 
     @property
     def identity(self) -> str:
-        """What the weights of this run carry: the hash of its recipe, tokens and text."""
-        recipe = tomllib.loads(self.recipe.to_toml())
+        """What the weights of this run carry: the hash of its recipe, tokens and text.
+
+        The recipe counts as the config says it, without settings that came with later versions.
+        """
         parts = {"tokenizer": self.provenance["tokenizer"], "sha256": self.provenance["sha256"]}
-        return config_checksum(recipe | parts)
+        return config_checksum(self._settings | parts)
 
     @property
     def finished(self) -> bool:
