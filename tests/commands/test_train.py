@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from thence.evaluation import evaluate
-from thence.training import Run
+from thence.training import Run, precision
 from thence.training.progress import Silence
 
 from .conftest import LINES, SMALL
@@ -43,6 +43,14 @@ def test_progress_and_remarks_stay_off_standard_output(thence, small):
     assert last == (
         "Next: thence sample runs/text-mlp   thence evaluate runs/text-mlp --split test"
     )
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_an_imitated_bfloat16_is_said(thence, small, monkeypatch, fast):
+    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda device: fast)
+    outcome = thence("train", "text.txt", "--precision", "bfloat16", "--device", "cpu", *small)
+    assert outcome.code == 0
+    assert ("This machine has no bfloat16 of its own" in outcome.err) != fast
 
 
 def test_logs_for_tensorboard(thence, small):

@@ -42,7 +42,7 @@ def test_larger_networks_get_what_is_measured_to_be_fastest(
 
     torch.set_num_threads(2)
     monkeypatch.setattr(networks, "SMALL_STEP", 0)
-    monkeypatch.setattr(networks, "supports_bfloat16", lambda device: True)
+    monkeypatch.setattr(networks, "has_fast_bfloat16", lambda device: True)
     monkeypatch.setattr(networks, "_time_steps", seconds)
     assert resolved(text) == fastest
     assert resolved(text, threads=2) == (2, fastest[1])

@@ -44,5 +44,18 @@ def _train(
 ) -> None:
     if not json and is_at_terminal():
         remark(f"Reading {recipe.text} ...")
+    if recipe.training.precision == "bfloat16":
+        _remark_on_imitation(recipe)
     run = train_recipe(recipe, output, progress_for(json), logs, cluster)
     finish(run, report, json)
+
+
+def _remark_on_imitation(recipe: Recipe) -> None:
+    from thence.training.networks import choose_device
+    from thence.training.precision import has_fast_bfloat16
+
+    if not has_fast_bfloat16(choose_device(recipe.training.device)):
+        remark(
+            "This machine has no bfloat16 of its own and imitates it, which is slower than "
+            "float32; --precision auto takes what is fastest."
+        )

@@ -23,6 +23,7 @@ large enough for an input.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -154,11 +155,40 @@ class Layer(nn.Module):
             # ten times as long as the step.
             hidden, cells = torch.lstm_cell(inputs[:, 0], [part[0] for part in state], *weights)
             return hidden[:, None], (hidden[None], cells[None])
+        kind = inputs.device.type
+        if torch.is_autocast_enabled(kind) and not takes_bfloat16(self.cell, kind):
+            with torch.autocast(kind, enabled=False):
+                single = tuple(part.float() for part in state)
+                return self._fused(inputs.float(), single, weights)
+        return self._fused(inputs, state, weights)
+
+    def _fused(
+        self, inputs: Tensor, state: LayerState, weights: list[Tensor]
+    ) -> tuple[Tensor, LayerState]:
         before = state if self.cell == "lstm" else state[0]
         outputs, *after = FUSED[self.cell](
             inputs, before, weights, True, 1, 0.0, self.training, False, True
         )
         return outputs, tuple(after)
+
+
+@cache
+def takes_bfloat16(cell: Cell, device_type: str) -> bool:
+    """Whether a fused cell computes in bfloat16 on this device.
+
+    oneDNN has an LSTM in bfloat16 only for processors with AVX-512; elsewhere it is computed in
+    float32 and all else in bfloat16. Found out by computing a small one.
+    """
+    with torch.random.fork_rng(devices=[]):  # A training goes on as if nobody had asked.
+        layer = Layer(cell, 1, 1).to(device_type)
+    one = torch.ones(1, 1, 1, device=device_type)
+    state = (one, one) if cell == "lstm" else (one,)
+    try:
+        with torch.autocast(device_type, torch.bfloat16, cache_enabled=False):
+            layer._fused(one, state, list(layer.parameters()))
+    except RuntimeError:
+        return False
+    return True
 
 
 class Recurrent(nn.Module):

@@ -28,7 +28,7 @@ from thence.training.logs import Logs, opened
 from thence.training.loop import DEFAULT_EPOCHS, LAST, Trainer
 from thence.training.optimizers import make_optimizer
 from thence.training.options import TrainingOptions
-from thence.training.precision import computing_in, supports_bfloat16
+from thence.training.precision import check_precision, computing_in, has_fast_bfloat16
 from thence.training.prepared import Prepared, importance
 from thence.training.progress import ProgressMaker, Silence, silent
 from thence.training.recipe import Recipe
@@ -108,7 +108,9 @@ def _assemble_classifier(recipe: Recipe, prepared: Prepared, begins: bool) -> Tr
 def resolve_training(recipe: Recipe, prepared: Prepared) -> Recipe:
     """Return the recipe with the threads and the learning rate chosen."""
     training = recipe.training
-    choose_device(training.device)  # Refuses an absent device before anything is written.
+    device = choose_device(training.device)  # Refuses an absent one before anything is written.
+    if training.precision != "auto":
+        check_precision(training.precision, device)
     processors = os.cpu_count() or 1
     if training.threads is not None and training.threads > processors:
         raise SettingError(
@@ -150,7 +152,7 @@ def fastest(recipe: Recipe, prepared: Prepared, small_step: float | None = None)
     if 6 * model.num_parameters() * _cells(batches.at(0)) < small_step:
         return {**chosen, "threads": 1 if open_threads else training.threads}
     candidates = [dict(chosen)]
-    if open_precision and supports_bfloat16(model.device):
+    if open_precision and has_fast_bfloat16(model.device):
         candidates.append({**chosen, "precision": "bfloat16"})
     best = min(candidates, key=lambda settings: _time_steps(model, batches, settings))
     if open_threads and all_threads > 1:

@@ -1,11 +1,19 @@
-"""The precision of products of matrices: bfloat16 where the processor has it and it is faster."""
+"""The precision of products of matrices: bfloat16 where it is faster than float32."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 
+from thence.errors import SettingError
 from thence.training.options import Precision
+
+PROBE_SIZE = 256
+"""Rows and columns of the matrices that are timed: half a millisecond a product in float32."""
+PROBES = 10
+"""Products timed in each precision; the shortest time counts, which is the least disturbed."""
 
 
 @contextmanager
@@ -21,8 +29,43 @@ def computing_in(precision: Precision, device: torch.device) -> Iterator[None]:
         yield
 
 
-def supports_bfloat16(device: torch.device) -> bool:
-    """Whether the device computes in bfloat16 by itself, and not in a slow imitation."""
+def check_precision(precision: Precision, device: torch.device) -> None:
+    """Refuse a precision in which the device cannot multiply matrices at all.
+
+    Raises:
+        SettingError: If a small product fails.
+    """
+    try:
+        with computing_in(precision, device):
+            values = torch.ones(2, 2, device=device, requires_grad=True)
+            (values @ values).float().sum().backward()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        raise SettingError(
+            f"--precision is {precision}, which device {device.type} cannot compute here; leave "
+            "it out, or choose --precision float32."
+        ) from error
+
+
+@cache
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether the device has bfloat16 itself: an imitation is never faster than float32.
+
+    A processor is asked by multiplying matrices, since what it says of itself does not tell what
+    the libraries make of it. Measured once in a process; some milliseconds.
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    if device.type != "cpu":
+        return False
+    values = torch.ones(PROBE_SIZE, PROBE_SIZE)
+    times: dict[torch.dtype, list[float]] = {torch.float32: [], torch.bfloat16: []}
+    try:
+        for _ in range(PROBES):
+            for dtype, taken in times.items():
+                matrix = values.to(dtype)
+                began = time.perf_counter()
+                torch.mm(matrix, matrix)
+                taken.append(time.perf_counter() - began)
+    except RuntimeError:  # Not even imitated.
+        return False
+    return min(times[torch.bfloat16]) < min(times[torch.float32])
