@@ -36,3 +36,15 @@ def test_a_look_up_is_the_product_with_a_one_hot_vector() -> None:
     one_hot = torch.eye(5)
     logits, _ = model.network(torch.arange(5)[:, None], model.start(5))
     torch.testing.assert_close(logits[:, 0], one_hot @ model.network.logits.weight)
+
+
+def test_standard_normal_logits_are_those_of_the_lecture() -> None:
+    # torch.randn((27, 27)) by a generator with this seed, and the boundary as symbol 0.
+    generator = torch.Generator().manual_seed(2147483647)
+    drawn = torch.randn((27, 27), generator=generator)
+    torch.manual_seed(2147483647)
+    model = bigram.create(bigram.BigramOptions(initialization="normal"), 27)
+    log_probs, _ = model.step(np.array([26, 0]), model.start(2))
+    lecture = torch.log_softmax(drawn, dim=1).numpy()
+    np.testing.assert_allclose(log_probs[0, 26], lecture[0, 0], rtol=1e-5)  # The empty name.
+    np.testing.assert_allclose(log_probs[1, :26], lecture[1, 1:], rtol=1e-5)  # After an a.

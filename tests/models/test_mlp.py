@@ -1,3 +1,5 @@
+import math
+import string
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -5,9 +7,10 @@ import pytest
 import torch
 
 from thence.batches import windows
+from thence.corpus import Documents
 from thence.errors import SettingError
-from thence.models.mlp import MLPOptions, create
-from thence.tokens import TokenStore
+from thence.models.mlp import Activation, MLPOptions, create
+from thence.tokens import TokenOptions, TokenStore, make_tokenizer
 
 
 @pytest.mark.parametrize("direct", [False, True])
@@ -135,7 +138,7 @@ def test_dropout_acts_only_in_training() -> None:
         ({"context": 0}, "--context is 0; it must be at least 1"),
         ({"embedding_size": 0}, "--embedding-size is 0; it must be at least 1"),
         ({"hidden_size": -1}, "--hidden-size is -1; it must be at least 1"),
-        ({"layers": 0}, "--layers is 0; it must be at least 1"),
+        ({"layers": -1}, "--layers is -1; it must be at least 0"),
         ({"dropout": 1.0}, "--dropout is 1.0; it must be from 0 to below 1"),
         ({"embedding_dropout": -0.1}, "--embedding-dropout is -0.1; it must be"),
     ],
@@ -143,3 +146,77 @@ def test_dropout_acts_only_in_training() -> None:
 def test_settings_that_make_no_sense_are_refused(setting: dict[str, float], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         MLPOptions(**setting)  # type: ignore[arg-type]
+
+
+def lecture_store(texts: list[str]) -> TokenStore:
+    """Texts over the letters a to z with ids 0 to 25, and the boundary as 26."""
+    alphabet = Documents.from_strings([string.ascii_lowercase])
+    tokenizer = make_tokenizer(alphabet, TokenOptions(unknown="refuse"))
+    return tokenizer.encode(Documents.from_strings(texts))
+
+
+def test_standard_normal_weights_start_where_the_lecture_does() -> None:
+    # A. Karpathy's lecture: C, W1, b1, W2, b2 drawn by a generator with this seed; the loss of the
+    # 32 examples of five names, then full-batch gradient descent with a rate of 0.1.
+    torch.manual_seed(2147483647)
+    model = create(MLPOptions(3, 2, 100, initialization="normal"), 27)
+    store = lecture_store(["emma", "olivia", "ava", "isabella", "sophia"])
+    cut = windows(store, 3)
+    examples = torch.from_numpy(cut.gather(np.arange(len(cut))))  # (32, 4): contexts and targets
+    assert len(examples) == 32
+    losses = []
+    for _ in range(3):
+        contexts, targets = examples[:, :3], examples[:, 3]
+        hidden, _ = model.network(contexts[:, -1:], contexts[:, :2])
+        loss = torch.nn.functional.cross_entropy(model.readout.project(hidden[:, 0]), targets)
+        model.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                assert parameter.grad is not None
+                parameter -= 0.1 * parameter.grad
+        losses.append(loss.item())
+    assert losses == pytest.approx([17.7697, 13.6564, 11.2988], abs=6e-3)
+
+
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [
+        ("relu", lambda x: np.maximum(x, 0)),
+        ("sigmoid", lambda x: 1 / (1 + np.exp(-x))),
+        ("gelu", lambda x: x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))),
+        ("none", lambda x: x),
+    ],
+)
+def test_other_activations(
+    activation: Activation, function: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    torch.manual_seed(1)
+    model = create(MLPOptions(1, 2, 4, activation=activation, initialization="uniform"), 6)
+    weights = {name: value.astype(np.float64) for name, value in model.tensors().items()}
+    x = weights["network.embedding.weight"][3]
+    hidden = weights["network.hidden_layers.0.weight"] @ x + weights["network.hidden_layers.0.bias"]
+    logits = weights["readout.project.weight"] @ function(hidden) + weights["readout.project.bias"]
+    log_probs, _ = model.step(np.array([3]), model.start(1))
+    np.testing.assert_allclose(log_probs[0], logits - np.log(np.exp(logits).sum()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "gelu", "sigmoid", "none"])
+def test_the_first_loss_is_near_that_of_a_uniform_distribution(activation: Activation) -> None:
+    torch.manual_seed(1)
+    model = create(MLPOptions(activation=activation), 27)
+    costs = -model.score(lecture_store(["emma", "olivia"]))
+    assert costs.mean() == pytest.approx(math.log(27), abs=0.1)
+
+
+def test_without_hidden_layers_the_logits_are_linear_in_the_embeddings() -> None:
+    torch.manual_seed(1)
+    model = create(MLPOptions(2, embedding_size=3, layers=0), 5)
+    assert model.num_parameters() == 5 * 3 + (2 * 3 * 5 + 5)
+    weights = {name: value.astype(np.float64) for name, value in model.tensors().items()}
+    x = np.concatenate([weights["network.embedding.weight"][index] for index in (4, 1)])
+    logits = weights["readout.project.weight"] @ x + weights["readout.project.bias"]
+    log_probs, _ = model.step(np.array([1]), model.start(1))
+    np.testing.assert_allclose(log_probs[0], logits - np.log(np.exp(logits).sum()), rtol=1e-5)
+    with pytest.raises(SettingError, match="--direct does not go with --layers 0"):
+        MLPOptions(layers=0, direct=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import thence
 from thence.batches.shuffled import ShuffledWindows, StratifiedContexts
 from thence.errors import TrainingError
 from thence.training import Run, make_recipe
@@ -282,3 +283,33 @@ def test_a_training_without_a_folder_tells_of_its_looks_and_can_be_ended(text: P
     made.run(end_at_10)
     assert heard == [5, 10]
     assert made.best_tensors()
+
+
+@pytest.mark.parametrize("model", ["bigram", "mlp", "lstm", "transformer"])
+def test_no_steps_keep_the_weights_as_they_were_drawn(
+    text: Path, tmp_path: Path, model: str
+) -> None:
+    sizes = {} if model == "bigram" else {"embedding_size": 8}
+    run = thence.train(text, model, output=tmp_path / "run", steps=0, threads=1, **sizes)
+    prepared = prepare(run.recipe, str(text))
+    untrained = assemble(run.recipe, prepared).network.tensors()
+    kept = run.model.tensors()
+    assert all(np.array_equal(kept[name], value) for name, value in untrained.items())
+    (line,) = run.metrics()
+    dev = -float(np.mean(run.model.score(prepared.dev), dtype=np.float64))
+    assert (line["step"], line["tokens"]) == (0, 0)
+    assert line["dev_nats_per_token"] == pytest.approx(dev, rel=1e-6)
+    assert line["train_nats_per_token"] == pytest.approx(
+        math.log(len(run.tokenizer.vocabulary)), rel=0.5
+    )
+    assert run.finished
+    assert len(thence.sample(run, 2, max_length=5).texts) == 2
+
+
+@pytest.mark.parametrize("model", ["averaging", "recurrent", "convolution"])
+def test_no_steps_keep_an_untrained_classifier(opinions: Run, tmp_path: Path, model: str) -> None:
+    recipe = opinions.recipe
+    settings = {"label": "label", "steps": 0, "threads": 1, "split": "80/20/0"}
+    run = thence.train(recipe.text, model, output=tmp_path / "run", **settings)
+    assert run.finished
+    assert run.metrics()[-1]["dev_nats_per_document"] == pytest.approx(math.log(2), rel=0.3)

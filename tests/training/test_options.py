@@ -10,7 +10,7 @@ from thence.training.options import TrainingOptions
         ("epochs", 0),
         ("epochs", float("nan")),
         ("epochs", float("inf")),
-        ("steps", 0),
+        ("steps", -1),
         ("batch_size", -1),
         ("clip", 0.0),
         ("evaluate_every", 0),

@@ -114,6 +114,8 @@ def make_budget(time: str | None, steps: int | None, began: float | None) -> Bud
             "Say how long it may take: either --time, such as 5m, or --steps, for a result that "
             "does not depend on the machine's speed."
         )
+    if steps is not None and steps < 1:
+        raise SettingError(f"--steps is {steps}; it must be above 0.")
     options = TrainingOptions(time=time, steps=steps)
     seconds = math.inf if options.seconds is None else options.seconds
     return Budget(seconds, steps, monotonic() if began is None else began)

@@ -10,19 +10,23 @@ Source: the one-layer case of Y. Bengio et al. 2003, "A neural probabilistic lan
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from thence.models.fixed_window import slide_window, start_window
+from thence.models.fixed_window import draw_standard_normal, slide_window, start_window
 from thence.models.neural import NeuralLanguageModel
 from thence.models.readout import FullSoftmax
 
 
 @dataclass(frozen=True)
 class BigramOptions:
-    """Settings of the neural ``bigram`` model: there are none."""
+    """Settings of the neural ``bigram`` model."""
+
+    initialization: Literal["zeros", "normal"] = "zeros"
+    """How the logits begin: zeros (a uniform distribution), or drawn from the standard normal."""
 
 
 class Bigram(nn.Module):
@@ -54,4 +58,7 @@ class Bigram(nn.Module):
 
 def create(options: BigramOptions, vocabulary_size: int) -> NeuralLanguageModel:
     """Make the untrained model."""
-    return NeuralLanguageModel(Bigram(vocabulary_size), FullSoftmax(nn.Identity()), vocabulary_size)
+    network = Bigram(vocabulary_size)
+    if options.initialization == "normal":
+        draw_standard_normal([(network.logits.weight, (0, 1))])
+    return NeuralLanguageModel(network, FullSoftmax(nn.Identity()), vocabulary_size)

@@ -64,14 +64,14 @@ def check_memory(size: int, what: str, way_out: str) -> None:
         )
 
 
-def check_layers(layers: int) -> None:
+def check_layers(layers: int, fewest: int = 1) -> None:
     """Refuse a number of layers that no network has.
 
     Raises:
-        SettingError: If there are fewer than one, or far too many.
+        SettingError: If there are fewer than ``fewest``, or far too many.
     """
-    if not 1 <= layers <= MOST_LAYERS:
-        limit = "at least 1" if layers < 1 else f"at most {MOST_LAYERS:,}"
+    if not fewest <= layers <= MOST_LAYERS:
+        limit = f"at least {fewest}" if layers < fewest else f"at most {MOST_LAYERS:,}"
         raise SettingError(f"--layers is {layers}; it must be {limit}.")
 
 

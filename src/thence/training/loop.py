@@ -125,6 +125,8 @@ class Trainer:
         saved = self.counters.seconds
         wishes = stop_requested() if self.folder else nullcontext(threading.Event())
         with computing_in(self.options.precision, self.model.device), wishes as stop:
+            if self.total_steps == 0 and not self.counters.finished:
+                self._evaluate_untrained()
             while not self.counters.finished:
                 self._step()
                 self.progress.step(self.counters.step, self.counters.tokens, self.share_done())
@@ -184,6 +186,20 @@ class Trainer:
         counters.tokens += sum(batch.tokens for batch in batches)
         counters.step += 1
 
+    def _evaluate_untrained(self) -> None:
+        """Judge and keep the weights as they were drawn; the train loss is the first batch's."""
+        self.model.train(False)
+        batch = self.batches.at(0)
+        own = self._world.share(batch)
+        if len(own):
+            with torch.no_grad():
+                loss, _ = self.model.batch_loss(own)
+            self._loss_sum += loss
+        self.counters.loss_weight = batch.weight
+        self.progress.step(0, 0, 1.0)
+        self._evaluate()
+        self._save()
+
     def _agree_on_time(self, wish: bool) -> bool:
         """Take the first process's clock for that of all; return whether any wishes to stop."""
         own = time.monotonic() - self._started if self._world.is_writer else 0.0
@@ -192,6 +208,8 @@ class Trainer:
 
     def share_done(self) -> float:
         """Return how much of the training is over, by steps or by time, from 0 to 1."""
+        if self.total_steps == 0:
+            return 1.0
         share = self.counters.step / self.total_steps
         if (limit := self.options.seconds) is not None:
             left = MARGIN * limit - 2 * self._look_seconds

@@ -24,7 +24,7 @@ class TrainingOptions:
     """Passes over the train split (default: 20, or what suits the classifier, but no fewer than \
 300 steps)."""
     steps: int | None = None
-    """Train for so many steps; epochs then do not count."""
+    """Train for so many steps; epochs then do not count. 0 keeps the weights as they were drawn."""
     time: str | None = None
     """End within this time, such as 90s, 30m or 2h, the schedule fitted to it; epochs and steps \
 that are given still count."""
@@ -93,7 +93,9 @@ all steps since dev stopped improving (triggered; with sgd, the NT-ASGD of Merit
 
     def __post_init__(self) -> None:
         _ = self.seconds  # Refuses what is no time.
-        positive = ("epochs", "steps", "batch_size", "clip", "evaluate_every", "patience")
+        if self.steps is not None and self.steps < 0:
+            raise SettingError(f"--steps is {self.steps}; it must be 0 or above.")
+        positive = ("epochs", "batch_size", "clip", "evaluate_every", "patience")
         for name in (*positive, "threads", "window", "accumulate"):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -23,6 +23,12 @@ from thence.training.exchange.onnx_graph import END, Graph
 Value = tuple[str, type, list[Any]]
 """Name, type and shape of an input or output."""
 
+ACTIVATIONS: dict[type, str] = {
+    torch.nn.Tanh: "Tanh",
+    torch.nn.ReLU: "Relu",
+    torch.nn.Sigmoid: "Sigmoid",
+}
+"""The operator of each activation that ONNX has had from the start."""
 GATE_ORDERS = {"rnn": [0], "lstm": [0, 3, 1, 2], "gru": [1, 0, 2]}
 """Which of our gates are ONNX's first, second and so on."""
 
@@ -61,7 +67,11 @@ def mlp(graph: Graph, network: MLP) -> Hidden:
     for index, layer in enumerate(network.hidden_layers):
         if isinstance(layer, torch.nn.Linear):
             name = f"network.hidden_layers.{index}"
-            hidden = graph.add("Tanh", graph.linear(hidden, f"{name}.weight", f"{name}.bias"))
+            hidden = graph.linear(hidden, f"{name}.weight", f"{name}.bias")
+        elif isinstance(layer, torch.nn.GELU):
+            hidden = _gelu(graph, hidden)
+        elif type(layer) in ACTIVATIONS:
+            hidden = graph.add(ACTIVATIONS[type(layer)], hidden)
     if network.direct:
         hidden = graph.add("Concat", hidden, x, axis=2)
     if not before:
@@ -206,12 +216,16 @@ def _turn(graph: Graph, values: str, turns: tuple[str, str], half: int) -> str:
 
 
 def _feed_forward(graph: Graph, name: str, values: str) -> str:
-    """Return W_2 gelu(W_1 x), gelu(x) being x times the chance that a normal number is below x."""
+    """Return W_2 gelu(W_1 x)."""
     inner = graph.linear(values, f"{name}.0.weight", f"{name}.0.bias")
-    errors = graph.add("Erf", graph.add("Mul", inner, graph.constant(math.sqrt(0.5))))
-    doubled = graph.add("Mul", inner, graph.add("Add", errors, graph.constant(1)))
-    active = graph.add("Mul", doubled, graph.constant(0.5))
-    return graph.linear(active, f"{name}.2.weight", f"{name}.2.bias")
+    return graph.linear(_gelu(graph, inner), f"{name}.2.weight", f"{name}.2.bias")
+
+
+def _gelu(graph: Graph, values: str) -> str:
+    """Return x times the chance that a standard normal number is below x."""
+    errors = graph.add("Erf", graph.add("Mul", values, graph.constant(math.sqrt(0.5))))
+    doubled = graph.add("Mul", values, graph.add("Add", errors, graph.constant(1)))
+    return str(graph.add("Mul", doubled, graph.constant(0.5)))
 
 
 NETWORKS: dict[type, Callable[[Graph, Any], Hidden]] = {
