@@ -9,7 +9,7 @@ import pytest
 from thence.errors import SettingError, UnknownSymbolError
 from thence.evaluation import score
 from thence.generation import DecodingOptions, next_tokens, sample
-from thence.generation.sampling import choose, draw
+from thence.generation.sampling import DRAWN_AT_ONCE, choose, draw, text_generator
 from thence.training import Run
 
 Trained = Callable[..., Run]
@@ -97,6 +97,29 @@ def test_top_k_of_one_is_greedy(trained: Trained) -> None:
     greedy = sample(run, 4, greedy=True, max_length=20)
     assert sample(run, 4, top_k=1, max_length=20, seed=3) == greedy
     assert sample(run, 4, temperature=1e-9, max_length=20, seed=3) == greedy
+
+
+def test_no_two_texts_of_any_seeds_share_their_random_numbers() -> None:
+    # Beyond 32 bits too, where a seed is several words of entropy.
+    seeds = [0, 1, 2, 3, 1 << 32, (1 << 32) + 1, 5 + (3 << 32), 2**64 - 1, 2**64]
+    firsts = {text_generator(seed, index).random() for seed in seeds for index in range(6)}
+    assert len(firsts) == 6 * len(seeds)
+
+
+def test_texts_of_neighbouring_seeds_are_other_texts(trained: Trained) -> None:
+    run = trained("bigram-counts", carry_context=True)  # Its texts never end.
+    one, two, three = (set(sample(run, 5, seed=seed, max_length=30).texts) for seed in (1, 2, 3))
+    assert len(one | two | three) == 15
+
+
+def test_a_text_is_the_same_whatever_is_drawn_beside_it(trained: Trained) -> None:
+    run, options, nothing = trained("bigram-counts"), DecodingOptions(), np.zeros(0, np.int64)
+    assert sample(run, 20, seed=4).texts[:5] == sample(run, 5, seed=4).texts
+    several = draw(run.model, nothing, 3, DRAWN_AT_ONCE + 9, options, seed=4, through=True)
+    alone = draw(run.model, nothing, 1, DRAWN_AT_ONCE + 9, options, seed=4, through=True)
+    np.testing.assert_array_equal(alone[0], several[0])
+    shorter = draw(run.model, nothing, 1, DRAWN_AT_ONCE - 1, options, seed=4, through=True)
+    np.testing.assert_array_equal(shorter[0], several[0][: DRAWN_AT_ONCE - 1])
 
 
 def test_the_same_seed_gives_the_same_texts(trained: Trained) -> None:

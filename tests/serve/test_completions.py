@@ -51,6 +51,19 @@ def test_several_of_one_prompt_differ_and_come_again(client: Any) -> None:
     assert alone[0]["text"] == first[0]["text"]
 
 
+@pytest.mark.parametrize("name", ["ngram", "running"])
+def test_several_of_a_seed_are_what_sample_draws(client: Any, name: str) -> None:
+    asked = {"prompt": "the", "n": 5, "max_tokens": 20, "echo": True}
+    of_each = []
+    for seed in (1, 2):
+        choices = client.complete(name, seed=seed, **asked)["choices"]
+        of_each.append([choice["text"].removesuffix("\n") for choice in choices])
+        run = client.models[name].run
+        assert of_each[-1] == thence.sample(run, 5, prefix="the", max_length=20, seed=seed).texts
+    if name == "running":  # Texts of 20 words; the others may end early, and so alike.
+        assert len({*of_each[0], *of_each[1]}) == 10
+
+
 def test_without_a_seed_texts_differ(client: Any) -> None:
     texts = {client.text("lstm", prompt="", max_tokens=20) for _ in range(4)}
     assert len(texts) > 1

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Float, Integer
 
 from thence.corpus import Documents
 from thence.errors import DownloadError, SettingError, TextError, nearest
@@ -20,6 +20,8 @@ from thence.training.run import Run
 Ids = Integer[np.ndarray, " _"]
 READ_AT_ONCE = 64
 """Ids of a prefix read at once, which bounds the memory."""
+DRAWN_AT_ONCE = 256
+"""Places of each text for which random numbers are drawn at once: 2 kB a text."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def sample(
         count: How many texts.
         prefix: How each begins.
         max_length: Tokens to draw at most.
-        seed: The same seed gives the same texts.
+        seed: The same seed gives the same texts, and its text number i is the same whatever
+            ``count`` is.
         **decoding: ``temperature``, ``top_k``, ``top_p``, ``greedy`` (see ``DecodingOptions``).
 
     Raises:
@@ -131,19 +134,22 @@ def draw(
         count: How many sequences, drawn side by side.
         max_length: Tokens of each at most.
         options: How each token is chosen.
-        seed: Of the draws.
+        seed: Of the draws; each sequence has a generator of its own (see ``text_generator``).
         through: Go on after the boundary, as running text does.
 
     Returns:
         The ids of each sequence after its prefix, the closing boundary included where it came.
     """
     boundary_id = model.vocabulary_size - 1
-    generator = np.random.default_rng(seed)
+    generators = [text_generator(seed, index) for index in range(count)]
     log_probs, state = read_prefix(model, prefix, count, boundary_id)
     chosen = np.full((count, max_length), boundary_id)
     lengths = np.full(count, max_length)
     for place in range(max_length):
-        chosen[:, place] = choose(log_probs, options, generator)
+        if place % DRAWN_AT_ONCE == 0:
+            more = min(DRAWN_AT_ONCE, max_length - place)
+            uniforms = np.stack([generator.random(more) for generator in generators])
+        chosen[:, place] = choose_at(log_probs, options, uniforms[:, place % DRAWN_AT_ONCE])
         ended = (chosen[:, place] == boundary_id) & (lengths == max_length) & (not through)
         lengths[ended] = place + 1
         if np.all(lengths <= place + 1) or place == max_length - 1:
@@ -152,15 +158,43 @@ def draw(
     return [ids[:length] for ids, length in zip(chosen, lengths, strict=True)]
 
 
+def text_generator(seed: int, index: int) -> np.random.Generator:
+    """Return the random numbers of one of the texts of a seed.
+
+    No two pairs of seed and index share a stream: ``SeedSequence`` mixes both into the state, as it
+    does for the generators that it spawns (https://numpy.org/doc/stable/reference/random/parallel.html).
+    ``seed + index`` would make text 1 of seed 1 text 0 of seed 2.
+
+    Args:
+        seed: From 0 up.
+        index: The number of the text, from 0.
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
+
+
 def choose(
     log_probs: LogProbs, options: DecodingOptions, generator: np.random.Generator
 ) -> Integer[np.ndarray, " batch"]:
-    """Choose one token per row: the likeliest, or drawn from the filtered distribution."""
+    """Choose one token per row, all with numbers of one generator (see ``choose_at``)."""
+    return choose_at(log_probs, options, generator.random(len(log_probs)))
+
+
+def choose_at(
+    log_probs: LogProbs, options: DecodingOptions, uniforms: Float[np.ndarray, " batch"]
+) -> Integer[np.ndarray, " batch"]:
+    """Choose one token per row: the likeliest, or that of a random number.
+
+    Args:
+        log_probs: Of what may follow, a row for each text.
+        options: How to choose.
+        uniforms: A number from 0 up to but not including 1 for each row: the token is the first
+            at which the cumulative filtered probability exceeds it.
+    """
     if options.greedy:
         likeliest: Integer[np.ndarray, " batch"] = log_probs.argmax(axis=1)
         return likeliest
     cumulative = np.cumsum(probabilities(apply_filters(log_probs, options)), axis=1)
-    thresholds = generator.random((len(cumulative), 1)) * cumulative[:, -1:]
+    thresholds = uniforms[:, None] * cumulative[:, -1:]
     first_above: Integer[np.ndarray, " batch"] = (cumulative > thresholds).argmax(axis=1)
     return first_above
 

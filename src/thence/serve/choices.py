@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from thence.generation.sampling import text_generator
 from thence.serve.completion_shapes import Choice, CompletionRequest, TokenLogProbs, Usage
 from thence.serve.off_loop import off_loop
 from thence.serve.prompts import Prompt
@@ -115,7 +116,7 @@ class Writing:
     ) -> None:
         """Write one completion into the queue."""
         request, served = self._request, self._served
-        generator = np.random.default_rng(self._seed + index)
+        generator = text_generator(self._seed, index)
         stopper, stream = Stopper(request.stops()), TextStream(served)
         stream.follow(prompt.text, prompt.ids, prompt.lacks)
         reason: Literal["stop", "length"] = "length"
