@@ -7,11 +7,17 @@ else that escapes is a bug and keeps its traceback.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from thence.printable import printable
+
 
 class ThenceError(Exception):
     """What the user can mend: the message says what failed, the value, the cause, the way out."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """Return the message, safe to print: control characters in it are shown as codes."""
+        return printable(super().__str__())
 
 
 class TextError(ThenceError):
@@ -40,6 +46,18 @@ class DownloadError(ThenceError):
 
 class MissingExtraError(ThenceError):
     """An optional library is not installed; the message names the extra that brings it."""
+
+
+class ThenceWarning(UserWarning):
+    """What was done may not be what was meant, such as a table that was read as plain text.
+
+    The library warns by it (``warnings.warn(message, ThenceWarning, stacklevel=2)``), and commands
+    print it as a remark.
+    """
+
+    def __str__(self) -> str:
+        """Return the message, safe to print as that of an error is."""
+        return printable(super().__str__())
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

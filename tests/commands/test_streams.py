@@ -84,3 +84,72 @@ def test_any_text_can_be_written(monkeypatch):
     streams.say("zoë \ud800")
     streams.finish_output()
     assert stream.buffer.getvalue().decode() == "zoë ?\n"
+
+
+CLOSED = "thence: The results could not be written to standard output: it is closed. "
+FULL = "thence: The results could not be written to standard output: No space left on device. "
+
+
+def shell(redirection: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    line = " ".join([*THENCE, *map(str, arguments), redirection])
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", ["data list", "train --help"])
+@pytest.mark.parametrize("redirection", [">&-", "<&- >&-", ">/dev/full"])
+def test_output_that_goes_nowhere_is_a_sentence(arguments, redirection):
+    done = shell(redirection, *arguments.split())
+    assert done.returncode == 2
+    assert done.stderr.startswith(FULL if "full" in redirection else CLOSED)
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "<&-", "<&- 2>&-", "2>/dev/full"])
+def test_what_is_no_result_may_go_nowhere(redirection):
+    done = shell(redirection, "data", "list")
+    assert (done.returncode, done.stderr) == (0, "") and "given-names" in done.stdout
+    done = shell(redirection, "evaluate", "nowhere")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == "" if "2>" in redirection else "nowhere" in done.stderr
+
+
+def test_all_closed_is_quiet_and_a_failure():
+    done = shell("<&- >&- 2>&-", "data", "list")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        "evaluate RUN", "score RUN TEXT", "sample RUN", "sample RUN --json", "next RUN a",
+        "complete RUN a", "fill RUN a___", "compare RUN RUN",
+    ],
+)  # fmt: skip
+def test_every_result_may_find_standard_output_closed(trained, thence, monkeypatch, command):
+    monkeypatch.setattr("thence.commands.main.prepare_streams", lambda: None)
+    monkeypatch.setattr(sys, "stdout", None)
+    names = {"RUN": trained.counts, "TEXT": trained.text}
+    outcome = thence(*(names.get(word, word) for word in command.split()))
+    assert outcome.code == 2 and outcome.err.splitlines()[-1].startswith(CLOSED), outcome.err
+
+
+@pytest.mark.slow
+def test_training_with_closed_or_full_streams_is_whole(trained, tmp_path):
+    for number, redirection in enumerate([">&- 2>&-", "2>/dev/full"]):
+        run = tmp_path / f"run-{number}"
+        done = shell(
+            redirection, "train", trained.text, "--model=bigram-counts", "--no-report", "-o", run
+        )
+        assert done.returncode == (0 if "full" in redirection else 2)
+        assert {path.name for path in run.iterdir()} == {
+            path.name for path in trained.counts.iterdir()
+        }
+        for path in run.rglob("*"):  # Nothing that was said got into a file of the run.
+            assert not path.is_file() or b"thence:" not in path.read_bytes()
+
+
+def test_remarks_may_find_standard_error_closed(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    streams.remark("nobody hears")
+    assert not streams.is_at_terminal()

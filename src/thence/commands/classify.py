@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from thence.commands.explained import explained
 from thence.commands.output import say_json
 from thence.commands.prompts import remark_unknown
-from thence.commands.streams import finish_output, remark, say
+from thence.commands.streams import finish_output, remark, say, say_drawn
 from thence.corpus import Documents, ReadingOptions, read_documents
 from thence.corpus.labelled import without_marks
 from thence.corpus.reading import inner_suffix, parse
@@ -129,7 +129,7 @@ def _say(
     typed: bool,
 ) -> None:
     if shown.for_people and explanation is not None:
-        say(explained(explanation))
+        say_drawn(explained(explanation))
     elif shown.for_people and typed:
         say(str(classification))
     else:

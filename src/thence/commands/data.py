@@ -1,18 +1,17 @@
 """``thence data list`` and ``thence data get NAME``: named texts, bundled and to download."""
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from thence.commands.output import say_json, say_table
 from thence.commands.streams import is_at_terminal, say
 from thence.corpus import BUNDLED, CATALOGUE, get
 from thence.errors import DownloadError
+from thence.terminal import remark_console
 
 app = App(name="data", help="List and fetch named texts.")
 
@@ -78,8 +77,7 @@ def get_text(
         DownloadColumn(),
         TimeRemainingColumn(),
     )
-    console = Console(file=sys.stderr)
-    with Progress(*columns, console=console, disable=not is_at_terminal()) as progress:
+    with Progress(*columns, console=remark_console(), disable=not is_at_terminal()) as progress:
         task = progress.add_task(name, total=None)
         folder = get(
             name, source, lambda done, total: progress.update(task, completed=done, total=total)

@@ -3,11 +3,12 @@
 from io import StringIO
 
 from rich.color import Color
-from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
 from thence.evaluation import Explanation
+from thence.printable import printable, printable_line
+from thence.terminal import SafeConsole
 
 FOR, AGAINST = (0, 158, 115), (213, 94, 0)
 """Bluish green and vermilion, which are told apart with any colour vision (M. Okabe, K. Ito)."""
@@ -24,12 +25,12 @@ def explained(explanation: Explanation) -> str:
     What speaks against the label is underlined too, for terminals and eyes without colour.
     """
     drawn = StringIO()
-    console = Console(file=drawn, force_terminal=True, highlight=False)
-    label = _printable(explanation.label)
+    console = SafeConsole(file=drawn, force_terminal=True, highlight=False)
+    label = printable_line(explanation.label)
     text = Text(f"{label}  {explanation.probability:.4f}\n", Style(bold=True))
     for piece, weight in explanation.pieces():
         share = weight / explanation.largest if explanation.largest else 0.0
-        text.append(_printable(piece), _style(share, console.color_system in MANY_COLOURS))
+        text.append(printable(piece), _style(share, console.color_system in MANY_COLOURS))
     console.print(text, soft_wrap=True, end="")
     return drawn.getvalue()
 
@@ -45,8 +46,3 @@ def _style(share: float, many_colours: bool) -> Style:
     red, green, blue = (255 - strength * (255 - part) for part in (AGAINST if against else FOR))
     background = Color.from_rgb(red, green, blue)
     return Style(color="black", bgcolor=background, underline=against, bold=strength > STRONG)
-
-
-def _printable(text: str) -> str:
-    """Return text that cannot command the terminal."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)

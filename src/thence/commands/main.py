@@ -8,7 +8,6 @@ import atexit
 import gc
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib import import_module
 from typing import Annotated
 
@@ -16,8 +15,16 @@ from cyclopts import App, CycloptsError, Parameter
 
 from thence import __version__
 from thence.commands.arguments import as_typed, shield_standard_input
-from thence.commands.streams import OutputError, drop_output, finish_output, prepare_streams
+from thence.commands.streams import (
+    OutputError,
+    drop_output,
+    finish_output,
+    prepare_streams,
+    remark,
+    result_console,
+)
 from thence.commands.usage import explain
+from thence.commands.warned import show_bug, warnings_as_remarks
 from thence.errors import ThenceError
 from thence.processes import local_number
 
@@ -87,9 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     prepare_streams()
     atexit.register(gc.freeze)  # To look for garbage when all ends takes half a second with torch.
+    if arguments is None:
+        sys.excepthook = show_bug
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        _run(given)
+        with warnings_as_remarks():
+            _run(given)
         finish_output()
     except OutputError as error:
         drop_output()
@@ -110,6 +120,7 @@ def _run(arguments: Sequence[str]) -> None:
         shield_standard_input(arguments),
         exit_on_error=False,
         print_error=False,
+        console=result_console(),
         result_action="return_value",
     )
 
@@ -130,6 +141,5 @@ def _fail(message: str, code: int = 2) -> None:
     line = " ".join(message.split())
     if len(line) > LONGEST_MESSAGE:  # It repeats a value that is no reading for people.
         line = f"{line[: LONGEST_MESSAGE // 2]} ... {line[-LONGEST_MESSAGE // 2 :]}"
-    with suppress(BrokenPipeError):
-        sys.stderr.write(f"thence: {line}\n")
+    remark(f"thence: {line}")
     sys.exit(code)

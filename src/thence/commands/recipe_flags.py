@@ -14,6 +14,7 @@ from cyclopts import App, Group, Parameter
 from cyclopts.config import Dict as DictConfig
 
 from thence.commands.arguments import as_typed
+from thence.commands.streams import result_console
 from thence.corpus import LabelOptions, ReadingOptions, SplitOptions
 from thence.errors import SettingError
 from thence.tokens import TokenOptions, WordOptions
@@ -86,6 +87,7 @@ def parse_recipe_command(
         _column_by_its_other_name(arguments),
         exit_on_error=False,
         print_error=False,
+        console=result_console(),
         result_action="return_value",
     )
 

@@ -57,7 +57,7 @@ def command(
     if json:
         say_json(samples.to_json())
         return
-    say(str(samples))
+    say("\n".join(samples.texts))
     cut = samples.finished.count(False)
     notes = [f"{cut} cut at {max_length} tokens"] if cut else []
     if samples.copies is not None:

@@ -1,45 +1,89 @@
-"""The two streams of a command: results on standard output, remarks on standard error."""
+r"""The two streams of a command: results on standard output, remarks on standard error.
+
+| what is printed                         | characters that command a terminal                  |
+|-----------------------------------------|-----------------------------------------------------|
+| remarks, errors, progress, tables       | always shown as codes, such as ``\x1b``              |
+| JSON                                    | always as escapes of JSON: nothing is lost          |
+| texts as they are (``thence sample``)   | codes at a terminal; unchanged for files and pipes  |
+"""
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Callable
+from io import BytesIO, TextIOWrapper
+from typing import Any
+
+from rich.console import Console
 
 from thence.errors import ThenceError
+from thence.printable import printable
+from thence.terminal import RemarkFile, SafeConsole, drop, remark
+
+__all__ = [
+    "OutputError",
+    "drop_output",
+    "finish_output",
+    "is_at_terminal",
+    "prepare_streams",
+    "remark",
+    "result_console",
+    "say",
+    "say_drawn",
+]
+CLOSED = "it is closed"
 
 
 class OutputError(ThenceError):
-    """Standard output takes nothing more: its disk is full, for example."""
+    """Standard output takes nothing more: it is closed, or its disk is full, for example."""
 
 
 def prepare_streams() -> None:
     """Make both streams write any text, whatever the encoding of the terminal."""
+    _fill_closed_numbers()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
 
 
+def _fill_closed_numbers() -> None:
+    """Open the null device where a stream is closed, lest a file of ours get its number.
+
+    Whatever writes to standard error below Python would then write into that file.
+    """
+    for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+        if stream is None:
+            try:
+                os.fstat(number)
+            except OSError:
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                if nowhere != number:
+                    os.dup2(nowhere, number)
+                    os.close(nowhere)
+    if sys.stdin is None:
+        sys.stdin = TextIOWrapper(BytesIO(), encoding="utf-8")  # It holds nothing.
+
+
 def say(text: str) -> None:
-    """Print a result.
+    """Print a result; at a terminal its control characters are shown as codes.
 
     Raises:
         OutputError: If it cannot be written; a reader that has gone is a ``BrokenPipeError``.
     """
-    try:
-        sys.stdout.write(text + "\n")
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise _cannot_write(error) from error
+    say_drawn(printable(text) if result_file.isatty() else text)
 
 
-def remark(text: str) -> None:
-    """Print a remark for the person at the terminal, apart from the results."""
-    sys.stderr.write(text + "\n")
+def say_drawn(text: str) -> None:
+    """Print what a ``SafeConsole`` has drawn: the colours in it are ours.
+
+    Raises:
+        OutputError: If it cannot be written; a reader that has gone is a ``BrokenPipeError``.
+    """
+    result_file.write(text + "\n")
 
 
 def is_at_terminal() -> bool:
     """Whether a person sees the remarks as they come."""
-    return sys.stderr.isatty()
+    return RemarkFile(sys.stderr).isatty()
 
 
 def finish_output() -> None:
@@ -48,23 +92,54 @@ def finish_output() -> None:
     Raises:
         OutputError: If it cannot be written.
     """
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise _cannot_write(error) from error
+    if sys.stdout is not None:
+        result_file.flush()
 
 
 def drop_output() -> None:
     """Send what waits in the buffer to nowhere, so that Python can exit in peace."""
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+    if sys.stdout is not None:
+        drop(sys.stdout)
 
 
-def _cannot_write(error: OSError) -> OutputError:
+def result_console() -> Console:
+    """Return a console that draws on standard output."""
+    return SafeConsole(file=result_file)
+
+
+class _ResultFile:
+    """Standard output, whatever it is at the time, as a file that says why it cannot write."""
+
+    def write(self, text: str) -> Any:
+        return _attempt(lambda: sys.stdout.write(text))
+
+    def flush(self) -> None:
+        _attempt(lambda: sys.stdout.flush())
+
+    def isatty(self) -> bool:
+        return hasattr(sys.stdout, "isatty") and sys.stdout.isatty()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stdout, name)
+
+
+result_file: Any = _ResultFile()
+
+
+def _attempt(write: Callable[[], Any]) -> Any:
+    if sys.stdout is None:
+        raise _cannot_write(CLOSED)
+    try:
+        return write()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _cannot_write(error.strerror or str(error)) from error
+
+
+def _cannot_write(reason: str) -> OutputError:
+    way_out = "Open it" if reason == CLOSED else "Free some space"
     return OutputError(
-        f"The results could not be written to standard output: {error.strerror}. Free some space "
+        f"The results could not be written to standard output: {reason}. {way_out} "
         "or send them elsewhere."
     )

@@ -1,19 +1,20 @@
 """How a sweep goes, for who looks on: a table that changes at a terminal, lines for a file."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from thence.commands.streams import is_at_terminal, remark
+from thence.printable import printable
 from thence.search.results import Trial
 from thence.search.sweep import Standing, Watcher
+from thence.terminal import remark_console
 
 ROWS = 15
 """Trials that the table shows: the newest."""
@@ -25,7 +26,7 @@ def watching(as_json: bool) -> Iterator[Watcher | None]:
     if as_json:
         yield None
     elif is_at_terminal():
-        with Live(console=Console(file=sys.stderr), auto_refresh=False, transient=True) as live:
+        with Live(console=remark_console(), auto_refresh=False, transient=True) as live:
             yield lambda standing: live.update(drawn(standing), refresh=True)
     else:
         yield _line
@@ -37,7 +38,6 @@ def _line(standing: Standing) -> None:
         of = "" if standing.total is None else f" of {standing.total}"
         about = f"{trial.name}{of}: {trial.state}, {described(trial)}"
         remark(f"{about}; {best_so_far(standing)}")
-        sys.stderr.flush()
 
 
 def drawn(standing: Standing) -> Group:
@@ -46,7 +46,7 @@ def drawn(standing: Standing) -> Group:
     space = list(standing.sweep.space)
     is_label = standing.sweep.unit == "document"
     for column in ("trial", *space, "dev accuracy" if is_label else "dev loss", "seconds", "state"):
-        table.add_column(Text(column))
+        table.add_column(Text(printable(column)))
     ranked = standing.sweep.ranked()
     for trial in standing.sweep.trials[-ROWS:]:
         cells = [trial.name, *(field_text(trial.fields.get(name)) for name in space)]
@@ -54,7 +54,7 @@ def drawn(standing: Standing) -> Group:
         style = "bold" if ranked and trial == ranked[0] else ""
         style = {"failed": "red", "pruned": "dim", "running": "cyan"}.get(trial.state, style)
         row = [*cells, loss_text(trial), seconds, trial.state]
-        table.add_row(*(Text(cell) for cell in row), style=style)
+        table.add_row(*(Text(printable(cell)) for cell in row), style=style)
     done = sum(trial.state != "running" for trial in standing.sweep.trials)
     parts = [f"{done} done" if standing.total is None else f"{done} of {standing.total} done"]
     parts += [best_so_far(standing)]

@@ -22,7 +22,7 @@ from thence.evaluation.bootstrap import (
 )
 from thence.evaluation.calibration import Calibration, calibrate
 from thence.evaluation.proportions import wilson_interval
-from thence.evaluation.tables import aligned
+from thence.evaluation.tables import aligned, paired
 from thence.evaluation.units import finite
 from thence.notebook import repr_html
 
@@ -255,9 +255,7 @@ class ClassificationReport:
         }
 
     def __str__(self) -> str:
-        width = max(len(name) for name, _ in self.rows())
-        rows = [f"{name:<{width}}  {value}" for name, value in self.rows()]
-        return "\n".join([*rows, "", *aligned(*self.table())])
+        return "\n".join([*paired(self.rows()), "", *aligned(*self.table())])
 
 
 def judge_labels(

@@ -10,7 +10,9 @@ import numpy as np
 from thence.corpus import Documents
 from thence.errors import SettingError
 from thence.evaluation.results import Results
+from thence.evaluation.tables import paired
 from thence.notebook import repr_html
+from thence.printable import printable_line
 from thence.tokens import encode_texts
 from thence.tokens.characters import strings
 from thence.tokens.unknowns import RefusedError
@@ -62,11 +64,11 @@ class Classification:
         return line
 
     def __str__(self) -> str:
-        width = max(map(len, self.probabilities))
-        return "\n".join(
-            f"{label:<{width}}  {chance:.4f}  {'█' * round(chance * 40)}".rstrip()
+        bars = [
+            (printable_line(label), f"{chance:.4f}  {'█' * round(chance * 40)}".rstrip())
             for label, chance in self.probabilities.items()
-        )
+        ]
+        return "\n".join(paired(bars))
 
 
 def classify(

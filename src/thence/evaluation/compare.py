@@ -22,6 +22,7 @@ from thence.evaluation.likelihood import MANY_UNKNOWN, judged_documents
 from thence.evaluation.tables import aligned
 from thence.evaluation.units import bits, finite, perplexity
 from thence.notebook import repr_html
+from thence.printable import printable_line
 from thence.tokens import TokenStore
 from thence.training.run import Run, Split
 
@@ -120,7 +121,7 @@ class Comparison:
         }
 
     def __str__(self) -> str:
-        return "\n".join([f"on {self.text}", *aligned(*self.table()), self.remark])
+        return "\n".join([f"on {printable_line(self.text)}", *aligned(*self.table()), self.remark])
 
 
 def compare(

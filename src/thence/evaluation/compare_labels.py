@@ -13,6 +13,7 @@ from thence.evaluation.proportions import mcnemar_p
 from thence.evaluation.tables import aligned
 from thence.evaluation.units import finite
 from thence.notebook import repr_html
+from thence.printable import printable_line
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class LabelComparison:
         }
 
     def __str__(self) -> str:
-        return "\n".join([f"on {self.text}", *aligned(*self.table()), self.remark])
+        return "\n".join([f"on {printable_line(self.text)}", *aligned(*self.table()), self.remark])
 
 
 def compare_classifiers(

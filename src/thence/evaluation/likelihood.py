@@ -17,6 +17,7 @@ from thence.evaluation.bootstrap import (
     bootstrap_means,
     interval,
 )
+from thence.evaluation.tables import paired
 from thence.evaluation.units import bits, finite, perplexity
 from thence.notebook import repr_html
 from thence.tokens import TokenStore
@@ -174,8 +175,7 @@ class LikelihoodReport:
         }
 
     def __str__(self) -> str:
-        width = max(len(name) for name, _ in self.rows())
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in self.rows())
+        return "\n".join(paired(self.rows()))
 
 
 def evaluate_likelihood(

@@ -13,6 +13,7 @@ from thence.generation.filters import DecodingOptions
 from thence.generation.sampling import Ids, draw, encode_prefix
 from thence.models import LanguageModel
 from thence.notebook import repr_html
+from thence.printable import printable
 from thence.training.run import Run
 
 DEFAULT_BEAM = 10
@@ -56,7 +57,7 @@ class Completions:
         chances = [_probability(found.log_probability) for found in self.completions]
         width = max(map(len, chances))
         return "\n".join(
-            f"{chance:<{width}}  {found.text}"
+            f"{chance:<{width}}  {printable(found.text)}"
             for chance, found in zip(chances, self.completions, strict=True)
         )
 

@@ -26,6 +26,7 @@ from thence.generation.filters import probabilities
 from thence.generation.sampling import Ids, encode_prefix
 from thence.models import LanguageModel
 from thence.notebook import repr_html
+from thence.printable import printable
 from thence.tokens import Tokenizer
 from thence.training.run import Run
 
@@ -85,7 +86,7 @@ class Fillings:
     def __str__(self) -> str:
         width = max(len(f"{found.log_probability:.2f}") for found in self.fillings)
         return "\n".join(
-            f"{found.share:.4f}  {found.log_probability:{width}.2f}  {found.text}"
+            f"{found.share:.4f}  {found.log_probability:{width}.2f}  {printable(found.text)}"
             for found in self.fillings
         )
 

@@ -14,6 +14,7 @@ from thence.models import LanguageModel, State
 from thence.models.reading import read
 from thence.models.states import take_rows
 from thence.notebook import repr_html
+from thence.printable import printable
 from thence.tokens import TokenStore
 from thence.training.run import Run
 
@@ -46,7 +47,8 @@ class Samples:
         return {"texts": self.texts, "finished": self.finished, "copies": self.copies}
 
     def __str__(self) -> str:
-        return "\n".join(self.texts)
+        """Return the texts, safe to print: control characters are shown as codes."""
+        return printable("\n".join(self.texts))
 
 
 def sample(

@@ -1,15 +1,14 @@
 """Who is told how a training goes: nobody, or a person at a terminal."""
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from thence.terminal import remark, remark_console
 from thence.training.metrics import unit_of
 
 
@@ -91,8 +90,7 @@ class Log:
         done = f"{self._name}: {self._share:4.0%}, step {metrics['step']:,}"
         rate = metrics["tokens"] / max(metrics["seconds"], 1e-3)
         line = f"{done}, {metrics['seconds']:.1f} s, {rate:,.0f} tokens/s, {losses_of(metrics)}"
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        remark(line)
 
 
 def losses_of(metrics: dict[str, Any]) -> str:
@@ -125,6 +123,5 @@ def terminal(name: str) -> Iterator[Bar]:
         TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[losses]}"),
     )
-    console = Console(file=sys.stderr)
-    with Progress(*columns, console=console, refresh_per_second=5) as progress:
+    with Progress(*columns, console=remark_console(), refresh_per_second=5) as progress:
         yield Bar(progress, name)
