@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from thence.corpus import cache_folder, whole_file
+from thence.corpus import cache_folder
 
 
 def test_cache_folder_follows_the_environment(
@@ -21,22 +21,3 @@ def test_cache_folder_follows_the_environment(
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "Local"))
     assert cache_folder() == tmp_path / "Local" / "thence"
-
-
-def test_a_whole_file_appears_at_the_end(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "a.txt"
-    with whole_file(path) as file:
-        file.write(b"emma")
-        assert not path.exists()
-    assert path.read_bytes() == b"emma"
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_a_broken_off_file_leaves_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_bytes(b"before")
-    with pytest.raises(KeyboardInterrupt), whole_file(path) as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
-    assert path.read_bytes() == b"before"
-    assert list(tmp_path.iterdir()) == [path]

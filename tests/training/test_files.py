@@ -1,90 +1,10 @@
-import errno
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from thence.errors import RunError
-from thence.training.files import clear_leftovers, load_tensors, save_tensors, write_atomically
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a size: the kernel's own kind of full disk."""
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_write_makes_folders_and_leaves_nothing_else(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "a" / "b", b"one")
-    write_atomically(tmp_path / "a" / "b", b"two")
-    assert (tmp_path / "a" / "b").read_bytes() == b"two"
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
-
-
-def test_a_path_below_a_file_is_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"old")
-    with pytest.raises(RunError, match=r"Cannot write .*file/below.*Choose another place"):
-        write_atomically(tmp_path / "file" / "below", b"new")
-    assert (tmp_path / "file").read_bytes() == b"old"
-
-
-@pytest.mark.parametrize("function", ["fsync", "replace"])
-def test_a_failure_leaves_what_was_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
-) -> None:
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-
-    def full(*arguments: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, function, full)
-    with pytest.raises(RunError, match="No space left on device"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_real_limit_leaves_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-    with file_size_limit(1000), pytest.raises(RunError, match="File too large"):
-        write_atomically(path, bytes(100_000))
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_an_interrupt_leaves_no_temporary_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(tmp_path / "file", b"new")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_leftovers_are_cleared_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "last").mkdir()
-    kept = [tmp_path / "model.safetensors", tmp_path / ".hidden", tmp_path / "notes.tmp"]
-    stray = [tmp_path / ".config.toml.77.tmp", tmp_path / "last" / ".checkpoint.1.tmp"]
-    for path in kept + stray:
-        path.write_bytes(b"x")
-    clear_leftovers(tmp_path)
-    assert all(path.exists() for path in kept)
-    assert not any(path.exists() for path in stray)
-
+from thence.training.files import load_tensors, refuse_links, save_tensors
 
 TENSORS = {
     "matrix": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -148,3 +68,12 @@ def test_a_missing_file_and_a_folder_are_sentences(tmp_path: Path) -> None:
         load_tensors(tmp_path / "none")
     with pytest.raises(RunError, match="is damaged"):
         load_tensors(tmp_path)
+
+
+def test_links_below_a_folder_are_refused_and_the_folder_itself_may_be_one(tmp_path: Path) -> None:
+    (tmp_path / "run" / "last").mkdir(parents=True)
+    (tmp_path / "chosen").symlink_to(tmp_path / "run")
+    refuse_links(tmp_path / "chosen")
+    (tmp_path / "run" / "last" / "deep").symlink_to("/nowhere")
+    with pytest.raises(RunError, match="last/deep is a link"):
+        refuse_links(tmp_path / "chosen")

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import mkdtemp
 from time import monotonic
 from typing import Any
 
+from thence.atomic import new_folder
 from thence.autopilot.clock import Budget
 from thence.autopilot.labels import Labelling
 from thence.autopilot.language import Language
@@ -16,13 +16,11 @@ from thence.autopilot.text import Nature, look_at
 from thence.autopilot.written import written
 from thence.corpus import ReadingOptions, load
 from thence.errors import SettingError, TextError, nearest
-from thence.training.files import cannot_write
 from thence.training.interrupts import stop_requested
 from thence.training.options import TrainingOptions
 from thence.training.prepared import prepare
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, known_settings, make_recipe
-from thence.training.run import refuse_existing
 from thence.training.train import free_folder, readable_source
 
 MARKED: Mapping[str, Any] = {"word_split": "whitespace"}
@@ -71,36 +69,22 @@ def best(
     with readable_source(str(text)) as source, stop_requested() as wish:
         recipe, nature = _chosen(str(text), source, settings, labelled)
         folder = Path(output) if output is not None else free_folder(str(text), "best")
-        refuse_existing(folder)
-        _try_writing(folder)
-        prepared = prepare(recipe, source)
-        if prepared.dev.num_documents == 0:
-            raise TextError(
-                "Models are chosen and mixed by the dev split, which is empty; use another "
-                "--split, or give its documents in a file, --dev FILE."
-            )
-        search = Search(recipe, prepared, budget, wish, progress, watch)
-        road: Road = Language(search, nature) if nature is not None else Labelling(search)
-        made = search.follow(road)
-        kept = Path(source) if str(text) == "-" else None
-        done = written(search, road, made, folder, kept)
+        with new_folder(folder) as new:
+            prepared = prepare(recipe, source)
+            if prepared.dev.num_documents == 0:
+                raise TextError(
+                    "Models are chosen and mixed by the dev split, which is empty; use another "
+                    "--split, or give its documents in a file, --dev FILE."
+                )
+            search = Search(recipe, prepared, budget, wish, progress, watch)
+            road: Road = Language(search, nature) if nature is not None else Labelling(search)
+            made = search.follow(road)
+            kept = Path(source) if str(text) == "-" else None
+            done = written(search, road, made, new, kept)
         hurried = wish.is_set() or budget.seconds < WITH_PAGE
         if page is not None and not hurried:
             page(done)
         return done
-
-
-def _try_writing(folder: Path) -> None:
-    """See that the run folder can be made, before the work.
-
-    Raises:
-        RunError: If it cannot.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent)).rmdir()
-    except OSError as error:
-        raise cannot_write(folder, error) from error
 
 
 def make_budget(time: str | None, steps: int | None, began: float | None) -> Budget:

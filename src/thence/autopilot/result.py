@@ -8,10 +8,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from thence.atomic import write_atomically
 from thence.errors import RunError
 from thence.notebook import repr_html
 from thence.training import Run
-from thence.training.files import write_atomically
 
 RESULT = "best.json"
 FORMAT = 1

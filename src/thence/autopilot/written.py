@@ -3,20 +3,20 @@
 from dataclasses import replace
 from pathlib import Path
 
+from thence.atomic import NewFolder
 from thence.autopilot.parts import Blend
 from thence.autopilot.result import Best
 from thence.autopilot.search import Road, Search
-from thence.training.metrics import MetricsFile
 from thence.training.run import create_run, text_hashes
 from thence.training.sharing import resolved_paths
-from thence.training.weights_file import save_model
+from thence.training.train import finish_at_once, told_at_once
 
 
 def written(
     search: Search,
     road: Road,
     made: Blend,
-    folder: Path,
+    new: NewFolder,
     kept_text: Path | None,
 ) -> Best:
     """Write the run of what came out.
@@ -25,7 +25,7 @@ def written(
         search: Where it came out.
         road: That was gone.
         made: What came out.
-        folder: The run folder to make.
+        new: The run folder to make.
         kept_text: The text where it came through standard input, to be kept in the folder.
     """
     made = made if made.options is not None else road.single(made)
@@ -38,15 +38,11 @@ def written(
         training=replace(base.training, carry_context=carries),
     )
     hashes, losses = text_hashes(search.prepared.splits), road.losses(made)
-    run = create_run(folder, recipe, search.prepared.tokenizer, hashes, kept_text, road.about())
-    about = {"run": run.identity, "step": 0, **losses}
-    save_model(folder / "model.safetensors", made.model.tensors(), about)
-    line = {"step": 0, "seconds": round(search.budget.spent(), 3)}
-    line["tokens"] = search.prepared.train.num_targets
-    MetricsFile(folder / "metrics.jsonl").append({**line, **losses})
+    tokens = search.prepared.train.num_targets
+    line = told_at_once(tokens, losses, search.budget.began)
     weights = {part.name: w for part, w in zip(made.parts, made.weights, strict=True)}
     result = Best(
-        folder=folder,
+        folder=new.target,
         unit="token" if made.accuracy is None else "document",
         text=road.described(),
         limit=None if search.budget.counts_steps else search.budget.seconds,
@@ -58,5 +54,12 @@ def written(
         failed=tuple(search.failed),
         tried=[replace(one, weight=weights.get(one.name)) for one in search.tried],
     )
-    result.save()
+
+    def write(folder: Path) -> None:
+        tokenizer, about = search.prepared.tokenizer, road.about()
+        run = create_run(folder, recipe, tokenizer, hashes, kept_text, about)
+        finish_at_once(run, made.model.tensors(), line, **losses)
+        replace(result, folder=folder).save()
+
+    new.fill(write)
     return result

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from thence.atomic import write_atomically
 from thence.commands.output import say_json
 from thence.commands.recipe_flags import parse_recipe_command
 from thence.commands.streams import is_at_terminal, remark, say
 from thence.errors import SettingError
 from thence.training import Recipe, sweep_learning_rate
 from thence.training.families import is_classifier
-from thence.training.files import write_atomically
 
 SUMMARY = "Sweep the learning rate, one training step each, and suggest one for thence train --lr."
 FORMATS = (".png", ".svg")

@@ -11,7 +11,7 @@ from thence.corpus.bundled import BUNDLED, read_bundled
 from thence.corpus.catalogue import CATALOGUE
 from thence.corpus.documents import Documents
 from thence.corpus.download import get
-from thence.corpus.folders import cache_folder, whole_file
+from thence.corpus.folders import cache_folder
 from thence.corpus.labelled import read_labelled
 from thence.corpus.labels import LabelledDocuments, LabelOptions, Labels
 from thence.corpus.loading import load, load_labelled, load_splits
@@ -47,5 +47,4 @@ __all__ = [
     "read_labelled",
     "seen_in",
     "split_documents",
-    "whole_file",
 ]

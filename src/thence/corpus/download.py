@@ -20,8 +20,9 @@ from tempfile import TemporaryDirectory
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from thence.atomic import whole_file
 from thence.corpus.catalogue import CATALOGUE, DataFile, Remote
-from thence.corpus.folders import cache_folder, whole_file
+from thence.corpus.folders import cache_folder
 from thence.errors import DownloadError, nearest
 
 Progress = Callable[[int, int], None]

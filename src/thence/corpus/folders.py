@@ -1,10 +1,7 @@
-"""Where thence keeps what it has made or fetched."""
+"""Where thence keeps what it has fetched, and what it need not work out again."""
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BufferedIOBase
 from pathlib import Path
 
 
@@ -19,23 +16,3 @@ def cache_folder() -> Path:
     variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
     parent = os.environ.get(variable)
     return (Path(parent) if parent else Path.home() / ".cache") / "thence"
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[BufferedIOBase]:
-    """Open a new file for writing that appears under its name only when it is whole.
-
-    If the block raises, nothing is left behind and what was there before stays.
-
-    Raises:
-        OSError: The folder cannot be made or written to.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, so that the last step is a rename and not a copy.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

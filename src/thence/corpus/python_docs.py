@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from thence.corpus.folders import cache_folder, whole_file
+from thence.atomic import whole_file
+from thence.corpus.folders import cache_folder
 from thence.errors import TextError
 
 # Not part of the library, or (encodings) one sentence a hundred times over.

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, PercentFormatter, StrMethodFormatter
 
+from thence.atomic import write_atomically
 from thence.autopilot import Best
 from thence.autopilot.result import COLUMNS, PAGE, about_rows, frontier, tried_rows
 from thence.pictures.comparison_curves import COLOURS, MARKERS
@@ -22,7 +23,6 @@ from thence.pictures.drawing import (
     shortened,
 )
 from thence.pictures.page import embedded, grid, note, page, section, table
-from thence.training.files import write_atomically
 
 NARROW = 10
 """From the shortest time to one so many times as long, the times between are named too."""

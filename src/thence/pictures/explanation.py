@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
+from thence.atomic import write_atomically
 from thence.evaluation import Explanation
 from thence.pictures.drawing import visible
 from thence.pictures.page import note, page
 from thence.training import Run
-from thence.training.files import write_atomically
 
 LEVELS = 8
 STRONGEST = 64

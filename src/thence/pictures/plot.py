@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from thence.atomic import write_atomically
 from thence.errors import SettingError, nearest
 from thence.evaluation.classification import MISTAKES, ClassificationReport
 from thence.evaluation.labels import evaluate_labels
@@ -24,7 +25,6 @@ from thence.pictures.reliability import draw_reliability
 from thence.pictures.sweep_pictures import sweep_pictures
 from thence.search.results import is_sweep, read_sweep
 from thence.training import Run
-from thence.training.files import write_atomically
 from thence.training.metrics import unit_of
 
 FORMATS: dict[str, Callable[[Figure], bytes]] = {"png": to_png, "svg": to_svg}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from thence.atomic import cannot_write, write_atomically
 from thence.autopilot.result import RESULT, read_best
 from thence.corpus import count_shared
 from thence.errors import RunError
@@ -20,7 +21,6 @@ from thence.pictures.sweep_page import sweep_html
 from thence.search.results import is_sweep, read_sweep
 from thence.training import Run
 from thence.training.families import family_of
-from thence.training.files import cannot_write, write_atomically
 from thence.training.prepared import labelled
 from thence.training.provenance import now
 from thence.training.run import Split

@@ -35,7 +35,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Integer
 
-from thence.corpus import whole_file
+from thence.atomic import whole_file
 from thence.corpus.download import Progress
 from thence.errors import RunError, SettingError, TextError
 from thence.tokens.vector_files import BinaryRows, BrokenRowError, TextRows, find_layout, pieces_of

@@ -1,15 +1,9 @@
-"""Writing files so that nothing is ever half-written, and tensors with a checksum.
+"""The files of a run: tensors with a checksum; what no run holds (links, pipes) is refused."""
 
-Every file is written beside its place, flushed to the disk and then renamed over it, so a kill
-or a full disk leaves the old file or the new one. What a kill leaves beside it is hidden, ends in
-``.tmp``, is never read, and is cleared away by ``thence resume``.
-"""
-
-import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from math import prod
 from pathlib import Path
@@ -19,6 +13,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from thence.atomic import cannot_write as cannot_write
+from thence.atomic import locked as locked
+from thence.atomic import write_atomically as write_atomically
 from thence.errors import RunError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -32,55 +29,20 @@ UNREADABLE = (
 )  # fmt: skip
 """What reading a damaged file of tensors may raise."""
 
-TEMPORARY = ".tmp"
-"""How the name of a file that is being written ends."""
 
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file, or leave what was there.
-
-    Raises:
-        RunError: If it cannot be written (no permission, disk full).
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_through(temporary, content)
-        temporary.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    finally:
-        with suppress(OSError):  # Renamed already, or its folder could not be made.
-            temporary.unlink()
-
-
-def write_through(path: Path, content: bytes) -> None:
-    """Write a file and wait until it is on the disk."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def clear_leftovers(folder: Path) -> None:
-    """Remove what killed processes left half-written in a run folder."""
-    for path in (*folder.glob(f".*{TEMPORARY}"), *folder.glob(f"*/.*{TEMPORARY}")):
-        with suppress(OSError):
-            path.unlink()
-
-
-def cannot_write(path: Path, error: OSError) -> RunError:
-    """Return the sentence for a path that could not be written."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    way_out = "Free some space" if full else "Choose another place with --output"
-    return RunError(
-        f"Cannot write {path}: {error.strerror or error}. {way_out}; what was there before is "
-        "unchanged, and a training that had begun goes on with thence resume."
-    )
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:
+def save_tensors(
+    path: Path,
+    tensors: Mapping[str, Array],
+    metadata: Mapping[str, Any],
+    within: Path | None = None,
+) -> None:
     """Write tensors and JSON metadata as one safetensors file with a checksum.
+
+    Args:
+        path: The file.
+        tensors: By name.
+        metadata: What JSON can hold.
+        within: The run folder, where the file is in a folder of that; links there are refused.
 
     Raises:
         RunError: If it cannot be written.
@@ -89,7 +51,28 @@ def save_tensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str
     contiguous = {name: np.asarray(value, order="C") for name, value in tensors.items()}
     header = {"metadata": metadata, "sha256": _digest(contiguous, metadata)}
     # One entry only: safetensors writes several in random order, and so never the same file twice.
-    write_atomically(path, save(contiguous, {HEADER: json.dumps(header)}))
+    write_atomically(path, save(contiguous, {HEADER: json.dumps(header)}), within)
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a run folder that holds a link: it may lead to any file of this machine.
+
+    The folder itself may be a link, which the user has chosen.
+
+    Raises:
+        RunError: Names the link.
+        OSError: If the folder cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                raise RunError(
+                    f"{entry.path} is a link, which no run of thence holds: it may lead to any "
+                    "file. If you trust it, put a copy of what it leads to in its place; else "
+                    "remove it."
+                )
+            if entry.is_dir():
+                refuse_links(Path(entry.path))
 
 
 def check_ordinary(path: Path) -> None:
@@ -131,29 +114,6 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
             "or train again."
         )
     return tensors, metadata
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a run folder for one process; a killed process lets go of it by itself.
-
-    Raises:
-        RunError: If another process holds it.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such locks; two trainings of one run are not stopped.
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunError(f"{folder} is being trained by another process; wait for it.") from error
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def load_metadata(path: Path) -> dict[str, Any]:

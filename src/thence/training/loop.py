@@ -336,7 +336,7 @@ class Trainer:
         counters = {"run": self._identity, **asdict(self.counters)}
         if math.isinf(self.counters.best_dev):
             del counters["best_dev"]  # JSON has no infinity.
-        save_tensors(self.folder / LAST, tensors, counters)
+        save_tensors(self.folder / LAST, tensors, counters, within=self.folder)
 
     def _checkpoint(self) -> Path | None:
         """Return the newest checkpoint; None where there is none yet."""

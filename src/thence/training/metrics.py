@@ -1,14 +1,18 @@
 """``metrics.jsonl``: one JSON line per look at dev, appended as it happens."""
 
+import errno
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from thence.atomic import NO_LINK, cannot_write, sync_folder, wait_for_lock, whole_file
 from thence.errors import RunError
-from thence.training.files import cannot_write, check_ordinary
+from thence.training.files import check_ordinary
 
 TOLD = ("step", "seconds")
 TOLD_OF_TRAINING = (*TOLD, "tokens", "epoch", "learning_rate", "clipped_steps")
@@ -39,8 +43,11 @@ class MetricsFile:
             size: Bytes to keep.
         """
         try:
-            if self.path.exists() and self.path.stat().st_size > size:
-                os.truncate(self.path, size)
+            with opened_alone(self.path, os.O_RDWR) as file:
+                if os.fstat(file.fileno()).st_size > size:
+                    os.ftruncate(file.fileno(), size)
+        except FileNotFoundError:
+            return
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
@@ -52,25 +59,62 @@ class MetricsFile:
 def append_json_line(path: Path, line: Mapping[str, Any]) -> int:
     """Add a line in the place of an unfinished last one; return the size of the file in bytes.
 
+    One process at a time does it, so that none cuts another's line.
+
     Raises:
         RunError: If it cannot be written; the file is left as it was.
     """
-    size: int | None = None
+    content = json.dumps(line).encode("utf-8") + b"\n"
     try:
-        with path.open("a+b") as file:
+        with opened_alone(path, os.O_RDWR | os.O_CREAT) as file:
             size = _drop_unfinished_line(file)
-            file.write(json.dumps(line).encode("utf-8") + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-            return file.tell()
+            try:
+                if file.write(content) < len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(file.fileno(), size)
+                raise
+            end = file.tell()
+        if size == 0:
+            sync_folder(path.parent)
+        return end
     except OSError as error:
-        if size is not None:
-            with suppress(OSError):
-                os.truncate(path, size)
         raise cannot_write(path, error) from error
 
 
-def _drop_unfinished_line(file: BinaryIO) -> int:
+@contextmanager
+def opened_alone(path: Path, flags: int) -> Iterator[FileIO]:
+    """Open a file of a run to change it in place, while no other process does.
+
+    A file that has a second name is changed in a copy of its own: the other may be anywhere.
+
+    Raises:
+        RunError: If it is a link, a pipe or a device.
+        OSError: If it cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, flags | NO_LINK, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise RunError(f"{path} is a link; nothing is written through it. Remove it.") from error
+    with os.fdopen(descriptor, "r+b", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise RunError(f"{path} is a pipe or a device, not a file. Remove it.")
+        wait_for_lock(descriptor)
+        if os.fstat(descriptor).st_nlink < 2:
+            yield file
+            return
+        content = file.read()
+    with whole_file(path, wait=True) as copy:
+        copy.write(content)
+    with opened_alone(path, flags) as file:
+        yield file
+
+
+def _drop_unfinished_line(file: FileIO) -> int:
     """Cut what a killed process left without a line end; return the size in bytes."""
     size = file.seek(0, os.SEEK_END)
     if size == 0:
@@ -79,6 +123,7 @@ def _drop_unfinished_line(file: BinaryIO) -> int:
     if file.read(1) != b"\n":
         file.seek(0)
         size = file.truncate(file.read().rfind(b"\n") + 1)
+        file.seek(size)
     return size
 
 

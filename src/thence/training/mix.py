@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from thence.atomic import NewFolder, new_folder
 from thence.errors import RunError, SettingError, TextError
 from thence.models.mixture import Mixture, MixtureOptions, Weights
 from thence.training.families import family_of, is_classifier
-from thence.training.metrics import MetricsFile
 from thence.training.mixed_labels import ensemble_of
 from thence.training.mixed_language import mixture_of
 from thence.training.provenance import CLUSTER
-from thence.training.run import KEPT_TEXT, Run, create_run, refuse_existing
+from thence.training.run import KEPT_TEXT, Run, create_run
 from thence.training.setting_types import check_type
-from thence.training.weights_file import save_model
+from thence.training.train import finish_at_once, told_at_once
 
 if TYPE_CHECKING:
     from thence.classifiers.ensemble import Ensemble
@@ -55,9 +55,20 @@ def mix(
         RunError: If the runs do not fit together.
         TextError: If there is no dev split to learn the weights on.
     """
-    folder = Path(output)
-    refuse_existing(folder)
     check_mixing(cache, neural_cache, weights, dynamic)
+    with new_folder(Path(output)) as new:
+        return mix_into(new, runs, cache, neural_cache, dynamic, weights)
+
+
+def mix_into(
+    new: NewFolder,
+    runs: Sequence[Run | str | Path],
+    cache: int | None = None,
+    neural_cache: int | None = None,
+    dynamic: bool = False,
+    weights: Weights | None = None,
+) -> Run:
+    """Do what ``mix`` does, in a folder whose name is held already."""
     opened = [run if isinstance(run, Run) else Run(run) for run in runs]
     given = {"cache": cache, "neural_cache": neural_cache, "dynamic": dynamic, "weights": weights}
     check_models([run.recipe.model for run in opened], given)
@@ -75,13 +86,14 @@ def mix(
         more = {} if first.counted is None else {CLUSTER: first.counted}
     kept = first.folder / KEPT_TEXT if recipe.text == "-" else None
     hashes = first.provenance["sha256"]
-    made = create_run(folder, recipe, first.tokenizer, hashes, kept, more)
-    about = {"run": made.identity, "step": 0, **look}
-    save_model(folder / "model.safetensors", tensors, about)
-    seconds = round(time.monotonic() - started, 3)
-    line = {"step": 0, "seconds": seconds, "tokens": first.store("dev").num_targets}
-    MetricsFile(folder / "metrics.jsonl").append(line | look)
-    return made
+    line = told_at_once(first.store("dev").num_targets, look, started)
+
+    def write(folder: Path) -> None:
+        run = create_run(folder, recipe, first.tokenizer, hashes, kept, more)
+        finish_at_once(run, tensors, line, **look)
+
+    new.fill(write)
+    return Run(new.target)
 
 
 def check_mixing(

@@ -24,12 +24,13 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from thence.atomic import new_folder
 from thence.errors import RunError, SettingError, nearest
 from thence.training.families import family_of
-from thence.training.mix import check_mixing, check_models, mix
+from thence.training.mix import check_mixing, check_models, mix, mix_into
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, flat_settings, make_recipe, read_toml
-from thence.training.run import Run, refuse_existing
+from thence.training.run import Run
 from thence.training.train import resume, train_recipe
 
 
@@ -100,13 +101,13 @@ def train_mixture(config: str | Path, output: str | Path, progress: ProgressMake
     """
     recipe = read_mixture_recipe(Path(config))
     output = Path(output)
-    refuse_existing(output)
     folder = output.with_name(f"{output.name}-runs")
-    made = []
-    for number, part in enumerate(recipe.runs, start=1):
-        place = folder / f"{number}-{part.model}"
-        if (place / "config.toml").exists():
-            made.append(resume(place, progress))
-        else:
-            made.append(train_recipe(part, place, progress))
-    return mix(made, output, **recipe.mixing)
+    with new_folder(output) as new:
+        made = []
+        for number, part in enumerate(recipe.runs, start=1):
+            place = folder / f"{number}-{part.model}"
+            if (place / "config.toml").exists():
+                made.append(resume(place, progress))
+            else:
+                made.append(train_recipe(part, place, progress))
+        return mix_into(new, made, **recipe.mixing)

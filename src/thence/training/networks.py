@@ -3,13 +3,15 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import Any, cast
 
 import numpy as np
 import torch
 
+from thence.atomic import WriteError, cannot_write
 from thence.batches import Batch, Batches, Padded, Step, Streams, window_batches
 from thence.batches.labelled import LabelledBatch
 from thence.classifiers import CLASSIFIERS, Classifier
@@ -21,7 +23,6 @@ from thence.processes import local_number
 from thence.tokens import TokenStore
 from thence.training.distributed import World
 from thence.training.families import is_classifier
-from thence.training.files import locked
 from thence.training.judging import Judge, Trainable, label_judge, language_judge
 from thence.training.learning_rate_finder import LearningRateCurve, find_learning_rate
 from thence.training.logs import Logs, opened
@@ -215,9 +216,9 @@ def train_network(
     world: World | None = None,
     logs: Logs = None,
 ) -> None:
-    """Train the network of a run from its newest checkpoint, or from the start."""
+    """Train the network of a run, whose folder is held, from its newest checkpoint or the start."""
     recipe, world = run.recipe, world or World()
-    lock, progress = (locked(run.folder), progress) if world.is_writer else (nullcontext(), silent)
+    progress = progress if world.is_writer else silent
     training = recipe.training
     if not isinstance(training.lr, float) or training.precision == "auto":
         raise RunError(
@@ -225,7 +226,7 @@ def train_network(
             "before it begins: it was changed. Restore it from a copy or train again."
         )
     begins = not (run.folder / LAST).exists()
-    with lock, deterministic(recipe.training, world.rank):
+    with deterministic(recipe.training, world.rank):
         trainee = assemble(recipe, prepared, begins)
         with progress(run.folder.name) as told:
             trainer = Trainer(
@@ -242,7 +243,12 @@ def train_network(
             trainer.restore()
             _check_same_step(world, run, trainer.counters.step)
             with opened(logs, run, prepared.dev, trainer.counters.step) as log:
-                trainer.run(log)
+                try:
+                    trainer.run(log)
+                except WriteError as error:
+                    way_out = "All up to the last checkpoint is kept; go on with: thence resume "
+                    way_out += quote(str(run.folder))
+                    raise cannot_write(error.path, error.error, way_out) from error
 
 
 def _check_same_step(world: World, run: Run, step: int) -> None:

@@ -15,9 +15,9 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Literal, get_args
 
+from thence.atomic import cannot_write, write_atomically
 from thence.classifiers import CLASSIFIERS, Classes, Classifier
 from thence.corpus import Documents, Splits, load_splits, read_documents
 from thence.errors import RunError, SettingError, TextError, nearest
@@ -25,7 +25,7 @@ from thence.models import FAMILIES, LanguageModel
 from thence.notebook import repr_html
 from thence.tokens import Tokenizer, TokenStore, load_tokenizer
 from thence.training.families import family_of, is_classifier
-from thence.training.files import cannot_write, check_ordinary, load_metadata, write_through
+from thence.training.files import check_ordinary, load_metadata, refuse_links
 from thence.training.metrics import append_json_line, read_metrics, read_test_looks
 from thence.training.provenance import (
     CLUSTER,
@@ -48,7 +48,8 @@ class Run:
         folder: The run folder.
 
     Raises:
-        RunError: If this is not a run folder, or one of a format this version cannot read.
+        RunError: If this is not a run folder, or one of a format this version cannot read, or if
+            it holds a link.
     """
 
     _repr_html_ = repr_html
@@ -59,6 +60,7 @@ class Run:
         try:
             if not config.is_file():
                 raise RunError(self._not_a_run())
+            refuse_links(self.folder)
         except OSError as error:
             raise RunError(f"The run {folder} cannot be opened: {error.strerror}.") from error
         try:
@@ -293,23 +295,6 @@ class Run:
         return len(self.test_looks())
 
 
-def refuse_existing(folder: Path) -> None:
-    """Refuse to write over anything.
-
-    Raises:
-        RunError: If something is in the folder's place.
-    """
-    try:
-        taken = folder.exists()
-    except OSError as error:  # A name that is too long, for example.
-        raise cannot_write(folder, error) from error
-    if taken:
-        resume = f", or go on with: thence resume {folder}" if (folder / "last").exists() else ""
-        raise RunError(
-            f"{folder} exists already and is left as it is; choose another --output{resume}."
-        )
-
-
 def create_run(
     folder: Path,
     recipe: Recipe,
@@ -318,10 +303,11 @@ def create_run(
     text: Path | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Make a new run folder, complete or not at all.
+    """Write what a run begins with: its tokenizer and its config.
 
     Args:
-        folder: Where.
+        folder: An empty one, which is put in place once enough of the run is there
+            (``thence.atomic.new_folder``).
         recipe: What is going to be trained.
         tokenizer: Made from the train split.
         hashes: The SHA-256 of what it is made from: ``text_hashes``, or that of an ``arpa`` file.
@@ -329,29 +315,19 @@ def create_run(
         more: What else to say of where it came from: the labels of a classifier.
 
     Raises:
-        RunError: If something is in its place already or it cannot be written.
+        RunError: If it cannot be written.
     """
-    refuse_existing(folder)
-    building: Path | None = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        write_through(building / "tokenizer.json", tokenizer.to_json().encode("utf-8"))
-        if text is not None:
-            shutil.copyfile(text, building / KEPT_TEXT)
-        # The config comes last, as what has none is no run.
-        write_through(building / "config.toml", _config(recipe, tokenizer, hashes, more or {}))
-        building.chmod(0o755)
-        building.rename(folder)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
+        config = _config(recipe, tokenizer, hashes, more or {})
     except UnicodeEncodeError as error:
-        raise RunError(
-            f"{folder} cannot be made: the path {recipe.text!r} is not UTF-8."
-        ) from error
-    finally:
-        if building is not None:
-            shutil.rmtree(building, ignore_errors=True)
+        raise RunError(f"The run cannot be made: the path {recipe.text!r} is not UTF-8.") from error
+    write_atomically(folder / "tokenizer.json", tokenizer.to_json().encode("utf-8"))
+    if text is not None:
+        try:
+            shutil.copyfile(text, folder / KEPT_TEXT)
+        except OSError as error:
+            raise cannot_write(folder / KEPT_TEXT, error) from error
+    write_atomically(folder / "config.toml", config)
     return Run(folder)
 
 

@@ -10,9 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from thence.atomic import cannot_write
 from thence.corpus.columnar import import_extra
 from thence.tokens import TokenStore
-from thence.training.files import cannot_write
 from thence.training.logs import Logger, Record
 from thence.training.metrics import unit_of
 from thence.training.run import Run

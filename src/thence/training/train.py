@@ -5,14 +5,16 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from thence.atomic import NewFolder, clear_leftovers, is_taken, locked, new_folder
 from thence.classifiers import CLASSIFIERS, Classifier, FittedClassifier
 from thence.descent import never
 from thence.errors import SettingError, ThenceError, TrainingError
@@ -24,14 +26,14 @@ from thence.training.families import (
     family_of,
     is_classifier,
 )
-from thence.training.files import Array, check_ordinary, clear_leftovers
+from thence.training.files import Array, check_ordinary
 from thence.training.judging import label_look
 from thence.training.logs import Logs, StopTraining, check_logs, opened
 from thence.training.metrics import MetricsFile
 from thence.training.prepared import Prepared, coverage, importance, prepare, vectors_of
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, make_recipe, read_settings
-from thence.training.run import Run, create_run, refuse_existing, text_hashes
+from thence.training.run import Run, create_run, text_hashes
 from thence.training.sharing import (
     agreed,
     begun_before,
@@ -119,26 +121,47 @@ def train_recipe(
         begun = begun_before(folder, started_by, world)
         if begun is not None:
             return _go_on(begun, progress, world, logs)
-        with readable_source(recipe.text) as source:
+        # The first process holds the folder's name from here on, and in the end the folder.
+        with readable_source(recipe.text) as source, ExitStack() as held:
             with agreed(world):
                 check_shareable(recipe, world)
-                if is_first_process():
-                    refuse_existing(folder)
+                new = held.enter_context(new_folder(folder)) if is_first_process() else None
                 prepared = prepare(recipe, source)
             with agreed(world):
-                if is_first_process():
+                if new is not None:
                     recipe = _resolve(recipe, prepared)
-                    hashes = text_hashes(prepared.splits)
-                    kept = Path(source) if recipe.text == "-" else None
                     more = more_about(recipe, prepared)
                     if started_by:
                         more["launches"] = sorted(started_by)
-                    create_run(folder, recipe, prepared.tokenizer, hashes, kept, more)
-        with _undone(folder, ThenceError):
-            run = shared_run(folder, prepared, world)
-        with _undone(folder, TrainingError, SettingError):
-            _fit(run, prepared, progress, world, logs)
+                    kept = Path(source) if recipe.text == "-" else None
+                    hashes = text_hashes(prepared.splits)
+                    begin = partial(
+                        create_run,
+                        recipe=recipe,
+                        tokenizer=prepared.tokenizer,
+                        hashes=hashes,
+                        text=kept,
+                        more=more,
+                    )
+                    _put_in_place(new, begin, prepared)
+            with _undone(folder, ThenceError):
+                run = shared_run(folder, prepared, world)
+            if not _is_trained(run):
+                _log_what_was_made(run, prepared, logs)
+                return run
+            with _undone(folder, TrainingError, SettingError):
+                _train(run, prepared, progress, world, logs)
     return run
+
+
+def _put_in_place(new: NewFolder, begin: Callable[[Path], Run], prepared: Prepared) -> None:
+    """Put a run in its place: one that is going to be trained as it begins, others when done."""
+    run = begin(new.path)
+    if _is_trained(run):
+        new.put_in_place()
+        return
+    done = _made_at_once(run.recipe, prepared)
+    new.fill(lambda folder: finish_at_once(begin(folder), *done))
 
 
 def _refuse_mixed(model: str) -> None:
@@ -198,18 +221,25 @@ def resume(folder: str | Path, progress: ProgressMaker = silent, logs: Logs = No
 
 
 def _go_on(run: Run, progress: ProgressMaker, world: "World | None", logs: Logs) -> Run:
-    if run.counted is not None:  # Made whole, and never half.
+    mixed = family_of(run.recipe.model).kind == "mixed"
+    if mixed or run.counted is not None:  # Made whole, and never half.
         return run
-    with agreed(world):
-        if is_first_process():
-            clear_leftovers(run.folder)
-        vectors = getattr(run.recipe.options, "vectors", None)
-        if vectors is not None:
-            check_ordinary(Path(vectors))
-        prepared = Prepared(run.splits, run.tokenizer, run.store("train"), run.store("dev"))
-        if not (run.folder / "last").exists():  # Nothing yet that has the vectors in it.
-            prepared = replace(prepared, vectors=vectors_of(run.recipe, run.tokenizer))
-    _fit(run, prepared, progress, world, logs)
+    with ExitStack() as held:
+        with agreed(world):
+            if is_first_process():
+                held.enter_context(locked(run.folder))
+                clear_leftovers(run.folder)
+            vectors = getattr(run.recipe.options, "vectors", None)
+            if vectors is not None:
+                check_ordinary(Path(vectors))
+            prepared = Prepared(run.splits, run.tokenizer, run.store("train"), run.store("dev"))
+            if not (run.folder / "last").exists():  # Nothing yet that has the vectors in it.
+                prepared = replace(prepared, vectors=vectors_of(run.recipe, run.tokenizer))
+        if _is_trained(run):
+            _train(run, prepared, progress, world, logs)
+        elif not run.metrics() and is_first_process():  # Of thence 0.1, whose process was killed.
+            finish_at_once(run, *_made_at_once(run.recipe, prepared))
+            _log_what_was_made(run, prepared, logs)
     return run
 
 
@@ -226,11 +256,11 @@ def readable_source(text: str) -> Iterator[str]:
 
 
 def free_folder(text: str, name: str) -> Path:
-    """Return ``runs/TEXT-NAME``, with a number where that is taken."""
+    """Return ``runs/TEXT-NAME``, with a number where that is taken or just being made."""
     stem = "stdin" if text == "-" else Path(text).name.split(".")[0]
     stem = re.sub(r"[*?\[\]]", "", stem) or "text"  # Of a pattern, what it says.
     names = (f"{stem}-{name}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))])
-    return next(path for name in names if not (path := Path("runs") / name).exists())
+    return next(path for name in names if not is_taken(path := Path("runs") / name))
 
 
 def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
@@ -255,35 +285,47 @@ def more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     return about if vectors is None else {**about, "vectors": vectors}
 
 
-def _fit(
+def _train(
     run: Run,
     prepared: Prepared,
     progress: ProgressMaker,
     world: "World | None",
     logs: Logs,
 ) -> None:
-    kind = family_of(run.recipe.model).kind
-    if kind == "trained":
-        from thence.training.networks import train_network
+    from thence.training.networks import train_network
 
-        train_network(run, prepared, progress, world, logs)
-        return
-    with opened(logs, run, prepared.dev, 0) as log:
-        # For one process; metrics are written last, and say that all is done. A mixture is made
-        # whole, and never trained.
-        if kind != "mixed" and is_first_process() and not run.metrics():
-            make = _count if kind == "counted" else _fit_labels
-            make(run, prepared)
-            with suppress(StopTraining):
-                log(run.metrics()[-1])
+    train_network(run, prepared, progress, world, logs)
 
 
-def _count(run: Run, prepared: Prepared) -> None:
+def _is_trained(run: Run) -> bool:
+    """Whether the run goes through the training loop, and is not made in one step or of others."""
+    return family_of(run.recipe.model).kind == "trained"
+
+
+def _log_what_was_made(run: Run, prepared: Prepared, logs: Logs) -> None:
+    """Tell a logger the one record of a run that was made in one step."""
+    before_it = -1
+    with opened(logs, run, prepared.dev, before_it) as log, suppress(StopTraining):
+        log(run.metrics()[-1])
+
+
+Made = tuple[Mapping[str, Array], Mapping[str, Any]]
+"""The tensors of a model that is made in one step, and the line of its metrics."""
+
+
+def _made_at_once(recipe: Recipe, prepared: Prepared) -> Made:
+    """Count or fit the model of a recipe in memory."""
     started = time.monotonic()
-    recipe, carry_context = run.recipe, run.recipe.training.carry_context
+    made = _counted if family_of(recipe.model).kind == "counted" else _fitted_labels
+    tensors, losses = made(recipe, prepared)
+    return tensors, told_at_once(prepared.train.num_targets, losses, started)
+
+
+def _counted(recipe: Recipe, prepared: Prepared) -> tuple[Mapping[str, Array], Mapping[str, float]]:
+    carry_context = recipe.training.carry_context
     model = cast(
         CountedModel,
-        FAMILIES[recipe.model].create(recipe.options, len(run.tokenizer.vocabulary)),
+        FAMILIES[recipe.model].create(recipe.options, len(prepared.tokenizer.vocabulary)),
     )
     judged = prepared.dev if prepared.dev.num_documents else None
     fitted = model.fit(prepared.train, carry_context, judged)
@@ -292,21 +334,22 @@ def _count(run: Run, prepared: Prepared) -> None:
     losses = {"train_nats_per_token": -fitted / prepared.train.num_targets}
     if judged is not None:
         losses["dev_nats_per_token"] = -float(np.mean(model.score(judged, carry_context)))
-    finish_at_once(run, prepared.train.num_targets, model.tensors(), losses, started)
+    return model.tensors(), losses
 
 
-def _fit_labels(run: Run, prepared: Prepared) -> None:
-    started = time.monotonic()
+def _fitted_labels(
+    recipe: Recipe, prepared: Prepared
+) -> tuple[Mapping[str, Array], Mapping[str, float]]:
     from thence.training.networks import threads
 
-    with threads(run.recipe.training.threads):
-        classifier = _fitted(run.recipe, prepared)
+    with threads(recipe.training.threads):
+        classifier = _fitted(recipe, prepared)
         train = label_look(classifier.classify(prepared.train_texts), prepared.train_labels)
         losses = {"train_nats_per_document": train.nats}
         if prepared.dev.num_documents:
             look = label_look(classifier.classify(prepared.dev_texts), prepared.dev_labels)
             losses |= {"dev_nats_per_document": look.nats, **look.more}
-    finish_at_once(run, prepared.train.num_targets, classifier.tensors(), losses, started)
+    return classifier.tensors(), losses
 
 
 def _fitted(
@@ -345,17 +388,32 @@ def train_classifier(
     return cast(Classifier, train_in_memory(resolve_training(recipe, prepared), prepared))
 
 
-def finish_at_once(
-    run: Run,
-    tokens: int,
-    tensors: Mapping[str, Array],
-    losses: Mapping[str, float],
-    started: float,
-) -> None:
-    """Save what was made in one step."""
-    metrics = MetricsFile(run.folder / "metrics.jsonl")
-    metrics.truncate(0)
-    save_model(run.folder / "model.safetensors", tensors, {"run": run.identity, "step": 0})
+def told_at_once(tokens: int, losses: Mapping[str, float], started: float) -> dict[str, Any]:
+    """Return the line of metrics of a model that was made in one step.
+
+    Args:
+        tokens: Targets that were read.
+        losses: By name; infinite ones become null.
+        started: When, by ``time.monotonic``.
+    """
     finite = {name: loss if np.isfinite(loss) else None for name, loss in losses.items()}
     seconds = round(time.monotonic() - started, 3)
-    metrics.append({"step": 0, "seconds": seconds, "tokens": tokens, **finite})
+    return {"step": 0, "seconds": seconds, "tokens": tokens, **finite}
+
+
+def finish_at_once(
+    run: Run, tensors: Mapping[str, Array], line: Mapping[str, Any], **about: Any
+) -> None:
+    """Write what was made in one step: the weights, then the line of metrics.
+
+    Args:
+        run: Its folder holds what ``create_run`` writes.
+        tensors: Of the model.
+        line: Of the metrics.
+        **about: What the file of weights says beside run and step.
+    """
+    metrics = MetricsFile(run.folder / "metrics.jsonl")
+    metrics.truncate(0)
+    about = {"run": run.identity, "step": 0, **about}
+    save_model(run.folder / "model.safetensors", tensors, about)
+    metrics.append(line)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
+from thence.atomic import NewFolder, new_folder
 from thence.corpus import Documents
 from thence.corpus.blocks import Block, cut_into_blocks, find_files, is_url
 from thence.errors import SettingError, TextError
@@ -38,9 +39,9 @@ from thence.training.logs import Logs, StopTraining, opened
 from thence.training.progress import Listener, ProgressMaker, silent
 from thence.training.provenance import CLUSTER
 from thence.training.recipe import Recipe
-from thence.training.run import Run, create_run, read_held_out, refuse_existing
+from thence.training.run import Run, create_run, read_held_out
 from thence.training.sharing import resolved_paths
-from thence.training.train import finish_at_once
+from thence.training.train import finish_at_once, told_at_once
 
 SMALLEST_BLOCK, LARGEST_BLOCK = 1 << 20, 64 << 20
 """Bytes of text in a block: fewer are no work, more take too much memory at once."""
@@ -67,15 +68,21 @@ def count_on_cluster(
     Raises:
         ThenceError: If the text, a setting, the cluster or the output cannot be used.
     """
-    started = time.monotonic()
     _check(recipe)
-    refuse_existing(folder)
+    with new_folder(folder) as new:
+        return _count_into(new, recipe, address, progress, logs)
+
+
+def _count_into(
+    new: NewFolder, recipe: Recipe, address: str, progress: ProgressMaker, logs: Logs
+) -> Run:
+    started = time.monotonic()
     recipe = resolved_paths(recipe)
     if not is_url(recipe.text):
         recipe = replace(recipe, text=str(Path(recipe.text).absolute()))
     held_out = read_held_out(recipe)
     files = find_files(recipe.text)
-    with engine.opened(address) as client, progress(folder.name) as listener:
+    with engine.opened(address) as client, progress(new.target.name) as listener:
         size = sum(file.size for file in files) // (
             BLOCKS_PER_THREAD * engine.number_of_threads(client)
         )
@@ -95,9 +102,15 @@ def count_on_cluster(
         losses["dev_nats_per_token"] = -float(np.mean(scores))
     facts = {"files": len(files), "documents": surveyed.documents, "tokens": tokens}
     facts["bytes"] = surveyed.num_bytes
-    run = create_run(folder, recipe, tokenizer, _hashes(surveyed, held_out), more={CLUSTER: facts})
-    finish_at_once(run, tokens, model.tensors(), losses, started)
-    with opened(logs, run, _of(dev, tokenizer), 0) as log, suppress(StopTraining):
+    hashes, line = _hashes(surveyed, held_out), told_at_once(tokens, losses, started)
+
+    def write(folder: Path) -> None:
+        run = create_run(folder, recipe, tokenizer, hashes, more={CLUSTER: facts})
+        finish_at_once(run, model.tensors(), line)
+
+    new.fill(write)
+    run = Run(new.target)
+    with opened(logs, run, _of(dev, tokenizer), -1) as log, suppress(StopTraining):
         log(run.metrics()[-1])
     return run
 

@@ -1,16 +1,16 @@
 """N-gram models as ARPA files, out and in."""
 
-import shutil
 from hashlib import file_digest
 from pathlib import Path
 from typing import cast
 
+from thence.atomic import NewFolder, new_folder
 from thence.errors import RunError, SettingError, TextError
 from thence.models.ngram import NGram
 from thence.models.ngram.arpa import read_arpa, write_arpa
 from thence.tokens import TokenOptions, tokenizer_of
 from thence.training.recipe import Recipe
-from thence.training.run import Run, create_run, refuse_existing
+from thence.training.run import Run, create_run
 from thence.training.weights_file import save_model
 
 
@@ -52,8 +52,11 @@ def import_arpa(path: str | Path, output: str | Path) -> Run:
         TextError: If it is not an ARPA file; names the line.
         RunError: If the output exists or cannot be written.
     """
-    path, folder = Path(path), Path(output)
-    refuse_existing(folder)
+    with new_folder(Path(output)) as new:
+        return _import_into(new, Path(path))
+
+
+def _import_into(new: NewFolder, path: Path) -> Run:
     read = read_arpa(path)
     tokenizer = tokenizer_of(
         read.symbols,
@@ -61,14 +64,15 @@ def import_arpa(path: str | Path, output: str | Path) -> Run:
     )
     model = NGram.from_tables(read.tables, len(read.vocabulary))
     recipe = Recipe(str(path.resolve()), "ngram", model.options, tokens=tokenizer.options)
-    run = create_run(folder, recipe, tokenizer, {"arpa": _sha256(path)})
-    try:
-        tensors = model.tensors()
-        save_model(run.folder / "model.safetensors", tensors, {"run": run.identity, "step": 0})
-    except RunError:
-        shutil.rmtree(run.folder, ignore_errors=True)
-        raise
-    return run
+    hashes = {"arpa": _sha256(path)}
+
+    def write(folder: Path) -> None:
+        run = create_run(folder, recipe, tokenizer, hashes)
+        about = {"run": run.identity, "step": 0}
+        save_model(folder / "model.safetensors", model.tensors(), about)
+
+    new.fill(write)
+    return Run(new.target)
 
 
 def _sha256(path: Path) -> str:

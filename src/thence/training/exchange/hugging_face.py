@@ -6,19 +6,18 @@ is ``modeling_thence`` of this package and needs nothing of thence.
 
 import json
 import logging
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.numpy import save
 
+from thence.atomic import new_folder
 from thence.corpus.columnar import import_extra
 from thence.errors import RunError, SettingError
 from thence.models.interface import Array
@@ -26,7 +25,6 @@ from thence.models.neural import NeuralLanguageModel
 from thence.training.exchange.networks import network_of
 from thence.training.exchange.parity import Ids, LogProbs, greatest_difference
 from thence.training.exchange.tokenizer_file import BOUNDARY_TOKEN, tokenizer_file
-from thence.training.files import write_through
 from thence.training.run import Run
 
 MODELING = "modeling_thence"
@@ -72,18 +70,11 @@ def export_hugging_face(run: Run, path: Path) -> float:
     _check_settings(run)
     import_extra("transformers", "hf", "checking a Hugging Face folder")
     files = folder_files(run, model, path.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    with new_folder(path) as new:
         for name, content in files.items():
-            write_through(building / name, content)
-        check_tokens(run, building / "tokenizer.json")
-        difference = greatest_difference(run, model, load_folder(building), TOLERANCE)
-        building.chmod(0o755)
-        building.rename(path)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return difference
+            (new.path / name).write_bytes(content)
+        check_tokens(run, new.path / "tokenizer.json")
+        return greatest_difference(run, model, load_folder(new.path), TOLERANCE)
 
 
 def _check_settings(run: Run) -> None:

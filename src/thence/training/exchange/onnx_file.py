@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from thence.atomic import whole_file
 from thence.corpus.columnar import import_extra
-from thence.corpus.folders import whole_file
 from thence.errors import RunError
 from thence.models.neural import NeuralLanguageModel
 from thence.models.states import leaves

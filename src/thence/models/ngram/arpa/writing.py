@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from thence.corpus import whole_file
+from thence.atomic import whole_file
 from thence.errors import SettingError
 from thence.models.ngram.smoothing import OrderTable
 from thence.tokens.vocabulary import Vocabulary

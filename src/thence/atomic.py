@@ -1,0 +1,427 @@
+"""Files and folders that are there whole or not at all, whoever is killed and whenever.
+
+What is made is built beside its place under a hidden name (``.NAME.new``), flushed to the disk, and
+put in place by one rename. Who builds it holds a lock on it, so that a second process learns at
+once that the name is taken. A killed process lets go of its lock by itself: what it has left is
+cleared away by the next that wants the name, and stands in nobody's way.
+
+Nothing here follows a symbolic link in the last part of a path: a link in the place of what is
+written is replaced, never written through.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from io import BufferedIOBase
+from pathlib import Path
+from tempfile import gettempdir, mkdtemp
+
+from thence.errors import RunError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: two processes that write one thing are not told.
+    fcntl = None  # type: ignore[assignment]
+
+NEW = ".new"
+"""How the hidden name of what is being made ends."""
+NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Flags of opening: a symbolic link is an error, and a pipe does not wait for its other end."""
+NO_LOCKS_HERE = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+"""What file systems without locks answer (NFS: EBADF for a folder); they are done without."""
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class BusyError(RunError):
+    """Another process is at work on the same thing."""
+
+
+class WriteError(RunError):
+    """Something could not be written.
+
+    Args:
+        path: What.
+        error: Why.
+        way_out: What to do about it, where that is more than making room.
+    """
+
+    def __init__(self, path: Path, error: OSError, way_out: str = "") -> None:
+        if error.errno in NO_SPACE:
+            mend = "Free some space"
+        elif error.errno in NOT_ALLOWED:
+            mend = "You may not write there: ask for the right to, or choose another place"
+        else:
+            mend = "Choose another place"
+        what = way_out or "What was there before is unchanged."
+        super().__init__(f"Cannot write {path}: {error.strerror or error}. {mend}. {what}")
+        self.path, self.error, self.way_out = path, error, way_out
+
+
+def cannot_write(path: Path, error: OSError, way_out: str = "") -> WriteError:
+    """Return the error for a path that could not be written; ``way_out`` is a sentence."""
+    return WriteError(path, error, way_out)
+
+
+def write_atomically(path: Path, content: bytes, within: Path | None = None) -> None:
+    """Write a file, or leave what was there.
+
+    Args:
+        path: The file; missing folders on the way are made.
+        content: What it is to hold.
+        within: A folder that may come from anyone: links below it are refused.
+
+    Raises:
+        RunError: If it cannot be written (no permission, disk full).
+    """
+    try:
+        if within is not None:
+            make_folders(path.parent, within)
+        with whole_file(path, wait=True) as file:
+            file.write(content)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def make_folders(folder: Path, within: Path) -> None:
+    """Make the folders that are missing between ``within`` and ``folder``.
+
+    Raises:
+        RunError: If one of them is a link, which may lead anywhere.
+        OSError: If one cannot be made.
+    """
+    place = within
+    for part in folder.relative_to(within).parts:
+        place = place / part
+        with suppress(FileExistsError):
+            place.mkdir()
+        if place.is_symlink():
+            raise RunError(f"{place} is a link; nothing is written through it. Remove it.")
+
+
+@contextmanager
+def whole_file(path: Path, *, wait: bool = False) -> Iterator[BufferedIOBase]:
+    """Open a new file for writing that appears under its name only when it is whole.
+
+    If the block raises, nothing is left behind and what was there before stays.
+
+    Args:
+        path: The file; missing folders on the way are made.
+        wait: Wait while another process is writing it; by default that is an error.
+
+    Raises:
+        BusyError: Another process is writing the same file.
+        OSError: The folder cannot be made or written to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = _beside(path)
+    with _taken(path, wait, _create_file) as descriptor:
+        try:
+            with os.fdopen(descriptor, "wb", closefd=False) as file:
+                yield file
+                file.flush()
+                os.fsync(descriptor)
+            if fcntl is None:  # Windows renames no open file: let another be open in its place.
+                with Path(os.devnull).open("rb") as nothing:
+                    os.dup2(nothing.fileno(), descriptor)
+            building.replace(path)
+            sync_folder(path.parent)
+        except BaseException:
+            with suppress(OSError):
+                building.unlink()
+            raise
+
+
+class NewFolder:
+    """A folder that is being made beside its place; nobody else can make it meanwhile.
+
+    Args:
+        target: Where it is to be.
+        path: Where it is now.
+    """
+
+    def __init__(self, target: Path, path: Path) -> None:
+        self.target, self.path = target, path
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it is where it is to be."""
+        return self.path == self.target
+
+    def put_in_place(self) -> None:
+        """Flush everything to the disk and give the folder its name; it stays locked.
+
+        Raises:
+            WriteError: If that is not possible.
+        """
+        try:
+            sync_tree(self.path)
+            self.path.rename(self.target)
+        except OSError as error:
+            raise cannot_write(self.target, error) from error
+        sync_folder(self.target.parent)
+        self.path = self.target
+
+    def fill(self, write: Callable[[Path], None]) -> None:
+        """Write what took long to work out, and put it in place or, if need be, elsewhere.
+
+        Args:
+            write: Writes everything into a folder, or raises ``WriteError``; called once more for
+                another folder where this one cannot be written.
+
+        Raises:
+            RunError: If it could not be written here; says where it is kept.
+        """
+        try:
+            write(self.path)
+            self.put_in_place()
+        except WriteError as error:
+            kept = _kept_elsewhere(self.target.name, write)
+            if kept is None:
+                what = "No other place had room for what was made, so it is lost."
+            else:
+                what = f"What was made is kept, whole, in {kept}; move it where you want it."
+            raise cannot_write(self.target, error.error, what) from error
+
+
+@contextmanager
+def new_folder(target: Path, *, wait: bool = False) -> Iterator[NewFolder]:
+    """Hold the name of a folder that does not exist yet, and give a hidden folder to build it in.
+
+    At the end of the block the folder is put in place, unless that was done; if the block raises
+    before, nothing of it is left. The lock is kept until the end of the block, also on a folder
+    that is in place: it is the one that ``locked`` takes.
+
+    Args:
+        target: The folder to make; missing folders on the way are made.
+        wait: Wait while another process makes it; by default that is an error.
+
+    Raises:
+        BusyError: Another process is making it.
+        RunError: Something is there already, or it cannot be made.
+    """
+    refuse_existing(target)
+    with ExitStack() as held:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(_taken(target, wait, _create_folder))
+        except OSError as error:
+            raise cannot_write(target, error) from error
+        new = NewFolder(target, _beside(target))
+        try:
+            refuse_existing(target)
+            yield new
+            if not new.in_place:
+                new.put_in_place()
+        except WriteError as error:  # Said of the name that the user knows.
+            if not error.path.is_relative_to(_beside(target)):
+                raise
+            raise cannot_write(target, error.error, "Nothing was made.") from error
+        finally:
+            if not new.in_place:
+                shutil.rmtree(new.path, ignore_errors=True)
+
+
+def refuse_existing(path: Path) -> None:
+    """Refuse to make what is there already.
+
+    Raises:
+        RunError: If something is in its place.
+    """
+    try:
+        taken = path.exists()
+    except OSError as error:  # A name that is too long, for example.
+        raise cannot_write(path, error) from error
+    if taken:
+        resume = f", or go on with: thence resume {path}" if (path / "last").exists() else ""
+        raise RunError(
+            f"{path} exists already and is left as it is; choose another --output{resume}."
+        )
+
+
+def is_taken(path: Path) -> bool:
+    """Whether something is there, or is being made by a process that is alive."""
+    if path.exists():
+        return True
+    try:
+        _clear_dead(_beside(path), wait=False)
+    except BusyError:
+        return True
+    return False
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run folder for one process; a killed process lets go of it by itself.
+
+    Whoever changes or clears what is in a run folder holds it. Files that are only added whole
+    (reports, pictures) and lines that are only appended (looks at test) need no lock on the folder.
+
+    Raises:
+        BusyError: If another process holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if not _lock(descriptor, folder, wait=False):
+            raise BusyError(f"{folder} was replaced just now by another process; try again.")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder that this process holds."""
+    for path in (*folder.glob(f".*{NEW}"), *folder.glob(f"*/.*{NEW}")):
+        with suppress(BusyError):  # A report, for example, that is being written.
+            _clear_dead(path, wait=False)
+    for path in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):  # Of thence 0.1.
+        with suppress(OSError):
+            path.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the file system can do that."""
+    with suppress(OSError):  # The file is there, and some file systems cannot flush folders.
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until all files below a folder, and their names, are on the disk."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with Path(place, name).open("rb" if fcntl is not None else "r+b") as file:
+                os.fsync(file.fileno())
+        sync_folder(Path(place))
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}{NEW}")
+
+
+def _create_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINK, 0o666)
+
+
+def _create_folder(path: Path) -> int:
+    path.mkdir()
+    return os.open(path, os.O_RDONLY) if fcntl is not None else os.open(os.devnull, os.O_RDONLY)
+
+
+@contextmanager
+def _taken(target: Path, wait: bool, create: Callable[[Path], int]) -> Iterator[int]:
+    """Make what a target is built in and lock it; yield its descriptor."""
+    building = _beside(target)
+    while True:
+        try:
+            descriptor = create(building)
+        except FileExistsError:
+            _clear_dead(building, wait)
+            continue
+        except FileNotFoundError:
+            if building.parent.is_dir():  # Cleared by another process before it was locked.
+                continue
+            raise
+        try:
+            if _lock(descriptor, building, wait):
+                yield descriptor
+                return
+        finally:
+            with suppress(OSError):
+                os.close(descriptor)
+
+
+def _clear_dead(building: Path, wait: bool) -> None:
+    """Remove what a killed process was building.
+
+    Raises:
+        BusyError: If the process is alive and is not waited for.
+    """
+    if fcntl is None or building.is_symlink():  # A link is removed, and what it leads to is not.
+        _remove(building)
+        return
+    try:
+        descriptor = os.open(building, os.O_RDONLY | NO_LINK)
+    except FileNotFoundError:
+        return
+    try:
+        if _lock(descriptor, building, wait):
+            _remove(building)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _lock(descriptor: int, path: Path, wait: bool) -> bool:
+    """Lock what is open; return False where its name leads elsewhere by now.
+
+    Raises:
+        BusyError: If another process holds it and is not waited for.
+    """
+    try:
+        _flock(descriptor, wait)
+    except BlockingIOError as error:
+        raise BusyError(_busy(path)) from error
+    try:
+        there, own = path.stat(), os.fstat(descriptor)
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
+
+
+def wait_for_lock(descriptor: int) -> None:
+    """Lock an open file until it is closed, once no other process has it locked."""
+    _flock(descriptor, wait=True)
+
+
+def _flock(descriptor: int, wait: bool) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno not in NO_LOCKS_HERE:
+            raise
+
+
+def _busy(path: Path) -> str:
+    if path.name.startswith(".") and path.name.endswith(NEW):
+        target = path.with_name(path.name[1 : -len(NEW)])
+        return (
+            f"{target} is being made by another process; wait for it, or choose another --output."
+        )
+    return f"{path} is being trained by another process; wait for it."
+
+
+def _kept_elsewhere(name: str, write: Callable[[Path], None]) -> Path | None:
+    """Write a folder where there is room for it; return where, or None if there is none."""
+    for place in dict.fromkeys((gettempdir(), str(Path.cwd()), str(Path.home()))):
+        outer: Path | None = None
+        try:
+            outer = Path(mkdtemp(prefix="thence-kept-", dir=place))
+            kept = outer / name
+            kept.mkdir()
+            write(kept)
+            sync_tree(kept)
+            return kept
+        except (OSError, WriteError):
+            if outer is not None:
+                shutil.rmtree(outer, ignore_errors=True)
+    return None
