@@ -4,7 +4,7 @@ import pytest
 
 from .conftest import LINES
 
-FLAGS = ["--hidden-size=8", "--batch-size=16", "--sweep=12"]
+FLAGS = ["--hidden-size=8", "--batch-size=16", "--sweep=12", "--high=30"]
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def test_it_suggests_a_rate_and_draws(thence, folder):
     outcome = thence("find-lr", "text.txt", *FLAGS)
     assert (outcome.code, outcome.err) == (0, "")
     first, second = outcome.out.splitlines()
-    assert 0.001 <= float(first.removeprefix("suggested learning rate")) <= 1
+    assert 0.001 <= float(first.removeprefix("suggested learning rate")) <= 30
     assert second.split() == ["picture", "learning-rate.png"]
     assert (folder / "learning-rate.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in folder.iterdir()} == {"text.txt", "learning-rate.png"}
@@ -41,7 +41,7 @@ def test_it_suggests_a_rate_and_draws(thence, folder):
             "A sweep from 0.001 to 1.0 in 3 steps cannot be made; --low must be above 0 "
             "and below --high, and --sweep at least 10.",
         ),
-        (["--low", "2"], "A sweep from 2.0 to 1.0 in 300 steps cannot be made"),
+        (["--low", "2"], "A sweep from 2.0 to 1.0 cannot be made"),
     ],
 )
 def test_what_cannot_be_swept_is_refused(thence, folder, flags, message):
@@ -49,3 +49,16 @@ def test_what_cannot_be_swept_is_refused(thence, folder, flags, message):
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith(f"thence: {message}")
     assert [path.name for path in folder.iterdir()] == ["text.txt"]
+
+
+@pytest.mark.slow
+def test_no_picture_is_written_over(thence, folder):
+    (folder / "learning-rate.png").write_text("mine")
+    (folder / "curve.svg").write_text("mine")
+    outcome = thence("find-lr", "text.txt", *FLAGS)
+    assert outcome.out.splitlines()[1].split() == ["picture", "learning-rate-2.png"]
+    refused = thence("find-lr", "text.txt", *FLAGS, "-o", "curve.svg")
+    assert refused.code == 2
+    assert refused.err.startswith("thence: curve.svg exists already and is left as it is")
+    assert (folder / "learning-rate.png").read_text() == "mine"
+    assert (folder / "curve.svg").read_text() == "mine"

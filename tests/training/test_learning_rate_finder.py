@@ -7,7 +7,7 @@ import pytest
 
 from thence.errors import SettingError, TrainingError
 from thence.training import Recipe, Run, make_recipe, sweep_learning_rate
-from thence.training.learning_rate_finder import _suggest
+from thence.training.learning_rate_finder import LearningRateCurve, _smooth
 
 SmallTrain = Callable[..., Run]
 
@@ -36,16 +36,43 @@ def test_shape_of_the_curve(recipe: Callable[..., Recipe], optimizer: str) -> No
     assert curve.smoothed.min() < 0.95 * curve.smoothed[0]
     assert curve.smoothed[-1] > curve.smoothed.min()
     assert np.all(np.isfinite(curve.smoothed))
-    lowest = curve.rates[np.argmin(curve.smoothed)]
-    assert curve.rates[0] < curve.suggestion < lowest
+    assert curve.suggestion == curve.rates[np.argmin(curve.smoothed)]
 
 
-def test_suggestion_by_hand() -> None:
-    # The lowest average is the third: of the rates 1, 10, 100 with the weights 0.95 ** 2, 0.95
-    # and 1, the mean exponent is (0.95 + 2) / (0.9025 + 0.95 + 1) = 1.03418.
-    rates = np.array([1.0, 10.0, 100.0, 1000.0])
-    assert _suggest(rates, np.array([4.0, 3.0, 2.0, 9.0])) == pytest.approx(10**1.0341806)
-    assert _suggest(rates, np.array([1.0, 3.0, 2.0, 9.0])) == pytest.approx(1)
+def test_the_smoothed_curve_by_hand() -> None:
+    # A tenth of a factor of ten between neighbours: weights of w = exp(-0.1 / 0.2) a step. The
+    # second is (w * 4 + 3 + w * 2 + w ** 2 * 9) / (w + 1 + w + w ** 2).
+    rates, losses = 10 ** np.array([0, 0.1, 0.2, 0.3]), np.array([4.0, 3.0, 2.0, 9.0])
+    curve = LearningRateCurve(rates, losses, _smooth(rates, losses), diverged=False)
+    w = np.exp(-0.5)
+    assert curve.smoothed[1] == pytest.approx((6 * w + 3 + 9 * w**2) / (2 * w + 1 + w**2))
+    assert curve.suggestion == curve.rates[np.argmin(curve.smoothed)]
+    assert not curve.still_falling
+
+
+def test_a_valley_is_found_where_it_is() -> None:
+    exponents = np.arange(301) / 100 - 3
+    losses = 2 + np.abs(exponents + 1.2) + np.random.default_rng(0).normal(0, 0.05, 301)
+    found = (10**exponents)[np.argmin(_smooth(10**exponents, losses))]
+    assert np.log10(found) == pytest.approx(-1.2, abs=0.05)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_the_suggestion_does_not_move_with_the_end_of_the_sweep(
+    recipe: Callable[..., Recipe], optimizer: str
+) -> None:
+    low = {"adamw": 1e-3, "sgd": 1e-1}[optimizer]
+    one, other = (
+        sweep_learning_rate(recipe(optimizer=optimizer), low, high) for high in (1e4, 3.1e5)
+    )
+    assert one.diverged and other.diverged
+    assert one.suggestion == other.suggestion
+    assert np.array_equal(one.losses, other.losses)
+
+
+def test_a_loss_that_still_falls_at_the_last_rate_is_told(recipe: Callable[..., Recipe]) -> None:
+    curve = sweep_learning_rate(recipe(), 1e-4, 4e-3)
+    assert curve.still_falling and curve.suggestion == curve.rates[-1]
 
 
 def test_the_same_seed_gives_the_same_curve(recipe: Callable[..., Recipe]) -> None:

@@ -1,6 +1,7 @@
 """``thence find-lr TEXT``: sweep the learning rate, draw the curve, suggest a rate."""
 
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,13 @@ from thence.atomic import write_atomically
 from thence.commands.output import say_json
 from thence.commands.recipe_flags import parse_recipe_command
 from thence.commands.streams import is_at_terminal, remark, say
-from thence.errors import SettingError
+from thence.errors import RunError, SettingError
 from thence.training import Recipe, sweep_learning_rate
 from thence.training.families import is_classifier
 
 SUMMARY = "Sweep the learning rate, one training step each, and suggest one for thence train --lr."
 FORMATS = (".png", ".svg")
+DEFAULT_PICTURE = Path("learning-rate.png")
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -28,32 +30,61 @@ def _find(
     *,
     low: Annotated[float, Parameter(help="First learning rate.")] = 1e-3,
     high: Annotated[float, Parameter(help="Last learning rate.")] = 1.0,
-    sweep: Annotated[int, Parameter(help="How many rates, one step each.")] = 300,
+    sweep: Annotated[
+        int | None,
+        Parameter(help="How many rates, one step each (default: 100 for each factor of ten)."),
+    ] = None,
     output: Annotated[
-        Path, Parameter(name=("--output", "-o"), help="Picture to write (.png or .svg).")
-    ] = Path("learning-rate.png"),
+        Path | None,
+        Parameter(
+            name=("--output", "-o"),
+            help="Picture to write, .png or .svg (default: learning-rate.png, or with a number "
+            "after it where that is taken).",
+        ),
+    ] = None,
     json: Annotated[bool, Parameter(negative=(), help="Print the curve as JSON.")] = False,
 ) -> None:
-    if output.suffix not in FORMATS:
-        raise SettingError(f"--output is {output}; its name must end in {' or '.join(FORMATS)}.")
+    picture = _picture(output)
     if not json and is_at_terminal():
-        remark(f"Reading {recipe.text}, then up to {sweep} steps ...")
+        remark(f"Reading {recipe.text}, then a step at each learning rate ...")
     curve = sweep_learning_rate(recipe, low, high, sweep)
     # Drawing needs matplotlib, which takes its time to load.
     from thence.pictures.curves import learning_rate_curve
     from thence.pictures.drawing import to_png, to_svg
 
     figure = learning_rate_curve(curve, "document" if is_classifier(recipe.model) else "token")
-    write_atomically(output, to_png(figure) if output.suffix == ".png" else to_svg(figure))
+    write_atomically(picture, to_png(figure) if picture.suffix == ".png" else to_svg(figure))
     if json:
         say_json(
             {
                 "suggestion": curve.suggestion,
                 "rates": curve.rates.tolist(),
                 "losses": curve.losses.tolist(),
-                "picture": str(output),
+                "still_falling": curve.still_falling,
+                "picture": str(picture),
             }
         )
         return
     say(f"suggested learning rate  {curve.suggestion:.2g}")
-    say(f"picture                  {output}")
+    say(f"picture                  {picture}")
+    if curve.still_falling:
+        remark(
+            "The loss is lowest at the last rate: a higher one may be better. Try a larger --high."
+        )
+
+
+def _picture(output: Path | None) -> Path:
+    """Return the file to write, which is not there yet.
+
+    Raises:
+        SettingError: If its format is unknown.
+        RunError: If it exists.
+    """
+    if output is None:
+        numbered = (Path(f"learning-rate-{number}.png") for number in count(2))
+        return next(path for path in chain([DEFAULT_PICTURE], numbered) if not path.exists())
+    if output.suffix not in FORMATS:
+        raise SettingError(f"--output is {output}; its name must end in {' or '.join(FORMATS)}.")
+    if output.exists():
+        raise RunError(f"{output} exists already and is left as it is; choose another --output.")
+    return output

@@ -322,7 +322,11 @@ def network_batches(recipe: Recipe, model: NeuralLanguageModel, store: TokenStor
 
 
 def sweep(
-    recipe: Recipe, prepared: Prepared, low: float = 1e-3, high: float = 1.0, steps: int = 300
+    recipe: Recipe,
+    prepared: Prepared,
+    low: float = 1e-3,
+    high: float = 1.0,
+    steps: int | None = None,
 ) -> LearningRateCurve:
     """Run the learning-rate finder on a network that is thrown away after."""
     training = recipe.training

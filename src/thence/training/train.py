@@ -184,7 +184,7 @@ def _undone(folder: Path, *errors: type[ThenceError]) -> Iterator[None]:
 
 
 def sweep_learning_rate(
-    recipe: Recipe, low: float = 1e-3, high: float = 1.0, steps: int = 300
+    recipe: Recipe, low: float = 1e-3, high: float = 1.0, steps: int | None = None
 ) -> "LearningRateCurve":
     """Sweep the learning rate over a recipe's network and text; nothing is kept.
 
