@@ -10,10 +10,10 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, Integer
+from jaxtyping import Bool, Float, Int64, Integer
 from torch import Tensor, nn
 
-from thence.batches import Batch, Padded, Streams, group_by_context, windows
+from thence.batches import Batch, Padded, group_by_context, windows
 from thence.batches.sequences import batch_of, ragged
 from thence.models.interface import Array, State
 from thence.models.readout import Readout
@@ -29,11 +29,12 @@ SCORE_WINDOW = 128
 """Ids of a sequence that are read at a time while scoring."""
 SCORE_DOCUMENTS = 64
 """Documents that are scored side by side."""
-STRANDS = 32
 WARM_UP = 256
-"""Running text is scored in so many strands at most, each after so many ids before it; a text of
-fewer than ``STRAND`` targets is one strand."""
 STRAND = 8 * WARM_UP
+"""Running text is scored in strands of so many targets, each after so many ids before it. Where
+they begin does not depend on how long the text is, so no score depends on what comes later."""
+STRANDS = 64
+"""Strands that are scored side by side."""
 
 Read = tuple[Int64[np.ndarray, " read"], Float[Tensor, "read hidden"]]
 """Places of some targets of a store, and the hidden states that they are predicted from."""
@@ -183,9 +184,7 @@ class NeuralLanguageModel(nn.Module):
         if store.num_targets and carry_context:
             yield from self._read_strands(store)
         elif store.num_targets:
-            yield from self._read_sequences(
-                Padded(store, SCORE_DOCUMENTS, SCORE_WINDOW), store, None
-            )
+            yield from self._read_sequences(store)
 
     def _read_strands(self, store: TokenStore) -> Iterator[Read]:
         """Read running text in strands side by side, each after reading some of what is before.
@@ -193,25 +192,50 @@ class NeuralLanguageModel(nn.Module):
         One long pass would have every strand begin with the state of the one before it; what was
         read so long ago hardly tells any more.
         """
-        strands = max(1, min(STRANDS, store.num_targets // STRAND))
-        streams = Streams(store, strands, SCORE_WINDOW)
-        state = self.start(strands)
-        if strands > 1:
-            places, _ = ragged(streams.starts[1:] - WARM_UP, np.full(strands - 1, WARM_UP))
-            _, warm = self._read(batch_of(store, places, None, fresh=True), None)
-            state = map_state(lambda new, old: torch.cat([new, old]), self.start(1), warm)
-        yield from self._read_sequences(streams, store, state)
+        starts = np.arange(0, store.num_targets, STRAND)
+        lengths = np.minimum(store.num_targets - starts, STRAND)
+        groups = -(-len(starts) // STRANDS)
+        for rows in np.array_split(np.arange(len(starts)), groups):
+            state = self._warmed_up(store, starts[rows])
+            for begin in range(0, int(lengths[rows].max()), SCORE_WINDOW):
+                left = np.clip(lengths[rows] - begin, 0, SCORE_WINDOW)
+                places, valid = ragged(starts[rows] + begin, left)
+                # A row that has ended still needs places to read.
+                places = np.minimum(places, store.num_targets - 1)
+                state, read = self._read_places(store, places, valid, state)
+                yield read
 
-    def _read_sequences(
-        self, batches: Padded | Streams, store: TokenStore, state: State
-    ) -> Iterator[Read]:
-        """Read batch by batch, from a state on."""
+    def _warmed_up(self, store: TokenStore, starts: Int64[np.ndarray, " strands"]) -> State:
+        """Return the states with which strands begin; nothing is before the first of a text."""
+        later = starts[starts > 0]
+        first = self.start(len(starts) - len(later))
+        if not len(later):
+            return first
+        places, _ = ragged(later - WARM_UP, np.full(len(later), WARM_UP))
+        _, warm = self._read(batch_of(store, places, None, fresh=True), None)
+        if len(later) == len(starts):
+            return warm
+        return map_state(lambda new, old: torch.cat([new, old]), first, warm)
+
+    def _read_sequences(self, store: TokenStore) -> Iterator[Read]:
+        """Read documents side by side, each from its beginning."""
+        batches, state = Padded(store, SCORE_DOCUMENTS, SCORE_WINDOW), None
         for step in range(batches.steps_per_epoch):
             places, valid, fresh = batches.places(step)
-            batch = batch_of(store, places, valid, fresh and isinstance(batches, Padded))
-            hidden, state = self._read(batch, state)
-            counted = np.ones(places.shape, bool) if valid is None else valid
-            yield places[counted], hidden[torch.from_numpy(counted).to(self.device)]
+            state, read = self._read_places(store, places, valid, None if fresh else state)
+            yield read
+
+    def _read_places(
+        self,
+        store: TokenStore,
+        places: Int64[np.ndarray, "batch time"],
+        valid: Bool[np.ndarray, "batch time"] | None,
+        state: State,
+    ) -> tuple[State, Read]:
+        """Read a table of places from a state on; None: from the beginning."""
+        hidden, state = self._read(batch_of(store, places, valid, fresh=False), state)
+        counted = np.ones(places.shape, bool) if valid is None else valid
+        return state, (places[counted], hidden[torch.from_numpy(counted).to(self.device)])
 
     def _score_windows(
         self, store: TokenStore, context: int, carry_context: bool

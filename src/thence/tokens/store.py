@@ -68,6 +68,17 @@ class TokenStore:
         """Targets of each document, its closing boundary included."""
         return np.diff(self.offsets)
 
+    @property
+    def places(self) -> Int64[np.ndarray, " targets"]:
+        """How many tokens of its own document stand before each target: 0 for the first.
+
+        A target at place p may be predicted from p tokens and the boundary before them without
+        looking into another document.
+        """
+        starts = np.repeat(self.offsets[:-1] - 1, self.target_counts)
+        counted: Int64[np.ndarray, " targets"] = np.arange(self.num_targets) - starts
+        return counted
+
     def document(self, index: int) -> UInt[np.ndarray, " tokens"]:
         """Return the ids of one document, without boundaries."""
         return self.ids[self.offsets[index] : self.offsets[index + 1] - 1]

@@ -84,7 +84,7 @@ class Mixture:
         chances = np.exp(scores - scores.max(axis=1, keepdims=True))
         known = self._contexts(dev, carry_context)[targets]
         if self.options.weights == "gated":
-            self.weights = learn_gate(chances, self._features(known, places(dev)[targets]))
+            self.weights = learn_gate(chances, self._features(known, dev.places[targets]))
             return
         kinds = self._kinds(known)
         self.weights = learn_table(chances, kinds, self._num_rows(), learn_overall(chances))
@@ -199,7 +199,7 @@ class Mixture:
         self, store: TokenStore, carry_context: bool
     ) -> Iterator[tuple[slice, Float[np.ndarray, "block models"]]]:
         """Yield block by block of the targets the logarithm of the members' weights there."""
-        known, place = self._contexts(store, carry_context), places(store)
+        known, place = self._contexts(store, carry_context), store.places
         for start in range(0, store.num_targets, BLOCK):
             block = slice(start, start + BLOCK)
             yield block, self._log_weights(known[block], place[block])
@@ -259,10 +259,3 @@ def _score(
     from thence.models.dynamic import score_dynamically  # Torch, which counts never wait for.
 
     return score_dynamically(cast("NeuralLanguageModel", model), store, member.dynamic)
-
-
-def places(store: TokenStore) -> Int64[np.ndarray, " targets"]:
-    """Return how many tokens of the same document stand before each target."""
-    starts = np.repeat(store.offsets[:-1] - 1, store.target_counts)
-    counted: Int64[np.ndarray, " targets"] = np.arange(store.num_targets) - starts
-    return counted

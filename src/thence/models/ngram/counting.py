@@ -199,15 +199,6 @@ def sort_with_places(
     return packed, order
 
 
-def depths(store: TokenStore) -> Int64[np.ndarray, " positions"]:
-    """Return how many tokens of the same document, its boundary included, precede each position."""
-    depth = np.arange(len(store.ids))
-    starts = np.concatenate([[0], store.offsets[:-1] - 1])
-    depth[1:] -= np.repeat(starts[1:], store.target_counts)
-    depth[0] = 0
-    return depth
-
-
 def adjusted_counts(counts: list[OrderCounts], level: int) -> Int64[np.ndarray, " ngrams"]:
     """Return how many different words precede each n-gram of an order below the highest.
 

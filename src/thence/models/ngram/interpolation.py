@@ -13,7 +13,7 @@ sparse data"; the trigram baseline of Bengio et al. 2003.
 import numpy as np
 from jaxtyping import Float, Int64, Integer
 
-from thence.models.ngram.counting import OrderCounts, depths, find
+from thence.models.ngram.counting import OrderCounts, find
 from thence.models.ngram.smoothing import OrderTable
 from thence.tokens import TokenStore
 
@@ -38,7 +38,7 @@ def interpolate(
     words = dev.targets.astype(np.int64)
     contexts = np.zeros(len(words), np.int64)  # number of the context before each dev target
     dev_lower = np.full(len(words), 1 / vocabulary_size)
-    reach = None if carry_context else depths(dev)[:-1]
+    reach = None if carry_context else dev.places
     for level, order in enumerate(counts):
         prefixes = order.prefixes(vocabulary_size)
         totals = np.bincount(prefixes, order.counts, len(lower) if level else 1)

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64, Integer
 
 from thence.errors import SettingError
 from thence.models.interface import Array
-from thence.models.ngram.counting import OrderCounts, count_ngrams, depths, find, log_likelihood
+from thence.models.ngram.counting import OrderCounts, count_ngrams, find, log_likelihood
 from thence.models.ngram.interpolation import interpolate
 from thence.models.ngram.options import NGramOptions
 from thence.models.ngram.pruning import largest_excess, prune_by_counts, prune_by_entropy
@@ -175,7 +175,7 @@ class NGram:
         The first is that of the context before the target, the second that of both together.
         """
         words = store.targets.astype(np.int64)
-        reach = None if carry_context else depths(store)[:-1]
+        reach = None if carry_context else store.places
         contexts = store.ids[:-1].astype(np.int64)
         for level in range(1, len(self.tables)):
             found = find(self.tables[level].keys, contexts, words, self.vocabulary_size)
