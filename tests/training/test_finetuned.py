@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from thence.corpus import ReadingOptions
 from thence.errors import RunError, SettingError
 from thence.evaluation import evaluate
 from thence.training import Run, resume, sweep_learning_rate, train
@@ -208,3 +209,28 @@ def test_a_run_must_be_named_and_be_there(reviews: Path, language: Run, tmp_path
     with pytest.raises(RunError, match=r"There is no run .*Did you mean 'language'"):
         train(reviews, "finetuned", label="label", start_from=missing, output=tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+def test_looks_at_test_come_from_the_language_model(tmp_path: Path, reviews: Path) -> None:
+    lines = reviews.read_text().splitlines()
+    for name, part in (("dev", lines[1:9]), ("test", lines[9:17])):
+        (tmp_path / f"{name}.csv").write_text("\n".join([lines[0], *part]) + "\n")
+    held_out = {name: tmp_path / f"{name}.csv" for name in ("dev", "test")}
+    tiny = {"embedding_size": 4, "hidden_size": 6, "steps": 2}
+    common = {"batch_size": 8, **held_out}
+    language = train(
+        reviews, "lstm", output=tmp_path / "lm", column="text", tokens="words", **tiny, **common
+    )
+    evaluate(language, text=held_out["test"], reading=ReadingOptions(column="text"))
+    evaluate(language, "test")
+    run = train(
+        reviews,
+        "finetuned",
+        output=tmp_path / "run",
+        label="label",
+        start_from=language.folder,
+        steps=2,
+        **common,
+    )
+    assert [look["run"] for look in run.test_looks()] == ["lm", "lm"]
+    assert evaluate(run, "test").to_json()["test_looks"] == 3

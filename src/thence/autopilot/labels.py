@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from thence.tokens import Texts
 from thence.training.judging import label_look
 from thence.training.prepared import Prepared
 from thence.training.recipe import Recipe
-from thence.training.train import more_about, train_classifier
+from thence.training.train import train_classifier
 
 SHARE_TIMED = 64
 """The features of one of so many documents are found beforehand, to see how long that takes."""
@@ -43,10 +42,6 @@ class Labelling:
         documents, labels = prepared.train.num_documents, prepared.train_labels
         kind = "any number of" if labels.several else "one of"
         return f"{documents:,} train documents, {kind} {prepared.classes.number:,} labels each"
-
-    def about(self) -> dict[str, Any]:
-        """Return what the run says of its labels."""
-        return more_about(self.search.recipe, self.search.prepared)
 
     def at_once(self) -> Iterator[Part]:
         """Yield nothing: every classifier takes its time."""

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from thence.autopilot.blending import blend, blending_seconds, mixture_of
 from thence.autopilot.candidates import counts, kind_of, ladder, language_part, neural_cache
@@ -35,10 +34,6 @@ class Language:
     def described(self) -> str:
         """Return what the text is like, in words."""
         return f"{self.nature.described()}; in {self.search.recipe.tokens.tokens}"
-
-    def about(self) -> dict[str, Any]:
-        """Return nothing: a language model has no labels."""
-        return {}
 
     def at_once(self) -> Iterator[Part]:
         """Yield what needs no training."""

@@ -49,9 +49,6 @@ class Road(Protocol):
     def described(self) -> str:
         """Return what the text is like, in words."""
 
-    def about(self) -> dict[str, Any]:
-        """Return what the run says of its labels."""
-
     def at_once(self) -> Iterator[Part]:
         """Yield what needs no training."""
 

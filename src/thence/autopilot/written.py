@@ -9,7 +9,7 @@ from thence.autopilot.result import Best
 from thence.autopilot.search import Road, Search
 from thence.training.run import create_run, text_hashes
 from thence.training.sharing import resolved_paths
-from thence.training.train import finish_at_once, told_at_once
+from thence.training.train import finish_at_once, more_about, told_at_once
 
 
 def written(
@@ -37,6 +37,7 @@ def written(
         options=road.options(first) if made.options is None else made.options,
         training=replace(base.training, carry_context=carries),
     )
+    more = more_about(base, search.prepared)
     hashes, losses = text_hashes(search.prepared.splits), road.losses(made)
     tokens = search.prepared.train.num_targets
     line = told_at_once(tokens, losses, search.budget.began)
@@ -56,8 +57,8 @@ def written(
     )
 
     def write(folder: Path) -> None:
-        tokenizer, about = search.prepared.tokenizer, road.about()
-        run = create_run(folder, recipe, tokenizer, hashes, kept_text, about)
+        tokenizer = search.prepared.tokenizer
+        run = create_run(folder, recipe, tokenizer, hashes, kept_text, more)
         finish_at_once(run, made.model.tensors(), line, **losses)
         replace(result, folder=folder).save()
 

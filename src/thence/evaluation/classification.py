@@ -6,6 +6,7 @@ the same arithmetic judges documents with one label and documents with several.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ from thence.evaluation.proportions import wilson_interval
 from thence.evaluation.tables import aligned, paired
 from thence.evaluation.units import finite
 from thence.notebook import repr_html
+from thence.training.looks_at_test import looks_before, looks_in_words
 
 MISTAKES = 10
 EXCERPT = 100
@@ -102,7 +104,8 @@ class ClassificationReport:
         mistakes: The most confident ones, surest first.
         unseen: Documents with a label that train lacks: they are wrong by necessity.
         empty: Documents without any text.
-        test_looks: How often the run's test split has been judged, this time included.
+        looks: Those at the run's test split, this one included: ``time``, ``command`` and, of a
+            run that this one was made of, the name of that ``run``.
     """
 
     _repr_html_ = repr_html
@@ -125,7 +128,12 @@ class ClassificationReport:
     mistakes: tuple[Mistake, ...]
     unseen: int
     empty: int
-    test_looks: int
+    looks: tuple[Mapping[str, str], ...]
+
+    @property
+    def test_looks(self) -> int:
+        """How often the run's test split has been judged, this time included."""
+        return len(self.looks)
 
     @property
     def accuracy(self) -> float:
@@ -172,8 +180,8 @@ class ClassificationReport:
             ),
         ]
         rows += self._remarks()
-        if self.test_looks:
-            rows.append(("looks at the test split", f"{self.test_looks} in this run's life"))
+        if self.looks:
+            rows.append(("looks at the test split", looks_in_words(self.looks)))
         return rows
 
     def _remarks(self) -> list[tuple[str, str]]:
@@ -249,6 +257,7 @@ class ClassificationReport:
             "unseen": self.unseen,
             "empty": self.empty,
             "test_looks": self.test_looks,
+            "test_looks_before": looks_before(self.looks),
             "classes": [asdict(score) for score in self.classes],
             "confusion": None if self.confusion is None else self.confusion.tolist(),
             "mistakes": [asdict(mistake) for mistake in self.mistakes],
@@ -264,7 +273,7 @@ def judge_labels(
     log_probs: Float[np.ndarray, "documents classes"],
     labels: Labels,
     documents: Documents,
-    test_looks: int = 0,
+    looks: tuple[Mapping[str, str], ...] = (),
     mistakes: int = MISTAKES,
 ) -> ClassificationReport:
     """Judge what a classifier says of labelled documents.
@@ -276,7 +285,8 @@ def judge_labels(
             document may have several, of a yes.
         labels: What is true; the first C names are train's, in the order of the columns.
         documents: Their texts.
-        test_looks: How often the run's test split has been judged, this time included.
+        looks: Those at the run's test split, this one included: ``time``, ``command`` and, of a
+            run that this one was made of, the name of that ``run``.
         mistakes: How many of the most confident mistakes to keep.
 
     Raises:
@@ -313,7 +323,7 @@ def judge_labels(
         mistakes=_mistakes(certainty, truth, predicted, labels, documents, mistakes),
         unseen=int(is_unseen.sum()),
         empty=int((documents.ends == documents.starts).sum()),
-        test_looks=test_looks,
+        looks=looks,
     )
 
 

@@ -119,6 +119,7 @@ def _check(name: str, several: bool, top: int, threshold: float | None) -> None:
 def _in_blocks(
     run: Run, documents: Documents, top: int, threshold: float
 ) -> Iterator[Classification]:
+    run.record_if_test(documents, "classify")
     done, several = 0, run.classes.several
     names = np.array(run.label_names, object)
     for block in _blocks(documents, max(1, CELLS_AT_ONCE // run.classes.number)):

@@ -151,7 +151,7 @@ def compare(
     """
     if isinstance(runs, str | Path):
         raise RunError(f"A comparison needs several runs in a list, not {str(runs)!r} alone.")
-    opened = [run if isinstance(run, Run) else Run(run) for run in runs]
+    opened = _opened(runs)
     if len(opened) < 2:
         raise RunError(f"A comparison needs at least two runs; {len(opened)} was given.")
     if text is None:
@@ -164,10 +164,8 @@ def compare(
     if opened[0].is_classifier:
         return compare_labels(opened, split, text, reading, labelling)
     documents = judged_documents(opened[0], split, text, reading)
-    stores = [run.tokenizer.encode(documents) for run in opened]
-    if split == "test" and text is None:
-        for run in opened:
-            run.record_test_look("compare")
+    encoded = {run: run.encode(documents, "compare") for run in {*opened}}
+    stores = [encoded[run] for run in opened]
     costs = [
         -run.model.score(store, run.recipe.training.carry_context)
         for run, store in zip(opened, stores, strict=True)
@@ -177,6 +175,15 @@ def compare(
     judged = str(text) if text is not None else f"{split} split of {opened[0].text_name}"
     remark = _remark(opened, same_tokens)
     return Comparison(judged, len(documents), same_tokens, tuple(rows), remark)
+
+
+def _opened(runs: Sequence[Run | str | Path]) -> list[Run]:
+    """Open runs; one that is given twice is opened once, so that it has one look at test."""
+    opened: dict[Path, Run] = {}
+    for run in runs:
+        run = run if isinstance(run, Run) else Run(run)
+        opened.setdefault(run.folder.resolve(), run)
+    return [opened[Path(run.folder if isinstance(run, Run) else run).resolve()] for run in runs]
 
 
 def _check_same_split(runs: list[Run], split: Split) -> None:

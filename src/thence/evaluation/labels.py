@@ -19,7 +19,6 @@ from thence.corpus.tables import TABLES
 from thence.errors import RunError, TextError
 from thence.evaluation.classification import MISTAKES, ClassificationReport, are_right, judge_labels
 from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
-from thence.tokens import encode_texts
 from thence.training.prepared import labelled
 from thence.training.run import Run, Split
 
@@ -34,10 +33,8 @@ def evaluate_labels(
 ) -> ClassificationReport:
     """Judge a run's best classifier; see ``evaluate``."""
     documents = labelled_documents(run, split, text, reading, labelling)
-    log_probs = run.classifier.classify(encode_texts(run.tokenizer, documents))
-    looks = len(run.test_looks())
-    if split == "test" and text is None:
-        looks = run.record_test_look("evaluate")
+    log_probs = run.classifier.classify(run.texts(documents, "evaluate"))
+    looks = tuple(run.test_looks())
     judged = str(text) if text is not None else f"{split} split of {run.text_name}"
     return judge_labels(run.name, judged, log_probs, documents.labels, documents, looks, mistakes)
 
@@ -62,16 +59,15 @@ def compare_labels(
                 "compared; train both on the same labels."
             )
     documents = labelled_documents(first, split, text, reading, labelling)
-    if split == "test" and text is None:
-        for run in runs:
-            run.record_test_look("compare")
-    right = []
+    right = {}
     for run in runs:
-        own = documents.named(run.label_names)
-        log_probs = run.classifier.classify(encode_texts(run.tokenizer, own))
-        right.append(are_right(log_probs, own.labels))
+        if run not in right:
+            own = documents.named(run.label_names)
+            log_probs = run.classifier.classify(run.texts(own, "compare"))
+            right[run] = are_right(log_probs, own.labels)
     judged = str(text) if text is not None else f"{split} split of {first.text_name}"
-    return compare_classifiers([run.name for run in runs], np.stack(right), judged)
+    rows = np.stack([right[run] for run in runs])
+    return compare_classifiers([run.name for run in runs], rows, judged)
 
 
 def has_columns(text: str | Path) -> bool:

@@ -1,6 +1,7 @@
 """How good a language model is on a text, with everything a number needs to be understood."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from thence.evaluation.tables import paired
 from thence.evaluation.units import bits, finite, perplexity
 from thence.notebook import repr_html
 from thence.tokens import TokenStore
+from thence.training.looks_at_test import looks_before, looks_in_words
 from thence.training.run import Run, Split
 
 MANY_UNKNOWN = 0.05
@@ -62,7 +64,8 @@ class LikelihoodReport:
             is judged or cannot be read any more.
         unseen: The documents that do not occur in train; None likewise.
         carry_context: Whether documents saw the documents before them.
-        test_looks: How often the run's test split has been judged, this time included.
+        looks: Those at the run's test split, this one included: ``time``, ``command`` and, of a
+            run that this one was made of, the name of that ``run``.
         dynamic: The members of a mixture that remembered or learned the text as they went.
     """
 
@@ -81,8 +84,13 @@ class LikelihoodReport:
     seen: Share | None
     unseen: Share | None
     carry_context: bool
-    test_looks: int
+    looks: tuple[Mapping[str, str], ...]
     dynamic: tuple[str, ...] = ()
+
+    @property
+    def test_looks(self) -> int:
+        """How often the run's test split has been judged, this time included."""
+        return len(self.looks)
 
     @property
     def nats_per_token(self) -> float:
@@ -133,8 +141,8 @@ class LikelihoodReport:
         if self.dynamic:
             names = ", ".join(self.dynamic)
             rows.append(("dynamic", f"adapts on the text it is judged on: {names}"))
-        if self.test_looks:
-            rows.append(("looks at the test split", f"{self.test_looks} in this run's life"))
+        if self.looks:
+            rows.append(("looks at the test split", looks_in_words(self.looks)))
         return rows
 
     def interval_in_words(self) -> str:
@@ -171,6 +179,7 @@ class LikelihoodReport:
             **shares,
             "carry_context": self.carry_context,
             "test_looks": self.test_looks,
+            "test_looks_before": looks_before(self.looks),
             "dynamic": list(self.dynamic),
         }
 
@@ -186,12 +195,9 @@ def evaluate_likelihood(
 ) -> LikelihoodReport:
     """Judge a run's best language model; see ``evaluate``."""
     documents = judged_documents(run, split, text, reading)
-    store = run.tokenizer.encode(documents)
+    store = run.encode(documents, "evaluate")
     carry_context = run.recipe.training.carry_context
     costs = -run.model.score(store, carry_context)
-    looks = len(run.test_looks())
-    if split == "test" and text is None:
-        looks = run.record_test_look("evaluate")
     seen, unseen = None, None
     if (split != "train" or text is not None) and _text_is_there(run):
         is_seen = seen_in(run.documents("train"), documents)
@@ -213,7 +219,7 @@ def evaluate_likelihood(
         seen=seen,
         unseen=unseen,
         carry_context=carry_context,
-        test_looks=looks,
+        looks=tuple(run.test_looks()),
         dynamic=tuple(member.name for member in adapting),
     )
 

@@ -43,7 +43,7 @@ def _scores(run: Run, documents: Documents, tokens: bool) -> Iterator[Score]:
     unknown_id = run.tokenizer.vocabulary.unknown_id
     separator = " " if run.tokenizer.options.tokens == "words" else ""
     carry_context = run.recipe.training.carry_context
-    store = run.tokenizer.encode(documents)
+    store = run.encode(documents, "score")
     scores = run.model.score(store, carry_context).astype(np.float64)
     sums = store.sum_by_document(scores)
     for index, text in enumerate(documents):

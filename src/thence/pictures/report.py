@@ -21,6 +21,7 @@ from thence.pictures.sweep_page import sweep_html
 from thence.search.results import is_sweep, read_sweep
 from thence.training import Run
 from thence.training.families import family_of
+from thence.training.looks_at_test import looks_before
 from thence.training.prepared import labelled
 from thence.training.provenance import now
 from thence.training.run import Split
@@ -170,7 +171,9 @@ def split_section(run: Run) -> str:
     looked = f"The test split has not been looked at when this was written, {moment(now())}."
     if looks:
         times = "once" if len(looks) == 1 else f"{len(looks)} times"
-        looked = f"The test split was looked at {times}, last {moment(looks[-1]['time'])}."
+        looked = f"The test split was looked at {times}, last {moment(looks[-1]['time'])}"
+        before = looks_before(looks)
+        looked += f", {before} of them in the runs that it was made of." if before else "."
     rows = [row for name in ("dev", "test") for row in split_rows(run, name)]
     return section("Splits", f"<p>{html.escape(looked)}</p>" + table(rows))
 

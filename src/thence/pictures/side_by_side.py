@@ -127,7 +127,7 @@ def _classifiers(runs: Mapping[str, Run]) -> SideBySide:
         own = documents.named(run.label_names)
         log_probs = run.classifier.classify(encode_texts(run.tokenizer, own))
         right.append(are_right(log_probs, own.labels))
-        reports[name] = judge_labels(name, "dev", log_probs, own.labels, own, 0, 0)
+        reports[name] = judge_labels(name, "dev", log_probs, own.labels, own, mistakes=0)
     if len(opened) == 1:
         rows = [_scored(name, run, reports[name]) for name, run in runs.items()]
         remark = f"For macro F1: {reports[next(iter(runs))].macro_f1_interval_in_words()}."

@@ -9,6 +9,7 @@ from thence.atomic import NewFolder, new_folder
 from thence.errors import RunError, SettingError, TextError
 from thence.models.mixture import Mixture, MixtureOptions, Weights
 from thence.training.families import family_of, is_classifier
+from thence.training.looks_at_test import TEST, facts_of_test, inherited_looks
 from thence.training.mixed_labels import ensemble_of
 from thence.training.mixed_language import mixture_of
 from thence.training.provenance import CLUSTER
@@ -84,12 +85,14 @@ def mix_into(
         weights = weights or "gated"
         recipe, tensors, look = mixture_of(opened, cache, neural_cache, dynamic, weights)
         more = {} if first.counted is None else {CLUSTER: first.counted}
+    test = first.documents("test")
+    more[TEST], looks = facts_of_test(test), inherited_looks(opened, test)
     kept = first.folder / KEPT_TEXT if recipe.text == "-" else None
     hashes = first.provenance["sha256"]
     line = told_at_once(first.store("dev").num_targets, look, started)
 
     def write(folder: Path) -> None:
-        run = create_run(folder, recipe, first.tokenizer, hashes, kept, more)
+        run = create_run(folder, recipe, first.tokenizer, hashes, kept, more, looks)
         finish_at_once(run, tensors, line, **look)
 
     new.fill(write)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from thence.errors import RunError, SettingError
+from thence.training.looks_at_test import FACTS_OF_TEST, TEST
 from thence.training.recipe import PROVENANCE, Recipe
 from thence.training.setting_types import check_type, shown
 
@@ -86,6 +87,10 @@ def check_provenance(content: Mapping[str, Any], config: Path, labelled: bool) -
             counted = check_type(CLUSTER, found[CLUSTER], Mapping[str, Any])
             for name in FACTS_OF_CLUSTER:
                 check_type(name, counted.get(name), int)
+        if TEST in found:
+            test = check_type(TEST, found[TEST], Mapping[str, Any])
+            for name, kind in FACTS_OF_TEST.items():
+                check_type(name, test.get(name), kind)
         if labelled and len(set(found["labels"])) != len(found["labels"]):
             raise SettingError("a label occurs twice.")
         if labelled and len(found["labels"]) < 2 - found["several"]:

@@ -10,22 +10,25 @@ report.html         pictures and numbers
 text                what came through standard input, where the text was ``-``
 """
 
+import json
 import shutil
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from thence.atomic import cannot_write, write_atomically
+from thence.atomic import NOT_ALLOWED, WriteError, cannot_write, write_atomically
 from thence.classifiers import CLASSIFIERS, Classes, Classifier
 from thence.corpus import Documents, Splits, load_splits, read_documents
-from thence.errors import RunError, SettingError, TextError, nearest
+from thence.errors import RunError, SettingError, TextError, ThenceError, nearest
 from thence.models import FAMILIES, LanguageModel
 from thence.notebook import repr_html
-from thence.tokens import Tokenizer, TokenStore, load_tokenizer
+from thence.tokens import Texts, Tokenizer, TokenStore, load_tokenizer
 from thence.training.families import family_of, is_classifier
 from thence.training.files import check_ordinary, load_metadata, refuse_links
+from thence.training.looks_at_test import TEST, TEST_LOOKS, are_the_same, facts_of_test
 from thence.training.metrics import append_json_line, read_metrics, read_test_looks
 from thence.training.provenance import (
     CLUSTER,
@@ -276,8 +279,52 @@ class Run:
         return held_out
 
     def store(self, split: Split) -> TokenStore:
-        """Return the tokens of a split."""
-        return self.tokenizer.encode(self.documents(split))
+        """Return the tokens of a split; those of test are there to be judged, and so are a look."""
+        return self.encode(self.documents(split), "store")
+
+    def encode(self, documents: Documents, command: str) -> TokenStore:
+        """Return the tokens of documents that are going to be judged.
+
+        Whatever judges gets its tokens here (or from ``texts``), since here a look at the test
+        split is recorded, however its documents were asked for.
+
+        Args:
+            documents: Any.
+            command: What judges, for the record.
+
+        Raises:
+            UnknownSymbolError: If the vocabulary is closed and a text leaves it.
+            RunError: If a look cannot be recorded.
+        """
+        store = self.tokenizer.encode(documents)
+        self.record_if_test(documents, command)
+        return store
+
+    def texts(self, documents: Documents, command: str) -> Texts:
+        """Return documents to be judged as a classifier reads them; see ``encode``."""
+        return Texts(self.encode(documents, command), documents, self.tokenizer)
+
+    def record_if_test(self, documents: Documents, command: str) -> None:
+        """Record a look, if these are the documents of the test split; see ``encode``."""
+        if self.is_test_split(documents):
+            self.record_test_look(command)
+
+    def is_test_split(self, documents: Documents) -> bool:
+        """Return whether these are the documents of the test split, in whatever order."""
+        if not documents.num_bytes:
+            return False
+        if self._test is not None:
+            return are_the_same(self._test, documents)
+        return bool(documents.content_hash() == self.provenance["sha256"].get(TEST))
+
+    @cached_property
+    def _test(self) -> Mapping[str, Any] | None:
+        """Which documents the test split has."""
+        found: Mapping[str, Any] | None = self.provenance.get(TEST)
+        if found is None and self.is_classifier:  # Of 0.1, whose hash is of texts and labels.
+            with suppress(ThenceError):
+                return facts_of_test(self.documents("test"))
+        return found
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the lines of ``metrics.jsonl``; an unfinished last line is left out."""
@@ -286,12 +333,19 @@ class Run:
 
     def test_looks(self) -> list[dict[str, Any]]:
         """Return every recorded look at the test split."""
-        return read_test_looks(self.folder / "test-looks.jsonl")
+        return read_test_looks(self.folder / TEST_LOOKS)
 
     def record_test_look(self, command: str) -> int:
         """Record a look at the test split; return how many there have been."""
-        path = self.folder / "test-looks.jsonl"
-        append_json_line(path, {"time": now(), "command": command})
+        try:
+            append_json_line(self.folder / TEST_LOOKS, {"time": now(), "command": command})
+        except WriteError as error:
+            if error.error.errno not in NOT_ALLOWED:
+                raise
+            raise RunError(
+                f"The look at the test split of {self.folder} cannot be recorded, as you may not "
+                "write there. Copy the run to a folder of your own, and judge the copy."
+            ) from error
         return len(self.test_looks())
 
 
@@ -302,6 +356,7 @@ def create_run(
     hashes: Mapping[str, str],
     text: Path | None = None,
     more: Mapping[str, Any] | None = None,
+    looks: Sequence[Mapping[str, Any]] = (),
 ) -> Run:
     """Write what a run begins with: its tokenizer and its config.
 
@@ -313,6 +368,7 @@ def create_run(
         hashes: The SHA-256 of what it is made from: ``text_hashes``, or that of an ``arpa`` file.
         text: A text to keep in the folder, since it cannot be read again (standard input).
         more: What else to say of where it came from: the labels of a classifier.
+        looks: Those at the test split by the runs that it is made of.
 
     Raises:
         RunError: If it cannot be written.
@@ -327,6 +383,9 @@ def create_run(
             shutil.copyfile(text, folder / KEPT_TEXT)
         except OSError as error:
             raise cannot_write(folder / KEPT_TEXT, error) from error
+    if looks:
+        lines = "".join(f"{json.dumps(look)}\n" for look in looks)
+        write_atomically(folder / TEST_LOOKS, lines.encode("utf-8"))
     write_atomically(folder / "config.toml", config)
     return Run(folder)
 

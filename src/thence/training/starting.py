@@ -45,6 +45,11 @@ def language_run(recipe: Recipe) -> Run:
     return run
 
 
+def started_from(recipe: Recipe) -> list[Run]:
+    """Return the runs whose weights a recipe's model begins with."""
+    return [language_run(recipe)] if starts_from_a_run(recipe) else []
+
+
 def with_language_model(recipe: Recipe) -> Recipe:
     """Return a recipe with what its language model is; one that starts from none stays as it is.
 

@@ -29,6 +29,7 @@ from thence.training.families import (
 from thence.training.files import Array, check_ordinary
 from thence.training.judging import label_look
 from thence.training.logs import Logs, StopTraining, check_logs, opened
+from thence.training.looks_at_test import TEST, facts_of_test, inherited_looks
 from thence.training.metrics import MetricsFile
 from thence.training.prepared import Prepared, coverage, importance, prepare, vectors_of
 from thence.training.progress import ProgressMaker, silent
@@ -44,7 +45,7 @@ from thence.training.sharing import (
     same_run,
     shared_run,
 )
-from thence.training.starting import with_language_model
+from thence.training.starting import started_from, with_language_model
 from thence.training.weights_file import save_model
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def train_recipe(
                 if new is not None:
                     recipe = _resolve(recipe, prepared)
                     more = more_about(recipe, prepared)
+                    looks = inherited_looks(started_from(recipe), prepared.splits.test)
                     if started_by:
                         more["launches"] = sorted(started_by)
                     kept = Path(source) if recipe.text == "-" else None
@@ -142,6 +144,7 @@ def train_recipe(
                         hashes=hashes,
                         text=kept,
                         more=more,
+                        looks=looks,
                     )
                     _put_in_place(new, begin, prepared)
             with _undone(folder, ThenceError):
@@ -277,11 +280,12 @@ def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
 
 
 def more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
-    """Return what a run of a classifier says of its labels, and of its vectors."""
+    """Return what a run says of its test split, and that of a classifier of labels and vectors."""
+    about: dict[str, Any] = {TEST: facts_of_test(prepared.splits.test)}
     if not is_classifier(recipe.model):
-        return {}
+        return about
     labels, vectors = prepared.train_labels, coverage(prepared)
-    about = {"labels": list(labels.names), "several": labels.several}
+    about |= {"labels": list(labels.names), "several": labels.several}
     return about if vectors is None else {**about, "vectors": vectors}
 
 

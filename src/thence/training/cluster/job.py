@@ -36,6 +36,7 @@ from thence.processes import number_of_processes
 from thence.tokens import Tokenizer, TokenStore, tokenizer_from_counts
 from thence.training.cluster import engine
 from thence.training.logs import Logs, StopTraining, opened
+from thence.training.looks_at_test import TEST, facts_of_test
 from thence.training.progress import Listener, ProgressMaker, silent
 from thence.training.provenance import CLUSTER
 from thence.training.recipe import Recipe
@@ -102,10 +103,11 @@ def _count_into(
         losses["dev_nats_per_token"] = -float(np.mean(scores))
     facts = {"files": len(files), "documents": surveyed.documents, "tokens": tokens}
     facts["bytes"] = surveyed.num_bytes
+    more = {CLUSTER: facts, TEST: facts_of_test(held_out["test"])}
     hashes, line = _hashes(surveyed, held_out), told_at_once(tokens, losses, started)
 
     def write(folder: Path) -> None:
-        run = create_run(folder, recipe, tokenizer, hashes, more={CLUSTER: facts})
+        run = create_run(folder, recipe, tokenizer, hashes, more=more)
         finish_at_once(run, model.tensors(), line)
 
     new.fill(write)
