@@ -2,7 +2,6 @@
 
 import sys
 import time
-from threading import Event
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from thence.autopilot.language import Language
 from thence.autopilot.parts import Rung
 from thence.autopilot.search import LEAST, Search
 from thence.autopilot.text import look_at
+from thence.signals import StopWish
 from thence.training import make_recipe
 from thence.training.prepared import Prepared
 from thence.training.progress import silent
@@ -34,7 +34,9 @@ def test_the_time_to_load_is_part_of_the_share(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = make_recipe("given-names", "ngram", {})
-    search = Search(recipe, prepared, Budget(60.0, None, time.monotonic()), Event(), silent, None)
+    search = Search(
+        recipe, prepared, Budget(60.0, None, time.monotonic()), StopWish(), silent, None
+    )
     road = Language(search, look_at(prepared.splits.train))
     monkeypatch.setitem(sys.modules, "thence.autopilot.networks", Slow())
     assert road.train(Rung("gru", 1.0), LEAST + SLEEP / 2, None) == []

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from threading import Event
 from typing import Any, cast
 
 import pytest
@@ -14,6 +13,7 @@ from thence.autopilot.parts import Blend, Part, Rung, alone
 from thence.autopilot.result import Tried
 from thence.autopilot.search import Enough, Search, UntilEnough
 from thence.errors import TrainingError
+from thence.signals import StopWish
 from thence.training.interrupts import Interrupted
 from thence.training.progress import Silence, silent
 
@@ -76,11 +76,11 @@ def search_for(
     seconds: float = math.inf,
     steps: int | None = None,
     watch: Any = None,
-    wish: Event | None = None,
+    wish: StopWish | None = None,
 ) -> Search:
     budget = Budget(seconds, steps, time.monotonic())
     nothing = cast(Any, None)
-    return Search(nothing, nothing, budget, wish or Event(), silent, watch)
+    return Search(nothing, nothing, budget, wish or StopWish(), silent, watch)
 
 
 RUNGS = (Rung("small", 0.1), Rung("middle", 0.3), Rung("large", 0.6))
@@ -120,7 +120,7 @@ def test_a_network_that_had_too_little_time_is_left_out() -> None:
 
 
 def test_broken_off_before_anything_is_said() -> None:
-    wish = Event()
+    wish = StopWish()
     wish.set()
     with pytest.raises(Interrupted, match="nothing was written"):
         search_for(steps=10, wish=wish).follow(Fake(ladder=RUNGS, trained=PARTS))
@@ -133,7 +133,7 @@ def test_too_little_time_for_anything_is_said() -> None:
 
 
 def test_broken_off_after_something_gives_that() -> None:
-    wish = Event()
+    wish = StopWish()
     road = Fake([part("counts", 4.0)], RUNGS, PARTS, after=wish.set)
     made = search_for(steps=10, wish=wish).follow(road)
     assert len(road.asked) == 1 and made.parts == (PARTS[0],)
@@ -175,7 +175,7 @@ def test_names_that_are_taken_get_a_number() -> None:
 
 
 def test_a_wish_ends_a_training_at_the_next_step() -> None:
-    wish = Event()
+    wish = StopWish()
     listener = UntilEnough(Silence(), wish)
     listener.step(1, 10.0, 0.1)
     listener.evaluated({})

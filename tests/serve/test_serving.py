@@ -80,7 +80,7 @@ def failure(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_it_after_what_it_is_at(run: thence.Run, sign: signal.Signals) -> None:
     with started(run.folder) as (process, port):
         with asked(port, prompt="the", max_tokens=400, stream=True, n=4) as answer:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from thence.errors import RunError
+from thence.atomic import BusyError, locked
+from thence.errors import RunError, TextError
 from thence.models import FAMILIES
 from thence.training import Run, resume
 from thence.training.files import load_tensors
@@ -166,6 +167,50 @@ def test_a_run_without_checkpoint_begins_at_the_start(small: SmallTrain) -> None
                 path.unlink()
         resume(run.folder)
         assert (run.folder / "model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize("model", ["mlp", "bigram-counts"])
+def test_a_refused_resume_changes_nothing(small: SmallTrain, model: str) -> None:
+    run = small(model=model)
+    (run.folder / ".model.safetensors.new").write_bytes(b"of the training in progress")
+    (run.folder / ".model.safetensors.77.tmp").write_bytes(b"of an older one")
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    with locked(run.folder), pytest.raises(BusyError, match="is being trained by another process"):
+        resume(run.folder)
+    after = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    assert after == before
+    resume(run.folder)
+    assert not list(run.folder.glob(".*"))
+
+
+def test_a_training_holds_its_folder_from_the_first_step_on(
+    small: SmallTrain, telling: Callable[..., Any], tmp_path: Path
+) -> None:
+    refused = []
+
+    def resume_it(step: int) -> None:
+        for again in (lambda: resume(tmp_path / "run"), lambda: small()):
+            with pytest.raises(RunError) as caught:
+                again()
+            refused.append(str(caught.value))
+
+    run = small(steps=2, progress=telling(resume_it))
+    assert "is being trained by another process; wait for it." in refused[0]
+    assert "exists already" in refused[1]
+    assert run.finished
+
+
+def test_the_name_of_a_run_is_held_while_its_text_is_read(
+    small: SmallTrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reading(recipe: object, source: str) -> None:
+        with pytest.raises(BusyError, match="run is being made by another process"):
+            small()
+        raise TextError("read")
+
+    monkeypatch.setattr(sys.modules["thence.training.train"], "prepare", reading)
+    with pytest.raises(TextError, match="read"):
+        small()
 
 
 def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The autopilot: the best model of a text that this machine can make in a given time."""
 
 import math
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
@@ -16,7 +17,7 @@ from thence.autopilot.text import Nature, look_at
 from thence.autopilot.written import written
 from thence.corpus import ReadingOptions, load
 from thence.errors import SettingError, TextError, nearest
-from thence.training.interrupts import stop_requested
+from thence.training.interrupts import Interrupted, stop_requested
 from thence.training.options import TrainingOptions
 from thence.training.prepared import prepare
 from thence.training.progress import ProgressMaker, silent
@@ -62,6 +63,7 @@ def best(
 
     Raises:
         ThenceError: If the text, a setting or the output cannot be used.
+        Interrupted: After SIGTERM or SIGHUP; the best so far is saved.
     """
     budget = make_budget(time, steps, began)
     _check_settings(settings)
@@ -84,6 +86,8 @@ def best(
         hurried = wish.is_set() or budget.seconds < WITH_PAGE
         if page is not None and not hurried:
             page(done)
+        if wish.is_set() and wish.number != signal.SIGINT:  # Ctrl-C is how to ask for the best.
+            raise Interrupted(f"Stopped; the best so far is saved in {folder}.", wish.number)
         return done
 
 

@@ -4,13 +4,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from threading import Event
 from typing import Any, Protocol
 
 from thence.autopilot.clock import Budget
 from thence.autopilot.parts import Blend, Part, Rung, alone
 from thence.autopilot.result import Tried
 from thence.errors import SettingError, TrainingError
+from thence.signals import StopWish
 from thence.training.interrupts import Interrupted
 from thence.training.options import TrainingOptions
 from thence.training.prepared import Prepared
@@ -95,7 +95,7 @@ class Search:
     recipe: Recipe
     prepared: Prepared
     budget: Budget
-    wish: Event
+    wish: StopWish
     progress: ProgressMaker
     watch: Watcher | None
     tried: list[Tried] = field(default_factory=list)
@@ -147,7 +147,8 @@ class Search:
     def _nothing(self) -> TrainingError:
         """Return why nothing came out."""
         if self.wish.is_set():
-            return Interrupted("Broken off before anything was trained; nothing was written.")
+            message = "Broken off before anything was trained; nothing was written."
+            return Interrupted(message, self.wish.number)
         if self.failed:
             return TrainingError(f"Nothing could be trained. {self.failed[0]}")
         return TrainingError(
@@ -237,7 +238,7 @@ class UntilEnough:
     """
 
     listener: Listener
-    wish: Event
+    wish: StopWish
 
     def step(self, step: int, tokens: float, share: float) -> None:
         """Hear that so many steps are done."""

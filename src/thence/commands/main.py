@@ -27,6 +27,7 @@ from thence.commands.usage import explain
 from thence.commands.warned import show_bug, warnings_as_remarks
 from thence.errors import ThenceError
 from thence.processes import local_number
+from thence.signals import exit_code, number_of, signals_raised
 
 COMMANDS = {
     "train": "Train a model on a text.",
@@ -90,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``thence``.
 
     Raises:
-        SystemExit: With code 2 for what the user can mend, 130 where the user broke off.
+        SystemExit: With code 2 for what the user can mend; after a signal with 128 and its number
+            (130 for Ctrl-C).
     """
     prepare_streams()
     atexit.register(gc.freeze)  # To look for garbage when all ends takes half a second with torch.
@@ -98,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.excepthook = show_bug
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with warnings_as_remarks():
+        with warnings_as_remarks(), signals_raised():
             _run(given)
         finish_output()
     except OutputError as error:
@@ -111,8 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         drop_output()  # The reader of our output has gone: nothing is left to say to it.
         sys.exit(141)
-    except KeyboardInterrupt:
-        _fail("Interrupted.", code=130)
+    except KeyboardInterrupt as error:
+        _fail("Interrupted.", exit_code(number_of(error)))
 
 
 def _run(arguments: Sequence[str]) -> None:

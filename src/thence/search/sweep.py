@@ -29,6 +29,7 @@ from thence.search.results import Sweep, Trial, write_sweep
 from thence.search.study import fields_of, import_optuna, make_pruner, open_study, silenced
 from thence.search.winner import is_here, keep_best
 from thence.search.work import OUTCOME, work_on
+from thence.signals import number_of
 from thence.training.families import is_classifier
 from thence.training.interrupts import Interrupted
 
@@ -92,7 +93,7 @@ def sweep(
 
     Raises:
         ThenceError: If the recipe, its text or the folder cannot be used.
-        Interrupted: After Ctrl-C or SIGTERM; all is saved.
+        Interrupted: After Ctrl-C, SIGTERM or SIGHUP; all is saved.
     """
     import_optuna()
     if number_of_processes() > 1:
@@ -152,7 +153,7 @@ def _until_done(
         done = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
         of = f" of {read.trials}" if read.trials is not None else ""
         raise Interrupted(
-            f"Stopped after {done}{of} trials, all saved. Go on with: {again}"
+            f"Stopped after {done}{of} trials, all saved. Go on with: {again}", number_of(error)
         ) from error
 
 

@@ -41,7 +41,7 @@ def work_on(
         looked: Is called after each look at dev.
 
     Raises:
-        Interrupted: After Ctrl-C; the trial can be gone on with.
+        Interrupted: After a signal; the trial can be gone on with.
         ClaimLost: If another process has taken the trial over.
         TextError: If the text cannot be used.
     """

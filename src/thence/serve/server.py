@@ -14,6 +14,7 @@ from thence.errors import SettingError
 from thence.serve.app import create_app
 from thence.serve.limits import Limits
 from thence.serve.served import ServedRun
+from thence.signals import HANG_UP
 
 WAITING_CONNECTIONS = 2048
 SECONDS_TO_STOP = 10
@@ -74,13 +75,16 @@ def serve(
         shown = f"[{host}]" if ":" in host else host
         on_start(f"http://{shown}:{listening.getsockname()[1]}")
         # Being stopped is the end that was meant, and no error.
-        before = signal.signal(signal.SIGTERM, lambda *_: None)
+        before = {signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: None)}
+        if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:
+            before[HANG_UP] = signal.signal(HANG_UP, lambda *_: signal.raise_signal(signal.SIGTERM))
         try:
             uvicorn.Server(config).run(sockets=[listening])
         except KeyboardInterrupt:
             pass
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
             for served in models.values():
                 served.worker.close()
 

@@ -5,7 +5,6 @@ weights, optimiser, counters and torch's generator; the batches follow from the 
 """
 
 import math
-import threading
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -24,6 +23,7 @@ from thence.models import State
 from thence.models.interface import Array
 from thence.models.neural import NeuralLanguageModel
 from thence.models.states import leaves, map_state
+from thence.signals import StopWish
 from thence.training.averaging import WeightAverage
 from thence.training.checkpoint import Counters, counters_of, finite, like
 from thence.training.distributed import World
@@ -114,8 +114,8 @@ class Trainer:
                 ``StopTraining``.
 
         Raises:
-            Interrupted: After Ctrl-C or SIGTERM, with a checkpoint saved; without a folder signals
-                stay as they are.
+            Interrupted: After Ctrl-C, SIGTERM or SIGHUP, with a checkpoint saved; without a folder
+                signals stay as they are.
             TrainingError: If the loss is not a finite number, or absurdly large.
         """
         self._log = log
@@ -123,7 +123,7 @@ class Trainer:
             self._metrics.truncate(self.counters.metrics_bytes)
         self._started = time.monotonic() - self.counters.seconds
         saved = self.counters.seconds
-        wishes = stop_requested() if self.folder else nullcontext(threading.Event())
+        wishes = stop_requested() if self.folder else nullcontext(StopWish())
         with computing_in(self.options.precision, self.model.device), wishes as stop:
             if self.total_steps == 0 and not self.counters.finished:
                 self._evaluate_untrained()
@@ -145,7 +145,7 @@ class Trainer:
                     saved = self.counters.seconds
                     self._save_seconds = saved - began
                 if stopping:
-                    raise Interrupted(self._farewell())
+                    raise Interrupted(self._farewell(), stop.number)
 
     def best_tensors(self) -> dict[str, Array]:
         """Return the best weights of a training without a folder, after it."""
