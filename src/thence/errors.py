@@ -61,6 +61,11 @@ class ThenceWarning(UserWarning):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the nearest choice, or ``""`` if none is near."""
-    found = get_close_matches(name, list(choices), n=1, cutoff=0.6)
-    return f" Did you mean '{found[0]}'?" if found else ""
+    """Return ``" Did you mean 'x'?"`` for the nearest choice, or ``""`` if none is near.
+
+    >>> nearest("LSTM", ["rnn", "lstm"])
+    " Did you mean 'lstm'?"
+    """
+    in_lower_case = {choice.lower(): choice for choice in choices}
+    found = get_close_matches(name.lower(), list(in_lower_case), n=1, cutoff=0.6)
+    return f" Did you mean '{in_lower_case[found[0]]}'?" if found else ""

@@ -81,7 +81,16 @@ def test_help_explains_every_flag(thence, command, flags):
         ("train text --lrr 1", "Unknown option: --lrr. Did you mean --lr?"),
         ("train text --nfc=maybe", "--nfc is maybe; it must be true or false."),
         ("train text --add-k 1", "Unknown option: --add-k."),
+        (
+            "train text --order 3",
+            "Unknown option: --order. It is for the models ngram, cache, and the model here is "
+            "mlp; name one with --model.",
+        ),
+        ("find-lr text --order 3", "Unknown option: --order. It is for the models ngram, cache"),
+        ("train text --learning-rate 1", "Unknown option: --learning-rate. Did you mean --lr?"),
+        ("train text --n 3", "Unknown option: --n. --order is for the models ngram, cache"),
         ("train text --model mpl", "There is no model 'mpl'; choose one of "),
+        ("generate run", 'Unknown command "generate". Here it is: thence sample RUN'),
         ("train", "There is no text to train on: name a file"),
         ("find-lr", "There is no text to train on: name a file"),
         ("compare one", "There is no run one."),
@@ -93,6 +102,18 @@ def test_a_wrong_argument_is_one_line_and_code_2(thence, folder, arguments, mess
     assert outcome.err.startswith(f"thence: {message}")
     assert outcome.err.count("\n") == 1 and outcome.err.endswith("\n")
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("LSTM", "Did you mean 'lstm'?"),
+        ("gpt", "Here it is transformer."),
+        ("Trigram", "--order 3"),
+    ],
+)
+def test_models_go_by_other_names(thence, name, hint):
+    assert hint in thence("train", "text", "--model", name).err
 
 
 def test_an_error_of_several_lines_becomes_one(thence, monkeypatch):

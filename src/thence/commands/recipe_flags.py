@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Group, Parameter, UnknownOptionError
 from cyclopts.config import Dict as DictConfig
 
 from thence.commands.arguments import as_typed
@@ -26,7 +26,7 @@ from thence.training.families import (
     is_classifier,
 )
 from thence.training.options import TrainingOptions
-from thence.training.recipe import Recipe, make_recipe, read_settings
+from thence.training.recipe import Recipe, make_recipe, meant, read_settings
 
 GROUPS = {
     "reading": (ReadingOptions, "Reading"),
@@ -83,13 +83,29 @@ def parse_recipe_command(
     )
     chosen = None if asks_help and model is None else str(model or default)
     app.default(_with_recipe_flags(run, chosen, given.get("text")))
-    app(
-        _column_by_its_other_name(arguments),
-        exit_on_error=False,
-        print_error=False,
-        console=result_console(),
-        result_action="return_value",
-    )
+    try:
+        app(
+            _column_by_its_other_name(arguments),
+            exit_on_error=False,
+            print_error=False,
+            console=result_console(),
+            result_action="return_value",
+        )
+    except UnknownOptionError as error:
+        flag = error.token.keyword or ""
+        hint = meant(flag.removeprefix("--").replace("-", "_"), chosen or default)
+        if not hint:
+            raise
+        raise SettingError(f"Unknown option: {flag}.{_in_flags(hint)}") from error
+
+
+def _in_flags(hint: str) -> str:
+    """Return a hint about settings in the words of flags.
+
+    >>> _in_flags(" Did you mean 'batch_size'?")
+    ' Did you mean --batch-size?'
+    """
+    return re.sub(r"'(\w+)'", lambda found: "--" + found[1].replace("_", "-"), hint)
 
 
 def _column_by_its_other_name(arguments: Sequence[str]) -> list[str]:

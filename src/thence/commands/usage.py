@@ -7,9 +7,12 @@ from cyclopts import (
     CycloptsError,
     MissingArgumentError,
     RepeatArgumentError,
+    UnknownCommandError,
     UnknownOptionError,
     UnusedCliTokensError,
 )
+
+from thence.synonyms import COMMANDS
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -26,6 +29,9 @@ def explain(error: CycloptsError, command: str = "") -> str:
                 f"thence best has no {error.token.keyword}: it chooses models and their settings "
                 "itself. Choose them with thence train."
             )
+        case UnknownCommandError() if error.unused_tokens and error.unused_tokens[0] in COMMANDS:
+            name = error.unused_tokens[0]
+            return f'Unknown command "{name}". Here it is: {COMMANDS[name]}.'
         case UnusedCliTokensError():
             return f"Too many arguments: {' '.join(error.unused_tokens or [])} is left over."
         case CoercionError() if (

@@ -135,7 +135,7 @@ def cut(
             raise TextError(
                 f"The text is too short to split: {share:g} % for {name} of {total} "
                 f"{'character' if one_text else 'document'}{'' if total == 1 else 's'} is less "
-                "than one. Give more text, or other shares with --split."
+                "than one. Give more text, or keep all of it for train with --split 100/0/0."
             )
     if one_text:
         return cut_characters(documents, bounds)

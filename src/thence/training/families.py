@@ -3,6 +3,7 @@
 from thence.classifiers import CLASSIFIERS, ClassifierFamily
 from thence.errors import SettingError, nearest
 from thence.models import FAMILIES, Family
+from thence.synonyms import MODELS
 
 EVERY: dict[str, Family | ClassifierFamily] = {**FAMILIES, **CLASSIFIERS}
 DEFAULT_MODEL, DEFAULT_CLASSIFIER = "mlp", "averaging"
@@ -15,9 +16,9 @@ def family_of(name: str) -> Family | ClassifierFamily:
         SettingError: If there is none; lists the names and suggests the nearest.
     """
     if name not in EVERY:
-        raise SettingError(
-            f"There is no model '{name}'; choose one of {', '.join(EVERY)}." + nearest(name, EVERY)
-        )
+        elsewhere = MODELS.get(name.lower().replace("_", "-"))
+        hint = nearest(name, EVERY) if elsewhere is None else f" Here it is {elsewhere}."
+        raise SettingError(f"There is no model '{name}'; choose one of {', '.join(EVERY)}.{hint}")
     return EVERY[name]
 
 

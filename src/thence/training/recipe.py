@@ -15,8 +15,9 @@ import tomli_w
 
 from thence.corpus import LabelOptions, ReadingOptions, SplitOptions
 from thence.errors import SettingError, nearest
+from thence.synonyms import SETTINGS
 from thence.tokens import TokenOptions, WordOptions
-from thence.training.families import family_of, is_classifier
+from thence.training.families import EVERY, family_of, is_classifier
 from thence.training.options import TrainingOptions
 from thence.training.parts import check_parts
 from thence.training.setting_types import check_type, within_64_bits
@@ -32,6 +33,8 @@ CLASSIFIER_GROUPS = {**GROUPS, "labelling": LabelOptions, "tokens": WordOptions}
 FOR_LANGUAGE = ("carry_context", "vary_windows")
 """Settings of training that say nothing to a classifier."""
 
+BESIDE_SETTINGS = ("model", "output", "config", "progress", "logs")
+"""Arguments of ``thence.train`` that are no settings of a recipe."""
 PROVENANCE = "provenance"
 """A table of a saved config that says where it came from; not part of the recipe."""
 
@@ -106,7 +109,7 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
         if name not in known:
             raise SettingError(
                 f"There is no setting '{name}' for the model '{model}'."
-                + nearest(name, [*known, "model", "output", "config", "progress", "logs"])
+                + (meant(name, model) or nearest(name, [*known, *BESIDE_SETTINGS]))
             )
         group = known[name]
         chosen[group][name] = check_type(name, value, get_type_hints(groups[group])[name])
@@ -115,6 +118,29 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
         within_64_bits(name, value)
     check_parts(made["options"])
     return Recipe(str(text), model, **made)
+
+
+def meant(name: str, model: str) -> str:
+    """Return what is meant by a setting that a model lacks: a hint, or "" if nothing is known.
+
+    It may be another tool's word for one of ours, or a setting of other models.
+
+    >>> meant("learning_rate", "ngram")
+    " Did you mean 'lr'?"
+    >>> meant("heads", "ngram")
+    " It is for the model transformer, and the model here is ngram; name one with 'model'."
+    """
+    ours = SETTINGS.get(name, name)
+    if ours in known_settings(model):
+        return f" Did you mean '{ours}'?"
+    same_task = [one for one in EVERY if is_classifier(one) == is_classifier(model)]
+    owners = [one for one in same_task if ours in known_settings(one)]
+    owners = owners or [one for one in EVERY if ours in known_settings(one)]
+    if not owners:
+        return ""
+    subject = "It" if ours == name else f"'{ours}'"
+    models = f"the models {', '.join(owners)}" if len(owners) > 1 else f"the model {owners[0]}"
+    return f" {subject} is for {models}, and the model here is {model}; name one with 'model'."
 
 
 def known_settings(model: str) -> dict[str, str]:

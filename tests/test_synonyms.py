@@ -1,0 +1,23 @@
+import pytest
+
+from thence import synonyms
+from thence.commands import main
+from thence.training.families import EVERY
+from thence.training.recipe import known_settings
+
+
+def test_commands_that_are_named_exist() -> None:
+    for name, meaning in synonyms.COMMANDS.items():
+        assert name not in main.COMMANDS
+        assert meaning.split()[1] in main.COMMANDS
+
+
+def test_settings_that_are_named_exist() -> None:
+    known = {setting for model in EVERY for setting in known_settings(model)}
+    assert set(synonyms.SETTINGS.values()) <= known
+
+
+@pytest.mark.parametrize("name", sorted(synonyms.MODELS))
+def test_models_that_are_named_exist(name: str) -> None:
+    assert name not in EVERY
+    assert synonyms.MODELS[name].split()[0] in EVERY
