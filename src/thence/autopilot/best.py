@@ -15,14 +15,15 @@ from thence.autopilot.result import Best
 from thence.autopilot.search import OF_TRAINING, WITH_PAGE, Road, Search, Watcher
 from thence.autopilot.text import Nature, look_at
 from thence.autopilot.written import written
-from thence.corpus import ReadingOptions, load
+from thence.corpus import Instead, ReadingOptions, Source, SplitOptions, load
 from thence.errors import SettingError, TextError, nearest
 from thence.training.interrupts import Interrupted, stop_requested
 from thence.training.options import TrainingOptions
 from thence.training.prepared import prepare
 from thence.training.progress import ProgressMaker, silent
 from thence.training.recipe import Recipe, known_settings, make_recipe
-from thence.training.train import free_folder, readable_source
+from thence.training.sources import readable_sources, take_from_memory
+from thence.training.train import free_folder
 
 MARKED: Mapping[str, Any] = {"word_split": "whitespace"}
 """How a text is read whose unknown words are marked in it."""
@@ -31,7 +32,7 @@ RARE: Mapping[str, Any] = {"min_count": 2, "max_size": 30_000}
 
 
 def best(
-    text: str | Path,
+    text: Source,
     *,
     time: str | None = None,
     steps: int | None = None,
@@ -40,12 +41,14 @@ def best(
     watch: Watcher | None = None,
     began: float | None = None,
     page: Callable[[Best], object] | None = None,
+    keep_text: bool = True,
     **settings: Any,
 ) -> Best:
     """Make the best model of a text that can be made in a given time.
 
     Args:
-        text: A file, a folder, ``-`` for standard input, or the name of a known text.
+        text: A file, a folder, ``-`` for standard input, or the name of a known text; or the texts
+            themselves, as in ``thence.train``, which ``dev`` and ``test`` may be too.
         time: How long it may take in all, such as 90s, 5m or 2h.
         steps: In place of a time: steps of training, shared by all networks. The result is then
             the same each time.
@@ -55,6 +58,7 @@ def best(
         began: When the time began, by ``time.monotonic``; by default now.
         page: Writes a page about the result, within the time where that is ``WITH_PAGE`` seconds
             or more, else not at all.
+        keep_text: Keep texts that cannot be read again in the run, as in ``thence.train``.
         **settings: How the text is read, divided, tokenised and labelled, and ``seed``,
             ``threads``, ``device`` and ``carry_context``, as in ``thence.train``.
 
@@ -68,11 +72,15 @@ def best(
     budget = make_budget(time, steps, began)
     _check_settings(settings)
     labelled = settings.get("label") is not None
-    with readable_source(str(text)) as source, stop_requested() as wish:
-        recipe, nature = _chosen(str(text), source, settings, labelled)
-        folder = Path(output) if output is not None else free_folder(str(text), "best")
-        with new_folder(folder) as new:
-            prepared = prepare(recipe, source)
+    given = {"text": text, **settings}
+    held = take_from_memory(given)
+    name = str(given.pop("text"))
+    named = _named(name, given, labelled)
+    folder = Path(output) if output is not None else free_folder(name, "best")
+    with stop_requested() as wish:
+        with new_folder(folder) as new, readable_sources(named, held, keep_text) as sources:
+            recipe, nature = _chosen(named, sources.instead, given)
+            prepared = prepare(recipe, sources.instead)
             if prepared.dev.num_documents == 0:
                 raise TextError(
                     "Models are chosen and mixed by the dev split, which is empty; use another "
@@ -81,8 +89,7 @@ def best(
             search = Search(recipe, prepared, budget, wish, progress, watch)
             road: Road = Language(search, nature) if nature is not None else Labelling(search)
             made = search.follow(road)
-            kept = Path(source) if str(text) == "-" else None
-            done = written(search, road, made, new, kept)
+            done = written(search, road, made, new, sources)
         hurried = wish.is_set() or budget.seconds < WITH_PAGE
         if page is not None and not hurried:
             page(done)
@@ -125,15 +132,21 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
             )
 
 
+def _named(text: str, settings: Mapping[str, Any], labelled: bool) -> Recipe:
+    """Return a recipe that says where the text is and how it is read, and of a classifier all."""
+    if labelled:
+        return make_recipe(text, "linear", settings)
+    known = {*ReadingOptions.__dataclass_fields__, *SplitOptions.__dataclass_fields__}
+    return make_recipe(text, "ngram", {name: settings[name] for name in known & {*settings}})
+
+
 def _chosen(
-    text: str, source: str, settings: Mapping[str, Any], labelled: bool
+    named: Recipe, instead: Instead, settings: Mapping[str, Any]
 ) -> tuple[Recipe, Nature | None]:
     """Return how the text is read, divided and tokenised, and what it is like without labels."""
-    if labelled:
-        return make_recipe(text, "linear", settings), None
-    of_reading = {name for name in ReadingOptions.__dataclass_fields__ if name in settings}
-    reading = make_recipe(text, "ngram", {name: settings[name] for name in of_reading}).reading
-    nature = look_at(load(source, reading))
+    if named.labelling is not None:
+        return named, None
+    nature = look_at(load(instead.get(named.text, named.text), named.reading))
     chosen = dict(settings)
     if chosen.setdefault("tokens", nature.level) == "words":
         for name, value in (MARKED if nature.marked else RARE).items():
@@ -141,4 +154,4 @@ def _chosen(
     if nature.running:
         chosen.setdefault("carry_context", True)
         chosen.setdefault("by", "position")
-    return make_recipe(text, "ngram", chosen), nature
+    return make_recipe(named.text, "ngram", chosen), nature

@@ -9,6 +9,7 @@ from thence.autopilot.result import Best
 from thence.autopilot.search import Road, Search
 from thence.training.run import create_run, text_hashes
 from thence.training.sharing import resolved_paths
+from thence.training.sources import Sources
 from thence.training.train import finish_at_once, more_about, told_at_once
 
 
@@ -17,7 +18,7 @@ def written(
     road: Road,
     made: Blend,
     new: NewFolder,
-    kept_text: Path | None,
+    sources: Sources,
 ) -> Best:
     """Write the run of what came out.
 
@@ -26,13 +27,13 @@ def written(
         road: That was gone.
         made: What came out.
         new: The run folder to make.
-        kept_text: The text where it came through standard input, to be kept in the folder.
+        sources: What was read in place of texts that cannot be read again, to be kept.
     """
     made = made if made.options is not None else road.single(made)
     first, base = made.parts[0], search.recipe
     carries = any(part.carry_context for part in made.parts)
     recipe = replace(
-        resolved_paths(base),
+        resolved_paths(base, sources.instead),
         model=first.family if made.options is None else road.mixed,
         options=road.options(first) if made.options is None else made.options,
         training=replace(base.training, carry_context=carries),
@@ -58,7 +59,7 @@ def written(
 
     def write(folder: Path) -> None:
         tokenizer = search.prepared.tokenizer
-        run = create_run(folder, recipe, tokenizer, hashes, kept_text, more)
+        run = create_run(folder, recipe, tokenizer, hashes, sources, more)
         finish_at_once(run, made.model.tensors(), line, **losses)
         replace(result, folder=folder).save()
 

@@ -50,6 +50,7 @@ def command(
     seed: int | None = None,
     threads: int | None = None,
     device: Device | None = None,
+    keep_text: bool = True,
     report: bool = True,
     json: Annotated[bool, No] = False,
 ) -> None:
@@ -88,6 +89,7 @@ def command(
         seed: Seed of the weights and of the order of batches.
         threads: Processor threads.
         device: Where to train.
+        keep_text: Keep a text from standard input or a pipe in the run, not its hash alone.
         report: Write best.html, within the time where it is 20 seconds or more.
         json: Print the result as JSON.
     """
@@ -103,6 +105,7 @@ def command(
         watch=None if json else _tell,
         began=began,
         page=_page if report else None,
+        keep_text=keep_text,
         **settings,
     )
     if json:
@@ -111,7 +114,7 @@ def command(
     _say(done)
 
 
-OWN = ("text", "time", "steps", "output", "report", "json")
+OWN = ("text", "time", "steps", "output", "keep_text", "report", "json")
 """Arguments that are no settings of the text."""
 
 

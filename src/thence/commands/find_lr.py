@@ -14,6 +14,7 @@ from thence.commands.streams import is_at_terminal, remark, say
 from thence.errors import RunError, SettingError
 from thence.training import Recipe, sweep_learning_rate
 from thence.training.families import is_classifier
+from thence.training.sources import called
 
 SUMMARY = "Sweep the learning rate, one training step each, and suggest one for thence train --lr."
 FORMATS = (".png", ".svg")
@@ -46,7 +47,7 @@ def _find(
 ) -> None:
     picture = _picture(output)
     if not json and is_at_terminal():
-        remark(f"Reading {recipe.text}, then a step at each learning rate ...")
+        remark(f"Reading {called(recipe.text)}, then a step at each learning rate ...")
     curve = sweep_learning_rate(recipe, low, high, sweep)
     # Drawing needs matplotlib, which takes its time to load.
     from thence.pictures.curves import learning_rate_curve

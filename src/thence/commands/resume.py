@@ -16,6 +16,9 @@ def command(
     /,
     *,
     logs: LoggerName | None = None,
+    text: str | None = None,
+    dev: str | None = None,
+    test: str | None = None,
     report: bool = True,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -24,7 +27,11 @@ def command(
     Args:
         run: The run folder.
         logs: Write the training for TensorBoard too, all of it, into RUN/tensorboard.
+        text: The text again, where the run has only its hash: a file, or - for standard input.
+        dev: The same for dev, where it is a file of its own.
+        test: The same for test.
         report: Write report.html at the end.
         json: Print the result as JSON.
     """
-    finish(resume(run, progress_for(json), logs), report, json)
+    resumed = resume(run, progress_for(json), logs, text=text, dev=dev, test=test)
+    finish(resumed, report, json)

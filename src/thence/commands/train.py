@@ -12,6 +12,7 @@ from thence.commands.recipe_flags import parse_recipe_command
 from thence.commands.streams import is_at_terminal, remark
 from thence.training import Recipe, train_recipe
 from thence.training.logs import LoggerName
+from thence.training.sources import called
 
 SUMMARY = "Train a model on a text; judge it on the dev split; write a run folder with a report."
 
@@ -40,13 +41,18 @@ def _train(
             "workers here."
         ),
     ] = None,
+    keep_text: Annotated[
+        bool,
+        Parameter(help="Keep a text from standard input or a pipe in the run, not its hash alone."),
+    ] = True,
     json: Annotated[bool, Parameter(negative=(), help="Print the result as JSON.")] = False,
 ) -> None:
     if not json and is_at_terminal():
-        remark(f"Reading {recipe.text} ...")
+        remark(f"Reading {called(recipe.text)} ...")
     if recipe.training.precision == "bfloat16":
         _remark_on_imitation(recipe)
-    run = train_recipe(recipe, output, progress_for(json), logs, cluster)
+    progress = progress_for(json)
+    run = train_recipe(recipe, output, progress, logs, cluster, keep_text=keep_text)
     finish(run, report, json)
 
 

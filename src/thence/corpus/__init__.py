@@ -14,7 +14,8 @@ from thence.corpus.download import get
 from thence.corpus.folders import cache_folder
 from thence.corpus.labelled import read_labelled
 from thence.corpus.labels import LabelledDocuments, LabelOptions, Labels
-from thence.corpus.loading import load, load_labelled, load_splits
+from thence.corpus.loading import Instead, load, load_labelled, load_splits, read_held_out
+from thence.corpus.memory import Source, Texts, documents_of, read_memory, write_texts
 from thence.corpus.reading import ReadingOptions, read_documents
 from thence.corpus.splits import (
     LabelledSplits,
@@ -29,22 +30,29 @@ __all__ = [
     "BUNDLED",
     "CATALOGUE",
     "Documents",
+    "Instead",
     "LabelOptions",
     "LabelledDocuments",
     "LabelledSplits",
     "Labels",
     "ReadingOptions",
+    "Source",
     "SplitOptions",
     "Splits",
+    "Texts",
     "cache_folder",
     "count_shared",
+    "documents_of",
     "get",
     "load",
     "load_labelled",
     "load_splits",
     "read_bundled",
     "read_documents",
+    "read_held_out",
     "read_labelled",
+    "read_memory",
     "seen_in",
     "split_documents",
+    "write_texts",
 ]

@@ -4,9 +4,11 @@ A hundred megabytes of short lines are one array here, not fourteen million Pyth
 reading, splitting and tokenising stay vectorised and within a small multiple of the text.
 """
 
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import PurePath
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -30,25 +32,32 @@ class Documents:
 
     @classmethod
     def from_strings(cls, strings: Iterable[str]) -> "Documents":
-        """Build documents from Python strings.
+        """Build documents from Python strings, read once and one by one; a single one is a text.
 
         >>> Documents.from_strings(["emma", "zoë"])[1]
         'zoë'
+        >>> len(Documents.from_strings("emma"))
+        1
 
         Raises:
-            TextError: If one holds what is no character.
+            TextError: If one is no string, or holds what is no character.
         """
-        try:
-            pieces = [string.encode("utf-8") for string in strings]
-        except UnicodeEncodeError as error:
-            raise TextError(
-                f"A text holds half of a surrogate pair ({error.object[error.start]!a}, character "
-                f"{error.start + 1}), which is no character; decode the text again with the right "
-                "encoding."
-            ) from error
-        ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
-        starts = np.concatenate([np.zeros(1, np.int64), ends])[: len(pieces)]
-        return cls(np.frombuffer(b"".join(pieces), np.uint8), starts, ends)
+        text, ends = bytearray(), array("q")
+        for string in [strings] if isinstance(strings, str) else strings:
+            if not isinstance(string, str):
+                raise TextError(not_a_text(string, len(ends)))
+            try:
+                text += string.encode("utf-8")
+            except UnicodeEncodeError as error:
+                raise TextError(
+                    f"A text holds half of a surrogate pair ({error.object[error.start]!a}, "
+                    f"character {error.start + 1}), which is no character; decode the text again "
+                    "with the right encoding."
+                ) from error
+            ends.append(len(text))
+        found = np.frombuffer(ends, np.int64) if ends else np.zeros(0, np.int64)
+        starts = np.concatenate([np.zeros(1, np.int64), found])[: len(found)]
+        return cls(np.frombuffer(bytes(text), np.uint8), starts, found)
 
     @classmethod
     def join(cls, parts: Iterable["Documents"]) -> "Documents":
@@ -72,7 +81,10 @@ class Documents:
         return self.text[self.starts[index] : self.ends[index]].tobytes().decode("utf-8")
 
     def __iter__(self) -> Iterator[str]:
-        return (self[index] for index in range(len(self)))
+        for chunk in self.chunks():  # Slices of bytes are cheaper than those of an array.
+            data = chunk.text.tobytes()
+            for start, end in zip(chunk.starts.tolist(), chunk.ends.tolist(), strict=True):
+                yield data[start:end].decode("utf-8")
 
     @property
     def num_bytes(self) -> int:
@@ -128,3 +140,23 @@ class Documents:
             digest.update((chunk.ends - chunk.starts).tobytes())
             digest.update(chunk.text.tobytes())
         return digest.hexdigest()
+
+
+def not_a_text(value: object, place: int) -> str:
+    """Return the sentence for an item among texts that is no string.
+
+    Args:
+        value: The item.
+        place: How many come before it.
+    """
+    # NaN and what stands for it elsewhere differ from themselves, or cannot say.
+    is_missing = value is None or type(value).__name__ in ("NAType", "NaTType")
+    is_missing = is_missing or (isinstance(value, float) and value != value)
+    way_out = "Leave out or fill in what is missing" if is_missing else "Each must be a string"
+    if isinstance(value, PurePath):
+        way_out = "Give the texts themselves, or one path: of a file, or of a folder"
+    shown = repr(value)
+    shown = shown if len(shown) <= 40 else f"{shown[:40]} ..."
+    return (
+        f"Among the texts item {place} is {shown}, of the type {type(value).__name__}. {way_out}."
+    )

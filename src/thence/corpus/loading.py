@@ -1,9 +1,10 @@
 """Anything a person may name as a source, to documents or to splits, with labels or without."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import overload
+from types import MappingProxyType
+from typing import TypeAlias, overload
 
 from thence.corpus.bundled import BUNDLED, read_bundled, read_labelled_bundled
 from thence.corpus.catalogue import CATALOGUE
@@ -12,17 +13,24 @@ from thence.corpus.documents import Documents
 from thence.corpus.download import Progress, get
 from thence.corpus.labelled import read_labelled
 from thence.corpus.labels import LabelledDocuments, LabelOptions
+from thence.corpus.memory import Source, read_memory
 from thence.corpus.reading import ReadingOptions, read_documents
 from thence.corpus.splits import LabelledSplits, SplitOptions, Splits, split_documents
-from thence.errors import TextError, nearest
+from thence.errors import SettingError, TextError, nearest
+
+Instead: TypeAlias = Mapping[str, Path | Documents]
+"""What is read in place of a source that has this name."""
+NOTHING: Instead = MappingProxyType({})
 
 
 def load(
-    source: str | Path,
+    source: Source,
     options: ReadingOptions = ReadingOptions(),
     progress: Progress | None = None,
 ) -> Documents:
-    """Read a source: a path, ``-``, ``hf:NAME``, a bundled text, or a set of the catalogue.
+    """Read a source: a path, ``-``, ``hf:NAME``, a bundled text, a set of the catalogue, or texts.
+
+    Texts that a program holds are read by the rules of ``memory.py``.
 
     A set that comes with its own splits gives its training part; a set that is not on this machine
     yet is downloaded.
@@ -32,24 +40,35 @@ def load(
         SettingError: An option does not fit the source.
         DownloadError: A set could not be fetched.
     """
+    if not isinstance(source, str | Path):
+        return read_memory(source, options)
     if is_one_of(source, BUNDLED):
         return read_bundled(str(source), options)
     return read_documents(locate(source, progress), options)
 
 
 def load_labelled(
-    source: str | Path,
+    source: Source,
     reading: ReadingOptions = ReadingOptions(),
     labelling: LabelOptions = LabelOptions(),
     progress: Progress | None = None,
 ) -> LabelledDocuments:
     """Read a source as ``load`` does, with its labels.
 
+    Of what a program holds, only ``LabelledDocuments`` have any.
+
     Raises:
         TextError: There is no such file or name, it holds no text, or lacks labels.
         SettingError: An option does not fit the source.
         DownloadError: A set could not be fetched.
     """
+    if isinstance(source, LabelledDocuments):
+        return source
+    if not isinstance(source, str | Path):
+        raise SettingError(
+            "Texts in memory come without labels here. Train and judge a classifier on lists of "
+            "texts and labels with thence.TextClassifier, or write both to a table (.csv, .jsonl)."
+        )
     if is_one_of(source, BUNDLED):
         return read_labelled_bundled(str(source), reading, labelling)
     return read_labelled(locate(source, progress), reading, labelling)
@@ -62,6 +81,7 @@ def load_splits(
     splitting: SplitOptions = ...,
     progress: Progress | None = ...,
     labelling: None = ...,
+    instead: Instead = ...,
 ) -> Splits: ...
 
 
@@ -73,6 +93,7 @@ def load_splits(
     progress: Progress | None = ...,
     *,
     labelling: LabelOptions,
+    instead: Instead = ...,
 ) -> LabelledSplits: ...
 
 
@@ -82,6 +103,7 @@ def load_splits(
     splitting: SplitOptions = SplitOptions(),
     progress: Progress | None = None,
     labelling: LabelOptions | None = None,
+    instead: Instead = NOTHING,
 ) -> Splits:
     """Read a source and divide it into train, dev and test.
 
@@ -90,23 +112,60 @@ def load_splits(
     With ``labelling``, documents come with their labels: those of train, sorted, have the first
     ids in all three, and a label that only dev or test has comes after them.
 
+    Args:
+        source: A path or a name.
+        reading: How the text is read.
+        splitting: How it is divided, or the files of dev and test.
+        progress: Is told of a download.
+        labelling: Where the labels are.
+        instead: What is read in place of the source, or of dev or test, where it cannot be read by
+            its name: a copy of what came through a pipe, or documents in memory.
+
     Raises:
         TextError: There is no such file or name, it holds no text, or too little to divide.
         SettingError: An option does not fit the source.
         DownloadError: A set could not be fetched.
     """
-    if is_one_of(source, CATALOGUE):
+    there: Path | Documents | str = instead.get(str(source), source)
+    if is_one_of(there, CATALOGUE):
         own = text_files_of(str(source), progress)
         splitting = replace(
             splitting, dev=splitting.dev or own.get("dev"), test=splitting.test or own.get("test")
         )
     if labelling is None:
-        documents = load(source, reading, progress)
-        return split_documents(documents, splitting, lambda path: read_documents(path, reading))
-    labelled = load_labelled(source, reading, labelling, progress)
+        documents = load(there, reading, progress)
+        return split_documents(
+            documents, splitting, lambda path: read_held_out(path, reading, instead)
+        )
+    labelled = load_labelled(there, reading, labelling, progress)
     return with_ids_of_train(
-        split_documents(labelled, splitting, lambda path: read_labelled(path, reading, labelling))
+        split_documents(
+            labelled,
+            splitting,
+            lambda path: read_labelled_held_out(path, reading, labelling, instead),
+        )
     )
+
+
+def read_held_out(path: str, reading: ReadingOptions, instead: Instead = NOTHING) -> Documents:
+    """Read the dev or test documents that a recipe names, or what is there in place of them.
+
+    Raises:
+        TextError: There are none, or they cannot be read.
+        SettingError: An option does not fit the source.
+    """
+    there = instead.get(path, path)
+    return there if isinstance(there, Documents) else read_documents(there, reading)
+
+
+def read_labelled_held_out(
+    path: str, reading: ReadingOptions, labelling: LabelOptions, instead: Instead
+) -> LabelledDocuments:
+    """Read labelled dev or test documents; see ``read_held_out``."""
+    there = instead.get(path, path)
+    if isinstance(there, Documents):
+        return load_labelled(there)
+    return read_labelled(there, reading, labelling)
 
 
 def with_ids_of_train(splits: Splits) -> LabelledSplits:
@@ -135,15 +194,17 @@ def locate(source: str | Path, progress: Progress | None) -> str | Path:
         return files.get("all") or files["train"]
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     known = [*BUNDLED, *CATALOGUE]
+    hint = nearest(path.name, [*known, *siblings])
+    if not hint and any(map(str.isspace, name)):
+        hint = " If it is the text itself, give texts in a list, or through standard input (-)."
     raise TextError(
-        f"'{name}' is neither a file nor a folder nor a known name ({', '.join(known)})."
-        f"{nearest(path.name, [*known, *siblings])}"
+        f"'{name}' is neither a file nor a folder nor a known name ({', '.join(known)}).{hint}"
     )
 
 
-def is_one_of(source: str | Path, names: Container[str]) -> bool:
+def is_one_of(source: Source, names: Container[str]) -> bool:
     """Return whether the source is one of the names; a file or folder called so goes before it."""
-    return str(source) in names and not exists(Path(source))
+    return isinstance(source, str | Path) and str(source) in names and not exists(Path(source))
 
 
 def exists(path: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from thence.corpus import Documents
+from thence.corpus import Documents, documents_of
 from thence.errors import SettingError
 from thence.evaluation.results import Results
 from thence.evaluation.tables import paired
@@ -95,9 +95,7 @@ def classify(
     run = run if isinstance(run, Run) else Run(run)
     classes = run.classifier.classes  # Refuses a language model now, not at the first text.
     _check(run.name, classes.several, top, threshold)
-    if isinstance(texts, str):
-        texts = [texts]
-    documents = texts if isinstance(texts, Documents) else Documents.from_strings(texts)
+    documents = documents_of(texts)
     found = _in_blocks(run, documents, top, THRESHOLD if threshold is None else threshold)
     return Results(found)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from thence.corpus import LabelOptions, ReadingOptions
+from thence.corpus import LabelOptions, ReadingOptions, Source
 from thence.errors import RunError, TextError
 from thence.evaluation.bootstrap import (
     block_starts,
@@ -18,7 +18,7 @@ from thence.evaluation.bootstrap import (
 )
 from thence.evaluation.compare_labels import LabelComparison
 from thence.evaluation.labels import compare_labels
-from thence.evaluation.likelihood import MANY_UNKNOWN, judged_documents
+from thence.evaluation.likelihood import MANY_UNKNOWN, judged_documents, judged_name
 from thence.evaluation.tables import aligned
 from thence.evaluation.units import bits, finite, perplexity
 from thence.notebook import repr_html
@@ -127,7 +127,7 @@ class Comparison:
 def compare(
     runs: Sequence[Run | str | Path],
     split: Split = "dev",
-    text: str | Path | None = None,
+    text: Source | None = None,
     reading: ReadingOptions | None = None,
     labelling: LabelOptions | None = None,
 ) -> Comparison | LabelComparison:
@@ -141,7 +141,7 @@ def compare(
     Args:
         runs: Two or more runs or their folders.
         split: The split to judge on, which must be the same documents for every run.
-        text: Another text to judge on instead.
+        text: Another text to judge on instead: its path or name, or the texts themselves.
         reading: How that text is read; by default as UTF-8 with documents like the first run's.
         labelling: Where its labels are, for classifiers; by default as in the first run's text.
 
@@ -172,7 +172,7 @@ def compare(
     ]
     same_tokens = all(_same_targets(opened, stores, index) for index in range(1, len(opened)))
     rows = _rows(opened, stores, costs, same_tokens)
-    judged = str(text) if text is not None else f"{split} split of {opened[0].text_name}"
+    judged = judged_name(opened[0], split, text)
     remark = _remark(opened, same_tokens)
     return Comparison(judged, len(documents), same_tokens, tuple(rows), remark)
 

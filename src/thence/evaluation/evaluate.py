@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from thence.corpus import LabelOptions, ReadingOptions
+from thence.corpus import LabelOptions, ReadingOptions, Source
 from thence.evaluation.classification import MISTAKES, ClassificationReport
 from thence.evaluation.labels import evaluate_labels
 from thence.evaluation.likelihood import LikelihoodReport, evaluate_likelihood
@@ -12,7 +12,7 @@ from thence.training.run import Run, Split
 def evaluate(
     run: Run | str | Path,
     split: Split = "dev",
-    text: str | Path | None = None,
+    text: Source | None = None,
     reading: ReadingOptions | None = None,
     labelling: LabelOptions | None = None,
     mistakes: int = MISTAKES,
@@ -22,7 +22,8 @@ def evaluate(
     Args:
         run: The run or its folder.
         split: ``dev``, ``test`` (the look is recorded) or ``train``.
-        text: A file, folder or named text to judge on instead of a split.
+        text: A file, folder or named text to judge on instead of a split, or the texts themselves;
+            of a classifier, ``LabelledDocuments``.
         reading: How that text is read; by default as UTF-8 with documents like the run's.
         labelling: Where its labels are, for a classifier; by default as in the run's text.
         mistakes: How many of a classifier's most confident mistakes to keep.

@@ -11,6 +11,7 @@ from thence.corpus import (
     LabelledDocuments,
     LabelOptions,
     ReadingOptions,
+    Source,
     load_labelled,
 )
 from thence.corpus.columnar import HUGGING_FACE
@@ -19,6 +20,7 @@ from thence.corpus.tables import TABLES
 from thence.errors import RunError, TextError
 from thence.evaluation.classification import MISTAKES, ClassificationReport, are_right, judge_labels
 from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
+from thence.evaluation.likelihood import judged_name
 from thence.training.prepared import labelled
 from thence.training.run import Run, Split
 
@@ -26,7 +28,7 @@ from thence.training.run import Run, Split
 def evaluate_labels(
     run: Run,
     split: Split = "dev",
-    text: str | Path | None = None,
+    text: Source | None = None,
     reading: ReadingOptions | None = None,
     labelling: LabelOptions | None = None,
     mistakes: int = MISTAKES,
@@ -35,14 +37,14 @@ def evaluate_labels(
     documents = labelled_documents(run, split, text, reading, labelling)
     log_probs = run.classifier.classify(run.texts(documents, "evaluate"))
     looks = tuple(run.test_looks())
-    judged = str(text) if text is not None else f"{split} split of {run.text_name}"
+    judged = judged_name(run, split, text)
     return judge_labels(run.name, judged, log_probs, documents.labels, documents, looks, mistakes)
 
 
 def compare_labels(
     runs: Sequence[Run],
     split: Split = "dev",
-    text: str | Path | None = None,
+    text: Source | None = None,
     reading: ReadingOptions | None = None,
     labelling: LabelOptions | None = None,
 ) -> LabelComparison:
@@ -65,13 +67,15 @@ def compare_labels(
             own = documents.named(run.label_names)
             log_probs = run.classifier.classify(run.texts(own, "compare"))
             right[run] = are_right(log_probs, own.labels)
-    judged = str(text) if text is not None else f"{split} split of {first.text_name}"
+    judged = judged_name(first, split, text)
     rows = np.stack([right[run] for run in runs])
     return compare_classifiers([run.name for run in runs], rows, judged)
 
 
-def has_columns(text: str | Path) -> bool:
+def has_columns(text: Source) -> bool:
     """Return whether a text is a table, or a folder that may hold some."""
+    if not isinstance(text, str | Path):
+        return False
     name = str(text)
     return inner_suffix(name) in TABLES or name.startswith(HUGGING_FACE) or Path(text).is_dir()
 
@@ -79,7 +83,7 @@ def has_columns(text: str | Path) -> bool:
 def labelled_documents(
     run: Run,
     split: Split,
-    text: str | Path | None,
+    text: Source | None,
     reading: ReadingOptions | None = None,
     labelling: LabelOptions | None = None,
 ) -> LabelledDocuments:
@@ -98,8 +102,8 @@ def labelled_documents(
         documents = load_labelled(text, reading or own, how).named(run.label_names)
         if documents.labels.several and not run.classes.several:
             raise TextError(
-                f"{text} has documents with several labels, but {run.name} gives each exactly one. "
-                "Judge on a text with one label per document."
+                f"{judged_name(run, split, text)} has documents with several labels, but "
+                f"{run.name} gives each exactly one. Judge on a text with one label per document."
             )
         labels = replace(documents.labels, several=run.classes.several)
         return LabelledDocuments.of(documents, labels)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from thence.corpus import Documents, ReadingOptions, load, seen_in
+from thence.corpus import Documents, ReadingOptions, Source, load, seen_in
 from thence.errors import DownloadError, TextError
 from thence.evaluation.bootstrap import (
     FEWEST_BLOCKS,
@@ -24,6 +24,7 @@ from thence.notebook import repr_html
 from thence.tokens import TokenStore
 from thence.training.looks_at_test import looks_before, looks_in_words
 from thence.training.run import Run, Split
+from thence.training.sources import IN_MEMORY, called
 
 MANY_UNKNOWN = 0.05
 """Share of unknown targets from which a likelihood says little."""
@@ -190,7 +191,7 @@ class LikelihoodReport:
 def evaluate_likelihood(
     run: Run,
     split: Split = "dev",
-    text: str | Path | None = None,
+    text: Source | None = None,
     reading: ReadingOptions | None = None,
 ) -> LikelihoodReport:
     """Judge a run's best language model; see ``evaluate``."""
@@ -207,7 +208,7 @@ def evaluate_likelihood(
     adapting = [member for member in members if carry_context and member.adapts]
     return LikelihoodReport(
         run=run.name,
-        text=str(text) if text is not None else f"{split} split of {run.text_name}",
+        text=judged_name(run, split, text),
         documents=store.num_documents,
         targets=store.num_targets,
         unknown=0 if unknown_id is None else int(np.sum(store.targets == unknown_id)),
@@ -225,7 +226,7 @@ def evaluate_likelihood(
 
 
 def judged_documents(
-    run: Run, split: Split, text: str | Path | None, reading: ReadingOptions | None = None
+    run: Run, split: Split, text: Source | None, reading: ReadingOptions | None = None
 ) -> Documents:
     """Return the documents of a split or of another text.
 
@@ -243,6 +244,13 @@ def judged_documents(
             "name a file to judge on, or train with another --split."
         )
     return documents
+
+
+def judged_name(run: Run, split: Split, text: Source | None) -> str:
+    """Return what to call what is judged: a split of the run's text, or another text."""
+    if text is None:
+        return f"{split} split of {run.text_name}"
+    return called(str(text)) if isinstance(text, str | Path) else IN_MEMORY["text"]
 
 
 def _text_is_there(run: Run) -> bool:

@@ -30,7 +30,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from thence.corpus import Documents
-from thence.errors import SettingError, nearest
+from thence.errors import SettingError, TextError, nearest
 from thence.evaluation.classify import DIGITS
 from thence.notebook import repr_html
 from thence.tokens import Tokenizer, encode_texts
@@ -113,6 +113,9 @@ def explain(run: Run | str | Path, text: str, label: str | None = None) -> Expla
     """
     run = run if isinstance(run, Run) else Run(run)
     classifier, names = run.classifier, run.label_names
+    if not isinstance(text, str):
+        kind = type(text).__name__
+        raise TextError(f"One text at a time is explained, and this is of the type {kind}.")
     if label is not None and label not in names:
         some = ", ".join(names[:10]) + (" and others" if len(names) > 10 else "")
         raise SettingError(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from thence.corpus import Documents
+from thence.corpus import Documents, documents_of
 from thence.evaluation.results import Results, Score
 from thence.evaluation.units import bits, finite
 from thence.training.run import Run
@@ -32,9 +32,7 @@ def score(
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
     """
     run = run if isinstance(run, Run) else Run(run)
-    if isinstance(texts, str):
-        texts = [texts]
-    documents = texts if isinstance(texts, Documents) else Documents.from_strings(texts)
+    documents = documents_of(texts)
     return Results(_scores(run, documents, tokens))
 
 

@@ -112,9 +112,9 @@ def refuse_foreign(path: Path) -> None:
 
 
 def report_html(run: Run) -> str:
-    """Return the page; an imported run has no text for some of its sections to be about."""
+    """Return the page; a run without its text has nothing for some sections to be about."""
     about = label_sections(run) if run.is_classifier else language_sections(run)
-    splits = [] if run.imported else [split_section(run)]
+    splits = [split_section(run)] if run.has_text else []
     found = [found_section(read_best(run.folder))] if (run.folder / RESULT).exists() else []
     sections = [heading(run), *found, *about, *splits, config_section(run), metrics_section(run)]
     return page(f"{run.name}: report", "\n".join(sections))
@@ -134,7 +134,7 @@ def heading(run: Run) -> str:
     ]
     vectors = run.provenance.get("vectors")
     rows += [("pretrained vectors", vectors)] if vectors else []
-    lead = f"{recipe.model} on {Path(recipe.text).name}, made {moment(run.provenance['made'])}"
+    lead = f"{recipe.model} on {Path(run.text_name).name}, made {moment(run.provenance['made'])}"
     return (
         f"<h1>{html.escape(run.name)}</h1>\n"
         f'<p class="lead">{html.escape(lead)} with thence {html.escape(run.provenance["thence"])}'
@@ -146,12 +146,14 @@ def text_rows(run: Run) -> list[tuple[str, str]]:
     """Return what a run was made from."""
     if run.imported:
         return [("imported from", run.recipe.text)]
+    if not run.has_text:
+        return [("text", f"{run.text_name}, of which the run has only the hash")]
     if run.counted is not None:
         of = "{files:,} files, {documents:,} documents, read on a cluster".format(**run.counted)
         tokens = f"{run.counted['tokens']:,} (each document's end is one)"
         return [("text", f"{run.recipe.text}: {of}"), ("train tokens", tokens)]
     sizes = [f"{len(run.documents(name)):,} {name}" for name in SPLITS]
-    rows = [("text", run.recipe.text), ("documents", ", ".join(sizes))]
+    rows = [("text", run.text_name), ("documents", ", ".join(sizes))]
     store = run.store("train")
     if not run.is_classifier:
         return [*rows, ("train tokens", f"{store.num_targets:,} (each document's end is one)")]

@@ -26,7 +26,9 @@ STRONGEST = 12
 
 
 def label_sections(run: Run) -> list[str]:
-    """Return the sections; dev is judged once for all of them."""
+    """Return the sections; dev is judged once for all of them, if the run has its text."""
+    if not run.has_text:
+        return [training_section(run)]
     judged = judge_on_dev(run, MISTAKES)
     return [
         labels_section(run),

@@ -26,7 +26,7 @@ REPLACED = "\ufffd stands for an unknown symbol, or for bytes that make no chara
 def language_sections(run: Run) -> list[str]:
     """Return the sections; not every run has its text here for all of them to be about."""
     training = training_section(run, counted_facts(run))
-    if run.imported:
+    if not run.has_text:
         return [training, samples_section(run), embedding_section(run)]
     return [
         score_section(run),
@@ -54,7 +54,8 @@ def counted_facts(run: Run) -> str:
     """Return what an n-gram model knows of its counts, and dev's hit rate by order."""
     if not isinstance(run.model, NGram):
         return ""
-    dev = None if run.imported or not len(run.documents("dev")) else run.store("dev")
+    has_dev = run.has_text and len(run.documents("dev")) > 0
+    dev = run.store("dev") if has_dev else None
     return table(run.model.facts(dev, run.recipe.training.carry_context))
 
 

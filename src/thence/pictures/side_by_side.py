@@ -46,6 +46,8 @@ def why_not_judged(run: Run) -> str | None:
     """Return why a run cannot be judged on its dev split, or None where it can."""
     if run.imported:
         return "imported, and so without a text of its own"
+    if not run.has_text:
+        return "it has only the hash of its text"
     return None if len(run.documents("dev")) else "it has no dev split"
 
 

@@ -48,7 +48,5 @@ def check_joined(study: "optuna.Study", recipe: SweepRecipe) -> None:
 
 
 def _hashes(recipe: SweepRecipe) -> dict[str, Any]:
-    own = recipe.names_for(recipe.models[0])
-    point = {"model": recipe.models[0]} | {name: recipe.space[name].ends()[0] for name in own}
-    one = recipe.recipe_of(point)
+    one = recipe.any_recipe()
     return text_hashes(load_splits(one.text, one.reading, one.splitting, labelling=one.labelling))

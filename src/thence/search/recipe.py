@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from thence.corpus.loading import NOTHING
 from thence.errors import SettingError, nearest
 from thence.search.options import SweepOptions, read_options
 from thence.search.space import Choices, Range, Space, grid_points, read_dimension
@@ -82,6 +83,11 @@ class SweepRecipe:
             found += grid_points({**apart, **own})
         return found
 
+    def any_recipe(self) -> Recipe:
+        """Return the recipe of one trial or another; all have the same text, read the same way."""
+        own = {name: self.space[name].ends()[0] for name in self.names_for(self.models[0])}
+        return self.recipe_of({"model": self.models[0], **own})
+
     def recipe_of(self, point: Mapping[str, Any]) -> Recipe:
         """Return the recipe with some values of the space.
 
@@ -98,7 +104,10 @@ class SweepRecipe:
 
 
 def read_sweep_recipe(
-    path: Path, trials: int | None = None, time: str | None = None
+    path: Path,
+    trials: int | None = None,
+    time: str | None = None,
+    named: Mapping[str, Any] = NOTHING,
 ) -> SweepRecipe:
     """Read the recipe of a sweep.
 
@@ -106,6 +115,7 @@ def read_sweep_recipe(
         path: The recipe.
         trials: In place of those that the recipe names.
         time: In place of that of the recipe.
+        named: What ``text``, ``dev`` and ``test`` are in place of those of the recipe.
 
     Raises:
         SettingError: If it is not a usable one.
@@ -124,7 +134,7 @@ def read_sweep_recipe(
             trials=options.trials if trials is None else trials,
             time=options.time if time is None else time,
         )
-        recipe = _read(flat_settings(content), table["space"], options)
+        recipe = _read({**flat_settings(content), **named}, table["space"], options)
     except SettingError as error:
         raise SettingError(f"{path}: {error}") from error
     return recipe
@@ -136,8 +146,6 @@ def _read(
     if "text" not in settings:
         raise SettingError("the recipe does not say its 'text'.")
     text = check_type("text", settings.pop("text"), str)
-    if text == "-":
-        raise SettingError("a sweep reads its text many times; write standard input to a file.")
     default = DEFAULT_CLASSIFIER if "label" in settings else DEFAULT_MODEL
     model = settings.pop("model", default)
     space: dict[str, Choices | Range] = {}

@@ -6,8 +6,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from thence.corpus import Source
 from thence.errors import SettingError
 from thence.processes import number_of_processes
 from thence.search.claims import (
@@ -26,12 +27,14 @@ from thence.search.joining import check_joined
 from thence.search.locks import FileLocks, Locks
 from thence.search.recipe import SweepRecipe, read_sweep_recipe
 from thence.search.results import Sweep, Trial, write_sweep
+from thence.search.sources import kept_in_folder, put_copies
 from thence.search.study import fields_of, import_optuna, make_pruner, open_study, silenced
 from thence.search.winner import is_here, keep_best
 from thence.search.work import OUTCOME, work_on
 from thence.signals import number_of
 from thence.training.families import is_classifier
 from thence.training.interrupts import Interrupted
+from thence.training.sources import take_from_memory
 
 if TYPE_CHECKING:
     import optuna
@@ -74,6 +77,9 @@ def sweep(
     storage: str | None = None,
     study: str | None = None,
     watch: Watcher | None = None,
+    text: Source | None = None,
+    dev: Source | None = None,
+    test: Source | None = None,
 ) -> Sweep:
     """Train a recipe with many settings, and keep the best run.
 
@@ -90,6 +96,10 @@ def sweep(
             Machines that share the database need not share the folder.
         study: Name of the study in the database; by default that of the folder.
         watch: Is called whenever a trial begins, is judged, or ends.
+        text: The text, in place of the recipe's: its path or name, or the texts themselves, which
+            the folder keeps.
+        dev: The same for dev.
+        test: The same for test.
 
     Raises:
         ThenceError: If the recipe, its text or the folder cannot be used.
@@ -103,12 +113,19 @@ def sweep(
         )
     if study is not None and storage is None:
         raise SettingError("--study names a study in a database; give its address with --storage.")
-    read = read_sweep_recipe(Path(recipe), trials, time)
+    named: dict[str, Any] = {"text": text, "dev": dev, "test": test}
+    named = {role: source for role, source in named.items() if source is not None}
+    held = take_from_memory(named)
+    read = read_sweep_recipe(Path(recipe), trials, time, named)
     folder = Path(output) if output is not None else Path("runs") / f"{Path(recipe).stem}-sweep"
     again = f"thence sweep {quote(str(recipe))} --output {quote(str(folder))}"
     if storage is not None:
         again += _storage_flags(storage, study)
-    with silenced(), _opened(folder, read, storage, study) as (opened, locks):
+    with (
+        kept_in_folder(read, folder, held) as (read, copies),
+        silenced(),
+        _opened(folder, read, storage, study, copies) as (opened, locks),
+    ):
         opened.pruner = make_pruner(read)
         _until_done(locks, folder, opened, read, watch or (lambda standing: None), again)
         return _finish(folder, opened, read)
@@ -116,10 +133,12 @@ def sweep(
 
 @contextmanager
 def _opened(
-    folder: Path, read: SweepRecipe, storage: str | None, name: str | None
+    folder: Path, read: SweepRecipe, storage: str | None, name: str | None, copies: Path
 ) -> Iterator[tuple["optuna.Study", Locks]]:
     """Open the folder and the study of a sweep, with the locks of its processes."""
     name = open_folder(folder, read, storage is not None, name)
+    with FileLocks(folder).lock("study"):
+        put_copies(copies, folder)
     study = open_study(folder, name, storage)
     if storage is None:
         yield study, FileLocks(folder)

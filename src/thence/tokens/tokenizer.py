@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, SupportsIndex, get_args, runtime_chec
 import numpy as np
 from jaxtyping import Int64, UInt
 
-from thence.corpus import Documents, cache_folder
+from thence.corpus import Documents, cache_folder, documents_of
 from thence.errors import RunError, SettingError, nearest
 from thence.tokens.bytes import ByteTokenizer
 from thence.tokens.characters import CharacterTokenizer, character_counts, count_characters, strings
@@ -125,7 +125,7 @@ class Tokenizer:
         return self.level.vocabulary
 
     def encode(self, documents: Documents | Iterable[str]) -> TokenStore:
-        """Turn documents into a token store.
+        """Turn documents into a token store; a single string is one document.
 
         Large texts are streamed to the cache folder, found again there by the hash of the
         text and of the tokenizer, and memory-mapped.
@@ -133,8 +133,7 @@ class Tokenizer:
         Raises:
             UnknownSymbolError: If the vocabulary is closed and a symbol is not in it.
         """
-        if not isinstance(documents, Documents):
-            documents = Documents.from_strings(documents)
+        documents = documents_of(documents)
         if documents.num_bytes < LARGE_TEXT:
             return encode_in_memory(self, documents)
         return _encode_cached(self, documents)

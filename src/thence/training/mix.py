@@ -13,7 +13,7 @@ from thence.training.looks_at_test import TEST, facts_of_test, inherited_looks
 from thence.training.mixed_labels import ensemble_of
 from thence.training.mixed_language import mixture_of
 from thence.training.provenance import CLUSTER
-from thence.training.run import KEPT_TEXT, Run, create_run
+from thence.training.run import Run, create_run
 from thence.training.setting_types import check_type
 from thence.training.train import finish_at_once, told_at_once
 
@@ -87,12 +87,11 @@ def mix_into(
         more = {} if first.counted is None else {CLUSTER: first.counted}
     test = first.documents("test")
     more[TEST], looks = facts_of_test(test), inherited_looks(opened, test)
-    kept = first.folder / KEPT_TEXT if recipe.text == "-" else None
     hashes = first.provenance["sha256"]
     line = told_at_once(first.store("dev").num_targets, look, started)
 
     def write(folder: Path) -> None:
-        run = create_run(folder, recipe, first.tokenizer, hashes, kept, more, looks)
+        run = create_run(folder, recipe, first.tokenizer, hashes, first.sources, more, looks)
         finish_at_once(run, tensors, line, **look)
 
     new.fill(write)

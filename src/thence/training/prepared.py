@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from thence.classifiers import Classes
-from thence.corpus import Documents, LabelledDocuments, Labels, Splits, load_splits
+from thence.corpus import Documents, Instead, LabelledDocuments, Labels, Splits, load_splits
+from thence.corpus.loading import NOTHING
 from thence.errors import SettingError, TextError
 from thence.models import SEQUENCES
 from thence.tokens import Texts, Tokenizer, TokenStore, WordVectors, learn_tokens, read_vectors
@@ -67,14 +68,24 @@ def labelled(documents: Documents) -> LabelledDocuments:
     return documents
 
 
-def prepare(recipe: Recipe, source: str) -> Prepared:
+def prepare(recipe: Recipe, instead: Instead = NOTHING) -> Prepared:
     """Read, split and tokenise the text of a recipe.
+
+    Args:
+        recipe: Which names the text.
+        instead: What is read in place of what it names.
 
     Raises:
         TextError: If there is too little text, or nothing to learn from it.
         SettingError: If a setting does not fit the text.
     """
-    splits = load_splits(source, recipe.reading, recipe.splitting, labelling=recipe.labelling)
+    splits = load_splits(
+        recipe.text,
+        recipe.reading,
+        recipe.splitting,
+        labelling=recipe.labelling,
+        instead=instead,
+    )
     _check_splits(recipe, splits)
     return tokenize(recipe, splits)
 

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -27,6 +28,10 @@ FACTS_OF_LABELS: Mapping[str, Any] = {"labels": tuple[str, ...], "several": bool
 CLUSTER = "cluster"
 """A table that says what was read on a cluster: numbers of files, documents, tokens and bytes."""
 FACTS_OF_CLUSTER = ("files", "documents", "tokens", "bytes")
+KEPT = "kept"
+"""A table of the texts that cannot be read again, with the files of the run that hold them."""
+KEPT_NAME = re.compile(r"(?:(?:text|dev|test)(?:\.[a-z]+)?)?")
+"""What such a file may be called, which is in the run folder and nowhere else."""
 SPLITS = ("train", "dev", "test")
 
 
@@ -81,6 +86,9 @@ def check_provenance(content: Mapping[str, Any], config: Path, labelled: bool) -
         check_type("launches", found.get("launches", ()), tuple[str, ...])
         for name, value in found["sha256"].items():
             check_type(name, value, str)
+        for name, value in check_type(KEPT, found.get(KEPT, {}), Mapping[str, Any]).items():
+            if not KEPT_NAME.fullmatch(check_type(name, value, str)):
+                raise SettingError(f"it keeps its {shown(name)} in {shown(value)}.")
         if "arpa" not in found["sha256"] and set(found["sha256"]) != set(SPLITS):
             raise SettingError("it does not say the hashes of its text.")
         if CLUSTER in found:

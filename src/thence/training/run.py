@@ -7,11 +7,10 @@ last/               the newest checkpoint, to resume from
 metrics.jsonl       one line per look at dev: the truth about the training
 test-looks.jsonl    one line per look at the test split
 report.html         pictures and numbers
-text                what came through standard input, where the text was ``-``
+text, text.jsonl    what the text was, where it cannot be read again (see ``sources.py``)
 """
 
 import json
-import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,9 +18,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from thence.atomic import NOT_ALLOWED, WriteError, cannot_write, write_atomically
+from thence.atomic import NOT_ALLOWED, WriteError, write_atomically
 from thence.classifiers import CLASSIFIERS, Classes, Classifier
-from thence.corpus import Documents, Splits, load_splits, read_documents
+from thence.corpus import Documents, Splits, load_splits, read_held_out
 from thence.errors import RunError, SettingError, TextError, ThenceError, nearest
 from thence.models import FAMILIES, LanguageModel
 from thence.notebook import repr_html
@@ -32,15 +31,25 @@ from thence.training.looks_at_test import TEST, TEST_LOOKS, are_the_same, facts_
 from thence.training.metrics import append_json_line, read_metrics, read_test_looks
 from thence.training.provenance import (
     CLUSTER,
+    KEPT,
     check_provenance,
     config_checksum,
     now,
     provenance_of,
 )
 from thence.training.recipe import PROVENANCE, Recipe, read_toml, recipe_of
+from thence.training.sources import (
+    IN_MEMORY,
+    STANDARD_INPUT,
+    Sources,
+    called,
+    keep_sources,
+    kept_files,
+    kept_sources,
+    named_sources,
+)
 from thence.training.weights_file import load_model
 
-KEPT_TEXT = "text"
 Split = Literal["train", "dev", "test"]
 
 
@@ -90,7 +99,7 @@ class Run:
     @property
     def text_name(self) -> str:
         """What to call the text the run was trained on."""
-        return "standard input" if self.recipe.text == "-" else self.recipe.text
+        return called(self.recipe.text)
 
     @property
     def imported(self) -> bool:
@@ -111,6 +120,27 @@ class Run:
             )
 
     @property
+    def kept(self) -> Mapping[str, str]:
+        """Which texts could be read only once, and the files of the run that hold them.
+
+        By the setting that names the text, ``text``, ``dev`` or ``test``; empty where the run has
+        only its hash.
+        """
+        older = {"text": "text"} if self.recipe.text == STANDARD_INPUT else {}
+        found: Mapping[str, str] = self.provenance.get(KEPT, older)
+        return found
+
+    @property
+    def sources(self) -> Sources:
+        """What is read in place of the texts that the recipe names."""
+        return Sources(kept_sources(self.folder, self.recipe, self.kept), all(self.kept.values()))
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is a text of its own: not where it was imported, or has only its hash."""
+        return not self.imported and (self.sources.keep or "splits" in self.__dict__)
+
+    @property
     def counted(self) -> Mapping[str, int] | None:
         """What a run that was counted on a cluster has read there, in numbers; None for others."""
         found: Mapping[str, int] | None = self.provenance.get(CLUSTER)
@@ -119,7 +149,7 @@ class Run:
     @property
     def train_text_is_here(self) -> bool:
         """Whether the train text is read again when asked for, as other machines read none."""
-        return not self.imported and self.counted is None
+        return self.has_text and self.counted is None
 
     @property
     def identity(self) -> str:
@@ -226,24 +256,62 @@ class Run:
                 f"files at {self.text_name}, and is not read here; judge on dev or test, or on "
                 "another text."
             )
+        self._check_sources()
         recipe = self.recipe
-        text = self.folder / KEPT_TEXT if recipe.text == "-" else recipe.text
-        if Path(text).is_absolute() and not Path(text).exists():
-            raise TextError(
-                f"The text that {self.folder} was trained on, {text}, is no longer there; bring it "
-                "back, or judge on another text."
-            )
-        # Whoever made the run chose these paths, which may lead to what never ends.
-        for path in (text, recipe.splitting.dev, recipe.splitting.test):
-            if path is not None:
-                check_ordinary(Path(path))
-        splits = load_splits(text, recipe.reading, recipe.splitting, labelling=recipe.labelling)
+        splits = load_splits(
+            recipe.text,
+            recipe.reading,
+            recipe.splitting,
+            labelling=recipe.labelling,
+            instead=self.sources.instead,
+        )
+        self._check_hashes(splits)
+        return splits
+
+    def give_splits(self, splits: Splits) -> None:
+        """Take the documents of the run as they are, where it has only their hashes.
+
+        Raises:
+            TextError: If they are not what the run was trained on.
+        """
+        self._check_hashes(splits)
+        self.__dict__["splits"] = splits
+
+    def _check_sources(self) -> None:
+        """Refuse texts that are gone or never end.
+
+        Raises:
+            TextError: If there is no such text any more.
+            RunError: If it is a pipe or a device.
+        """
+        for role, name in named_sources(self.recipe).items():
+            file = self.kept.get(role)
+            if file == "" or (file is None and name == STANDARD_INPUT):
+                raise TextError(
+                    f"The run {self.folder} keeps only the hash of its {role}, as it was told to. "
+                    "Judge on another text (thence evaluate RUN TEXT), or give the same again: "
+                    "thence resume RUN --text TEXT goes on with it."
+                )
+            # Whoever made the run chose these paths, which may lead to what never ends.
+            path = self.folder / file if file is not None else Path(name)
+            check_ordinary(path)
+            is_known = role == "text" and path.is_absolute()
+            if (is_known or file is not None) and not path.exists():
+                raise TextError(
+                    f"The {role} that {self.folder} was made with, {path}, is no longer there; "
+                    "bring it back, or judge on another text."
+                )
+
+    def _the_text(self) -> str:
+        name = self.recipe.text
+        return f"The text {name}" if called(name) == name != IN_MEMORY["text"] else "The text"
+
+    def _check_hashes(self, splits: Splits) -> None:
         if text_hashes(splits) != self.provenance["sha256"]:
             raise TextError(
-                f"The text {recipe.text} is not what {self.folder} was trained on: it has changed "
+                f"{self._the_text()} is not what {self.folder} was trained on: it has changed "
                 "since. Bring the old text back, or judge on a file of its own."
             )
-        return splits
 
     def documents(self, split: Split) -> Documents:
         """Return the documents of a split.
@@ -268,7 +336,7 @@ class Run:
         for path in (self.recipe.splitting.dev, self.recipe.splitting.test):
             if path is not None:
                 check_ordinary(Path(path))
-        held_out = read_held_out(self.recipe)
+        held_out = held_out_of(self.recipe)
         for name, documents in held_out.items():
             if documents.content_hash() != self.provenance["sha256"][name]:
                 raise TextError(
@@ -354,7 +422,7 @@ def create_run(
     recipe: Recipe,
     tokenizer: Tokenizer,
     hashes: Mapping[str, str],
-    text: Path | None = None,
+    sources: Sources = Sources(),
     more: Mapping[str, Any] | None = None,
     looks: Sequence[Mapping[str, Any]] = (),
 ) -> Run:
@@ -366,23 +434,22 @@ def create_run(
         recipe: What is going to be trained.
         tokenizer: Made from the train split.
         hashes: The SHA-256 of what it is made from: ``text_hashes``, or that of an ``arpa`` file.
-        text: A text to keep in the folder, since it cannot be read again (standard input).
+        sources: What was read in place of texts that cannot be read again, to be kept.
         more: What else to say of where it came from: the labels of a classifier.
         looks: Those at the test split by the runs that it is made of.
 
     Raises:
         RunError: If it cannot be written.
     """
+    about, files = dict(more or {}), kept_files(recipe, sources)
+    if files:
+        about[KEPT] = files
     try:
-        config = _config(recipe, tokenizer, hashes, more or {})
+        config = _config(recipe, tokenizer, hashes, about)
     except UnicodeEncodeError as error:
         raise RunError(f"The run cannot be made: the path {recipe.text!r} is not UTF-8.") from error
     write_atomically(folder / "tokenizer.json", tokenizer.to_json().encode("utf-8"))
-    if text is not None:
-        try:
-            shutil.copyfile(text, folder / KEPT_TEXT)
-        except OSError as error:
-            raise cannot_write(folder / KEPT_TEXT, error) from error
+    keep_sources(folder, recipe, sources)
     if looks:
         lines = "".join(f"{json.dumps(look)}\n" for look in looks)
         write_atomically(folder / TEST_LOOKS, lines.encode("utf-8"))
@@ -390,7 +457,7 @@ def create_run(
     return Run(folder)
 
 
-def read_held_out(recipe: Recipe) -> dict[str, Documents]:
+def held_out_of(recipe: Recipe) -> dict[str, Documents]:
     """Read dev and test from files of their own; without a file, there are no documents.
 
     Raises:
@@ -398,7 +465,7 @@ def read_held_out(recipe: Recipe) -> dict[str, Documents]:
     """
     paths = {"dev": recipe.splitting.dev, "test": recipe.splitting.test}
     return {
-        name: Documents.from_strings([]) if path is None else read_documents(path, recipe.reading)
+        name: Documents.from_strings([]) if path is None else read_held_out(path, recipe.reading)
         for name, path in paths.items()
     }
 

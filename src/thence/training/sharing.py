@@ -11,11 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thence.corpus import Instead
+from thence.corpus.loading import NOTHING
 from thence.errors import RunError, SettingError, TextError
 from thence.processes import is_first_process, launch, number_of_processes
 from thence.training.prepared import Prepared
 from thence.training.recipe import Recipe
 from thence.training.run import Run, text_hashes
+from thence.training.sources import called, is_read_once, named_sources
 
 if TYPE_CHECKING:
     from thence.training.distributed import World
@@ -45,12 +48,15 @@ def check_shareable(recipe: Recipe, world: "World | None") -> None:
     """Refuse what several processes cannot do together.
 
     Raises:
-        SettingError: If the text is standard input, or this machine lacks the device.
+        SettingError: If a text can be read only once, or this machine lacks the device.
     """
     if world is None:
         return
-    if recipe.text == "-":
-        raise SettingError("Several processes cannot share standard input; write it to a file.")
+    for name in named_sources(recipe).values():
+        if is_read_once(name):
+            raise SettingError(
+                f"Several processes cannot share {called(name)}; write it to a file."
+            )
     from thence.training.networks import choose_device
 
     choose_device(recipe.training.device)
@@ -135,14 +141,14 @@ def begun_before(folder: Path, launches: set[str], world: "World | None") -> Run
     return same_run(folder, world)
 
 
-def resolved_paths(recipe: Recipe) -> Recipe:
-    """Return a recipe whose files are found from any folder."""
-    is_path = recipe.text != "-" and Path(recipe.text).exists()
+def resolved_paths(recipe: Recipe, instead: Instead = NOTHING) -> Recipe:
+    """Return a recipe whose files are found from any folder; what is not read keeps its name."""
+    is_path = recipe.text not in instead and Path(recipe.text).exists()
     text = str(Path(recipe.text).resolve()) if is_path else recipe.text
     given: dict[str, Any] = {
         name: str(Path(path).resolve())
         for name in ("dev", "test")
-        if (path := getattr(recipe.splitting, name)) is not None
+        if (path := getattr(recipe.splitting, name)) is not None and path not in instead
     }
     options = recipe.options
     if (vectors := getattr(options, "vectors", None)) is not None:

@@ -1,21 +1,20 @@
 """The job from a text to a run: read, split, tokenise, train or count, save."""
 
-import re
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from thence.atomic import NewFolder, clear_leftovers, is_taken, locked, new_folder
 from thence.classifiers import CLASSIFIERS, Classifier, FittedClassifier
+from thence.corpus import Instead, Source, load_splits
+from thence.corpus.loading import NOTHING
 from thence.descent import never
 from thence.errors import SettingError, ThenceError, TrainingError
 from thence.models import FAMILIES, CountedModel
@@ -45,6 +44,12 @@ from thence.training.sharing import (
     same_run,
     shared_run,
 )
+from thence.training.sources import (
+    named_sources,
+    readable_sources,
+    stem_of,
+    take_from_memory,
+)
 from thence.training.starting import started_from, with_language_model
 from thence.training.weights_file import save_model
 
@@ -54,7 +59,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    text: str | Path | None = None,
+    text: Source | None = None,
     model: str | None = None,
     *,
     output: str | Path | None = None,
@@ -62,13 +67,15 @@ def train(
     progress: ProgressMaker = silent,
     logs: Logs = None,
     cluster: str | None = None,
+    keep_text: bool = True,
     **settings: Any,
 ) -> Run:
     """Train a model on a text.
 
     Args:
         text: A file, a folder, ``-`` for standard input, or the name of a bundled or downloaded
-            text (``given-names``).
+            text (``given-names``); or the texts themselves, each a document: a list, a generator,
+            a column of a table, or ``Documents``. So may ``dev`` and ``test`` be.
         model: Name of the family: ``mlp`` unless the recipe says otherwise, or, where a
             ``label`` is named, ``averaging``.
         output: The run folder to make; by default ``runs/TEXT-NAME``.
@@ -77,6 +84,8 @@ def train(
         logs: ``tensorboard``, or a function that is called with each record of ``metrics.jsonl``.
         cluster: Where to count an ``ngram`` model: a Dask scheduler's address, or ``local:2`` for
             two workers here; the text may then be a pattern or a URL such as ``s3://bucket/folder``.
+        keep_text: Keep texts that cannot be read again (in memory, standard input, a pipe) in the
+            run; else it has their hashes alone, and resuming or reporting needs them given again.
         **settings: The flags of ``thence train``, with underscores.
 
     Returns:
@@ -87,12 +96,21 @@ def train(
     """
     given = read_settings(Path(config)) if config is not None else {}
     given |= settings
-    text = text if text is not None else given.get("text")
+    if text is not None:
+        given["text"] = text
+    if "labels" in given:
+        raise SettingError(
+            "A language model has no labels. Train a classifier on lists of texts and labels with "
+            "thence.TextClassifier, or name the column of a table, label='COLUMN'."
+        )
+    held = take_from_memory(given)
+    text = given.get("text")
     model = model or given.get("model", DEFAULT_CLASSIFIER if "label" in given else DEFAULT_MODEL)
     if text is None:
         raise SettingError("There is no text to train on; name a file or a bundled text.")
     rest = {name: value for name, value in given.items() if name not in ("text", "model")}
-    return train_recipe(make_recipe(text, str(model), rest), output, progress, logs, cluster)
+    recipe = make_recipe(text, str(model), rest)
+    return train_recipe(recipe, output, progress, logs, cluster, held, keep_text)
 
 
 def train_recipe(
@@ -101,8 +119,20 @@ def train_recipe(
     progress: ProgressMaker = silent,
     logs: Logs = None,
     cluster: str | None = None,
+    held: Mapping[str, Any] = NOTHING,
+    keep_text: bool = True,
 ) -> Run:
-    """Train what a recipe says; see ``train``."""
+    """Train what a recipe says; see ``train``.
+
+    Args:
+        recipe: What to train; it calls texts in memory by the names of ``IN_MEMORY``.
+        output: The run folder to make.
+        progress: Opens what is told of each step.
+        logs: Who else is told.
+        cluster: Where to count.
+        held: The texts in memory, by the setting that names them: ``text``, ``dev`` or ``test``.
+        keep_text: Keep texts that cannot be read again in the run.
+    """
     check_logs(logs)
     _refuse_mixed(recipe.model)
     if cluster is not None:
@@ -123,32 +153,33 @@ def train_recipe(
         if begun is not None:
             return _go_on(begun, progress, world, logs)
         # The first process holds the folder's name from here on, and in the end the folder.
-        with readable_source(recipe.text) as source, ExitStack() as held:
+        with ExitStack() as stack:
             with agreed(world):
                 check_shareable(recipe, world)
-                new = held.enter_context(new_folder(folder)) if is_first_process() else None
-                prepared = prepare(recipe, source)
+                new = stack.enter_context(new_folder(folder)) if is_first_process() else None
+                sources = stack.enter_context(readable_sources(recipe, held, keep_text))
+                prepared = prepare(recipe, sources.instead)
             with agreed(world):
                 if new is not None:
-                    recipe = _resolve(recipe, prepared)
+                    recipe = _resolve(recipe, prepared, sources.instead)
                     more = more_about(recipe, prepared)
                     looks = inherited_looks(started_from(recipe), prepared.splits.test)
                     if started_by:
                         more["launches"] = sorted(started_by)
-                    kept = Path(source) if recipe.text == "-" else None
-                    hashes = text_hashes(prepared.splits)
                     begin = partial(
                         create_run,
                         recipe=recipe,
                         tokenizer=prepared.tokenizer,
-                        hashes=hashes,
-                        text=kept,
+                        hashes=text_hashes(prepared.splits),
+                        sources=sources,
                         more=more,
                         looks=looks,
                     )
                     _put_in_place(new, begin, prepared)
             with _undone(folder, ThenceError):
                 run = shared_run(folder, prepared, world)
+            if not run.sources.keep:
+                run.give_splits(prepared.splits)
             if not _is_trained(run):
                 _log_what_was_made(run, prepared, logs)
                 return run
@@ -187,9 +218,20 @@ def _undone(folder: Path, *errors: type[ThenceError]) -> Iterator[None]:
 
 
 def sweep_learning_rate(
-    recipe: Recipe, low: float = 1e-3, high: float = 1.0, steps: int | None = None
+    recipe: Recipe,
+    low: float = 1e-3,
+    high: float = 1.0,
+    steps: int | None = None,
+    held: Mapping[str, Any] = NOTHING,
 ) -> "LearningRateCurve":
     """Sweep the learning rate over a recipe's network and text; nothing is kept.
+
+    Args:
+        recipe: The network and the text.
+        low: The first rate.
+        high: The last rate.
+        steps: How many rates.
+        held: Texts in memory, as in ``train_recipe``.
 
     Raises:
         SettingError: If the model is counted, or the range cannot be used.
@@ -199,12 +241,20 @@ def sweep_learning_rate(
     from thence.training.networks import sweep
 
     recipe = with_language_model(recipe)
-    with readable_source(recipe.text) as source:
-        prepared = prepare(recipe, source)
+    with readable_sources(recipe, held) as sources:
+        prepared = prepare(recipe, sources.instead)
         return sweep(recipe, prepared, low, high, steps)
 
 
-def resume(folder: str | Path, progress: ProgressMaker = silent, logs: Logs = None) -> Run:
+def resume(
+    folder: str | Path,
+    progress: ProgressMaker = silent,
+    logs: Logs = None,
+    *,
+    text: Source | None = None,
+    dev: Source | None = None,
+    test: Source | None = None,
+) -> Run:
     """Go on with a training that was stopped; a finished one is left as it is.
 
     On the CPU the result is the same, bit for bit, as if it had never been stopped.
@@ -213,6 +263,9 @@ def resume(folder: str | Path, progress: ProgressMaker = silent, logs: Logs = No
         folder: The run folder.
         progress: Opens what is told of each step; none by default.
         logs: Who else is told, as in ``train``; ``tensorboard`` gets the whole training.
+        text: The text again, as a path or in memory, where the run has only its hash.
+        dev: The same for a dev text of its own.
+        test: The same for test.
 
     Raises:
         ThenceError: If the run or its text cannot be used.
@@ -220,7 +273,41 @@ def resume(folder: str | Path, progress: ProgressMaker = silent, logs: Logs = No
     check_logs(logs)
     with processes() as world:
         run = same_run(Path(folder), world)
+        given = {"text": text, "dev": dev, "test": test}
+        if given := {role: source for role, source in given.items() if source is not None}:
+            give_text(run, given)
         return _go_on(run, progress, world, logs)
+
+
+def give_text(run: Run, given: Mapping[str, Source]) -> None:
+    """Give a run its text again, where it has only the hash of it.
+
+    Args:
+        run: The run.
+        given: The text, and dev and test where they are of their own, by these names.
+
+    Raises:
+        TextError: If it is not what the run was trained on.
+        SettingError: If the run names no such text.
+    """
+    named = named_sources(run.recipe)
+    for role in given:
+        if role not in named:
+            raise SettingError(f"The run {run.folder} has no {role} text of its own; leave it out.")
+    settings: dict[str, Any] = {role: given.get(role, name) for role, name in named.items()}
+    held = take_from_memory(settings)
+    splitting = replace(run.recipe.splitting, dev=settings.get("dev"), test=settings.get("test"))
+    recipe = replace(run.recipe, text=str(settings["text"]), splitting=splitting)
+    kept = {name: path for name, path in run.sources.instead.items() if name in settings.values()}
+    with readable_sources(recipe, held, known=kept) as sources:
+        splits = load_splits(
+            recipe.text,
+            recipe.reading,
+            recipe.splitting,
+            labelling=recipe.labelling,
+            instead=sources.instead,
+        )
+    run.give_splits(splits)
 
 
 def _go_on(run: Run, progress: ProgressMaker, world: "World | None", logs: Logs) -> Run:
@@ -246,29 +333,16 @@ def _go_on(run: Run, progress: ProgressMaker, world: "World | None", logs: Logs)
     return run
 
 
-@contextmanager
-def readable_source(text: str) -> Iterator[str]:
-    """Yield the text's path or name; standard input is copied to a file that can be kept."""
-    if text != "-":
-        yield text
-        return
-    with TemporaryDirectory(prefix="thence-") as folder:
-        path = Path(folder) / "standard-input"
-        path.write_bytes(sys.stdin.buffer.read())
-        yield str(path)
-
-
 def free_folder(text: str, name: str) -> Path:
     """Return ``runs/TEXT-NAME``, with a number where that is taken or just being made."""
-    stem = "stdin" if text == "-" else Path(text).name.split(".")[0]
-    stem = re.sub(r"[*?\[\]]", "", stem) or "text"  # Of a pattern, what it says.
+    stem = stem_of(text)
     names = (f"{stem}-{name}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))])
     return next(path for name in names if not is_taken(path := Path("runs") / name))
 
 
-def _resolve(recipe: Recipe, prepared: Prepared) -> Recipe:
+def _resolve(recipe: Recipe, prepared: Prepared, instead: Instead) -> Recipe:
     """Return the recipe with full paths and with everything chosen that was left open."""
-    recipe = resolved_paths(recipe)
+    recipe = resolved_paths(recipe, instead)
     if prepared.vectors is not None:
         options = replace(recipe.options, embedding_size=prepared.vectors.dimension)
         recipe = replace(recipe, options=options)

@@ -40,8 +40,9 @@ from thence.training.looks_at_test import TEST, facts_of_test
 from thence.training.progress import Listener, ProgressMaker, silent
 from thence.training.provenance import CLUSTER
 from thence.training.recipe import Recipe
-from thence.training.run import Run, create_run, read_held_out
+from thence.training.run import Run, create_run, held_out_of
 from thence.training.sharing import resolved_paths
+from thence.training.sources import IN_MEMORY, is_read_once, named_sources
 from thence.training.train import finish_at_once, told_at_once
 
 SMALLEST_BLOCK, LARGEST_BLOCK = 1 << 20, 64 << 20
@@ -81,7 +82,7 @@ def _count_into(
     recipe = resolved_paths(recipe)
     if not is_url(recipe.text):
         recipe = replace(recipe, text=str(Path(recipe.text).absolute()))
-    held_out = read_held_out(recipe)
+    held_out = held_out_of(recipe)
     files = find_files(recipe.text)
     with engine.opened(address) as client, progress(new.target.name) as listener:
         size = sum(file.size for file in files) // (
@@ -131,11 +132,12 @@ def _check(recipe: Recipe) -> None:
         )
     if number_of_processes() > 1:
         raise SettingError("--cluster brings its own processes; start it without torchrun.")
-    if recipe.text == "-" or recipe.text.startswith("hf:"):
-        raise SettingError(
-            f"--cluster reads files that every worker can reach, not {recipe.text}; write the text "
-            "to a folder, or name a URL such as s3://bucket/folder."
-        )
+    for text in named_sources(recipe).values():
+        if text in IN_MEMORY.values() or text.startswith("hf:") or is_read_once(text):
+            raise SettingError(
+                f"--cluster reads files that every worker can reach, not {text}; write it "
+                "to a folder, or name a URL such as s3://bucket/folder."
+            )
     if recipe.tokens.tokens == "subwords":
         raise SettingError(
             "--cluster cannot learn subwords, which takes the whole text at once; use --tokens "

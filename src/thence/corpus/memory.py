@@ -1,0 +1,125 @@
+"""Text that a program holds, and no file: a list, a generator, a column of a table, to documents.
+
+| what is given                               | documents                                         |
+|---------------------------------------------|---------------------------------------------------|
+| `Documents`                                 | those                                             |
+| any iterable of strings: a list, a tuple, a | one for each string, which may hold line ends     |
+| generator, a pandas Series, a NumPy array,  |                                                   |
+| a column of a Hugging Face data set         |                                                   |
+| a dictionary, a set, bytes, an open file, a | refused: what its items are is not what is meant, |
+| table with several columns                  | or they have no order                             |
+| an item that is no string: None, NaN, a     | refused with its place                            |
+| number, bytes, a list                       |                                                   |
+
+No library of tables is imported for it. What files may not hold, NUL, is refused here too unless
+``errors`` says otherwise, and an empty text is skipped unless ``keep_empty``; so what a run keeps
+of such a text reads as the text itself.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from io import BufferedIOBase, IOBase, TextIOWrapper
+from pathlib import Path, PurePath
+from typing import IO, Any, TypeAlias, cast
+
+from thence.corpus.decoding import UNUSABLE, Errors, mend
+from thence.corpus.documents import Documents
+from thence.corpus.reading import ReadingOptions, refuse_empty, without_empty
+from thence.errors import TextError
+
+Texts: TypeAlias = Documents | Iterable[str]
+"""Texts that a program holds, each a document of its own."""
+Source: TypeAlias = str | Path | Texts
+"""A text: its path or name, ``-`` for standard input, or the texts themselves."""
+COLUMN = "text"
+"""The field of a kept text where the reading options name none."""
+
+
+def is_path_or_name(source: Source) -> bool:
+    """Return whether a source names its text, and does not hold it."""
+    return isinstance(source, str | PurePath)
+
+
+def read_memory(
+    texts: Texts, options: ReadingOptions = ReadingOptions(), name: str = "The text in memory"
+) -> Documents:
+    """Turn texts that a program holds into documents; the rules are in the module's head.
+
+    Args:
+        texts: The texts, read once.
+        options: Of these ``keep_empty`` and ``errors`` count; the others are about files.
+        name: What to call them in messages.
+
+    Raises:
+        TextError: They are no iterable of strings, one of them holds what is no text, or all are
+            empty.
+    """
+    if isinstance(texts, Documents):
+        documents = texts
+    else:
+        check_iterable(texts, name)
+        documents = Documents.from_strings(_usable(texts, name, options.errors))
+    documents = documents if options.keep_empty else without_empty(documents)
+    refuse_empty(documents, name)
+    return documents
+
+
+def documents_of(texts: Texts | str) -> Documents:
+    """Turn texts to be judged into documents, whatever is in them; a single string is one.
+
+    Raises:
+        TextError: They are no iterable of strings, or one holds what is no character.
+    """
+    if isinstance(texts, Documents):
+        return texts
+    if not isinstance(texts, str):
+        check_iterable(texts, "The texts to read")
+    return Documents.from_strings(texts)
+
+
+def _usable(texts: Iterable[str], name: str, errors: Errors) -> Iterator[str]:
+    """Yield texts, mended or refused where they hold NUL or half of a surrogate pair."""
+    for place, text in enumerate(texts):
+        if isinstance(text, str) and (found := UNUSABLE.search(text)):
+            if errors == "strict":
+                raise TextError(
+                    f"{name}, item {place}, holds U+{ord(found[0]):04X}, which is not text. Mend "
+                    "it, or set errors to 'replace' or 'ignore'."
+                )
+            text = mend(text, errors)
+        yield text
+
+
+def check_iterable(texts: Any, name: str) -> None:
+    """Refuse what could be iterated but would give something else than texts.
+
+    Raises:
+        TextError: It is such a thing, or no iterable at all; says what to give.
+    """
+    way_out = "give a list, a tuple, a generator or one column of strings"
+    kind = type(texts).__name__
+    if isinstance(texts, Mapping):
+        way_out = "give one of its values" + (
+            f", such as texts[{next(iter(texts))!r}]" if texts else ""
+        )
+    elif isinstance(texts, set | frozenset):
+        way_out = "its order changes from run to run: give sorted(texts)"
+    elif isinstance(texts, bytes | bytearray | memoryview):
+        way_out = "decode it to strings, and give a list of them"
+    elif isinstance(texts, IOBase):
+        way_out = "give its path, or a list of its lines without their ends"
+    elif hasattr(texts, "column_names") or getattr(texts, "ndim", 1) > 1:
+        way_out = "name one column, such as table['text']"
+    elif isinstance(texts, Iterable) and getattr(texts, "ndim", 1) == 1:
+        return
+    raise TextError(f"{name} is of the type {kind}; {way_out}.")
+
+
+def write_texts(documents: Documents, file: BufferedIOBase, options: ReadingOptions) -> None:
+    """Write documents as JSONL that reads, by the same options, as the same documents."""
+    column = json.dumps(options.column or COLUMN)
+    # In ASCII, which nearly every encoding has at the same bytes; the others encode it too.
+    encode = json.encoder.encode_basestring_ascii
+    text = TextIOWrapper(cast(IO[bytes], file), encoding=options.encoding, newline="\n")
+    text.writelines(f"{{{column}: {encode(document)}}}\n" for document in documents)
+    text.detach()  # The file stays open.
