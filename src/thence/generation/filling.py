@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from thence.corpus import Documents
 from thence.errors import SettingError, TextError
 from thence.generation.beam import NO_ID, Beam, join_beams
 from thence.generation.filters import probabilities
@@ -263,7 +264,7 @@ def _texts(
 
 def _judge(run: Run, texts: dict[str, list[str]], goes_on: bool) -> list[Filling]:
     """Rank filled texts by their log-probability; impossible ones are left out."""
-    store = run.tokenizer.encode(texts)
+    store = run.tokenizer.encode(Documents.from_strings(texts))
     scores = run.model.score(store).astype(np.float64)
     if goes_on:
         scores[store.offsets[1:] - 2] = 0  # The boundary is the last target of each document.
