@@ -1,5 +1,10 @@
-import pytest
+import re
+from io import StringIO
 
+import pytest
+from rich.console import Console
+
+from thence.training import progress
 from thence.training.progress import silent, terminal
 
 METRICS = {"step": 5, "tokens": 50, "seconds": 1.0, "train_nats_per_token": 1.5}
@@ -24,3 +29,27 @@ def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
         nobody.step(1, 1.0, 0.1)
         nobody.evaluated({})
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+@pytest.mark.parametrize("name", ["names", "a-run-with-a-name-that-is-far-longer-than-any-line"])
+def test_the_bar_and_the_time_left_stay_at_any_width(
+    monkeypatch: pytest.MonkeyPatch, width: int, name: str
+) -> None:
+    drawn = StringIO()
+    console = Console(file=drawn, width=width, force_terminal=True, color_system=None)
+    monkeypatch.setattr(progress, "remark_console", lambda: console)
+    with terminal(name) as bar:
+        bar.step(1, 10.0, 0.1)
+        bar.evaluated({**METRICS, "dev_nats_per_token": 2.0})
+        bar._progress.update(bar._task, completed=0.5, steps="step 1,234,567")
+    line = (
+        re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn.getvalue())
+        .replace("\r", "\n")
+        .strip()
+        .split("\n")[-1]
+    )
+    assert len(line.rstrip()) <= width
+    assert "━" in line and re.search(r"\d:\d\d:\d\d", line)
+    assert "step 1,234,567" in line and "dev 2.0000" in line
+    assert ("nats per token" in line) == (width == 140)

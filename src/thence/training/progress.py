@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from thence.terminal import remark, remark_console
 from thence.training.metrics import unit_of
@@ -21,6 +22,9 @@ class Listener(Protocol):
     def evaluated(self, metrics: dict[str, Any]) -> None:
         """Hear of a look at dev."""
 
+
+NARROW = 132
+"""Columns from which a terminal has room for the rate and all losses beside the bar."""
 
 ProgressMaker = Callable[[str], AbstractContextManager[Listener]]
 """Given the name of a training, opens what is told of each step."""
@@ -43,7 +47,9 @@ def silent(name: str) -> Iterator[Silence]:
 
 
 class Bar:
-    """A progress bar with rate, time left and losses.
+    """A progress bar with the time left, the step, and the losses of the last look at dev.
+
+    Where the terminal is narrow, the losses are shown without their unit, and no rate.
 
     Args:
         progress: The bar's display.
@@ -51,7 +57,7 @@ class Bar:
     """
 
     def __init__(self, progress: Progress, name: str) -> None:
-        self._progress = progress
+        self._progress, self._narrow = progress, progress.console.width < NARROW
         self._task = progress.add_task(name, total=1.0, steps="", rate="", losses="")
         self._started: tuple[float, float] | None = None
         self._shown = 0.0
@@ -63,12 +69,14 @@ class Bar:
         if now - self._shown > 0.2:
             self._shown = now
             elapsed = max(now - self._started[0], 1e-3)
-            rate = f"{(tokens - self._started[1]) / elapsed:,.0f} tokens/s"
+            per_second = (tokens - self._started[1]) / elapsed
+            rate = "" if self._narrow else f"{per_second:,.0f} tokens/s"
             self._progress.update(self._task, completed=share, steps=f"step {step:,}", rate=rate)
 
     def evaluated(self, metrics: dict[str, Any]) -> None:
         """Show the losses."""
-        self._progress.update(self._task, losses=losses_of(metrics))
+        losses = losses_in_short(metrics) if self._narrow else losses_of(metrics)
+        self._progress.update(self._task, losses=losses)
 
 
 class Log:
@@ -106,6 +114,15 @@ def losses_of(metrics: dict[str, Any]) -> str:
     return f"{losses}, dev {dev:.4f} nats per token (perplexity {math.exp(min(dev, 99)):.4g})"
 
 
+def losses_in_short(metrics: dict[str, Any]) -> str:
+    """Return the loss on train and the loss or accuracy on dev, in few characters."""
+    unit = unit_of(metrics)
+    train, dev = (metrics[f"{split}_nats_per_{unit}"] for split in ("train", "dev"))
+    accuracy = metrics.get("dev_accuracy")
+    on_dev = "" if dev is None else f", dev {dev:.4f}"
+    return f"train {train:.4f}" + (on_dev if accuracy is None else f", dev {accuracy:.2%}")
+
+
 @contextmanager
 def log_lines(name: str) -> Iterator[Log]:
     """Write a line at each look at dev."""
@@ -115,13 +132,16 @@ def log_lines(name: str) -> Iterator[Log]:
 @contextmanager
 def terminal(name: str) -> Iterator[Bar]:
     """Show a progress bar on standard error."""
+    console = remark_console()
     columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[steps]}"),
-        TextColumn("{task.fields[rate]}"),
-        TextColumn("{task.fields[losses]}"),
+        # The name alone gives way where there is too little room.
+        TextColumn("{task.description}", markup=False, table_column=Column(overflow="ellipsis")),
+        BarColumn(bar_width=16 if console.width < NARROW else 24),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        *(
+            TextColumn(f"{{task.fields[{field}]}}", table_column=Column(no_wrap=True))
+            for field in ("steps", "rate", "losses")
+        ),
     )
-    with Progress(*columns, console=remark_console(), refresh_per_second=5) as progress:
+    with Progress(*columns, console=console, refresh_per_second=5) as progress:
         yield Bar(progress, name)
