@@ -12,12 +12,20 @@ from thence.atomic import write_atomically
 from thence.errors import RunError
 from thence.notebook import repr_html
 from thence.training import Run
+from thence.training.saved_json import (
+    UNUSABLE,
+    loss,
+    number,
+    number_or_none,
+    read_json,
+    table,
+    text,
+    whole,
+)
 
 RESULT = "best.json"
 FORMAT = 1
 PAGE = "best.html"
-MOST = 1e12
-"""What no number of a result reaches."""
 DOUBLING = 0.25
 WORTH_TELLING = 0.0005
 """Nats that a doubling must be likely to bring."""
@@ -143,13 +151,13 @@ def read_best(folder: str | Path) -> Best:
     """
     path = Path(folder) / RESULT
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path)
         if content["format"] != FORMAT:
             raise RunError(f"{path} was written by another version of thence.")
         return _best_of(Path(folder), content)
     except OSError as error:
         raise RunError(f"{folder} was not made by thence best: it has no {RESULT}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except UNUSABLE as error:
         raise RunError(f"{path} is damaged ({error}); remove it to use the run.") from error
 
 
@@ -158,52 +166,38 @@ def _best_of(folder: Path, content: Mapping[str, Any]) -> Best:
     tried = [_tried_of(one) for one in content["tried"]]
     if not tried or content["unit"] not in ("token", "document"):
         raise ValueError("it tells of no models")
-    if not _number(content["seconds"]) > 0:
+    if not number(content["seconds"]) > 0:
         raise ValueError("it took no time")
-    limit, steps = _number_or_none(content["limit"]), _number_or_none(content["steps"])
+    limit, steps = number_or_none(content["limit"]), number_or_none(content["steps"])
     return Best(
         folder,
         content["unit"],
-        str(content["text"]),
+        text(content["text"]),
         limit,
-        None if steps is None else int(steps),
-        _number(content["seconds"]),
+        None if steps is None else whole(steps),
+        number(content["seconds"]),
         bool(content["interrupted"]),
-        _number(content["nats"]),
-        _number_or_none(content["accuracy"]),
+        number(content["nats"]),
+        number_or_none(content["accuracy"]),
         tried,
-        tuple(str(reason) for reason in content["failed"]),
+        tuple(text(reason) for reason in content["failed"]),
     )
 
 
 def _tried_of(content: Mapping[str, Any]) -> Tried:
     return Tried(
-        str(content["name"]),
-        str(content["model"]),
-        dict(content["settings"]),
-        _number(content["began"]),
-        _number(content["seconds"]),
-        _loss(content["nats"]),
-        _number(content["so_far"]),
-        _number_or_none(content["accuracy"]),
-        _number_or_none(content["accuracy_so_far"]),
-        _number_or_none(content["weight"]),
-        [(_number(seconds), _loss(nats)) for seconds, nats in content["curve"]],
+        text(content["name"]),
+        text(content["model"]),
+        table(content["settings"]),
+        number(content["began"]),
+        number(content["seconds"]),
+        loss(content["nats"]),
+        number(content["so_far"]),
+        number_or_none(content["accuracy"]),
+        number_or_none(content["accuracy_so_far"]),
+        number_or_none(content["weight"]),
+        [(number(seconds), loss(nats)) for seconds, nats in content["curve"]],
     )
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -1 < value < MOST:
-        raise ValueError(f"{str(value)[:40]} is no number that belongs there")
-    return value
-
-
-def _number_or_none(value: Any) -> float | None:
-    return None if value is None else _number(value)
-
-
-def _loss(value: Any) -> float:
-    return math.inf if value is None else _number(value)
 
 
 def _as_json(value: Any) -> Any:

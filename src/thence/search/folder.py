@@ -16,11 +16,14 @@ from typing import Any
 
 import tomli_w
 
-from thence.errors import RunError
+from thence.atomic import cannot_write, clear_leftovers, write_atomically
+from thence.errors import RunError, SettingError
 from thence.search.locks import LOCKS, FileLock
 from thence.search.options import SweepOptions
 from thence.search.recipe import SweepRecipe
-from thence.training.files import cannot_write, write_atomically
+from thence.training.files import check_ordinary
+from thence.training.recipe import read_toml
+from thence.training.setting_types import check_type
 
 CONFIG = "sweep.toml"
 FORMAT = 1
@@ -57,15 +60,18 @@ def open_folder(
             )
         (folder / LOCKS).mkdir(parents=True, exist_ok=True)
         with FileLock(folder / LOCKS / "study"):
+            clear_leftovers(folder)
             if not (folder / CONFIG).exists():
                 name = study or (folder.resolve().name if in_database else "sweep")
                 content = {"format": FORMAT, "study": name, **wanted}
                 write_atomically(folder / CONFIG, tomli_w.dumps(content).encode("utf-8"))
-            content = tomllib.loads((folder / CONFIG).read_text("utf-8"))
+            check_ordinary(folder / CONFIG)
+            content = read_toml(folder / CONFIG)
+            check_type("study", content.get("study"), str)
     except OSError as error:
         raise cannot_write(folder, error) from error
-    except tomllib.TOMLDecodeError as error:
-        raise RunError(f"{folder / CONFIG} is damaged: {error}.") from error
+    except SettingError as error:
+        raise RunError(f"{folder / CONFIG} is damaged: {error}") from error
     _check_same(folder, content, wanted)
     if study is not None and content["study"] != study:
         raise RunError(

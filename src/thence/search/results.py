@@ -6,14 +6,26 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from thence.atomic import write_atomically
 from thence.errors import RunError, SettingError
 from thence.notebook import repr_html
 from thence.search.importance import importances
 from thence.training import Run
-from thence.training.files import write_atomically
+from thence.training.saved_json import (
+    UNUSABLE,
+    cut,
+    number_or_none,
+    read_json,
+    table,
+    text,
+    whole,
+)
 
+UNITS = ("token", "document")
+OUTCOMES = ("value", "nats", "accuracy", "seconds", "parameters", "reason")
+"""What a trial comes to: attributes of ``Trial``."""
 State = Literal["running", "finished", "pruned", "failed"]
 RESULT = "sweep.json"
 BEST = "best"
@@ -151,26 +163,88 @@ def read_sweep(folder: str | Path) -> Sweep:
     """
     path = Path(folder) / RESULT
     try:
-        content = json.loads(path.read_bytes())
-        trials = tuple(
-            Trial(**{name: value for name, value in trial.items() if name != "run"})
-            for trial in content["trials"]
-        )
-        return Sweep(Path(folder), content["unit"], content["space"], trials, content["test"])
+        return _sweep_of(Path(folder), read_json(path))
     except OSError as error:
         raise RunError(
             f"There is no sweep with a result in {folder}: {error.strerror}. Let thence sweep run "
             "to its end first."
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except UNUSABLE as error:
         raise RunError(f"{path} is damaged ({error}); run the same thence sweep again.") from error
+
+
+def _sweep_of(folder: Path, content: Mapping[str, Any]) -> Sweep:
+    """Return the result that JSON holds, whoever wrote it."""
+    unit = content["unit"]
+    if unit not in UNITS:
+        raise ValueError(f"losses are per {' or '.join(UNITS)}, not per {cut(unit)}")
+    trials = tuple(map(_trial_of, content["trials"]))
+    if [trial.number for trial in trials] != list(range(len(trials))):
+        raise ValueError("its trials are not in order")
+    return Sweep(folder, unit, table(content["space"]), trials, _test_of(content["test"], unit))
+
+
+def _trial_of(content: Mapping[str, Any]) -> Trial:
+    outcome = {name: content.get(name) for name in OUTCOMES}
+    where = content.get("where")
+    return checked_trial(content["number"], content["fields"], content["state"], outcome, where)
+
+
+def checked_trial(
+    number: int, point: Mapping[str, Any], state: Any, outcome: Mapping[str, Any], where: Any
+) -> Trial:
+    """Return a trial whose parts anyone may have written.
+
+    Args:
+        number: Its number.
+        point: Its fields.
+        state: Its state.
+        outcome: What it came to, some of ``OUTCOMES`` by name.
+        where: Machine and folder of its run, or None.
+
+    Raises:
+        ValueError: If a part is not what belongs there; or another of ``UNUSABLE``.
+    """
+    if state not in get_args(State):
+        raise ValueError(f"{cut(state)} is no state of a trial")
+    value = number_or_none(outcome.get("value"), -math.inf)
+    nats = number_or_none(outcome.get("nats"))
+    if state == "finished" and (value is None or nats is None):
+        raise ValueError("a finished trial does not say its loss")
+    parameters, reason = outcome.get("parameters"), outcome.get("reason")
+    return Trial(
+        whole(number),
+        table(dict(point)),
+        state,
+        value,
+        nats,
+        number_or_none(outcome.get("accuracy"), most=1.0 + 1e-6),
+        number_or_none(outcome.get("seconds")),
+        None if parameters is None else whole(parameters, math.inf),
+        None if reason is None else text(reason),
+        None if where is None else text(where),
+    )
+
+
+def _test_of(content: Any, unit: str) -> Mapping[str, Any] | None:
+    """Return what the best run has on test, if all is there that is shown of it."""
+    if content is None:
+        return None
+    whole(content["test_looks"])
+    whole(content["documents"])
+    number_or_none(content["accuracy" if unit == "document" else "nats_per_token"])
+    return dict(content)
 
 
 def read_verdict(folder: Path) -> dict[str, Any]:
     """Return which trial ``FOLDER/best`` is, and what it has on test; empty where there is none."""
     try:
-        return dict(json.loads((folder / BEST / VERDICT).read_bytes()))
-    except (OSError, ValueError):
+        found = read_json(folder / BEST / VERDICT)
+        test = found["test"]
+        if test is not None:
+            _test_of(test, "document" if "accuracy" in test else "token")
+        return {"run": text(found["run"]), "test": test}
+    except (OSError, RunError, *UNUSABLE):
         return {}
 
 

@@ -15,11 +15,15 @@ from thence.search.database import open_database
 from thence.search.locks import JournalLock
 from thence.search.recipe import SweepRecipe
 from thence.search.space import Choices, Range
+from thence.training.files import check_ordinary
+from thence.training.saved_json import UNUSABLE
 
 if TYPE_CHECKING:
     import optuna
 
 JOURNAL = "study.log"
+LONGEST_REASON = 200
+"""Characters of what is wrong with a study that a message repeats."""
 FIRST_LOOK = 2
 """The look at dev at which a trial is given up at the earliest by successive halving."""
 
@@ -73,10 +77,10 @@ def open_study(folder: Path, name: str, storage: str | None) -> "optuna.Study":
             return optuna.create_study(  # type: ignore[no-any-return]
                 storage=opened, study_name=name, load_if_exists=True, direction="minimize"
             )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, AssertionError, *UNUSABLE) as error:
             raise RunError(
                 f"The study in {folder / JOURNAL if storage is None else 'the database'} cannot "
-                f"be opened: {error}"
+                f"be opened: {str(error)[:LONGEST_REASON] or type(error).__name__}"
             ) from error
 
 
@@ -85,6 +89,7 @@ def _journal(folder: Path) -> Any:
     from optuna.storages.journal import JournalFileBackend
 
     path = folder / JOURNAL
+    check_ordinary(path)
     lock: Any = JournalLock(path, folder / "locks" / "journal")
     return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 

@@ -9,9 +9,11 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 from thence.corpus import Source
-from thence.errors import SettingError
+from thence.errors import RunError, SettingError
 from thence.processes import number_of_processes
 from thence.search.claims import (
+    BEGAN,
+    ENDED,
     WHERE,
     Claim,
     ClaimLost,
@@ -26,7 +28,7 @@ from thence.search.folder import open_folder
 from thence.search.joining import check_joined
 from thence.search.locks import FileLocks, Locks
 from thence.search.recipe import SweepRecipe, read_sweep_recipe
-from thence.search.results import Sweep, Trial, write_sweep
+from thence.search.results import Sweep, Trial, checked_trial, write_sweep
 from thence.search.sources import kept_in_folder, put_copies
 from thence.search.study import fields_of, import_optuna, make_pruner, open_study, silenced
 from thence.search.winner import is_here, keep_best
@@ -34,6 +36,7 @@ from thence.search.work import OUTCOME, work_on
 from thence.signals import number_of
 from thence.training.families import is_classifier
 from thence.training.interrupts import Interrupted
+from thence.training.saved_json import UNUSABLE, number_or_none
 from thence.training.sources import take_from_memory
 
 if TYPE_CHECKING:
@@ -127,6 +130,7 @@ def sweep(
         _opened(folder, read, storage, study, copies) as (opened, locks),
     ):
         opened.pruner = make_pruner(read)
+        snapshot(folder, opened, read)  # Refuses a study that was changed.
         _until_done(locks, folder, opened, read, watch or (lambda standing: None), again)
         return _finish(folder, opened, read)
 
@@ -215,7 +219,13 @@ def snapshot(folder: Path, study: "optuna.Study", recipe: SweepRecipe) -> Sweep:
     """Return all trials so far."""
     space = {name: dimension.to_toml() for name, dimension in recipe.space.items()}
     unit = "document" if is_classifier(recipe.model) else "token"
-    trials = tuple(_trial(found, recipe) for found in study.get_trials(deepcopy=False))
+    try:
+        trials = tuple(_trial(found, recipe) for found in study.get_trials(deepcopy=False))
+    except UNUSABLE as error:
+        raise RunError(
+            f"The study of {folder} holds what no sweep writes ({error}); begin another sweep in "
+            "another folder."
+        ) from error
     return Sweep(folder, unit, space, trials)
 
 
@@ -223,12 +233,14 @@ def _trial(found: "optuna.trial.FrozenTrial", recipe: SweepRecipe) -> Trial:
     point = fields_of(found.params, recipe)
     state = STATES.get(found.state.name, "running")
     where = found.user_attrs.get(WHERE)
+    for moment in (BEGAN, ENDED):
+        number_or_none(found.user_attrs.get(moment))
     if state == "running":
         values = found.intermediate_values
         value = min(values.values(), default=None)
         nats = None if is_classifier(recipe.model) else value
         return Trial(found.number, point, state, value, nats, where=where)
-    return Trial(found.number, point, state, **found.user_attrs.get(OUTCOME, {}), where=where)
+    return checked_trial(found.number, point, state, found.user_attrs.get(OUTCOME, {}), where)
 
 
 def _finish(folder: Path, study: "optuna.Study", recipe: SweepRecipe) -> Sweep:

@@ -2,19 +2,22 @@
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from thence.atomic import cannot_write, write_atomically
 from thence.errors import ThenceError
 from thence.evaluation import evaluate
 from thence.search.results import BEST, VERDICT, Trial, read_verdict
 from thence.search.work import best_record, value_of
 from thence.training import Run
-from thence.training.files import cannot_write, write_atomically
+from thence.training.looks_at_test import TEST_LOOKS, joined, json_lines
+from thence.training.metrics import read_test_looks
 
-LOOKS = "test-looks.jsonl"
-"""In the folder of the best run: each look at test."""
+BUILT, BEATEN = BEST, "beaten"
+"""In a hidden folder beside the best run: what is going to replace it, and what it replaces."""
 
 
 def is_here(folder: Path, trial: Trial) -> bool:
@@ -33,34 +36,66 @@ def keep_best(folder: Path, best: Trial) -> dict[str, Any] | None:
     """Copy the best trial to ``FOLDER/best`` and judge it on test, unless that is done.
 
     The copy is put in its place with its verdict in it, so that a process that is killed leaves no
-    look at test that counts. Looks of a best run that is beaten since go on counting.
+    look at test that counts. Looks of a best run that is beaten since go on counting. One process
+    at a time may do so: the lock ``best`` of the sweep must be held.
 
     Returns:
         What it has on test; None without a test split.
     """
     place, trial = folder / BEST, folder / best.name
-    verdict = read_verdict(folder)
-    if verdict.get("run") == best.name:
-        return verdict["test"]  # type: ignore[no-any-return]
-    for leftover in folder.glob(f".{BEST}.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
     building: Path | None = None
     try:
+        recover(folder)
+        verdict = read_verdict(folder)
+        if verdict.get("run") == best.name:
+            return verdict["test"]  # type: ignore[no-any-return]
         building = Path(mkdtemp(prefix=f".{BEST}.", dir=folder))
-        copy = building / BEST
+        copy = building / BUILT
         shutil.copytree(trial, copy, ignore=shutil.ignore_patterns("tensorboard", ".*"))
-        if (place / LOOKS).exists():
-            shutil.copyfile(place / LOOKS, copy / LOOKS)
+        _take_looks(copy, place)
         run = Run(copy)
         judged = evaluate(run, "test").to_json() if len(run.documents("test")) else None
         verdict = {"run": best.name, "test": judged}
         write_atomically(copy / VERDICT, json.dumps(verdict).encode("utf-8"))
         if place.exists():
-            place.rename(building / "beaten")
+            place.rename(building / BEATEN)
         copy.rename(place)
+        _take_looks(place, building / BEATEN)  # Someone may have judged it in the meantime.
     except OSError as error:
         raise cannot_write(place, error) from error
     finally:
         if building is not None:
-            shutil.rmtree(building, ignore_errors=True)
+            recover(folder)
     return judged
+
+
+def recover(folder: Path) -> None:
+    """Put in order what ``keep_best`` has left where it was killed, or could not write.
+
+    A best run that was moved away and not replaced is put back. Else its looks at test, which are
+    all that is still wanted of it, are taken over by the one that replaced it.
+
+    Args:
+        folder: Of the sweep, whose lock ``best`` must be held.
+    """
+    place = folder / BEST
+    for leftover in folder.glob(f".{BEST}.*"):
+        beaten = leftover / BEATEN
+        if beaten.exists() and not place.exists():
+            beaten.rename(place)
+        elif beaten.exists():
+            _take_looks(place, beaten)
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _take_looks(run: Path, other: Path) -> None:
+    """Add the looks at test of another run of the same text to those of a run."""
+    own, others = (_looks(path) for path in (run, other))
+    if (both := joined(own, others)) != own:
+        write_atomically(run / TEST_LOOKS, json_lines(both))
+
+
+def _looks(run: Path) -> list[dict[str, Any]]:
+    with suppress(ThenceError):  # What cannot be read holds nothing up.
+        return read_test_looks(run / TEST_LOOKS)
+    return []

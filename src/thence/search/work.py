@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thence.atomic import BusyError, WriteError, locked
 from thence.errors import RunError, SettingError, TrainingError
 from thence.search.claims import ENDED, Claim
 from thence.search.recipe import SweepRecipe
 from thence.training import Run, resume, train_recipe
-from thence.training.files import locked
 from thence.training.interrupts import Interrupted
 from thence.training.judging import badness
 from thence.training.logs import Record, StopTraining
@@ -113,6 +113,8 @@ def _train(
     if (folder / "config.toml").exists():
         try:
             return resume(folder, logs=look)
+        except (BusyError, WriteError):  # Nothing is wrong with the run.
+            raise
         except RunError:  # Damaged, since it was killed or the disk was full: made anew.
             with locked(folder):
                 shutil.rmtree(folder)

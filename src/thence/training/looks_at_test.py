@@ -67,12 +67,26 @@ def inherited_looks(parents: "Iterable[Run]", test: Documents) -> list[dict[str,
     Returns:
         The looks by time, each with the name of the ``run`` that was judged.
     """
+    return joined(
+        *(
+            [{"run": parent.name, **look} for look in parent.test_looks()]
+            for parent in parents
+            if parent.is_test_split(test)
+        )
+    )
+
+
+def joined(*several: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return all looks by time; one that is in several of the lists is in it once."""
     found: Counter[str] = Counter()
-    for parent in parents:
-        if parent.is_test_split(test):
-            looks = ({**look, "run": look.get("run", parent.name)} for look in parent.test_looks())
-            found |= Counter(json.dumps(look, sort_keys=True) for look in looks)
+    for looks in several:
+        found |= Counter(json.dumps(look) for look in looks)
     return sorted(map(json.loads, found.elements()), key=lambda look: str(look["time"]))
+
+
+def json_lines(looks: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return looks as their file has them."""
+    return "".join(f"{json.dumps(look)}\n" for look in looks).encode("utf-8")
 
 
 def looks_before(looks: Iterable[Mapping[str, Any]]) -> int:

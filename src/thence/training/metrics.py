@@ -187,6 +187,8 @@ def read_test_looks(path: Path) -> list[dict[str, Any]]:
         for name in ("time", "command"):
             if not isinstance(line.get(name), str):
                 raise _damaged(path, number, f"it does not say its '{name}'")
+        if not isinstance(line.get("run", ""), str):
+            raise _damaged(path, number, "its 'run' is no name")
     return lines
 
 

@@ -10,7 +10,6 @@ report.html         pictures and numbers
 text, text.jsonl    what the text was, where it cannot be read again (see ``sources.py``)
 """
 
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -27,7 +26,7 @@ from thence.notebook import repr_html
 from thence.tokens import Texts, Tokenizer, TokenStore, load_tokenizer
 from thence.training.families import family_of, is_classifier
 from thence.training.files import check_ordinary, load_metadata, refuse_links
-from thence.training.looks_at_test import TEST, TEST_LOOKS, are_the_same, facts_of_test
+from thence.training.looks_at_test import TEST, TEST_LOOKS, are_the_same, facts_of_test, json_lines
 from thence.training.metrics import append_json_line, read_metrics, read_test_looks
 from thence.training.provenance import (
     CLUSTER,
@@ -451,8 +450,7 @@ def create_run(
     write_atomically(folder / "tokenizer.json", tokenizer.to_json().encode("utf-8"))
     keep_sources(folder, recipe, sources)
     if looks:
-        lines = "".join(f"{json.dumps(look)}\n" for look in looks)
-        write_atomically(folder / TEST_LOOKS, lines.encode("utf-8"))
+        write_atomically(folder / TEST_LOOKS, json_lines(looks))
     write_atomically(folder / "config.toml", config)
     return Run(folder)
 
