@@ -47,7 +47,8 @@ def test_every_command_has_help(thence, name):
         ("fill", "--count -n --longest --blank --open --beam --json"),
         (
             "sample",
-            "--count -n --prefix --temperature --top-k --top-p --greedy --max-length --seed --json",
+            "--count -n --prefix --temperature --top-k --top-p --greedy --max-length --bad-words "
+            "--seed --json",
         ),
         ("report", "--output -o"),
         ("plot", "--output"),

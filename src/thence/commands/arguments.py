@@ -47,3 +47,8 @@ def _as_text(kind: Any, tokens: Sequence[Token]) -> str:
 
 Text = Annotated[str, Parameter(converter=_as_text)]
 """What somebody wrote, for a model to read."""
+
+BadWords = Annotated[
+    tuple[Text, ...], Parameter(consume_multiple=True, negative_iterable=(), negative=())
+]
+"""Words that are not to be written."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from thence.commands.arguments import Text
+from thence.commands.arguments import BadWords, Text
 from thence.commands.output import say_json
 from thence.commands.prompts import remark_unknown
 from thence.commands.streams import remark, say
@@ -26,6 +26,7 @@ def command(
     top_p: float | None = None,
     seed: int | None = None,
     max_length: int = 200,
+    bad_words: BadWords = (),
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Go on with a text that begins a document, to its end.
@@ -44,6 +45,8 @@ def command(
         top_p: Draw from the fewest likeliest tokens that together have this probability.
         seed: Draw; the same seed gives the same texts (default: 0).
         max_length: Tokens to add at most.
+        bad_words: Words that no text may hold, several after one another; <unk> is the unknown
+            symbol.
         json: Print the result as JSON.
     """
     opened = Run(run)
@@ -58,6 +61,7 @@ def command(
         top_p=top_p,
         seed=seed,
         max_length=max_length,
+        bad_words=bad_words,
     )
     remark_unknown(opened, text)
     if json:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from thence.commands.arguments import Text
+from thence.commands.arguments import BadWords, Text
 from thence.commands.output import say_json
 from thence.commands.prompts import remark_unknown
 from thence.commands.streams import remark, say
@@ -24,6 +24,7 @@ def command(
     top_p: float | None = None,
     greedy: Annotated[bool, Parameter(negative=())] = False,
     max_length: int = 200,
+    bad_words: BadWords = (),
     seed: int = 0,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -39,6 +40,8 @@ def command(
         greedy: Always take the likeliest token.
         max_length: Tokens to draw at most.
         seed: The same seed gives the same texts.
+        bad_words: Words that no text may hold, several after one another; <unk> is the unknown
+            symbol.
         json: Print the result as JSON.
     """
     opened = Run(run)
@@ -47,6 +50,7 @@ def command(
         count,
         prefix=prefix,
         max_length=max_length,
+        bad_words=bad_words,
         seed=seed,
         temperature=temperature,
         top_k=top_k,

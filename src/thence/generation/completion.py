@@ -1,6 +1,7 @@
 """Completion: how a text goes on, by beam search or by drawing."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from thence.errors import SettingError, TextError
+from thence.generation.bad_words import without_words
 from thence.generation.beam import Beam, Continuation, beam_search
 from thence.generation.filters import DecodingOptions
 from thence.generation.sampling import Ids, draw, encode_prefix
@@ -74,6 +76,7 @@ def complete(
     top_p: float | None = None,
     seed: int | None = None,
     max_length: int = 200,
+    bad_words: Sequence[str] = (),
 ) -> Completions:
     """Continue a text that begins a document, to the document's end.
 
@@ -91,6 +94,7 @@ def complete(
         top_p: Draw from the fewest likeliest tokens that together have this probability.
         seed: The same seed draws the same continuations (default 0).
         max_length: Tokens to add at most.
+        bad_words: Words that no continuation may complete; ``<unk>`` is the unknown symbol.
 
     Raises:
         SettingError: If a number is out of range, or both a search and a draw are asked for.
@@ -109,10 +113,12 @@ def complete(
     penalty, seed = length_penalty or 0.0, seed or 0
     _check(count, beam, penalty, seed, max_length)
     prefix = encode_prefix(run, text)
+    model = without_words(run, bad_words)
     if drawing:
-        found = _draw(run.model, prefix, count, max_length, options, seed)
+        drawn = draw(model, prefix, count, max_length, options, seed)
+        found = _scored(run.model, prefix, drawn)
     else:
-        found = beam_search(run.model, prefix, beam, max_length, penalty)[:count]
+        found = beam_search(model, prefix, beam, max_length, penalty)[:count]
     if not found:
         raise TextError(
             f"The model gives every continuation of {text!r} the probability 0; use one with "
@@ -133,20 +139,13 @@ def _check(count: int, beam: int, penalty: float, seed: int, max_length: int) ->
         raise SettingError(f"--seed is {seed}; it must be 0 or above.")
 
 
-def _draw(
-    model: LanguageModel,
-    prefix: Ids,
-    count: int,
-    max_length: int,
-    options: DecodingOptions,
-    seed: int,
-) -> list[Continuation]:
-    """Draw continuations, with the log-probability that the model gives them unfiltered."""
+def _scored(model: LanguageModel, prefix: Ids, drawn: Sequence[Ids]) -> list[Continuation]:
+    """Return drawn continuations with the log-probability that the model gives them unfiltered."""
     boundary_id = model.vocabulary_size - 1
     start = Beam.after(model, prefix)
     return [
         Continuation(ids, float(start.read(ids).scores[0]), bool(ids[-1] == boundary_id))
-        for ids in draw(model, prefix, count, max_length, options, seed)
+        for ids in drawn
     ]
 
 

@@ -1,5 +1,6 @@
 """Sampling: whole documents drawn from a model, many at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from jaxtyping import Float, Integer
 
 from thence.corpus import Documents
 from thence.errors import DownloadError, SettingError, TextError, nearest
+from thence.generation.bad_words import without_words
 from thence.generation.filters import DecodingOptions, LogProbs, apply_filters, probabilities
 from thence.models import LanguageModel, State
 from thence.models.reading import read
@@ -58,6 +60,7 @@ def sample(
     prefix: str = "",
     max_length: int = 200,
     seed: int = 0,
+    bad_words: Sequence[str] = (),
     **decoding: Any,
 ) -> Samples:
     """Draw texts from a run's best model.
@@ -69,6 +72,7 @@ def sample(
         max_length: Tokens to draw at most.
         seed: The same seed gives the same texts, and its text number i is the same whatever
             ``count`` is.
+        bad_words: Words that no text may hold; ``<unk>`` is the unknown symbol.
         **decoding: ``temperature``, ``top_k``, ``top_p``, ``greedy`` (see ``DecodingOptions``).
 
     Raises:
@@ -89,7 +93,8 @@ def sample(
     options = DecodingOptions(**decoding)
     prefix_ids = encode_prefix(run, prefix)
     running = run.recipe.training.carry_context
-    drawn = draw(run.model, prefix_ids, count, max_length, options, seed, through=running)
+    model = without_words(run, bad_words)
+    drawn = draw(model, prefix_ids, count, max_length, options, seed, through=running)
     boundary = run.tokenizer.vocabulary.boundary_id
     whole = [np.concatenate([prefix_ids, ids]) for ids in drawn]
     texts = [_decode(run, ids) for ids in whole]
