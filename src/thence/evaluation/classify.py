@@ -97,7 +97,7 @@ def classify(
     _check(run.name, classes.several, top, threshold)
     documents = documents_of(texts)
     found = _in_blocks(run, documents, top, THRESHOLD if threshold is None else threshold)
-    return Results(found)
+    return Results(found, len(documents))
 
 
 def _check(name: str, several: bool, top: int, threshold: float | None) -> None:

@@ -1,36 +1,108 @@
-"""Results that come one by one, of which a notebook can show the first without losing them."""
+"""Results of which there are several: in a row, worked out one by one, or in a list."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from thence.notebook import repr_html
 
 Item = TypeVar("Item")
 
 
-class Results(Iterator[Item], Generic[Item]):
-    """Results in order, each worked out when it is asked for.
+class Listing(Sequence[Item]):
+    """A result that is a list of others: it is iterated, indexed and measured as that list is."""
+
+    @abstractmethod
+    def items(self) -> Sequence[Item]:
+        """Return the list."""
+
+    @overload
+    def __getitem__(self, place: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Item]: ...
+
+    def __getitem__(self, place: int | slice) -> Item | Sequence[Item]:
+        return self.items()[place]
+
+    def __len__(self) -> int:
+        return len(self.items())
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self.items())
+
+
+class Results(Sequence[Item], Generic[Item]):
+    """Results in order, each worked out when it is first asked for, and then kept.
+
+    They can be iterated as often as wished, indexed, cut and measured. ``next`` gives those that it
+    has not given yet; ``once`` gives all of them and keeps none.
 
     Args:
         items: Where they come from.
+        length: How many there are; without it they must all be worked out to be counted.
     """
 
     _repr_html_ = repr_html
 
-    def __init__(self, items: Iterable[Item]) -> None:
+    def __init__(self, items: Iterable[Item], length: int | None = None) -> None:
         self._items = iter(items)
-        self._looked_at: deque[Item] = deque()
+        self._length = length
+        self._kept: list[Item] = []
+        self._given = 0
+        self._error: Exception | None = None
+
+    def once(self) -> Iterator[Item]:
+        """Yield the results without keeping them, for very many: they cannot be read again."""
+        yield from self._kept
+        yield from self._items
+
+    def first(self, count: int | None) -> list[Item]:
+        """Return the first results, at most so many; all for None."""
+        missing = None if count is None else max(count - len(self._kept), 0)
+        if self._error is not None and missing != 0:
+            raise self._error
+        try:
+            for item in islice(self._items, missing):
+                self._kept.append(item)
+        except Exception as error:
+            # What follows an error cannot be worked out, and is not to be taken for the end.
+            self._error = error
+            raise
+        return self._kept[:count]
+
+    def __iter__(self) -> Iterator[Item]:
+        place = 0
+        while len(self.first(place + 1)) > place:
+            yield self._kept[place]
+            place += 1
 
     def __next__(self) -> Item:
-        return self._looked_at.popleft() if self._looked_at else next(self._items)
+        if len(self.first(self._given + 1)) == self._given:
+            raise StopIteration
+        self._given += 1
+        return self._kept[self._given - 1]
 
-    def first(self, count: int) -> list[Item]:
-        """Return the next results, at most so many, which still come when they are asked for."""
-        missing = max(count - len(self._looked_at), 0)
-        self._looked_at.extend(islice(self._items, missing))
-        return list(islice(self._looked_at, count))
+    @overload
+    def __getitem__(self, place: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Item]: ...
+
+    def __getitem__(self, place: int | slice) -> Item | list[Item]:
+        if isinstance(place, int):
+            return self.first(place + 1 if place >= 0 else None)[place]
+        ends = (place.start or 0, -1 if place.stop is None else place.stop)
+        forward = min(ends) >= 0 and (place.step is None or place.step > 0)
+        return self.first(max(ends) if forward else None)[place]
+
+    def __len__(self) -> int:
+        return len(self.first(None)) if self._length is None else self._length
+
+    def __repr__(self) -> str:
+        number = "some" if self._length is None else f"{self._length:,}"
+        return f"<{number} results: iterate over them, index them, or list() them>"
 
 
 class Score(dict[str, Any]):

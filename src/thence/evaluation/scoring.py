@@ -33,7 +33,7 @@ def score(
     """
     run = run if isinstance(run, Run) else Run(run)
     documents = documents_of(texts)
-    return Results(_scores(run, documents, tokens))
+    return Results(_scores(run, documents, tokens), len(documents))
 
 
 def _scores(run: Run, documents: Documents, tokens: bool) -> Iterator[Score]:

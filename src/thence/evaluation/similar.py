@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from thence.errors import SettingError, UnknownSymbolError, nearest
+from thence.evaluation.results import Listing
 from thence.notebook import repr_html
 from thence.tokens import Tokenizer, nearest_words
 from thence.tokens.tokenizer import normalize
@@ -13,7 +14,7 @@ from thence.training.run import Run
 
 
 @dataclass(frozen=True)
-class SimilarWords:
+class SimilarWords(Listing[tuple[str, float]]):
     """The nearest words of a word.
 
     Attributes:
@@ -25,6 +26,10 @@ class SimilarWords:
 
     word: str
     words: list[tuple[str, float]]
+
+    def items(self) -> list[tuple[str, float]]:
+        """Return ``words``, over which this is iterated."""
+        return self.words
 
     def to_json(self) -> dict[str, Any]:
         """Return everything for a program."""

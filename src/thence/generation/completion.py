@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from thence.errors import SettingError, TextError
+from thence.evaluation.results import Listing
 from thence.generation.bad_words import without_words
 from thence.generation.beam import Beam, Continuation, beam_search
 from thence.generation.filters import DecodingOptions
@@ -38,7 +39,7 @@ class Completion:
 
 
 @dataclass(frozen=True)
-class Completions:
+class Completions(Listing[Completion]):
     """The ways in which a text may go on.
 
     Attributes:
@@ -50,6 +51,10 @@ class Completions:
 
     text: str
     completions: list[Completion]
+
+    def items(self) -> list[Completion]:
+        """Return ``completions``, over which this is iterated."""
+        return self.completions
 
     def to_json(self) -> dict[str, Any]:
         """Return everything for a program."""

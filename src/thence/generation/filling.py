@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float
 
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError
+from thence.evaluation.results import Listing
 from thence.generation.beam import NO_ID, Beam, join_beams
 from thence.generation.filters import probabilities
 from thence.generation.sampling import Ids, encode_prefix
@@ -63,7 +64,7 @@ class Filling:
 
 
 @dataclass(frozen=True)
-class Fillings:
+class Fillings(Listing[Filling]):
     """The best ways to fill the blanks of a text.
 
     Attributes:
@@ -79,6 +80,10 @@ class Fillings:
     fillings: list[Filling]
     found: int
     exact: bool
+
+    def items(self) -> list[Filling]:
+        """Return ``fillings``, over which this is iterated."""
+        return self.fillings
 
     def to_json(self) -> dict[str, Any]:
         """Return everything for a program."""

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from thence.errors import SettingError
+from thence.evaluation.results import Listing
 from thence.generation.sampling import encode_prefix, read_prefix
 from thence.notebook import repr_html
 from thence.training.run import Run
 
 
 @dataclass(frozen=True)
-class NextTokens:
+class NextTokens(Listing[tuple[str, float]]):
     """The most probable next tokens.
 
     Attributes:
@@ -25,6 +26,10 @@ class NextTokens:
 
     text: str
     tokens: list[tuple[str, float]]
+
+    def items(self) -> list[tuple[str, float]]:
+        """Return ``tokens``, over which this is iterated."""
+        return self.tokens
 
     def to_json(self) -> dict[str, Any]:
         """Return everything for a program."""

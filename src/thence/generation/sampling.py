@@ -10,6 +10,7 @@ from jaxtyping import Float, Integer
 
 from thence.corpus import Documents
 from thence.errors import DownloadError, SettingError, TextError, nearest
+from thence.evaluation.results import Listing
 from thence.generation.bad_words import without_words
 from thence.generation.filters import DecodingOptions, LogProbs, apply_filters, probabilities
 from thence.models import LanguageModel, State
@@ -28,7 +29,7 @@ DRAWN_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Samples:
+class Samples(Listing[str]):
     """Texts drawn from a model.
 
     Attributes:
@@ -43,6 +44,10 @@ class Samples:
     texts: list[str]
     finished: list[bool]
     copies: int | None
+
+    def items(self) -> list[str]:
+        """Return ``texts``, over which this is iterated."""
+        return self.texts
 
     def to_json(self) -> dict[str, Any]:
         """Return everything for a program."""

@@ -21,9 +21,11 @@ from thence.atomic import NOT_ALLOWED, WriteError, write_atomically
 from thence.classifiers import CLASSIFIERS, Classes, Classifier
 from thence.corpus import Documents, Splits, load_splits, read_held_out
 from thence.errors import RunError, SettingError, TextError, ThenceError, nearest
+from thence.methods import PackageFunction
 from thence.models import FAMILIES, LanguageModel
 from thence.notebook import repr_html
 from thence.tokens import Texts, Tokenizer, TokenStore, load_tokenizer
+from thence.training.description import describe
 from thence.training.families import family_of, is_classifier
 from thence.training.files import check_ordinary, load_metadata, refuse_links
 from thence.training.looks_at_test import TEST, TEST_LOOKS, are_the_same, facts_of_test, json_lines
@@ -55,6 +57,9 @@ Split = Literal["train", "dev", "test"]
 class Run:
     """A run folder, opened for reading; nothing large is loaded until it is asked for.
 
+    What can be done with a run are functions of ``thence``, and for short methods too:
+    ``run.evaluate("test")`` is ``thence.evaluate(run, "test")``.
+
     Args:
         folder: The run folder.
 
@@ -64,6 +69,21 @@ class Run:
     """
 
     _repr_html_ = repr_html
+
+    evaluate = PackageFunction("evaluate")
+    next = PackageFunction("next_tokens")
+    next_tokens = PackageFunction("next_tokens")
+    sample = PackageFunction("sample")
+    complete = PackageFunction("complete")
+    fill = PackageFunction("fill")
+    score = PackageFunction("score")
+    similar = PackageFunction("similar")
+    classify = PackageFunction("classify")
+    explain = PackageFunction("explain")
+    plot = PackageFunction("plot")
+    report = PackageFunction("report")
+    export = PackageFunction("export")
+    resume = PackageFunction("resume")
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -89,6 +109,9 @@ class Run:
             names = [item.name for item in items if not item.name.startswith(".")]
             return f"There is no run {self.folder}." + nearest(self.folder.name, names)
         return f"{self.folder} is not a run folder: it has no config.toml."
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}: {describe(self)})"
 
     @property
     def name(self) -> str:

@@ -247,7 +247,7 @@ def sweep_learning_rate(
 
 
 def resume(
-    folder: str | Path,
+    folder: Run | str | Path,
     progress: ProgressMaker = silent,
     logs: Logs = None,
     *,
@@ -260,7 +260,7 @@ def resume(
     On the CPU the result is the same, bit for bit, as if it had never been stopped.
 
     Args:
-        folder: The run folder.
+        folder: The run or its folder.
         progress: Opens what is told of each step; none by default.
         logs: Who else is told, as in ``train``; ``tensorboard`` gets the whole training.
         text: The text again, as a path or in memory, where the run has only its hash.
@@ -272,7 +272,9 @@ def resume(
     """
     check_logs(logs)
     with processes() as world:
-        run = same_run(Path(folder), world)
+        run = same_run(folder.folder if isinstance(folder, Run) else Path(folder), world)
+        if isinstance(folder, Run) and not folder.sources.keep and folder.has_text:
+            run.give_splits(folder.splits)
         given = {"text": text, "dev": dev, "test": test}
         if given := {role: source for role, source in given.items() if source is not None}:
             give_text(run, given)

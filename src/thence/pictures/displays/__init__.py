@@ -60,12 +60,12 @@ def display(result: Any) -> str:
 
 
 def results_html(results: "Results[Any]") -> str:
-    """Show the next results of a row; they are kept for whoever asks for them."""
+    """Show the first results of a row."""
     found = results.first(SHOWN + 1)
     parts = [f"<div>{DISPLAYS[type(item)](item)}</div>" for item in found[:SHOWN]]
     if len(found) > SHOWN:
         parts.append(note(f"The first {SHOWN}; there are more."))
-    return "".join(parts) or note("There are no more results.")
+    return "".join(parts) or note("There are no results.")
 
 
 DISPLAYS: dict[type, Callable[[Any], str]] = {
