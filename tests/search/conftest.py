@@ -7,7 +7,8 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -99,9 +100,22 @@ def home_of(user: str) -> Iterator[tuple[Path, dict[str, str]]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class Server:
+    """A database server of a test.
+
+    Attributes:
+        address: Of an empty database.
+        restart: Ends the server, with all connections, and starts it again.
+    """
+
+    address: str
+    restart: Callable[[], None]
+
+
 @contextmanager
-def postgresql() -> Iterator[str]:
-    """Run PostgreSQL; yield the address of a database."""
+def postgresql() -> Iterator[Server]:
+    """Run PostgreSQL."""
     pytest.importorskip("psycopg")
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     tool = shutil.which("pg_ctl") or (str(found[-1]) if found else None)
@@ -113,18 +127,25 @@ def postgresql() -> Iterator[str]:
         make = f"-A scram-sha-256 -U thence --no-sync --pwfile={home}/password"
         run = [tool, "-D", str(home / "data")]
         listen = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c fsync=off"
-        subprocess.run([*run, "-s", "-o", make, "initdb"], check=True, capture_output=True, **user)
         log = ["-l", str(home / "log")]
-        subprocess.run([*run, *log, "-s", "-w", "-o", listen, "start"], check=True, **user)
+
+        def control(*words: str) -> None:
+            subprocess.run([*run, *log, "-s", "-w", *words], check=True, **user)
+
+        subprocess.run([*run, "-s", "-o", make, "initdb"], check=True, capture_output=True, **user)
+        control("-o", listen, "start")
         try:
-            yield f"postgresql+psycopg://thence:{PASSWORD}@127.0.0.1:{port}/postgres"
+            yield Server(
+                f"postgresql+psycopg://thence:{PASSWORD}@127.0.0.1:{port}/postgres",
+                lambda: control("-o", listen, "-m", "fast", "restart"),
+            )
         finally:
             subprocess.run([*run, "-s", "-m", "immediate", "stop"], check=False, **user)
 
 
 @contextmanager
-def mysql() -> Iterator[str]:
-    """Run MariaDB; yield the address of a database."""
+def mysql() -> Iterator[Server]:
+    """Run MariaDB."""
     pymysql = pytest.importorskip("pymysql")
     server, make = (
         shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin"),
@@ -133,27 +154,37 @@ def mysql() -> Iterator[str]:
     if server is None or shutil.which(make) is None:
         pytest.skip("there is no MariaDB here")
     port = free_port()
-    with home_of("mysql") as (home, user):
+    with home_of("mysql") as (home, user), ExitStack() as stack:
         data = ["--no-defaults", f"--datadir={home / 'data'}"]
         normal = ["--auth-root-authentication-method=normal", "--skip-test-db"]
         subprocess.run([make, *data, *normal], check=True, capture_output=True, **user)
         listen = [f"--port={port}", f"--socket={home / 'socket'}", "--bind-address=127.0.0.1"]
-        with (
-            (home / "log").open("wb") as log,
-            subprocess.Popen([server, *data, *listen], stderr=log, **user) as process,
-        ):
-            try:
-                connection = _reached(pymysql, home / "socket")
-                with connection.cursor() as cursor:
-                    cursor.execute("create database study")
-                    cursor.execute(f"create user thence@127.0.0.1 identified by '{PASSWORD}'")
-                    cursor.execute(f"create user thence@localhost identified by '{PASSWORD}'")
-                    cursor.execute("grant all on study.* to thence@127.0.0.1")
-                    cursor.execute("grant all on study.* to thence@localhost")
-                connection.close()
-                yield f"mysql+pymysql://thence:{PASSWORD}@127.0.0.1:{port}/study"
-            finally:
-                process.terminate()
+        log = stack.enter_context((home / "log").open("wb"))
+        process = subprocess.Popen([server, *data, *listen], stderr=log, **user)
+
+        def restart() -> None:
+            nonlocal process
+            process.terminate()
+            process.wait()
+            process = subprocess.Popen([server, *data, *listen], stderr=log, **user)
+            _reached(pymysql, home / "socket").close()
+
+        try:
+            connection = _reached(pymysql, home / "socket")
+            with connection.cursor() as cursor:
+                cursor.execute("create database study")
+                cursor.execute(f"create user thence@127.0.0.1 identified by '{PASSWORD}'")
+                cursor.execute(f"create user thence@localhost identified by '{PASSWORD}'")
+                cursor.execute("grant all on study.* to thence@127.0.0.1")
+                cursor.execute("grant all on study.* to thence@localhost")
+            connection.close()
+            yield Server(f"mysql+pymysql://thence:{PASSWORD}@127.0.0.1:{port}/study", restart)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+SERVERS = {"postgresql": postgresql, "mysql": mysql}
 
 
 def _reached(pymysql, path):
@@ -169,11 +200,18 @@ def _reached(pymysql, path):
             time.sleep(0.2)
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
+@pytest.fixture(params=SERVERS)
+def server(request):
+    """Yield a database server."""
+    with SERVERS[request.param]() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", *SERVERS])
 def address(request, tmp_path):
     """Yield the address of a database."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'study.db'}"
         return
-    with {"postgresql": postgresql, "mysql": mysql}[request.param]() as address:
-        yield address
+    with SERVERS[request.param]() as running:
+        yield running.address

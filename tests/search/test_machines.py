@@ -96,6 +96,27 @@ def test_machines_are_killed_and_go_on(language, tmp_path, address):
 
 
 @pytest.mark.slow
+def test_a_restart_of_the_server_ends_no_worker(language, tmp_path, server):
+    recipe = language(SPACE)
+    folders = [tmp_path / "first", tmp_path / "second"]
+    both = [begin(recipe, folder, server.address) for folder in folders]
+    for wanted in (1, 4):
+        until = time.monotonic() + 60
+        while len(list(tmp_path.glob("*/trial-*"))) < wanted and time.monotonic() < until:
+            assert all(process.poll() is None for process in both)
+            time.sleep(0.01)
+        server.restart()
+    results = []
+    for process in both:
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        results.append(json.loads(out))
+    assert results[0]["trials"] == results[1]["trials"]
+    assert [trial["number"] for trial in results[0]["trials"]] == list(range(TRIALS))
+    assert {trial["state"] for trial in results[0]["trials"]} <= {"finished", "pruned"}
+
+
+@pytest.mark.slow
 def test_processes_that_begin_at_once_make_the_tables_once(tmp_path, address):
     words = [sys.executable, "-c", TABLES, address]
     several = [

@@ -7,6 +7,7 @@ from typing import Any
 
 from thence.corpus.columnar import import_extra
 from thence.errors import RunError, SettingError
+from thence.search.persistence import PersistentStorage
 
 DRIVERS = {
     "psycopg2": "psycopg2-binary",
@@ -15,8 +16,9 @@ DRIVERS = {
     "pymysql": "pymysql",
 }
 """Modules that talk to databases, and what pip installs them from."""
-ATTEMPTS = 20
-"""Processes that begin at the same moment all make the tables; all but one try again."""
+ATTEMPTS, MOMENT, AWHILE = 20, 0.1, 1.0
+"""Processes that begin at the same moment all make the tables; all but one try again, some
+seconds later. While a server starts there is longer to wait."""
 
 
 def open_database(address: str) -> Any:  # as untyped as an optional library is
@@ -27,13 +29,16 @@ def open_database(address: str) -> Any:  # as untyped as an optional library is
         RunError: If the database cannot be reached, or lets this user not in.
     """
     storages = import_extra("optuna", "sweep", "thence sweep").storages
+    from optuna.storages._cached_storage import _CachedStorage
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
     if address.partition("?")[0].count("@") > 1:  # Or half of the password is taken for the host.
         raise _unusable()
     for attempt in range(ATTEMPTS):
         try:
-            return storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
+            storage = storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
+            persistent: Any = PersistentStorage(storage)
+            return _CachedStorage(persistent)
         except ImportError as error:
             raise _missing_driver(error.__cause__ or error) from None
         except NoSuchModuleError as error:
@@ -41,9 +46,10 @@ def open_database(address: str) -> Any:  # as untyped as an optional library is
         except (ArgumentError, ValueError):
             raise _unusable() from None
         except SQLAlchemyError as error:
-            if attempt + 1 == ATTEMPTS or not _is_passing(error):
+            if attempt + 1 == ATTEMPTS or not (_is_passing(error) or _is_starting(error)):
                 raise _unreachable(error) from None
-        time.sleep(0.1)
+            pause = AWHILE if _is_starting(error) else MOMENT
+        time.sleep(pause)
     raise AssertionError
 
 
@@ -84,6 +90,12 @@ def _is_passing(error: Exception) -> bool:
     """Whether another process was making the tables at the same moment."""
     text = str(error).lower()
     return any(sign in text for sign in ("already exists", "unique", "duplicate", "is locked"))
+
+
+def _is_starting(error: Exception) -> bool:
+    """Whether the server is being restarted."""
+    text = str(error).lower()
+    return any(sign in text for sign in ("starting up", "shutting down", "shutdown in progress"))
 
 
 def _unusable(kind: str = "") -> SettingError:

@@ -11,14 +11,15 @@ of the same name, which a killed process lets go of at once.
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+from thence.atomic import write_atomically
 from thence.search.locks import ARE_KEPT, LOCKS, FileLock
-from thence.training.files import write_atomically
+from thence.search.persistence import Answer, persistently
 
 BEAT, GRACE = 10.0, 60.0
 """Seconds between two signs of life, and without any until a process is taken for dead."""
@@ -128,22 +129,30 @@ class DatabaseLocks:
 
     def _row(self, name: str) -> Any:
         table = self._table
-        wanted = self._wanted(name)
-        with self._engine.begin() as connection:
-            query = table.select().with_only_columns(table.c.owner, table.c.place, table.c.beats)
-            return connection.execute(query.where(wanted)).one_or_none()
+        query = table.select().with_only_columns(table.c.owner, table.c.place, table.c.beats)
+        query = query.where(self._wanted(name))
+        return self._asked(lambda connection: connection.execute(query).one_or_none())
 
     def _insert(self, name: str) -> None:
         from sqlalchemy.exc import IntegrityError
 
         new = {"study": self._study, "name": name, "owner": "", "place": "", "beats": 0}
-        with suppress(IntegrityError), self._engine.begin() as connection:
-            connection.execute(self._table.insert().values(**new))
+        with suppress(IntegrityError):
+            self._asked(lambda connection: connection.execute(self._table.insert().values(**new)))
 
     def _change(self, name: str, condition: Any, new: dict[str, Any]) -> bool:
         change = self._table.update().where(self._wanted(name), condition).values(**new)
-        with self._engine.begin() as connection:
-            return bool(connection.execute(change).rowcount)
+        return self._asked(lambda connection: bool(connection.execute(change).rowcount))
+
+    def _asked(self, ask: Callable[[Any], Answer]) -> Answer:
+        """Ask the database, which may be away for a while."""
+
+        def once() -> Answer:
+            with self._engine.begin() as connection:
+                return ask(connection)
+
+        # While it was away nobody could give a sign of life.
+        return persistently(once, self._seen.clear)
 
     def _wanted(self, name: str) -> Any:
         return (self._table.c.study == self._study) & (self._table.c.name == name)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +28,7 @@ from thence.search.database_locks import DatabaseLocks
 from thence.search.folder import open_folder
 from thence.search.joining import check_joined
 from thence.search.locks import FileLocks, Locks
+from thence.search.persistence import persistently
 from thence.search.recipe import SweepRecipe, read_sweep_recipe
 from thence.search.results import Sweep, Trial, checked_trial, write_sweep
 from thence.search.sources import kept_in_folder, put_copies
@@ -185,7 +187,7 @@ def _work(
 ) -> None:
     """Work on trials until all are done, those of other processes too."""
     while True:
-        claimed = claim(locks, study, recipe)
+        claimed = persistently(partial(claim, locks, study, recipe))
         if claimed is not None:
             try:
                 with suppress(ClaimLost):
