@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 import torch
-import uvicorn
 
 import thence
 from thence.serve import Limits, create_app, open_runs
 from thence.serve.served import ServedRun
+from thence.serve.server import Server
 
 LINES = ["the war, and (old) trade", "the trade", "a song", "a long war and a song", "über 5 € 😀"]
 SMALL = {"embedding_size": 8, "batch_size": 4, "steps": 40, "threads": 1, "lr": 0.05}
@@ -140,10 +140,7 @@ def serving(
 ) -> Iterator[Client]:
     app = create_app(models, limits, **settings)
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
-        config = uvicorn.Config(
-            app, http="h11", lifespan="off", log_config=None, timeout_graceful_shutdown=5
-        )
-        server = uvicorn.Server(config)
+        server = Server(app, limits, models, log_config=None, timeout_graceful_shutdown=5)
         thread = Thread(target=server.run, args=([listening],))
         thread.start()
         try:

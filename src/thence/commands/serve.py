@@ -23,6 +23,7 @@ def command(
     max_body: int = 4 << 20,
     max_requests: int = 64,
     timeout: float = 120,
+    max_connections: int = 1000,
 ) -> None:
     """Serve models with an API that OpenAI's clients understand, and a page to see them with.
 
@@ -39,6 +40,7 @@ def command(
         max_body: Bytes that a request may have.
         max_requests: Requests that are worked on at the same time.
         timeout: Seconds that a request may take.
+        max_connections: Connections that are open at the same time.
     """
     for module in ("fastapi", "uvicorn", "prometheus_client"):
         import_extra(module, "serve", "serving")
@@ -46,7 +48,7 @@ def command(
         raise SettingError("Say which run to serve: thence serve RUN [RUN ...].")
     from thence.serve import Limits, open_runs, serve
 
-    limits = Limits(max_tokens, max_prompt, max_body, max_requests, timeout)
+    limits = Limits(max_tokens, max_prompt, max_body, max_requests, timeout, max_connections)
     if token is not None and not token.strip():
         raise SettingError("--token is empty; give one, or leave it out.")
     token = (token or os.environ.get("THENCE_TOKEN", "")).strip() or None

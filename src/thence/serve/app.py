@@ -22,7 +22,7 @@ from thence.serve.maps import map_routes
 from thence.serve.models import model_routes
 from thence.serve.monitor import Monitor
 from thence.serve.playground import reading_routes
-from thence.serve.problems import PROBLEMS, answer_problems
+from thence.serve.problems import PROBLEMS, UNAVAILABLE, answer_problems, problem
 from thence.serve.served import ServedRun
 from thence.serve.tokens import token_routes
 from thence.serve.worker import Worker
@@ -87,14 +87,14 @@ def create_app(
     answer_problems(app)
     for router in (
         completion_routes(models, limits),
-        classification_routes(models),
+        classification_routes(models, limits),
         model_routes(models),
         token_routes(models, limits),
         reading_routes(models, limits),
         blanks_routes(models),
         run_routes(models, folders),
         map_routes(models),
-        _own_routes(monitor, len(models)),
+        _own_routes(monitor, models, limits),
     ):
         app.include_router(router)
     app.mount("/page", PageFiles(directory=PAGE))
@@ -111,13 +111,18 @@ class PageFiles(StaticFiles):
         return response
 
 
-def _own_routes(monitor: Monitor, served: int) -> APIRouter:
+def _own_routes(monitor: Monitor, models: dict[str, ServedRun], limits: Limits) -> APIRouter:
     router = APIRouter()
 
     @router.get("/health", responses=PROBLEMS)
-    async def health() -> dict[str, str | int]:
-        """Say that the server is there."""
-        return {"status": "ok", "models": served}
+    def health() -> Any:
+        """Say that the server is there, and whether its models can be asked."""
+        found = (served.worker.trouble(limits.timeout) for served in models.values())
+        if troubles := [trouble for trouble in found if trouble is not None]:
+            return problem(503, " ".join(troubles), code=UNAVAILABLE, kind=UNAVAILABLE)
+        states = {served.name: served.on_disk() for served in models.values()}
+        changed = {name: state for name, state in states.items() if state != "unchanged"}
+        return {"status": "ok", "models": len(models), **({"on_disk": changed} if changed else {})}
 
     @router.get("/metrics", responses=PROBLEMS, response_class=PlainTextResponse)
     async def metrics() -> Response:

@@ -95,6 +95,8 @@ class Writing:
                 yield piece
                 self._room.release()
             await writing
+        except ExceptionGroup as group:
+            raise _first_of(group) from group
         finally:
             writing.cancel()
 
@@ -171,6 +173,12 @@ class Writing:
             name = self._served.token_text(index)
             found[name] = max(_number(log_prob) or 0.0, found.get(name, IMPOSSIBLE))
         return found
+
+
+def _first_of(group: ExceptionGroup[Exception]) -> Exception:
+    """Return the first error of those that came together, which is what the others came from."""
+    first = group.exceptions[0]
+    return _first_of(first) if isinstance(first, ExceptionGroup) else first
 
 
 def _placed(served: ServedRun, steps: list[Step]) -> list[tuple[Step, int]]:

@@ -10,8 +10,8 @@ from thence.evaluation import classify, explain
 from thence.evaluation.classify import Classification
 from thence.evaluation.occlusion import Explanation
 from thence.serve.body import Body
-from thence.serve.limits import LONGEST_NAME, MOST_CHOICES
-from thence.serve.problems import PROBLEMS
+from thence.serve.limits import LONGEST_NAME, MOST_CHOICES, PROMPTS_TOGETHER, Limits
+from thence.serve.problems import PROBLEMS, check_characters
 from thence.serve.served import ServedRun, choose_served
 
 MOST_EXPLAINED = 8
@@ -61,7 +61,7 @@ class ClassifyAnswer(BaseModel):
     data: list[Label]
 
 
-def classification_routes(models: dict[str, ServedRun]) -> APIRouter:
+def classification_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter:
     """Return the route for labels."""
     router = APIRouter()
 
@@ -70,6 +70,8 @@ def classification_routes(models: dict[str, ServedRun]) -> APIRouter:
         """Label texts."""
         served = choose_served(models, request.model, classifier=True)
         texts = [request.input] if isinstance(request.input, str) else request.input
+        check_characters("longest text", max(map(len, texts)), limits.max_prompt)
+        check_characters("request", sum(map(len, texts)), PROMPTS_TOGETHER * limits.max_prompt)
         if request.explain:
             _check_explained(texts)
         return await served.worker.run(_answer, served, texts, request)

@@ -19,9 +19,10 @@ from fastapi.responses import Response, StreamingResponse
 from thence.serve.choices import Writing
 from thence.serve.completion_shapes import CompletionAnswer, CompletionRequest
 from thence.serve.limits import Limits
+from thence.serve.model_thread import ThreadEndedError
 from thence.serve.off_loop import off_loop
-from thence.serve.problems import MISTAKE, PROBLEMS, problem_content
-from thence.serve.prompts import length_of, prompts_of
+from thence.serve.problems import MISTAKE, PROBLEMS, UNAVAILABLE, problem_content
+from thence.serve.prompts import check_size, length_of, prompts_of
 from thence.serve.served import ServedRun, choose_served
 
 SHORT = 2000
@@ -36,6 +37,7 @@ def completion_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter
     async def completions(request: CompletionRequest) -> Response:
         """Go on from one or more prompts, or score them (``echo`` with ``logprobs``)."""
         served = choose_served(models, request.model, classifier=False)
+        check_size(request, limits)
         if length_of(request.prompt) <= SHORT:  # Sooner done than handed to another thread.
             prompts = prompts_of(served, request, limits)
         else:
@@ -72,6 +74,9 @@ async def _events(writing: Writing, about: CompletionAnswer, timeout: float) -> 
     except TimeoutError:
         message = f"The request took longer than {timeout:g} seconds (--timeout)."
         yield _event(problem_content(504, message))
+        return
+    except ThreadEndedError as error:  # The log has it already, once.
+        yield _event(problem_content(503, str(error), code=UNAVAILABLE, kind=UNAVAILABLE))
         return
     except Exception:
         logging.getLogger("thence.serve").exception("a stream failed")

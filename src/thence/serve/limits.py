@@ -1,6 +1,6 @@
 """What one client may ask of the server."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from thence.errors import SettingError
 
@@ -19,12 +19,14 @@ class Limits:
     """Requests that are worked on at the same time."""
     timeout: float = 120.0
     """Seconds for a request."""
+    max_connections: int = 1000
+    """Connections that are open at the same time, whether they ask for something or not."""
 
     def __post_init__(self) -> None:
-        for name in ("max_tokens", "max_prompt", "max_body", "max_requests", "timeout"):
-            if not 0 < getattr(self, name) < 1 << 31:
+        for name, value in asdict(self).items():
+            if not 0 < value < 1 << 31:
                 raise SettingError(
-                    f"--{name.replace('_', '-')} is {getattr(self, name):g}; it must be above 0 "
+                    f"--{name.replace('_', '-')} is {value:g}; it must be above 0 "
                     f"and below {1 << 31}."
                 )
 
@@ -39,3 +41,13 @@ MOST_TOLD = 1 << 18
 """Log-probabilities that one request may ask for: tokens times one more than ``logprobs``."""
 PROMPTS_TOGETHER = 16
 """All prompts of a request together may be so many times as long as one may be."""
+CHARACTERS_OF_A_TOKEN = 16
+"""A text that has more of them for each token that it may have is refused before it is cut into
+tokens, which would occupy the model's thread. Words of most languages have half as many."""
+SECONDS_BETWEEN_PIECES = 10.0
+"""For the next piece of a request's body to come."""
+SECONDS_WITHOUT_REQUEST = 10.0
+"""For the whole head of a request to come on a connection, from its opening or its last answer on.
+OpenAI's client lets go of a connection after 5 seconds without use, and must be the first to."""
+SMALL_BODY = 1 << 16
+"""Bytes of a body for which there is always room; what is beyond is counted, of all together."""

@@ -3,10 +3,10 @@
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from thence.serve.problems import PROBLEMS
-from thence.serve.served import ServedRun, UnknownModelError
+from thence.serve.served import OnDisk, ServedRun, UnknownModelError
 
 
 class ModelCard(BaseModel):
@@ -23,6 +23,10 @@ class ModelCard(BaseModel):
     parameters: int
     running_text: bool
     labels: list[str] | None
+    on_disk: OnDisk = Field(
+        description="What has become of the run's files since they were loaded; answers go on "
+        "coming from what was loaded."
+    )
 
 
 class ModelList(BaseModel):
@@ -37,17 +41,20 @@ def model_routes(models: dict[str, ServedRun]) -> APIRouter:
     router = APIRouter()
     cards = {name: _card(served) for name, served in models.items()}
 
+    def card_now(name: str) -> ModelCard:
+        return cards[name].model_copy(update={"on_disk": models[name].on_disk()})
+
     @router.get("/v1/models", responses=PROBLEMS)
-    async def list_models() -> ModelList:
+    def list_models() -> ModelList:
         """List the models."""
-        return ModelList(data=list(cards.values()))
+        return ModelList(data=[card_now(name) for name in cards])
 
     @router.get("/v1/models/{name:path}", responses=PROBLEMS)
-    async def describe_model(name: str) -> ModelCard:
+    def describe_model(name: str) -> ModelCard:
         """Describe a model."""
         if name not in cards:
             raise UnknownModelError(f"There is no model {name!r} here; see /v1/models.")
-        return cards[name]
+        return card_now(name)
 
     return router
 
@@ -64,4 +71,5 @@ def _card(served: ServedRun) -> ModelCard:
         parameters=run.num_parameters,
         running_text=served.is_running_text,
         labels=list(run.label_names) if run.is_classifier else None,
+        on_disk="unchanged",
     )

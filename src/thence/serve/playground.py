@@ -1,17 +1,16 @@
 """``/playground/read``: a text as a model reads it, token by token, and what may follow."""
 
 import itertools
-from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from thence.corpus import Documents
 from thence.evaluation.units import bits, finite, perplexity
 from thence.serve.body import Body
 from thence.serve.limits import LONGEST_NAME, Limits
-from thence.serve.problems import PROBLEMS, check_length
+from thence.serve.problems import PROBLEMS, check_characters, check_length
 from thence.serve.served import ServedRun, TextStream, choose_served, top_tokens
 from thence.serve.worker import Ids
 from thence.serve.writing import Place, Step, read_text
@@ -22,8 +21,6 @@ MOST_NEXT = 200
 MOST_TOLD = 100_000
 """Alternatives of all tokens of a text together."""
 
-Text = Annotated[str, StringConstraints(max_length=1 << 20)]
-
 
 class ReadRequest(Body):
     """A text to read token by token."""
@@ -31,7 +28,7 @@ class ReadRequest(Body):
     model: str | None = Field(
         None, max_length=LONGEST_NAME, description="Name of a model; not needed if there is one."
     )
-    text: Text = Field("", description="The beginning of a document, or a whole one.")
+    text: str = Field("", description="The beginning of a document, or a whole one.")
     alternatives: int = Field(
         5, ge=0, le=MOST_ALTERNATIVES, description="Likeliest tokens to tell at each place."
     )
@@ -100,6 +97,7 @@ def reading_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter:
     async def read_a_text(request: ReadRequest) -> ReadAnswer:
         """Read a text: the surprisal of every token, and what may follow."""
         served = choose_served(models, request.model, classifier=False)
+        check_characters("text", len(request.text), limits.max_prompt)
         ids = await served.worker.run(served.encode, request.text)
         check_length("text", len(ids), limits.max_prompt)
         told = min(request.alternatives, MOST_TOLD // max(len(ids), 1))

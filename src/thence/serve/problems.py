@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from thence.errors import ThenceError
+from thence.serve.limits import CHARACTERS_OF_A_TOKEN
+from thence.serve.model_thread import ThreadEndedError
 from thence.serve.served import UnknownModelError
 
 KINDS = re.compile(r"str|(list|constrained|function)\b.*")
@@ -54,23 +56,32 @@ TYPES = {
 }
 
 
+UNAVAILABLE = "model_unavailable"
+"""Code and kind of what is said of a model that cannot be asked any more."""
+
+
 def problem(
     status: int,
     message: str,
     param: str | None = None,
     code: str | None = None,
     headers: Mapping[str, str] | None = None,
+    kind: str | None = None,
 ) -> JSONResponse:
-    """Return an answer that says what went wrong."""
-    content = problem_content(status, message, param, code)
+    """Return an answer that says what went wrong; its kind follows from the status by default."""
+    content = problem_content(status, message, param, code, kind)
     return JSONResponse(content, status, headers=dict(headers or {}))
 
 
 def problem_content(
-    status: int, message: str, param: str | None = None, code: str | None = None
+    status: int,
+    message: str,
+    param: str | None = None,
+    code: str | None = None,
+    kind: str | None = None,
 ) -> dict[str, Any]:
     """Return what such an answer holds."""
-    kind = TYPES.get(status, "invalid_request_error")
+    kind = kind or TYPES.get(status, "invalid_request_error")
     # Not all that a client may send can be sent back: half a surrogate pair is no UTF-8.
     said, about = (
         text and text.encode("utf-8", "backslashreplace").decode("utf-8")[:LONGEST_MESSAGE]
@@ -84,6 +95,22 @@ def problem_content(
 def refuse(status: int, message: str, code: str | None = None) -> HTTPException:
     """Return the error to raise for a request beyond a bound."""
     return HTTPException(status, {"message": message, "code": code})
+
+
+def check_characters(what: str, characters: int, tokens: int) -> None:
+    """Refuse a text that is longer than so many tokens may be, before it is cut into tokens.
+
+    Raises:
+        HTTPException: With status 400, if it is.
+    """
+    most = CHARACTERS_OF_A_TOKEN * tokens
+    if characters > most:
+        raise refuse(
+            400,
+            f"The {what} has {characters} characters; this server reads at most {most}, "
+            f"{CHARACTERS_OF_A_TOKEN} for each of {tokens} tokens (--max-prompt).",
+            "context_length_exceeded",
+        )
 
 
 def check_length(what: str, tokens: int, most: int) -> None:
@@ -119,6 +146,10 @@ def answer_problems(app: FastAPI) -> None:
     @app.exception_handler(UnknownModelError)
     async def on_unknown_model(_: Request, error: UnknownModelError) -> JSONResponse:
         return problem(404, str(error), "model", "model_not_found")
+
+    @app.exception_handler(ThreadEndedError)
+    async def on_ended(_: Request, error: ThreadEndedError) -> JSONResponse:
+        return problem(503, str(error), code=UNAVAILABLE, kind=UNAVAILABLE)
 
     @app.exception_handler(ThenceError)
     async def on_refused(_: Request, error: ThenceError) -> JSONResponse:

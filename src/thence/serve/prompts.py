@@ -1,5 +1,6 @@
 """The prompts of a request for completions, made into ids or refused."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from thence.errors import SettingError
 from thence.serve.completion_shapes import CompletionRequest
 from thence.serve.limits import MOST_CHOICES, MOST_TOLD, PROMPTS_TOGETHER, Limits
-from thence.serve.problems import check_length, refuse
+from thence.serve.problems import check_characters, check_length, refuse
 from thence.serve.served import ServedRun
 from thence.serve.worker import Ids
 
@@ -34,8 +35,13 @@ def length_of(prompt: Any) -> int:
     return sum(map(len, prompt)) if is_nested else len(prompt)
 
 
-def prompts_of(served: ServedRun, request: CompletionRequest, limits: Limits) -> list[Prompt]:
-    """Return the prompts as ids, or refuse them."""
+def check_size(request: CompletionRequest, limits: Limits) -> None:
+    """Refuse a request that is plainly too large, before it occupies the model's thread.
+
+    Raises:
+        HTTPException: With status 400, if a prompt or what is to be added to it is too long.
+        SettingError: If it has no prompt, or asks for too much.
+    """
     several = _several(request.prompt)
     if not several:
         raise SettingError('"prompt" is an empty list; give at least one text.')
@@ -52,12 +58,21 @@ def prompts_of(served: ServedRun, request: CompletionRequest, limits: Limits) ->
         )
     if request.best_of not in (None, request.n):
         raise SettingError('"best_of" other than n is not offered; leave it out.')
+    for check, kind in ((check_characters, str), (check_length, list)):
+        _check_all(check, [len(given) for given in several if isinstance(given, kind)], limits)
+
+
+def _check_all(check: Callable[[str, int, int], None], lengths: list[int], limits: Limits) -> None:
+    """Check the length of each prompt, and of all of them together."""
+    check("prompt", max(lengths, default=0), limits.max_prompt)
+    check("prompt", sum(lengths), PROMPTS_TOGETHER * limits.max_prompt)
+
+
+def prompts_of(served: ServedRun, request: CompletionRequest, limits: Limits) -> list[Prompt]:
+    """Return the prompts as ids, or refuse them."""
+    several = _several(request.prompt)
     of_each = [_ids_of(served, given) for given in several]
-    for bound, length in [
-        (limits.max_prompt, max(len(ids) for ids in of_each)),
-        (PROMPTS_TOGETHER * limits.max_prompt, sum(len(ids) for ids in of_each)),
-    ]:
-        check_length("prompt", length, bound)
+    _check_all(check_length, [len(ids) for ids in of_each], limits)
     if request.logprobs is not None:
         echoed = sum(len(ids) for ids in of_each) * request.echo
         told = (echoed + len(several) * request.n * request.max_tokens) * (1 + request.logprobs)

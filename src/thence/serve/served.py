@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePath
+from typing import Literal
 
 import numpy as np
 
@@ -11,12 +12,17 @@ from thence.corpus import Documents
 from thence.corpus.columnar import HUGGING_FACE
 from thence.corpus.tables import TABLES
 from thence.errors import SettingError, nearest
+from thence.serve.run_entries import stamp_of
 from thence.serve.worker import Ids, Worker
 from thence.training import Run
 from thence.training.files import Array
 
 FOLLOWED = 4
 """Ids before a token that may tell how it is spaced: as many as a character has bytes."""
+LOADED = ("config.toml", "tokenizer.json", "model.safetensors")
+"""The files of a run that the server reads when it is started, and not again."""
+OnDisk = Literal["unchanged", "changed", "deleted"]
+Stamp = tuple[int, int]
 BROKEN = "\ufffd"
 """What stands for bytes that are no character."""
 
@@ -36,6 +42,7 @@ class ServedRun:
     run: Run
     worker: Worker
     made: int = field(default=0)
+    _stamps: list[Stamp | None] = field(default_factory=list)
     _token_texts: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -66,8 +73,19 @@ class ServedRun:
         Raises:
             RunError: If a file is missing or damaged.
         """
+        self._stamps[:] = self._stamps_now()  # Before: what is written meanwhile is a change.
         self.token_names  # noqa: B018 (reads the tokenizer)
         _ = self.run.classifier if self.run.is_classifier else self.run.model
+
+    def on_disk(self) -> OnDisk:
+        """Return what has become of the run's files since they were loaded."""
+        now = self._stamps_now()
+        if now == self._stamps:
+            return "unchanged"
+        return "deleted" if None in now else "changed"
+
+    def _stamps_now(self) -> list[Stamp | None]:
+        return [stamp_of(self.run.folder / name) for name in LOADED]
 
     def encode(self, text: str) -> Ids:
         """Return the ids of a text that begins a document.

@@ -1,22 +1,32 @@
 """Listening on a port until somebody stops the server."""
 
 import logging
+import math
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import uvicorn
 
 from thence.errors import SettingError
 from thence.serve.app import create_app
-from thence.serve.limits import Limits
+from thence.serve.changes import Changes
+from thence.serve.connections import connections_of
+from thence.serve.limits import SECONDS_WITHOUT_REQUEST, Limits
 from thence.serve.served import ServedRun
 from thence.signals import HANG_UP
 
 WAITING_CONNECTIONS = 2048
+ACCEPTED_AT_ONCE = 16
+OTHER_FILES = 128
+"""Open files that are no connections: runs that are read, libraries, and what is just accepted."""
+SECONDS_BETWEEN_LOOKS = 30
+"""At the runs on disk."""
 SECONDS_TO_STOP = 10
 """Time for requests that are being worked on when the server is stopped."""
 
@@ -61,16 +71,7 @@ def serve(
         )
     hosts = frozenset({"localhost", host.lower()}) if token is None and not no_auth else None
     app = create_app(models, limits, token=token, hosts=hosts, folders=folders)
-    config = uvicorn.Config(
-        app,
-        http="h11",  # Bounds the size of headers, which the faster one does not.
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=SECONDS_TO_STOP,
-    )
-    logging.getLogger("uvicorn.error").addFilter(lambda record: not _is_of_stopping(record))
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)
     with _listen(host, port) as listening:
         shown = f"[{host}]" if ":" in host else host
         on_start(f"http://{shown}:{listening.getsockname()[1]}")
@@ -79,7 +80,7 @@ def serve(
         if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:
             before[HANG_UP] = signal.signal(HANG_UP, lambda *_: signal.raise_signal(signal.SIGTERM))
         try:
-            uvicorn.Server(config).run(sockets=[listening])
+            Server(app, limits, models).run(sockets=[listening])
         except KeyboardInterrupt:
             pass
         finally:
@@ -89,9 +90,69 @@ def serve(
                 served.worker.close()
 
 
-def _is_of_stopping(record: logging.LogRecord) -> bool:
-    """Whether a line of the log only says that streams were cut off, as they are in the end."""
-    return str(record.msg).startswith(("Cancel %s running task", "ASGI callable returned without"))
+class Server(uvicorn.Server):
+    """Answers requests at sockets that listen.
+
+    Args:
+        app: What answers.
+        limits: Bounds on connections.
+        models: Looked at from time to time, whether their runs are still what was loaded.
+        settings: More of uvicorn's own.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        limits: Limits = Limits(),
+        models: Mapping[str, ServedRun] = MappingProxyType({}),
+        **settings: Any,
+    ) -> None:
+        changes = Changes(models.values())
+        given = {
+            # h11 bounds the size of headers, which the faster one does not.
+            "http": connections_of(most_connections(limits.max_connections)),
+            "loop": "asyncio",  # Whose way to accept connections is known (see ``startup``).
+            "ws": "none",
+            "lifespan": "off",
+            "log_level": "warning",
+            "access_log": False,
+            "server_header": False,
+            "backlog": ACCEPTED_AT_ONCE,
+            "timeout_keep_alive": math.ceil(SECONDS_WITHOUT_REQUEST),
+            "timeout_graceful_shutdown": SECONDS_TO_STOP,
+            "callback_notify": changes.tell,
+            "timeout_notify": SECONDS_BETWEEN_LOOKS,
+        }
+        super().__init__(uvicorn.Config(app, **{**given, **settings}))
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen.
+
+        What asyncio is given as the backlog is how many connections it accepts before it looks
+        at any of them, so it is few, or a rush would use up the open files first. As many as before
+        may wait to be accepted.
+        """
+        await super().startup(sockets)
+        for listening in sockets or []:
+            listening.listen(WAITING_CONNECTIONS)
+
+
+def most_connections(wanted: int) -> int:
+    """Return how many connections there may be, with what else must be open of the open files."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such bound.
+        return wanted
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return wanted
+    return max(1, min(wanted, files - OTHER_FILES))
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Whether a line of the log says more than that answers were cut off, which clients see."""
+    cut = ("Cancel %s running task", "ASGI callable returned without")
+    return not str(record.msg).startswith(cut)
 
 
 def _listen(host: str, port: int) -> socket.socket:

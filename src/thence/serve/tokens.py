@@ -10,7 +10,7 @@ from thence.errors import SettingError
 from thence.serve.body import Body
 from thence.serve.completion_shapes import TokenId
 from thence.serve.limits import LONGEST_NAME, PROMPTS_TOGETHER, Limits
-from thence.serve.problems import PROBLEMS
+from thence.serve.problems import PROBLEMS, check_characters
 from thence.serve.served import ServedRun, choose_served
 
 
@@ -64,6 +64,7 @@ def token_routes(models: dict[str, ServedRun], limits: Limits) -> APIRouter:
     async def tokenize(request: TokenizeRequest) -> Tokens:
         """Cut a text into tokens."""
         served = choose_served(models, request.model, classifier=False)
+        check_characters("text", len(request.prompt), most)
         return await served.worker.run(_tokenize, served, request, most)
 
     @router.post("/detokenize", responses=PROBLEMS)

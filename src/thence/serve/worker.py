@@ -9,7 +9,6 @@ A model works in a thread of its own, one call at a time, so that the server goe
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from jaxtyping import Float, Integer
 from thence.models import LanguageModel, State
 from thence.models.reading import read
 from thence.models.states import join_rows, take_rows
+from thence.serve.model_thread import ModelThread
 
 Ids = Integer[np.ndarray, " time"]
 LogProbs = Float[np.ndarray, "time vocab"]
@@ -55,7 +55,7 @@ class Worker:
     """
 
     def __init__(self, name: str, batching: bool = True) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"model {name}")
+        self._name, self.thread = name, ModelThread(name)
         self._largest = LARGEST_BATCH if batching else 1
         self._line: list[_Waiting] = []
         self._turns: asyncio.Task[None] | None = None
@@ -63,9 +63,13 @@ class Worker:
         self.turns_taken = 0
 
     async def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Call a function in the model's thread."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, function, *arguments)
+        """Call a function in the model's thread.
+
+        Raises:
+            ThreadEndedError: If the thread has ended, or ends before the call does.
+        """
+        result: Result = await asyncio.wrap_future(self.thread.submit(function, *arguments))
+        return result
 
     async def read(
         self, model: LanguageModel, ids: Ids, state: State, last: bool = False
@@ -88,14 +92,32 @@ class Worker:
             self._turns = asyncio.create_task(self._take_turns(model))
         return await waiting.done
 
+    def trouble(self, patience: float) -> str | None:
+        """Return why nothing can be asked of the model; None if it can.
+
+        Args:
+            patience: Seconds that one piece of work may take; what takes longer never ends.
+        """
+        busy = self.thread.busy_seconds()
+        if self.thread.ended is None and busy > patience:
+            return f"The model {self._name} has been at one piece of work for {busy:.0f} seconds."
+        return self.thread.ended
+
     async def _take_turns(self, model: LanguageModel) -> None:
-        while True:
-            # Everyone who was handed something in the last turn gets to ask again before this one.
-            await asyncio.sleep(0)
-            batch = self._next_batch(model.vocabulary_size)
-            if not batch:
-                return
-            await self._take_turn(model, batch)
+        batch: list[_Waiting] = []
+        try:
+            while True:
+                # All who were handed something in the last turn get to ask again before this one.
+                await asyncio.sleep(0)
+                batch = self._next_batch(model.vocabulary_size)
+                if not batch:
+                    return
+                await self._take_turn(model, batch)
+        except Exception as error:  # noqa: BLE001 (or those who wait would wait for ever)
+            line, self._line = [*batch, *self._line], []
+            for waiting in line:
+                if not waiting.done.done():
+                    waiting.done.set_exception(error)
 
     async def _take_turn(self, model: LanguageModel, batch: Sequence[_Waiting]) -> None:
         """Read for some; if that fails, for each alone, so that it fails for whom it must."""
@@ -128,8 +150,9 @@ class Worker:
         return batch
 
     def close(self) -> None:
-        """Let the thread end when it has done what it is at."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Let the thread end when it has done what it is at, and wait for that."""
+        self.thread.close()
+        self.thread.join()
 
 
 def _read_together(model: LanguageModel, batch: Sequence[_Waiting]) -> list[tuple[LogProbs, State]]:
