@@ -39,6 +39,10 @@ class BusyError(RunError):
     """Another process is at work on the same thing."""
 
 
+class ExistsError(RunError):
+    """Something is there already, and is left as it is."""
+
+
 class WriteError(RunError):
     """Something could not be written.
 
@@ -154,12 +158,14 @@ class NewFolder:
         """Flush everything to the disk and give the folder its name; it stays locked.
 
         Raises:
-            WriteError: If that is not possible.
+            ExistsError: If something is there by now.
+            WriteError: If that is not possible for another reason.
         """
         try:
             sync_tree(self.path)
             self.path.rename(self.target)
         except OSError as error:
+            refuse_existing(self.target)
             raise cannot_write(self.target, error) from error
         sync_folder(self.target.parent)
         self.path = self.target
@@ -200,7 +206,8 @@ def new_folder(target: Path, *, wait: bool = False) -> Iterator[NewFolder]:
 
     Raises:
         BusyError: Another process is making it.
-        RunError: Something is there already, or it cannot be made.
+        ExistsError: Something is there already.
+        WriteError: It cannot be made.
     """
     refuse_existing(target)
     with ExitStack() as held:
@@ -224,11 +231,30 @@ def new_folder(target: Path, *, wait: bool = False) -> Iterator[NewFolder]:
                 shutil.rmtree(new.path, ignore_errors=True)
 
 
+@contextmanager
+def scratch_folder(place: Path) -> Iterator[Path]:
+    """Give a hidden folder for what is only needed for a while; one process at a time has it.
+
+    Args:
+        place: Says what the folder is called; the folders on the way are made.
+
+    Raises:
+        BusyError: Another process has it.
+        OSError: It cannot be made.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with _taken(place, False, _create_folder):
+        try:
+            yield _beside(place)
+        finally:
+            shutil.rmtree(_beside(place), ignore_errors=True)
+
+
 def refuse_existing(path: Path) -> None:
     """Refuse to make what is there already.
 
     Raises:
-        RunError: If something is in its place.
+        ExistsError: If something is in its place.
     """
     try:
         taken = path.exists()
@@ -236,7 +262,7 @@ def refuse_existing(path: Path) -> None:
         raise cannot_write(path, error) from error
     if taken:
         resume = f", or go on with: thence resume {path}" if (path / "last").exists() else ""
-        raise RunError(
+        raise ExistsError(
             f"{path} exists already and is left as it is; choose another --output{resume}."
         )
 
@@ -304,7 +330,9 @@ def sync_tree(folder: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}{NEW}")
+    # Without locks nobody knows who is alive, so each process has a name of its own.
+    own = f".{os.getpid()}" if fcntl is None else ""
+    return path.with_name(f".{path.name}{own}{NEW}")
 
 
 def _create_file(path: Path) -> int:
@@ -349,7 +377,7 @@ def _clear_dead(building: Path, wait: bool) -> None:
         _remove(building)
         return
     try:
-        descriptor = os.open(building, os.O_RDONLY | NO_LINK)
+        descriptor = os.open(building, (os.O_RDONLY if building.is_dir() else os.O_RDWR) | NO_LINK)
     except FileNotFoundError:
         return
     try:
@@ -404,9 +432,7 @@ def _flock(descriptor: int, wait: bool) -> None:
 def _busy(path: Path) -> str:
     if path.name.startswith(".") and path.name.endswith(NEW):
         target = path.with_name(path.name[1 : -len(NEW)])
-        return (
-            f"{target} is being made by another process; wait for it, or choose another --output."
-        )
+        return f"{target} is being made by another process; wait for it, or choose another name."
     return f"{path} is being trained by another process; wait for it."
 
 

@@ -1,9 +1,11 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from thence import atomic
 from thence.corpus import Documents
 from thence.errors import RunError, UnknownSymbolError
 from thence.tokens import Tokenizer, TokenOptions, TokenStore, make_tokenizer, tokenizer
@@ -153,10 +155,13 @@ def test_two_processes_may_make_the_same_entry(home: Path, monkeypatch: pytest.M
 
     def overtaken(made: Tokenizer, documents: Documents, folder: Path) -> None:
         monkeypatch.setattr(tokenizer, "_stream_to", stream)
-        made.encode(documents)  # The other process is first.
+        with monkeypatch.context() as other:
+            other.setattr(os, "getpid", lambda: 1)
+            made.encode(documents)  # The other process is first.
         stream(made, documents, folder)
 
     monkeypatch.setattr(tokenizer, "_stream_to", overtaken)
+    monkeypatch.setattr(atomic, "fcntl", None)  # Where there are locks, one waits for the other.
     store = made.encode(TEXTS)
     assert store.num_documents == len(TEXTS)
     assert len(cached(home)) == 1

@@ -16,11 +16,10 @@ from hashlib import sha256
 from http.client import HTTPException
 from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from thence.atomic import whole_file
+from thence.atomic import BusyError, scratch_folder, whole_file
 from thence.corpus.catalogue import CATALOGUE, DataFile, Remote
 from thence.corpus.folders import cache_folder
 from thence.errors import DownloadError, nearest
@@ -87,6 +86,8 @@ def get(name: str, source: Path | None = None, progress: Progress | None = None)
         copies = find_copies(Path(shared), missing) | copies
     try:
         fill(folder, missing, copies, progress)
+    except BusyError:
+        raise DownloadError(f"{name} is being fetched by another process; wait for it.") from None
     except OSError as error:
         raise DownloadError(
             f"cannot keep {name} in {folder}: {error.strerror or error}. "
@@ -129,9 +130,8 @@ def original(
     if copied and not copied.packed:
         yield copied.path
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
-        path = Path(temporary, "original")
+    with scratch_folder(folder / "download") as scratch:
+        path = scratch / "original"
         with path.open("wb") as file:
             if copied:
                 with copied.open() as unpacked:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from thence.atomic import whole_file
+from thence.atomic import BusyError, whole_file
 from thence.corpus.folders import cache_folder
 from thence.errors import TextError
 
@@ -45,7 +45,7 @@ def python_docs() -> bytes:
             "Use an ordinary installation of Python, or another text."
         )
     # A cache that cannot be written costs a few seconds next time, no more.
-    with suppress(OSError), whole_file(cached) as file:
+    with suppress(OSError, BusyError), whole_file(cached) as file:
         file.write(text)
     return text
 

@@ -59,12 +59,13 @@ def plot(
     else:
         run = run if isinstance(run, Run) else Run(run)
         place, drawn = run.folder, pictures(run)
+    own = folder is None
     folder = place / "pictures" if folder is None else folder
     written = []
     for picture in drawn:
         for name in formats:
             path = folder / f"{picture.name}.{name}"
-            write_atomically(path, FORMATS[name](picture.figure))
+            write_atomically(path, FORMATS[name](picture.figure), within=place if own else None)
             written.append(path)
     return written
 

@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Literal, Protocol, SupportsIndex, get_args, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, UInt
 
+from thence.atomic import ExistsError, WriteError, new_folder
 from thence.corpus import Documents, cache_folder, documents_of
 from thence.errors import RunError, SettingError, nearest
 from thence.tokens.bytes import ByteTokenizer
@@ -357,38 +357,24 @@ def _store_of(
 def _encode_cached(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
     key = sha256((documents.content_hash() + tokenizer.content_hash()).encode()).hexdigest()
     folder = cache_folder() / "tokens" / key[:32]
-    with suppress(RunError):  # Not there yet, or damaged: what is in its place is made again.
+    while True:
+        with suppress(RunError):  # Not there yet, or damaged: what is in its place is made again.
+            return load_store(folder)
+        try:
+            with new_folder(folder, wait=True) as new:
+                _stream_to(tokenizer, documents, new.path)
+        except ExistsError:  # Damaged, unless another process has made it meanwhile.
+            with suppress(RunError):
+                return load_store(folder)
+            shutil.rmtree(folder)
+            continue
+        except (OSError, WriteError) as error:
+            reason = error.error.strerror if isinstance(error, WriteError) else error.strerror
+            raise RunError(
+                f"Tokens cannot be kept in {folder.parent} ({reason}); free some space there or "
+                "set THENCE_HOME to a folder that can be written."
+            ) from error
         return load_store(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(mkdtemp(prefix="building-", dir=folder.parent))
-    except OSError as error:
-        raise RunError(
-            f"Tokens cannot be kept in {folder.parent} ({error.strerror}); set THENCE_HOME to a "
-            "folder that can be written."
-        ) from error
-    try:
-        _stream_to(tokenizer, documents, building)
-        _put_in_place(building, folder)
-    except OSError as error:
-        raise RunError(
-            f"Tokens cannot be written to {building} ({error.strerror}); free some space there or "
-            "set THENCE_HOME to another folder."
-        ) from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return load_store(folder)
-
-
-def _put_in_place(building: Path, folder: Path) -> None:
-    try:
-        building.replace(folder)
-    except OSError:  # Something is there: damaged, or made by another process meanwhile.
-        with suppress(RunError):
-            load_store(folder)
-            return
-        shutil.rmtree(folder)
-        building.replace(folder)
 
 
 def _stream_to(tokenizer: Tokenizer, documents: Documents, folder: Path) -> None:

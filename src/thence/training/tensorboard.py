@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from thence.atomic import cannot_write
+from thence.atomic import cannot_write, make_folders
 from thence.corpus.columnar import import_extra
 from thence.tokens import TokenStore
 from thence.training.logs import Logger, Record
@@ -61,6 +61,7 @@ def tensorboard(run: Run, dev: TokenStore) -> Iterator[Logger]:
             raise cannot_write(folder, error) from error
 
     try:
+        make_folders(folder, within=run.folder)
         _clear(folder)
         # Whoever looks on while a training goes on forgets what was there before.
         writer = import_writer()(str(folder), purge_step=0)
