@@ -401,6 +401,8 @@ def _lock(descriptor: int, path: Path, wait: bool) -> bool:
     Raises:
         BusyError: If another process holds it and is not waited for.
     """
+    if fcntl is None:
+        return True
     try:
         _flock(descriptor, wait)
     except BlockingIOError as error:
