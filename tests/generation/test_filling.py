@@ -197,3 +197,41 @@ def test_nothing_possible_is_a_sentence(trained: Trained, monkeypatch: pytest.Mo
         monkeypatch.setattr(filling, "EXACT", exact)
         with pytest.raises(TextError, match=r"No filling of 'x___a' .* above 0; widen --beam"):
             fill(run, "x___a", longest=1)
+
+
+def test_what_may_stand_in_a_blank_can_be_given(sentences: Run) -> None:
+    words = ["war", "trade", "a very long war", "war"]
+    found = fill(sentences, "the ___", among=iter(words))
+    assert {one.blanks[0] for one in found} == {*words}
+    assert found.found == 3 and found.exact
+    scores = {
+        score["text"]: score["log_probability"]
+        for score in score(sentences, [f"the {word}" for word in words])
+    }
+    for one in found:
+        assert one.log_probability == pytest.approx(scores[one.text], abs=1e-4)
+    assert sum(one.share for one in found) == pytest.approx(1)
+    assert [one.log_probability for one in found] == sorted(
+        (one.log_probability for one in found), reverse=True
+    )
+    assert len(fill(sentences, "the ___", 1, among=words)) == 1
+
+
+def test_of_several_blanks_every_combination_is_judged(sentences: Run) -> None:
+    found = fill(sentences, "___ war, ___ song", among=["the", "a"])
+    assert len(found) == 4 and ["the", "a"] in [one.blanks for one in found]
+    with pytest.raises(SettingError, match="100 candidates for 2 blanks, which is more than 8,192"):
+        fill(sentences, "___ ___", among=[str(number) for number in range(100)])
+
+
+@pytest.mark.parametrize(
+    ("among", "sentence"),
+    [([], "--among is empty"), (["a", ""], "--among has ''"), (["a", 3], "--among has 3")],
+)
+def test_what_cannot_stand_in_a_blank_is_refused(
+    sentences: Run, among: list[str], sentence: str
+) -> None:
+    with pytest.raises(SettingError, match=sentence):
+        fill(sentences, "the ___", among=among)
+    with pytest.raises(SettingError, match="--longest"):
+        fill(sentences, "the ___", among=["a"], longest=2)

@@ -16,6 +16,7 @@ NAMES = [
     "complete",
     "fill",
     "score",
+    "rank",
     "similar",
     "classify",
     "explain",

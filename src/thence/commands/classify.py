@@ -1,4 +1,4 @@
-"""``thence classify RUN [FILE|-]``: the label of each document, and why."""
+"""``thence classify RUN [TEXT ...]``: the label of each text or document, and why."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,10 +11,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from thence.commands.explained import explained
-from thence.commands.output import say_json
+from thence.commands.given import texts_given
+from thence.commands.output import say_json, say_table
 from thence.commands.prompts import remark_unknown
 from thence.commands.streams import finish_output, remark, say, say_drawn
-from thence.corpus import Documents, ReadingOptions, read_documents
+from thence.corpus import Documents, ReadingOptions, load
 from thence.corpus.labelled import without_marks
 from thence.corpus.reading import inner_suffix, parse
 from thence.corpus.tables import TABLES
@@ -22,6 +23,7 @@ from thence.errors import RunError, SettingError, TextError
 from thence.evaluation import Classification, Explanation, classify, explain
 from thence.evaluation.classify import TOP
 from thence.training import Run
+from thence.training.sources import readable
 
 
 @dataclass(frozen=True)
@@ -62,23 +64,27 @@ def command(
     run: Path,
     text: str = "-",
     /,
-    *,
+    *others: str,
     html: Path | None = None,
     shown: Annotated[WhatIsShown, Parameter(name="*")] = WhatIsShown(),
     reading: Annotated[LineByLine, Parameter(name="*")] = LineByLine(),
 ) -> None:
-    """Give the label of each document of a text, one JSON line each.
+    """Give the label of a text, or of each document of a file, one JSON line each.
 
-    Without a text, at a terminal, what is typed is classified line by line.
+    At a terminal the labels of texts are shown as bars, or in a table. Without a text, what is
+    typed there is classified line by line.
 
     Args:
         run: The run folder of a classifier.
-        text: A file or folder, or - for standard input.
+        text: A file or folder, - for standard input, or a bundled text; anything else is the text
+            itself.
+        others: More texts.
         html: Write a page that explains the label of each document, and nothing else.
         shown: What is said of each document.
-        reading: How the text is read.
+        reading: How a file is read.
     """
     opened = Run(run)
+    texts = texts_given([text, *others])
     explains = shown.explain or html is not None
     if shown.label is not None and not explains:
         raise SettingError("--label says which label to explain; give --explain or --html too.")
@@ -86,24 +92,54 @@ def command(
     typed = text == "-" and sys.stdin.isatty()
     if html is not None and html.exists():
         raise RunError(f"{html} exists already and is left as it is; choose another name.")
-    documents = _typed(opened, reading) if typed else [_read(opened, text, reading)]
+    documents: Iterable[Documents]
+    if texts is not None:
+        documents = [_given(opened, texts, reading)]
+    else:
+        documents = _typed(opened, reading) if typed else [_read(opened, text, reading)]
     found = chain.from_iterable(_find(opened, some, shown, explains) for some in documents)
     if html is not None:
         _write_page(opened, found, html)
         return
+    if texts is not None and len(texts) > 1 and shown.for_people and not explains:
+        say_table(["text", "label", "probability"], [_row(one) for one, _ in found])
+        return
     for classification, explanation in found:
-        _say(classification, explanation, shown, typed)
+        _say(classification, explanation, shown, typed or texts is not None)
+
+
+def _given(run: Run, texts: list[str], reading: LineByLine) -> Documents:
+    """Return texts that are given themselves."""
+    if reading != LineByLine():
+        raise SettingError(
+            "Flags of reading say how a file is read, and the text itself is given here; leave "
+            "them out."
+        )
+    for text in texts:
+        remark_unknown(run, text)
+    return Documents.from_strings(texts)
+
+
+def _row(found: Classification) -> list[str]:
+    """Return a row of the table of several texts: the labels, and the likeliest's probability."""
+    labels = ", ".join(found.labels) or "no label"
+    return [found.text, labels, f"{found.probabilities[found.likeliest]:.4f}"]
 
 
 def _read(run: Run, text: str, reading: ReadingOptions) -> Documents:
     """Read a text like the run's own: the same column, and no ``__label__`` marks."""
+    with readable(text) as path:
+        return _read_again(run, str(path), reading)
+
+
+def _read_again(run: Run, text: str, reading: ReadingOptions) -> Documents:
     if text == "-":  # One of empty lines only has its lines of output too.
         return without_marks(parse(sys.stdin.buffer.read(), "standard input", reading))
     own = run.recipe.reading.column
     if reading.column is None and own is not None and inner_suffix(text) in TABLES:
         with suppress(TextError):  # It may not have that column; then the usual rule decides.
-            return read_documents(text, replace(reading, column=own))
-    return without_marks(read_documents(text, reading))
+            return load(text, replace(reading, column=own))
+    return without_marks(load(text, reading))
 
 
 def _typed(run: Run, reading: ReadingOptions) -> Iterator[Documents]:
@@ -118,7 +154,7 @@ def _typed(run: Run, reading: ReadingOptions) -> Iterator[Documents]:
 
 
 def _find(run: Run, documents: Documents, shown: WhatIsShown, explains: bool) -> Iterator[Found]:
-    for found in classify(run, documents, shown.top, shown.threshold):
+    for found in classify(run, documents, shown.top, shown.threshold).once():
         yield found, explain(run, found.text, shown.label) if explains else None
 
 

@@ -18,7 +18,8 @@ def command(
     text: Text,
     /,
     *,
-    count: Annotated[int, Parameter(name=("--count", "-n"))] = 5,
+    count: Annotated[int | None, Parameter(name=("--count", "-n"))] = None,
+    among: Annotated[list[Text] | None, Parameter(negative=())] = None,
     longest: int | None = None,
     blank: Annotated[Text, Parameter(allow_leading_hyphen=True)] = "___",
     goes_on: Annotated[bool, Parameter(name="--open", negative=())] = False,
@@ -33,7 +34,8 @@ def command(
     Args:
         run: The run folder.
         text: A whole document, with ___ (or more underscores) wherever something is missing.
-        count: How many fillings to show.
+        count: How many fillings to show (default: 5, or all of --among).
+        among: Rank these instead of looking for any: cat,dog,"guinea pig"; may be repeated.
         longest: Tokens in each blank at most (default: 1 for words, else 8).
         blank: Another mark for a blank.
         goes_on: The text goes on after this: its end does not count.
@@ -41,11 +43,25 @@ def command(
         json: Print the result as JSON.
     """
     opened = Run(run)
-    found = fill(opened, text, count, longest=longest, blank=blank, goes_on=goes_on, beam=beam)
+    candidates = among and [one.strip() for given in among for one in given.split(",")]
+    found = fill(
+        opened,
+        text,
+        count,
+        among=candidates,
+        longest=longest,
+        blank=blank,
+        goes_on=goes_on,
+        beam=beam,
+    )
     remark_unknown(opened, text, split_blanks(text, blank))
+    for candidate in candidates or []:
+        remark_unknown(opened, candidate)
     if json:
         say_json(found.to_json())
         return
     say(str(found))
-    among = f"all {found.found:,} fillings" if found.exact else f"{found.found:,} found by a beam"
-    remark(f"Shares are among {among}.")
+    all_of = f"all {found.found:,} fillings" if found.exact else f"{found.found:,} found by a beam"
+    missing = found.found - len(found) if among and count is None else 0
+    impossible = f"; {missing:,} of them are impossible" if missing else ""
+    remark(f"Shares are among {all_of}{impossible}.")

@@ -7,6 +7,7 @@ from thence.evaluation.compare_labels import LabelComparison
 from thence.evaluation.evaluate import evaluate
 from thence.evaluation.likelihood import LikelihoodReport
 from thence.evaluation.occlusion import Explanation, explain
+from thence.evaluation.ranking import Ranking, rank
 from thence.evaluation.scoring import score
 from thence.evaluation.similar import SimilarWords, similar
 
@@ -17,11 +18,13 @@ __all__ = [
     "Explanation",
     "LabelComparison",
     "LikelihoodReport",
+    "Ranking",
     "SimilarWords",
     "classify",
     "compare",
     "evaluate",
     "explain",
+    "rank",
     "score",
     "similar",
 ]

@@ -24,7 +24,7 @@ from thence.notebook import repr_html
 from thence.tokens import TokenStore
 from thence.training.looks_at_test import looks_before, looks_in_words
 from thence.training.run import Run, Split
-from thence.training.sources import IN_MEMORY, called
+from thence.training.sources import IN_MEMORY
 
 MANY_UNKNOWN = 0.05
 """Share of unknown targets from which a likelihood says little."""
@@ -250,7 +250,7 @@ def judged_name(run: Run, split: Split, text: Source | None) -> str:
     """Return what to call what is judged: a split of the run's text, or another text."""
     if text is None:
         return f"{split} split of {run.text_name}"
-    return called(str(text)) if isinstance(text, str | Path) else IN_MEMORY["text"]
+    return str(text) if isinstance(text, str | Path) else IN_MEMORY["text"]
 
 
 def _text_is_there(run: Run) -> bool:

@@ -37,6 +37,7 @@ BLANK = "___"
 EXACT = 8192
 """Up to so many candidates are all judged."""
 DEFAULT_BEAM = 64
+DEFAULT_COUNT = 5
 LONGEST = 100
 """Tokens of a blank at most: what it takes grows with the square of it."""
 LONGEST_PIECES = 8
@@ -100,8 +101,9 @@ class Fillings(Listing[Filling]):
 def fill(
     run: Run | str | Path,
     text: str,
-    count: int = 5,
+    count: int | None = None,
     *,
+    among: Iterable[str] | None = None,
     longest: int | None = None,
     blank: str = BLANK,
     goes_on: bool = False,
@@ -115,7 +117,9 @@ def fill(
     Args:
         run: The run or its folder.
         text: The text with its blanks.
-        count: How many fillings to return at most.
+        count: How many fillings to return at most (default: 5, or all of ``among``).
+        among: Only these may stand in a blank, and all are judged; they may be several words. Of
+            several blanks every combination is.
         longest: Tokens in each blank at most (default: 1 for words, else 8).
         blank: The mark that stands for a blank; ``___`` stands for three underscores or more.
         goes_on: The text is only the beginning of a document: its end does not count.
@@ -130,6 +134,11 @@ def fill(
     run = run if isinstance(run, Run) else Run(run)
     tokenizer = run.tokenizer
     words = tokenizer.options.tokens == "words"
+    if among is not None:
+        if longest is not None:
+            raise SettingError("--longest says how long what is looked for may be; leave it out.")
+        return _fill_among(run, text, _candidates(among), count, split_blanks(text, blank), goes_on)
+    count = DEFAULT_COUNT if count is None else count
     longest = (1 if words else LONGEST_PIECES) if longest is None else longest
     for name, value in (("count", count), ("longest", longest), ("beam", beam)):
         if value < 1:
@@ -155,6 +164,50 @@ def fill(
             "smoothing."
         )
     return Fillings(text, fillings[:count], len(fillings), number <= EXACT)
+
+
+def _candidates(among: Iterable[str]) -> list[str]:
+    """Return what may stand in a blank, each once.
+
+    Raises:
+        SettingError: If there is nothing, or it is no text.
+    """
+    found = list(dict.fromkeys([among] if isinstance(among, str) else among))
+    for candidate in found:
+        if not isinstance(candidate, str) or not candidate.strip():
+            raise SettingError(f"--among has {candidate!r}; what stands in a blank must be a text.")
+    if not found:
+        raise SettingError("--among is empty; name what may stand in the blank.")
+    return found
+
+
+def _fill_among(
+    run: Run,
+    text: str,
+    candidates: Sequence[str],
+    count: int | None,
+    pieces: Sequence[str],
+    goes_on: bool,
+) -> Fillings:
+    """Judge every way to fill the blanks with some of the candidates."""
+    if count is not None and count < 1:
+        raise SettingError(f"--count is {count}; it must be at least 1.")
+    blanks = len(pieces) - 1
+    if len(candidates) ** blanks > EXACT:
+        raise SettingError(
+            f"--among has {len(candidates):,} candidates for {blanks} blanks, which is more than "
+            f"{EXACT:,} texts to judge; name fewer."
+        )
+    texts = {_joined(pieces, chosen): list(chosen) for chosen in product(candidates, repeat=blanks)}
+    fillings = _judge(run, texts, goes_on)
+    if not fillings:
+        raise TextError(f"With none of the candidates {text!r} has a probability above 0.")
+    return Fillings(text, fillings[:count], len(texts), exact=True)
+
+
+def _joined(pieces: Sequence[str], blanks: Sequence[str]) -> str:
+    """Return the text with its blanks filled."""
+    return pieces[0] + "".join(b + piece for b, piece in zip(blanks, pieces[1:], strict=True))
 
 
 def split_blanks(text: str, blank: str = BLANK) -> list[str]:
@@ -261,9 +314,7 @@ def _texts(
                 shown[run] = tokenizer.decode(run)
         blanks = [shown[run] for run in candidate]
         if all(blank.strip() and "\ufffd" not in blank for blank in blanks):
-            joined = zip(blanks, pieces[1:], strict=True)
-            filled = pieces[0] + "".join(blank + piece for blank, piece in joined)
-            texts[filled] = [blank.strip() for blank in blanks]
+            texts[_joined(pieces, blanks)] = [blank.strip() for blank in blanks]
     return texts
 
 

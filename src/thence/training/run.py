@@ -77,6 +77,7 @@ class Run:
     complete = PackageFunction("complete")
     fill = PackageFunction("fill")
     score = PackageFunction("score")
+    rank = PackageFunction("rank")
     similar = PackageFunction("similar")
     classify = PackageFunction("classify")
     explain = PackageFunction("explain")

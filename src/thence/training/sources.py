@@ -146,6 +146,20 @@ def readable_sources(
         yield Sources({**in_memory, **copies}, keep)
 
 
+@contextmanager
+def readable(name: str) -> Iterator[str | Path]:
+    """Yield what can be read as often as wished: a copy of a pipe, else the source as it is named.
+
+    Raises:
+        TextError: If the pipe cannot be read.
+    """
+    if name == STANDARD_INPUT or not is_read_once(name):
+        yield name
+        return
+    with TemporaryDirectory(prefix="thence-") as folder:
+        yield copy_of(name, Path(folder) / "text")
+
+
 def is_read_once(name: str) -> bool:
     """Return whether what has this name gives its text once, and then never again."""
     if name == STANDARD_INPUT:
