@@ -67,8 +67,8 @@ def check_text(argument: str) -> None:
     in_a_folder = "/" in argument and exists_as_path(argument.rpartition("/")[0])
     if one_word and (written_out or in_a_folder or inner_suffix(argument) in KNOWN_SUFFIXES):
         raise TextError(
-            f"'{argument}' looks like a path, and there is no such file. If it is the text itself, "
-            "give it through standard input (-)."
+            f"{argument} does not exist. Is the path spelt right? If it is not a path but the text "
+            "itself, give it through standard input (-)."
         )
     try:
         argument.encode("utf-8")
