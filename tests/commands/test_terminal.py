@@ -65,7 +65,7 @@ def commands(folder: Path) -> list[list[str]]:
         ["best", text, "--steps", "10", "-o", f"best{EVIL}"],
         ["resume", new],
         ["find-lr", text, *small[:-1], "--sweep", "5", "-o", f"{new}.png"],
-        ["sweep", text, "--config", "sweep.toml", "--output", f"sweep{EVIL}"],
+        ["sweep", "sweep.toml", "--output", f"sweep{EVIL}"],
         ["evaluate", mlp],
         ["evaluate", mlp, text],
         ["evaluate", labels],
@@ -105,8 +105,9 @@ def test_no_command_sends_what_texts_and_names_hold(place, tmp_path, monkeypatch
     folder = shutil.copytree(place, tmp_path / place.name)
     monkeypatch.chdir(folder)
     (folder / "sweep.toml").write_text(
-        'model = "mlp"\nsteps = 4\nhidden_size = 8\n[sweep]\ntrials = 2\n[space]\n'
-        "lr = [0.01, 0.1]\n"
+        f"text = {json.dumps(f'text{EVIL}.txt')}\n"
+        'model = "mlp"\nsteps = 4\nhidden_size = 8\nembedding_size = 3\n[sweep]\ntrials = 2\n'
+        "[sweep.space]\nlr = [0.01, 0.1]\n"
     )
     lines = commands(folder)
     assert {line[0] for line in lines} >= set(COMMANDS)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from thence.corpus import Documents
-from thence.errors import RunError, SettingError
+from thence.errors import RunError, SettingError, TextError
 from thence.tokens import TokenOptions, load_tokenizer, make_tokenizer
 
 TRAIN = Documents.from_strings(["Zoë’s \u2028naïve 😀 \x85 text", 'a "b" \\ c'])
@@ -115,3 +115,19 @@ def test_subwords_are_at_least_the_bytes() -> None:
     tokenizer = make_tokenizer(TRAIN, TokenOptions(tokens="subwords", max_size=256))
     assert len(tokenizer.vocabulary) == 257
     assert tokenizer.encode(["né"]).num_targets == 4  # n, two bytes of é, the boundary.
+
+
+@pytest.mark.parametrize("tokens", ["characters", "bytes", "words", "subwords"])
+def test_a_line_too_long_for_memory_is_refused_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch, tokens: str
+) -> None:
+    documents = Documents.from_strings(["emma", "ab " * 700_000])
+    options = TokenOptions(tokens)
+    tokenizer = make_tokenizer(Documents.from_strings(["emma", "ab "]), options)
+    monkeypatch.setattr("thence.tokens.tokenizer.free_memory", lambda: 1 << 26)
+    said = "Document 2 alone has 2 MB, and to tokenise it takes about 0.1 GB of memory, more than"
+    with pytest.raises(TextError, match=said):
+        tokenizer.encode(documents)
+    if tokens != "bytes":  # Their tokenizer looks at no text.
+        with pytest.raises(TextError, match=said):
+            make_tokenizer(documents, options)

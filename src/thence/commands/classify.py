@@ -17,7 +17,7 @@ from thence.commands.prompts import remark_unknown
 from thence.commands.streams import finish_output, remark, say, say_drawn
 from thence.corpus import Documents, ReadingOptions, load
 from thence.corpus.labelled import without_marks
-from thence.corpus.reading import inner_suffix, parse
+from thence.corpus.reading import STANDARD_INPUT, inner_suffix, parse, read_standard_input
 from thence.corpus.tables import TABLES
 from thence.errors import RunError, SettingError, TextError
 from thence.evaluation import Classification, Explanation, classify, explain
@@ -134,7 +134,7 @@ def _read(run: Run, text: str, reading: ReadingOptions) -> Documents:
 
 def _read_again(run: Run, text: str, reading: ReadingOptions) -> Documents:
     if text == "-":  # One of empty lines only has its lines of output too.
-        return without_marks(parse(sys.stdin.buffer.read(), "standard input", reading))
+        return without_marks(parse(read_standard_input(), STANDARD_INPUT, reading))
     own = run.recipe.reading.column
     if reading.column is None and own is not None and inner_suffix(text) in TABLES:
         with suppress(TextError):  # It may not have that column; then the usual rule decides.
@@ -146,7 +146,7 @@ def _typed(run: Run, reading: ReadingOptions) -> Iterator[Documents]:
     """Yield what a person types, line by line, and see to it that the answers are not held back."""
     remark("Type a text and press Enter (Ctrl-D ends).")
     for line in sys.stdin.buffer:
-        documents = parse(line, "standard input", reading)
+        documents = parse(line, STANDARD_INPUT, reading)
         for text in documents:
             remark_unknown(run, text)
         yield documents

@@ -25,7 +25,6 @@ classified by what is known without words.
 
 import json
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +37,7 @@ from thence.corpus.documents import Documents
 from thence.corpus.labels import LabelledDocuments, LabelOptions, Labels
 from thence.corpus.reading import (
     PLAIN_SUFFIXES,
+    STANDARD_INPUT,
     ReadingOptions,
     inner_suffix,
     is_folder,
@@ -45,6 +45,7 @@ from thence.corpus.reading import (
     parse,
     plain_text,
     read_file,
+    read_standard_input,
     refuse_empty,
     table_rows,
     text_files,
@@ -75,8 +76,7 @@ def read_labelled(
         DownloadError: A data set of Hugging Face could not be fetched.
     """
     if str(source) == "-":
-        data = sys.stdin.buffer.read()
-        documents = parse_labelled(data, "standard input", reading, labelling)
+        documents = parse_labelled(read_standard_input(), STANDARD_INPUT, reading, labelling)
     elif str(source).startswith(HUGGING_FACE):
         rows = hugging_face_rows(str(source), text_and_label(reading, labelling), reading.errors)
         documents = from_rows(rows, str(source), labelling)

@@ -39,6 +39,7 @@ from jaxtyping import Int64, UInt8
 from thence.corpus.columnar import HUGGING_FACE, hugging_face_rows, parquet_rows
 from thence.corpus.decoding import CHUNK, Bytes, Errors, to_utf8
 from thence.corpus.documents import Documents
+from thence.corpus.opening import open_named, read_to_end, refuse_odd
 from thence.corpus.tables import TABLES, Choose, Row, choose_column, line_table_rows
 from thence.errors import SettingError, TextError
 
@@ -51,6 +52,7 @@ FOREIGN = {
     b"\x28\xb5\x2f\xfd": "zstd-compressed",
     b"%PDF-": "a PDF",
 }
+STANDARD_INPUT = "standard input"
 LINE_FEED, CARRIAGE_RETURN = 10, 13
 
 
@@ -80,7 +82,7 @@ def read_documents(source: str | Path, options: ReadingOptions = ReadingOptions(
         DownloadError: A data set of Hugging Face could not be fetched.
     """
     if str(source) == "-":
-        documents = parse(sys.stdin.buffer.read(), "standard input", options)
+        documents = parse(read_standard_input(), STANDARD_INPUT, options)
     elif str(source).startswith(HUGGING_FACE):
         documents = texts_of(hugging_face_rows(str(source), only(options), options.errors), options)
     elif is_folder(Path(source)):
@@ -95,7 +97,7 @@ def read_documents(source: str | Path, options: ReadingOptions = ReadingOptions(
 def refuse_empty(documents: Documents, source: str | Path) -> None:
     """Raise TextError if no document has any text."""
     if documents.num_bytes == 0:
-        name = "standard input" if str(source) == "-" else source
+        name = STANDARD_INPUT if str(source) == "-" else source
         raise TextError(f"{name} holds no text: it is empty, or all its lines or cells are.")
 
 
@@ -111,7 +113,7 @@ def text_files(folder: Path) -> list[Path]:
     """Return the files of a folder that have a known suffix, sorted by path.
 
     Raises:
-        TextError: There is none.
+        TextError: There is none, or one is a pipe or a device.
     """
     found = [path for path in visible_files(folder) if inner_suffix(path) in KNOWN_SUFFIXES]
     if not found:
@@ -119,6 +121,8 @@ def text_files(folder: Path) -> list[Path]:
             f"folder {folder} holds no text files. Known suffixes are "
             f"{', '.join(KNOWN_SUFFIXES)}, each also with .gz or .xz."
         )
+    for path in found:
+        refuse_odd(path)
     return sorted(found, key=lambda path: path.parts)
 
 
@@ -150,23 +154,33 @@ def read_file(path: Path) -> Bytes:
     """Return the bytes of a file.
 
     Raises:
-        TextError: It does not exist or cannot be read.
+        TextError: It does not exist, cannot be read, is no file, or is larger than memory.
     """
     try:
-        # Unbuffered, because a buffered file would join its buffer with the rest: a second copy.
-        with path.open("rb", buffering=0) as file:
-            return file.readall()
-    except FileNotFoundError:
-        raise TextError(f"{path} does not exist. Is the path spelt right?") from None
+        with open_named(path) as file:
+            return read_to_end(file, str(path), os.fstat(file.fileno()).st_size)
     except OSError as error:
         raise TextError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def read_standard_input() -> Bytes:
+    """Return all that comes from standard input.
+
+    Raises:
+        TextError: It cannot be read, or is larger than memory.
+    """
+    try:
+        return read_to_end(sys.stdin.buffer, STANDARD_INPUT)
+    except OSError as error:
+        raise TextError(f"{STANDARD_INPUT} cannot be read: {error.strerror}.") from None
 
 
 def unpack(data: Bytes, name: str) -> Bytes:
     """Return what a gzip or xz file holds; other bytes come back as they are.
 
     Raises:
-        TextError: The compressed data is cut short or damaged, or of a kind we do not read.
+        TextError: The compressed data is cut short or damaged, of a kind we do not read, or larger
+            than memory when unpacked.
     """
     for first, kind in FOREIGN.items():
         if data.startswith(first):
@@ -174,23 +188,15 @@ def unpack(data: Bytes, name: str) -> Bytes:
     try:
         if data.startswith(GZIP):
             with gzip.open(BytesIO(data)) as packed:
-                return read_all(packed)
+                return read_to_end(packed, name)
         if data.startswith(XZ):
             with lzma.open(BytesIO(data)) as packed:
-                return read_all(packed)
+                return read_to_end(packed, name)
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         raise TextError(
             f"{name} is compressed, but broken ({error}). Was it copied or downloaded whole?"
         ) from None
     return data
-
-
-def read_all(packed: gzip.GzipFile | lzma.LZMAFile) -> bytearray:
-    """Read a stream to its end; its own ``read`` would join pieces, which takes the text twice."""
-    result = bytearray()
-    while piece := packed.read(CHUNK):
-        result += piece
-    return result
 
 
 def parse(data: Bytes, name: str, options: ReadingOptions) -> Documents:

@@ -1,11 +1,11 @@
 """The settings of runs, and those in which they differ."""
 
-import tomllib
 from collections.abc import Sequence
 from typing import Any
 
 from thence.training import Run
 from thence.training.recipe import PROVENANCE
+from thence.training.toml_files import read_toml_file
 
 ABSENT = "–"
 HASHES = f"{PROVENANCE}.sha256."
@@ -17,7 +17,7 @@ SHOWN = 8
 
 def settings_of(run: Run) -> list[tuple[str, Any]]:
     """Return everything that the config says, as dotted names and values."""
-    return flat(tomllib.loads((run.folder / "config.toml").read_text("utf-8")))
+    return flat(read_toml_file(run.folder / "config.toml"))
 
 
 def differing_settings(runs: Sequence[Run]) -> list[list[str]]:

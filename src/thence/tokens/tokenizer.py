@@ -15,7 +15,8 @@ from jaxtyping import Int64, UInt
 
 from thence.atomic import ExistsError, WriteError, new_folder
 from thence.corpus import Documents, cache_folder, documents_of
-from thence.errors import RunError, SettingError, nearest
+from thence.corpus.opening import free_memory
+from thence.errors import RunError, SettingError, TextError, nearest
 from thence.tokens.bytes import ByteTokenizer
 from thence.tokens.characters import CharacterTokenizer, character_counts, count_characters, strings
 from thence.tokens.cutting import FoundWords, WordSplit, find_words
@@ -33,6 +34,8 @@ LARGEST_AT_ONCE = 1 << 28
 """Bytes of text up to which the words found to learn the vocabulary are kept for the tokens."""
 CHUNK = 1 << 17
 """Bytes of text worked on at once: what is made of them stays in the processor's cache."""
+LONG, BYTES_FOR_A_BYTE = 1 << 20, 50
+"""Bytes of a document from which on memory is looked at, and what each of them takes (measured)."""
 
 Sizes = Int64[np.ndarray, " documents"]
 Level = Literal["characters", "bytes", "words", "subwords"]
@@ -221,7 +224,7 @@ def _found_words(documents: Documents, options: TokenOptions) -> Iterator[tuple[
         found = find_words(_normalized(chunk, options), options.word_split)
         return found, character_counts(chunk)
 
-    return in_threads(find, documents.chunks(CHUNK))
+    return in_threads(find, _chunks_of(documents))
 
 
 def tokenizer_of(symbols: Iterable[str], options: TokenOptions) -> Tokenizer:
@@ -284,9 +287,27 @@ def _check_symbols(symbols: Any, options: TokenOptions) -> list[str]:
     return found
 
 
+def _chunks_of(documents: Documents) -> Iterator[Documents]:
+    """Return the documents some at a time, if there is memory for the longest, which is never cut.
+
+    Raises:
+        TextError: If there is not.
+    """
+    sizes = documents.ends - documents.starts
+    longest = int(sizes.max(initial=0))
+    needed = longest * BYTES_FOR_A_BYTE
+    if longest > LONG and needed > free_memory():
+        raise TextError(
+            f"Document {int(sizes.argmax()) + 1:,} alone has {longest / 1e6:,.0f} MB, and to "
+            f"tokenise it takes about {needed / 1e9:,.1f} GB of memory, more than is free. A "
+            "document is a line of plain text: are there line ends? Cut it into shorter ones."
+        )
+    return documents.chunks(CHUNK)
+
+
 def normalized_chunks(documents: Documents, options: TokenOptions) -> Iterator[Documents]:
     """Yield compact chunks of the documents, normalised as the options say."""
-    for chunk in documents.chunks(CHUNK):
+    for chunk in _chunks_of(documents):
         yield _normalized(chunk, options)
 
 
@@ -327,7 +348,7 @@ def _encode_chunks(tokenizer: Tokenizer, documents: Documents) -> Iterator[Encod
             return error
 
     done = 0
-    for encoded in in_threads(encode, documents.chunks(CHUNK)):
+    for encoded in in_threads(encode, _chunks_of(documents)):
         if isinstance(encoded, RefusedError):
             raise encoded.after(done)
         done += len(encoded.target_counts)

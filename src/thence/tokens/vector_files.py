@@ -27,6 +27,7 @@ from jaxtyping import Float32
 
 from thence.corpus.decoding import CHUNK, MARK
 from thence.corpus.download import Progress
+from thence.corpus.opening import refuse_odd
 from thence.corpus.reading import FOREIGN, GZIP, XZ
 from thence.errors import TextError
 
@@ -274,8 +275,9 @@ def open_file(path: Path) -> BufferedReader:
     """Open a file for reading.
 
     Raises:
-        TextError: It does not exist or cannot be opened.
+        TextError: It does not exist, cannot be opened, or is no file: it may be read twice.
     """
+    refuse_odd(path)
     try:
         return path.open("rb")
     except FileNotFoundError:

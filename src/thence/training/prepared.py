@@ -15,6 +15,9 @@ from thence.training.families import family_of, is_classifier
 from thence.training.recipe import Recipe
 from thence.training.starting import language_run, starts_from_a_run
 
+LARGEST_VALUE = 1e10
+"""In a pretrained vector; trained ones are about 1, and sums of squares must fit into float32."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -121,6 +124,13 @@ def vectors_of(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | None:
         raise TextError(
             f"{path} has a vector for none of the {len(vectors.found):,} tokens of {recipe.text}. "
             f"Are they {recipe.tokens.tokens} of the same language?"
+        )
+    largest = np.abs(vectors.matrix).max(axis=1)
+    if largest.max() > LARGEST_VALUE:
+        word = tokenizer.vocabulary.names()[int(largest.argmax())]
+        raise TextError(
+            f"{path}: the vector of {word!r} has a value of {largest.max():.3g}, and no network "
+            f"can compute with values beyond {LARGEST_VALUE:.0e}. Is the file damaged?"
         )
     return vectors
 

@@ -5,7 +5,6 @@ with underscores, each known in one group only, so that a flat list of settings 
 make one.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from thence.training.families import EVERY, family_of, is_classifier
 from thence.training.options import TrainingOptions
 from thence.training.parts import check_parts
 from thence.training.setting_types import check_type, within_64_bits
+from thence.training.toml_files import read_toml_file
 
 GROUPS = {
     "reading": ReadingOptions,
@@ -176,13 +176,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         SettingError: If it cannot be read or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml_file(path)
     except OSError as error:
         raise SettingError(f"The recipe {path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:  # Not TOML, not UTF-8, or a number of thousands of digits.
+    except ValueError as error:
         raise SettingError(f"The recipe {path} is not valid TOML: {error}.") from error
-    except RecursionError as error:
-        raise SettingError(f"The recipe {path} has lists within lists without end.") from error
 
 
 def flat_settings(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Integer
 
+from thence.corpus.opening import refuse_odd
 from thence.errors import TextError
 from thence.models.ngram.arpa.writing import END, LN_10, NEVER, START
 from thence.models.ngram.counting import find
@@ -55,6 +56,7 @@ def read_arpa(path: Path) -> ArpaModel:
     Raises:
         TextError: If it is not an ARPA file; names the line.
     """
+    refuse_odd(path)
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
