@@ -64,10 +64,31 @@ names = list(load(TEXT))
 print(len(names), "names:", ", ".join(names[:8]), "...")
 
 # %% [markdown]
+# ## Where this leads
+#
+# A model that has counted which letter follows the last four, a second of work, makes up names
+# like these. The remark says how many of them it has only copied:
+
+# %%
+preview = thence.train(TEXT, "ngram", order=5, output=new("preview"), **CLOSED)
+thence.sample(preview, 20, temperature=0.8)
+
+# %% [markdown]
+# And this is what names look like to the simplest model there is: each row says what follows one
+# letter, here in lower case, with rare letters together as `<unk>`. After `q` comes `u`, after
+# `c` comes `h`; `a`, `n` and `o` like to end a name (the first column), and hardly any begins
+# with `ü` (the first row).
+
+# %%
+plain = {"lowercase": True, "min_count": 50}
+pairs = thence.train(TEXT, "bigram-counts", output=new("pairs"), **plain)
+heat_map_picture(pairs)
+
+# %% [markdown]
 # ## Counting pairs
 #
-# How often does `a` follow `M`? Count all pairs, divide each row of the table by its sum, and
-# there is a model:
+# That picture is a table of counts. How often does `a` follow `M`? Count all pairs, divide each
+# row of the table by its sum, and there is a model:
 #
 # $$P(b \mid a) = \frac{c(a, b) + k}{\sum_{b'} (c(a, b') + k)}$$
 #
@@ -79,18 +100,16 @@ print(len(names), "names:", ", ".join(names[:8]), "...")
 counts = thence.train(TEXT, "bigram-counts", output=new("counts"), **CLOSED)
 counts
 
-# %%
-heat_map_picture(counts)
-
 # %% [markdown]
-# Each row is a distribution: what follows this letter. A row can be asked for:
+# Each row is a distribution: what follows this letter. A row can be asked for, now with capitals
+# and accents:
 
 # %%
 thence.next_tokens(counts, spelled("M"))
 
 # %% [markdown]
 # And rows can be drawn from, one after the other, until the boundary comes. That makes names, of
-# a kind:
+# a kind, since a letter knows nothing of those before the last:
 
 # %%
 thence.sample(counts, 20)
