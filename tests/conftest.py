@@ -5,6 +5,7 @@ default, since then settings of a wrong type never reach the code that refuses t
 """
 
 import os
+from collections import Counter
 
 from jaxtyping import install_import_hook
 
@@ -22,6 +23,18 @@ from thence.corpus import Documents
 from thence.tokens import TokenOptions, TokenStore, make_tokenizer
 
 FIVE_NAMES = ("emma", "olivia", "ava", "isabella", "sophia")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was skipped and why, right above the closing line."""
+    why = Counter(
+        str(report.longrepr[2]).removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+    )
+    if why:
+        terminalreporter.section("skipped, and why")
+    for reason, count in why.most_common():
+        terminalreporter.write_line(f"{count:5}  {reason}")
 
 
 @pytest.fixture(autouse=True)

@@ -9,20 +9,23 @@ import torch
 
 from thence.batches.labelled import LabelledRows
 from thence.classifiers import Classes, Classifier, FittedClassifier
-from thence.classifiers.ensemble import Ensemble
 from thence.classifiers.neural import NeuralClassifier
 from thence.corpus.labels import Labels
 from thence.tokens.texts import Texts
 from thence.training.optimizers import make_dense
 
+from .conftest import FAMILIES
+
 CLOSE = 1e-5
+READERS = [name for name in FAMILIES if name.startswith(("convolution", "recurrent"))]
+NETWORKS = [*READERS, *(name for name in FAMILIES if name.startswith("finetuned"))]
+"""Families whose networks read the tokens in their order."""
 Read = Callable[[Sequence[str]], Texts]
 Make = Callable[..., Any]
 
 
 def network_of(model: Any) -> NeuralClassifier:
-    if not isinstance(model, NeuralClassifier):
-        pytest.skip("only networks that read sequences")
+    assert isinstance(model, NeuralClassifier)
     return model
 
 
@@ -64,6 +67,7 @@ def test_empty_documents(model: Classifier, read: Read, strings: list[str]) -> N
     np.testing.assert_allclose(log_probs[0], model.classify(read(["", "a b c"]))[0], atol=CLOSE)
 
 
+@pytest.mark.parametrize("name", NETWORKS)
 def test_what_stands_after_the_end_does_not_count(model: Classifier) -> None:
     network = network_of(model).eval().network
     ids, lengths = torch.tensor([[1, 2, 3, 0, 0, 0], [4, 0, 0, 0, 0, 0]]), torch.tensor([3, 1])
@@ -85,6 +89,7 @@ def test_tensors_make_the_same_model_again(
     assert other.num_parameters() == model.num_parameters() > 0
 
 
+@pytest.mark.parametrize("name", NETWORKS)
 def test_tensors_are_a_snapshot(model: Classifier) -> None:
     tensors = network_of(model).tensors()
     before = {name: value.copy() for name, value in tensors.items()}
@@ -115,9 +120,8 @@ def test_the_same_seed_gives_the_same_model(make: Make, name: str, classes: Clas
         np.testing.assert_array_equal(one[key], other[key])
 
 
+@pytest.mark.parametrize("name", READERS)
 def test_only_the_first_tokens_are_read(make: Make, name: str, read: Read) -> None:
-    if not name.startswith(("convolution", "recurrent")):
-        pytest.skip("reads whole documents")
     model = make(name, Classes(3), max_length=4)
     log_probs = model.classify(read(["a b good c d e f g", "a b good c bad", "a b good c"]))
     np.testing.assert_allclose(log_probs[0], log_probs[2], atol=CLOSE)
@@ -125,6 +129,7 @@ def test_only_the_first_tokens_are_read(make: Make, name: str, read: Read) -> No
     assert np.abs(log_probs[2] - model.classify(read(["a b good"]))[0]).max() > 1e-4
 
 
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_weight_gets_a_gradient(model: Classifier, classes: Classes, some: Texts) -> None:
     network = network_of(model).train()
     names = tuple(map(str, range(classes.number)))
@@ -136,13 +141,12 @@ def test_every_weight_gets_a_gradient(model: Classifier, classes: Classes, some:
         assert parameter.grad.abs().max() > 0
 
 
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "ensemble"])
 def test_few_documents_are_learned_by_heart(
     make: Make, name: str, labelled: tuple[Texts, Labels]
 ) -> None:
     texts, labels = labelled
     model = make(name, Classes(2))
-    if isinstance(model, Ensemble):
-        pytest.skip("made of what has learned")
     if isinstance(model, FittedClassifier):
         model.fit(texts, labels, np.ones(len(texts), np.float32))
     else:
@@ -165,6 +169,7 @@ def learn(model: NeuralClassifier, texts: Texts, labels: Labels) -> None:
         optimizer.zero_grad()
 
 
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_loss_is_that_of_the_reported_probabilities(
     make: Make, name: str, labelled: tuple[Texts, Labels]
 ) -> None:

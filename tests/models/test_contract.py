@@ -19,6 +19,9 @@ CLOSE = 1e-5
 SMALL: dict[str, Any] = {"hidden_size": 12, "embedding_size": 8, "layers": 2, "context": 6}
 """Sizes of networks that read sequences: long sums hide errors in rounding. As in conftest.py."""
 TRAINED = [name for name, line in FAMILIES.items() if line.kind == "trained"]
+COUNTED = [name for name, line in FAMILIES.items() if line.kind == "counted"]
+LEARNING = [name for name in FAMILIES if name != "cache"]
+"""Families that have tensors; a cache has learned nothing."""
 
 
 @pytest.fixture
@@ -44,14 +47,6 @@ def create(name: str, vocabulary_size: int, seed: int = 0) -> LanguageModel:
     if name == "mixture":
         options = MixtureOptions((Member("ngram", {"order": 3}), Member("bigram-counts", {})))
     return FAMILIES[name].create(options, vocabulary_size)
-
-
-def learned(model: LanguageModel) -> dict[str, Any]:
-    """What a model has learned; a test of it is skipped for a model that learns nothing."""
-    tensors = model.tensors()
-    if not tensors:
-        pytest.skip("learns nothing")
-    return tensors
 
 
 def read(model: LanguageModel, ids: np.ndarray[Any, Any], state: Any = None) -> tuple[Any, Any]:
@@ -164,10 +159,11 @@ def test_carried_context_changes_nothing_before_the_second_document(
     np.testing.assert_allclose(carried[:first], fresh[:first], atol=CLOSE)
 
 
+@pytest.mark.parametrize("name", LEARNING)
 def test_tensors_make_the_same_model_again(
     model: LanguageModel, name: str, some: TokenStore, vocabulary_size: int
 ) -> None:
-    tensors = learned(model)
+    tensors = model.tensors()
     for value in tensors.values():
         value.setflags(write=False)  # As a file that is mapped would be.
     other = create(name, vocabulary_size, seed=9)
@@ -223,18 +219,20 @@ WRONG = [without_one, with_another, renamed, longer, of_another_shape, of_anothe
 
 
 @pytest.mark.parametrize("damage", WRONG, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("name", LEARNING)
 def test_tensors_that_do_not_fit_are_refused(
     model: LanguageModel, name: str, damage: Any, vocabulary_size: int
 ) -> None:
     with pytest.raises(ValueError):
-        create(name, vocabulary_size).load_tensors(damage(learned(model)))
+        create(name, vocabulary_size).load_tensors(damage(model.tensors()))
 
 
+@pytest.mark.parametrize("name", LEARNING)
 def test_tensors_of_a_larger_vocabulary_are_refused(
     model: LanguageModel, name: str, vocabulary_size: int
 ) -> None:
     with pytest.raises(ValueError):
-        create(name, vocabulary_size - 3).load_tensors(learned(model))
+        create(name, vocabulary_size - 3).load_tensors(model.tensors())
 
 
 def test_a_deep_copy_gives_the_same_scores(model: LanguageModel, some: TokenStore) -> None:
@@ -252,11 +250,11 @@ def test_the_same_seed_gives_the_same_model(name: str, train: TokenStore) -> Non
         np.testing.assert_array_equal(one[key], other[key])
 
 
+@pytest.mark.parametrize("name", COUNTED)
 def test_counting_again_forgets_what_was_counted(
     model: LanguageModel, name: str, train: TokenStore
 ) -> None:
-    if not isinstance(model, CountedModel):
-        pytest.skip("only what counts")
+    assert isinstance(model, CountedModel)
     half = train.take(np.arange(200))
     model.fit(half)
     fresh = create(name, train.boundary_id + 1)
