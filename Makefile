@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test fast lint types docs notebooks clean
+.PHONY: demo test fast lint types docs outputs notebooks clean
 
 demo: $(VENV)/demo-ready
 	rm -rf runs/demo
@@ -34,6 +34,10 @@ types: $(VENV)/test-ready
 
 docs: $(VENV)/test-ready
 	$(BIN)/zensical build --clean
+
+# Write what commands and programs print into the pages that show something else.
+outputs: $(VENV)/test-ready
+	-THENCE_UPDATE_DOCS=1 $(BIN)/python -m pytest -n 2 -q --tb=line tests/docs -k comes_out
 
 # The .ipynb files of the repository, without output, from the .py files.
 notebooks: $(VENV)/test-ready

@@ -1,5 +1,11 @@
 """The documentation is run: its console and Python blocks, file by file, in an empty folder.
 
+What a page shows below a command, or in comments below a ``print``, is compared with what comes
+out (see ``outputs.py``); a command with nothing below it is only run. What a command remarks on
+standard error may be shown below its output, or not. Where a line that begins with ``thence: `` is
+shown, the command is to fail with it. ``make outputs`` writes what comes out into the pages where
+they show something else.
+
 A server that a page starts (``thence serve``) runs to the end of the page, on a free port in place
 of 8000. A block right below a line ``<!-- not run: why -->`` is left out. So are commands that
 install, and blocks whose text would have to be downloaded, unless the data is on this machine
@@ -13,84 +19,100 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from thence.commands.main import main
 from thence.corpus import CATALOGUE
 
-ROOT = Path(__file__).parents[2]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(
-    r"(?P<skip><!-- not run[^>]*-->\s*\n)?^(?P<indent> *)```(?P<kind>console|python)[^\n]*\n"
-    r"(?P<body>.*?)^(?P=indent)```",
-    re.MULTILINE | re.DOTALL,
-)
+from .outputs import Tolerance, problem, tidied, tolerance_of, updated
+from .pages import PAGES, ROOT, Block, blocks_of, commands_of, name_of, printed_of
+
 INSTALLING = ("pip", "python", "python3", "git", "make", "source", "cd", "uv", ".venv/bin/pip")
 DEVELOPERS = re.compile(r"/root/|/home/\w|/Users/\w|/tmp/|[A-Z]:\\Users")
 LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?[^)]*\)|(?:src|href)=\"([^\"]+)\"")
+PASSING = re.compile(r"\S+: +\d+%|Next: |Reading ")
+"""Lines on standard error that a terminal shows for a while, or that pages leave out."""
+UPDATE = "THENCE_UPDATE_DOCS"
+"""Set by ``make outputs``: pages are mended instead of complained about."""
+
+
+@dataclass
+class Findings:
+    """What a page shows that does not come out.
+
+    Attributes:
+        problems: A sentence each, with the line of the page.
+        edits: Lines of the page to replace, as (first, behind the last, new lines), from 0.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    edits: list[tuple[int, int, list[str]]] = field(default_factory=list)
+
+    def compare(self, place: "Place", shown: str, came: "Came", allowed: Tolerance) -> None:
+        """Compare what is shown below a command with what came out."""
+        wrong = problem(shown, came.out, allowed)
+        if wrong is None:
+            return
+        if came.remarks:
+            wrong = problem(shown, came.out + came.remarks, allowed)
+            if wrong is None:
+                return
+        remarked = came.remarks.partition("\n")[0] in shown
+        new = updated(shown, came.out + came.remarks if remarked else came.out)
+        self.problems.append(f"line {place.first + 1}, $ {place.what}: {wrong}")
+        if new is not None:
+            lines = [place.indent + line if line else line for line in new.splitlines()]
+            self.edits.append((place.first, place.first + shown.count("\n"), lines))
+
+    def compare_printed(self, block: Block, actual: str, allowed: Tolerance) -> None:
+        """Compare the comments that say what a Python block prints with what it printed."""
+        marks, lines = printed_of(block.body), block.body.splitlines()
+        shown = "".join(f"{lines[mark][2:]}\n" for mark in marks)
+        wrong = problem(shown, actual, allowed, wraps=True) if marks else None
+        if wrong is None:
+            return
+        self.problems.append(f"line {block.line}, Python: {wrong}")
+        came = tidied(actual).splitlines()
+        if len(came) == len(marks):
+            for mark, line in zip(marks, came, strict=True):
+                at = block.line + mark - 1
+                self.edits.append((at, at + 1, [f"{block.indent}# {line}"]))
+
+    def write(self, page: Path) -> None:
+        """Mend the page."""
+        lines = page.read_text(encoding="utf-8").splitlines()
+        for first, end, new in sorted(self.edits, reverse=True):
+            lines[first:end] = new
+        page.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
-class Block:
-    """A fenced block of a page.
+class Place:
+    """Where something is shown: the line of the page, from 0, its indentation, and the command."""
 
-    Attributes:
-        kind: ``console`` or ``python``.
-        body: What is between the fences, without its indentation.
-        line: Number of its first line in the page.
-        skipped: Whether the page says not to run it.
-    """
-
-    kind: str
-    body: str
-    line: int
-    skipped: bool
+    first: int
+    indent: str
+    what: str
 
 
-def name_of(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
+@dataclass(frozen=True)
+class Came:
+    """What came out of a command, and what it remarked beside that."""
+
+    out: str
+    remarks: str = ""
 
 
-def blocks_of(text: str) -> list[Block]:
-    found = []
-    for match in BLOCK.finditer(text):
-        indent = match["indent"]
-        lines = [line.removeprefix(indent) for line in match["body"].splitlines()]
-        line = text.count("\n", 0, match.start("body")) + 1
-        found.append(Block(match["kind"], "\n".join(lines), line, match["skip"] is not None))
-    return found
-
-
-def commands_of(body: str) -> list[str]:
-    """Return what stands after each ``$``, with the lines that a backslash or ``>`` continues."""
-    commands: list[str] = []
-    continued = False
-    for line in body.splitlines():
-        if line.startswith("$ "):
-            commands.append(line[2:])
-        elif continued or line.startswith("> "):
-            commands[-1] += "\n" + line.removeprefix("> ")
-        continued = bool(commands) and commands[-1].endswith("\\")
-    return commands
-
-
-def test_blocks_and_commands_are_found():
-    text = (
-        "Text\n\n```console\n$ thence train a \\\n    --lr 1\nresult\n$ ls\n```\n\n"
-        "1. In a list\n\n   ```python\n   print(1)\n   ```\n\n"
-        "<!-- not run: takes an hour -->\n```console\n$ thence train b\n```\n```toml\na = 1\n```\n"
-    )
-    first, second, third = blocks_of(text)
-    assert (first.kind, first.line, first.skipped) == ("console", 4, False)
-    assert commands_of(first.body) == ["thence train a \\\n    --lr 1", "ls"]
-    assert (second.kind, second.body) == ("python", "print(1)")
-    assert third.skipped
+def came_of(out: str, err: str, fails: bool) -> Came:
+    if fails:
+        return Came(err)
+    lines = [line for line in err.splitlines() if not PASSING.match(line)]
+    return Came(out, "".join(f"{line}\n" for line in lines))
 
 
 def is_plain(command: str) -> bool:
@@ -100,10 +122,10 @@ def is_plain(command: str) -> bool:
     return command.startswith("thence ") and not any(set(word) <= set("();<>|&") for word in words)
 
 
-def run_console(command: str) -> None:
+def run_console(command: str, fails: bool) -> Came:
+    """Run a command and return its output; of one that is to fail, what it says."""
     if is_plain(command):
-        run_here(shlex.split(command.replace("\\\n", " ")))
-        return
+        return run_here(shlex.split(command.replace("\\\n", " ")), fails)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"],
@@ -113,16 +135,20 @@ def run_console(command: str) -> None:
         check=False,
     )
     # 141: the reader of a pipe, such as head, had enough.
-    assert done.returncode in (0, 141), f"$ {command}\n{done.stdout}{done.stderr}"
+    accepted = (2,) if fails else (0, 141)
+    assert done.returncode in accepted, f"$ {command}\n{done.stdout}{done.stderr}"
+    return came_of(done.stdout, done.stderr, fails)
 
 
-def run_here(words: list[str]) -> None:
-    out = StringIO()
+def run_here(words: list[str], fails: bool) -> Came:
+    out, err, code = StringIO(), StringIO(), 0
     try:
-        with redirect_stdout(out):
+        with redirect_stdout(out), redirect_stderr(err):
             main(words[1:])
     except SystemExit as stop:
-        assert stop.code in (None, 0), f"$ {shlex.join(words)}\n{out.getvalue()}"
+        code = stop.code or 0
+    assert code == (2 if fails else 0), f"$ {shlex.join(words)}\n{out.getvalue()}{err.getvalue()}"
+    return came_of(out.getvalue(), err.getvalue(), fails)
 
 
 @contextmanager
@@ -159,30 +185,53 @@ def data_at_hand(monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
     yield folder is not None
 
 
+def run_page(page: Path, at_hand: bool) -> Findings:
+    """Run all blocks of a page.
+
+    Args:
+        page: The file.
+        at_hand: Whether texts that are to be downloaded are on this machine.
+    """
+    found, names, port = Findings(), {"__name__": "__main__"}, free_port()
+    with ExitStack() as servers:
+        for block in blocks_of(page.read_text(encoding="utf-8")):
+            if block.skipped or (needs_a_download(block.body) and not at_hand):
+                continue
+            allowed = tolerance_of(block.comment)
+            if block.kind == "python":
+                # Line numbers are those of the page.
+                code = "\n" * (block.line - 1) + block.body.replace(":8000", f":{port}")
+                with redirect_stdout(StringIO()) as printed:
+                    exec(compile(code, str(page), "exec"), names)
+                found.compare_printed(block, printed.getvalue(), allowed)
+                continue
+            for command in commands_of(block.body):
+                typed = command.text.replace(":8000", f":{port}")
+                if typed.startswith("thence serve "):
+                    servers.enter_context(server(typed, port))
+                elif typed.split()[0] not in INSTALLING:
+                    came = run_console(typed, command.shown.startswith("thence: "))
+                    place = Place(block.line - 1 + command.shown_line, block.indent, typed)
+                    if command.shown.strip():
+                        came = Came(came.out.replace(f":{port}", ":8000"), came.remarks)
+                        found.compare(place, command.shown, came, allowed)
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_what_a_page_shows_runs(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_what_a_page_shows_comes_out(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     if (ROOT / "recipes").exists():
         (tmp_path / "recipes").symlink_to(ROOT / "recipes")
-    names: dict[str, Any] = {"__name__": "__main__"}
-    port = free_port()
-    text = page.read_text(encoding="utf-8").replace(":8000", f":{port}")
-    with data_at_hand(monkeypatch) as at_hand, ExitStack() as servers:
-        for block in blocks_of(text):
-            if block.skipped or (needs_a_download(block.body) and not at_hand):
-                continue
-            if block.kind == "python":
-                code = "\n" * (block.line - 1) + block.body  # Line numbers are those of the page.
-                exec(compile(code, str(page), "exec"), names)
-                continue
-            for command in commands_of(block.body):
-                if command.startswith("thence serve "):
-                    servers.enter_context(server(command, port))
-                elif command.split()[0] not in INSTALLING:
-                    run_console(command)
+    with data_at_hand(monkeypatch) as at_hand:
+        found = run_page(page, at_hand)
+    if os.environ.get(UPDATE):
+        found.write(page)
+    message = "\n\n".join(f"{name_of(page)}, {one}" for one in found.problems)
+    assert not found.problems, f"{message}\n\n(make outputs writes what comes out into the pages)"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

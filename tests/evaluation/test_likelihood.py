@@ -85,6 +85,9 @@ def test_impossible_targets_are_infinite_and_none_in_json(counted: Counted) -> N
     # Without smoothing "ba" cannot be: a never followed b, and | never followed a.
     report = evaluate(counted(add_k=0.0))
     assert report.impossible == 2
+    assert (
+        dict(report.rows())["nats per token"] == "inf (no interval, since a target is impossible)"
+    )
     assert report.nats == report.perplexity == report.bits_per_byte == math.inf
     assert all(math.isnan(bound) for bound in report.interval)  # Two documents are too few.
     read = json.loads(json.dumps(report.to_json(), allow_nan=False))

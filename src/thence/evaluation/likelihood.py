@@ -148,6 +148,8 @@ class LikelihoodReport:
 
     def interval_in_words(self) -> str:
         """Return the interval and what was drawn for it."""
+        if self.impossible:
+            return "no interval, since a target is impossible"
         low, high = self.interval
         if math.isnan(low):
             return "too little text for an interval"
