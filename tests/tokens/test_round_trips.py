@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -31,7 +33,8 @@ LEVELS = {
 
 
 def oracle(text: str, level: str) -> str:
-    return " ".join(text.split()) if level.startswith("words") else text
+    words = re.split(r"[ \t\n\v\f\r]+", text.strip(" \t\n\v\f\r"))
+    return " ".join(words) if level.startswith("words") else text
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from thence.corpus import Documents
 from thence.errors import RunError, SettingError, TextError
-from thence.tokens import TokenOptions, load_tokenizer, make_tokenizer
+from thence.tokens import TokenOptions, load_tokenizer, make_tokenizer, tokenizer_of
 
 TRAIN = Documents.from_strings(["Zoë’s \u2028naïve 😀 \x85 text", 'a "b" \\ c'])
 ALL_OPTIONS = [
@@ -107,6 +108,47 @@ def test_another_format_is_named(tmp_path: Path) -> None:
     path.write_text('{"format": 99}', "utf-8")
     with pytest.raises(RunError, match="has format 99, this thence reads 1"):
         load_tokenizer(path)
+
+
+def test_words_of_a_run_of_version_0_1_are_found_as_they_were(tmp_path: Path) -> None:
+    options = asdict(TokenOptions("words", "whitespace"))
+    old = {"format": 1, "options": options, "symbols": ["a", "b", "</s>"]}
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(old), "utf-8")
+    tokenizer = load_tokenizer(path)
+    assert tokenizer.encode(["a\xa0b"]).ids.tolist() == [4, 0, 1, 4]
+    assert tokenizer.to_json() == json.dumps(old)  # So its hash is the one that the run names.
+    path.write_text(json.dumps({**old, "format": 2}), "utf-8")
+    assert load_tokenizer(path).encode(["a\xa0b"]).ids.tolist() == [4, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("options", "format_"),
+    [
+        (TokenOptions("words"), 2),
+        (TokenOptions("words", "whitespace"), 2),
+        (TokenOptions("characters"), 1),
+        (TokenOptions("bytes"), 1),
+    ],
+)
+def test_only_words_need_the_second_format(options: TokenOptions, format_: int) -> None:
+    """So that version 0.1 still opens what it reads rightly, and refuses what it would not."""
+    tokenizer = make_tokenizer(TRAIN, options)
+    assert json.loads(tokenizer.to_json())["format"] == format_
+
+
+def test_where_words_end() -> None:
+    ends = {
+        split: {
+            end: tokenizer_of(["a"], TokenOptions("words", split)).ends_in_space(f"a{end}")
+            for end in ("", " ", "\n", "\xa0", "\u3000", ".")
+        }
+        for split in ("whitespace", "punctuation")
+    }
+    assert [end for end, ends_it in ends["whitespace"].items() if ends_it] == [" ", "\n"]
+    spaces = [end for end, ends_it in ends["punctuation"].items() if ends_it]
+    assert spaces == [" ", "\n", "\xa0", "\u3000"]
+    assert not make_tokenizer(TRAIN, TokenOptions()).ends_in_space("a ")
 
 
 def test_subwords_are_at_least_the_bytes() -> None:

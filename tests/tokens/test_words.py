@@ -2,7 +2,8 @@ import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 
 from thence.corpus import Documents
 from thence.tokens import TokenOptions, make_tokenizer
-from thence.tokens.cutting import COMBINING, class_table, find_words, hash_strings
+from thence.tokens.cutting import (
+    COMBINING,
+    LATEST,
+    SYMBOLS,
+    class_table,
+    find_words,
+    hash_strings,
+)
 from thence.tokens.words import count_words
 
 COMBINED = "".join(
@@ -20,12 +28,15 @@ COMBINED = "".join(
     if unicodedata.category(point)[0] == "M" or point in "\u200c\u200d"
 )
 LETTER = rf"[\w{COMBINED}]"
-WORD_OR_MARK = re.compile(rf"<\w+>|{LETTER}+(?:['’]{LETTER}+)*|[^\w\s{COMBINED}]")
-
-
-def splitter(split: str) -> Callable[[str], list[str]]:
-    """What the words of a text are: the definition, against which the fast way is tested."""
-    return str.split if split == "whitespace" else WORD_OR_MARK.findall
+ALONE = rf"(?<!\S)(?:{'|'.join(map(re.escape, SYMBOLS))})(?!\S)"
+MARKS = rf"<\w+>|{LETTER}+(?:['’]{LETTER}+)*|[^\w\s{COMBINED}]"
+WORDS = {
+    ("whitespace", 1): re.compile(r"\S+"),
+    ("whitespace", 2): re.compile(r"[^ \t\n\v\f\r]+"),
+    ("punctuation", 1): re.compile(MARKS),
+    ("punctuation", 2): re.compile(f"{ALONE}|{MARKS}"),
+}
+"""What the words of a text are: the definition, against which the fast way is tested."""
 
 
 @pytest.mark.parametrize(
@@ -46,39 +57,97 @@ def splitter(split: str) -> Callable[[str], list[str]]:
     ],
 )
 def test_punctuation_is_set_apart(text: str, words: list[str]) -> None:
-    assert splitter("punctuation")(text) == words
+    assert WORDS["punctuation", LATEST].findall(text) == words
     assert found_by_document([text], "punctuation") == [words]
 
 
-def test_white_space_is_that_of_unicode() -> None:
-    assert splitter("whitespace")("a,b\u2028c\xa0d\x1fe") == ["a,b", "c", "d", "e"]
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a </s> b", ["a", "</s>", "b"]),
+        ("</s>", ["</s>"]),
+        ("[UNK] [PAD] [unk]", ["[UNK]", "[PAD]", "[", "unk", "]"]),
+        ("<s>\u3000<boundary>\n</eos>\x85<UNK>", ["<s>", "<boundary>", "</eos>", "<UNK>"]),
+        ("a</s>", ["a", "<", "/", "s", ">"]),
+        ("(</s>) </s>.", ["(", "<", "/", "s", ">", ")", "<", "/", "s", ">", "."]),
+    ],
+)
+def test_symbols_of_corpora_stay_whole_where_they_stand_alone(text: str, words: list[str]) -> None:
+    assert found_by_document([text], "punctuation") == [words]
 
 
-def found_by_document(texts: list[str], split: str) -> list[list[str]]:
-    found = find_words(Documents.from_strings(texts), split)  # type: ignore[arg-type]
+def test_symbols_do_not_reach_across_documents() -> None:
+    assert found_by_document(["</", "s>"], "punctuation") == [["<", "/"], ["s", ">"]]
+    assert found_by_document(["x</s", "</s>"], "punctuation")[1] == ["</s>"]
+
+
+def test_the_first_edition_is_that_of_version_0_1() -> None:
+    text = "a\xa0b </s> <unk> [UNK]"
+    assert found_by_document([text], "whitespace", 1) == [["a", "b", "</s>", "<unk>", "[UNK]"]]
+    cut = ["a", "b", "<", "/", "s", ">", "<unk>", "[", "UNK", "]"]
+    assert found_by_document([text], "punctuation", 1) == [cut]
+
+
+def test_white_space_is_that_of_ascii_or_that_of_unicode() -> None:
+    text = "a,b\u2028c\xa0d\x1fe\vf"
+    assert found_by_document([text], "whitespace") == [["a,b\u2028c\xa0d\x1fe", "f"]]
+    assert found_by_document([text], "punctuation") == [["a", ",", "b", "c", "d", "e", "f"]]
+
+
+SMALLEST = """\\data\\
+ngram 1=3
+ngram 2=1
+
+\\1-grams:
+-1\t<unk>\t0
+-99\t<s>\t0
+-1\t</s>\t0
+
+\\2-grams:
+-1\t<s> </s>
+
+\\end\\
+"""
+
+
+def test_kenlm_cuts_where_whitespace_does(tmp_path: Path) -> None:
+    """Of every white space of Unicode, and of what else may be taken for it."""
+    kenlm = pytest.importorskip("kenlm")
+    (tmp_path / "a.arpa").write_text(SMALLEST)
+    model = kenlm.Model(str(tmp_path / "a.arpa"))
+    spaces = [chr(point) for point in range(0x110000) if chr(point).isspace()]
+    for space in [*spaces, "\0", "\u180e", "\u200b", "\u2060", "\ufeff"]:
+        text = f"a{space}b"
+        theirs = len(list(model.full_scores(text))) - 1
+        assert len(found_by_document([text], "whitespace")[0]) == theirs, repr(space)
+
+
+def found_by_document(texts: list[str], split: str, edition: Any = LATEST) -> list[list[str]]:
+    found = find_words(Documents.from_strings(texts), split, edition)  # type: ignore[arg-type]
     words = iter(found.words(np.arange(len(found.starts))))
     return [[next(words) for _ in range(length)] for length in found.lengths.tolist()]
 
 
 TEXTS = st.lists(
-    st.text(
+    st.lists(
         st.one_of(
             st.characters(exclude_categories=["Cs"]),
             st.sampled_from("aab  <>'’.,\u0301\u200d\u2028"),
+            st.sampled_from([f" {symbol} " for symbol in SYMBOLS] + [*SYMBOLS]),
         ),
         max_size=20,
-    ),
+    ).map("".join),
     max_size=5,
 )
 
 
-@pytest.mark.parametrize("split", ["whitespace", "punctuation"])
+@pytest.mark.parametrize(("split", "edition"), WORDS)
 @given(texts=TEXTS)
 @settings(max_examples=60, deadline=None)
-def test_words_are_those_of_each_document_alone(split: str, texts: list[str]) -> None:
-    cut = splitter(split)  # type: ignore[arg-type]
-    assert found_by_document(texts, split) == [cut(text) for text in texts]
-    counted = count_words([find_words(Documents.from_strings(texts), split)])  # type: ignore[arg-type]
+def test_words_are_those_of_each_document_alone(split: Any, edition: Any, texts: list[str]) -> None:
+    cut = WORDS[split, edition].findall
+    assert found_by_document(texts, split, edition) == [cut(text) for text in texts]
+    counted = count_words([find_words(Documents.from_strings(texts), split, edition)])
     assert counted == Counter(word for text in texts for word in cut(text))
 
 

@@ -16,6 +16,7 @@ def command(
     /,
     *,
     output: Annotated[Path, Parameter(name=("--output", "-o"))],
+    allow_unnormalized: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Make a run of an n-gram model in an ARPA file; it has no text of its own.
@@ -23,9 +24,10 @@ def command(
     Args:
         path: The ARPA file, plain or compressed.
         output: Run folder to make.
+        allow_unnormalized: Import it also if its probabilities add up to more than one.
         json: Print the result as JSON.
     """
-    run = import_arpa(path, output)
+    run = import_arpa(path, output, allow_unnormalized)
     order, words = run.recipe.options.order, run.tokenizer.vocabulary
     if json:
         say_json(

@@ -34,7 +34,6 @@ from thence.errors import SettingError, TextError, nearest
 from thence.evaluation.classify import DIGITS
 from thence.notebook import repr_html
 from thence.tokens import Tokenizer, encode_texts
-from thence.tokens.cutting import find_words
 from thence.training.run import Run
 
 MOST_PARTS, FEWEST_PARTS = 400, 20
@@ -139,7 +138,7 @@ def _parts(text: str, tokenizer: Tokenizer) -> Int64[np.ndarray, "parts 2"]:
         places = np.arange(len(text))
         bounds = np.stack([places, places + 1], axis=1)
     else:
-        found = find_words(Documents.from_strings([text]), tokenizer.options.word_split)
+        found = tokenizer.find_words(Documents.from_strings([text]))
         bounds = np.stack([found.starts, found.ends], axis=1)
     most = max(FEWEST_PARTS, min(MOST_PARTS, MOST_CHARACTERS // max(len(text), 1)))
     size = -(-len(bounds) // most)

@@ -159,7 +159,7 @@ def _join(run: Run, text: str, prefix: Ids, ids: Ids) -> str:
     tokenizer, boundary_id = run.tokenizer, run.tokenizer.vocabulary.boundary_id
     whole = tokenizer.decode(np.concatenate([prefix, ids[ids != boundary_id]]))
     added = whole[len(tokenizer.decode(prefix)) :]
-    if tokenizer.options.tokens == "words" and text[-1:].isspace():
+    if tokenizer.ends_in_space(text):
         added = added.removeprefix(" ")  # The space between two words is there already.
     return text + added
 

@@ -231,10 +231,12 @@ def split_blanks(text: str, blank: str = BLANK) -> list[str]:
 def _check_apart(text: str, pieces: Sequence[str], tokenizer: Tokenizer) -> None:
     """Refuse a blank that is only part of a word where tokens are words."""
     # A mark beside a word is a token of its own, but an apostrophe between letters is part of one.
-    whitespace = tokenizer.options.word_split == "whitespace"
-    before, after = (r"\S\Z", r"\S") if whitespace else (r"[^\W_]['’]?\Z", r"['’]?[^\W_]")
-    touches = any(re.search(before, piece) for piece in pieces[:-1])
-    touches = touches or any(re.match(after, piece) for piece in pieces[1:])
+    if tokenizer.options.word_split == "whitespace":
+        beside = [*(piece[-1:] for piece in pieces[:-1]), *(piece[:1] for piece in pieces[1:])]
+        touches = any(end and not tokenizer.is_space(end) for end in beside)
+    else:
+        touches = any(re.search(r"[^\W_]['’]?\Z", piece) for piece in pieces[:-1])
+        touches = touches or any(re.match(r"['’]?[^\W_]", piece) for piece in pieces[1:])
     if touches or "" in pieces[1:-1]:
         raise TextError(
             f"A blank in {text!r} touches a word or another blank, but the tokens of this model "

@@ -14,7 +14,6 @@ from thence.serve.problems import PROBLEMS, check_characters, check_length
 from thence.serve.served import ServedRun, TextStream, choose_served, top_tokens
 from thence.serve.worker import Ids
 from thence.serve.writing import Place, Step, read_text
-from thence.tokens.cutting import find_words
 
 MOST_ALTERNATIVES = 20
 MOST_NEXT = 200
@@ -134,7 +133,7 @@ def _as_written(served: ServedRun, text: str, ids: Ids) -> list[str] | None:
         return list(text) if len(text) == len(ids) else None
     if options.tokens != "words":
         return None
-    found = find_words(Documents.from_strings([text]), options.word_split)
+    found = served.run.tokenizer.find_words(Documents.from_strings([text]))
     if len(found.starts) != int(np.sum(ids != served.boundary_id)):
         return None
     ends = [0, *found.ends.tolist()]

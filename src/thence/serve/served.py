@@ -156,8 +156,7 @@ class TextStream:
         """
         self._ids = [int(index) for index in ids[-FOLLOWED:]]
         self._shown = len(self.served.decode(self._ids)) - lacks
-        words = self.served.run.tokenizer.options.tokens == "words"
-        self._spaced = words and prompt[-1:].isspace()
+        self._spaced = self.served.run.tokenizer.ends_in_space(prompt)
 
     def add(self, index: int) -> str:
         """Take one id; return the text that is certain with it, which may be empty."""

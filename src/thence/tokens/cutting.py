@@ -1,8 +1,15 @@
 """Cutting text into words, a whole chunk at once, without a Python string per word.
 
 Each character is a letter, white space, an apostrophe or another mark; where words begin and end
-follows from these classes by comparing neighbours. A word is known by a 64-bit polynomial hash, one
-cumulative sum for all: with r a scrambled number per character and M odd,
+follows from these classes by comparing neighbours. What white space is depends on how words are
+split:
+
+    whitespace    space, tab, line feed, vertical tab, form feed and carriage return, as KenLM and
+                  programs in C do; a no-break space or an ideographic space is part of a word
+    punctuation   all white space of Unicode (``str.isspace``)
+
+A word is known by a 64-bit polynomial hash, one cumulative sum for all: with r a scrambled number
+per character and M odd,
 
     hash(a, b) = M^-a (sum of r[c_i] M^i for a <= i < b)   modulo 2^64
 
@@ -25,12 +32,23 @@ from thence.tokens.characters import code_points
 
 WordSplit = Literal["whitespace", "punctuation"]
 
-LETTER, SPACE, COMBINING, APOSTROPHE = 1, 2, 4, 8
+Edition = Literal[1, 2]
+"""Of the rules by which words are found: 1 is that of version 0.1, whose runs keep it. There
+``whitespace`` cut at all white space of Unicode, and of ``SYMBOLS`` only those of letters between
+``<`` and ``>`` stayed whole."""
+LATEST: Edition = 2
+SYMBOLS = (
+    "<unk>", "<UNK>", "[UNK]", "<s>", "</s>", "<eos>", "</eos>", "<pad>", "[PAD]", "<boundary>",
+)  # fmt: skip
+"""What texts hold instead of words that were taken out of them, or where sentences begin and end.
+Standing alone between white space such a symbol is one word, however words are split."""
+LETTER, SPACE, COMBINING, APOSTROPHE, ASCII_SPACE = 1, 2, 4, 8, 16
 """Classes of characters, as bits; a character of no class is a mark."""
 STEP = 1 << 16
 """Powers are kept for chunk lengths rounded up to a multiple of this."""
 WORDS_AT_ONCE = 1 << 14
 """Strings hashed at once."""
+ASCII_SPACES = " \t\n\v\f\r"
 JOINERS = "\u200c\u200d"
 MULTIPLIER = 0x9E3779B97F4A7C15
 INVERSE = pow(MULTIPLIER, -1, 1 << 64)
@@ -64,17 +82,24 @@ class FoundWords:
         return [self.text[start:end] for start, end in places]
 
 
-def find_words(chunk: Documents, split: WordSplit) -> FoundWords:
+def find_words(chunk: Documents, split: WordSplit, edition: Edition = LATEST) -> FoundWords:
     """Cut a compact chunk into words.
 
     With ``punctuation`` every mark is a word of its own, but a tag such as ``<unk>`` stays whole,
-    an apostrophe between letters stays with them, and accents and vowel signs belong to theirs.
+    so do ``SYMBOLS`` that stand alone, an apostrophe between letters stays with them, and accents
+    and vowel signs belong to theirs.
     """
     points, sizes = code_points(chunk)
     bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
     edges = np.zeros(len(points) + 1, bool)
     edges[bounds] = True
-    starts, ends = (_between_spaces if split == "whitespace" else _apart)(points, edges)
+    if split == "whitespace":
+        space = SPACE if edition == 1 else ASCII_SPACE
+        starts, ends = _runs(_classes(points) & space == 0, edges)
+    else:
+        starts, ends = _apart(points, edges)
+        if edition > 1:
+            starts, ends = _join_symbols(points, edges, starts, ends)
     text = chunk.text.tobytes().decode("utf-8")
     hashes = hash_words(points, starts, ends)
     return FoundWords(text, starts, ends, hashes, np.diff(np.searchsorted(starts, bounds)))
@@ -99,11 +124,6 @@ def hash_words(points: Points, starts: Places, ends: Places) -> UInt64[np.ndarra
     np.cumsum(scrambled * powers[: len(points)], out=sums[1:])
     hashes: UInt64[np.ndarray, " words"] = (sums[ends] - sums[starts]) * inverses[starts]
     return hashes
-
-
-def _between_spaces(points: Points, edges: Edges) -> tuple[Places, Places]:
-    """Return where words begin and end that white space sets apart."""
-    return _runs(_classes(points) & SPACE == 0, edges)
 
 
 def _apart(points: Points, edges: Edges) -> tuple[Places, Places]:
@@ -150,6 +170,30 @@ def _join_tags(
     return np.delete(starts, gone), np.delete(ends, gone)
 
 
+def _join_symbols(
+    points: Points, edges: Edges, starts: Places, ends: Places
+) -> tuple[Places, Places]:
+    """Join the words that together are one of ``SYMBOLS`` between white space."""
+    outside = np.ones(len(points) + 2, bool)  # Of each character, and before and after them all.
+    outside[1:-1] = _classes(points) & SPACE != 0
+    opening = np.flatnonzero((points == ord("<")) | (points == ord("[")))
+    opening = opening[edges[opening] | outside[opening]]
+    inner = np.zeros(len(starts) + 1, np.int64)  # Words that are no longer ones of their own.
+    for symbol in SYMBOLS if len(opening) else ():
+        first = opening[opening + len(symbol) <= len(points)]
+        last = first + len(symbol)
+        spelled = np.array([ord(character) for character in symbol])
+        same = (points[first[:, None] + np.arange(len(symbol))] == spelled).all(axis=1)
+        same &= edges[last] | outside[last + 1]
+        same &= ~edges[first[:, None] + np.arange(1, len(symbol))].any(axis=1)
+        words, beyond = np.searchsorted(starts, [first[same], last[same]])
+        ends[words] = last[same]
+        inner[words + 1] += 1
+        inner[beyond] -= 1
+    kept = np.cumsum(inner[:-1]) == 0
+    return starts[kept], ends[kept]
+
+
 def _classes(points: Points) -> UInt8[np.ndarray, " characters"]:
     classes: UInt8[np.ndarray, " characters"]
     classes = class_table(_table_size(points))[points]
@@ -166,7 +210,13 @@ def class_table(size: int) -> UInt8[np.ndarray, " points"]:
     """Return the classes of the first code points."""
     every = "".join(map(chr, range(size)))
     table = np.zeros(size, np.uint8)
-    for pattern, kind in ((r"\w+", LETTER), (r"\s+", SPACE), ("['’]", APOSTROPHE)):
+    patterns = {
+        r"\w+": LETTER,
+        r"\s+": SPACE,
+        "['’]": APOSTROPHE,
+        f"[{ASCII_SPACES}]": ASCII_SPACE,
+    }
+    for pattern, kind in patterns.items():
         for run in re.finditer(pattern, every):
             table[run.start() : run.end()] |= kind
     # Nothing below U+0300 combines, and nothing from U+1F000 up but the last range.

@@ -19,14 +19,15 @@ from thence.corpus.opening import free_memory
 from thence.errors import RunError, SettingError, TextError, nearest
 from thence.tokens.bytes import ByteTokenizer
 from thence.tokens.characters import CharacterTokenizer, character_counts, count_characters, strings
-from thence.tokens.cutting import FoundWords, WordSplit, find_words
+from thence.tokens.cutting import ASCII_SPACES, LATEST, Edition, FoundWords, WordSplit, find_words
 from thence.tokens.parallel import in_threads
 from thence.tokens.store import TokenStore, insert_boundaries, load_store, write_store_tables
 from thence.tokens.unknowns import Encoded, RefusedError
 from thence.tokens.vocabulary import Unknown, Vocabulary, choose_symbols
 from thence.tokens.words import WordCounter, WordTokenizer, count_words
 
-FORMAT = 1
+FORMATS: tuple[Edition, ...] = (1, 2)
+"""Of ``tokenizer.json``: 2 if its words are found by the second edition of the rules, else 1."""
 LARGE_TEXT = 32 << 20
 """Bytes of text from which the ids are streamed to disk, memory-mapped and kept in the cache;
 anything smaller is tokenised again in less time than it takes to look it up."""
@@ -59,7 +60,7 @@ class TokenOptions:
     tokens: Level = "characters"
     """What one token is: a character, a byte, a word, or a subword (byte-level BPE)."""
     word_split: WordSplit = "punctuation"
-    """Words are cut at white space only, or punctuation is set apart too."""
+    """Words are cut at white space only, as KenLM cuts them, or punctuation is set apart too."""
     max_size: int | None = None
     """At most so many symbols of the text get an id (default: all; 4096 for subwords)."""
     min_count: int = 1
@@ -127,6 +128,24 @@ class Tokenizer:
         """Which symbols exist."""
         return self.level.vocabulary
 
+    @property
+    def edition(self) -> Edition:
+        """Edition of the rules by which words are found; the first where tokens are not words."""
+        return self.level.edition if isinstance(self.level, WordTokenizer) else 1
+
+    def find_words(self, chunk: Documents) -> FoundWords:
+        """Cut a compact chunk into words, whatever the tokens are; nothing is normalised."""
+        return find_words(chunk, self.options.word_split, self.edition)
+
+    def ends_in_space(self, text: str) -> bool:
+        """Whether a text of words ends in white space between words, which is no token."""
+        return self.options.tokens == "words" and bool(text[-1:]) and self.is_space(text[-1])
+
+    def is_space(self, character: str) -> bool:
+        """Whether words end at a character."""
+        ascii_only = self.options.word_split == "whitespace" and self.edition > 1
+        return character in ASCII_SPACES if ascii_only else character.isspace()
+
     def encode(self, documents: Documents | Iterable[str]) -> TokenStore:
         """Turn documents into a token store; a single string is one document.
 
@@ -147,7 +166,7 @@ class Tokenizer:
 
     def to_json(self) -> str:
         """Return everything needed to make this tokenizer again, as JSON."""
-        content: dict[str, Any] = {"format": FORMAT, "options": asdict(self.options)}
+        content: dict[str, Any] = {"format": self.edition, "options": asdict(self.options)}
         if self.options.tokens == "subwords":
             content["subwords"] = json.loads(self.level.definition)  # type: ignore[attr-defined]
         else:
@@ -227,11 +246,19 @@ def _found_words(documents: Documents, options: TokenOptions) -> Iterator[tuple[
     return in_threads(find, _chunks_of(documents))
 
 
-def tokenizer_of(symbols: Iterable[str], options: TokenOptions) -> Tokenizer:
-    """Make a tokenizer of characters or words from symbols that are known already."""
+def tokenizer_of(
+    symbols: Iterable[str], options: TokenOptions, edition: Edition = LATEST
+) -> Tokenizer:
+    """Make a tokenizer of characters or words from symbols that are known already.
+
+    Args:
+        symbols: The symbols; words in order of id.
+        options: How text becomes tokens.
+        edition: Of the rules by which words are found.
+    """
     if options.tokens == "words":
         vocabulary = Vocabulary(tuple(symbols), options.unknown)
-        return Tokenizer(WordTokenizer(vocabulary, options.word_split), options)
+        return Tokenizer(WordTokenizer(vocabulary, options.word_split, edition), options)
     vocabulary = Vocabulary(tuple(sorted(symbols)), options.unknown)
     return Tokenizer(CharacterTokenizer(vocabulary), options)
 
@@ -261,8 +288,9 @@ def tokenizer_from_json(text: str, name: str) -> Tokenizer:
         ValueError: If it is damaged; so do KeyError, TypeError and SettingError say.
     """
     content = json.loads(text)
-    if content["format"] != FORMAT:
-        raise RunError(f"{name} has format {content['format']}, this thence reads {FORMAT}.")
+    if content["format"] not in FORMATS:
+        formats = " and ".join(map(str, FORMATS))
+        raise RunError(f"{name} has format {content['format']}, this thence reads {formats}.")
     options = TokenOptions(**content["options"])
     if options.tokens == "bytes":
         return Tokenizer(ByteTokenizer(), options)
@@ -272,7 +300,8 @@ def tokenizer_from_json(text: str, name: str) -> Tokenizer:
         subwords = SubwordTokenizer(json.dumps(content["subwords"]))
         _check_symbols(subwords.vocabulary.symbols, options)
         return Tokenizer(subwords, options)
-    return tokenizer_of(_check_symbols(content["symbols"], options), options)
+    edition = content["format"]
+    return tokenizer_of(_check_symbols(content["symbols"], options), options, edition)
 
 
 def _check_symbols(symbols: Any, options: TokenOptions) -> list[str]:

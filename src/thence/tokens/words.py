@@ -10,7 +10,14 @@ import numpy as np
 from jaxtyping import Int32
 
 from thence.corpus import Documents
-from thence.tokens.cutting import FoundWords, WordSplit, find_words, hash_strings
+from thence.tokens.cutting import (
+    LATEST,
+    Edition,
+    FoundWords,
+    WordSplit,
+    find_words,
+    hash_strings,
+)
 from thence.tokens.hashing import HashTable
 from thence.tokens.unknowns import Encoded, resolve_unknowns
 from thence.tokens.vocabulary import UNKNOWN, Vocabulary
@@ -26,10 +33,12 @@ class WordTokenizer:
     Attributes:
         vocabulary: Its symbols are words, most frequent first.
         split: ``whitespace``, or ``punctuation`` to set marks apart.
+        edition: Of the rules by which words are found.
     """
 
     vocabulary: Vocabulary
     split: WordSplit = "punctuation"
+    edition: Edition = LATEST
 
     @cached_property
     def _ids(self) -> HashTable:
@@ -40,7 +49,7 @@ class WordTokenizer:
 
     def encode_chunk(self, chunk: Documents) -> Encoded:
         """Return the ids of all words and how many each document has."""
-        found = find_words(chunk, self.split)
+        found = find_words(chunk, self.split, self.edition)
         # A word spelled in bytes ends in a space, which no word holds.
         return resolve_unknowns(
             self._ids.find(found.hashes),

@@ -13,6 +13,7 @@ from thence.models import SEQUENCES
 from thence.tokens import Texts, Tokenizer, TokenStore, WordVectors, learn_tokens, read_vectors
 from thence.training.families import family_of, is_classifier
 from thence.training.recipe import Recipe
+from thence.training.remarks import symbol_counts, warn_of_symbols
 from thence.training.starting import language_run, starts_from_a_run
 
 LARGEST_VALUE = 1e10
@@ -104,6 +105,9 @@ def tokenize(
         train_store = tokenizer.encode(splits.train)
     else:
         tokenizer, train_store = learn_tokens(splits.train, recipe.tokens)
+        if recipe.tokens.tokens == "words":
+            found = symbol_counts(train_store, splits.train, tokenizer)
+            warn_of_symbols(recipe, found, splits.train)
     _check_context(recipe, train_store)
     dev_store = tokenizer.encode(splits.dev)
     vectors = vectors_of(recipe, tokenizer)

@@ -60,7 +60,7 @@ def test_characters_that_are_spaces_come_back(tmp_path: Path) -> None:
     model.fit(tokenizer.encode(documents))
     write_arpa(model.tables, tokenizer.vocabulary, tmp_path / "m.arpa")
     read = read_arpa(tmp_path / "m.arpa")
-    assert read.symbols == ("<U+0009>", "<U+0020>", "a", "b", "c", "<U+2003>")
+    assert read.symbols == ("<U+0009>", "<U+0020>", "a", "b", "c", "\u2003")
     assert [table.keys.tolist() for table in read.tables] == [t.keys.tolist() for t in model.tables]
 
 
@@ -185,6 +185,9 @@ def test_unigrams_only_are_read(tmp_path: Path) -> None:
 
 BROKEN = {
     "empty": ("", "line 0: an ARPA file begins"),
+    "comments only": ("# a\n#b\n", "line 2: an ARPA file begins"),
+    "text first": ("By SRILM\n" + SRILM, "line 1: an ARPA file begins"),
+    "a comment that is indented": (" x # a\n" + SRILM, "line 1: an ARPA file begins"),
     "no header": ("hello\n", "line 1: an ARPA file begins"),
     "no counts": ("\\data\\\n\\1-grams:\n", "line 2: the numbers of n-grams"),
     "counts out of order": ("\\data\\\nngram 2=1\n", "line 2: the numbers of n-grams"),

@@ -10,11 +10,12 @@ from tokenizers import Tokenizer
 from thence.corpus import Documents
 from thence.errors import SettingError, UnknownSymbolError
 from thence.tokens import Tokenizer as OurTokenizer
-from thence.tokens import TokenOptions, make_tokenizer
+from thence.tokens import TokenOptions, make_tokenizer, tokenizer_of
 from thence.training.exchange.tokenizer_file import BOUNDARY_TOKEN, byte_alphabet, tokenizer_file
 
 TRAIN = [
     "The cat's hat, a “hat” (so-called).  Don't!\tL’été\u200d e\u0301 <unk> <b>x</b> ΟΔΟΣ σ",
+    "</s> [UNK]",
     "the the cat sat\n\non a mat 😀👍🏽 naïve İstanbul J\u030c \x1c \x85 \u3000 rock'n'roll 50%",
     "<document boundary> <boundary> <a'b> <a><b> '' 'x' \0",
 ]
@@ -33,6 +34,8 @@ LEVELS = {
 OURS = {
     name: make_tokenizer(Documents.from_strings(TRAIN), options) for name, options in LEVELS.items()
 }
+for split in ("words", "words-whitespace"):
+    OURS[f"{split}-0.1"] = tokenizer_of(OURS[split].vocabulary.symbols, LEVELS[split], edition=1)
 TEXTS = st.text(
     st.one_of(
         st.characters(exclude_categories=["Cs", "Cn"]),
@@ -42,7 +45,7 @@ TEXTS = st.text(
 )
 
 
-@pytest.fixture(scope="module", params=LEVELS)
+@pytest.fixture(scope="module", params=OURS)
 def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[OurTokenizer, Tokenizer]:
@@ -56,6 +59,7 @@ def pair(
 @given(text=TEXTS)
 @example(text="")
 @example(text=" \t two  spaces ")
+@example(text="</s> [UNK]\u3000[PAD] </s>. the</s> <s>\xa0</s>\x1fthe")
 @example(text="unseen words: Übermut, 한국어 <unk> <boundary> <document boundary>")
 @example(text="don''t 'tis o'clock' <a'b> <ab> <a b> <<ab>> <\u0301> <é> <_>")
 @example(text="ΑΣ'Α ΑΣ. ΣΑΣ Σ ΟΔΟΣ ΟΔΟΣ\u0301 ΑΣ\u00ad1 .\u1d58Σ ΑΣ\u1d58. 1\u1d58Σ")

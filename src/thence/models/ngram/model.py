@@ -11,8 +11,9 @@ from thence.models.interface import Array
 from thence.models.ngram.counting import OrderCounts, count_ngrams, find, log_likelihood
 from thence.models.ngram.interpolation import interpolate
 from thence.models.ngram.options import NGramOptions
-from thence.models.ngram.pruning import largest_excess, prune_by_counts, prune_by_entropy
+from thence.models.ngram.pruning import prune_by_counts, prune_by_entropy
 from thence.models.ngram.smoothing import Discounts, OrderTable, Smoothing, smooth
+from thence.models.ngram.sums import sums
 from thence.tokens import TokenStore
 
 KINDS_OF_FOLLOWERS = 8
@@ -267,7 +268,8 @@ class NGram:
         if dev is not None and dev.num_targets:
             rows += self._hit_rates(dev, carry_context)
         if self.options.smoothing == "imported":
-            excess = largest_excess(self.tables, self.vocabulary_size)
+            by_length = sums(self.tables, self.vocabulary_size)
+            excess = max(float(np.abs(some.totals - 1).max(initial=0)) for some in by_length)
             rows.append(("sums of probabilities differ from 1 by at most", f"{excess:.2g}"))
         if not self.is_probability:
             rows.append(("note", "stupid back-off gives scores, not probabilities"))

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Integer
 
-from thence.models.ngram.counting import find
 from thence.models.ngram.smoothing import OrderTable
+from thence.models.ngram.sums import shorter_log_probs
 
 LEAST = 1e-12
 """What rounding leaves of a probability is held above this."""
@@ -75,7 +75,7 @@ def _losses(
     """Return D of each n-gram of an order, in nats."""
     prefixes = tables[level].keys // vocabulary_size
     log_p = tables[level].log_probs.astype(np.float64)
-    log_lower = _shorter_log_probs(tables, level, vocabulary_size)
+    log_lower = shorter_log_probs(tables, level, vocabulary_size)
     others, lower_others = _unlisted(prefixes, log_p, log_lower, len(context_chances))
     weight = np.log(others) - np.log(lower_others)
     after = np.log(others[prefixes] + np.exp(log_p)) - np.log(
@@ -94,7 +94,7 @@ def mend_backoffs(tables: list[OrderTable], vocabulary_size: int) -> list[OrderT
         shorter = mended[level - 1]
         prefixes = tables[level].keys // vocabulary_size
         log_p = tables[level].log_probs.astype(np.float64)
-        log_lower = _shorter_log_probs([*mended, tables[level]], level, vocabulary_size)
+        log_lower = shorter_log_probs([*mended, tables[level]], level, vocabulary_size)
         others, lower_others = _unlisted(prefixes, log_p, log_lower, len(shorter.keys))
         weights = np.log(others) - np.log(lower_others)
         used = np.bincount(prefixes, minlength=len(shorter.keys)) > 0
@@ -102,28 +102,6 @@ def mend_backoffs(tables: list[OrderTable], vocabulary_size: int) -> list[OrderT
         mended[level - 1] = OrderTable(shorter.keys, shorter.log_probs, backoffs)
         mended.append(tables[level])
     return mended
-
-
-def largest_excess(tables: list[OrderTable], vocabulary_size: int) -> float:
-    """Return by how much the probabilities after a context miss the sum of one, at most.
-
-    The distribution of each context's shorter one is taken to sum to one; where none misses
-    it, all do.
-    """
-    largest = abs(float(np.exp(tables[0].log_probs.astype(np.float64)).sum()) - 1)
-    for level in range(1, len(tables)):
-        prefixes = tables[level].keys // vocabulary_size
-        log_backoffs = tables[level - 1].log_backoffs.astype(np.float64)
-        seen, shorter = (
-            np.bincount(prefixes, np.exp(log_p), len(log_backoffs))
-            for log_p in (
-                tables[level].log_probs.astype(np.float64),
-                _shorter_log_probs(tables, level, vocabulary_size),
-            )
-        )
-        sums = seen + np.exp(log_backoffs) * (1 - shorter)
-        largest = max(largest, float(np.abs(sums - 1).max(initial=0)))
-    return largest
 
 
 def _unlisted(
@@ -136,37 +114,6 @@ def _unlisted(
     left = 1 - np.bincount(prefixes, np.exp(log_p), contexts)
     lower_left = 1 - np.bincount(prefixes, np.exp(log_lower), contexts)
     return np.maximum(left, LEAST), np.maximum(lower_left, LEAST)
-
-
-def _shorter_log_probs(
-    tables: list[OrderTable], level: int, vocabulary_size: int
-) -> Float[np.ndarray, " ngrams"]:
-    """Return log p(w | h') of each n-gram of an order, by the tables of the orders below."""
-    spelled = _spell(tables, level, vocabulary_size)
-    words = spelled[:, -1]
-    log_probs: Float[np.ndarray, " ngrams"] = tables[0].log_probs.astype(np.float64)[words]
-    for length in range(1, level):  # contexts of 1, 2, ... words up to h'
-        contexts = spelled[:, level - length]
-        for place in range(1, length):
-            keys = tables[place].keys
-            contexts = find(keys, contexts, spelled[:, level - length + place], vocabulary_size)
-        found = find(tables[length].keys, contexts, words, vocabulary_size)
-        known = contexts >= 0
-        log_probs[known] += tables[length - 1].log_backoffs[contexts[known]]
-        log_probs[found >= 0] = tables[length].log_probs[found[found >= 0]]
-    return log_probs
-
-
-def _spell(
-    tables: list[OrderTable], level: int, vocabulary_size: int
-) -> Int64[np.ndarray, "ngrams order"]:
-    """Return the words of each n-gram of an order."""
-    numbers = np.arange(len(tables[level].keys))
-    words = []
-    for table in reversed(tables[: level + 1]):
-        words.append(table.keys[numbers] % vocabulary_size)
-        numbers = table.keys[numbers] // vocabulary_size
-    return np.stack(words[::-1], axis=1)
 
 
 def _keep(

@@ -34,12 +34,14 @@ from thence.models.ngram.tasks import (
 )
 from thence.processes import number_of_processes
 from thence.tokens import Tokenizer, TokenStore, tokenizer_from_counts
+from thence.tokens.cutting import SYMBOLS
 from thence.training.cluster import engine
 from thence.training.logs import Logs, StopTraining, opened
 from thence.training.looks_at_test import TEST, facts_of_test
 from thence.training.progress import Listener, ProgressMaker, silent
 from thence.training.provenance import CLUSTER
 from thence.training.recipe import Recipe
+from thence.training.remarks import warn_of_symbols
 from thence.training.run import Run, create_run, held_out_of
 from thence.training.sharing import resolved_paths
 from thence.training.sources import IN_MEMORY, is_read_once, named_sources
@@ -94,6 +96,8 @@ def _count_into(
         job = _Job(recipe, client, blocks, listener)
         surveyed = job.survey()
         tokenizer = tokenizer_from_counts(surveyed.symbols, recipe.tokens)
+        counted = {symbol: surveyed.symbols.get(symbol, 0) for symbol in SYMBOLS}
+        warn_of_symbols(recipe, {symbol: count for symbol, count in counted.items() if count})
         dev = tokenizer.encode(held_out["dev"]) if len(held_out["dev"]) else None
         model = create(recipe.options, len(tokenizer.vocabulary))
         model.check_fit(dev)

@@ -11,6 +11,7 @@ model goes on from there. Its name has a space, so that no word of a text can be
 """
 
 import json
+import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -21,7 +22,18 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from thence.errors import SettingError
 from thence.tokens import Tokenizer as OurTokenizer
-from thence.tokens.cutting import APOSTROPHE, COMBINING, LETTER, SPACE, WordSplit, class_table
+from thence.tokens.cutting import (
+    APOSTROPHE,
+    ASCII_SPACE,
+    COMBINING,
+    LATEST,
+    LETTER,
+    SPACE,
+    SYMBOLS,
+    Edition,
+    WordSplit,
+    class_table,
+)
 from thence.tokens.tokenizer import TokenOptions
 from thence.tokens.vocabulary import UNKNOWN, Vocabulary
 
@@ -37,7 +49,7 @@ def tokenizer_file(tokenizer: OurTokenizer) -> Tokenizer:
     """
     options, vocabulary = tokenizer.options, tokenizer.vocabulary
     if options.tokens == "words":
-        theirs = _words(vocabulary, options.word_split)
+        theirs = _words(vocabulary, options.word_split, tokenizer.edition)
     elif options.tokens == "subwords":
         theirs = _subwords(vocabulary, tokenizer.level.definition)  # type: ignore[attr-defined]
     elif options.tokens == "bytes":
@@ -110,7 +122,7 @@ def _subwords(vocabulary: Vocabulary, definition: str) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(content))
 
 
-def _words(vocabulary: Vocabulary, split: WordSplit) -> Tokenizer:
+def _words(vocabulary: Vocabulary, split: WordSplit, edition: Edition) -> Tokenizer:
     if vocabulary.unknown == "bytes":
         raise SettingError(
             "The tokens are words, of which unknown ones are spelled in bytes (--unknown bytes); a "
@@ -118,7 +130,8 @@ def _words(vocabulary: Vocabulary, split: WordSplit) -> Tokenizer:
             "--tokens subwords."
         )
     theirs = Tokenizer(_word_level(vocabulary))
-    theirs.pre_tokenizer = pre_tokenizers.Split(Regex(word_pattern(split)), "removed", invert=True)
+    found = Regex(word_pattern(split, edition))
+    theirs.pre_tokenizer = pre_tokenizers.Split(found, "removed", invert=True)
     if split == "punctuation":
         theirs.decoder = decoders.Sequence(
             [
@@ -132,15 +145,16 @@ def _words(vocabulary: Vocabulary, split: WordSplit) -> Tokenizer:
     return theirs
 
 
-def word_pattern(split: WordSplit) -> str:
+def word_pattern(split: WordSplit, edition: Edition = LATEST) -> str:
     """Return a regular expression that finds words as ``find_words`` does."""
     space = _characters_of(SPACE)
     if split == "whitespace":
-        return f"[^{space}]+"
+        return f"[^{space if edition == 1 else _characters_of(ASCII_SPACE)}]+"
     plain, letters = _characters_of(LETTER), _characters_of(LETTER | COMBINING)
     apostrophes = _characters_of(APOSTROPHE)
     tag, word = f"<[{plain}]+>", f"[{letters}]+(?:[{apostrophes}][{letters}]+)*"
-    return f"{tag}|{word}|[^{space}]"
+    alone = f"(?<![^{space}])(?:{'|'.join(map(re.escape, SYMBOLS))})(?![^{space}])|"
+    return f"{alone if edition > 1 else ''}{tag}|{word}|[^{space}]"
 
 
 def _characters_of(kind: int) -> str:

@@ -10,7 +10,8 @@ r"""ARPA files: the text format of n-gram models that KenLM, SRILM and others re
     \end\
 
 One symbol is the boundary here and two are in a file: as a context it is ``<s>``, as a target it
-is ``</s>``. White space inside a symbol is written as ``<U+0020>``.
+is ``</s>``. Spaces, tabs and the ends of lines in a symbol are written as ``<U+0020>``; other white
+space, such as a no-break space, is part of words there as it is here (``thence.tokens.cutting``).
 """
 
 from thence.models.ngram.arpa.reading import ArpaModel, read_arpa

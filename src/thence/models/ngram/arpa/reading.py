@@ -24,6 +24,7 @@ from thence.tokens.vocabulary import UNKNOWN, Vocabulary
 
 SPELLINGS = (UNKNOWN, "<UNK>", "<Unk>")
 """How other programs write the unknown word."""
+_FIELD = re.compile(rb"[^ \t\r\n]+")
 _COUNT = re.compile(rb"ngram (\d+) ?= ?(\d+)$")
 
 
@@ -48,10 +49,11 @@ class ArpaModel:
 
 
 def read_arpa(path: Path) -> ArpaModel:
-    """Read an ARPA file, plain or compressed, as KenLM, SRILM and this library write them.
+    r"""Read an ARPA file, plain or compressed, as KenLM, SRILM and this library write them.
 
-    White space may be tabs or spaces, lines may end in CRLF, back-off weights may be missing (they
-    are zero), ``<UNK>`` may stand for ``<unk>`` and the end marker may be missing.
+    White space may be tabs or spaces, lines may end in CRLF, lines before ``\data\`` may be blank
+    or begin with #, back-off weights may be missing (they are zero), ``<UNK>`` may stand for
+    ``<unk>`` and the end marker may be missing.
 
     Raises:
         TextError: If it is not an ARPA file; names the line.
@@ -70,8 +72,8 @@ def read_arpa(path: Path) -> ArpaModel:
 class _Lines:
     """The lines of a file that are not blank, cut into fields, with the number of the current one.
 
-    They are bytes, whose ``split`` knows ASCII white space only; that of a string would also cut a
-    word at a no-break space.
+    As in KenLM fields end at spaces, tabs and the ends of lines: any other white space is part of a
+    word.
     """
 
     def __init__(self, path: Path, file: Iterable[bytes]) -> None:
@@ -80,7 +82,9 @@ class _Lines:
     def __iter__(self) -> Iterator[list[bytes]]:
         for line in self._file:
             self.number += 1
-            if fields := line.split():
+            # What ``split`` cuts at besides is rare.
+            rare = b"\v" in line or b"\f" in line
+            if fields := _FIELD.findall(line) if rare else line.split():
                 yield fields
 
     def error(self, problem: str, number: int | None = None) -> TextError:
@@ -118,7 +122,10 @@ def _parse(lines: _Lines) -> ArpaModel:
 
 def _read_header(lines: _Lines, reader: Iterator[list[bytes]]) -> tuple[list[int], bytes]:
     """Return how many n-grams of each order are announced, and the line after that."""
-    if next(reader, []) not in ([b"\\data\\"], [b"\xef\xbb\xbf\\data\\"]):
+    first = next(reader, [])
+    while first and first[0].startswith(b"#"):  # A comment, which KenLM skips too.
+        first = next(reader, [])
+    if first not in ([b"\\data\\"], [b"\xef\xbb\xbf\\data\\"]):
         raise lines.error("an ARPA file begins with \\data\\; this is not one.")
     announced: dict[int, int] = {}
     section = b" ".join(next(reader, []))
@@ -284,4 +291,6 @@ def _table(
     again[order[1:]] = np.diff(keys[order]) == 0
     lines.refuse(again, numbers, "an n-gram is listed twice.")
     chosen = np.flatnonzero(asked)[order]
-    return OrderTable(keys[order], entries.log_probs[chosen], entries.log_backoffs[chosen])
+    # No text asks for what follows </s> either, so such a weight never counts.
+    log_backoffs = np.where(ids[order, -1] == end, 0, entries.log_backoffs[chosen])
+    return OrderTable(keys[order], entries.log_probs[chosen], log_backoffs)

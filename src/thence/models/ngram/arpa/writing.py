@@ -18,7 +18,8 @@ NEVER = -99.0
 """How ARPA files write the logarithm of zero."""
 LN_10 = float(np.log(10))
 COMPRESSION = 6
-_SPACE = re.compile(r"[\s\0]")
+_SPACE = re.compile(r"[ \t\r\n\0]")
+"""What cannot be in a word of a file; KenLM takes all other white space for part of a word."""
 
 
 def write_arpa(tables: list[OrderTable], vocabulary: Vocabulary, path: Path) -> None:
