@@ -24,7 +24,7 @@ def recipe_of(thence, monkeypatch):
     def parse(*arguments: str) -> Recipe:
         seen: list[Recipe] = []
 
-        def train_recipe(recipe: Recipe, *rest: object) -> None:
+        def train_recipe(recipe: Recipe, *rest: object, **more: object) -> None:
             seen.append(recipe)
             raise ThenceError("That is all.")
 

@@ -125,9 +125,6 @@ def test_the_report_is_written_unless_refused(thence):
     outcome = thence("train", "text.txt", *flags)
     assert "Pictures and all numbers: run/report.html\n" in outcome.out
     assert Path("run/report.html").exists()
-    Path("run/report.html").unlink()
-    assert thence("resume", "run", "--json").json()["report"] == "run/report.html"
-    assert Path("run/report.html").exists()
 
 
 @pytest.mark.slow
@@ -168,12 +165,60 @@ def test_ctrl_c_says_how_to_go_on_and_resume_goes_on(thence, small, monkeypatch)
     assert [line["step"] for line in Run("run").metrics()] == list(range(2, 21, 2))
 
 
-def test_resume_of_a_finished_run_shows_it_again(thence, small):
-    first = thence("train", "text.txt", *small, "-o", "run")
-    before = Path("run/model.safetensors").read_bytes()
-    outcome = thence("resume", "run", "--no-report")
-    assert (outcome.code, outcome.out) == (0, first.out)
-    assert Path("run/model.safetensors").read_bytes() == before
+def contents(folder):
+    return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in Path(folder).rglob("*")}
+
+
+@pytest.mark.parametrize("kind", ["mlp", "counts", "mixture"])
+def test_resume_of_a_finished_run_changes_nothing_and_says_so(thence, small, kind):
+    thence("train", "text.txt", *small, "-o", "mlp")
+    if kind != "mlp":
+        thence("train", "text.txt", "--model", "bigram-counts", "--no-report", "-o", "counts")
+    if kind == "mixture":
+        thence("mix", "mlp", "counts", "-o", "mixture", "--no-report")
+    before = contents(kind)
+    Path("text.txt").unlink()  # Which is not even read.
+    outcome = thence("resume", kind)
+    assert outcome.code == 0
+    assert outcome.out == f"{kind} is finished: there was nothing to do, and nothing was changed.\n"
+    assert ("thence train --from mlp" in outcome.err) == (kind == "mlp")
+    said = thence("resume", kind, "--json").json()
+    assert (said["run"], said["nothing_to_do"]) == (kind, True)
+    assert contents(kind) == before
+
+
+def test_a_finished_run_is_trained_on(thence, small):
+    first = thence("train", "text.txt", *small, "-o", "run", "--json").json()
+    Path("other.txt").write_text("abc\nbca\ncab\n" * 10)
+    on = thence("train", "--from", "run", "--lr", "0.01", "--epochs", "50", "-o", "on", "--json")
+    assert on.json()["dev"]["nats_per_token"] < first["dev"]["nats_per_token"]
+    recipe = Run("on").recipe
+    assert (recipe.training.lr, recipe.training.epochs, recipe.training.steps) == (0.01, 50, None)
+    assert recipe.options == Run("run").recipe.options
+    other = thence("train", "other.txt", "--from=on", "--steps", "3", "-o", "other", "--json")
+    assert (other.code, other.err) == (0, "")
+    assert Run("other").recipe.text.endswith("other.txt")
+    assert Run("other").tokenizer.to_json() == Run("run").tokenizer.to_json()
+    Path("on.toml").write_text("from_run = 'run'\nlr = 0.03\nsteps = 2\n")
+    by_recipe = thence("train", "--config", "on.toml", "--no-report", "-o", "by-recipe")
+    assert by_recipe.code == 0
+    assert Run("by-recipe").provenance["from"]["run"] == "run"
+    assert "--from" in thence("train", "--help").out
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--hidden-size", "9"], "--hidden-size is 9, but"),
+        (["--tokens", "words"], "--tokens is words, but"),
+        (["--model", "lstm"], "is a run of mlp, and what goes on from it is the same model"),
+    ],
+)
+def test_what_cannot_change_is_refused(thence, small, flags, said):
+    thence("train", "text.txt", *small, "-o", "run")
+    outcome = thence("train", "--from", "run", *flags, "-o", "on")
+    assert outcome.code == 2 and said in outcome.err
+    assert not Path("on").exists()
 
 
 def test_a_person_at_a_terminal_sees_what_is_read(thence, small, monkeypatch):

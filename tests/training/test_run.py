@@ -181,6 +181,7 @@ def test_another_format_is_a_sentence(small: SmallTrain) -> None:
 
 def test_a_changed_text_is_refused(small: SmallTrain, text: Path) -> None:
     run = small()
+    (run.folder / "last/checkpoint.safetensors").unlink()  # Or there would be nothing to do.
     text.write_text(text.read_text() + "abc\n")
     with pytest.raises(TextError, match=r"is not what .* was trained on"):
         resume(run.folder)
@@ -190,6 +191,7 @@ def test_a_changed_text_is_refused(small: SmallTrain, text: Path) -> None:
 
 def test_a_text_that_is_gone_is_a_sentence(small: SmallTrain, text: Path) -> None:
     run = small()
+    (run.folder / "last/checkpoint.safetensors").unlink()
     text.unlink()
     with pytest.raises(TextError):
         resume(run.folder)

@@ -7,6 +7,7 @@ once for ``--model`` and ``--config``, then with all flags known.
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +27,9 @@ from thence.training.families import (
     is_classifier,
 )
 from thence.training.options import TrainingOptions
-from thence.training.recipe import Recipe, make_recipe, meant, read_settings
+from thence.training.recipe import FROM_RUN, Recipe, make_recipe, meant, read_settings
+from thence.training.run import Run
+from thence.training.training_on import LENGTHS, OF_THE_TEXT, settings_from
 
 GROUPS = {
     "reading": (ReadingOptions, "Reading"),
@@ -42,6 +45,12 @@ CLASSIFIER_GROUPS = {
 NO_FLAG = re.compile("^(?!encoder$)")
 """What no setting is called that is filled in when training begins."""
 TEXT_HELP = "File, folder, - for standard input, or a named text (thence data list)."
+FROM_HELP = (
+    "A run of a network to train on: begin with its best weights, and with its tokens, text and "
+    "settings where no others are given."
+)
+OF_TEXTS = ("reading", "splitting")
+"""Groups of settings that belong to a text."""
 HELP_FLAGS = ("--help", "-h")
 
 
@@ -59,7 +68,14 @@ def parse_recipe_command(
     """
     config = _value_of("--config", arguments)
     model = _value_of("--model", arguments)
-    given = _read_config(Path(config), model) if config is not None else {}
+    own = given = _read_config(Path(config), model) if config is not None else {}
+    start = _value_of("--from", arguments) or given.get(FROM_RUN)
+    inherited = {}
+    if start is not None:
+        shown = {name: "" for name in LENGTHS if _value_of(f"--{name}", arguments) is not None}
+        asked = {} if model is None else {"model": model}
+        inherited = settings_from(Run(start), {**given, **shown, **asked})
+        given = {name: value for name, value in inherited.items() if name not in shown} | given
     labelled = "label" in given or _value_of("--label", arguments) is not None
     default = DEFAULT_CLASSIFIER if labelled else DEFAULT_MODEL
     model = model or given.get("model")
@@ -75,14 +91,20 @@ def parse_recipe_command(
             {
                 key: value
                 for key, value in given.items()
-                if key not in ("text", "model") and NO_FLAG.search(key)
+                if key not in ("text", "model", FROM_RUN) and NO_FLAG.search(key)
             },
-            source=str(config),
+            source=str(config or start),
             use_commands_as_keys=False,
         ),
     )
     chosen = None if asks_help and model is None else str(model or default)
-    app.default(_with_recipe_flags(run, chosen, given.get("text")))
+    of_its_text = [
+        name
+        for name in OF_THE_TEXT
+        if name in inherited and name not in own and _value_of(f"--{name}", arguments) is None
+    ]
+    begins = Begins(given.get("text"), inherited.get(FROM_RUN), of_its_text)
+    app.default(_with_recipe_flags(run, chosen, begins))
     try:
         app(
             _column_by_its_other_name(arguments),
@@ -144,8 +166,23 @@ def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class Begins:
+    """What is known of a recipe before its flags are.
+
+    Attributes:
+        text: What is read unless another text is named.
+        from_run: The run whose training is gone on with.
+        of_its_text: Settings of that run that say nothing of another text.
+    """
+
+    text: str | None = None
+    from_run: str | None = None
+    of_its_text: Sequence[str] = ()
+
+
 def _with_recipe_flags(
-    run: Callable[..., None], model: str | None, text_of_recipe: str | None
+    run: Callable[..., None], model: str | None, begins: Begins = Begins()
 ) -> Callable[..., None]:
     """Return ``run`` with one parameter per group of settings in place of the recipe."""
     groups = dict(CLASSIFIER_GROUPS if model is not None and is_classifier(model) else GROUPS)
@@ -153,22 +190,25 @@ def _with_recipe_flags(
         groups["options"] = (family_of(model).options_class(), f"Model {model}")
 
     def command(text: str | None = None, /, **values: Any) -> None:
-        text = text or text_of_recipe
+        is_other, text = text is not None, text or begins.text
         if text is None:
             raise SettingError(
                 "There is no text to train on: name a file, a folder, - for standard input, or a "
                 "bundled text such as given-names (thence data list)."
             )
         chosen = {group: values.pop(group, kind()) for group, (kind, _) in groups.items()}
-        for read_before in ("model", "config"):
+        if is_other:
+            chosen |= {group: _without(chosen[group], begins.of_its_text) for group in OF_TEXTS}
+        for read_before in ("model", "config", FROM_RUN):
             values.pop(read_before, None)
-        run(Recipe(text, str(model), **chosen), **values)
+        run(Recipe(text, str(model), **chosen, from_run=begins.from_run), **values)
 
     own = list(inspect.signature(run).parameters.values())[1:]
     parameters = [
         _parameter("text", str | None, None, TEXT_HELP, positional=True),
         _parameter("model", str, model or DEFAULT_MODEL, "Which model to train (see above)."),
         _parameter("config", Path | None, None, "A recipe in TOML; flags given here come first."),
+        _parameter(FROM_RUN, Path | None, None, FROM_HELP, flag="--from"),
         *own,
     ]
     for group, (kind, title) in groups.items():
@@ -186,6 +226,13 @@ def _with_recipe_flags(
     return command
 
 
+def _without(settings: Any, names: Sequence[str]) -> Any:
+    """Return a group of settings in which some have their defaults."""
+    usual = type(settings)()
+    ones = {name: getattr(usual, name) for name in names if hasattr(usual, name)}
+    return replace(settings, **ones)
+
+
 def _grouped(name: str, kind: type[Any], flags: Parameter) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=kind(), annotation=Annotated[kind, flags]
@@ -193,8 +240,13 @@ def _grouped(name: str, kind: type[Any], flags: Parameter) -> inspect.Parameter:
 
 
 def _parameter(
-    name: str, kind: Any, default: Any, help_text: str, positional: bool = False
+    name: str,
+    kind: Any,
+    default: Any,
+    help_text: str,
+    positional: bool = False,
+    flag: str | None = None,
 ) -> inspect.Parameter:
     place = inspect.Parameter.POSITIONAL_ONLY if positional else inspect.Parameter.KEYWORD_ONLY
-    annotation = Annotated[kind, Parameter(help=help_text)]
+    annotation = Annotated[kind, Parameter(name=flag, help=help_text)]
     return inspect.Parameter(name, place, default=default, annotation=annotation)

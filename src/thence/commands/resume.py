@@ -1,13 +1,17 @@
 """``thence resume RUN``: go on with a training that was stopped."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from thence.commands.finish import finish
-from thence.commands.output import progress_for
-from thence.training import resume
+from thence.commands.output import progress_for, say_json
+from thence.commands.streams import remark, say
+from thence.processes import is_first_process
+from thence.training import Run, resume
+from thence.training.families import family_of
 from thence.training.logs import LoggerName
 
 
@@ -24,6 +28,8 @@ def command(
 ) -> None:
     """Go on with a training that was stopped; the result is as if it never had been.
 
+    A finished run is left as it is, untouched.
+
     Args:
         run: The run folder.
         logs: Write the training for TensorBoard too, all of it, into RUN/tensorboard.
@@ -33,5 +39,24 @@ def command(
         report: Write report.html at the end.
         json: Print the result as JSON.
     """
+    was_over = Run(run).finished and logs is None
     resumed = resume(run, progress_for(json), logs, text=text, dev=dev, test=test)
-    finish(resumed, report, json)
+    if was_over:
+        _say_nothing_to_do(resumed, json)
+    else:
+        finish(resumed, report, json)
+
+
+def _say_nothing_to_do(run: Run, as_json: bool) -> None:
+    """Say that a run was finished already, and what can be done instead."""
+    if not is_first_process():
+        return
+    if as_json:
+        say_json({"run": str(run.folder), "model": run.recipe.model, "nothing_to_do": True})
+        return
+    say(f"{run.folder} is finished: there was nothing to do, and nothing was changed.")
+    kind, folder = family_of(run.recipe.model).kind, quote(str(run.folder))
+    if kind == "trained":
+        remark(f"Next: thence train --from {folder} --lr 0.001   (trains it on, as a new run)")
+    elif kind != "mixed" and run.has_text:
+        remark(f"It was made in one go. With other settings: thence train {quote(run.recipe.text)}")

@@ -6,13 +6,16 @@ A run folder may come from anyone, so a checkpoint may hold anything, with a che
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from thence.errors import RunError
 from thence.models.interface import Array
+from thence.training.files import load_tensors
 
 LARGEST = 1 << 62
 
@@ -32,6 +35,25 @@ class Counters:
     clipped: int = 0
     metrics_bytes: int = 0
     finished: bool = False
+
+
+def read_checkpoint(path: Path, identity: str | None) -> tuple[dict[str, Array], Counters]:
+    """Return the tensors and the numbers of a checkpoint.
+
+    Args:
+        path: The file.
+        identity: Of the run that it must belong to.
+
+    Raises:
+        RunError: If it is missing or damaged, or is of another run.
+    """
+    tensors, found = load_tensors(path)
+    try:
+        if found.pop("run") != identity:
+            raise RunError(f"{path} belongs to another run; restore this run's own.")
+        return tensors, counters_of(found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} does not fit the run's config: {error}") from error
 
 
 def counters_of(found: Mapping[str, Any]) -> Counters:

@@ -25,9 +25,9 @@ from thence.models.neural import NeuralLanguageModel
 from thence.models.states import leaves, map_state
 from thence.signals import StopWish
 from thence.training.averaging import WeightAverage
-from thence.training.checkpoint import Counters, counters_of, finite, like
+from thence.training.checkpoint import Counters, finite, like, read_checkpoint
 from thence.training.distributed import World
-from thence.training.files import load_tensors, save_tensors
+from thence.training.files import save_tensors
 from thence.training.interrupts import Interrupted, stop_requested
 from thence.training.judging import Judge, Look, Trainable
 from thence.training.logs import Logger, StopTraining, ignore
@@ -349,11 +349,8 @@ class Trainer:
         last = self._checkpoint()
         if last is None:
             return False
-        tensors, counters = load_tensors(last)
+        tensors, self.counters = read_checkpoint(last, self._identity)
         try:
-            if counters.pop("run") != self._identity:
-                raise RunError(f"{last} belongs to another run; restore this run's own.")
-            self.counters = counters_of(counters)
             model = {n[6:]: value for n, value in tensors.items() if n.startswith("model.")}
             self.model.load_tensors(model)
             take_back("optimizer", self.optimizer.state(), tensors)

@@ -35,6 +35,7 @@ from thence.training.progress import ProgressMaker, Silence, silent
 from thence.training.recipe import Recipe
 from thence.training.run import Run
 from thence.training.starting import starts_from_a_run, take_weights
+from thence.training.training_on import check_parent_unchanged, parent_of
 
 SMALL_STEP = 3e9
 """Floating-point operations of a step up to which one thread is used: more gain little there, and
@@ -75,6 +76,8 @@ def assemble(recipe: Recipe, prepared: Prepared, begins: bool = True) -> Trainee
         return _assemble_classifier(recipe, prepared, begins)
     vocabulary_size = len(prepared.tokenizer.vocabulary)
     model = new_network(recipe, vocabulary_size, prepared.train)
+    if begins and (parent := parent_of(recipe)) is not None:
+        model.load_tensors(parent.model.tensors())
     judge = language_judge(model, prepared.dev, recipe.training.carry_context, vocabulary_size)
     return Trainee(model, network_batches(recipe, model, prepared.train), judge)
 
@@ -90,7 +93,10 @@ def _assemble_classifier(recipe: Recipe, prepared: Prepared, begins: bool) -> Tr
         classifier: Any = make_trainable(
             lambda: line.create(options, vocabulary_size, classes), recipe.model
         )
-        if begins and starts_from_a_run(recipe):
+        parent = parent_of(recipe)
+        if begins and parent is not None:
+            classifier.load_tensors(parent.classifier.tensors())
+        elif begins and starts_from_a_run(recipe):
             take_weights(classifier, recipe)
         batches = classifier.batches(
             prepared.train_texts,
@@ -226,6 +232,8 @@ def train_network(
             "before it begins: it was changed. Restore it from a copy or train again."
         )
     begins = not (run.folder / LAST).exists()
+    if begins and (parent := parent_of(recipe)) is not None:
+        check_parent_unchanged(run, parent)
     with deterministic(recipe.training, world.rank):
         trainee = assemble(recipe, prepared, begins)
         with progress(run.folder.name) as told:

@@ -14,7 +14,8 @@ from thence.tokens import Texts, Tokenizer, TokenStore, WordVectors, learn_token
 from thence.training.families import family_of, is_classifier
 from thence.training.recipe import Recipe
 from thence.training.remarks import symbol_counts, warn_of_symbols
-from thence.training.starting import language_run, starts_from_a_run
+from thence.training.starting import started_from
+from thence.training.training_on import parent_of, with_labels_of
 
 LARGEST_VALUE = 1e10
 """In a pretrained vector; trained ones are about 1, and sums of squares must fit into float32."""
@@ -91,6 +92,8 @@ def prepare(recipe: Recipe, instead: Instead = NOTHING) -> Prepared:
         instead=instead,
     )
     _check_splits(recipe, splits)
+    if (parent := parent_of(recipe)) is not None and parent.is_classifier:
+        splits = with_labels_of(parent, splits)
     return tokenize(recipe, splits)
 
 
@@ -100,8 +103,8 @@ def tokenize(
     weights: Float32[np.ndarray, " documents"] | None = None,
 ) -> Prepared:
     """Tokenise documents that are divided already; see ``prepare``."""
-    if starts_from_a_run(recipe):
-        tokenizer = language_run(recipe).tokenizer
+    if started := started_from(recipe):
+        tokenizer = started[0].tokenizer
         train_store = tokenizer.encode(splits.train)
     else:
         tokenizer, train_store = learn_tokens(splits.train, recipe.tokens)
@@ -121,7 +124,7 @@ def vectors_of(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | None:
         TextError: If the file cannot be used, or has none of the words.
     """
     path = getattr(recipe.options, "vectors", None)
-    if path is None:
+    if path is None or recipe.from_run is not None:  # Its weights have learned from them.
         return None
     vectors = read_vectors(path, tokenizer.vocabulary.names())
     if not vectors.found.any():

@@ -27,6 +27,9 @@ FACTS: Mapping[str, Any] = {
 FACTS_OF_LABELS: Mapping[str, Any] = {"labels": tuple[str, ...], "several": bool}
 CLUSTER = "cluster"
 """A table that says what was read on a cluster: numbers of files, documents, tokens and bytes."""
+FROM = "from"
+"""A table that says from which run a training went on, and at which step of that."""
+FACTS_OF_PARENT: Mapping[str, Any] = {"run": str, "identity": str, "step": int}
 FACTS_OF_CLUSTER = ("files", "documents", "tokens", "bytes")
 KEPT = "kept"
 """A table of the texts that cannot be read again, with the files of the run that hold them."""
@@ -95,6 +98,10 @@ def check_provenance(content: Mapping[str, Any], config: Path, labelled: bool) -
             counted = check_type(CLUSTER, found[CLUSTER], Mapping[str, Any])
             for name in FACTS_OF_CLUSTER:
                 check_type(name, counted.get(name), int)
+        if FROM in found:
+            parent = check_type(FROM, found[FROM], Mapping[str, Any])
+            for name, kind in FACTS_OF_PARENT.items():
+                check_type(name, parent.get(name), kind)
         if TEST in found:
             test = check_type(TEST, found[TEST], Mapping[str, Any])
             for name, kind in FACTS_OF_TEST.items():

@@ -35,6 +35,8 @@ FOR_LANGUAGE = ("carry_context", "vary_windows")
 
 BESIDE_SETTINGS = ("model", "output", "config", "progress", "logs")
 """Arguments of ``thence.train`` that are no settings of a recipe."""
+FROM_RUN = "from_run"
+"""Setting of a recipe that names the run whose training it goes on with."""
 PROVENANCE = "provenance"
 """A table of a saved config that says where it came from; not part of the recipe."""
 
@@ -48,6 +50,7 @@ class Recipe:
         model: Name of the family.
         options: The family's own settings.
         labelling: Where the labels are; only for classifiers.
+        from_run: The run whose best weights the training begins with; see ``training_on.py``.
     """
 
     text: str
@@ -58,6 +61,7 @@ class Recipe:
     tokens: TokenOptions = field(default_factory=TokenOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     labelling: LabelOptions | None = None
+    from_run: str | None = None
 
     def __post_init__(self) -> None:
         """Give the settings of training that were left open the family's defaults."""
@@ -81,6 +85,8 @@ class Recipe:
     def to_toml(self, provenance: Mapping[str, Any] | None = None) -> str:
         """Return the recipe as TOML; settings that are None are left out."""
         content: dict[str, Any] = {"text": self.text, "model": self.model}
+        if self.from_run is not None:
+            content[FROM_RUN] = self.from_run
         for group in ("options", *groups_of(self.model)):
             content[group] = _given(asdict(getattr(self, group)))
         if provenance:
@@ -102,6 +108,8 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
         SettingError: If a name is unknown (with the nearest known one) or a value unusable.
     """
     text, model = check_type("text", text, str), check_type("model", model, str)
+    settings = dict(settings)
+    from_run = check_type(FROM_RUN, settings.pop(FROM_RUN, None), str | None)
     groups = {"options": family_of(model).options_class(), **groups_of(model)}
     known = known_settings(model)
     chosen: dict[str, dict[str, Any]] = {group: {} for group in groups}
@@ -117,7 +125,7 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
     for name, value in settings.items():
         within_64_bits(name, value)
     check_parts(made["options"])
-    return Recipe(str(text), model, **made)
+    return Recipe(str(text), model, **made, from_run=from_run)
 
 
 def meant(name: str, model: str) -> str:

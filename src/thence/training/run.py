@@ -13,6 +13,7 @@ text, text.jsonl    what the text was, where it cannot be read again (see ``sour
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -32,6 +33,7 @@ from thence.training.looks_at_test import TEST, TEST_LOOKS, are_the_same, facts_
 from thence.training.metrics import append_json_line, read_metrics, read_test_looks
 from thence.training.provenance import (
     CLUSTER,
+    FROM,
     KEPT,
     check_provenance,
     config_checksum,
@@ -288,6 +290,7 @@ class Run:
             labelling=recipe.labelling,
             instead=self.sources.instead,
         )
+        splits = self._labelled(splits)
         self._check_hashes(splits)
         return splits
 
@@ -297,8 +300,15 @@ class Run:
         Raises:
             TextError: If they are not what the run was trained on.
         """
+        splits = self._labelled(splits)
         self._check_hashes(splits)
         self.__dict__["splits"] = splits
+
+    def _labelled(self, splits: Splits) -> Splits:
+        """Return documents whose labels have the ids of the run that this one went on from."""
+        if not (self.is_classifier and FROM in self.provenance):
+            return splits
+        return named_splits(splits, self.label_names)
 
     def _check_sources(self) -> None:
         """Refuse texts that are gone or never end.
@@ -490,6 +500,12 @@ def held_out_of(recipe: Recipe) -> dict[str, Documents]:
         name: Documents.from_strings([]) if path is None else read_held_out(path, recipe.reading)
         for name, path in paths.items()
     }
+
+
+def named_splits(splits: Splits, names: Sequence[str]) -> Splits:
+    """Return labelled documents with the ids of labels by the order of names."""
+    parts = {part: getattr(splits, part).named(names) for part in ("train", "dev", "test")}
+    return replace(splits, **parts)
 
 
 def text_hashes(splits: Splits) -> dict[str, str]:

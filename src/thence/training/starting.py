@@ -47,6 +47,8 @@ def language_run(recipe: Recipe) -> Run:
 
 def started_from(recipe: Recipe) -> list[Run]:
     """Return the runs whose weights a recipe's model begins with."""
+    if recipe.from_run is not None:
+        return [Run(recipe.from_run)]
     return [language_run(recipe)] if starts_from_a_run(recipe) else []
 
 

@@ -32,7 +32,8 @@ from thence.training.looks_at_test import TEST, facts_of_test, inherited_looks
 from thence.training.metrics import MetricsFile
 from thence.training.prepared import Prepared, coverage, importance, prepare, vectors_of
 from thence.training.progress import ProgressMaker, silent
-from thence.training.recipe import Recipe, make_recipe, read_settings
+from thence.training.provenance import FROM
+from thence.training.recipe import FROM_RUN, Recipe, make_recipe, read_settings
 from thence.training.run import Run, create_run, text_hashes
 from thence.training.sharing import (
     agreed,
@@ -51,6 +52,12 @@ from thence.training.sources import (
     take_from_memory,
 )
 from thence.training.starting import started_from, with_language_model
+from thence.training.training_on import (
+    about_parent,
+    check_going_on,
+    parent_of,
+    settings_from,
+)
 from thence.training.weights_file import save_model
 
 if TYPE_CHECKING:
@@ -68,6 +75,7 @@ def train(
     logs: Logs = None,
     cluster: str | None = None,
     keep_text: bool = True,
+    from_run: Run | str | Path | None = None,
     **settings: Any,
 ) -> Run:
     """Train a model on a text.
@@ -86,6 +94,8 @@ def train(
             two workers here; the text may then be a pattern or a URL such as ``s3://bucket/folder``.
         keep_text: Keep texts that cannot be read again (in memory, standard input, a pipe) in the
             run; else it has their hashes alone, and resuming or reporting needs them given again.
+        from_run: A run of a network to train on: a new run begins with its best weights, and has
+            its tokens, its text and its settings where no others are given.
         **settings: The flags of ``thence train``, with underscores.
 
     Returns:
@@ -98,6 +108,10 @@ def train(
     given |= settings
     if text is not None:
         given["text"] = text
+    if model is not None:
+        given["model"] = model
+    if (start := from_run or given.get(FROM_RUN)) is not None:
+        given = settings_from(start if isinstance(start, Run) else Run(start), given)
     if "labels" in given:
         raise SettingError(
             "A language model has no labels. Train a classifier on lists of texts and labels with "
@@ -105,7 +119,7 @@ def train(
         )
     held = take_from_memory(given)
     text = given.get("text")
-    model = model or given.get("model", DEFAULT_CLASSIFIER if "label" in given else DEFAULT_MODEL)
+    model = given.get("model", DEFAULT_CLASSIFIER if "label" in given else DEFAULT_MODEL)
     if text is None:
         raise SettingError("There is no text to train on; name a file or a bundled text.")
     rest = {name: value for name, value in given.items() if name not in ("text", "model")}
@@ -147,7 +161,7 @@ def train_recipe(
     with processes() as world:
         started_by = launches(world)
         with agreed(world):
-            recipe = with_language_model(recipe)
+            recipe = with_what_it_starts_from(recipe)
             folder = Path(output) if output is not None else free_folder(recipe.text, recipe.model)
         begun = begun_before(folder, started_by, world)
         if begun is not None:
@@ -164,6 +178,8 @@ def train_recipe(
                     recipe = _resolve(recipe, prepared, sources.instead)
                     more = more_about(recipe, prepared)
                     looks = inherited_looks(started_from(recipe), prepared.splits.test)
+                    if (parent := parent_of(recipe)) is not None:
+                        more[FROM] = about_parent(parent)
                     if started_by:
                         more["launches"] = sorted(started_by)
                     begin = partial(
@@ -196,6 +212,17 @@ def _put_in_place(new: NewFolder, begin: Callable[[Path], Run], prepared: Prepar
         return
     done = _made_at_once(run.recipe, prepared)
     new.fill(lambda folder: finish_at_once(begin(folder), *done))
+
+
+def with_what_it_starts_from(recipe: Recipe) -> Recipe:
+    """Return a recipe with what the run says that it starts from, if it starts from one.
+
+    Raises:
+        SettingError: If it asks for something else than that run has.
+        RunError: If that is no run to start from.
+    """
+    parent = parent_of(recipe)
+    return with_language_model(recipe) if parent is None else check_going_on(recipe, parent)
 
 
 def _refuse_mixed(model: str) -> None:
@@ -240,7 +267,7 @@ def sweep_learning_rate(
         raise SettingError(f"The model '{recipe.model}' is not trained: it has no learning rate.")
     from thence.training.networks import sweep
 
-    recipe = with_language_model(recipe)
+    recipe = with_what_it_starts_from(recipe)
     with readable_sources(recipe, held) as sources:
         prepared = prepare(recipe, sources.instead)
         return sweep(recipe, prepared, low, high, steps)
@@ -278,7 +305,25 @@ def resume(
         given = {"text": text, "dev": dev, "test": test}
         if given := {role: source for role, source in given.items() if source is not None}:
             give_text(run, given)
+        if logs is None and _is_over(run):
+            return run
         return _go_on(run, progress, world, logs)
+
+
+def _is_over(run: Run) -> bool:
+    """Return whether there is nothing to go on with, and all that there is can be used.
+
+    Raises:
+        RunError: If the weights or the checkpoint of a finished run are damaged.
+    """
+    if not (run.finished and run.metrics()):
+        return False
+    if _is_trained(run):
+        from thence.training.checkpoint import read_checkpoint
+
+        read_checkpoint(run.folder / "last" / "checkpoint.safetensors", run.identity)
+    _ = run.classifier if run.is_classifier else run.model
+    return True
 
 
 def give_text(run: Run, given: Mapping[str, Source]) -> None:

@@ -1,0 +1,174 @@
+"""Training on from a run: its best weights, its tokens and its settings, unless told otherwise.
+
+What is made is a run of its own. What the weights are numbers of cannot change: the model, its
+sizes, its tokens, its labels. How they are trained can, and so can the text.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from thence.corpus import LabelledDocuments, Splits
+from thence.errors import RunError, SettingError
+from thence.training.families import family_of
+from thence.training.files import load_metadata
+from thence.training.provenance import FROM
+from thence.training.recipe import FROM_RUN, Recipe, flat_settings
+from thence.training.run import Run, named_splits
+from thence.training.sources import named_sources
+
+LENGTHS = ("epochs", "steps", "time")
+"""Settings that say when a training ends: where one is given, those of the run do not count."""
+OF_THE_MACHINE = ("threads", "precision", "device")
+"""Settings that a training chooses for the machine that it is on."""
+OF_THE_TEXT = ("dev", "test", "column", "encoding", "errors")
+"""Settings that belong to the text of a run, and say nothing of another."""
+MAY_CHANGE = ("unfreeze", "layer_ratio", "max_length", "start_from")
+"""Settings of models that change no weight; those of dropout likewise."""
+
+
+def settings_from(parent: Run, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run, as those of a recipe that goes on from it.
+
+    Args:
+        parent: The run.
+        given: Settings that come before those of the run; with a ``text``, those that belong to the
+            run's own are left out.
+
+    Returns:
+        All settings by name, ``text``, ``model`` and ``from_run`` among them.
+
+    Raises:
+        SettingError: If another model is asked for.
+        RunError: If the run has no weights to go on from, or no text and none is given.
+    """
+    _check_parent(parent)
+    model = given.get("model", parent.recipe.model)
+    if model != parent.recipe.model:
+        raise SettingError(
+            f"--model is {model}, but {parent.folder} is a run of {parent.recipe.model}, and what "
+            "goes on from it is the same model. Leave --model out, or --from."
+        )
+    settings = flat_settings(tomllib.loads(parent.recipe.to_toml()))
+    left_out = set(OF_THE_MACHINE)
+    if any(name in given for name in LENGTHS):
+        left_out |= set(LENGTHS)
+    if given.get("text") is not None:
+        left_out |= set(OF_THE_TEXT)
+    else:
+        settings |= _texts_of(parent)
+    settings = {name: value for name, value in settings.items() if name not in left_out}
+    return {**settings, **given, "model": model, FROM_RUN: str(parent.folder.resolve())}
+
+
+def _check_parent(parent: Run) -> None:
+    """Refuse a run that was not trained step by step."""
+    kind = family_of(parent.recipe.model).kind
+    if kind != "trained":
+        how = "is made of other runs" if kind == "mixed" else "is made in one go, not step by step"
+        again = "mix runs again" if kind == "mixed" else "train again with other settings"
+        raise RunError(
+            f"{parent.folder} is a run of {parent.recipe.model}, which {how}: there is no training "
+            f"to go on with. Leave --from out and {again}."
+        )
+
+
+def _texts_of(parent: Run) -> dict[str, str]:
+    """Return where the texts of a run are read: in its folder, if they could be read only once."""
+    found = {}
+    for role, name in named_sources(parent.recipe).items():
+        if role in parent.kept:
+            if not parent.kept[role]:
+                raise RunError(
+                    f"{parent.folder} has not kept its {role}, only the hash of it; give the text "
+                    "again: thence train TEXT --from RUN."
+                )
+            name = str(parent.folder.resolve() / parent.kept[role])
+        found[role] = name
+    return found
+
+
+def parent_of(recipe: Recipe) -> Run | None:
+    """Return the run that a training goes on from, if there is one."""
+    return None if recipe.from_run is None else Run(recipe.from_run)
+
+
+def check_going_on(recipe: Recipe, parent: Run) -> Recipe:
+    """Return a recipe that goes on from a run, with the full path of that.
+
+    Raises:
+        SettingError: If it asks for what cannot change.
+        RunError: If there is no training to go on with.
+    """
+    _check_parent(parent)
+    if recipe.model != parent.recipe.model:
+        settings_from(parent, {"model": recipe.model})  # Refuses it.
+    return replace(
+        recipe,
+        options=_with_what_stays(recipe.options, parent.recipe.options, parent),
+        tokens=_with_what_stays(recipe.tokens, parent.recipe.tokens, parent),
+        from_run=str(parent.folder.resolve()),
+    )
+
+
+def _with_what_stays(own: Any, its: Any, parent: Run) -> Any:
+    """Return settings with those of the run where they are open, unless others cannot be."""
+    open_ones = {}
+    for item in fields(its):
+        asked, is_now = getattr(own, item.name), getattr(its, item.name)
+        if asked is None:
+            open_ones[item.name] = is_now
+        elif asked != is_now and "dropout" not in item.name and item.name not in MAY_CHANGE:
+            raise SettingError(
+                f"--{item.name.replace('_', '-')} is {asked}, but {parent.folder} was trained with "
+                f"{is_now}, which cannot change when it is trained on. Leave it out, or train a "
+                "new model."
+            )
+    return replace(own, **open_ones)
+
+
+def with_labels_of(parent: Run, splits: Splits) -> Splits:
+    """Return documents with the labels of a classifier by its ids.
+
+    Raises:
+        SettingError: If train has a label that the classifier does not know.
+    """
+    named = named_splits(splits, parent.label_names)
+    assert isinstance(named.train, LabelledDocuments)
+    new = named.train.labels.names[len(parent.label_names) :]
+    several = named.train.labels.several
+    if new or several != parent.classes.several:
+        what = f"has the label '{new[0]}'" if new else "gives documents another number of labels"
+        raise SettingError(
+            f"The text {what}, which {parent.folder} does not know; what is told apart cannot "
+            "change when a classifier is trained on. Train a new one."
+        )
+    return named
+
+
+def about_parent(parent: Run) -> dict[str, Any]:
+    """Return what a run says of the one that it went on from."""
+    return {"run": parent.name, "identity": parent.identity, "step": _step_of(parent)}
+
+
+def check_parent_unchanged(run: Run, parent: Run) -> None:
+    """See that a training that has not taken its weights yet would take the same.
+
+    Raises:
+        RunError: If the run that it goes on from was changed since.
+    """
+    was, now = run.provenance[FROM], about_parent(parent)
+    if any(was.get(name) != now[name] for name in ("identity", "step")):
+        raise RunError(
+            f"{run.folder} was begun from {parent.folder} as it was at step {was.get('step')}, "
+            "and that run has changed since. Train on from it again, into another folder."
+        )
+
+
+def _step_of(run: Run) -> int:
+    path = run.folder / "model.safetensors"
+    if not Path(path).exists():
+        raise RunError(f"{run.folder} has no weights yet; wait until it was judged once.")
+    return int(load_metadata(path).get("step", 0))
