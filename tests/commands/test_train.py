@@ -192,6 +192,7 @@ def test_a_finished_run_is_trained_on(thence, small):
     Path("other.txt").write_text("abc\nbca\ncab\n" * 10)
     on = thence("train", "--from", "run", "--lr", "0.01", "--epochs", "50", "-o", "on", "--json")
     assert on.json()["dev"]["nats_per_token"] < first["dev"]["nats_per_token"]
+    assert "trained on from" in Path("on/report.html").read_text()
     recipe = Run("on").recipe
     assert (recipe.training.lr, recipe.training.epochs, recipe.training.steps) == (0.01, 50, None)
     assert recipe.options == Run("run").recipe.options

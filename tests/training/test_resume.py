@@ -172,6 +172,8 @@ def test_a_run_without_checkpoint_begins_at_the_start(small: SmallTrain) -> None
 @pytest.mark.parametrize("model", ["mlp", "bigram-counts"])
 def test_a_refused_resume_changes_nothing(small: SmallTrain, model: str) -> None:
     run = small(model=model)
+    last = "last/checkpoint.safetensors" if model == "mlp" else "metrics.jsonl"
+    (run.folder / last).unlink()  # Or there would be nothing to do.
     (run.folder / ".model.safetensors.new").write_bytes(b"of the training in progress")
     (run.folder / ".model.safetensors.77.tmp").write_bytes(b"of an older one")
     before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}

@@ -11,6 +11,7 @@ from thence.evaluation import evaluate
 from thence.evaluation.labels import cut_rows
 from thence.processes import is_first_process
 from thence.training import Run
+from thence.training.training_on import parent_row
 
 
 def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None = None) -> None:
@@ -42,6 +43,7 @@ def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None
     vectors = run.provenance.get("vectors")
     about = [("run", str(run.folder)), ("model", size)]
     about += [("pretrained vectors", vectors)] if vectors else []
+    about += parent_row(run)
     about += cut_rows(run) if run.is_classifier else []
     say_pairs([*about, *(judged.rows() if judged else [])])
     if path:

@@ -25,6 +25,7 @@ from thence.training.looks_at_test import looks_before
 from thence.training.prepared import labelled
 from thence.training.provenance import now
 from thence.training.run import Split
+from thence.training.training_on import parent_row
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 BEGINNING = 1000
@@ -127,6 +128,7 @@ def heading(run: Run) -> str:
     rows = [
         ("model", f"{recipe.model}: {summary}"),
         ("parameters", f"{run.num_parameters:,}"),
+        *parent_row(run),
         *text_rows(run),
         ("tokens are", recipe.tokens.tokens),
         ("vocabulary", f"{len(vocabulary):,} symbols, the special ones included"),

@@ -153,6 +153,12 @@ def about_parent(parent: Run) -> dict[str, Any]:
     return {"run": parent.name, "identity": parent.identity, "step": _step_of(parent)}
 
 
+def parent_row(run: Run) -> list[tuple[str, str]]:
+    """Return what a run went on from, as a row of names and values; none where it began anew."""
+    parent = run.provenance.get(FROM)
+    return [("trained on from", f"{parent['run']}, step {parent['step']:,}")] if parent else []
+
+
 def check_parent_unchanged(run: Run, parent: Run) -> None:
     """See that a training that has not taken its weights yet would take the same.
 
