@@ -181,6 +181,14 @@ def test_descriptors_of_pipes_are_texts(text: Path, tmp_path: Path) -> None:
     assert thence.evaluate(run.folder).documents == 10
 
 
+def test_what_is_wrong_with_a_copy_is_said_of_its_source(
+    pipe: Callable[..., str], tmp_path: Path
+) -> None:
+    with pytest.raises(TextError, match=rf"^{tmp_path}/pipe holds no text"):
+        train(pipe(b""), output=tmp_path / "run", **COUNTS)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_file_that_is_deleted_but_open_is_copied(text: Path, tmp_path: Path) -> None:
     with text.open("rb") as file:  # As the shell gives a long here-document.
         text.unlink()

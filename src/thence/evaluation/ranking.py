@@ -68,13 +68,17 @@ class Ranking(Listing[Ranked]):
         ]
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Return the column names and the rows to show."""
+        """Return the column names and the rows to show.
+
+        ``below`` is the log-probability below that of the first, ``above`` the nats per token above
+        those of the first.
+        """
         columns = [
             "text",
             "log-probability",
-            "below the first",
+            "below",
             "nats per token",
-            "above the first",
+            "above",
         ]
         rows = []
         for place, one in enumerate(self.texts):
@@ -104,7 +108,9 @@ class Ranking(Listing[Ranked]):
             return "The first two are equally likely."
         # Far apart, the factor itself is a number that nobody can read.
         factor = math.exp(min(second.difference, 700.0))
-        times = f"{factor:,.3g}" if factor < 1e6 else f"10^{second.difference / math.log(10):.1f}"
+        times = f"{factor:.3g}" if factor < 100 else f"{float(f'{factor:.3g}'):,.0f}"
+        if factor >= 1e6:
+            times = f"10^{second.difference / math.log(10):.1f}"
         longer = ", and likelier token by token" if second.difference_per_token > 0 else ""
         shorter = ", though the second is likelier token by token: it is longer"
         about = shorter if second.difference_per_token < 0 else longer

@@ -143,7 +143,8 @@ def readable_sources(
         return
     with TemporaryDirectory(prefix="thence-") as folder:
         copies = {name: copy_of(name, Path(folder) / role) for name, role in once.items()}
-        yield Sources({**in_memory, **copies}, keep)
+        with _called_by_their_names(copies):
+            yield Sources({**in_memory, **copies}, keep)
 
 
 @contextmanager
@@ -157,7 +158,24 @@ def readable(name: str) -> Iterator[str | Path]:
         yield name
         return
     with TemporaryDirectory(prefix="thence-") as folder:
-        yield copy_of(name, Path(folder) / "text")
+        copy = copy_of(name, Path(folder) / "text")
+        with _called_by_their_names({name: copy}):
+            yield copy
+
+
+@contextmanager
+def _called_by_their_names(copies: Mapping[str, Path]) -> Iterator[None]:
+    """Say the name of a source, and not of its copy, in what is wrong with it."""
+    try:
+        yield
+    except (TextError, SettingError) as error:
+        message = str(error)
+        for name, copy in copies.items():
+            message = message.replace(str(copy), called(name))
+        if message == str(error):
+            raise
+        kind = TextError if isinstance(error, TextError) else SettingError
+        raise kind(message) from error
 
 
 def is_read_once(name: str) -> bool:
