@@ -19,6 +19,8 @@ from .conftest import strict_json
 
 pytestmark = pytest.mark.usefixtures("folder")
 
+KNOWN = ("unknown", "nothing_known")
+
 
 def lines(outcome):
     assert (outcome.code, outcome.err) == (0, "")
@@ -37,7 +39,7 @@ def test_each_line_has_a_line_of_output(thence, opinions):
         one.to_json() for one in library.classify(opinions, ["a good film", "", "", "not good ü"])
     ]
     assert [line["text"] for line in found] == ["a good film", "", "", "not good ü"]
-    assert list(found[0]) == ["text", "label", "probability", "probabilities"]
+    assert list(found[0]) == ["text", "label", "probability", "probabilities", *KNOWN]
     assert found[0]["label"] == "pos" and set(found[0]["probabilities"]) == {"pos", "neg"}
 
 
@@ -51,7 +53,7 @@ def test_a_table_and_what_is_left_out(thence, opinions):
     Path("t.csv").write_text("id,said\n1,a good film\n2,\n3,a bad film\n")
     arguments = ["classify", opinions.folder, "t.csv", "--column", "said", "--no-text", "--top", 1]
     found = lines(thence(*arguments))
-    assert [list(line) for line in found] == [["label", "probability", "probabilities"]] * 3
+    assert [list(line) for line in found] == [["label", "probability", "probabilities", *KNOWN]] * 3
     assert [len(line["probabilities"]) for line in found] == [1, 1, 1]
     assert len(lines(thence(*arguments, "--no-keep-empty"))) == 2
 
@@ -202,10 +204,22 @@ def test_a_page_never_replaces_a_file(thence, opinions):
 
 
 def test_marks_of_labels_are_no_text(thence, opinions):
-    Path("marked.txt").write_text("__label__pos a good film\n__label__a __label__b bad\nplain\n")
+    Path("marked.txt").write_text("__label__pos a good film\n__label__a __label__b bad\nlong\n")
     found = lines(thence("classify", opinions.folder, "marked.txt"))
-    assert [line["text"] for line in found] == ["a good film", "bad", "plain"]
+    assert [line["text"] for line in found] == ["a good film", "bad", "long"]
 
 
 def test_empty_lines_alone_are_answered(thence, opinions):
     assert len(lines(thence("classify", opinions.folder, stdin="\n\n"))) == 2
+
+
+def test_texts_of_which_nothing_is_known_are_told(thence, opinions):
+    outcome = thence("classify", opinions.folder, stdin="a good film\nzzz qqq\n\n")
+    known, unknown, empty = map(json.loads, outcome.out.splitlines())
+    assert (known["unknown"], known["nothing_known"]) == (0.0, False)
+    assert (unknown["unknown"], unknown["nothing_known"]) == (1.0, True)
+    assert (empty["unknown"], empty["nothing_known"]) == (0.0, True)
+    assert outcome.err == (
+        "In 1 of 3 texts nothing is known from train: their labels are no finding about them "
+        "(nothing_known in the JSON).\n"
+    )

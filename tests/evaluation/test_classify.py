@@ -73,6 +73,8 @@ def test_several_labels_are_those_that_are_probable_enough(topics):
     assert every.to_json(with_text=False) == {
         "labels": list(every.labels),
         "probabilities": {every.likeliest: round(every.probabilities[every.likeliest], 6)},
+        "unknown": 0.0,
+        "nothing_known": False,
     }
 
 

@@ -194,10 +194,14 @@ def bags_of(texts: Texts, options: BagOptions) -> Bags:
     """Return the features of texts: token ids, and then buckets."""
     vocabulary_size = len(texts.tokenizer.vocabulary)
     words = join(_token_bags(texts, vocabulary_size, options))
-    if not options.character_ngrams:
-        return words
-    characters = join(_character_bags(texts, vocabulary_size, options))
-    return side_by_side(words, characters)
+    return (
+        side_by_side(words, character_bags(texts, options)) if options.character_ngrams else words
+    )
+
+
+def character_bags(texts: Texts, options: BagOptions) -> Bags:
+    """Return only the features of texts that are runs of characters."""
+    return join(_character_bags(texts, len(texts.tokenizer.vocabulary), options))
 
 
 def _token_bags(texts: Texts, vocabulary_size: int, options: BagOptions) -> Iterator[Bags]:

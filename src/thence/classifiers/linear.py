@@ -219,7 +219,7 @@ class Linear:
         self._is_difference = classes.number == 2 and not classes.several
         columns = 1 if self._is_difference else classes.number
         size = number_of_features(vocabulary_size, options.bags)
-        self._table = FeatureTable(np.arange(vocabulary_size), size)
+        self.table = FeatureTable(np.arange(vocabulary_size), size)
         # NumPy's zeros take no memory until they are written to, and these never are.
         self._weights = torch.from_numpy(np.zeros((vocabulary_size, columns), np.float32))
         self._bias = torch.zeros(columns)
@@ -237,9 +237,9 @@ class Linear:
         """Learn from labelled texts; see ``FittedClassifier``."""
         options = self.options
         bags = bags_of(texts, options.bags).distinct()
-        self._table = learn_table(bags, self.vocabulary_size, options.bags, options.min_ngram_count)
+        self.table = learn_table(bags, self.vocabulary_size, options.bags, options.min_ngram_count)
         self._check_memory()
-        design = _design(self._table.rows(bags), len(self._table.kept))
+        design = _design(self.table.rows(bags), len(self.table.kept))
         del bags
         targets = torch.from_numpy(labels.matrix() if labels.several else labels.single)
         weights = torch.from_numpy(importance)
@@ -251,7 +251,7 @@ class Linear:
             self._take(ratios, learned, strength)
             return _Attempt(strength, learned, 0.0 if dev is None else self._likelihood(*dev))
 
-        start = np.zeros((len(self._table.kept) + 1, ratios.shape[1]), np.float32)
+        start = np.zeros((len(self.table.kept) + 1, ratios.shape[1]), np.float32)
         first = best = attempt(options.strength or STRENGTH, start)
         if dev is not None and options.strength is None:
             best = _likeliest(first, STRONGER, attempt, enough)
@@ -271,7 +271,7 @@ class Linear:
         Raises:
             SettingError: Says what would need less.
         """
-        rows, columns = len(self._table.kept), len(self._bias)
+        rows, columns = len(self.table.kept), len(self._bias)
         if rows * columns > MOST_WEIGHTS:
             raise SettingError(
                 f"The linear classifier would need {rows:,} features x {columns:,} labels, too "
@@ -291,7 +291,7 @@ class Linear:
         others = (1 - is_label) * importance[:, None]
         # to_rows scales each document; naive Bayes counts it whole.
         if not self.options.naive_bayes:
-            return torch.ones(len(self._table.kept), self._weights.shape[1])
+            return torch.ones(len(self.table.kept), self._weights.shape[1])
         with_label = self.options.naive_bayes + design.to_rows(counted / design.scale)
         without = self.options.naive_bayes + design.to_rows(others / design.scale)
         ratios = (with_label / with_label.sum(0)).log() - (without / without.sum(0)).log()
@@ -328,7 +328,7 @@ class Linear:
     @torch.inference_mode()
     def classify(self, texts: Texts) -> Float[np.ndarray, "documents classes"]:
         """Return the log-probability of each label for each document."""
-        bags = self._table.rows(bags_of(texts, self.options.bags).distinct())
+        bags = self.table.rows(bags_of(texts, self.options.bags).distinct())
         starts = torch.from_numpy(bags.offsets[:-1].astype(np.int32))
         sums = functional.embedding_bag(
             torch.from_numpy(bags.features), self._weights, starts, mode="sum"
@@ -354,7 +354,7 @@ class Linear:
         return {
             "weights": self._weights.numpy(),
             "bias": self._bias.numpy(),
-            "kept": self._table.kept.astype(np.int32),
+            "kept": self.table.kept.astype(np.int32),
             "strength": np.array(self.strength),
         }
 
@@ -362,7 +362,7 @@ class Linear:
         """Take back what ``tensors`` gave."""
         if tensors.keys() != self.tensors().keys():
             raise ValueError(f"{', '.join(tensors)} are not the tensors of a linear classifier")
-        table = self._table.restored(tensors["kept"])
+        table = self.table.restored(tensors["kept"])
         weights, bias = tensors["weights"], tensors["bias"]
         columns = len(self._bias)
         if weights.shape != (len(table.kept), columns) or bias.shape != (columns,):
@@ -373,7 +373,7 @@ class Linear:
             raise ValueError("weights hold what is no finite number")
         if tensors["strength"].shape != () or tensors["strength"].dtype.kind != "f":
             raise ValueError("the strength is no number")
-        self._table, self.strength = table, float(tensors["strength"])
+        self.table, self.strength = table, float(tensors["strength"])
         self._weights, self._bias = torch.tensor(weights), torch.tensor(bias)
 
     def num_parameters(self) -> int:

@@ -21,7 +21,7 @@ from thence.corpus.reading import STANDARD_INPUT, inner_suffix, parse, read_stan
 from thence.corpus.tables import TABLES
 from thence.errors import RunError, SettingError, TextError
 from thence.evaluation import Classification, Explanation, classify, explain
-from thence.evaluation.classify import TOP
+from thence.evaluation.classify import NOTHING_KNOWN, TOP
 from thence.training import Run
 from thence.training.sources import readable
 
@@ -104,8 +104,16 @@ def command(
     if texts is not None and len(texts) > 1 and shown.for_people and not explains:
         say_table(["text", "label", "probability"], [_row(one) for one, _ in found])
         return
+    done = nothing_known = 0
     for classification, explanation in found:
         _say(classification, explanation, shown, typed or texts is not None)
+        done += 1
+        nothing_known += classification.nothing_known and classification.tokens > 0
+    if nothing_known and not typed:
+        remark(
+            f"In {nothing_known:,} of {done:,} texts nothing is known from train: their "
+            "labels are no finding about them (nothing_known in the JSON)."
+        )
 
 
 def _given(run: Run, texts: list[str], reading: LineByLine) -> Documents:
@@ -123,6 +131,7 @@ def _given(run: Run, texts: list[str], reading: LineByLine) -> Documents:
 def _row(found: Classification) -> list[str]:
     """Return a row of the table of several texts: the labels, and the likeliest's probability."""
     labels = ", ".join(found.labels) or "no label"
+    labels += " (nothing known)" if found.nothing_known else ""
     return [found.text, labels, f"{found.probabilities[found.likeliest]:.4f}"]
 
 
@@ -166,6 +175,8 @@ def _say(
 ) -> None:
     if shown.for_people and explanation is not None:
         say_drawn(explained(explanation))
+        if classification.nothing_known:
+            say(NOTHING_KNOWN)
     elif shown.for_people and typed:
         say(str(classification))
     else:

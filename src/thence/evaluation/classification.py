@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
+from thence.classifiers.known import Known
 from thence.corpus import Documents
 from thence.corpus.labels import Labels
 from thence.evaluation.bootstrap import (
@@ -104,6 +105,8 @@ class ClassificationReport:
         mistakes: The most confident ones, surest first.
         unseen: Documents with a label that train lacks: they are wrong by necessity.
         empty: Documents without any text.
+        nothing_known: Documents with text in which the classifier knows nothing (``known.py``).
+        unknown_share: Share of all tokens that the train text lacks, from 0 to 1.
         looks: Those at the run's test split, this one included: ``time``, ``command`` and, of a
             run that this one was made of, the name of that ``run``.
     """
@@ -129,6 +132,8 @@ class ClassificationReport:
     unseen: int
     empty: int
     looks: tuple[Mapping[str, str], ...]
+    nothing_known: int = 0
+    unknown_share: float = 0.0
 
     @property
     def test_looks(self) -> int:
@@ -191,6 +196,10 @@ class ClassificationReport:
             rows.append(("labels that train lacks", note))
         if self.empty:
             rows.append(("empty documents", f"{self.empty:,}"))
+        if self.nothing_known:
+            note = f"{self.nothing_known:,} documents, whose labels are guesses"
+            share = _percent(self.unknown_share)
+            rows.append(("nothing known in", f"{note}; {share} of all tokens are unknown"))
         absent = len(self.classes) - len(self.occurring)
         if absent:
             rows.append(("labels neither there nor predicted", f"{absent:,} (not in macro F1)"))
@@ -256,6 +265,8 @@ class ClassificationReport:
             "calibration": self.calibration.to_json(),
             "unseen": self.unseen,
             "empty": self.empty,
+            "nothing_known": self.nothing_known,
+            "unknown": self.unknown_share,
             "test_looks": self.test_looks,
             "test_looks_before": looks_before(self.looks),
             "classes": [asdict(score) for score in self.classes],
@@ -275,6 +286,7 @@ def judge_labels(
     documents: Documents,
     looks: tuple[Mapping[str, str], ...] = (),
     mistakes: int = MISTAKES,
+    known: Known | None = None,
 ) -> ClassificationReport:
     """Judge what a classifier says of labelled documents.
 
@@ -288,6 +300,7 @@ def judge_labels(
         looks: Those at the run's test split, this one included: ``time``, ``command`` and, of a
             run that this one was made of, the name of that ``run``.
         mistakes: How many of the most confident mistakes to keep.
+        known: How much of the documents the classifier knows, where that is asked.
 
     Raises:
         ValueError: If the numbers of documents differ or are zero, or labels are missing.
@@ -324,6 +337,8 @@ def judge_labels(
         unseen=int(is_unseen.sum()),
         empty=int((documents.ends == documents.starts).sum()),
         looks=looks,
+        nothing_known=0 if known is None else int((known.nothing & (known.tokens > 0)).sum()),
+        unknown_share=0.0 if known is None else known.unknown_share,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from thence.classifiers.known import known_of
 from thence.corpus import Documents, documents_of
 from thence.errors import SettingError
 from thence.evaluation.results import Results
@@ -26,6 +27,7 @@ CELLS_AT_ONCE = 1 << 22
 """Documents times labels that are classified at once."""
 DIGITS = 6
 """Digits after the point that probabilities have in JSON."""
+NOTHING_KNOWN = "Nothing in this text is known from train: the label is no finding about it."
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,10 @@ class Classification:
             probable first.
         probabilities: The most probable labels, the likeliest first.
         several: Whether a document may have any number of labels, or exactly one.
+        tokens: How many tokens the document has.
+        known_tokens: How many of them the train text has.
+        nothing_known: Whether the classifier knows nothing in the document (``known.py``): its
+            labels then are those of a text of which nothing is known.
     """
 
     _repr_html_ = repr_html
@@ -46,6 +52,14 @@ class Classification:
     labels: tuple[str, ...]
     probabilities: dict[str, float]
     several: bool = False
+    tokens: int = 0
+    known_tokens: int = 0
+    nothing_known: bool = False
+
+    @property
+    def unknown_share(self) -> float:
+        """Share of the tokens that the train text lacks, 0 to 1; 0 if there are none."""
+        return (self.tokens - self.known_tokens) / max(self.tokens, 1)
 
     @property
     def likeliest(self) -> str:
@@ -61,6 +75,8 @@ class Classification:
         else:
             line |= {"label": self.likeliest, "probability": shown[self.likeliest]}
         line["probabilities"] = shown
+        line["unknown"] = round(self.unknown_share, DIGITS)
+        line["nothing_known"] = self.nothing_known
         return line
 
     def __str__(self) -> str:
@@ -68,7 +84,7 @@ class Classification:
             (printable_line(label), f"{chance:.4f}  {'█' * round(chance * 40)}".rstrip())
             for label, chance in self.probabilities.items()
         ]
-        return "\n".join(paired(bars))
+        return "\n".join([*paired(bars), *([NOTHING_KNOWN] if self.nothing_known else [])])
 
 
 def classify(
@@ -130,12 +146,13 @@ def _in_blocks(
         order = np.argsort(-chances, axis=1, kind="stable")
         sorted_chances = np.take_along_axis(chances, order, axis=1)
         chosen = np.sum(sorted_chances >= threshold, axis=1) if several else np.ones(len(block))
-        for text, ids, row, count in zip(
-            strings(block), order, sorted_chances[:, :top].tolist(), chosen.tolist(), strict=True
-        ):
+        known = known_of(run.classifier, texts)
+        columns = (sorted_chances[:, :top], chosen, known.tokens, known.known_tokens, known.nothing)
+        lists = (column.tolist() for column in columns)
+        for text, ids, row, count, *about in zip(strings(block), order, *lists, strict=True):
             labels = names[ids[: max(top, int(count))]].tolist()
             probabilities = dict(zip(labels, row, strict=False))
-            yield Classification(text, tuple(labels[: int(count)]), probabilities, several)
+            yield Classification(text, tuple(labels[: int(count)]), probabilities, several, *about)
 
 
 def _blocks(documents: Documents, rows: int) -> Iterator[Documents]:

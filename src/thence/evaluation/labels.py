@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from thence.batches.labelled import cut_share
+from thence.classifiers.known import known_of
 from thence.corpus import (
     LabelledDocuments,
     LabelOptions,
@@ -35,10 +36,13 @@ def evaluate_labels(
 ) -> ClassificationReport:
     """Judge a run's best classifier; see ``evaluate``."""
     documents = labelled_documents(run, split, text, reading, labelling)
-    log_probs = run.classifier.classify(run.texts(documents, "evaluate"))
+    texts = run.texts(documents, "evaluate")
+    log_probs, known = run.classifier.classify(texts), known_of(run.classifier, texts)
     looks = tuple(run.test_looks())
     judged = judged_name(run, split, text)
-    return judge_labels(run.name, judged, log_probs, documents.labels, documents, looks, mistakes)
+    return judge_labels(
+        run.name, judged, log_probs, documents.labels, documents, looks, mistakes, known
+    )
 
 
 def compare_labels(

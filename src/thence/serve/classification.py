@@ -49,6 +49,10 @@ class Label(BaseModel):
     label: str | None = Field(description="The label; none where there may be several.")
     labels: list[str]
     probabilities: dict[str, float]
+    unknown: float = Field(description="Share of the tokens that the train text lacks, 0 to 1.")
+    nothing_known: bool = Field(
+        description="Whether nothing in the text is known, so that its label is no finding."
+    )
     explained: str | None = None
     explanation: list[Word] | None = None
 
@@ -103,6 +107,8 @@ def _label(index: int, found: Classification) -> Label:
         label=None if found.several else found.likeliest,
         labels=list(found.labels),
         probabilities=found.probabilities,
+        unknown=found.unknown_share,
+        nothing_known=found.nothing_known,
     )
 
 

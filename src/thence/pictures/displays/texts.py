@@ -3,6 +3,7 @@
 from itertools import islice
 
 from thence.evaluation import Classification, Explanation
+from thence.evaluation.classify import NOTHING_KNOWN
 from thence.evaluation.results import Score
 from thence.pictures.displays.pieces import bars, escaped, note, running_text, shaded, short, title
 from thence.pictures.drawing import visible
@@ -49,7 +50,8 @@ def classification_html(found: Classification) -> str:
     """Show the labels of a text as bars."""
     labels = ", ".join(found.labels) or "no label"
     rows = [(label, chance, f"{chance:.4f}") for label, chance in found.probabilities.items()]
-    return title(labels, short(found.text, EXCERPT)) + bars(rows)
+    warning = note(NOTHING_KNOWN) if found.nothing_known else ""
+    return title(labels, short(found.text, EXCERPT)) + bars(rows) + warning
 
 
 def explanation_html(explanation: Explanation) -> str:

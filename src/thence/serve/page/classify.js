@@ -50,9 +50,10 @@ function classifyCard(model) {
     (signal) => post("/v1/classify", { model: model.id, input: text, top: 10,
       explain: Array.from(text).length <= LONGEST_EXPLAINED, label: chosen }, signal),
     (answer) => {
-      frame.warn(null);
-      body.hidden = false;
       const found = answer.data[0];
+      frame.warn(found.nothing_known
+        ? "Nothing in this text is known from train: the label is no finding about it." : null);
+      body.hidden = false;
       const labels = found.labels.map(readable).join(", ");
       verdict.textContent = found.label === null ? `Labels: ${labels || "none is probable enough"}` : `Label: ${labels}`;
       const focused = document.activeElement?.dataset.label;
