@@ -21,7 +21,7 @@ from thence.errors import RunError, SettingError
 from thence.search.locks import LOCKS, FileLock
 from thence.search.options import SweepOptions
 from thence.search.recipe import SweepRecipe
-from thence.training.files import check_ordinary
+from thence.training.files import check_ordinary, refuse_links
 from thence.training.recipe import read_toml
 from thence.training.setting_types import check_type
 
@@ -59,6 +59,7 @@ def open_folder(
                 "--output."
             )
         (folder / LOCKS).mkdir(parents=True, exist_ok=True)
+        refuse_links(folder)
         with FileLock(folder / LOCKS / "study"):
             clear_leftovers(folder)
             if not (folder / CONFIG).exists():

@@ -13,6 +13,7 @@ from thence.errors import RunError, SettingError
 from thence.notebook import repr_html
 from thence.search.importance import importances
 from thence.training import Run
+from thence.training.files import refuse_links
 from thence.training.saved_json import (
     UNUSABLE,
     cut,
@@ -163,6 +164,7 @@ def read_sweep(folder: str | Path) -> Sweep:
     """
     path = Path(folder) / RESULT
     try:
+        refuse_links(Path(folder))
         return _sweep_of(Path(folder), read_json(path))
     except OSError as error:
         raise RunError(

@@ -55,7 +55,7 @@ def save_tensors(
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse a run folder that holds a link: it may lead to any file of this machine.
+    """Refuse a folder of a run or sweep that holds a link: it may lead to any file here.
 
     The folder itself may be a link, which the user has chosen.
 
@@ -67,12 +67,13 @@ def refuse_links(folder: Path) -> None:
         for entry in entries:
             if entry.is_symlink():
                 raise RunError(
-                    f"{entry.path} is a link, which no run of thence holds: it may lead to any "
+                    f"{entry.path} is a link, which thence puts into no folder: it may lead to any "
                     "file. If you trust it, put a copy of what it leads to in its place; else "
                     "remove it."
                 )
             if entry.is_dir():
-                refuse_links(Path(entry.path))
+                with suppress(FileNotFoundError):  # Another process has just cleared it away.
+                    refuse_links(Path(entry.path))
 
 
 def check_ordinary(path: Path) -> None:

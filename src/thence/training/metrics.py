@@ -99,7 +99,7 @@ def opened_alone(path: Path, flags: int) -> Iterator[FileIO]:
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise RunError(f"{path} is a link; nothing is written through it. Remove it.") from error
+        raise _is_link(path) from error
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise RunError(f"{path} is a pipe or a device, not a file. Remove it.")
@@ -112,6 +112,10 @@ def opened_alone(path: Path, flags: int) -> Iterator[FileIO]:
         copy.write(content)
     with opened_alone(path, flags) as file:
         yield file
+
+
+def _is_link(path: Path) -> RunError:
+    return RunError(f"{path} is a link, and no run has one: it may lead anywhere. Remove it.")
 
 
 def _drop_unfinished_line(file: FileIO) -> int:
@@ -133,6 +137,8 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     Raises:
         RunError: If it cannot be read.
     """
+    if path.is_symlink():
+        raise _is_link(path)
     if not path.exists():
         return []
     check_ordinary(path)
