@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from thence.training import train_recipe as train_recipe
     from thence.training.exchange import export as export
     from thence.training.exchange import import_arpa as import_arpa
+    from thence.training.listing import RunSummary as RunSummary
+    from thence.training.listing import runs as runs
     from thence.training.logs import StopTraining as StopTraining
     from thence.training.mix import mix as mix
 
@@ -78,6 +80,7 @@ _HOMES = {
     "report": "thence.pictures",
     "Recipe": "thence.training",
     "Run": "thence.training",
+    "RunSummary": "thence.training.listing",
     "StopTraining": "thence.training.logs",
     "Sweep": "thence.search",
     "TextClassifier": "thence.sklearn",
@@ -89,6 +92,7 @@ _HOMES = {
     "read_recipe": "thence.training",
     "read_sweep": "thence.search",
     "resume": "thence.training",
+    "runs": "thence.training.listing",
     "sweep": "thence.search",
     "train": "thence.training",
     "train_recipe": "thence.training",

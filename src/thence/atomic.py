@@ -300,6 +300,19 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds a folder, as ``locked`` does, at this moment."""
+    if fcntl is None:
+        return False
+    try:
+        with locked(folder):
+            return False
+    except BusyError:
+        return True
+    except OSError:  # It may not be opened.
+        return False
+
+
 def clear_leftovers(folder: Path) -> None:
     """Remove what killed processes left half-written in a folder that this process holds."""
     for path in (*folder.glob(f".*{NEW}"), *folder.glob(f"*/.*{NEW}")):

@@ -279,3 +279,18 @@ def test_mix_trains_what_its_recipe_names(thence, trained, folder):
     given = thence("mix", trained.mlp, "--config", "mixture.toml", "-o", "again")
     assert given.code == 2
     assert "--config mixture.toml names the runs to mix itself; give none besides." in given.err
+
+
+def test_runs_are_listed(thence, trained, folder):
+    assert thence("runs").err.startswith("thence: There is no folder runs to look for runs in")
+    shutil.copytree(trained.mlp, "runs/names")
+    (Path("runs") / "\x1b]52;evil").mkdir()
+    (found, _) = sorted(thence("runs", "--json").json(), key=lambda run: run["state"])
+    assert (found["name"], found["model"], found["state"]) == ("names", "mlp", "finished")
+    shown = thence("runs").out
+    assert "names" in shown and "nats per token" in shown and "\x1b" not in shown
+    assert thence("evaluate", "names", "--json").json()["run"] == "names"
+    (found,) = thence("runs", "runs/names", "--json").json()
+    assert found["name"] == "names"
+    Path("empty").mkdir()
+    assert thence("runs", "empty").out == "There are no runs in empty.\n"

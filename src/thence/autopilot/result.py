@@ -12,6 +12,7 @@ from thence.atomic import write_atomically
 from thence.errors import RunError
 from thence.notebook import repr_html
 from thence.training import Run
+from thence.training.run import find_run
 from thence.training.saved_json import (
     UNUSABLE,
     loss,
@@ -149,12 +150,13 @@ def read_best(folder: str | Path) -> Best:
     Raises:
         RunError: If there is nothing, or it is damaged.
     """
-    path = Path(folder) / RESULT
+    folder = find_run(folder)
+    path = folder / RESULT
     try:
         content = read_json(path)
         if content["format"] != FORMAT:
             raise RunError(f"{path} was written by another version of thence.")
-        return _best_of(Path(folder), content)
+        return _best_of(folder, content)
     except OSError as error:
         raise RunError(f"{folder} was not made by thence best: it has no {RESULT}.") from error
     except UNUSABLE as error:

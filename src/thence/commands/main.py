@@ -35,6 +35,7 @@ COMMANDS = {
     "resume": "Go on with a training that was stopped.",
     "find-lr": "Sweep the learning rate and suggest one.",
     "sweep": "Train with many settings and keep the best.",
+    "runs": "List the runs in a folder.",
     "evaluate": "Judge a run on its dev or test split, or on a text.",
     "compare": "Judge several runs on the same text, with paired intervals.",
     "mix": "Average the models of several runs, with weights from dev.",

@@ -180,10 +180,8 @@ def compare(
 def _opened(runs: Sequence[Run | str | Path]) -> list[Run]:
     """Open runs; one that is given twice is opened once, so that it has one look at test."""
     opened: dict[Path, Run] = {}
-    for run in runs:
-        run = run if isinstance(run, Run) else Run(run)
-        opened.setdefault(run.folder.resolve(), run)
-    return [opened[Path(run.folder if isinstance(run, Run) else run).resolve()] for run in runs]
+    every = [run if isinstance(run, Run) else Run(run) for run in runs]
+    return [opened.setdefault(run.folder.resolve(), run) for run in every]
 
 
 def _check_same_split(runs: list[Run], split: Split) -> None:

@@ -26,6 +26,7 @@ from thence.pictures.sweep_pictures import sweep_pictures
 from thence.search.results import is_sweep, read_sweep
 from thence.training import Run
 from thence.training.metrics import unit_of
+from thence.training.run import find_run
 
 FORMATS: dict[str, Callable[[Figure], bytes]] = {"png": to_png, "svg": to_svg}
 
@@ -55,7 +56,7 @@ def plot(
                 + nearest(name, FORMATS)
             )
     if not isinstance(run, Run) and is_sweep(run):
-        place, drawn = Path(run), sweep_pictures(read_sweep(run))
+        place, drawn = find_run(run), sweep_pictures(read_sweep(run))
     else:
         run = run if isinstance(run, Run) else Run(run)
         place, drawn = run.folder, pictures(run)

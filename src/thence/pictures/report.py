@@ -24,7 +24,7 @@ from thence.training.families import family_of
 from thence.training.looks_at_test import looks_before
 from thence.training.prepared import labelled
 from thence.training.provenance import now
-from thence.training.run import Split
+from thence.training.run import Split, find_run
 from thence.training.training_on import parent_row
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -62,7 +62,7 @@ def report(
     """
     several = [runs] if isinstance(runs, Run | str | Path) else list(runs)
     if len(several) == 1 and not isinstance(several[0], Run) and is_sweep(several[0]):
-        return _write_sweep(Path(several[0]), path)
+        return _write_sweep(find_run(several[0]), path)
     opened = [run if isinstance(run, Run) else Run(run) for run in several]
     different = list({run.folder.resolve(): run for run in opened}.values())
     if not different:

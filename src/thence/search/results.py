@@ -14,6 +14,7 @@ from thence.notebook import repr_html
 from thence.search.importance import importances
 from thence.training import Run
 from thence.training.files import refuse_links
+from thence.training.run import find_run
 from thence.training.saved_json import (
     UNUSABLE,
     cut,
@@ -162,10 +163,11 @@ def read_sweep(folder: str | Path) -> Sweep:
     Raises:
         RunError: If there is none.
     """
-    path = Path(folder) / RESULT
+    folder = find_run(folder)
+    path = folder / RESULT
     try:
-        refuse_links(Path(folder))
-        return _sweep_of(Path(folder), read_json(path))
+        refuse_links(folder)
+        return _sweep_of(folder, read_json(path))
     except OSError as error:
         raise RunError(
             f"There is no sweep with a result in {folder}: {error.strerror}. Let thence sweep run "
@@ -252,4 +254,4 @@ def read_verdict(folder: Path) -> dict[str, Any]:
 
 def is_sweep(folder: str | Path) -> bool:
     """Return whether a folder is that of a sweep."""
-    return (Path(folder) / "sweep.toml").is_file()
+    return (find_run(folder) / "sweep.toml").is_file()

@@ -38,6 +38,7 @@ from thence.search.work import OUTCOME, work_on
 from thence.signals import number_of
 from thence.training.families import is_classifier
 from thence.training.interrupts import Interrupted
+from thence.training.run import RUNS
 from thence.training.saved_json import UNUSABLE, number_or_none
 from thence.training.sources import take_from_memory
 
@@ -122,7 +123,7 @@ def sweep(
     named = {role: source for role, source in named.items() if source is not None}
     held = take_from_memory(named)
     read = read_sweep_recipe(Path(recipe), trials, time, named)
-    folder = Path(output) if output is not None else Path("runs") / f"{Path(recipe).stem}-sweep"
+    folder = Path(output) if output is not None else RUNS / f"{Path(recipe).stem}-sweep"
     again = f"thence sweep {quote(str(recipe))} --output {quote(str(folder))}"
     if storage is not None:
         again += _storage_flags(storage, study)

@@ -54,6 +54,8 @@ from thence.training.sources import (
 from thence.training.weights_file import load_model
 
 Split = Literal["train", "dev", "test"]
+RUNS = Path("runs")
+"""Where runs are made unless another folder is named, and where their names are looked for."""
 
 
 class Run:
@@ -89,7 +91,7 @@ class Run:
     resume = PackageFunction("resume")
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = find_run(folder)
         config = self.folder / "config.toml"
         try:
             if not config.is_file():
@@ -106,12 +108,16 @@ class Run:
         self._settings = {name: value for name, value in content.items() if name != PROVENANCE}
 
     def _not_a_run(self) -> str:
-        if not self.folder.exists():
-            parent = self.folder.parent
-            items = parent.iterdir() if parent.is_dir() else []
-            names = [item.name for item in items if not item.name.startswith(".")]
-            return f"There is no run {self.folder}." + nearest(self.folder.name, names)
-        return f"{self.folder} is not a run folder: it has no config.toml."
+        if self.folder.exists():
+            own = RUNS / self.folder
+            there = f" There is a run {own}; name that." if (own / "config.toml").exists() else ""
+            return f"{self.folder} is not a run folder: it has no config.toml.{there}"
+        is_name = len(self.folder.parts) == 1
+        parents = [parent for parent in (self.folder.parent, RUNS) if parent.is_dir()]
+        names = {item.name for parent in parents[: 1 + is_name] for item in parent.iterdir()}
+        known = sorted(name for name in names if not name.startswith("."))
+        where = f" here, or in {RUNS}" if is_name and RUNS in parents else ""
+        return f"There is no run {self.folder}{where}." + nearest(self.folder.name, known)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}: {describe(self)})"
@@ -188,10 +194,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether the training came to its end; a counted or mixed run always has."""
-        last = self.folder / "last" / "checkpoint.safetensors"
-        if family_of(self.recipe.model).kind != "trained":
-            return (self.folder / "model.safetensors").exists()
-        return last.exists() and bool(load_metadata(last).get("finished"))
+        return is_finished(self.folder, self.recipe.model)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -448,6 +451,29 @@ class Run:
                 "write there. Copy the run to a folder of your own, and judge the copy."
             ) from error
         return len(self.test_looks())
+
+
+def is_finished(folder: Path, model: str) -> bool:
+    """Return whether the training of a run came to its end; see ``Run.finished``."""
+    last = folder / "last" / "checkpoint.safetensors"
+    if family_of(model).kind != "trained":
+        return (folder / "model.safetensors").exists()
+    return last.exists() and bool(load_metadata(last).get("finished"))
+
+
+def find_run(folder: str | Path) -> Path:
+    """Return where a run is: in this folder or, if there is none, in that of the name in ``runs``.
+
+    >>> find_run("no-such-run")
+    PosixPath('no-such-run')
+    """
+    path = Path(folder)
+    if path.is_absolute() or ".." in path.parts:
+        return path
+    try:
+        return path if path.exists() or not (RUNS / path).exists() else RUNS / path
+    except OSError:  # A name that is too long, for example.
+        return path
 
 
 def create_run(

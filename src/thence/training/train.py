@@ -34,7 +34,7 @@ from thence.training.prepared import Prepared, coverage, importance, prepare, ve
 from thence.training.progress import ProgressMaker, silent
 from thence.training.provenance import FROM
 from thence.training.recipe import FROM_RUN, Recipe, make_recipe, read_settings
-from thence.training.run import Run, create_run, text_hashes
+from thence.training.run import RUNS, Run, create_run, find_run, text_hashes
 from thence.training.sharing import (
     agreed,
     begun_before,
@@ -299,7 +299,7 @@ def resume(
     """
     check_logs(logs)
     with processes() as world:
-        run = same_run(folder.folder if isinstance(folder, Run) else Path(folder), world)
+        run = same_run(folder.folder if isinstance(folder, Run) else find_run(folder), world)
         if isinstance(folder, Run) and not folder.sources.keep and folder.has_text:
             run.give_splits(folder.splits)
         given = {"text": text, "dev": dev, "test": test}
@@ -384,7 +384,7 @@ def free_folder(text: str, name: str) -> Path:
     """Return ``runs/TEXT-NAME``, with a number where that is taken or just being made."""
     stem = stem_of(text)
     names = (f"{stem}-{name}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))])
-    return next(path for name in names if not is_taken(path := Path("runs") / name))
+    return next(path for name in names if not is_taken(path := RUNS / name))
 
 
 def _resolve(recipe: Recipe, prepared: Prepared, instead: Instead) -> Recipe:
