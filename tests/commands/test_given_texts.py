@@ -157,8 +157,10 @@ def test_the_hash_of_standard_input_is_enough(thence, trained):
     assert not Path("run/text").exists()
     refused = thence("evaluate", "run")
     assert refused.code == 2 and "keeps only the hash of its text" in refused.err
-    again = thence("resume", "run", "--text", "-", "--no-report", "--json", stdin=lines).json()
-    assert again["dev"]["nats"] == made["dev"]["nats"]
+    again = thence("resume", "run", "--text", "-", "--json", stdin=lines).json()
+    assert again["nothing_to_do"]
+    refused = thence("resume", "run", "--text", "-", stdin=lines[:-4])
+    assert refused.code == 2 and "is not what run was trained on" in refused.err
     assert thence("evaluate", "run", trained.text, "--json").json()["documents"] == 105
 
 

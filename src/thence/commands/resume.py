@@ -59,4 +59,12 @@ def _say_nothing_to_do(run: Run, as_json: bool) -> None:
     if kind == "trained":
         remark(f"Next: thence train --from {folder} --lr 0.001   (trains it on, as a new run)")
     elif kind != "mixed" and run.has_text:
-        remark(f"It was made in one go. With other settings: thence train {quote(run.recipe.text)}")
+        remark(f"It was made in one go. With other settings: thence train {_text(run)}")
+
+
+def _text(run: Run) -> str:
+    """Return what names the text of a run on the command line: its own copy, if it has one."""
+    name = run.recipe.text
+    if "text" in run.kept:
+        return quote(str(run.sources.instead[name])) if run.kept["text"] else "TEXT"
+    return quote(name)
