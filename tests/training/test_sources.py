@@ -1,5 +1,6 @@
 """A text that cannot be read again is kept, and its run is like any other; or its hash alone is."""
 
+import errno
 import io
 import os
 import sys
@@ -179,6 +180,29 @@ def test_descriptors_of_pipes_are_texts(text: Path, tmp_path: Path) -> None:
     os.close(reading)
     assert Run(run.folder).text_name == "a pipe"
     assert thence.evaluate(run.folder).documents == 10
+
+
+def test_a_copy_for_which_there_is_no_space_is_a_sentence(
+    text: Path, pipe: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    fifo = pipe(text.read_bytes())
+    monkeypatch.setattr("thence.training.sources.Path.write_bytes", full)
+    with pytest.raises(RunError, match=r"No space left on device.* Set TMPDIR"):
+        train(fifo, output=tmp_path / "run", **COUNTS)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_typed_at_a_terminal_is_kept(text: Path, tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty")
+    master, slave = pty.openpty()
+    os.write(master, b"axa\nbyd\n\x04")  # Ctrl-D ends it.
+    run = train(os.ttyname(slave), output=tmp_path / "run", split="100/0/0", **COUNTS)
+    os.close(master)
+    os.close(slave)
+    assert sorted(Run(run.folder).documents("train")) == ["axa", "byd"]
 
 
 def test_what_is_wrong_with_a_copy_is_said_of_its_source(

@@ -46,7 +46,8 @@ class Recipe:
     """What to train on what, and how.
 
     Attributes:
-        text: A file, a folder, ``-``, or the name of a bundled or downloaded text.
+        text: A file, a folder, ``-``, or the name of a bundled or downloaded text; or what a text
+            in memory is called (``sources.py``).
         model: Name of the family.
         options: The family's own settings.
         labelling: Where the labels are; only for classifiers.

@@ -15,8 +15,6 @@ text was not to be kept, so that only its hash is there.
 
 import re
 import shutil
-import stat
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +26,8 @@ from thence.atomic import cannot_write, whole_file
 from thence.corpus import Documents, Instead, read_memory, write_texts
 from thence.corpus.loading import NOTHING
 from thence.corpus.memory import is_path_or_name
-from thence.corpus.reading import inner_suffix
+from thence.corpus.opening import odd_kind
+from thence.corpus.reading import inner_suffix, read_file, read_standard_input
 from thence.corpus.tables import TABLES
 from thence.errors import SettingError, TextError
 from thence.training.recipe import Recipe
@@ -180,13 +179,13 @@ def _called_by_their_names(copies: Mapping[str, Path]) -> Iterator[None]:
 
 def is_read_once(name: str) -> bool:
     """Return whether what has this name gives its text once, and then never again."""
-    if name == STANDARD_INPUT:
-        return True
     path = Path(name)
+    is_stream = odd_kind(path) is not None and odd_kind(path, pipes=True) is None
+    if name == STANDARD_INPUT or is_stream:
+        return True
     try:
-        kind = path.stat().st_mode
         # Of a here-document the shell has deleted the file already: only its descriptor is left.
-        return stat.S_ISFIFO(kind) or (stat.S_ISREG(kind) and not path.resolve().exists())
+        return path.is_file() and not path.resolve().exists()
     except (OSError, ValueError):
         return False
 
@@ -195,19 +194,18 @@ def copy_of(name: str, folder: Path) -> Path:
     """Copy standard input or a pipe into a folder that is made for it; return the copy.
 
     Raises:
-        TextError: If it cannot be read.
+        TextError: If it cannot be read, or is larger than memory.
+        WriteError: If there is no space for the copy.
     """
-    folder.mkdir()
     if name == STANDARD_INPUT:
-        path = folder / "standard-input"
-        path.write_bytes(sys.stdin.buffer.read())
-        return path
-    path = folder / f"pipe{_suffix(name)}"
+        path, data = folder / "standard-input", read_standard_input()
+    else:
+        path, data = folder / f"pipe{_suffix(name)}", read_file(Path(name))
     try:
-        with Path(name).open("rb") as source, path.open("wb") as target:
-            shutil.copyfileobj(source, target)
+        folder.mkdir()
+        path.write_bytes(data)
     except OSError as error:
-        raise TextError(f"{name} cannot be read: {error.strerror}.") from error
+        raise cannot_write(path, error, "Set TMPDIR to a folder with more space.") from error
     return path
 
 
