@@ -30,6 +30,32 @@ def test_a_closed_vocabulary_adds_only_the_boundary() -> None:
     assert (vocabulary.boundary_id, vocabulary.names()) == (2, ["b", "a", BOUNDARY])
 
 
+def test_no_two_ids_have_one_name() -> None:
+    """A text may hold what looks like a special symbol as a word of its own."""
+    words = ("a", "<boundary>", "<unk>", "<0x41>")
+    names = {unknown: Vocabulary(words, unknown).names() for unknown in ("bytes", "refuse")}
+    assert names["refuse"] == [*words, "<special boundary>"]
+    assert names["bytes"][-1] == "<special boundary>"
+    assert names["bytes"][4 + 0x41] == "<special 0x41>"
+    assert names["bytes"][4 + 0x42] == "<0x42>"
+    assert len(set(names["bytes"])) == 4 + 256 + 1
+    assert Vocabulary(("a", "<boundary>"), "symbol").names()[2:] == [UNKNOWN, "<special boundary>"]
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "special"),
+    [
+        (Vocabulary(("<boundary>", "a"), "symbol"), [2, 3]),
+        (Vocabulary(("<boundary>", "a"), "refuse"), [2]),
+        (Vocabulary((), "symbol"), [0, 1]),
+        (Vocabulary((), "bytes"), [256]),  # Where the tokens are bytes, they are the symbols.
+        (Vocabulary(("a",), "bytes"), list(range(1, 258))),
+    ],
+)
+def test_what_no_text_spells_is_special(vocabulary: Vocabulary, special: list[int]) -> None:
+    assert [index for index in range(len(vocabulary)) if vocabulary.is_special(index)] == special
+
+
 @pytest.mark.parametrize(
     ("symbols", "dtype"),
     [(0, np.uint8), (255, np.uint8), (256, np.uint16), (65_535, np.uint16), (65_536, np.uint32)],

@@ -26,7 +26,8 @@ def score(
         Dictionaries with ``text``, ``log_probability`` (natural logarithm; None if impossible),
         ``targets`` (its tokens and its end), ``nats_per_token``, ``bits_per_byte`` (the end counts
         as one byte), ``unknown`` (targets that are unknown symbols) and, if asked for, ``tokens``:
-        each with ``token``, ``log_probability`` and ``surprisal_bits``.
+        each with ``token``, ``log_probability``, ``surprisal_bits`` and ``special``, whether it is
+        none that a text spells (the boundary, the unknown symbol).
 
     Raises:
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
@@ -37,8 +38,8 @@ def score(
 
 
 def _scores(run: Run, documents: Documents, tokens: bool) -> Iterator[Score]:
-    names = run.tokenizer.vocabulary.names()
-    unknown_id = run.tokenizer.vocabulary.unknown_id
+    vocabulary = run.tokenizer.vocabulary
+    names, unknown_id = vocabulary.names(), vocabulary.unknown_id
     separator = " " if run.tokenizer.options.tokens == "words" else ""
     carry_context = run.recipe.training.carry_context
     store = run.encode(documents, "score")
@@ -62,6 +63,7 @@ def _scores(run: Run, documents: Documents, tokens: bool) -> Iterator[Score]:
                     "token": names[token],
                     "log_probability": finite(float(value)),
                     "surprisal_bits": finite(bits(-float(value))),
+                    "special": vocabulary.is_special(int(token)),
                 }
                 for token, value in zip(ids, scores[place], strict=True)
             ]

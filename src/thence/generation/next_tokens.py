@@ -10,6 +10,7 @@ from thence.errors import SettingError
 from thence.evaluation.results import Listing
 from thence.generation.sampling import encode_prefix, read_prefix
 from thence.notebook import repr_html
+from thence.tokens import BOUNDARY, UNKNOWN
 from thence.training.run import Run
 
 
@@ -20,12 +21,14 @@ class NextTokens(Listing[tuple[str, float]]):
     Attributes:
         text: What they follow.
         tokens: Each token and its probability, the likeliest first.
+        special: Which of the tokens are none that a text spells: the boundary, the unknown symbol.
     """
 
     _repr_html_ = repr_html
 
     text: str
     tokens: list[tuple[str, float]]
+    special: frozenset[str] = frozenset((BOUNDARY, UNKNOWN))
 
     def items(self) -> list[tuple[str, float]]:
         """Return ``tokens``, over which this is iterated."""
@@ -33,15 +36,27 @@ class NextTokens(Listing[tuple[str, float]]):
 
     def to_json(self) -> dict[str, Any]:
         """Return everything for a program."""
-        tokens = [{"token": token, "probability": chance} for token, chance in self.tokens]
+        tokens = [
+            {"token": token, "probability": chance, "special": token in self.special}
+            for token, chance in self.tokens
+        ]
         return {"text": self.text, "next": tokens}
 
     def __str__(self) -> str:
-        width = max(len(_visible(token)) for token, _ in self.tokens)
+        shown = [
+            token if token in self.special else _visible(self.quoted(token))
+            for token, _ in self.tokens
+        ]
+        width = max(map(len, shown))
         return "\n".join(
-            f"{_visible(token):<{width}}  {chance:.4f}  {'█' * round(chance * 40)}"
-            for token, chance in self.tokens
+            f"{name:<{width}}  {chance:.4f}  {'█' * round(chance * 40)}"
+            for name, (_, chance) in zip(shown, self.tokens, strict=True)
         )
+
+    def quoted(self, token: str) -> str:
+        """Return a token, in quotes if it is only a word of the text that is ``<boundary>``."""
+        literal = token in (BOUNDARY, UNKNOWN) and token not in self.special
+        return f'"{token}"' if literal else token
 
 
 def next_tokens(run: Run | str | Path, text: str = "", count: int = 10) -> NextTokens:
@@ -61,8 +76,11 @@ def next_tokens(run: Run | str | Path, text: str = "", count: int = 10) -> NextT
     prefix = encode_prefix(run, text)
     log_probs, _ = read_prefix(run.model, prefix, 1, run.tokenizer.vocabulary.boundary_id)
     likeliest = np.argsort(-log_probs[0], kind="stable")[:count]
-    names = run.tokenizer.vocabulary.names()
-    return NextTokens(text, [(names[i], float(np.exp(log_probs[0, i]))) for i in likeliest])
+    vocabulary = run.tokenizer.vocabulary
+    names = vocabulary.names()
+    tokens = [(names[index], float(np.exp(log_probs[0, index]))) for index in likeliest]
+    special = frozenset(names[index] for index in likeliest if vocabulary.is_special(int(index)))
+    return NextTokens(text, tokens, special)
 
 
 def _visible(token: str) -> str:

@@ -1,7 +1,7 @@
 """Sampling: whole documents drawn from a model, many at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Samples(Listing[str]):
         finished: Whether each ended by itself rather than at the greatest length.
         copies: How many are copies of whole train documents; None where the train text cannot
             be read any more.
+        unknown: How many tokens of each are the unknown symbol; its text shows ``<unk>`` for it
+            where tokens are words, and U+FFFD where they are characters.
     """
 
     _repr_html_ = repr_html
@@ -44,6 +46,7 @@ class Samples(Listing[str]):
     texts: list[str]
     finished: list[bool]
     copies: int | None
+    unknown: list[int] = field(default_factory=list)
 
     def items(self) -> list[str]:
         """Return ``texts``, over which this is iterated."""
@@ -51,7 +54,12 @@ class Samples(Listing[str]):
 
     def to_json(self) -> dict[str, Any]:
         """Return everything for a program."""
-        return {"texts": self.texts, "finished": self.finished, "copies": self.copies}
+        return {
+            "texts": self.texts,
+            "finished": self.finished,
+            "copies": self.copies,
+            "unknown": self.unknown,
+        }
 
     def __str__(self) -> str:
         """Return the texts, safe to print: control characters are shown as codes."""
@@ -104,7 +112,9 @@ def sample(
     whole = [np.concatenate([prefix_ids, ids]) for ids in drawn]
     texts = [_decode(run, ids) for ids in whole]
     finished = [bool(len(ids) and ids[-1] == boundary) for ids in drawn]
-    return Samples(texts, finished, _count_copies(run, whole))
+    unknown_id = run.tokenizer.vocabulary.unknown_id
+    unknown = [0 if unknown_id is None else int(np.sum(ids == unknown_id)) for ids in whole]
+    return Samples(texts, finished, _count_copies(run, whole), unknown)
 
 
 def encode_prefix(run: Run, prefix: str) -> Ids:

@@ -42,6 +42,7 @@ class Alternative(BaseModel):
     id: int
     text: str
     probability: float
+    is_boundary: bool
 
 
 class ReadToken(BaseModel):
@@ -67,6 +68,7 @@ class NextToken(BaseModel):
     probability: float
     text: str | None = Field(description="What to append for it; none if no text makes it.")
     is_boundary: bool
+    is_unknown: bool
 
 
 class Following(BaseModel):
@@ -161,7 +163,10 @@ def _tokens(
                 is_unknown=step.index == unknown_id,
                 alternatives=[
                     Alternative(
-                        id=index, text=served.token_text(index), probability=float(np.exp(log_prob))
+                        id=index,
+                        text=served.token_text(index),
+                        probability=float(np.exp(log_prob)),
+                        is_boundary=index == served.boundary_id,
                     )
                     for index, log_prob in step.top
                 ],
@@ -182,6 +187,7 @@ def _following(served: ServedRun, text: str, ids: Ids, place: Place, count: int)
             probability=float(chances[index]),
             text=_appended(served, text, ids, index),
             is_boundary=index == served.boundary_id,
+            is_unknown=index == served.run.tokenizer.vocabulary.unknown_id,
         )
         for index in shown
     ]

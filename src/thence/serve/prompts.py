@@ -92,7 +92,7 @@ def _several(given: Any) -> list[str | list[int]]:
 
 def _ids_of(served: ServedRun, given: str | list[int]) -> Ids:
     if isinstance(given, str):
-        ids = served.encode(given)
+        ids = served.encode_prompt(given)
         if given.startswith("\n") and len(ids) and ids[0] == served.boundary_id:
             # The first document is empty and kept: its end is not the boundary that begins a text.
             ids = np.insert(ids, 0, served.boundary_id)

@@ -91,10 +91,8 @@ class ServedRun:
         """Return the ids of a text that begins a document.
 
         Where lines are documents, the end of each is the boundary; empty lines are skipped as
-        they are when a file is read.
+        they are when a file is read. What looks like the name of the boundary is text.
         """
-        if text == self.token_names[self.boundary_id]:
-            return np.array([self.boundary_id])
         *lines, rest = text.split("\n") if self.is_by_lines else [text]
         if self.is_by_lines:
             lines = [line.removesuffix("\r") for line in lines]
@@ -102,6 +100,15 @@ class ServedRun:
             lines = [line for line in lines if line]
         store = self.run.tokenizer.encode(Documents.from_strings([*lines, rest]))
         return store.targets[:-1].astype(np.int64)
+
+    def encode_prompt(self, text: str) -> Ids:
+        """Return the ids of a prompt: the name of the boundary alone is the boundary.
+
+        So clients such as lm-evaluation-harness send an empty beginning.
+        """
+        if text == self.token_names[self.boundary_id]:
+            return np.array([self.boundary_id])
+        return self.encode(text)
 
     def token_text(self, index: int) -> str:
         """Return the text of one token, or its name if by itself it has none."""

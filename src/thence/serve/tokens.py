@@ -102,7 +102,7 @@ def _check_length(tokens: int, most: int) -> None:
 
 
 def _tokenize(served: ServedRun, request: TokenizeRequest, most: int) -> Tokens:
-    ids = served.encode(request.prompt)
+    ids = served.encode_prompt(request.prompt)
     if request.add_special_tokens:
         ids = np.concatenate([[served.boundary_id], ids])
     _check_length(len(ids), most)

@@ -17,6 +17,8 @@ import numpy as np
 
 BOUNDARY = "<boundary>"
 UNKNOWN = "<unk>"
+BESIDE = "<special {}"
+"""The form of a special symbol's name beside a literal word that looks like it."""
 
 Unknown = Literal["symbol", "bytes", "refuse"]
 
@@ -64,13 +66,27 @@ class Vocabulary:
         return self.symbols if self.unknown_id is None else (*self.symbols, UNKNOWN)
 
     def names(self) -> list[str]:
-        """Return what to show for every id, in order of id."""
+        """Return what to show for every id, in order of id; no two have the same name.
+
+        Where the text has a special symbol's name as a word of its own, the special one has a name
+        with a space in it, as no symbol has.
+        """
         spelled = {
             "symbol": [UNKNOWN],
             "bytes": [f"<0x{byte:02X}>" for byte in range(256)],
             "refuse": [],
         }
-        return [*self.symbols, *spelled[self.unknown], BOUNDARY]
+        special = [*spelled[self.unknown], BOUNDARY]
+        taken = set(special).intersection(self.symbols)
+        return [*self.symbols, *(BESIDE.format(n[1:]) if n in taken else n for n in special)]
+
+    def is_special(self, index: int) -> bool:
+        """Whether an id is none of a text's symbols: the boundary, ``<unk>``, a byte of a word.
+
+        Where the tokens are bytes, these are its symbols.
+        """
+        are_bytes = self.unknown == "bytes" and not self.symbols
+        return index >= (self.boundary_id if are_bytes else len(self.symbols))
 
 
 def choose_symbols(

@@ -72,7 +72,8 @@ def test_the_boundary_ends_a_document_where_lines_are_documents(server):
     ended = server.ask("/playground/read", {"model": "names", "text": "Anna\n"})
     assert ended["tokens"][-1]["is_boundary"]
     assert ended["nats"] == pytest.approx(answer["nats_with_end"])
-    assert server.ask("/playground/read", request | {"text": "<boundary>"})["tokens"] == []
+    literal = server.ask("/playground/read", request | {"text": "<boundary>"})["tokens"]
+    assert [token["text"] for token in literal] == [*"<boundary>"]  # It is only what looks like it.
 
 
 def test_a_token_is_shown_as_it_is_written(server):

@@ -15,7 +15,9 @@ SHOWN = 100
 
 def next_tokens_html(found: NextTokens) -> str:
     """Show the distribution of the next token as bars; the longest takes the whole width."""
-    rows = [(visible(token), chance, f"{chance:.4f}") for token, chance in found.tokens]
+    rows = [
+        (visible(found.quoted(token)), chance, f"{chance:.4f}") for token, chance in found.tokens
+    ]
     rest = max(1 - math.fsum(chance for _, chance in found.tokens), 0.0)
     before = f"after “{short(found.text)}”" if found.text else "at the beginning"
     others = note(f"all other tokens together: {rest:.4f}")

@@ -7,7 +7,7 @@ const FEW = 10;
 
 /** Say why a token cannot be appended. */
 function reasonNot(token) {
-  return token.name === "<unk>" ? "Stands for any symbol that the model does not know"
+  return token.is_unknown ? "Stands for any symbol that the model does not know"
     : "Only part of a character: it cannot be appended by itself";
 }
 

@@ -147,7 +147,7 @@ export class Writer {
     this.written += choice.text;
     const nats = choice.logprobs?.token_logprobs.at(-1);
     const ended = choice.text === "" && choice.logprobs?.tokens.length > 0 && choice.finish_reason === null
-      && choice.logprobs.tokens[0] === "<boundary>";
+      && choice.logprobs.tokens[0].endsWith("boundary>");
     if (choice.text === "" && !ended) return;
     const bits = nats === undefined || nats === null ? 0 : -nats / Math.LN2;
     this.text.append(el("span", { class: `token ${shade(bits)}`, title: `${fixed(bits)} bits` },

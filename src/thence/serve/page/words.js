@@ -22,7 +22,7 @@ function codePoint(char) {
 
 /** Return what to show for a token of an answer: its text, or its name if it has none. */
 export function tokenText(token) {
-  if (token.is_boundary || token.text === "<boundary>") return END;
+  if (token.is_boundary) return END;
   return visible(token.text || token.name || "");
 }
 
