@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from thence.training import Run, train
@@ -161,3 +162,62 @@ def test_a_folder_of_hugging_face(thence, folder: Path) -> None:
     assert (outcome.code, outcome.out) == (0, "hf\n")
     assert outcome.err.startswith("Checked on random ids: ") and outcome.err.count("\n") == 1
     assert (folder / "hf" / "config.json").exists()
+
+
+ODD = """# made by hand
+\\data\\
+ngram 1=6
+ngram 2=3
+
+\\1-grams:
+-1.0\t<unk>
+0\t<s>\t-0.3
+{end}\t</s>
+-0.7\t10\u00a0km\t-0.2
+-0.7\tthe\u3000cat\t-0.2
+-0.7\trun\t-0.2
+
+\\2-grams:
+-0.3\t<s> 10\u00a0km
+-0.3\t10\u00a0km run
+-0.3\trun </s>
+
+\\end\\
+"""
+
+
+def test_words_with_a_no_break_space_are_reached_and_exported(thence, folder: Path) -> None:
+    (folder / "odd.arpa").write_text(ODD.format(end="-0.7"), "utf-8")
+    said = thence("import", "odd.arpa", "-o", "odd")
+    assert said.code == 0
+    assert "add up to 0.5667, not to 1 (6 of 6 contexts are below it). Likelihoods look" in said.err
+    line = thence("score", "odd", "-", stdin="10\u00a0km run\n").json()
+    assert line["log_probability"] == pytest.approx(-0.9 * np.log(10), abs=1e-4)  # As KenLM has it.
+    assert (line["targets"], line["unknown"]) == (3, 0)
+    assert thence("export", "odd", "again.arpa").code == 0
+    written = (folder / "again.arpa").read_text("utf-8")
+    assert "\t10\u00a0km\t" in written and "\tthe\u3000cat\t" in written
+
+
+def test_probabilities_above_one_are_refused_unless_allowed(thence, folder: Path) -> None:
+    (folder / "odd.arpa").write_text(ODD.format(end="-0.1"), "utf-8")
+    refused = thence("import", "odd.arpa", "-o", "odd")
+    assert (refused.code, refused.out) == (2, "")
+    told = "odd.arpa: the probabilities without a context add up to 1.493, not to 1 (4 of 6"
+    assert refused.err.startswith(f"thence: {told}")
+    assert refused.err.endswith("or import it with --allow-unnormalized.\n")
+    assert not (folder / "odd").exists()
+    allowed = thence("import", "odd.arpa", "-o", "odd", "--allow-unnormalized")
+    assert allowed.code == 0
+    assert "Likelihoods look better than they are." in allowed.err
+
+
+def test_training_tells_at_once_what_an_arpa_file_cannot_hold(thence, folder: Path) -> None:
+    (folder / "marked.txt").write_text("<s> the cat sat\n<s> a dog\n<s> a cat\n<s> the dog\n" * 5)
+    words = ("--tokens", "words", "--model", "ngram", "--split", "80/20/0", "--no-report")
+    said = thence("train", "marked.txt", *words, "-o", "marked", "--json")
+    assert said.json()["model"] == "ngram"  # The remark is no part of the result.
+    assert "marked.txt holds <s> (16 times): words like all others here" in said.err
+    assert "an ARPA file cannot hold the model" in said.err
+    refused = thence("export", "marked", "marked.arpa")
+    assert (refused.code, "has a symbol '<s>', a name" in refused.err) == (2, True)

@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 
 from thence.corpus import Documents
-from thence.tokens.vocabulary import UNKNOWN
+from thence.training.remarks import PLACEHOLDERS
 
 SAMPLE = 300_000
 """Bytes from the beginning of the text that are looked at."""
@@ -91,7 +91,7 @@ def look_at(documents: Documents) -> Nature:
     if not spaced:
         cut = [list(document) for document in sample]
     words = round(sum(map(len, cut)) * share)
-    marked = any(UNKNOWN in document for document in sample)
+    marked = any(symbol in document for symbol in PLACEHOLDERS for document in sample)
     nature = Nature(len(documents), words, 1.0, marked, spaced)
     if not nature.sentences:
         return nature

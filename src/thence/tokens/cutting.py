@@ -42,6 +42,8 @@ SYMBOLS = (
 )  # fmt: skip
 """What texts hold instead of words that were taken out of them, or where sentences begin and end.
 Standing alone between white space such a symbol is one word, however words are split."""
+NO_TAGS = tuple(symbol for symbol in SYMBOLS if not symbol[1:-1].isalpha() or symbol[0] != "<")
+"""Those that are not letters between ``<`` and ``>``, which stay whole wherever they stand."""
 LETTER, SPACE, COMBINING, APOSTROPHE, ASCII_SPACE = 1, 2, 4, 8, 16
 """Classes of characters, as bits; a character of no class is a mark."""
 STEP = 1 << 16
@@ -173,18 +175,20 @@ def _join_tags(
 def _join_symbols(
     points: Points, edges: Edges, starts: Places, ends: Places
 ) -> tuple[Places, Places]:
-    """Join the words that together are one of ``SYMBOLS`` between white space."""
-    outside = np.ones(len(points) + 2, bool)  # Of each character, and before and after them all.
-    outside[1:-1] = _classes(points) & SPACE != 0
-    opening = np.flatnonzero((points == ord("<")) | (points == ord("[")))
-    opening = opening[edges[opening] | outside[opening]]
+    """Join the words that together are one of ``SYMBOLS`` between white space, but no tag."""
+    table, size = class_table(_table_size(points)), len(points)
+    slash = np.append(points[1:] == ord("/"), False)
+    opening = np.flatnonzero((points == ord("[")) | ((points == ord("<")) & slash))
+    opening = opening[edges[opening] | (table[points[opening - 1]] & SPACE != 0)]
+    if not len(opening):
+        return starts, ends
     inner = np.zeros(len(starts) + 1, np.int64)  # Words that are no longer ones of their own.
-    for symbol in SYMBOLS if len(opening) else ():
-        first = opening[opening + len(symbol) <= len(points)]
+    for symbol in NO_TAGS:
+        first = opening[opening + len(symbol) <= size]
         last = first + len(symbol)
         spelled = np.array([ord(character) for character in symbol])
         same = (points[first[:, None] + np.arange(len(symbol))] == spelled).all(axis=1)
-        same &= edges[last] | outside[last + 1]
+        same &= edges[last] | (table[points[np.minimum(last, size - 1)]] & SPACE != 0)
         same &= ~edges[first[:, None] + np.arange(1, len(symbol))].any(axis=1)
         words, beyond = np.searchsorted(starts, [first[same], last[same]])
         ends[words] = last[same]
