@@ -61,7 +61,7 @@ RUNS = Path("runs")
 class Run:
     """A run folder, opened for reading; nothing large is loaded until it is asked for.
 
-    What can be done with a run are functions of ``thence``, and for short methods too:
+    What can be done with a run are functions of ``thence``, and methods of the run as well:
     ``run.evaluate("test")`` is ``thence.evaluate(run, "test")``.
 
     Args:
