@@ -237,10 +237,9 @@ def test_the_hash_alone_of_standard_input(
 def test_the_finder_and_best_take_what_train_takes(
     lines: list[str], pipe: Callable[..., str], text: Path, tmp_path: Path
 ) -> None:
-    recipe = make_recipe("text in memory", "mlp", TINY)
-    of_memory = sweep_learning_rate(recipe, steps=10, held={"text": lines})
-    fifo = pipe(text.read_bytes())
-    of_pipe = sweep_learning_rate(make_recipe(fifo, "mlp", TINY), steps=10)
+    recipe = make_recipe(pipe(text.read_bytes()), "mlp", TINY)
+    of_memory = sweep_learning_rate(recipe, steps=10, text=iter(lines))
+    of_pipe = sweep_learning_rate(recipe, steps=10)
     assert of_memory.losses.tolist() == of_pipe.losses.tolist()
     done = thence.best(lines, steps=2, output=tmp_path / "best", threads=1, dev=lines[:9])
     assert Run(done.folder).kept == {"text": "text.jsonl", "dev": "dev.jsonl"}
@@ -259,6 +258,11 @@ def test_a_recipe_whose_text_was_in_memory_asks_for_it(lines: list[str], tmp_pat
 def test_a_sentence_is_no_path_and_the_message_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(TextError, match=r"give texts in a list"):
         train("It was a dark and stormy night.", output=tmp_path / "run")
+
+
+def test_a_recipe_names_its_text(lines: list[str]) -> None:
+    with pytest.raises(SettingError, match=r"give texts in memory to thence\.train"):
+        make_recipe(lines, "mlp", {})
 
 
 def test_labels_beside_texts_in_memory_are_for_the_estimator(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ with underscores, each known in one group only, so that a flat list of settings 
 make one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -108,6 +108,11 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
     Raises:
         SettingError: If a name is unknown (with the nearest known one) or a value unusable.
     """
+    if isinstance(text, Iterable) and not isinstance(text, str):
+        raise SettingError(
+            "A recipe names its text, as a path or a known name; give texts in memory to "
+            "thence.train(texts), thence.best or thence.sweep."
+        )
     text, model = check_type("text", text, str), check_type("model", model, str)
     settings = dict(settings)
     from_run = check_type(FROM_RUN, settings.pop(FROM_RUN, None), str | None)

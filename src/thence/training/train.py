@@ -249,7 +249,7 @@ def sweep_learning_rate(
     low: float = 1e-3,
     high: float = 1.0,
     steps: int | None = None,
-    held: Mapping[str, Any] = NOTHING,
+    text: Source | None = None,
 ) -> "LearningRateCurve":
     """Sweep the learning rate over a recipe's network and text; nothing is kept.
 
@@ -258,7 +258,7 @@ def sweep_learning_rate(
         low: The first rate.
         high: The last rate.
         steps: How many rates.
-        held: Texts in memory, as in ``train_recipe``.
+        text: A text in place of the recipe's: its path or name, or the texts themselves.
 
     Raises:
         SettingError: If the model is counted, or the range cannot be used.
@@ -267,7 +267,9 @@ def sweep_learning_rate(
         raise SettingError(f"The model '{recipe.model}' is not trained: it has no learning rate.")
     from thence.training.networks import sweep
 
-    recipe = with_what_it_starts_from(recipe)
+    given = {"text": recipe.text if text is None else text}
+    held = take_from_memory(given)
+    recipe = with_what_it_starts_from(replace(recipe, text=str(given["text"])))
     with readable_sources(recipe, held) as sources:
         prepared = prepare(recipe, sources.instead)
         return sweep(recipe, prepared, low, high, steps)
