@@ -87,6 +87,13 @@ CASES = {
     "train a network": Case(
         f"train text.txt {NETWORK} -o new", "new", "resume new --no-report", same=MODEL
     ),
+    "train on": Case(
+        "train --from network --steps=6 --evaluate-every=3 --no-report -o new",
+        "new",
+        "resume new --no-report",
+        same=MODEL,
+        looks=("new",),
+    ),
     "resume": Case("resume half", "half", "resume half --no-report", same=MODEL),
     "train n-grams": Case("train text.txt --model ngram -o new", "new", same=MODEL),
     "train a linear classifier": Case(

@@ -7,12 +7,13 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from thence.atomic import cannot_write, write_atomically
+from thence.atomic import cannot_write, sync_folder, sync_tree, write_atomically
 from thence.errors import ThenceError
 from thence.evaluation import evaluate
 from thence.search.results import BEST, VERDICT, Trial, read_verdict
 from thence.search.work import best_record, value_of
 from thence.training import Run
+from thence.training.files import refuse_links
 from thence.training.looks_at_test import TEST_LOOKS, joined, json_lines
 from thence.training.metrics import read_test_looks
 
@@ -49,6 +50,7 @@ def keep_best(folder: Path, best: Trial) -> dict[str, Any] | None:
         verdict = read_verdict(folder)
         if verdict.get("run") == best.name:
             return verdict["test"]  # type: ignore[no-any-return]
+        refuse_links(trial)  # What they lead to would be copied.
         building = Path(mkdtemp(prefix=f".{BEST}.", dir=folder))
         copy = building / BUILT
         shutil.copytree(trial, copy, ignore=shutil.ignore_patterns("tensorboard", ".*"))
@@ -57,9 +59,11 @@ def keep_best(folder: Path, best: Trial) -> dict[str, Any] | None:
         judged = evaluate(run, "test").to_json() if len(run.documents("test")) else None
         verdict = {"run": best.name, "test": judged}
         write_atomically(copy / VERDICT, json.dumps(verdict).encode("utf-8"))
+        sync_tree(copy)
         if place.exists():
             place.rename(building / BEATEN)
         copy.rename(place)
+        sync_folder(folder)
         _take_looks(place, building / BEATEN)  # Someone may have judged it in the meantime.
     except OSError as error:
         raise cannot_write(place, error) from error
