@@ -12,7 +12,7 @@ from typing import Any
 
 from thence.errors import RunError, SettingError
 from thence.training.looks_at_test import FACTS_OF_TEST, TEST
-from thence.training.recipe import PROVENANCE, Recipe
+from thence.training.recipe import FROM_RUN, PROVENANCE, Recipe
 from thence.training.setting_types import check_type, shown
 
 FORMAT = 1
@@ -126,9 +126,15 @@ def check_provenance(content: Mapping[str, Any], config: Path, labelled: bool) -
 def config_checksum(content: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a config, apart from the checksum itself and from where texts are.
 
-    A text may be moved, and its path in the config changed: its content has hashes of its own.
+    A text may be moved, and its path in the config changed: its content has hashes of its own. So
+    may the run that a training went on from, of which the provenance has the identity.
     """
-    apart = {"text": ("",), "splitting": ("dev", "test"), PROVENANCE: ("checksum",)}
+    apart = {
+        "text": ("",),
+        FROM_RUN: ("",),
+        "splitting": ("dev", "test"),
+        PROVENANCE: ("checksum",),
+    }
     kept = {}
     for name, value in content.items():
         without = apart.get(name, ())

@@ -189,6 +189,7 @@ class Run:
         The recipe counts as the config says it, without settings that came with later versions.
         """
         parts = {"tokenizer": self.provenance["tokenizer"], "sha256": self.provenance["sha256"]}
+        parts |= {FROM: self.provenance[FROM]} if FROM in self.provenance else {}
         return config_checksum(self._settings | parts)
 
     @property
