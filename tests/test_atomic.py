@@ -130,11 +130,11 @@ def test_a_new_folder_appears_whole_at_the_end(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_fails_leaves_nothing_and_its_name_is_free(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), new_folder(tmp_path / "new") as new:
+    with pytest.raises(KeyError), new_folder(tmp_path / "runs" / "deep" / "new") as new:
         (new.path / "a").write_text("one")
         raise KeyError
     assert list(tmp_path.iterdir()) == []
-    assert not is_taken(tmp_path / "new")
+    assert not is_taken(tmp_path / "runs" / "deep" / "new")
 
 
 def test_a_name_is_held_from_the_start(tmp_path: Path) -> None:

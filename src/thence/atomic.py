@@ -106,23 +106,27 @@ def make_folders(folder: Path, within: Path) -> None:
 
 
 @contextmanager
-def whole_file(path: Path, *, wait: bool = False) -> Iterator[BufferedIOBase]:
+def whole_file(path: Path, *, new: bool = False, wait: bool = False) -> Iterator[BufferedIOBase]:
     """Open a new file for writing that appears under its name only when it is whole.
 
     If the block raises, nothing is left behind and what was there before stays.
 
     Args:
         path: The file; missing folders on the way are made.
+        new: Refuse a file that is there already; by default it is replaced.
         wait: Wait while another process is writing it; by default that is an error.
 
     Raises:
         BusyError: Another process is writing the same file.
+        ExistsError: If it must be new, and is not.
         OSError: The folder cannot be made or written to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     building = _beside(path)
     with _taken(path, wait, _create_file) as descriptor:
         try:
+            if new:
+                refuse_existing(path)
             with os.fdopen(descriptor, "wb", closefd=False) as file:
                 yield file
                 file.flush()
@@ -210,7 +214,9 @@ def new_folder(target: Path, *, wait: bool = False) -> Iterator[NewFolder]:
         WriteError: It cannot be made.
     """
     refuse_existing(target)
+    missing = [folder for folder in target.parents if not folder.exists()]
     with ExitStack() as held:
+        held.callback(_remove_empty, missing)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(_taken(target, wait, _create_folder))
@@ -368,9 +374,9 @@ def _taken(target: Path, wait: bool, create: Callable[[Path], int]) -> Iterator[
             _clear_dead(building, wait)
             continue
         except FileNotFoundError:
-            if building.parent.is_dir():  # Cleared by another process before it was locked.
-                continue
-            raise
+            # Cleared by another process before it was locked, or the folder that it is in was.
+            building.parent.mkdir(parents=True, exist_ok=True)
+            continue
         try:
             if _lock(descriptor, building, wait):
                 yield descriptor
@@ -406,6 +412,13 @@ def _remove(path: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders that were made for nothing, the innermost first."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _lock(descriptor: int, path: Path, wait: bool) -> bool:

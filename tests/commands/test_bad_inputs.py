@@ -243,7 +243,7 @@ def test_a_full_disk_leaves_what_was_there(thence, folder, trained, command):
 
 def test_a_disk_that_fills_up_during_training_can_be_freed(thence, folder, trained, small):
     shutil.copy(trained.text, "text.txt")
-    with file_size_limit(1500):  # Enough for the config, too little for the weights.
+    with file_size_limit(3000):  # Enough for the config, too little for the weights.
         outcome = thence("train", "text.txt", *small, "-o", "run")
     assert outcome.code == 2
     assert outcome.err.splitlines()[-1].startswith("thence: Cannot write run/")

@@ -221,7 +221,9 @@ def write_vectors(
     try:
         with whole_file(path) as whole, ExitStack() as stack:
             packs = path.suffix.lower() == ".gz"
-            file = stack.enter_context(gzip.open(whole, "wb", 6)) if packs else whole
+            file: BufferedIOBase = whole
+            if packs:  # Neither name nor time, so that the same vectors are the same file.
+                file = stack.enter_context(gzip.GzipFile("", "wb", 6, whole, mtime=0))
             file.write(f"{len(words)} {matrix.shape[1]}\n".encode())
             for word, vector in zip(words, matrix, strict=True):
                 file.write(f"{written(word)} {' '.join(map(str, vector))}\n".encode())

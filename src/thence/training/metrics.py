@@ -69,8 +69,10 @@ def append_json_line(path: Path, line: Mapping[str, Any]) -> int:
         with opened_alone(path, os.O_RDWR | os.O_CREAT) as file:
             size = _drop_unfinished_line(file)
             try:
-                if file.write(content) < len(content):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                written = file.write(content)
+                if written < len(content):  # The disk is full; the next attempt says so.
+                    file.write(content[written:])
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
                 os.fsync(file.fileno())
             except OSError:
                 with suppress(OSError):

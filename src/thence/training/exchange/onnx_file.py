@@ -51,7 +51,7 @@ def export_onnx(run: Run, path: Path) -> float:
     difference = greatest_difference(
         run, model, lambda ids: _read_in_two(session, ids, model), TOLERANCE
     )
-    with whole_file(path) as file:
+    with whole_file(path, new=True) as file:
         file.write(content)
     return difference
 

@@ -32,7 +32,7 @@ def write_arpa(tables: list[OrderTable], vocabulary: Vocabulary, path: Path) -> 
     """
     _check_no_crossing(tables, vocabulary)
     lines = (f"{line}\n".encode() for line in arpa_lines(tables, vocabulary))
-    with whole_file(path) as file:
+    with whole_file(path, new=True) as file:
         if path.suffix != ".gz":
             file.writelines(lines)
             return
