@@ -89,6 +89,16 @@ def test_looks_at_what_is_being_replaced_count(folder):
     assert not leftover.exists()
 
 
+def test_what_killed_processes_left_is_cleared(recipe, folder):
+    for name in (".best.abcd", ".trial-0000.abcd", ".trial-0001.new"):
+        (folder / name).mkdir()
+        (folder / name / "config.toml").write_text("half")
+    for name in (".sweep.json.77.tmp", ".sweep.json.new", "trial-0000/.model.safetensors.9.tmp"):
+        (folder / name).write_text("half")
+    sweep(recipe, folder)
+    assert not list(folder.rglob(".*"))
+
+
 def test_looks_at_a_trial_go_with_it(recipe, folder):
     for _ in range(2):
         evaluate(folder / "trial-0000", "test")

@@ -33,7 +33,7 @@ from thence.search.recipe import SweepRecipe, read_sweep_recipe
 from thence.search.results import Sweep, Trial, checked_trial, write_sweep
 from thence.search.sources import kept_in_folder, put_copies
 from thence.search.study import fields_of, import_optuna, make_pruner, open_study, silenced
-from thence.search.winner import is_here, keep_best
+from thence.search.winner import clear_trials, is_here, keep_best
 from thence.search.work import OUTCOME, work_on
 from thence.signals import number_of
 from thence.training.families import is_classifier
@@ -252,6 +252,7 @@ def _finish(folder: Path, study: "optuna.Study", recipe: SweepRecipe) -> Sweep:
     A best run of another machine is kept there.
     """
     with FileLocks(folder).lock("best"):
+        clear_trials(folder)
         done = snapshot(folder, study, recipe)
         if done.best_trial.where is None or is_here(folder, done.best_trial):
             done = replace(done, test=keep_best(folder, done.best_trial))

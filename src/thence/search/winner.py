@@ -92,6 +92,16 @@ def recover(folder: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
+def clear_trials(folder: Path) -> None:
+    """Remove what killed processes have left of trials that they were about to begin.
+
+    Args:
+        folder: Of a sweep all of whose trials are over.
+    """
+    for leftover in folder.glob(".trial-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
 def _take_looks(run: Path, other: Path) -> None:
     """Add the looks at test of another run of the same text to those of a run."""
     own, others = (_looks(path) for path in (run, other))
