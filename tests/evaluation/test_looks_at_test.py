@@ -138,6 +138,7 @@ def test_nothing_that_judges_goes_round_the_record() -> None:
         "evaluation/classify.py": "records the look for all its blocks together",
         "evaluation/occlusion.py": "reads one document, and variants of it",
         "evaluation/similar.py": "reads one word",
+        "generation/bad_words.py": "reads one word",
         "generation/filling.py": "reads candidates for a blank",
         "generation/sampling.py": "reads a prefix",
         "pictures/side_by_side.py": "reads dev",

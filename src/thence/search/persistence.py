@@ -4,6 +4,7 @@ A server that is restarted closes all connections. Whoever asks then gets an err
 the server is back some seconds later; a training that has run for hours need not end of that.
 """
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -31,12 +32,14 @@ def persistently(ask: Callable[[], Answer], lost: Callable[[], None] = nothing) 
     Raises:
         Exception: What ``ask`` raises, if it is something else, or goes on for ``PATIENCE``.
     """
-    since, pause = time.monotonic(), FIRST_PAUSE
+    until, pause = math.inf, FIRST_PAUSE
     while True:
         try:
             return ask()
         except Exception as error:
-            if not is_lost(error) or time.monotonic() - since > PATIENCE:
+            now = time.monotonic()
+            until = min(until, now + PATIENCE)  # Counted from the loss: an answer may take long.
+            if not is_lost(error) or now > until:
                 raise
         lost()
         time.sleep(pause)
