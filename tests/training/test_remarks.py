@@ -88,3 +88,8 @@ def test_all_of_several_symbols_are_named(told: Told) -> None:
     said = told([f"<s> {line} </s>" for line in LINES])
     assert len(said) == 2
     assert "holds <s> (16 times) and </s> (16 times): words" in said[1]
+
+
+def test_rare_ones_too(told: Told) -> None:
+    (said,) = told(["the cat", "a <s> </s> b", "<eos> x", "a b"], split="100/0/0")
+    assert "holds <s> (1 time), </s> (1 time) and <eos> (1 time): words" in said

@@ -90,4 +90,8 @@ def words_both_ways(documents: Documents) -> tuple[int, int]:
 
 
 def _named(symbols: list[str], counts: Mapping[str, int]) -> str:
-    return " and ".join(f"{symbol} ({counts[symbol]:,} times)" for symbol in symbols)
+    named = [
+        f"{symbol} ({counts[symbol]:,} time{'s' if counts[symbol] != 1 else ''})"
+        for symbol in symbols
+    ]
+    return " and ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
