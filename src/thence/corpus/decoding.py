@@ -102,9 +102,14 @@ def refuse_nul(data: Bytes, name: str) -> None:
     """Raise TextError with the place of the first NUL byte, if there is one."""
     position = data.find(b"\0")
     if position >= 0:
+        start = data[:1000]
+        # Of Western text in UTF-16 every other byte is NUL: the second ones if the low byte leads.
+        little, big = (start[first::2].count(0) > 0.3 * len(start) for first in (1, 0))
+        encoding = {(True, False): "utf-16-le", (False, True): "utf-16-be"}.get((little, big))
+        guess = "If the file is UTF-16" if encoding is None else "It seems to be UTF-16:"
         raise TextError(
-            f"{place(data, name, position)} is not text. "
-            "If the file is UTF-16 use --encoding utf-16; to go on regardless, --errors replace."
+            f"{place(data, name, position)} is not text. {guess} use --encoding "
+            f"{encoding or 'utf-16'}; to go on regardless, --errors replace."
         )
 
 

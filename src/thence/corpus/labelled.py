@@ -50,6 +50,7 @@ from thence.corpus.reading import (
     table_rows,
     text_files,
 )
+from thence.corpus.shapes import odd_shape, refuse_foreign
 from thence.corpus.tables import LINE_TABLES, TABLES, Choose, Row, choose_column
 from thence.errors import SettingError, TextError, nearest
 
@@ -100,7 +101,11 @@ def parse_labelled(
     if inner_suffix(name) in TABLES:
         choose = text_and_label(reading, labelling)
         return from_rows(table_rows(data, name, reading, choose), name, labelling)
-    refuse_label_column(name, "plain text with its labels in __label__ marks", labelling)
+    if labelling.label is not None:
+        refuse_foreign(data, name)
+        shape = odd_shape(data)
+        kind = "plain text" if shape is None else f"read as plain text, but seems to be {shape}"
+        refuse_label_column(name, f"{kind}, whose labels are __label__ marks", labelling)
     if reading.document == "file":
         raise SettingError(
             f"document 'file' does not fit {name}: in labelled plain text a line is a document. "
@@ -187,7 +192,8 @@ def from_rows(rows: Iterator[Row], name: str, labelling: LabelOptions) -> Labell
             yield text
 
     documents = Documents.from_strings(texts())
-    unit = "line" if inner_suffix(name) in LINE_TABLES else "row"
+    units = {".json": "item", **dict.fromkeys(LINE_TABLES, "line")}
+    unit = units.get(inner_suffix(name), "row")
     separator = labelling.label_separator
     lists = [label_names(cell, separator, f"{name}, {unit} {number}") for number, cell in cells]
     several = separator is not None or any(isinstance(cell, list) for _, cell in cells)

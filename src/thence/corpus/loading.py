@@ -1,5 +1,6 @@
 """Anything a person may name as a source, to documents or to splits, with labels or without."""
 
+import warnings
 from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,15 @@ from thence.corpus.catalogue import CATALOGUE
 from thence.corpus.columnar import HUGGING_FACE
 from thence.corpus.documents import Documents
 from thence.corpus.download import Progress, get
-from thence.corpus.labelled import read_labelled
+from thence.corpus.labelled import DEFAULT_LABEL, read_labelled
 from thence.corpus.labels import LabelledDocuments, LabelOptions
-from thence.corpus.memory import Source, read_memory
-from thence.corpus.reading import ReadingOptions, read_documents
+from thence.corpus.memory import Source, is_path_or_name, read_memory
+from thence.corpus.opening import unpacked_start
+from thence.corpus.reading import ReadingOptions, inner_suffix, read_documents
+from thence.corpus.shapes import LOOKED_AT
 from thence.corpus.splits import LabelledSplits, SplitOptions, Splits, split_documents
-from thence.errors import SettingError, TextError, nearest
+from thence.corpus.tables import LINE_TABLES, columns_at_first_sight
+from thence.errors import SettingError, TextError, ThenceWarning, nearest
 
 Instead: TypeAlias = Mapping[str, Path | Documents]
 """What is read in place of a source that has this name."""
@@ -177,6 +181,28 @@ def with_ids_of_train(splits: Splits) -> LabelledSplits:
     renamed = (replace(part.labels.named(names), several=several) for part in labelled)
     train, dev, test = map(LabelledDocuments.of, labelled, renamed)
     return LabelledSplits(train, dev, test)
+
+
+def warn_of_labels(source: Source, options: ReadingOptions) -> None:
+    """Warn if a text to learn is a table with a column of labels, which nobody asked for.
+
+    Args:
+        source: A path; of others nothing is known before they are read.
+        options: If they name the column of the text there is nothing to say.
+    """
+    if not is_path_or_name(source) or options.column is not None:
+        return
+    path = Path(str(source))
+    if not path.is_file() or inner_suffix(path) not in LINE_TABLES:
+        return
+    columns = columns_at_first_sight(unpacked_start(path, LOOKED_AT), inner_suffix(path))
+    if DEFAULT_LABEL in columns and len(columns) > 1:
+        warnings.warn(
+            f"{path} has a column '{DEFAULT_LABEL}', which a language model leaves aside; for a "
+            f"classifier give --label {DEFAULT_LABEL}.",
+            ThenceWarning,
+            stacklevel=2,
+        )
 
 
 def locate(source: str | Path, progress: Progress | None) -> str | Path:

@@ -8,8 +8,10 @@
 | another device, a socket                  | refused     | refused                               |
 """
 
+import lzma
 import os
 import stat
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -113,6 +115,18 @@ def read_to_end(stream: Stream, name: str, known_size: int = 0) -> bytearray:
     except MemoryError:
         raise too_large(name, len(result)) from None
     return result
+
+
+def unpacked_start(path: Path, size: int) -> bytes:
+    """Return the first bytes of a file, or of what it holds where it is compressed."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(size)
+        if start.startswith(b"\x1f\x8b"):
+            return zlib.decompressobj(31).decompress(start, size)
+        return lzma.LZMADecompressor().decompress(start, size) if start[:4] == b"\xfd7zX" else start
+    except (OSError, zlib.error, lzma.LZMAError):
+        return b""
 
 
 def too_large(name: str, free: int) -> TextError:

@@ -4,8 +4,10 @@
 |----------------------------|-------------------------------------------------------------------|
 | `.txt`, any unknown suffix | the lines, or the whole file with `document="file"`               |
 | `.csv`, `.tsv`, `.jsonl`,  | one column of each row (rules in `tables.py`)                     |
+| `.ndjson`, `.json`,        |                                                                   |
 | `.parquet`                 |                                                                   |
-| a folder                   | its files with a known suffix, in order of path, subfolders too;  |
+| a folder                   | its files with a known suffix, in order of path, subfolders too,  |
+|                            | but no `.json`, which may be anything;                            |
 |                            | hidden ones are skipped; each is read by its own rule             |
 | `-`                        | standard input, as plain text                                     |
 | `hf:NAME`                  | one column of a data set of Hugging Face (`columnar.py`)          |
@@ -40,18 +42,15 @@ from thence.corpus.columnar import HUGGING_FACE, hugging_face_rows, parquet_rows
 from thence.corpus.decoding import CHUNK, Bytes, Errors, to_utf8
 from thence.corpus.documents import Documents
 from thence.corpus.opening import open_named, read_to_end, refuse_odd
+from thence.corpus.shapes import LARGEST_SHAPED, refuse_foreign, warn_of_shape
 from thence.corpus.tables import TABLES, Choose, Row, choose_column, line_table_rows
 from thence.errors import SettingError, TextError
 
 PLAIN_SUFFIXES = (".txt", ".text", ".md", ".rst")
-KNOWN_SUFFIXES = (*PLAIN_SUFFIXES, *TABLES)
+KNOWN_SUFFIXES = (*PLAIN_SUFFIXES, *(suffix for suffix in TABLES if suffix != ".json"))
+"""Of files in a folder that are read; a ``.json`` there may be anything, such as a description."""
 PACKED_SUFFIXES = (".gz", ".xz")
 GZIP, XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"  # the first bytes of such files
-FOREIGN = {
-    b"PK\x03\x04": "a zip archive",
-    b"\x28\xb5\x2f\xfd": "zstd-compressed",
-    b"%PDF-": "a PDF",
-}
 STANDARD_INPUT = "standard input"
 LINE_FEED, CARRIAGE_RETURN = 10, 13
 
@@ -182,20 +181,19 @@ def unpack(data: Bytes, name: str) -> Bytes:
         TextError: The compressed data is cut short or damaged, of a kind we do not read, or larger
             than memory when unpacked.
     """
-    for first, kind in FOREIGN.items():
-        if data.startswith(first):
-            raise TextError(f"{name} is {kind}. Unpack it to plain text, gzip or xz first.")
+    refuse_foreign(data, name)
     try:
         if data.startswith(GZIP):
             with gzip.open(BytesIO(data)) as packed:
-                return read_to_end(packed, name)
-        if data.startswith(XZ):
+                data = read_to_end(packed, name)
+        elif data.startswith(XZ):
             with lzma.open(BytesIO(data)) as packed:
-                return read_to_end(packed, name)
+                data = read_to_end(packed, name)
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         raise TextError(
             f"{name} is compressed, but broken ({error}). Was it copied or downloaded whole?"
         ) from None
+    refuse_foreign(data, name)
     return data
 
 
@@ -258,7 +256,9 @@ def plain_text(data: Bytes, name: str, options: ReadingOptions) -> UInt8[np.ndar
             f"column '{options.column}' does not fit {name}, which is plain text. "
             f"Columns need one of the suffixes {', '.join(TABLES)}."
         )
-    return to_utf8(unpack(data, name), name, options.encoding, options.errors)
+    text = to_utf8(unpack(data, name), name, options.encoding, options.errors)
+    warn_of_shape(text[:LARGEST_SHAPED].tobytes(), name)
+    return text
 
 
 def without_empty(documents: Documents) -> Documents:

@@ -5,7 +5,9 @@
 | `.csv`     | RFC 4180: comma, the first row names the columns, a cell that holds a comma, a   |
 |            | quote or a line end stands in double quotes, a quote in it is doubled            |
 | `.tsv`     | tabs, the first row names the columns; a double quote is an ordinary character   |
-| `.jsonl`   | one JSON object a line; the field of the text holds a string                     |
+| `.jsonl`,  | one JSON object a line; the field of the text holds a string                     |
+| `.ndjson`  |                                                                                  |
+| `.json`    | the same, or an array of objects, or of strings, which are texts                 |
 | `.parquet` | the column of the text holds strings (`columnar.py`)                             |
 
 Every row of a CSV or TSV has as many cells as there are columns. Blank lines are skipped, except
@@ -21,16 +23,22 @@ from io import BytesIO
 import numpy as np
 from jaxtyping import UInt8
 
-from thence.corpus.decoding import UNUSABLE, Errors, mend
+from thence.corpus.decoding import UNUSABLE, Bytes, Errors, mend
+from thence.corpus.shapes import LOOKED_AT, first_lines, refuse_other_separator
 from thence.errors import TextError, nearest
 
 Row = tuple[int, str, Sequence[object]]  # number from 1, text, cells of the further columns
 Choose = Callable[[Sequence[str], str], Sequence[str]]
 """Of the names of all columns, and the place for messages: the column of the text, then others."""
 
-LINE_TABLES = (".csv", ".tsv", ".jsonl")
-TABLES = (*LINE_TABLES, ".parquet")
+JSON_LINES = (".jsonl", ".ndjson")
+LINE_TABLES = (".csv", ".tsv", *JSON_LINES)
+TABLES = (*LINE_TABLES, ".json", ".parquet")
 JSONL_FORM = 'JSONL is one object a line, such as {"text": "..."}.'
+JSON_FORM = (
+    "A text in JSON is an array of strings or of objects, or one object a line, such as "
+    '{"text": "..."}.'
+)
 LARGEST_CELL = 2**31 - 1  # bytes; Python's own limit, 128 KB, is less than a chapter of a book
 
 
@@ -41,7 +49,7 @@ def line_table_rows(
 
     Args:
         text: The table in valid UTF-8.
-        suffix: Which kind of table it is: one of ``LINE_TABLES``.
+        suffix: Which kind of table it is: one of ``LINE_TABLES``, or ``.json``.
         name: The file's name, for messages.
         choose: Which columns are wanted.
         errors: What to do with NUL and lone surrogates, which JSON can spell as escapes.
@@ -49,10 +57,14 @@ def line_table_rows(
     Raises:
         TextError: The table is malformed or does not have those columns.
     """
+    if suffix == ".json" and text[:LOOKED_AT].tobytes().lstrip().startswith(b"["):
+        return array_rows(text, name, choose, errors)
     # BytesIO cuts at LF only, where str.splitlines would cut at U+0085 and others too.
     lines = (line.decode("utf-8") for line in BytesIO(text.tobytes()))
-    if suffix == ".jsonl":
+    if suffix in (*JSON_LINES, ".json"):
         return json_rows(lines, name, choose, errors)
+    separator = "\t" if suffix == ".tsv" else ","
+    refuse_other_separator(first_lines(text[:LOOKED_AT].tobytes()), separator, name)
     return cell_rows(tsv_rows(lines) if suffix == ".tsv" else csv_rows(lines, name), name, choose)
 
 
@@ -110,12 +122,46 @@ def tsv_rows(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
 
 def json_rows(lines: Iterator[str], name: str, choose: Choose, errors: Errors) -> Iterator[Row]:
     """Yield the wanted fields of a JSONL text; the first record chooses which they are."""
+    records = (
+        (number, f"{name}, line {number}", line)
+        for number, line in enumerate(lines, 1)
+        if not line.isspace()
+    )
+    found = ((number, place, json_record(line, place)) for number, place, line in records)
+    return record_rows(found, choose, errors)
+
+
+def array_rows(
+    text: UInt8[np.ndarray, " bytes"], name: str, choose: Choose, errors: Errors
+) -> Iterator[Row]:
+    """Yield the wanted fields of the objects of a JSON array; a string is a text and nothing else.
+
+    Raises:
+        TextError: It is no JSON array, or an item is something else.
+    """
+    try:
+        items = json.loads(text.tobytes())
+    except (ValueError, RecursionError) as error:
+        raise TextError(f"{name} is not JSON ({error}). {JSON_FORM}") from None
+
+    def record(item: object, place: str) -> dict[str, object]:
+        if isinstance(item, str):
+            return {"text": item}
+        if isinstance(item, dict):
+            return item
+        raise TextError(f"{place} is {json.dumps(item)[:40]}, no object or string. {JSON_FORM}")
+
+    places = ((number, f"{name}, item {number}", item) for number, item in enumerate(items, 1))
+    found = ((number, place, record(item, place)) for number, place, item in places)
+    return record_rows(found, choose, errors)
+
+
+def record_rows(
+    records: Iterator[tuple[int, str, dict[str, object]]], choose: Choose, errors: Errors
+) -> Iterator[Row]:
+    """Yield the wanted fields of records, each with its number and place; the first one chooses."""
     columns: Sequence[str] = ()
-    for number, line in enumerate(lines, 1):
-        if line.isspace():
-            continue
-        place = f"{name}, line {number}"
-        record = json_record(line, place)
+    for number, place, record in records:
         columns = columns or choose(list(record), place)
         of_text, *others = (
             record[column if column in record else choose_column(list(record), column, place)]
@@ -133,7 +179,8 @@ def json_record(line: str, place: str) -> dict[str, object]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise TextError(f"{place} is not JSON ({error}). {JSONL_FORM}") from None
+        way_out = JSON_FORM if place.partition(", line ")[0].endswith(".json") else JSONL_FORM
+        raise TextError(f"{place} is not JSON ({error}). {way_out}") from None
     if not isinstance(record, dict):
         raise TextError(f"{place} is {json.dumps(record)[:40]}, not an object. {JSONL_FORM}")
     return record
@@ -157,6 +204,18 @@ def usable_text(value: object, place: str, errors: Errors) -> str:
             "--errors replace."
         )
     return mend(value, errors) if refused else value
+
+
+def columns_at_first_sight(start: Bytes, suffix: str) -> Sequence[str]:
+    """Return the columns of a table by its first bytes; () where they do not show any."""
+    line = next(iter(first_lines(start)), "")
+    try:
+        if suffix == ".csv":
+            return next(csv.reader([line]), [])
+        record = json.loads(line) if suffix in JSON_LINES else line.split("\t")
+        return list(record)
+    except (ValueError, TypeError, RecursionError, csv.Error):
+        return ()
 
 
 def choose_column(columns: Sequence[str], asked: str | None, place: str) -> str:

@@ -28,7 +28,8 @@ from jaxtyping import Float32
 from thence.corpus.decoding import CHUNK, MARK
 from thence.corpus.download import Progress
 from thence.corpus.opening import refuse_odd
-from thence.corpus.reading import FOREIGN, GZIP, XZ
+from thence.corpus.reading import GZIP, XZ
+from thence.corpus.shapes import refuse_foreign
 from thence.errors import TextError
 
 LARGEST_DIMENSION = 1 << 16
@@ -292,11 +293,9 @@ def unpacking(file: BufferedReader, path: Path) -> BufferedIOBase:
     Raises:
         TextError: It is of a compressed kind that we do not read.
     """
-    first = file.read(8)
+    first = file.read(1 << 10)
     file.seek(0)
-    for start, kind in FOREIGN.items():
-        if first.startswith(start):
-            raise TextError(f"{path} is {kind}. Unpack it to plain text, gzip or xz first.")
+    refuse_foreign(first, str(path))
     if first.startswith(GZIP):
         return gzip.open(file)
     return lzma.open(file) if first.startswith(XZ) else file

@@ -7,7 +7,7 @@ from jaxtyping import Float32
 
 from thence.classifiers import Classes
 from thence.corpus import Documents, Instead, LabelledDocuments, Labels, Splits, load_splits
-from thence.corpus.loading import NOTHING
+from thence.corpus.loading import NOTHING, warn_of_labels
 from thence.errors import SettingError, TextError
 from thence.models import SEQUENCES
 from thence.tokens import Texts, Tokenizer, TokenStore, WordVectors, learn_tokens, read_vectors
@@ -84,6 +84,8 @@ def prepare(recipe: Recipe, instead: Instead = NOTHING) -> Prepared:
         TextError: If there is too little text, or nothing to learn from it.
         SettingError: If a setting does not fit the text.
     """
+    if recipe.labelling is None:
+        warn_of_labels(recipe.text, recipe.reading)
     splits = load_splits(
         recipe.text,
         recipe.reading,
