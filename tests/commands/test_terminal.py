@@ -89,6 +89,8 @@ def commands(folder: Path) -> list[list[str]]:
         ["plot", mlp, "--output", f"pictures{EVIL}"],
         ["export", mlp, f"{new}.onnx"],
         ["import", f"text{EVIL}.arpa", "-o", f"imported{EVIL}"],
+        ["runs", "."],
+        ["runs", ".", "--json"],
         ["data", "list"],
         ["data", "get", f"names{EVIL}"],
         [f"no{EVIL}"],
