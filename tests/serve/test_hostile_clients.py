@@ -14,6 +14,7 @@ import thence
 from thence.serve import Limits, open_runs
 from thence.serve.choices import AHEAD, Writing
 from thence.serve.completion_shapes import CompletionRequest
+from thence.serve.limits import CHARACTERS_OF_A_TOKEN, PROMPTS_TOGETHER
 from thence.serve.listing import Listing
 from thence.serve.prompts import prompts_of
 from thence.serve.run_entries import MOST_METRICS
@@ -59,6 +60,42 @@ def test_what_is_too_long_for_the_tokenizer_is_refused(core: Any, serving: Any) 
         assert client.post("/tokenize", {**long, "prompt": "the " * 64}).json()["count"] == 64
         ids = {"model": "words", "tokens": [0] * 65}
         assert "--max-prompt" in client.refused("/detokenize", ids)["message"]
+
+
+def test_what_is_plainly_too_long_never_occupies_the_model(made: Any, serving: Any) -> None:
+    models = open_runs([made("words", "ngram", tokens="words"), made("lstm", "lstm")])
+    most, over = CHARACTERS_OF_A_TOKEN * 20, threading.Event()
+    word, ids = "a" * (most + 1), [0] * 21
+    refused: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/completions", {"prompt": word}),
+        ("/v1/completions", {"prompt": ["a", word]}),
+        ("/v1/completions", {"prompt": ["a" * most] * 17}),
+        ("/v1/completions", {"prompt": ids}),
+        ("/v1/completions", {"prompt": [[0] * 20] * 17}),
+        ("/v1/completions", {"prompt": "a", "max_tokens": 31}),
+        ("/tokenize", {"prompt": "a" * (PROMPTS_TOGETHER * most + 1)}),
+        ("/playground/read", {"text": word}),
+    ]
+    with serving(models, Limits(max_prompt=20, max_tokens=30, timeout=20)) as client:
+        for served in models.values():
+            served.worker.thread.submit(over.wait, 60)
+        for path, body in refused:
+            for model in models:
+                said = client.refused(path, {"model": model, **body})["message"]
+                assert "--max-" in said
+                if "--max-prompt" in said and "characters" in said:
+                    assert "16 for each of" in said
+        over.set()
+        assert client.complete("words", prompt="a" * most, max_tokens=1)
+        assert client.complete("words", prompt=["a" * most] * 16, max_tokens=1)
+
+
+def test_what_is_plainly_too_long_is_not_classified(opinions: Any, serving: Any) -> None:
+    with serving(open_runs([opinions]), Limits(max_prompt=4)) as client:
+        most = 4 * CHARACTERS_OF_A_TOKEN
+        assert client.post("/v1/classify", {"input": ["a" * most] * 16}).status == 200
+        for given in ("a" * (most + 1), ["a" * most] * 17):
+            assert "--max-prompt" in client.refused("/v1/classify", {"input": given})["message"]
 
 
 def test_too_many_log_probabilities_are_refused(client: Any) -> None:
