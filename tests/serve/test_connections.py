@@ -2,13 +2,14 @@
 
 import json
 import logging
+import random
 import resource
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -107,6 +108,17 @@ def test_what_is_being_worked_on_keeps_its_connection(lasting: Any, serving: Any
                     assert part
                     found += part
     assert b"[DONE]" in found
+
+
+def test_who_was_answered_before_is_kept_before_those_who_never_asked(
+    small: Any, serving: Any
+) -> None:
+    asked = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with serving(small, Limits(max_connections=10)) as client, connected(client.port, 1) as (one,):
+        for _ in range(3):
+            assert "200 OK" in answers(one, asked)
+            with connected(client.port, 30):
+                assert client.get("/health").status == 200
 
 
 @pytest.mark.parametrize("sent", ["", "GET /heal", f"{POST}X-Long: a"])
@@ -247,6 +259,65 @@ def test_head_is_for_what_can_be_got(small: Any, serving: Any) -> None:
         without = type(client)(client.port, client.models)
         assert without.ask("HEAD", "/v1/models").status == 401
         assert 'route="/health",status="200"' in client.get("/metrics").body.decode()
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/completions", "/nothing"])
+def test_what_is_no_http_within_a_request_is_no_mistake_of_the_server(
+    small: Any, serving: Any, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with serving(small) as client:
+        for wait in (0, 0.05):
+            with connected(client.port, 1, head) as (one,):
+                time.sleep(wait)
+                one.sendall(b"no size\r\n")
+                assert int(rest_of(one).split()[1]) in (400, 404, 405, 415)
+        with connected(client.port, 1, head + "no size\r\n") as (one,):
+            assert rest_of(one).startswith(b"HTTP/1.1 400")
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+BODY = '{"prompt": "a", "max_tokens": 3, "stream": true}'
+WHOLE = [
+    f"{POST}Content-Length: {len(BODY)}\r\n\r\n{BODY}",
+    f"{POST}Transfer-Encoding: chunked\r\n\r\n{len(BODY):x}\r\n{BODY}\r\n0\r\n\r\n",
+    f"{POST}Expect: 100-continue\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}",
+    "GET /health HTTP/1.0\r\n\r\n",
+    "HEAD /v1/models HTTP/1.1\r\nHost: x\r\n\r\n",
+    "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+    "PUT /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n",
+    "GET /page/../../x HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+]
+
+
+def test_nothing_that_is_sent_is_a_mistake_of_the_server(
+    small: Any, serving: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    draw = random.Random(0)
+    inserted = [b"\r\n", b"\n", b"\0", b"\xff\xfe", b"A" * 40_000, b": ", b"\r\n\r\n"]
+    with serving(small, Limits(max_requests=2, max_body=2000)) as client:
+        for _ in range(150):
+            sent = bytearray("".join(draw.choices(WHOLE, k=draw.choice([1, 1, 2, 5]))).encode())
+            for _ in range(draw.choice([0, 1, 2, 8])):
+                place = draw.randrange(len(sent))
+                if draw.random() < 0.5:
+                    sent[place] = draw.randrange(256)
+                else:
+                    sent[place:place] = draw.choice(inserted)
+            with connected(client.port, 1) as (one,):
+                with suppress(OSError):  # It may be closed already.
+                    cut = draw.randrange(len(sent))
+                    one.sendall(sent[:cut])
+                    one.sendall(sent[cut:])
+                    one.shutdown(socket.SHUT_WR)
+                if draw.random() < 0.8:
+                    with suppress(ConnectionError):
+                        rest_of(one)
+        assert client.get("/health").status == 200
+        with connected(client.port, 2, WHOLE[0]) as some:  # No place was lost.
+            assert [one.recv(12) for one in some] == [b"HTTP/1.1 200"] * 2
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize(

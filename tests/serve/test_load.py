@@ -25,7 +25,7 @@ def lasting(made: Made) -> Any:
 def message(close: bool = False, **fields: Any) -> bytes:
     """Return a request for a completion."""
     body = json.dumps({"prompt": "the", "max_tokens": 3, **fields}).encode()
-    head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
     head += "Content-Type: application/json\r\n" + "Connection: close\r\n" * close
     return f"{head}\r\n".encode() + body
 

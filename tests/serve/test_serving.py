@@ -121,6 +121,18 @@ def test_the_token_may_be_a_variable(run: thence.Run) -> None:
 
 
 @pytest.mark.slow
+def test_an_address_of_ipv6(run: thence.Run) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with started(run.folder, "--host", "::1") as (_, port):
+        with closing(http.client.HTTPConnection("::1", port, timeout=60)) as connection:
+            connection.request("GET", "/health")
+            assert connection.getresponse().status == 200
+
+
+@pytest.mark.slow
 def test_it_answers_only_to_its_own_address(run: thence.Run) -> None:
     with started(run.folder) as (_, port):
         for host, status in [("localhost", 200), ("127.0.0.1", 200), ("elsewhere.example", 421)]:

@@ -2,13 +2,14 @@
 
 What waits for a client costs an open file and some memory. So a connection on which the head of a
 request does not come in time is closed, and where the most that are allowed are open, a new one
-takes the place of that which has been waited for longest. Requests that are being worked on
-keep theirs. Nothing of this is worth a line of the log.
+takes the place of that which has been waited for longest, of those that were never answered first.
+Requests that are being worked on keep theirs. Nothing of this is worth a line of the log.
 """
 
 import asyncio
 from typing import Any, ClassVar
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from thence.serve.guard import is_work
@@ -37,7 +38,7 @@ class Connections:
         self._open.add(connection)
         if len(self._open) > self._most:
             waiting = [one for one in self._open if not one.is_at_work]
-            oldest = min(waiting, key=lambda one: one.since, default=connection)
+            oldest = min(waiting, key=lambda one: (one.answered, one.since), default=connection)
             self._open.discard(oldest)
             oldest.transport.abort()
         if self._sweeping is None:
@@ -65,6 +66,7 @@ class Connection(H11Protocol):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self._unsent = 0
+        self.answered = False
         self.since = self.loop.time()
 
     @property
@@ -84,11 +86,11 @@ class Connection(H11Protocol):
         lacks but the body is waited for by the guard.
         """
         now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
-        waits = not self.is_asking or self.transport.is_closing()
-        if not waits or unsent < self._unsent:  # It is reading.
+        if self.is_at_work or unsent < self._unsent:  # It is reading.
             self.since = now
         self._unsent = unsent
-        if now - self.since > SECONDS_WITHOUT_REQUEST:
+        lacks_body = self.is_asking and not self.transport.is_closing()
+        if now - self.since > SECONDS_WITHOUT_REQUEST and not lacks_body:
             self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -100,6 +102,19 @@ class Connection(H11Protocol):
         """End."""
         self.all.remove(self)
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, as far as an answer can still be sent, and close.
+
+        What is wrong may follow the head of a request, whose own answer cannot be sent then.
+        """
+        if self.is_asking:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Let the client send nothing more; say whether it may still be there to be answered.
@@ -114,7 +129,7 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Go on with the next request."""
-        self.since = self.loop.time()
+        self.since, self.answered = self.loop.time(), True
         super().on_response_complete()
 
 

@@ -27,6 +27,14 @@ OTHER_FILES = 128
 """Open files that are no connections: runs that are read, libraries, and what is just accepted."""
 SECONDS_BETWEEN_LOOKS = 30
 """At the runs on disk."""
+SEEN_BY_CLIENTS = (
+    "Cancel %s running task",
+    "ASGI callable returned without",
+    "Invalid HTTP request",
+    "Unsupported upgrade request",
+    "No supported WebSocket library",
+)
+"""How lines of uvicorn's log begin of which clients could make it write as many as they like."""
 SECONDS_TO_STOP = 10
 """Time for requests that are being worked on when the server is stopped."""
 
@@ -150,9 +158,8 @@ def most_connections(wanted: int) -> int:
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Whether a line of the log says more than that answers were cut off, which clients see."""
-    cut = ("Cancel %s running task", "ASGI callable returned without")
-    return not str(record.msg).startswith(cut)
+    """Whether a line of the log says more than that a client was wrong, or cut off, as it sees."""
+    return not str(record.msg).startswith(SEEN_BY_CLIENTS)
 
 
 def _listen(host: str, port: int) -> socket.socket:
