@@ -6,7 +6,8 @@ Trains an MLP of the bundled names, serves it with at most 1,024 open files, and
 (the default of ``--max-requests``), each the next time as soon as it has its answer. Most ask for
 whole texts; one in eight asks for a stream, one closes its connection after the answer, one leaves
 in the middle of a stream and asks anew at once. Meanwhile connections are opened on which nothing
-is ever sent, and opened anew a second after the server has closed them. Needs Linux and no data; prints a table.
+is ever sent, and opened anew a second after the server has closed them. Needs Linux and no data;
+prints a table.
 """
 
 import argparse

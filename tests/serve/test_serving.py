@@ -126,10 +126,12 @@ def test_an_address_of_ipv6(run: thence.Run) -> None:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("this machine has no IPv6")
-    with started(run.folder, "--host", "::1") as (_, port):
-        with closing(http.client.HTTPConnection("::1", port, timeout=60)) as connection:
-            connection.request("GET", "/health")
-            assert connection.getresponse().status == 200
+    with (
+        started(run.folder, "--host", "::1") as (_, port),
+        closing(http.client.HTTPConnection("::1", port, timeout=60)) as connection,
+    ):
+        connection.request("GET", "/health")
+        assert connection.getresponse().status == 200
 
 
 @pytest.mark.slow
