@@ -24,7 +24,8 @@ class LanguageModel(Protocol):
     """Next-token distributions, step by step, and the score of a whole store.
 
     ``step`` and ``score`` give the same numbers: the score of a target is the log-probability
-    that ``step`` gave it after everything before.
+    that ``step`` gave it after everything before. No score depends on what comes later, and
+    without carried context none depends on another document.
     """
 
     vocabulary_size: int
