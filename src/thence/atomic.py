@@ -321,12 +321,17 @@ def is_locked(folder: Path) -> bool:
 
 def clear_leftovers(folder: Path) -> None:
     """Remove what killed processes left half-written in a folder that this process holds."""
-    for path in (*folder.glob(f".*{NEW}"), *folder.glob(f"*/.*{NEW}")):
-        with suppress(BusyError):  # A report, for example, that is being written.
-            _clear_dead(path, wait=False)
+    clear_dead(folder)
     for path in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):  # Of thence 0.1.
         with suppress(OSError):
             path.unlink()
+
+
+def clear_dead(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder, and nothing of the living."""
+    for path in (*folder.glob(f".*{NEW}"), *folder.glob(f"*/.*{NEW}")):
+        with suppress(BusyError, OSError):  # A picture, for example, that is being written.
+            _clear_dead(path, wait=False)
 
 
 def sync_folder(folder: Path) -> None:

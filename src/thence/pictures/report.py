@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from thence.atomic import cannot_write, write_atomically
+from thence.atomic import cannot_write, clear_dead, write_atomically
 from thence.autopilot.result import RESULT, read_best
 from thence.corpus import count_shared
 from thence.errors import RunError
@@ -78,6 +78,7 @@ def report(
 def _write(run: Run, path: str | Path | None) -> Path:
     if path is None:
         path = run.folder / "report.html"
+        clear_dead(run.folder)
     else:
         refuse_foreign(Path(path))
     write_atomically(Path(path), report_html(run).encode("utf-8"))
