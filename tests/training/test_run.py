@@ -255,9 +255,10 @@ def test_a_full_disk_during_training_keeps_the_last_checkpoint(
             monkeypatch.setattr(os, "fsync", full)
 
     whole = small("whole")
-    with pytest.raises(RunError, match="No space left on device"):
-        small(progress=telling(hear))
     folder = whole.folder.parent / "run"
+    kept = f"All up to the last checkpoint is kept; go on with: thence resume {folder}"
+    with pytest.raises(RunError, match=rf"No space left on device\. Free some space\. {kept}"):
+        small(progress=telling(hear))
     assert [line["step"] for line in Run(folder).metrics()] == [2, 4, 6, 8, 10]
     assert not list(folder.rglob("*.tmp"))
     monkeypatch.undo()

@@ -13,9 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from thence.atomic import cannot_write as cannot_write
-from thence.atomic import locked as locked
-from thence.atomic import write_atomically as write_atomically
+from thence.atomic import write_atomically
 from thence.errors import RunError
 
 Array = np.ndarray[Any, np.dtype[Any]]
