@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 import thence
-from thence.errors import TextError, UnknownSymbolError
+from thence.errors import SettingError, TextError, UnknownSymbolError
 from thence.evaluation.results import Results
 
 
@@ -120,3 +120,11 @@ def test_texts_in_memory_are_judged_and_compared(sentences: thence.Run, tmp_path
     other = thence.train(["the war", "a song"] * 9, "bigram-counts", output=tmp_path / "run")
     compared = thence.compare([sentences, other], text=(text for text in texts))
     assert (compared.documents, compared.text) == (2, "text in memory")
+
+
+def test_a_classifier_is_judged_on_documents_that_have_labels(opinions: thence.Run) -> None:
+    judged = thence.evaluate(opinions, text=opinions.documents("dev"))
+    assert judged.documents == thence.evaluate(opinions).documents
+    assert judged.text == "text in memory"
+    with pytest.raises(SettingError, match=r"thence\.TextClassifier"):
+        thence.evaluate(opinions, text=["a good film"])
