@@ -37,7 +37,7 @@ def names(tmp_path: Path) -> Path:
 @pytest.fixture
 def prepared(names: Path) -> Prepared:
     """The names, ready for training."""
-    return prepare(make_recipe(names, "ngram", {"split": "60/20/20"}), str(names))
+    return prepare(make_recipe(names, "ngram", {"split": "60/20/20"}))
 
 
 @pytest.fixture

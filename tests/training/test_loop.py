@@ -36,7 +36,7 @@ def trainer(text: Path, tmp_path: Path) -> MakeTrainer:
     def make(context: int = 2, **settings: Any) -> Trainer:
         options = {"hidden_size": 8, "embedding_size": 3, "batch_size": 16, **settings}
         recipe = make_recipe(text, "mlp", {"context": context, **options})
-        prepared = prepare(recipe, str(text))
+        prepared = prepare(recipe)
         trainee = assemble(recipe, prepared)
         parts = trainee.network, trainee.batches, trainee.judge
         made = Trainer(*parts, recipe.training, tmp_path, Silence())
@@ -269,7 +269,7 @@ def test_a_training_outside_the_main_thread_leaves_signals_alone(small: SmallTra
 
 def test_a_training_without_a_folder_tells_of_its_looks_and_can_be_ended(text: Path) -> None:
     recipe = make_recipe(text, "mlp", {"hidden_size": 8, "steps": 20, "evaluate_every": 5})
-    trainee = assemble(recipe, prepare(recipe, str(text)))
+    trainee = assemble(recipe, prepare(recipe))
     made = Trainer(
         trainee.network, trainee.batches, trainee.judge, recipe.training, None, Silence()
     )
@@ -291,7 +291,7 @@ def test_no_steps_keep_the_weights_as_they_were_drawn(
 ) -> None:
     sizes = {} if model == "bigram" else {"embedding_size": 8}
     run = thence.train(text, model, output=tmp_path / "run", steps=0, threads=1, **sizes)
-    prepared = prepare(run.recipe, str(text))
+    prepared = prepare(run.recipe)
     untrained = assemble(run.recipe, prepared).network.tensors()
     kept = run.model.tensors()
     assert all(np.array_equal(kept[name], value) for name, value in untrained.items())

@@ -21,7 +21,7 @@ def test_an_absent_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None
 
 def resolved(text: Path, **settings: Any) -> tuple[int | None, str]:
     recipe = make_recipe(text, "mlp", settings)
-    prepared = prepare(recipe, str(text))
+    prepared = prepare(recipe)
     found = resolve_training(recipe, prepared)
     return found.training.threads, found.training.precision
 
@@ -57,7 +57,7 @@ def test_steps_are_really_timed(text: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_timed_step_reads_the_same_batch(text: Path) -> None:
     recipe = make_recipe(text, "mlp", {"batch_size": 2})
-    trainee = networks.assemble(recipe, prepare(recipe, str(text)))
+    trainee = networks.assemble(recipe, prepare(recipe))
     asked = []
 
     class Batches:
