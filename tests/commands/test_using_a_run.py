@@ -59,13 +59,14 @@ def test_impossible_texts_are_json_too(thence, trained, folder):
 
 def test_compare_prints_a_table_without_blanks_at_the_ends(thence, trained):
     outcome = thence("compare", trained.mlp, trained.counts)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.err) == (0, "There is too little text for intervals.\n")
     lines = outcome.out.rstrip("\n").split("\n")
     assert lines == [line.rstrip() for line in lines] and lines[-1]
     assert lines[0] == f"dev split of {trained.text} (10 documents)"
-    rows = [line.split() for line in lines if line.startswith(("  mlp", "  counts"))]
+    assert max(map(len, lines[1:])) <= 80
+    rows = [line.split() for line in lines if line.startswith(("mlp", "counts"))]
     best = evaluate(trained.mlp), evaluate(trained.counts)
-    assert sorted(row[5] for row in rows) == sorted(f"{r.nats_per_token:.4f}" for r in best)
+    assert sorted(row[3] for row in rows) == sorted(f"{r.nats_per_token:.4f}" for r in best)
 
 
 def test_compare_json_and_another_text(thence, trained, folder):

@@ -3,43 +3,16 @@ import pytest
 
 from thence.evaluation.bootstrap import (
     MOST_BLOCKS,
-    block_starts,
     bootstrap_means,
     document_blocks,
     interval,
 )
-from thence.tokens import TokenStore
-
-
-def store_of(lengths: list[int]) -> TokenStore:
-    """Make a store of documents with so many targets each."""
-    counts = np.array(lengths, np.int64)
-    offsets = np.concatenate([np.ones(1, np.int64), 1 + np.cumsum(counts)])
-    ids = np.zeros(int(counts.sum()) + 1, np.uint8)
-    return TokenStore(ids, offsets, counts - 1, counts - 1, 0)
-
-
-def test_many_documents_are_drawn_whole() -> None:
-    lengths = [1 + index % 3 for index in range(30)]
-    starts = block_starts(store_of(lengths))
-    assert starts.tolist() == [0, *np.cumsum(lengths)[:-1]]
 
 
 def test_very_many_documents_are_drawn_as_blocks_of_neighbours() -> None:
-    assert len(block_starts(store_of([2] * 5000))) == MOST_BLOCKS
     blocks = document_blocks(5000)
+    assert len(blocks) == MOST_BLOCKS
     assert set(np.diff(np.append(blocks, 5000))) == {2, 3}
-
-
-@pytest.mark.parametrize(
-    ("lengths", "blocks"), [([1], 1), ([5], 1), ([1000], 50), ([1000] * 19, 200)]
-)
-def test_few_documents_are_cut_into_equal_blocks(lengths: list[int], blocks: int) -> None:
-    starts = block_starts(store_of(lengths))
-    assert len(starts) == blocks
-    sizes = np.diff(np.append(starts, sum(lengths)))
-    assert sizes.min() >= 1
-    assert sizes.max() - sizes.min() <= 1
 
 
 def test_means_are_of_targets_not_of_blocks() -> None:

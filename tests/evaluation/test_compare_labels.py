@@ -63,14 +63,18 @@ def test_table_and_json_of_few_documents() -> None:
     columns, rows = comparison.table()
     assert columns[:2] == ["run", "accuracy"]
     assert rows[0] == ["b", "100.00 %", "-", "-", "-", "-"]
-    assert rows[1] == ["a", "75.00 %", "-25.00 (too few documents)", "1", "0", "1"]
-    p = "0.125"  # 2 / 2 ** 4
-    assert rows[2] == ["c", "0.00 %", "-100.00 (too few documents)", "4", "0", p]
+    assert rows[1] == ["a", "75.00 %", "-25.00", "1", "0", "1"]
+    p = "0.375"  # 2 / 2 ** 4, and the smallest of three
+    assert rows[2] == ["c", "0.00 %", "-100.00", "4", "0", p]
     content = json.loads(json.dumps(comparison.to_json(), allow_nan=False))
     assert content["runs"][0] == {"run": "b", "accuracy": 1.0, "against_best": None}
     assert content["runs"][1]["against_best"]["interval"] == [None, None]
     assert str(comparison).startswith("on x.txt\nrun  accuracy")
-    assert "of 2, some are small by chance" in comparison.remark
+    assert content["runs"][2]["against_best"]["p_value"] == pytest.approx(0.125)
+    assert content["runs"][2]["against_best"]["p_holm"] == pytest.approx(0.375)
+    assert content["difference_interval"] == "simultaneous 95 %"
+    assert "too few documents for intervals" in comparison.remark
+    assert "corrected for all pairs" in comparison.remark
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def command(
     reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Judge several runs on the same documents, with paired bootstrap intervals.
+    """Judge several runs on the same documents, with intervals of all differences.
 
     Args:
         runs: Two or more run folders.
@@ -34,6 +34,6 @@ def command(
         return
     unit = "" if isinstance(comparison, Comparison) else " labelled"
     documents = f"{comparison.documents:,}{unit} documents"
-    say_table(*comparison.table(), title=f"{comparison.text} ({documents})")
+    say_table(*comparison.table(), title=f"{comparison.text} ({documents})", narrow=True)
     if comparison.remark:
         remark(comparison.remark)

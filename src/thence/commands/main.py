@@ -37,7 +37,7 @@ COMMANDS = {
     "sweep": "Train with many settings and keep the best.",
     "runs": "List the runs in a folder.",
     "evaluate": "Judge a run on its dev or test split, or on a text.",
-    "compare": "Judge several runs on the same text, with paired intervals.",
+    "compare": "Judge several runs on the same text, with intervals of all differences.",
     "mix": "Average the models of several runs, with weights from dev.",
     "score": "Give the log-probability of texts; say which of several is likelier.",
     "classify": "Give the label of each text; explain it.",

@@ -1,7 +1,6 @@
-"""Confidence intervals by the bootstrap over documents, paired where two models are compared.
+"""Intervals by the bootstrap over documents, for what is no mean: the macro F1 of a classifier.
 
-Documents, not tokens, are drawn again: the tokens of one document depend on each other. Running
-text, where even neighbouring documents do, is drawn in blocks of neighbours.
+Documents are drawn again as if independent of each other. For means see ``intervals``.
 
 Source: B. Efron 1979, "Bootstrap methods: another look at the jackknife"; the percentile interval
 of a ratio of sums.
@@ -10,29 +9,12 @@ of a ratio of sums.
 import numpy as np
 from jaxtyping import Float, Int64
 
-from thence.tokens import TokenStore
+from thence.evaluation.intervals import LEVEL
 
 REPLICATES = 1000
 MOST_BLOCKS = 2000
-FEWEST_DOCUMENTS = 20
-SHORTEST_BLOCK = 20
-"""Targets in a piece of a document at least, so that what hangs together is drawn together."""
 FEWEST_BLOCKS = 10
 """With fewer units than this an interval would say nothing."""
-LEVEL = 0.95
-
-
-def block_starts(store: TokenStore) -> Int64[np.ndarray, " blocks"]:
-    """Return where each unit of the bootstrap begins among the targets.
-
-    A unit is a document; many documents are taken together as blocks of neighbours, and a few
-    long ones are cut into pieces of equal length.
-    """
-    starts: Int64[np.ndarray, " documents"] = store.offsets[:-1] - 1
-    if len(starts) >= FEWEST_DOCUMENTS:
-        return np.take(starts, document_blocks(len(starts)))
-    blocks = max(1, min(store.num_targets // SHORTEST_BLOCK, 200))
-    return np.linspace(0, store.num_targets, blocks, endpoint=False).astype(np.int64)
 
 
 def document_blocks(num_documents: int) -> Int64[np.ndarray, " blocks"]:

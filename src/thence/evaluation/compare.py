@@ -1,5 +1,6 @@
 """Comparing runs on the same text, target by target where they share a tokenisation."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,23 @@ from jaxtyping import Float
 
 from thence.corpus import LabelOptions, ReadingOptions, Source
 from thence.errors import RunError, TextError
-from thence.evaluation.bootstrap import (
-    block_starts,
-    bootstrap_means,
-    document_blocks,
-    interval,
-)
 from thence.evaluation.compare_labels import LabelComparison
+from thence.evaluation.intervals import (
+    FEWEST_DOCUMENTS,
+    SIMULTANEOUS,
+    difference_margins,
+    sizes_of_units,
+    sums_of_units,
+    unit_starts,
+)
 from thence.evaluation.labels import compare_labels
-from thence.evaluation.likelihood import MANY_UNKNOWN, judged_documents, judged_name
+from thence.evaluation.likelihood import (
+    MANY_UNKNOWN,
+    covered,
+    judged_documents,
+    judged_name,
+    stands_in_order,
+)
 from thence.evaluation.tables import aligned
 from thence.evaluation.units import bits, finite, perplexity
 from thence.notebook import repr_html
@@ -38,8 +47,9 @@ class Compared:
         unknown: Share of the targets that the run reads as the unknown symbol.
         bits_per_byte: On the compared text.
         nats_per_token: The same per target; None where the runs' tokens differ.
-        difference: Bits per byte (or nats per token) above the first run, and its 95 % interval;
-            no number bounds the interval where one document is cut into different tokens.
+        difference: Bits per byte (or nats per token) above the first run, and its 95 % interval,
+            which holds for all runs at once; no numbers bound it where there is too little text,
+            or too few documents that are cut into different tokens.
         place: Of the run among those that were given, from 0.
     """
 
@@ -62,6 +72,8 @@ class Comparison:
         documents: How many documents.
         same_tokens: Whether all runs cut the text into the same targets.
         runs: The runs.
+        in_order: Whether the documents stand as in their text, and were not drawn from it at
+            random; the intervals follow it.
         remark: What to know when reading the table.
     """
 
@@ -71,6 +83,7 @@ class Comparison:
     documents: int
     same_tokens: bool
     runs: tuple[Compared, ...]
+    in_order: bool
     remark: str
 
     @property
@@ -80,23 +93,30 @@ class Comparison:
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the column names and the rows to show."""
-        columns = ["run", "model", "parameters", "unknown"]
-        if self.same_tokens:
-            columns += ["nats per token", "perplexity"]
-        columns += ["bits per byte", f"{self.unit} above the best (95 %)"]
-        return columns, [self._row(compared) for compared in self.runs]
+        columns = ["run", "model", "parameters", *(["unknown"] if self._unknown else [])]
+        columns += ["nats per token", "perplexity"] if self.same_tokens else ["bits per byte"]
+        return [*columns, "above the best, 95 % simultaneous"], [
+            self._row(compared) for compared in self.runs
+        ]
+
+    @property
+    def _unknown(self) -> bool:
+        return any(compared.unknown for compared in self.runs)
 
     def _row(self, compared: Compared) -> list[str]:
         row = [compared.run, compared.model, f"{compared.parameters:,}"]
-        row.append(f"{100 * compared.unknown:.2f} %")
+        if self._unknown:
+            row.append(f"{100 * compared.unknown:.2f} %")
         if compared.nats_per_token is not None:
             nats = compared.nats_per_token
             row += [f"{nats:.4f}", f"{perplexity(nats):.3f}"]
-        row.append(f"{compared.bits_per_byte:.4f}")
+        else:
+            row.append(f"{compared.bits_per_byte:.4f}")
         if compared.difference is None:
             return [*row, "-"]
         middle, low, high = compared.difference
-        return [*row, f"{middle:+.4f} ({low:+.4f} to {high:+.4f})"]
+        margin = "" if math.isnan(low) else f" ± {(high - low) / 2:.4f}"
+        return [*row, f"{middle:+.4f}{margin}"]
 
     def to_json(self) -> dict[str, Any]:
         """Return every number for a program."""
@@ -105,6 +125,9 @@ class Comparison:
             "documents": self.documents,
             "same_tokens": self.same_tokens,
             "difference_unit": self.unit,
+            "difference_interval": "simultaneous 95 %",
+            "interval_of": covered(self.in_order),
+            "in_order": self.in_order,
             "remark": self.remark,
             "runs": [
                 {
@@ -171,10 +194,11 @@ def compare(
         for run, store in zip(opened, stores, strict=True)
     ]
     same_tokens = all(_same_targets(opened, stores, index) for index in range(1, len(opened)))
-    rows = _rows(opened, stores, costs, same_tokens)
+    in_order = any(stands_in_order(run, split, text) for run in opened)
+    rows = _rows(opened, stores, costs, same_tokens, in_order)
     judged = judged_name(opened[0], split, text)
-    remark = _remark(opened, same_tokens)
-    return Comparison(judged, len(documents), same_tokens, tuple(rows), remark)
+    remark = _remark(opened, rows, same_tokens, in_order)
+    return Comparison(judged, len(documents), same_tokens, tuple(rows), in_order, remark)
 
 
 def _opened(runs: Sequence[Run | str | Path]) -> list[Run]:
@@ -205,6 +229,7 @@ def _rows(
     stores: list[TokenStore],
     costs: list[Float[np.ndarray, " targets"]],
     same_tokens: bool,
+    in_order: bool,
 ) -> list[Compared]:
     bytes_total = float((stores[0].byte_counts + 1).sum())
     totals = [float(np.sum(cost, dtype=np.float64)) for cost in costs]
@@ -212,7 +237,7 @@ def _rows(
     # A model that reads much of the text as <unk> predicts something easier: it comes last.
     many = np.array([share > MANY_UNKNOWN and not same_tokens for share in unknown])
     order = np.lexsort((np.array(totals), many))
-    means = _replicates(stores, costs, same_tokens)
+    margins = _margins(stores, costs, same_tokens, int(order[0]), in_order)
     unit_total = float(stores[0].num_targets) if same_tokens else bytes_total
     scale = 1.0 if same_tokens else bits(1.0)
     rows = []
@@ -220,7 +245,8 @@ def _rows(
         difference = None
         if index != order[0] and np.isfinite(totals[index]):
             middle = scale * (totals[index] - totals[order[0]]) / unit_total
-            difference = (middle, *interval(scale * (means[:, index] - means[:, order[0]])))
+            margin = scale * float(margins[index])
+            difference = (middle, middle - margin, middle + margin)
         rows.append(
             Compared(
                 run=runs[index].name,
@@ -241,32 +267,44 @@ def _unknown_share(run: Run, store: TokenStore) -> float:
     return 0.0 if unknown_id is None else float(np.mean(store.targets == unknown_id))
 
 
-def _replicates(
-    stores: list[TokenStore], costs: list[Float[np.ndarray, " targets"]], same_tokens: bool
-) -> Float[np.ndarray, "replicates models"]:
-    """Return bootstrap means per target, or per byte where the targets differ.
+def _margins(
+    stores: list[TokenStore],
+    costs: list[Float[np.ndarray, " targets"]],
+    same_tokens: bool,
+    best: int,
+    in_order: bool,
+) -> Float[np.ndarray, " models"]:
+    """Return how far the differences from the best may be off, per target or per byte.
 
-    They are not numbers where a single document leaves nothing to draw from.
+    They are not numbers where a model has infinite costs, or documents are too few to be drawn
+    whole and cannot be cut at the same places.
     """
-    finite_costs = [np.where(np.isinf(cost), 0, cost).astype(np.float64) for cost in costs]
+    margins: Float[np.ndarray, " models"] = np.full(len(costs), np.nan)
+    finite_ones = [at for at, cost in enumerate(costs) if np.isfinite(cost).all()]
+    first = stores[0]
+    if best not in finite_ones:
+        return margins
     if same_tokens:
-        starts = block_starts(stores[0])
-        counts = np.diff(np.append(starts, stores[0].num_targets)).astype(np.float64)
-        sums = np.stack([np.add.reduceat(cost, starts) for cost in finite_costs], axis=1)
-        return bootstrap_means(sums, counts)
-    blocks = document_blocks(stores[0].num_documents)
-    by_block = [
-        np.add.reduceat(store.sum_by_document(cost), blocks)
-        for store, cost in zip(stores, finite_costs, strict=True)
-    ]
-    if len(blocks) == 1:  # One document, which different tokens cannot cut at the same places.
-        return np.full((1, len(stores)), np.nan)
-    counts = np.add.reduceat((stores[0].byte_counts + 1).astype(np.float64), blocks)
-    return bootstrap_means(np.stack(by_block, axis=1), counts)
+        starts = unit_starts(first)
+        sizes = sizes_of_units(starts, first.num_targets)
+        sums = [sums_of_units(costs[at], starts) for at in finite_ones]
+        # Pieces of a document are neighbours, however the documents were drawn.
+        in_order = in_order or first.num_documents < FEWEST_DOCUMENTS
+    else:
+        sizes = (first.byte_counts + 1).astype(np.float64)
+        sums = [stores[at].sum_by_document(costs[at]).astype(np.float64) for at in finite_ones]
+    reference = finite_ones.index(best)
+    margins[finite_ones] = difference_margins(np.stack(sums, axis=1), sizes, reference, in_order)
+    return margins
 
 
-def _remark(runs: list[Run], same_tokens: bool) -> str:
+def _remark(runs: list[Run], rows: list[Compared], same_tokens: bool, in_order: bool) -> str:
     remarks = []
+    differences = [row.difference for row in rows if row.difference is not None]
+    if any(not math.isnan(low) for _, low, _ in differences):
+        remarks.append(f"{SIMULTANEOUS} They are about {covered(in_order)}.")
+    elif differences:
+        remarks.append("There is too little text for intervals.")
     if not same_tokens:
         remarks.append(
             "The runs cut the text into different tokens, so numbers per token are not compared; "

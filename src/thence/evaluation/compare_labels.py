@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
-from thence.evaluation.bootstrap import FEWEST_BLOCKS, bootstrap_means, document_blocks, interval
-from thence.evaluation.proportions import mcnemar_p
+from thence.evaluation.intervals import SIMULTANEOUS, difference_margins
+from thence.evaluation.proportions import holm, mcnemar_p
 from thence.evaluation.tables import aligned
 from thence.evaluation.units import finite
 from thence.notebook import repr_html
@@ -22,11 +23,12 @@ class AgainstBest:
 
     Attributes:
         difference: Its accuracy less that of the best, from -1 to 0.
-        interval: 95 % bootstrap interval of the difference; no numbers where there are too few
-            documents.
+        interval: 95 % interval of the difference, which holds for all classifiers at once; no
+            numbers where there are too few documents.
         best_alone: Documents that only the best gets right.
         this_alone: Documents that only this one gets right.
         p_value: Of McNemar's exact test, two-sided, that both are equally good.
+        p_holm: The same, corrected by Holm for all pairs of the compared classifiers.
     """
 
     difference: float
@@ -34,6 +36,7 @@ class AgainstBest:
     best_alone: int
     this_alone: int
     p_value: float
+    p_holm: float
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ class LabelComparison:
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the column names and the rows to show."""
-        columns = ["run", "accuracy", "points below the best (95 %)"]
-        columns += ["only the best right", "only this right", "p (McNemar)"]
+        columns = ["run", "accuracy", "points below the best, 95 % simultaneous"]
+        columns += ["only the best right", "only this right", "p (McNemar, Holm)"]
         return columns, [self._row(compared) for compared in self.runs]
 
     def _row(self, compared: ComparedClassifier) -> list[str]:
@@ -81,10 +84,10 @@ class LabelComparison:
         if against is None:
             return [*row, "-", "-", "-", "-"]
         middle, low, high = (100 * value for value in (against.difference, *against.interval))
-        bounds = "too few documents" if math.isnan(low) else f"{low:+.2f} to {high:+.2f}"
+        margin = "" if math.isnan(low) else f" ± {(high - low) / 2:.2f}"
         alone = [f"{against.best_alone:,}", f"{against.this_alone:,}"]
-        p_value = f"{against.p_value:.3g}" if against.p_value > 1e-300 else "< 1e-300"
-        return [*row, f"{middle:+.2f} ({bounds})", *alone, p_value]
+        p_value = f"{against.p_holm:.3g}" if against.p_holm > 1e-300 else "< 1e-300"
+        return [*row, f"{middle:+.2f}{margin}", *alone, p_value]
 
     def to_json(self) -> dict[str, Any]:
         """Return every number for a program."""
@@ -96,6 +99,7 @@ class LabelComparison:
         return {
             "text": self.text,
             "documents": self.documents,
+            "difference_interval": "simultaneous 95 %",
             "runs": runs,
             "remark": self.remark,
         }
@@ -125,41 +129,48 @@ def compare_classifiers(
     hits, documents = right.sum(axis=1), right.shape[1]
     best, *others = np.argsort(-hits, kind="stable").tolist()
     compared = [ComparedClassifier(names[best], int(hits[best]) / documents, None)]
-    intervals = _intervals(right, best)
+    # Labelled documents count as independent of each other, as they do in McNemar's test.
+    right_once = right.T.astype(np.float64)
+    margins = difference_margins(right_once, np.ones(documents), best, in_order=False)
+    p_values, p_corrected = _mcnemar(right)
     for at in others:
-        best_alone, this_alone = (
-            int((right[one] & ~right[other]).sum()) for one, other in ((best, at), (at, best))
-        )
+        best_alone, this_alone = _alone(right, best, at), _alone(right, at, best)
+        difference, margin = (this_alone - best_alone) / documents, float(margins[at])
+        pair = (min(at, best), max(at, best))
         against = AgainstBest(
-            difference=(this_alone - best_alone) / documents,
-            interval=intervals[at],
+            difference=difference,
+            interval=(difference - margin, difference + margin),
             best_alone=best_alone,
             this_alone=this_alone,
-            p_value=mcnemar_p(best_alone, this_alone),
+            p_value=p_values[pair],
+            p_holm=p_corrected[pair],
         )
         compared.append(ComparedClassifier(names[at], int(hits[at]) / documents, against))
-    return LabelComparison(text, documents, tuple(compared), _remark(len(others)))
+    return LabelComparison(text, documents, tuple(compared), _remark(not np.isnan(margins).any()))
 
 
-def _intervals(right: Bool[np.ndarray, "runs documents"], best: int) -> list[tuple[float, float]]:
-    """Return the interval of each run's accuracy less that of the best, on the same draws."""
-    starts = document_blocks(right.shape[1])
-    if len(starts) < FEWEST_BLOCKS:
-        return [(math.nan, math.nan)] * len(right)
-    sums = np.add.reduceat(right.T, starts, axis=0, dtype=np.float64)
-    sizes = np.diff(np.append(starts, right.shape[1])).astype(np.float64)
-    means = bootstrap_means(sums, sizes)
-    return [interval(means[:, at] - means[:, best]) for at in range(len(right))]
+def _alone(right: Bool[np.ndarray, "runs documents"], this: int, other: int) -> int:
+    """Return how many documents only one of two gets right."""
+    return int((right[this] & ~right[other]).sum())
 
 
-def _remark(others: int) -> str:
-    remark = (
-        "p says how probable so uneven a number of documents that only one of two gets right "
-        "would be, were both equally good."
+def _mcnemar(
+    right: Bool[np.ndarray, "runs documents"],
+) -> tuple[dict[tuple[int, int], float], dict[tuple[int, int], float]]:
+    """Return p of every pair of runs, and the same corrected for their number.
+
+    Of every pair, since the best was picked on the same documents: it could have been any.
+    """
+    pairs = list(combinations(range(len(right)), 2))
+    p_values = [mcnemar_p(_alone(right, a, b), _alone(right, b, a)) for a, b in pairs]
+    corrected = holm(p_values)
+    return dict(zip(pairs, p_values, strict=True)), dict(zip(pairs, corrected, strict=True))
+
+
+def _remark(has_intervals: bool) -> str:
+    intervals = SIMULTANEOUS if has_intervals else "There are too few documents for intervals."
+    return (
+        f"{intervals} p says how probable so uneven a number of documents that only one of two "
+        "gets right would be, were both equally good, corrected for all pairs of these runs. Both "
+        "are about this text, whose documents count as independent; not about another text."
     )
-    if others > 1:
-        remark += (
-            " The best was picked on these very documents and each p stands for one comparison "
-            f"alone: of {others}, some are small by chance."
-        )
-    return remark

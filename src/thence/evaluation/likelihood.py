@@ -11,12 +11,12 @@ from jaxtyping import Bool, Float
 
 from thence.corpus import Documents, ReadingOptions, Source, load, seen_in
 from thence.errors import DownloadError, TextError
-from thence.evaluation.bootstrap import (
-    FEWEST_BLOCKS,
+from thence.evaluation.intervals import (
     FEWEST_DOCUMENTS,
-    block_starts,
-    bootstrap_means,
-    interval,
+    mean_interval,
+    sizes_of_units,
+    sums_of_units,
+    unit_starts,
 )
 from thence.evaluation.tables import paired
 from thence.evaluation.units import bits, finite, perplexity
@@ -59,8 +59,8 @@ class LikelihoodReport:
         characters: Code points, and one for each document's end.
         bytes: UTF-8 bytes, and one for each document's end.
         nats: Summed negative log-likelihood, in nats.
-        interval: 95 % bootstrap interval of ``nats_per_token``; no numbers where there is too
-            little text for one.
+        interval: 95 % interval of ``nats_per_token``; no numbers where there is too little text
+            for one.
         seen: The documents that occur in train too; None where none does, or where train itself
             is judged or cannot be read any more.
         unseen: The documents that do not occur in train; None likewise.
@@ -68,6 +68,8 @@ class LikelihoodReport:
         looks: Those at the run's test split, this one included: ``time``, ``command`` and, of a
             run that this one was made of, the name of that ``run``.
         dynamic: The members of a mixture that remembered or learned the text as they went.
+        in_order: Whether the documents stand as in their text, so that neighbours depend on each
+            other, and were not drawn from it at random; the interval follows it.
     """
 
     _repr_html_ = repr_html
@@ -87,6 +89,7 @@ class LikelihoodReport:
     carry_context: bool
     looks: tuple[Mapping[str, str], ...]
     dynamic: tuple[str, ...] = ()
+    in_order: bool = False
 
     @property
     def test_looks(self) -> int:
@@ -113,6 +116,11 @@ class LikelihoodReport:
         """Bits per byte, each document's end counted as one; compares across tokenisers."""
         return bits(self.nats) / self.bytes
 
+    @property
+    def covers(self) -> str:
+        """What the interval is about, in words."""
+        return covered(self.in_order)
+
     def rows(self) -> list[tuple[str, str]]:
         """Return names and values with their units, in the order to show them."""
         rows = [
@@ -125,6 +133,8 @@ class LikelihoodReport:
             ("bits per character", f"{self.bits_per_character:.4f}"),
             ("bits per byte", f"{self.bits_per_byte:.4f}"),
         ]
+        if not math.isnan(self.interval[0]):
+            rows.append(("interval of", self.covers))
         if self.unknown > MANY_UNKNOWN * self.targets:
             note = "what is read as <unk> is not predicted: these numbers say little of the text"
             rows.append(("note", note))
@@ -151,6 +161,8 @@ class LikelihoodReport:
         if self.impossible:
             return "no interval, since a target is impossible"
         low, high = self.interval
+        if self.impossible:
+            return "no interval, since some targets have probability zero"
         if math.isnan(low):
             return "too little text for an interval"
         few = self.documents < FEWEST_DOCUMENTS
@@ -176,6 +188,8 @@ class LikelihoodReport:
             "nats": finite(self.nats),
             "nats_per_token": finite(self.nats_per_token),
             "interval": [finite(bound) for bound in self.interval],
+            "interval_of": self.covers,
+            "in_order": self.in_order,
             "perplexity": finite(self.perplexity),
             "bits_per_character": finite(self.bits_per_character),
             "bits_per_byte": finite(self.bits_per_byte),
@@ -201,6 +215,7 @@ def evaluate_likelihood(
     store = run.encode(documents, "evaluate")
     carry_context = run.recipe.training.carry_context
     costs = -run.model.score(store, carry_context)
+    in_order = stands_in_order(run, split, text)
     seen, unseen = None, None
     if (split != "train" or text is not None) and _text_is_there(run):
         is_seen = seen_in(run.documents("train"), documents)
@@ -218,12 +233,13 @@ def evaluate_likelihood(
         characters=int(store.character_counts.sum()) + store.num_documents,
         bytes=int(store.byte_counts.sum()) + store.num_documents,
         nats=float(np.sum(costs, dtype=np.float64)),
-        interval=_interval(store, costs),
+        interval=_interval(store, costs, in_order),
         seen=seen,
         unseen=unseen,
         carry_context=carry_context,
         looks=tuple(run.test_looks()),
         dynamic=tuple(member.name for member in adapting),
+        in_order=in_order,
     )
 
 
@@ -255,6 +271,21 @@ def judged_name(run: Run, split: Split, text: Source | None) -> str:
     return str(text) if isinstance(text, str | Path) else IN_MEMORY["text"]
 
 
+def covered(in_order: bool) -> str:
+    """Return in words what intervals of a text are about; ``stands_in_order`` says which."""
+    if in_order:
+        return "this text, as it goes on in passages like these; not another text"
+    return "this text, from which these documents were drawn at random; not another text"
+
+
+def stands_in_order(run: Run, split: Split, text: Source | None) -> bool:
+    """Return whether judged documents stand as in their text, or depend on those before them."""
+    splitting = run.recipe.splitting
+    own_file = text is not None or splitting.dev is not None
+    own_file = own_file or (split == "test" and splitting.test is not None)
+    return own_file or splitting.by == "position" or run.recipe.training.carry_context
+
+
 def _text_is_there(run: Run) -> bool:
     """Whether the train text can still be read; a run judges other files without it too."""
     try:
@@ -263,15 +294,16 @@ def _text_is_there(run: Run) -> bool:
         return False
 
 
-def _interval(store: TokenStore, costs: Float[np.ndarray, " targets"]) -> tuple[float, float]:
-    starts = block_starts(store)
-    if len(starts) < FEWEST_BLOCKS:
-        return math.nan, math.nan
+def _interval(
+    store: TokenStore, costs: Float[np.ndarray, " targets"], in_order: bool
+) -> tuple[float, float]:
+    # Pieces of a document are neighbours, however the documents were drawn.
+    in_order = in_order or store.num_documents < FEWEST_DOCUMENTS
     if np.isinf(costs).any():
-        return math.inf, math.inf
-    sums = np.add.reduceat(costs.astype(np.float64), starts)
-    counts = np.diff(np.append(starts, store.num_targets)).astype(np.float64)
-    return interval(bootstrap_means(sums[:, None], counts)[:, 0])
+        return math.nan, math.nan
+    starts = unit_starts(store)
+    sizes = sizes_of_units(starts, store.num_targets)
+    return mean_interval(sums_of_units(costs, starts), sizes, in_order)
 
 
 def _share(

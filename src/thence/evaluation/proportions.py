@@ -1,11 +1,12 @@
 """Shares of documents: how sure one is, and whether two on the same documents differ."""
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
 
-from thence.evaluation.bootstrap import LEVEL
+from thence.evaluation.intervals import LEVEL
 
 
 def wilson_interval(hits: int, number: int) -> tuple[float, float]:
@@ -53,3 +54,22 @@ def mcnemar_p(first_alone: int, second_alone: int) -> float:
     largest = float(log_ways.max())
     log_sum = largest + math.log(float(np.exp(log_ways - largest).sum()))
     return min(1.0, math.exp(log_sum - (number - 1) * math.log(2)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected so that any below 0.05 is found by chance in 5 % of texts at most.
+
+    The smallest is multiplied by their number, the next by one less, and so on; none falls below
+    one before it.
+
+    Source: S. Holm 1979, "A simple sequentially rejective multiple test procedure".
+
+    >>> [round(p, 6) for p in holm([0.04, 0.01, 0.03])]
+    [0.06, 0.03, 0.06]
+    """
+    p = np.asarray(p_values, np.float64)
+    order = np.argsort(p, kind="stable")
+    steps = np.minimum(1, p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty(len(p))
+    corrected[order] = np.maximum.accumulate(steps)
+    return [float(value) for value in corrected]

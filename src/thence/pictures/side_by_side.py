@@ -89,7 +89,7 @@ def _language_models(runs: Mapping[str, Run]) -> SideBySide:
         unknown = judged.unknown / judged.targets
         numbers = _likelihood(judged.nats_per_token, judged.bits_per_byte)
         row = [*_about(names[0], opened[0]), f"{unknown:.2%}", *numbers]
-        remark = f"For nats per token: {judged.interval_in_words()}."
+        remark = f"For nats per token: {judged.interval_in_words()}, of {judged.covers}."
         if unknown > MANY_UNKNOWN:
             remark += " Much of the text is read as <unk>: these numbers say little of it."
         return SideBySide(_text(opened[0]), runs, columns, [row], remark, LIKELIHOOD[0])
@@ -108,11 +108,9 @@ def _language_models(runs: Mapping[str, Run]) -> SideBySide:
         numbers = _likelihood(nats, line.bits_per_byte)
         row = [*_about(names[line.place], run), f"{line.unknown:.2%}", *numbers]
         rows.append([*row, *difference])
-    columns += [f"{compared.unit} above the best", "95 % interval"]
+    columns += [f"{compared.unit} above the best", "simultaneous 95 % interval"]
     ordered = {names[line.place]: opened[line.place] for line in compared.runs}
-    return SideBySide(
-        _text(opened[0]), ordered, columns, rows, _with_luck(compared.remark), compared.unit
-    )
+    return SideBySide(_text(opened[0]), ordered, columns, rows, compared.remark, compared.unit)
 
 
 def _likelihood(nats_per_token: float, bits_per_byte: float) -> list[str]:
@@ -135,14 +133,13 @@ def _classifiers(runs: Mapping[str, Run]) -> SideBySide:
         remark = f"For macro F1: {reports[next(iter(runs))].macro_f1_interval_in_words()}."
         return SideBySide(_text(opened[0]), runs, columns, rows, remark, "accuracy")
     compared = compare_classifiers(list(runs), np.stack(right), "dev")
-    columns += ["points below the best", "95 % interval", "p (McNemar)"]
+    columns += ["points below the best", "simultaneous 95 % interval", "p (McNemar, Holm)"]
     rows = [
         [*_scored(line.run, runs[line.run], reports[line.run]), *against]
         for line, against in zip(compared.runs, _against(compared), strict=True)
     ]
     ordered = {line.run: runs[line.run] for line in compared.runs}
-    remark = _with_luck(compared.remark)
-    return SideBySide(_text(opened[0]), ordered, columns, rows, remark, "accuracy")
+    return SideBySide(_text(opened[0]), ordered, columns, rows, compared.remark, "accuracy")
 
 
 def _scored(name: str, run: Run, judged: ClassificationReport) -> list[str]:
@@ -159,7 +156,3 @@ def _against(compared: LabelComparison) -> list[list[str]]:
         bounds = "none" if math.isnan(low) else f"{low:+.2f} to {high:+.2f}"
         shown.append([f"{100 * line.against_best.difference:+.2f}", bounds, row[-1]])
     return shown
-
-
-def _with_luck(remark: str) -> str:
-    return f"{remark} Where an interval contains 0, the difference may be luck.".strip()

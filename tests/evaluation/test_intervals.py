@@ -1,0 +1,164 @@
+"""Intervals: that they hold the true mean, and that equal models are not found to differ."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from thence.evaluation.intervals import (
+    FEWEST_BLOCKS,
+    MOST_PIECES,
+    block_length,
+    difference_margins,
+    mean_interval,
+    number_of_blocks,
+    sizes_of_units,
+    student_quantile,
+    sums_of_units,
+    unit_starts,
+)
+from thence.tokens import TokenStore
+
+
+def store_of(lengths: list[int]) -> TokenStore:
+    """Make a store of documents with so many targets each."""
+    counts = np.array(lengths, np.int64)
+    offsets = np.concatenate([np.ones(1, np.int64), 1 + np.cumsum(counts)])
+    ids = np.zeros(int(counts.sum()) + 1, np.uint8)
+    return TokenStore(ids, offsets, counts - 1, counts - 1, 0)
+
+
+def running_text(
+    generator: np.random.Generator, lines: int, lasting: int = 15
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return cost and targets of lines whose topic changes once in so many; 5 nats a target."""
+    changes = generator.random(lines) < 1 / lasting
+    topics = generator.normal(5, 0.5, lines)[np.cumsum(changes)]
+    targets = generator.integers(5, 40, lines).astype(np.float64)
+    return targets * topics + generator.normal(0, 2 * np.sqrt(targets)), targets
+
+
+def test_many_documents_are_units() -> None:
+    lengths = [1 + index % 3 for index in range(30)]
+    starts = unit_starts(store_of(lengths))
+    assert starts.tolist() == [0, *np.cumsum(lengths)[:-1]]
+    assert sizes_of_units(starts, sum(lengths)).tolist() == lengths
+    costs = np.arange(sum(lengths), dtype=np.float32)
+    assert sums_of_units(costs, starts)[:3].tolist() == [0, 1 + 2, 3 + 4 + 5]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "pieces"),
+    [([1], 1), ([5], 1), ([1000], 50), ([1000] * 19, 950), ([100_000], MOST_PIECES)],
+)
+def test_few_documents_are_cut_into_equal_pieces(lengths: list[int], pieces: int) -> None:
+    starts = unit_starts(store_of(lengths))
+    assert len(starts) == pieces
+    sizes = sizes_of_units(starts, sum(lengths))
+    assert sizes.min() >= 1
+    assert sizes.max() - sizes.min() <= 1
+
+
+@given(st.integers(5, 5000))
+def test_student_agrees_with_scipy(freedom: int) -> None:
+    assert student_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), abs=1e-3)
+
+
+def test_independent_documents_by_hand() -> None:
+    # Costs 0 and 2 for 10 documents each of one target: the standard error of the mean is
+    # sqrt(20 / 19 / 20) and t of 19 degrees of freedom 2.0930.
+    half = 2.0930 * math.sqrt(1 / 19)
+    found = mean_interval(np.array([0.0, 2.0] * 10), np.ones(20), in_order=False)
+    assert found == pytest.approx((1 - half, 1 + half), abs=1e-4)
+
+
+def test_too_few_units_have_no_interval() -> None:
+    assert all(map(math.isnan, mean_interval(np.arange(9.0), np.ones(9), in_order=False)))
+    costs = np.arange(18.0).reshape(9, 2)
+    assert np.isnan(difference_margins(costs, np.ones(9), 0, in_order=True)).tolist() == [
+        False,
+        True,
+    ]
+
+
+def test_blocks_are_as_long_as_dependence_reaches() -> None:
+    generator = np.random.default_rng(0)
+    noise = generator.standard_normal(4000)
+    assert block_length(noise) < 5
+    assert block_length(np.ones(100)) == 1
+    drifting = noise.copy()
+    for at in range(1, len(drifting)):
+        drifting[at] += 0.9 * drifting[at - 1]
+    # The best length for an autoregression of rho is (6 rho^2 n / (1 - rho^2)^2)^(1/3) = 81 here.
+    assert 40 < block_length(drifting) < 160
+    assert number_of_blocks(drifting[:, None], in_order=False) == 4000
+    assert number_of_blocks(drifting[:, None], in_order=True) < 40
+    assert number_of_blocks(noise[:100, None], in_order=True) == FEWEST_BLOCKS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lines", [300, 1000, 3000])
+def test_running_text_is_covered(lines: int) -> None:
+    generator = np.random.default_rng(lines)
+    held = naive = 0
+    for _ in range(300):
+        sums, sizes = running_text(generator, lines)
+        low, high = mean_interval(sums, sizes, in_order=True)
+        held += low <= 5 <= high
+        low, high = mean_interval(sums, sizes, in_order=False)
+        naive += low <= 5 <= high
+    assert held >= 270  # at least 90 %
+    assert naive <= 200  # What units that count each for itself would claim.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("documents", [25, 400])
+def test_documents_drawn_at_random_are_covered(documents: int) -> None:
+    # 95 % of 1,000 are 950 with a deviation of 6.9; the bounds are four deviations away.
+    generator = np.random.default_rng(1)
+    held = 0
+    for _ in range(1000):
+        sizes = generator.integers(5, 40, documents).astype(np.float64)
+        sums = sizes * generator.normal(5, 0.5, documents)
+        low, high = mean_interval(sums, sizes, in_order=False)
+        held += low <= 5 <= high
+    assert 922 <= held <= 978
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("models", "in_order"), [(2, True), (3, False), (5, True), (10, False)])
+def test_of_equal_models_few_are_found_to_differ(models: int, in_order: bool) -> None:
+    # 5 % of 200 texts are 10 with a deviation of 3.1; the bound is three deviations above.
+    generator = np.random.default_rng(models)
+    found = 0
+    for _ in range(200):
+        common, sizes = running_text(generator, 150)
+        sums = common[:, None] + 3 * generator.standard_normal((150, models))
+        means = sums.sum(axis=0) / sizes.sum()
+        margins = difference_margins(sums, sizes, int(means.argmin()), in_order)
+        found += bool((means - means.min() > margins).any())
+    assert found <= 19
+
+
+def test_models_that_differ_are_found() -> None:
+    # The difference is a tenth of what one document varies by, over 2,500 documents: 5 deviations.
+    generator = np.random.default_rng(0)
+    common, sizes = running_text(generator, 2500)
+    sums = common[:, None] + generator.standard_normal((2500, 10))
+    sums[:, 1:] += 0.1 * math.sqrt(2)
+    means = sums.sum(axis=0) / sizes.sum()
+    margins = difference_margins(sums, sizes, 0, in_order=False)
+    assert (means[1:] - means[0] > margins[1:]).mean() > 0.7
+    assert margins[0] == 0
+
+
+def test_a_model_twice_does_not_differ() -> None:
+    generator = np.random.default_rng(0)
+    common, sizes = running_text(generator, 200)
+    other = common + generator.standard_normal(200)
+    margins = difference_margins(np.stack([common, common, other], axis=1), sizes, 0, True)
+    assert margins[:2].tolist() == [0, 0]
+    assert margins[2] > 0
