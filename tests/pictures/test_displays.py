@@ -78,7 +78,7 @@ def results_with(text: str) -> Iterator[Any]:
     yield Score(score_of(text), 27, "")
     yield Results([Classification(text, (text,), {text: 0.75})])
     yield Comparison(text, 3, True, (Compared(text, text, 9, 0.0, 2.0, 1.5, None, 0),), text)
-    against = AgainstBest(-0.5, (-0.75, -0.25), 3, 1, 0.5)
+    against = AgainstBest(-0.5, (-0.75, -0.25), 3, 1, 0.5, 0.5)
     compared = (ComparedClassifier(text, 0.75, None), ComparedClassifier(text, 0.25, against))
     yield LabelComparison(text, 4, compared, text)
     trial = Trial(0, {text: text}, "finished", 2.0, 2.0, None, 1.0)

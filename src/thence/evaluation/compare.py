@@ -72,9 +72,9 @@ class Comparison:
         documents: How many documents.
         same_tokens: Whether all runs cut the text into the same targets.
         runs: The runs.
+        remark: What to know when reading the table.
         in_order: Whether the documents stand as in their text, and were not drawn from it at
             random; the intervals follow it.
-        remark: What to know when reading the table.
     """
 
     _repr_html_ = repr_html
@@ -83,8 +83,8 @@ class Comparison:
     documents: int
     same_tokens: bool
     runs: tuple[Compared, ...]
-    in_order: bool
     remark: str
+    in_order: bool = False
 
     @property
     def unit(self) -> str:
@@ -198,7 +198,7 @@ def compare(
     rows = _rows(opened, stores, costs, same_tokens, in_order)
     judged = judged_name(opened[0], split, text)
     remark = _remark(opened, rows, same_tokens, in_order)
-    return Comparison(judged, len(documents), same_tokens, tuple(rows), in_order, remark)
+    return Comparison(judged, len(documents), same_tokens, tuple(rows), remark, in_order)
 
 
 def _opened(runs: Sequence[Run | str | Path]) -> list[Run]:
