@@ -37,6 +37,16 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_best(tmp_path) == labels
 
 
+def test_that_models_were_chosen_on_dev_is_said(tmp_path: Path) -> None:
+    whole = made(tmp_path)
+    words = (
+        "chosen on dev among 4 models, with weights from dev: expect the test number to be worse"
+    )
+    assert ("", words) in about_rows(whole)
+    assert whole.to_json()["chosen_on_dev"] == words
+    assert words in best_html(whole)
+
+
 def test_an_infinite_loss_is_null_in_strict_json(tmp_path: Path) -> None:
     cache = replace(COUNTS[0], nats=math.inf)
     whole = made(tmp_path, tried=[cache, *COUNTS])

@@ -48,6 +48,25 @@ def test_the_best_is_judged_on_test_once(language, tmp_path):
     assert len(more.best.test_looks()) == 1 + changed
 
 
+def test_that_the_best_was_chosen_on_dev_is_said(language, tmp_path):
+    recipe, folder = language(GRID), tmp_path / "sweep"
+    done = sweep(recipe, folder, trials=1)
+    assert done.chosen_on_dev is None  # The only one had no luck.
+    assert thence.evaluate(done.best, "dev").chosen_on_dev is None
+    done = sweep(recipe, folder)
+    words = "chosen on dev among 4 trials: expect the test number to be worse"
+    assert done.chosen_on_dev == done.to_json()["chosen_on_dev"] == words
+    judged = thence.evaluate(done.best, "dev")
+    assert dict(judged.rows())["this run"] == judged.to_json()["chosen_on_dev"] == words
+    assert thence.evaluate(done.best, "test").chosen_on_dev is None
+    assert thence.evaluate(folder / "trial-0000", "dev").chosen_on_dev is None
+    assert f"best: {words}." in thence.compare([done.best, folder / "trial-0000"]).remark
+    assert words in report(folder).read_text()
+    (folder / "best/best-of-sweep.json").write_text('{"run": "trial-0000", "test": null}')
+    several = "chosen on dev among several trials: expect the test number to be worse"
+    assert thence.evaluate(done.best, "dev").chosen_on_dev == several  # As 0.1 wrote it.
+
+
 def test_a_classifier_is_judged_by_its_mistakes(labels, tmp_path):
     space = 'trials = 4\npruner = "asha"\n[sweep.space]\nlr = {low=0.01, high=1.0, log=true}\n'
     done = sweep(labels(space + "ngrams = [1, 2]\n"), tmp_path / "sweep")

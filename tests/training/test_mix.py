@@ -35,7 +35,9 @@ def test_a_mixture_is_on_dev_as_good_as_its_best_member(
 ) -> None:
     mixed = mix(runs, tmp_path / "mix", weights=weights)
     alone = [thence.evaluate(run).nats_per_token for run in runs]
-    assert thence.evaluate(mixed).nats_per_token <= min(alone) + 1e-9
+    judged = thence.evaluate(mixed)
+    assert judged.nats_per_token <= min(alone) + 1e-9
+    assert judged.chosen_on_dev == "weights learned on dev: expect the test number to be worse"
     weights = [weight for _, weight in weights_of(mixed)]
     assert sum(weights) == pytest.approx(1)
 

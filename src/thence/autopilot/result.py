@@ -12,6 +12,7 @@ from thence.atomic import write_atomically
 from thence.errors import RunError
 from thence.notebook import repr_html
 from thence.training import Run
+from thence.training.chosen import BEST_OF_TIME, tried_on_dev
 from thence.training.run import find_run
 from thence.training.saved_json import (
     UNUSABLE,
@@ -24,7 +25,7 @@ from thence.training.saved_json import (
     whole,
 )
 
-RESULT = "best.json"
+RESULT = BEST_OF_TIME
 FORMAT = 1
 PAGE = "best.html"
 DOUBLING = 0.25
@@ -107,6 +108,15 @@ class Best:
         """The run that was made."""
         return Run(self.folder)
 
+    @property
+    def chosen_on_dev(self) -> str:
+        """That the models and their weights were chosen on dev, and among how many.
+
+        ``nats`` are under weights that have not seen what they are judged by; which models to take
+        was chosen on all of dev.
+        """
+        return tried_on_dev(len(self.tried))
+
     def outlook(self) -> list[tuple[float, float]]:
         """Return seconds, and the loss on dev that so much time would likely reach.
 
@@ -125,7 +135,13 @@ class Best:
         """Return it as JSON has it; None stands for an infinite loss."""
         content = _as_json(asdict(self))  # A cache alone takes what is new for impossible.
         outlook = [{"seconds": seconds, "nats": nats} for seconds, nats in self.outlook()]
-        return {"format": FORMAT, **content, "folder": str(self.folder), "outlook": outlook}
+        return {
+            "format": FORMAT,
+            **content,
+            "folder": str(self.folder),
+            "chosen_on_dev": self.chosen_on_dev,
+            "outlook": outlook,
+        }
 
     def save(self) -> None:
         """Write it into the run's folder."""
@@ -237,6 +253,7 @@ def about_rows(done: Best) -> list[tuple[str, str]]:
     rows.append(("on dev", f"{loss_text(done.nats, done.accuracy)} nats per {done.unit}"))
     if done.unit == "token":
         rows.append(("perplexity on dev", f"{math.exp(min(done.nats, 700)):.4g}"))
+    rows.append(("", done.chosen_on_dev))
     counted = done.unit == "token" and not any(one.curve for one in done.tried)
     if counted and not done.interrupted:
         short = "too little time" if done.steps is None else "too few steps"

@@ -84,7 +84,8 @@ def _say(done: Sweep) -> None:
     best = ranked[0]
     place = f"{done.folder / 'best'}, a copy of {best.name}"
     about = [("best", place if done.best_is_here else f"{best.name}, in {best.where}")]
-    say_pairs([*about, ("", described(ranked[0])), *_test_rows(done)])
+    chosen = [("", done.chosen_on_dev)] if done.chosen_on_dev else []
+    say_pairs([*about, ("", described(ranked[0])), *chosen, *_test_rows(done)])
 
 
 def _test_rows(done: Sweep) -> list[tuple[str, str]]:

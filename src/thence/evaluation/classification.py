@@ -33,6 +33,8 @@ MISTAKES = 10
 EXCERPT = 100
 """Characters of a document that are shown at most."""
 CLASSES_SHOWN = 30
+COVERS = "documents like these, taken as independent of each other; not another text"
+"""What the intervals are about, in words."""
 LARGEST_CONFUSION = 1000
 """Labels up to which confusions are counted: the matrix grows with their square."""
 
@@ -109,6 +111,8 @@ class ClassificationReport:
         unknown_share: Share of all tokens that the train text lacks, from 0 to 1.
         looks: Those at the run's test split, this one included: ``time``, ``command`` and, of a
             run that this one was made of, the name of that ``run``.
+        chosen_on_dev: In words, that the run was chosen or weighed on the very dev split that is
+            judged; None where it was not, or another text is judged.
     """
 
     _repr_html_ = repr_html
@@ -134,6 +138,7 @@ class ClassificationReport:
     looks: tuple[Mapping[str, str], ...]
     nothing_known: int = 0
     unknown_share: float = 0.0
+    chosen_on_dev: str | None = None
 
     @property
     def test_looks(self) -> int:
@@ -184,6 +189,9 @@ class ClassificationReport:
                 f"confidence and accuracy of the {calibrated})",
             ),
         ]
+        rows.append(("intervals of", COVERS))
+        if self.chosen_on_dev:
+            rows.append(("this run", self.chosen_on_dev))
         rows += self._remarks()
         if self.looks:
             rows.append(("looks at the test split", looks_in_words(self.looks)))
@@ -260,6 +268,8 @@ class ClassificationReport:
             "guess_accuracy": self.guess_accuracy,
             "macro_f1": self.macro_f1,
             "macro_f1_interval": [finite(bound) for bound in self.macro_f1_interval],
+            "intervals_of": COVERS,
+            "chosen_on_dev": self.chosen_on_dev,
             "micro_f1": self.micro_f1,
             "nats_per_document": finite(self.nats_per_document),
             "calibration": self.calibration.to_json(),

@@ -33,6 +33,7 @@ from thence.evaluation.units import bits, finite, perplexity
 from thence.notebook import repr_html
 from thence.printable import printable_line
 from thence.tokens import TokenStore
+from thence.training.chosen import choices_on_dev
 from thence.training.run import Run, Split
 
 
@@ -198,6 +199,8 @@ def compare(
     rows = _rows(opened, stores, costs, same_tokens, in_order)
     judged = judged_name(opened[0], split, text)
     remark = _remark(opened, rows, same_tokens, in_order)
+    if split == "dev" and text is None:
+        remark = f"{remark} {choices_on_dev(opened)}".strip()
     return Comparison(judged, len(documents), same_tokens, tuple(rows), remark, in_order)
 
 

@@ -22,6 +22,7 @@ from thence.errors import RunError, TextError
 from thence.evaluation.classification import MISTAKES, ClassificationReport, are_right, judge_labels
 from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
 from thence.evaluation.likelihood import judged_name
+from thence.training.chosen import choice_on_dev, choices_on_dev
 from thence.training.prepared import labelled
 from thence.training.run import Run, Split
 
@@ -40,9 +41,11 @@ def evaluate_labels(
     log_probs, known = run.classifier.classify(texts), known_of(run.classifier, texts)
     looks = tuple(run.test_looks())
     judged = judged_name(run, split, text)
-    return judge_labels(
+    report = judge_labels(
         run.name, judged, log_probs, documents.labels, documents, looks, mistakes, known
     )
+    on_dev = split == "dev" and text is None
+    return replace(report, chosen_on_dev=choice_on_dev(run) if on_dev else None)
 
 
 def compare_labels(
@@ -73,7 +76,11 @@ def compare_labels(
             right[run] = are_right(log_probs, own.labels)
     judged = judged_name(first, split, text)
     rows = np.stack([right[run] for run in runs])
-    return compare_classifiers([run.name for run in runs], rows, judged)
+    compared = compare_classifiers([run.name for run in runs], rows, judged)
+    if split == "dev" and text is None:
+        remark = f"{compared.remark} {choices_on_dev(runs)}".strip()
+        compared = replace(compared, remark=remark)
+    return compared
 
 
 def has_columns(text: Source) -> bool:

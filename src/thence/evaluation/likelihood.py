@@ -22,6 +22,7 @@ from thence.evaluation.tables import paired
 from thence.evaluation.units import bits, finite, perplexity
 from thence.notebook import repr_html
 from thence.tokens import TokenStore
+from thence.training.chosen import choice_on_dev
 from thence.training.looks_at_test import looks_before, looks_in_words
 from thence.training.run import Run, Split
 from thence.training.sources import IN_MEMORY
@@ -68,6 +69,8 @@ class LikelihoodReport:
         looks: Those at the run's test split, this one included: ``time``, ``command`` and, of a
             run that this one was made of, the name of that ``run``.
         dynamic: The members of a mixture that remembered or learned the text as they went.
+        chosen_on_dev: In words, that the run was chosen or weighed on the very dev split that is
+            judged; None where it was not, or another text is judged.
         in_order: Whether the documents stand as in their text, so that neighbours depend on each
             other, and were not drawn from it at random; the interval follows it.
     """
@@ -89,6 +92,7 @@ class LikelihoodReport:
     carry_context: bool
     looks: tuple[Mapping[str, str], ...]
     dynamic: tuple[str, ...] = ()
+    chosen_on_dev: str | None = None
     in_order: bool = False
 
     @property
@@ -135,6 +139,8 @@ class LikelihoodReport:
         ]
         if not math.isnan(self.interval[0]):
             rows.append(("interval of", self.covers))
+        if self.chosen_on_dev:
+            rows.append(("this run", self.chosen_on_dev))
         if self.unknown > MANY_UNKNOWN * self.targets:
             note = "what is read as <unk> is not predicted: these numbers say little of the text"
             rows.append(("note", note))
@@ -190,6 +196,7 @@ class LikelihoodReport:
             "interval": [finite(bound) for bound in self.interval],
             "interval_of": self.covers,
             "in_order": self.in_order,
+            "chosen_on_dev": self.chosen_on_dev,
             "perplexity": finite(self.perplexity),
             "bits_per_character": finite(self.bits_per_character),
             "bits_per_byte": finite(self.bits_per_byte),
@@ -239,6 +246,7 @@ def evaluate_likelihood(
         carry_context=carry_context,
         looks=tuple(run.test_looks()),
         dynamic=tuple(member.name for member in adapting),
+        chosen_on_dev=choice_on_dev(run) if split == "dev" and text is None else None,
         in_order=in_order,
     )
 
@@ -274,8 +282,8 @@ def judged_name(run: Run, split: Split, text: Source | None) -> str:
 def covered(in_order: bool) -> str:
     """Return in words what intervals of a text are about; ``stands_in_order`` says which."""
     if in_order:
-        return "this text, as it goes on in passages like these; not another text"
-    return "this text, from which these documents were drawn at random; not another text"
+        return "this text, as it goes on in passages like these; no other text"
+    return "the text that these documents were drawn from; no other text"
 
 
 def stands_in_order(run: Run, split: Split, text: Source | None) -> bool:

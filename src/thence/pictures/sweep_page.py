@@ -56,6 +56,7 @@ def heading(sweep: Sweep) -> str:
         best = sweep.best_trial
         fields = ", ".join(f"{name} {text(value)}" for name, value in best.fields.items())
         rows += [("best", f"{best.name}: {fields}"), ("on dev", result(best))]
+        rows += [("", sweep.chosen_on_dev)] if sweep.chosen_on_dev else []
     rows += test_rows(sweep)
     seconds = sum(trial.seconds or 0 for trial in sweep.trials)
     rows.append(("time of training", f"{seconds:,.0f} seconds in all"))

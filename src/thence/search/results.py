@@ -13,6 +13,7 @@ from thence.errors import RunError, SettingError
 from thence.notebook import repr_html
 from thence.search.importance import importances
 from thence.training import Run
+from thence.training.chosen import BEST_OF_SWEEP, chosen_among
 from thence.training.files import refuse_links
 from thence.training.run import find_run
 from thence.training.saved_json import (
@@ -31,7 +32,7 @@ OUTCOMES = ("value", "nats", "accuracy", "seconds", "parameters", "reason")
 State = Literal["running", "finished", "pruned", "failed"]
 RESULT = "sweep.json"
 BEST = "best"
-VERDICT = "best-of-sweep.json"
+VERDICT = BEST_OF_SWEEP
 """In the folder of the best run: which trial it is, and what it has on test."""
 
 
@@ -110,6 +111,15 @@ class Sweep:
         return ranked[0]
 
     @property
+    def chosen_on_dev(self) -> str | None:
+        """That the best trial was chosen on dev, and among how many; None if it was the only one.
+
+        What it has on dev is the luckiest of so many numbers; test had no say.
+        """
+        trials = len(self.ranked())
+        return chosen_among(trials, "trials") if trials > 1 else None
+
+    @property
     def best_is_here(self) -> bool:
         """Whether ``FOLDER/best`` is the best run, and not one of another machine is."""
         ranked = self.ranked()
@@ -147,6 +157,7 @@ class Sweep:
             "trials": [{"run": trial.name, **asdict(trial)} for trial in self.trials],
             "importances": self.importances,
             "best": done[0].number if done else None,
+            "chosen_on_dev": self.chosen_on_dev,
             "test": self.test and dict(self.test),
         }
 
@@ -247,7 +258,12 @@ def read_verdict(folder: Path) -> dict[str, Any]:
         test = found["test"]
         if test is not None:
             _test_of(test, "document" if "accuracy" in test else "token")
-        return {"run": text(found["run"]), "test": test}
+        trials = found.get("trials")  # Sweeps of 0.1 did not say.
+        return {
+            "run": text(found["run"]),
+            "test": test,
+            "trials": None if trials is None else whole(trials),
+        }
     except (OSError, RunError, *UNUSABLE):
         return {}
 

@@ -255,6 +255,6 @@ def _finish(folder: Path, study: "optuna.Study", recipe: SweepRecipe) -> Sweep:
         clear_trials(folder)
         done = snapshot(folder, study, recipe)
         if done.best_trial.where is None or is_here(folder, done.best_trial):
-            done = replace(done, test=keep_best(folder, done.best_trial))
+            done = replace(done, test=keep_best(folder, done.best_trial, len(done.ranked())))
         write_sweep(done)
     return done

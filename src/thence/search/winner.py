@@ -33,7 +33,7 @@ def is_here(folder: Path, trial: Trial) -> bool:
     return best is not None and value_of(best) == trial.value
 
 
-def keep_best(folder: Path, best: Trial) -> dict[str, Any] | None:
+def keep_best(folder: Path, best: Trial, trials: int | None = None) -> dict[str, Any] | None:
     """Copy the best trial to ``FOLDER/best`` and judge it on test, unless that is done.
 
     The copy is put in its place with its verdict in it, so that a process that is killed leaves no
@@ -49,6 +49,8 @@ def keep_best(folder: Path, best: Trial) -> dict[str, Any] | None:
         recover(folder)
         verdict = read_verdict(folder)
         if verdict.get("run") == best.name:
+            if verdict.get("trials") != trials:  # More have been tried since, and none is better.
+                _write_verdict(place, {**verdict, "trials": trials})
             return verdict["test"]  # type: ignore[no-any-return]
         refuse_links(trial)  # What they lead to would be copied.
         building = Path(mkdtemp(prefix=f".{BEST}.", dir=folder))
@@ -57,8 +59,7 @@ def keep_best(folder: Path, best: Trial) -> dict[str, Any] | None:
         _take_looks(copy, place)
         run = Run(copy)
         judged = evaluate(run, "test").to_json() if len(run.documents("test")) else None
-        verdict = {"run": best.name, "test": judged}
-        write_atomically(copy / VERDICT, json.dumps(verdict).encode("utf-8"))
+        _write_verdict(copy, {"run": best.name, "test": judged, "trials": trials})
         sync_tree(copy)
         if place.exists():
             place.rename(building / BEATEN)
@@ -71,6 +72,10 @@ def keep_best(folder: Path, best: Trial) -> dict[str, Any] | None:
         if building is not None:
             recover(folder)
     return judged
+
+
+def _write_verdict(run: Path, verdict: dict[str, Any]) -> None:
+    write_atomically(run / VERDICT, json.dumps(verdict).encode("utf-8"))
 
 
 def recover(folder: Path) -> None:

@@ -133,6 +133,7 @@ def sweep_html(sweep: Sweep) -> str:
     table = grid(["trial", "on dev", *sweep.space], rows)
     more = note(f"The best {BEST} of {len(ranked):,}.") if len(ranked) > BEST else ""
     shares = ", ".join(f"{name} {share:.0%}" for name, share in sweep.importances.items() if share)
+    more += note(f"The first was {sweep.chosen_on_dev}.") if sweep.chosen_on_dev else ""
     return head + table + more + (note(f"What matters: {shares}.") if shares else "")
 
 
