@@ -81,13 +81,22 @@ def test_a_thread_that_ends_within_a_call_fails_all_that_wait(
     calls = [thread.submit(leave), *(thread.submit(int, "1") for _ in range(3))]
     calls[2].cancel()
     begun.set()
-    thread.join()
+    thread.join(20)
     for call in (calls[0], calls[1], calls[3]):
         with pytest.raises(ThreadEndedError, match="leaves cannot be asked any more"):
             call.result(20)
     with pytest.raises(ThreadEndedError):
         thread.submit(int)
     caplog.clear()
+
+
+def test_a_call_that_never_ends_does_not_keep_the_server_from_stopping() -> None:
+    over, worker = threading.Event(), Worker("stuck")
+    call = worker.thread.submit(over.wait, 60)
+    worker.close(patience=0.1)
+    with pytest.raises(ThreadEndedError, match="being stopped"):
+        call.result(20)
+    over.set()
 
 
 def test_a_mistake_in_a_turn_is_told_to_all_who_wait() -> None:

@@ -73,9 +73,9 @@ class ModelThread:
         self._end("The server is being stopped.")
         self._ready.put(None)
 
-    def join(self) -> None:
-        """Wait until the thread has ended."""
-        self._thread.join()
+    def join(self, patience: float) -> None:
+        """Wait until the thread has ended, but no longer than so many seconds."""
+        self._thread.join(patience)
 
     def _work(self) -> None:
         try:

@@ -29,6 +29,8 @@ CHUNKS = (64, 32, 16, 8, 4, 2, 1)
 of all lengths want the same sizes, and can be read together."""
 LARGEST_BATCH = 64
 """Rows read together at most."""
+SECONDS_TO_CLOSE = 10.0
+"""For the call that a model is at when the server is stopped; one that never ends is left."""
 CELLS_AT_ONCE = 1 << 23
 """Log-probabilities that reading gives at once: fewer rows are read where each gives many."""
 
@@ -149,10 +151,10 @@ class Worker:
         self._line = [waiting for waiting in line if id(waiting) not in taken]
         return batch
 
-    def close(self) -> None:
-        """Let the thread end when it has done what it is at, and wait for that."""
+    def close(self, patience: float = SECONDS_TO_CLOSE) -> None:
+        """Let the thread end when it has done what it is at, and wait so many seconds for that."""
         self.thread.close()
-        self.thread.join()
+        self.thread.join(patience)
 
 
 def _read_together(model: LanguageModel, batch: Sequence[_Waiting]) -> list[tuple[LogProbs, State]]:
