@@ -12,6 +12,7 @@ import pytest
 from thence import atomic
 from thence.atomic import (
     BusyError,
+    ExistsError,
     clear_leftovers,
     is_taken,
     locked,
@@ -264,6 +265,19 @@ def test_what_took_long_is_kept_elsewhere_where_the_disk_is_full(
     assert (kept / "a").read_text() == "one"
     shutil.move(kept, tmp_path / "moved")
     assert list((tmp_path / "disk").iterdir()) == []
+
+
+def test_what_took_long_is_kept_where_its_name_was_taken_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "gettempdir", lambda: str(tmp_path))
+    target = tmp_path / "new"
+    with pytest.raises(ExistsError, match="is kept, whole, in"), new_folder(target) as new:
+        target.write_text("of a program that asks nobody")
+        new.fill(lambda folder: write_atomically(folder / "a", b"one"))
+    assert target.read_text() == "of a program that asks nobody"
+    (kept,) = tmp_path.glob("*/new")
+    assert (kept / "a").read_text() == "one"
 
 
 def test_where_nothing_has_room_that_is_said(

@@ -187,12 +187,14 @@ class NewFolder:
         try:
             write(self.path)
             self.put_in_place()
-        except WriteError as error:
+        except (WriteError, ExistsError) as error:
             kept = _kept_elsewhere(self.target.name, write)
             if kept is None:
                 what = "No other place had room for what was made, so it is lost."
             else:
                 what = f"What was made is kept, whole, in {kept}; move it where you want it."
+            if isinstance(error, ExistsError):
+                raise ExistsError(f"{error} {what}") from error
             raise cannot_write(self.target, error.error, what) from error
 
 
