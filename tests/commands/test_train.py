@@ -196,6 +196,13 @@ def test_a_finished_run_is_trained_on(thence, small):
     recipe = Run("on").recipe
     assert (recipe.training.lr, recipe.training.epochs, recipe.training.steps) == (0.01, 50, None)
     assert recipe.options == Run("run").recipe.options
+    Path("dev.txt").write_text("abc\n")
+    thence("train", "text.txt", *small, "--dev", "dev.txt", "-o", "held-out")
+    for number, text in enumerate(([], ["text.txt"], ["other.txt"])):
+        folder = f"held-out-{number}"
+        thence("train", *text, "--from", "held-out", "--steps", "1", "--no-report", "-o", folder)
+        dev = Run(folder).recipe.splitting.dev
+        assert (dev is None) == (text == ["other.txt"])
     other = thence("train", "other.txt", "--from=on", "--steps", "3", "-o", "other", "--json")
     assert (other.code, other.err) == (0, "")
     assert Run("other").recipe.text.endswith("other.txt")

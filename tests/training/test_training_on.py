@@ -57,6 +57,8 @@ def test_another_text_is_read_with_its_tokens(small: SmallTrain, tmp_path: Path)
     other = _file(tmp_path / "other.txt", "awxy")
     on = train(other, from_run=parent, steps=2, output=tmp_path / "on")
     assert on.recipe.splitting.dev is None and len(on.documents("dev"))
+    again = train(parent.recipe.text, from_run=parent, steps=2, output=tmp_path / "again")
+    assert again.recipe.splitting == parent.recipe.splitting  # Train is not divided into dev now.
     assert on.tokenizer.to_json() == parent.tokenizer.to_json()
     assert thence.evaluate(on).unknown > 0  # w was no symbol of the first text.
 

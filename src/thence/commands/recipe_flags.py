@@ -29,7 +29,7 @@ from thence.training.families import (
 from thence.training.options import TrainingOptions
 from thence.training.recipe import FROM_RUN, Recipe, make_recipe, meant, read_settings
 from thence.training.run import Run
-from thence.training.training_on import LENGTHS, OF_THE_TEXT, settings_from
+from thence.training.training_on import LENGTHS, OF_THE_TEXT, is_same_text, settings_from
 
 GROUPS = {
     "reading": (ReadingOptions, "Reading"),
@@ -190,7 +190,8 @@ def _with_recipe_flags(
         groups["options"] = (family_of(model).options_class(), f"Model {model}")
 
     def command(text: str | None = None, /, **values: Any) -> None:
-        is_other, text = text is not None, text or begins.text
+        is_other = text is not None and not is_same_text(text, begins.text or "")
+        text = text or begins.text
         if text is None:
             raise SettingError(
                 "There is no text to train on: name a file, a folder, - for standard input, or a "

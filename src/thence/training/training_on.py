@@ -34,8 +34,8 @@ def settings_from(parent: Run, given: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         parent: The run.
-        given: Settings that come before those of the run; with a ``text``, those that belong to the
-            run's own are left out.
+        given: Settings that come before those of the run; with another ``text``, those that belong
+            to the run's own are left out.
 
     Returns:
         All settings by name, ``text``, ``model`` and ``from_run`` among them.
@@ -55,12 +55,19 @@ def settings_from(parent: Run, given: Mapping[str, Any]) -> dict[str, Any]:
     left_out = set(OF_THE_MACHINE)
     if any(name in given for name in LENGTHS):
         left_out |= set(LENGTHS)
-    if given.get("text") is not None:
+    if (text := given.get("text")) is not None and not is_same_text(text, parent.recipe.text):
         left_out |= set(OF_THE_TEXT)
     else:
         settings |= _texts_of(parent)
     settings = {name: value for name, value in settings.items() if name not in left_out}
     return {**settings, **given, "model": model, FROM_RUN: str(parent.folder.resolve())}
+
+
+def is_same_text(one: Any, other: str) -> bool:
+    """Return whether two recipes name the same text, as far as names tell."""
+    if not isinstance(one, str | Path):
+        return False
+    return str(one) == other or Path(one).absolute() == Path(other).absolute()
 
 
 def _check_parent(parent: Run) -> None:
