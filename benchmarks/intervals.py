@@ -5,8 +5,8 @@
 The folder holds ``ptb``, ``wikitext-2``, ``tinyshakespeare`` and ``names``. Prints three tables:
 how often the 95 % interval of a passage holds the mean of its whole text; the same of documents
 that are drawn at random; and how often at least one of equally good models is found to differ from
-the best. Beside thence stands what version 0.1 did: the percentile bootstrap with each document
-for itself, and one comparison at a time. Every number is seeded.
+the best. Beside coverage stands what version 0.1 did: the percentile bootstrap with each document
+for itself. Every number is seeded.
 """
 
 import argparse
@@ -27,6 +27,15 @@ from thence.evaluation.intervals import difference_margins, mean_interval
 TRIALS = 500
 SIZES = (100, 300, 1000, 3370)
 MODELS = (2, 3, 5, 10, 20)
+FAMILIES = (
+    (200, False, 0.0),
+    (300, True, 0.0),
+    (1000, True, 0.0),
+    (300, True, 0.8),
+    (1000, True, 0.8),
+    (3000, True, 0.8),
+)
+"""Documents, whether they stand in order, and autocorrelation of what tells models apart."""
 WORDS = {"word_split": "whitespace"}
 
 Costs = tuple[np.ndarray, np.ndarray]
@@ -49,7 +58,7 @@ def main() -> None:
     print_coverage("lines in a row", texts, passage, arguments.trials, in_order=True)
     at_random = {"names": of_names, "Penn Treebank, lines": texts["Penn Treebank, train"]}
     print_coverage("drawn at random", at_random, draw, arguments.trials, in_order=False)
-    print_families(texts["Penn Treebank, train"], arguments.trials)
+    print_families(arguments.trials)
 
 
 def running_texts(data: Path, folder: Path) -> dict[str, Costs]:
@@ -133,41 +142,46 @@ def old_interval(sums: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
     return interval(bootstrap_means(blocks[:, None], sizes)[:, 0])
 
 
-def print_families(costs: Costs, trials: int) -> None:
+def print_families(trials: int) -> None:
     """Print how often at least one of equally good models is found to differ from the best."""
-    print("\n| equally good models | at random: 0.1 | now | in order: 0.1 | now | classifiers: "
-          "0.1 | now |\n|---|---|---|---|---|---|---|")  # fmt: skip
-    for models in MODELS:
-        found = np.zeros(6, int)
-        generator = np.random.default_rng(models)
-        for _ in range(trials):
-            found[:2] += language_models(generator, costs, models, in_order=False)
-            found[2:4] += language_models(generator, costs, models, in_order=True)
-            found[4:] += classifiers(generator, models)
-        shown = " | ".join(f"{100 * count / trials:.1f} % ({count})" for count in found)
-        print(f"| {models} | {shown} |")
+    print("\n| equally good models | " + " | ".join(str(models) for models in MODELS) + " |")
+    print("|---|" + "---|" * len(MODELS))
+    for documents, in_order, drift in FAMILIES:
+        generator = np.random.default_rng(1)
+        shown = []
+        for models in MODELS:
+            found = sum(
+                is_found(generator, documents, models, in_order, drift) for _ in range(trials)
+            )
+            shown.append(f"{100 * found / trials:.1f} % ({found})")
+        order = f"in order, autocorrelation {drift:g}" if in_order else "drawn at random"
+        print(f"| {documents:,} documents {order} | {' | '.join(shown)} |")
+    for column, what in enumerate(("McNemar alone", "McNemar, Holm")):
+        generator, shown = np.random.default_rng(1), []
+        for models in MODELS:
+            found = sum(classifiers(generator, models)[column] for _ in range(trials))
+            shown.append(f"{100 * found / trials:.1f} % ({found})")
+        print(f"| classifiers, 1,000 documents: {what} | {' | '.join(shown)} |")
 
 
-def language_models(
-    generator: np.random.Generator, costs: Costs, models: int, in_order: bool, size: int = 400
-) -> list[bool]:
-    """Return whether 0.1 and thence find a difference between equals.
+def is_found(
+    generator: np.random.Generator, documents: int, models: int, in_order: bool, drift: float
+) -> bool:
+    """Return whether one of equals is found to differ from the best.
 
-    Each has the costs of real lines, and what it is better or worse at drifts along the text.
+    Costs have a part in common, thrice as large as what each model is better or worse at; models
+    differ in how much that varies where documents are drawn at random.
     """
-    at = (passage if in_order else draw)(generator, len(costs[0]), size)
-    sums, targets = costs[0][at], costs[1][at]
-    own = generator.standard_normal((size, models))
-    if in_order:
-        for place in range(1, size):
-            own[place] += 0.5 * own[place - 1]
-    sums = sums[:, None] + own * np.sqrt(targets)[:, None]
-    means = sums.sum(axis=0) / targets.sum()
-    best = int(means.argmin())
-    margins = difference_margins(sums, targets, best, in_order)
-    replicates = bootstrap_means(sums, targets)
-    lows = [interval(replicates[:, at] - replicates[:, best])[0] for at in range(models)]
-    return [max(lows) > 0, bool((means - means[best] > margins).any())]
+    common = 3 * generator.standard_normal((documents, 1))
+    own = generator.standard_normal((documents, models))
+    for place in range(1, documents if drift else 0):
+        own[place] += drift * own[place - 1]
+    if not in_order:
+        own *= np.linspace(0.1, 2, models)
+    sums, sizes = 5 + common + own, np.ones(documents)
+    means = sums.mean(axis=0)
+    margins = difference_margins(sums, sizes, int(means.argmin()), in_order)
+    return bool((means - means.min() > margins).any())
 
 
 def classifiers(generator: np.random.Generator, models: int, size: int = 1000) -> list[bool]:
