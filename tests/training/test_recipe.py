@@ -176,3 +176,9 @@ def test_an_unusable_recipe_is_a_sentence(tmp_path: Path, content: bytes, senten
 def test_a_missing_recipe_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="cannot be read: No such file"):
         read_recipe(tmp_path / "none.toml")
+
+
+def test_whole_numbers_beyond_64_bits_are_refused_wherever_a_recipe_comes_from() -> None:
+    kind = family("mlp").options_class()
+    with pytest.raises(SettingError, match="'hidden_size' is a whole number of more than 64 bits"):
+        Recipe("text", "mlp", kind(hidden_size=10**30))

@@ -11,12 +11,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
+from thence.errors import SettingError
 from thence.generation.sampling import Ids, read_prefix
 from thence.models import LanguageModel, State
 from thence.models.states import join_rows, take_rows
 
 NO_ID = -1
 """Fills up the ids of a hypothesis that is shorter than others of its beam."""
+
+
+WIDEST = 10_000
+"""Texts that a beam may follow at once: time and memory grow with them, the best hardly change."""
+
+
+def check_width(beam: int) -> None:
+    """Refuse a beam too wide for any machine.
+
+    Raises:
+        SettingError: Names the flag.
+    """
+    if beam > WIDEST:
+        raise SettingError(
+            f"--beam is {beam:,}; it must be at most {WIDEST:,}, and so must --count where texts "
+            "are not drawn."
+        )
 
 
 @dataclass(frozen=True)

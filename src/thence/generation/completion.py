@@ -11,7 +11,7 @@ import numpy as np
 from thence.errors import SettingError, TextError
 from thence.evaluation.results import Listing
 from thence.generation.bad_words import without_words
-from thence.generation.beam import Beam, Continuation, beam_search
+from thence.generation.beam import Beam, Continuation, beam_search, check_width
 from thence.generation.filters import DecodingOptions
 from thence.generation.sampling import Ids, draw, encode_prefix
 from thence.models import LanguageModel
@@ -138,6 +138,7 @@ def _check(count: int, beam: int, penalty: float, seed: int, max_length: int) ->
     for name, value in (("count", count), ("beam", beam), ("max-length", max_length)):
         if value < 1:
             raise SettingError(f"--{name} is {value}; it must be at least 1.")
+    check_width(beam)
     if not 0 <= penalty < math.inf:
         raise SettingError(f"--length-penalty is {penalty}; it must be a number from 0 up.")
     if seed < 0:

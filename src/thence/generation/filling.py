@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError
 from thence.evaluation.results import Listing
-from thence.generation.beam import NO_ID, Beam, join_beams
+from thence.generation.beam import NO_ID, Beam, check_width, join_beams
 from thence.generation.filters import probabilities
 from thence.generation.sampling import Ids, encode_prefix
 from thence.models import LanguageModel
@@ -143,6 +143,7 @@ def fill(
     for name, value in (("count", count), ("longest", longest), ("beam", beam)):
         if value < 1:
             raise SettingError(f"--{name} is {value}; it must be at least 1.")
+    check_width(beam)
     if longest > LONGEST:
         raise SettingError(f"--longest is {longest}; it must be at most {LONGEST}.")
     pieces = split_blanks(text, blank)

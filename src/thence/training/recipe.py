@@ -72,6 +72,10 @@ class Recipe:
             if getattr(self.training, name) is None
         }
         object.__setattr__(self, "training", replace(self.training, **left_open))
+        for group in ("options", *GROUPS):
+            settings = getattr(self, group)
+            for item in fields(settings):
+                within_64_bits(item.name, getattr(settings, item.name))
         if not is_classifier(self.model):
             return
         if self.labelling is None:
