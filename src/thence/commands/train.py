@@ -1,6 +1,7 @@
 """``thence train TEXT --model MODEL``: train a model, judge it on dev, write its report."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from thence.commands.finish import finish
 from thence.commands.output import progress_for
 from thence.commands.recipe_flags import parse_recipe_command
 from thence.commands.streams import is_at_terminal, remark
+from thence.errors import SettingError
 from thence.training import Recipe, train_recipe
 from thence.training.logs import LoggerName
 from thence.training.sources import called
@@ -60,7 +62,9 @@ def _remark_on_imitation(recipe: Recipe) -> None:
     from thence.training.networks import choose_device
     from thence.training.precision import has_fast_bfloat16
 
-    if not has_fast_bfloat16(choose_device(recipe.training.device)):
+    with suppress(SettingError):  # A device that is not there is refused by the training.
+        if has_fast_bfloat16(choose_device(recipe.training.device)):
+            return
         remark(
             "This machine has no bfloat16 of its own and imitates it, which is slower than "
             "float32; --precision auto takes what is fastest."
