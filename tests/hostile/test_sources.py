@@ -139,3 +139,8 @@ def test_vectors_of_absurd_size_are_refused(place: Path, refused: Refused) -> No
     command = ("train", "words.csv", *AVERAGING, "--vectors", "vectors.txt", "-o", "new")
     said = refused(*command)
     assert "the vector of 'emma' has a value of 1e+27" in said and "beyond 1e+10" in said
+
+
+def test_an_arpa_file_of_one_endless_line_is_refused(place: Path, refused: Refused) -> None:
+    Path("bomb.arpa.gz").write_bytes(gzip.compress(b"a" * (64 << 20)))
+    assert "has a line of more than 1 MiB" in refused("import", "bomb.arpa.gz", "-o", "new")

@@ -10,6 +10,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ from thence.tokens.vocabulary import UNKNOWN, Vocabulary
 SPELLINGS = (UNKNOWN, "<UNK>", "<Unk>")
 """How other programs write the unknown word."""
 _FIELD = re.compile(rb"[^ \t\r\n]+")
+LONGEST_LINE = 1 << 20
+"""Bytes; an n-gram has a few dozen. A packed file may hold a line longer than memory."""
 _COUNT = re.compile(rb"ngram (\d+) ?= ?(\d+)$")
 
 
@@ -63,10 +66,19 @@ def read_arpa(path: Path) -> ArpaModel:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else path.open("rb") as file:
-            return _parse(_Lines(path, file))
+            return _parse(_Lines(path, _bounded_lines(file, path)))
     except (OSError, EOFError, zlib.error) as error:
         problem = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise TextError(f"The ARPA file {path} cannot be read: {problem}.") from error
+
+
+def _bounded_lines(file: BufferedIOBase, path: Path) -> Iterator[bytes]:
+    while line := file.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise TextError(
+                f"{path} has a line of more than {LONGEST_LINE >> 20} MiB, so it is no ARPA file."
+            )
+        yield line
 
 
 class _Lines:
