@@ -19,10 +19,10 @@ demo: $(VENV)/demo-ready
 	@echo "Open runs/demo/report.html in a browser; the README shows how to use your own text."
 
 test: $(VENV)/test-ready lint types
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 fast: $(VENV)/test-ready
-	$(BIN)/python -m pytest -n 2 -m "not slow and not data"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not data"
 
 lint: $(VENV)/test-ready
 	$(BIN)/ruff check .

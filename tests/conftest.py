@@ -5,9 +5,17 @@ default, since then settings of a wrong type never reach the code that refuses t
 """
 
 import os
+import signal
 from collections import Counter
 
 from jaxtyping import install_import_hook
+
+# Tests run side by side, also in processes of their own: with a thread for each processor all of
+# them would wait for one another most of the time. Read when PyTorch is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell ignores Ctrl-C in what it starts in the background; tests send it to themselves.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if os.environ.get("THENCE_CHECK_SHAPES"):
     CHECKED = ("tokens", "batches", "models", "classifiers", "evaluation", "generation")

@@ -19,6 +19,12 @@ def test_an_absent_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, two threads may be asked for."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+
+
 def resolved(text: Path, **settings: Any) -> tuple[int | None, str]:
     recipe = make_recipe(text, "mlp", settings)
     prepared = prepare(recipe)
