@@ -71,7 +71,7 @@ def shortened(source: Path, folder: Path) -> Path:
     """Write a notebook whose networks are trained for a moment only."""
     text = source.read_text("utf-8")
     text = re.sub(r"^STEPS = .*$", "STEPS = 20", text, flags=re.M)
-    text = re.sub(r'^(small|large) = {', r'\1 = {"steps": 20, ', text, flags=re.M)
+    text = re.sub(r"^(small|large) = {", r'\1 = {"steps": 20, ', text, flags=re.M)
     short = folder / source.name
     short.write_text(text, encoding="utf-8")
     return short

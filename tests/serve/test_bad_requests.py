@@ -56,6 +56,14 @@ BODIES = {
 }
 
 
+@pytest.fixture(scope="session")
+def unit() -> float:
+    """Processor time of ten million additions: what is slow is so on any machine."""
+    begun = time.process_time()
+    sum(map(int.__add__, range(10_000_000), range(10_000_000)))
+    return time.process_time() - begun
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [
@@ -64,13 +72,13 @@ BODIES = {
         for name in BODIES
     ],
 )
-def test_a_bad_body_is_refused(client: Any, path: str, name: str) -> None:
+def test_a_bad_body_is_refused(client: Any, path: str, name: str, unit: float) -> None:
     begun = time.process_time()
     answer = client.post(path, BODIES[name])
     assert 400 <= answer.status < 500, answer.body[:300]
     assert len(answer.body) < 2000
     assert answer.problem()["message"]
-    assert time.process_time() - begun < 3  # Nobody else is answered meanwhile.
+    assert time.process_time() - begun < 4 * unit  # Nobody else is answered meanwhile.
 
 
 @pytest.mark.parametrize("path", POSTS)

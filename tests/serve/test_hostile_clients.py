@@ -20,16 +20,20 @@ from thence.serve.prompts import prompts_of
 from thence.serve.run_entries import MOST_METRICS
 
 
-def longest_wait(client: Any, work: Any) -> float:
-    """Return how long /health took at most while something else was asked for."""
+def longest_wait(client: Any, work: Any) -> tuple[float, float]:
+    """Return how long /health took at most while something else was asked for, and how long that.
+
+    On a slow machine all takes longer; what holds up the others would hold them up to its end.
+    """
     waits, thread = [0.0], threading.Thread(target=work)
+    begun = time.monotonic()
     thread.start()
     while thread.is_alive():
         started = time.monotonic()
         assert client.get("/health").status == 200
         waits.append(time.monotonic() - started)
     thread.join()
-    return max(waits)
+    return max(waits), time.monotonic() - begun
 
 
 @pytest.mark.slow
@@ -48,9 +52,9 @@ def longest_wait(client: Any, work: Any) -> float:
 )  # fmt: skip
 def test_long_work_does_not_hold_up_the_others(client: Any, path: str, body: Any) -> None:
     answers: list[Any] = []
-    waited = longest_wait(client, lambda: answers.append(client.post(path, body)))
+    waited, whole = longest_wait(client, lambda: answers.append(client.post(path, body)))
     assert answers[0].status == 200, answers[0].body[:200]
-    assert waited < 1.5
+    assert waited < max(1.5, whole / 2)
 
 
 def test_what_is_too_long_for_the_tokenizer_is_refused(core: Any, serving: Any) -> None:
@@ -107,6 +111,9 @@ def test_too_many_log_probabilities_are_refused(client: Any) -> None:
 
 def test_who_leaves_while_a_picture_is_made_stops_it(core: Any, serving: Any) -> None:
     with serving(core) as client:
+        started = time.monotonic()
+        client.get("/playground/heat-map?model=mixture&size=30")
+        one = time.monotonic() - started
         for size in range(2, 30):
             with socket.create_connection(("127.0.0.1", client.port)) as connection:
                 asked = f"GET /playground/heat-map?model=mixture&size={size} HTTP/1.1"
@@ -114,7 +121,7 @@ def test_who_leaves_while_a_picture_is_made_stops_it(core: Any, serving: Any) ->
                 time.sleep(0.01)
         started = time.monotonic()
         client.complete("mixture", prompt="a", max_tokens=1)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < max(3, 5 * one)  # And not all of them.
 
 
 def test_pictures_count_among_the_requests(core: Any, serving: Any, at_once: Any) -> None:

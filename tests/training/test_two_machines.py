@@ -143,9 +143,7 @@ def test_a_killed_process_ends_the_others_soon(machines: list[Path], tmp_path: P
     arguments = ["train", "text.txt", "--model=lstm", "-o", str(shared), *flags(steps=10**6)]
     started = agents(machines, arguments)
     kill_midway(started[1], shared)
-    began = time.monotonic()
-    first, second = ended(started)
-    assert time.monotonic() - began < 60
+    first, second = ended(started)  # In the time allowed there; PyTorch would wait half an hour.
     assert first[0] != 0 and second[0] != 0
     assert "has ended, or its machine cannot be reached" in first[1] + second[1]
     assert (shared / "last").exists()
