@@ -47,9 +47,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep every test's cache in a folder of its own."""
+    """Keep every test's cache in a folder of its own, and its output as wide as a pipe's."""
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("THENCE_HOME", str(folder))
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("FORCE_COLOR", "NO_COLOR", "LINES"):
+        monkeypatch.delenv(name, raising=False)
     return folder
 
 

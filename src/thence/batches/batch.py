@@ -1,7 +1,7 @@
 """What one step reads, and what a training set cut into steps provides."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -46,6 +46,7 @@ class Batch:
         )
 
 
+@runtime_checkable
 class Step(Protocol):
     """What the training loop knows of a batch of any kind; its length is the number of rows.
 
@@ -62,7 +63,7 @@ class Step(Protocol):
 
     def __len__(self) -> int: ...
 
-    def take(self, chosen: slice) -> Self:
+    def take(self, chosen: slice) -> "Step":
         """Return the batch with some of its rows only; weight and tokens stay those of all."""
 
 

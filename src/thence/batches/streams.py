@@ -56,7 +56,7 @@ class Streams:
         places, valid = ragged(self.starts + begin, lengths)
         return np.minimum(places, self._store.num_targets - 1), valid, index == 0
 
-    def _cuts_of(self, epoch: int) -> Int64[np.ndarray, " windows+1"]:
+    def _cuts_of(self, epoch: int) -> Int64[np.ndarray, " edges"]:
         """Return where the windows of an epoch begin and end in their strands."""
         if not self._vary:
             return self._even

@@ -229,7 +229,7 @@ class Recurrent(nn.Module):
 
     def forward(
         self, ids: Int64[Tensor, "batch time"], state: State
-    ) -> tuple[Float[Tensor, "batch time hidden"], State]:
+    ) -> tuple[Float[Tensor, "batch time output"], State]:
         """Return the last layer's hidden states after each id, and the state after the last."""
         values = functional.embedding(ids, self._table())  # (B, T, E)
         values = self.input_dropout(values * math.sqrt(self.options.embedding_size))

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -62,7 +62,7 @@ class World:
 
     def share(self, batch: AnyStep) -> AnyStep:
         """Return this process's rows of a batch."""
-        return batch if self.size == 1 else batch.take(self.rows(len(batch)))
+        return batch if self.size == 1 else cast(AnyStep, batch.take(self.rows(len(batch))))
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
         """Put into each tensor the sum of all processes' tensors in its place."""
