@@ -81,7 +81,8 @@ def test_nothing_is_written(
         raise AssertionError(f"written: {arguments}")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("thence.training.files.write_through", refuse)
+    for one_way_to_write in ("_taken", "make_folders"):
+        monkeypatch.setattr(f"thence.atomic.{one_way_to_write}", refuse)
     monkeypatch.setattr("thence.training.metrics.append_json_line", refuse)
     TextClassifier(epochs=1).fit(texts, labels)
     assert list(tmp_path.iterdir()) == []

@@ -149,8 +149,11 @@ def meant(name: str, model: str) -> str:
     " It is for the model transformer, and the model here is ngram; name one with 'model'."
     """
     ours = SETTINGS.get(name, name)
-    if ours in known_settings(model):
+    known = known_settings(model)
+    if ours in known:
         return f" Did you mean '{ours}'?"
+    if ours != name and (near := nearest(name, known)):
+        return near
     same_task = [one for one in EVERY if is_classifier(one) == is_classifier(model)]
     owners = [one for one in same_task if ours in known_settings(one)]
     owners = owners or [one for one in EVERY if ours in known_settings(one)]
