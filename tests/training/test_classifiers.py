@@ -272,9 +272,10 @@ def test_the_learning_rate_finder_takes_classifiers(table: Path) -> None:
     from thence.training.train import sweep_learning_rate
 
     recipe = make_recipe(table, "averaging", FAST["averaging"])
-    curve = sweep_learning_rate(recipe, 1e-3, 1e4)
-    assert curve.diverged and not curve.still_falling
-    assert 1e-3 < curve.suggestion < 1e4
+    curve = sweep_learning_rate(recipe, 1e-3, 10.0, 30)
+    # So easy a table is learned at any rate, the higher the sooner.
+    assert curve.suggestion == 10 and curve.still_falling
+    assert curve.smoothed[-1] < 0.1 * curve.smoothed[0]
 
 
 @pytest.mark.parametrize(
