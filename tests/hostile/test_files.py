@@ -1,6 +1,7 @@
 """Run folders whose files are not files, lead elsewhere, or hold odd lines."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ def test_texts_elsewhere_are_refused(
 
     change_config(run, put)
     refused("evaluate", run)
+    shutil.rmtree(run / "last")  # A finished run has no need of its text to be resumed.
     refused("resume", run)
 
 

@@ -42,7 +42,9 @@ def test_scores_come_back_and_kenlm_gives_them_too(
     tokenizer = make_tokenizer(documents, WHITESPACE)
     model = NGram(NGramOptions(order=order), len(tokenizer.vocabulary))
     model.fit(tokenizer.encode(documents))
-    path = tmp_path / "a.arpa"
+    path, second = tmp_path / "a.arpa", tmp_path / "b.arpa"
+    for left in (path, second):  # By the example before.
+        left.unlink(missing_ok=True)
     write_arpa(model.tables, tokenizer.vocabulary, path)
 
     read = read_arpa(path)
@@ -55,8 +57,8 @@ def test_scores_come_back_and_kenlm_gives_them_too(
     theirs = kenlm.Model(str(path))
     expected = [score for text in judged for score, _, _ in theirs.full_scores(text)]
     assert scores / np.log(10) == pytest.approx(np.array(expected), abs=1e-5)
-    write_arpa(again.tables, read.vocabulary, tmp_path / "b.arpa")
-    assert read_arpa(tmp_path / "b.arpa").symbols == tokenizer.vocabulary.symbols
+    write_arpa(again.tables, read.vocabulary, second)
+    assert read_arpa(second).symbols == tokenizer.vocabulary.symbols
 
 
 ODD = """# made by a tool

@@ -220,7 +220,7 @@ def test_a_disk_that_is_full(
         raise OSError(28, "No space left on device")
 
     run = network("lstm", **SMALL)
-    monkeypatch.setattr(hugging_face, "write_through", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     assert refused(run, tmp_path / "x") == (
         f"Cannot write {tmp_path / 'x'}: No space left on device. Free some space or choose "
         "another place."
