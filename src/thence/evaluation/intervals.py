@@ -5,14 +5,20 @@ random are independent, and each counts for itself. Units in the order of a text
 neighbours, so they are taken together in few long blocks, whose means are nearly independent; the
 spread of the block means gives the standard error, and Student's t the interval.
 
+In real texts dependence fades slowly: topics, scenes and authors last longer than any block. Sums
+of blocks of b units then vary like b ** (1 + a), with a = 0 for short dependence and up to 1 for
+what never fades. How the spread grows with the length of blocks shows a, and so how much the mean
+of the whole text varies (the variance-time plot).
+
 Sources:
     L. Schruben 1983, "Confidence interval estimation using standardized time series", for batch
     means; D. Politis and H. White 2004, "Automatic block-length selection for the dependent
     bootstrap", with the correction of A. Patton, D. Politis and H. White 2009; Y. Sun, P. Phillips
     and S. Jin 2008, "Optimal bandwidth selection in heteroskedasticity-autocorrelation robust
-    testing", for blocks longer than those with the smallest error of the variance; D. Vats and J.
-    Flegal 2022, "Lugsail lag windows for estimating time-average covariance matrices", for the
-    correction upwards; J. Tukey 1953, "The problem of multiple comparisons", for all pairs.
+    testing", for blocks longer than those with the smallest error of the variance; J. Beran 1994,
+    "Statistics for long-memory processes", chapter 4, for the variance-time plot; W. Ebeling and A.
+    Neiman 1995, "Long-range correlations between letters and sentences in texts"; J. Tukey 1953,
+    "The problem of multiple comparisons", for all pairs.
 """
 
 import math
@@ -45,8 +51,12 @@ SHORTEST_BLOCK = 50
 judged as if it reached so far."""
 LONGER = 3
 """Blocks are so many times longer than those with the smallest error of the variance."""
-FINER = 3
-"""Lugsail compares blocks with others a third as long."""
+BLOCK_COUNTS = (8, 12, 16, 24, 32, 48, 64, 96, 128)
+"""Into how many blocks a text is cut to see how their spread grows with their length."""
+UNITS_IN_A_BLOCK = 5
+"""Of the shortest of these blocks: within fewer units, dependence is of another kind."""
+MEMORIES = np.linspace(0, 0.9, 91)
+"""Exponents a that are tried; with 0.9 a long text varies hardly less than a block of it."""
 DRAWS = 5000
 """Simulated comparisons: the critical value of many is right to about 1 %."""
 DRAWN_AT_ONCE = 500
@@ -179,23 +189,22 @@ class _Spread:
     Attributes:
         deviations: What each unit adds to the error of each mean; each column sums to zero.
         blocks: How many blocks the units are taken together in.
+        in_order: Whether units stand as in a text.
         critical: By how many standard errors the worst of all comparisons is off in 5 % of texts.
     """
 
     deviations: Units
     blocks: int
+    in_order: bool
     critical: float
 
     def variance(self, deviations: Units) -> Float[np.ndarray, " models"]:
-        """Return the variance of what deviations sum up to.
-
-        Where blocks a third as long vary less, dependence reaches beyond them, and likely beyond
-        the blocks too: the variance is corrected upwards by as much as it grew.
-        """
+        """Return the variance of what deviations sum up to."""
         variance = _block_squares(deviations, self.blocks)
-        finer = _block_squares(deviations, min(FINER * self.blocks, len(deviations)))
-        corrected: Float[np.ndarray, " models"] = np.maximum(variance, 2 * variance - finer)
-        return corrected
+        if not self.in_order:
+            return variance
+        larger: Float[np.ndarray, " models"] = np.maximum(variance, _long_run_variance(deviations))
+        return larger
 
 
 def _spread(sums: Units, sizes: Float[np.ndarray, " units"], in_order: bool) -> _Spread:
@@ -205,7 +214,8 @@ def _spread(sums: Units, sizes: Float[np.ndarray, " units"], in_order: bool) -> 
     if sums.shape[1] > 1:  # What is common to all models does not matter to their differences.
         compared = deviations - deviations.mean(axis=1, keepdims=True)
     blocks = number_of_blocks(compared, in_order)
-    return _Spread(deviations, blocks, _critical_value(_by_block(compared, blocks)))
+    critical = _critical_value(_by_block(compared, blocks))
+    return _Spread(deviations, blocks, in_order, critical)
 
 
 def _by_block(deviations: Units, blocks: int) -> Units:
@@ -217,6 +227,30 @@ def _by_block(deviations: Units, blocks: int) -> Units:
 def _block_squares(deviations: Units, blocks: int) -> Float[np.ndarray, " models"]:
     squares: Float[np.ndarray, " models"] = (_by_block(deviations, blocks) ** 2).sum(axis=0)
     return squares * blocks / (blocks - 1)
+
+
+def _long_run_variance(deviations: Units) -> Float[np.ndarray, " models"]:
+    """Return the variance of what deviations sum up to, as the growth of blocks foretells it.
+
+    If sums of blocks vary like their length ** (1 + a), the sum of squares of k blocks is the
+    variance of the whole times (k ** -a - 1 / k) k / (k - 1): that of independent blocks for a = 0,
+    and less the longer the memory, since deviations are taken from the mean of the same text. Both
+    numbers come from a fit to the logarithms, in which k blocks have the weight k: they are as many
+    chances to see the spread.
+    """
+    units = len(deviations)
+    most = min(max(units // UNITS_IN_A_BLOCK, 2 * FEWEST_BLOCKS), units)
+    counts = np.array([count for count in BLOCK_COUNTS if count <= most], np.float64)
+    squares = np.stack([_block_squares(deviations, int(count)) for count in counts])  # (K, M)
+    expected = (counts ** -MEMORIES[:, None] - 1 / counts) * counts / (counts - 1)  # (A, K)
+    tiny = np.finfo(np.float64).tiny
+    away = np.log(np.maximum(squares, tiny)) - np.log(expected)[:, :, None]  # (A, K, M)
+    weights = (counts / counts.sum())[:, None]
+    middle = (weights * away).sum(axis=1)  # (A, M): the logarithm of the variance, for each a.
+    error = (weights * (away - middle[:, None]) ** 2).sum(axis=1)
+    best = np.argmin(error, axis=0)
+    variance: Float[np.ndarray, " models"] = np.exp(middle[best, np.arange(len(best))])
+    return np.where(squares[0] > 0, variance, 0.0)
 
 
 def _critical_value(by_block: Units) -> float:
