@@ -3,7 +3,6 @@
 import http.client
 import json
 import logging
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ import torch
 import thence
 from thence.serve import Limits, create_app, open_runs
 from thence.serve.served import ServedRun
-from thence.serve.server import Server
+from thence.serve.server import Server, _listen
 
 LINES = ["the war, and (old) trade", "the trade", "a song", "a long war and a song", "über 5 € 😀"]
 SMALL = {"embedding_size": 8, "batch_size": 4, "steps": 40, "threads": 1, "lr": 0.05}
@@ -139,7 +138,7 @@ def serving(
     models: dict[str, ServedRun], limits: Limits = Limits(), **settings: Any
 ) -> Iterator[Client]:
     app = create_app(models, limits, **settings)
-    with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
+    with _listen("127.0.0.1", 0) as listening:
         server = Server(app, limits, models, log_config=None, timeout_graceful_shutdown=5)
         thread = Thread(target=server.run, args=([listening],))
         thread.start()

@@ -1,7 +1,6 @@
 """A server with runs of every kind, and some that nobody would wish for, in a thread."""
 
 import json
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +17,7 @@ import uvicorn
 import thence
 from thence.serve import create_app, open_runs
 from thence.serve.served import ServedRun
+from thence.serve.server import _listen
 
 HOSTILE_NAME = "<img src=x onerror=alert(1)>"
 HOSTILE_SYMBOL = "<script>alert(2)</script>"
@@ -71,7 +71,7 @@ def running(models: dict[str, ServedRun], folder: Path, **settings: Any) -> Iter
     app = create_app(models, **{"folders": [folder], **settings})
     config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False)
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with _listen("127.0.0.1", 0) as listening:
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
