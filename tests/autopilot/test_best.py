@@ -198,7 +198,7 @@ def test_a_time_is_kept(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of Unix")
 def test_an_interrupt_gives_the_best_so_far(tmp_path: Path) -> None:
-    process = started(tmp_path / "run", "10m")
+    process = started(tmp_path / "run", "1m")
     assert process.stderr is not None
     for line in process.stderr:
         if "step" in line:  # A network is at work.

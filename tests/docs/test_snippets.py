@@ -218,11 +218,18 @@ def run_page(page: Path, at_hand: bool) -> Findings:
     return found
 
 
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all pages: making python-docs takes seconds."""
+    return tmp_path_factory.mktemp("home-of-pages")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_what_a_page_shows_comes_out(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, shared_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("THENCE_HOME", str(shared_home))
     monkeypatch.chdir(tmp_path)
     if (ROOT / "recipes").exists():
         (tmp_path / "recipes").symlink_to(ROOT / "recipes")

@@ -449,15 +449,17 @@ TABS = {
 def test_every_tab_fits_a_telephone_and_is_pictured(visit, tab):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     phone = {"width": 360, "height": 740}
-    for name, scheme, size in (
-        ("light", "light", None),
-        ("dark", "dark", None),
-        ("phone", "light", phone),
-    ):
-        page = visit(tab, size=size, scheme=scheme, **TABS[tab])
+    looks = {"light": ("light", None), "dark": ("dark", None), "phone": ("light", phone)}
+    pages = {
+        name: visit(tab, size=size, scheme=scheme, **TABS[tab])
+        for name, (scheme, size) in looks.items()
+    }
+    for page in pages.values():  # All are opened before, so that their waits are one.
         expect(page.get_by_role("tabpanel")).to_be_visible()
-        page.wait_for_load_state("networkidle") if tab != "curves" else page.wait_for_timeout(500)
-        page.wait_for_timeout(300)
+        if tab != "curves":
+            page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(800 if tab == "curves" else 300)
+    for name, page in pages.items():
         page.screenshot(path=SCREENSHOTS / f"{tab}-{name}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
@@ -484,7 +486,7 @@ def test_markup_of_a_reader_a_model_or_a_name_stays_text(visit, server):
     expect(found.locator(".writing-state")).to_contain_text("tokens")
     made = "document.querySelectorAll('main script, main img, main svg[onload], main b').length"
     assert page.evaluate(made) == 0
-    for tab, state in {
+    states = {
         "blanks": {"m": HOSTILE_NAME, "blanks": "a ___ here"},
         "compare": {"m": HOSTILE_NAME, "first": everywhere, "second": f"a {HOSTILE_SYMBOL}"},
         "classify": {"document": everywhere},
@@ -492,12 +494,14 @@ def test_markup_of_a_reader_a_model_or_a_name_stays_text(visit, server):
         "embeddings": {"embedding": HOSTILE_NAME, "find": "<"},
         "heat-map": {"heat": HOSTILE_NAME},
         "runs": {},
-    }.items():
-        page = visit(tab, **state)
+    }
+    pages = {tab: visit(tab, **state) for tab, state in states.items()}
+    for tab, page in pages.items():
         panel = page.locator(f"#panel-{tab}")
         hostile = HOSTILE_SYMBOL if tab in ("blanks", "compare", "classify") else HOSTILE_NAME
         wait_for(page, lambda: shown_in(panel, hostile))  # noqa: B023 (it is called here)
-        page.wait_for_timeout(300)
+    page.wait_for_timeout(300)
+    for tab, page in pages.items():
         assert page.evaluate(made) == 0, tab
     page = visit(path="/docs")
     expect(page.locator("article").first).to_be_visible()
