@@ -14,9 +14,9 @@ from thence.search import sweep
 from thence.search.study import open_study
 from thence.training import Run
 
-TRIALS = 30
+TRIALS = 18
 SPACE = """\
-trials = 30
+trials = 18
 sampler = "{sampler}"
 pruner = "median"
 [sweep.space]
@@ -42,7 +42,7 @@ def test_killed_three_times_and_continued_by_two(language, tmp_path, storage):
         process = begin(recipe, folder, *flags)
         begun = len(list(folder.glob("trial-*")))
         until = time.monotonic() + 60
-        wanted = begun + moments.randint(1, 5)
+        wanted = begun + moments.randint(1, 3)
         while len(list(folder.glob("trial-*"))) < wanted and time.monotonic() < until:
             assert process.poll() is None, process.communicate()
             time.sleep(0.01)
