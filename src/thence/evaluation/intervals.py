@@ -57,9 +57,12 @@ UNITS_IN_A_BLOCK = 5
 """Of the shortest of these blocks: within fewer units, dependence is of another kind."""
 MEMORIES = np.linspace(0, 0.9, 91)
 """Exponents a that are tried; with 0.9 a long text varies hardly less than a block of it."""
-USUAL_MEMORY, ITS_DEVIATION = 0.3, 0.3
-"""What is expected of a before the text is seen, as a normal distribution: short texts say little
-of how far dependence reaches. Lines of newspapers, articles and plays have 0 to 0.7."""
+MEMORY_OF_TEXTS, MEMORY_OF_DIFFERENCES = 0.3, 0.0
+"""What is expected of a before the text is seen, since short texts say little of how far dependence
+reaches: lines of newspapers, articles and plays have 0 to 0.7. What makes a passage hard makes it
+hard for every model, so of differences nothing is expected."""
+MEMORY_DEVIATION = 0.3
+"""Standard deviation of what is expected."""
 DRAWS = 5000
 """Simulated comparisons: the critical value of many is right to about 1 %."""
 DRAWN_AT_ONCE = 500
@@ -106,7 +109,7 @@ def mean_interval(
     if len(sums) < FEWEST_UNITS:
         return math.nan, math.nan
     spread = _spread(sums[:, None], sizes, in_order)
-    half = spread.critical * math.sqrt(spread.variance(spread.deviations)[0])
+    half = spread.critical * math.sqrt(spread.variance(spread.deviations, MEMORY_OF_TEXTS)[0])
     mean = float(sums.sum() / sizes.sum())
     return mean - half, mean + half
 
@@ -135,7 +138,7 @@ def difference_margins(
     spread = _spread(sums, sizes, in_order)
     differences = spread.deviations - spread.deviations[:, [reference]]
     margins: Float[np.ndarray, " models"]
-    margins = spread.critical * np.sqrt(spread.variance(differences))
+    margins = spread.critical * np.sqrt(spread.variance(differences, MEMORY_OF_DIFFERENCES))
     return margins
 
 
@@ -201,12 +204,14 @@ class _Spread:
     in_order: bool
     critical: float
 
-    def variance(self, deviations: Units) -> Float[np.ndarray, " models"]:
-        """Return the variance of what deviations sum up to."""
+    def variance(self, deviations: Units, memory: float) -> Float[np.ndarray, " models"]:
+        """Return the variance of what deviations sum up to; ``memory`` is what is expected of a."""
         variance = _block_squares(deviations, self.blocks)
         if not self.in_order:
             return variance
-        larger: Float[np.ndarray, " models"] = np.maximum(variance, _long_run_variance(deviations))
+        larger: Float[np.ndarray, " models"] = np.maximum(
+            variance, _long_run_variance(deviations, memory)
+        )
         return larger
 
 
@@ -232,7 +237,7 @@ def _block_squares(deviations: Units, blocks: int) -> Float[np.ndarray, " models
     return squares * blocks / (blocks - 1)
 
 
-def _long_run_variance(deviations: Units) -> Float[np.ndarray, " models"]:
+def _long_run_variance(deviations: Units, memory: float) -> Float[np.ndarray, " models"]:
     """Return the variance of what deviations sum up to, as the growth of blocks foretells it.
 
     If sums of blocks vary like their length ** (1 + a), the sum of squares of k blocks is the
@@ -252,7 +257,7 @@ def _long_run_variance(deviations: Units) -> Float[np.ndarray, " models"]:
     weights = (counts / counts.sum())[:, None]
     middle = (weights * away).sum(axis=1)  # (A, M): the logarithm of the variance, for each a.
     error = (weights * (away - middle[:, None]) ** 2).sum(axis=1)
-    surprise = ((MEMORIES - USUAL_MEMORY) / ITS_DEVIATION) ** 2 / 2
+    surprise = ((MEMORIES - memory) / MEMORY_DEVIATION) ** 2 / 2
     best = np.argmin(counts[-1] / 2 * error + surprise[:, None], axis=0)
     variance: Float[np.ndarray, " models"] = np.exp(middle[best, np.arange(len(best))])
     return np.where(squares[0] > 0, variance, 0.0)
