@@ -245,22 +245,24 @@ def _long_run_variance(deviations: Units, memory: float) -> Float[np.ndarray, " 
     and less the longer the memory, since deviations are taken from the mean of the same text. Both
     numbers come from a fit to the logarithms, in which k blocks have the weight k: the logarithm of
     the mean of k squares has a variance of about 2 / k. All counts see the same text, so together
-    they know as much as the largest; what is expected of a comes on top.
+    they know as much as the largest; what is expected of a comes on top. One a serves all
+    models, which makes it the surer.
     """
     units = len(deviations)
     most = min(max(units // UNITS_IN_A_BLOCK, 2 * FEWEST_BLOCKS), units)
     counts = np.array([count for count in BLOCK_COUNTS if count <= most], np.float64)
     squares = np.stack([_block_squares(deviations, int(count)) for count in counts])  # (K, M)
+    variance, varies = np.zeros(squares.shape[1]), squares.min(axis=0) > 0
+    if not varies.any():
+        return variance
     expected = (counts ** -MEMORIES[:, None] - 1 / counts) * counts / (counts - 1)  # (A, K)
-    tiny = np.finfo(np.float64).tiny
-    away = np.log(np.maximum(squares, tiny)) - np.log(expected)[:, :, None]  # (A, K, M)
+    away = np.log(squares[:, varies]) - np.log(expected)[:, :, None]  # (A, K, M)
     weights = (counts / counts.sum())[:, None]
     middle = (weights * away).sum(axis=1)  # (A, M): the logarithm of the variance, for each a.
-    error = (weights * (away - middle[:, None]) ** 2).sum(axis=1)
+    error = (weights * (away - middle[:, None]) ** 2).sum(axis=1).mean(axis=1)
     surprise = ((MEMORIES - memory) / MEMORY_DEVIATION) ** 2 / 2
-    best = np.argmin(counts[-1] / 2 * error + surprise[:, None], axis=0)
-    variance: Float[np.ndarray, " models"] = np.exp(middle[best, np.arange(len(best))])
-    return np.where(squares[0] > 0, variance, 0.0)
+    variance[varies] = np.exp(middle[np.argmin(counts[-1] / 2 * error + surprise)])
+    return variance
 
 
 def _critical_value(by_block: Units) -> float:
