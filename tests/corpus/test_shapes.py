@@ -55,7 +55,8 @@ def test_json_of_every_shape_is_read(tmp_path: Path, name: str, text: str) -> No
         ("a.txt", b"%PDF-1.7", "a.txt is a PDF, not text. Unpack it to plain text, or save it"),
         ("a.txt", b"\x89PNG\r\n\x1a\n", "a.txt is a picture (PNG), not text."),
         ("a.csv", b"SQLite format 3\0", "a.csv is a database (SQLite), not text."),
-        ("a.txt", gzip.compress(b"\xff\xd8\xff\xe0", mtime=0), "a.txt is a picture (JPEG), not text."),
+        ("a.txt", gzip.compress(b"\xff\xd8\xff\xe0", mtime=0),
+         "a.txt is a picture (JPEG), not text."),
         ("a.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 12\n", "a.csv "
          "only points to the file that is meant, which is not here. Fetch it: git lfs pull"),
         ("a.txt", "../.git/annex/objects/Gx/2k/SHA256E-s3--ab.txt/SHA256E-s3--ab.txt\n",
