@@ -24,11 +24,19 @@ if os.environ.get("THENCE_CHECK_SHAPES"):
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import thence
 from thence.corpus import Documents
 from thence.tokens import TokenOptions, TokenStore, make_tokenizer
+
+# No example has a time limit, since machines differ. Where a test names no number of its own, so
+# many examples are tried; THENCE_TEST_EXAMPLES=1000 looks harder.
+hypothesis.settings.register_profile(
+    "thence", deadline=None, max_examples=int(os.environ.get("THENCE_TEST_EXAMPLES", "40"))
+)
+hypothesis.settings.load_profile("thence")
 
 FIVE_NAMES = ("emma", "olivia", "ava", "isabella", "sophia")
 

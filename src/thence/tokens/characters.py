@@ -86,8 +86,12 @@ def code_points(
 
 def count_characters(documents: Iterable[Documents]) -> dict[str, int]:
     """Count every character of the given chunks."""
-    totals: Integer[np.ndarray, " points"] = np.zeros(CODE_POINTS, np.int64)
+    totals: Integer[np.ndarray, " points"] = np.zeros(0, np.int64)
     for chunk in documents:
         counts = np.bincount(code_points(chunk)[0])
-        totals[: len(counts)] += counts
+        if len(counts) > len(totals):  # As long as the highest code point needs, and no longer.
+            counts[: len(totals)] += totals
+            totals = counts
+        else:
+            totals[: len(counts)] += counts
     return Counter({chr(point): int(totals[point]) for point in np.flatnonzero(totals)})
