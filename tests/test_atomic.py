@@ -301,3 +301,11 @@ def test_a_failure_is_said_of_the_name_that_the_user_knows(
         new_folder(tmp_path / "new") as new,
     ):
         write_atomically(new.path / "a", b"x")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+def test_a_place_where_nothing_can_be_made_is_a_sentence() -> None:
+    with pytest.raises((OSError, RunError)), new_folder(Path("/proc/no-such-run")):
+        pass
+    with pytest.raises(RunError, match="Cannot write /proc/no-such-file"):
+        write_atomically(Path("/proc/no-such-file"), b"text")

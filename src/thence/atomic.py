@@ -31,6 +31,9 @@ NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """Flags of opening: a symbolic link is an error, and a pipe does not wait for its other end."""
 NO_LOCKS_HERE = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 """What file systems without locks answer (NFS: EBADF for a folder); they are done without."""
+ATTEMPTS = 1000
+"""How often a name is tried while others take it and let go of it; a place where nothing can be
+made, such as /proc, says so in the same way each time."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -374,14 +377,17 @@ def _create_folder(path: Path) -> int:
 def _taken(target: Path, wait: bool, create: Callable[[Path], int]) -> Iterator[int]:
     """Make what a target is built in and lock it; yield its descriptor."""
     building = _beside(target)
-    while True:
+    failed: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    for _ in range(ATTEMPTS):
         try:
             descriptor = create(building)
-        except FileExistsError:
+        except FileExistsError as error:
+            failed = error
             _clear_dead(building, wait)
             continue
-        except FileNotFoundError:
+        except FileNotFoundError as error:
             # Cleared by another process before it was locked, or the folder that it is in was.
+            failed = error
             building.parent.mkdir(parents=True, exist_ok=True)
             continue
         try:
@@ -391,6 +397,7 @@ def _taken(target: Path, wait: bool, create: Callable[[Path], int]) -> Iterator[
         finally:
             with suppress(OSError):
                 os.close(descriptor)
+    raise failed
 
 
 def _clear_dead(building: Path, wait: bool) -> None:
