@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -103,7 +104,8 @@ def test_a_restart_of_the_server_ends_no_worker(language, tmp_path, server):
     for wanted in (1, 4):
         until = time.monotonic() + 60
         while len(list(tmp_path.glob("*/trial-*"))) < wanted and time.monotonic() < until:
-            assert all(process.poll() is None for process in both)
+            ended = [process for process in both if process.poll() is not None]
+            assert not ended, ended[0].communicate()
             time.sleep(0.01)
         server.restart()
     results = []
@@ -243,3 +245,18 @@ def test_a_lock_of_the_same_folder_is_taken_over_at_once(language, tmp_path, mon
     assert not second.take(wait=False)
     first._file.release()  # As when its process is killed.
     assert second.take(wait=False)
+
+
+@pytest.mark.slow
+def test_a_worker_may_begin_while_the_server_is_restarted(language, tmp_path, server):
+    recipe = language(SHORT)
+    several = []
+    restarting = threading.Thread(target=lambda: [server.restart() for _ in range(2)])
+    restarting.start()
+    for number in range(3):
+        several.append(begin(recipe, tmp_path / f"{number}", server.address))
+        time.sleep(0.3)
+    restarting.join()
+    for process in several:
+        err = process.communicate(timeout=300)[1]
+        assert process.returncode == 0, err

@@ -1,10 +1,13 @@
 """Questions to a database that is away for a while."""
 
+import optuna
 import pytest
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from thence.errors import ThenceWarning
 from thence.search import persistence
+from thence.search.database import open_database
 from thence.search.persistence import PersistentStorage, is_lost, persistently
 
 LOST = OperationalError("select", {}, RuntimeError("the connection was closed"))
@@ -88,3 +91,19 @@ def test_what_says_no_is_not_lost():
     assert not is_lost(IntegrityError("insert", {}, RuntimeError("twice")))
     assert is_lost(OperationalError("select", {}, LockedError("database is locked")))
     assert not is_lost(OperationalError("select", {}, LockedError("no such table")))
+
+
+def test_a_database_that_is_starting_is_asked_again(tmp_path, monkeypatch):
+    storage, refused = optuna.storages.RDBStorage, ["refused", "lost"]
+    says = {"refused": "Connection refused", "lost": "Lost connection to MySQL server"}
+
+    def opened(*given, **named):
+        if refused:
+            raise OperationalError("select", {}, Exception(says[refused.pop()]))
+        return storage(*given, **named)
+
+    monkeypatch.setattr(optuna.storages, "RDBStorage", opened)
+    monkeypatch.setattr("thence.search.database.AWHILE", 0.0)
+    with pytest.warns(ThenceWarning, match="does not answer; it may be starting"):
+        open_database(f"sqlite:///{tmp_path / 'study.db'}").get_all_studies()
+    assert not refused

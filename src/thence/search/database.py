@@ -1,12 +1,13 @@
 """The database of a study: opened, with a sentence for what may be wrong and no password in it."""
 
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from thence.corpus.columnar import import_extra
-from thence.errors import RunError, SettingError
+from thence.errors import RunError, SettingError, ThenceWarning
 from thence.search.persistence import PersistentStorage
 
 DRIVERS = {
@@ -18,7 +19,26 @@ DRIVERS = {
 """Modules that talk to databases, and what pip installs them from."""
 ATTEMPTS, MOMENT, AWHILE = 20, 0.1, 1.0
 """Processes that begin at the same moment all make the tables; all but one try again, some
-seconds later. While a server starts there is longer to wait."""
+seconds later. A server that is being restarted takes longer, some ten seconds, in which connections
+are refused or lost; a wrong port is told after as long."""
+
+AWAY = (
+    "connection refused",
+    "connection reset",
+    "server closed the connection",
+    "lost connection",
+    "gone away",
+    "terminating connection",
+    "starting up",
+    "shutting down",
+    "shutdown in progress",
+)
+"""What PostgreSQL, MySQL and their drivers say while a server is being restarted, in lower case."""
+
+WAITING = (
+    "The database of --storage does not answer; it may be starting, and is asked again for up to "
+    "{seconds} seconds."
+)
 
 
 def open_database(address: str) -> Any:  # as untyped as an optional library is
@@ -46,9 +66,12 @@ def open_database(address: str) -> Any:  # as untyped as an optional library is
         except (ArgumentError, ValueError):
             raise _unusable() from None
         except SQLAlchemyError as error:
-            if attempt + 1 == ATTEMPTS or not (_is_passing(error) or _is_starting(error)):
+            if attempt + 1 == ATTEMPTS or not (_is_passing(error) or _is_away(error)):
                 raise _unreachable(error) from None
-            pause = AWHILE if _is_starting(error) else MOMENT
+            pause = AWHILE if _is_away(error) else MOMENT
+            if attempt == 0 and _is_away(error):
+                seconds = int(ATTEMPTS * AWHILE)
+                warnings.warn(WAITING.format(seconds=seconds), ThenceWarning, stacklevel=2)
         time.sleep(pause)
     raise AssertionError
 
@@ -92,10 +115,10 @@ def _is_passing(error: Exception) -> bool:
     return any(sign in text for sign in ("already exists", "unique", "duplicate", "is locked"))
 
 
-def _is_starting(error: Exception) -> bool:
-    """Whether the server is being restarted."""
+def _is_away(error: Exception) -> bool:
+    """Whether the server may be one that is being restarted: it answers nobody, or will soon."""
     text = str(error).lower()
-    return any(sign in text for sign in ("starting up", "shutting down", "shutdown in progress"))
+    return any(sign in text for sign in AWAY)
 
 
 def _unusable(kind: str = "") -> SettingError:

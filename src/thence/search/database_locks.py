@@ -57,7 +57,7 @@ class DatabaseLocks:
         )
         self._study = study
         self._seen: dict[str, tuple[tuple[str, int], float]] = {}
-        self._make_table()
+        persistently(self._make_table)
 
     def _make_table(self) -> None:
         from sqlalchemy.exc import SQLAlchemyError
