@@ -28,6 +28,7 @@ pruner = "median"
 hidden_size = [2, 4, 8]
 lr = {low = 1e-3, high = 1e-1, log = true}
 """
+BEGUN: list[subprocess.Popen] = []
 SHORT = "trials = 2\n[sweep.space]\nhidden_size = [2, 4]\n"
 IMPATIENT = """\
 import sys
@@ -50,12 +51,24 @@ lock.release()
 """
 
 
+@pytest.fixture(autouse=True)
+def begun():
+    """Yield the processes that a test has begun; those that still run then are ended."""
+    yield BEGUN
+    while BEGUN:
+        process = BEGUN.pop()
+        process.kill()
+        process.communicate()
+
+
 def begin(recipe, folder, address):
     flags = ["-o", folder, "--storage", address, "--study", "shared", "--no-report", "--json"]
     words = [sys.executable, "-c", IMPATIENT, "sweep", recipe, *flags]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    BEGUN.append(process)
+    return process
 
 
 @pytest.mark.slow

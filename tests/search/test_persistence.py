@@ -93,17 +93,31 @@ def test_what_says_no_is_not_lost():
     assert not is_lost(OperationalError("select", {}, LockedError("no such table")))
 
 
-def test_a_database_that_is_starting_is_asked_again(tmp_path, monkeypatch):
-    storage, refused = optuna.storages.RDBStorage, ["refused", "lost"]
-    says = {"refused": "Connection refused", "lost": "Lost connection to MySQL server"}
+AWAY = {
+    "refused": OperationalError("select", {}, Exception("Connection refused")),
+    "lost": OperationalError("select", {}, Exception("Lost connection to MySQL server")),
+    "closed": OperationalError("select", {}, Exception("connection socket closed")),
+    "invalidated": OperationalError(
+        "select", {}, Exception("something new"), connection_invalidated=True
+    ),
+    "while it makes tables": StorageInternalError("An exception is raised during the commit."),
+}
+AWAY["while it makes tables"].__cause__ = OperationalError(
+    "insert", {}, Exception("terminating connection due to administrator command")
+)
+
+
+@pytest.mark.parametrize("error", AWAY.values(), ids=AWAY)
+def test_a_database_that_is_starting_is_asked_again(tmp_path, monkeypatch, error):
+    storage, errors = optuna.storages.RDBStorage, [error, error]
 
     def opened(*given, **named):
-        if refused:
-            raise OperationalError("select", {}, Exception(says[refused.pop()]))
+        if errors:
+            raise errors.pop()
         return storage(*given, **named)
 
     monkeypatch.setattr(optuna.storages, "RDBStorage", opened)
     monkeypatch.setattr("thence.search.database.AWHILE", 0.0)
     with pytest.warns(ThenceWarning, match="does not answer; it may be starting"):
         open_database(f"sqlite:///{tmp_path / 'study.db'}").get_all_studies()
-    assert not refused
+    assert not errors

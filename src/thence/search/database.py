@@ -25,7 +25,10 @@ are refused or lost; a wrong port is told after as long."""
 AWAY = (
     "connection refused",
     "connection reset",
+    "broken pipe",
+    "connection is closed",
     "server closed the connection",
+    "socket closed",
     "lost connection",
     "gone away",
     "terminating connection",
@@ -49,6 +52,7 @@ def open_database(address: str) -> Any:  # as untyped as an optional library is
         RunError: If the database cannot be reached, or lets this user not in.
     """
     storages = import_extra("optuna", "sweep", "thence sweep").storages
+    from optuna.exceptions import StorageInternalError
     from optuna.storages._cached_storage import _CachedStorage
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -65,11 +69,12 @@ def open_database(address: str) -> Any:  # as untyped as an optional library is
             raise _unusable(f", not of {str(error).rpartition(':')[2]}") from None
         except (ArgumentError, ValueError):
             raise _unusable() from None
-        except SQLAlchemyError as error:
-            if attempt + 1 == ATTEMPTS or not (_is_passing(error) or _is_away(error)):
-                raise _unreachable(error) from None
-            pause = AWHILE if _is_away(error) else MOMENT
-            if attempt == 0 and _is_away(error):
+        except (StorageInternalError, SQLAlchemyError) as error:
+            cause = _said_by_database(error)
+            if attempt + 1 == ATTEMPTS or not (_is_passing(cause) or _is_away(cause)):
+                raise _unreachable(cause) from None
+            pause = AWHILE if _is_away(cause) else MOMENT
+            if attempt == 0 and _is_away(cause):
                 seconds = int(ATTEMPTS * AWHILE)
                 warnings.warn(WAITING.format(seconds=seconds), ThenceWarning, stacklevel=2)
         time.sleep(pause)
@@ -90,8 +95,8 @@ def database_errors() -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
-        cause = error if isinstance(error, SQLAlchemyError) else error.__cause__ or error
-        raise _unreachable(cause) from None  # SQLAlchemy would show the values of a statement.
+        # SQLAlchemy would show the values of a statement.
+        raise _unreachable(_said_by_database(error)) from None
 
 
 def hide_password(address: str) -> str:
@@ -109,16 +114,26 @@ def hide_password(address: str) -> str:
         raise _unusable() from None
 
 
-def _is_passing(error: Exception) -> bool:
+def _said_by_database(error: Exception) -> BaseException:
+    """Return what SQLAlchemy raised: Optuna wraps an error of a commit in one of its own."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return error if isinstance(error, SQLAlchemyError) else error.__cause__ or error
+
+
+def _is_passing(error: BaseException) -> bool:
     """Whether another process was making the tables at the same moment."""
     text = str(error).lower()
     return any(sign in text for sign in ("already exists", "unique", "duplicate", "is locked"))
 
 
-def _is_away(error: Exception) -> bool:
+def _is_away(error: BaseException) -> bool:
     """Whether the server may be one that is being restarted: it answers nobody, or will soon."""
+    from sqlalchemy.exc import DBAPIError
+
     text = str(error).lower()
-    return any(sign in text for sign in AWAY)
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return lost or any(sign in text for sign in AWAY)
 
 
 def _unusable(kind: str = "") -> SettingError:
