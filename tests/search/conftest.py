@@ -155,9 +155,8 @@ def mysql() -> Iterator[Server]:
         pytest.skip("there is no MariaDB here")
     port = free_port()
     with home_of("mysql") as (home, user), ExitStack() as stack:
-        # Without asynchronous reads: their queue is taken from the memory that a user may lock,
-        # which is too little for several servers at once.
-        data = ["--no-defaults", f"--datadir={home / 'data'}", "--innodb-use-native-aio=0"]
+        # Temporary tables of servers that share a folder for them remove each other.
+        data = ["--no-defaults", f"--datadir={home / 'data'}", f"--tmpdir={home}"]
         normal = ["--auth-root-authentication-method=normal", "--skip-test-db"]
         subprocess.run([make, *data, *normal], check=True, capture_output=True, **user)
         listen = [f"--port={port}", f"--socket={home / 'socket'}", "--bind-address=127.0.0.1"]
