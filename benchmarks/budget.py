@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import thence
-from thence.training.options import TrainingOptions
+from thence.recipes.options import TrainingOptions
 
 NANOGPT = 0.9
 """The share of tiny shakespeare that nanoGPT trains on; it is judged on the rest."""
@@ -205,7 +205,7 @@ ALONE = """
 import sys
 from thence.autopilot import labels, language
 from thence.autopilot.parts import Rung
-from thence.commands.main import main
+from thence.cli.main import main
 rungs = (Rung(sys.argv[1], 1.0),)
 language.counts = lambda *about: iter(())
 language.ladder = lambda kind, seconds: rungs

@@ -37,7 +37,7 @@ SEED = 42
 JOB = """
 import json, sys, time
 started = time.perf_counter()
-import thence, thence.training, thence.training.networks
+import thence, thence.training, thence.training.setup
 imported = time.perf_counter()
 thence.train(sys.argv[1], "averaging", output=sys.argv[2], **json.loads(sys.argv[3]))
 print(json.dumps([imported - started, time.perf_counter() - imported]))

@@ -50,7 +50,7 @@ def with_dask(
     blocks: Sequence[Any], plan_of: Callable[[Survey], Plan], workers: int
 ) -> tuple[list[Part], list[float]]:
     """Count as ``thence train --cluster`` does."""
-    from thence.training.cluster import engine
+    from thence.cluster import engine
 
     with engine.opened(f"local:{workers}") as client:
         clock = [time.perf_counter()]

@@ -25,7 +25,7 @@ import numpy as np
 
 import thence  # Before torch, which it tells how its threads wait.
 from thence.corpus import ReadingOptions, load
-from thence.training.mixture_recipe import train_mixture
+from thence.ensembles.recipe import train_mixture
 from thence.training.progress import Silence, log_lines
 
 import torch  # isort: skip

@@ -35,7 +35,7 @@ KINDS = ("stream", "close", "leave", *["plain"] * 5)
 SERVER = f"""
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, ({FILES}, {FILES}))
-from thence.commands.main import main
+from thence.cli.main import main
 main(["serve", sys.argv[1], "--port", "0"])
 """
 

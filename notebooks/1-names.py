@@ -41,7 +41,7 @@ from pathlib import Path
 
 import thence
 from thence.corpus import load
-from thence.pictures import embedding_picture, heat_map_picture
+from thence.reports import embedding_picture, heat_map_picture
 from thence.training import sweep_learning_rate
 
 TEXT = "given-names"

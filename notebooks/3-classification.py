@@ -41,7 +41,7 @@ import shutil
 from pathlib import Path
 
 import thence
-from thence.pictures import confusion_picture, reliability_picture
+from thence.reports import confusion_picture, reliability_picture
 
 TEXT = "cities"
 RUNS = Path("runs") / "notebook-3"

@@ -21,8 +21,11 @@ if os.environ.get("THENCE_CHECK_SHAPES"):
     CHECKED = ("tokens", "batches", "models", "classifiers", "evaluation", "generation")
     install_import_hook([f"thence.{package}" for package in CHECKED], "beartype.beartype")
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -125,3 +128,54 @@ def _classifier(
     text.write_text("\n".join(["text,label", *[*rows] * 10]) + "\n")
     settings = {**SMALL, "epochs": 8, "batch_size": 4, "label": "label", **settings}
     return thence.train(text, "averaging", output=folder / name, **settings)
+
+
+SMALL_MLP = {"hidden_size": 8, "embedding_size": 3, "context": 2, "batch_size": 16, "steps": 20}
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    """105 lines of three letters: 84 train, 10 dev, 11 test documents of four targets each.
+
+    Contexts recur so often that batches are ``StratifiedContexts``.
+    """
+    path = tmp_path / "text.txt"
+    lines = ["".join(letters) for letters in product("abcde", "xyz", "abcdexy")]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def small(text: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Train a tiny mlp (or another model) on the tiny text."""
+
+    def run(name: str = "run", model: str = "mlp", progress: Any = None, **settings: Any) -> Any:
+        given = {**(SMALL_MLP if model == "mlp" else {}), **settings}
+        quiet = {} if progress is None else {"progress": progress}
+        return thence.train(text, model, output=tmp_path / name, **quiet, **given)
+
+    return run
+
+
+@pytest.fixture
+def telling() -> Callable[..., Any]:
+    """Make a progress maker that calls a function after every step."""
+
+    class Teller:
+        def __init__(self, hear: Callable[[int], None]) -> None:
+            self.hear = hear
+
+        def step(self, step: int, tokens: float, share: float) -> None:
+            self.hear(step)
+
+        def evaluated(self, metrics: dict[str, Any]) -> None:
+            pass
+
+    def maker(hear: Callable[[int], None]) -> Callable[[str], AbstractContextManager[Any]]:
+        @contextmanager
+        def opened(name: str) -> Iterator[Teller]:
+            yield Teller(hear)
+
+        return opened
+
+    return maker

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from thence.descent import minimum
+from thence.lbfgs import minimum
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

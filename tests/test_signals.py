@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from thence.runs import Run
 from thence.signals import Stopped, exit_code, signals_raised, stop_requested
-from thence.training import Run
 
 TRAIN = ("--hidden-size=4", "--embedding-size=2", "--context=2", "--batch-size=16", "--threads=1")
 ENDLESS = (*TRAIN, "--steps=100000000", "--evaluate-every=50", "--no-report", "--lr=0.001")

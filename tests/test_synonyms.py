@@ -1,9 +1,9 @@
 import pytest
 
 from thence import synonyms
-from thence.commands import main
-from thence.training.families import EVERY
-from thence.training.recipe import known_settings
+from thence.cli import main
+from thence.models.registry import FAMILIES
+from thence.recipes.recipe import known_settings
 
 
 def test_commands_that_are_named_exist() -> None:
@@ -13,11 +13,11 @@ def test_commands_that_are_named_exist() -> None:
 
 
 def test_settings_that_are_named_exist() -> None:
-    known = {setting for model in EVERY for setting in known_settings(model)}
+    known = {setting for model in FAMILIES for setting in known_settings(model)}
     assert set(synonyms.SETTINGS.values()) <= known
 
 
 @pytest.mark.parametrize("name", sorted(synonyms.MODELS))
 def test_models_that_are_named_exist(name: str) -> None:
-    assert name not in EVERY
-    assert synonyms.MODELS[name].split()[0] in EVERY
+    assert name not in FAMILIES
+    assert synonyms.MODELS[name].split()[0] in FAMILIES

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from thence.autopilot import Best as Best
     from thence.autopilot import best as best
     from thence.autopilot import read_best as read_best
+    from thence.ensembles import mix as mix
     from thence.errors import ThenceError as ThenceError
     from thence.evaluation import LikelihoodReport as LikelihoodReport
     from thence.evaluation import classify as classify
@@ -31,29 +32,28 @@ if TYPE_CHECKING:
     from thence.evaluation import rank as rank
     from thence.evaluation import score as score
     from thence.evaluation import similar as similar
+    from thence.exchange import export as export
+    from thence.exchange import import_arpa as import_arpa
     from thence.generation import complete as complete
     from thence.generation import fill as fill
     from thence.generation import next_tokens as next_tokens
     from thence.generation import sample as sample
-    from thence.pictures import plot as plot
-    from thence.pictures import report as report
-    from thence.search import Sweep as Sweep
-    from thence.search import read_sweep as read_sweep
-    from thence.search import sweep as sweep
+    from thence.recipes import Recipe as Recipe
+    from thence.recipes import make_recipe as make_recipe
+    from thence.recipes import read_recipe as read_recipe
+    from thence.reports import plot as plot
+    from thence.reports import report as report
+    from thence.runs import Run as Run
+    from thence.runs.listing import RunSummary as RunSummary
+    from thence.runs.listing import list_runs as list_runs
     from thence.sklearn import TextClassifier as TextClassifier
-    from thence.training import Recipe as Recipe
-    from thence.training import Run as Run
-    from thence.training import make_recipe as make_recipe
-    from thence.training import read_recipe as read_recipe
+    from thence.sweeps import Sweep as Sweep
+    from thence.sweeps import read_sweep as read_sweep
+    from thence.sweeps import sweep as sweep
     from thence.training import resume as resume
     from thence.training import train as train
     from thence.training import train_recipe as train_recipe
-    from thence.training.exchange import export as export
-    from thence.training.exchange import import_arpa as import_arpa
-    from thence.training.listing import RunSummary as RunSummary
-    from thence.training.listing import runs as runs
-    from thence.training.logs import StopTraining as StopTraining
-    from thence.training.mix import mix as mix
+    from thence.training.callbacks import StopTraining as StopTraining
 
 # Threads that wait for each other by spinning for long take the processor from those they wait
 # for: as soon as anything else runs on the machine, two threads are twenty times slower than one.
@@ -63,8 +63,10 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 _HOMES = {
     "ThenceError": "thence.errors",
     "Best": "thence.autopilot",
-    "LikelihoodReport": "thence.evaluation",
     "best": "thence.autopilot",
+    "read_best": "thence.autopilot",
+    "mix": "thence.ensembles",
+    "LikelihoodReport": "thence.evaluation",
     "classify": "thence.evaluation",
     "compare": "thence.evaluation",
     "evaluate": "thence.evaluation",
@@ -72,30 +74,28 @@ _HOMES = {
     "rank": "thence.evaluation",
     "score": "thence.evaluation",
     "similar": "thence.evaluation",
+    "export": "thence.exchange",
+    "import_arpa": "thence.exchange",
     "complete": "thence.generation",
     "fill": "thence.generation",
     "next_tokens": "thence.generation",
     "sample": "thence.generation",
-    "plot": "thence.pictures",
-    "report": "thence.pictures",
-    "Recipe": "thence.training",
-    "Run": "thence.training",
-    "RunSummary": "thence.training.listing",
-    "StopTraining": "thence.training.logs",
-    "Sweep": "thence.search",
+    "Recipe": "thence.recipes",
+    "make_recipe": "thence.recipes",
+    "read_recipe": "thence.recipes",
+    "plot": "thence.reports",
+    "report": "thence.reports",
+    "Run": "thence.runs",
+    "RunSummary": "thence.runs.listing",
+    "list_runs": "thence.runs.listing",
     "TextClassifier": "thence.sklearn",
-    "export": "thence.training.exchange",
-    "import_arpa": "thence.training.exchange",
-    "make_recipe": "thence.training",
-    "mix": "thence.training.mix",
-    "read_best": "thence.autopilot",
-    "read_recipe": "thence.training",
-    "read_sweep": "thence.search",
+    "Sweep": "thence.sweeps",
+    "read_sweep": "thence.sweeps",
+    "sweep": "thence.sweeps",
     "resume": "thence.training",
-    "runs": "thence.training.listing",
-    "sweep": "thence.search",
     "train": "thence.training",
     "train_recipe": "thence.training",
+    "StopTraining": "thence.training.callbacks",
 }
 
 __version__ = version("thence")

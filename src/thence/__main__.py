@@ -1,6 +1,6 @@
 """``python -m thence`` is the command ``thence``."""
 
-from thence.commands.main import main
+from thence.cli.main import main
 
 if __name__ == "__main__":
     main()

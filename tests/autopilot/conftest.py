@@ -12,9 +12,9 @@ import torch
 from thence.autopilot.parts import Part
 from thence.models.ngram import NGram
 from thence.models.ngram.options import NGramOptions
+from thence.recipes import make_recipe
 from thence.tokens import TokenStore
-from thence.training import make_recipe
-from thence.training.prepared import Prepared, prepare
+from thence.training.data import Prepared, prepare
 
 NAMES = ["".join(letters) for letters in product("abcde", "xyz", "abcdexy")]
 

@@ -17,10 +17,10 @@ import pytest
 import thence
 from thence.autopilot import Best, read_best
 from thence.autopilot.parts import Rung
-from thence.commands.main import main
+from thence.cli.main import main
 from thence.errors import RunError, SettingError, TextError
-from thence.training import Run
-from thence.training.files import load_tensors
+from thence.runs import Run
+from thence.runs.files import load_tensors
 
 ROWS = ["a good film,pos", "a bad film,neg", "good and long,pos", "bad and long,neg"] * 15
 SEVERAL = ["a good film,pos;film", "a bad film,neg;film", "good and long,pos", "so long,"] * 15

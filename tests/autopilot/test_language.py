@@ -11,9 +11,9 @@ from thence.autopilot.language import Language
 from thence.autopilot.parts import Rung
 from thence.autopilot.search import LEAST, Search
 from thence.autopilot.text import look_at
+from thence.recipes import make_recipe
 from thence.signals import StopWish
-from thence.training import make_recipe
-from thence.training.prepared import Prepared
+from thence.training.data import Prepared
 from thence.training.progress import silent
 
 SLEEP = 0.3

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from thence.autopilot.parts import Part
 from thence.autopilot.pooling import pool
-from thence.classifiers import CLASSIFIERS, Classes
 from thence.corpus.labels import Labels
-from thence.training.judging import label_look
+from thence.models.labels.base import Classes
+from thence.models.registry import CLASSIFIERS
+from thence.training.dev_evaluation import label_look
 
 ENDS = st.integers(2, 30)
 
@@ -28,7 +29,9 @@ def part(name: str, scores: Any, labels: Labels) -> Part:
     look = label_look(log_probs, labels)
     options = {"buckets": 8}
     family = CLASSIFIERS["linear"]
-    model = family.create(family.options_class()(**options), 5, Classes(3, labels.several))
+    model = family.create_classifier(
+        family.options_class()(**options), 5, Classes(3, labels.several)
+    )
     accuracy = look.more["dev_accuracy"]
     return Part(name, "linear", options, cast(Any, model), log_probs, look.nats, accuracy)
 

@@ -11,7 +11,7 @@ import pytest
 from thence.autopilot import Best, Tried, read_best
 from thence.autopilot.result import RESULT, about_rows, frontier, tried_rows
 from thence.errors import RunError
-from thence.pictures.best_page import best_html, seconds_picture
+from thence.reports.best_page import best_html, seconds_picture
 
 
 def tried(name: str, ended: float, so_far: float, curve: bool = False, **more: Any) -> Tried:

@@ -12,7 +12,7 @@ from thence.autopilot.best import make_budget
 from thence.autopilot.clock import STEP, Budget
 from thence.autopilot.sizes import HIDDEN_SIZES, Kind, Size, fitting
 from thence.errors import SettingError
-from thence.training.families import family_of
+from thence.models.registry import get_family
 
 MODELS = st.sampled_from(["mlp", "gru", "lstm"])
 KINDS = st.sampled_from(["names", "characters", "words"])
@@ -59,7 +59,7 @@ def test_settings_of_a_size_are_settings_of_its_family(
     model: str, kind: Kind, hidden: int, passes: float
 ) -> None:
     size = Size(model, kind, hidden)
-    family_of(model).options_class()(**size.options(passes, 1000))
+    get_family(model).options_class()(**size.options(passes, 1000))
     training = size.training()
     assert 0 < training["lr"] <= 0.02 and training["batch_size"] > 0
 

@@ -8,8 +8,8 @@ from thence.batches import window_batches, windows
 from thence.batches.batch import Batch, Batches, EpochOrder
 from thence.batches.distinct import DistinctWindows, distinct_windows
 from thence.batches.shuffled import ShuffledWindows, StratifiedContexts
-from thence.models import family
-from thence.models.neural import NeuralLanguageModel
+from thence.models.language.neural import NeuralLanguageModel
+from thence.models.registry import get_family
 from thence.tokens import TokenStore
 
 V = 14  # The letters of the five names, and the boundary.
@@ -95,7 +95,7 @@ def test_rare_contexts_come_once_an_epoch_and_frequent_ones_at_every_step(
 
 def network() -> NeuralLanguageModel:
     torch.manual_seed(0)
-    mlp = family("mlp")
+    mlp = get_family("mlp")
     settings = mlp.options_class()(context=CONTEXT, embedding_size=3, hidden_size=5)
     model = mlp.create(settings, V)
     assert isinstance(model, NeuralLanguageModel)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import thence
-from thence.commands.main import main
+from thence.cli.main import main
 
 from .outputs import is_near
 from .pages import ROOT

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pytest
 
-from thence.commands.main import main
+from thence.cli.main import main
 from thence.corpus import CATALOGUE
 
 from .outputs import Tolerance, problem, tidied, tolerance_of, updated

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from thence.training import Run, train
+from thence.runs import Run
+from thence.training import train
 
 
 @pytest.fixture

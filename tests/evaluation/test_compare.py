@@ -9,7 +9,7 @@ import pytest
 from thence.errors import RunError, TextError
 from thence.evaluation import compare, evaluate
 from thence.evaluation.compare import _margins
-from thence.training import Run
+from thence.runs import Run
 
 Counted = Callable[..., Run]
 

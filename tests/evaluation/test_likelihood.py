@@ -10,7 +10,8 @@ import pytest
 
 from thence.errors import TextError, UnknownSymbolError
 from thence.evaluation import LikelihoodReport, evaluate
-from thence.training import Run, train
+from thence.runs import Run
+from thence.training import train
 
 Counted = Callable[..., Run]
 

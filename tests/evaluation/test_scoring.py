@@ -7,7 +7,7 @@ import pytest
 from thence.corpus import Documents
 from thence.errors import UnknownSymbolError
 from thence.evaluation import evaluate, score
-from thence.training import Run
+from thence.runs import Run
 
 Counted = Callable[..., Run]
 

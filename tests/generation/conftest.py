@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from thence.training import Run, train
+from thence.runs import Run
+from thence.training import train
 
 NETWORK = {
     "hidden_size": 8,

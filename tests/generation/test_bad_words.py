@@ -4,7 +4,7 @@ import pytest
 import thence
 from thence.errors import SettingError
 from thence.generation.bad_words import WithoutWords, without_words
-from thence.models.reading import read
+from thence.models.batched_forward import read
 
 SENTENCES = "the cat sat\nthe dog sat\nthe cat ran\na cat ran\na dog sat\nthe rare one sat\n" * 4
 

@@ -8,7 +8,7 @@ import pytest
 from thence.errors import SettingError, TextError, UnknownSymbolError
 from thence.evaluation import score
 from thence.generation import complete, sample
-from thence.training import Run
+from thence.runs import Run
 
 Trained = Callable[..., Run]
 MODELS = ["bigram-counts", "mlp", "lstm"]

@@ -9,7 +9,7 @@ import thence.generation.filling as filling
 from thence.errors import SettingError, TextError, UnknownSymbolError
 from thence.evaluation import score
 from thence.generation import fill, split_blanks
-from thence.training import Run
+from thence.runs import Run
 
 Trained = Callable[..., Run]
 SENTENCES = [

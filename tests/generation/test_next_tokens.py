@@ -7,7 +7,7 @@ import pytest
 from thence.errors import SettingError, UnknownSymbolError
 from thence.evaluation import score
 from thence.generation import next_tokens
-from thence.training import Run
+from thence.runs import Run
 
 Trained = Callable[..., Run]
 

@@ -10,7 +10,7 @@ from thence.errors import SettingError, UnknownSymbolError
 from thence.evaluation import score
 from thence.generation import DecodingOptions, next_tokens, sample
 from thence.generation.sampling import DRAWN_AT_ONCE, choose, draw, text_generator
-from thence.training import Run
+from thence.runs import Run
 
 Trained = Callable[..., Run]
 

@@ -17,11 +17,12 @@ import pytest
 import tomli_w
 import torch
 
-from thence.commands.main import main
-from thence.training import Run, train
-from thence.training.files import load_tensors, save_tensors
-from thence.training.mix import mix
-from thence.training.provenance import config_checksum
+from thence.cli.main import main
+from thence.ensembles.mix import mix
+from thence.runs import Run
+from thence.runs.files import load_tensors, save_tensors
+from thence.runs.provenance import config_checksum
+from thence.training import train
 
 SECONDS = 30
 MORE_MEMORY = 2_000_000_000

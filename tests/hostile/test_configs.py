@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from thence.errors import RunError
-from thence.training import Run
+from thence.runs import Run
 
 from .conftest import change_config, change_tokenizer, claim, limited, texts_for, uses
 

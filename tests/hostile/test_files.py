@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from thence.training.files import load_tensors
+from thence.runs.files import load_tensors
 
 from .conftest import TRAINED, change_config, change_tensors, uses
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from thence.commands.main import main
+from thence.cli.main import main
 from thence.errors import RunError
-from thence.pictures import report
-from thence.search import read_sweep
-from thence.search.folder import open_folder
-from thence.search.recipe import read_sweep_recipe
-from thence.training import Run, resume, train
+from thence.reports import report
+from thence.runs import Run
+from thence.sweeps import read_sweep
+from thence.sweeps.folder import open_folder
+from thence.sweeps.recipe import read_sweep_recipe
+from thence.training import resume, train
 
 SMALL = {"hidden_size": 4, "embedding_size": 2, "context": 2, "batch_size": 16, "steps": 4}
 FILES = (

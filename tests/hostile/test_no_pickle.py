@@ -48,10 +48,10 @@ import pickle, _pickle, marshal, sys
 from pathlib import Path
 
 import torch, numpy, safetensors.numpy, tokenizers
-from thence.classifiers import CLASSIFIERS
-from thence.commands.main import main
-from thence.models import FAMILIES
-from thence.training import Run, networks, resume
+from thence.cli.main import main
+from thence.models.registry import LANGUAGE_MODELS
+from thence.runs import Run
+from thence.training import setup, resume
 
 def refuse(*arguments, **more):
     raise AssertionError("something was unpickled")
@@ -84,7 +84,7 @@ for folder in map(Path, sys.argv[1:]):
     resume(folder)
     metrics = folder / "metrics.jsonl"
     if (folder / "last").exists():  # Once more, from its checkpoint on.
-        from thence.training.files import load_tensors, save_tensors
+        from thence.runs.files import load_tensors, save_tensors
         path = folder / "last" / "checkpoint.safetensors"
         tensors, about = load_tensors(path)
         save_tensors(path, tensors, {**about, "finished": False, "step": 2})

@@ -10,9 +10,9 @@ from typing import get_args, get_type_hints
 import pytest
 
 from thence.corpus import SplitOptions
+from thence.models.registry import get_family
+from thence.recipes.options import TrainingOptions
 from thence.tokens import TokenOptions
-from thence.training.families import family_of
-from thence.training.options import TrainingOptions
 
 from .conftest import CLASSIFIERS, QUICK
 
@@ -39,7 +39,7 @@ NUMBERS = (int, float)
 
 def flags_of(model: str) -> list[str]:
     """Return the settings of a model that are numbers, as flags."""
-    groups = (family_of(model).options_class(), TrainingOptions, SplitOptions, TokenOptions)
+    groups = (get_family(model).options_class(), TrainingOptions, SplitOptions, TokenOptions)
     hints = [
         (item.name, get_type_hints(group)[item.name]) for group in groups for item in fields(group)
     ]

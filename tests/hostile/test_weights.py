@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from thence.errors import RunError
-from thence.training import Run
-from thence.training.files import load_tensors
+from thence.runs import Run
+from thence.runs.files import load_tensors
 
 from .conftest import KINDS, change_tensors, limited, numbers, uses, write_raw
 

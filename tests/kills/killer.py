@@ -21,10 +21,9 @@ from typing import Any
 import torch
 
 import thence
-from thence.commands.main import main
+from thence.cli.main import main
 from thence.corpus.catalogue import CATALOGUE, DataFile, Dataset, Remote
 from thence.corpus.unpacking import copy
-from thence.pictures import report  # noqa: F401  (loads matplotlib)
 
 torch.set_num_threads(1)
 

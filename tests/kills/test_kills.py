@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from thence.training import Run
+from thence.runs import Run
 
 pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("THENCE_TEST_KILLS", "2"))

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import thence.corpus
-from thence.models import FAMILIES, SEQUENCES, CountedModel, LanguageModel
+from thence.models.base import CountedModel, LanguageModel
 from thence.models.mixture import Member, Mixture, MixtureOptions
+from thence.models.registry import LANGUAGE_MODELS
 from thence.tokens import TokenStore
 
 
@@ -32,14 +33,14 @@ def options_of(name: str) -> Any:
     """Settings to make a family by: its defaults, small sizes, and members for a mixture."""
     if name == "mixture":
         return MixtureOptions((Member("ngram", {"order": 3}), Member("bigram-counts", {})))
-    kind = FAMILIES[name].options_class()
-    small = SMALL if FAMILIES[name].defaults is SEQUENCES else {}
+    kind = LANGUAGE_MODELS[name].options_class()
+    small = SMALL if LANGUAGE_MODELS[name].reads_sequences else {}
     return kind(**{key: value for key, value in small.items() if hasattr(kind, key)})
 
 
 def make(name: str, train: TokenStore, seed: int = 0) -> LanguageModel:
     """A model that says something: counted, or with random weights."""
-    family = FAMILIES[name]
+    family = LANGUAGE_MODELS[name]
     torch.manual_seed(seed)
     model = family.create(options_of(name), train.boundary_id + 1)
     if isinstance(model, Mixture):
@@ -48,7 +49,7 @@ def make(name: str, train: TokenStore, seed: int = 0) -> LanguageModel:
             member.fit(train)
         model.learn_weights(train)
         return model
-    if family.kind == "counted":
+    if family.method == "fit":
         assert isinstance(model, CountedModel)
         model.fit(train)
         return model
@@ -59,7 +60,7 @@ def make(name: str, train: TokenStore, seed: int = 0) -> LanguageModel:
     return model
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=LANGUAGE_MODELS)
 def name(request: pytest.FixtureRequest) -> str:
     """Each family in turn."""
     return str(request.param)

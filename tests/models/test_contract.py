@@ -10,17 +10,18 @@ import torch
 
 from thence.batches import Batch, Padded, windows
 from thence.errors import SettingError
-from thence.models import FAMILIES, SEQUENCES, CountedModel, LanguageModel, family
+from thence.models.base import CountedModel, LanguageModel
+from thence.models.language.neural import NeuralLanguageModel
 from thence.models.mixture import Member, Mixture, MixtureOptions
-from thence.models.neural import NeuralLanguageModel
+from thence.models.registry import LANGUAGE_MODELS, get_family
 from thence.tokens import TokenStore
 
 CLOSE = 1e-5
 SMALL: dict[str, Any] = {"hidden_size": 12, "embedding_size": 8, "layers": 2, "context": 6}
 """Sizes of networks that read sequences: long sums hide errors in rounding. As in conftest.py."""
-TRAINED = [name for name, line in FAMILIES.items() if line.kind == "trained"]
-COUNTED = [name for name, line in FAMILIES.items() if line.kind == "counted"]
-LEARNING = [name for name in FAMILIES if name != "cache"]
+TRAINED = [name for name, line in LANGUAGE_MODELS.items() if line.method == "train"]
+COUNTED = [name for name, line in LANGUAGE_MODELS.items() if line.method == "fit"]
+LEARNING = [name for name in LANGUAGE_MODELS if name != "cache"]
 """Families that have tensors; a cache has learned nothing."""
 
 
@@ -41,12 +42,12 @@ def some(train: TokenStore) -> TokenStore:
 
 def create(name: str, vocabulary_size: int, seed: int = 0) -> LanguageModel:
     torch.manual_seed(seed)
-    kind = FAMILIES[name].options_class()
-    small = SMALL if FAMILIES[name].defaults is SEQUENCES else {}
+    kind = LANGUAGE_MODELS[name].options_class()
+    small = SMALL if LANGUAGE_MODELS[name].reads_sequences else {}
     options = kind(**{key: value for key, value in small.items() if hasattr(kind, key)})
     if name == "mixture":
         options = MixtureOptions((Member("ngram", {"order": 3}), Member("bigram-counts", {})))
-    return FAMILIES[name].create(options, vocabulary_size)
+    return LANGUAGE_MODELS[name].create(options, vocabulary_size)
 
 
 def read(model: LanguageModel, ids: np.ndarray[Any, Any], state: Any = None) -> tuple[Any, Any]:
@@ -313,11 +314,11 @@ def test_targets_may_be_counts(name: str, five_names: TokenStore) -> None:
 
 def test_an_unknown_family_lists_the_others() -> None:
     with pytest.raises(SettingError, match=r"no model 'bigrams'; .*mlp.* Did you mean 'bigram'\?"):
-        family("bigrams")
+        get_family("bigrams")
 
 
 def test_every_line_of_the_table_is_whole(name: str) -> None:
-    line = family(name)
+    line = get_family(name)
     assert line.kind in ("counted", "trained", "mixed")
     assert line.summary
     assert line.options_class().__doc__

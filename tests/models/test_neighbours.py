@@ -14,12 +14,13 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from thence.models import FAMILIES, CountedModel, LanguageModel
+from thence.exchange.arpa_reader import read_arpa
+from thence.models.base import CountedModel, LanguageModel
+from thence.models.batched_forward import read
 from thence.models.mixture import Member, Mixture, MixtureOptions
 from thence.models.ngram import NGram
-from thence.models.ngram.arpa import read_arpa
 from thence.models.ngram.smoothing import Smoothing
-from thence.models.reading import read
+from thence.models.registry import LANGUAGE_MODELS
 from thence.tokens import TokenStore
 
 from .conftest import options_of
@@ -95,7 +96,7 @@ COUNTED = {
     "ngram pruned by entropy": {"order": 4, "prune_entropy": 1e-3},
     "cache 2": {"length": 5, "order": 2},
 }
-ONE_WAY = [name for name in FAMILIES if name not in ("ngram", "mixture")]
+ONE_WAY = [name for name in LANGUAGE_MODELS if name not in ("ngram", "mixture")]
 """Families whose fitting does not depend on carried context, in this file."""
 KINDS = [
     *((kind, False) for kind in (*ONE_WAY, "cache 2", "imported")),
@@ -113,9 +114,11 @@ def make(kind: str, carry: bool) -> LanguageModel:
         return mixture(*MIXTURES[kind], carry)
     name = kind.split()[0]
     options = (
-        FAMILIES[name].options_class()(**COUNTED[kind]) if kind in COUNTED else options_of(name)
+        LANGUAGE_MODELS[name].options_class()(**COUNTED[kind])
+        if kind in COUNTED
+        else options_of(name)
     )
-    return fitted(FAMILIES[name].create(options, SIZE), carry)
+    return fitted(LANGUAGE_MODELS[name].create(options, SIZE), carry)
 
 
 def fitted(model: LanguageModel, carry: bool) -> LanguageModel:
@@ -178,8 +181,8 @@ def read_arpa_text(content: str, path: Path) -> Any:
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"STRAND": 6, "WARM_UP": 4, "STRANDS": 2, "SCORE_WINDOW": 4}.items():
-        monkeypatch.setattr(f"thence.models.neural.{name}", value)
-    monkeypatch.setattr("thence.models.dynamic.WINDOW", 3)
+        monkeypatch.setattr(f"thence.models.language.neural.{name}", value)
+    monkeypatch.setattr("thence.models.language.dynamic_evaluation.WINDOW", 3)
 
 
 @pytest.fixture(params=KINDS, ids=lambda given: f"{given[0]}{' carrying' * given[1]}")
@@ -227,7 +230,7 @@ def with_another_end(documents: Texts, place: int, others: Texts) -> Texts:
 def test_steps_give_the_scores(
     model: LanguageModel, documents: Texts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thence.models.neural.STRAND", 1000)  # One pass, as steps are.
+    monkeypatch.setattr("thence.models.language.neural.STRAND", 1000)  # One pass, as steps are.
     store = store_of_ids(documents)
     for carry in (False, True):
         if carry and isinstance(model, Mixture) and any(map(learns, model.options.members)):

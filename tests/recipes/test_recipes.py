@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from thence.corpus import BUNDLED, CATALOGUE
-from thence.models import FAMILIES
-from thence.search import sweep
-from thence.search.recipe import read_sweep_recipe
-from thence.training import read_recipe, train_recipe
+from thence.models.registry import LANGUAGE_MODELS
+from thence.recipes import read_recipe
+from thence.sweeps import sweep
+from thence.sweeps.recipe import read_sweep_recipe
+from thence.training import train_recipe
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
@@ -23,7 +24,7 @@ def test_there_are_recipes():
 def test_a_recipe_says_how_to_run_it_and_what_to_expect(path):
     recipe = read_recipe(path)
     assert recipe.text in {**BUNDLED, **CATALOGUE}
-    assert recipe.model in FAMILIES
+    assert recipe.model in LANGUAGE_MODELS
     head = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):

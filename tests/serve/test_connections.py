@@ -333,7 +333,7 @@ def test_connections_leave_files_for_others(
 SERVED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]),) * 2)
-from thence.commands.main import main
+from thence.cli.main import main
 main(["serve", sys.argv[2], "--port", "0"])
 """
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import thence
-from thence.commands.main import main
+from thence.cli.main import main
 
 Made = Callable[..., thence.Run]
 

@@ -71,7 +71,7 @@ def test_how_often_a_sample_has_the_unknown_symbol(tmp_path: Path) -> None:
 
 def test_an_onnx_file_has_a_name_for_each_id(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
-    from thence.training.exchange.onnx_file import metadata
+    from thence.exchange.onnx_file import metadata
 
     run = trained(tmp_path, "bigram", tokens="words", unknown="refuse", steps=1)
     names = json.loads(metadata(run)["vocabulary"])

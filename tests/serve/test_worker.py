@@ -11,7 +11,7 @@ import pytest
 
 import thence
 from thence.generation.filters import DecodingOptions
-from thence.models.reading import ReadsAtOnce, read
+from thence.models.batched_forward import ReadsAtOnce, read
 from thence.serve import open_runs
 from thence.serve.served import ServedRun
 from thence.serve.worker import Worker

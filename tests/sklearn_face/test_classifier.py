@@ -83,7 +83,7 @@ def test_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     for one_way_to_write in ("_taken", "make_folders"):
         monkeypatch.setattr(f"thence.atomic.{one_way_to_write}", refuse)
-    monkeypatch.setattr("thence.training.metrics.append_json_line", refuse)
+    monkeypatch.setattr("thence.runs.metrics.append_json_line", refuse)
     TextClassifier(epochs=1).fit(texts, labels)
     assert list(tmp_path.iterdir()) == []
 

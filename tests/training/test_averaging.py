@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from thence.recipes.options import TrainingOptions
 from thence.training.averaging import WeightAverage
-from thence.training.options import TrainingOptions
 
 
 def weights(*values: float) -> list[nn.Parameter]:

@@ -14,13 +14,14 @@ import thence
 from thence.corpus import Labels
 from thence.errors import SettingError, TextError
 from thence.evaluation import ClassificationReport
-from thence.training import Run, train
-from thence.training.files import load_tensors
+from thence.runs import Run
+from thence.runs.files import load_tensors
+from thence.runs.run import Run as AnyRun
+from thence.training import train
+from thence.training.data import importance
+from thence.training.dev_evaluation import label_ignorance, label_look
 from thence.training.interrupts import Interrupted
-from thence.training.judging import label_ignorance, label_look
-from thence.training.prepared import importance
 from thence.training.progress import Silence
-from thence.training.run import Run as AnyRun
 
 WORDS = {"fruit": ("apple", "pear", "plum"), "tool": ("saw", "drill", "file")}
 FAST: dict[str, dict[str, Any]] = {
@@ -191,7 +192,7 @@ def test_looks_at_several_labels_add_up_their_nats() -> None:
 
 
 def test_to_know_nothing() -> None:
-    from thence.classifiers import Classes
+    from thence.models.labels.base import Classes
 
     assert label_ignorance(Classes(4)) == pytest.approx(np.log(4))
     assert label_ignorance(Classes(3, several=True)) == pytest.approx(3 * np.log(2))
@@ -268,7 +269,7 @@ def test_without_dev_all_is_learned_from(table: Path, tmp_path: Path) -> None:
 
 
 def test_the_learning_rate_finder_takes_classifiers(table: Path) -> None:
-    from thence.training import make_recipe
+    from thence.recipes import make_recipe
     from thence.training.train import sweep_learning_rate
 
     recipe = make_recipe(table, "averaging", FAST["averaging"])
@@ -300,7 +301,7 @@ def test_settings_that_cannot_be(
 def test_too_many_weights_for_the_linear_classifier(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from thence.classifiers import linear
+    from thence.models.labels import linear
 
     monkeypatch.setattr(linear, "MOST_WEIGHTS", 10)
     with pytest.raises(SettingError, match="features x 1 labels, too many to keep in memory"):

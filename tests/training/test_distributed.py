@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from thence.batches import Padded
+from thence.runs import Run
 from thence.tokens import TokenStore
-from thence.training import Run, train
+from thence.training import train
 from thence.training.distributed import World
 from thence.training.interrupts import Interrupted
 

@@ -14,10 +14,11 @@ import pytest
 from thence.corpus import ReadingOptions
 from thence.errors import RunError, SettingError
 from thence.evaluation import evaluate
-from thence.training import Run, resume, sweep_learning_rate, train
-from thence.training.files import load_tensors
+from thence.recipes.recipe import make_recipe
+from thence.runs import Run
+from thence.runs.files import load_tensors
+from thence.training import resume, sweep_learning_rate, train
 from thence.training.interrupts import Interrupted
-from thence.training.recipe import make_recipe
 
 Finetune = Callable[..., Run]
 LABELS = {"good": "good fine nice", "bad": "bad poor sad"}

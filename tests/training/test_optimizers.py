@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from thence.recipes.options import TrainingOptions
 from thence.training.optimizers import Adagrad, LayeredOptimizer, make_optimizer, named, take_back
-from thence.training.options import TrainingOptions
 
 
 def train(model: nn.Module, step: Any, first: int, last: int) -> None:

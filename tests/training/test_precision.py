@@ -13,9 +13,11 @@ import pytest
 import torch
 
 from thence.errors import SettingError
-from thence.models import recurrent
-from thence.training import Run, loop, precision
-from thence.training.options import TrainingOptions
+from thence.models.language import recurrent
+from thence.recipes.options import TrainingOptions
+from thence.runs import Run
+from thence.training import precision
+from thence.training import trainer as loop
 from thence.training.precision import check_precision, computing_in, has_fast_bfloat16
 
 SmallTrain = Callable[..., Run]

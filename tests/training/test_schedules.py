@@ -1,6 +1,6 @@
 import pytest
 
-from thence.training.options import TrainingOptions
+from thence.recipes.options import TrainingOptions
 from thence.training.schedules import learning_rate_factor
 
 

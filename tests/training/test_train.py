@@ -8,7 +8,9 @@ import torch
 
 from thence.errors import SettingError, TextError
 from thence.evaluation import evaluate
-from thence.training import Run, make_recipe, sweep_learning_rate, train
+from thence.recipes import make_recipe
+from thence.runs import Run
+from thence.training import sweep_learning_rate, train
 from thence.training.train import free_folder
 
 SmallTrain = Callable[..., Run]

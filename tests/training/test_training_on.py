@@ -10,8 +10,9 @@ import pytest
 
 import thence
 from thence.errors import RunError, SettingError
-from thence.training import Run, resume, train
-from thence.training.files import load_tensors
+from thence.runs import Run
+from thence.runs.files import load_tensors
+from thence.training import resume, train
 from thence.training.interrupts import Interrupted
 
 SmallTrain = Callable[..., Run]

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from thence.training import Run, train
+from thence.runs import Run
+from thence.training import train
 
 pytestmark = pytest.mark.slow
 

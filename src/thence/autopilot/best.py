@@ -17,12 +17,12 @@ from thence.autopilot.text import Nature, look_at
 from thence.autopilot.written import written
 from thence.corpus import Instead, ReadingOptions, Source, SplitOptions, load
 from thence.errors import SettingError, TextError, nearest
+from thence.recipes.options import TrainingOptions
+from thence.recipes.recipe import Recipe, known_settings, make_recipe
+from thence.runs.sources import readable_sources, take_from_memory
+from thence.training.data import prepare
 from thence.training.interrupts import Interrupted, stop_requested
-from thence.training.options import TrainingOptions
-from thence.training.prepared import prepare
 from thence.training.progress import ProgressMaker, silent
-from thence.training.recipe import Recipe, known_settings, make_recipe
-from thence.training.sources import readable_sources, take_from_memory
 from thence.training.train import free_folder
 
 MARKED: Mapping[str, Any] = {"word_split": "whitespace"}

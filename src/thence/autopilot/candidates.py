@@ -9,13 +9,12 @@ import numpy as np
 from thence.autopilot.parts import Part, Rung
 from thence.autopilot.sizes import Kind
 from thence.autopilot.text import Nature
-from thence.models import LanguageModel
-from thence.models.cache import Cache, CacheOptions
-from thence.models.interface import Array
+from thence.models.base import Array, LanguageModel
+from thence.models.language.cache import Cache, CacheOptions
 from thence.models.ngram import NGram
 from thence.models.ngram.counting import count_ngrams
 from thence.models.ngram.options import NGramOptions
-from thence.training.prepared import Prepared
+from thence.training.data import Prepared
 
 ORDERS: dict[Kind, tuple[int, ...]] = {
     "names": (2, 3, 4, 5, 6, 7),
@@ -100,7 +99,7 @@ def counts(prepared: Prepared, kind: Kind, carries: bool) -> Iterator[Part]:
 
 def neural_cache(part: Part, prepared: Prepared) -> Part:
     """Return a cache of the hidden states of a network that reads running text."""
-    from thence.models.neural_cache import NeuralCache, NeuralCacheOptions, choose_theta
+    from thence.models.language.neural_cache import NeuralCache, NeuralCacheOptions, choose_theta
 
     theta = choose_theta(part.model, prepared.dev, NEURAL_CACHE)
     options = NeuralCacheOptions(NEURAL_CACHE, theta, of=0)

@@ -12,11 +12,12 @@ from thence.autopilot.parts import Blend, Part, Rung
 from thence.autopilot.pooling import ensemble_of, pool
 from thence.autopilot.search import LEAST, Search, told, with_training
 from thence.batches.bags import BagOptions, bags_of
-from thence.classifiers import CLASSIFIERS, Classifier
+from thence.models.labels.base import Classifier
+from thence.models.registry import CLASSIFIERS
+from thence.recipes.recipe import Recipe
 from thence.tokens import Texts
-from thence.training.judging import label_look
-from thence.training.prepared import Prepared
-from thence.training.recipe import Recipe
+from thence.training.data import Prepared
+from thence.training.dev_evaluation import label_look
 from thence.training.train import train_classifier
 
 SHARE_TIMED = 64
@@ -65,7 +66,7 @@ class Labelling:
             needed = SETTING_UP * _seconds_for_features(bags, self.search.prepared)
             if self.search.left() < needed:
                 return []
-        if CLASSIFIERS[rung.model].kind == "fitted":
+        if CLASSIFIERS[rung.model].method == "fit":
             part = self._fitted(name, recipe, seconds)
         else:
             part = self._trained(name, recipe, seconds, steps)
@@ -77,11 +78,11 @@ class Labelling:
         search, prepared = self.search, self.search.prepared
         began = search.budget.spent()
         from thence.autopilot.networks import train  # Torch takes its time to load.
-        from thence.training.networks import fastest
+        from thence.training.setup import fastest
 
         family = CLASSIFIERS[recipe.model]
         if steps is None:
-            recipe = with_training(recipe, epochs=family.usual_epochs)
+            recipe = with_training(recipe, epochs=family.epochs)
             training = replace(recipe.training, **fastest(recipe, prepared))
             recipe = replace(recipe, training=training)
         else:
@@ -136,7 +137,7 @@ class Labelling:
 
     def single(self, made: Blend) -> Blend:
         """Return a trained classifier as an ensemble of one; a fitted one as it is."""
-        if CLASSIFIERS[made.parts[0].family].kind == "fitted":
+        if CLASSIFIERS[made.parts[0].family].method == "fit":
             return made
         prepared = self.search.prepared
         size = len(prepared.tokenizer.vocabulary)

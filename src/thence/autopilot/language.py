@@ -10,7 +10,7 @@ from thence.autopilot.parts import Blend, Part, Rung
 from thence.autopilot.search import LEAST, Search, told
 from thence.autopilot.sizes import Kind
 from thence.autopilot.text import Nature
-from thence.models import family
+from thence.models.registry import get_family
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ class Language:
 
     def single(self, made: Blend) -> Blend:
         """Return a network as a mixture of one; counts as they are."""
-        if family(made.parts[0].family).kind == "counted":
+        if get_family(made.parts[0].family).method == "fit":
             return made
         mixture = mixture_of(made.parts, len(self.search.prepared.tokenizer.vocabulary))
         return replace(made, model=mixture, options=mixture.options)
 
     def options(self, part: Part) -> object:
         """Return the settings of a part that is written by itself."""
-        return family(part.family).options_class()(**part.options)
+        return get_family(part.family).options_class()(**part.options)

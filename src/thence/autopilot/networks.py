@@ -9,16 +9,16 @@ from typing import Any
 from thence.autopilot.parts import Rung
 from thence.autopilot.search import Enough, with_training
 from thence.autopilot.sizes import HIDDEN_SIZES, Kind, Size, fitting
-from thence.models.neural import NeuralLanguageModel
+from thence.models.language.neural import NeuralLanguageModel
+from thence.models.registry import get_family
+from thence.recipes.options import Precision
+from thence.recipes.recipe import Recipe
 from thence.tokens import TokenStore
-from thence.training.families import family_of
-from thence.training.judging import Judge, language_judge
-from thence.training.loop import MARGIN, Trainer
-from thence.training.networks import assemble, deterministic, timed
-from thence.training.options import Precision
-from thence.training.prepared import Prepared
+from thence.training.data import Prepared
+from thence.training.dev_evaluation import Judge, language_judge
 from thence.training.progress import Listener
-from thence.training.recipe import Recipe
+from thence.training.setup import assemble, deterministic, timed
+from thence.training.trainer import MARGIN, Trainer
 
 FIRST_GUESS = 128
 """The hidden size whose step is timed first."""
@@ -143,7 +143,7 @@ def recipe_of(base: Recipe, size: Size, passes: float, train_tokens: int) -> Rec
     rows, window = training["batch_size"], training.get("window")
     if window is not None:  # A short text makes no long strands.
         rows = max(4, min(rows, train_tokens // (4 * window)))
-    made: Any = family_of(size.model).options_class()(**size.options(passes, train_tokens))
+    made: Any = get_family(size.model).options_class()(**size.options(passes, train_tokens))
     recipe = replace(base, model=size.model, options=made)
     return with_training(recipe, **{**training, "batch_size": rows})
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from thence.models.interface import Array
+from thence.models.base import Array
 
 
 class Model(Protocol):

@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from thence.autopilot.parts import Blend, Part, alone
-from thence.classifiers import Classes
-from thence.classifiers.ensemble import Ensemble, EnsembleOptions, Member, learn_pool, pooled
 from thence.corpus.labels import Labels
-from thence.training.judging import Look, label_look
+from thence.models.labels.base import Classes
+from thence.models.labels.ensemble import Ensemble, EnsembleOptions, Member, learn_pool, pooled
+from thence.training.dev_evaluation import Look, label_look
 
 WORTH = 0.0005
 """Nats per document that a member must bring."""

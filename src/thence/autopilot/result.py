@@ -11,10 +11,10 @@ from typing import Any
 from thence.atomic import write_atomically
 from thence.errors import RunError
 from thence.notebook import repr_html
-from thence.training import Run
-from thence.training.chosen import BEST_OF_TIME, tried_on_dev
-from thence.training.run import find_run
-from thence.training.saved_json import (
+from thence.runs import Run
+from thence.runs.chosen import BEST_OF_TIME, tried_on_dev
+from thence.runs.run import find_run
+from thence.runs.saved_json import (
     UNUSABLE,
     loss,
     number,

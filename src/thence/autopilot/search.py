@@ -10,12 +10,12 @@ from thence.autopilot.clock import Budget
 from thence.autopilot.parts import Blend, Part, Rung, alone
 from thence.autopilot.result import Tried
 from thence.errors import SettingError, TrainingError
+from thence.recipes.options import TrainingOptions
+from thence.recipes.recipe import Recipe
 from thence.signals import StopWish
+from thence.training.data import Prepared
 from thence.training.interrupts import Interrupted
-from thence.training.options import TrainingOptions
-from thence.training.prepared import Prepared
 from thence.training.progress import Listener, ProgressMaker
-from thence.training.recipe import Recipe
 
 WITH_PAGE = 20.0
 """Seconds in which there is time for a page about the result."""

@@ -7,9 +7,9 @@ from thence.atomic import NewFolder
 from thence.autopilot.parts import Blend
 from thence.autopilot.result import Best
 from thence.autopilot.search import Road, Search
-from thence.training.run import create_run, text_hashes
-from thence.training.sharing import resolved_paths
-from thence.training.sources import Sources
+from thence.runs.run import create_run, text_hashes
+from thence.runs.sources import Sources
+from thence.training.distributed_setup import resolved_paths
 from thence.training.train import finish_at_once, more_about, told_at_once
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from thence.classifiers.known import Known
 from thence.corpus import Documents
 from thence.corpus.labels import Labels
 from thence.evaluation.bootstrap import (
@@ -26,8 +25,9 @@ from thence.evaluation.calibration import Calibration, calibrate
 from thence.evaluation.proportions import wilson_interval
 from thence.evaluation.tables import aligned, paired
 from thence.evaluation.units import finite
+from thence.models.labels.known import Known
 from thence.notebook import repr_html
-from thence.training.looks_at_test import looks_before, looks_in_words
+from thence.runs.test_looks import looks_before, looks_in_words
 
 MISTAKES = 10
 EXCERPT = 100

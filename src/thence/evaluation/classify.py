@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from thence.classifiers.known import known_of
 from thence.corpus import Documents, documents_of
 from thence.errors import SettingError
 from thence.evaluation.results import Results
 from thence.evaluation.tables import paired
+from thence.models.labels.known import known_of
 from thence.notebook import repr_html
 from thence.printable import printable_line
+from thence.runs.run import Run
 from thence.tokens import encode_texts
 from thence.tokens.characters import strings
 from thence.tokens.unknowns import RefusedError
-from thence.training.run import Run
 
 TOP = 5
 THRESHOLD = 0.5

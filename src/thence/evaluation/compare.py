@@ -32,9 +32,9 @@ from thence.evaluation.tables import aligned
 from thence.evaluation.units import bits, finite, perplexity
 from thence.notebook import repr_html
 from thence.printable import printable_line
+from thence.runs.chosen import choices_on_dev
+from thence.runs.run import Run, Split
 from thence.tokens import TokenStore
-from thence.training.chosen import choices_on_dev
-from thence.training.run import Run, Split
 
 
 @dataclass(frozen=True)

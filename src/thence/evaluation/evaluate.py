@@ -6,7 +6,7 @@ from thence.corpus import LabelOptions, ReadingOptions, Source
 from thence.evaluation.classification import MISTAKES, ClassificationReport
 from thence.evaluation.labels import evaluate_labels
 from thence.evaluation.likelihood import LikelihoodReport, evaluate_likelihood
-from thence.training.run import Run, Split
+from thence.runs.run import Run, Split
 
 
 def evaluate(

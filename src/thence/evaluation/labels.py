@@ -7,14 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from thence.batches.labelled import cut_share
-from thence.classifiers.known import known_of
-from thence.corpus import (
-    LabelledDocuments,
-    LabelOptions,
-    ReadingOptions,
-    Source,
-    load_labelled,
-)
+from thence.corpus import LabelledDocuments, LabelOptions, ReadingOptions, Source, load_labelled
 from thence.corpus.columnar import HUGGING_FACE
 from thence.corpus.reading import inner_suffix
 from thence.corpus.tables import TABLES
@@ -22,9 +15,10 @@ from thence.errors import RunError, TextError
 from thence.evaluation.classification import MISTAKES, ClassificationReport, are_right, judge_labels
 from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
 from thence.evaluation.likelihood import judged_name
-from thence.training.chosen import choice_on_dev, choices_on_dev
-from thence.training.prepared import labelled
-from thence.training.run import Run, Split
+from thence.models.labels.known import known_of
+from thence.runs.chosen import choice_on_dev, choices_on_dev
+from thence.runs.run import Run, Split
+from thence.training.data import labelled
 
 
 def evaluate_labels(

@@ -21,11 +21,11 @@ from thence.evaluation.intervals import (
 from thence.evaluation.tables import paired
 from thence.evaluation.units import bits, finite, perplexity
 from thence.notebook import repr_html
+from thence.runs.chosen import choice_on_dev
+from thence.runs.run import Run, Split
+from thence.runs.sources import IN_MEMORY
+from thence.runs.test_looks import looks_before, looks_in_words
 from thence.tokens import TokenStore
-from thence.training.chosen import choice_on_dev
-from thence.training.looks_at_test import looks_before, looks_in_words
-from thence.training.run import Run, Split
-from thence.training.sources import IN_MEMORY
 
 MANY_UNKNOWN = 0.05
 """Share of unknown targets from which a likelihood says little."""

@@ -33,8 +33,8 @@ from thence.corpus import Documents
 from thence.errors import SettingError, TextError, nearest
 from thence.evaluation.classify import DIGITS
 from thence.notebook import repr_html
+from thence.runs.run import Run
 from thence.tokens import Tokenizer, encode_texts
-from thence.training.run import Run
 
 MOST_PARTS, FEWEST_PARTS = 400, 20
 MOST_CHARACTERS = 1 << 24

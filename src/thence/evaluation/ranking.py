@@ -13,7 +13,7 @@ from thence.errors import TextError
 from thence.evaluation.results import Listing
 from thence.evaluation.tables import aligned
 from thence.evaluation.units import finite
-from thence.training.run import Run
+from thence.runs.run import Run
 
 
 @dataclass(frozen=True)

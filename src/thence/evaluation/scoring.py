@@ -9,7 +9,7 @@ import numpy as np
 from thence.corpus import Documents, documents_of
 from thence.evaluation.results import Results, Score
 from thence.evaluation.units import bits, finite
-from thence.training.run import Run
+from thence.runs.run import Run
 
 
 def score(

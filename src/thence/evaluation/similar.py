@@ -7,10 +7,10 @@ from typing import Any
 from thence.errors import SettingError, UnknownSymbolError, nearest
 from thence.evaluation.results import Listing
 from thence.notebook import repr_html
+from thence.runs.run import Run
 from thence.tokens import Tokenizer, nearest_words
 from thence.tokens.tokenizer import normalize
 from thence.training.embeddings import word_embeddings
-from thence.training.run import Run
 
 
 @dataclass(frozen=True)

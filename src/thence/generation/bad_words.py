@@ -13,9 +13,9 @@ from jaxtyping import Float, Integer
 
 from thence.corpus import Documents
 from thence.errors import SettingError, UnknownSymbolError
-from thence.models import LanguageModel, State
-from thence.models.reading import read
-from thence.training.run import Run
+from thence.models.base import LanguageModel, State
+from thence.models.batched_forward import read
+from thence.runs.run import Run
 
 Ids = tuple[int, ...]
 NO_ID = -1

@@ -14,10 +14,10 @@ from thence.generation.bad_words import without_words
 from thence.generation.beam import Beam, Continuation, beam_search, check_width
 from thence.generation.filters import DecodingOptions
 from thence.generation.sampling import Ids, draw, encode_prefix
-from thence.models import LanguageModel
+from thence.models.base import LanguageModel
 from thence.notebook import repr_html
 from thence.printable import printable
-from thence.training.run import Run
+from thence.runs.run import Run
 
 DEFAULT_BEAM = 10
 """Width of the beam; wider where more completions are asked for."""

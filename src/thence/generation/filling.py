@@ -26,11 +26,11 @@ from thence.evaluation.results import Listing
 from thence.generation.beam import NO_ID, Beam, check_width, join_beams
 from thence.generation.filters import probabilities
 from thence.generation.sampling import Ids, encode_prefix
-from thence.models import LanguageModel
+from thence.models.base import LanguageModel
 from thence.notebook import repr_html
 from thence.printable import printable
+from thence.runs.run import Run
 from thence.tokens import Tokenizer
-from thence.training.run import Run
 
 BLANK = "___"
 """Three underscores or more are a blank."""

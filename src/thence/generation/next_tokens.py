@@ -10,8 +10,8 @@ from thence.errors import SettingError
 from thence.evaluation.results import Listing
 from thence.generation.sampling import encode_prefix, read_prefix
 from thence.notebook import repr_html
+from thence.runs.run import Run
 from thence.tokens import BOUNDARY, UNKNOWN
-from thence.training.run import Run
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from thence.errors import DownloadError, SettingError, TextError, nearest
 from thence.evaluation.results import Listing
 from thence.generation.bad_words import without_words
 from thence.generation.filters import DecodingOptions, LogProbs, apply_filters, probabilities
-from thence.models import LanguageModel, State
-from thence.models.reading import read
+from thence.models.base import LanguageModel, State
+from thence.models.batched_forward import read
 from thence.models.states import take_rows
 from thence.notebook import repr_html
 from thence.printable import printable
+from thence.runs.run import Run
 from thence.tokens import TokenStore
-from thence.training.run import Run
 
 Ids = Integer[np.ndarray, " _"]
 READ_AT_ONCE = 64

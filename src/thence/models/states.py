@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from thence.models.interface import State
+from thence.models.base import State
 
 
 def map_state(function: Callable[..., Any], state: State, *others: State) -> State:

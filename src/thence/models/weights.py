@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thence.models.interface import Array
+from thence.models.base import Array
 
 LARGEST_WEIGHT = 1e6
 """No training comes near it; far larger ones make probabilities that are no numbers."""

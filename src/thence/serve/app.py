@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from thence import __version__
 from thence.errors import SettingError
+from thence.runs import Run
 from thence.serve.blanks import blanks_routes
 from thence.serve.classification import classification_routes
 from thence.serve.completions import completion_routes
@@ -26,7 +27,6 @@ from thence.serve.problems import PROBLEMS, UNAVAILABLE, answer_problems, proble
 from thence.serve.served import ServedRun
 from thence.serve.tokens import token_routes
 from thence.serve.worker import Worker
-from thence.training import Run
 
 PAGE = Path(__file__).parent / "page"
 FRESH = {"Cache-Control": "no-cache"}

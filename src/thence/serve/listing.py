@@ -11,6 +11,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from thence.errors import RunError, ThenceError, nearest
+from thence.runs import Run
+from thence.runs.metrics import unit_of
 from thence.serve.problems import PROBLEMS
 from thence.serve.run_entries import (
     RunEntry,
@@ -25,8 +27,6 @@ from thence.serve.run_entries import (
     without_place,
 )
 from thence.serve.served import ServedRun, UnknownModelError
-from thence.training import Run
-from thence.training.metrics import unit_of
 
 MOST_RUNS = 2000
 MOST_POINTS = 2000

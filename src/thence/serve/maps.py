@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from thence.errors import SettingError
 from thence.generation.filters import DecodingOptions
 from thence.generation.sampling import choose
-from thence.models import LanguageModel
+from thence.models.base import LanguageModel
 from thence.serve.problems import PROBLEMS
 from thence.serve.served import ServedRun, UnknownModelError, choose_served
 from thence.serve.worker import Ids
@@ -104,7 +104,7 @@ def map_routes(models: dict[str, ServedRun]) -> APIRouter:
 
 
 def _embedding_map(served: ServedRun) -> EmbeddingMap:
-    from thence.pictures.embedding_map import two_dimensions  # Imports matplotlib.
+    from thence.reports.embedding_map import two_dimensions  # Imports matplotlib.
 
     table, run = embedding_table(served.run), served.run
     if table is None:

@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field
 
 from thence.errors import RunError, ThenceError
 from thence.evaluation.units import finite, perplexity
-from thence.training import Run
-from thence.training.families import family_of
-from thence.training.files import number_of_values
-from thence.training.metrics import unit_of
+from thence.models.registry import get_family
+from thence.runs import Run
+from thence.runs.files import number_of_values
+from thence.runs.metrics import unit_of
 
 SECONDS_WITHOUT_WRITING = 180
 """A training that has written nothing for so long is taken for stopped."""
@@ -122,7 +122,7 @@ def _parameters(run: Run) -> int | None:
     if not weights.exists():
         return None
     numbers = number_of_values(weights)
-    return numbers if family_of(run.recipe.model).kind == "trained" else None
+    return numbers if get_family(run.recipe.model).method == "train" else None
 
 
 def _best(metrics: list[dict[str, Any]]) -> dict[str, Any]:

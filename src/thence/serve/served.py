@@ -12,10 +12,10 @@ from thence.corpus import Documents
 from thence.corpus.columnar import HUGGING_FACE
 from thence.corpus.tables import TABLES
 from thence.errors import SettingError, nearest
+from thence.runs import Run
+from thence.runs.files import Array
 from thence.serve.run_entries import stamp_of
 from thence.serve.worker import Ids, Worker
-from thence.training import Run
-from thence.training.files import Array
 
 FOLLOWED = 4
 """Ids before a token that may tell how it is spaced: as many as a character has bytes."""

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float, Integer
 
-from thence.models import LanguageModel, State
-from thence.models.reading import read
+from thence.models.base import LanguageModel, State
+from thence.models.batched_forward import read
 from thence.models.states import join_rows, take_rows
 from thence.serve.model_thread import ModelThread
 

@@ -9,8 +9,7 @@ from jaxtyping import Float
 
 from thence.generation.filters import DecodingOptions
 from thence.generation.sampling import choose
-from thence.models import State
-from thence.models.interface import Array
+from thence.models.base import Array, State
 from thence.serve.off_loop import off_loop
 from thence.serve.served import ServedRun, top_tokens
 from thence.serve.worker import CHUNKS, LARGEST_BATCH, Ids

@@ -12,16 +12,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from thence.classifiers import CLASSIFIERS
-from thence.classifiers.interface import Array
 from thence.corpus import LabelledDocuments, LabelledSplits, LabelOptions, Labels, ReadingOptions
 from thence.corpus.splits import SplitOptions, shuffled, strata, stratify
 from thence.errors import SettingError, nearest
+from thence.models.labels.base import Array
+from thence.models.registry import CLASSIFIERS
+from thence.recipes import Recipe, make_recipe
+from thence.runs import Run
 from thence.sklearn.fitted import Fitted
 from thence.sklearn.inputs import Answers, answers_of, are_sets, documents_of, weights_of
-from thence.training import Recipe, Run, make_recipe
-from thence.training.prepared import tokenize
-from thence.training.starting import with_language_model
+from thence.training.data import tokenize
+from thence.training.finetuning import with_language_model
 from thence.training.train import train_classifier
 
 OF_FILES = {

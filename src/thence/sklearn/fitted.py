@@ -9,11 +9,13 @@ import numpy as np
 from jaxtyping import Float64
 from safetensors.numpy import load, save
 
-from thence.classifiers import CLASSIFIERS, Classes, Classifier
 from thence.corpus import Documents
+from thence.models.labels.base import Classes, Classifier
+from thence.models.registry import CLASSIFIERS
+from thence.recipes import Recipe, make_recipe
+from thence.recipes.recipe import flat_settings
+from thence.runs import Run
 from thence.tokens import Tokenizer, encode_texts, tokenizer_from_json
-from thence.training import Recipe, Run, make_recipe
-from thence.training.recipe import flat_settings
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,6 @@ class Fitted:
         recipe = make_recipe(text, model, settings)
         tokenizer = tokenizer_from_json(state["tokenizer"], "the tokenizer of the pickle")
         size, classes = len(tokenizer.vocabulary), Classes(*state["classes"])
-        classifier = CLASSIFIERS[model].create(recipe.options, size, classes)
+        classifier = CLASSIFIERS[model].create_classifier(recipe.options, size, classes)
         classifier.load_tensors(load(state["tensors"]))
         return cls(recipe, tokenizer, classifier)

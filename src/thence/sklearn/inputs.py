@@ -16,10 +16,10 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from sklearn.utils import check_array, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-from thence.classifiers.interface import Array
 from thence.corpus import Documents, Labels
 from thence.corpus.labels import bounds
 from thence.errors import TextError
+from thence.models.labels.base import Array
 
 _HALF = re.compile("[\ud800-\udfff]")
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from thence.training.options import TrainingOptions
+from thence.recipes.options import TrainingOptions
 
 PATIENCE = 5
 """Looks at dev, the last few apart, whose best the newest must not beat for averaging to begin."""

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from thence.errors import RunError
-from thence.models.interface import Array
-from thence.training.files import load_tensors
+from thence.models.base import Array
+from thence.runs.files import load_tensors
 
 LARGEST = 1 << 62
 

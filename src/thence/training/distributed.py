@@ -28,10 +28,10 @@ from torch import Tensor, nn
 
 from thence.batches import Step
 from thence.errors import ThenceError, TrainingError
-from thence.models import State
+from thence.models.base import State
 from thence.models.states import map_state
 from thence.processes import number_of_processes
-from thence.training.meeting import meet
+from thence.training.rendezvous import meet
 
 AnyStep = TypeVar("AnyStep", bound=Step)
 PATIENCE = timedelta(minutes=30)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from thence.errors import RunError
-from thence.training.run import Run
+from thence.runs.run import Run
 
 TABLES = ("network.embedding.weight", "network.encoder.embedding.weight", "embeddings")
 """What models call their table: networks, those that start from a language model, and word

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
+from thence.recipes.options import TrainingOptions
 from thence.training.checkpoint import check_numbers
-from thence.training.options import TrainingOptions
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

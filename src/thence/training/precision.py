@@ -8,7 +8,7 @@ from functools import cache
 import torch
 
 from thence.errors import SettingError
-from thence.training.options import Precision
+from thence.recipes.options import Precision
 
 PROBE_SIZE = 256
 """Rows and columns of the matrices that are timed: half a millisecond a product in float32."""

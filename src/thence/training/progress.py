@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from thence.runs.metrics import unit_of
 from thence.terminal import remark, remark_console
-from thence.training.metrics import unit_of
 
 
 class Listener(Protocol):

@@ -7,11 +7,11 @@ import numpy as np
 
 from thence.corpus import Documents
 from thence.errors import ThenceWarning
+from thence.models.registry import is_classifier
+from thence.recipes.recipe import Recipe
 from thence.tokens import Tokenizer, TokenStore
 from thence.tokens.cutting import SYMBOLS, find_words
 from thence.tokens.tokenizer import CHUNK
-from thence.training.families import is_classifier
-from thence.training.recipe import Recipe
 
 PLACEHOLDERS = ("<unk>", "<UNK>", "[UNK]")
 """They stand for words that somebody else left out: a text that has them was tokenised before."""

@@ -2,7 +2,7 @@
 
 import math
 
-from thence.training.options import TrainingOptions
+from thence.recipes.options import TrainingOptions
 
 WARM_UP = 0.2
 """Share of a one-cycle schedule in which the rate rises."""

@@ -12,10 +12,10 @@ from typing import Any
 
 from thence.atomic import cannot_write, make_folders
 from thence.corpus.columnar import import_extra
+from thence.runs.metrics import unit_of
+from thence.runs.run import Run
 from thence.tokens import TokenStore
-from thence.training.logs import Logger, Record
-from thence.training.metrics import unit_of
-from thence.training.run import Run
+from thence.training.callbacks import Logger, Record
 
 FOLDER = "tensorboard"
 """Of the files in a run folder."""

@@ -12,30 +12,38 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from thence.atomic import NewFolder, clear_leftovers, is_taken, locked, new_folder
-from thence.classifiers import CLASSIFIERS, Classifier, FittedClassifier
 from thence.corpus import Instead, Source, load_splits
 from thence.corpus.loading import NOTHING
-from thence.descent import never
 from thence.errors import SettingError, ThenceError, TrainingError
-from thence.models import FAMILIES, CountedModel
-from thence.processes import is_first_process, may_be_restarted
-from thence.training.families import (
+from thence.lbfgs import never
+from thence.models.base import CountedModel
+from thence.models.labels.base import Classifier, FittedClassifier
+from thence.models.registry import (
+    CLASSIFIERS,
     DEFAULT_CLASSIFIER,
     DEFAULT_MODEL,
-    family_of,
+    LANGUAGE_MODELS,
+    get_family,
     is_classifier,
 )
-from thence.training.files import Array, check_ordinary
-from thence.training.judging import label_look
-from thence.training.logs import Logs, StopTraining, check_logs, opened
-from thence.training.looks_at_test import TEST, facts_of_test, inherited_looks
-from thence.training.metrics import MetricsFile
-from thence.training.prepared import Prepared, coverage, importance, prepare, vectors_of
-from thence.training.progress import ProgressMaker, silent
-from thence.training.provenance import FROM
-from thence.training.recipe import FROM_RUN, Recipe, make_recipe, read_settings
-from thence.training.run import RUNS, Run, create_run, find_run, text_hashes
-from thence.training.sharing import (
+from thence.processes import is_first_process, may_be_restarted
+from thence.recipes.recipe import FROM_RUN, Recipe, make_recipe, read_settings
+from thence.runs.files import Array, check_ordinary
+from thence.runs.metrics import MetricsFile
+from thence.runs.provenance import FROM
+from thence.runs.run import RUNS, Run, create_run, find_run, text_hashes
+from thence.runs.sources import (
+    named_sources,
+    readable_sources,
+    stem_of,
+    take_from_memory,
+)
+from thence.runs.test_looks import TEST, facts_of_test, inherited_looks
+from thence.runs.weights import save_model
+from thence.training.callbacks import Logs, StopTraining, check_logs, opened
+from thence.training.data import Prepared, coverage, importance, prepare, vectors_of
+from thence.training.dev_evaluation import label_look
+from thence.training.distributed_setup import (
     agreed,
     begun_before,
     check_shareable,
@@ -45,24 +53,18 @@ from thence.training.sharing import (
     same_run,
     shared_run,
 )
-from thence.training.sources import (
-    named_sources,
-    readable_sources,
-    stem_of,
-    take_from_memory,
-)
-from thence.training.starting import started_from, with_language_model
+from thence.training.finetuning import started_from, with_language_model
+from thence.training.progress import ProgressMaker, silent
 from thence.training.training_on import (
     about_parent,
     check_going_on,
     parent_of,
     settings_from,
 )
-from thence.training.weights_file import save_model
 
 if TYPE_CHECKING:
     from thence.training.distributed import World
-    from thence.training.learning_rate_finder import LearningRateCurve
+    from thence.training.lr_finder import LearningRateCurve
 
 
 def train(
@@ -150,7 +152,7 @@ def train_recipe(
     check_logs(logs)
     _refuse_mixed(recipe.model)
     if cluster is not None:
-        from thence.training.cluster import count_on_cluster
+        from thence.cluster import count_on_cluster
 
         folder = Path(output) if output is not None else free_folder(recipe.text, recipe.model)
         return count_on_cluster(recipe, folder, cluster, progress, logs)
@@ -226,7 +228,7 @@ def with_what_it_starts_from(recipe: Recipe) -> Recipe:
 
 
 def _refuse_mixed(model: str) -> None:
-    if family_of(model).kind == "mixed":
+    if get_family(model).method == "combine":
         raise SettingError(
             f"The model '{model}' is not trained on a text but made of runs: thence mix RUN RUN -o "
             "RUN."
@@ -263,9 +265,9 @@ def sweep_learning_rate(
     Raises:
         SettingError: If the model is counted, or the range cannot be used.
     """
-    if family_of(recipe.model).kind != "trained":
+    if get_family(recipe.model).method != "train":
         raise SettingError(f"The model '{recipe.model}' is not trained: it has no learning rate.")
-    from thence.training.networks import sweep
+    from thence.training.setup import sweep
 
     given = {"text": recipe.text if text is None else text}
     held = take_from_memory(given)
@@ -360,7 +362,7 @@ def give_text(run: Run, given: Mapping[str, Source]) -> None:
 
 
 def _go_on(run: Run, progress: ProgressMaker, world: "World | None", logs: Logs) -> Run:
-    mixed = family_of(run.recipe.model).kind == "mixed"
+    mixed = get_family(run.recipe.model).method == "combine"
     if mixed or run.counted is not None:  # Made whole, and never half.
         return run
     with ExitStack() as held:
@@ -395,9 +397,9 @@ def _resolve(recipe: Recipe, prepared: Prepared, instead: Instead) -> Recipe:
     if prepared.vectors is not None:
         options = replace(recipe.options, embedding_size=prepared.vectors.dimension)
         recipe = replace(recipe, options=options)
-    if family_of(recipe.model).kind in ("counted", "fitted"):
+    if get_family(recipe.model).method == "fit":
         return recipe
-    from thence.training.networks import resolve_training
+    from thence.training.setup import resolve_training
 
     return resolve_training(recipe, prepared)
 
@@ -419,14 +421,14 @@ def _train(
     world: "World | None",
     logs: Logs,
 ) -> None:
-    from thence.training.networks import train_network
+    from thence.training.setup import train_network
 
     train_network(run, prepared, progress, world, logs)
 
 
 def _is_trained(run: Run) -> bool:
     """Whether the run goes through the training loop, and is not made in one step or of others."""
-    return family_of(run.recipe.model).kind == "trained"
+    return get_family(run.recipe.model).method == "train"
 
 
 def _log_what_was_made(run: Run, prepared: Prepared, logs: Logs) -> None:
@@ -443,7 +445,7 @@ Made = tuple[Mapping[str, Array], Mapping[str, Any]]
 def _made_at_once(recipe: Recipe, prepared: Prepared) -> Made:
     """Count or fit the model of a recipe in memory."""
     started = time.monotonic()
-    made = _counted if family_of(recipe.model).kind == "counted" else _fitted_labels
+    made = _fitted_labels if is_classifier(recipe.model) else _counted
     tensors, losses = made(recipe, prepared)
     return tensors, told_at_once(prepared.train.num_targets, losses, started)
 
@@ -452,7 +454,7 @@ def _counted(recipe: Recipe, prepared: Prepared) -> tuple[Mapping[str, Array], M
     carry_context = recipe.training.carry_context
     model = cast(
         CountedModel,
-        FAMILIES[recipe.model].create(recipe.options, len(prepared.tokenizer.vocabulary)),
+        LANGUAGE_MODELS[recipe.model].create(recipe.options, len(prepared.tokenizer.vocabulary)),
     )
     judged = prepared.dev if prepared.dev.num_documents else None
     fitted = model.fit(prepared.train, carry_context, judged)
@@ -467,7 +469,7 @@ def _counted(recipe: Recipe, prepared: Prepared) -> tuple[Mapping[str, Array], M
 def _fitted_labels(
     recipe: Recipe, prepared: Prepared
 ) -> tuple[Mapping[str, Array], Mapping[str, float]]:
-    from thence.training.networks import threads
+    from thence.training.setup import threads
 
     with threads(recipe.training.threads):
         classifier = _fitted(recipe, prepared)
@@ -482,7 +484,7 @@ def _fitted_labels(
 def _fitted(
     recipe: Recipe, prepared: Prepared, enough: Callable[[], bool] = never
 ) -> FittedClassifier:
-    create = CLASSIFIERS[recipe.model].create
+    create = CLASSIFIERS[recipe.model].create_classifier
     made = create(recipe.options, len(prepared.tokenizer.vocabulary), prepared.classes)
     classifier, labels = cast(FittedClassifier, made), prepared.train_labels
     dev = (prepared.dev_texts, prepared.dev_labels) if prepared.dev.num_documents else None
@@ -506,10 +508,10 @@ def train_classifier(
         SettingError: If a setting does not fit this machine.
         TrainingError: If the loss is not a finite number, or absurdly large.
     """
-    from thence.training.networks import resolve_training, threads, train_in_memory
+    from thence.training.setup import resolve_training, threads, train_in_memory
 
     _refuse_mixed(recipe.model)
-    if family_of(recipe.model).kind == "fitted":
+    if get_family(recipe.model).method == "fit":
         with threads(recipe.training.threads):
             return _fitted(recipe, prepared, enough)
     return cast(Classifier, train_in_memory(resolve_training(recipe, prepared), prepared))

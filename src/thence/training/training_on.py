@@ -12,12 +12,12 @@ from typing import Any
 
 from thence.corpus import LabelledDocuments, Splits
 from thence.errors import RunError, SettingError
-from thence.training.families import family_of
-from thence.training.files import load_metadata
-from thence.training.provenance import FROM
-from thence.training.recipe import FROM_RUN, Recipe, flat_settings
-from thence.training.run import Run, named_splits
-from thence.training.sources import named_sources
+from thence.models.registry import get_family
+from thence.recipes.recipe import FROM_RUN, Recipe, flat_settings
+from thence.runs.files import load_metadata
+from thence.runs.provenance import FROM
+from thence.runs.run import Run, named_splits
+from thence.runs.sources import named_sources
 
 LENGTHS = ("epochs", "steps", "time")
 """Settings that say when a training ends: where one is given, those of the run do not count."""
@@ -72,10 +72,14 @@ def is_same_text(one: Any, other: str) -> bool:
 
 def _check_parent(parent: Run) -> None:
     """Refuse a run that was not trained step by step."""
-    kind = family_of(parent.recipe.model).kind
-    if kind != "trained":
-        how = "is made of other runs" if kind == "mixed" else "is made in one go, not step by step"
-        again = "mix runs again" if kind == "mixed" else "train again with other settings"
+    method = get_family(parent.recipe.model).method
+    if method != "train":
+        how = (
+            "is made of other runs"
+            if method == "combine"
+            else "is made in one go, not step by step"
+        )
+        again = "mix runs again" if method == "combine" else "train again with other settings"
         raise RunError(
             f"{parent.folder} is a run of {parent.recipe.model}, which {how}: there is no training "
             f"to go on with. Leave --from out and {again}."

@@ -7,10 +7,10 @@ import time
 import pytest
 
 import thence
-from thence.commands.main import main
+from thence.cli.main import main
+from thence.runs.metrics import append_json_line
 from thence.serve import open_runs
 from thence.serve.listing import MOST_POINTS, Listing
-from thence.training.metrics import append_json_line
 
 
 def entries_of(listing):

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import pytest
 
 import thence
-from thence.training.metrics import append_json_line
+from thence.runs.metrics import append_json_line
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium")

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from jaxtyping import Float, Int64, Integer
 
-from thence.models import family
-from thence.models.interface import Array, LanguageModel, State
+from thence.models.base import Array, LanguageModel, State
 from thence.models.mixture.options import Member, MixtureOptions
 from thence.models.mixture.weights import learn_gate, learn_overall, learn_table, log_weights_of
 from thence.models.ngram import NGram
+from thence.models.registry import get_family
 from thence.models.states import restart
 from thence.tokens import TokenStore
 
 if TYPE_CHECKING:
-    from thence.models.neural import NeuralLanguageModel
+    from thence.models.language.neural import NeuralLanguageModel
 
 PLACES = 8
 """Places from the beginning of a document that a gate tells apart; all later ones are alike."""
@@ -241,11 +241,11 @@ def _create(member: Member, before: Sequence[LanguageModel], vocabulary_size: in
         k: tuple(v) if isinstance(v, list) else v for k, v in member.options.items()
     }
     if member.model == "neural-cache":
-        from thence.models.neural_cache import NeuralCache, NeuralCacheOptions
+        from thence.models.language.neural_cache import NeuralCache, NeuralCacheOptions
 
         options = NeuralCacheOptions(**settings)
         return NeuralCache(options, cast("NeuralLanguageModel", before[options.of]))
-    entry = family(member.model)
+    entry = get_family(member.model)
     return entry.create(entry.options_class()(**settings), vocabulary_size)
 
 
@@ -256,6 +256,8 @@ def _score(
     carries = carry_context and member.carry_context
     if member.dynamic is None or not carries:
         return model.score(store, carries)
-    from thence.models.dynamic import score_dynamically  # Torch, which counts never wait for.
+    from thence.models.language.dynamic_evaluation import (
+        score_dynamically,  # Torch, which counts never wait for.
+    )
 
     return score_dynamically(cast("NeuralLanguageModel", model), store, member.dynamic)

@@ -12,8 +12,8 @@ local experts"; its experts stay as they are.
 import numpy as np
 from jaxtyping import Float, Int64
 
-from thence.descent import minimum
-from thence.models.interface import Array
+from thence.lbfgs import minimum
+from thence.models.base import Array
 
 ITERATIONS = 100
 IMAGINED_TARGETS = 10.0

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int64, Integer
 
 from thence.errors import SettingError
-from thence.models.interface import Array
+from thence.models.base import Array
 from thence.models.ngram.counting import OrderCounts, count_ngrams, find, log_likelihood
 from thence.models.ngram.interpolation import interpolate
 from thence.models.ngram.options import NGramOptions

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from thence.errors import SettingError
-from thence.models.memory import memory_bytes
+from thence.models.memory_guard import memory_bytes
 from thence.models.ngram.smoothing import Smoothing
 
 LONGEST = 100

@@ -1,6 +1,6 @@
 """What a worker of a cluster does: plain functions of values that can be sent.
 
-No engine is named here; ``training/cluster`` hands the functions to one.
+No engine is named here; ``cluster`` hands the functions to one.
 
 A block is looked at twice, first for its symbols, then, when the vocabulary is known, for its
 n-grams; and a third time where the model has to score its own text.

@@ -1,0 +1,82 @@
+"""The forms of what commands print: JSON, tables, pairs; and who shows the progress."""
+
+import json
+from collections.abc import Sequence
+from io import StringIO
+from textwrap import wrap
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from thence.cli.streams import is_at_terminal, result_console, say
+from thence.evaluation.tables import paired
+from thence.printable import printable, printable_json
+from thence.processes import is_first_process
+from thence.terminal import SafeConsole
+from thence.training.progress import ProgressMaker, log_lines, silent, terminal
+
+WIDTH_OF_FILES = 160
+"""Columns of a table that goes to a file or another program."""
+NARROW_WIDTH = 80
+"""The same of a narrow table: what a terminal has at least."""
+NARROWEST_HEADER = 8
+"""Characters that a line of a narrow table's header has room for at least."""
+
+
+def say_json(value: Any) -> None:
+    """Print one JSON value on one line, safe to look at; numbers that JSON lacks are a bug."""
+    say(printable_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
+
+
+def say_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", narrow: bool = False
+) -> None:
+    """Print a table; in cells control characters are shown as codes, and nothing is markup.
+
+    Args:
+        columns: Their names.
+        rows: Their cells.
+        title: Stands above.
+        narrow: Fit it into 80 columns: names of columns take several lines, and of what does not
+            fit the first two columns are folded, so that numbers stay whole.
+    """
+    heading = Text(printable(title)) if title and not narrow else None
+    table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD)
+    console = result_console()
+    width = console.width if console.is_terminal else WIDTH_OF_FILES
+    names, numbers_from = [printable(name) for name in columns], len(columns)
+    if narrow:
+        width = width if console.is_terminal else NARROW_WIDTH
+        table.show_edge, table.pad_edge, table.padding = False, False, (0, 1, 0, 0)
+        names = [_wrapped(name, [row[at] for row in rows]) for at, name in enumerate(columns)]
+        numbers_from = 2 if width >= NARROW_WIDTH else numbers_from
+    for at, name in enumerate(names):
+        table.add_column(Text(name), overflow="fold", no_wrap=at >= numbers_from)
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    drawn = StringIO()
+    if title and narrow:  # A title within a table is folded, and paths in it break.
+        say(printable(title))
+    SafeConsole(file=drawn, highlight=False, width=width).print(table)
+    say("\n".join(line.rstrip() for line in drawn.getvalue().split("\n")).strip("\n"))
+
+
+def _wrapped(name: str, cells: Sequence[str]) -> str:
+    """Return a column's name in lines that are about as long as its cells."""
+    name = printable(name)
+    longest = max(map(len, [*name.split(), *cells, "-" * NARROWEST_HEADER]))
+    return "\n".join(wrap(name, longest))
+
+
+def say_pairs(rows: Sequence[tuple[str, str]]) -> None:
+    """Print names and values in two columns."""
+    say("\n".join(paired(rows)))
+
+
+def progress_for(as_json: bool) -> ProgressMaker:
+    """Return a bar for a person at a terminal, lines for a file, silence for a program."""
+    if as_json or not is_first_process():
+        return silent
+    return terminal if is_at_terminal() else log_lines

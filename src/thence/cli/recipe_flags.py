@@ -1,0 +1,253 @@
+"""Flags made from the settings dataclasses, those of the chosen model among them.
+
+The flags of a model exist only when that model is chosen, so the arguments are looked at twice:
+once for ``--model`` and ``--config``, then with all flags known.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Group, Parameter, UnknownOptionError
+from cyclopts.config import Dict as DictConfig
+
+from thence.cli.arguments import as_typed
+from thence.cli.streams import result_console
+from thence.corpus import LabelOptions, ReadingOptions, SplitOptions
+from thence.errors import SettingError
+from thence.models.registry import (
+    DEFAULT_CLASSIFIER,
+    DEFAULT_MODEL,
+    FAMILIES,
+    get_family,
+    is_classifier,
+)
+from thence.recipes.options import TrainingOptions
+from thence.recipes.recipe import FROM_RUN, Recipe, make_recipe, meant, read_settings
+from thence.runs.run import Run
+from thence.tokens import TokenOptions, WordOptions
+from thence.training.training_on import LENGTHS, OF_THE_TEXT, is_same_text, settings_from
+
+GROUPS = {
+    "reading": (ReadingOptions, "Reading"),
+    "splitting": (SplitOptions, "Splits"),
+    "tokens": (TokenOptions, "Tokens"),
+    "training": (TrainingOptions, "Training"),
+}
+CLASSIFIER_GROUPS = {
+    **GROUPS,
+    "labelling": (LabelOptions, "Labels"),
+    "tokens": (WordOptions, "Tokens"),
+}
+NO_FLAG = re.compile("^(?!encoder$)")
+"""What no setting is called that is filled in when training begins."""
+TEXT_HELP = "File, folder, - for standard input, or a named text (thence data list)."
+FROM_HELP = (
+    "A run of a network to train on: begin with its best weights, and with its tokens, text and "
+    "settings where no others are given."
+)
+OF_TEXTS = ("reading", "splitting")
+"""Groups of settings that belong to a text."""
+HELP_FLAGS = ("--help", "-h")
+
+
+def parse_recipe_command(
+    name: str, run: Callable[..., None], summary: str, arguments: Sequence[str]
+) -> None:
+    """Run a command whose flags are its own, those of a recipe, and those of the model.
+
+    Args:
+        name: Of the command.
+        run: Takes the recipe first and the command's own flags as keywords; its signature and
+            docstring make their help.
+        summary: Shown on top of the help.
+        arguments: What came after the command.
+    """
+    config = _value_of("--config", arguments)
+    model = _value_of("--model", arguments)
+    own = given = _read_config(Path(config), model) if config is not None else {}
+    start = _value_of("--from", arguments) or given.get(FROM_RUN)
+    inherited = {}
+    if start is not None:
+        shown = {name: "" for name in LENGTHS if _value_of(f"--{name}", arguments) is not None}
+        asked = {} if model is None else {"model": model}
+        inherited = settings_from(Run(start), {**given, **shown, **asked})
+        given = {name: value for name, value in inherited.items() if name not in shown} | given
+    labelled = "label" in given or _value_of("--label", arguments) is not None
+    default = DEFAULT_CLASSIFIER if labelled else DEFAULT_MODEL
+    model = model or given.get("model")
+    asks_help = any(flag in arguments for flag in HELP_FLAGS)
+    choices = "\n\n".join(f"{key}: {entry.summary}" for key, entry in FAMILIES.items())
+    app = App(
+        name=f"thence {name}",
+        help=f"{summary}\n\nModels (own flags: thence {name} --model NAME --help):\n\n{choices}",
+        help_format="plaintext",
+        version_flags=[],
+        default_parameter=Parameter(converter=as_typed),
+        config=DictConfig(
+            {
+                key: value
+                for key, value in given.items()
+                if key not in ("text", "model", FROM_RUN) and NO_FLAG.search(key)
+            },
+            source=str(config or start),
+            use_commands_as_keys=False,
+        ),
+    )
+    chosen = None if asks_help and model is None else str(model or default)
+    of_its_text = [
+        name
+        for name in OF_THE_TEXT
+        if name in inherited and name not in own and _value_of(f"--{name}", arguments) is None
+    ]
+    begins = Begins(given.get("text"), inherited.get(FROM_RUN), of_its_text)
+    app.default(_with_recipe_flags(run, chosen, begins))
+    try:
+        app(
+            _column_by_its_other_name(arguments),
+            exit_on_error=False,
+            print_error=False,
+            console=result_console(),
+            result_action="return_value",
+        )
+    except UnknownOptionError as error:
+        flag = error.token.keyword or ""
+        hint = meant(flag.removeprefix("--").replace("-", "_"), chosen or default)
+        if not hint:
+            raise
+        raise SettingError(f"Unknown option: {flag}.{_in_flags(hint)}") from error
+
+
+def _in_flags(hint: str) -> str:
+    """Return a hint about settings in the words of flags.
+
+    >>> _in_flags(" Did you mean 'batch_size'?")
+    ' Did you mean --batch-size?'
+    """
+    return re.sub(r"'(\w+)'", lambda found: "--" + found[1].replace("_", "-"), hint)
+
+
+def _column_by_its_other_name(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with ``--column`` for ``--text``, which goes well with ``--label``."""
+    return [
+        "--column" + argument.removeprefix("--text")
+        if argument == "--text" or argument.startswith("--text=")
+        else argument
+        for argument in arguments
+    ]
+
+
+def _read_config(path: Path, model: str | None) -> dict[str, Any]:
+    """Return the settings of a recipe, each known and of its type; flags may still replace them.
+
+    Raises:
+        SettingError: If a setting is unknown or of another type; names the file.
+    """
+    given = read_settings(path)
+    settings = {key: value for key, value in given.items() if key not in ("text", "model")}
+    default = DEFAULT_CLASSIFIER if "label" in given else DEFAULT_MODEL
+    chosen = model or given.get("model", default)
+    try:
+        make_recipe(given.get("text", ""), chosen, settings)
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from error
+    return given
+
+
+def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
+    for index, argument in enumerate(arguments):
+        if argument == flag and index + 1 < len(arguments):
+            return arguments[index + 1]
+        if argument.startswith(f"{flag}="):
+            return argument.removeprefix(f"{flag}=")
+    return None
+
+
+@dataclass(frozen=True)
+class Begins:
+    """What is known of a recipe before its flags are.
+
+    Attributes:
+        text: What is read unless another text is named.
+        from_run: The run whose training is gone on with.
+        of_its_text: Settings of that run that say nothing of another text.
+    """
+
+    text: str | None = None
+    from_run: str | None = None
+    of_its_text: Sequence[str] = ()
+
+
+def _with_recipe_flags(
+    run: Callable[..., None], model: str | None, begins: Begins = Begins()
+) -> Callable[..., None]:
+    """Return ``run`` with one parameter per group of settings in place of the recipe."""
+    groups = dict(CLASSIFIER_GROUPS if model is not None and is_classifier(model) else GROUPS)
+    if model is not None:
+        groups["options"] = (get_family(model).options_class(), f"Model {model}")
+
+    def command(text: str | None = None, /, **values: Any) -> None:
+        is_other = text is not None and not is_same_text(text, begins.text or "")
+        text = text or begins.text
+        if text is None:
+            raise SettingError(
+                "There is no text to train on: name a file, a folder, - for standard input, or a "
+                "bundled text such as given-names (thence data list)."
+            )
+        chosen = {group: values.pop(group, kind()) for group, (kind, _) in groups.items()}
+        if is_other:
+            chosen |= {group: _without(chosen[group], begins.of_its_text) for group in OF_TEXTS}
+        for read_before in ("model", "config", FROM_RUN):
+            values.pop(read_before, None)
+        run(Recipe(text, str(model), **chosen, from_run=begins.from_run), **values)
+
+    own = list(inspect.signature(run).parameters.values())[1:]
+    parameters = [
+        _parameter("text", str | None, None, TEXT_HELP, positional=True),
+        _parameter("model", str, model or DEFAULT_MODEL, "Which model to train (see above)."),
+        _parameter("config", Path | None, None, "A recipe in TOML; flags given here come first."),
+        _parameter(FROM_RUN, Path | None, None, FROM_HELP, flag="--from"),
+        *own,
+    ]
+    for group, (kind, title) in groups.items():
+        flags = Parameter(
+            name="*",
+            group=Group(title, sort_key=10),
+            negative_iterable=(),
+            consume_multiple=True,
+            parse=NO_FLAG,
+        )
+        parameters.append(_grouped(group, kind, flags))
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {item.name: item.annotation for item in parameters}
+    command.__doc__ = None
+    return command
+
+
+def _without(settings: Any, names: Sequence[str]) -> Any:
+    """Return a group of settings in which some have their defaults."""
+    usual = type(settings)()
+    ones = {name: getattr(usual, name) for name in names if hasattr(usual, name)}
+    return replace(settings, **ones)
+
+
+def _grouped(name: str, kind: type[Any], flags: Parameter) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=kind(), annotation=Annotated[kind, flags]
+    )
+
+
+def _parameter(
+    name: str,
+    kind: Any,
+    default: Any,
+    help_text: str,
+    positional: bool = False,
+    flag: str | None = None,
+) -> inspect.Parameter:
+    place = inspect.Parameter.POSITIONAL_ONLY if positional else inspect.Parameter.KEYWORD_ONLY
+    annotation = Annotated[kind, Parameter(name=flag, help=help_text)]
+    return inspect.Parameter(name, place, default=default, annotation=annotation)

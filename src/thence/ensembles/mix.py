@@ -1,0 +1,180 @@
+"""Mixing runs: their models side by side, with weights learned on their dev split."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from thence.atomic import NewFolder, new_folder
+from thence.ensembles.mixed_labels import ensemble_of
+from thence.ensembles.mixed_language import mixture_of
+from thence.errors import RunError, SettingError, TextError
+from thence.models.mixture import Mixture, MixtureOptions, Weights
+from thence.models.registry import get_family, is_classifier
+from thence.recipes.validation import check_type
+from thence.runs.provenance import CLUSTER
+from thence.runs.run import Run, create_run
+from thence.runs.test_looks import TEST, facts_of_test, inherited_looks
+from thence.training.train import finish_at_once, told_at_once
+
+if TYPE_CHECKING:
+    from thence.models.labels.ensemble import Ensemble
+
+FOR_LANGUAGE = ("cache", "neural_cache", "dynamic", "weights")
+"""Settings of mixing that say nothing to classifiers."""
+
+
+def mix(
+    runs: Sequence[Run | str | Path],
+    output: str | Path,
+    *,
+    cache: int | None = None,
+    neural_cache: int | None = None,
+    dynamic: bool = False,
+    weights: Weights | None = None,
+) -> Run:
+    """Mix runs into one, which evaluates, samples or classifies, and compares like any other.
+
+    The runs are all of language models, or all of classifiers; for these the settings say nothing.
+
+    Args:
+        runs: Two or more runs of the same text, split, labels and tokens, or of language models one
+            and a cache or so.
+        output: The run folder to make; the members' models are copied into it.
+        cache: Also mix in caches of the last so many symbols, and of what followed them; for
+            running text.
+        neural_cache: Also mix in a cache of the last so many hidden states of the first run of a
+            recurrent network; its theta is chosen on dev.
+        dynamic: Let recurrent networks go on learning from running text that is judged, after each
+            window of it; the rate is chosen on dev.
+        weights: What the weights of the members depend on: how well each context is known and the
+            place in its document (``gated``, the default), its kind (``buckets``), or nothing
+            (``single``).
+
+    Raises:
+        SettingError: If a setting cannot be, or says nothing to classifiers.
+        RunError: If the runs do not fit together.
+        TextError: If there is no dev split to learn the weights on.
+    """
+    check_mixing(cache, neural_cache, weights, dynamic)
+    with new_folder(Path(output)) as new:
+        return mix_into(new, runs, cache, neural_cache, dynamic, weights)
+
+
+def mix_into(
+    new: NewFolder,
+    runs: Sequence[Run | str | Path],
+    cache: int | None = None,
+    neural_cache: int | None = None,
+    dynamic: bool = False,
+    weights: Weights | None = None,
+) -> Run:
+    """Do what ``mix`` does, in a folder whose name is held already."""
+    opened = [run if isinstance(run, Run) else Run(run) for run in runs]
+    given = {"cache": cache, "neural_cache": neural_cache, "dynamic": dynamic, "weights": weights}
+    check_models([run.recipe.model for run in opened], given)
+    _check_runs(opened)
+    started = time.monotonic()
+    first = opened[0]
+    if len(first.documents("dev")) == 0:
+        raise TextError("The weights of a mixture are learned on the dev split, which is empty.")
+    if first.is_classifier:
+        recipe, tensors, look = ensemble_of(opened)
+        more: dict[str, Any] = {"labels": list(first.label_names), "several": first.classes.several}
+    else:
+        weights = weights or "gated"
+        recipe, tensors, look = mixture_of(opened, cache, neural_cache, dynamic, weights)
+        more = {} if first.counted is None else {CLUSTER: first.counted}
+    test = first.documents("test")
+    more[TEST], looks = facts_of_test(test), inherited_looks(opened, test)
+    hashes = first.provenance["sha256"]
+    line = told_at_once(first.store("dev").num_targets, look, started)
+
+    def write(folder: Path) -> None:
+        run = create_run(folder, recipe, first.tokenizer, hashes, first.sources, more, looks)
+        finish_at_once(run, tensors, line, **look)
+
+    new.fill(write)
+    return Run(new.target)
+
+
+def check_mixing(
+    cache: int | None = None,
+    neural_cache: int | None = None,
+    weights: Weights | None = None,
+    dynamic: bool = False,
+) -> None:
+    """Refuse settings of ``mix`` that cannot be, before anything is trained or read.
+
+    Raises:
+        SettingError: If a length is below 1, or a value is of another type or unknown.
+    """
+    for name, value in (("cache", cache), ("neural_cache", neural_cache)):
+        check_type(name, value, int | None)
+        if value is not None and value < 1:
+            flag = name.replace("_", "-")
+            raise SettingError(f"--{flag} is {value}; it must be at least 1.")
+    check_type("dynamic", dynamic, bool)
+    if weights is not None:
+        MixtureOptions(weights=weights)
+
+
+def check_models(models: Sequence[str], settings: Mapping[str, Any]) -> None:
+    """Refuse models that cannot be mixed, or not with these settings, before any is trained.
+
+    Args:
+        models: Names of the families of the runs.
+        settings: Keyword arguments of ``mix``.
+
+    Raises:
+        RunError: If the models do not go together.
+        SettingError: If a setting says nothing to classifiers.
+    """
+    if any(get_family(model).method == "combine" for model in models):
+        raise RunError("A mixture cannot be mixed again; mix the runs it was made of.")
+    classifiers = [model for model in models if is_classifier(model)]
+    if 0 < len(classifiers) < len(models):
+        other = next(model for model in models if not is_classifier(model))
+        raise RunError(
+            f"A classifier ({classifiers[0]}) and a language model ({other}) cannot be mixed: one "
+            "knows labels, the other what comes next. Mix runs of one kind."
+        )
+    given = [name for name in FOR_LANGUAGE if settings.get(name) not in (None, False)]
+    if classifiers and given:
+        raise SettingError(
+            f"--{given[0].replace('_', '-')} is for language models, but {classifiers[0]} is a "
+            "classifier, which reads each document by itself. Leave it out."
+        )
+    if len(models) > 1 or (models and set(given) - {"weights"}):
+        return
+    alone = "" if classifiers else ", or one run and --cache, --neural-cache or --dynamic"
+    raise RunError(f"A mixture needs at least two runs{alone}.")
+
+
+def weights_of(run: Run) -> list[tuple[str, float]]:
+    """Return each member of a mixture with its weight, of language models the mean one on dev."""
+    if run.is_classifier:
+        ensemble = cast("Ensemble", run.classifier)
+        return list(zip(ensemble.options.names, ensemble.weights.tolist(), strict=True))
+    model = cast(Mixture, run.model)
+    names = [member.name for member in model.options.members]
+    means = model.mean_weights(run.store("dev"), run.recipe.training.carry_context)
+    return list(zip(names, means.tolist(), strict=True))
+
+
+def _check_runs(runs: Sequence[Run]) -> None:
+    """Refuse runs that were not trained on the same text in the same tokens."""
+    labels = ", labels" if runs[0].is_classifier else ""
+    for run in runs:
+        run.check_text()
+    for run in runs[1:]:
+        if run.provenance["sha256"] != runs[0].provenance["sha256"]:
+            raise RunError(
+                f"{run.folder} and {runs[0].folder} were trained on different texts{labels} or "
+                f"splits; a mixture needs runs of the same text{labels}, --split and --split-seed."
+            )
+        if run.tokenizer.to_json() != runs[0].tokenizer.to_json():
+            raise RunError(
+                f"{run.folder} and {runs[0].folder} cut the text into different tokens; train them "
+                "with the same settings of --tokens, --unknown and the others."
+            )

@@ -1,0 +1,94 @@
+"""Runs from and for other programs: ARPA files, word vectors, ONNX files, Hugging Face folders."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Literal, get_args
+
+from thence.errors import RunError, SettingError, nearest
+from thence.exchange.arpa import import_arpa
+from thence.runs.run import Run
+
+Format = Literal["arpa", "word2vec", "onnx", "huggingface"]
+
+_WRITERS: dict[Format, tuple[str, str]] = {
+    "arpa": ("arpa", "export_arpa"),
+    "word2vec": ("word2vec", "export_word2vec"),
+    "onnx": ("onnx_file", "export_onnx"),
+    "huggingface": ("hugging_face", "export_hugging_face"),
+}
+"""Where each format is written: module and function."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export has made.
+
+    Attributes:
+        path: The file or folder.
+        difference: How far its log-probabilities are from the run's at most, in nats; None for
+            the formats that are not asked for any.
+    """
+
+    path: Path
+    difference: float | None
+
+
+def export(run: Run | str | Path, path: str | Path, to: Format | None = None) -> Path:
+    """Write what a run has learned for other programs.
+
+    An ARPA file holds an n-gram model. A word2vec file (as text) holds the embeddings of words, or
+    of whatever the tokens are; special symbols and white space are left out. An ONNX file and a
+    Hugging Face folder hold networks that model language, and are checked to give the same
+    log-probabilities before they are put in their place.
+
+    Args:
+        run: The run or its folder.
+        path: The file to make, compressed if its name ends in ``.gz`` (arpa and word2vec), or the
+            folder (huggingface).
+        to: Its format; by default ``onnx`` for a file with that suffix, ``arpa`` for an n-gram
+            run and for a file with that suffix, else ``word2vec``.
+
+    Returns:
+        The file or folder.
+
+    Raises:
+        SettingError: If the format is unknown or cannot say the model.
+        RunError: If the run has no model of the kind that the format holds, or the file exists,
+            cannot be written, or would not say the same as the run.
+        MissingExtraError: If the libraries that the format needs are not installed.
+    """
+    return export_checked(run, path, to).path
+
+
+def export_checked(run: Run | str | Path, path: str | Path, to: Format | None = None) -> Exported:
+    """Do what ``export`` does; return also how exactly the file says what the run does."""
+    run, path = run if isinstance(run, Run) else Run(run), Path(path)
+    to = to or _usual_format(run, path)
+    if to not in _WRITERS:
+        formats = get_args(Format)
+        raise SettingError(
+            f"There is no format {to!r}; choose from {', '.join(formats)}." + nearest(to, formats)
+        )
+    module, function = _WRITERS[to]
+    writer: Callable[[Run, Path], float | None]
+    writer = getattr(import_module(f"{__name__}.{module}"), function)
+    try:
+        if path.exists():
+            raise RunError(f"{path} exists already and is left as it is; choose another name.")
+        return Exported(path, writer(run, path))
+    except OSError as error:
+        raise RunError(
+            f"Cannot write {path}: {error.strerror or error}. Free some space or choose another "
+            "place."
+        ) from error
+
+
+def _usual_format(run: Run, path: Path) -> Format:
+    if path.suffix == ".onnx":
+        return "onnx"
+    return "arpa" if run.recipe.model == "ngram" or ".arpa" in path.suffixes else "word2vec"
+
+
+__all__ = ["Exported", "Format", "export", "export_checked", "import_arpa"]

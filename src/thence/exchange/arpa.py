@@ -1,0 +1,132 @@
+"""N-gram models as ARPA files, out and in."""
+
+from hashlib import file_digest
+from pathlib import Path
+from typing import cast
+from warnings import warn
+
+import numpy as np
+from jaxtyping import Float
+
+from thence.atomic import NewFolder, new_folder
+from thence.errors import RunError, SettingError, TextError, ThenceWarning
+from thence.exchange.arpa_reader import ArpaModel, read_arpa
+from thence.exchange.arpa_writer import START, write_arpa
+from thence.models.ngram import NGram
+from thence.models.ngram.sums import Sums, sums, words_of
+from thence.recipes.recipe import Recipe
+from thence.runs.run import Run, create_run
+from thence.runs.weights import save_model
+from thence.tokens import TokenOptions, tokenizer_of
+
+
+def export_arpa(run: Run, path: Path) -> None:
+    """Write an n-gram model as an ARPA file.
+
+    Raises:
+        RunError: If the run has none.
+        SettingError: If the format cannot say the model.
+        OSError: If the file cannot be written.
+    """
+    _check_model(run)
+    write_arpa(cast(NGram, run.model).tables, run.tokenizer.vocabulary, path)
+
+
+def _check_model(run: Run) -> None:
+    if run.recipe.model != "ngram":
+        raise RunError(
+            f"{run.folder} is a run of the model '{run.recipe.model}'; an ARPA file can only hold "
+            "an n-gram model (thence train --model ngram)."
+        )
+    if run.recipe.options.smoothing == "stupid-backoff":
+        raise SettingError(
+            f"{run.folder} was made with --smoothing stupid-backoff, whose scores do not sum to "
+            "one, but an ARPA file holds probabilities; train with another --smoothing."
+        )
+
+
+def import_arpa(path: str | Path, output: str | Path, allow_unnormalized: bool = False) -> Run:
+    """Make a run of an ARPA file, as KenLM, SRILM and others write them.
+
+    Its tokens are words between white space; it has no text of its own. The probabilities after
+    every context of the file are added up: where they are below one, a ``ThenceWarning`` says so;
+    where they are above, a likelihood would look better than it is, and the file is refused.
+
+    Args:
+        path: The file, plain or compressed.
+        output: The run folder to make.
+        allow_unnormalized: Take probabilities that add up to more than one, too, with a warning.
+
+    Raises:
+        TextError: If it is not an ARPA file (names the line), or its probabilities add up to more
+            than one.
+        RunError: If the output exists or cannot be written.
+    """
+    with new_folder(Path(output)) as new:
+        return _import_into(new, Path(path), allow_unnormalized)
+
+
+def _import_into(new: NewFolder, path: Path, allow_unnormalized: bool) -> Run:
+    read = read_arpa(path)
+    _check_sums(read, path, allow_unnormalized)
+    tokenizer = tokenizer_of(
+        read.symbols,
+        TokenOptions("words", word_split="whitespace", unknown=read.vocabulary.unknown),
+    )
+    model = NGram.from_tables(read.tables, len(read.vocabulary))
+    recipe = Recipe(str(path.resolve()), "ngram", model.options, tokens=tokenizer.options)
+    hashes = {"arpa": _sha256(path)}
+
+    def write(folder: Path) -> None:
+        run = create_run(folder, recipe, tokenizer, hashes)
+        about = {"run": run.identity, "step": 0}
+        save_model(folder / "model.safetensors", model.tensors(), about)
+
+    new.fill(write)
+    return Run(new.target)
+
+
+def _check_sums(read: ArpaModel, path: Path, allow_above: bool) -> None:
+    """Say where probabilities do not add up to one.
+
+    Raises:
+        TextError: If they add up to more and that is not allowed.
+    """
+    found = sums(read.tables, len(read.vocabulary))
+    above, below = [some.above for some in found], [some.below for some in found]
+    if any(some.any() for some in above):
+        told = f"{path}: the probabilities {_worst(read, found, above)}."
+        if not allow_above:
+            raise TextError(
+                f"{told} Likelihoods would look better than they are. The file was edited or made "
+                "by a program that does not normalise; make it again, or import it with "
+                "--allow-unnormalized."
+            )
+        warn(f"{told} Likelihoods look better than they are.", ThenceWarning, stacklevel=4)
+    if any(some.any() for some in below):
+        told = f"{path}: the probabilities {_worst(read, found, below)}."
+        warn(f"{told} Likelihoods look worse than they are.", ThenceWarning, stacklevel=4)
+
+
+def _worst(read: ArpaModel, found: list[Sums], misses: list[Float[np.ndarray, " contexts"]]) -> str:
+    """Return after which context a sum misses one most, what it is, and how many others do."""
+    length = int(np.argmax([miss.max(initial=0) for miss in misses]))
+    number = int(misses[length].argmax())
+    total = found[length].totals[number]
+    after = "without a context"
+    if length:
+        names = [*read.vocabulary.names()[:-1], START]
+        size = len(read.vocabulary)
+        (words,) = words_of(read.tables, length - 1, np.array([number]), size).tolist()
+        after = f"after {' '.join(names[word] for word in words)!r}"
+    count, of = (sum(map(function, misses)) for function in (np.count_nonzero, len))
+    side = "above" if total > 1 else "below"
+    return f"{after} add up to {total:.4g}, not to 1 ({count:,} of {of:,} contexts are {side} it)"
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise TextError(f"The ARPA file {path} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,123 @@
+"""A network that models language as an ONNX file, which any program with ONNX Runtime can ask.
+
+    ids (batch, time), int64                        what is read, from the boundary on
+    context (batch, N - 1), int64                   mlp: the ids before; at first boundaries
+    hidden, cell (batch, layers, H), float32        recurrent: the state before; at first zeros
+    log_probs (batch, time, vocabulary), float32    of what follows each id, in nats
+    next_context, next_hidden, next_cell            the state after the last id
+
+A transformer has no state: it reads a text from its start, however long, and each place sees as
+far back as the context is long. Both batch and time may be of any size.
+"""
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thence.atomic import whole_file
+from thence.corpus.columnar import import_extra
+from thence.errors import RunError
+from thence.exchange.networks import network_of
+from thence.exchange.onnx_graph import Graph
+from thence.exchange.onnx_networks import NETWORKS, readout
+from thence.exchange.parity import Ids, LogProbs, greatest_difference
+from thence.models.language.neural import NeuralLanguageModel
+from thence.models.states import leaves
+from thence.runs.run import Run
+
+TOLERANCE = 1e-4
+"""How far log-probabilities may be from the run's; those of bugs are much farther."""
+PROTOBUF_LIMIT = 2_000_000_000
+"""Bytes of weights in one ONNX file: the format ends at 2 GiB."""
+ERRORS_ONLY = 3
+"""The level of ONNX Runtime's messages at which warnings are not shown."""
+
+
+def export_onnx(run: Run, path: Path) -> float:
+    """Write a network as an ONNX file; return its greatest difference from the run, in nats.
+
+    Raises:
+        RunError: If the run has no network that models language, or the file would differ.
+        MissingExtraError: If onnx or onnxruntime is not installed.
+        OSError: If the file cannot be written.
+    """
+    model = network_of(run, "an ONNX file")
+    content = onnx_model(run, model).SerializeToString()
+    session = open_session(content)
+    difference = greatest_difference(
+        run, model, lambda ids: _read_in_two(session, ids, model), TOLERANCE
+    )
+    with whole_file(path, new=True) as file:
+        file.write(content)
+    return difference
+
+
+def onnx_model(run: Run, model: NeuralLanguageModel) -> Any:
+    """Return the network as a model of the ``onnx`` library, with the vocabulary as metadata."""
+    onnx = import_extra("onnx", "onnx", "writing an ONNX file")
+    size = 4 * model.num_parameters()
+    if size > PROTOBUF_LIMIT:
+        raise RunError(
+            f"{run.folder} has weights of {size / 1e9:.1f} GB, but an ONNX file holds 2 GB at "
+            "most; train a smaller network."
+        )
+    if type(model.network) not in NETWORKS:
+        raise RunError(
+            f"{run.folder} is a run of the model '{run.recipe.model}', which cannot be written as "
+            "an ONNX file yet."
+        )
+    graph = Graph(onnx, model.tensors())
+    hidden = NETWORKS[type(model.network)](graph, model.network)
+    graph.name(readout(graph, model, hidden.name), "log_probs")
+    inputs = [("ids", np.int64, ["batch", "time"]), *hidden.state]
+    outputs = [("log_probs", np.float32, ["batch", "time", model.vocabulary_size])]
+    whole = graph.model(inputs, [*outputs, *hidden.new_state])
+    onnx.helper.set_model_props(whole, metadata(run))
+    whole.producer_name, whole.producer_version = "thence", version("thence")
+    onnx.checker.check_model(whole)
+    return whole
+
+
+def metadata(run: Run) -> dict[str, str]:
+    """Return what a program needs beside the network, as text."""
+    vocabulary = run.tokenizer.vocabulary
+    unknown = {} if vocabulary.unknown_id is None else {"unknown_id": str(vocabulary.unknown_id)}
+    return {
+        "thence": version("thence"),
+        "model": run.recipe.model,
+        "vocabulary": json.dumps(vocabulary.names(), ensure_ascii=False),
+        "boundary_id": str(vocabulary.boundary_id),
+        **unknown,
+        "tokens": run.recipe.tokens.tokens,
+    }
+
+
+def open_session(content: bytes) -> Any:
+    """Return a session of ONNX Runtime, which keeps its remarks to itself."""
+    runtime = import_extra("onnxruntime", "onnx", "checking an ONNX file")
+    options = runtime.SessionOptions()
+    options.log_severity_level = ERRORS_ONLY
+    return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def run_session(session: Any, ids: Ids, state: Sequence[Any]) -> tuple[LogProbs, list[Any]]:
+    """Read ids from a state on; return log-probabilities and the state after them."""
+    names = [item.name for item in session.get_inputs()]
+    log_probs, *new = session.run(None, dict(zip(names, [ids, *state], strict=True)))
+    return log_probs, new
+
+
+def _read_in_two(session: Any, ids: Ids, model: NeuralLanguageModel) -> LogProbs:
+    """Return log-probabilities of a text; with a state, it is carried from one half to the next."""
+    if len(session.get_inputs()) == 1:
+        return run_session(session, ids, [])[0]
+    state = [np.asarray(part) for part in leaves(model.start(len(ids)))]
+    found = []
+    for half in np.array_split(ids, min(2, ids.shape[1]), axis=1):
+        log_probs, state = run_session(session, half, state)
+        found.append(log_probs)
+    return np.concatenate(found, axis=1)

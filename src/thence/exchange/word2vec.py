@@ -1,0 +1,23 @@
+"""Embeddings as word vectors in the text format of word2vec."""
+
+from pathlib import Path
+
+import numpy as np
+
+from thence.runs.run import Run
+from thence.tokens import write_vectors
+from thence.training.embeddings import word_embeddings
+
+
+def export_word2vec(run: Run, path: Path) -> None:
+    """Write the embeddings of words, or of whatever the tokens are.
+
+    Raises:
+        RunError: If the run has none.
+        OSError: If the file cannot be written.
+    """
+    embeddings = word_embeddings(run)
+    # Other programs cut a line at white space, so it cannot be a word.
+    kept = [index for index, word in enumerate(embeddings.words) if word.split() == [word]]
+    words = [embeddings.words[index] for index in kept]
+    write_vectors(path, words, embeddings.matrix[kept].astype(np.float32))

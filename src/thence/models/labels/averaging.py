@@ -1,0 +1,244 @@
+"""Word averaging: the mean of the embeddings of what is in a document, then a linear layer.
+
+    h = (1 / n) sum_i E[f_i]        over the n features of the document
+    P(label) = softmax(W h + b)
+
+The features are the tokens and, hashed into buckets, runs of tokens and of characters. With hidden
+layers between the mean and the output it is the deep averaging network:
+
+    h_l = ReLU(U_l h_{l-1} + c_l)
+
+Sources: A. Joulin, E. Grave, P. Bojanowski and T. Mikolov 2017, "Bag of tricks for efficient text
+classification" (fastText); M. Iyyer, V. Manjunatha, J. Boyd-Graber and H. Daumé III 2015, "Deep
+unordered composition rivals syntactic methods for text classification" (hidden layers, dropout of
+whole words).
+
+The rows of E that a step does not read are left alone: forward and backward are both sums of rows
+(``batches/labelled_bags.py``), and the gradient of E is sparse.
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32
+from torch import Tensor, nn
+from torch.nn import functional
+
+from thence.batches.bags import (
+    BagOptions,
+    Bags,
+    FeatureTable,
+    bags_of,
+    learn_table,
+    number_of_features,
+)
+from thence.batches.labelled_bags import BagBatch, LabelledBags
+from thence.corpus.labels import Labels
+from thence.errors import SettingError
+from thence.models.base import State
+from thence.models.labels.base import Array, Classes
+from thence.models.labels.embeddings import check_chances, check_sizes
+from thence.models.labels.neural import label_log_probs, label_loss
+from thence.models.weights import load_weights, weights_of
+from thence.tokens import Texts
+
+FEATURES_AT_ONCE = 1 << 22
+"""Features of documents that are classified at once, which bounds the memory."""
+INITIAL_RANGE = 0.1
+"""Embeddings begin between minus and plus this, divided by their size."""
+
+
+@dataclass(frozen=True)
+class AveragingOptions:
+    """Settings of word averaging."""
+
+    embedding_size: int = 16
+    """Size of the embeddings (E)."""
+    vectors: str | None = None
+    """Begin with the word vectors of this file: GloVe, word2vec (text or binary) or .vec; their \
+size is that of the embeddings."""
+    ngrams: int = 2
+    """The longest runs of tokens that are features; 1 for tokens alone."""
+    character_ngrams: tuple[int, ...] = ()
+    """Lengths of runs of characters that are features too, such as 3 4 5."""
+    buckets: int = 1 << 22
+    """Buckets that runs are hashed into."""
+    min_ngram_count: int = 2
+    """Buckets that occur less often in train are left out."""
+    hidden_sizes: tuple[int, ...] = ()
+    """Sizes of hidden layers between the mean and the output (deep averaging network)."""
+    dropout: float = 0.0
+    """Share of the mean's and the hidden layers' numbers dropped in training."""
+    word_dropout: float = 0.0
+    """Share of features dropped in training."""
+
+    def __post_init__(self) -> None:
+        self.bags.check()
+        check_sizes(self, "embedding_size", "min_ngram_count")
+        if any(size < 1 for size in self.hidden_sizes):
+            raise SettingError(
+                f"--hidden-sizes holds {min(self.hidden_sizes)}; each must be at least 1."
+            )
+        check_chances(self, "dropout", "word_dropout")
+
+    @property
+    def bags(self) -> BagOptions:
+        """What is in the bags."""
+        lengths = tuple(sorted(set(self.character_ngrams)))
+        return BagOptions(self.ngrams, lengths, self.buckets)
+
+
+class SumOfRows(torch.autograd.Function):
+    """The sum of each document's rows; the gradient of the table is sparse."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, batch: tuple[Tensor, ...], kept: Tensor | None) -> Tensor:
+        """Sum the rows of each document, those that are dropped times zero."""
+        rows, starts, touched, owners, owner_starts, order = batch
+        ctx.size, ctx.back = table.shape, (touched, owners, owner_starts)
+        ctx.kept = None if kept is None else kept[order]
+        return functional.embedding_bag(rows, table, starts, mode="sum", per_sample_weights=kept)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """Sum the documents of each row."""
+        touched, owners, owner_starts = ctx.back
+        values = functional.embedding_bag(
+            owners, gradients[0].contiguous(), owner_starts, mode="sum", per_sample_weights=ctx.kept
+        )
+        gradient = torch.sparse_coo_tensor(
+            touched[None], values, ctx.size, is_coalesced=True, check_invariants=False
+        )
+        return gradient, None, None
+
+
+class Averaging(nn.Module):
+    """Word averaging.
+
+    Args:
+        options: Its settings.
+        vocabulary_size: Number of token ids (V).
+        classes: What is told apart.
+    """
+
+    def __init__(self, options: AveragingOptions, vocabulary_size: int, classes: Classes) -> None:
+        super().__init__()
+        self.options, self.classes, self.vocabulary_size = options, classes, vocabulary_size
+        sizes = (options.embedding_size, *options.hidden_sizes)
+        layers = [nn.Linear(size, wider) for size, wider in itertools.pairwise(sizes)]
+        self.hidden = nn.ModuleList(layers)
+        self.output = nn.Linear(sizes[-1], classes.number)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+        self._set_table(np.arange(vocabulary_size))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.output.weight.device
+
+    def _set_table(self, kept: Array) -> None:
+        size = number_of_features(self.vocabulary_size, self.options.bags)
+        self.table = FeatureTable(kept.astype(np.int64), size)
+        bound = INITIAL_RANGE / self.options.embedding_size
+        table = torch.empty(len(kept), self.options.embedding_size, device=self.device)
+        self.embeddings = nn.Parameter(table)  # Counted here, before its memory is used.
+        nn.init.uniform_(self.embeddings, -bound, bound)
+
+    def batches(
+        self,
+        texts: Texts,
+        labels: Labels,
+        importance: Float32[np.ndarray, " documents"],
+        rows: int,
+        seed: int,
+    ) -> LabelledBags:
+        """Choose the features that have an embedding; cut the train documents into steps."""
+        options = self.options
+        bags = bags_of(texts, options.bags)
+        table = learn_table(bags, self.vocabulary_size, options.bags, options.min_ngram_count)
+        self._set_table(table.kept)
+        return LabelledBags(self.table.rows(bags), labels, importance, rows, seed)
+
+    def takes_vectors(
+        self, matrix: Float32[np.ndarray, "vocab embedding"], found: Bool[np.ndarray, " vocab"]
+    ) -> None:
+        """Begin with pretrained vectors where there are some."""
+        at = torch.from_numpy(np.flatnonzero(found))
+        with torch.no_grad():
+            self.embeddings[at] = torch.from_numpy(matrix[found]).to(self.device)
+
+    def batch_loss(self, batch: BagBatch, state: State = None) -> tuple[Float[Tensor, ""], State]:
+        """Return the summed loss of a training batch in nats; there is no state to carry."""
+        rows, starts, sizes, touched, owners, owner_starts, order, targets, importance = (
+            torch.from_numpy(part).to(self.device)
+            for part in (
+                batch.rows, batch.starts, batch.sizes, batch.touched, batch.owners,
+                batch.owner_starts, batch.order, batch.targets, batch.importance,
+            )
+        )  # fmt: skip
+        kept = None
+        if self.training and self.options.word_dropout:
+            share = 1 - self.options.word_dropout
+            kept = torch.bernoulli(torch.full((len(rows),), share, device=self.device)) / share
+        places = (rows, starts, touched, owners, owner_starts, order)
+        sums = cast(Tensor, SumOfRows.apply(self.embeddings, places, kept))  # type: ignore[no-untyped-call]
+        return label_loss(self._logits(sums, sizes), targets, importance), None
+
+    def _logits(
+        self, sums: Float[Tensor, "batch embedding"], sizes: Tensor
+    ) -> Float[Tensor, "batch classes"]:
+        hidden = sums / sizes.clamp(min=1)[:, None]
+        dropout = self.options.dropout
+        hidden = functional.dropout(hidden, dropout, self.training)
+        for layer in self.hidden:
+            hidden = functional.dropout(layer(hidden).relu(), dropout, self.training)
+        return cast(Tensor, self.output(hidden))
+
+    @torch.inference_mode()
+    def classify(self, texts: Texts) -> Float[np.ndarray, "documents classes"]:
+        """Return the log-probability of each label for each document."""
+        self.eval()
+        bags = self.table.rows(bags_of(texts, self.options.bags))
+        found = [np.zeros((0, self.classes.number), np.float32)]
+        first = 0
+        while first < len(texts):
+            limit = bags.offsets[first] + FEATURES_AT_ONCE
+            last = max(first + 1, int(np.searchsorted(bags.offsets, limit, "right")) - 1)
+            found.append(label_log_probs(self._classify(bags, first, last), self.classes))
+            first = last
+        return np.concatenate(found)
+
+    def _classify(self, bags: Bags, first: int, last: int) -> Float[Tensor, "batch classes"]:
+        begin, end = bags.offsets[first], bags.offsets[last]
+        rows = torch.from_numpy(bags.features[begin:end]).to(self.device)
+        starts = torch.from_numpy((bags.offsets[first:last] - begin).astype(np.int32))
+        sums = functional.embedding_bag(rows, self.embeddings, starts.to(self.device), mode="sum")
+        return self._logits(sums, torch.from_numpy(bags.sizes[first:last]).to(self.device))
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the weights by name, copied, and which features have an embedding."""
+        return {**weights_of(self), "kept": self.table.kept.astype(np.int32)}
+
+    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
+        """Take back the weights."""
+        if "kept" not in tensors:
+            raise ValueError("kept is missing")
+        table = self.table.restored(tensors["kept"])
+        # Where nothing changes the parameter must stay the same one: an optimiser may hold it.
+        if not np.array_equal(table.kept, self.table.kept):
+            self._set_table(table.kept)
+        load_weights(self, {name: value for name, value in tensors.items() if name != "kept"})
+
+    def num_parameters(self) -> int:
+        """Return how many numbers are learned."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def create(options: AveragingOptions, vocabulary_size: int, classes: Classes) -> Averaging:
+    """Make word averaging that has learned nothing yet."""
+    return Averaging(options, vocabulary_size, classes)

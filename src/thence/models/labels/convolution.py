@@ -1,0 +1,83 @@
+"""The convolutional network: units that look for short phrases anywhere in a document.
+
+    c_t = w . (x_t, ..., x_(t+n-1)) + b     the response of one filter of width n at place t
+    z   = relu(max_t c_t)                   its strongest response: max over time
+    y   = U dropout(z) + u                  the logits, z holding all filters of all widths
+
+with x the embeddings, n each of ``widths`` and ``filters`` filters of each. Code names:
+``convolutions`` holds w and b, one layer per width; ``output`` is U and u.
+
+Source: Y. Kim 2014, "Convolutional neural networks for sentence classification", EMNLP, equations
+(1) to (4). Before and after a document stand as many zeros as a filter is wide, so that any
+document is long enough. The last window then holds nothing but zeros, whatever a document is
+batched with, so further zeros cannot change the maximum.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from thence.errors import SettingError
+from thence.models.dropout import Dropout
+from thence.models.labels.base import Classes
+from thence.models.labels.embeddings import EmbeddingNetwork, EmbeddingOptions, check_sizes
+from thence.models.labels.neural import NeuralClassifier
+
+
+@dataclass(frozen=True)
+class ConvolutionOptions(EmbeddingOptions):
+    """Settings of the ``convolution`` classifier."""
+
+    embedding_size: int = 200
+    """Numbers per token in the embedding."""
+    widths: tuple[int, ...] = (3, 4, 5)
+    """Tokens that a filter looks at (n), for each set of filters."""
+    filters: int = 100
+    """Filters of each width."""
+
+    def __post_init__(self) -> None:
+        self.check_embeddings()
+        check_sizes(self, "filters")
+        if not self.widths or min(self.widths) < 1:
+            raise SettingError(
+                f"--widths are {self.widths}; give at least one, and each at least 1."
+            )
+
+
+class Convolution(EmbeddingNetwork):
+    """The network.
+
+    Args:
+        options: The filters.
+        vocabulary_size: Number of ids (V).
+        classes: Number of logits (C).
+    """
+
+    def __init__(self, options: ConvolutionOptions, vocabulary_size: int, classes: int) -> None:
+        super().__init__(options, vocabulary_size)
+        # Forwards and backwards a batch of 64 documents of 20, 100 and 400 tokens with embeddings
+        # of 100 takes 21, 76 and 304 ms on one core; as a product with unfolded embeddings 24, 91
+        # and 480 ms, as a sum of shifted products 41, 217 and 1914 ms.
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(self.embedded_size, options.filters, width, padding=width)
+            for width in options.widths
+        )
+        self.dropout = Dropout(options.dropout)
+        self.output = nn.Linear(options.filters * len(options.widths), classes)
+
+    def read(
+        self, values: Float[Tensor, "batch time embedding"], lengths: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Return the logits of each document from its embeddings."""
+        columns = values.transpose(1, 2)  # (B, E, T)
+        strongest = [convolution(columns).amax(2) for convolution in self.convolutions]
+        logits: Tensor = self.output(self.dropout(torch.cat(strongest, dim=1).relu()))
+        return logits
+
+
+def create(options: ConvolutionOptions, vocabulary_size: int, classes: Classes) -> NeuralClassifier:
+    """Make the classifier with new weights, drawn from torch's generator."""
+    network = Convolution(options, vocabulary_size, classes.number)
+    return NeuralClassifier(network, classes, options.max_length)

@@ -1,0 +1,208 @@
+"""Several classifiers as one: a weighted average of what they say, made by ``thence mix``.
+
+    p(y | x) = sum_m w_m p_m(y | x),     w_m >= 0,  sum_m w_m = 1
+
+Where a document may have several labels, each label is a question of its own, and its yes is
+averaged. Expectation maximisation finds the weights w under which dev is likeliest, beside a few
+imagined documents that all members tell equally well: on few documents they keep the weights near
+the plain average, on many they do not matter.
+
+Source: M. Stone 1961, "The opinion pool".
+
+The other pool, p(y | x) ~ prod_m p_m(y | x)^{a_m}, also corrects members that are too sure of
+themselves, but did worse. Nats per document on dev with weights from other parts of it (tenfold),
+of linear, averaging and convolution together: on SST-2 0.403 for the average, 0.406 for the
+product and 0.417 for the best alone; on AG News 0.275, 0.282 and 0.303. With weights from 25
+documents the product was often worse than the best member. One temperature for the average changed
+nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64
+
+from thence.corpus.labels import Labels
+from thence.models.labels.base import LEAST, Array, Classes, Classifier, log_probs_of_truth
+from thence.models.registry import CLASSIFIERS
+from thence.tokens.texts import Texts
+
+IMAGINED_DOCUMENTS = 5.0
+ITERATIONS = 2000
+"""Of expectation maximisation, which is slow where members are alike."""
+ROUNDING = 1e-6
+"""What the sum of weights may be off by."""
+UNTOLD = ("encoder", "start_from", "vectors")
+"""Settings that are too long for a name."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One classifier of an ensemble.
+
+    Attributes:
+        model: Name of its family.
+        options: Its own settings.
+    """
+
+    model: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class EnsembleOptions:
+    """Settings of the ``ensemble`` classifier, made by ``thence mix``."""
+
+    members: tuple[Member, ...] = ()
+    """The classifiers that are mixed."""
+
+    @property
+    def names(self) -> list[str]:
+        """What to call the members: their families, and what tells those of one family apart."""
+        return [_name(member, self.members) for member in self.members]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What was learned from labelled documents.
+
+    Attributes:
+        weights: Of the members; they sum to 1.
+        nats: Mean loss per document, those apart that have a label which train lacks.
+    """
+
+    weights: Float64[np.ndarray, " members"]
+    nats: float
+
+
+def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labels: Labels) -> Pool:
+    """Return the weights of members, which on these documents are never worse than the best one.
+
+    Args:
+        log_probs: What each member says of the documents; see ``Classifier.classify``.
+        labels: What is true of them; the first names are the classes.
+
+    Raises:
+        ValueError: If there is no member, or the numbers of documents differ.
+    """
+    if not len(log_probs) or any(len(part) != len(labels) for part in log_probs):
+        raise ValueError("there must be members, and each must say something of every document")
+    truths = np.stack([log_probs_of_truth(part, labels) for part in log_probs], axis=1)
+    count, documents = len(log_probs), max(len(labels), 1)
+    if not labels.several:
+        documents = max(len(truths), 1)
+    # With several labels a document asks many questions at once, an imagined one too.
+    imagined = IMAGINED_DOCUMENTS * len(truths) / documents
+    chances = np.exp(truths - truths.max(axis=1, keepdims=True, initial=LEAST))
+    learned = np.full(count, 1 / count)
+    for _ in range(ITERATIONS if len(truths) else 0):
+        credit = learned * ((1 / (chances @ learned)) @ chances)
+        learned = (credit + imagined / count) / (len(truths) + imagined)
+
+    def nats(weights: Float64[np.ndarray, " members"]) -> float:
+        return -float(_average(truths.T, weights).sum()) / documents
+
+    # What was imagined can cost more than one member alone.
+    weights = min([learned, *np.eye(count)], key=nats)
+    return Pool(weights, nats(weights))
+
+
+def pooled(
+    log_probs: Sequence[Float[np.ndarray, "documents classes"]],
+    weights: Float64[np.ndarray, " members"],
+) -> Float32[np.ndarray, "documents classes"]:
+    """Return the log-probability of each label for each document, of all members together."""
+    averaged = np.minimum(_average(np.stack(log_probs), weights), 0)  # Rounding may bring it above.
+    found: Float32[np.ndarray, "documents classes"] = averaged.astype(np.float32)
+    return found
+
+
+def _average(
+    log_probs: Float[np.ndarray, "members *rest"], weights: Float64[np.ndarray, " members"]
+) -> Float64[np.ndarray, "*rest"]:
+    """Return the logarithm of the weighted average of probabilities."""
+    found = np.full(log_probs.shape[1:], -np.inf)
+    for part, weight in zip(log_probs, weights, strict=True):
+        if weight:
+            found = np.logaddexp(found, part + np.log(weight))
+    return found
+
+
+class Ensemble:
+    """Several classifiers as one.
+
+    Args:
+        options: The members.
+        vocabulary_size: Number of token ids (V).
+        classes: What is told apart.
+    """
+
+    def __init__(self, options: EnsembleOptions, vocabulary_size: int, classes: Classes) -> None:
+        self.options, self.classes = options, classes
+        self.members = [_create(each, vocabulary_size, classes) for each in options.members]
+        count = len(self.members)
+        self.weights: Float64[np.ndarray, " members"] = np.full(count, 1 / max(count, 1))
+
+    def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
+        """Return the log-probability of each label; members without weight are not asked."""
+        asked = np.flatnonzero(self.weights)
+        return pooled([self.members[at].classify(texts) for at in asked], self.weights[asked])
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the weights and every member's tensors, numbered."""
+        named: dict[str, Array] = {"weights": self.weights}
+        for number, member in enumerate(self.members):
+            named |= {f"{number}/{name}": value for name, value in member.tensors().items()}
+        return named
+
+    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
+        """Take back the weights and the members' tensors."""
+        parts: dict[str, dict[str, Array]] = {str(n): {} for n in range(len(self.members))}
+        others: dict[str, Array] = {}
+        for name, value in tensors.items():
+            number, _, own = name.partition("/")
+            parts.get(number, others)[own or name] = value
+        if others.keys() != {"weights"}:
+            raise ValueError(f"{', '.join(others)} are not the tensors of an ensemble")
+        weights = others["weights"]
+        if weights.shape != self.weights.shape or weights.dtype != np.float64:
+            raise ValueError("the weights do not fit the members")
+        if not (np.all(weights >= 0) and abs(weights.sum() - 1) < ROUNDING):
+            raise ValueError("the weights of the members are no numbers from 0 on that sum to 1")
+        for member, part in zip(self.members, parts.values(), strict=True):
+            member.load_tensors(part)
+        self.weights = weights
+
+    def num_parameters(self) -> int:
+        """Return how many numbers the members learned, and the weights."""
+        return sum(member.num_parameters() for member in self.members) + self.weights.size
+
+
+def create(options: EnsembleOptions, vocabulary_size: int, classes: Classes) -> Ensemble:
+    """Make an ensemble whose members have learned nothing yet."""
+    return Ensemble(options, vocabulary_size, classes)
+
+
+def _create(member: Member, vocabulary_size: int, classes: Classes) -> Classifier:
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in member.options.items()}
+    family = CLASSIFIERS[member.model]
+    return family.create_classifier(family.options_class()(**settings), vocabulary_size, classes)
+
+
+def _name(member: Member, members: Sequence[Member]) -> str:
+    """Return a member's family and those of its settings that others of the family do not share."""
+    alike = [other.options for other in members if other.model == member.model]
+    told = [
+        f"{key} {_short(value)}"
+        for key, value in member.options.items()
+        if key not in UNTOLD and any(other.get(key) != value for other in alike)
+    ]
+    return " ".join([member.model, *told])
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(map(_short, value)) or "none"
+    return str(value)

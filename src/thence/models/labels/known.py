@@ -1,0 +1,66 @@
+"""How much of a text a classifier knows: where that is nothing, its label says nothing of the text.
+
+A token is known if the train text has it: it has an id of its own, not that of ``<unk>`` nor of the
+bytes that spell an unknown word. Classifiers that look at runs of characters know a text too in
+which there is one that the train text has; two runs of one bucket are taken for one here as well.
+
+Where nothing is known, all that is left of a linear classifier is how frequent its labels are, and
+networks answer by what unknown tokens stood beside in training, or by their biases.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from thence.batches.bags import character_bags
+from thence.models.labels.base import Classifier
+from thence.tokens.texts import Texts
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of documents.
+
+    Attributes:
+        tokens: Of each document.
+        known_tokens: Those of them that the train text has.
+        nothing: Whether there is nothing in the document that the classifier knows; true of a
+            document without any text.
+    """
+
+    tokens: Int64[np.ndarray, " documents"]
+    known_tokens: Int64[np.ndarray, " documents"]
+    nothing: Bool[np.ndarray, " documents"]
+
+    @property
+    def unknown_share(self) -> float:
+        """Share of all tokens that the train text lacks, 0 to 1; 0 if there are none."""
+        return 1 - int(self.known_tokens.sum()) / max(int(self.tokens.sum()), 1)
+
+
+def known_of(classifier: Classifier, texts: Texts) -> Known:
+    """Return how much a classifier knows of texts."""
+    store = texts.store
+    is_known = store.targets < len(texts.tokenizer.vocabulary.symbols)
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(is_known)])
+    known = before[store.offsets[1:] - 1] - before[store.offsets[:-1] - 1]
+    nothing = known == 0
+    unsure = np.flatnonzero(nothing)
+    if len(unsure):
+        nothing[unsure] = ~_knows_characters(classifier, texts.take(unsure))
+    return Known(store.target_counts - 1, known, nothing)
+
+
+def _knows_characters(classifier: Any, texts: Texts) -> Bool[np.ndarray, " documents"]:
+    """Return whether there is a run of characters in each document that the train text has."""
+    knows = np.zeros(len(texts), bool)
+    members: Iterable[Any] = getattr(classifier, "members", ())
+    for member in members:
+        knows |= _knows_characters(member, texts)
+    bags = getattr(classifier.options, "bags", None) if hasattr(classifier, "options") else None
+    if bags is not None and bags.character_ngrams:
+        knows |= classifier.table.rows(character_bags(texts, bags)).sizes > 0
+    return knows

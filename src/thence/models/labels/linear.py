@@ -1,0 +1,386 @@
+"""A linear classifier on which features a document has, weighed by naive Bayes (NBSVM's kind).
+
+With f the 0/1 vector of features of a document, |f| their number, and for each label the log ratio
+of how common each feature is with the label and without,
+
+    r = log( (p / sum p) / (q / sum q) )
+    p = a + the sum of f over the documents with the label,  q = a + that over the others
+
+a document's logits are
+
+    s = b + w . (r * f) / sqrt|f|
+
+and w and b are learned by logistic regression: the softmax of s over the labels (one difference
+where there are two), or one yes or no each where a document may have several. The squared weights,
+divided by twice the strength, are added to the summed loss, which L-BFGS (``descent.py``) brings
+down over all documents at once.
+
+Sources: S. Wang and C. Manning 2012, "Baselines and bigrams: simple, good sentiment and topic
+classification"; with logistic regression: G. Mesnil, T. Mikolov, M. Ranzato and Y. Bengio 2014,
+"Ensemble of generative and discriminative techniques for sentiment analysis of movie reviews".
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+from torch.nn import functional
+
+from thence.batches.bags import (
+    BagOptions,
+    Bags,
+    FeatureTable,
+    bags_of,
+    learn_table,
+    number_of_features,
+)
+from thence.corpus.labels import Labels
+from thence.errors import SettingError
+from thence.lbfgs import minimum, never
+from thence.models.labels.base import Array, Classes, log_probs_of_truth
+from thence.models.labels.embeddings import check_sizes
+from thence.models.labels.neural import label_log_probs, label_loss
+from thence.tokens import Texts
+from thence.tokens.parallel import in_threads
+
+STRENGTH = 30.0
+"""What is tried first, and all there is without a dev split."""
+STRONGER, WEAKER = (100.0, 300.0), (10.0, 3.0, 1.0)
+"""What is tried then, one way or else the other, while dev gets likelier."""
+STEPS = 100
+"""Of the descent, at most."""
+MEMORY = 10
+"""Steps of it that tell of the curvature."""
+CLOSE = 1e-3
+"""It ends when five steps gain less, in nats per document."""
+MOST_WEIGHTS = 40_000_000
+"""Weights at most: each takes some 120 bytes while they are learned."""
+
+
+SORTED_IN = 8
+"""Parts in which the features are sorted by row, a few at a time."""
+
+
+@dataclass(frozen=True)
+class LinearOptions:
+    """Settings of the linear classifier."""
+
+    ngrams: int = 3
+    """The longest runs of tokens that are features; 1 for tokens alone."""
+    character_ngrams: tuple[int, ...] = ()
+    """Lengths of runs of characters that are features too, such as 3 4 5."""
+    buckets: int = 1 << 24
+    """Buckets that runs are hashed into."""
+    min_ngram_count: int = 2
+    """Buckets that occur in fewer train documents are left out."""
+    naive_bayes: float = 1.0
+    """What is added to every count of naive Bayes; 0 leaves naive Bayes out."""
+    strength: float | None = None
+    """How closely the train documents are followed (default: chosen on dev from 1 to 300; 30 \
+without a dev split)."""
+
+    def __post_init__(self) -> None:
+        self.bags.check()
+        check_sizes(self, "min_ngram_count")
+        if not 0 <= self.naive_bayes < float("inf"):
+            raise SettingError(f"--naive-bayes is {self.naive_bayes}; it must be 0 or above.")
+        if self.strength is not None and not 0 < self.strength < float("inf"):
+            raise SettingError(f"--strength is {self.strength}; it must be above 0.")
+
+    @property
+    def bags(self) -> BagOptions:
+        """What is in the bags."""
+        lengths = tuple(sorted(set(self.character_ngrams)))
+        return BagOptions(self.ngrams, lengths, self.buckets)
+
+
+@dataclass(frozen=True)
+class _Design:
+    """The train documents, sorted by document and by row, so that both ways are sums of rows.
+
+    Attributes:
+        rows: Of all documents, one document after another.
+        starts: Where each document's begin.
+        owners: Documents that have each row, one row after another.
+        owner_starts: Where each row's begin.
+        scale: One by the root of each document's number of features.
+    """
+
+    rows: Tensor
+    starts: Tensor
+    owners: Tensor
+    owner_starts: Tensor
+    scale: Tensor
+
+    def to_documents(self, weights: Float[Tensor, "rows columns"]) -> Tensor:
+        """Return each document's sum of weights, scaled."""
+        return functional.embedding_bag(self.rows, weights, self.starts, mode="sum") * self.scale
+
+    def to_rows(self, values: Float[Tensor, "documents columns"]) -> Tensor:
+        """Return for each row the sum of its documents' values, scaled."""
+        scaled = values * self.scale
+        return functional.embedding_bag(self.owners, scaled, self.owner_starts, mode="sum")
+
+
+def _design(bags: Bags, num_rows: int) -> _Design:
+    counts = np.bincount(bags.features, minlength=num_rows)
+    owner_starts = np.cumsum(counts) - counts
+    scale = 1 / np.sqrt(np.maximum(bags.sizes, 1))
+    arrays = (
+        bags.features,
+        bags.offsets[:-1].astype(np.int32),
+        _owners(bags, owner_starts),
+        owner_starts.astype(np.int32),
+        scale.astype(np.float32)[:, None],
+    )
+    return _Design(*(torch.from_numpy(array) for array in arrays))
+
+
+def _owners(bags: Bags, starts: Array) -> Array:
+    """Return the documents that have each row, one row after another, sorted a part at a time."""
+    owners = np.repeat(np.arange(len(bags.sizes)), bags.sizes)
+    parts = np.linspace(0, len(owners), SORTED_IN + 1)[1:-1]
+    bounds = [0, *np.searchsorted(starts, parts).tolist(), len(starts)]
+
+    def owners_of(rows: tuple[int, int]) -> Array:
+        at = np.flatnonzero((bags.features >= rows[0]) & (bags.features < rows[1]))
+        keys = (bags.features[at].astype(np.int64) << 32) + owners[at]
+        keys.sort()
+        return (keys & 0xFFFFFFFF).astype(np.int32)
+
+    return np.concatenate(list(in_threads(owners_of, itertools.pairwise(bounds))))
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What the weights are learned from.
+
+    Attributes:
+        design: The train documents.
+        ratios: Of naive Bayes, for each row and column.
+        targets: The labels.
+        importance: How much each document counts.
+    """
+
+    design: _Design
+    ratios: Tensor
+    targets: Tensor
+    importance: Tensor
+
+    def curvature(self) -> Array:
+        """Return how much the loss bends along each weight, at most, and along each bias."""
+        squares = self.design.to_rows(self.importance[:, None] * self.design.scale)
+        biases = self.importance.sum().expand(1, self.ratios.shape[1])
+        found: Array = (torch.cat([self.ratios.square() * squares, biases]) / 4).numpy()
+        return found
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """Weights of one strength, and the log-likelihood of dev under them."""
+
+    strength: float
+    learned: Array
+    likelihood: float
+
+
+def _likeliest(
+    best: _Attempt,
+    strengths: Sequence[float],
+    attempt: Callable[[float, Array], _Attempt],
+    enough: Callable[[], bool],
+) -> _Attempt:
+    """Return the likeliest attempt; the first that is no better is the last."""
+    for strength in strengths:
+        if enough():
+            break
+        made = attempt(strength, best.learned)
+        if made.likelihood <= best.likelihood:
+            break
+        best = made
+    return best
+
+
+class Linear:
+    """The linear classifier.
+
+    Args:
+        options: Its settings.
+        vocabulary_size: Number of token ids (V).
+        classes: What is told apart.
+    """
+
+    def __init__(self, options: LinearOptions, vocabulary_size: int, classes: Classes) -> None:
+        self.options, self.classes, self.vocabulary_size = options, classes, vocabulary_size
+        self._is_difference = classes.number == 2 and not classes.several
+        columns = 1 if self._is_difference else classes.number
+        size = number_of_features(vocabulary_size, options.bags)
+        self.table = FeatureTable(np.arange(vocabulary_size), size)
+        # NumPy's zeros take no memory until they are written to, and these never are.
+        self._weights = torch.from_numpy(np.zeros((vocabulary_size, columns), np.float32))
+        self._bias = torch.zeros(columns)
+        self.strength = 0.0
+        """The one that was chosen."""
+
+    def fit(
+        self,
+        texts: Texts,
+        labels: Labels,
+        importance: Float32[np.ndarray, " documents"],
+        dev: tuple[Texts, Labels] | None = None,
+        enough: Callable[[], bool] = never,
+    ) -> None:
+        """Learn from labelled texts; see ``FittedClassifier``."""
+        options = self.options
+        bags = bags_of(texts, options.bags).distinct()
+        self.table = learn_table(bags, self.vocabulary_size, options.bags, options.min_ngram_count)
+        self._check_memory()
+        design = _design(self.table.rows(bags), len(self.table.kept))
+        del bags
+        targets = torch.from_numpy(labels.matrix() if labels.several else labels.single)
+        weights = torch.from_numpy(importance)
+        ratios = self._ratios(design, targets, weights)
+        data = _Data(design, ratios, targets, weights)
+
+        def attempt(strength: float, start: Array) -> _Attempt:
+            learned = self._descend(data, strength, start, enough)
+            self._take(ratios, learned, strength)
+            return _Attempt(strength, learned, 0.0 if dev is None else self._likelihood(*dev))
+
+        start = np.zeros((len(self.table.kept) + 1, ratios.shape[1]), np.float32)
+        first = best = attempt(options.strength or STRENGTH, start)
+        if dev is not None and options.strength is None:
+            best = _likeliest(first, STRONGER, attempt, enough)
+            if best is first:
+                best = _likeliest(first, WEAKER, attempt, enough)
+        self._take(ratios, best.learned, best.strength)
+
+    def _take(self, ratios: Tensor, learned: Array, strength: float) -> None:
+        """Classify by what was learned."""
+        self._weights = ratios * torch.from_numpy(learned[:-1])
+        self._bias = torch.from_numpy(learned[-1])
+        self.strength = strength
+
+    def _check_memory(self) -> None:
+        """Refuse more weights than L-BFGS can keep its history of.
+
+        Raises:
+            SettingError: Says what would need less.
+        """
+        rows, columns = len(self.table.kept), len(self._bias)
+        if rows * columns > MOST_WEIGHTS:
+            raise SettingError(
+                f"The linear classifier would need {rows:,} features x {columns:,} labels, too "
+                "many to keep in memory. Use a higher --min-ngram-count, --ngrams 1, or "
+                "--model averaging."
+            )
+
+    def _likelihood(self, texts: Texts, labels: Labels) -> float:
+        return float(log_probs_of_truth(self.classify(texts), labels).sum())
+
+    def _ratios(self, design: _Design, targets: Tensor, importance: Tensor) -> Tensor:
+        """Return the log ratio of each row for each column; ones without naive Bayes."""
+        is_label = targets
+        if targets.dim() == 1:
+            is_label = functional.one_hot(targets, self.classes.number).float()
+        counted = is_label * importance[:, None]
+        others = (1 - is_label) * importance[:, None]
+        # to_rows scales each document; naive Bayes counts it whole.
+        if not self.options.naive_bayes:
+            return torch.ones(len(self.table.kept), self._weights.shape[1])
+        with_label = self.options.naive_bayes + design.to_rows(counted / design.scale)
+        without = self.options.naive_bayes + design.to_rows(others / design.scale)
+        ratios = (with_label / with_label.sum(0)).log() - (without / without.sum(0)).log()
+        return ratios[:, 1:] if self._is_difference else ratios
+
+    def _logits(self, columns: Tensor) -> Float[Tensor, "documents classes"]:
+        if self._is_difference:
+            return torch.cat([torch.zeros_like(columns), columns], dim=1)
+        return columns
+
+    def _descend(
+        self, data: _Data, strength: float, start: Array, enough: Callable[[], bool]
+    ) -> Array:
+        """Return the weights and, last, the biases that bring the loss down."""
+        ratios, importance = data.ratios, data.importance
+
+        def loss(learned: Array) -> tuple[float, Array]:
+            weights, biases = torch.from_numpy(learned[:-1]), torch.from_numpy(learned[-1])
+            columns = data.design.to_documents(ratios * weights) + biases
+            columns = columns.double().requires_grad_(True)
+            summed = label_loss(self._logits(columns), data.targets, importance)
+            (slope,) = torch.autograd.grad(summed, columns)
+            slope = slope.float()
+            slopes = np.empty_like(learned)
+            slopes[:-1] = ratios * data.design.to_rows(slope) + weights / strength
+            slopes[-1] = slope.sum(0)
+            penalty = float(weights.square().sum()) / (2 * strength)
+            return summed.item() + penalty, slopes
+
+        curvature = data.curvature() + 1 / strength
+        close = CLOSE * float(importance.sum())
+        return minimum(loss, start, lambda slope: slope / curvature, close, STEPS, MEMORY, enough)
+
+    @torch.inference_mode()
+    def classify(self, texts: Texts) -> Float[np.ndarray, "documents classes"]:
+        """Return the log-probability of each label for each document."""
+        bags = self.table.rows(bags_of(texts, self.options.bags).distinct())
+        starts = torch.from_numpy(bags.offsets[:-1].astype(np.int32))
+        sums = functional.embedding_bag(
+            torch.from_numpy(bags.features), self._weights, starts, mode="sum"
+        )
+        scale = torch.from_numpy(np.sqrt(np.maximum(bags.sizes, 1)).astype(np.float32))
+        return label_log_probs(self._logits(sums / scale[:, None] + self._bias), self.classes)
+
+    def token_weights(self) -> Float32[np.ndarray, "vocab classes"]:
+        """Return how much a token speaks for each label.
+
+        With one label per document this is what it adds to the label's logit beyond the mean of
+        all labels, for only differences count there.
+        """
+        # Each token has a row, whatever runs have one, and tokens come first.
+        weights = self._logits(self._weights[: self.vocabulary_size])
+        if not self.classes.several:
+            weights = weights - weights.mean(1, keepdim=True)
+        found: Array = weights.numpy()
+        return found
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the weights, and which features have one."""
+        return {
+            "weights": self._weights.numpy(),
+            "bias": self._bias.numpy(),
+            "kept": self.table.kept.astype(np.int32),
+            "strength": np.array(self.strength),
+        }
+
+    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
+        """Take back what ``tensors`` gave."""
+        if tensors.keys() != self.tensors().keys():
+            raise ValueError(f"{', '.join(tensors)} are not the tensors of a linear classifier")
+        table = self.table.restored(tensors["kept"])
+        weights, bias = tensors["weights"], tensors["bias"]
+        columns = len(self._bias)
+        if weights.shape != (len(table.kept), columns) or bias.shape != (columns,):
+            raise ValueError(f"weights have shape {weights.shape}, the bias {bias.shape}")
+        if weights.dtype != np.float32 or bias.dtype != np.float32:
+            raise ValueError("weights do not hold single-precision numbers")
+        if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+            raise ValueError("weights hold what is no finite number")
+        if tensors["strength"].shape != () or tensors["strength"].dtype.kind != "f":
+            raise ValueError("the strength is no number")
+        self.table, self.strength = table, float(tensors["strength"])
+        self._weights, self._bias = torch.tensor(weights), torch.tensor(bias)
+
+    def num_parameters(self) -> int:
+        """Return how many numbers were learned."""
+        return self._weights.numel() + self._bias.numel()
+
+
+def create(options: LinearOptions, vocabulary_size: int, classes: Classes) -> Linear:
+    """Make a linear classifier that has learned nothing yet."""
+    return Linear(options, vocabulary_size, classes)

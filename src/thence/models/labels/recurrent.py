@@ -1,0 +1,156 @@
+"""The recurrent network as a classifier: it reads a document in order, and from both ends.
+
+    f_t = cell(x_t, f_(t-1))          the state after the tokens so far, x being embeddings
+    g_t = cell'(x_t, g_(t+1))         the state after the tokens from the end, if bidirectional
+    h_t = (f_t, g_t)                  what a further layer reads
+    y   = U dropout(pool_t h_t) + u   the logits
+
+with LSTM or GRU cells (their equations are in ``thence.models.language.recurrent``). The pool is
+the mean or the largest value over time, or the last state of each direction. Code names:
+``forwards`` and ``backwards`` hold the cells of each layer; ``output`` is U and u.
+
+Sources: M. Schuster and K. Paliwal 1997, "Bidirectional recurrent neural networks"; A. Graves and
+J. Schmidhuber 2005, "Framewise phoneme classification with bidirectional LSTM and other neural
+network architectures"; the maximum over time: A. Conneau et al. 2017, "Supervised learning of
+universal sentence representations from natural language inference data".
+"""
+
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from thence.errors import SettingError, nearest
+from thence.models.dropout import Dropout
+from thence.models.labels.base import Classes
+from thence.models.labels.embeddings import (
+    EmbeddingNetwork,
+    EmbeddingOptions,
+    check_chances,
+    check_sizes,
+)
+from thence.models.labels.neural import NeuralClassifier
+from thence.models.language.recurrent import Layer
+from thence.models.size import check_layers
+
+Cell = Literal["lstm", "gru"]
+Pooling = Literal["last", "mean", "max"]
+
+
+@dataclass(frozen=True)
+class RecurrentOptions(EmbeddingOptions):
+    """Settings of the ``recurrent`` classifier."""
+
+    cell: Cell = "lstm"
+    """Long short-term memory or gated recurrent units."""
+    embedding_size: int = 200
+    """Numbers per token in the embedding."""
+    hidden_size: int = 64
+    """Units of each layer in each direction."""
+    layers: int = 1
+    """Recurrent layers, each reading the one below."""
+    bidirectional: bool = True
+    """Read from the end too."""
+    pooling: Pooling = "max"
+    """What describes a document: the last states, or the mean or maximum of all."""
+    input_dropout: float = 0.0
+    """Chance that a number of the embeddings is left out at a training step."""
+
+    def __post_init__(self) -> None:
+        self.check_embeddings()
+        check_layers(self.layers)
+        check_sizes(self, "hidden_size")
+        check_chances(self, "input_dropout")
+        for name, choices in (("cell", get_args(Cell)), ("pooling", get_args(Pooling))):
+            value = getattr(self, name)
+            if value not in choices:
+                raise SettingError(
+                    f"--{name} is {value!r}; choose one of {', '.join(choices)}."
+                    + nearest(str(value), choices)
+                )
+
+
+class Recurrent(EmbeddingNetwork):
+    """The network.
+
+    PyTorch's packed sequences would let padding change nothing too. Here each direction reads
+    padded rows instead, backwards with every document turned around in its own place: for 50
+    documents of 20, 50 and 100 tokens and LSTM cells of 128 a step takes 23, 53 and 108 ms on one
+    core, packed 27, 80 and 254 ms.
+
+    Args:
+        options: The cell and the sizes.
+        vocabulary_size: Number of ids (V).
+        classes: Number of logits (C).
+    """
+
+    def __init__(self, options: RecurrentOptions, vocabulary_size: int, classes: int) -> None:
+        super().__init__(options, vocabulary_size)
+        self.pooling, self.hidden_size = options.pooling, options.hidden_size
+        width = options.hidden_size * (2 if options.bidirectional else 1)
+        sizes = [self.embedded_size] + [width] * (options.layers - 1)
+        self.forwards = nn.ModuleList(Layer(options.cell, n, options.hidden_size) for n in sizes)
+        self.backwards = nn.ModuleList(
+            Layer(options.cell, n, options.hidden_size) for n in sizes if options.bidirectional
+        )
+        self.input_dropout = Dropout(options.input_dropout)
+        self.dropout = Dropout(options.dropout)
+        self.output = nn.Linear(width, classes)
+
+    def read(
+        self, values: Float[Tensor, "batch time embedding"], lengths: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Return the logits of each document from its embeddings."""
+        values = self.input_dropout(values)
+        lengths = lengths.clamp(min=1)
+        time = torch.arange(values.shape[1], device=values.device)
+        inside = time < lengths[:, None]  # (B, T)
+        turned = torch.where(inside, lengths[:, None] - 1 - time, time)
+        for index in range(len(self.forwards)):
+            values = self._read(index, self.dropout(values) if index else values, turned)
+        logits: Tensor = self.output(self.dropout(self._pool(values, lengths, inside)))
+        return logits
+
+    def _read(
+        self,
+        index: int,
+        values: Float[Tensor, "batch time input"],
+        turned: Int64[Tensor, "batch time"],
+    ) -> Float[Tensor, "batch time hidden"]:
+        """Return the states of a layer after each token, those of both directions side by side."""
+        zeros = values.new_zeros(1, len(values), self.hidden_size)
+        states, _ = self.forwards[index](values, (zeros, zeros))
+        if not self.backwards:
+            return cast(Tensor, states)
+        others, _ = self.backwards[index](take_places(values, turned), (zeros, zeros))
+        return torch.cat([states, take_places(others, turned)], dim=2)
+
+    def _pool(
+        self,
+        values: Float[Tensor, "batch time hidden"],
+        lengths: Int64[Tensor, " batch"],
+        inside: Bool[Tensor, "batch time"],
+    ) -> Float[Tensor, "batch hidden"]:
+        """Return what describes each document."""
+        if self.pooling == "max":
+            return values.masked_fill(~inside[..., None], -torch.inf).amax(1)
+        if self.pooling == "mean":
+            return (values * inside[..., None]).sum(1) / lengths[:, None]
+        ends = take_places(values, lengths[:, None] - 1)[:, 0]
+        # Backwards the first token is read last.
+        return torch.cat([ends[:, : self.hidden_size], values[:, 0, self.hidden_size :]], dim=1)
+
+
+def take_places(
+    values: Float[Tensor, "batch time size"], places: Int64[Tensor, "batch chosen"]
+) -> Float[Tensor, "batch chosen size"]:
+    """Return what stands at the chosen places of each row."""
+    return values.gather(1, places[..., None].expand(-1, -1, values.shape[2]))
+
+
+def create(options: RecurrentOptions, vocabulary_size: int, classes: Classes) -> NeuralClassifier:
+    """Make the classifier with new weights, drawn from torch's generator."""
+    network = Recurrent(options, vocabulary_size, classes.number)
+    return NeuralClassifier(network, classes, options.max_length)

@@ -1,0 +1,132 @@
+"""Bigram counts with add-k smoothing: how often each symbol followed each other.
+
+    P(w | v) = (c(v, w) + k) / (c(v) + k V)
+
+with c(v, w) how often w came right after v (``counts`` at key v V + w), c(v) its sum over w
+(``totals``), and V the vocabulary size. With k = 0 this is the maximum-likelihood estimate: a
+pair never seen has probability zero, so its log-probability is minus infinity; a context never
+seen says nothing, and gives each symbol 1 / V. The larger k, the more uniform.
+
+Source: G. Lidstone 1920 (add k); P. S. Laplace 1812 (k = 1). See S. Chen and J. Goodman 1999, "An
+empirical study of smoothing techniques for language modeling", section 2.1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from thence.errors import SettingError
+from thence.models.base import Array
+from thence.tokens import TokenStore
+
+
+@dataclass(frozen=True)
+class BigramCountsOptions:
+    """Settings of the ``bigram-counts`` model."""
+
+    add_k: float = 1.0
+    """Added to every count; 0 leaves unseen pairs impossible, larger is more uniform."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.add_k < float("inf"):
+            raise SettingError(f"--add-k is {self.add_k}; it must be a number from 0 up.")
+
+
+class BigramCounts:
+    """Counts of symbol pairs, kept sparse so that word vocabularies fit.
+
+    Args:
+        options: The smoothing.
+        vocabulary_size: Number of ids (V).
+    """
+
+    def __init__(self, options: BigramCountsOptions, vocabulary_size: int) -> None:
+        self.options = options
+        self.vocabulary_size = vocabulary_size
+        self._set_counts(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    def _set_counts(
+        self, keys: Integer[np.ndarray, " pairs"], counts: Integer[np.ndarray, " pairs"]
+    ) -> None:
+        self._keys, self._counts = keys, counts
+        contexts = keys // self.vocabulary_size
+        self._totals = np.bincount(contexts, counts, self.vocabulary_size)
+        self._row_starts = np.searchsorted(contexts, np.arange(self.vocabulary_size + 1))
+
+    def fit(
+        self, store: TokenStore, carry_context: bool = False, dev: TokenStore | None = None
+    ) -> float | None:
+        """Count every pair of neighbours; a document's first symbol follows the boundary.
+
+        One symbol of context never reaches past the boundary before a document, so carried
+        context makes no difference.
+        """
+        keys, counts = np.unique(self._pairs(store), return_counts=True)
+        self._set_counts(keys, counts)
+        return None
+
+    def _pairs(self, store: TokenStore) -> Integer[np.ndarray, " targets"]:
+        contexts = store.ids[:-1].astype(np.int64)
+        pairs: Integer[np.ndarray, " targets"] = contexts * self.vocabulary_size + store.targets
+        return pairs
+
+    def start(self, batch_size: int) -> None:
+        """Return the empty state: the id given to ``step`` is all that this model looks at."""
+        return
+
+    def step(
+        self, ids: Integer[np.ndarray, " batch"], state: None
+    ) -> tuple[Float[np.ndarray, "batch vocab"], None]:
+        """Return the log-probabilities of what follows each id."""
+        counts = np.zeros((len(ids), self.vocabulary_size))
+        for row, index in enumerate(ids.tolist()):
+            pairs = slice(self._row_starts[index], self._row_starts[index + 1])
+            counts[row, self._keys[pairs] % self.vocabulary_size] = self._counts[pairs]
+        return self._log_probability(counts, self._totals[ids][:, None]), None
+
+    def score(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Float[np.ndarray, " targets"]:
+        """Return the log-probability of every target, in nats."""
+        pairs = self._pairs(store)
+        place = np.minimum(np.searchsorted(self._keys, pairs), max(len(self._keys) - 1, 0))
+        counts = np.zeros(len(pairs))
+        if len(self._keys):
+            counts = np.where(self._keys[place] == pairs, self._counts[place], 0)
+        return self._log_probability(counts, self._totals[store.ids[:-1]])
+
+    def _log_probability(self, counts: Array, totals: Array) -> Array:
+        k, size = self.options.add_k, self.vocabulary_size
+        if k == 0:  # A context without any count falls back to the uniform distribution.
+            counts, totals = np.where(totals > 0, counts, 1), np.where(totals > 0, totals, size)
+        with np.errstate(divide="ignore"):
+            return np.log(counts + k) - np.log(totals + k * size)
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the pair keys (context id x V + next id) and their counts."""
+        return {"keys": self._keys, "counts": self._counts}
+
+    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
+        """Take back keys and counts."""
+        if set(tensors) != {"keys", "counts"}:
+            raise ValueError(f"expected keys and counts, found {', '.join(sorted(tensors))}")
+        keys, counts = tensors["keys"], tensors["counts"]
+        if any(array.dtype.kind != "i" or array.ndim != 1 for array in (keys, counts)):
+            raise ValueError("keys and counts are not rows of integers")
+        ascending = bool(np.all(np.diff(keys, prepend=-1) > 0))
+        if not ascending or (len(keys) and keys[-1] >= self.vocabulary_size**2):
+            raise ValueError("the keys do not fit the vocabulary")
+        if keys.shape != counts.shape or np.any(counts < 1):
+            raise ValueError("the counts do not fit the keys")
+        self._set_counts(keys, counts)
+
+    def num_parameters(self) -> int:
+        """Return how many distinct pairs were seen."""
+        return len(self._keys)
+
+
+def create(options: BigramCountsOptions, vocabulary_size: int) -> BigramCounts:
+    """Make the model, nothing counted yet."""
+    return BigramCounts(options, vocabulary_size)

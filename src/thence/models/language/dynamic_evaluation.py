@@ -1,0 +1,95 @@
+"""Dynamic evaluation: a network goes on learning from the text that it is judged on.
+
+    w <- w - rate * gradient of the window's mean loss + DECAY (w_trained - w)
+
+after each window of ``WINDOW`` targets was scored, so no target has been learned from before its
+score is known. The text is read in its order as a single strand: with several strands side by side
+a target early in the text would be scored by weights that know what comes later. At the end the
+weights are again as they were trained.
+
+Source: B. Krause, E. Kahembwe, I. Murray and S. Renals 2018, "Dynamic evaluation of neural sequence
+models". Its RMS rule divides by the gradients' size on the train text, which a run does not keep;
+this is its plain rule of stochastic gradient descent with decay.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from thence.batches import Streams
+from thence.models.language.neural import NeuralLanguageModel
+from thence.models.states import map_state
+from thence.tokens import TokenStore
+
+WINDOW = 32
+DECAY = 0.001
+RATES = (0.03, 0.1, 0.3, 1.0)
+MOST_TARGETS = 10_000
+"""The rate is chosen on so many targets of dev at most."""
+
+
+def score_dynamically(
+    model: NeuralLanguageModel, store: TokenStore, rate: float, most: int | None = None
+) -> Float[np.ndarray, " targets"]:
+    """Return the log-probability of every target of a running text, in nats.
+
+    Args:
+        model: A network that reads sequences; its weights are restored.
+        store: The text.
+        rate: Learning rate of each step, of the mean loss per target.
+        most: Stop after so many targets; None: read all.
+    """
+    size = store.num_targets if most is None else min(most, store.num_targets)
+    scores = np.zeros(size, np.float32)
+    model.eval()
+    state = model.start(1)
+    streams = Streams(store, 1, WINDOW)
+    with _borrowed(model) as (weights, trained), torch.enable_grad():
+        for step in range(-(-size // WINDOW)):
+            batch = streams.at(step)
+            ids, targets = (
+                torch.from_numpy(part).to(model.device) for part in (batch.ids, batch.targets[0])
+            )
+            hidden, state = model.network(ids, map_state(Tensor.detach, state))
+            found = model.readout.target_log_probs(hidden[0], targets)
+            window = slice(step * WINDOW, (step + 1) * WINDOW)
+            scores[window] = found.detach().cpu().numpy()[: size - step * WINDOW]
+            _learn(-found.mean(), weights, trained, rate)
+    return scores
+
+
+@contextmanager
+def _borrowed(model: NeuralLanguageModel) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Yield a model's weights and a copy of them, to which they return."""
+    weights: list[Tensor] = list(model.parameters())
+    trained = [weight.detach().clone() for weight in weights]
+    try:
+        yield weights, trained
+    finally:
+        with torch.no_grad():
+            torch._foreach_copy_(weights, trained)
+
+
+def _learn(
+    loss: Float[Tensor, ""], weights: Sequence[Tensor], trained: Sequence[Tensor], rate: float
+) -> None:
+    """Take one step down a loss, and a little of the way back to the trained weights."""
+    # A cluster of the adaptive softmax without a target has no gradient.
+    gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+    with torch.no_grad():
+        for weight, gradient, before in zip(weights, gradients, trained, strict=True):
+            weight.lerp_(before, DECAY).sub_(gradient, alpha=rate)
+
+
+def choose_rate(model: NeuralLanguageModel, dev: TokenStore) -> float:
+    """Return the rate of ``RATES`` under which dev, or much of it, is likeliest."""
+
+    def likelihood(rate: float) -> float:
+        total = score_dynamically(model, dev, rate, MOST_TARGETS).sum(dtype=np.float64)
+        return float(total) if np.isfinite(total) else -np.inf
+
+    return max(RATES, key=likelihood)

@@ -1,0 +1,174 @@
+"""The multilayer perceptron over a fixed window: shared embeddings, tanh, softmax.
+
+    x = (C(w_1), ..., C(w_n))          the embeddings of the last n symbols, concatenated
+    y = b + U tanh(d + H x) + W x      the logits; W only with direct connections
+
+with n the context, C the embedding table (V, m), H the hidden layer (n m, h), d its bias, U and b
+the output layer (h, V). Code names: ``embedding`` is C, ``hidden_layers`` holds H and d (and any
+further layers), the readout holds U, b and W: a direct connection is the same linear layer
+reading x beside the hidden units. Without hidden layers the model is linear in the embeddings:
+y = b + W x, with a context of two a trigram as one linear layer.
+
+Source: Y. Bengio, R. Ducharme, P. Vincent, C. Jauvin 2003, "A neural probabilistic language
+model", JMLR 3, equation (1). We differ in the optimiser and in offering dropout, other activations
+and more than one hidden layer, or none.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, cast
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from thence.errors import SettingError
+from thence.models.dropout import Dropout
+from thence.models.language.fixed_window import draw_standard_normal, slide_window, start_window
+from thence.models.language.neural import NeuralLanguageModel
+from thence.models.output_layer import (
+    AdaptiveSoftmax,
+    FullSoftmax,
+    ReadoutOptions,
+    draw_output,
+    make_readout,
+)
+from thence.models.size import check_layers
+
+Activation = Literal["tanh", "relu", "gelu", "sigmoid", "none"]
+Initialization = Literal["kaiming", "uniform", "normal"]
+
+ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "sigmoid": nn.Sigmoid,
+    "none": nn.Identity,
+}
+GAINS: Mapping[Activation, float] = {
+    "tanh": 5 / 3,
+    "relu": math.sqrt(2),
+    "gelu": math.sqrt(2),
+    "sigmoid": 1.0,
+    "none": 1.0,
+}
+"""By how much the weights before an activation are larger than 1 / sqrt(fan in), so that what
+comes out of it varies as much as what goes in (PyTorch's ``calculate_gain``)."""
+
+
+@dataclass(frozen=True)
+class MLPOptions(ReadoutOptions):
+    """Settings of the ``mlp`` model."""
+
+    context: int = 3
+    """Symbols of context (n): how far back the model sees."""
+    embedding_size: int = 10
+    """Numbers per symbol in the shared embedding (m)."""
+    hidden_size: int = 200
+    """Units of each hidden layer (h)."""
+    layers: int = 1
+    """Hidden layers; 0 for a linear model of the embeddings."""
+    activation: Activation = "tanh"
+    """What the units of a hidden layer do with their sum; none leaves it as it is."""
+    initialization: Initialization = "kaiming"
+    """How the weights are drawn: kaiming (neither flat nor saturated, first loss near ln V), \
+uniform (PyTorch's defaults), or normal (standard normal, the first loss is far too high)."""
+    direct: bool = False
+    """Connect the embeddings to the output directly too (W of the paper)."""
+    dropout: float = 0.0
+    """Chance that a hidden unit is left out at a training step."""
+    embedding_dropout: float = 0.0
+    """Chance that a number of the concatenated embeddings is left out at a training step."""
+
+    def __post_init__(self) -> None:
+        self.check_readout()
+        check_layers(self.layers, fewest=0)
+        if self.direct and self.layers == 0:
+            raise SettingError(
+                "--direct does not go with --layers 0, where the embeddings are connected to the "
+                "output already; leave out one of them."
+            )
+        for name in ("context", "embedding_size", "hidden_size"):
+            if getattr(self, name) < 1:
+                flag = name.replace("_", "-")
+                raise SettingError(f"--{flag} is {getattr(self, name)}; it must be at least 1.")
+        for name in ("dropout", "embedding_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                flag = name.replace("_", "-")
+                raise SettingError(
+                    f"--{flag} is {getattr(self, name)}; it must be from 0 to below 1."
+                )
+
+
+class MLP(nn.Module):
+    """The network up to its last hidden layer.
+
+    Args:
+        options: The sizes.
+        vocabulary_size: Number of ids (V); the boundary is the last.
+    """
+
+    def __init__(self, options: MLPOptions, vocabulary_size: int) -> None:
+        super().__init__()
+        self.context_length = options.context
+        self.boundary_id = vocabulary_size - 1
+        self.direct = options.direct
+        self.embedding = nn.Embedding(vocabulary_size, options.embedding_size)
+        self.embedding_dropout = Dropout(options.embedding_dropout)
+        sizes = [options.context * options.embedding_size] + [options.hidden_size] * options.layers
+        layers: list[nn.Module] = []
+        for size_in, size_out in pairwise(sizes):
+            activation = ACTIVATIONS[options.activation]()
+            layers += [nn.Linear(size_in, size_out), activation, Dropout(options.dropout)]
+        self.hidden_layers = nn.Sequential(*layers)
+        self.output_size = sizes[-1] + (sizes[0] if options.direct else 0)
+
+    @property
+    def linear_layers(self) -> list[nn.Linear]:
+        """The linear part of each hidden layer, the first that is read first."""
+        return [layer for layer in self.hidden_layers if isinstance(layer, nn.Linear)]
+
+    def start(self, batch_size: int, device: torch.device) -> Int64[Tensor, "batch window"]:
+        """Return the state before any text: nothing but boundaries."""
+        return start_window(batch_size, self.context_length, self.boundary_id, device)
+
+    def forward(
+        self, ids: Int64[Tensor, "batch time"], state: Int64[Tensor, "batch window"]
+    ) -> tuple[Float[Tensor, "batch time hidden"], Int64[Tensor, "batch window"]]:
+        """Return the hidden units after each id (followed by x with direct connections)."""
+        contexts, state = slide_window(ids, state)
+        x = self.embedding_dropout(self.embedding(contexts).flatten(2))  # (B, T, n m)
+        hidden = self.hidden_layers(x)  # (B, T, h)
+        return (torch.cat([hidden, x], dim=-1) if self.direct else hidden), state
+
+
+def create(options: MLPOptions, vocabulary_size: int) -> NeuralLanguageModel:
+    """Make the model with new weights, drawn from torch's generator."""
+    network = MLP(options, vocabulary_size)
+    readout = make_readout(options, network.output_size, vocabulary_size)
+    if options.initialization == "kaiming":
+        _draw_kaiming(network, readout, GAINS[options.activation])
+    elif options.initialization == "normal":
+        _draw_normal(network, readout)
+    return NeuralLanguageModel(network, readout, vocabulary_size)
+
+
+def _draw_kaiming(network: MLP, readout: FullSoftmax | AdaptiveSoftmax, gain: float) -> None:
+    """Start units neither flat nor saturated (He et al. 2015), and the first loss close to ln V."""
+    for layer in network.linear_layers:
+        nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.in_features))
+        nn.init.zeros_(layer.bias)
+    draw_output(readout, 0.1 / math.sqrt(network.output_size))
+
+
+def _draw_normal(network: MLP, readout: FullSoftmax | AdaptiveSoftmax) -> None:
+    """Draw everything with a deviation of 1: saturated units, and far too sure logits."""
+    weights: list[tuple[Tensor, tuple[int, ...]]] = [(network.embedding.weight, (0,))]
+    for layer in network.linear_layers:
+        weights += [(layer.weight.T, ()), (layer.bias, ())]
+    if isinstance(readout, FullSoftmax):  # An adaptive softmax keeps what it was made with.
+        output = cast(nn.Linear, readout.project)
+        weights += [(output.weight.T, (1,)), (output.bias, (0,))]
+    draw_standard_normal(weights)

@@ -1,0 +1,273 @@
+"""A network and a readout together are a language model: this wrapper serves every family.
+
+A network maps ids (B, T) and a state to hidden states (B, T, H) and the new state. A readout
+maps hidden states to log-probabilities. Everything that evaluation and generation ask of a
+language model follows from these two.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64, Integer
+from torch import Tensor, nn
+
+from thence.batches import Batch, Padded, group_by_context, windows
+from thence.batches.sequences import batch_of, ragged
+from thence.models.base import Array, State
+from thence.models.output_layer import Readout
+from thence.models.states import map_state
+from thence.models.weights import load_weights, weights_of
+from thence.tokens import TokenStore
+
+SCORE_CELLS = 1 << 22
+"""Logits held at once while scoring (16 MB in single precision)."""
+SCORE_ROWS = 1 << 13
+"""Contexts read at once while scoring, which bounds the memory of wide hidden layers."""
+SCORE_WINDOW = 128
+"""Ids of a sequence that are read at a time while scoring."""
+SCORE_DOCUMENTS = 64
+"""Documents that are scored side by side."""
+WARM_UP = 256
+STRAND = 8 * WARM_UP
+"""Running text is scored in strands of so many targets, each after so many ids before it. Where
+they begin does not depend on how long the text is, so no score depends on what comes later."""
+STRANDS = 64
+"""Strands that are scored side by side."""
+
+Read = tuple[Int64[np.ndarray, " read"], Float[Tensor, "read hidden"]]
+"""Places of some targets of a store, and the hidden states that they are predicted from."""
+
+
+@runtime_checkable
+class Network(Protocol):
+    """What a family of networks provides."""
+
+    @property
+    def context_length(self) -> int | None:
+        """How many ids it reads before each target; None: a sequence, remembered in its state."""
+
+    def start(self, batch_size: int, device: torch.device) -> State:
+        """Return the state before any text."""
+
+    def __call__(
+        self, ids: Int64[Tensor, "batch time"], state: State
+    ) -> tuple[Float[Tensor, "batch time hidden"], State]:
+        """Read ids; return a hidden state after each, and the new state."""
+
+
+class NeuralLanguageModel(nn.Module):
+    """A language model made of a network and a readout.
+
+    Args:
+        network: Ids to hidden states.
+        readout: Hidden states to probabilities.
+        vocabulary_size: Number of ids (V).
+    """
+
+    def __init__(self, network: Network, readout: Readout, vocabulary_size: int) -> None:
+        super().__init__()
+        self.network = network
+        self.readout = readout
+        self.vocabulary_size = vocabulary_size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def loss(
+        self,
+        contexts: Int64[Tensor, "batch context"],
+        targets: Int64[Tensor, "batch 1"] | Float[Tensor, "batch 1 vocab"],
+    ) -> Float[Tensor, ""]:
+        """Return the summed negative log-likelihood of what follows each context, in nats.
+
+        Args:
+            contexts: The ids before each target.
+            targets: The id that followed, or how often each id did.
+        """
+        hidden, _ = self.network(contexts[:, -1:], contexts[:, :-1])
+        return self.readout.loss(hidden, targets)
+
+    def batch_loss(self, batch: Batch, state: State = None) -> tuple[Float[Tensor, ""], State]:
+        """Return the summed negative log-likelihood of a training batch, in nats, and the state.
+
+        Args:
+            batch: What is read.
+            state: Where the batch before left off; not looked at where this one begins anew.
+
+        Returns:
+            The loss, and the state after the batch, without its history.
+        """
+        hidden, state = self._read(batch, state)
+        targets = torch.from_numpy(batch.targets).to(self.device)
+        if batch.valid is not None:
+            counted = torch.from_numpy(batch.valid).to(self.device)
+            hidden, targets = hidden[counted], targets[counted]
+        return self.readout.loss(hidden, targets), map_state(Tensor.detach, state)
+
+    def _read(self, batch: Batch, state: State) -> tuple[Float[Tensor, "batch time hidden"], State]:
+        """Return the hidden states of a batch, and the state after it."""
+        if batch.before is not None:
+            state = torch.from_numpy(batch.before).to(self.device)
+        elif batch.fresh or state is None:
+            state = self.start(len(batch.ids))
+        return self.network(torch.from_numpy(batch.ids).to(self.device), state)
+
+    def start(self, batch_size: int) -> State:
+        """Return the state before any text."""
+        return self.network.start(batch_size, self.device)
+
+    def step(
+        self, ids: Integer[np.ndarray, " batch"], state: State
+    ) -> tuple[Float[np.ndarray, "batch vocab"], State]:
+        """Read one id per row; return the log-probabilities of the next and the new state."""
+        log_probs, state = self.read(ids[:, None], state)
+        return log_probs[:, 0], state
+
+    @torch.inference_mode()
+    def read(
+        self, ids: Integer[np.ndarray, "batch time"], state: State, last: bool = False
+    ) -> tuple[Float[np.ndarray, "batch places vocab"], State]:
+        """Read ids; return log-probabilities after each, or the last only, and the new state."""
+        self.eval()
+        read = torch.from_numpy(ids.astype(np.int64)).to(self.device)
+        hidden, state = self.network(read, state)
+        if last:
+            hidden = hidden[:, -1:]
+        log_probs = self.readout.log_probs(hidden.flatten(0, 1))
+        return log_probs.reshape(*hidden.shape[:2], -1).cpu().numpy(), state
+
+    @torch.inference_mode()
+    def advance(
+        self, ids: Integer[np.ndarray, " batch"], state: State
+    ) -> tuple[Float[Tensor, "batch hidden"], State]:
+        """Read one id per row; return the hidden state after it and the new state."""
+        self.eval()
+        column = torch.from_numpy(ids.astype(np.int64)).to(self.device)[:, None]
+        hidden, state = self.network(column, state)
+        return hidden[:, 0], state
+
+    @torch.inference_mode()
+    def score(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Float[np.ndarray, " targets"]:
+        """Return the log-probability of every target, in nats."""
+        self.eval()
+        if self.network.context_length is not None:
+            return self._score_windows(store, self.network.context_length, carry_context)
+        scores = np.zeros(store.num_targets, np.float32)
+        for places, hidden in self._read_store(store, carry_context):
+            targets = torch.from_numpy(store.targets[places].astype(np.int64)).to(self.device)
+            scores[places] = self.readout.target_log_probs(hidden, targets).cpu().numpy()
+        return scores
+
+    @torch.inference_mode()
+    def hidden_states(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Float[Tensor, "targets hidden"]:
+        """Return the hidden state that each target is predicted from, as ``score`` has them.
+
+        Only of a network that reads sequences, and of a store that is not empty.
+        """
+        self.eval()
+        places, parts = zip(*self._read_store(store, carry_context), strict=True)
+        hidden = torch.cat(parts)
+        ordered = torch.empty_like(hidden)
+        ordered[torch.from_numpy(np.concatenate(places)).to(hidden.device)] = hidden
+        return ordered
+
+    def _read_store(self, store: TokenStore, carry_context: bool) -> Iterator[Read]:
+        """Yield targets' places and the hidden states before them, until all have been read."""
+        if store.num_targets and carry_context:
+            yield from self._read_strands(store)
+        elif store.num_targets:
+            yield from self._read_sequences(store)
+
+    def _read_strands(self, store: TokenStore) -> Iterator[Read]:
+        """Read running text in strands side by side, each after reading some of what is before.
+
+        One long pass would have every strand begin with the state of the one before it; what was
+        read so long ago hardly tells any more.
+        """
+        starts = np.arange(0, store.num_targets, STRAND)
+        lengths = np.minimum(store.num_targets - starts, STRAND)
+        groups = -(-len(starts) // STRANDS)
+        for rows in np.array_split(np.arange(len(starts)), groups):
+            state = self._warmed_up(store, starts[rows])
+            for begin in range(0, int(lengths[rows].max()), SCORE_WINDOW):
+                left = np.clip(lengths[rows] - begin, 0, SCORE_WINDOW)
+                places, valid = ragged(starts[rows] + begin, left)
+                # A row that has ended still needs places to read.
+                places = np.minimum(places, store.num_targets - 1)
+                state, read = self._read_places(store, places, valid, state)
+                yield read
+
+    def _warmed_up(self, store: TokenStore, starts: Int64[np.ndarray, " strands"]) -> State:
+        """Return the states with which strands begin; nothing is before the first of a text."""
+        later = starts[starts > 0]
+        first = self.start(len(starts) - len(later))
+        if not len(later):
+            return first
+        places, _ = ragged(later - WARM_UP, np.full(len(later), WARM_UP))
+        _, warm = self._read(batch_of(store, places, None, fresh=True), None)
+        if len(later) == len(starts):
+            return warm
+        return map_state(lambda new, old: torch.cat([new, old]), first, warm)
+
+    def _read_sequences(self, store: TokenStore) -> Iterator[Read]:
+        """Read documents side by side, each from its beginning."""
+        batches, state = Padded(store, SCORE_DOCUMENTS, SCORE_WINDOW), None
+        for step in range(batches.steps_per_epoch):
+            places, valid, fresh = batches.places(step)
+            state, read = self._read_places(store, places, valid, None if fresh else state)
+            yield read
+
+    def _read_places(
+        self,
+        store: TokenStore,
+        places: Int64[np.ndarray, "batch time"],
+        valid: Bool[np.ndarray, "batch time"] | None,
+        state: State,
+    ) -> tuple[State, Read]:
+        """Read a table of places from a state on; None: from the beginning."""
+        hidden, state = self._read(batch_of(store, places, valid, fresh=False), state)
+        counted = np.ones(places.shape, bool) if valid is None else valid
+        return state, (places[counted], hidden[torch.from_numpy(counted).to(self.device)])
+
+    def _score_windows(
+        self, store: TokenStore, context: int, carry_context: bool
+    ) -> Float[np.ndarray, " targets"]:
+        """Score fixed windows, each distinct context once."""
+        cut = windows(store, context, carry_context)
+        order, starts = group_by_context(cut, self.vocabulary_size)
+        scores = np.zeros(len(cut), np.float32)
+        at_once = max(1, min(SCORE_ROWS, SCORE_CELLS // self.vocabulary_size))
+        for first in range(0, len(starts) - 1, at_once):
+            groups = starts[first : first + at_once + 1]
+            log_probs = self._after(cut.gather(order[groups[:-1]])[:, :-1])
+            chosen = order[groups[0] : groups[-1]]
+            row = np.repeat(np.arange(len(groups) - 1), np.diff(groups))
+            scores[chosen] = log_probs[row, store.targets[chosen]]
+        return scores
+
+    def _after(self, contexts: Int64[np.ndarray, "batch context"]) -> Array:
+        """Return the log-probabilities of what follows each context, shape (B, V)."""
+        ids = torch.from_numpy(contexts).to(self.device)
+        hidden, _ = self.network(ids[:, -1:], ids[:, :-1])
+        log_probs: Array = self.readout.log_probs(hidden[:, 0]).cpu().numpy()
+        return log_probs
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the weights by name, copied: further training does not change them."""
+        return weights_of(self)
+
+    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
+        """Take back the weights."""
+        load_weights(self, tensors)
+
+    def num_parameters(self) -> int:
+        """Return how many numbers are learned."""
+        return sum(parameter.numel() for parameter in self.parameters())

@@ -1,0 +1,260 @@
+"""Recurrent networks: the state of the text so far in a vector of fixed size.
+
+    x_t = dropout(sqrt(E) C(w_t))                       the embedding of symbol w_t, E its size
+    rnn     h_t = tanh(W x_t + U h_(t-1) + b)
+    lstm    i, f, o = sigmoid(W x_t + U h_(t-1) + b)    gates, each with its own W, U and b
+            c_t = f * c_(t-1) + i * tanh(W' x_t + U' h_(t-1) + b')
+            h_t = o * tanh(c_t)
+    gru     r, z = sigmoid(W x_t + U h_(t-1) + b)
+            h_t = (1 - z) * tanh(W' x_t + r * (U' h_(t-1) + u')) + z * h_(t-1)
+
+with further layers reading h of the one below. Code names: ``embedding`` is C; a ``Layer`` holds W
+(``weight_ih``), U (``weight_hh``) and both biases, as PyTorch's fused cells want them.
+
+Sources: J. Elman 1990, "Finding structure in time", and T. Mikolov et al. 2010, "Recurrent neural
+network based language model" (rnn); S. Hochreiter and J. Schmidhuber 1997, "Long short-term
+memory", with the forget gate of F. Gers et al. 2000 (lstm); K. Cho et al. 2014, "Learning phrase
+representations using RNN encoder-decoder", in cuDNN's form (gru). Dropout with one mask for a whole
+sequence: Y. Gal and Z. Ghahramani 2016; of recurrent weights and of whole symbols: S. Merity et al.
+2018, "Regularizing and optimizing LSTM language models". Embeddings are read multiplied by the root
+of their size, as in A. Vaswani et al. 2017: so tied ones are small enough for an output layer and
+large enough for an input.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from thence.errors import SettingError
+from thence.models.dropout import Dropout, LockedDropout
+from thence.models.language.neural import NeuralLanguageModel
+from thence.models.output_layer import ReadoutOptions, draw_output, make_readout
+from thence.models.size import check_layers
+
+Cell = Literal["rnn", "lstm", "gru"]
+GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
+FUSED: dict[Cell, Any] = {"rnn": torch.rnn_tanh, "lstm": torch.lstm, "gru": torch.gru}
+
+State = tuple[Float[Tensor, "batch layers hidden"], ...]
+"""Hidden states of all layers and, for an LSTM, their cells."""
+LayerState = tuple[Float[Tensor, "1 batch hidden"], ...]
+"""Those of one layer, as PyTorch's fused cells want them."""
+
+
+@dataclass(frozen=True)
+class RecurrentOptions(ReadoutOptions):
+    """Settings of the recurrent models."""
+
+    cell: ClassVar[Cell]
+
+    embedding_size: int = 128
+    """Numbers per symbol in the embedding."""
+    hidden_size: int = 256
+    """Units of each recurrent layer."""
+    layers: int = 1
+    """Recurrent layers, each reading the one below."""
+    dropout: float = 0.2
+    """Chance that an output of a recurrent layer is left out at a training step."""
+    input_dropout: float = 0.0
+    """Chance that a number of the embeddings is left out."""
+    embedding_dropout: float = 0.0
+    """Chance that a symbol is left out of the embedding table, wherever it stands."""
+    weight_drop: float = 0.0
+    """Chance that a weight from hidden to hidden is left out (DropConnect)."""
+    locked: bool = True
+    """Leave out the same numbers at every place of a sequence (variational dropout)."""
+    tied: bool = False
+    """Let the embedding be the output weights too, behind a projection where the sizes differ."""
+
+    def __post_init__(self) -> None:
+        self.check_readout()
+        check_layers(self.layers)
+        for name in ("embedding_size", "hidden_size"):
+            if getattr(self, name) < 1:
+                flag = name.replace("_", "-")
+                raise SettingError(f"--{flag} is {getattr(self, name)}; it must be at least 1.")
+        for name in ("dropout", "input_dropout", "embedding_dropout", "weight_drop"):
+            if not 0 <= getattr(self, name) < 1:
+                flag = name.replace("_", "-")
+                raise SettingError(
+                    f"--{flag} is {getattr(self, name)}; it must be from 0 to below 1."
+                )
+        if self.tied and self.softmax == "adaptive":
+            raise SettingError(
+                "--tied does not go with --softmax adaptive, whose rare symbols have narrower "
+                "output weights; leave out one of them."
+            )
+
+
+@dataclass(frozen=True)
+class RNNOptions(RecurrentOptions):
+    """Settings of the ``rnn`` model."""
+
+    cell = "rnn"
+
+
+@dataclass(frozen=True)
+class LSTMOptions(RecurrentOptions):
+    """Settings of the ``lstm`` model."""
+
+    cell = "lstm"
+
+
+@dataclass(frozen=True)
+class GRUOptions(RecurrentOptions):
+    """Settings of the ``gru`` model."""
+
+    cell = "gru"
+
+
+class Layer(nn.Module):
+    """One recurrent layer on PyTorch's fused cells.
+
+    Args:
+        cell: Which cell.
+        input_size: Numbers it reads at each place.
+        hidden_size: Its units (H).
+        weight_drop: Chance that a weight of U is left out at a training step.
+    """
+
+    def __init__(
+        self, cell: Cell, input_size: int, hidden_size: int, weight_drop: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.cell: Cell = cell
+        rows = GATES[cell] * hidden_size
+        self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
+        self.bias_ih = nn.Parameter(torch.zeros(rows))
+        self.bias_hh = nn.Parameter(torch.zeros(rows))
+        self.weight_dropout = Dropout(weight_drop)
+        for weight in (self.weight_ih, self.weight_hh):
+            nn.init.uniform_(weight, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
+        if cell == "lstm":  # Remember at first (Gers et al. 2000): gates are i, f, g, o.
+            nn.init.ones_(self.bias_ih[hidden_size : 2 * hidden_size])
+
+    def forward(
+        self, inputs: Float[Tensor, "batch time input"], state: LayerState
+    ) -> tuple[Float[Tensor, "batch time hidden"], LayerState]:
+        """Return the hidden states after each input, and the last of each row.
+
+        Args:
+            inputs: What is read.
+            state: The hidden states before, and the cells for an LSTM.
+        """
+        recurrent = self.weight_dropout(self.weight_hh)
+        weights = [self.weight_ih, recurrent, self.bias_ih, self.bias_hh]
+        if self.cell == "lstm" and inputs.shape[1] == 1 and not torch.is_grad_enabled():
+            # For a single step the fused call puts the weights in another order first, which takes
+            # ten times as long as the step.
+            hidden, cells = torch.lstm_cell(inputs[:, 0], [part[0] for part in state], *weights)
+            return hidden[:, None], (hidden[None], cells[None])
+        kind = inputs.device.type
+        if torch.is_autocast_enabled(kind) and not takes_bfloat16(self.cell, kind):
+            with torch.autocast(kind, enabled=False):
+                single = tuple(part.float() for part in state)
+                return self._fused(inputs.float(), single, weights)
+        return self._fused(inputs, state, weights)
+
+    def _fused(
+        self, inputs: Tensor, state: LayerState, weights: list[Tensor]
+    ) -> tuple[Tensor, LayerState]:
+        before = state if self.cell == "lstm" else state[0]
+        outputs, *after = FUSED[self.cell](
+            inputs, before, weights, True, 1, 0.0, self.training, False, True
+        )
+        return outputs, tuple(after)
+
+
+@cache
+def takes_bfloat16(cell: Cell, device_type: str) -> bool:
+    """Whether a fused cell computes in bfloat16 on this device.
+
+    oneDNN has an LSTM in bfloat16 only for processors with AVX-512; elsewhere it is computed in
+    float32 and all else in bfloat16. Found out by computing a small one.
+    """
+    with torch.random.fork_rng(devices=[]):  # A training goes on as if nobody had asked.
+        layer = Layer(cell, 1, 1).to(device_type)
+    one = torch.ones(1, 1, 1, device=device_type)
+    state = (one, one) if cell == "lstm" else (one,)
+    try:
+        with torch.autocast(device_type, torch.bfloat16, cache_enabled=False):
+            layer._fused(one, state, list(layer.parameters()))
+    except RuntimeError:
+        return False
+    return True
+
+
+class Recurrent(nn.Module):
+    """The network up to its last hidden layer.
+
+    Args:
+        options: The cell and the sizes.
+        vocabulary_size: Number of ids (V).
+    """
+
+    context_length = None
+
+    def __init__(self, options: RecurrentOptions, vocabulary_size: int) -> None:
+        super().__init__()
+        self.options = options
+        self.embedding = nn.Embedding(vocabulary_size, options.embedding_size)
+        nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(options.embedding_size))
+        drop = LockedDropout if options.locked else Dropout
+        self.input_dropout = drop(options.input_dropout)
+        self.dropout = drop(options.dropout)
+        sizes = [options.embedding_size] + [options.hidden_size] * (options.layers - 1)
+        self.layers = nn.ModuleList(
+            Layer(options.cell, size, options.hidden_size, options.weight_drop) for size in sizes
+        )
+        projects = options.tied and options.hidden_size != options.embedding_size
+        self.output_size = options.embedding_size if options.tied else options.hidden_size
+        self.projection = (
+            nn.Linear(options.hidden_size, options.embedding_size, bias=False)
+            if projects
+            else nn.Identity()
+        )
+
+    def start(self, batch_size: int, device: torch.device) -> State:
+        """Return the state before any text: zeros."""
+        shape = (batch_size, self.options.layers, self.options.hidden_size)
+        zeros = torch.zeros(shape, device=device)
+        return (zeros, zeros) if self.options.cell == "lstm" else (zeros,)
+
+    def forward(
+        self, ids: Int64[Tensor, "batch time"], state: State
+    ) -> tuple[Float[Tensor, "batch time output"], State]:
+        """Return the last layer's hidden states after each id, and the state after the last."""
+        values = functional.embedding(ids, self._table())  # (B, T, E)
+        values = self.input_dropout(values * math.sqrt(self.options.embedding_size))
+        afters = []
+        for index, layer in enumerate(self.layers):
+            before = tuple(part[:, index].unsqueeze(0).to(values.dtype) for part in state)
+            values, after = layer(values, before)
+            afters.append(after)
+            values = self.dropout(values)
+        new = tuple(torch.cat(parts).transpose(0, 1).float() for parts in zip(*afters, strict=True))
+        return self.projection(values), new
+
+    def _table(self) -> Float[Tensor, "vocab embedding"]:
+        """Return the embeddings, those of some symbols left out while training."""
+        table, chance = self.embedding.weight, self.options.embedding_dropout
+        if not self.training or chance == 0:
+            return table
+        kept = torch.rand(len(table), 1, device=table.device) >= chance
+        return table * kept / (1 - chance)
+
+
+def create(options: RecurrentOptions, vocabulary_size: int) -> NeuralLanguageModel:
+    """Make the model with new weights, drawn from torch's generator."""
+    network = Recurrent(options, vocabulary_size)
+    tied_to = network.embedding if options.tied else None
+    readout = make_readout(options, network.output_size, vocabulary_size, tied_to)
+    draw_output(readout, 0.1 / math.sqrt(network.output_size))
+    return NeuralLanguageModel(network, readout, vocabulary_size)

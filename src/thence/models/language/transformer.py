@@ -1,0 +1,294 @@
+"""A decoder-only transformer: each place looks at the last places through attention.
+
+    x_i = dropout(sqrt(H) (E(w_i) + p_i))            the symbol at place i; p_i if learned
+    x_i = x_i + dropout(W_o a_i)                     in each layer, a_i of all heads in a row
+    x_i = x_i + dropout(W_2 gelu(W_1 norm(x_i)))
+    h_i = norm(x_i)                                  after the last layer
+
+    a_i = sum_j softmax_j(q_i . k_j / sqrt(d)) v_j   in each head, of d numbers, over the places
+                                                     j = i - C + 1 .. i, C the ``context``
+    q_i, k_i, v_i = W_q norm(x_i), W_k norm(x_i), W_v norm(x_i)
+    q_i, k_i = R^i q_i, R^i k_i                      if rotary: R turns pair m of numbers by
+                                                     the angle 10000^(-2 m / d)
+
+Code names: ``embedding`` is E, ``positions`` holds all p; of a layer, ``attention.project`` is W_q,
+W_k and W_v in one, ``attention.output`` is W_o, ``feed_forward`` holds W_1 and W_2.
+
+Sources: A. Vaswani et al. 2017, "Attention is all you need"; norms before and not after each part:
+R. Xiong et al. 2020, "On layer normalization in the transformer architecture"; rotary positions:
+J. Su et al. 2021, "RoFormer: enhanced transformer with rotary position embedding".
+
+Where we differ: pair m is numbers m and m + d / 2, not two neighbours, which is the same but for
+the order of rows in W_q and W_k. Every place attends to as many places as the context has, however
+long the text; so a learned p_i is that of place i modulo C, and rotary turns, of which only the
+differences matter, are counted from the earliest place at hand. Learned positions are scaled as the
+embeddings are. Dropout acts on what comes out of each part, not on the weights of attention.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from thence.errors import SettingError
+from thence.models.dropout import Dropout
+from thence.models.language.neural import NeuralLanguageModel
+from thence.models.output_layer import ReadoutOptions, draw_output, make_readout
+from thence.models.size import check_layers, check_memory
+
+Cache = Float[Tensor, "batch 2 heads room size"]
+"""Keys and values of the last C - 1 places, before any turn; the latest is last."""
+
+State = tuple[Int64[Tensor, " batch"] | Cache, ...]
+"""How many places each row has read, then the cache of every layer. The first number is kept on the
+processor, where looking at it does not wait for a GPU; it tells how much of the cache counts."""
+
+LONGEST_CONTEXT = 1 << 24
+WIDER = 4
+"""So many times wider is the inner layer of the feed-forward part."""
+EMBEDDING_SCALE = 0.02
+"""Standard deviation of new embeddings: small, since they are the output weights too; the input is
+larger by the square root of H."""
+
+
+@dataclass(frozen=True)
+class TransformerOptions(ReadoutOptions):
+    """Settings of the ``transformer`` model."""
+
+    context: int = 128
+    """How many places each place attends to, itself included."""
+    embedding_size: int = 128
+    """Numbers per symbol in the embedding, and per place in every layer."""
+    layers: int = 4
+    """Layers, each of attention and a feed-forward part."""
+    heads: int = 4
+    """Heads of attention in each layer, among which the embedding size is divided."""
+    positions: Literal["rotary", "learned"] = "rotary"
+    """Tell places apart by turning what is compared, or by an embedding of each."""
+    dropout: float = 0.1
+    """Chance that a number of the embeddings or of a part's output is left out."""
+    tied: bool = True
+    """Let the embedding be the output weights too."""
+
+    def __post_init__(self) -> None:
+        self.check_readout()
+        check_layers(self.layers)
+        for name in ("context", "embedding_size", "heads"):
+            if getattr(self, name) < 1:
+                flag = name.replace("_", "-")
+                raise SettingError(f"--{flag} is {getattr(self, name)}; it must be at least 1.")
+        if self.context > LONGEST_CONTEXT:
+            raise SettingError(
+                f"--context is {self.context}; it must be at most {LONGEST_CONTEXT:,}."
+            )
+        if not 0 <= self.dropout < 1:
+            raise SettingError(f"--dropout is {self.dropout}; it must be from 0 to below 1.")
+        self._check_heads()
+        if self.tied and self.softmax == "adaptive":
+            raise SettingError(
+                "--tied does not go with --softmax adaptive, whose rare symbols have narrower "
+                "output weights; use --no-tied, or another softmax."
+            )
+
+    def _check_heads(self) -> None:
+        size, heads = self.embedding_size, self.heads
+        if size % heads:
+            raise SettingError(
+                f"--embedding-size is {size}, which {heads} heads cannot divide evenly; "
+                f"use a multiple of --heads."
+            )
+        if self.positions == "rotary" and size // heads % 2:
+            raise SettingError(
+                f"--embedding-size is {size} and --heads {heads}, so each head has {size // heads} "
+                "numbers, but rotary positions turn pairs; use an even number per head."
+            )
+
+
+class Attention(nn.Module):
+    """Attention of each place to those before it and itself.
+
+    Args:
+        size: Numbers per place (H).
+        heads: How many heads; each has D = H / heads numbers.
+    """
+
+    def __init__(self, size: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.project = nn.Linear(size, 3 * size)
+        self.output = nn.Linear(size, size)
+
+    def forward(
+        self,
+        values: Float[Tensor, "batch time hidden"],
+        cached: Float[Tensor, "batch 2 heads cached size"],
+        mask: Bool[Tensor, "batch 1 time places"] | None,
+        turns: Float[Tensor, "2 places half"] | None,
+    ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch 2 heads places size"]]:
+        """Return what each new place reads, and the keys and values of all places.
+
+        Args:
+            values: What stands at each new place.
+            cached: Keys and values of P - T places before.
+            mask: Which of all P places each new one may see; None: all up to itself.
+            turns: Cosines and sines of the P places, if positions are rotary.
+        """
+        # (B, T, 3, heads, D) to (B, 3, heads, T, D): queries, keys and values.
+        projected = self.project(values).unflatten(2, (3, self.heads, -1)).permute(0, 2, 3, 1, 4)
+        new = projected[:, 1:]
+        known = torch.cat([cached.to(new.dtype), new], dim=3)
+        queries, keys = projected[:, 0], known[:, 0]
+        if turns is not None:
+            queries, keys = turn(queries, turns[:, -values.shape[1] :]), turn(keys, turns)
+        found = functional.scaled_dot_product_attention(
+            queries, keys, known[:, 1], attn_mask=mask, is_causal=mask is None
+        )
+        read: Tensor = self.output(found.transpose(1, 2).flatten(2))
+        return read, known
+
+
+def turn(
+    values: Float[Tensor, "batch heads places size"], turns: Float[Tensor, "2 places half"]
+) -> Float[Tensor, "batch heads places size"]:
+    """Return the values with each pair of numbers turned by the angle of its place."""
+    cosines, sines = turns
+    first, second = values.chunk(2, dim=-1)
+    turned = [first * cosines - second * sines, first * sines + second * cosines]
+    return torch.cat(turned, dim=-1).to(values.dtype)
+
+
+class Layer(nn.Module):
+    """Attention, then a feed-forward part, each added to what it reads.
+
+    Args:
+        options: The sizes.
+    """
+
+    def __init__(self, options: TransformerOptions) -> None:
+        super().__init__()
+        size = options.embedding_size
+        self.attention_norm = nn.LayerNorm(size)
+        self.attention = Attention(size, options.heads)
+        self.feed_forward_norm = nn.LayerNorm(size)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(size, WIDER * size), nn.GELU(), nn.Linear(WIDER * size, size)
+        )
+        self.dropout = Dropout(options.dropout)
+        with torch.no_grad():  # As many parts as there are add up to about what one would.
+            for weight in (self.attention.output.weight, self.feed_forward[2].weight):
+                cast(Tensor, weight).div_(math.sqrt(2 * options.layers))
+
+    def forward(
+        self,
+        values: Float[Tensor, "batch time hidden"],
+        cached: Float[Tensor, "batch 2 heads cached size"],
+        mask: Bool[Tensor, "batch 1 time places"] | None,
+        turns: Float[Tensor, "2 places half"] | None,
+    ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch 2 heads places size"]]:
+        """Return the values after this layer, and the keys and values; see ``Attention``."""
+        read, known = self.attention(self.attention_norm(values), cached, mask, turns)
+        values = values + self.dropout(read)
+        return values + self.dropout(self.feed_forward(self.feed_forward_norm(values))), known
+
+
+class Transformer(nn.Module):
+    """The network up to its last norm.
+
+    Args:
+        options: The sizes.
+        vocabulary_size: Number of ids (V).
+    """
+
+    context_length = None
+
+    def __init__(self, options: TransformerOptions, vocabulary_size: int) -> None:
+        super().__init__()
+        self.options = options
+        size = options.embedding_size
+        self.embedding = nn.Embedding(vocabulary_size, size)
+        nn.init.normal_(self.embedding.weight, std=EMBEDDING_SCALE)
+        if options.positions == "learned":
+            self.positions = nn.Embedding(options.context, size)
+            nn.init.normal_(self.positions.weight, std=EMBEDDING_SCALE)
+        self.dropout = Dropout(options.dropout)
+        self.layers = nn.ModuleList(Layer(options) for _ in range(options.layers))
+        self.norm = nn.LayerNorm(size)
+
+    def start(self, batch_size: int, device: torch.device) -> State:
+        """Return the state before any text: nothing read, so caches of which nothing counts."""
+        options = self.options
+        head_size = options.embedding_size // options.heads
+        shape = (batch_size, 2, options.heads, options.context - 1, head_size)
+        # Expanded, it takes no memory: nothing of it is read.
+        empty = torch.zeros((), dtype=self.embedding.weight.dtype, device=device).expand(shape)
+        return (torch.zeros(batch_size, dtype=torch.int64), *[empty] * options.layers)
+
+    def forward(
+        self, ids: Int64[Tensor, "batch time"], state: State
+    ) -> tuple[Float[Tensor, "batch time hidden"], State]:
+        """Return the normed values after each id, and the state after the last."""
+        count, *caches = state
+        room, time = self.options.context - 1, ids.shape[1]
+        cached = min(int(count.max()), room) if len(ids) else 0
+        before = count.to(ids.device)
+        # The mask of a fresh, short text has a name, and fast code, of its own.
+        mask = None if cached == 0 and time <= room + 1 else self._mask(before, cached, time)
+        turns = self._turns(cached + time, ids.device)
+        self._check_memory(len(ids))
+        values = self.dropout(self._embed(ids, before))
+        moved = []
+        for layer, cache in zip(self.layers, caches, strict=True):
+            values, known = layer(values, cache[..., room - cached :, :], mask, turns)
+            # What is lacking is filled with zeros in front; what is too much is cut off there.
+            filled = functional.pad(known, (0, 0, room - cached - time, 0))
+            moved.append(filled.to(cache.dtype))
+        return self.norm(values), (count + time, *moved)
+
+    def _check_memory(self, rows: int) -> None:
+        """Refuse caches that this machine cannot hold: they are as long as the context."""
+        options = self.options
+        size = 2 * 4 * rows * options.context * options.embedding_size * options.layers
+        what = f"A --context of {options.context:,} places in {rows} texts side by side"
+        check_memory(size, what, "Use a shorter context.")
+
+    def _embed(
+        self, ids: Int64[Tensor, "batch time"], before: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, "batch time hidden"]:
+        """Return the scaled embeddings of the ids and, if learned, of their positions."""
+        values: Tensor = self.embedding(ids)
+        if self.options.positions == "learned":
+            places = before[:, None] + torch.arange(ids.shape[1], device=ids.device)
+            values = values + self.positions(places % self.options.context)
+        return math.sqrt(self.options.embedding_size) * values
+
+    def _mask(
+        self, before: Int64[Tensor, " batch"], cached: int, time: int
+    ) -> Bool[Tensor, "batch 1 time places"]:
+        """Return which places, cached and new, each new one sees: of its row, and near enough."""
+        places = torch.arange(cached + time, device=before.device)
+        lags = places[cached:, None] - places  # (T, P)
+        near = (lags >= 0) & (lags < self.options.context)
+        read = places >= cached - before[:, None]  # (B, P)
+        return (near & read[:, None])[:, None]
+
+    def _turns(self, places: int, device: torch.device) -> Float[Tensor, "2 places half"] | None:
+        """Return cosines and sines of the angles of so many places, if positions are rotary."""
+        if self.options.positions == "learned":
+            return None
+        size = self.options.embedding_size // self.options.heads
+        speeds = 10_000.0 ** (-torch.arange(0, size, 2, device=device) / size)
+        angles = torch.outer(torch.arange(places, device=device), speeds)
+        return torch.stack([angles.cos(), angles.sin()])
+
+
+def create(options: TransformerOptions, vocabulary_size: int) -> NeuralLanguageModel:
+    """Make the model with new weights, drawn from torch's generator."""
+    network = Transformer(options, vocabulary_size)
+    tied_to = network.embedding if options.tied else None
+    readout = make_readout(options, options.embedding_size, vocabulary_size, tied_to)
+    draw_output(readout, EMBEDDING_SCALE)
+    return NeuralLanguageModel(network, readout, vocabulary_size)

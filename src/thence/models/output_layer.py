@@ -1,0 +1,394 @@
+"""The output layer, shared by all networks: from hidden states to the loss over symbols.
+
+    full       P(w | h) = exp(o_w) / sum_v exp(o_v),   o = W h + b
+    sampled    the same model, but a step of training compares the target with a sample S only:
+               loss = -log exp(o_t - log q_t) / sum_{v in S or t} exp(o_v - log q_v)
+               with q_v the chance that v is in S, log-uniform over the ids (frequent ones first)
+    adaptive   P(w | h) = P(cluster | h) P(w | cluster, h), rare clusters with narrower vectors
+
+The readout owns the output weights and the loss, because that layer is most of the cost of a large
+vocabulary; the training loop never sees logits. Whatever the training compared, ``log_probs`` are
+those of the whole vocabulary and sum to one.
+
+Sources: Y. Bengio and J. Senecal 2008, "Adaptive importance sampling to accelerate training of a
+neural probabilistic language model", and S. Jean et al. 2015, "On using very large target
+vocabulary for neural machine translation" (sampled); E. Grave et al. 2017, "Efficient softmax
+approximation for GPUs" (adaptive).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from thence.errors import SettingError
+from thence.models.memory_guard import memory_bytes
+
+Softmax = Literal["full", "sampled", "adaptive"]
+SPECIAL_IDS = 2
+"""The last ids, the unknown symbol and the boundary, are frequent though they come last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadoutOptions:
+    """Settings of the output layer, which every network has."""
+
+    softmax: Softmax = "full"
+    """Compare with the whole vocabulary, with a sample of it while training, or by clusters of \
+frequent and rare symbols (the last two for large vocabularies of words)."""
+    samples: int = 2048
+    """For the sampled softmax: how many symbols each training step compares with."""
+    logits_memory: str = "16MB"
+    """How much memory the logits may take at once."""
+
+    def check_readout(self) -> None:
+        """Refuse settings that cannot be.
+
+        Raises:
+            SettingError: If there are no samples, or the memory is not a size.
+        """
+        if self.samples < 1:
+            raise SettingError(f"--samples is {self.samples}; it must be at least 1.")
+        memory_bytes("--logits-memory", self.logits_memory)
+
+
+@runtime_checkable
+class Readout(Protocol):
+    """What every output layer provides."""
+
+    def loss(
+        self,
+        hidden: Float[Tensor, "*batch hidden"],
+        targets: Int64[Tensor, "*batch"] | Float[Tensor, "*batch vocab"],
+    ) -> Float[Tensor, ""]:
+        """Return the summed negative log-likelihood of the targets, in nats, for training.
+
+        Args:
+            hidden: The hidden states.
+            targets: One id per hidden state, or how often each id was the target there.
+        """
+
+    def start_from(self, counts: Float[Tensor, " vocab"]) -> None:
+        """Begin with the probabilities of symbols that occur so often, whatever the context."""
+
+    def log_probs(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
+        """Return the log-probabilities of every symbol, in nats."""
+
+    def target_log_probs(
+        self, hidden: Float[Tensor, "batch hidden"], targets: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, " batch"]:
+        """Return the log-probability of one symbol for each hidden state, in nats."""
+
+
+class TiedLinear(nn.Module):
+    """A linear layer whose weights are an embedding's (O. Press and L. Wolf 2017).
+
+    Args:
+        embedding: Whose table (V, E) gives the weights; it stays the owner.
+    """
+
+    def __init__(self, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self._owner = [embedding]  # In a list: the weights are saved and counted once.
+        self.bias = nn.Parameter(torch.zeros(embedding.num_embeddings))
+
+    @property
+    def weight(self) -> Tensor:
+        """The embedding's table, shape (V, E)."""
+        return self._owner[0].weight
+
+    def forward(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
+        """Return the logits."""
+        return functional.linear(hidden, self.weight, self.bias)
+
+
+def _logits(
+    project: nn.Module, hidden: Float[Tensor, "*batch hidden"]
+) -> Float[Tensor, "*batch vocab"]:
+    """Return the logits of hidden states."""
+    weight, bias = getattr(project, "weight", None), getattr(project, "bias", None)
+    one_row = hidden.numel() == hidden.shape[-1] and not torch.is_grad_enabled()
+    if one_row and isinstance(weight, Tensor) and isinstance(bias, Tensor):
+        parts = (hidden, weight, bias)
+        if all(part.device.type == "cpu" and part.dtype == torch.float32 for part in parts):
+            # NumPy takes a sixth of the time: all of it is reading the weights.
+            return torch.from_numpy(hidden.numpy() @ weight.detach().numpy().T) + bias
+    logits: Tensor = project(hidden)
+    return logits
+
+
+class FullSoftmax(nn.Module):
+    """Softmax over the whole vocabulary.
+
+    Args:
+        project: Gives the logits (N, V) of hidden states (N, H): a linear layer, or the
+            identity where the hidden states are logits already.
+        memory: Bytes that the logits may take at once.
+    """
+
+    def __init__(self, project: nn.Module, memory: int = 1 << 24) -> None:
+        super().__init__()
+        self.project = project
+        self.memory = memory
+
+    def loss(
+        self,
+        hidden: Float[Tensor, "*batch hidden"],
+        targets: Int64[Tensor, "*batch"] | Float[Tensor, "*batch vocab"],
+    ) -> Float[Tensor, ""]:
+        """Return the summed negative log-likelihood of the targets, in nats."""
+        flat = hidden.flatten(0, -2)  # (N, H)
+        wanted = targets.flatten(0, hidden.dim() - 2)  # (N) ids or (N, V) counts
+        weight = getattr(self.project, "weight", None)
+        if wanted.dim() == 1 and isinstance(weight, Tensor):
+            rows = self._rows(len(weight))
+            if len(flat) > rows:
+                return chunked_cross_entropy(flat, weight, self.project.bias, wanted, rows)
+        logits = at_least_single(self.project(flat))
+        return functional.cross_entropy(logits, wanted, reduction="sum")
+
+    def start_from(self, counts: Float[Tensor, " vocab"]) -> None:
+        """Let the biases be the logarithms of how often each symbol occurs.
+
+        So a network need not spend its first steps on learning which symbols are frequent.
+        """
+        bias = getattr(self.project, "bias", None)
+        if isinstance(bias, Tensor):
+            with torch.no_grad():
+                bias.copy_(torch.log((counts + 1) / (counts + 1).sum()))
+
+    def log_probs(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
+        """Return the log-probabilities of every symbol, in nats."""
+        return torch.log_softmax(_logits(self.project, hidden).float(), dim=-1)
+
+    def target_log_probs(
+        self, hidden: Float[Tensor, "batch hidden"], targets: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, " batch"]:
+        """Return the log-probability of one symbol for each hidden state, in nats."""
+        found = []
+        for part, wanted in _parts(self._rows(self.project(hidden[:1]).shape[-1]), hidden, targets):
+            logits = self.project(part).float()
+            chosen = logits.gather(1, wanted[:, None])[:, 0]
+            found.append(chosen - torch.logsumexp(logits, dim=1))
+        return torch.cat(found) if found else hidden.new_zeros(0, dtype=torch.float32)
+
+    def _rows(self, vocabulary_size: int) -> int:
+        return max(1, self.memory // (4 * vocabulary_size))
+
+
+def at_least_single(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return the values in single precision, or in the double that they have."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def _parts(rows: int, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    """Return several tensors cut alike into pieces of so many rows."""
+    return list(zip(*(torch.split(tensor, rows) for tensor in tensors), strict=True))
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """The summed cross-entropy of a linear layer, a few rows of logits at a time.
+
+    The loss is the last thing of the forward pass, so its gradients are made in the same go, while
+    the logits are at hand; all of them never exist at once. They are computed in the precision of
+    the autocast, and added up in that of the weights.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Float[Tensor, "rows hidden"],
+        weight: Float[Tensor, "vocab hidden"],
+        bias: Float[Tensor, " vocab"],
+        targets: Int64[Tensor, " rows"],
+        chunk: int,
+    ) -> Float[Tensor, ""]:
+        kind = hidden.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        with torch.autocast(kind, enabled=False):
+            narrow, low = weight.to(dtype), bias.to(dtype)
+            d_hidden, d_weight = torch.empty_like(hidden), torch.zeros_like(weight)
+            d_bias = torch.zeros_like(bias)
+            loss = hidden.new_zeros((), dtype=torch.float32)
+            for states, d_states, wanted in _parts(chunk, hidden, d_hidden, targets):
+                states = states.to(dtype)
+                chances = torch.softmax(torch.addmm(low, states, narrow.T), dim=1)
+                of_target = chances.gather(1, wanted[:, None]).float()
+                loss -= of_target.clamp_min(1e-37).log().sum()
+                chances.scatter_add_(1, wanted[:, None], chances.new_full((len(wanted), 1), -1))
+                d_states.copy_(chances @ narrow)
+                d_weight += chances.T @ states
+                d_bias += chances.sum(dim=0, dtype=bias.dtype)
+        ctx.save_for_backward(d_hidden, d_weight, d_bias)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> Any:
+        scale = upstream[0]
+        return *(saved.mul_(scale) for saved in ctx.saved_tensors), None, None
+
+
+chunked_cross_entropy: Callable[..., Tensor] = _ChunkedCrossEntropy.apply
+
+
+class SampledSoftmax(FullSoftmax):
+    """Softmax over the whole vocabulary, trained against a sample of it.
+
+    The last ids, which are frequent whatever their rank, are always in the sample.
+
+    Args:
+        project: The output layer: a linear layer, tied or not.
+        samples: How many symbols are drawn for each step.
+        memory: Bytes that the logits may take at once where all are needed.
+    """
+
+    def __init__(self, project: nn.Module, samples: int, memory: int = 1 << 24) -> None:
+        super().__init__(project, memory)
+        self.samples = samples
+        size = len(cast(Tensor, project.weight))
+        self.register_buffer("log_chances", log_sample_chances(size, samples), persistent=False)
+
+    def loss(
+        self,
+        hidden: Float[Tensor, "*batch hidden"],
+        targets: Int64[Tensor, "*batch"] | Float[Tensor, "*batch vocab"],
+    ) -> Float[Tensor, ""]:
+        """Return the loss against a sample while training, the whole one otherwise."""
+        weight = cast(Tensor, self.project.weight)
+        if not self.training or targets.dim() == hidden.dim() or self.samples >= len(weight):
+            return super().loss(hidden, targets)
+        flat, wanted = hidden.flatten(0, -2), targets.flatten()
+        log_chances = cast(Tensor, self.log_chances)
+        drawn = self._draw(len(weight), hidden.device)
+        table = functional.embedding(drawn, weight)  # (S, H)
+        bias = cast(Tensor, self.project.bias)
+        logits = functional.linear(flat, table).float() + (bias[drawn] - log_chances[drawn])
+        logits = logits.masked_fill(wanted[:, None] == drawn, -torch.inf)  # Its own target apart.
+        own = (flat.float() * functional.embedding(wanted, weight).float()).sum(dim=1)
+        own = own + bias[wanted] - log_chances[wanted]
+        total = torch.logaddexp(torch.logsumexp(logits, dim=1), own)
+        return (total - own).sum()
+
+    def _draw(self, vocabulary_size: int, device: torch.device) -> Int64[Tensor, " drawn"]:
+        """Return distinct sampled ids."""
+        ranked = vocabulary_size - SPECIAL_IDS
+        # P(rank) = log((rank + 2) / (rank + 1)) / log(R + 1), by inversion.
+        uniform = torch.rand(self.samples, device=device)
+        ranks = (torch.exp(uniform * math.log(ranked + 1)).long() - 1).clamp_(0, ranked - 1)
+        special = torch.arange(ranked, vocabulary_size, device=device)
+        return torch.cat([torch.unique(ranks), special])
+
+
+def log_sample_chances(vocabulary_size: int, samples: int) -> Float[Tensor, " vocab"]:
+    """Return the logarithm of each id's chance to be in a sample of the sampled softmax."""
+    ranked = max(vocabulary_size - SPECIAL_IDS, 0)
+    ids = torch.arange(ranked, dtype=torch.float64)
+    chance = torch.log((ids + 2) / (ids + 1)) / math.log(ranked + 1)
+    # Drawn at least once in so many draws: log(1 - (1 - p)^n).
+    log_chances = torch.log(-torch.expm1(samples * torch.log1p(-chance)))
+    return torch.cat([log_chances, torch.zeros(vocabulary_size - ranked)]).float()
+
+
+class AdaptiveSoftmax(nn.Module):
+    """Softmax by clusters: frequent symbols at once, rare ones through their cluster.
+
+    Args:
+        hidden_size: Numbers of a hidden state (H).
+        vocabulary_size: Number of ids (V), frequent ones first but for the last two.
+        memory: Bytes that the logits may take at once.
+    """
+
+    def __init__(self, hidden_size: int, vocabulary_size: int, memory: int = 1 << 24) -> None:
+        super().__init__()
+        self.vocabulary_size = vocabulary_size
+        self.memory = memory
+        cutoffs = cutoffs_for(vocabulary_size)
+        # Each cluster's vectors are a quarter as wide as those of the one before, but never empty.
+        narrower = min(4.0, 0.99 * hidden_size ** (1 / max(len(cutoffs), 1)))
+        self.clusters = nn.AdaptiveLogSoftmaxWithLoss(
+            hidden_size, vocabulary_size, cutoffs, narrower, head_bias=True
+        )
+
+    def _ranked(self, ids: Int64[Tensor, "*batch"]) -> Int64[Tensor, "*batch"]:
+        """Return ids in which the last two come first."""
+        return (ids + SPECIAL_IDS) % self.vocabulary_size
+
+    def loss(
+        self,
+        hidden: Float[Tensor, "*batch hidden"],
+        targets: Int64[Tensor, "*batch"] | Float[Tensor, "*batch vocab"],
+    ) -> Float[Tensor, ""]:
+        """Return the summed negative log-likelihood of the targets, in nats."""
+        if targets.dim() == hidden.dim():
+            counts = targets.flatten(0, -2)
+            return -(self.log_probs(hidden.flatten(0, -2)) * counts).sum()
+        return -self.target_log_probs(hidden.flatten(0, -2), targets.flatten()).sum()
+
+    def start_from(self, counts: Float[Tensor, " vocab"]) -> None:
+        """Take no note of the counts: the clusters have no biases but the head's."""
+
+    def log_probs(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
+        """Return the log-probabilities of every symbol, in nats."""
+        ranked = self.clusters.log_prob(hidden.flatten(0, -2)).float()
+        return torch.unflatten(ranked.roll(-SPECIAL_IDS, dims=1), 0, hidden.shape[:-1])
+
+    def target_log_probs(
+        self, hidden: Float[Tensor, "batch hidden"], targets: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, " batch"]:
+        """Return the log-probability of one symbol for each hidden state, in nats."""
+        rows = max(1, self.memory // (4 * self.vocabulary_size))
+        found = [
+            self.clusters(part, self._ranked(wanted)).output.float()
+            for part, wanted in _parts(rows, hidden, targets)
+        ]
+        return torch.cat(found) if found else hidden.new_zeros(0, dtype=torch.float32)
+
+
+def cutoffs_for(vocabulary_size: int) -> Sequence[int]:
+    """Return where the clusters begin: about a tenth of the symbols in the head, then thirds.
+
+    >>> cutoffs_for(10_000), cutoffs_for(40)
+    ([1000, 4000], [4, 16])
+    """
+    head = max(2, min(vocabulary_size // 10, 4000))
+    return [cut for cut in (head, 4 * head) if cut < vocabulary_size]
+
+
+def make_readout(
+    options: ReadoutOptions,
+    hidden_size: int,
+    vocabulary_size: int,
+    tied_to: nn.Embedding | None = None,
+) -> FullSoftmax | AdaptiveSoftmax:
+    """Make the readout that the options name, with new weights (see ``draw_output``).
+
+    Args:
+        options: Which softmax.
+        hidden_size: Numbers of a hidden state (H).
+        vocabulary_size: Number of ids (V).
+        tied_to: The embedding whose table is to be the output weights too.
+    """
+    memory = memory_bytes("--logits-memory", options.logits_memory)
+    if options.softmax == "adaptive":
+        return AdaptiveSoftmax(hidden_size, vocabulary_size, memory)
+    project: nn.Module = (
+        nn.Linear(hidden_size, vocabulary_size) if tied_to is None else TiedLinear(tied_to)
+    )
+    if options.softmax == "sampled":
+        return SampledSoftmax(project, options.samples, memory)
+    return FullSoftmax(project, memory)
+
+
+def draw_output(readout: FullSoftmax | AdaptiveSoftmax, std: float) -> None:
+    """Draw the weights of an output layer of its own, with biases of zero.
+
+    An adaptive softmax keeps those that it was made with, and a tied layer its embedding's.
+    """
+    if isinstance(readout, FullSoftmax) and isinstance(readout.project, nn.Linear):
+        nn.init.normal_(readout.project.weight, std=std)
+        nn.init.zeros_(readout.project.bias)

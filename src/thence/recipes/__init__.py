@@ -1,0 +1,5 @@
+"""Recipes: all settings of a training, read from TOML, flags or a program, checked in one place."""
+
+from thence.recipes.recipe import Recipe, make_recipe, read_recipe
+
+__all__ = ["Recipe", "make_recipe", "read_recipe"]

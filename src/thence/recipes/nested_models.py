@@ -1,0 +1,89 @@
+"""Models within a model, the members of a mixture and the encoder of a classifier: their settings.
+
+They stand in a config as tables, which anyone may have written.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_type_hints
+
+from thence.errors import SettingError
+from thence.models.labels.ensemble import Member as ClassifierMember
+from thence.models.registry import CLASSIFIERS, LANGUAGE_MODELS, Family
+from thence.recipes.validation import LONGEST_SHOWN, check_type, within_64_bits
+
+
+def check_parts(options: Any) -> None:
+    """Refuse models within a model whose settings are not theirs: members, and an encoder.
+
+    Raises:
+        SettingError: If there is no such model, or a setting is unknown or of another type.
+    """
+    members = getattr(options, "members", ())
+    for place, member in enumerate(members):
+        if isinstance(member, ClassifierMember):
+            check_parts(check_options(member.model, member.options, CLASSIFIERS))
+            continue
+        if member.dynamic is not None:
+            if not _reads_sequences(member.model):
+                raise SettingError(f"A member of {member.model[:LONGEST_SHOWN]} cannot be dynamic.")
+            if not 0 <= member.dynamic < float("inf"):
+                raise SettingError(f"A member's rate is {member.dynamic}; it must be 0 or above.")
+        if member.model == "neural-cache":
+            check_neural_cache(member.options, [other.model for other in members[:place]])
+        else:
+            check_options(member.model, member.options, LANGUAGE_MODELS)
+    encoder = getattr(options, "encoder", None)
+    if encoder is not None:
+        settings = {name: value for name, value in encoder.items() if name != "model"}
+        trained = {
+            name: family for name, family in LANGUAGE_MODELS.items() if family.method == "train"
+        }
+        check_options(check_type("model", encoder.get("model"), str), settings, trained)
+
+
+def check_options(model: str, settings: Mapping[str, Any], families: Mapping[str, Family]) -> Any:
+    """Return a model's settings as its dataclass, unless they are not its own.
+
+    Args:
+        model: Name of the family.
+        settings: Its settings by name.
+        families: Those that it may be one of; mixed ones are never part of another model.
+
+    Raises:
+        SettingError: Says what is wrong.
+    """
+    if model not in families or families[model].method == "combine":
+        raise SettingError(f"The model '{model[:LONGEST_SHOWN]}' cannot be part of another model.")
+    options_class = families[model].options_class()
+    return options_class(**_checked(settings, get_type_hints(options_class), model))
+
+
+def check_neural_cache(settings: Mapping[str, Any], before: Sequence[str]) -> None:
+    """Refuse a neural cache whose settings are not its own, or that has no network before it.
+
+    Raises:
+        SettingError: Says what is wrong.
+    """
+    from thence.models.language.neural_cache import (
+        NeuralCacheOptions,  # Torch, which counts never wait for.
+    )
+
+    hints = get_type_hints(NeuralCacheOptions)
+    if missing := hints.keys() - settings.keys():
+        raise SettingError(f"A neural cache does not say its '{min(missing)}'.")
+    options = NeuralCacheOptions(**_checked(settings, hints, "neural-cache"))
+    sequences = [place for place, model in enumerate(before) if _reads_sequences(model)]
+    if options.of not in sequences:
+        raise SettingError(f"A neural cache is of member {options.of}, which is no such network.")
+
+
+def _reads_sequences(model: str) -> bool:
+    return model in LANGUAGE_MODELS and LANGUAGE_MODELS[model].reads_sequences
+
+
+def _checked(settings: Mapping[str, Any], hints: Mapping[str, Any], model: str) -> dict[str, Any]:
+    for name in settings:
+        if name not in hints:
+            raise SettingError(f"There is no setting '{name}' for the model '{model}'.")
+        within_64_bits(name, settings[name])
+    return {name: check_type(name, value, hints[name]) for name, value in settings.items()}

@@ -1,0 +1,254 @@
+"""A recipe: everything needed to train a model again, as data.
+
+A recipe is written in TOML with one table per group; the keys are the flags of ``thence train``
+with underscores, each known in one group only, so that a flat list of settings is enough to
+make one.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import tomli_w
+
+from thence.corpus import LabelOptions, ReadingOptions, SplitOptions
+from thence.errors import SettingError, nearest
+from thence.models.registry import FAMILIES, get_family, is_classifier
+from thence.recipes.nested_models import check_parts
+from thence.recipes.options import TrainingOptions
+from thence.recipes.toml_files import read_toml_file
+from thence.recipes.validation import check_type, within_64_bits
+from thence.synonyms import SETTINGS
+from thence.tokens import TokenOptions, WordOptions
+
+GROUPS = {
+    "reading": ReadingOptions,
+    "splitting": SplitOptions,
+    "tokens": TokenOptions,
+    "training": TrainingOptions,
+}
+"""The groups of settings that every language model has; ``options`` holds the model's own."""
+CLASSIFIER_GROUPS = {**GROUPS, "labelling": LabelOptions, "tokens": WordOptions}
+FOR_LANGUAGE = ("carry_context", "vary_windows")
+"""Settings of training that say nothing to a classifier."""
+
+BESIDE_SETTINGS = ("model", "output", "config", "progress", "logs")
+"""Arguments of ``thence.train`` that are no settings of a recipe."""
+FROM_RUN = "from_run"
+"""Setting of a recipe that names the run whose training it goes on with."""
+PROVENANCE = "provenance"
+"""A table of a saved config that says where it came from; not part of the recipe."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train on what, and how.
+
+    Attributes:
+        text: A file, a folder, ``-``, or the name of a bundled or downloaded text; or what a text
+            in memory is called (``sources.py``).
+        model: Name of the family.
+        options: The family's own settings.
+        labelling: Where the labels are; only for classifiers.
+        from_run: The run whose best weights the training begins with; see ``training_on.py``.
+    """
+
+    text: str
+    model: str
+    options: Any
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
+    splitting: SplitOptions = field(default_factory=SplitOptions)
+    tokens: TokenOptions = field(default_factory=TokenOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    labelling: LabelOptions | None = None
+    from_run: str | None = None
+
+    def __post_init__(self) -> None:
+        """Give the settings of training that were left open the family's defaults."""
+        left_open = {
+            name: value
+            for name, value in get_family(self.model).defaults.items()
+            if getattr(self.training, name) is None
+        }
+        object.__setattr__(self, "training", replace(self.training, **left_open))
+        for group in ("options", *GROUPS):
+            settings = getattr(self, group)
+            for item in fields(settings):
+                within_64_bits(item.name, getattr(settings, item.name))
+        if not is_classifier(self.model):
+            return
+        if self.labelling is None:
+            object.__setattr__(self, "labelling", LabelOptions())
+        for name in FOR_LANGUAGE:
+            if getattr(self.training, name):
+                raise SettingError(
+                    f"--{name.replace('_', '-')} is for language models; {self.model} is a "
+                    "classifier, which reads each document by itself. Leave it out."
+                )
+
+    def to_toml(self, provenance: Mapping[str, Any] | None = None) -> str:
+        """Return the recipe as TOML; settings that are None are left out."""
+        content: dict[str, Any] = {"text": self.text, "model": self.model}
+        if self.from_run is not None:
+            content[FROM_RUN] = self.from_run
+        for group in ("options", *groups_of(self.model)):
+            content[group] = _given(asdict(getattr(self, group)))
+        if provenance:
+            content[PROVENANCE] = dict(provenance)
+        return tomli_w.dumps(content)
+
+
+def _given(value: Any) -> Any:
+    """Return a value without what is None in its tables, which TOML cannot say."""
+    if isinstance(value, dict):
+        return {key: _given(item) for key, item in value.items() if item is not None}
+    return [_given(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Recipe:
+    """Make a recipe from flat settings, the same names as the flags of ``thence train``.
+
+    Raises:
+        SettingError: If a name is unknown (with the nearest known one) or a value unusable.
+    """
+    if isinstance(text, Iterable) and not isinstance(text, str):
+        raise SettingError(
+            "A recipe names its text, as a path or a known name; give texts in memory to "
+            "thence.train(texts), thence.best or thence.sweep."
+        )
+    text, model = check_type("text", text, str), check_type("model", model, str)
+    settings = dict(settings)
+    from_run = check_type(FROM_RUN, settings.pop(FROM_RUN, None), str | None)
+    groups = {"options": get_family(model).options_class(), **groups_of(model)}
+    known = known_settings(model)
+    chosen: dict[str, dict[str, Any]] = {group: {} for group in groups}
+    for name, value in settings.items():
+        if name not in known:
+            raise SettingError(
+                f"There is no setting '{name}' for the model '{model}'."
+                + (meant(name, model) or nearest(name, [*known, *BESIDE_SETTINGS]))
+            )
+        group = known[name]
+        chosen[group][name] = check_type(name, value, get_type_hints(groups[group])[name])
+    made = {group: kind(**chosen[group]) for group, kind in groups.items()}
+    for name, value in settings.items():
+        within_64_bits(name, value)
+    check_parts(made["options"])
+    return Recipe(str(text), model, **made, from_run=from_run)
+
+
+def meant(name: str, model: str) -> str:
+    """Return what is meant by a setting that a model lacks: a hint, or "" if nothing is known.
+
+    It may be another tool's word for one of ours, or a setting of other models.
+
+    >>> meant("learning_rate", "ngram")
+    " Did you mean 'lr'?"
+    >>> meant("heads", "ngram")
+    " It is for the model transformer, and the model here is ngram; name one with 'model'."
+    """
+    ours = SETTINGS.get(name, name)
+    known = known_settings(model)
+    if ours in known:
+        return f" Did you mean '{ours}'?"
+    if ours != name and (near := nearest(name, known)):
+        return near
+    same_task = [one for one in FAMILIES if is_classifier(one) == is_classifier(model)]
+    owners = [one for one in same_task if ours in known_settings(one)]
+    owners = owners or [one for one in FAMILIES if ours in known_settings(one)]
+    if not owners:
+        return ""
+    subject = "It" if ours == name else f"'{ours}'"
+    models = f"the models {', '.join(owners)}" if len(owners) > 1 else f"the model {owners[0]}"
+    return f" {subject} is for {models}, and the model here is {model}; name one with 'model'."
+
+
+def known_settings(model: str) -> dict[str, str]:
+    """Return the name of every setting of a model with its group, the model's own among them."""
+    groups = {"options": get_family(model).options_class(), **groups_of(model)}
+    return {item.name: group for group, kind in groups.items() for item in fields(kind)}
+
+
+def groups_of(model: str) -> Mapping[str, type[Any]]:
+    """Return the groups of settings of a model beside its own."""
+    return CLASSIFIER_GROUPS if is_classifier(model) else GROUPS
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a recipe's TOML into flat settings, ``text`` and ``model`` among them.
+
+    Settings may stand in their group's table or at the top.
+
+    Raises:
+        SettingError: If the file cannot be read, is not TOML, or has an unknown table.
+    """
+    content = read_toml(path)
+    try:
+        return flat_settings(content)
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file.
+
+    Raises:
+        SettingError: If it cannot be read or is not TOML.
+    """
+    try:
+        return read_toml_file(path)
+    except OSError as error:
+        raise SettingError(f"The recipe {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise SettingError(f"The recipe {path} is not valid TOML: {error}.") from error
+
+
+def flat_settings(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings that may stand in their group's table or at the top, without tables.
+
+    Raises:
+        SettingError: If there is an unknown table.
+    """
+    tables = ("options", *CLASSIFIER_GROUPS, PROVENANCE)
+    settings: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            if name not in tables:
+                raise SettingError(
+                    f"there is no table [{name}] in a recipe; the tables are {', '.join(tables)}."
+                    + nearest(name, tables)
+                )
+            if name != PROVENANCE:
+                settings.update(value)
+        else:
+            settings[name] = value
+    return settings
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe that names its text and its model.
+
+    Raises:
+        SettingError: If it is not a usable recipe.
+    """
+    return recipe_of(read_toml(path), path)
+
+
+def recipe_of(content: Mapping[str, Any], path: Path) -> Recipe:
+    """Return the recipe that the content of a file says.
+
+    Raises:
+        SettingError: If it is not a usable recipe.
+    """
+    try:
+        settings = flat_settings(content)
+        text, model = settings.pop("text"), settings.pop("model")
+    except KeyError as error:
+        raise SettingError(f"The recipe {path} does not say its {error}.") from error
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from error
+    try:
+        return make_recipe(text, model, settings)
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from error

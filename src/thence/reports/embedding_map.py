@@ -1,0 +1,117 @@
+"""The embedding map: where a network has put each symbol, in two dimensions."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+
+from thence.reports.drawing import (
+    BLUE,
+    FAINT,
+    INK,
+    drawable,
+    new_figure,
+    plain,
+    set_titles,
+    symbol_text,
+)
+from thence.reports.frequencies import most_frequent, symbol_counts
+from thence.runs import Run
+from thence.training.embeddings import embedding_table
+
+SHOWN = 150
+PLACES = (
+    (5, 0, "left", "center"),
+    (-5, 0, "right", "center"),
+    (0, 5, "center", "bottom"),
+    (0, -5, "center", "top"),
+    (4, 4, "left", "bottom"),
+    (-4, 4, "right", "bottom"),
+    (4, -4, "left", "top"),
+    (-4, -4, "right", "top"),
+)
+"""Where a label may stand beside its point, best first: x and y in points, and which side of the
+text is there."""
+
+
+def embedding_map(run: Run) -> Figure | None:
+    """Draw the most frequent symbols where their embeddings lie; None without embeddings."""
+    table = embedding_table(run)
+    if table is None:
+        return None
+    store = run.store("train")
+    counts = symbol_counts(store, len(table))
+    if run.is_classifier:  # It never reads the boundary.
+        ids = most_frequent(counts, SHOWN + 1, store.boundary_id)[1:]
+    else:
+        ids = most_frequent(counts, SHOWN, store.boundary_id)
+    points, shares = two_dimensions(table[ids])
+    names = [drawable(symbol_text(run.tokenizer, int(index))) for index in ids]
+    title = f"Embeddings of {len(ids)} symbols"
+    if len(ids) < len(table):
+        title = f"Embeddings of the {len(ids)} most frequent of {len(table):,} symbols"
+    if shares is None:
+        axis_labels = ("first dimension", "second dimension")
+    else:
+        first, second = (f"({share * 100:.0f} % of the variance)" for share in shares)
+        axis_labels = (f"first principal component {first}", f"second principal component {second}")
+    return draw_points(points, names, title, axis_labels)
+
+
+def two_dimensions(
+    table: Float[np.ndarray, "shown embedding"],
+) -> tuple[Float[np.ndarray, "shown 2"], Float[np.ndarray, "2"] | None]:
+    """Return points as they are, or on their first two principal components.
+
+    Args:
+        table: One embedding per row.
+
+    Returns:
+        The points, and the share of the variance along each component (None if the embeddings
+        have two dimensions anyway).
+    """
+    if table.shape[1] == 2:
+        return table, None
+    centred = table - table.mean(axis=0)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    scores = left * sizes
+    shares = sizes**2 / max(float(np.sum(sizes**2)), 1e-300)
+    missing = max(0, 2 - len(sizes))  # An embedding of one number lies on a line.
+    return np.pad(scores, ((0, 0), (0, missing)))[:, :2], np.pad(shares, (0, missing))[:2]
+
+
+def draw_points(
+    points: Float[np.ndarray, "shown 2"],
+    names: list[str],
+    title: str,
+    axis_labels: tuple[str, str],
+) -> Figure:
+    """Draw a point per symbol, and the names of as many as fit without overlap, in order."""
+    figure, axes = new_figure(8, 7)
+    axes.scatter(points[:, 0], points[:, 1], s=14, color=BLUE, linewidths=0)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.margins(0.06)
+    set_titles(axes, title, *axis_labels)
+    figure.draw_without_rendering()  # Settles the layout, on which the room for labels depends.
+    taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in axes.transData.transform(points)]
+    for point, name in zip(points, names, strict=True):
+        _place_label(axes, point, name, taken)
+    return figure
+
+
+def _place_label(axes: Axes, point: Any, name: str, taken: list[Bbox]) -> None:
+    """Write a name at the first place beside its point that is free, or not at all."""
+    for x, y, horizontal, vertical in PLACES:
+        style: dict[str, Any] = {"ha": horizontal, "va": vertical, "fontsize": 9, "color": INK}
+        label = axes.annotate(name, point, (x, y), textcoords="offset points", **style, **plain())
+        label.set_in_layout(False)
+        box = label.get_window_extent().padded(2)
+        inside = axes.bbox.contains(box.x0, box.y0) and axes.bbox.contains(box.x1, box.y1)
+        if inside and not any(box.overlaps(other) for other in taken):
+            taken.append(box)
+            return
+        label.remove()

@@ -1,0 +1,190 @@
+"""The runs in a folder, each in a few words that its small files say; no weights are read."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from thence.atomic import is_locked
+from thence.errors import RunError, ThenceError
+from thence.models.registry import get_family, is_classifier
+from thence.recipes.recipe import read_toml
+from thence.recipes.validation import check_type
+from thence.runs.files import refuse_links
+from thence.runs.metrics import read_metrics, read_test_looks, unit_of
+from thence.runs.provenance import check_provenance
+from thence.runs.run import RUNS, is_finished
+from thence.runs.saved_json import UNUSABLE
+from thence.runs.sources import called
+from thence.runs.test_looks import TEST_LOOKS
+
+State = Literal["finished", "training", "stopped", "sweep", "damaged", "no run"]
+SWEEP, BEST, TRIALS = "sweep.toml", "best", "trial-*"
+"""What the folder of a sweep has: its recipe, its best run, and its trials."""
+MOST_METRICS = 1 << 25
+"""Bytes of metrics that are read for a list: a hundred thousand looks at dev."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run in a list of runs; what is not known is None.
+
+    Attributes:
+        name: Of its folder, from the one that was listed on.
+        folder: Where it is.
+        state: Whether its training came to an end, goes on in some process, or was stopped; or that
+            it is a sweep (whose best run is told of), cannot be read, or is no run at all.
+        model: Name of its family.
+        text: What it was trained on.
+        step: The last step of which there is a look at dev; 0 for what was made in one go.
+        unit: What the loss is a mean over: ``token`` or ``document``.
+        nats: Loss on dev of its best look.
+        accuracy: Of a classifier, on dev.
+        test_looks: How often its test split was judged.
+        made: When it was begun, in UTC.
+        trials: Of a sweep, how many were begun.
+        problem: Why it cannot be read.
+    """
+
+    name: str
+    folder: Path
+    state: State
+    model: str | None = None
+    text: str | None = None
+    step: int | None = None
+    unit: str | None = None
+    nats: float | None = None
+    accuracy: float | None = None
+    test_looks: int | None = None
+    made: str | None = None
+    trials: int | None = None
+    problem: str | None = None
+
+    def in_words(self) -> str:
+        """Return the state with what belongs to it."""
+        if self.state == "sweep":
+            return f"sweep of {self.trials} trials"
+        if self.state in ("training", "stopped"):
+            return f"{self.state} at step {self.step or 0:,}"
+        return self.state if self.problem is None else f"{self.state}: {self.problem}"
+
+    def on_dev(self) -> str:
+        """Return how good it is on dev, with the unit."""
+        if self.nats is None:
+            return "-"
+        loss = f"{self.nats:.4f} nats per {self.unit}"
+        return loss if self.accuracy is None else f"{self.accuracy:.2%}, {loss}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything for a program."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+
+def list_runs(folder: str | Path = RUNS) -> list[RunSummary]:
+    """Return the runs in a folder and in the folders right inside it, by the time they were begun.
+
+    A sweep is one entry. What cannot be read, or is no run, is one too, and says so.
+
+    Args:
+        folder: Where to look; a run folder is listed itself.
+
+    Raises:
+        RunError: If there is no such folder.
+    """
+    folder = Path(folder)
+    try:
+        if not folder.is_dir():
+            raise RunError(
+                f"There is no folder {folder} to look for runs in; thence train makes runs/. Name "
+                "another with thence runs FOLDER."
+            )
+        found = [_summary(path, _name(path, folder)) for path in _candidates(folder)]
+    except OSError as error:
+        raise RunError(f"{folder} cannot be read: {error.strerror}.") from error
+    return sorted(found, key=lambda run: (run.made or "", run.name))
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    """Yield the folders that are listed."""
+    if _is_run(folder):
+        yield folder
+        return
+    for path in _folders_in(folder):
+        inside = [] if _is_run(path) or _is_sweep(path) else _folders_in(path)
+        runs_inside = [one for one in inside if _is_run(one) or _is_sweep(one)]
+        yield from runs_inside or [path]
+
+
+def _name(path: Path, folder: Path) -> str:
+    name = str(path.resolve().name if path == folder else path.relative_to(folder))
+    return name.encode("utf-8", "replace").decode("utf-8")  # Not every name is text.
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.is_dir())
+    except OSError:  # It may not be looked into.
+        return []
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.toml").is_file()
+
+
+def _is_sweep(folder: Path) -> bool:
+    return (folder / SWEEP).is_file()
+
+
+def _summary(folder: Path, name: str) -> RunSummary:
+    try:
+        if _is_sweep(folder):
+            best = folder / BEST
+            found = _of_run(best, name) if _is_run(best) else RunSummary(name, folder, "sweep")
+            trials = sum(1 for path in folder.glob(TRIALS) if _is_run(path))
+            return replace(found, folder=folder, state="sweep", trials=trials)
+        if not _is_run(folder):
+            return RunSummary(name, folder, "no run")
+        return _of_run(folder, name)
+    except (ThenceError, OSError, *UNUSABLE) as error:
+        said = str(error) if isinstance(error, ThenceError) else "its files cannot be read"
+        return RunSummary(name, folder, "damaged", problem=said.replace(f"{folder}/", ""))
+
+
+def _of_run(folder: Path, name: str) -> RunSummary:
+    """Return what is known of a run; its settings are not made a recipe, which may need torch."""
+    refuse_links(folder)
+    content = read_toml(config := folder / "config.toml")
+    model, source = (check_type(what, content.get(what), str) for what in ("model", "text"))
+    trained = get_family(model).method == "train"
+    provenance = check_provenance(content, config, is_classifier(model))
+    if (path := folder / "metrics.jsonl").exists() and path.stat().st_size > MOST_METRICS:
+        raise RunError(f"metrics.jsonl has {path.stat().st_size:,} bytes, too many to be listed.")
+    looks = read_metrics(path, trained=trained)
+    best = min(looks, key=_badness, default={})
+    unit = unit_of(best)
+    return RunSummary(
+        name,
+        folder,
+        _state(folder, model),
+        model,
+        Path(called(source)).name,
+        int(looks[-1]["step"]) if looks else None,
+        unit if best else None,
+        best.get(f"dev_nats_per_{unit}"),
+        best.get("dev_accuracy"),
+        len(read_test_looks(folder / TEST_LOOKS)),
+        str(provenance["made"]),
+    )
+
+
+def _badness(look: dict[str, Any]) -> tuple[float, float]:
+    """Return what the look whose weights are kept has least of: mistakes, then loss."""
+    loss = look.get(f"dev_nats_per_{unit_of(look)}")
+    return -(look.get("dev_accuracy") or 0.0), math.inf if loss is None else loss
+
+
+def _state(folder: Path, model: str) -> State:
+    if is_finished(folder, model):
+        return "finished"
+    return "training" if is_locked(folder) else "stopped"

@@ -1,0 +1,211 @@
+"""``metrics.jsonl``: one JSON line per look at dev, appended as it happens."""
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from thence.atomic import NO_LINK, cannot_write, sync_folder, wait_for_lock, whole_file
+from thence.errors import RunError
+from thence.runs.files import check_ordinary
+
+TOLD = ("step", "seconds")
+TOLD_OF_TRAINING = (*TOLD, "tokens", "epoch", "learning_rate", "clipped_steps")
+"""What every line says."""
+MOST_TOLD = 1e100
+
+
+def unit_of(line: Mapping[str, Any]) -> str:
+    """Return what the losses of a line are means over: ``document`` for classifiers."""
+    is_of_labels = any(name.endswith("nats_per_document") for name in line)
+    return "document" if is_of_labels else "token"
+
+
+class MetricsFile:
+    """The metrics of a training.
+
+    Args:
+        path: The file; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def truncate(self, size: int) -> None:
+        """Drop what was written after a checkpoint that is being resumed.
+
+        Args:
+            size: Bytes to keep.
+        """
+        try:
+            with opened_alone(self.path, os.O_RDWR) as file:
+                if os.fstat(file.fileno()).st_size > size:
+                    os.ftruncate(file.fileno(), size)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def append(self, line: Mapping[str, Any]) -> int:
+        """Add a line; return the size of the file in bytes."""
+        return append_json_line(self.path, line)
+
+
+def append_json_line(path: Path, line: Mapping[str, Any]) -> int:
+    """Add a line in the place of an unfinished last one; return the size of the file in bytes.
+
+    One process at a time does it, so that none cuts another's line.
+
+    Raises:
+        RunError: If it cannot be written; the file is left as it was.
+    """
+    content = json.dumps(line).encode("utf-8") + b"\n"
+    try:
+        with opened_alone(path, os.O_RDWR | os.O_CREAT) as file:
+            size = _drop_unfinished_line(file)
+            try:
+                written = file.write(content)
+                if written < len(content):  # The disk is full; the next attempt says so.
+                    file.write(content[written:])
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(file.fileno(), size)
+                raise
+            end = file.tell()
+        if size == 0:
+            sync_folder(path.parent)
+        return end
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+@contextmanager
+def opened_alone(path: Path, flags: int) -> Iterator[FileIO]:
+    """Open a file of a run to change it in place, while no other process does.
+
+    A file that has a second name is changed in a copy of its own: the other may be anywhere.
+
+    Raises:
+        RunError: If it is a link, a pipe or a device.
+        OSError: If it cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, flags | NO_LINK, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise _is_link(path) from error
+    with os.fdopen(descriptor, "r+b", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise RunError(f"{path} is a pipe or a device, not a file. Remove it.")
+        wait_for_lock(descriptor)
+        if os.fstat(descriptor).st_nlink < 2:
+            yield file
+            return
+        content = file.read()
+    with whole_file(path, wait=True) as copy:
+        copy.write(content)
+    with opened_alone(path, flags) as file:
+        yield file
+
+
+def _is_link(path: Path) -> RunError:
+    return RunError(f"{path} is a link, and no run has one: it may lead anywhere. Remove it.")
+
+
+def _drop_unfinished_line(file: FileIO) -> int:
+    """Cut what a killed process left without a line end; return the size in bytes."""
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        return 0
+    file.seek(size - 1)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        size = file.truncate(file.read().rfind(b"\n") + 1)
+        file.seek(size)
+    return size
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a file of one JSON object per line; an unfinished last line is left out.
+
+    Raises:
+        RunError: If it cannot be read.
+    """
+    if path.is_symlink():
+        raise _is_link(path)
+    if not path.exists():
+        return []
+    check_ordinary(path)
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            read = json.loads(line)
+        except (ValueError, RecursionError):
+            read = None
+        if not isinstance(read, dict):
+            raise _damaged(path, number, "not a JSON object")
+        found.append(read)
+    return found
+
+
+def read_metrics(path: Path, trained: bool) -> list[dict[str, Any]]:
+    """Read the lines of ``metrics.jsonl``; an unfinished last line is left out.
+
+    Args:
+        path: The file.
+        trained: Whether the lines tell of a training, and not of what was made in one step.
+
+    Raises:
+        RunError: If it cannot be read, or holds other lines than a run writes.
+    """
+    lines = read_json_lines(path)
+    for number, line in enumerate(lines, start=1):
+        needed = TOLD_OF_TRAINING if trained else TOLD
+        if trained:
+            needed = (*needed, f"train_nats_per_{unit_of(line)}")
+        for name in needed:
+            if line.get(name) is None:
+                raise _damaged(path, number, f"it does not say its '{name}'")
+        for name, value in line.items():
+            if not (value is None or _is_number(value)):
+                raise _damaged(path, number, f"its '{name[:50]}' is no finite number")
+    return lines
+
+
+def read_test_looks(path: Path) -> list[dict[str, Any]]:
+    """Read the lines of ``test-looks.jsonl``; an unfinished last line is left out.
+
+    Raises:
+        RunError: If it cannot be read, or holds other lines than a run writes.
+    """
+    lines = read_json_lines(path)
+    for number, line in enumerate(lines, start=1):
+        for name in ("time", "command"):
+            if not isinstance(line.get(name), str):
+                raise _damaged(path, number, f"it does not say its '{name}'")
+        if not isinstance(line.get("run", ""), str):
+            raise _damaged(path, number, "its 'run' is no name")
+    return lines
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) < MOST_TOLD
+
+
+def _damaged(path: Path, number: int, why: str) -> RunError:
+    return RunError(
+        f"{path}, line {number}, is damaged: {why}. Restore the file from a copy or remove it."
+    )

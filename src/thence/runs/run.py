@@ -1,0 +1,548 @@
+"""A run is a folder: everything about one trained model, never a pickle.
+
+config.toml         the recipe, resolved, and where it came from
+tokenizer.json      text to ids and back
+model.safetensors   the best weights so far, with a checksum
+last/               the newest checkpoint, to resume from
+metrics.jsonl       one line per look at dev: the truth about the training
+test-looks.jsonl    one line per look at the test split
+report.html         pictures and numbers
+text, text.jsonl    what the text was, where it cannot be read again (see ``sources.py``)
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from thence.atomic import NOT_ALLOWED, WriteError, write_atomically
+from thence.corpus import Documents, Splits, load_splits, read_held_out
+from thence.errors import RunError, SettingError, TextError, ThenceError, nearest
+from thence.methods import PackageFunction
+from thence.models.base import LanguageModel
+from thence.models.labels.base import Classes, Classifier
+from thence.models.registry import CLASSIFIERS, LANGUAGE_MODELS, get_family, is_classifier
+from thence.notebook import repr_html
+from thence.recipes.recipe import PROVENANCE, Recipe, read_toml, recipe_of
+from thence.runs.description import describe
+from thence.runs.files import check_ordinary, load_metadata, refuse_links
+from thence.runs.metrics import append_json_line, read_metrics, read_test_looks
+from thence.runs.provenance import (
+    CLUSTER,
+    FROM,
+    KEPT,
+    check_provenance,
+    config_checksum,
+    now,
+    provenance_of,
+)
+from thence.runs.sources import (
+    IN_MEMORY,
+    STANDARD_INPUT,
+    Sources,
+    called,
+    keep_sources,
+    kept_files,
+    kept_sources,
+    named_sources,
+)
+from thence.runs.test_looks import TEST, TEST_LOOKS, are_the_same, facts_of_test, json_lines
+from thence.runs.weights import load_model
+from thence.tokens import Texts, Tokenizer, TokenStore, load_tokenizer
+
+Split = Literal["train", "dev", "test"]
+RUNS = Path("runs")
+"""Where runs are made unless another folder is named, and where their names are looked for."""
+
+
+class Run:
+    """A run folder, opened for reading; nothing large is loaded until it is asked for.
+
+    What can be done with a run are functions of ``thence``, and methods of the run as well:
+    ``run.evaluate("test")`` is ``thence.evaluate(run, "test")``.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        RunError: If this is not a run folder, or one of a format this version cannot read, or if
+            it holds a link.
+    """
+
+    _repr_html_ = repr_html
+
+    evaluate = PackageFunction("evaluate")
+    next = PackageFunction("next_tokens")
+    next_tokens = PackageFunction("next_tokens")
+    sample = PackageFunction("sample")
+    complete = PackageFunction("complete")
+    fill = PackageFunction("fill")
+    score = PackageFunction("score")
+    rank = PackageFunction("rank")
+    similar = PackageFunction("similar")
+    classify = PackageFunction("classify")
+    explain = PackageFunction("explain")
+    plot = PackageFunction("plot")
+    report = PackageFunction("report")
+    export = PackageFunction("export")
+    resume = PackageFunction("resume")
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = find_run(folder)
+        config = self.folder / "config.toml"
+        try:
+            if not config.is_file():
+                raise RunError(self._not_a_run())
+            refuse_links(self.folder)
+        except OSError as error:
+            raise RunError(f"The run {folder} cannot be opened: {error.strerror}.") from error
+        try:
+            content = read_toml(config)
+            self.recipe = recipe_of(content, config)
+        except SettingError as error:
+            raise RunError(f"The run {self.folder} has an unusable config: {error}") from error
+        self.provenance = check_provenance(content, config, self.is_classifier)
+        self._settings = {name: value for name, value in content.items() if name != PROVENANCE}
+
+    def _not_a_run(self) -> str:
+        if self.folder.exists():
+            own = RUNS / self.folder
+            there = f" There is a run {own}; name that." if (own / "config.toml").exists() else ""
+            return f"{self.folder} is not a run folder: it has no config.toml.{there}"
+        is_name = len(self.folder.parts) == 1
+        parents = [parent for parent in (self.folder.parent, RUNS) if parent.is_dir()]
+        names = {item.name for parent in parents[: 1 + is_name] for item in parent.iterdir()}
+        known = sorted(name for name in names if not name.startswith("."))
+        where = f" here, or in {RUNS}" if is_name and RUNS in parents else ""
+        return f"There is no run {self.folder}{where}." + nearest(self.folder.name, known)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}: {describe(self)})"
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.resolve().name
+
+    @property
+    def text_name(self) -> str:
+        """What to call the text the run was trained on."""
+        return called(self.recipe.text)
+
+    @property
+    def imported(self) -> bool:
+        """Whether the run was made from a file of another program, and so has no text."""
+        return "arpa" in self.provenance["sha256"]
+
+    def check_text(self) -> None:
+        """Refuse an imported run where its own text is needed.
+
+        Raises:
+            TextError: If the run was imported.
+        """
+        if self.imported:
+            raise TextError(
+                f"The run {self.folder} was imported from {Path(self.recipe.text).name} and has no "
+                "text of its own; judge it on another (thence evaluate RUN TEXT, thence compare "
+                "--text TEXT)."
+            )
+
+    @property
+    def kept(self) -> Mapping[str, str]:
+        """Which texts could be read only once, and the files of the run that hold them.
+
+        By the setting that names the text, ``text``, ``dev`` or ``test``; empty where the run has
+        only its hash.
+        """
+        older = {"text": "text"} if self.recipe.text == STANDARD_INPUT else {}
+        found: Mapping[str, str] = self.provenance.get(KEPT, older)
+        return found
+
+    @property
+    def sources(self) -> Sources:
+        """What is read in place of the texts that the recipe names."""
+        return Sources(kept_sources(self.folder, self.recipe, self.kept), all(self.kept.values()))
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is a text of its own: not where it was imported, or has only its hash."""
+        return not self.imported and (self.sources.keep or "splits" in self.__dict__)
+
+    @property
+    def counted(self) -> Mapping[str, int] | None:
+        """What a run that was counted on a cluster has read there, in numbers; None for others."""
+        found: Mapping[str, int] | None = self.provenance.get(CLUSTER)
+        return found
+
+    @property
+    def train_text_is_here(self) -> bool:
+        """Whether the train text is read again when asked for, as other machines read none."""
+        return self.has_text and self.counted is None
+
+    @property
+    def identity(self) -> str:
+        """What the weights of this run carry: the hash of its recipe, tokens and text.
+
+        The recipe counts as the config says it, without settings that came with later versions.
+        """
+        parts = {"tokenizer": self.provenance["tokenizer"], "sha256": self.provenance["sha256"]}
+        parts |= {FROM: self.provenance[FROM]} if FROM in self.provenance else {}
+        return config_checksum(self._settings | parts)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training came to its end; a counted or mixed run always has."""
+        return is_finished(self.folder, self.recipe.model)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """Text to ids and back."""
+        path = self.folder / "tokenizer.json"
+        tokenizer = load_tokenizer(path)
+        if tokenizer.content_hash() != self.provenance["tokenizer"]:
+            raise RunError(
+                f"{path} is not the tokenizer that the run was made with: it is damaged or was "
+                "changed. Restore it from a copy or train again."
+            )
+        return tokenizer
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the run tells labels apart, or models language."""
+        return is_classifier(self.recipe.model)
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        """The best language model of the run.
+
+        Raises:
+            SettingError: If it is a classifier.
+        """
+        if self.is_classifier:
+            raise SettingError(
+                f"The run {self.folder} is a classifier ({self.recipe.model}), which knows labels "
+                "but not what comes next. Use thence classify or thence evaluate with it."
+            )
+        path = self.folder / "model.safetensors"
+        size = len(self.tokenizer.vocabulary)
+        family = LANGUAGE_MODELS[self.recipe.model]
+        return load_model(
+            path, self.recipe, self.identity, lambda: family.create(self.recipe.options, size)
+        )
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels that a classifier tells apart, by id."""
+        return tuple(self.provenance["labels"])
+
+    @property
+    def classes(self) -> Classes:
+        """What a classifier tells apart."""
+        return Classes(len(self.label_names), bool(self.provenance["several"]))
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The best classifier of the run.
+
+        Raises:
+            SettingError: If it is a language model.
+        """
+        if not self.is_classifier:
+            raise SettingError(
+                f"The run {self.folder} is a language model ({self.recipe.model}), not a "
+                "classifier. Train one with thence train TEXT --label COLUMN."
+            )
+        path = self.folder / "model.safetensors"
+        size = len(self.tokenizer.vocabulary)
+        family = CLASSIFIERS[self.recipe.model]
+        return load_model(
+            path,
+            self.recipe,
+            self.identity,
+            lambda: family.create_classifier(self.recipe.options, size, self.classes),
+        )
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the run has learned or counted."""
+        return (self.classifier if self.is_classifier else self.model).num_parameters()
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The documents of the run, read again and checked to be the same.
+
+        Raises:
+            TextError: If the text is gone or is not what the run was trained on, or if the run was
+                imported and has none.
+        """
+        self.check_text()
+        if self.counted is not None:
+            raise TextError(
+                f"The train text of {self.folder} was read on a cluster, {self.counted['files']:,} "
+                f"files at {self.text_name}, and is not read here; judge on dev or test, or on "
+                "another text."
+            )
+        self._check_sources()
+        recipe = self.recipe
+        splits = load_splits(
+            recipe.text,
+            recipe.reading,
+            recipe.splitting,
+            labelling=recipe.labelling,
+            instead=self.sources.instead,
+        )
+        splits = self._labelled(splits)
+        self._check_hashes(splits)
+        return splits
+
+    def give_splits(self, splits: Splits) -> None:
+        """Take the documents of the run as they are, where it has only their hashes.
+
+        Raises:
+            TextError: If they are not what the run was trained on.
+        """
+        splits = self._labelled(splits)
+        self._check_hashes(splits)
+        self.__dict__["splits"] = splits
+
+    def _labelled(self, splits: Splits) -> Splits:
+        """Return documents whose labels have the ids of the run that this one went on from."""
+        if not (self.is_classifier and FROM in self.provenance):
+            return splits
+        return named_splits(splits, self.label_names)
+
+    def _check_sources(self) -> None:
+        """Refuse texts that are gone or never end.
+
+        Raises:
+            TextError: If there is no such text any more.
+            RunError: If it is a pipe or a device.
+        """
+        for role, name in named_sources(self.recipe).items():
+            file = self.kept.get(role)
+            if file == "" or (file is None and name == STANDARD_INPUT):
+                raise TextError(
+                    f"The run {self.folder} keeps only the hash of its {role}, as it was told to. "
+                    "Judge on another text (thence evaluate RUN TEXT), or give the same again: "
+                    "thence resume RUN --text TEXT goes on with it."
+                )
+            # Whoever made the run chose these paths, which may lead to what never ends.
+            path = self.folder / file if file is not None else Path(name)
+            check_ordinary(path)
+            is_known = role == "text" and path.is_absolute()
+            if (is_known or file is not None) and not path.exists():
+                raise TextError(
+                    f"The {role} that {self.folder} was made with, {path}, is no longer there; "
+                    "bring it back, or judge on another text."
+                )
+
+    def _the_text(self) -> str:
+        name = self.recipe.text
+        return f"The text {name}" if called(name) == name != IN_MEMORY["text"] else "The text"
+
+    def _check_hashes(self, splits: Splits) -> None:
+        if text_hashes(splits) != self.provenance["sha256"]:
+            raise TextError(
+                f"{self._the_text()} is not what {self.folder} was trained on: it has changed "
+                "since. Bring the old text back, or judge on a file of its own."
+            )
+
+    def documents(self, split: Split) -> Documents:
+        """Return the documents of a split.
+
+        Raises:
+            SettingError: If there is no split of that name.
+        """
+        names = get_args(Split)
+        if split not in names:
+            raise SettingError(
+                f"There is no split {split!r}; choose one of {', '.join(names)}."
+                + nearest(str(split), names)
+            )
+        if self.counted is not None and split != "train":
+            return self._held_out[split]
+        documents: Documents = getattr(self.splits, split)
+        return documents
+
+    @cached_property
+    def _held_out(self) -> Mapping[str, Documents]:
+        """Dev and test of a run that was counted on a cluster: files of their own."""
+        for path in (self.recipe.splitting.dev, self.recipe.splitting.test):
+            if path is not None:
+                check_ordinary(Path(path))
+        held_out = held_out_of(self.recipe)
+        for name, documents in held_out.items():
+            if documents.content_hash() != self.provenance["sha256"][name]:
+                raise TextError(
+                    f"The {name} text {getattr(self.recipe.splitting, name)} is not what "
+                    f"{self.folder} was made with: it has changed since. Bring the old text back, "
+                    "or judge on a file of its own."
+                )
+        return held_out
+
+    def store(self, split: Split) -> TokenStore:
+        """Return the tokens of a split; those of test are there to be judged, and so are a look."""
+        return self.encode(self.documents(split), "store")
+
+    def encode(self, documents: Documents, command: str) -> TokenStore:
+        """Return the tokens of documents that are going to be judged.
+
+        Whatever judges gets its tokens here (or from ``texts``), since here a look at the test
+        split is recorded, however its documents were asked for.
+
+        Args:
+            documents: Any.
+            command: What judges, for the record.
+
+        Raises:
+            UnknownSymbolError: If the vocabulary is closed and a text leaves it.
+            RunError: If a look cannot be recorded.
+        """
+        store = self.tokenizer.encode(documents)
+        self.record_if_test(documents, command)
+        return store
+
+    def texts(self, documents: Documents, command: str) -> Texts:
+        """Return documents to be judged as a classifier reads them; see ``encode``."""
+        return Texts(self.encode(documents, command), documents, self.tokenizer)
+
+    def record_if_test(self, documents: Documents, command: str) -> None:
+        """Record a look, if these are the documents of the test split; see ``encode``."""
+        if self.is_test_split(documents):
+            self.record_test_look(command)
+
+    def is_test_split(self, documents: Documents) -> bool:
+        """Return whether these are the documents of the test split, in whatever order."""
+        if not documents.num_bytes:
+            return False
+        if self._test is not None:
+            return are_the_same(self._test, documents)
+        return bool(documents.content_hash() == self.provenance["sha256"].get(TEST))
+
+    @cached_property
+    def _test(self) -> Mapping[str, Any] | None:
+        """Which documents the test split has."""
+        found: Mapping[str, Any] | None = self.provenance.get(TEST)
+        if found is None and self.is_classifier:  # Of 0.1, whose hash is of texts and labels.
+            with suppress(ThenceError):
+                return facts_of_test(self.documents("test"))
+        return found
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return the lines of ``metrics.jsonl``; an unfinished last line is left out."""
+        trained = get_family(self.recipe.model).method == "train"
+        return read_metrics(self.folder / "metrics.jsonl", trained)
+
+    def test_looks(self) -> list[dict[str, Any]]:
+        """Return every recorded look at the test split."""
+        return read_test_looks(self.folder / TEST_LOOKS)
+
+    def record_test_look(self, command: str) -> int:
+        """Record a look at the test split; return how many there have been."""
+        try:
+            append_json_line(self.folder / TEST_LOOKS, {"time": now(), "command": command})
+        except WriteError as error:
+            if error.error.errno not in NOT_ALLOWED:
+                raise
+            raise RunError(
+                f"The look at the test split of {self.folder} cannot be recorded, as you may not "
+                "write there. Copy the run to a folder of your own, and judge the copy."
+            ) from error
+        return len(self.test_looks())
+
+
+def is_finished(folder: Path, model: str) -> bool:
+    """Return whether the training of a run came to its end; see ``Run.finished``."""
+    last = folder / "last" / "checkpoint.safetensors"
+    if get_family(model).method != "train":
+        return (folder / "model.safetensors").exists()
+    return last.exists() and bool(load_metadata(last).get("finished"))
+
+
+def find_run(folder: str | Path) -> Path:
+    """Return where a run is: in this folder or, if there is none, in that of the name in ``runs``.
+
+    >>> find_run("no-such-run")
+    PosixPath('no-such-run')
+    """
+    path = Path(folder)
+    if path.is_absolute() or ".." in path.parts:
+        return path
+    try:
+        return path if path.exists() or not (RUNS / path).exists() else RUNS / path
+    except OSError:  # A name that is too long, for example.
+        return path
+
+
+def create_run(
+    folder: Path,
+    recipe: Recipe,
+    tokenizer: Tokenizer,
+    hashes: Mapping[str, str],
+    sources: Sources = Sources(),
+    more: Mapping[str, Any] | None = None,
+    looks: Sequence[Mapping[str, Any]] = (),
+) -> Run:
+    """Write what a run begins with: its tokenizer and its config.
+
+    Args:
+        folder: An empty one, which is put in place once enough of the run is there
+            (``thence.atomic.new_folder``).
+        recipe: What is going to be trained.
+        tokenizer: Made from the train split.
+        hashes: The SHA-256 of what it is made from: ``text_hashes``, or that of an ``arpa`` file.
+        sources: What was read in place of texts that cannot be read again, to be kept.
+        more: What else to say of where it came from: the labels of a classifier.
+        looks: Those at the test split by the runs that it is made of.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    about, files = dict(more or {}), kept_files(recipe, sources)
+    if files:
+        about[KEPT] = files
+    try:
+        config = _config(recipe, tokenizer, hashes, about)
+    except UnicodeEncodeError as error:
+        raise RunError(f"The run cannot be made: the path {recipe.text!r} is not UTF-8.") from error
+    write_atomically(folder / "tokenizer.json", tokenizer.to_json().encode("utf-8"))
+    keep_sources(folder, recipe, sources)
+    if looks:
+        write_atomically(folder / TEST_LOOKS, json_lines(looks))
+    write_atomically(folder / "config.toml", config)
+    return Run(folder)
+
+
+def held_out_of(recipe: Recipe) -> dict[str, Documents]:
+    """Read dev and test from files of their own; without a file, there are no documents.
+
+    Raises:
+        TextError: If a file cannot be read.
+    """
+    paths = {"dev": recipe.splitting.dev, "test": recipe.splitting.test}
+    return {
+        name: Documents.from_strings([]) if path is None else read_held_out(path, recipe.reading)
+        for name, path in paths.items()
+    }
+
+
+def named_splits(splits: Splits, names: Sequence[str]) -> Splits:
+    """Return labelled documents with the ids of labels by the order of names."""
+    parts = {part: getattr(splits, part).named(names) for part in ("train", "dev", "test")}
+    return replace(splits, **parts)
+
+
+def text_hashes(splits: Splits) -> dict[str, str]:
+    """Return the SHA-256 of each split's documents."""
+    return {name: getattr(splits, name).content_hash() for name in ("train", "dev", "test")}
+
+
+def _config(
+    recipe: Recipe, tokenizer: Tokenizer, hashes: Mapping[str, str], more: Mapping[str, Any]
+) -> bytes:
+    provenance = provenance_of(recipe, tokenizer.content_hash(), hashes, more)
+    checksum = config_checksum(tomllib.loads(recipe.to_toml(provenance)))
+    return recipe.to_toml({"checksum": checksum, **provenance}).encode("utf-8")

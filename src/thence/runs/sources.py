@@ -1,0 +1,284 @@
+"""Texts that cannot be read again: what is read in their place, and what a run keeps of them.
+
+A recipe names its text, and perhaps files of dev and test. Three kinds of these are gone once read:
+
+| source                                    | what is read        | what the run keeps             |
+|-------------------------------------------|---------------------|--------------------------------|
+| standard input, ``-``                     | a copy of its bytes | the copy, ``text``             |
+| a pipe: ``<(...)``, ``/dev/fd/N``, a FIFO | a copy of its bytes | the copy, ``text.csv`` or such |
+| texts that a program holds                | the documents       | the documents, ``text.jsonl``  |
+
+The files are called ``text``, ``dev`` and ``test``, with the suffix of the source where it is that
+of a table. The provenance of the run names them in its table ``kept``; an empty name says that the
+text was not to be kept, so that only its hash is there.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from thence.atomic import cannot_write, whole_file
+from thence.corpus import Documents, Instead, read_memory, write_texts
+from thence.corpus.loading import NOTHING
+from thence.corpus.memory import is_path_or_name
+from thence.corpus.opening import odd_kind
+from thence.corpus.reading import inner_suffix, read_file, read_standard_input
+from thence.corpus.tables import TABLES
+from thence.errors import SettingError, TextError
+from thence.recipes.recipe import Recipe
+
+STANDARD_INPUT = "-"
+ROLES = ("text", "dev", "test")
+"""What a recipe may name a source for, and the settings that do."""
+IN_MEMORY: Mapping[str, str] = {role: f"{role} in memory" for role in ROLES}
+"""What the text that a program holds is called in a recipe, in place of a path."""
+
+
+def named_sources(recipe: Recipe) -> dict[str, str]:
+    """Return what a recipe names its text by, and its dev and test where they are of their own."""
+    found = {"text": recipe.text, "dev": recipe.splitting.dev, "test": recipe.splitting.test}
+    return {role: name for role, name in found.items() if name is not None}
+
+
+def take_from_memory(given: dict[str, Any]) -> dict[str, Any]:
+    """Replace texts that a program holds by what a recipe calls them.
+
+    Args:
+        given: Settings, of which ``text``, ``dev`` and ``test`` may be texts; changed in place.
+
+    Returns:
+        The texts by their role.
+    """
+    held = {
+        role: given[role]
+        for role in ROLES
+        if given.get(role) is not None and not is_path_or_name(given[role])
+    }
+    given.update({role: IN_MEMORY[role] for role in held})
+    return held
+
+
+def read_held(recipe: Recipe, held: Mapping[str, Any]) -> dict[str, Documents]:
+    """Turn texts that a program holds into documents, as the recipe reads.
+
+    Args:
+        recipe: Which calls them by their names.
+        held: The texts by their role.
+
+    Returns:
+        The documents by their name in the recipe.
+
+    Raises:
+        TextError: If they are no iterable of strings, or hold no text.
+        SettingError: If the recipe is of a classifier, or a setting does not fit.
+    """
+    if held and recipe.labelling is not None:
+        raise SettingError(
+            "Texts in memory come without labels here. Train a classifier on lists of texts and "
+            "labels with thence.TextClassifier, or write both to a table (.csv, .jsonl)."
+        )
+    if held and recipe.reading.document == "file":
+        raise SettingError(
+            "document 'file' does not fit texts in memory, where each text is a document. Leave it "
+            "out."
+        )
+    return {
+        IN_MEMORY[role]: read_memory(texts, recipe.reading, f"The {IN_MEMORY[role]}")
+        for role, texts in held.items()
+    }
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What is read in place of the sources that a recipe names.
+
+    Attributes:
+        instead: Copies, and documents, by the name of the source in the recipe.
+        keep: Whether the run keeps them, or their hashes alone.
+    """
+
+    instead: Instead = field(default_factory=dict)
+    keep: bool = True
+
+
+@contextmanager
+def readable_sources(
+    recipe: Recipe,
+    held: Mapping[str, Any] = NOTHING,
+    keep: bool = True,
+    known: Instead = NOTHING,
+) -> Iterator[Sources]:
+    """Copy what can be read only once, and read what a program holds.
+
+    Args:
+        recipe: Which names the sources.
+        held: Texts that a program holds, by their role.
+        keep: Whether the run is going to keep them.
+        known: What is known already of what is read in place of sources.
+
+    Raises:
+        TextError: If a source cannot be read.
+        SettingError: If a setting does not fit a text in memory.
+    """
+    in_memory: Instead = {**known, **read_held(recipe, held)}
+    for name in named_sources(recipe).values():
+        if name in IN_MEMORY.values() and name not in in_memory and not Path(name).exists():
+            raise TextError(
+                f"The recipe was made with a {name.replace(' in memory', '')} in memory, which is "
+                "not in it. Give it again, as in thence.train(texts, config=...), or name a file."
+            )
+    once = {
+        name: role
+        for role, name in named_sources(recipe).items()
+        if name not in in_memory and is_read_once(name)
+    }
+    if not once:
+        yield Sources(in_memory, keep)
+        return
+    with TemporaryDirectory(prefix="thence-") as folder:
+        copies = {name: copy_of(name, Path(folder) / role) for name, role in once.items()}
+        with _called_by_their_names(copies):
+            yield Sources({**in_memory, **copies}, keep)
+
+
+@contextmanager
+def readable(name: str) -> Iterator[str | Path]:
+    """Yield what can be read as often as wished: a copy of a pipe, else the source as it is named.
+
+    Raises:
+        TextError: If the pipe cannot be read.
+    """
+    if name == STANDARD_INPUT or not is_read_once(name):
+        yield name
+        return
+    with TemporaryDirectory(prefix="thence-") as folder:
+        copy = copy_of(name, Path(folder) / "text")
+        with _called_by_their_names({name: copy}):
+            yield copy
+
+
+@contextmanager
+def _called_by_their_names(copies: Mapping[str, Path]) -> Iterator[None]:
+    """Say the name of a source, and not of its copy, in what is wrong with it."""
+    try:
+        yield
+    except (TextError, SettingError) as error:
+        message = str(error)
+        for name, copy in copies.items():
+            message = message.replace(str(copy), called(name))
+        if message == str(error):
+            raise
+        kind = TextError if isinstance(error, TextError) else SettingError
+        raise kind(message) from error
+
+
+def is_read_once(name: str) -> bool:
+    """Return whether what has this name gives its text once, and then never again."""
+    path = Path(name)
+    is_stream = odd_kind(path) is not None and odd_kind(path, pipes=True) is None
+    if name == STANDARD_INPUT or is_stream:
+        return True
+    try:
+        # Of a here-document the shell has deleted the file already: only its descriptor is left.
+        return path.is_file() and not path.resolve().exists()
+    except (OSError, ValueError):
+        return False
+
+
+def copy_of(name: str, folder: Path) -> Path:
+    """Copy standard input or a pipe into a folder that is made for it; return the copy.
+
+    Raises:
+        TextError: If it cannot be read, or is larger than memory.
+        WriteError: If there is no space for the copy.
+    """
+    if name == STANDARD_INPUT:
+        path, data = folder / "standard-input", read_standard_input()
+    else:
+        path, data = folder / f"pipe{_suffix(name)}", read_file(Path(name))
+    try:
+        folder.mkdir()
+        path.write_bytes(data)
+    except OSError as error:
+        raise cannot_write(path, error, "Set TMPDIR to a folder with more space.") from error
+    return path
+
+
+def _suffix(name: str) -> str:
+    """Return the suffix that says how a source is read; compression is known by its bytes."""
+    suffix = inner_suffix(name)
+    return suffix if suffix in TABLES else ""
+
+
+def kept_files(recipe: Recipe, sources: Sources) -> dict[str, str]:
+    """Return which file of its folder a run keeps each source in; empty where it does not keep it.
+
+    Args:
+        recipe: Which names the sources.
+        sources: What was read in place of them.
+    """
+    files = {}
+    for role, name in named_sources(recipe).items():
+        there = sources.instead.get(name)
+        if there is not None:
+            suffix = ".jsonl" if isinstance(there, Documents) else _suffix(there.name)
+            files[role] = role + suffix if sources.keep else ""
+    return files
+
+
+def keep_sources(folder: Path, recipe: Recipe, sources: Sources) -> None:
+    """Write what cannot be read again into a folder.
+
+    Args:
+        folder: That of a run that is being made, or another.
+        recipe: Which names the sources.
+        sources: What was read in place of them.
+
+    Raises:
+        RunError: If they cannot be written.
+    """
+    named = named_sources(recipe)
+    for role, file in kept_files(recipe, sources).items():
+        if not file:
+            continue
+        there, place = sources.instead[named[role]], folder / file
+        try:
+            with whole_file(place) as target:
+                if isinstance(there, Documents):
+                    write_texts(there, target, recipe.reading)
+                else:
+                    with there.open("rb") as copy:
+                        shutil.copyfileobj(copy, target)
+        except OSError as error:
+            raise cannot_write(place, error) from error
+
+
+def kept_sources(folder: Path, recipe: Recipe, kept: Mapping[str, str]) -> dict[str, Path]:
+    """Return the kept texts of a run by their name in the recipe.
+
+    Args:
+        folder: The run folder.
+        recipe: Of the run.
+        kept: For each source the file that holds it; empty where it was not kept.
+    """
+    named = named_sources(recipe)
+    return {named[role]: folder / file for role, file in kept.items() if file and role in named}
+
+
+def called(name: str) -> str:
+    """Return what to call a source for people, by its name in a recipe."""
+    if name in (STANDARD_INPUT, "/dev/stdin"):
+        return "standard input"
+    return "a pipe" if name.startswith(("/dev/fd/", "/proc/self/fd/")) else name
+
+
+def stem_of(name: str) -> str:
+    """Return the beginning of the name of a run on this source."""
+    special = {"standard input": "stdin", "a pipe": "pipe", IN_MEMORY["text"]: "memory"}
+    stem = special.get(called(name)) or Path(name).name.split(".")[0]
+    return re.sub(r"[*?\[\]]", "", stem) or "text"  # Of a pattern, what it says.

@@ -1,0 +1,73 @@
+"""A model's weights file: written, and taken back into the model that its config describes."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, TypeVar
+
+from thence.errors import RunError
+from thence.models.base import LanguageModel
+from thence.models.labels.base import Classifier
+from thence.models.registry import get_family, is_classifier
+from thence.models.size import BYTES_TRAINED, TooLargeError, at_most, machine_memory
+from thence.recipes.recipe import Recipe
+from thence.runs.files import Array, load_tensors, save_tensors
+from thence.runs.provenance import FORMAT
+
+Model = TypeVar("Model", bound=LanguageModel | Classifier)
+
+
+def save_model(path: Path, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> None:
+    """Write a model's weights with what they are."""
+    save_tensors(path, tensors, {"format": FORMAT, **about})
+
+
+def load_model(
+    path: Path, recipe: Recipe, identity: str | None, make: Callable[[], Model]
+) -> Model:
+    """Make a model and fill it from its weights file.
+
+    A config may ask for any size, and a run may come from anyone: no network is made that is larger
+    than the file.
+
+    Args:
+        path: The weights file.
+        recipe: Says which model it is.
+        identity: Of the run that the weights must belong to.
+        make: Makes the model, which has learned nothing yet.
+
+    Raises:
+        RunError: If the file is damaged or belongs to another model.
+    """
+    tensors, about = load_tensors(path)
+    if identity is not None and about.get("run") != identity:
+        raise RunError(
+            f"{path} belongs to another run: it was trained with another recipe or on another "
+            "text. Restore this run's own, or train again."
+        )
+    numbers = sum(value.size for value in tensors.values())
+    try:
+        with _limit(recipe, numbers):
+            model = make()
+        with _limit(recipe, numbers):  # Some tables have the size that the file gives them.
+            model.load_tensors(tensors)
+    except TooLargeError as error:
+        raise RunError(
+            f"{path} does not fit the run's config: it holds {numbers:,} numbers, and the config "
+            "asks for a larger network. Restore both from a copy, or train again."
+        ) from error
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise RunError(f"{path} does not fit the run's config: {error}") from error
+    return model
+
+
+def _limit(recipe: Recipe, numbers: int) -> AbstractContextManager[None]:
+    """Let networks have so many numbers; counts, which never wait for torch, have no network."""
+    parts = getattr(recipe.options, "members", ())
+    if hasattr(recipe.options, "encoder") or any("encoder" in part.options for part in parts):
+        # The whole language model is made, whose output layer is not in the file.
+        return at_most(machine_memory() // BYTES_TRAINED)
+    models = [recipe.model, *(part.model for part in parts)]
+    names = [name for name in models if name != "neural-cache"]
+    neural = any(get_family(name).method == "train" or is_classifier(name) for name in names)
+    return at_most(numbers) if neural else nullcontext()

@@ -1,0 +1,273 @@
+"""What comes out of a sweep: its trials, how much each field matters, and the best run."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from thence.atomic import write_atomically
+from thence.errors import RunError, SettingError
+from thence.notebook import repr_html
+from thence.runs import Run
+from thence.runs.chosen import BEST_OF_SWEEP, chosen_among
+from thence.runs.files import refuse_links
+from thence.runs.run import find_run
+from thence.runs.saved_json import (
+    UNUSABLE,
+    cut,
+    number_or_none,
+    read_json,
+    table,
+    text,
+    whole,
+)
+from thence.sweeps.importance import importances
+
+UNITS = ("token", "document")
+OUTCOMES = ("value", "nats", "accuracy", "seconds", "parameters", "reason")
+"""What a trial comes to: attributes of ``Trial``."""
+State = Literal["running", "finished", "pruned", "failed"]
+RESULT = "sweep.json"
+BEST = "best"
+VERDICT = BEST_OF_SWEEP
+"""In the folder of the best run: which trial it is, and what it has on test."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a sweep.
+
+    Attributes:
+        number: From 0 on.
+        fields: What it was trained with, of the space.
+        state: Whether it came to its end, was given up, or could not be trained.
+        value: What the better of two trials has less of; None before the first look at dev.
+        nats: Loss on dev of the best look.
+        accuracy: Of a classifier, at that look.
+        seconds: Of training.
+        parameters: How many numbers were learned or counted.
+        reason: Why it failed.
+        where: The machine and the folder that its run is in; None for the folder of the sweep.
+    """
+
+    number: int
+    fields: Mapping[str, Any]
+    state: State
+    value: float | None = None
+    nats: float | None = None
+    accuracy: float | None = None
+    seconds: float | None = None
+    parameters: int | None = None
+    reason: str | None = None
+    where: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of its run folder."""
+        return f"trial-{self.number:04}"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that has come to its end, or so far.
+
+    Attributes:
+        folder: Where it is.
+        unit: What losses are means over: ``token`` or ``document``.
+        space: The fields, each with its values as a recipe has them.
+        trials: In order.
+        test: What the best run has on the test split, as ``thence evaluate --json`` prints it;
+            None without a test split, and before the end.
+    """
+
+    _repr_html_ = repr_html
+
+    folder: Path
+    unit: str
+    space: Mapping[str, Any]
+    trials: tuple[Trial, ...]
+    test: Mapping[str, Any] | None = None
+
+    def ranked(self) -> list[Trial]:
+        """Return the trials that came to their end, best first."""
+        done = [trial for trial in self.trials if trial.state == "finished"]
+        return sorted(done, key=lambda trial: (trial.value, trial.number))
+
+    @property
+    def best_trial(self) -> Trial:
+        """The best trial.
+
+        Raises:
+            SettingError: If none came to its end.
+        """
+        ranked = self.ranked()
+        if not ranked:
+            reasons = [trial.reason for trial in self.trials if trial.reason]
+            why = f" The first that failed: {reasons[0]}" if reasons else ""
+            raise SettingError(f"No trial of {self.folder} has come to its end.{why}")
+        return ranked[0]
+
+    @property
+    def chosen_on_dev(self) -> str | None:
+        """That the best trial was chosen on dev, and among how many; None if it was the only one.
+
+        What it has on dev is the luckiest of so many numbers; test had no say.
+        """
+        trials = len(self.ranked())
+        return chosen_among(trials, "trials") if trials > 1 else None
+
+    @property
+    def best_is_here(self) -> bool:
+        """Whether ``FOLDER/best`` is the best run, and not one of another machine is."""
+        ranked = self.ranked()
+        return bool(ranked) and read_verdict(self.folder).get("run") == ranked[0].name
+
+    @property
+    def best(self) -> Run:
+        """The run of the best trial, in ``FOLDER/best``.
+
+        Raises:
+            RunError: If it is on another machine.
+        """
+        best = self.best_trial
+        if best.where is not None and not self.best_is_here:
+            raise RunError(
+                f"The best run, {best.name}, is in {best.where}. Copy {best.name} into "
+                f"{self.folder} and run the same thence sweep again, or run it there."
+            )
+        return Run(self.folder / BEST)
+
+    @cached_property
+    def importances(self) -> dict[str, float]:
+        """How much each field matters, the most important first; see ``importance``."""
+        done = [trial for trial in self.ranked() if math.isfinite(trial.value or 0)]
+        values = [trial.nats if trial.accuracy is None else trial.accuracy for trial in done]
+        return importances([trial.fields for trial in done], [float(v or 0) for v in values])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything for a program."""
+        done = self.ranked()
+        return {
+            "folder": str(self.folder),
+            "unit": self.unit,
+            "space": dict(self.space),
+            "trials": [{"run": trial.name, **asdict(trial)} for trial in self.trials],
+            "importances": self.importances,
+            "best": done[0].number if done else None,
+            "chosen_on_dev": self.chosen_on_dev,
+            "test": self.test and dict(self.test),
+        }
+
+
+def write_sweep(sweep: Sweep) -> None:
+    """Write the result into the folder of the sweep, for pictures and other programs."""
+    content = {name: value for name, value in sweep.to_json().items() if name != "folder"}
+    write_atomically(sweep.folder / RESULT, json.dumps(content, allow_nan=False).encode("utf-8"))
+
+
+def read_sweep(folder: str | Path) -> Sweep:
+    """Read the result of a sweep.
+
+    Raises:
+        RunError: If there is none.
+    """
+    folder = find_run(folder)
+    path = folder / RESULT
+    try:
+        refuse_links(folder)
+        return _sweep_of(folder, read_json(path))
+    except OSError as error:
+        raise RunError(
+            f"There is no sweep with a result in {folder}: {error.strerror}. Let thence sweep run "
+            "to its end first."
+        ) from error
+    except UNUSABLE as error:
+        raise RunError(f"{path} is damaged ({error}); run the same thence sweep again.") from error
+
+
+def _sweep_of(folder: Path, content: Mapping[str, Any]) -> Sweep:
+    """Return the result that JSON holds, whoever wrote it."""
+    unit = content["unit"]
+    if unit not in UNITS:
+        raise ValueError(f"losses are per {' or '.join(UNITS)}, not per {cut(unit)}")
+    trials = tuple(map(_trial_of, content["trials"]))
+    if [trial.number for trial in trials] != list(range(len(trials))):
+        raise ValueError("its trials are not in order")
+    return Sweep(folder, unit, table(content["space"]), trials, _test_of(content["test"], unit))
+
+
+def _trial_of(content: Mapping[str, Any]) -> Trial:
+    outcome = {name: content.get(name) for name in OUTCOMES}
+    where = content.get("where")
+    return checked_trial(content["number"], content["fields"], content["state"], outcome, where)
+
+
+def checked_trial(
+    number: int, point: Mapping[str, Any], state: Any, outcome: Mapping[str, Any], where: Any
+) -> Trial:
+    """Return a trial whose parts anyone may have written.
+
+    Args:
+        number: Its number.
+        point: Its fields.
+        state: Its state.
+        outcome: What it came to, some of ``OUTCOMES`` by name.
+        where: Machine and folder of its run, or None.
+
+    Raises:
+        ValueError: If a part is not what belongs there; or another of ``UNUSABLE``.
+    """
+    if state not in get_args(State):
+        raise ValueError(f"{cut(state)} is no state of a trial")
+    value = number_or_none(outcome.get("value"), -math.inf)
+    nats = number_or_none(outcome.get("nats"))
+    if state == "finished" and (value is None or nats is None):
+        raise ValueError("a finished trial does not say its loss")
+    parameters, reason = outcome.get("parameters"), outcome.get("reason")
+    return Trial(
+        whole(number),
+        table(dict(point)),
+        state,
+        value,
+        nats,
+        number_or_none(outcome.get("accuracy"), most=1.0 + 1e-6),
+        number_or_none(outcome.get("seconds")),
+        None if parameters is None else whole(parameters, math.inf),
+        None if reason is None else text(reason),
+        None if where is None else text(where),
+    )
+
+
+def _test_of(content: Any, unit: str) -> Mapping[str, Any] | None:
+    """Return what the best run has on test, if all is there that is shown of it."""
+    if content is None:
+        return None
+    whole(content["test_looks"])
+    whole(content["documents"])
+    number_or_none(content["accuracy" if unit == "document" else "nats_per_token"])
+    return dict(content)
+
+
+def read_verdict(folder: Path) -> dict[str, Any]:
+    """Return which trial ``FOLDER/best`` is, and what it has on test; empty where there is none."""
+    try:
+        found = read_json(folder / BEST / VERDICT)
+        test = found["test"]
+        if test is not None:
+            _test_of(test, "document" if "accuracy" in test else "token")
+        trials = found.get("trials")  # Sweeps of 0.1 did not say.
+        return {
+            "run": text(found["run"]),
+            "test": test,
+            "trials": None if trials is None else whole(trials),
+        }
+    except (OSError, RunError, *UNUSABLE):
+        return {}
+
+
+def is_sweep(folder: str | Path) -> bool:
+    """Return whether a folder is that of a sweep."""
+    return (find_run(folder) / "sweep.toml").is_file()

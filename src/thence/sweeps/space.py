@@ -1,0 +1,162 @@
+"""The space of a sweep: for each field of a recipe the values that may be tried."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from thence.errors import SettingError, nearest
+from thence.recipes.validation import check_type
+
+RANGE_KEYS = ("low", "high", "step", "log")
+NUMBER = int | float
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Some values.
+
+    Attributes:
+        values: In the order they were written.
+    """
+
+    values: tuple[Any, ...]
+
+    @property
+    def encoded(self) -> list[Any]:
+        """The values as a study keeps them: a list as JSON."""
+        return [v if isinstance(v, int | float | str) else json.dumps(v) for v in self.values]
+
+    def decoded(self, kept: Any) -> Any:
+        """Return the value that a study keeps so."""
+        return self.values[self.encoded.index(kept)]
+
+    def points(self) -> tuple[Any, ...]:
+        """Return every value, for a grid."""
+        return self.values
+
+    def ends(self) -> tuple[Any, ...]:
+        """Return the values that tell whether all can be used."""
+        return self.values
+
+    def to_toml(self) -> Any:
+        """Return the form that a recipe has."""
+        return list(self.values)
+
+
+@dataclass(frozen=True)
+class Range:
+    """All numbers between two.
+
+    Attributes:
+        low: The least.
+        high: The greatest.
+        step: Between one number and the next; None for all fractions.
+        log: Whether small numbers are tried as often as large ones, by their magnitude.
+        whole: Whether they are whole numbers.
+    """
+
+    low: float
+    high: float
+    step: float | None = None
+    log: bool = False
+    whole: bool = False
+
+    def decoded(self, kept: Any) -> Any:
+        """Return the value that a study keeps so."""
+        return int(kept) if self.whole else float(kept)
+
+    def points(self) -> tuple[Any, ...]:
+        """Return every value, for a grid; nothing where they cannot be counted."""
+        if self.step is None or self.log:
+            return ()
+        number = math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        found = (self.low + place * self.step for place in range(number))
+        return tuple(self.decoded(round(value, 12)) for value in found)
+
+    def ends(self) -> tuple[Any, ...]:
+        """Return the values that tell whether all can be used."""
+        return (self.low, self.high)
+
+    def to_toml(self) -> Any:
+        """Return the form that a recipe has."""
+        found = {"low": self.low, "high": self.high, "step": self.step, "log": self.log}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+Space = Mapping[str, Choices | Range]
+
+
+def read_dimension(name: str, written: Any, kinds: Sequence[type]) -> Choices | Range:
+    """Return the values of a field.
+
+    Args:
+        name: Of the field.
+        written: In the recipe: a list of choices, or the table of a range.
+        kinds: The types of number that the field may have, for a range.
+
+    Raises:
+        SettingError: If it is neither, or empty, or turned round.
+    """
+    if isinstance(written, dict):
+        return _read_range(name, written, kinds)
+    if not isinstance(written, list | tuple):
+        raise SettingError(
+            f"the space of '{name}' is {written!r}; it must be a list of choices such as [1, 2], "
+            "or a table such as {low = 1, high = 9}."
+        )
+    values = [tuple(value) if isinstance(value, list) else value for value in written]
+    if not values:
+        raise SettingError(f"the space of '{name}' is empty; give at least one choice.")
+    twice = next((value for at, value in enumerate(values) if value in values[:at]), None)
+    if twice is not None:
+        raise SettingError(f"the space of '{name}' has {twice!r} twice; leave one out.")
+    return Choices(tuple(values))
+
+
+def _read_range(name: str, table: Mapping[str, Any], kinds: Sequence[type]) -> Range:
+    where = f"the space of '{name}'"
+    for key in table:
+        if key not in RANGE_KEYS:
+            raise SettingError(
+                f"{where} has an unknown part '{key}'; a range has {', '.join(RANGE_KEYS)}."
+                + nearest(key, RANGE_KEYS)
+            )
+    if not kinds:
+        raise SettingError(f"{where} is a range, but '{name}' is no number; give a list instead.")
+    whole = float not in kinds
+    try:
+        low, high = (check_type(key, table[key], int if whole else float) for key in RANGE_KEYS[:2])
+        step = check_type("step", table.get("step"), int | None if whole else float | None)
+        log = check_type("log", table.get("log", False), bool)
+    except KeyError as error:
+        raise SettingError(f"{where} lacks {error.args[0]!r}: {{low = 1, high = 9}}.") from error
+    except SettingError as error:
+        raise SettingError(f"{where}: {error}") from error
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise SettingError(f"{where} goes from {low} to {high}; low must be below high.")
+    if log and (low <= 0 or step is not None):
+        raise SettingError(f"{where} is logarithmic; it must begin above 0 and has no step.")
+    if step is not None and not 0 < step <= high - low:
+        raise SettingError(f"{where} has step {step}; it must be from above 0 to high - low.")
+    if whole and not log:
+        step = step or 1
+    return Range(low, high, step, log, whole)
+
+
+def grid_points(space: Space) -> list[dict[str, Any]]:
+    """Return every combination of values; the last field changes fastest.
+
+    Raises:
+        SettingError: If a field has too many values to be tried one by one.
+    """
+    for name, dimension in space.items():
+        if not dimension.points():
+            raise SettingError(
+                f"the space of '{name}' has no steps, so that a grid cannot try every value; give "
+                'a list, or a step, or sampler = "random".'
+            )
+    combinations = product(*(dimension.points() for dimension in space.values()))
+    return [dict(zip(space, values, strict=True)) for values in combinations]

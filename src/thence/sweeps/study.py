@@ -1,0 +1,176 @@
+"""The study of a sweep: Optuna's list of trials, in a journal file or in a database."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thence.corpus.columnar import import_extra
+from thence.errors import RunError
+from thence.runs.files import check_ordinary
+from thence.runs.saved_json import UNUSABLE
+from thence.sweeps.database import open_database
+from thence.sweeps.locks import JournalLock
+from thence.sweeps.recipe import SweepRecipe
+from thence.sweeps.space import Choices, Range
+
+if TYPE_CHECKING:
+    import optuna
+
+JOURNAL = "study.log"
+LONGEST_REASON = 200
+"""Characters of what is wrong with a study that a message repeats."""
+FIRST_LOOK = 2
+"""The look at dev at which a trial is given up at the earliest by successive halving."""
+
+
+def import_optuna() -> Any:  # as untyped as an optional library is
+    """Return Optuna.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    return import_extra("optuna", "sweep", "thence sweep")
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Keep Optuna from writing to standard error what we say in our own way."""
+    log = import_optuna().logging
+    before = log.get_verbosity()
+    log.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.set_verbosity(before)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out Optuna's warnings that something of its is new."""
+    from optuna.exceptions import ExperimentalWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
+
+
+def open_study(folder: Path, name: str, storage: str | None) -> "optuna.Study":
+    """Open the study, or make it.
+
+    Args:
+        folder: Of the sweep.
+        name: Of the study.
+        storage: Address of a database; None for a journal in the folder.
+
+    Raises:
+        RunError: If it cannot be opened.
+    """
+    optuna = import_optuna()
+    with quiet():
+        try:
+            opened = _journal(folder) if storage is None else open_database(storage)
+            return optuna.create_study(  # type: ignore[no-any-return]
+                storage=opened, study_name=name, load_if_exists=True, direction="minimize"
+            )
+        except (OSError, AssertionError, *UNUSABLE) as error:
+            raise RunError(
+                f"The study in {folder / JOURNAL if storage is None else 'the database'} cannot "
+                f"be opened: {str(error)[:LONGEST_REASON] or type(error).__name__}"
+            ) from error
+
+
+def _journal(folder: Path) -> Any:
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    path = folder / JOURNAL
+    check_ordinary(path)
+    lock: Any = JournalLock(path, folder / "locks" / "journal")
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+
+
+def make_pruner(recipe: SweepRecipe) -> Any:
+    """Return what gives trials up; its steps are looks at dev, of which each trial has ten."""
+    pruners = import_optuna().pruners
+    if recipe.options.pruner == "asha":
+        return pruners.SuccessiveHalvingPruner(min_resource=FIRST_LOOK, reduction_factor=2)
+    if recipe.options.pruner == "hyperband":
+        return pruners.HyperbandPruner(min_resource=FIRST_LOOK, reduction_factor=2)
+    if recipe.options.pruner == "median":
+        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=FIRST_LOOK)
+    return pruners.NopPruner()
+
+
+def make_sampler(recipe: SweepRecipe, number: int) -> Any:
+    """Return what chooses the fields of a trial.
+
+    It is made for one trial, from the seed and the number of the trial, so that what is tried
+    next does not depend on interruptions.
+    """
+    optuna = import_optuna()
+    if recipe.options.sampler == "grid":
+        return _grid_sampler(recipe.grid())
+    seed = int(np.random.SeedSequence([recipe.options.seed, number]).generate_state(1)[0])
+    if recipe.options.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    several = len(recipe.models) > 1  # Their trials have different fields.
+    with quiet():
+        return optuna.samplers.TPESampler(
+            seed=seed,
+            multivariate=True,
+            group=several,
+            constant_liar=True,
+        )
+
+
+def _grid_sampler(points: list[dict[str, Any]]) -> Any:
+    """Return what gives each trial the point of its number."""
+    samplers = import_optuna().samplers
+
+    class Grid(samplers.BaseSampler):  # type: ignore[misc, name-defined]
+        def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_relative(self, study: Any, trial: Any, space: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_independent(self, study: Any, trial: Any, name: str, distribution: Any) -> Any:
+            value = points[trial.number % len(points)][name]
+            return Choices((value,)).encoded[0]
+
+    return Grid()
+
+
+def suggest(trial: "optuna.Trial", recipe: SweepRecipe) -> dict[str, Any]:
+    """Choose the fields of a trial; those that are chosen already stay as they are."""
+    point: dict[str, Any] = {}
+    with quiet():
+        if "model" in recipe.space:
+            point["model"] = _suggest(trial, "model", recipe.space["model"])
+        for name in recipe.names_for(point.get("model", recipe.model)):
+            point[name] = _suggest(trial, name, recipe.space[name])
+    return point
+
+
+def _suggest(trial: "optuna.Trial", name: str, dimension: Choices | Range) -> Any:
+    if isinstance(dimension, Choices):
+        return dimension.decoded(trial.suggest_categorical(name, dimension.encoded))
+    low, high, log = dimension.low, dimension.high, dimension.log
+    if dimension.whole:
+        step = int(dimension.step or 1)
+        return trial.suggest_int(name, int(low), int(high), step=step, log=log)
+    return trial.suggest_float(name, low, high, step=dimension.step, log=log)
+
+
+def fields_of(params: Mapping[str, Any], recipe: SweepRecipe) -> dict[str, Any]:
+    """Return the fields of a trial as a recipe has them, in the order of the space."""
+    return {
+        name: dimension.decoded(params[name])
+        for name, dimension in recipe.space.items()
+        if name in params
+    }

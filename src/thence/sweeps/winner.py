@@ -1,0 +1,120 @@
+"""The best run of a sweep: a copy of its folder, judged on test once."""
+
+import json
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from thence.atomic import cannot_write, sync_folder, sync_tree, write_atomically
+from thence.errors import ThenceError
+from thence.evaluation import evaluate
+from thence.runs import Run
+from thence.runs.files import refuse_links
+from thence.runs.metrics import read_test_looks
+from thence.runs.test_looks import TEST_LOOKS, joined, json_lines
+from thence.sweeps.results import BEST, VERDICT, Trial, read_verdict
+from thence.sweeps.work import best_record, value_of
+
+BUILT, BEATEN = BEST, "beaten"
+"""In a hidden folder beside the best run: what is going to replace it, and what it replaces."""
+
+
+def is_here(folder: Path, trial: Trial) -> bool:
+    """Return whether the folder has the run of a trial, and not another machine's.
+
+    What was begun here and brought to its end elsewhere has other looks at dev.
+    """
+    try:
+        best = best_record(Run(folder / trial.name))
+    except ThenceError:
+        return False
+    return best is not None and value_of(best) == trial.value
+
+
+def keep_best(folder: Path, best: Trial, trials: int | None = None) -> dict[str, Any] | None:
+    """Copy the best trial to ``FOLDER/best`` and judge it on test, unless that is done.
+
+    The copy is put in its place with its verdict in it, so that a process that is killed leaves no
+    look at test that counts. Looks of a best run that is beaten since go on counting. One process
+    at a time may do so: the lock ``best`` of the sweep must be held.
+
+    Returns:
+        What it has on test; None without a test split.
+    """
+    place, trial = folder / BEST, folder / best.name
+    building: Path | None = None
+    try:
+        recover(folder)
+        verdict = read_verdict(folder)
+        if verdict.get("run") == best.name:
+            if verdict.get("trials") != trials:  # More have been tried since, and none is better.
+                _write_verdict(place, {**verdict, "trials": trials})
+            return verdict["test"]  # type: ignore[no-any-return]
+        refuse_links(trial)  # What they lead to would be copied.
+        building = Path(mkdtemp(prefix=f".{BEST}.", dir=folder))
+        copy = building / BUILT
+        shutil.copytree(trial, copy, ignore=shutil.ignore_patterns("tensorboard", ".*"))
+        _take_looks(copy, place)
+        run = Run(copy)
+        judged = evaluate(run, "test").to_json() if len(run.documents("test")) else None
+        _write_verdict(copy, {"run": best.name, "test": judged, "trials": trials})
+        sync_tree(copy)
+        if place.exists():
+            place.rename(building / BEATEN)
+        copy.rename(place)
+        sync_folder(folder)
+        _take_looks(place, building / BEATEN)  # Someone may have judged it in the meantime.
+    except OSError as error:
+        raise cannot_write(place, error) from error
+    finally:
+        if building is not None:
+            recover(folder)
+    return judged
+
+
+def _write_verdict(run: Path, verdict: dict[str, Any]) -> None:
+    write_atomically(run / VERDICT, json.dumps(verdict).encode("utf-8"))
+
+
+def recover(folder: Path) -> None:
+    """Put in order what ``keep_best`` has left where it was killed, or could not write.
+
+    A best run that was moved away and not replaced is put back. Else its looks at test, which are
+    all that is still wanted of it, are taken over by the one that replaced it.
+
+    Args:
+        folder: Of the sweep, whose lock ``best`` must be held.
+    """
+    place = folder / BEST
+    for leftover in folder.glob(f".{BEST}.*"):
+        beaten = leftover / BEATEN
+        if beaten.exists() and not place.exists():
+            beaten.rename(place)
+        elif beaten.exists():
+            _take_looks(place, beaten)
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def clear_trials(folder: Path) -> None:
+    """Remove what killed processes have left of trials that they were about to begin.
+
+    Args:
+        folder: Of a sweep all of whose trials are over.
+    """
+    for leftover in folder.glob(".trial-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _take_looks(run: Path, other: Path) -> None:
+    """Add the looks at test of another run of the same text to those of a run."""
+    own, others = (_looks(path) for path in (run, other))
+    if (both := joined(own, others)) != own:
+        write_atomically(run / TEST_LOOKS, json_lines(both))
+
+
+def _looks(run: Path) -> list[dict[str, Any]]:
+    with suppress(ThenceError):  # What cannot be read holds nothing up.
+        return read_test_looks(run / TEST_LOOKS)
+    return []

@@ -1,0 +1,135 @@
+"""How a training is judged as it goes: what a look at dev gives, for texts and for labels."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import log
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from thence.corpus import Labels
+from thence.models.base import Array, LanguageModel, State
+from thence.models.labels.base import Classes, Classifier
+from thence.tokens import Texts, TokenStore
+
+if TYPE_CHECKING:  # Counts, which are judged by it too, never wait for torch.
+    import torch
+    from torch import Tensor, nn
+
+TIE = 1e-9
+"""Weight of a nat beside that of all documents: never enough to outweigh one of them."""
+
+
+class Trainable(Protocol):
+    """What the loop knows of a network, be it a language model or a classifier."""
+
+    @property
+    def device(self) -> "torch.device": ...  # noqa: D102
+
+    def batch_loss(self, batch: Any, state: State = None) -> "tuple[Tensor, State]":
+        """Return the summed loss of a batch in nats, and the state after it."""
+
+    def tensors(self) -> dict[str, Array]:
+        """Return everything learned, by name."""
+
+    def load_tensors(self, tensors: dict[str, Array]) -> None:
+        """Take back what ``tensors`` gave."""
+
+    def num_parameters(self) -> int:
+        """Return how many numbers are learned."""
+
+    def parameters(self) -> "Iterator[nn.Parameter]":
+        """Yield the weights."""
+
+    def train(self, mode: bool = True) -> Any:
+        """Turn on what is for training only, such as dropout."""
+
+    def zero_grad(self) -> None:
+        """Clear the gradients."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at dev gives.
+
+    Attributes:
+        nats: Mean loss per unit.
+        badness: What the best weights have least of.
+        more: Further numbers for the metrics.
+    """
+
+    nats: float
+    badness: float
+    more: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How a training is judged.
+
+    Attributes:
+        unit: What the loss is a mean over: ``token`` or ``document``.
+        ignorance: Nats per unit of a model that knows nothing.
+        look: Judges the weights as they are on dev; None where there is no dev.
+    """
+
+    unit: str
+    ignorance: float
+    look: Callable[[], Look] | None
+
+
+def language_judge(
+    model: LanguageModel, dev: TokenStore, carry_context: bool, vocabulary_size: int
+) -> Judge:
+    """Return how a language model is judged: by its likelihood."""
+
+    def look() -> Look:
+        nats = -float(np.mean(model.score(dev, carry_context), dtype=np.float64))
+        return Look(nats, nats)
+
+    return Judge("token", log(vocabulary_size), look if dev.num_documents else None)
+
+
+def label_judge(classifier: Classifier, dev: Texts, labels: Labels) -> Judge:
+    """Return how a classifier is judged: by its mistakes, and for equal ones by its likelihood."""
+    ignorance = label_ignorance(classifier.classes)
+    return Judge(
+        "document",
+        ignorance,
+        (lambda: label_look(classifier.classify(dev), labels)) if len(labels) else None,
+    )
+
+
+def label_ignorance(classes: Classes) -> float:
+    """Return the nats per document of a classifier that knows nothing."""
+    return classes.number * log(2) if classes.several else log(classes.number)
+
+
+def label_look(log_probs: Array, labels: Labels) -> Look:
+    """Judge log-probabilities; a label that train lacks cannot be right, and has no likelihood."""
+    number = log_probs.shape[1]
+    if labels.several:
+        truth = labels.matrix()
+        known = truth[:, :number]
+        no = np.log(-np.expm1(np.minimum(log_probs, -1e-7)))
+        nats = -float(np.mean(np.where(known > 0, log_probs, no).sum(1), dtype=np.float64))
+        right = ((np.exp(log_probs) >= 0.5) == known).all(1) & ~truth[:, number:].any(1)
+    else:
+        known_ones = np.flatnonzero(labels.single < number)
+        found = log_probs[known_ones, labels.single[known_ones]]
+        nats = -float(np.mean(found, dtype=np.float64)) if len(found) else 0.0
+        right = log_probs.argmax(1) == labels.single
+    accuracy = float(np.mean(right))
+    return Look(nats, badness(nats, accuracy), {"dev_accuracy": accuracy})
+
+
+def badness(nats: float, accuracy: float | None = None) -> float:
+    """Return what the better of two models has less of: mistakes, and for equal ones loss.
+
+    Args:
+        nats: Mean loss on dev.
+        accuracy: Of a classifier; a language model is judged by its loss alone.
+    """
+    if accuracy is None:
+        return nats
+    return 1 - accuracy + min(nats, 100.0) * TIE

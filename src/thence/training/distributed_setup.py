@@ -1,0 +1,157 @@
+"""What processes that train together must share: the recipe, the text and the run folder.
+
+Whatever one of them lacks is said by all of them, before the first step. Known without torch, which
+one process with a counted model does not need: there the world is None.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thence.corpus import Instead
+from thence.corpus.loading import NOTHING
+from thence.errors import RunError, SettingError, TextError
+from thence.processes import is_first_process, launch, number_of_processes
+from thence.recipes.recipe import Recipe
+from thence.runs.run import Run, text_hashes
+from thence.runs.sources import called, is_read_once, named_sources
+from thence.training.data import Prepared
+
+if TYPE_CHECKING:
+    from thence.training.distributed import World
+
+SEEN_WITHIN = 10.0
+"""Seconds that a network file system may take to show what another machine has made."""
+
+
+@contextmanager
+def processes() -> Iterator["World | None"]:
+    """Join the other processes that ``torchrun`` has started; None where this one is alone."""
+    if number_of_processes() == 1:
+        yield None
+        return
+    from thence.training.distributed import joined
+
+    with joined() as world:
+        yield world
+
+
+def agreed(world: "World | None") -> AbstractContextManager[None]:
+    """Do what may fail; where one process fails, all do."""
+    return nullcontext() if world is None else world.agreed()
+
+
+def check_shareable(recipe: Recipe, world: "World | None") -> None:
+    """Refuse what several processes cannot do together.
+
+    Raises:
+        SettingError: If a text can be read only once, or this machine lacks the device.
+    """
+    if world is None:
+        return
+    for name in named_sources(recipe).values():
+        if is_read_once(name):
+            raise SettingError(
+                f"Several processes cannot share {called(name)}; write it to a file."
+            )
+    from thence.training.setup import choose_device
+
+    choose_device(recipe.training.device)
+
+
+def shared_run(folder: Path, prepared: Prepared, world: "World | None") -> Run:
+    """Open the run that the first process has made, and see that all are ready to train it.
+
+    Raises:
+        RunError: If a process does not see its folder.
+        TextError: If a process has another text.
+        SettingError: If a process was started with other settings.
+    """
+    run = same_run(folder, world)
+    if world is None:
+        return run
+    with world.agreed():
+        if world.is_writer:
+            return run
+        if text_hashes(prepared.splits) != run.provenance["sha256"]:
+            raise TextError(
+                f"The text {run.recipe.text} is not the same on all machines: this process has "
+                "read another than the first one. Copy it anew, or put it where all see it."
+            )
+        if prepared.tokenizer.content_hash() != run.provenance["tokenizer"]:
+            raise SettingError(
+                "This process was started with other settings than the first one: it cuts the text "
+                "into other tokens. Give torchrun the same command on all machines."
+            )
+    return run
+
+
+def same_run(folder: Path, world: "World | None") -> Run:
+    """Open the first process's run folder, and see that it is the same to all.
+
+    Raises:
+        RunError: If a process does not see it, or sees another.
+    """
+    if world is None:
+        return Run(folder)
+    with world.agreed():
+        known = f"{folder}\n{Run(folder).identity}" if world.is_writer else ""
+    name, _, identity = world.tell(known).rpartition("\n")
+    with world.agreed():
+        until = time.monotonic() + SEEN_WITHIN
+        while not (Path(name) / "config.toml").exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        if not Path(name).exists():
+            raise RunError(
+                f"This machine does not see the run folder {name} of the first process. Put it on "
+                "a file system that all machines share, under the same path (--output)."
+            )
+        run = Run(name)
+        if run.identity != identity:
+            raise RunError(
+                f"{name} on this machine is another run than that of the first process. Put it on "
+                "a file system that all machines share, under the same path (--output)."
+            )
+    return run
+
+
+def launches(world: "World | None") -> set[str]:
+    """Return what the ``torchrun`` of each machine is known by; see ``launch``."""
+    own = launch()
+    return set([own] if world is None else world.gather(own)) - {""}
+
+
+def begun_before(folder: Path, launches: set[str], world: "World | None") -> Run | None:
+    """Return the run that the same ``torchrun`` has begun before a process failed.
+
+    Any other run in the folder is left for ``refuse_existing``, at the first start and at all that
+    follow.
+    """
+    if not launches:
+        return None
+    with agreed(world):
+        is_there = is_first_process() and (folder / "config.toml").exists()
+        makers = Run(folder).provenance.get("launches", ()) if is_there else ()
+    is_ours = str(not launches.isdisjoint(makers))
+    if (is_ours if world is None else world.tell(is_ours)) != "True":
+        return None
+    return same_run(folder, world)
+
+
+def resolved_paths(recipe: Recipe, instead: Instead = NOTHING) -> Recipe:
+    """Return a recipe whose files are found from any folder; what is not read keeps its name."""
+    is_path = recipe.text not in instead and Path(recipe.text).exists()
+    text = str(Path(recipe.text).resolve()) if is_path else recipe.text
+    given: dict[str, Any] = {
+        name: str(Path(path).resolve())
+        for name in ("dev", "test")
+        if (path := getattr(recipe.splitting, name)) is not None and path not in instead
+    }
+    options = recipe.options
+    if (vectors := getattr(options, "vectors", None)) is not None:
+        options = replace(options, vectors=str(Path(vectors).resolve()))
+    splitting = replace(recipe.splitting, **given)
+    return replace(recipe, text=text, splitting=splitting, options=options)

@@ -1,0 +1,151 @@
+"""The learning-rate finder: one step at each of many rates, from far too low to far too high.
+
+Source: L. Smith 2017, "Cyclical learning rates for training neural networks".
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from jaxtyping import Float
+
+from thence.batches import Batches, Step
+from thence.errors import SettingError, TrainingError
+from thence.models.base import State
+from thence.notebook import repr_html
+from thence.training.dev_evaluation import Trainable
+from thence.training.optimizers import Optimizer
+
+RATES_PER_DECADE = 100
+"""Rates tried for each factor of ten where their number is left open: where one lies does not
+depend on where the sweep ends."""
+RUNNING = 0.95
+"""Weight of the past in the running average that ends the sweep, per step."""
+DIVERGED = 3.0
+"""The sweep ends when the running average of the loss has risen to so many times its lowest."""
+WIDTH = 0.2
+"""Of the smoothing, in factors of ten: a loss at a rate so far away has 1 / e of the weight. Single
+steps are too noisy to show the valley, and the valley is several times as wide."""
+
+
+@dataclass(frozen=True)
+class LearningRateCurve:
+    """What the finder saw.
+
+    Attributes:
+        rates: The learning rates tried, rising.
+        losses: The mean loss of each step, in nats per token or document.
+        smoothed: The same, averaged over the rates around.
+        diverged: Whether the sweep ended since the loss had grown, before the last rate.
+    """
+
+    _repr_html_ = repr_html
+
+    rates: Float[np.ndarray, " steps"]
+    losses: Float[np.ndarray, " steps"]
+    smoothed: Float[np.ndarray, " steps"]
+    diverged: bool
+
+    @property
+    def suggestion(self) -> float:
+        """The rate where the smoothed loss is lowest."""
+        return float(self.rates[np.argmin(self.smoothed)])
+
+    @property
+    def still_falling(self) -> bool:
+        """Whether the loss is lowest at the last rate, so that a higher one may be better."""
+        return not self.diverged and int(np.argmin(self.smoothed)) == len(self.rates) - 1
+
+
+def find_learning_rate(
+    model: Trainable,
+    batches: Batches,
+    optimizer: Optimizer,
+    low: float = 1e-3,
+    high: float = 1.0,
+    steps: int | None = None,
+) -> LearningRateCurve:
+    """Sweep the learning rate exponentially, one training step each.
+
+    Args:
+        model: An untrained network; it is trained, and ruined, by the sweep.
+        batches: The training set.
+        optimizer: Whose rate is swept.
+        low: The first rate.
+        high: The last rate.
+        steps: How many rates (default: 100 for each factor of ten).
+
+    Raises:
+        SettingError: If the range or the number of steps cannot be used.
+        TrainingError: If the loss was never finite.
+    """
+    rates = _rates(low, high, steps)
+    losses: list[float] = []
+    average, lowest = 0.0, math.inf
+    diverged = False
+    model.train()
+    state: State = None
+    for step, rate in enumerate(rates):
+        loss, state = _step(model, batches.at(step), state, optimizer, float(rate))
+        average = RUNNING * average + (1 - RUNNING) * loss
+        corrected = average / (1 - RUNNING ** (step + 1))
+        diverged = not math.isfinite(loss) or corrected > DIVERGED * lowest
+        if diverged:
+            break
+        losses.append(loss)
+        lowest = min(lowest, corrected)
+    if len(losses) < 2:
+        raise TrainingError(
+            f"The loss is not finite at the learning rate {low}; start the sweep lower with --low."
+        )
+    rates, found = rates[: len(losses)], np.array(losses)
+    return LearningRateCurve(rates, found, _smooth(rates, found), diverged)
+
+
+def _rates(low: float, high: float, steps: int | None) -> Float[np.ndarray, " steps"]:
+    if not 0 < low < high < math.inf or (steps is not None and steps < 10):
+        in_steps = "" if steps is None else f" in {steps} steps"
+        raise SettingError(
+            f"A sweep from {low} to {high}{in_steps} cannot be made; --low must be above 0 "
+            "and below --high, and --sweep at least 10."
+        )
+    if steps is not None:
+        return np.geomspace(low, high, steps)
+    count = math.floor(RATES_PER_DECADE * math.log10(high / low) + 1e-6) + 1
+    rates: Float[np.ndarray, " steps"] = low * 10 ** (np.arange(count) / RATES_PER_DECADE)
+    return rates
+
+
+def _step(
+    model: Trainable, batch: Step, state: State, optimizer: Optimizer, rate: float
+) -> tuple[float, State]:
+    loss, state = model.batch_loss(batch, state)
+    loss = loss / batch.weight
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step(rate)
+    return float(loss.detach()), state
+
+
+def _smooth(
+    rates: Float[np.ndarray, " steps"], losses: Float[np.ndarray, " steps"]
+) -> Float[np.ndarray, " steps"]:
+    """Return the mean of the losses around each, weighted by exp(-distance / WIDTH).
+
+    An average of the past alone lags behind: its lowest point would lie to the right of the
+    valley. With both sides it lies in it.
+    """
+    decay = math.exp(-math.log10(rates[1] / rates[0]) / WIDTH)
+
+    def decayed(values: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
+        """Return the sum of each value and those before it, weighted by decay ** distance."""
+        sums = accumulate(values.tolist(), lambda before, value: decay * before + value)
+        return np.fromiter(sums, np.float64, len(values))
+
+    def around(values: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
+        """Return the same sum over both sides."""
+        both: Float[np.ndarray, " steps"] = decayed(values) + decayed(values[::-1])[::-1] - values
+        return both
+
+    smoothed: Float[np.ndarray, " steps"] = around(losses) / around(np.ones_like(losses))
+    return smoothed

@@ -1,0 +1,389 @@
+"""Training networks: what is chosen for them, and the run of the loop. Needs torch."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from shlex import quote
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from thence.atomic import WriteError, cannot_write
+from thence.batches import Batch, Batches, Padded, Step, Streams, window_batches
+from thence.batches.labelled import LabelledBatch
+from thence.errors import RunError, SettingError
+from thence.models.labels.base import Classifier
+from thence.models.language.neural import NeuralLanguageModel
+from thence.models.registry import CLASSIFIERS, LANGUAGE_MODELS, is_classifier
+from thence.models.size import make_trainable
+from thence.processes import local_number
+from thence.recipes.options import TrainingOptions
+from thence.recipes.recipe import Recipe
+from thence.runs.run import Run
+from thence.tokens import TokenStore
+from thence.training.callbacks import Logs, opened
+from thence.training.data import Prepared, importance
+from thence.training.dev_evaluation import Judge, Trainable, label_judge, language_judge
+from thence.training.distributed import World
+from thence.training.finetuning import starts_from_a_run, take_weights
+from thence.training.lr_finder import LearningRateCurve, find_learning_rate
+from thence.training.optimizers import make_optimizer
+from thence.training.precision import check_precision, computing_in, has_fast_bfloat16
+from thence.training.progress import ProgressMaker, Silence, silent
+from thence.training.trainer import DEFAULT_EPOCHS, LAST, Trainer
+from thence.training.training_on import check_parent_unchanged, parent_of
+
+SMALL_STEP = 3e9
+"""Floating-point operations of a step up to which one thread is used: more gain little there, and
+are many times slower as soon as anything else runs on the machine."""
+TINY_STEP = 5e8
+"""The same where a time is to be used well: a GRU of 1e9 is 1.4 times as fast in bfloat16."""
+TIMED_STEPS = 4
+LARGE_VOCABULARY = 256
+"""More symbols than this take many steps to learn which of them are frequent."""
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """A network with all that its training needs.
+
+    Attributes:
+        network: Untrained, on its device.
+        batches: What each step reads.
+        judge: How it is judged on dev.
+        usual_epochs: Passes over the train split where nothing else is asked for.
+    """
+
+    network: Trainable
+    batches: Batches
+    judge: Judge
+    usual_epochs: float = DEFAULT_EPOCHS
+
+
+def assemble(recipe: Recipe, prepared: Prepared, begins: bool = True) -> Trainee:
+    """Make the untrained network of a recipe, cut its batches, and say how it is judged.
+
+    Args:
+        recipe: What to train.
+        prepared: On what.
+        begins: Whether its weights will count, and not be replaced by those of a checkpoint.
+    """
+    if is_classifier(recipe.model):
+        return _assemble_classifier(recipe, prepared, begins)
+    vocabulary_size = len(prepared.tokenizer.vocabulary)
+    model = new_network(recipe, vocabulary_size, prepared.train)
+    if begins and (parent := parent_of(recipe)) is not None:
+        model.load_tensors(parent.model.tensors())
+    judge = language_judge(model, prepared.dev, recipe.training.carry_context, vocabulary_size)
+    return Trainee(model, network_batches(recipe, model, prepared.train), judge)
+
+
+def _assemble_classifier(recipe: Recipe, prepared: Prepared, begins: bool) -> Trainee:
+    training, labels = recipe.training, prepared.train_labels
+    line = CLASSIFIERS[recipe.model]
+    weighs = recipe.labelling is not None and recipe.labelling.class_weights
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        vocabulary_size = len(prepared.tokenizer.vocabulary)
+        options, classes = recipe.options, prepared.classes
+        classifier: Any = make_trainable(
+            lambda: line.create_classifier(options, vocabulary_size, classes), recipe.model
+        )
+        parent = parent_of(recipe)
+        if begins and parent is not None:
+            classifier.load_tensors(parent.classifier.tensors())
+        elif begins and starts_from_a_run(recipe):
+            take_weights(classifier, recipe)
+        batches = classifier.batches(
+            prepared.train_texts,
+            labels,
+            importance(labels, weighs, prepared.weights),
+            cast(int, training.batch_size),
+            training.seed,
+        )
+        if prepared.vectors is not None:
+            classifier.takes_vectors(prepared.vectors.matrix, prepared.vectors.found)
+    judge = label_judge(cast(Classifier, classifier), prepared.dev_texts, prepared.dev_labels)
+    network = classifier.to(choose_device(training.device))
+    return Trainee(network, batches, judge, line.epochs)
+
+
+def resolve_training(recipe: Recipe, prepared: Prepared) -> Recipe:
+    """Return the recipe with the threads and the learning rate chosen."""
+    training = recipe.training
+    device = choose_device(training.device)  # Refuses an absent one before anything is written.
+    if training.precision != "auto":
+        check_precision(training.precision, device)
+    processors = os.cpu_count() or 1
+    if training.threads is not None and training.threads > processors:
+        raise SettingError(
+            f"--threads is {training.threads}, but this machine has {processors} processors."
+        )
+    training = replace(training, **fastest(recipe, prepared))
+    recipe = replace(recipe, training=training)
+    if training.lr == "auto":
+        curve = sweep(recipe, prepared)
+        training = replace(training, lr=float(f"{curve.suggestion:.2g}"))
+    return replace(recipe, training=training)
+
+
+def fastest(recipe: Recipe, prepared: Prepared, small_step: float | None = None) -> dict[str, Any]:
+    """Return the threads and the precision with which a step is fastest, where they are open.
+
+    Small networks get one thread in single precision unmeasured. For others a few steps are
+    timed: in both precisions with all threads, then with one.
+
+    Args:
+        recipe: Has the network.
+        prepared: The text.
+        small_step: Floating-point operations of a step up to which a network is small.
+    """
+    small_step = SMALL_STEP if small_step is None else small_step
+    training = recipe.training
+    open_threads, open_precision = training.threads is None, training.precision == "auto"
+    all_threads = torch.get_num_threads()
+    chosen = {
+        "threads": all_threads if open_threads else training.threads,
+        "precision": "float32" if open_precision else training.precision,
+    }
+    # Averaging is sums of rows: all is memory, nothing products of matrices.
+    if not (open_threads or open_precision) or recipe.model == "averaging":
+        _refuse_too_large(recipe, prepared)
+        return chosen
+    trainee = assemble(recipe, prepared)
+    model, batches = trainee.network, trainee.batches
+    if 6 * model.num_parameters() * _cells(batches.at(0)) < small_step:
+        return {**chosen, "threads": 1 if open_threads else training.threads}
+    candidates = [dict(chosen)]
+    if open_precision and has_fast_bfloat16(model.device):
+        candidates.append({**chosen, "precision": "bfloat16"})
+    best = min(candidates, key=lambda settings: _time_steps(model, batches, settings))
+    if open_threads and all_threads > 1:
+        alone = {**best, "threads": 1}
+        best = min((best, alone), key=lambda settings: _time_steps(model, batches, settings))
+    return best
+
+
+def timed(recipe: Recipe, prepared: Prepared) -> tuple[Recipe, float, float]:
+    """Return a recipe with threads and precision chosen, and how fast it is trained.
+
+    Returns:
+        The recipe, the seconds of a step, and how many tokens a step reads.
+    """
+    training = replace(recipe.training, **fastest(recipe, prepared, TINY_STEP))
+    recipe = replace(recipe, training=training)
+    with torch.random.fork_rng():
+        trainee = assemble(recipe, prepared)
+        settings = {"threads": training.threads, "precision": training.precision}
+        seconds = _time_steps(trainee.network, trainee.batches, settings)
+    return recipe, seconds, trainee.batches.at(0).tokens
+
+
+def _refuse_too_large(recipe: Recipe, prepared: Prepared) -> None:
+    """Refuse a network for which there is not enough memory, before anything is written."""
+    size = len(prepared.tokenizer.vocabulary)
+    with torch.random.fork_rng(devices=[]):
+        if is_classifier(recipe.model):
+            line, classes = CLASSIFIERS[recipe.model], prepared.classes
+            make_trainable(
+                lambda: line.create_classifier(recipe.options, size, classes), recipe.model
+            )
+        else:
+            new_network(recipe, size)
+
+
+def _cells(batch: Step) -> int:
+    """Return how many ids a step reads, padding included."""
+    assert isinstance(batch, Batch | LabelledBatch)
+    return batch.ids.size
+
+
+def _time_steps(model: Trainable, batches: Batches, settings: Mapping[str, Any]) -> float:
+    """Return the shortest time of a few steps on one batch; the weights are left as they are."""
+    model.train()
+    times, batch = [], batches.at(0)  # Batches of documents differ in size.
+    with threads(settings["threads"]), computing_in(settings["precision"], model.device):
+        state = None
+        for _ in range(TIMED_STEPS):
+            began = time.perf_counter()
+            loss, state = model.batch_loss(batch, state)
+            loss.backward()  # type: ignore[no-untyped-call]
+            model.zero_grad()
+            times.append(time.perf_counter() - began)
+    return min(times[1:])  # The first step sets things up.
+
+
+def train_network(
+    run: Run,
+    prepared: Prepared,
+    progress: ProgressMaker,
+    world: World | None = None,
+    logs: Logs = None,
+) -> None:
+    """Train the network of a run, whose folder is held, from its newest checkpoint or the start."""
+    recipe, world = run.recipe, world or World()
+    progress = progress if world.is_writer else silent
+    training = recipe.training
+    if not isinstance(training.lr, float) or training.precision == "auto":
+        raise RunError(
+            f"The config of {run.folder} leaves --lr or --precision open, which a training settles "
+            "before it begins: it was changed. Restore it from a copy or train again."
+        )
+    begins = not (run.folder / LAST).exists()
+    if begins and (parent := parent_of(recipe)) is not None:
+        check_parent_unchanged(run, parent)
+    with deterministic(recipe.training, world.rank):
+        trainee = assemble(recipe, prepared, begins)
+        with progress(run.folder.name) as told:
+            trainer = Trainer(
+                trainee.network,
+                trainee.batches,
+                trainee.judge,
+                recipe.training,
+                run.folder,
+                told,
+                run.identity,
+                world,
+                trainee.usual_epochs,
+            )
+            trainer.restore()
+            _check_same_step(world, run, trainer.counters.step)
+            with opened(logs, run, prepared.dev, trainer.counters.step) as log:
+                try:
+                    trainer.run(log)
+                except WriteError as error:
+                    way_out = "All up to the last checkpoint is kept; go on with: thence resume "
+                    way_out += quote(str(run.folder))
+                    raise cannot_write(error.path, error.error, way_out) from error
+
+
+def _check_same_step(world: World, run: Run, step: int) -> None:
+    """See that all processes go on from the same checkpoint.
+
+    Raises:
+        RunError: If the folder of the run is a copy on some machine.
+    """
+    steps = world.gather(str(step))
+    if len(set(steps)) > 1:
+        raise RunError(
+            f"The processes would go on with {run.folder} from different steps "
+            f"({', '.join(steps)}): it is not the same folder on all machines. Put it on a file "
+            "system that they share."
+        )
+
+
+def train_in_memory(recipe: Recipe, prepared: Prepared) -> Trainable:
+    """Return a network with its best weights; nothing is written.
+
+    Args:
+        recipe: With threads and learning rate chosen; see ``resolve_training``.
+        prepared: What to train on.
+    """
+    with deterministic(recipe.training):
+        trainee = assemble(recipe, prepared)
+        network, batches, judge = trainee.network, trainee.batches, trainee.judge
+        epochs = trainee.usual_epochs
+        trainer = Trainer(
+            network, batches, judge, recipe.training, None, Silence(), usual_epochs=epochs
+        )
+        trainer.run()
+    network.load_tensors(trainer.best_tensors())
+    return network
+
+
+def new_network(
+    recipe: Recipe, vocabulary_size: int, train_store: TokenStore | None = None
+) -> NeuralLanguageModel:
+    """Make the untrained network of a recipe on its device.
+
+    With a large vocabulary it begins with the frequencies of the train text, if that is given.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.training.seed)
+        family, options = LANGUAGE_MODELS[recipe.model], recipe.options
+        model = make_trainable(lambda: family.create(options, vocabulary_size), recipe.model)
+    network = cast(NeuralLanguageModel, model)
+    if train_store is not None and vocabulary_size > LARGE_VOCABULARY:
+        counts = np.bincount(train_store.targets, minlength=vocabulary_size)
+        network.readout.start_from(torch.from_numpy(counts).float())
+    return network.to(choose_device(recipe.training.device))
+
+
+def network_batches(recipe: Recipe, model: NeuralLanguageModel, store: TokenStore) -> Batches:
+    """Cut the train tokens for a network."""
+    training = recipe.training
+    rows = cast(int, training.batch_size)
+    if model.network.context_length is not None:
+        return window_batches(
+            store,
+            model.network.context_length,
+            model.vocabulary_size,
+            rows,
+            training.seed,
+            training.carry_context,
+        )
+    if training.carry_context:
+        return Streams(store, rows, training.window, training.seed, training.vary_windows)
+    return Padded(store, rows, training.window, training.seed)
+
+
+def sweep(
+    recipe: Recipe,
+    prepared: Prepared,
+    low: float = 1e-3,
+    high: float = 1.0,
+    steps: int | None = None,
+) -> LearningRateCurve:
+    """Run the learning-rate finder on a network that is thrown away after."""
+    training = recipe.training
+    if training.precision == "auto" or training.threads is None:
+        training = replace(training, **fastest(recipe, prepared))
+        recipe = replace(recipe, training=training)
+    device = choose_device(training.device)
+    with deterministic(training), computing_in(training.precision, device):
+        trainee = assemble(recipe, prepared)
+        optimizer = make_optimizer(trainee.network, recipe.training)
+        return find_learning_rate(trainee.network, trainee.batches, optimizer, low, high, steps)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of that name; ``auto`` is a GPU where there is one.
+
+    Raises:
+        SettingError: If there is no such device here.
+    """
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if name == "auto":
+        name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
+    elif not present[name]:
+        raise SettingError(f"--device is {name}, which this machine lacks; use --device auto.")
+    return torch.device(name, local_number()) if name == "cuda" else torch.device(name)
+
+
+@contextmanager
+def deterministic(options: TrainingOptions, rank: int = 0) -> Iterator[None]:
+    """Seed torch and fix its threads for a while; the caller's own state is untouched.
+
+    Processes that train together draw other masks of dropout.
+    """
+    with torch.random.fork_rng(), threads(options.threads):
+        torch.manual_seed(options.seed if rank == 0 else hash((options.seed, rank)))
+        yield
+
+
+@contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """Compute with so many threads for a while; None leaves them as they are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

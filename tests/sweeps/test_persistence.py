@@ -1,0 +1,123 @@
+"""Questions to a database that is away for a while."""
+
+import optuna
+import pytest
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from thence.errors import ThenceWarning
+from thence.sweeps import persistence
+from thence.sweeps.database import open_database
+from thence.sweeps.persistence import PersistentStorage, is_lost, persistently
+
+LOST = OperationalError("select", {}, RuntimeError("the connection was closed"))
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.0)
+
+
+class Flaky:
+    """Loses the connection some times, each time after it has done what was asked, or before."""
+
+    def __init__(self, lost, before):
+        self.lost, self.before, self.asked, self.state = lost, before, 0, "running"
+
+    def _maybe_lose(self):
+        if self.lost:
+            self.lost -= 1
+            raise StorageInternalError from LOST
+
+    def get_trial(self, trial_id):
+        return self
+
+    def set_trial_state_values(self, trial_id, state, values):
+        if self.before:
+            self._maybe_lose()
+        if self.state != "running":
+            raise UpdateFinishedTrialError
+        self.state = state
+        self._maybe_lose()
+        return True
+
+    def get_n_trials(self, study_id, state=None):
+        self.asked += 1
+        self._maybe_lose()
+        return 7
+
+    def create_new_trial(self, study_id):
+        self.asked += 1
+        self._maybe_lose()
+
+
+def test_a_question_is_asked_until_it_is_answered():
+    lost = []
+    flaky = Flaky(3, before=True)
+    assert persistently(lambda: flaky.get_n_trials(1), lambda: lost.append(1)) == 7
+    assert (flaky.asked, lost) == (4, [1, 1, 1])
+    assert PersistentStorage(Flaky(2, before=True)).get_n_trials(1, state=None) == 7
+
+
+def test_patience_ends(monkeypatch):
+    monkeypatch.setattr(persistence, "PATIENCE", -1.0)
+    with pytest.raises(StorageInternalError):
+        PersistentStorage(Flaky(3, before=True)).get_n_trials(1)
+
+
+def test_a_new_trial_is_not_asked_for_twice():
+    flaky = Flaky(1, before=True)
+    with pytest.raises(StorageInternalError):
+        PersistentStorage(flaky).create_new_trial(1)
+    assert flaky.asked == 1
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_that_a_trial_has_ended_is_said_once(before):
+    flaky = Flaky(1, before)
+    assert PersistentStorage(flaky).set_trial_state_values(1, "finished", [1.0])
+    assert flaky.state == "finished"
+    with pytest.raises(UpdateFinishedTrialError):
+        PersistentStorage(flaky).set_trial_state_values(1, "finished", [1.0])
+
+
+def test_what_says_no_is_not_lost():
+    class LockedError(Exception):
+        pass
+
+    LockedError.__module__ = "sqlite3"
+    assert is_lost(LOST)
+    assert not is_lost(ValueError("no"))
+    assert not is_lost(IntegrityError("insert", {}, RuntimeError("twice")))
+    assert is_lost(OperationalError("select", {}, LockedError("database is locked")))
+    assert not is_lost(OperationalError("select", {}, LockedError("no such table")))
+
+
+AWAY = {
+    "refused": OperationalError("select", {}, Exception("Connection refused")),
+    "lost": OperationalError("select", {}, Exception("Lost connection to MySQL server")),
+    "closed": OperationalError("select", {}, Exception("connection socket closed")),
+    "invalidated": OperationalError(
+        "select", {}, Exception("something new"), connection_invalidated=True
+    ),
+    "while it makes tables": StorageInternalError("An exception is raised during the commit."),
+}
+AWAY["while it makes tables"].__cause__ = OperationalError(
+    "insert", {}, Exception("terminating connection due to administrator command")
+)
+
+
+@pytest.mark.parametrize("error", AWAY.values(), ids=AWAY)
+def test_a_database_that_is_starting_is_asked_again(tmp_path, monkeypatch, error):
+    storage, errors = optuna.storages.RDBStorage, [error, error]
+
+    def opened(*given, **named):
+        if errors:
+            raise errors.pop()
+        return storage(*given, **named)
+
+    monkeypatch.setattr(optuna.storages, "RDBStorage", opened)
+    monkeypatch.setattr("thence.sweeps.database.AWHILE", 0.0)
+    with pytest.warns(ThenceWarning, match="does not answer; it may be starting"):
+        open_database(f"sqlite:///{tmp_path / 'study.db'}").get_all_studies()
+    assert not errors

@@ -1,0 +1,105 @@
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+
+from thence.errors import SettingError
+from thence.recipes import make_recipe
+from thence.recipes.options import TrainingOptions
+from thence.training import setup as networks
+from thence.training.setup import choose_device, deterministic, new_network, resolve_training
+from thence.training.train import prepare
+
+
+def test_an_absent_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(SettingError, match="--device is cuda, which this machine lacks"):
+        choose_device("cuda")
+    assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, two threads may be asked for."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+
+
+def resolved(text: Path, **settings: Any) -> tuple[int | None, str]:
+    recipe = make_recipe(text, "mlp", settings)
+    prepared = prepare(recipe)
+    found = resolve_training(recipe, prepared)
+    return found.training.threads, found.training.precision
+
+
+def test_small_networks_get_one_thread_unmeasured(text: Path) -> None:
+    torch.set_num_threads(2)
+    assert resolved(text) == (1, "float32")
+    assert resolved(text, threads=2, precision="bfloat16") == (2, "bfloat16")
+
+
+@pytest.mark.parametrize("fastest", [(1, "float32"), (2, "bfloat16"), (2, "float32")])
+def test_larger_networks_get_what_is_measured_to_be_fastest(
+    text: Path, monkeypatch: pytest.MonkeyPatch, fastest: tuple[int, str]
+) -> None:
+    def seconds(model: Any, batches: Any, settings: Any) -> float:
+        chosen = (settings["threads"], settings["precision"])
+        return sum(a != b for a, b in zip(chosen, fastest, strict=True))
+
+    torch.set_num_threads(2)
+    monkeypatch.setattr(networks, "SMALL_STEP", 0)
+    monkeypatch.setattr(networks, "has_fast_bfloat16", lambda device: True)
+    monkeypatch.setattr(networks, "_time_steps", seconds)
+    assert resolved(text) == fastest
+    assert resolved(text, threads=2) == (2, fastest[1])
+    assert resolved(text, precision="float32") == (fastest[0], "float32")
+
+
+def test_steps_are_really_timed(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "SMALL_STEP", 0)
+    threads, precision = resolved(text)
+    assert threads in (1, torch.get_num_threads()) and precision in ("float32", "bfloat16")
+
+
+def test_every_timed_step_reads_the_same_batch(text: Path) -> None:
+    recipe = make_recipe(text, "mlp", {"batch_size": 2})
+    trainee = networks.assemble(recipe, prepare(recipe))
+    asked = []
+
+    class Batches:
+        steps_per_epoch = trainee.batches.steps_per_epoch
+
+        def at(self, step: int) -> Any:
+            asked.append(step)
+            return trainee.batches.at(step)
+
+    seconds = networks._time_steps(
+        trainee.network, cast(Any, Batches()), {"threads": 1, "precision": "float32"}
+    )
+    assert seconds > 0 and set(asked) == {0}
+
+
+def test_deterministic_seeds_and_gives_back() -> None:
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    with deterministic(TrainingOptions(seed=3, threads=2)):
+        assert torch.get_num_threads() == 2
+        one = torch.rand(3)
+    with deterministic(TrainingOptions(seed=3)):
+        assert torch.equal(torch.rand(3), one)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+    with pytest.raises(KeyError), deterministic(TrainingOptions(threads=2)):
+        raise KeyError
+    assert torch.get_num_threads() == threads
+
+
+def test_a_new_network_depends_on_the_seed_alone(text: Path) -> None:
+    recipe = make_recipe(text, "mlp", {"seed": 1})
+    one = new_network(recipe, 5).tensors()
+    torch.rand(7)
+    two = new_network(recipe, 5).tensors()
+    other = new_network(make_recipe(text, "mlp", {"seed": 2}), 5).tensors()
+    for name in one:
+        assert one[name].tobytes() == two[name].tobytes()
+    assert any(one[name].tobytes() != other[name].tobytes() for name in one)
