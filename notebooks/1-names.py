@@ -42,7 +42,7 @@ from pathlib import Path
 import thence
 from thence.corpus import load
 from thence.reports import embedding_picture, heat_map_picture
-from thence.training import sweep_learning_rate
+from thence.training import find_learning_rate
 
 TEXT = "given-names"
 CLOSED = {"unknown": "refuse"} if TEXT == "names" else {}  # All 26 letters are in train.
@@ -197,7 +197,7 @@ thence.compare([bigram, counts])
 
 # %%
 small = {"embedding_size": 2, "hidden_size": 100, **CLOSED}
-sweep_learning_rate(thence.make_recipe(TEXT, "mlp", small))
+find_learning_rate(thence.make_recipe(TEXT, "mlp", small))
 
 # %% [markdown]
 # ### Training

@@ -4,7 +4,7 @@ import pytest
 
 from .conftest import LINES
 
-FLAGS = ["--hidden-size=8", "--batch-size=16", "--sweep=12", "--high=30"]
+FLAGS = ["--hidden-size=8", "--batch-size=16", "--rates=12", "--high=30"]
 
 
 @pytest.fixture(autouse=True)
@@ -37,11 +37,11 @@ def test_it_suggests_a_rate_and_draws(thence, folder):
         ),
         (["-o", "curve.jpg"], "--output is curve.jpg; its name must end in .png or .svg."),
         (
-            ["--sweep", "3"],
-            "A sweep from 0.001 to 1.0 in 3 steps cannot be made; --low must be above 0 "
-            "and below --high, and --sweep at least 10.",
+            ["--rates", "3"],
+            "Rates from 0.001 to 1.0 in 3 steps cannot be made; --low must be above 0 "
+            "and below --high, and --rates at least 10.",
         ),
-        (["--low", "2"], "A sweep from 2.0 to 1.0 cannot be made"),
+        (["--low", "2"], "Rates from 2.0 to 1.0 cannot be made"),
     ],
 )
 def test_what_cannot_be_swept_is_refused(thence, folder, flags, message):

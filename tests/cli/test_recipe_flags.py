@@ -110,7 +110,7 @@ def test_help_mentions_every_setting(thence, command, model):
     settings = [item.name for kind in groups_of(model).values() for item in fields(kind)]
     own = {
         "train": ["output", "logs", "no-report", "json"],
-        "find-lr": ["output", "low", "high", "sweep"],
+        "find-lr": ["output", "low", "high", "rates"],
     }
     names = [*settings, *own[command], "config", "model"]
     assert [name for name in names if f"--{name.replace('_', '-')} " not in text] == []

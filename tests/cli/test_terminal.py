@@ -64,7 +64,7 @@ def commands(folder: Path) -> list[list[str]]:
         ["train", text, *small, "-o", new],
         ["best", text, "--steps", "10", "-o", f"best{EVIL}"],
         ["resume", new],
-        ["find-lr", text, *small[:-1], "--sweep", "5", "-o", f"{new}.png"],
+        ["find-lr", text, *small[:-1], "--rates", "5", "-o", f"{new}.png"],
         ["sweep", "sweep.toml", "--output", f"sweep{EVIL}"],
         ["evaluate", mlp],
         ["evaluate", mlp, text],

@@ -31,7 +31,7 @@ OTHERS = [
     ["evaluate", "RUN", "--mistakes"], ["classify", "LABELS", "TEXT", "--top"],
     ["classify", "LABELS", "TEXT", "--threshold"], ["similar", "RUN", "a", "--count"],
     ["best", "TEXT", "--output", "new", "--steps"], ["best", "TEXT", "--output", "new", "--time"],
-    ["find-lr", "TEXT", "--low"], ["find-lr", "TEXT", "--high"], ["find-lr", "TEXT", "--sweep"],
+    ["find-lr", "TEXT", "--low"], ["find-lr", "TEXT", "--high"], ["find-lr", "TEXT", "--rates"],
     ["mix", "RUN", "-o", "new", "--cache"],
 ]  # fmt: skip
 NUMBERS = (int, float)

@@ -115,7 +115,7 @@ CASES = {
         needs=("transformers",),
     ),
     "sweep": Case("sweep sweep.toml -o new", "new", needs=("optuna",), looks=("new/best",)),
-    "find-lr": Case(f"find-lr text.txt {SMALL} --sweep 20 -o new.svg", "new.svg", same=("",)),
+    "find-lr": Case(f"find-lr text.txt {SMALL} --rates 20 -o new.svg", "new.svg", same=("",)),
     "evaluate on test": Case("evaluate network --split test", "network", looks=("network",)),
     "evaluate on test for the first time": Case("evaluate gru --split test", "gru", looks=("gru",)),
     "compare on test": Case(

@@ -27,7 +27,7 @@ from thence.reports.displays.pieces import STRONGEST, bars, escaped, short
 from thence.reports.displays.runs import chosen_settings, loss_lines
 from thence.reports.drawing import Picture, new_figure
 from thence.sweeps import Sweep, Trial
-from thence.training import sweep_learning_rate
+from thence.training import find_learning_rate
 
 from .conftest import SCRIPT, Page
 
@@ -315,7 +315,7 @@ def test_the_best_shows_what_was_tried() -> None:
 def test_the_finder_shows_its_suggestion(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("ab\nba\n" * 10)
-    curve = sweep_learning_rate(thence.make_recipe(text, "bigram", {}), steps=20)
+    curve = find_learning_rate(thence.make_recipe(text, "bigram", {}), steps=20)
     page = page_of(curve)
     assert f"{curve.suggestion:.2g}" in page.text
     assert page.tags["img"] == 1

@@ -270,10 +270,10 @@ def test_without_dev_all_is_learned_from(table: Path, tmp_path: Path) -> None:
 
 def test_the_learning_rate_finder_takes_classifiers(table: Path) -> None:
     from thence.recipes import make_recipe
-    from thence.training.train import sweep_learning_rate
+    from thence.training.train import find_learning_rate
 
     recipe = make_recipe(table, "averaging", FAST["averaging"])
-    curve = sweep_learning_rate(recipe, 1e-3, 10.0, 30)
+    curve = find_learning_rate(recipe, 1e-3, 10.0, 30)
     # So easy a table is learned at any rate, the higher the sooner.
     assert curve.suggestion == 10 and curve.still_falling
     assert curve.smoothed[-1] < 0.1 * curve.smoothed[0]

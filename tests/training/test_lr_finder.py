@@ -8,7 +8,7 @@ import pytest
 from thence.errors import SettingError, TrainingError
 from thence.recipes import Recipe, make_recipe
 from thence.runs import Run
-from thence.training import sweep_learning_rate
+from thence.training import find_learning_rate
 from thence.training.lr_finder import LearningRateCurve, _smooth
 
 SmallTrain = Callable[..., Run]
@@ -25,7 +25,7 @@ def recipe(text: Path) -> Callable[..., Recipe]:
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_shape_of_the_curve(recipe: Callable[..., Recipe], optimizer: str) -> None:
-    curve = sweep_learning_rate(recipe(optimizer=optimizer), 1e-3, 100.0, 120)
+    curve = find_learning_rate(recipe(optimizer=optimizer), 1e-3, 100.0, 120)
     count = len(curve.rates)
     assert curve.losses.shape == curve.smoothed.shape == (count,)
     assert count < 120, "the sweep stops where the loss has grown to three times its lowest"
@@ -65,7 +65,7 @@ def test_the_suggestion_does_not_move_with_the_end_of_the_sweep(
 ) -> None:
     low = {"adamw": 1e-3, "sgd": 1e-1}[optimizer]
     one, other = (
-        sweep_learning_rate(recipe(optimizer=optimizer), low, high) for high in (1e4, 3.1e5)
+        find_learning_rate(recipe(optimizer=optimizer), low, high) for high in (1e4, 3.1e5)
     )
     assert one.diverged and other.diverged
     assert one.suggestion == other.suggestion
@@ -73,13 +73,13 @@ def test_the_suggestion_does_not_move_with_the_end_of_the_sweep(
 
 
 def test_a_loss_that_still_falls_at_the_last_rate_is_told(recipe: Callable[..., Recipe]) -> None:
-    curve = sweep_learning_rate(recipe(), 1e-4, 4e-3)
+    curve = find_learning_rate(recipe(), 1e-4, 4e-3)
     assert curve.still_falling and curve.suggestion == curve.rates[-1]
 
 
 def test_the_same_seed_gives_the_same_curve(recipe: Callable[..., Recipe]) -> None:
     one, two, other = (
-        sweep_learning_rate(recipe(dropout=0.3, seed=seed), steps=20) for seed in (1, 1, 2)
+        find_learning_rate(recipe(dropout=0.3, seed=seed), steps=20) for seed in (1, 1, 2)
     )
     assert np.array_equal(one.losses, two.losses)
     assert not np.array_equal(one.losses, other.losses)
@@ -100,12 +100,12 @@ def test_a_range_that_cannot_be_swept(
     recipe: Callable[..., Recipe], low: float, high: float, steps: int
 ) -> None:
     with pytest.raises(SettingError, match="cannot be made; --low must be above 0"):
-        sweep_learning_rate(recipe(), low, high, steps)
+        find_learning_rate(recipe(), low, high, steps)
 
 
 def test_a_range_that_begins_far_too_high(recipe: Callable[..., Recipe]) -> None:
-    with pytest.raises(TrainingError, match="start the sweep lower with --low"):
-        sweep_learning_rate(recipe(optimizer="sgd"), 1e35, 1e37, 20)
+    with pytest.raises(TrainingError, match="start lower with --low"):
+        find_learning_rate(recipe(optimizer="sgd"), 1e35, 1e37, 20)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from thence.errors import SettingError, TextError
 from thence.evaluation import evaluate
 from thence.recipes import make_recipe
 from thence.runs import Run
-from thence.training import sweep_learning_rate, train
+from thence.training import find_learning_rate, train
 from thence.training.train import free_folder
 
 SmallTrain = Callable[..., Run]
@@ -95,7 +95,7 @@ def test_unusable_texts_and_settings_are_sentences(text: Path, tmp_path: Path) -
     with pytest.raises(TextError, match=r"All 16 train documents .* are the same"):
         train(tmp_path / "same.txt", output=output)
     with pytest.raises(SettingError, match="is not trained: it has no learning rate"):
-        sweep_learning_rate(make_recipe(text, "bigram-counts", {}))
+        find_learning_rate(make_recipe(text, "bigram-counts", {}))
     assert not output.exists()
 
 

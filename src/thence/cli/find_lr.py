@@ -1,4 +1,4 @@
-"""``thence find-lr TEXT``: sweep the learning rate, draw the curve, suggest a rate."""
+"""``thence find-lr TEXT``: the learning-rate finder; draws its curve, suggests a rate."""
 
 from collections.abc import Sequence
 from itertools import chain, count
@@ -15,15 +15,15 @@ from thence.errors import RunError, SettingError
 from thence.models.registry import is_classifier
 from thence.recipes import Recipe
 from thence.runs.sources import called
-from thence.training import sweep_learning_rate
+from thence.training import find_learning_rate
 
-SUMMARY = "Sweep the learning rate, one training step each, and suggest one for thence train --lr."
+SUMMARY = "Train one step at each of many learning rates, and suggest one for thence train --lr."
 FORMATS = (".png", ".svg")
 DEFAULT_PICTURE = Path("learning-rate.png")
 
 
 def command(arguments: Sequence[str]) -> None:
-    """Parse the arguments and sweep."""
+    """Parse the arguments and run the finder."""
     parse_recipe_command("find-lr", _find, SUMMARY, arguments)
 
 
@@ -32,7 +32,7 @@ def _find(
     *,
     low: Annotated[float, Parameter(help="First learning rate.")] = 1e-3,
     high: Annotated[float, Parameter(help="Last learning rate.")] = 1.0,
-    sweep: Annotated[
+    rates: Annotated[
         int | None,
         Parameter(help="How many rates, one step each (default: 100 for each factor of ten)."),
     ] = None,
@@ -49,7 +49,7 @@ def _find(
     picture = _picture(output)
     if not json and is_at_terminal():
         remark(f"Reading {called(recipe.text)}, then a step at each learning rate ...")
-    curve = sweep_learning_rate(recipe, low, high, sweep)
+    curve = find_learning_rate(recipe, low, high, rates)
     # Drawing needs matplotlib, which takes its time to load.
     from thence.reports.curves import learning_rate_curve
     from thence.reports.drawing import to_png, to_svg

@@ -33,7 +33,7 @@ COMMANDS = {
     "train": "Train a model on a text.",
     "best": "Make the best model of a text that a given time allows.",
     "resume": "Go on with a training that was stopped.",
-    "find-lr": "Sweep the learning rate and suggest one.",
+    "find-lr": "Find a good learning rate.",
     "sweep": "Train with many settings and keep the best.",
     "runs": "List the runs in a folder.",
     "evaluate": "Judge a run on its dev or test split, or on a text.",

@@ -104,7 +104,7 @@ def learning_rate_schedule(metrics: Metrics) -> Figure:
 
 
 def learning_rate_curve(curve: LearningRateCurve, unit: str = "token") -> Figure:
-    """Draw the loss at each learning rate of the finder's sweep, its suggestion marked.
+    """Draw the loss at each learning rate that the finder tried, its suggestion marked.
 
     Args:
         curve: What the finder saw.

@@ -1,5 +1,5 @@
 """Training: from a recipe to a run."""
 
-from thence.training.train import resume, sweep_learning_rate, train, train_recipe
+from thence.training.train import find_learning_rate, resume, train, train_recipe
 
-__all__ = ["resume", "sweep_learning_rate", "train", "train_recipe"]
+__all__ = ["find_learning_rate", "resume", "train", "train_recipe"]

@@ -19,11 +19,11 @@ from thence.training.optimizers import Optimizer
 
 RATES_PER_DECADE = 100
 """Rates tried for each factor of ten where their number is left open: where one lies does not
-depend on where the sweep ends."""
+depend on the last rate."""
 RUNNING = 0.95
-"""Weight of the past in the running average that ends the sweep, per step."""
+"""Weight of the past in the running average that ends the test, per step."""
 DIVERGED = 3.0
-"""The sweep ends when the running average of the loss has risen to so many times its lowest."""
+"""The test ends when the running average of the loss has risen to so many times its lowest."""
 WIDTH = 0.2
 """Of the smoothing, in factors of ten: a loss at a rate so far away has 1 / e of the weight. Single
 steps are too noisy to show the valley, and the valley is several times as wide."""
@@ -37,7 +37,7 @@ class LearningRateCurve:
         rates: The learning rates tried, rising.
         losses: The mean loss of each step, in nats per token or document.
         smoothed: The same, averaged over the rates around.
-        diverged: Whether the sweep ended since the loss had grown, before the last rate.
+        diverged: Whether the test ended early because the loss had grown.
     """
 
     _repr_html_ = repr_html
@@ -58,7 +58,7 @@ class LearningRateCurve:
         return not self.diverged and int(np.argmin(self.smoothed)) == len(self.rates) - 1
 
 
-def find_learning_rate(
+def lr_range_test(
     model: Trainable,
     batches: Batches,
     optimizer: Optimizer,
@@ -66,12 +66,12 @@ def find_learning_rate(
     high: float = 1.0,
     steps: int | None = None,
 ) -> LearningRateCurve:
-    """Sweep the learning rate exponentially, one training step each.
+    """Train one step at each of many exponentially rising learning rates (the LR range test).
 
     Args:
-        model: An untrained network; it is trained, and ruined, by the sweep.
+        model: An untrained network; it is trained, and ruined, by the test.
         batches: The training set.
-        optimizer: Whose rate is swept.
+        optimizer: Whose rate is set at each step.
         low: The first rate.
         high: The last rate.
         steps: How many rates (default: 100 for each factor of ten).
@@ -97,7 +97,7 @@ def find_learning_rate(
         lowest = min(lowest, corrected)
     if len(losses) < 2:
         raise TrainingError(
-            f"The loss is not finite at the learning rate {low}; start the sweep lower with --low."
+            f"The loss is not finite at the learning rate {low}; start lower with --low."
         )
     rates, found = rates[: len(losses)], np.array(losses)
     return LearningRateCurve(rates, found, _smooth(rates, found), diverged)
@@ -107,8 +107,8 @@ def _rates(low: float, high: float, steps: int | None) -> Float[np.ndarray, " st
     if not 0 < low < high < math.inf or (steps is not None and steps < 10):
         in_steps = "" if steps is None else f" in {steps} steps"
         raise SettingError(
-            f"A sweep from {low} to {high}{in_steps} cannot be made; --low must be above 0 "
-            "and below --high, and --sweep at least 10."
+            f"Rates from {low} to {high}{in_steps} cannot be made; --low must be above 0 "
+            "and below --high, and --rates at least 10."
         )
     if steps is not None:
         return np.geomspace(low, high, steps)

@@ -29,7 +29,7 @@ from thence.training.data import Prepared, importance
 from thence.training.dev_evaluation import Judge, Trainable, label_judge, language_judge
 from thence.training.distributed import World
 from thence.training.finetuning import starts_from_a_run, take_weights
-from thence.training.lr_finder import LearningRateCurve, find_learning_rate
+from thence.training.lr_finder import LearningRateCurve, lr_range_test
 from thence.training.optimizers import make_optimizer
 from thence.training.precision import check_precision, computing_in, has_fast_bfloat16
 from thence.training.progress import ProgressMaker, Silence, silent
@@ -125,7 +125,7 @@ def resolve_training(recipe: Recipe, prepared: Prepared) -> Recipe:
     training = replace(training, **fastest(recipe, prepared))
     recipe = replace(recipe, training=training)
     if training.lr == "auto":
-        curve = sweep(recipe, prepared)
+        curve = lr_curve(recipe, prepared)
         training = replace(training, lr=float(f"{curve.suggestion:.2g}"))
     return replace(recipe, training=training)
 
@@ -330,7 +330,7 @@ def network_batches(recipe: Recipe, model: NeuralLanguageModel, store: TokenStor
     return Padded(store, rows, training.window, training.seed)
 
 
-def sweep(
+def lr_curve(
     recipe: Recipe,
     prepared: Prepared,
     low: float = 1e-3,
@@ -346,7 +346,7 @@ def sweep(
     with deterministic(training), computing_in(training.precision, device):
         trainee = assemble(recipe, prepared)
         optimizer = make_optimizer(trainee.network, recipe.training)
-        return find_learning_rate(trainee.network, trainee.batches, optimizer, low, high, steps)
+        return lr_range_test(trainee.network, trainee.batches, optimizer, low, high, steps)
 
 
 def choose_device(name: str) -> torch.device:

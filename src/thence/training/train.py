@@ -246,14 +246,14 @@ def _undone(folder: Path, *errors: type[ThenceError]) -> Iterator[None]:
         raise
 
 
-def sweep_learning_rate(
+def find_learning_rate(
     recipe: Recipe,
     low: float = 1e-3,
     high: float = 1.0,
     steps: int | None = None,
     text: Source | None = None,
 ) -> "LearningRateCurve":
-    """Sweep the learning rate over a recipe's network and text; nothing is kept.
+    """Run the learning-rate finder on a recipe's network and text; nothing is kept.
 
     Args:
         recipe: The network and the text.
@@ -267,14 +267,14 @@ def sweep_learning_rate(
     """
     if get_family(recipe.model).method != "train":
         raise SettingError(f"The model '{recipe.model}' is not trained: it has no learning rate.")
-    from thence.training.setup import sweep
+    from thence.training.setup import lr_curve
 
     given = {"text": recipe.text if text is None else text}
     held = take_from_memory(given)
     recipe = with_what_it_starts_from(replace(recipe, text=str(given["text"])))
     with readable_sources(recipe, held) as sources:
         prepared = prepare(recipe, sources.instead)
-        return sweep(recipe, prepared, low, high, steps)
+        return lr_curve(recipe, prepared, low, high, steps)
 
 
 def resume(
