@@ -121,10 +121,10 @@ def classic_script(
     """
     torch.manual_seed(1)
     model, state, loss_of = Classic(size), None, nn.CrossEntropyLoss()
-    strands = torch.from_numpy(train[: len(train) // 20 * 20].astype(np.int64)).view(20, -1).T
+    streams = torch.from_numpy(train[: len(train) // 20 * 20].astype(np.int64)).view(20, -1).T
     began, tokens = time.perf_counter(), 0
-    for start in range(0, min(len(strands) - 1, 35 * (steps or 10**9)), 35):
-        ids, targets = strands[start : start + 35], strands[start + 1 : start + 36]
+    for start in range(0, min(len(streams) - 1, 35 * (steps or 10**9)), 35):
+        ids, targets = streams[start : start + 35], streams[start + 1 : start + 36]
         model.zero_grad()
         logits, state = model(ids[: len(targets)], state)
         state = tuple(part.detach() for part in state)

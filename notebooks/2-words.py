@@ -167,7 +167,7 @@ thence.compare([five, three])
 #
 # Plain ones forget quickly, as gradients vanish on the way back or explode; the LSTM keeps a
 # second state that is only added to, and long gradients are clipped (here to 5, as in the
-# lecture). The text is cut into 32 strands that are read side by side; the loss goes back through
+# lecture). The text is cut into 32 streams that are read side by side; the loss goes back through
 # one window, while the state goes on into the next. The lecture does this with text8, 50,000
 # words and hidden layers of 100 to 650, and reaches a perplexity of 140 on validation and 178 on
 # test after long training. A minute must do here: 64 units, a few hundred steps.

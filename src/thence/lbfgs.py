@@ -1,9 +1,14 @@
-"""Where a smooth, convex function of many numbers is smallest.
+"""L-BFGS: minimise a smooth, convex function of many parameters.
 
-By L-BFGS: the last moves, and how the slope turned along each, tell of the curvature. PyTorch's own
-takes over a second to begin, and asks for the function again where it has been.
+    x   <- x - alpha H grad                  H about the inverse Hessian, from the last pairs (s, y)
+    s   =  x_new - x
+    y   =  grad_new - grad
 
-Source: J. Nocedal and S. Wright 2006, "Numerical optimization", algorithms 7.4 and 3.1.
+PyTorch's own takes over a second to import, evaluates the function again at points where it has
+been, and accepts no preconditioner (the first guess of H).
+
+Source: J. Nocedal and S. Wright 2006, "Numerical optimization", algorithms 7.4 (two-loop recursion)
+and 3.1 (backtracking line search).
 """
 
 from collections.abc import Callable
@@ -12,78 +17,73 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Scale = Callable[[Array], Array]
+Preconditioner = Callable[[Array], Array]
 
-DESCENT = 1e-4
-"""Share of what the slope promises that a step must bring."""
-SHORTEST = 1e-6
-"""Share of a step below which it is not cut again."""
-FLAT = 1e-10
-"""Cosine of a move and how the slope turned below which they tell nothing of the curvature."""
-FEW = 5
-"""Steps after which it is seen whether more are worth it."""
-
-
-def never() -> bool:
-    """Return that it is not enough."""
-    return False
+SUFFICIENT_DECREASE = 1e-4
+"""Share of the decrease predicted by the gradient that a step must reach (Armijo's c1)."""
+MIN_STEP = 1e-6
+"""The line search stops halving below this share of the full step."""
+MIN_COSINE = 1e-10
+"""A pair (s, y) at nearly right angles holds no usable curvature, and is left out."""
+WINDOW = 5
+"""Progress is measured over this many iterations: a single one may be small by chance."""
 
 
-def minimum(
-    loss: Callable[[Array], tuple[float, Array]],
-    start: Array,
-    scale: Scale,
-    close: float,
-    steps: int,
-    memory: int,
-    enough: Callable[[], bool] = never,
+def minimize(
+    function: Callable[[Array], tuple[float, Array]],
+    x: Array,
+    precondition: Preconditioner,
+    tolerance: float,
+    max_iterations: int,
+    history: int,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Array:
     """Return where a convex function is smallest.
 
     Args:
-        loss: Gives the function and its slope, of the shape of ``start``.
-        start: Where to begin.
-        scale: Multiplies with about the inverse of the curvature.
-        close: The descent ends when five steps lower the function by less.
-        steps: Of the descent, at most.
-        memory: Steps that tell of the curvature.
-        enough: Asked after each step whether to end where the descent has come to.
+        function: Returns the value and the gradient, which has the shape of ``x``.
+        x: The starting point.
+        precondition: Multiplies a gradient by an estimate of the inverse Hessian.
+        tolerance: Stop when five iterations decrease the function by less than this.
+        max_iterations: Stop after this many iterations.
+        history: How many pairs (s, y) the inverse Hessian is estimated from.
+        should_stop: Asked after each iteration whether to return the point reached so far.
     """
-    place = start
-    moves: list[Array] = []
-    turns: list[Array] = []
-    value, slope = loss(place)
+    pairs: list[tuple[Array, Array]] = []
+    value, grad = function(x)
     values = [value]
-    for _ in range(steps):
-        direction = _newton_like(slope, moves, turns, scale)
-        expected, share = float(np.vdot(slope, direction)), 1.0
+    for _ in range(max_iterations):
+        direction = _quasi_newton_direction(grad, pairs, precondition)
+        expected, step = float(np.vdot(grad, direction)), 1.0
         while True:
-            ahead = place - share * direction
-            value, new_slope = loss(ahead)
-            if value <= values[-1] - DESCENT * share * expected or share < SHORTEST:
+            new_x = x - step * direction
+            value, new_grad = function(new_x)
+            if value <= values[-1] - SUFFICIENT_DECREASE * step * expected or step < MIN_STEP:
                 break
-            share /= 2
-        move, turn = ahead - place, new_slope - slope
-        if np.vdot(move, turn) > FLAT * np.linalg.norm(move) * np.linalg.norm(turn):
-            moves, turns = [*moves[1 - memory :], move], [*turns[1 - memory :], turn]
-        place, slope = ahead, new_slope
+            step /= 2
+        s, y = new_x - x, new_grad - grad
+        if np.vdot(s, y) > MIN_COSINE * np.linalg.norm(s) * np.linalg.norm(y):
+            pairs = [*pairs, (s, y)][-history:]
+        x, grad = new_x, new_grad
         values.append(value)
-        if enough() or (len(values) > FEW and values[-1 - FEW] - value < close):
+        if should_stop() or (len(values) > WINDOW and values[-1 - WINDOW] - value < tolerance):
             break
-    return place
+    return x
 
 
-def _newton_like(slope: Array, moves: list[Array], turns: list[Array], scale: Scale) -> Array:
-    """Return the slope times the inverse curvature that the last moves tell of."""
-    direction, shares = slope, []
-    for move, turn in zip(reversed(moves), reversed(turns), strict=True):
-        share = np.vdot(move, direction) / np.vdot(move, turn)
-        direction = direction - share * turn
-        shares.append(share)
-    direction = scale(direction)
-    if moves:
-        move, turn = moves[-1], turns[-1]
-        direction *= np.vdot(move, turn) / np.vdot(turn, scale(turn))
-    for move, turn, share in zip(moves, turns, reversed(shares), strict=True):
-        direction = direction + move * (share - np.vdot(turn, direction) / np.vdot(move, turn))
+def _quasi_newton_direction(
+    grad: Array, pairs: list[tuple[Array, Array]], precondition: Preconditioner
+) -> Array:
+    """Return the gradient times the inverse Hessian that the pairs imply (two-loop recursion)."""
+    direction, alphas = grad, []
+    for s, y in reversed(pairs):
+        alpha = np.vdot(s, direction) / np.vdot(s, y)
+        direction = direction - alpha * y
+        alphas.append(alpha)
+    direction = precondition(direction)
+    if pairs:  # Scale the preconditioner to the curvature met last.
+        s, y = pairs[-1]
+        direction *= np.vdot(s, y) / np.vdot(y, precondition(y))
+    for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
+        direction = direction + s * (alpha - np.vdot(y, direction) / np.vdot(s, y))
     return direction

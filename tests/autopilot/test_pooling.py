@@ -17,10 +17,10 @@ from thence.training.dev_evaluation import label_look
 ENDS = st.integers(2, 30)
 
 
-def labels_of(ids: list[list[int]], several: bool = False) -> Labels:
+def labels_of(ids: list[list[int]], multilabel: bool = False) -> Labels:
     ends = np.cumsum([0, *map(len, ids)])
     return Labels(
-        ("a", "b", "c"), np.array([i for one in ids for i in one], np.int64), ends, several
+        ("a", "b", "c"), np.array([i for one in ids for i in one], np.int64), ends, multilabel
     )
 
 
@@ -30,15 +30,15 @@ def part(name: str, scores: Any, labels: Labels) -> Part:
     options = {"buckets": 8}
     family = CLASSIFIERS["linear"]
     model = family.create_classifier(
-        family.options_class()(**options), 5, Classes(3, labels.several)
+        family.options_class()(**options), 5, Classes(3, labels.multilabel)
     )
     accuracy = look.more["dev_accuracy"]
     return Part(name, "linear", options, cast(Any, model), log_probs, look.nats, accuracy)
 
 
-def said(random: np.random.Generator, documents: int, several: bool) -> np.ndarray:
+def said(random: np.random.Generator, documents: int, multilabel: bool) -> np.ndarray:
     logits = random.normal(0, random.uniform(0.1, 4), (documents, 3))
-    if several:
+    if multilabel:
         return -np.logaddexp(0, -logits)
     return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
 
@@ -46,15 +46,17 @@ def said(random: np.random.Generator, documents: int, several: bool) -> np.ndarr
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), ENDS, st.integers(1, 4), st.booleans())
 def test_a_pool_is_never_worse_than_its_best_part(
-    seed: int, documents: int, number: int, several: bool
+    seed: int, documents: int, number: int, multilabel: bool
 ) -> None:
     random = np.random.default_rng(seed)
     ids = [[int(random.integers(3))] for _ in range(documents)]
-    if several:
+    if multilabel:
         ids = [np.flatnonzero(random.random(3) < 0.5).tolist() for _ in range(documents)]
-    labels = labels_of(ids, several)
-    parts = [part(f"part {at}", said(random, documents, several), labels) for at in range(number)]
-    made = pool(parts, labels, 5, Classes(3, several))
+    labels = labels_of(ids, multilabel)
+    parts = [
+        part(f"part {at}", said(random, documents, multilabel), labels) for at in range(number)
+    ]
+    made = pool(parts, labels, 5, Classes(3, multilabel))
     assert made.nats <= min(one.nats for one in parts)
     assert sum(made.weights) == pytest.approx(1) and len(made.weights) == len(made.parts)
 

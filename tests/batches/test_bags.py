@@ -127,12 +127,12 @@ def test_a_batch_is_sorted_both_ways(lists: list[list[int]], size: int) -> None:
     offsets = np.cumsum([0, *map(len, lists)])
     bags = Bags(np.array([x for some in lists for x in some], np.int32), offsets)
     labels = Labels(("0", "1"), np.arange(len(lists)) % 2, np.arange(len(lists) + 1))
-    importance = np.arange(1, len(lists) + 1, dtype=np.float32)
-    batches = LabelledBags(bags, labels, importance, size, seed=1)
+    sample_weight = np.arange(1, len(lists) + 1, dtype=np.float32)
+    batches = LabelledBags(bags, labels, sample_weight, size, seed=1)
     seen = []
     for step in range(batches.steps_per_epoch):
         batch = batches.at(step)
-        chosen = [int(value) - 1 for value in batch.importance]
+        chosen = [int(value) - 1 for value in batch.sample_weight]
         seen += chosen
         assert batch.rows.tolist() == [x for at in chosen for x in lists[at]]
         assert batch.targets.tolist() == [at % 2 for at in chosen]

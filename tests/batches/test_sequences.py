@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thence.batches import Padded, Streams
-from thence.batches.streams import strand_bounds
+from thence.batches.streams import stream_bounds
 from thence.tokens import TokenStore
 
 StoreOf = Callable[[Iterable[str]], TokenStore]
@@ -32,8 +32,8 @@ small = st.integers(1, 9)
 def test_streams_by_hand() -> None:
     store = make_store([2, 4])  # | 0 1 | 2 3 4 5 |: eight targets... less one boundary, seven.
     assert store.num_targets == 8
-    streams = Streams(store, strands=3, window=2)
-    # 8 targets in 3 strands: 3, 3 and 2. Windows of 2, then the rest of 1, which the last lacks.
+    streams = Streams(store, streams=3, window=2)
+    # 8 targets in 3 streams: 3, 3 and 2. Windows of 2, then the rest of 1, which the last lacks.
     assert streams.lengths.tolist() == [3, 3, 2]
     first, second = streams.at(0), streams.at(1)
     b = store.boundary_id
@@ -47,10 +47,10 @@ def test_streams_by_hand() -> None:
 
 @given(lengths, small, small, st.booleans())
 def test_every_target_of_a_stream_comes_once_an_epoch(
-    documents: list[int], strands: int, window: int, vary: bool
+    documents: list[int], streams: int, window: int, vary: bool
 ) -> None:
     store = make_store(documents)
-    streams = Streams(store, strands, window, seed=1, vary=vary)
+    streams = Streams(store, streams, window, seed=1, vary=vary)
     for epoch in range(2):
         places = []
         for step in range(streams.steps_per_epoch):
@@ -62,9 +62,9 @@ def test_every_target_of_a_stream_comes_once_an_epoch(
 
 @given(lengths, small, small, st.booleans())
 def test_a_window_goes_on_where_the_one_before_ended(
-    documents: list[int], strands: int, window: int, vary: bool
+    documents: list[int], streams: int, window: int, vary: bool
 ) -> None:
-    streams = Streams(make_store(documents), strands, window, seed=1, vary=vary)
+    streams = Streams(make_store(documents), streams, window, seed=1, vary=vary)
     reached = streams.starts.copy()
     for step in range(streams.steps_per_epoch):
         at, valid, _ = streams.places(step)
@@ -85,8 +85,8 @@ def test_varying_windows_are_cut_elsewhere_each_epoch() -> None:
 
 
 @given(st.integers(1, 50), small)
-def test_strands_differ_by_one_target_at_most(targets: int, strands: int) -> None:
-    starts, sizes = strand_bounds(targets, strands)
+def test_streams_differ_by_one_target_at_most(targets: int, streams: int) -> None:
+    starts, sizes = stream_bounds(targets, streams)
     assert sizes.sum() == targets
     assert sizes.max() - sizes.min() <= 1
     assert starts.tolist() == [0, *np.cumsum(sizes)[:-1].tolist()]

@@ -76,7 +76,7 @@ def test_one_label_each(
     for path, content in [(name, data.encode()), (f"{name}.gz", gzip.compress(data.encode()))]:
         documents = read(tmp_path / path, content, **options)
         assert pairs(documents) == expected
-        assert not documents.labels.several
+        assert not documents.labels.multilabel
         assert documents.labels.names == tuple(sorted({n for _, some in expected for n in some}))
 
 
@@ -109,7 +109,7 @@ def test_several_labels(
 ) -> None:
     documents = read(tmp_path / name, data, **options)
     assert pairs(documents) == expected
-    assert documents.labels.several
+    assert documents.labels.multilabel
 
 
 @pytest.mark.parametrize(
@@ -224,8 +224,8 @@ def test_a_folder_with_a_subfolder_for_each_label(tmp_path: Path) -> None:
     expected.insert(1, ("packed", ("good",)))
     assert pairs(read_labelled(tmp_path)) == expected
     assert pairs(read_labelled(tmp_path, ReadingOptions(document="file"))) == expected
-    several = LabelOptions(label_separator=";")
-    assert read_labelled(tmp_path, ReadingOptions(), several).labels.several
+    multilabel = LabelOptions(label_separator=";")
+    assert read_labelled(tmp_path, ReadingOptions(), multilabel).labels.multilabel
     with pytest.raises(SettingError, match=r"label 'x' names a column, but .* is a folder whose"):
         read_labelled(tmp_path, ReadingOptions(), LabelOptions(label="x"))
 
@@ -239,9 +239,9 @@ def test_a_folder_of_files_with_their_own_labels(tmp_path: Path) -> None:
     documents = read_labelled(fill(tmp_path, files))
     assert pairs(documents) == [("a", ("x",)), ("b", ("y",)), ("c", ("y",)), ("d", ("a",))]
     assert documents.labels.names == ("a", "x", "y")
-    assert not documents.labels.several
+    assert not documents.labels.multilabel
     fill(tmp_path, {"more/d.jsonl": '{"text": "e", "label": ["x", "z"]}\n'})
-    assert read_labelled(tmp_path).labels.several
+    assert read_labelled(tmp_path).labels.multilabel
     fill(tmp_path, {"e.txt": "f\n"})
     with pytest.raises(TextError, match=r"e.txt has no labels"):
         read_labelled(tmp_path)
@@ -263,7 +263,7 @@ def write_parquet(path: Path, **columns: object) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("labels", "expected", "several"),
+    ("labels", "expected", "multilabel"),
     [
         (["x", " y z"], [("x",), ("y z",)], False),
         ([3, 0], [("3",), ("0",)], False),
@@ -273,12 +273,12 @@ def write_parquet(path: Path, **columns: object) -> Path:
     ],
 )
 def test_parquet(
-    tmp_path: Path, labels: object, expected: list[tuple[str, ...]], several: bool
+    tmp_path: Path, labels: object, expected: list[tuple[str, ...]], multilabel: bool
 ) -> None:
     path = write_parquet(tmp_path / "a.parquet", id=[1, 2], label=labels, text=["a", "zoë"])
     documents = read_labelled(path)
     assert pairs(documents) == list(zip(["a", "zoë"], expected, strict=True))
-    assert documents.labels.several == several
+    assert documents.labels.multilabel == multilabel
     assert list(read_documents(path)) == ["a", "zoë"]
 
 
@@ -369,7 +369,7 @@ def test_data_sets_of_hugging_face() -> None:
     assert pairs(load_labelled("hf:fancy/news:test")) == [("b", ("World",))]
     tagged = read_labelled("hf:tasks:tags:dev")
     assert pairs(tagged) == [("c", ("Sports", "World"))]
-    assert tagged.labels.several
+    assert tagged.labels.multilabel
     assert list(read_documents("hf:fancy/news")) == ["a"]
     options = SplitOptions(dev="hf:fancy/news:test")
     parts = load_splits("hf:fancy/news", ReadingOptions(), options, labelling=LabelOptions())
@@ -436,8 +436,8 @@ def test_dev_and_test_have_the_ids_of_train(tmp_path: Path) -> None:
     parts = load_splits(
         tmp_path / "train.csv", ReadingOptions(), options, None, labelling=labelling
     )
-    assert parts.train.labels.several
-    assert parts.test.labels.several
+    assert parts.train.labels.multilabel
+    assert parts.test.labels.multilabel
 
 
 def test_labels_that_train_lacks_come_last(tmp_path: Path) -> None:

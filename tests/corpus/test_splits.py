@@ -120,9 +120,9 @@ def test_too_little_text(strings: list[str], message: str) -> None:
         split(strings)
 
 
-def labelled(lists: list[list[str]], several: bool = False) -> LabelledDocuments:
+def labelled(lists: list[list[str]], multilabel: bool = False) -> LabelledDocuments:
     documents = Documents.from_strings(str(number) for number in range(len(lists)))
-    return LabelledDocuments.of(documents, Labels.from_lists(lists, several))
+    return LabelledDocuments.of(documents, Labels.from_lists(lists, multilabel))
 
 
 def label_parts(documents: LabelledDocuments, **options: object) -> list[LabelledDocuments]:
@@ -185,7 +185,7 @@ def test_labelled_parts_are_mixed_and_the_same_each_time() -> None:
 
 def test_documents_with_several_labels_are_divided_by_their_rarest() -> None:
     lists = [["common", "rare"]] * 10 + [["common"]] * 50 + [["common", "medium"]] * 20 + [[]] * 20
-    parts = label_parts(labelled(lists, several=True))
+    parts = label_parts(labelled(lists, multilabel=True))
     counts = [dict(zip(part.labels.names, part.labels.counts(), strict=True)) for part in parts]
     assert [count["rare"] for count in counts] == [8, 1, 1]
     assert [count["medium"] for count in counts] == [16, 2, 2]

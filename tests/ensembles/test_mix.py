@@ -48,8 +48,8 @@ def test_a_mixture_is_a_run_like_any_other(runs: list[Run], tmp_path: Path) -> N
     mixed = Run(tmp_path / "mix")
     assert mixed.finished
     assert len(thence.sample(mixed, 3, max_length=9).texts) == 3
-    chances = dict(thence.next_tokens(mixed, "em", 99).tokens)
-    assert sum(chances.values()) == pytest.approx(1)
+    probs = dict(thence.next_tokens(mixed, "em", 99).tokens)
+    assert sum(probs.values()) == pytest.approx(1)
     assert thence.compare([mixed, runs[0]]).same_tokens
     store = mixed.store("dev")
     assert np.array_equal(mixed.model.score(store), Run(tmp_path / "mix").model.score(store))
@@ -88,9 +88,9 @@ def test_weights_by_hand(runs: list[Run], tmp_path: Path) -> None:
     # With one bucket and two members the likelihood has one weight; EM must find its maximum.
     mixed = mix(runs[:2], tmp_path / "mix", weights="single")
     store = runs[0].store("dev")
-    chances = [np.exp(run.model.score(store)) for run in runs[:2]]
+    probs = [np.exp(run.model.score(store)) for run in runs[:2]]
     grid = np.linspace(0.0005, 0.9995, 1000)
-    likelihoods = [np.log(w * chances[0] + (1 - w) * chances[1]).sum() for w in grid]
+    likelihoods = [np.log(w * probs[0] + (1 - w) * probs[1]).sum() for w in grid]
     assert weights_of(mixed)[0][1] == pytest.approx(grid[int(np.argmax(likelihoods))], abs=0.01)
 
 
@@ -165,8 +165,10 @@ def test_a_network_remembers_and_goes_on_learning(running: Run, tmp_path: Path) 
     both = mix([running], tmp_path / "both", neural_cache=100, cache=50, dynamic=True)
     judged = thence.evaluate(both)
     assert judged.nats_per_token < thence.evaluate(cached).nats_per_token
-    kinds = ["lstm dynamic", "neural-cache length 100", "cache order 1", "cache order 2"]
-    assert all(name.startswith(k) for (name, _), k in zip(weights_of(both), kinds, strict=True))
+    bucket_ids = ["lstm dynamic", "neural-cache length 100", "cache order 1", "cache order 2"]
+    assert all(
+        name.startswith(k) for (name, _), k in zip(weights_of(both), bucket_ids, strict=True)
+    )
     assert judged.dynamic == tuple(name for name, _ in weights_of(both))
     assert dict(judged.rows())["dynamic"].startswith("adapts on the text it is judged on: lstm dyn")
     assert judged.to_json()["dynamic"] == list(judged.dynamic)

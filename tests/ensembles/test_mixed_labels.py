@@ -52,13 +52,13 @@ def test_an_ensemble_is_on_dev_as_good_as_its_best_member(runs: list[Run], mixed
 
 
 def test_its_probabilities_are_the_average_of_its_members(runs: list[Run], mixed: Run) -> None:
-    def chances(run: Run) -> np.ndarray:
+    def probs(run: Run) -> np.ndarray:
         (said,) = thence.classify(run, "the plum and a saw")
         return np.array([said.probabilities[name] for name in run.label_names])
 
     weights = [weight for _, weight in weights_of(mixed)]
-    expected = sum(w * chances(run) for w, run in zip(weights, runs, strict=True))
-    np.testing.assert_allclose(chances(mixed), expected, rtol=1e-5)
+    expected = sum(w * probs(run) for w, run in zip(weights, runs, strict=True))
+    np.testing.assert_allclose(probs(mixed), expected, rtol=1e-5)
 
 
 def test_an_ensemble_is_a_run_like_any_other(runs: list[Run], mixed: Run) -> None:
@@ -94,7 +94,7 @@ def test_several_labels(tmp_path: Path) -> None:
         for name in ("linear", "averaging")
     ]
     mixed = mix(runs, tmp_path / "mixed")
-    assert mixed.classes.several
+    assert mixed.classes.multilabel
     alone = [thence.evaluate(run).nats_per_document for run in runs]
     assert thence.evaluate(mixed).nats_per_document <= min(alone) + 1e-6
 

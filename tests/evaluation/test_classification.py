@@ -32,12 +32,12 @@ def judged(
     probabilities: Sequence[Sequence[float]],
     lists: Sequence[Sequence[str]],
     names: Sequence[str],
-    several: bool = False,
+    multilabel: bool = False,
     texts: Sequence[str] | None = None,
 ) -> ClassificationReport:
     with np.errstate(divide="ignore"):
         log_probs = np.log(np.array(probabilities, np.float32))
-    labels = Labels.from_lists(lists, several).named(names)
+    labels = Labels.from_lists(lists, multilabel).named(names)
     documents = Documents.from_strings(texts or [f"text {at}" for at in range(len(lists))])
     return judge_labels("run", "dev split", log_probs, labels, documents)
 
@@ -84,7 +84,7 @@ def test_most_confident_mistakes_come_first(report: ClassificationReport) -> Non
 def test_several_labels_by_hand() -> None:
     # Predicted {x, y} (a half is a yes), {z} and {y, z}: only the first is wholly right.
     probabilities = [[0.9, 0.5, 0.1], [0.2, 0.3, 0.6], [0.1, 0.8, 0.9]]
-    report = judged(probabilities, [["x", "y"], [], ["z"]], "xyz", several=True)
+    report = judged(probabilities, [["x", "y"], [], ["z"]], "xyz", multilabel=True)
     assert (report.right, report.documents, report.confusion) == (1, 3, None)
     # F1: x 2 * 1 / (1 + 1), y and z 2 * 1 / (1 + 2); together 2 * 3 / (3 + 5).
     assert [score.f1 for score in report.classes] == pytest.approx([1, 2 / 3, 2 / 3])
@@ -102,7 +102,7 @@ def test_several_labels_by_hand() -> None:
 
 
 def test_several_labels_that_train_lacks() -> None:
-    report = judged([[0.9], [0.1]], [["x", "new"], []], ["x"], several=True)
+    report = judged([[0.9], [0.1]], [["x", "new"], []], ["x"], multilabel=True)
     assert (report.unseen, report.right) == (1, 1)
     assert report.nats_per_document == pytest.approx(-math.log(0.9))
     (mistake,) = report.mistakes  # Its one answer was right: it is the missing label that is not.
@@ -135,8 +135,8 @@ def test_no_label_of_train() -> None:
 def test_always_guessing_the_most_frequent() -> None:
     report = judged([[0.5, 0.5]] * 4, ["b", "a", "b", "b"], "ab")
     assert (report.guess, report.guess_accuracy) == ("b", 0.75)
-    several = judged([[0.5] * 9] * 4, [["a"], [], ["a", "i"], []], "abcdefghi", several=True)
-    assert (several.guess, several.guess_right) == ("no label", 2)
+    multilabel = judged([[0.5] * 9] * 4, [["a"], [], ["a", "i"], []], "abcdefghi", multilabel=True)
+    assert (multilabel.guess, multilabel.guess_right) == ("no label", 2)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.integers(0, 2), st.integers(1, 40))
@@ -174,7 +174,7 @@ def test_several_labels_agree_with_scikit_learn(seed: int, classes: int, size: i
     probabilities = generator.random((size, classes)).astype(np.float32)
     names = [f"{at:02}" for at in range(classes)]
     lists = [[names[at] for at in np.flatnonzero(row)] for row in true]
-    report = judged(probabilities.tolist(), lists, names, several=True)
+    report = judged(probabilities.tolist(), lists, names, multilabel=True)
     predicted = probabilities >= 0.5
     occurs = np.flatnonzero((true | predicted).any(axis=0))
     if len(occurs):

@@ -65,7 +65,7 @@ def test_a_refused_symbol_is_named_by_its_document_in_the_whole_text(tmp_path, m
 
 def test_several_labels_are_those_that_are_probable_enough(topics):
     (one,) = thence.classify(topics, ["war and trade"])
-    assert one.several and set(one.labels) == {"politics", "economy"}
+    assert one.multilabel and set(one.labels) == {"politics", "economy"}
     (none,) = thence.classify(topics, ["war and trade"], threshold=1.0)
     assert none.labels == () and none.likeliest in ("politics", "economy")
     (every,) = thence.classify(topics, ["war and trade"], threshold=0, top=1)

@@ -105,8 +105,8 @@ def test_words_never_grow_together_when_one_is_left_out():
 def test_log_odds_are_exact_where_the_probability_rounds_to_one():
     single = np.array([[0.0, -20.0, -21.0]], np.float32)
     assert _log_odds(single, 0, False)[0] == pytest.approx(20 - math.log(1 + math.exp(-1)))
-    several = np.log([[0.25, 0.5]]).astype(np.float32)
-    assert _log_odds(several, 0, True)[0] == pytest.approx(math.log(1 / 3), abs=1e-6)
+    multilabel = np.log([[0.25, 0.5]]).astype(np.float32)
+    assert _log_odds(multilabel, 0, True)[0] == pytest.approx(math.log(1 / 3), abs=1e-6)
     certain = np.array([[0.0, -np.inf]], np.float32)
     assert [_log_odds(certain, index, False)[0] for index in (0, 1)] == [100, -100]
     assert _log_odds(np.zeros((1, 1), np.float32), 0, True)[0] == 100

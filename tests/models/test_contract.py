@@ -319,6 +319,6 @@ def test_an_unknown_family_lists_the_others() -> None:
 
 def test_every_line_of_the_table_is_whole(name: str) -> None:
     line = get_family(name)
-    assert line.kind in ("counted", "trained", "mixed")
+    assert line.method in ("fit", "train", "combine")
     assert line.summary
     assert line.options_class().__doc__

@@ -1,7 +1,7 @@
 """What a score depends on: never on what comes later; without carried context on no neighbour.
 
 Every family, every kind of mixture, and files of other programs, fitted with and without carried
-context. Strands, windows and caches are so short here that a few symbols go through many of them.
+context. Streams, windows and caches are so short here that a few symbols go through many of them.
 """
 
 from functools import cache

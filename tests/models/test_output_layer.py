@@ -1,4 +1,4 @@
-"""Readouts: chunks change nothing, samples are right on average, clusters are a distribution."""
+"""Output layers: chunks change nothing, samples are right on average, clusters sum to one."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from thence.models.output_layer import (
     FullSoftmax,
     SampledSoftmax,
     TiedLinear,
-    log_sample_chances,
+    log_inclusion_probs,
 )
 
 V, H, N = 40, 6, 50
@@ -45,10 +45,10 @@ def test_the_loss_in_chunks_is_the_loss_at_once(
 
 
 def test_chunks_in_bfloat16_are_close(hidden: torch.Tensor, targets: torch.Tensor) -> None:
-    readout = FullSoftmax(nn.Linear(H, V), 7 * 4 * V)
-    exact = readout.loss(hidden, targets)
+    output_layer = FullSoftmax(nn.Linear(H, V), 7 * 4 * V)
+    exact = output_layer.loss(hidden, targets)
     with torch.autocast("cpu", torch.bfloat16):
-        low = readout.loss(hidden, targets)
+        low = output_layer.loss(hidden, targets)
     assert low.dtype == torch.float32
     assert low.item() == pytest.approx(exact.item(), rel=5e-3)
 
@@ -56,38 +56,38 @@ def test_chunks_in_bfloat16_are_close(hidden: torch.Tensor, targets: torch.Tenso
 def test_log_probabilities_of_targets_are_those_of_all(
     hidden: torch.Tensor, targets: torch.Tensor
 ) -> None:
-    for readout in (
+    for output_layer in (
         FullSoftmax(nn.Linear(H, V), 7 * 4 * V),
         SampledSoftmax(nn.Linear(H, V), 5),
         AdaptiveSoftmax(H, V, 7 * 4 * V),
     ):
-        log_probs = readout.eval().log_probs(hidden)
+        log_probs = output_layer.eval().log_probs(hidden)
         torch.testing.assert_close(log_probs.exp().sum(dim=1), torch.ones(N))
         torch.testing.assert_close(
-            readout.target_log_probs(hidden, targets), log_probs[torch.arange(N), targets]
+            output_layer.target_log_probs(hidden, targets), log_probs[torch.arange(N), targets]
         )
-        assert readout.target_log_probs(hidden[:0], targets[:0]).shape == (0,)
-        stacked = readout.log_probs(hidden.unflatten(0, (5, 10)))
+        assert output_layer.target_log_probs(hidden[:0], targets[:0]).shape == (0,)
+        stacked = output_layer.log_probs(hidden.unflatten(0, (5, 10)))
         torch.testing.assert_close(stacked.flatten(0, 1), log_probs)
 
 
 def test_the_adaptive_loss_is_the_summed_negative_log_likelihood(
     hidden: torch.Tensor, targets: torch.Tensor
 ) -> None:
-    readout = AdaptiveSoftmax(H, V)
-    expected = -readout.log_probs(hidden)[torch.arange(N), targets].sum()
-    torch.testing.assert_close(readout.loss(hidden, targets), expected)
+    output_layer = AdaptiveSoftmax(H, V)
+    expected = -output_layer.log_probs(hidden)[torch.arange(N), targets].sum()
+    torch.testing.assert_close(output_layer.loss(hidden, targets), expected)
     counts = nn.functional.one_hot(targets, V).float()
-    torch.testing.assert_close(readout.loss(hidden, counts), expected)
+    torch.testing.assert_close(output_layer.loss(hidden, counts), expected)
 
 
 def test_chances_of_the_sample_are_what_is_drawn() -> None:
-    readout = SampledSoftmax(nn.Linear(H, V), samples=10)
+    output_layer = SampledSoftmax(nn.Linear(H, V), samples=10)
     times = torch.zeros(V)
     for _ in range(4000):
-        times[readout._draw(V, torch.device("cpu"))] += 1
+        times[output_layer._draw(V, torch.device("cpu"))] += 1
     # Four standard errors of 4,000 draws are 0.032 at most.
-    np.testing.assert_allclose(times / 4000, log_sample_chances(V, 10).exp(), atol=0.035)
+    np.testing.assert_allclose(times / 4000, log_inclusion_probs(V, 10).exp(), atol=0.035)
     assert times[-2:].tolist() == [4000, 4000]
 
 
@@ -114,13 +114,13 @@ def test_a_tied_layer_has_the_weights_of_the_embedding() -> None:
 
 
 def test_biases_may_begin_with_frequencies(hidden: torch.Tensor) -> None:
-    readout = FullSoftmax(nn.Linear(H, V))
-    nn.init.zeros_(readout.project.weight)
+    output_layer = FullSoftmax(nn.Linear(H, V))
+    nn.init.zeros_(output_layer.project.weight)
     counts = torch.zeros(V)
     counts[3] = 59  # 1 is added to each of 40 counts: 60 of 99 in all.
-    readout.start_from(counts)
-    chances = readout.log_probs(hidden).exp()[0]
-    assert chances[3].item() == pytest.approx(60 / 99)
-    assert chances[0].item() == pytest.approx(1 / 99)
+    output_layer.start_from(counts)
+    probs = output_layer.log_probs(hidden).exp()[0]
+    assert probs[3].item() == pytest.approx(60 / 99)
+    assert probs[0].item() == pytest.approx(1 / 99)
     FullSoftmax(nn.Identity()).start_from(counts)  # It has no biases, and is left as it is.
     AdaptiveSoftmax(H, V).start_from(counts)

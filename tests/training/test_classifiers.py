@@ -18,7 +18,7 @@ from thence.runs import Run
 from thence.runs.files import load_tensors
 from thence.runs.run import Run as AnyRun
 from thence.training import train
-from thence.training.data import importance
+from thence.training.data import sample_weights
 from thence.training.dev_evaluation import label_ignorance, label_look
 from thence.training.interrupts import Interrupted
 from thence.training.progress import Silence
@@ -182,7 +182,7 @@ def test_looks_find_mistakes_first_and_likelihood_second() -> None:
 
 
 def test_looks_at_several_labels_add_up_their_nats() -> None:
-    labels = Labels(("a", "b"), np.array([0, 0, 1]), np.array([0, 1, 3, 3]), several=True)
+    labels = Labels(("a", "b"), np.array([0, 0, 1]), np.array([0, 1, 3, 3]), multilabel=True)
     log_probs = np.log(np.array([[0.8, 0.1], [0.7, 0.6], [0.2, 0.7]]))
     look = label_look(log_probs, labels)
     # .8 (1 - .1), .7 x .6, (1 - .2)(1 - .7); the third is wrong about b.
@@ -195,20 +195,20 @@ def test_to_know_nothing() -> None:
     from thence.models.labels.base import Classes
 
     assert label_ignorance(Classes(4)) == pytest.approx(np.log(4))
-    assert label_ignorance(Classes(3, several=True)) == pytest.approx(3 * np.log(2))
+    assert label_ignorance(Classes(3, multilabel=True)) == pytest.approx(3 * np.log(2))
 
 
 def test_class_weights_make_labels_count_the_same() -> None:
     labels = Labels(("a", "b"), np.array([0, 0, 0, 1]), np.arange(5))
     # Four documents, two labels: a document of a counts 4 / (2 x 3), one of b 4 / (2 x 1).
-    assert importance(labels, True).tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
-    assert importance(labels, False).tolist() == [1, 1, 1, 1]
+    assert sample_weights(labels, True).tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
+    assert sample_weights(labels, False).tolist() == [1, 1, 1, 1]
 
 
 def test_class_weights_of_several_labels() -> None:
-    labels = Labels(("a", "b"), np.array([0, 0, 1]), np.array([0, 1, 3, 3]), several=True)
+    labels = Labels(("a", "b"), np.array([0, 0, 1]), np.array([0, 1, 3, 3]), multilabel=True)
     # Three labels in all: a counts 3 / (2 x 2), b 3 / (2 x 1); none counts 1.
-    assert importance(labels, True).tolist() == pytest.approx([0.75, (0.75 + 1.5) / 2, 1])
+    assert sample_weights(labels, True).tolist() == pytest.approx([0.75, (0.75 + 1.5) / 2, 1])
 
 
 def test_class_weights_find_rare_labels(tmp_path: Path) -> None:

@@ -41,8 +41,8 @@ class Labelling:
         """Return what the text is like, in words."""
         prepared = self.search.prepared
         documents, labels = prepared.train.num_documents, prepared.train_labels
-        kind = "any number of" if labels.several else "one of"
-        return f"{documents:,} train documents, {kind} {prepared.classes.number:,} labels each"
+        kind = "any number of" if labels.multilabel else "one of"
+        return f"{documents:,} train documents, {kind} {prepared.classes.num_classes:,} labels each"
 
     def at_once(self) -> Iterator[Part]:
         """Yield nothing: every classifier takes its time."""
@@ -102,10 +102,10 @@ class Labelling:
         search, prepared = self.search, self.search.prepared
         ends = math.inf if seconds is None else search.budget.spent() + seconds
 
-        def enough() -> bool:
+        def should_stop() -> bool:
             return search.wish.is_set() or search.budget.spent() > ends
 
-        return self._part(name, recipe, train_classifier(recipe, prepared, enough))
+        return self._part(name, recipe, train_classifier(recipe, prepared, should_stop))
 
     def _part(
         self,

@@ -141,7 +141,7 @@ def recipe_of(base: Recipe, size: Size, passes: float, train_tokens: int) -> Rec
     """
     training = size.training()
     rows, window = training["batch_size"], training.get("window")
-    if window is not None:  # A short text makes no long strands.
+    if window is not None:  # A short text makes no long streams.
         rows = max(4, min(rows, train_tokens // (4 * window)))
     made: Any = get_family(size.model).options_class()(**size.options(passes, train_tokens))
     recipe = replace(base, model=size.model, options=made)

@@ -27,7 +27,7 @@ class LabelledBatch:
         lengths: Tokens of each document, from 0 to T, shape (B,).
         targets: The label of each document, shape (B,); or, where there may be several, 1 for
             each label it has and else 0, shape (B, C).
-        importance: How much each document counts, shape (B,).
+        sample_weight: How much each document counts, shape (B,).
         weight: The summed loss divided by this estimates the mean loss per document.
         tokens: Tokens that are read.
         fresh: Always: no document goes on from the batch before.
@@ -36,7 +36,7 @@ class LabelledBatch:
     ids: Int64[np.ndarray, "batch time"]
     lengths: Int64[np.ndarray, " batch"]
     targets: Array
-    importance: Float32[np.ndarray, " batch"]
+    sample_weight: Float32[np.ndarray, " batch"]
     weight: float
     tokens: float
     fresh: bool = True
@@ -51,7 +51,7 @@ class LabelledBatch:
             ids=self.ids[chosen],
             lengths=self.lengths[chosen],
             targets=self.targets[chosen],
-            importance=self.importance[chosen],
+            sample_weight=self.sample_weight[chosen],
         )
 
 
@@ -63,7 +63,7 @@ class LabelledRows:
         labels: Of each document; without them all targets are 0.
         rows: Documents that are read at once (B).
         max_length: Tokens of a document that are read, its first ones.
-        importance: How much each document counts; None: all the same.
+        sample_weight: How much each document counts; None: all the same.
         seed: Of the order of documents and batches; None for the order of length alone.
     """
 
@@ -73,7 +73,7 @@ class LabelledRows:
         labels: Labels | None,
         rows: int,
         max_length: int,
-        importance: Float32[np.ndarray, " documents"] | None = None,
+        sample_weight: Float32[np.ndarray, " documents"] | None = None,
         seed: int | None = None,
     ) -> None:
         documents = store.num_documents
@@ -81,9 +81,9 @@ class LabelledRows:
         self._lengths = np.minimum(store.target_counts - 1, max_length)
         self._targets: Array = np.zeros(documents, np.int64)
         if labels is not None:
-            self._targets = labels.matrix() if labels.several else labels.single
+            self._targets = labels.matrix() if labels.multilabel else labels.single
         ones = np.ones(documents, np.float32)
-        self._importance = ones if importance is None else importance
+        self._sample_weight = ones if sample_weight is None else sample_weight
         self.steps_per_epoch = -(-documents // rows)
         self._number, self._order, self._batches = -1, np.zeros(0, np.int64), np.zeros(0, np.int64)
 
@@ -92,14 +92,14 @@ class LabelledRows:
         chosen = self.documents(step)
         lengths = self._lengths[chosen]
         places, _ = ragged(self._store.offsets[:-1][chosen], lengths)
-        importance = self._importance[chosen]
+        sample_weight = self._sample_weight[chosen]
         return LabelledBatch(
             # An empty document at the very end has no place of its own.
             self._store.ids[np.minimum(places, len(self._store.ids) - 1)].astype(np.int64),
             lengths,
             self._targets[chosen],
-            importance,
-            float(importance.sum()),
+            sample_weight,
+            float(sample_weight.sum()),
             float(lengths.sum()),
         )
 

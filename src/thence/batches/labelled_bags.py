@@ -34,7 +34,7 @@ class BagBatch:
         owner_starts: Where each row's begin, shape (U,).
         order: Where in ``rows`` each of the owners stands.
         targets: The label of each document, shape (B,), or which it has, shape (B, C).
-        importance: How much each document counts, shape (B,).
+        sample_weight: How much each document counts, shape (B,).
         weight: The summed loss divided by this estimates the mean loss per document.
         tokens: Features that are read.
         fresh: Always: no document goes on from the batch before.
@@ -48,7 +48,7 @@ class BagBatch:
     owner_starts: Int32[np.ndarray, " touched"]
     order: Int32[np.ndarray, " features"]
     targets: Array
-    importance: Float32[np.ndarray, " batch"]
+    sample_weight: Float32[np.ndarray, " batch"]
     weight: float
     tokens: float
     fresh: bool = True
@@ -60,16 +60,16 @@ class BagBatch:
         """Return the batch with some of its documents only; weight and tokens stay those of all."""
         bags = Bags(self.rows, np.append(self.starts, len(self.rows)).astype(np.int64))
         indices = np.arange(len(self))[chosen]
-        importance = self.importance[chosen]
+        sample_weight = self.sample_weight[chosen]
         return bag_batch(
-            bags.take(indices), self.targets[chosen], importance, self.weight, self.tokens
+            bags.take(indices), self.targets[chosen], sample_weight, self.weight, self.tokens
         )
 
 
 def bag_batch(
     bags: Bags,
     targets: Array,
-    importance: Float32[np.ndarray, " batch"],
+    sample_weight: Float32[np.ndarray, " batch"],
     weight: float,
     tokens: float,
 ) -> BagBatch:
@@ -93,7 +93,7 @@ def bag_batch(
         owner_starts=owner_starts.astype(np.int32),
         order=order,
         targets=targets,
-        importance=importance,
+        sample_weight=sample_weight,
         weight=weight,
         tokens=tokens,
     )
@@ -105,7 +105,7 @@ class LabelledBags:
     Args:
         bags: Rows of documents.
         labels: Of each document.
-        importance: How much each document counts.
+        sample_weight: How much each document counts.
         documents: That are read at once (B).
         seed: Of what is together, and of the order.
     """
@@ -114,13 +114,13 @@ class LabelledBags:
         self,
         bags: Bags,
         labels: Labels,
-        importance: Float32[np.ndarray, " documents"],
+        sample_weight: Float32[np.ndarray, " documents"],
         documents: int,
         seed: int,
     ) -> None:
         self._bags, self._size = bags, documents
-        self._targets: Array = labels.matrix() if labels.several else labels.single
-        self._importance = importance
+        self._targets: Array = labels.matrix() if labels.multilabel else labels.single
+        self._sample_weight = sample_weight
         self.steps_per_epoch = -(-len(labels) // documents)
         self._together = np.random.default_rng(seed).permutation(len(labels))
         self._order = EpochOrder(self.steps_per_epoch, seed)
@@ -135,6 +135,8 @@ class LabelledBags:
 
     def _make(self, number: int) -> BagBatch:
         chosen = self._together[number * self._size : (number + 1) * self._size]
-        bags, importance = self._bags.take(chosen), self._importance[chosen]
+        bags, sample_weight = self._bags.take(chosen), self._sample_weight[chosen]
         tokens = float(len(bags.features))
-        return bag_batch(bags, self._targets[chosen], importance, float(importance.sum()), tokens)
+        return bag_batch(
+            bags, self._targets[chosen], sample_weight, float(sample_weight.sum()), tokens
+        )

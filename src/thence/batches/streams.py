@@ -1,12 +1,12 @@
-"""Streams: running text cut into parallel strands, read window by window.
+"""Streams: running text cut into parallel streams, read window by window.
 
-With two strands and windows of two, the targets of the text ``a b c d e f g`` are read so::
+With two streams and windows of two, the targets of the text ``a b c d e f g`` are read so::
 
-    strand 0    a b | c d          the first strands hold one target more where the cut
-    strand 1    e f | g            leaves a rest; every target is read exactly once
+    stream 0    a b | c d          the first streams hold one target more where the cut
+    stream 1    e f | g            leaves a rest; every target is read exactly once
 
 A window's rows go on where those of the window before ended, so a network that carries its state
-sees the strand as one text, and learns through the window only (truncated back-propagation
+sees the stream as one text, and learns through the window only (truncated back-propagation
 through time, R. Williams and J. Peng 1990).
 """
 
@@ -21,11 +21,11 @@ from thence.tokens import TokenStore
 
 
 class Streams:
-    """A store as strands of equal length, side by side.
+    """A store as streams of equal length, side by side.
 
     Args:
         store: The tokens.
-        strands: How many rows are read at once (B).
+        streams: How many rows are read at once (B).
         window: Ids that are read at a time (T).
         seed: Of the window lengths, if they vary.
         vary: Draw the lengths of windows anew for each epoch, so that they are cut elsewhere; as
@@ -34,10 +34,10 @@ class Streams:
     """
 
     def __init__(
-        self, store: TokenStore, strands: int, window: int, seed: int = 0, vary: bool = False
+        self, store: TokenStore, streams: int, window: int, seed: int = 0, vary: bool = False
     ) -> None:
         self._store, self._seed, self._vary = store, seed, vary
-        self.starts, self.lengths = strand_bounds(store.num_targets, strands)
+        self.starts, self.lengths = stream_bounds(store.num_targets, streams)
         longest = int(self.lengths.max(initial=0))
         self.steps_per_epoch = max(1, -(-longest // window))
         self._even = np.minimum(np.arange(self.steps_per_epoch + 1) * window, longest)
@@ -57,7 +57,7 @@ class Streams:
         return np.minimum(places, self._store.num_targets - 1), valid, index == 0
 
     def _cuts_of(self, epoch: int) -> Int64[np.ndarray, " edges"]:
-        """Return where the windows of an epoch begin and end in their strands."""
+        """Return where the windows of an epoch begin and end in their streams."""
         if not self._vary:
             return self._even
         if self._cuts[0] != epoch:
@@ -68,15 +68,15 @@ class Streams:
         return self._cuts[1]
 
 
-def strand_bounds(
-    targets: int, strands: int
-) -> tuple[Int64[np.ndarray, " strands"], Int64[np.ndarray, " strands"]]:
-    """Return where each strand begins and how many targets it has, longer ones first.
+def stream_bounds(
+    targets: int, streams: int
+) -> tuple[Int64[np.ndarray, " streams"], Int64[np.ndarray, " streams"]]:
+    """Return where each stream begins and how many targets it has, longer ones first.
 
-    >>> strand_bounds(7, 2)
+    >>> stream_bounds(7, 2)
     (array([0, 4]), array([4, 3]))
     """
-    strands = max(1, min(strands, targets))
-    bounds = -(-np.arange(strands + 1) * targets // strands)  # Rounded up.
+    streams = max(1, min(streams, targets))
+    bounds = -(-np.arange(streams + 1) * targets // streams)  # Rounded up.
     lengths = np.sort(np.array([end - start for start, end in pairwise(bounds)]))[::-1]
     return np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths.copy()

@@ -131,8 +131,8 @@ def read_folder(
     as_files = replace(reading, document="file", keep_empty=True)
     texts = Documents.join(parse(read_file(path), str(path), as_files) for path, _ in whole)
     names = [[label_name(label, str(path))] for path, label in whole]
-    several = labelling.label_separator is not None
-    return LabelledDocuments.of(texts, Labels.from_lists(names, several))
+    multilabel = labelling.label_separator is not None
+    return LabelledDocuments.of(texts, Labels.from_lists(names, multilabel))
 
 
 def refuse_label_column(name: str, kind: str, labelling: LabelOptions) -> None:
@@ -196,8 +196,8 @@ def from_rows(rows: Iterator[Row], name: str, labelling: LabelOptions) -> Labell
     unit = units.get(inner_suffix(name), "row")
     separator = labelling.label_separator
     lists = [label_names(cell, separator, f"{name}, {unit} {number}") for number, cell in cells]
-    several = separator is not None or any(isinstance(cell, list) for _, cell in cells)
-    return LabelledDocuments.of(documents, Labels.from_lists(lists, several))
+    multilabel = separator is not None or any(isinstance(cell, list) for _, cell in cells)
+    return LabelledDocuments.of(documents, Labels.from_lists(lists, multilabel))
 
 
 def label_names(cell: object, separator: str | None, place: str) -> list[str]:
@@ -281,6 +281,6 @@ def marked_lines(
             f"{name}, line {unmarked[0]} has no label. Begin the line with __label__NAME and a "
             "space, as the others do."
         )
-    several = labelling.label_separator is not None or any(len(labels) > 1 for labels in lists)
+    multilabel = labelling.label_separator is not None or any(len(labels) > 1 for labels in lists)
     documents = Documents(text, starts[full], ends[full])
-    return LabelledDocuments.of(documents, Labels.from_lists(lists, several))
+    return LabelledDocuments.of(documents, Labels.from_lists(lists, multilabel))

@@ -39,19 +39,19 @@ class Labels:
         ids: The labels of all documents, one document after another.
         offsets: Where each document's labels begin in ``ids``, and one past the last; shape
             (documents + 1,).
-        several: Whether a document may have any number of labels, or exactly one.
+        multilabel: Whether a document may have any number of labels, or exactly one.
     """
 
     names: tuple[str, ...]
     ids: Int64[np.ndarray, " labels"]
     offsets: Int64[np.ndarray, " bounds"]
-    several: bool = False
+    multilabel: bool = False
 
     @classmethod
-    def from_lists(cls, lists: Iterable[Sequence[str]], several: bool) -> "Labels":
+    def from_lists(cls, lists: Iterable[Sequence[str]], multilabel: bool) -> "Labels":
         """Make labels from the names that each document has.
 
-        >>> Labels.from_lists([["b"], ["a"], ["b"]], several=False).names
+        >>> Labels.from_lists([["b"], ["a"], ["b"]], multilabel=False).names
         ('a', 'b')
         """
         found = [list(dict.fromkeys(names)) for names in lists]  # A label counts once.
@@ -59,7 +59,9 @@ class Labels:
             name: place for place, name in enumerate(sorted({n for some in found for n in some}))
         }
         ids = np.array([known[name] for some in found for name in some], np.int64)
-        return cls(tuple(known), ids, bounds(np.array([len(n) for n in found], np.int64)), several)
+        return cls(
+            tuple(known), ids, bounds(np.array([len(n) for n in found], np.int64)), multilabel
+        )
 
     @classmethod
     def join(cls, parts: Sequence["Labels"]) -> "Labels":
@@ -67,7 +69,7 @@ class Labels:
         names = tuple(sorted({name for part in parts for name in part.names}))
         ids = np.concatenate([part.named(names).ids for part in parts])
         sizes = np.concatenate([np.diff(part.offsets) for part in parts])
-        return cls(names, ids, bounds(sizes), any(part.several for part in parts))
+        return cls(names, ids, bounds(sizes), any(part.multilabel for part in parts))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -75,7 +77,7 @@ class Labels:
     @property
     def single(self) -> Int64[np.ndarray, " documents"]:
         """The one label of each document."""
-        assert not self.several
+        assert not self.multilabel
         return self.ids
 
     def of(self, index: int) -> tuple[str, ...]:
@@ -100,14 +102,14 @@ class Labels:
         offsets = bounds(sizes)
         shift = np.repeat(self.offsets[:-1][indices] - offsets[:-1], sizes)
         ids = self.ids[np.arange(len(shift)) + shift]
-        return Labels(self.names, ids, offsets, self.several)
+        return Labels(self.names, ids, offsets, self.multilabel)
 
     def named(self, names: Sequence[str]) -> "Labels":
         """Return the same labels with ids by other names; those that lack come after, sorted."""
         more = sorted({self.names[at] for at in np.unique(self.ids)} - set(names))
         known = {name: place for place, name in enumerate([*names, *more])}
         ids = np.array([known.get(name, -1) for name in self.names], np.int64)[self.ids]
-        return Labels(tuple(known), ids, self.offsets, self.several)
+        return Labels(tuple(known), ids, self.offsets, self.multilabel)
 
 
 def bounds(sizes: Int64[np.ndarray, " documents"]) -> Int64[np.ndarray, " bounds"]:

@@ -176,9 +176,9 @@ def with_ids_of_train(splits: Splits) -> LabelledSplits:
     """Give labels the ids that they have in train; if one part may have several, all may."""
     parts = [splits.train, splits.dev, splits.test]
     labelled = [part for part in parts if isinstance(part, LabelledDocuments)]
-    several = any(part.labels.several for part in labelled)
+    multilabel = any(part.labels.multilabel for part in labelled)
     names = labelled[0].named(()).labels.names
-    renamed = (replace(part.labels.named(names), several=several) for part in labelled)
+    renamed = (replace(part.labels.named(names), multilabel=multilabel) for part in labelled)
     train, dev, test = map(LabelledDocuments.of, labelled, renamed)
     return LabelledSplits(train, dev, test)
 

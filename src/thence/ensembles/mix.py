@@ -80,7 +80,10 @@ def mix_into(
         raise TextError("The weights of a mixture are learned on the dev split, which is empty.")
     if first.is_classifier:
         recipe, tensors, look = ensemble_of(opened)
-        more: dict[str, Any] = {"labels": list(first.label_names), "several": first.classes.several}
+        more: dict[str, Any] = {
+            "labels": list(first.label_names),
+            "several": first.classes.multilabel,
+        }
     else:
         weights = weights or "gated"
         recipe, tensors, look = mixture_of(opened, cache, neural_cache, dynamic, weights)

@@ -89,7 +89,7 @@ class ClassificationReport:
         run: Name of the run.
         text: What was judged: a split or a file.
         documents: Number of documents.
-        several: Whether a document may have several labels, or exactly one.
+        multilabel: Whether a document may have several labels, or exactly one.
         train_labels: Labels that can be predicted (C).
         right: Documents whose label is predicted; with several labels, all of them and no other.
         accuracy_interval: Wilson's 95 % interval of the accuracy.
@@ -120,7 +120,7 @@ class ClassificationReport:
     run: str
     text: str
     documents: int
-    several: bool
+    multilabel: bool
     train_labels: int
     right: int
     accuracy_interval: tuple[float, float]
@@ -167,10 +167,10 @@ class ClassificationReport:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return names and values with their units, in the order to show them."""
-        kind = "any number of them per document" if self.several else "one per document"
-        accuracy = "accuracy (all labels of a document right)" if self.several else "accuracy"
+        kind = "any number of them per document" if self.multilabel else "one per document"
+        accuracy = "accuracy (all labels of a document right)" if self.multilabel else "accuracy"
         low, high = self.accuracy_interval
-        calibrated = "answers, yes or no" if self.several else "predictions"
+        calibrated = "answers, yes or no" if self.multilabel else "predictions"
         rows = [
             ("judged on", self.text),
             ("documents", f"{self.documents:,}"),
@@ -216,7 +216,7 @@ class ClassificationReport:
     def _nats_in_words(self) -> str:
         if math.isnan(self.nats_per_document):
             return "none: train lacks the labels of all documents"
-        summed = " (summed over the labels)" if self.several else ""
+        summed = " (summed over the labels)" if self.multilabel else ""
         return f"{self.nats_per_document:.4f}{summed}"
 
     def macro_f1_interval_in_words(self) -> str:
@@ -259,7 +259,7 @@ class ClassificationReport:
             "run": self.run,
             "text": self.text,
             "documents": self.documents,
-            "several": self.several,
+            "multilabel": self.multilabel,
             "train_labels": self.train_labels,
             "right": self.right,
             "accuracy": self.accuracy,
@@ -316,18 +316,18 @@ def judge_labels(
         ValueError: If the numbers of documents differ or are zero, or labels are missing.
     """
     _check(log_probs, labels, documents)
-    classes, several = log_probs.shape[1], labels.several
+    classes, multilabel = log_probs.shape[1], labels.multilabel
     truth, predicted = labels.matrix() > 0, predict(log_probs, labels)
     is_right = (truth == predicted).all(axis=1)
     is_unseen = truth[:, classes:].any(axis=1)
     guess, guess_right = _most_frequent(truth, labels)
-    certainty = _certainty(log_probs, several)
+    certainty = _certainty(log_probs, multilabel)
     hits, marked = int((truth & predicted).sum()), int(truth.sum() + predicted.sum())
     return ClassificationReport(
         run=run,
         text=text,
         documents=len(documents),
-        several=several,
+        multilabel=multilabel,
         train_labels=classes,
         right=int(is_right.sum()),
         accuracy_interval=wilson_interval(int(is_right.sum()), len(documents)),
@@ -337,10 +337,10 @@ def judge_labels(
         micro_f1=2 * hits / max(marked, 1),
         classes=_class_scores(labels.names, truth, predicted),
         confusion=_confusion(labels, predicted),
-        nats_per_document=_nats_per_document(log_probs[~is_unseen], truth[~is_unseen], several),
+        nats_per_document=_nats_per_document(log_probs[~is_unseen], truth[~is_unseen], multilabel),
         calibration=(
             calibrate(certainty.ravel(), (truth == predicted)[:, :classes].ravel())
-            if several
+            if multilabel
             else calibrate(certainty.max(axis=1), is_right)
         ),
         mistakes=_mistakes(certainty, truth, predicted, labels, documents, mistakes),
@@ -361,7 +361,7 @@ def predict(log_probs: Float[np.ndarray, "documents classes"], labels: Labels) -
             whether a document may have several.
     """
     predicted = np.zeros((len(labels), len(labels.names)), bool)
-    if labels.several:
+    if labels.multilabel:
         predicted[:, : log_probs.shape[1]] = log_probs >= math.log(0.5)
     else:
         predicted[np.arange(len(labels)), log_probs.argmax(axis=1)] = True
@@ -390,22 +390,22 @@ def _check(log_probs: Float[np.ndarray, "_ _"], labels: Labels, documents: Docum
 
 
 def _certainty(
-    log_probs: Float[np.ndarray, "documents classes"], several: bool
+    log_probs: Float[np.ndarray, "documents classes"], multilabel: bool
 ) -> Float[np.ndarray, "documents classes"]:
     """Return the probability of each label; with several labels, of each answer, yes or no."""
     certainty: Float[np.ndarray, "documents classes"] = np.exp(log_probs)
-    if several:
+    if multilabel:
         certainty = np.maximum(certainty, 1 - certainty)
     return certainty
 
 
 def _nats_per_document(
-    log_probs: Float[np.ndarray, "known classes"], truth: YesNo, several: bool
+    log_probs: Float[np.ndarray, "known classes"], truth: YesNo, multilabel: bool
 ) -> float:
     if not len(log_probs):
         return math.nan
     otherwise: Float[np.ndarray, "known classes"] = np.zeros_like(log_probs)
-    if several:
+    if multilabel:
         with np.errstate(divide="ignore"):  # A certain yes leaves a no without probability.
             otherwise = np.log(-np.expm1(np.minimum(log_probs, 0)))
     chosen = np.where(truth[:, : log_probs.shape[1]], log_probs, otherwise)
@@ -453,7 +453,7 @@ def _class_scores(names: tuple[str, ...], truth: YesNo, predicted: YesNo) -> tup
 
 def _confusion(labels: Labels, predicted: YesNo) -> Int64[np.ndarray, "labels labels"] | None:
     size = len(labels.names)
-    if labels.several or size > LARGEST_CONFUSION:
+    if labels.multilabel or size > LARGEST_CONFUSION:
         return None
     pairs = labels.single * size + predicted.argmax(axis=1)
     counts: Int64[np.ndarray, "labels labels"]

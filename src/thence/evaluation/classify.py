@@ -39,7 +39,7 @@ class Classification:
         labels: Its label; where it may have several, those that are probable enough, the most
             probable first.
         probabilities: The most probable labels, the likeliest first.
-        several: Whether a document may have any number of labels, or exactly one.
+        multilabel: Whether a document may have any number of labels, or exactly one.
         tokens: How many tokens the document has.
         known_tokens: How many of them the train text has.
         nothing_known: Whether the classifier knows nothing in the document (``known.py``): its
@@ -51,7 +51,7 @@ class Classification:
     text: str
     labels: tuple[str, ...]
     probabilities: dict[str, float]
-    several: bool = False
+    multilabel: bool = False
     tokens: int = 0
     known_tokens: int = 0
     nothing_known: bool = False
@@ -70,7 +70,7 @@ class Classification:
         """Return everything for a program, with or without the text."""
         shown = {label: round(chance, DIGITS) for label, chance in self.probabilities.items()}
         line: dict[str, Any] = {"text": self.text} if with_text else {}
-        if self.several:
+        if self.multilabel:
             line["labels"] = list(self.labels)
         else:
             line |= {"label": self.likeliest, "probability": shown[self.likeliest]}
@@ -110,18 +110,18 @@ def classify(
     """
     run = run if isinstance(run, Run) else Run(run)
     classes = run.classifier.classes  # Refuses a language model now, not at the first text.
-    _check(run.name, classes.several, top, threshold)
+    _check(run.name, classes.multilabel, top, threshold)
     documents = documents_of(texts)
     found = _in_blocks(run, documents, top, THRESHOLD if threshold is None else threshold)
     return Results(found, len(documents))
 
 
-def _check(name: str, several: bool, top: int, threshold: float | None) -> None:
+def _check(name: str, multilabel: bool, top: int, threshold: float | None) -> None:
     if top < 1:
         raise SettingError(f"--top is {top}; it must be at least 1.")
     if threshold is None:
         return
-    if not several:
+    if not multilabel:
         raise SettingError(
             f"--threshold is {threshold}, but {name} gives each document exactly one label, "
             "the most probable; leave --threshold out."
@@ -134,9 +134,9 @@ def _in_blocks(
     run: Run, documents: Documents, top: int, threshold: float
 ) -> Iterator[Classification]:
     run.record_if_test(documents, "classify")
-    done, several = 0, run.classes.several
+    done, multilabel = 0, run.classes.multilabel
     names = np.array(run.label_names, object)
-    for block in _blocks(documents, max(1, CELLS_AT_ONCE // run.classes.number)):
+    for block in _blocks(documents, max(1, CELLS_AT_ONCE // run.classes.num_classes)):
         try:
             texts = encode_texts(run.tokenizer, block)
         except RefusedError as error:
@@ -145,14 +145,16 @@ def _in_blocks(
         chances = np.exp(run.classifier.classify(texts), dtype=np.float64)
         order = np.argsort(-chances, axis=1, kind="stable")
         sorted_chances = np.take_along_axis(chances, order, axis=1)
-        chosen = np.sum(sorted_chances >= threshold, axis=1) if several else np.ones(len(block))
+        chosen = np.sum(sorted_chances >= threshold, axis=1) if multilabel else np.ones(len(block))
         known = known_of(run.classifier, texts)
         columns = (sorted_chances[:, :top], chosen, known.tokens, known.known_tokens, known.nothing)
         lists = (column.tolist() for column in columns)
         for text, ids, row, count, *about in zip(strings(block), order, *lists, strict=True):
             labels = names[ids[: max(top, int(count))]].tolist()
             probabilities = dict(zip(labels, row, strict=False))
-            yield Classification(text, tuple(labels[: int(count)]), probabilities, several, *about)
+            yield Classification(
+                text, tuple(labels[: int(count)]), probabilities, multilabel, *about
+            )
 
 
 def _blocks(documents: Documents, rows: int) -> Iterator[Documents]:

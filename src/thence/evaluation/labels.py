@@ -105,12 +105,12 @@ def labelled_documents(
         if not has_columns(text):  # The columns of the run's own table say nothing here.
             own, how = replace(own, column=None), replace(how, label=None)
         documents = load_labelled(text, reading or own, how).named(run.label_names)
-        if documents.labels.several and not run.classes.several:
+        if documents.labels.multilabel and not run.classes.multilabel:
             raise TextError(
                 f"{judged_name(run, split, text)} has documents with several labels, but "
                 f"{run.name} gives each exactly one. Judge on a text with one label per document."
             )
-        labels = replace(documents.labels, several=run.classes.several)
+        labels = replace(documents.labels, multilabel=run.classes.multilabel)
         return LabelledDocuments.of(documents, labels)
     documents = labelled(run.documents(split))
     if len(documents) == 0:

@@ -123,7 +123,7 @@ def explain(run: Run | str | Path, text: str, label: str | None = None) -> Expla
     whole = classifier.classify(encode_texts(run.tokenizer, Documents.from_strings([text])))[0]
     index = int(np.argmax(whole)) if label is None else names.index(label)
     bounds = _parts(text, run.tokenizer)
-    odds = _log_odds(whole[None], index, run.classes.several)[0]
+    odds = _log_odds(whole[None], index, run.classes.multilabel)[0]
     weights = odds - _odds_without(run, text, bounds, index)
     tokens = tuple(
         Part(text[start:end], weight, start)
@@ -162,7 +162,7 @@ def _odds_without(
             _without(text, start, end, keeps_space) for start, end in some
         )
         log_probs = run.classifier.classify(encode_texts(run.tokenizer, variants))
-        odds.append(_log_odds(log_probs, index, run.classes.several))
+        odds.append(_log_odds(log_probs, index, run.classes.multilabel))
     return np.concatenate(odds)
 
 
@@ -183,13 +183,13 @@ def _without(text: str, start: int, end: int, keeps_space: bool) -> str:
 
 
 def _log_odds(
-    log_probs: Float[np.ndarray, "documents classes"], index: int, several: bool
+    log_probs: Float[np.ndarray, "documents classes"], index: int, multilabel: bool
 ) -> Float[np.ndarray, " documents"]:
     """Return the log-odds of a label, exact also where its probability rounds to 1."""
     log_probs = log_probs.astype(np.float64)
     yes = log_probs[:, index]
     with np.errstate(divide="ignore"):
-        if several:
+        if multilabel:
             no = np.log(-np.expm1(yes))
         else:
             no = np.logaddexp.reduce(np.delete(log_probs, index, axis=1), axis=1)

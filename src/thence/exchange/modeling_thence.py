@@ -179,7 +179,7 @@ class Transformer(nn.Module):
         return self.norm(values)
 
 
-class Readout(nn.Module):
+class OutputLayer(nn.Module):
     """The output layer; its weights may be the embeddings."""
 
     def __init__(self, config: ThenceConfig) -> None:
@@ -205,7 +205,7 @@ class ThenceForCausalLM(PreTrainedModel, GenerationMixin):
         super().__init__(config)
         kind = Transformer if config.family == "transformer" else Recurrent
         self.network = kind(config)
-        self.readout = Readout(config)
+        self.readout = OutputLayer(config)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:

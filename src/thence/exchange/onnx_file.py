@@ -23,7 +23,7 @@ from thence.corpus.columnar import import_extra
 from thence.errors import RunError
 from thence.exchange.networks import network_of
 from thence.exchange.onnx_graph import Graph
-from thence.exchange.onnx_networks import NETWORKS, readout
+from thence.exchange.onnx_networks import NETWORKS, output_layer
 from thence.exchange.parity import Ids, LogProbs, greatest_difference
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.states import leaves
@@ -72,7 +72,7 @@ def onnx_model(run: Run, model: NeuralLanguageModel) -> Any:
         )
     graph = Graph(onnx, model.tensors())
     hidden = NETWORKS[type(model.network)](graph, model.network)
-    graph.name(readout(graph, model, hidden.name), "log_probs")
+    graph.name(output_layer(graph, model, hidden.name), "log_probs")
     inputs = [("ids", np.int64, ["batch", "time"]), *hidden.state]
     outputs = [("log_probs", np.float32, ["batch", "time", model.vocabulary_size])]
     whole = graph.model(inputs, [*outputs, *hidden.new_state])

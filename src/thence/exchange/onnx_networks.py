@@ -236,12 +236,12 @@ NETWORKS: dict[type, Callable[[Graph, Any], Hidden]] = {
 }
 
 
-def readout(graph: Graph, model: NeuralLanguageModel, hidden: str) -> str:
+def output_layer(graph: Graph, model: NeuralLanguageModel, hidden: str) -> str:
     """Return the log-probabilities of every symbol after each hidden state."""
-    if isinstance(model.readout, AdaptiveSoftmax):
-        return _adaptive(graph, model.readout, hidden)
-    assert isinstance(model.readout, FullSoftmax)
-    logits, project = hidden, model.readout.project
+    if isinstance(model.output_layer, AdaptiveSoftmax):
+        return _adaptive(graph, model.output_layer, hidden)
+    assert isinstance(model.output_layer, FullSoftmax)
+    logits, project = hidden, model.output_layer.project
     if not isinstance(project, torch.nn.Identity):
         tied = isinstance(project, TiedLinear)
         weight = "network.embedding.weight" if tied else "readout.project.weight"

@@ -42,7 +42,7 @@ def read_texts(model: NeuralLanguageModel, ids: Ids, state: State = None) -> tup
     model.eval()
     state = model.start(len(ids)) if state is None else state
     hidden, state = model.network(torch.from_numpy(ids).to(model.device), state)
-    return model.readout.log_probs(hidden).cpu().numpy(), state
+    return model.output_layer.log_probs(hidden).cpu().numpy(), state
 
 
 def greatest_difference(

@@ -1,13 +1,43 @@
-"""Sizes of memory as people write them."""
+"""The memory guard: a network too large for the machine is refused before its memory is touched."""
 
+import os
 import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
 
 from thence.errors import SettingError
 
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+MOST_LAYERS = 1000
+BYTES_TRAINED = 16
+"""Of each number of a network: itself, its gradient, and two that the optimiser keeps."""
+SMALLER = "Use smaller sizes, such as a lower --embedding-size or --hidden-size."
+
+Made = TypeVar("Made")
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kMGT]?)B?")
 
 
-def memory_bytes(flag: str, text: str) -> int:
+class TooLargeError(Exception):
+    """A network would have more numbers than it may."""
+
+
+@cache
+def machine_memory() -> int:
+    """Return the bytes of memory of this machine, or of the container that this runs in."""
+    memory = sys.maxsize
+    with suppress(AttributeError, ValueError, OSError):  # Windows does not tell.
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(ValueError, OSError):
+        memory = min(memory, int(CONTAINER_LIMIT.read_text()))
+    return memory
+
+
+def parse_size(flag: str, text: str) -> int:
     """Return a size such as ``500MB`` or ``1GB`` in bytes.
 
     Args:
@@ -17,10 +47,127 @@ def memory_bytes(flag: str, text: str) -> int:
     Raises:
         SettingError: If it is not a size.
 
-    >>> memory_bytes("--memory", "1.5 GB")
+    >>> parse_size("--memory", "1.5 GB")
     1500000000
     """
     found = _SIZE.fullmatch(text.strip())
     if not found:
         raise SettingError(f"{flag} is {text!r}; write it like 500MB or 1GB.")
     return int(float(found[1]) * 1000 ** " kMGT".index(found[2] or " "))
+
+
+def gigabytes(size: int) -> str:
+    """Return a number of bytes for people.
+
+    >>> gigabytes(16 * 10**9), gigabytes(1_500_000_000)
+    ('16 GB', '1.5 GB')
+    """
+    size_in_gb = size / 1e9
+    return f"{size_in_gb:,.0f} GB" if size_in_gb >= 10 else f"{size_in_gb:.2g} GB"
+
+
+def check_memory(size: int, what: str, way_out: str) -> None:
+    """Refuse what would take more memory than there is.
+
+    Args:
+        size: Bytes.
+        what: What would take them, the beginning of a sentence.
+        way_out: What to do, a sentence.
+
+    Raises:
+        SettingError: If there are not so many.
+    """
+    memory = machine_memory()
+    if size > memory:
+        raise SettingError(
+            f"{what} would take {gigabytes(size)} of memory, and this machine has "
+            f"{gigabytes(memory)}. {way_out}"
+        )
+
+
+def check_layers(layers: int, fewest: int = 1) -> None:
+    """Refuse a number of layers that no network has.
+
+    Raises:
+        SettingError: If there are fewer than ``fewest``, or far too many.
+    """
+    if not fewest <= layers <= MOST_LAYERS:
+        limit = f"at least {fewest}" if layers < fewest else f"at most {MOST_LAYERS:,}"
+        raise SettingError(f"--layers is {layers}; it must be {limit}.")
+
+
+_allowed = threading.local()
+"""In each thread: how many numbers its networks may still have, where that is limited."""
+
+
+@cache
+def _count_parameters() -> None:
+    """Have torch tell of every parameter before it is drawn; once, for all threads."""
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    def count(module: Any, name: str, parameter: Any) -> None:
+        left = getattr(_allowed, "numbers", None)
+        if left is not None:
+            _allowed.numbers = left - parameter.numel()
+            if _allowed.numbers < 0:
+                raise TooLargeError(f"{name} is one weight too many")
+
+    register_module_parameter_registration_hook(count)
+
+
+@contextmanager
+def at_most(numbers: int) -> Iterator[None]:
+    """Let the networks that this thread makes meanwhile have so many numbers in all.
+
+    They are counted when their memory is reserved, and not yet used.
+
+    Raises:
+        TooLargeError: If there would be more.
+    """
+    _count_parameters()
+    _allowed.numbers = numbers
+    try:
+        yield
+    except (RuntimeError, MemoryError, OverflowError) as error:  # It could not even be reserved.
+        raise TooLargeError(str(error)) from error
+    finally:
+        _allowed.numbers = None
+
+
+def make_trainable(make: Callable[[], Made], model: str) -> Made:
+    """Make a network that can be trained in the memory of this machine.
+
+    Args:
+        make: Makes it.
+        model: Its name, for the message.
+
+    Raises:
+        SettingError: If it cannot; says how much memory it would need.
+    """
+    try:
+        with at_most(machine_memory() // BYTES_TRAINED):
+            return make()
+    except TooLargeError:
+        numbers = _numbers_of(make)
+    if numbers is None:
+        raise SettingError(f"The model '{model}' would be larger than can be counted. {SMALLER}")
+    check_memory(
+        numbers * BYTES_TRAINED,
+        f"Training the {numbers:,} numbers of this model ({model})",
+        SMALLER,
+    )
+    raise SettingError(f"There is too little memory for the model '{model}'. {SMALLER}")
+
+
+def _numbers_of(make: Callable[[], Any]) -> int | None:
+    """Return how many numbers a network would have; None: too many for torch to count.
+
+    It is made without memory. That loads much of torch, which takes a second or two.
+    """
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return int(make().num_parameters())
+    except (RuntimeError, OverflowError):
+        return None

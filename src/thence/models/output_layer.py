@@ -6,7 +6,7 @@
                with q_v the chance that v is in S, log-uniform over the ids (frequent ones first)
     adaptive   P(w | h) = P(cluster | h) P(w | cluster, h), rare clusters with narrower vectors
 
-The readout owns the output weights and the loss, because that layer is most of the cost of a large
+It owns the output weights and the loss, because that layer is most of the cost of a large
 vocabulary; the training loop never sees logits. Whatever the training compared, ``log_probs`` are
 those of the whole vocabulary and sum to one.
 
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thence.errors import SettingError
-from thence.models.memory_guard import memory_bytes
+from thence.models.memory_guard import parse_size
 
 Softmax = Literal["full", "sampled", "adaptive"]
 SPECIAL_IDS = 2
@@ -35,7 +35,7 @@ SPECIAL_IDS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadoutOptions:
+class OutputLayerOptions:
     """Settings of the output layer, which every network has."""
 
     softmax: Softmax = "full"
@@ -46,7 +46,7 @@ frequent and rare symbols (the last two for large vocabularies of words)."""
     logits_memory: str = "16MB"
     """How much memory the logits may take at once."""
 
-    def check_readout(self) -> None:
+    def check_output_layer(self) -> None:
         """Refuse settings that cannot be.
 
         Raises:
@@ -54,11 +54,11 @@ frequent and rare symbols (the last two for large vocabularies of words)."""
         """
         if self.samples < 1:
             raise SettingError(f"--samples is {self.samples}; it must be at least 1.")
-        memory_bytes("--logits-memory", self.logits_memory)
+        parse_size("--logits-memory", self.logits_memory)
 
 
 @runtime_checkable
-class Readout(Protocol):
+class OutputLayer(Protocol):
     """What every output layer provides."""
 
     def loss(
@@ -217,13 +217,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             loss = hidden.new_zeros((), dtype=torch.float32)
             for states, d_states, wanted in _parts(chunk, hidden, d_hidden, targets):
                 states = states.to(dtype)
-                chances = torch.softmax(torch.addmm(low, states, narrow.T), dim=1)
-                of_target = chances.gather(1, wanted[:, None]).float()
+                probs = torch.softmax(torch.addmm(low, states, narrow.T), dim=1)
+                of_target = probs.gather(1, wanted[:, None]).float()
                 loss -= of_target.clamp_min(1e-37).log().sum()
-                chances.scatter_add_(1, wanted[:, None], chances.new_full((len(wanted), 1), -1))
-                d_states.copy_(chances @ narrow)
-                d_weight += chances.T @ states
-                d_bias += chances.sum(dim=0, dtype=bias.dtype)
+                probs.scatter_add_(1, wanted[:, None], probs.new_full((len(wanted), 1), -1))
+                d_states.copy_(probs @ narrow)
+                d_weight += probs.T @ states
+                d_bias += probs.sum(dim=0, dtype=bias.dtype)
         ctx.save_for_backward(d_hidden, d_weight, d_bias)
         return loss
 
@@ -251,7 +251,7 @@ class SampledSoftmax(FullSoftmax):
         super().__init__(project, memory)
         self.samples = samples
         size = len(cast(Tensor, project.weight))
-        self.register_buffer("log_chances", log_sample_chances(size, samples), persistent=False)
+        self.register_buffer("log_inclusion", log_inclusion_probs(size, samples), persistent=False)
 
     def loss(
         self,
@@ -263,14 +263,14 @@ class SampledSoftmax(FullSoftmax):
         if not self.training or targets.dim() == hidden.dim() or self.samples >= len(weight):
             return super().loss(hidden, targets)
         flat, wanted = hidden.flatten(0, -2), targets.flatten()
-        log_chances = cast(Tensor, self.log_chances)
+        log_inclusion = cast(Tensor, self.log_inclusion)
         drawn = self._draw(len(weight), hidden.device)
         table = functional.embedding(drawn, weight)  # (S, H)
         bias = cast(Tensor, self.project.bias)
-        logits = functional.linear(flat, table).float() + (bias[drawn] - log_chances[drawn])
+        logits = functional.linear(flat, table).float() + (bias[drawn] - log_inclusion[drawn])
         logits = logits.masked_fill(wanted[:, None] == drawn, -torch.inf)  # Its own target apart.
         own = (flat.float() * functional.embedding(wanted, weight).float()).sum(dim=1)
-        own = own + bias[wanted] - log_chances[wanted]
+        own = own + bias[wanted] - log_inclusion[wanted]
         total = torch.logaddexp(torch.logsumexp(logits, dim=1), own)
         return (total - own).sum()
 
@@ -284,14 +284,14 @@ class SampledSoftmax(FullSoftmax):
         return torch.cat([torch.unique(ranks), special])
 
 
-def log_sample_chances(vocabulary_size: int, samples: int) -> Float[Tensor, " vocab"]:
+def log_inclusion_probs(vocabulary_size: int, samples: int) -> Float[Tensor, " vocab"]:
     """Return the logarithm of each id's chance to be in a sample of the sampled softmax."""
     ranked = max(vocabulary_size - SPECIAL_IDS, 0)
     ids = torch.arange(ranked, dtype=torch.float64)
     chance = torch.log((ids + 2) / (ids + 1)) / math.log(ranked + 1)
     # Drawn at least once in so many draws: log(1 - (1 - p)^n).
-    log_chances = torch.log(-torch.expm1(samples * torch.log1p(-chance)))
-    return torch.cat([log_chances, torch.zeros(vocabulary_size - ranked)]).float()
+    log_inclusion = torch.log(-torch.expm1(samples * torch.log1p(-chance)))
+    return torch.cat([log_inclusion, torch.zeros(vocabulary_size - ranked)]).float()
 
 
 class AdaptiveSoftmax(nn.Module):
@@ -359,13 +359,13 @@ def cutoffs_for(vocabulary_size: int) -> Sequence[int]:
     return [cut for cut in (head, 4 * head) if cut < vocabulary_size]
 
 
-def make_readout(
-    options: ReadoutOptions,
+def make_output_layer(
+    options: OutputLayerOptions,
     hidden_size: int,
     vocabulary_size: int,
     tied_to: nn.Embedding | None = None,
 ) -> FullSoftmax | AdaptiveSoftmax:
-    """Make the readout that the options name, with new weights (see ``draw_output``).
+    """Make the output layer that the options name, with new weights (see ``draw_output``).
 
     Args:
         options: Which softmax.
@@ -373,7 +373,7 @@ def make_readout(
         vocabulary_size: Number of ids (V).
         tied_to: The embedding whose table is to be the output weights too.
     """
-    memory = memory_bytes("--logits-memory", options.logits_memory)
+    memory = parse_size("--logits-memory", options.logits_memory)
     if options.softmax == "adaptive":
         return AdaptiveSoftmax(hidden_size, vocabulary_size, memory)
     project: nn.Module = (
@@ -384,11 +384,11 @@ def make_readout(
     return FullSoftmax(project, memory)
 
 
-def draw_output(readout: FullSoftmax | AdaptiveSoftmax, std: float) -> None:
+def draw_output(output_layer: FullSoftmax | AdaptiveSoftmax, std: float) -> None:
     """Draw the weights of an output layer of its own, with biases of zero.
 
     An adaptive softmax keeps those that it was made with, and a tied layer its embedding's.
     """
-    if isinstance(readout, FullSoftmax) and isinstance(readout.project, nn.Linear):
-        nn.init.normal_(readout.project.weight, std=std)
-        nn.init.zeros_(readout.project.bias)
+    if isinstance(output_layer, FullSoftmax) and isinstance(output_layer.project, nn.Linear):
+        nn.init.normal_(output_layer.project.weight, std=std)
+        nn.init.zeros_(output_layer.project.bias)

@@ -30,7 +30,7 @@ class TrainingOptions:
 that are given still count."""
     batch_size: int | None = None
     """Rows per step: windows (default: 512); for networks that read sequences, documents, or \
-strands of running text (default: 32); for classifiers, documents (default: theirs)."""
+streams of running text (default: 32); for classifiers, documents (default: theirs)."""
     window: int = 64
     """For networks that read sequences: symbols that are read, and learned through, at a time."""
     vary_windows: bool = False

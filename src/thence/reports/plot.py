@@ -152,7 +152,7 @@ def confusion_picture(judged: ClassificationReport) -> Picture | None:
 
 def reliability_picture(judged: ClassificationReport) -> Picture:
     """Draw the reliability diagram."""
-    answers = "answers" if judged.several else "predictions"
+    answers = "answers" if judged.multilabel else "predictions"
     figure = draw_reliability(judged.calibration, judged.text, answers)
     description = f"Accuracy by confidence. {figure.axes[0].get_title(loc='left')}."
     return Picture("reliability", "Reliability", description, figure)

@@ -162,7 +162,7 @@ def text_rows(run: Run) -> list[tuple[str, str]]:
         return [*rows, ("train tokens", f"{store.num_targets:,} (each document's end is one)")]
     lengths = store.target_counts - 1  # Without the document's end, which has no part in labels.
     about = f"{np.median(lengths):,.0f} in the median document, {lengths.max():,} in the longest"
-    kind = "any number of them per document" if run.classes.several else "one per document"
+    kind = "any number of them per document" if run.classes.multilabel else "one per document"
     return [
         *rows,
         ("labels", f"{len(run.label_names):,}, {kind}"),

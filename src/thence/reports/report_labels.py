@@ -124,7 +124,7 @@ def confusion_section(judged: ClassificationReport) -> str:
     if picture is not None:
         return section("Confusions", embedded(picture))
     absent = "A document may have several labels, so that none is taken for another."
-    if not judged.several:
+    if not judged.multilabel:
         absent = f"There are too many labels for a table of confusions: {len(judged.classes):,}."
     return section("Confusions", note(absent))
 
@@ -138,17 +138,17 @@ def mistakes_section(run: Run, judged: ClassificationReport) -> str:
     items = []
     for mistake in judged.mistakes:
         text = html.escape(excerpt(documents[mistake.document], EXCERPT)) or "&nbsp;"
-        about = html.escape(mistake_in_words(mistake, judged.several))
+        about = html.escape(mistake_in_words(mistake, judged.multilabel))
         items.append(f"{text}<small>{about}</small>")
     explained = "The surest come first. See whether their own labels are right."
     # Never in columns: what is said of each is longer than a short text.
     return section(title, note(explained) + listed(items, EXCERPT))
 
 
-def mistake_in_words(mistake: Mistake, several: bool) -> str:
+def mistake_in_words(mistake: Mistake, multilabel: bool) -> str:
     """Return what was predicted instead of what."""
     sure = f"{100 * mistake.probability:.2f} % sure"
-    if several:  # Then each label is an answer, and not all of them are wrong.
+    if multilabel:  # Then each label is an answer, and not all of them are wrong.
         sure += " of a wrong answer"
     return f"predicted: {mistake.predicted} ({sure}); its own: {mistake.label}"
 

@@ -58,7 +58,7 @@ def on_same_text(runs: Mapping[str, Run]) -> list[dict[str, Run]]:
     """
     groups: dict[object, dict[str, Run]] = {}
     for name, run in runs.items():
-        labels = (frozenset(run.label_names), run.classes.several) if run.is_classifier else None
+        labels = (frozenset(run.label_names), run.classes.multilabel) if run.is_classifier else None
         groups.setdefault((run.provenance["sha256"]["dev"], labels), {})[name] = run
     return list(groups.values())
 

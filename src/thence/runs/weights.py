@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from thence.errors import RunError
 from thence.models.base import LanguageModel
 from thence.models.labels.base import Classifier
+from thence.models.memory_guard import BYTES_TRAINED, TooLargeError, at_most, machine_memory
 from thence.models.registry import get_family, is_classifier
-from thence.models.size import BYTES_TRAINED, TooLargeError, at_most, machine_memory
 from thence.recipes.recipe import Recipe
 from thence.runs.files import Array, load_tensors, save_tensors
 from thence.runs.provenance import FORMAT

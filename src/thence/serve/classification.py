@@ -104,7 +104,7 @@ def _answer(served: ServedRun, texts: list[str], request: ClassifyRequest) -> Cl
 def _label(index: int, found: Classification) -> Label:
     return Label(
         index=index,
-        label=None if found.several else found.likeliest,
+        label=None if found.multilabel else found.likeliest,
         labels=list(found.labels),
         probabilities=found.probabilities,
         unknown=found.unknown_share,

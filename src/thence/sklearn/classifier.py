@@ -102,7 +102,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             settings=_changed(recipe),
         )
         estimator.classes_ = np.array(run.label_names)
-        estimator._form = "sets" if run.classes.several else "one"
+        estimator._form = "sets" if run.classes.multilabel else "one"
         estimator._fitted = fitted
         return estimator
 
@@ -252,8 +252,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def _check_labels(answers: Answers, train: Labels) -> None:
     """Raise ValueError if there is nothing to tell apart."""
     present = int(np.count_nonzero(train.counts()))
-    if present < (1 if train.several else 2):
-        found = "none has a label" if train.several else "all are of one class"
+    if present < (1 if train.multilabel else 2):
+        found = "none has a label" if train.multilabel else "all are of one class"
         raise ValueError(
             f"There is nothing to tell apart: of the {len(train)} texts that count, {found}. Give "
             "texts of at least two classes."

@@ -41,7 +41,7 @@ class Fitted:
         """Return the log-probability of each label; with one each, their exponentials add to 1."""
         texts = encode_texts(self.tokenizer, documents)
         found = self.classifier.classify(texts).astype(np.float64)
-        if self.classifier.classes.several:
+        if self.classifier.classes.multilabel:
             return found
         # What added up to 1 in single precision does so in double.
         return found - np.logaddexp.reduce(found, axis=1, keepdims=True)
@@ -52,7 +52,7 @@ class Fitted:
         return {
             "recipe": self.recipe.to_toml(),
             "tokenizer": self.tokenizer.to_json(),
-            "classes": (self.classifier.classes.number, self.classifier.classes.several),
+            "classes": (self.classifier.classes.num_classes, self.classifier.classes.multilabel),
             "tensors": save(
                 {name: np.asarray(value, order="C") for name, value in tensors.items()}
             ),

@@ -129,7 +129,7 @@ def _names(classes: Array) -> tuple[str, ...]:
 
 def _labels_of_matrix(matrix: Array, classes: Array) -> Labels:
     ids = np.nonzero(matrix)[1]
-    return Labels(_names(classes), ids, bounds(np.count_nonzero(matrix, axis=1)), several=True)
+    return Labels(_names(classes), ids, bounds(np.count_nonzero(matrix, axis=1)), multilabel=True)
 
 
 def weights_of(

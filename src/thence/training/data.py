@@ -63,7 +63,7 @@ class Prepared:
     @property
     def classes(self) -> Classes:
         """What is told apart: the labels of the train split."""
-        return Classes(len(self.train_labels.names), self.train_labels.several)
+        return Classes(len(self.train_labels.names), self.train_labels.multilabel)
 
 
 def labelled(documents: Documents) -> LabelledDocuments:
@@ -156,7 +156,7 @@ def coverage(prepared: Prepared) -> str | None:
     return " ".join([f"{found}.", *vectors.remarks()])
 
 
-def importance(
+def sample_weights(
     labels: Labels,
     weighs_classes: bool,
     weights: Float32[np.ndarray, " documents"] | None = None,
@@ -214,7 +214,7 @@ def _check_context(recipe: Recipe, train_store: TokenStore) -> None:
 
 def _check_labels(recipe: Recipe, labels: Labels) -> None:
     names = labels.names
-    if len(names) == 0 or (len(names) == 1 and not labels.several):
+    if len(names) == 0 or (len(names) == 1 and not labels.multilabel):
         found = f"all have the label '{names[0]}'" if names else "none has a label"
         raise TextError(
             f"There is nothing to tell apart: of the {len(labels)} train documents of "

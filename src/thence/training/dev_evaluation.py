@@ -102,13 +102,13 @@ def label_judge(classifier: Classifier, dev: Texts, labels: Labels) -> Judge:
 
 def label_ignorance(classes: Classes) -> float:
     """Return the nats per document of a classifier that knows nothing."""
-    return classes.number * log(2) if classes.several else log(classes.number)
+    return classes.num_classes * log(2) if classes.multilabel else log(classes.num_classes)
 
 
 def label_look(log_probs: Array, labels: Labels) -> Look:
     """Judge log-probabilities; a label that train lacks cannot be right, and has no likelihood."""
     number = log_probs.shape[1]
-    if labels.several:
+    if labels.multilabel:
         truth = labels.matrix()
         known = truth[:, :number]
         no = np.log(-np.expm1(np.minimum(log_probs, -1e-7)))

@@ -1,7 +1,7 @@
 """Training with several processes, on one machine or many; ``torchrun`` starts them.
 
 Each process reads the whole text and has the whole network. Of every batch it reads its share of
-the rows (strands of running text, documents or windows); the gradients, the losses and the counts
+the rows (streams of running text, documents or windows); the gradients, the losses and the counts
 of all are added up, so a step is the same, within rounding, as that of one process with the same
 batch size. Only dropout draws other masks. The first process writes the run folder, which all must
 be able to read, and decides what depends on a clock.

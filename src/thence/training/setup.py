@@ -17,15 +17,15 @@ from thence.batches.labelled import LabelledBatch
 from thence.errors import RunError, SettingError
 from thence.models.labels.base import Classifier
 from thence.models.language.neural import NeuralLanguageModel
+from thence.models.memory_guard import make_trainable
 from thence.models.registry import CLASSIFIERS, LANGUAGE_MODELS, is_classifier
-from thence.models.size import make_trainable
 from thence.processes import local_number
 from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe
 from thence.runs.run import Run
 from thence.tokens import TokenStore
 from thence.training.callbacks import Logs, opened
-from thence.training.data import Prepared, importance
+from thence.training.data import Prepared, sample_weights
 from thence.training.dev_evaluation import Judge, Trainable, label_judge, language_judge
 from thence.training.distributed import World
 from thence.training.finetuning import starts_from_a_run, take_weights
@@ -100,12 +100,12 @@ def _assemble_classifier(recipe: Recipe, prepared: Prepared, begins: bool) -> Tr
         batches = classifier.batches(
             prepared.train_texts,
             labels,
-            importance(labels, weighs, prepared.weights),
+            sample_weights(labels, weighs, prepared.weights),
             cast(int, training.batch_size),
             training.seed,
         )
         if prepared.vectors is not None:
-            classifier.takes_vectors(prepared.vectors.matrix, prepared.vectors.found)
+            classifier.load_vectors(prepared.vectors.matrix, prepared.vectors.found)
     judge = label_judge(cast(Classifier, classifier), prepared.dev_texts, prepared.dev_labels)
     network = classifier.to(choose_device(training.device))
     return Trainee(network, batches, judge, line.epochs)
@@ -308,7 +308,7 @@ def new_network(
     network = cast(NeuralLanguageModel, model)
     if train_store is not None and vocabulary_size > LARGE_VOCABULARY:
         counts = np.bincount(train_store.targets, minlength=vocabulary_size)
-        network.readout.start_from(torch.from_numpy(counts).float())
+        network.output_layer.start_from(torch.from_numpy(counts).float())
     return network.to(choose_device(recipe.training.device))
 
 

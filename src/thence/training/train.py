@@ -15,7 +15,6 @@ from thence.atomic import NewFolder, clear_leftovers, is_taken, locked, new_fold
 from thence.corpus import Instead, Source, load_splits
 from thence.corpus.loading import NOTHING
 from thence.errors import SettingError, ThenceError, TrainingError
-from thence.lbfgs import never
 from thence.models.base import CountedModel
 from thence.models.labels.base import Classifier, FittedClassifier
 from thence.models.registry import (
@@ -41,7 +40,7 @@ from thence.runs.sources import (
 from thence.runs.test_looks import TEST, facts_of_test, inherited_looks
 from thence.runs.weights import save_model
 from thence.training.callbacks import Logs, StopTraining, check_logs, opened
-from thence.training.data import Prepared, coverage, importance, prepare, vectors_of
+from thence.training.data import Prepared, coverage, prepare, sample_weights, vectors_of
 from thence.training.dev_evaluation import label_look
 from thence.training.distributed_setup import (
     agreed,
@@ -410,7 +409,7 @@ def more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     if not is_classifier(recipe.model):
         return about
     labels, vectors = prepared.train_labels, coverage(prepared)
-    about |= {"labels": list(labels.names), "several": labels.several}
+    about |= {"labels": list(labels.names), "several": labels.multilabel}
     return about if vectors is None else {**about, "vectors": vectors}
 
 
@@ -482,27 +481,27 @@ def _fitted_labels(
 
 
 def _fitted(
-    recipe: Recipe, prepared: Prepared, enough: Callable[[], bool] = never
+    recipe: Recipe, prepared: Prepared, should_stop: Callable[[], bool] = lambda: False
 ) -> FittedClassifier:
     create = CLASSIFIERS[recipe.model].create_classifier
     made = create(recipe.options, len(prepared.tokenizer.vocabulary), prepared.classes)
     classifier, labels = cast(FittedClassifier, made), prepared.train_labels
     dev = (prepared.dev_texts, prepared.dev_labels) if prepared.dev.num_documents else None
     weighs = recipe.labelling is not None and recipe.labelling.class_weights
-    weights = importance(labels, weighs, prepared.weights)
-    classifier.fit(prepared.train_texts, labels, weights, dev, enough)
+    weights = sample_weights(labels, weighs, prepared.weights)
+    classifier.fit(prepared.train_texts, labels, weights, dev, should_stop)
     return classifier
 
 
 def train_classifier(
-    recipe: Recipe, prepared: Prepared, enough: Callable[[], bool] = never
+    recipe: Recipe, prepared: Prepared, should_stop: Callable[[], bool] = lambda: False
 ) -> Classifier:
     """Train a classifier in memory; nothing is written.
 
     Args:
         recipe: How.
         prepared: The text.
-        enough: Asks one that is fitted now and then whether to end with what it has learned.
+        should_stop: Asks one that is fitted now and then whether to end with what it has learned.
 
     Raises:
         SettingError: If a setting does not fit this machine.
@@ -513,7 +512,7 @@ def train_classifier(
     _refuse_mixed(recipe.model)
     if get_family(recipe.model).method == "fit":
         with threads(recipe.training.threads):
-            return _fitted(recipe, prepared, enough)
+            return _fitted(recipe, prepared, should_stop)
     return cast(Classifier, train_in_memory(resolve_training(recipe, prepared), prepared))
 
 

@@ -149,8 +149,8 @@ def with_labels_of(parent: Run, splits: Splits) -> Splits:
     named = named_splits(splits, parent.label_names)
     assert isinstance(named.train, LabelledDocuments)
     new = named.train.labels.names[len(parent.label_names) :]
-    several = named.train.labels.several
-    if new or several != parent.classes.several:
+    multilabel = named.train.labels.multilabel
+    if new or multilabel != parent.classes.multilabel:
         what = f"has the label '{new[0]}'" if new else "gives documents another number of labels"
         raise SettingError(
             f"The text {what}, which {parent.folder} does not know; what is told apart cannot "

@@ -86,7 +86,7 @@ MEMBERS = tuple(
 FAMILIES["ensemble"] = Line(
     "thence.models.labels.ensemble", "EnsembleOptions", (("members", MEMBERS),)
 )
-CHOICES = [Classes(3), Classes(2), Classes(4, several=True)]
+CHOICES = [Classes(3), Classes(2), Classes(4, multilabel=True)]
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +115,7 @@ def labelled(read: Callable[[Sequence[str]], Texts]) -> tuple[Texts, Labels]:
         words = random.choice(list("abcdefgh"), random.integers(0, 8)).tolist()
         words.insert(int(random.integers(len(words) + 1)), name)
         texts.append(" ".join(words))
-    return read(texts), Labels.from_lists([[name] for name in names], several=False)
+    return read(texts), Labels.from_lists([[name] for name in names], multilabel=False)
 
 
 @pytest.fixture(params=FAMILIES)
@@ -147,9 +147,9 @@ def fill(model: Classifier, some: Texts) -> None:
     """Fit a classifier to labels in turn, or give it random weights."""
     classes = model.classes
     if isinstance(model, FittedClassifier):
-        ids = np.arange(len(some)) % classes.number
-        names = tuple(map(str, range(classes.number)))
-        labels = Labels(names, ids, np.arange(len(some) + 1), classes.several)
+        ids = np.arange(len(some)) % classes.num_classes
+        names = tuple(map(str, range(classes.num_classes)))
+        labels = Labels(names, ids, np.arange(len(some) + 1), classes.multilabel)
         model.fit(some, labels, np.ones(len(some), np.float32))
     if isinstance(model, torch.nn.Module):
         with torch.no_grad():

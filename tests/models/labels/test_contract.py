@@ -31,10 +31,10 @@ def network_of(model: Any) -> NeuralClassifier:
 
 def test_a_row_is_a_distribution(model: Classifier, classes: Classes, some: Texts) -> None:
     log_probs = model.classify(some)
-    assert log_probs.shape == (len(some), classes.number)
+    assert log_probs.shape == (len(some), classes.num_classes)
     assert np.all(log_probs <= 0)
     assert np.all(np.isfinite(log_probs))
-    if not classes.several:
+    if not classes.multilabel:
         np.testing.assert_allclose(np.exp(log_probs).sum(axis=1), 1, atol=CLOSE)
 
 
@@ -57,7 +57,7 @@ def test_the_order_of_documents_does_not_matter(model: Classifier, some: Texts) 
 
 
 def test_no_documents(model: Classifier, classes: Classes, some: Texts) -> None:
-    assert model.classify(some.take(np.zeros(0, np.int64))).shape == (0, classes.number)
+    assert model.classify(some.take(np.zeros(0, np.int64))).shape == (0, classes.num_classes)
 
 
 @pytest.mark.parametrize("strings", [[""], ["", ""], ["", "a"]], ids=str)
@@ -132,9 +132,9 @@ def test_only_the_first_tokens_are_read(make: Make, name: str, read: Read) -> No
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_weight_gets_a_gradient(model: Classifier, classes: Classes, some: Texts) -> None:
     network = network_of(model).train()
-    names = tuple(map(str, range(classes.number)))
-    ids = np.arange(len(some)) % classes.number
-    labels = Labels(names, ids, np.arange(len(some) + 1), classes.several)
+    names = tuple(map(str, range(classes.num_classes)))
+    ids = np.arange(len(some)) % classes.num_classes
+    labels = Labels(names, ids, np.arange(len(some) + 1), classes.multilabel)
     network.batch_loss(LabelledRows(some.store, labels, 99, 99).at(0))[0].backward()
     for parameter in network.parameters():
         assert parameter.grad is not None
@@ -176,7 +176,7 @@ def test_the_loss_is_that_of_the_reported_probabilities(
     texts, labels = labelled
     model = network_of(make(name, Classes(2)))
     log_probs = model.classify(texts)
-    importance = np.linspace(0.5, 2, len(texts)).astype(np.float32)
-    batch = LabelledRows(texts.store, labels, 40, 99, importance).at(0)
-    expected = -(log_probs[np.arange(40), labels.single] * importance).sum()
+    sample_weight = np.linspace(0.5, 2, len(texts)).astype(np.float32)
+    batch = LabelledRows(texts.store, labels, 40, 99, sample_weight).at(0)
+    expected = -(log_probs[np.arange(40), labels.single] * sample_weight).sum()
     assert model.batch_loss(batch)[0].item() == pytest.approx(expected, rel=1e-5)

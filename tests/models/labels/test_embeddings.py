@@ -65,7 +65,7 @@ def test_training_changes_only_what_is_not_static(
     model = create(options, size, Classes(2))
     matrix, found = vectors(size, 4)
     network: Any = model.network
-    network.takes_vectors(matrix, found)
+    network.load_vectors(matrix, found)
     before = model.tensors()
     optimizer = make_optimizer(model, TrainingOptions(weight_decay=0.1))
     for step in range(3):

@@ -43,11 +43,11 @@ def test_the_weights_by_hand() -> None:
 
 def test_the_weights_are_those_of_a_search() -> None:
     random = np.random.default_rng(0)
-    chances = random.uniform(0.05, 0.95, (2, 400))
-    said = [np.log(np.stack([part, 1 - part], axis=1)) for part in chances]
+    probs = random.uniform(0.05, 0.95, (2, 400))
+    said = [np.log(np.stack([part, 1 - part], axis=1)) for part in probs]
     pool = learn_pool(said, one_each([0] * 400))
     grid = np.linspace(0.001, 0.999, 999)
-    mixed = grid[:, None] * chances[0] + (1 - grid[:, None]) * chances[1]
+    mixed = grid[:, None] * probs[0] + (1 - grid[:, None]) * probs[1]
     # Five imagined documents, all members alike, are the prior w^2.5 (1-w)^2.5.
     posterior = np.log(mixed).sum(axis=1) + 2.5 * (np.log(grid) + np.log(1 - grid))
     assert pool.weights[0] == pytest.approx(grid[posterior.argmax()], abs=0.002)
@@ -80,7 +80,7 @@ def test_only_labels_that_train_lacks() -> None:
 def test_several_labels_are_as_many_questions() -> None:
     # The first member knows about label a, the second about b; both say yes or no.
     yes = np.array([[[0.9, 0.5], [0.1, 0.5]], [[0.5, 0.8], [0.5, 0.3]]])
-    labels = Labels(("a", "b"), np.array([0, 1]), np.array([0, 2, 2]), several=True)
+    labels = Labels(("a", "b"), np.array([0, 1]), np.array([0, 2, 2]), multilabel=True)
     pool = learn_pool(list(np.log(yes)), labels)
     averaged = np.tensordot(pool.weights, yes, 1)
     expected = -np.log([*averaged[0], *(1 - averaged[1])]).sum() / 2
@@ -95,7 +95,7 @@ def test_members_that_are_quite_sure_do_no_harm() -> None:
     sure[:, 1] = -np.inf
     pool = learn_pool([sure, np.log([[0.5, 0.5]] * 2)], one_each([0, 1]))
     assert np.isfinite(pool.nats)
-    labels = Labels(("a",), np.array([0]), np.array([0, 1, 1]), several=True)
+    labels = Labels(("a",), np.array([0]), np.array([0, 1, 1]), multilabel=True)
     assert np.isfinite(learn_pool([np.zeros((2, 1)), np.full((2, 1), -np.inf)], labels).nats)
 
 
@@ -105,15 +105,15 @@ def test_members_that_are_quite_sure_do_no_harm() -> None:
     members=st.integers(1, 5),
     documents=st.integers(1, 40),
     classes=st.integers(2, 4),
-    several=st.booleans(),
+    multilabel=st.booleans(),
     sharpness=st.floats(0.1, 30),
 )
 def test_never_worse_than_the_best_member(
-    seed: int, members: int, documents: int, classes: int, several: bool, sharpness: float
+    seed: int, members: int, documents: int, classes: int, multilabel: bool, sharpness: float
 ) -> None:
     random = np.random.default_rng(seed)
     logits = random.normal(0, sharpness, (members, documents, classes))
-    if several:
+    if multilabel:
         said = -np.logaddexp(0, -logits)
     else:
         said = logits - np.logaddexp.reduce(logits, axis=2, keepdims=True)
@@ -121,7 +121,7 @@ def test_never_worse_than_the_best_member(
         tuple("abcd"[:classes]),
         random.integers(0, classes, documents),
         np.arange(documents + 1),
-        several,
+        multilabel,
     )
     pool = learn_pool(list(said), labels)
     alone = [learn_pool([part], labels).nats for part in said]

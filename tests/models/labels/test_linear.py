@@ -25,7 +25,7 @@ def noisy(read: Callable[[Sequence[str]], Texts]) -> tuple[Data, Data]:
         texts = [" ".join([*random.choice(list("abcdefgh"), 6), name]) for name in names]
         wrong = random.random(300) < 0.25
         told = np.where(wrong, np.where(names == "good", "bad", "good"), names)
-        labels = Labels.from_lists([[str(name)] for name in told], several=False)
+        labels = Labels.from_lists([[str(name)] for name in told], multilabel=False)
         return read(texts), labels.named(["good", "bad"])
 
     return draw(), draw()

@@ -59,14 +59,14 @@ def test_one_step_by_hand(shifting: TokenStore) -> None:
     model = network(shifting.boundary_id + 1).eval()  # No dropout.
     ids = torch.from_numpy(shifting.ids[: 2 * WINDOW + 1].astype(np.int64))
     hidden, state = model.network(ids[None, :WINDOW], model.start(1))
-    (model.readout.loss(hidden[0], ids[1 : WINDOW + 1]) / WINDOW).backward()
+    (model.output_layer.loss(hidden[0], ids[1 : WINDOW + 1]) / WINDOW).backward()
     dynamic = score_dynamically(model, shifting, 0.5)
     with torch.no_grad():
         for parameter in model.parameters():
             assert parameter.grad is not None
             parameter -= 0.5 * parameter.grad
         hidden, _ = model.network(ids[None, WINDOW:-1], state)
-        found = model.readout.target_log_probs(hidden[0], ids[WINDOW + 1 :])
+        found = model.output_layer.target_log_probs(hidden[0], ids[WINDOW + 1 :])
     np.testing.assert_allclose(dynamic[WINDOW : 2 * WINDOW], found.numpy(), atol=1e-5)
 
 

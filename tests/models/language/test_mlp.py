@@ -113,7 +113,7 @@ def test_the_window_reaches_as_far_as_the_context_and_no_further() -> None:
 def test_carried_context_reaches_across_the_boundary(five_names: TokenStore) -> None:
     torch.manual_seed(0)
     model = create(MLPOptions(context=3), five_names.boundary_id + 1)
-    torch.nn.init.normal_(model.readout.project.weight)
+    torch.nn.init.normal_(model.output_layer.project.weight)
     fresh, carried = model.score(five_names), model.score(five_names, carry_context=True)
     # "emma" has 5 targets. Of "olivia" the first two contexts, "a|" carried or "||" afresh before
     # o and "|o" before l, hold a symbol of emma; the third is "|ol" and so the same.
@@ -124,7 +124,7 @@ def test_carried_context_reaches_across_the_boundary(five_names: TokenStore) -> 
 def test_dropout_acts_only_in_training() -> None:
     model = create(MLPOptions(context=1, dropout=0.5, embedding_dropout=0.25), 6)
     contexts, targets = torch.tensor([[0]] * 8), torch.tensor([[1]] * 8)
-    torch.nn.init.normal_(model.readout.project.weight)
+    torch.nn.init.normal_(model.output_layer.project.weight)
     model.train()
     assert model.loss(contexts, targets).item() != model.loss(contexts, targets).item()
     one, _ = model.step(np.array([0]), model.start(1))
@@ -168,7 +168,7 @@ def test_standard_normal_weights_start_where_the_lecture_does() -> None:
     for _ in range(3):
         contexts, targets = examples[:, :3], examples[:, 3]
         hidden, _ = model.network(contexts[:, -1:], contexts[:, :2])
-        loss = torch.nn.functional.cross_entropy(model.readout.project(hidden[:, 0]), targets)
+        loss = torch.nn.functional.cross_entropy(model.output_layer.project(hidden[:, 0]), targets)
         model.zero_grad()
         loss.backward()
         with torch.no_grad():

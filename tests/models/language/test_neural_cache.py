@@ -133,5 +133,5 @@ def test_hidden_states_are_those_of_the_targets(train: TokenStore) -> None:
         hidden = model.hidden_states(train, carry)
         targets = torch.from_numpy(train.targets.astype(np.int64))
         with torch.no_grad():
-            found: Tensor = model.readout.target_log_probs(hidden, targets)
+            found: Tensor = model.output_layer.target_log_probs(hidden, targets)
         np.testing.assert_allclose(found.numpy(), model.score(train, carry), atol=1e-5)

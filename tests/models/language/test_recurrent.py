@@ -102,7 +102,7 @@ def test_padding_changes_nothing(name: str, five_names: TokenStore) -> None:
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-4)
 
 
-def test_strands_are_scored_nearly_as_one_long_text(
+def test_streams_are_scored_nearly_as_one_long_text(
     store_of: Callable[[Iterable[str]], TokenStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random = np.random.default_rng(0)

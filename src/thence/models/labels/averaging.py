@@ -131,7 +131,7 @@ class Averaging(nn.Module):
         sizes = (options.embedding_size, *options.hidden_sizes)
         layers = [nn.Linear(size, wider) for size, wider in itertools.pairwise(sizes)]
         self.hidden = nn.ModuleList(layers)
-        self.output = nn.Linear(sizes[-1], classes.number)
+        self.output = nn.Linear(sizes[-1], classes.num_classes)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
         self._set_table(np.arange(vocabulary_size))
@@ -153,7 +153,7 @@ class Averaging(nn.Module):
         self,
         texts: Texts,
         labels: Labels,
-        importance: Float32[np.ndarray, " documents"],
+        sample_weight: Float32[np.ndarray, " documents"],
         rows: int,
         seed: int,
     ) -> LabelledBags:
@@ -162,9 +162,9 @@ class Averaging(nn.Module):
         bags = bags_of(texts, options.bags)
         table = learn_table(bags, self.vocabulary_size, options.bags, options.min_ngram_count)
         self._set_table(table.kept)
-        return LabelledBags(self.table.rows(bags), labels, importance, rows, seed)
+        return LabelledBags(self.table.rows(bags), labels, sample_weight, rows, seed)
 
-    def takes_vectors(
+    def load_vectors(
         self, matrix: Float32[np.ndarray, "vocab embedding"], found: Bool[np.ndarray, " vocab"]
     ) -> None:
         """Begin with pretrained vectors where there are some."""
@@ -174,11 +174,11 @@ class Averaging(nn.Module):
 
     def batch_loss(self, batch: BagBatch, state: State = None) -> tuple[Float[Tensor, ""], State]:
         """Return the summed loss of a training batch in nats; there is no state to carry."""
-        rows, starts, sizes, touched, owners, owner_starts, order, targets, importance = (
+        rows, starts, sizes, touched, owners, owner_starts, order, targets, sample_weight = (
             torch.from_numpy(part).to(self.device)
             for part in (
                 batch.rows, batch.starts, batch.sizes, batch.touched, batch.owners,
-                batch.owner_starts, batch.order, batch.targets, batch.importance,
+                batch.owner_starts, batch.order, batch.targets, batch.sample_weight,
             )
         )  # fmt: skip
         kept = None
@@ -187,7 +187,7 @@ class Averaging(nn.Module):
             kept = torch.bernoulli(torch.full((len(rows),), share, device=self.device)) / share
         places = (rows, starts, touched, owners, owner_starts, order)
         sums = cast(Tensor, SumOfRows.apply(self.embeddings, places, kept))  # type: ignore[no-untyped-call]
-        return label_loss(self._logits(sums, sizes), targets, importance), None
+        return label_loss(self._logits(sums, sizes), targets, sample_weight), None
 
     def _logits(
         self, sums: Float[Tensor, "batch embedding"], sizes: Tensor
@@ -204,7 +204,7 @@ class Averaging(nn.Module):
         """Return the log-probability of each label for each document."""
         self.eval()
         bags = self.table.rows(bags_of(texts, self.options.bags))
-        found = [np.zeros((0, self.classes.number), np.float32)]
+        found = [np.zeros((0, self.classes.num_classes), np.float32)]
         first = 0
         while first < len(texts):
             limit = bags.offsets[first] + FEATURES_AT_ONCE

@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64
 
 from thence.corpus.labels import Labels
-from thence.lbfgs import never
 from thence.tokens.texts import Texts
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -26,13 +25,13 @@ class Classes:
     """What is told apart.
 
     Attributes:
-        number: How many labels there are (C), at least 2, or 1 where there may be several.
-        several: Whether a document may have any number of them: each label is then a question of
+        num_classes: How many labels there are (C), at least 2, or 1 where there may be several.
+        multilabel: Whether a document may have any number of them: each label is then a question of
             its own, answered yes or no.
     """
 
-    number: int
-    several: bool = False
+    num_classes: int
+    multilabel: bool = False
 
 
 @runtime_checkable
@@ -70,18 +69,18 @@ class FittedClassifier(Classifier, Protocol):
         self,
         texts: Texts,
         labels: Labels,
-        importance: Float32[np.ndarray, " documents"],
+        sample_weight: Float32[np.ndarray, " documents"],
         dev: tuple[Texts, Labels] | None = None,
-        enough: Callable[[], bool] = never,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Learn from labelled texts; what was learned before is forgotten.
 
         Args:
             texts: The train documents.
             labels: Theirs.
-            importance: How much each document counts.
+            sample_weight: How much each document counts.
             dev: Documents to choose settings by that were left open, where there are some.
-            enough: Asked now and then whether to end with what has been learned so far.
+            should_stop: Asked now and then whether to end with what has been learned so far.
         """
 
 
@@ -99,7 +98,7 @@ def log_probs_of_truth(
     classes = log_probs.shape[1]
     likely = np.clip(log_probs.astype(np.float64), LEAST, MOST)
     found: Float64[np.ndarray, " questions"]
-    if labels.several:
+    if labels.multilabel:
         no = np.maximum(np.log(-np.expm1(likely)), LEAST)
         found = np.where(labels.matrix()[:, :classes] > 0, likely, no).ravel()
     else:

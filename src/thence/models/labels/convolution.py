@@ -79,5 +79,5 @@ class Convolution(EmbeddingNetwork):
 
 def create(options: ConvolutionOptions, vocabulary_size: int, classes: Classes) -> NeuralClassifier:
     """Make the classifier with new weights, drawn from torch's generator."""
-    network = Convolution(options, vocabulary_size, classes.number)
+    network = Convolution(options, vocabulary_size, classes.num_classes)
     return NeuralClassifier(network, classes, options.max_length)

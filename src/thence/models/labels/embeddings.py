@@ -142,7 +142,7 @@ class EmbeddingNetwork(nn.Module):
             kept &= torch.rand(kept.shape, device=ids.device) >= self._word_dropout
         return values * kept[..., None]
 
-    def takes_vectors(
+    def load_vectors(
         self,
         matrix: Float32[ndarray, "vocab embedding"],
         found: Bool[ndarray, " vocab"],

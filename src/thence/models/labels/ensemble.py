@@ -91,14 +91,14 @@ def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labe
         raise ValueError("there must be members, and each must say something of every document")
     truths = np.stack([log_probs_of_truth(part, labels) for part in log_probs], axis=1)
     count, documents = len(log_probs), max(len(labels), 1)
-    if not labels.several:
+    if not labels.multilabel:
         documents = max(len(truths), 1)
     # With several labels a document asks many questions at once, an imagined one too.
     imagined = IMAGINED_DOCUMENTS * len(truths) / documents
-    chances = np.exp(truths - truths.max(axis=1, keepdims=True, initial=LEAST))
+    probs = np.exp(truths - truths.max(axis=1, keepdims=True, initial=LEAST))
     learned = np.full(count, 1 / count)
     for _ in range(ITERATIONS if len(truths) else 0):
-        credit = learned * ((1 / (chances @ learned)) @ chances)
+        credit = learned * ((1 / (probs @ learned)) @ probs)
         learned = (credit + imagined / count) / (len(truths) + imagined)
 
     def nats(weights: Float64[np.ndarray, " members"]) -> float:

@@ -147,7 +147,7 @@ class FinetunedClassifier(NeuralClassifier):
     network: Finetuned
 
     def __init__(self, options: FinetunedOptions, vocabulary_size: int, classes: Classes) -> None:
-        network = Finetuned(options, vocabulary_size, classes.number)
+        network = Finetuned(options, vocabulary_size, classes.num_classes)
         super().__init__(network, classes, options.max_length)
         self._unfreeze, self._ratio = options.unfreeze, options.layer_ratio
 

@@ -40,7 +40,7 @@ from thence.batches.bags import (
 )
 from thence.corpus.labels import Labels
 from thence.errors import SettingError
-from thence.lbfgs import minimum, never
+from thence.lbfgs import minimize
 from thence.models.labels.base import Array, Classes, log_probs_of_truth
 from thence.models.labels.embeddings import check_sizes
 from thence.models.labels.neural import label_log_probs, label_loss
@@ -163,18 +163,18 @@ class _Data:
         design: The train documents.
         ratios: Of naive Bayes, for each row and column.
         targets: The labels.
-        importance: How much each document counts.
+        sample_weight: How much each document counts.
     """
 
     design: _Design
     ratios: Tensor
     targets: Tensor
-    importance: Tensor
+    sample_weight: Tensor
 
     def curvature(self) -> Array:
         """Return how much the loss bends along each weight, at most, and along each bias."""
-        squares = self.design.to_rows(self.importance[:, None] * self.design.scale)
-        biases = self.importance.sum().expand(1, self.ratios.shape[1])
+        squares = self.design.to_rows(self.sample_weight[:, None] * self.design.scale)
+        biases = self.sample_weight.sum().expand(1, self.ratios.shape[1])
         found: Array = (torch.cat([self.ratios.square() * squares, biases]) / 4).numpy()
         return found
 
@@ -192,11 +192,11 @@ def _likeliest(
     best: _Attempt,
     strengths: Sequence[float],
     attempt: Callable[[float, Array], _Attempt],
-    enough: Callable[[], bool],
+    should_stop: Callable[[], bool],
 ) -> _Attempt:
     """Return the likeliest attempt; the first that is no better is the last."""
     for strength in strengths:
-        if enough():
+        if should_stop():
             break
         made = attempt(strength, best.learned)
         if made.likelihood <= best.likelihood:
@@ -216,8 +216,8 @@ class Linear:
 
     def __init__(self, options: LinearOptions, vocabulary_size: int, classes: Classes) -> None:
         self.options, self.classes, self.vocabulary_size = options, classes, vocabulary_size
-        self._is_difference = classes.number == 2 and not classes.several
-        columns = 1 if self._is_difference else classes.number
+        self._is_difference = classes.num_classes == 2 and not classes.multilabel
+        columns = 1 if self._is_difference else classes.num_classes
         size = number_of_features(vocabulary_size, options.bags)
         self.table = FeatureTable(np.arange(vocabulary_size), size)
         # NumPy's zeros take no memory until they are written to, and these never are.
@@ -230,9 +230,9 @@ class Linear:
         self,
         texts: Texts,
         labels: Labels,
-        importance: Float32[np.ndarray, " documents"],
+        sample_weight: Float32[np.ndarray, " documents"],
         dev: tuple[Texts, Labels] | None = None,
-        enough: Callable[[], bool] = never,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Learn from labelled texts; see ``FittedClassifier``."""
         options = self.options
@@ -241,22 +241,22 @@ class Linear:
         self._check_memory()
         design = _design(self.table.rows(bags), len(self.table.kept))
         del bags
-        targets = torch.from_numpy(labels.matrix() if labels.several else labels.single)
-        weights = torch.from_numpy(importance)
+        targets = torch.from_numpy(labels.matrix() if labels.multilabel else labels.single)
+        weights = torch.from_numpy(sample_weight)
         ratios = self._ratios(design, targets, weights)
         data = _Data(design, ratios, targets, weights)
 
         def attempt(strength: float, start: Array) -> _Attempt:
-            learned = self._descend(data, strength, start, enough)
+            learned = self._descend(data, strength, start, should_stop)
             self._take(ratios, learned, strength)
             return _Attempt(strength, learned, 0.0 if dev is None else self._likelihood(*dev))
 
         start = np.zeros((len(self.table.kept) + 1, ratios.shape[1]), np.float32)
         first = best = attempt(options.strength or STRENGTH, start)
         if dev is not None and options.strength is None:
-            best = _likeliest(first, STRONGER, attempt, enough)
+            best = _likeliest(first, STRONGER, attempt, should_stop)
             if best is first:
-                best = _likeliest(first, WEAKER, attempt, enough)
+                best = _likeliest(first, WEAKER, attempt, should_stop)
         self._take(ratios, best.learned, best.strength)
 
     def _take(self, ratios: Tensor, learned: Array, strength: float) -> None:
@@ -282,13 +282,13 @@ class Linear:
     def _likelihood(self, texts: Texts, labels: Labels) -> float:
         return float(log_probs_of_truth(self.classify(texts), labels).sum())
 
-    def _ratios(self, design: _Design, targets: Tensor, importance: Tensor) -> Tensor:
+    def _ratios(self, design: _Design, targets: Tensor, sample_weight: Tensor) -> Tensor:
         """Return the log ratio of each row for each column; ones without naive Bayes."""
         is_label = targets
         if targets.dim() == 1:
-            is_label = functional.one_hot(targets, self.classes.number).float()
-        counted = is_label * importance[:, None]
-        others = (1 - is_label) * importance[:, None]
+            is_label = functional.one_hot(targets, self.classes.num_classes).float()
+        counted = is_label * sample_weight[:, None]
+        others = (1 - is_label) * sample_weight[:, None]
         # to_rows scales each document; naive Bayes counts it whole.
         if not self.options.naive_bayes:
             return torch.ones(len(self.table.kept), self._weights.shape[1])
@@ -303,16 +303,16 @@ class Linear:
         return columns
 
     def _descend(
-        self, data: _Data, strength: float, start: Array, enough: Callable[[], bool]
+        self, data: _Data, strength: float, start: Array, should_stop: Callable[[], bool]
     ) -> Array:
         """Return the weights and, last, the biases that bring the loss down."""
-        ratios, importance = data.ratios, data.importance
+        ratios, sample_weight = data.ratios, data.sample_weight
 
         def loss(learned: Array) -> tuple[float, Array]:
             weights, biases = torch.from_numpy(learned[:-1]), torch.from_numpy(learned[-1])
             columns = data.design.to_documents(ratios * weights) + biases
             columns = columns.double().requires_grad_(True)
-            summed = label_loss(self._logits(columns), data.targets, importance)
+            summed = label_loss(self._logits(columns), data.targets, sample_weight)
             (slope,) = torch.autograd.grad(summed, columns)
             slope = slope.float()
             slopes = np.empty_like(learned)
@@ -322,8 +322,10 @@ class Linear:
             return summed.item() + penalty, slopes
 
         curvature = data.curvature() + 1 / strength
-        close = CLOSE * float(importance.sum())
-        return minimum(loss, start, lambda slope: slope / curvature, close, STEPS, MEMORY, enough)
+        close = CLOSE * float(sample_weight.sum())
+        return minimize(
+            loss, start, lambda slope: slope / curvature, close, STEPS, MEMORY, should_stop
+        )
 
     @torch.inference_mode()
     def classify(self, texts: Texts) -> Float[np.ndarray, "documents classes"]:
@@ -344,7 +346,7 @@ class Linear:
         """
         # Each token has a row, whatever runs have one, and tokens come first.
         weights = self._logits(self._weights[: self.vocabulary_size])
-        if not self.classes.several:
+        if not self.classes.multilabel:
             weights = weights - weights.mean(1, keepdim=True)
         found: Array = weights.numpy()
         return found

@@ -40,21 +40,21 @@ class DocumentNetwork(Protocol):
 def label_loss(
     logits: Float[Tensor, "batch classes"],
     targets: Int64[Tensor, " batch"] | Float[Tensor, "batch classes"],
-    importance: Float[Tensor, " batch"],
+    sample_weight: Float[Tensor, " batch"],
 ) -> Float[Tensor, ""]:
-    """Return the summed loss in nats, each document times its importance."""
+    """Return the summed loss in nats, each document times its weight."""
     if targets.dim() == 1:
         losses = functional.cross_entropy(logits, targets, reduction="none")
     else:
         losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
         losses = losses.sum(1)
-    return (losses * importance).sum()
+    return (losses * sample_weight).sum()
 
 
 def label_log_probs(logits: Tensor, classes: Classes) -> Float[np.ndarray, "batch classes"]:
     """Return the log-probability of each label."""
     logits = logits.float()
-    found = functional.logsigmoid(logits) if classes.several else logits.log_softmax(1)
+    found = functional.logsigmoid(logits) if classes.multilabel else logits.log_softmax(1)
     log_probs: Array = found.cpu().numpy()
     return log_probs
 
@@ -81,30 +81,30 @@ class NeuralClassifier(nn.Module):
         self,
         texts: Texts,
         labels: Labels,
-        importance: Float32[np.ndarray, " documents"],
+        sample_weight: Float32[np.ndarray, " documents"],
         rows: int,
         seed: int,
     ) -> LabelledRows:
         """Cut train documents into steps."""
-        return LabelledRows(texts.store, labels, rows, self.max_length, importance, seed)
+        return LabelledRows(texts.store, labels, rows, self.max_length, sample_weight, seed)
 
-    def takes_vectors(
+    def load_vectors(
         self, matrix: Float32[np.ndarray, "vocab embedding"], found: Bool[np.ndarray, " vocab"]
     ) -> None:
         """Begin with vectors that were learned on other text; see ``EmbeddingNetwork``."""
-        cast(Any, self.network).takes_vectors(matrix, found)
+        cast(Any, self.network).load_vectors(matrix, found)
 
     def batch_loss(
         self, batch: LabelledBatch, state: State = None
     ) -> tuple[Float[Tensor, ""], State]:
         """Return the summed loss of a training batch in nats; there is no state to carry."""
-        ids, lengths, targets, importance = (
+        ids, lengths, targets, sample_weight = (
             torch.from_numpy(part).to(self.device)
-            for part in (batch.ids, batch.lengths, batch.targets, batch.importance)
+            for part in (batch.ids, batch.lengths, batch.targets, batch.sample_weight)
         )
 
         def loss_of(logits: Tensor) -> Tensor:
-            return label_loss(logits, targets, importance)
+            return label_loss(logits, targets, sample_weight)
 
         network = self.network
         if self.training and isinstance(network, EmbeddingNetwork) and network.adversarial:
@@ -115,7 +115,7 @@ class NeuralClassifier(nn.Module):
     def classify(self, texts: Texts) -> Float[np.ndarray, "documents classes"]:
         """Return the log-probability of each label for each document."""
         self.eval()
-        found = np.zeros((len(texts), self.classes.number), np.float32)
+        found = np.zeros((len(texts), self.classes.num_classes), np.float32)
         longest = int(min(self.max_length, texts.store.target_counts.max(initial=1)))
         rows = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // longest))
         batches = LabelledRows(texts.store, None, rows, self.max_length)

@@ -33,7 +33,7 @@ from thence.models.labels.embeddings import (
 )
 from thence.models.labels.neural import NeuralClassifier
 from thence.models.language.recurrent import Layer
-from thence.models.size import check_layers
+from thence.models.memory_guard import check_layers
 
 Cell = Literal["lstm", "gru"]
 Pooling = Literal["last", "mean", "max"]
@@ -152,5 +152,5 @@ def take_places(
 
 def create(options: RecurrentOptions, vocabulary_size: int, classes: Classes) -> NeuralClassifier:
     """Make the classifier with new weights, drawn from torch's generator."""
-    network = Recurrent(options, vocabulary_size, classes.number)
+    network = Recurrent(options, vocabulary_size, classes.num_classes)
     return NeuralClassifier(network, classes, options.max_length)

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int64, Integer
 
 from thence.errors import SettingError
 from thence.models.base import Array
-from thence.models.size import check_memory
+from thence.models.memory_guard import check_memory
 from thence.tokens import TokenStore
 
 Recent = Int64[np.ndarray, "batch length"]

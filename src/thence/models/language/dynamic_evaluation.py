@@ -3,7 +3,7 @@
     w <- w - rate * gradient of the window's mean loss + DECAY (w_trained - w)
 
 after each window of ``WINDOW`` targets was scored, so no target has been learned from before its
-score is known. The text is read in its order as a single strand: with several strands side by side
+score is known. The text is read in its order as a single stream: with several streams side by side
 a target early in the text would be scored by weights that know what comes later. At the end the
 weights are again as they were trained.
 
@@ -55,7 +55,7 @@ def score_dynamically(
                 torch.from_numpy(part).to(model.device) for part in (batch.ids, batch.targets[0])
             )
             hidden, state = model.network(ids, map_state(Tensor.detach, state))
-            found = model.readout.target_log_probs(hidden[0], targets)
+            found = model.output_layer.target_log_probs(hidden[0], targets)
             window = slice(step * WINDOW, (step + 1) * WINDOW)
             scores[window] = found.detach().cpu().numpy()[: size - step * WINDOW]
             _learn(-found.mean(), weights, trained, rate)

@@ -5,7 +5,7 @@
 
 with n the context, C the embedding table (V, m), H the hidden layer (n m, h), d its bias, U and b
 the output layer (h, V). Code names: ``embedding`` is C, ``hidden_layers`` holds H and d (and any
-further layers), the readout holds U, b and W: a direct connection is the same linear layer
+further layers), the output layer holds U, b and W: a direct connection is the same linear layer
 reading x beside the hidden units. Without hidden layers the model is linear in the embeddings:
 y = b + W x, with a context of two a trigram as one linear layer.
 
@@ -28,14 +28,14 @@ from thence.errors import SettingError
 from thence.models.dropout import Dropout
 from thence.models.language.fixed_window import draw_standard_normal, slide_window, start_window
 from thence.models.language.neural import NeuralLanguageModel
+from thence.models.memory_guard import check_layers
 from thence.models.output_layer import (
     AdaptiveSoftmax,
     FullSoftmax,
-    ReadoutOptions,
+    OutputLayerOptions,
     draw_output,
-    make_readout,
+    make_output_layer,
 )
-from thence.models.size import check_layers
 
 Activation = Literal["tanh", "relu", "gelu", "sigmoid", "none"]
 Initialization = Literal["kaiming", "uniform", "normal"]
@@ -59,7 +59,7 @@ comes out of it varies as much as what goes in (PyTorch's ``calculate_gain``).""
 
 
 @dataclass(frozen=True)
-class MLPOptions(ReadoutOptions):
+class MLPOptions(OutputLayerOptions):
     """Settings of the ``mlp`` model."""
 
     context: int = 3
@@ -83,7 +83,7 @@ uniform (PyTorch's defaults), or normal (standard normal, the first loss is far 
     """Chance that a number of the concatenated embeddings is left out at a training step."""
 
     def __post_init__(self) -> None:
-        self.check_readout()
+        self.check_output_layer()
         check_layers(self.layers, fewest=0)
         if self.direct and self.layers == 0:
             raise SettingError(
@@ -147,28 +147,28 @@ class MLP(nn.Module):
 def create(options: MLPOptions, vocabulary_size: int) -> NeuralLanguageModel:
     """Make the model with new weights, drawn from torch's generator."""
     network = MLP(options, vocabulary_size)
-    readout = make_readout(options, network.output_size, vocabulary_size)
+    output_layer = make_output_layer(options, network.output_size, vocabulary_size)
     if options.initialization == "kaiming":
-        _draw_kaiming(network, readout, GAINS[options.activation])
+        _draw_kaiming(network, output_layer, GAINS[options.activation])
     elif options.initialization == "normal":
-        _draw_normal(network, readout)
-    return NeuralLanguageModel(network, readout, vocabulary_size)
+        _draw_normal(network, output_layer)
+    return NeuralLanguageModel(network, output_layer, vocabulary_size)
 
 
-def _draw_kaiming(network: MLP, readout: FullSoftmax | AdaptiveSoftmax, gain: float) -> None:
+def _draw_kaiming(network: MLP, output_layer: FullSoftmax | AdaptiveSoftmax, gain: float) -> None:
     """Start units neither flat nor saturated (He et al. 2015), and the first loss close to ln V."""
     for layer in network.linear_layers:
         nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.in_features))
         nn.init.zeros_(layer.bias)
-    draw_output(readout, 0.1 / math.sqrt(network.output_size))
+    draw_output(output_layer, 0.1 / math.sqrt(network.output_size))
 
 
-def _draw_normal(network: MLP, readout: FullSoftmax | AdaptiveSoftmax) -> None:
+def _draw_normal(network: MLP, output_layer: FullSoftmax | AdaptiveSoftmax) -> None:
     """Draw everything with a deviation of 1: saturated units, and far too sure logits."""
     weights: list[tuple[Tensor, tuple[int, ...]]] = [(network.embedding.weight, (0,))]
     for layer in network.linear_layers:
         weights += [(layer.weight.T, ()), (layer.bias, ())]
-    if isinstance(readout, FullSoftmax):  # An adaptive softmax keeps what it was made with.
-        output = cast(nn.Linear, readout.project)
+    if isinstance(output_layer, FullSoftmax):  # An adaptive softmax keeps what it was made with.
+        output = cast(nn.Linear, output_layer.project)
         weights += [(output.weight.T, (1,)), (output.bias, (0,))]
     draw_standard_normal(weights)

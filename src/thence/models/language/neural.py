@@ -1,6 +1,6 @@
-"""A network and a readout together are a language model: this wrapper serves every family.
+"""A network and an output layer together are a language model: this wrapper serves every family.
 
-A network maps ids (B, T) and a state to hidden states (B, T, H) and the new state. A readout
+A network maps ids (B, T) and a state to hidden states (B, T, H) and the new state. An output layer
 maps hidden states to log-probabilities. Everything that evaluation and generation ask of a
 language model follows from these two.
 """
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from thence.batches import Batch, Padded, group_by_context, windows
 from thence.batches.sequences import batch_of, ragged
 from thence.models.base import Array, State
-from thence.models.output_layer import Readout
+from thence.models.output_layer import OutputLayer
 from thence.models.states import map_state
 from thence.models.weights import load_weights, weights_of
 from thence.tokens import TokenStore
@@ -31,10 +31,10 @@ SCORE_DOCUMENTS = 64
 """Documents that are scored side by side."""
 WARM_UP = 256
 STRAND = 8 * WARM_UP
-"""Running text is scored in strands of so many targets, each after so many ids before it. Where
+"""Running text is scored in streams of so many targets, each after so many ids before it. Where
 they begin does not depend on how long the text is, so no score depends on what comes later."""
 STRANDS = 64
-"""Strands that are scored side by side."""
+"""Streams that are scored side by side."""
 
 Read = tuple[Int64[np.ndarray, " read"], Float[Tensor, "read hidden"]]
 """Places of some targets of a store, and the hidden states that they are predicted from."""
@@ -58,18 +58,18 @@ class Network(Protocol):
 
 
 class NeuralLanguageModel(nn.Module):
-    """A language model made of a network and a readout.
+    """A language model made of a network and an output layer.
 
     Args:
         network: Ids to hidden states.
-        readout: Hidden states to probabilities.
+        output_layer: Hidden states to probabilities.
         vocabulary_size: Number of ids (V).
     """
 
-    def __init__(self, network: Network, readout: Readout, vocabulary_size: int) -> None:
+    def __init__(self, network: Network, output_layer: OutputLayer, vocabulary_size: int) -> None:
         super().__init__()
         self.network = network
-        self.readout = readout
+        self.output_layer = output_layer
         self.vocabulary_size = vocabulary_size
 
     @property
@@ -89,7 +89,7 @@ class NeuralLanguageModel(nn.Module):
             targets: The id that followed, or how often each id did.
         """
         hidden, _ = self.network(contexts[:, -1:], contexts[:, :-1])
-        return self.readout.loss(hidden, targets)
+        return self.output_layer.loss(hidden, targets)
 
     def batch_loss(self, batch: Batch, state: State = None) -> tuple[Float[Tensor, ""], State]:
         """Return the summed negative log-likelihood of a training batch, in nats, and the state.
@@ -106,7 +106,7 @@ class NeuralLanguageModel(nn.Module):
         if batch.valid is not None:
             counted = torch.from_numpy(batch.valid).to(self.device)
             hidden, targets = hidden[counted], targets[counted]
-        return self.readout.loss(hidden, targets), map_state(Tensor.detach, state)
+        return self.output_layer.loss(hidden, targets), map_state(Tensor.detach, state)
 
     def _read(self, batch: Batch, state: State) -> tuple[Float[Tensor, "batch time hidden"], State]:
         """Return the hidden states of a batch, and the state after it."""
@@ -137,7 +137,7 @@ class NeuralLanguageModel(nn.Module):
         hidden, state = self.network(read, state)
         if last:
             hidden = hidden[:, -1:]
-        log_probs = self.readout.log_probs(hidden.flatten(0, 1))
+        log_probs = self.output_layer.log_probs(hidden.flatten(0, 1))
         return log_probs.reshape(*hidden.shape[:2], -1).cpu().numpy(), state
 
     @torch.inference_mode()
@@ -161,7 +161,7 @@ class NeuralLanguageModel(nn.Module):
         scores = np.zeros(store.num_targets, np.float32)
         for places, hidden in self._read_store(store, carry_context):
             targets = torch.from_numpy(store.targets[places].astype(np.int64)).to(self.device)
-            scores[places] = self.readout.target_log_probs(hidden, targets).cpu().numpy()
+            scores[places] = self.output_layer.target_log_probs(hidden, targets).cpu().numpy()
         return scores
 
     @torch.inference_mode()
@@ -182,14 +182,14 @@ class NeuralLanguageModel(nn.Module):
     def _read_store(self, store: TokenStore, carry_context: bool) -> Iterator[Read]:
         """Yield targets' places and the hidden states before them, until all have been read."""
         if store.num_targets and carry_context:
-            yield from self._read_strands(store)
+            yield from self._read_streams(store)
         elif store.num_targets:
             yield from self._read_sequences(store)
 
-    def _read_strands(self, store: TokenStore) -> Iterator[Read]:
-        """Read running text in strands side by side, each after reading some of what is before.
+    def _read_streams(self, store: TokenStore) -> Iterator[Read]:
+        """Read running text in streams side by side, each after reading some of what is before.
 
-        One long pass would have every strand begin with the state of the one before it; what was
+        One long pass would have every stream begin with the state of the one before it; what was
         read so long ago hardly tells any more.
         """
         starts = np.arange(0, store.num_targets, STRAND)
@@ -205,8 +205,8 @@ class NeuralLanguageModel(nn.Module):
                 state, read = self._read_places(store, places, valid, state)
                 yield read
 
-    def _warmed_up(self, store: TokenStore, starts: Int64[np.ndarray, " strands"]) -> State:
-        """Return the states with which strands begin; nothing is before the first of a text."""
+    def _warmed_up(self, store: TokenStore, starts: Int64[np.ndarray, " streams"]) -> State:
+        """Return the states with which streams begin; nothing is before the first of a text."""
         later = starts[starts > 0]
         first = self.start(len(starts) - len(later))
         if not len(later):
@@ -257,16 +257,20 @@ class NeuralLanguageModel(nn.Module):
         """Return the log-probabilities of what follows each context, shape (B, V)."""
         ids = torch.from_numpy(contexts).to(self.device)
         hidden, _ = self.network(ids[:, -1:], ids[:, :-1])
-        log_probs: Array = self.readout.log_probs(hidden[:, 0]).cpu().numpy()
+        log_probs: Array = self.output_layer.log_probs(hidden[:, 0]).cpu().numpy()
         return log_probs
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights by name, copied: further training does not change them."""
-        return weights_of(self)
+        """Return the weights by name, copied; in files the output layer is called readout."""
+        return {
+            name.replace("output_layer.", "readout.", 1): weights
+            for name, weights in weights_of(self).items()
+        }
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back the weights."""
-        load_weights(self, tensors)
+        named = {name.replace("readout.", "output_layer.", 1): w for name, w in tensors.items()}
+        load_weights(self, named)
 
     def num_parameters(self) -> int:
         """Return how many numbers are learned."""

@@ -23,7 +23,7 @@ from torch import Tensor
 from thence.errors import SettingError
 from thence.models.base import Array, State
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.size import check_memory
+from thence.models.memory_guard import check_memory
 from thence.tokens import TokenStore
 
 SHARPNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -97,10 +97,10 @@ class NeuralCache:
         products = torch.bmm(hidden[:, :-1], now[:, :, None])[:, :, 0]
         products = (self.options.theta * products).masked_fill(absent, -torch.inf)
         shares = torch.softmax(products, dim=1).masked_fill(absent, 0)
-        chances = shares.new_zeros(len(ids), self.vocabulary_size)
-        chances.scatter_add_(1, read[:, 1:].clamp_min(0), shares)
-        chances[absent.all(dim=1)] = 1 / self.vocabulary_size
-        return chances.log().cpu().numpy(), (after, hidden, read)
+        probs = shares.new_zeros(len(ids), self.vocabulary_size)
+        probs.scatter_add_(1, read[:, 1:].clamp_min(0), shares)
+        probs[absent.all(dim=1)] = 1 / self.vocabulary_size
+        return probs.log().cpu().numpy(), (after, hidden, read)
 
     @torch.inference_mode()
     def score(

@@ -34,8 +34,8 @@ from torch.nn import functional
 from thence.errors import SettingError
 from thence.models.dropout import Dropout, LockedDropout
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.output_layer import ReadoutOptions, draw_output, make_readout
-from thence.models.size import check_layers
+from thence.models.memory_guard import check_layers
+from thence.models.output_layer import OutputLayerOptions, draw_output, make_output_layer
 
 Cell = Literal["rnn", "lstm", "gru"]
 GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
@@ -48,7 +48,7 @@ LayerState = tuple[Float[Tensor, "1 batch hidden"], ...]
 
 
 @dataclass(frozen=True)
-class RecurrentOptions(ReadoutOptions):
+class RecurrentOptions(OutputLayerOptions):
     """Settings of the recurrent models."""
 
     cell: ClassVar[Cell]
@@ -73,7 +73,7 @@ class RecurrentOptions(ReadoutOptions):
     """Let the embedding be the output weights too, behind a projection where the sizes differ."""
 
     def __post_init__(self) -> None:
-        self.check_readout()
+        self.check_output_layer()
         check_layers(self.layers)
         for name in ("embedding_size", "hidden_size"):
             if getattr(self, name) < 1:
@@ -255,6 +255,6 @@ def create(options: RecurrentOptions, vocabulary_size: int) -> NeuralLanguageMod
     """Make the model with new weights, drawn from torch's generator."""
     network = Recurrent(options, vocabulary_size)
     tied_to = network.embedding if options.tied else None
-    readout = make_readout(options, network.output_size, vocabulary_size, tied_to)
-    draw_output(readout, 0.1 / math.sqrt(network.output_size))
-    return NeuralLanguageModel(network, readout, vocabulary_size)
+    output_layer = make_output_layer(options, network.output_size, vocabulary_size, tied_to)
+    draw_output(output_layer, 0.1 / math.sqrt(network.output_size))
+    return NeuralLanguageModel(network, output_layer, vocabulary_size)

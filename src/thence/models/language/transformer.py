@@ -37,8 +37,8 @@ from torch.nn import functional
 from thence.errors import SettingError
 from thence.models.dropout import Dropout
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.output_layer import ReadoutOptions, draw_output, make_readout
-from thence.models.size import check_layers, check_memory
+from thence.models.memory_guard import check_layers, check_memory
+from thence.models.output_layer import OutputLayerOptions, draw_output, make_output_layer
 
 Cache = Float[Tensor, "batch 2 heads room size"]
 """Keys and values of the last C - 1 places, before any turn; the latest is last."""
@@ -56,7 +56,7 @@ larger by the square root of H."""
 
 
 @dataclass(frozen=True)
-class TransformerOptions(ReadoutOptions):
+class TransformerOptions(OutputLayerOptions):
     """Settings of the ``transformer`` model."""
 
     context: int = 128
@@ -75,7 +75,7 @@ class TransformerOptions(ReadoutOptions):
     """Let the embedding be the output weights too."""
 
     def __post_init__(self) -> None:
-        self.check_readout()
+        self.check_output_layer()
         check_layers(self.layers)
         for name in ("context", "embedding_size", "heads"):
             if getattr(self, name) < 1:
@@ -289,6 +289,6 @@ def create(options: TransformerOptions, vocabulary_size: int) -> NeuralLanguageM
     """Make the model with new weights, drawn from torch's generator."""
     network = Transformer(options, vocabulary_size)
     tied_to = network.embedding if options.tied else None
-    readout = make_readout(options, options.embedding_size, vocabulary_size, tied_to)
-    draw_output(readout, EMBEDDING_SCALE)
-    return NeuralLanguageModel(network, readout, vocabulary_size)
+    output_layer = make_output_layer(options, options.embedding_size, vocabulary_size, tied_to)
+    draw_output(output_layer, EMBEDDING_SCALE)
+    return NeuralLanguageModel(network, output_layer, vocabulary_size)

@@ -60,7 +60,7 @@ class Mixture:
         """Return how many features a gate has, or how many buckets a table."""
         if self.options.weights == "gated":
             return 1 + PLACES + (self._judge.num_context_features if self._judge else 0)
-        return self._judge.num_context_kinds if self._judge else 1
+        return self._judge.num_buckets if self._judge else 1
 
     def learn_weights(
         self,
@@ -81,13 +81,13 @@ class Mixture:
         if targets is None:
             targets = np.arange(0, dev.num_targets, -(-dev.num_targets // MOST_TARGETS) or 1)
         scores = (self.member_scores(dev, carry_context) if scores is None else scores)[targets]
-        chances = np.exp(scores - scores.max(axis=1, keepdims=True))
+        probs = np.exp(scores - scores.max(axis=1, keepdims=True))
         known = self._contexts(dev, carry_context)[targets]
         if self.options.weights == "gated":
-            self.weights = learn_gate(chances, self._features(known, dev.places[targets]))
+            self.weights = learn_gate(probs, self._features(known, dev.places[targets]))
             return
-        kinds = self._kinds(known)
-        self.weights = learn_table(chances, kinds, self._num_rows(), learn_overall(chances))
+        bucket_ids = self._bucket_ids(known)
+        self.weights = learn_table(probs, bucket_ids, self._num_rows(), learn_overall(probs))
 
     def member_scores(self, store: TokenStore, carry_context: bool = False) -> Scores:
         """Return each member's log-probability of every target, in nats."""
@@ -117,14 +117,14 @@ class Mixture:
         if self.options.weights == "gated":
             return log_weights_of(self.weights, self._features(known, place))
         with np.errstate(divide="ignore"):
-            log_weights: Array = np.log(self.weights)[self._kinds(known)]
+            log_weights: Array = np.log(self.weights)[self._bucket_ids(known)]
         return log_weights
 
-    def _kinds(self, known: Int64[np.ndarray, "batch order-1"]) -> Int64[np.ndarray, " batch"]:
+    def _bucket_ids(self, known: Int64[np.ndarray, "batch order-1"]) -> Int64[np.ndarray, " batch"]:
         """Return the bucket of each context."""
         if self._judge is None:
             return np.zeros(len(known), np.int64)
-        return self._judge.context_kinds(known)
+        return self._judge.bucket_ids(known)
 
     def _features(
         self, known: Int64[np.ndarray, "batch order-1"], place: Int64[np.ndarray, " batch"]

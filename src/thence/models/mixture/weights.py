@@ -12,7 +12,7 @@ local experts"; its experts stay as they are.
 import numpy as np
 from jaxtyping import Float, Int64
 
-from thence.lbfgs import minimum
+from thence.lbfgs import minimize
 from thence.models.base import Array
 
 ITERATIONS = 100
@@ -28,49 +28,49 @@ PENALTY = 0.6
 TINY = 1e-6
 SMALLEST = np.float32(1e-30)
 
-Chances = Float[np.ndarray, "targets models"]
+Probs = Float[np.ndarray, "targets models"]
 
 
 def learn_table(
-    chances: Chances,
-    kinds: Int64[np.ndarray, " targets"],
-    num_kinds: int,
+    probs: Probs,
+    bucket_ids: Int64[np.ndarray, " targets"],
+    num_buckets: int,
     prior: Float[np.ndarray, " models"] | None = None,
     imagined: float = IMAGINED_TARGETS,
-) -> Float[np.ndarray, "kinds models"]:
+) -> Float[np.ndarray, "buckets models"]:
     """Return the weights of each bucket under which the targets are likeliest.
 
     Args:
-        chances: Each model's probability of each target, up to a factor per target.
-        kinds: The bucket of each target.
-        num_kinds: How many buckets there are.
+        probs: Each model's probability of each target, up to a factor per target.
+        bucket_ids: The bucket of each target.
+        num_buckets: How many buckets there are.
         prior: Weights that every bucket starts from and is drawn to.
         imagined: How many targets they count for in each bucket.
     """
-    count = chances.shape[1]
+    count = probs.shape[1]
     base = np.full(count, 1 / count) if prior is None else prior
     imagined = 0.0 if prior is None else imagined
-    weights = np.tile(base, (num_kinds, 1))
-    sizes = np.bincount(kinds, minlength=num_kinds)[:, None] + imagined
+    weights = np.tile(base, (num_buckets, 1))
+    sizes = np.bincount(bucket_ids, minlength=num_buckets)[:, None] + imagined
     for _ in range(ITERATIONS):
-        shares = weights[kinds] * chances
+        shares = weights[bucket_ids] * probs
         shares /= shares.sum(axis=1, keepdims=True)
-        credit = [np.bincount(kinds, shares[:, model], num_kinds) for model in range(count)]
+        credit = [np.bincount(bucket_ids, shares[:, model], num_buckets) for model in range(count)]
         weights = (np.stack(credit, axis=1) + imagined * base) / np.maximum(sizes, 1e-300)
         weights[sizes[:, 0] == 0] = base
     return weights
 
 
-def learn_overall(chances: Chances) -> Float[np.ndarray, " models"]:
+def learn_overall(probs: Probs) -> Float[np.ndarray, " models"]:
     """Return the one set of weights under which the targets are likeliest."""
-    weights = np.full(chances.shape[1], 1 / chances.shape[1])
+    weights = np.full(probs.shape[1], 1 / probs.shape[1])
     for _ in range(ITERATIONS):
-        weights *= (1 / (chances @ weights)) @ chances / max(len(chances), 1)
+        weights *= (1 / (probs @ weights)) @ probs / max(len(probs), 1)
     return weights
 
 
 def learn_gate(
-    chances: Chances, features: Float[np.ndarray, "targets features"]
+    probs: Probs, features: Float[np.ndarray, "targets features"]
 ) -> Float[np.ndarray, "features models"]:
     """Return the coefficients of the gate under which the targets are likeliest.
 
@@ -80,17 +80,17 @@ def learn_gate(
     regression algorithm").
 
     Args:
-        chances: Each model's probability of each target, up to a factor per target.
+        probs: Each model's probability of each target, up to a factor per target.
         features: What is known of each target's context; the first is the constant 1.
     """
-    rows, columns = features.shape[1], chances.shape[1]
+    rows, columns = features.shape[1], probs.shape[1]
     by_feature = np.ascontiguousarray(features.T, np.float32)
-    by_model = np.ascontiguousarray(chances.T, np.float32)
+    by_model = np.ascontiguousarray(probs.T, np.float32)
     penalty = np.full((rows, 1), PENALTY)
     penalty[0] = 0
     bound = by_feature @ features / 4 + np.diag(penalty[:, 0] + TINY)
     start = np.zeros((rows, columns))
-    start[0] = np.log(np.maximum(learn_overall(chances), TINY))
+    start[0] = np.log(np.maximum(learn_overall(probs), TINY))
 
     def loss(gate: Array) -> tuple[float, Array]:
         given = (
@@ -109,7 +109,7 @@ def learn_gate(
         return nats, penalized - by_feature @ (deserved - given).T
 
     inverse = np.linalg.inv(bound)
-    return minimum(loss, start, lambda slope: inverse @ slope, CLOSE * len(chances), STEPS, MEMORY)
+    return minimize(loss, start, lambda slope: inverse @ slope, CLOSE * len(probs), STEPS, MEMORY)
 
 
 def log_weights_of(

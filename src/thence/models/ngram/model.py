@@ -194,11 +194,11 @@ class NGram:
         return np.stack(found, axis=1) if found else np.zeros((store.num_targets, 0), np.int64)
 
     @property
-    def num_context_kinds(self) -> int:
-        """Return how many kinds of contexts ``context_kinds`` tells apart."""
+    def num_buckets(self) -> int:
+        """Return how many buckets ``bucket_ids`` sorts contexts into."""
         return 1 + (len(self.tables) - 1) * KINDS_OF_FOLLOWERS
 
-    def context_kinds(
+    def bucket_ids(
         self, numbers: Int64[np.ndarray, "batch order-1"]
     ) -> Int64[np.ndarray, " batch"]:
         """Return what kind of context each is: the longest that is known, and what it has seen.
@@ -210,13 +210,15 @@ class NGram:
             0 where nothing is known, else a number for its length and the power of two below how
             many different words followed it.
         """
-        kinds = np.zeros(len(numbers), np.int64)
+        bucket_ids = np.zeros(len(numbers), np.int64)
         for level in range(len(self.tables) - 1):
             followers = self._followers(numbers[:, level], level)
             powers = np.log2(np.maximum(followers, 1)).astype(np.int64)
             powers[powers >= KINDS_OF_FOLLOWERS] = KINDS_OF_FOLLOWERS - 1
-            kinds = np.where(followers > 0, 1 + level * KINDS_OF_FOLLOWERS + powers, kinds)
-        return kinds
+            bucket_ids = np.where(
+                followers > 0, 1 + level * KINDS_OF_FOLLOWERS + powers, bucket_ids
+            )
+        return bucket_ids
 
     @property
     def num_context_features(self) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from thence.errors import SettingError
-from thence.models.memory_guard import memory_bytes
+from thence.models.memory_guard import parse_size
 from thence.models.ngram.smoothing import Smoothing
 
 LONGEST = 100
@@ -38,7 +38,7 @@ class NGramOptions:
         """The bound on the memory of counting, in bytes."""
         if self.memory is None:
             return None
-        return memory_bytes("--memory", self.memory)
+        return parse_size("--memory", self.memory)
 
     def __post_init__(self) -> None:
         if self.order < 1:

@@ -56,12 +56,12 @@ def prune_by_entropy(
         vocabulary_size: Number of ids (V).
         threshold: Largest relative rise of perplexity for each, such as 1e-8.
     """
-    chances = [np.exp(tables[0].log_probs.astype(np.float64))]  # of each n-gram's words in a row
+    probs = [np.exp(tables[0].log_probs.astype(np.float64))]  # of each n-gram's words in a row
     for table in tables[1:]:
         own = np.exp(table.log_probs.astype(np.float64))
-        chances.append(chances[-1][table.keys // vocabulary_size] * own)
+        probs.append(probs[-1][table.keys // vocabulary_size] * own)
     for level in range(len(tables) - 1, 0, -1):
-        losses = _losses(tables, level, chances[level - 1], vocabulary_size)
+        losses = _losses(tables, level, probs[level - 1], vocabulary_size)
         tables = _keep(tables, level, losses >= np.log1p(threshold), vocabulary_size)
     return mend_backoffs(tables, vocabulary_size)
 
@@ -69,21 +69,21 @@ def prune_by_entropy(
 def _losses(
     tables: list[OrderTable],
     level: int,
-    context_chances: Float[np.ndarray, " contexts"],
+    context_probs: Float[np.ndarray, " contexts"],
     vocabulary_size: int,
 ) -> Float[np.ndarray, " ngrams"]:
     """Return D of each n-gram of an order, in nats."""
     prefixes = tables[level].keys // vocabulary_size
     log_p = tables[level].log_probs.astype(np.float64)
     log_lower = shorter_log_probs(tables, level, vocabulary_size)
-    others, lower_others = _unlisted(prefixes, log_p, log_lower, len(context_chances))
+    others, lower_others = _unlisted(prefixes, log_p, log_lower, len(context_probs))
     weight = np.log(others) - np.log(lower_others)
     after = np.log(others[prefixes] + np.exp(log_p)) - np.log(
         lower_others[prefixes] + np.exp(log_lower)
     )
     moved = np.exp(log_p) * (log_lower + after - log_p)
     rest = (after - weight[prefixes]) * others[prefixes]
-    losses: Float[np.ndarray, " ngrams"] = -context_chances[prefixes] * (moved + rest)
+    losses: Float[np.ndarray, " ngrams"] = -context_probs[prefixes] * (moved + rest)
     return losses
 
 

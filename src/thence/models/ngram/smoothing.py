@@ -217,9 +217,9 @@ def _shares(
     known = totals > 0
     safe = np.where(known, totals, 1.0)
     if method == "witten-bell":
-        kinds = np.bincount(prefixes, counts > 0, contexts)
-        safe = np.where(known, totals + kinds, 1.0)
-        return _Shares(counts / safe[prefixes], np.where(known, kinds / safe, 1.0), known)
+        types = np.bincount(prefixes, counts > 0, contexts)
+        safe = np.where(known, totals + types, 1.0)
+        return _Shares(counts / safe[prefixes], np.where(known, types / safe, 1.0), known)
     if method in ("mle", "stupid-backoff"):
         return _Shares(counts / safe[prefixes], np.where(known, 0.0, 1.0), known)
     taken = np.array([0.0, *discounts])[np.minimum(counts, 3)]
