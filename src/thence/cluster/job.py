@@ -35,10 +35,10 @@ from thence.models.ngram.tasks import (
 )
 from thence.processes import number_of_processes
 from thence.recipes.recipe import Recipe
+from thence.runs.looks_at_test import TEST, facts_of_test
 from thence.runs.provenance import CLUSTER
 from thence.runs.run import Run, create_run, held_out_of
 from thence.runs.sources import IN_MEMORY, is_read_once, named_sources
-from thence.runs.test_looks import TEST, facts_of_test
 from thence.tokens import Tokenizer, TokenStore, tokenizer_from_counts
 from thence.tokens.cutting import SYMBOLS
 from thence.training.callbacks import Logs, StopTraining, opened

@@ -12,9 +12,9 @@ from thence.errors import RunError, SettingError, TextError
 from thence.models.mixture import Mixture, MixtureOptions, Weights
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.validation import check_type
+from thence.runs.looks_at_test import TEST, facts_of_test, inherited_looks
 from thence.runs.provenance import CLUSTER
 from thence.runs.run import Run, create_run
-from thence.runs.test_looks import TEST, facts_of_test, inherited_looks
 from thence.training.train import finish_at_once, told_at_once
 
 if TYPE_CHECKING:

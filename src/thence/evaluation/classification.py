@@ -27,7 +27,7 @@ from thence.evaluation.tables import aligned, paired
 from thence.evaluation.units import finite
 from thence.models.labels.known import Known
 from thence.notebook import repr_html
-from thence.runs.test_looks import looks_before, looks_in_words
+from thence.runs.looks_at_test import looks_before, looks_in_words
 
 MISTAKES = 10
 EXCERPT = 100

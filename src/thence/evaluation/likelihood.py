@@ -22,9 +22,9 @@ from thence.evaluation.tables import paired
 from thence.evaluation.units import bits, finite, perplexity
 from thence.notebook import repr_html
 from thence.runs.chosen import choice_on_dev
+from thence.runs.looks_at_test import looks_before, looks_in_words
 from thence.runs.run import Run, Split
 from thence.runs.sources import IN_MEMORY
-from thence.runs.test_looks import looks_before, looks_in_words
 from thence.tokens import TokenStore
 
 MANY_UNKNOWN = 0.05

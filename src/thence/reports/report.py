@@ -20,9 +20,9 @@ from thence.reports.report_language import language_sections
 from thence.reports.report_training import metrics_section
 from thence.reports.sweep_page import sweep_html
 from thence.runs import Run
+from thence.runs.looks_at_test import looks_before
 from thence.runs.provenance import now
 from thence.runs.run import Split, find_run
-from thence.runs.test_looks import looks_before
 from thence.sweeps.results import is_sweep, read_sweep
 from thence.training.data import labelled
 from thence.training.training_on import parent_row

@@ -12,12 +12,12 @@ from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import read_toml
 from thence.recipes.validation import check_type
 from thence.runs.files import refuse_links
+from thence.runs.looks_at_test import TEST_LOOKS
 from thence.runs.metrics import read_metrics, read_test_looks, unit_of
 from thence.runs.provenance import check_provenance
 from thence.runs.run import RUNS, is_finished
 from thence.runs.saved_json import UNUSABLE
 from thence.runs.sources import called
-from thence.runs.test_looks import TEST_LOOKS
 
 State = Literal["finished", "training", "stopped", "sweep", "damaged", "no run"]
 SWEEP, BEST, TRIALS = "sweep.toml", "best", "trial-*"

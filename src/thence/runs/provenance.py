@@ -13,7 +13,7 @@ from typing import Any
 from thence.errors import RunError, SettingError
 from thence.recipes.recipe import FROM_RUN, PROVENANCE, Recipe
 from thence.recipes.validation import check_type, shown
-from thence.runs.test_looks import FACTS_OF_TEST, TEST
+from thence.runs.looks_at_test import FACTS_OF_TEST, TEST
 
 FORMAT = 1
 FACTS: Mapping[str, Any] = {

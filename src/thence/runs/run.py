@@ -29,6 +29,7 @@ from thence.notebook import repr_html
 from thence.recipes.recipe import PROVENANCE, Recipe, read_toml, recipe_of
 from thence.runs.description import describe
 from thence.runs.files import check_ordinary, load_metadata, refuse_links
+from thence.runs.looks_at_test import TEST, TEST_LOOKS, are_the_same, facts_of_test, json_lines
 from thence.runs.metrics import append_json_line, read_metrics, read_test_looks
 from thence.runs.provenance import (
     CLUSTER,
@@ -49,7 +50,6 @@ from thence.runs.sources import (
     kept_sources,
     named_sources,
 )
-from thence.runs.test_looks import TEST, TEST_LOOKS, are_the_same, facts_of_test, json_lines
 from thence.runs.weights import load_model
 from thence.tokens import Texts, Tokenizer, TokenStore, load_tokenizer
 

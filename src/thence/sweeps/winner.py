@@ -12,8 +12,8 @@ from thence.errors import ThenceError
 from thence.evaluation import evaluate
 from thence.runs import Run
 from thence.runs.files import refuse_links
+from thence.runs.looks_at_test import TEST_LOOKS, joined, json_lines
 from thence.runs.metrics import read_test_looks
-from thence.runs.test_looks import TEST_LOOKS, joined, json_lines
 from thence.sweeps.results import BEST, VERDICT, Trial, read_verdict
 from thence.sweeps.work import best_record, value_of
 

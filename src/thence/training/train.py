@@ -28,6 +28,7 @@ from thence.models.registry import (
 from thence.processes import is_first_process, may_be_restarted
 from thence.recipes.recipe import FROM_RUN, Recipe, make_recipe, read_settings
 from thence.runs.files import Array, check_ordinary
+from thence.runs.looks_at_test import TEST, facts_of_test, inherited_looks
 from thence.runs.metrics import MetricsFile
 from thence.runs.provenance import FROM
 from thence.runs.run import RUNS, Run, create_run, find_run, text_hashes
@@ -37,7 +38,6 @@ from thence.runs.sources import (
     stem_of,
     take_from_memory,
 )
-from thence.runs.test_looks import TEST, facts_of_test, inherited_looks
 from thence.runs.weights import save_model
 from thence.training.callbacks import Logs, StopTraining, check_logs, opened
 from thence.training.data import Prepared, coverage, prepare, sample_weights, vectors_of

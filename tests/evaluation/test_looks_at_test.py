@@ -14,7 +14,7 @@ from thence.ensembles.mix import mix
 from thence.errors import RunError
 from thence.reports import report
 from thence.runs import Run
-from thence.runs.test_looks import are_the_same, facts_of_test
+from thence.runs.looks_at_test import are_the_same, facts_of_test
 from thence.training import train
 
 Counted = Callable[..., Run]
