@@ -26,7 +26,7 @@ import numpy as np
 import thence  # Before torch, which it tells how its threads wait.
 from thence.corpus import ReadingOptions, load
 from thence.ensembles.recipe import train_mixture
-from thence.training.progress import Silence, log_lines
+from thence.training.progress import SilentProgress, line_progress
 
 import torch  # isort: skip
 from torch import nn  # isort: skip
@@ -144,14 +144,14 @@ def classic_script(
         return speed, math.exp(float(loss_of(logits, ids[1:].flatten())))
 
 
-class Clock(Silence):
+class Clock(SilentProgress):
     """Hears how many targets were read between the first step and the last, and in what time."""
 
     def __init__(self) -> None:
         self.first: tuple[float, float] | None = None
         self.last = (0.0, 0.0)
 
-    def step(self, step: int, tokens: float, share: float) -> None:
+    def on_step(self, step: int, tokens: float, share: float) -> None:
         """Hear of a step."""
         self.last = (time.perf_counter(), tokens)
         self.first = self.first or self.last
@@ -199,7 +199,7 @@ def ptb(data: Path, folder: Path) -> list[Row]:
     path = folder / "ptb.toml"
     path.write_text(recipe.replace('text = "ptb"', places), "utf-8")
     began = time.monotonic()
-    mixed = train_mixture(path, folder / "ptb", log_lines)
+    mixed = train_mixture(path, folder / "ptb", line_progress)
     seconds = time.monotonic() - began
     lstm, counts = (thence.Run(part) for part in sorted((folder / "ptb-runs").iterdir()))
     last = lstm.metrics()[-1]
@@ -235,7 +235,7 @@ def names(data: Path, folder: Path) -> list[Row]:
         run = thence.train(
             data / "names" / "names.txt", model, output=folder / f"names-{model}",
             unknown="refuse", batch_size=256, time=limit, average="ema", ema_decay=0.998,
-            progress=log_lines, **settings,
+            progress=line_progress, **settings,
         )  # fmt: skip
         seconds = time.monotonic() - began
         runs.append(run)
@@ -277,7 +277,7 @@ def shakespeare(data: Path, folder: Path) -> list[Row]:
         folder / "train.txt", "lstm", output=folder / "shakespeare", dev=str(folder / "dev.txt"),
         unknown="refuse", keep_empty=True, carry_context=True, batch_size=32, window=64,
         hidden_size=384, embedding_size=64, layers=2, dropout=0.2, lr=0.006, time="115s",
-        progress=log_lines,
+        progress=line_progress,
     )  # fmt: skip
     last = run.metrics()[-1]
     nats = thence.evaluate(run, "dev").nats_per_token
@@ -304,7 +304,7 @@ def text8(data: Path, folder: Path) -> list[Row]:
     lstm = thence.train(
         paths[0], "lstm", output=folder / "text8-lstm", softmax="sampled", tied=True, window=35,
         embedding_size=256, hidden_size=320, dropout=0.4, input_dropout=0.3, batch_size=32,
-        lr=0.005, time="4m", progress=log_lines, **settings,
+        lr=0.005, time="4m", progress=line_progress, **settings,
     )  # fmt: skip
     mixed = thence.mix([lstm, counts], folder / "text8-mixed", cache=500)
     minutes = (time.monotonic() - began) / 60

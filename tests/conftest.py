@@ -165,10 +165,10 @@ def telling() -> Callable[..., Any]:
         def __init__(self, hear: Callable[[int], None]) -> None:
             self.hear = hear
 
-        def step(self, step: int, tokens: float, share: float) -> None:
+        def on_step(self, step: int, tokens: float, share: float) -> None:
             self.hear(step)
 
-        def evaluated(self, metrics: dict[str, Any]) -> None:
+        def on_evaluation(self, metrics: dict[str, Any]) -> None:
             pass
 
     def maker(hear: Callable[[int], None]) -> Callable[[str], AbstractContextManager[Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from thence.runs import Run
-from thence.signals import Stopped, exit_code, signals_raised, stop_requested
+from thence.signals import Stopped, exit_code, signals_as_exceptions, stop_on_signals
 
 TRAIN = ("--hidden-size=4", "--embedding-size=2", "--context=2", "--batch-size=16", "--threads=1")
 ENDLESS = (*TRAIN, "--steps=100000000", "--evaluate-every=50", "--no-report", "--lr=0.001")
@@ -30,7 +30,7 @@ def text(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_a_wish_and_is_given_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with stop_requested() as wish:
+    with stop_on_signals() as wish:
         assert not wish.is_set()
         signal.raise_signal(number)
         assert wish.is_set() and exit_code(wish.number) == 128 + number
@@ -40,7 +40,7 @@ def test_a_signal_is_a_wish_and_is_given_back(number: signal.Signals) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_where_nobody_grants_the_wish_it_is_raised(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(Stopped) as caught, signals_raised():
+    with pytest.raises(Stopped) as caught, signals_as_exceptions():
         signal.raise_signal(number)
     assert caught.value.number == number
     assert signal.getsignal(number) is before
@@ -49,7 +49,7 @@ def test_where_nobody_grants_the_wish_it_is_raised(number: signal.Signals) -> No
 def test_nohup_is_respected() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with signals_raised(), stop_requested() as wish:
+        with signals_as_exceptions(), stop_on_signals() as wish:
             signal.raise_signal(signal.SIGHUP)
             assert not wish.is_set()
     finally:

@@ -25,7 +25,7 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
-class StopWish(threading.Event):
+class StopEvent(threading.Event):
     """Set once it is wished that the work should stop.
 
     Attributes:
@@ -40,7 +40,7 @@ class StopWish(threading.Event):
         self.set()
 
 
-def number_of(error: BaseException) -> int:
+def signal_number(error: BaseException) -> int:
     """Return the signal that an interruption came from."""
     return int(getattr(error, "number", signal.SIGINT))
 
@@ -51,13 +51,13 @@ def exit_code(number: int) -> int:
 
 
 @contextmanager
-def stop_requested() -> Iterator[StopWish]:
+def stop_on_signals() -> Iterator[StopEvent]:
     """Turn signals into a wish that is granted between two steps.
 
     A second Ctrl-C interrupts at once. Outside the main thread signals stay as they are, and so
     does SIGHUP where it is ignored (``nohup``).
     """
-    wish = StopWish()
+    wish = StopEvent()
     if threading.current_thread() is not threading.main_thread():
         yield wish
         return
@@ -71,7 +71,7 @@ def stop_requested() -> Iterator[StopWish]:
 
 
 @contextmanager
-def signals_raised() -> Iterator[None]:
+def signals_as_exceptions() -> Iterator[None]:
     """Let SIGTERM and SIGHUP raise ``Stopped``, as Ctrl-C raises ``KeyboardInterrupt``.
 
     Then nothing half-made is left behind. Not where ``torchrun`` has started several processes: one

@@ -16,14 +16,14 @@ from rich.segment import Segment
 from thence.printable import printable
 
 
-def remark(text: str) -> None:
+def print_note(text: str) -> None:
     """Print a remark, apart from the results, its control characters shown as codes."""
-    RemarkFile(sys.stderr).write(printable(text) + "\n")
+    StderrFile(sys.stderr).write(printable(text) + "\n")
 
 
-def remark_console() -> Console:
+def stderr_console() -> Console:
     """Return a console that draws on standard error."""
-    return SafeConsole(file=cast(IO[str], RemarkFile(sys.stderr)))
+    return SafeConsole(file=cast(IO[str], StderrFile(sys.stderr)))
 
 
 class SafeConsole(Console):
@@ -37,7 +37,7 @@ class SafeConsole(Console):
             yield piece if piece.control else Segment(printable(piece.text), piece.style)
 
 
-class RemarkFile:
+class StderrFile:
     """Standard error as a file that takes everything, though it may not be able to write it.
 
     Args:
@@ -54,7 +54,7 @@ class RemarkFile:
                 self._stream.write(text)
                 self._stream.flush()
             except (OSError, ValueError):
-                drop(self._stream)
+                discard_buffer(self._stream)
         return len(text)
 
     def flush(self) -> None:
@@ -68,7 +68,7 @@ class RemarkFile:
         return getattr(self._stream, name)
 
 
-def drop(stream: IO[str]) -> None:
+def discard_buffer(stream: IO[str]) -> None:
     """Send what waits in the buffer of a stream to nowhere, so that Python can exit in peace."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

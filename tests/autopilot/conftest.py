@@ -14,7 +14,7 @@ from thence.models.ngram import NGram
 from thence.models.ngram.options import NGramOptions
 from thence.recipes import make_recipe
 from thence.tokens import TokenStore
-from thence.training.data import Prepared, prepare
+from thence.training.data import TrainingData, load_data
 
 NAMES = ["".join(letters) for letters in product("abcde", "xyz", "abcdexy")]
 
@@ -35,13 +35,13 @@ def names(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def prepared(names: Path) -> Prepared:
+def prepared(names: Path) -> TrainingData:
     """The names, ready for training."""
-    return prepare(make_recipe(names, "ngram", {"split": "60/20/20"}))
+    return load_data(make_recipe(names, "ngram", {"split": "60/20/20"}))
 
 
 @pytest.fixture
-def counted(prepared: Prepared) -> Callable[..., Part]:
+def counted(prepared: TrainingData) -> Callable[..., Part]:
     """Make a part of a counted model; its scores are its own unless others are given."""
     size = len(prepared.tokenizer.vocabulary)
 
@@ -58,5 +58,5 @@ def counted(prepared: Prepared) -> Callable[..., Part]:
 
 
 @pytest.fixture
-def dev(prepared: Prepared) -> TokenStore:
+def dev(prepared: TrainingData) -> TokenStore:
     return prepared.dev

@@ -12,9 +12,9 @@ from thence.autopilot.parts import Rung
 from thence.autopilot.search import LEAST, Search
 from thence.autopilot.text import look_at
 from thence.recipes import make_recipe
-from thence.signals import StopWish
-from thence.training.data import Prepared
-from thence.training.progress import silent
+from thence.signals import StopEvent
+from thence.training.data import TrainingData
+from thence.training.progress import silent_progress
 
 SLEEP = 0.3
 
@@ -31,11 +31,11 @@ class Slow:
 
 
 def test_the_time_to_load_is_part_of_the_share(
-    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+    prepared: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = make_recipe("given-names", "ngram", {})
     search = Search(
-        recipe, prepared, Budget(60.0, None, time.monotonic()), StopWish(), silent, None
+        recipe, prepared, Budget(60.0, None, time.monotonic()), StopEvent(), silent_progress, None
     )
     road = Language(search, look_at(prepared.splits.train))
     monkeypatch.setitem(sys.modules, "thence.autopilot.networks", Slow())

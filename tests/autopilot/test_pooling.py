@@ -12,7 +12,7 @@ from thence.autopilot.pooling import pool
 from thence.corpus.labels import Labels
 from thence.models.labels.base import Classes
 from thence.models.registry import CLASSIFIERS
-from thence.training.dev_evaluation import label_look
+from thence.training.dev_evaluation import evaluate_labels
 
 ENDS = st.integers(2, 30)
 
@@ -26,14 +26,14 @@ def labels_of(ids: list[list[int]], multilabel: bool = False) -> Labels:
 
 def part(name: str, scores: Any, labels: Labels) -> Part:
     log_probs = np.asarray(scores, np.float32)
-    look = label_look(log_probs, labels)
+    result = evaluate_labels(log_probs, labels)
     options = {"buckets": 8}
     family = CLASSIFIERS["linear"]
     model = family.create_classifier(
         family.options_class()(**options), 5, Classes(3, labels.multilabel)
     )
-    accuracy = look.more["dev_accuracy"]
-    return Part(name, "linear", options, cast(Any, model), log_probs, look.nats, accuracy)
+    accuracy = result.metrics["dev_accuracy"]
+    return Part(name, "linear", options, cast(Any, model), log_probs, result.nats, accuracy)
 
 
 def said(random: np.random.Generator, documents: int, multilabel: bool) -> np.ndarray:

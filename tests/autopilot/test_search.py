@@ -13,9 +13,9 @@ from thence.autopilot.parts import Blend, Part, Rung, alone
 from thence.autopilot.result import Tried
 from thence.autopilot.search import Enough, Search, UntilEnough
 from thence.errors import TrainingError
-from thence.signals import StopWish
+from thence.signals import StopEvent
 from thence.training.interrupts import Interrupted
-from thence.training.progress import Silence, silent
+from thence.training.progress import SilentProgress, silent_progress
 
 
 def part(name: str, nats: float, accuracy: float | None = None) -> Part:
@@ -76,11 +76,11 @@ def search_for(
     seconds: float = math.inf,
     steps: int | None = None,
     watch: Any = None,
-    wish: StopWish | None = None,
+    wish: StopEvent | None = None,
 ) -> Search:
     budget = Budget(seconds, steps, time.monotonic())
     nothing = cast(Any, None)
-    return Search(nothing, nothing, budget, wish or StopWish(), silent, watch)
+    return Search(nothing, nothing, budget, wish or StopEvent(), silent_progress, watch)
 
 
 RUNGS = (Rung("small", 0.1), Rung("middle", 0.3), Rung("large", 0.6))
@@ -120,7 +120,7 @@ def test_a_network_that_had_too_little_time_is_left_out() -> None:
 
 
 def test_broken_off_before_anything_is_said() -> None:
-    wish = StopWish()
+    wish = StopEvent()
     wish.set()
     with pytest.raises(Interrupted, match="nothing was written"):
         search_for(steps=10, wish=wish).follow(Fake(ladder=RUNGS, trained=PARTS))
@@ -133,7 +133,7 @@ def test_too_little_time_for_anything_is_said() -> None:
 
 
 def test_broken_off_after_something_gives_that() -> None:
-    wish = StopWish()
+    wish = StopEvent()
     road = Fake([part("counts", 4.0)], RUNGS, PARTS, after=wish.set)
     made = search_for(steps=10, wish=wish).follow(road)
     assert len(road.asked) == 1 and made.parts == (PARTS[0],)
@@ -175,13 +175,13 @@ def test_names_that_are_taken_get_a_number() -> None:
 
 
 def test_a_wish_ends_a_training_at_the_next_step() -> None:
-    wish = StopWish()
-    listener = UntilEnough(Silence(), wish)
-    listener.step(1, 10.0, 0.1)
-    listener.evaluated({})
+    wish = StopEvent()
+    listener = UntilEnough(SilentProgress(), wish)
+    listener.on_step(1, 10.0, 0.1)
+    listener.on_evaluation({})
     wish.set()
     with pytest.raises(Enough):
-        listener.step(2, 20.0, 0.2)
+        listener.on_step(2, 20.0, 0.2)
 
 
 def test_a_network_that_fails_is_left_out_and_the_reason_told() -> None:

@@ -151,5 +151,5 @@ def test_training_with_closed_or_full_streams_is_whole(trained, tmp_path):
 
 def test_remarks_may_find_standard_error_closed(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
-    streams.remark("nobody hears")
+    streams.print_note("nobody hears")
     assert not streams.is_at_terminal()

@@ -11,7 +11,7 @@ import pytest
 from thence.evaluation import evaluate
 from thence.runs import Run
 from thence.training import precision
-from thence.training.progress import Silence
+from thence.training.progress import SilentProgress
 
 from .conftest import LINES, SMALL
 
@@ -139,9 +139,9 @@ def test_a_classifier_ends_with_its_report(thence):
 
 
 @contextmanager
-def interrupt_at_step_7(name: str) -> Iterator[Silence]:
-    class Interrupting(Silence):
-        def step(self, step: int, tokens: float, share: float) -> None:
+def interrupt_at_step_7(name: str) -> Iterator[SilentProgress]:
+    class Interrupting(SilentProgress):
+        def on_step(self, step: int, tokens: float, share: float) -> None:
             if step == 7:
                 signal.raise_signal(signal.SIGINT)
 

@@ -21,7 +21,7 @@ from thence.generation import sample
 from thence.reports import report
 from thence.runs import Run
 from thence.training import train
-from thence.training.progress import Silence
+from thence.training.progress import SilentProgress
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Those of the engine are not ours.
 
@@ -154,8 +154,8 @@ def test_a_killed_worker_changes_nothing(folder: Path, tmp_path: Path, workers: 
         pids = list(client.run(os.getpid).values())
     killed = []
 
-    class Killer(Silence):
-        def step(self, step: int, tokens: float, share: float) -> None:
+    class Killer(SilentProgress):
+        def on_step(self, step: int, tokens: float, share: float) -> None:
             if share > 0.45 and not killed:  # Some blocks are counted, none is merged.
                 killed.append(pids[0])
                 os.kill(pids[0], signal.SIGKILL)

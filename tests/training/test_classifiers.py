@@ -19,9 +19,9 @@ from thence.runs.files import load_tensors
 from thence.runs.run import Run as AnyRun
 from thence.training import train
 from thence.training.data import sample_weights
-from thence.training.dev_evaluation import label_ignorance, label_look
+from thence.training.dev_evaluation import evaluate_labels, uniform_label_loss
 from thence.training.interrupts import Interrupted
-from thence.training.progress import Silence
+from thence.training.progress import SilentProgress
 
 WORDS = {"fruit": ("apple", "pear", "plum"), "tool": ("saw", "drill", "file")}
 FAST: dict[str, dict[str, Any]] = {
@@ -81,13 +81,13 @@ def test_the_same_seed_gives_the_same_weights(table: Path, tmp_path: Path, name:
     ).read_bytes()
 
 
-class Breaker(Silence):
+class Breaker(SilentProgress):
     """Asks to stop at a step."""
 
     def __init__(self, at: int) -> None:
         self._at = at
 
-    def step(self, step: int, tokens: float, share: float) -> None:
+    def on_step(self, step: int, tokens: float, share: float) -> None:
         import os
         import signal
 
@@ -172,30 +172,30 @@ def test_settings_of_language_models_are_refused(table: Path) -> None:
 def test_looks_find_mistakes_first_and_likelihood_second() -> None:
     labels = Labels(("a", "b", "c"), np.array([0, 1, 2]), np.arange(4))
     log_probs = np.log(np.array([[0.9, 0.1], [0.6, 0.4], [0.5, 0.5]]))
-    look = label_look(log_probs, labels)
+    result = evaluate_labels(log_probs, labels)
     # One of three is right: b is taken for a, and c is not known. Nats: (-ln .9 - ln .4) / 2.
-    assert look.more == {"dev_accuracy": pytest.approx(1 / 3)}
-    assert look.nats == pytest.approx((-np.log(0.9) - np.log(0.4)) / 2)
-    surer = label_look(np.log(np.array([[0.99, 0.01], [0.6, 0.4], [0.5, 0.5]])), labels)
-    assert 0 < look.badness - surer.badness < 1 / 3
-    assert look.badness == pytest.approx(2 / 3, abs=0.01)
+    assert result.metrics == {"dev_accuracy": pytest.approx(1 / 3)}
+    assert result.nats == pytest.approx((-np.log(0.9) - np.log(0.4)) / 2)
+    surer = evaluate_labels(np.log(np.array([[0.99, 0.01], [0.6, 0.4], [0.5, 0.5]])), labels)
+    assert 0 < result.selection_loss - surer.selection_loss < 1 / 3
+    assert result.selection_loss == pytest.approx(2 / 3, abs=0.01)
 
 
 def test_looks_at_several_labels_add_up_their_nats() -> None:
     labels = Labels(("a", "b"), np.array([0, 0, 1]), np.array([0, 1, 3, 3]), multilabel=True)
     log_probs = np.log(np.array([[0.8, 0.1], [0.7, 0.6], [0.2, 0.7]]))
-    look = label_look(log_probs, labels)
+    result = evaluate_labels(log_probs, labels)
     # .8 (1 - .1), .7 x .6, (1 - .2)(1 - .7); the third is wrong about b.
     expected = -np.mean(np.log([0.8 * 0.9, 0.7 * 0.6, 0.8 * 0.3]))
-    assert look.nats == pytest.approx(expected)
-    assert look.more == {"dev_accuracy": pytest.approx(2 / 3)}
+    assert result.nats == pytest.approx(expected)
+    assert result.metrics == {"dev_accuracy": pytest.approx(2 / 3)}
 
 
 def test_to_know_nothing() -> None:
     from thence.models.labels.base import Classes
 
-    assert label_ignorance(Classes(4)) == pytest.approx(np.log(4))
-    assert label_ignorance(Classes(3, multilabel=True)) == pytest.approx(3 * np.log(2))
+    assert uniform_label_loss(Classes(4)) == pytest.approx(np.log(4))
+    assert uniform_label_loss(Classes(3, multilabel=True)) == pytest.approx(3 * np.log(2))
 
 
 def test_class_weights_make_labels_count_the_same() -> None:

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from thence.recipes.options import TrainingOptions
-from thence.training.optimizers import Adagrad, LayeredOptimizer, make_optimizer, named, take_back
+from thence.training.optimizers import (
+    Adagrad,
+    LayeredOptimizer,
+    load_state,
+    make_optimizer,
+    state_dict,
+)
 
 
 def train(model: nn.Module, step: Any, first: int, last: int) -> None:
@@ -64,7 +70,7 @@ def test_a_saved_state_goes_on_bit_for_bit(settings: dict[str, Any]) -> None:
     first = make_optimizer(parts, options)
     train(parts, first.step, 0, 3)
     second = make_optimizer(parts, options)
-    take_back("optimizer", second.state(), named("optimizer", first.state()))
+    load_state("optimizer", second.state(), state_dict("optimizer", first.state()))
     train(parts, second.step, 3, 6)
     assert torch.equal(whole.weight, parts.weight)
     assert torch.equal(whole.bias, parts.bias)
@@ -72,9 +78,9 @@ def test_a_saved_state_goes_on_bit_for_bit(settings: dict[str, Any]) -> None:
 
 def test_a_state_of_another_shape_is_refused() -> None:
     options = TrainingOptions()
-    saved = named("optimizer", make_optimizer(linear(), options).state())
+    saved = state_dict("optimizer", make_optimizer(linear(), options).state())
     with pytest.raises(ValueError, match=r"optimizer\.0 has shape \(2, 3\)"):
-        take_back("optimizer", make_optimizer(nn.Linear(3, 4), options).state(), saved)
+        load_state("optimizer", make_optimizer(nn.Linear(3, 4), options).state(), saved)
 
 
 class TwoLayers(nn.Module):
@@ -104,7 +110,7 @@ def test_layers_have_rates_of_their_own(kind: Any) -> None:
     assert isinstance(optimizer, LayeredOptimizer)
     alone = [make_optimizer(part, options) for part in (other.upper, other.lower)]
     for share in (0.0, 0.4, 0.5, 0.9):
-        optimizer.thaw(share)
+        optimizer.unfreeze(share)
         model().backward()
         assert (model.lower.weight.grad is None) == (share < 0.5)
         optimizer.step(0.1)

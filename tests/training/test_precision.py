@@ -18,7 +18,7 @@ from thence.recipes.options import TrainingOptions
 from thence.runs import Run
 from thence.training import precision
 from thence.training import trainer as loop
-from thence.training.precision import check_precision, computing_in, has_fast_bfloat16
+from thence.training.precision import autocast, check_precision, has_fast_bfloat16
 
 SmallTrain = Callable[..., Run]
 LSTM = {"model": "lstm", "hidden_size": 16, "embedding_size": 8, "dropout": 0.0, "batch_size": 8}
@@ -37,7 +37,7 @@ def test_bfloat16_sees_every_step_of_training(small: SmallTrain) -> None:
 
 def test_weights_are_converted_anew_each_time() -> None:
     layer = torch.nn.Linear(2, 1, bias=False)
-    with computing_in("bfloat16", torch.device("cpu")):
+    with autocast("bfloat16", torch.device("cpu")):
         one = layer(torch.ones(2))
         with torch.no_grad():
             layer.weight.add_(1)
@@ -118,7 +118,7 @@ def test_a_cell_without_bfloat16_computes_in_float32(
     state = (torch.zeros(1, 2, 4),) * (2 if cell == "lstm" else 1)
     expected, _ = layer(inputs, state)
     monkeypatch.setattr(recurrent, "takes_bfloat16", lambda cell, device_type: False)
-    with computing_in("bfloat16", torch.device("cpu")):
+    with autocast("bfloat16", torch.device("cpu")):
         # The layer below and the state of a checkpoint may be in bfloat16 all the same.
         outputs, _ = layer(inputs.bfloat16(), tuple(part.bfloat16() for part in state))
     assert outputs.dtype == torch.float32

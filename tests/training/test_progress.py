@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from thence.training import progress
-from thence.training.progress import silent, terminal
+from thence.training.progress import bar_progress, silent_progress
 
 METRICS = {"step": 5, "tokens": 50, "seconds": 1.0, "train_nats_per_token": 1.5}
 
@@ -14,10 +14,10 @@ METRICS = {"step": 5, "tokens": 50, "seconds": 1.0, "train_nats_per_token": 1.5}
 def test_the_bar_goes_to_standard_error(
     capsys: pytest.CaptureFixture[str], dev: float | None
 ) -> None:
-    with terminal("[red]name") as bar:
-        bar.step(1, 10.0, 0.1)
-        bar.step(5, 50.0, 0.5)
-        bar.evaluated({**METRICS, "dev_nats_per_token": dev})
+    with bar_progress("[red]name") as bar:
+        bar.on_step(1, 10.0, 0.1)
+        bar.on_step(5, 50.0, 0.5)
+        bar.on_evaluation({**METRICS, "dev_nats_per_token": dev})
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "1.5000" in captured.err
@@ -25,9 +25,9 @@ def test_the_bar_goes_to_standard_error(
 
 
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
-    with silent("name") as nobody:
-        nobody.step(1, 1.0, 0.1)
-        nobody.evaluated({})
+    with silent_progress("name") as nobody:
+        nobody.on_step(1, 1.0, 0.1)
+        nobody.on_evaluation({})
     assert capsys.readouterr() == ("", "")
 
 
@@ -38,10 +38,10 @@ def test_the_bar_and_the_time_left_stay_at_any_width(
 ) -> None:
     drawn = StringIO()
     console = Console(file=drawn, width=width, force_terminal=True, color_system=None)
-    monkeypatch.setattr(progress, "remark_console", lambda: console)
-    with terminal(name) as bar:
-        bar.step(1, 10.0, 0.1)
-        bar.evaluated({**METRICS, "dev_nats_per_token": 2.0})
+    monkeypatch.setattr(progress, "stderr_console", lambda: console)
+    with bar_progress(name) as bar:
+        bar.on_step(1, 10.0, 0.1)
+        bar.on_evaluation({**METRICS, "dev_nats_per_token": 2.0})
         bar._progress.update(bar._task, completed=0.5, steps="step 1,234,567")
     line = (
         re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn.getvalue())

@@ -211,7 +211,7 @@ def test_the_name_of_a_run_is_held_while_its_text_is_read(
             small()
         raise TextError("read")
 
-    monkeypatch.setattr(sys.modules["thence.training.train"], "prepare", reading)
+    monkeypatch.setattr(sys.modules["thence.training.train"], "load_data", reading)
     with pytest.raises(TextError, match="read"):
         small()
 
@@ -227,9 +227,9 @@ from contextlib import contextmanager
 from thence.training import resume, train
 
 class Slow:
-    def step(self, step, tokens, share):
+    def on_step(self, step, tokens, share):
         time.sleep(0.01)
-    def evaluated(self, metrics):
+    def on_evaluation(self, metrics):
         pass
 
 @contextmanager

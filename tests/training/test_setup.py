@@ -8,8 +8,8 @@ from thence.errors import SettingError
 from thence.recipes import make_recipe
 from thence.recipes.options import TrainingOptions
 from thence.training import setup as networks
-from thence.training.setup import choose_device, deterministic, new_network, resolve_training
-from thence.training.train import prepare
+from thence.training.setup import choose_device, deterministic_mode, new_network, resolve_training
+from thence.training.train import load_data
 
 
 def test_an_absent_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,8 +28,8 @@ def processors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def resolved(text: Path, **settings: Any) -> tuple[int | None, str]:
     recipe = make_recipe(text, "mlp", settings)
-    prepared = prepare(recipe)
-    found = resolve_training(recipe, prepared)
+    data = load_data(recipe)
+    found = resolve_training(recipe, data)
     return found.training.threads, found.training.precision
 
 
@@ -64,32 +64,32 @@ def test_steps_are_really_timed(text: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_timed_step_reads_the_same_batch(text: Path) -> None:
     recipe = make_recipe(text, "mlp", {"batch_size": 2})
-    trainee = networks.assemble(recipe, prepare(recipe))
+    setup = networks.build_setup(recipe, load_data(recipe))
     asked = []
 
     class Batches:
-        steps_per_epoch = trainee.batches.steps_per_epoch
+        steps_per_epoch = setup.batches.steps_per_epoch
 
         def at(self, step: int) -> Any:
             asked.append(step)
-            return trainee.batches.at(step)
+            return setup.batches.at(step)
 
     seconds = networks._time_steps(
-        trainee.network, cast(Any, Batches()), {"threads": 1, "precision": "float32"}
+        setup.network, cast(Any, Batches()), {"threads": 1, "precision": "float32"}
     )
     assert seconds > 0 and set(asked) == {0}
 
 
 def test_deterministic_seeds_and_gives_back() -> None:
     state, threads = torch.get_rng_state(), torch.get_num_threads()
-    with deterministic(TrainingOptions(seed=3, threads=2)):
+    with deterministic_mode(TrainingOptions(seed=3, threads=2)):
         assert torch.get_num_threads() == 2
         one = torch.rand(3)
-    with deterministic(TrainingOptions(seed=3)):
+    with deterministic_mode(TrainingOptions(seed=3)):
         assert torch.equal(torch.rand(3), one)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_num_threads() == threads
-    with pytest.raises(KeyError), deterministic(TrainingOptions(threads=2)):
+    with pytest.raises(KeyError), deterministic_mode(TrainingOptions(threads=2)):
         raise KeyError
     assert torch.get_num_threads() == threads
 

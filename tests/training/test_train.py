@@ -11,7 +11,7 @@ from thence.evaluation import evaluate
 from thence.recipes import make_recipe
 from thence.runs import Run
 from thence.training import find_learning_rate, train
-from thence.training.train import free_folder
+from thence.training.train import default_run_folder
 
 SmallTrain = Callable[..., Run]
 
@@ -79,10 +79,10 @@ def test_settings_given_go_before_those_of_the_recipe(text: Path, tmp_path: Path
 
 def test_free_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert free_folder("data/names.txt.gz", "mlp") == Path("runs/names-mlp")
+    assert default_run_folder("data/names.txt.gz", "mlp") == Path("runs/names-mlp")
     Path("runs/names-mlp").mkdir(parents=True)
-    assert free_folder("data/names.txt.gz", "mlp") == Path("runs/names-mlp-2")
-    assert free_folder("..", "mlp") == Path("runs/text-mlp")
+    assert default_run_folder("data/names.txt.gz", "mlp") == Path("runs/names-mlp-2")
+    assert default_run_folder("..", "mlp") == Path("runs/text-mlp")
 
 
 def test_unusable_texts_and_settings_are_sentences(text: Path, tmp_path: Path) -> None:

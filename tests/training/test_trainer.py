@@ -19,11 +19,11 @@ from thence.recipes.options import TrainingOptions
 from thence.runs import Run
 from thence.runs.files import load_tensors
 from thence.training.callbacks import StopTraining
-from thence.training.interrupts import Interrupted, stop_requested
+from thence.training.interrupts import Interrupted, stop_on_signals
 from thence.training.optimizers import make_optimizer
-from thence.training.progress import Silence
-from thence.training.setup import assemble
-from thence.training.train import prepare
+from thence.training.progress import SilentProgress
+from thence.training.setup import build_setup
+from thence.training.train import load_data
 from thence.training.trainer import Trainer, total_steps
 
 MakeTrainer = Callable[..., Trainer]
@@ -37,12 +37,12 @@ def trainer(text: Path, tmp_path: Path) -> MakeTrainer:
     def make(context: int = 2, **settings: Any) -> Trainer:
         options = {"hidden_size": 8, "embedding_size": 3, "batch_size": 16, **settings}
         recipe = make_recipe(text, "mlp", {"context": context, **options})
-        prepared = prepare(recipe)
-        trainee = assemble(recipe, prepared)
-        parts = trainee.network, trainee.batches, trainee.judge
-        made = Trainer(*parts, recipe.training, tmp_path, Silence())
-        made.train_store = prepared.train  # type: ignore[attr-defined]
-        made.dev = prepared.dev  # type: ignore[attr-defined]
+        data = load_data(recipe)
+        setup = build_setup(recipe, data)
+        parts = setup.network, setup.batches, setup.dev_evaluator
+        made = Trainer(*parts, recipe.training, tmp_path, SilentProgress())
+        made.train_store = data.train  # type: ignore[attr-defined]
+        made.dev = data.dev  # type: ignore[attr-defined]
         return made
 
     return make
@@ -178,8 +178,8 @@ def test_weights_that_are_not_numbers_are_never_written(
 ) -> None:
     made = trainer(steps=10, evaluate_every=2, checkpoint_seconds=0.0)
 
-    class Saboteur(Silence):
-        def step(self, step: int, tokens: float, share: float) -> None:
+    class Saboteur(SilentProgress):
+        def on_step(self, step: int, tokens: float, share: float) -> None:
             if step == 5:
                 parameter = next(iter(made.model.parameters()))
                 parameter.data.view(-1)[0] = damage
@@ -239,7 +239,7 @@ def test_sigterm_stops_like_ctrl_c(small: SmallTrain, telling: Callable[..., Any
 
 def test_a_second_interrupt_stops_at_once() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), stop_requested() as stop:
+    with pytest.raises(KeyboardInterrupt), stop_on_signals() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.wait(5)
         os.kill(os.getpid(), signal.SIGINT)
@@ -270,9 +270,9 @@ def test_a_training_outside_the_main_thread_leaves_signals_alone(small: SmallTra
 
 def test_a_training_without_a_folder_tells_of_its_looks_and_can_be_ended(text: Path) -> None:
     recipe = make_recipe(text, "mlp", {"hidden_size": 8, "steps": 20, "evaluate_every": 5})
-    trainee = assemble(recipe, prepare(recipe))
+    setup = build_setup(recipe, load_data(recipe))
     made = Trainer(
-        trainee.network, trainee.batches, trainee.judge, recipe.training, None, Silence()
+        setup.network, setup.batches, setup.dev_evaluator, recipe.training, None, SilentProgress()
     )
     heard: list[int] = []
 
@@ -292,12 +292,12 @@ def test_no_steps_keep_the_weights_as_they_were_drawn(
 ) -> None:
     sizes = {} if model == "bigram" else {"embedding_size": 8}
     run = thence.train(text, model, output=tmp_path / "run", steps=0, threads=1, **sizes)
-    prepared = prepare(run.recipe)
-    untrained = assemble(run.recipe, prepared).network.tensors()
+    data = load_data(run.recipe)
+    untrained = build_setup(run.recipe, data).network.tensors()
     kept = run.model.tensors()
     assert all(np.array_equal(kept[name], value) for name, value in untrained.items())
     (line,) = run.metrics()
-    dev = -float(np.mean(run.model.score(prepared.dev), dtype=np.float64))
+    dev = -float(np.mean(run.model.score(data.dev), dtype=np.float64))
     assert (line["step"], line["tokens"]) == (0, 0)
     assert line["dev_nats_per_token"] == pytest.approx(dev, rel=1e-6)
     assert line["train_nats_per_token"] == pytest.approx(

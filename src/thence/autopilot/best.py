@@ -20,10 +20,10 @@ from thence.errors import SettingError, TextError, nearest
 from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe, known_settings, make_recipe
 from thence.runs.sources import readable_sources, take_from_memory
-from thence.training.data import prepare
-from thence.training.interrupts import Interrupted, stop_requested
-from thence.training.progress import ProgressMaker, silent
-from thence.training.train import free_folder
+from thence.training.data import load_data
+from thence.training.interrupts import Interrupted, stop_on_signals
+from thence.training.progress import ProgressFactory, silent_progress
+from thence.training.train import default_run_folder
 
 MARKED: Mapping[str, Any] = {"word_split": "whitespace"}
 """How a text is read whose unknown words are marked in it."""
@@ -37,7 +37,7 @@ def best(
     time: str | None = None,
     steps: int | None = None,
     output: str | Path | None = None,
-    progress: ProgressMaker = silent,
+    progress: ProgressFactory = silent_progress,
     watch: Watcher | None = None,
     began: float | None = None,
     page: Callable[[Best], object] | None = None,
@@ -76,11 +76,11 @@ def best(
     held = take_from_memory(given)
     name = str(given.pop("text"))
     named = _named(name, given, labelled)
-    folder = Path(output) if output is not None else free_folder(name, "best")
-    with stop_requested() as wish:
+    folder = Path(output) if output is not None else default_run_folder(name, "best")
+    with stop_on_signals() as wish:
         with new_folder(folder) as new, readable_sources(named, held, keep_text) as sources:
             recipe, nature = _chosen(named, sources.instead, given)
-            prepared = prepare(recipe, sources.instead)
+            prepared = load_data(recipe, sources.instead)
             if prepared.dev.num_documents == 0:
                 raise TextError(
                     "Models are chosen and mixed by the dev split, which is empty; use another "

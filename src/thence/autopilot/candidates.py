@@ -14,7 +14,7 @@ from thence.models.language.cache import Cache, CacheOptions
 from thence.models.ngram import NGram
 from thence.models.ngram.counting import count_ngrams
 from thence.models.ngram.options import NGramOptions
-from thence.training.data import Prepared
+from thence.training.data import TrainingData
 
 ORDERS: dict[Kind, tuple[int, ...]] = {
     "names": (2, 3, 4, 5, 6, 7),
@@ -79,7 +79,7 @@ def ladder(kind: Kind, seconds: float) -> tuple[Rung, ...]:
     return next((rungs for least, rungs in LADDERS[kind] if seconds >= least), ())
 
 
-def counts(prepared: Prepared, kind: Kind, carries: bool) -> Iterator[Part]:
+def counts(prepared: TrainingData, kind: Kind, carries: bool) -> Iterator[Part]:
     """Count n-grams once and smooth them for each order; yield each model."""
     size = len(prepared.tokenizer.vocabulary)
     orders = ORDERS[kind]
@@ -97,7 +97,7 @@ def counts(prepared: Prepared, kind: Kind, carries: bool) -> Iterator[Part]:
             yield language_part(name, "cache", cache, Cache(cache, size), scores, True)
 
 
-def neural_cache(part: Part, prepared: Prepared) -> Part:
+def neural_cache(part: Part, prepared: TrainingData) -> Part:
     """Return a cache of the hidden states of a network that reads running text."""
     from thence.models.language.neural_cache import NeuralCache, NeuralCacheOptions, choose_theta
 

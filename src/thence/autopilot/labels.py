@@ -16,8 +16,8 @@ from thence.models.labels.base import Classifier
 from thence.models.registry import CLASSIFIERS
 from thence.recipes.recipe import Recipe
 from thence.tokens import Texts
-from thence.training.data import Prepared
-from thence.training.dev_evaluation import label_look
+from thence.training.data import TrainingData
+from thence.training.dev_evaluation import evaluate_labels
 from thence.training.train import train_classifier
 
 SHARE_TIMED = 64
@@ -116,12 +116,21 @@ class Labelling:
     ) -> Part:
         dev = self.search.prepared
         scores = model.classify(dev.dev_texts)
-        look = label_look(scores, dev.dev_labels)
+        result = evaluate_labels(scores, dev.dev_labels)
         options = {key: value for key, value in asdict(recipe.options).items() if value is not None}
-        accuracy = look.more["dev_accuracy"]
+        accuracy = result.metrics["dev_accuracy"]
         training = told(recipe) if curve else {}
         return Part(
-            name, recipe.model, options, model, scores, look.nats, accuracy, False, training, curve
+            name,
+            recipe.model,
+            options,
+            model,
+            scores,
+            result.nats,
+            accuracy,
+            False,
+            training,
+            curve,
         )
 
     def blend(self, parts: Sequence[Part], seconds: float = math.inf) -> Blend:
@@ -149,7 +158,7 @@ class Labelling:
         return CLASSIFIERS[part.family].options_class()(**part.options)
 
 
-def _seconds_for_features(options: BagOptions, prepared: Prepared) -> float:
+def _seconds_for_features(options: BagOptions, prepared: TrainingData) -> float:
     """Return about how many seconds it takes to find the features of all train documents."""
     chosen = np.arange(0, prepared.train.num_documents, SHARE_TIMED)
     train, documents = prepared.train.take(chosen), prepared.splits.train.take(chosen)

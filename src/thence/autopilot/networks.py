@@ -14,10 +14,10 @@ from thence.models.registry import get_family
 from thence.recipes.options import Precision
 from thence.recipes.recipe import Recipe
 from thence.tokens import TokenStore
-from thence.training.data import Prepared
-from thence.training.dev_evaluation import Judge, language_judge
-from thence.training.progress import Listener
-from thence.training.setup import assemble, deterministic, timed
+from thence.training.data import TrainingData
+from thence.training.dev_evaluation import DevEvaluator, language_evaluator
+from thence.training.progress import ProgressCallback
+from thence.training.setup import build_setup, deterministic_mode, timed
 from thence.training.trainer import MARGIN, Trainer
 
 FIRST_GUESS = 128
@@ -57,7 +57,7 @@ class Trained:
 
 def sized(
     base: Recipe,
-    prepared: Prepared,
+    prepared: TrainingData,
     rung: Rung,
     kind: Kind,
     seconds: float | None,
@@ -79,7 +79,9 @@ def sized(
     guess = Size(rung.model, kind, FIRST_GUESS, layers)
     if seconds is None:
         assert steps is not None
-        read = steps * assemble(recipe_of(base, guess, 1.0, tokens), prepared).batches.at(0).tokens
+        read = (
+            steps * build_setup(recipe_of(base, guess, 1.0, tokens), prepared).batches.at(0).tokens
+        )
         size = fitting(guess, dict.fromkeys(HIDDEN_SIZES, read), tokens)
         recipe = recipe_of(base, size, read / tokens, tokens)
         return replace(recipe, training=replace(recipe.training, steps=steps, precision="float32"))
@@ -111,13 +113,13 @@ class _Speed:
     precision: Precision
 
 
-def _speed(base: Recipe, prepared: Prepared, size: Size) -> _Speed:
+def _speed(base: Recipe, prepared: TrainingData, size: Size) -> _Speed:
     """Time a few steps of a network."""
     recipe, seconds, read = timed(recipe_of(base, size, 1.0, prepared.train.num_targets), prepared)
     return _Speed(size, read / seconds, recipe.training.threads, recipe.training.precision)
 
 
-def _reads(speed: _Speed, prepared: Prepared, seconds: float) -> dict[int, float]:
+def _reads(speed: _Speed, prepared: TrainingData, seconds: float) -> dict[int, float]:
     """Return how many tokens networks of each hidden size read in a time, from the speed of one."""
     work = speed.size.weights + _output_weights(speed.size, prepared)
     sizes = (replace(speed.size, hidden=hidden) for hidden in HIDDEN_SIZES)
@@ -125,7 +127,7 @@ def _reads(speed: _Speed, prepared: Prepared, seconds: float) -> dict[int, float
     return {hidden: seconds * speed.tokens * work / other for hidden, other in works.items()}
 
 
-def _output_weights(size: Size, prepared: Prepared) -> int:
+def _output_weights(size: Size, prepared: TrainingData) -> int:
     """Return about how many weights of the output layer every token goes through."""
     return size.hidden * min(len(prepared.tokenizer.vocabulary), 1000)
 
@@ -150,9 +152,9 @@ def recipe_of(base: Recipe, size: Size, passes: float, train_tokens: int) -> Rec
 
 def train(
     recipe: Recipe,
-    prepared: Prepared,
+    prepared: TrainingData,
     seconds: float | None,
-    listener: Listener,
+    listener: ProgressCallback,
     remembers: bool = False,
 ) -> Trained | None:
     """Train a network; None where it was ended before its first look at dev.
@@ -169,9 +171,9 @@ def train(
     def look(line: Mapping[str, Any]) -> None:
         curve.append((line["seconds"], line[f"dev_nats_per_{judge.unit}"]))
 
-    with deterministic(recipe.training):
-        trainee = assemble(recipe, prepared)
-        network, judge = trainee.network, trainee.judge
+    with deterministic_mode(recipe.training):
+        trainee = build_setup(recipe, prepared)
+        network, judge = trainee.network, trainee.dev_evaluator
         if isinstance(network, NeuralLanguageModel):
             per_target = _scoring_seconds(network, prepared.dev, recipe.training.carry_context)
             judge = _judge(recipe, prepared, network, seconds, per_target)
@@ -195,18 +197,18 @@ def train(
 
 def _judge(
     recipe: Recipe,
-    prepared: Prepared,
+    prepared: TrainingData,
     network: NeuralLanguageModel,
     seconds: float | None,
     per_target: float,
-) -> Judge:
+) -> DevEvaluator:
     """Return how a network is judged as it goes: by so much of dev as takes little time."""
     targets = prepared.dev.num_targets // 10
     if seconds is not None:
         targets = int(LOOKING * seconds / max(per_target, 1e-9))
     dev = prepared.dev.beginning(max(FEWEST_JUDGED, targets))
     carries = recipe.training.carry_context
-    return language_judge(network, dev, carries, network.vocabulary_size)
+    return language_evaluator(network, dev, carries, network.vocabulary_size)
 
 
 def _scoring_seconds(network: NeuralLanguageModel, dev: TokenStore, carries: bool) -> float:

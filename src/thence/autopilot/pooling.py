@@ -13,7 +13,7 @@ from thence.autopilot.parts import Blend, Part, alone
 from thence.corpus.labels import Labels
 from thence.models.labels.base import Classes
 from thence.models.labels.ensemble import Ensemble, EnsembleOptions, Member, learn_pool, pooled
-from thence.training.dev_evaluation import Look, label_look
+from thence.training.dev_evaluation import EvalResult, evaluate_labels
 
 WORTH = 0.0005
 """Nats per document that a member must bring."""
@@ -35,12 +35,12 @@ def pool(parts: Sequence[Part], labels: Labels, vocabulary_size: int, classes: C
     chosen = _paying(list(parts), labels)
     if len(chosen) == 1:
         return single
-    look = _look(chosen, labels)
+    result = _look(chosen, labels)
     weights = learn_pool([part.scores for part in chosen], labels).weights
     ensemble = ensemble_of(chosen, weights, vocabulary_size, classes)
-    accuracy = look.more["dev_accuracy"]
+    accuracy = result.metrics["dev_accuracy"]
     shares = tuple(weights.tolist())
-    made = Blend(tuple(chosen), shares, ensemble, ensemble.options, look.nats, accuracy)
+    made = Blend(tuple(chosen), shares, ensemble, ensemble.options, result.nats, accuracy)
     return min((made, single), key=lambda one: one.nats)
 
 
@@ -71,9 +71,9 @@ def _paying(parts: list[Part], labels: Labels) -> list[Part]:
     return parts
 
 
-def _look(parts: Sequence[Part], labels: Labels) -> Look:
+def _look(parts: Sequence[Part], labels: Labels) -> EvalResult:
     """Judge the average of parts, each half of dev under the weights of the other."""
-    return label_look(_held_out(parts, labels), labels)
+    return evaluate_labels(_held_out(parts, labels), labels)
 
 
 def _held_out(parts: Sequence[Part], labels: Labels) -> Float[np.ndarray, "documents classes"]:

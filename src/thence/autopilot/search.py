@@ -12,10 +12,10 @@ from thence.autopilot.result import Tried
 from thence.errors import SettingError, TrainingError
 from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe
-from thence.signals import StopWish
-from thence.training.data import Prepared
+from thence.signals import StopEvent
+from thence.training.data import TrainingData
 from thence.training.interrupts import Interrupted
-from thence.training.progress import Listener, ProgressMaker
+from thence.training.progress import ProgressCallback, ProgressFactory
 
 WITH_PAGE = 20.0
 """Seconds in which there is time for a page about the result."""
@@ -93,10 +93,10 @@ class Search:
     """
 
     recipe: Recipe
-    prepared: Prepared
+    prepared: TrainingData
     budget: Budget
-    wish: StopWish
-    progress: ProgressMaker
+    wish: StopEvent
+    progress: ProgressFactory
     watch: Watcher | None
     tried: list[Tried] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -237,18 +237,18 @@ class UntilEnough:
         wish: Set when it is enough.
     """
 
-    listener: Listener
-    wish: StopWish
+    listener: ProgressCallback
+    wish: StopEvent
 
-    def step(self, step: int, tokens: float, share: float) -> None:
+    def on_step(self, step: int, tokens: float, share: float) -> None:
         """Hear that so many steps are done."""
-        self.listener.step(step, tokens, share)
+        self.listener.on_step(step, tokens, share)
         if self.wish.is_set():
             raise Enough
 
-    def evaluated(self, metrics: dict[str, Any]) -> None:
+    def on_evaluation(self, metrics: dict[str, Any]) -> None:
         """Hear of a look at dev."""
-        self.listener.evaluated(metrics)
+        self.listener.on_evaluation(metrics)
 
 
 def with_training(recipe: Recipe, **settings: Any) -> Recipe:

@@ -10,7 +10,7 @@ from thence.autopilot.search import Road, Search
 from thence.runs.run import create_run, text_hashes
 from thence.runs.sources import Sources
 from thence.training.distributed_setup import resolved_paths
-from thence.training.train import finish_at_once, more_about, told_at_once
+from thence.training.train import data_provenance, fitted_metrics, save_fitted
 
 
 def written(
@@ -38,10 +38,10 @@ def written(
         options=road.options(first) if made.options is None else made.options,
         training=replace(base.training, carry_context=carries),
     )
-    more = more_about(base, search.prepared)
+    more = data_provenance(base, search.prepared)
     hashes, losses = text_hashes(search.prepared.splits), road.losses(made)
     tokens = search.prepared.train.num_targets
-    line = told_at_once(tokens, losses, search.budget.began)
+    line = fitted_metrics(tokens, losses, search.budget.began)
     weights = {part.name: w for part, w in zip(made.parts, made.weights, strict=True)}
     result = Best(
         folder=new.target,
@@ -60,7 +60,7 @@ def written(
     def write(folder: Path) -> None:
         tokenizer = search.prepared.tokenizer
         run = create_run(folder, recipe, tokenizer, hashes, sources, more)
-        finish_at_once(run, made.model.tensors(), line, **losses)
+        save_fitted(run, made.model.tensors(), line, **losses)
         replace(result, folder=folder).save()
 
     new.fill(write)

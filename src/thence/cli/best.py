@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from thence.autopilot import Best, Tried, best
 from thence.autopilot.result import COLUMNS, PAGE, about_rows, loss_text, tried_rows
 from thence.cli.output import progress_for, say_json, say_pairs, say_table
-from thence.cli.streams import remark, say
+from thence.cli.streams import print_note, say
 from thence.corpus.decoding import Errors
 from thence.recipes.options import Device
 from thence.tokens.cutting import WordSplit
@@ -127,7 +127,7 @@ def _page(done: Best) -> Path:
 def _tell(one: Tried) -> None:
     so_far = loss_text(one.so_far, one.accuracy_so_far)
     loss = loss_text(one.nats, one.accuracy)
-    remark(f"{one.ended:7.1f} s  {one.name}: dev {loss}, best so far {so_far}")
+    print_note(f"{one.ended:7.1f} s  {one.name}: dev {loss}, best so far {so_far}")
 
 
 def _say(done: Best) -> None:
@@ -138,4 +138,6 @@ def _say(done: Best) -> None:
         say(f"\nWhat was tried, in pictures: {page}")
     folder = quote(str(done.folder))
     use = f"classify {folder} -" if done.unit == "document" else f"sample {folder}"
-    remark(f"Next: thence {use}   thence evaluate {folder} --split test   thence report {folder}")
+    print_note(
+        f"Next: thence {use}   thence evaluate {folder} --split test   thence report {folder}"
+    )

@@ -14,7 +14,7 @@ from thence.cli.explained import explained
 from thence.cli.given import texts_given
 from thence.cli.output import say_json, say_table
 from thence.cli.prompts import remark_unknown
-from thence.cli.streams import finish_output, remark, say, say_drawn
+from thence.cli.streams import finish_output, print_note, say, say_drawn
 from thence.corpus import Documents, ReadingOptions, load
 from thence.corpus.labelled import without_marks
 from thence.corpus.reading import STANDARD_INPUT, inner_suffix, parse, read_standard_input
@@ -110,7 +110,7 @@ def command(
         done += 1
         nothing_known += classification.nothing_known and classification.tokens > 0
     if nothing_known and not typed:
-        remark(
+        print_note(
             f"In {nothing_known:,} of {done:,} texts nothing is known from train: their "
             "labels are no finding about them (nothing_known in the JSON)."
         )
@@ -153,7 +153,7 @@ def _read_again(run: Run, text: str, reading: ReadingOptions) -> Documents:
 
 def _typed(run: Run, reading: ReadingOptions) -> Iterator[Documents]:
     """Yield what a person types, line by line, and see to it that the answers are not held back."""
-    remark("Type a text and press Enter (Ctrl-D ends).")
+    print_note("Type a text and press Enter (Ctrl-D ends).")
     for line in sys.stdin.buffer:
         documents = parse(line, STANDARD_INPUT, reading)
         for text in documents:

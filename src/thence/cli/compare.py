@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from thence.cli.output import say_json, say_table
-from thence.cli.streams import remark
+from thence.cli.streams import print_note
 from thence.corpus import ReadingOptions
 from thence.evaluation import Comparison, compare
 from thence.runs.run import Split
@@ -36,4 +36,4 @@ def command(
     documents = f"{comparison.documents:,}{unit} documents"
     say_table(*comparison.table(), title=f"{comparison.text} ({documents})", narrow=True)
     if comparison.remark:
-        remark(comparison.remark)
+        print_note(comparison.remark)

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from thence.cli.arguments import BadWords, Text
 from thence.cli.output import say_json
 from thence.cli.prompts import remark_unknown
-from thence.cli.streams import remark, say
+from thence.cli.streams import print_note, say
 from thence.generation import complete
 from thence.runs import Run
 
@@ -70,4 +70,4 @@ def command(
     say(str(found))
     cut = sum(not completion.finished for completion in found.completions)
     if cut:
-        remark(f"{cut} cut at {max_length} tokens.")
+        print_note(f"{cut} cut at {max_length} tokens.")

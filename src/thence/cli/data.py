@@ -11,7 +11,7 @@ from thence.cli.output import say_json, say_table
 from thence.cli.streams import is_at_terminal, say
 from thence.corpus import BUNDLED, CATALOGUE, get
 from thence.errors import DownloadError
-from thence.terminal import remark_console
+from thence.terminal import stderr_console
 
 app = App(name="data", help="List and fetch named texts.")
 
@@ -77,7 +77,7 @@ def get_text(
         DownloadColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=remark_console(), disable=not is_at_terminal()) as progress:
+    with Progress(*columns, console=stderr_console(), disable=not is_at_terminal()) as progress:
         task = progress.add_task(name, total=None)
         folder = get(
             name, source, lambda done, total: progress.update(task, completed=done, total=total)

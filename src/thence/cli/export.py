@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from thence.cli.streams import remark, say
+from thence.cli.streams import print_note, say
 from thence.exchange import Format, export_checked
 
 
@@ -22,7 +22,7 @@ def command(run: Path, path: Path, /, *, to: Format | None = None) -> None:
     exported = export_checked(run, path, to)
     say(str(exported.path))
     if exported.difference is not None:
-        remark(
+        print_note(
             f"Checked on random ids: log-probabilities differ from the run's by at most "
             f"{exported.difference:.1e}."
         )

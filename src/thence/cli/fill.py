@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from thence.cli.arguments import Text
 from thence.cli.output import say_json
 from thence.cli.prompts import remark_unknown
-from thence.cli.streams import remark, say
+from thence.cli.streams import print_note, say
 from thence.generation import fill, split_blanks
 from thence.runs import Run
 
@@ -64,4 +64,4 @@ def command(
     all_of = f"all {found.found:,} fillings" if found.exact else f"{found.found:,} found by a beam"
     missing = found.found - len(found) if among and count is None else 0
     impossible = f"; {missing:,} of them are impossible" if missing else ""
-    remark(f"Shares are among {all_of}{impossible}.")
+    print_note(f"Shares are among {all_of}{impossible}.")

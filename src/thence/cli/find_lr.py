@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from thence.atomic import write_atomically
 from thence.cli.output import say_json
 from thence.cli.recipe_flags import parse_recipe_command
-from thence.cli.streams import is_at_terminal, remark, say
+from thence.cli.streams import is_at_terminal, print_note, say
 from thence.errors import RunError, SettingError
 from thence.models.registry import is_classifier
 from thence.recipes import Recipe
@@ -48,7 +48,7 @@ def _find(
 ) -> None:
     picture = _picture(output)
     if not json and is_at_terminal():
-        remark(f"Reading {called(recipe.text)}, then a step at each learning rate ...")
+        print_note(f"Reading {called(recipe.text)}, then a step at each learning rate ...")
     curve = find_learning_rate(recipe, low, high, rates)
     # Drawing needs matplotlib, which takes its time to load.
     from thence.reports.curves import learning_rate_curve
@@ -70,7 +70,7 @@ def _find(
     say(f"suggested learning rate  {curve.suggestion:.2g}")
     say(f"picture                  {picture}")
     if curve.still_falling:
-        remark(
+        print_note(
             "The loss is lowest at the last rate: a higher one may be better. Try a larger --high."
         )
 

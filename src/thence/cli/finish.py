@@ -6,7 +6,7 @@ from shlex import quote
 from typing import Any
 
 from thence.cli.output import say_json, say_pairs
-from thence.cli.streams import remark, say
+from thence.cli.streams import print_note, say
 from thence.evaluation import evaluate
 from thence.evaluation.labels import cut_rows
 from thence.processes import is_first_process
@@ -51,7 +51,7 @@ def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None
     folder = quote(str(run.folder))
     judge = f"   thence evaluate {folder} --split test" if len(run.documents("test")) else ""
     use = "classify" if run.is_classifier else "sample"
-    remark(f"Next: thence {use} {folder}{' -' if run.is_classifier else ''}{judge}")
+    print_note(f"Next: thence {use} {folder}{' -' if run.is_classifier else ''}{judge}")
 
 
 def _report(run: Run) -> Path:

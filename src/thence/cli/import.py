@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from thence.cli.output import say_json, say_pairs
-from thence.cli.streams import remark
+from thence.cli.streams import print_note
 from thence.exchange import import_arpa
 
 
@@ -49,4 +49,4 @@ def command(
             ("vocabulary", f"{len(words.symbols):,} words; {others}"),
         ]
     )
-    remark(f"Next: thence evaluate {quote(str(run.folder))} TEXT")
+    print_note(f"Next: thence evaluate {quote(str(run.folder))} TEXT")

@@ -20,14 +20,14 @@ from thence.cli.streams import (
     drop_output,
     finish_output,
     prepare_streams,
-    remark,
+    print_note,
     result_console,
 )
 from thence.cli.usage import explain
 from thence.cli.warned import show_bug, warnings_as_remarks
 from thence.errors import ThenceError
 from thence.processes import local_number
-from thence.signals import exit_code, number_of, signals_raised
+from thence.signals import exit_code, signal_number, signals_as_exceptions
 
 COMMANDS = {
     "train": "Train a model on a text.",
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.excepthook = show_bug
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with warnings_as_remarks(), signals_raised():
+        with warnings_as_remarks(), signals_as_exceptions():
             _run(given)
         finish_output()
     except OutputError as error:
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         drop_output()  # The reader of our output has gone: nothing is left to say to it.
         sys.exit(141)
     except KeyboardInterrupt as error:
-        _fail("Interrupted.", exit_code(number_of(error)))
+        _fail("Interrupted.", exit_code(signal_number(error)))
 
 
 def _run(arguments: Sequence[str]) -> None:
@@ -144,5 +144,5 @@ def _fail(message: str, code: int = 2) -> None:
     line = " ".join(message.split())
     if len(line) > LONGEST_MESSAGE:  # It repeats a value that is no reading for people.
         line = f"{line[: LONGEST_MESSAGE // 2]} ... {line[-LONGEST_MESSAGE // 2 :]}"
-    remark(f"thence: {line}")
+    print_note(f"thence: {line}")
     sys.exit(code)

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from thence.cli.finish import finish
 from thence.cli.output import progress_for
-from thence.cli.streams import remark
+from thence.cli.streams import print_note
 from thence.ensembles.mix import mix, weights_of
 from thence.ensembles.recipe import train_mixture
 from thence.errors import SettingError
@@ -56,4 +56,4 @@ def command(
     named = [{"name": name, "weight": weight} for name, weight in members]
     finish(made, report, json, {"members": named})
     for name, weight in members:
-        remark(f"weight {weight:.3f}  {name}")
+        print_note(f"weight {weight:.3f}  {name}")

@@ -15,7 +15,7 @@ from thence.evaluation.tables import paired
 from thence.printable import printable, printable_json
 from thence.processes import is_first_process
 from thence.terminal import SafeConsole
-from thence.training.progress import ProgressMaker, log_lines, silent, terminal
+from thence.training.progress import ProgressFactory, bar_progress, line_progress, silent_progress
 
 WIDTH_OF_FILES = 160
 """Columns of a table that goes to a file or another program."""
@@ -75,8 +75,8 @@ def say_pairs(rows: Sequence[tuple[str, str]]) -> None:
     say("\n".join(paired(rows)))
 
 
-def progress_for(as_json: bool) -> ProgressMaker:
+def progress_for(as_json: bool) -> ProgressFactory:
     """Return a bar for a person at a terminal, lines for a file, silence for a program."""
     if as_json or not is_first_process():
-        return silent
-    return terminal if is_at_terminal() else log_lines
+        return silent_progress
+    return bar_progress if is_at_terminal() else line_progress

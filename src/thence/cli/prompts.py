@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from thence.cli.streams import remark
+from thence.cli.streams import print_note
 from thence.generation import unknown_symbols
 from thence.runs import Run
 
@@ -17,6 +17,6 @@ def remark_unknown(run: Run, text: str, read: Sequence[str] | None = None) -> No
     """
     unknown = sum(unknown_symbols(run, piece) for piece in read or [text])
     if unknown:
-        remark(
+        print_note(
             f"{unknown} of the symbols in {text!r} never occur in the train text: read as <unk>."
         )

@@ -29,7 +29,12 @@ from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import FROM_RUN, Recipe, make_recipe, meant, read_settings
 from thence.runs.run import Run
 from thence.tokens import TokenOptions, WordOptions
-from thence.training.training_on import LENGTHS, OF_THE_TEXT, is_same_text, settings_from
+from thence.training.training_on import (
+    DURATION_SETTINGS,
+    TEXT_SETTINGS,
+    is_same_text,
+    settings_from_run,
+)
 
 GROUPS = {
     "reading": (ReadingOptions, "Reading"),
@@ -72,9 +77,11 @@ def parse_recipe_command(
     start = _value_of("--from", arguments) or given.get(FROM_RUN)
     inherited = {}
     if start is not None:
-        shown = {name: "" for name in LENGTHS if _value_of(f"--{name}", arguments) is not None}
+        shown = {
+            name: "" for name in DURATION_SETTINGS if _value_of(f"--{name}", arguments) is not None
+        }
         asked = {} if model is None else {"model": model}
-        inherited = settings_from(Run(start), {**given, **shown, **asked})
+        inherited = settings_from_run(Run(start), {**given, **shown, **asked})
         given = {name: value for name, value in inherited.items() if name not in shown} | given
     labelled = "label" in given or _value_of("--label", arguments) is not None
     default = DEFAULT_CLASSIFIER if labelled else DEFAULT_MODEL
@@ -100,7 +107,7 @@ def parse_recipe_command(
     chosen = None if asks_help and model is None else str(model or default)
     of_its_text = [
         name
-        for name in OF_THE_TEXT
+        for name in TEXT_SETTINGS
         if name in inherited and name not in own and _value_of(f"--{name}", arguments) is None
     ]
     begins = Begins(given.get("text"), inherited.get(FROM_RUN), of_its_text)

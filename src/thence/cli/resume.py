@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from thence.cli.finish import finish
 from thence.cli.output import progress_for, say_json
-from thence.cli.streams import remark, say
+from thence.cli.streams import print_note, say
 from thence.models.registry import get_family
 from thence.processes import is_first_process
 from thence.runs import Run
@@ -58,9 +58,9 @@ def _say_nothing_to_do(run: Run, as_json: bool) -> None:
     say(f"{run.folder} is finished: there was nothing to do, and nothing was changed.")
     method, folder = get_family(run.recipe.model).method, quote(str(run.folder))
     if method == "train":
-        remark(f"Next: thence train --from {folder} --lr 0.001   (trains it on, as a new run)")
+        print_note(f"Next: thence train --from {folder} --lr 0.001   (trains it on, as a new run)")
     elif method != "combine" and run.has_text:
-        remark(f"It was made in one go. With other settings: thence train {_text(run)}")
+        print_note(f"It was made in one go. With other settings: thence train {_text(run)}")
 
 
 def _text(run: Run) -> str:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from thence.cli.arguments import BadWords, Text
 from thence.cli.output import say_json
 from thence.cli.prompts import remark_unknown
-from thence.cli.streams import remark, say
+from thence.cli.streams import print_note, say
 from thence.generation import sample
 from thence.runs import Run
 
@@ -67,4 +67,4 @@ def command(
     if samples.copies is not None:
         notes.append(f"{samples.copies} of {len(samples.texts)} are copies of train documents")
     if notes:
-        remark("; ".join(notes) + ".")
+        print_note("; ".join(notes) + ".")

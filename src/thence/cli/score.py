@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from thence.cli.given import texts_given
 from thence.cli.output import say_json, say_table
 from thence.cli.prompts import remark_unknown
-from thence.cli.streams import remark
+from thence.cli.streams import print_note
 from thence.corpus import ReadingOptions, load
 from thence.errors import SettingError
 from thence.evaluation import rank, score
@@ -61,4 +61,4 @@ def command(
             say_json(ranked)
         return
     say_table(*ranking.table())
-    remark(ranking.in_words())
+    print_note(ranking.in_words())

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from thence.cli.streams import remark
+from thence.cli.streams import print_note
 from thence.corpus.columnar import import_extra
 from thence.errors import SettingError
 
@@ -55,6 +55,6 @@ def command(
     models = open_runs(runs)
 
     def say_where(address: str) -> None:
-        remark(f"Serving {', '.join(models)} at {address} (Ctrl+C stops).")
+        print_note(f"Serving {', '.join(models)} at {address} (Ctrl+C stops).")
 
     serve(models, host, port, limits, token, no_auth, say_where, folders or None)

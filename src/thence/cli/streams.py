@@ -17,7 +17,7 @@ from rich.console import Console
 
 from thence.errors import ThenceError
 from thence.printable import printable
-from thence.terminal import RemarkFile, SafeConsole, drop, remark
+from thence.terminal import SafeConsole, StderrFile, discard_buffer, print_note
 
 __all__ = [
     "OutputError",
@@ -25,7 +25,7 @@ __all__ = [
     "finish_output",
     "is_at_terminal",
     "prepare_streams",
-    "remark",
+    "print_note",
     "result_console",
     "say",
     "say_drawn",
@@ -83,7 +83,7 @@ def say_drawn(text: str) -> None:
 
 def is_at_terminal() -> bool:
     """Whether a person sees the remarks as they come."""
-    return RemarkFile(sys.stderr).isatty()
+    return StderrFile(sys.stderr).isatty()
 
 
 def finish_output() -> None:
@@ -99,7 +99,7 @@ def finish_output() -> None:
 def drop_output() -> None:
     """Send what waits in the buffer to nowhere, so that Python can exit in peace."""
     if sys.stdout is not None:
-        drop(sys.stdout)
+        discard_buffer(sys.stdout)
 
 
 def result_console() -> Console:

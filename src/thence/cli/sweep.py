@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from thence.cli.output import say_json, say_pairs, say_table
-from thence.cli.streams import remark, say
+from thence.cli.streams import print_note, say
 from thence.cli.sweep_progress import described, field_text, loss_text, watching
 from thence.sweeps import Sweep, sweep
 
@@ -56,10 +56,10 @@ def command(
     if page:
         say(f"\nPictures and all numbers: {page}")
     if done.best_is_here:
-        remark(f"Next: thence report {quote(str(done.folder / 'best'))}")
+        print_note(f"Next: thence report {quote(str(done.folder / 'best'))}")
     else:
         name = done.best_trial.name
-        remark(
+        print_note(
             f"The best run was trained elsewhere. Next: copy {name} from there into {done.folder} "
             "and run the same command again; or run it there."
         )

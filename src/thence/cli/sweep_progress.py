@@ -10,11 +10,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from thence.cli.streams import is_at_terminal, remark
+from thence.cli.streams import is_at_terminal, print_note
 from thence.printable import printable
 from thence.sweeps.results import Trial
 from thence.sweeps.sweep import Standing, Watcher
-from thence.terminal import remark_console
+from thence.terminal import stderr_console
 
 ROWS = 15
 """Trials that the table shows: the newest."""
@@ -26,7 +26,7 @@ def watching(as_json: bool) -> Iterator[Watcher | None]:
     if as_json:
         yield None
     elif is_at_terminal():
-        with Live(console=remark_console(), auto_refresh=False, transient=True) as live:
+        with Live(console=stderr_console(), auto_refresh=False, transient=True) as live:
             yield lambda standing: live.update(drawn(standing), refresh=True)
     else:
         yield _line
@@ -37,7 +37,7 @@ def _line(standing: Standing) -> None:
     if standing.event == "ended":
         of = "" if standing.total is None else f" of {standing.total}"
         about = f"{trial.name}{of}: {trial.state}, {described(trial)}"
-        remark(f"{about}; {best_so_far(standing)}")
+        print_note(f"{about}; {best_so_far(standing)}")
 
 
 def drawn(standing: Standing) -> Group:

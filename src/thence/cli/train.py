@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from thence.cli.finish import finish
 from thence.cli.output import progress_for
 from thence.cli.recipe_flags import parse_recipe_command
-from thence.cli.streams import is_at_terminal, remark
+from thence.cli.streams import is_at_terminal, print_note
 from thence.errors import SettingError
 from thence.recipes import Recipe
 from thence.runs.sources import called
@@ -51,7 +51,7 @@ def _train(
     json: Annotated[bool, Parameter(negative=(), help="Print the result as JSON.")] = False,
 ) -> None:
     if not json and is_at_terminal():
-        remark(f"Reading {called(recipe.text)} ...")
+        print_note(f"Reading {called(recipe.text)} ...")
     if recipe.training.precision == "bfloat16":
         _remark_on_imitation(recipe)
     progress = progress_for(json)
@@ -66,7 +66,7 @@ def _remark_on_imitation(recipe: Recipe) -> None:
     with suppress(SettingError):  # A device that is not there is refused by the training.
         if has_fast_bfloat16(choose_device(recipe.training.device)):
             return
-        remark(
+        print_note(
             "This machine has no bfloat16 of its own and imitates it, which is slower than "
             "float32; --precision auto takes what is fastest."
         )

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from thence.errors import ThenceWarning
 from thence.processes import local_number
-from thence.terminal import remark
+from thence.terminal import print_note
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def warnings_as_remarks() -> Iterator[None]:
                 usual(message, category, filename, lineno, file, line)
             elif str(message) not in said and local_number() == 0:
                 said.add(str(message))
-                remark(str(message))
+                print_note(str(message))
 
         warnings.showwarning = show
         yield
@@ -40,4 +40,4 @@ def warnings_as_remarks() -> Iterator[None]:
 
 def show_bug(kind: type[BaseException], bug: BaseException, trace: TracebackType | None) -> None:
     """Print the traceback of an error that is nobody's but ours."""
-    remark("".join(traceback.format_exception(kind, bug, trace)).rstrip("\n"))
+    print_note("".join(traceback.format_exception(kind, bug, trace)).rstrip("\n"))

@@ -43,9 +43,9 @@ from thence.tokens import Tokenizer, TokenStore, tokenizer_from_counts
 from thence.tokens.cutting import SYMBOLS
 from thence.training.callbacks import Logs, StopTraining, opened
 from thence.training.distributed_setup import resolved_paths
-from thence.training.progress import Listener, ProgressMaker, silent
+from thence.training.progress import ProgressCallback, ProgressFactory, silent_progress
 from thence.training.remarks import warn_of_symbols
-from thence.training.train import finish_at_once, told_at_once
+from thence.training.train import fitted_metrics, save_fitted
 
 SMALLEST_BLOCK, LARGEST_BLOCK = 1 << 20, 64 << 20
 """Bytes of text in a block: fewer are no work, more take too much memory at once."""
@@ -57,7 +57,7 @@ def count_on_cluster(
     recipe: Recipe,
     folder: Path,
     address: str,
-    progress: ProgressMaker = silent,
+    progress: ProgressFactory = silent_progress,
     logs: Logs = None,
 ) -> Run:
     """Count an n-gram model on a cluster; see ``thence.train``.
@@ -78,7 +78,7 @@ def count_on_cluster(
 
 
 def _count_into(
-    new: NewFolder, recipe: Recipe, address: str, progress: ProgressMaker, logs: Logs
+    new: NewFolder, recipe: Recipe, address: str, progress: ProgressFactory, logs: Logs
 ) -> Run:
     started = time.monotonic()
     recipe = resolved_paths(recipe)
@@ -109,11 +109,11 @@ def _count_into(
     facts = {"files": len(files), "documents": surveyed.documents, "tokens": tokens}
     facts["bytes"] = surveyed.num_bytes
     more = {CLUSTER: facts, TEST: facts_of_test(held_out["test"])}
-    hashes, line = _hashes(surveyed, held_out), told_at_once(tokens, losses, started)
+    hashes, line = _hashes(surveyed, held_out), fitted_metrics(tokens, losses, started)
 
     def write(folder: Path) -> None:
         run = create_run(folder, recipe, tokenizer, hashes, more=more)
-        finish_at_once(run, model.tensors(), line)
+        save_fitted(run, model.tensors(), line)
 
     new.fill(write)
     run = Run(new.target)
@@ -161,7 +161,7 @@ class _Job:
     recipe: Recipe
     client: Any
     blocks: list[Block]
-    listener: Listener
+    listener: ProgressCallback
 
     def survey(self) -> Survey:
         """Count symbols and documents.
@@ -231,7 +231,7 @@ class _Job:
             nonlocal finished
             finished += 1
             share = first + (last - first) * finished / tasks
-            self.listener.step(finished, 0.0, share)
+            self.listener.on_step(finished, 0.0, share)
 
         return done
 

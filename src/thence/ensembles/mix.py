@@ -15,7 +15,7 @@ from thence.recipes.validation import check_type
 from thence.runs.looks_at_test import TEST, facts_of_test, inherited_looks
 from thence.runs.provenance import CLUSTER
 from thence.runs.run import Run, create_run
-from thence.training.train import finish_at_once, told_at_once
+from thence.training.train import fitted_metrics, save_fitted
 
 if TYPE_CHECKING:
     from thence.models.labels.ensemble import Ensemble
@@ -91,11 +91,11 @@ def mix_into(
     test = first.documents("test")
     more[TEST], looks = facts_of_test(test), inherited_looks(opened, test)
     hashes = first.provenance["sha256"]
-    line = told_at_once(first.store("dev").num_targets, look, started)
+    line = fitted_metrics(first.store("dev").num_targets, look, started)
 
     def write(folder: Path) -> None:
         run = create_run(folder, recipe, first.tokenizer, hashes, first.sources, more, looks)
-        finish_at_once(run, tensors, line, **look)
+        save_fitted(run, tensors, line, **look)
 
     new.fill(write)
     return Run(new.target)

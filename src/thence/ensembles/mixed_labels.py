@@ -9,7 +9,7 @@ from thence.recipes.recipe import Recipe
 from thence.runs.run import Run
 from thence.tokens import encode_texts
 from thence.training.data import labelled
-from thence.training.dev_evaluation import label_look
+from thence.training.dev_evaluation import evaluate_labels
 
 
 def ensemble_of(runs: Sequence[Run]) -> tuple[Recipe, dict[str, Array], dict[str, float]]:
@@ -29,8 +29,8 @@ def ensemble_of(runs: Sequence[Run]) -> tuple[Recipe, dict[str, Array], dict[str
     ensemble = Ensemble(recipe.options, len(first.tokenizer.vocabulary), first.classes)
     ensemble.members = [run.classifier for run in runs]
     ensemble.weights = learn_pool(said, dev.labels).weights
-    look = label_look(pooled(said, ensemble.weights), dev.labels)
-    return recipe, ensemble.tensors(), {"dev_nats_per_document": look.nats, **look.more}
+    result = evaluate_labels(pooled(said, ensemble.weights), dev.labels)
+    return recipe, ensemble.tensors(), {"dev_nats_per_document": result.nats, **result.metrics}
 
 
 def _member_of(run: Run) -> Member:

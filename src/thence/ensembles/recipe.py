@@ -30,7 +30,7 @@ from thence.errors import RunError, SettingError, nearest
 from thence.models.registry import get_family
 from thence.recipes.recipe import Recipe, flat_settings, make_recipe, read_toml
 from thence.runs.run import Run
-from thence.training.progress import ProgressMaker, silent
+from thence.training.progress import ProgressFactory, silent_progress
 from thence.training.train import resume, train_recipe
 
 
@@ -85,7 +85,9 @@ def _recipe(settings: dict[str, Any]) -> Recipe:
     return make_recipe(text, model, settings)
 
 
-def train_mixture(config: str | Path, output: str | Path, progress: ProgressMaker = silent) -> Run:
+def train_mixture(
+    config: str | Path, output: str | Path, progress: ProgressFactory = silent_progress
+) -> Run:
     """Train every run of a mixture's recipe and mix them.
 
     The runs are kept beside the mixture, in ``OUTPUT-runs``; started again after an interruption,

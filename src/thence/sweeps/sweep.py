@@ -16,7 +16,7 @@ from thence.processes import number_of_processes
 from thence.runs.run import RUNS
 from thence.runs.saved_json import UNUSABLE, number_or_none
 from thence.runs.sources import take_from_memory
-from thence.signals import number_of
+from thence.signals import signal_number
 from thence.sweeps.claims import (
     BEGAN,
     ENDED,
@@ -179,7 +179,7 @@ def _until_done(
         done = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
         of = f" of {read.trials}" if read.trials is not None else ""
         raise Interrupted(
-            f"Stopped after {done}{of} trials, all saved. Go on with: {again}", number_of(error)
+            f"Stopped after {done}{of} trials, all saved. Go on with: {again}", signal_number(error)
         ) from error
 
 

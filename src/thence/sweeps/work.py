@@ -14,7 +14,7 @@ from thence.sweeps.claims import ENDED, Claim
 from thence.sweeps.recipe import SweepRecipe
 from thence.training import resume, train_recipe
 from thence.training.callbacks import Record, StopTraining
-from thence.training.dev_evaluation import badness
+from thence.training.dev_evaluation import selection_loss
 from thence.training.interrupts import Interrupted
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _train(
 def value_of(record: Record) -> float | None:
     """Return what the better of two looks at dev has less of; None without a dev split."""
     nats = record.get(f"dev_nats_per_{unit_of(record)}")
-    return None if nats is None else badness(nats, record.get("dev_accuracy"))
+    return None if nats is None else selection_loss(nats, record.get("dev_accuracy"))
 
 
 def best_record(run: Run) -> Record | None:

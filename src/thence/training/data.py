@@ -12,16 +12,16 @@ from thence.models.labels.base import Classes
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
 from thence.tokens import Texts, Tokenizer, TokenStore, WordVectors, learn_tokens, read_vectors
-from thence.training.finetuning import started_from
+from thence.training.finetuning import source_runs
 from thence.training.remarks import symbol_counts, warn_of_symbols
-from thence.training.training_on import parent_of, with_labels_of
+from thence.training.training_on import parent_run, with_labels_of
 
 LARGEST_VALUE = 1e10
 """In a pretrained vector; trained ones are about 1, and sums of squares must fit into float32."""
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingData:
     """A text made ready for training.
 
     Attributes:
@@ -72,7 +72,7 @@ def labelled(documents: Documents) -> LabelledDocuments:
     return documents
 
 
-def prepare(recipe: Recipe, instead: Instead = NOTHING) -> Prepared:
+def load_data(recipe: Recipe, instead: Instead = NOTHING) -> TrainingData:
     """Read, split and tokenise the text of a recipe.
 
     Args:
@@ -93,7 +93,7 @@ def prepare(recipe: Recipe, instead: Instead = NOTHING) -> Prepared:
         instead=instead,
     )
     _check_splits(recipe, splits)
-    if (parent := parent_of(recipe)) is not None and parent.is_classifier:
+    if (parent := parent_run(recipe)) is not None and parent.is_classifier:
         splits = with_labels_of(parent, splits)
     return tokenize(recipe, splits)
 
@@ -102,9 +102,9 @@ def tokenize(
     recipe: Recipe,
     splits: Splits,
     weights: Float32[np.ndarray, " documents"] | None = None,
-) -> Prepared:
-    """Tokenise documents that are divided already; see ``prepare``."""
-    if started := started_from(recipe):
+) -> TrainingData:
+    """Tokenise documents that are divided already; see ``load_data``."""
+    if started := source_runs(recipe):
         tokenizer = started[0].tokenizer
         train_store = tokenizer.encode(splits.train)
     else:
@@ -115,7 +115,7 @@ def tokenize(
     _check_context(recipe, train_store)
     dev_store = tokenizer.encode(splits.dev)
     vectors = vectors_of(recipe, tokenizer)
-    return Prepared(splits, tokenizer, train_store, dev_store, vectors, weights)
+    return TrainingData(splits, tokenizer, train_store, dev_store, vectors, weights)
 
 
 def vectors_of(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | None:
@@ -143,15 +143,15 @@ def vectors_of(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | None:
     return vectors
 
 
-def coverage(prepared: Prepared) -> str | None:
+def coverage(data: TrainingData) -> str | None:
     """Return how much of the train text has pretrained vectors, in words."""
-    vectors = prepared.vectors
+    vectors = data.vectors
     if vectors is None:
         return None
-    counts = np.bincount(prepared.train.targets, minlength=len(vectors.found))
-    counts[prepared.train.boundary_id] = 0
+    counts = np.bincount(data.train.targets, minlength=len(vectors.found))
+    counts[data.train.boundary_id] = 0
     share = vectors.token_coverage(counts)
-    words = len(prepared.tokenizer.vocabulary.symbols)
+    words = len(data.tokenizer.vocabulary.symbols)
     found = f"{vectors.found[:words].sum():,} of {words:,} words, {share:.1%} of train tokens"
     return " ".join([f"{found}.", *vectors.remarks()])
 

@@ -49,64 +49,64 @@ class Trainable(Protocol):
 
 
 @dataclass(frozen=True)
-class Look:
+class EvalResult:
     """What a look at dev gives.
 
     Attributes:
         nats: Mean loss per unit.
-        badness: What the best weights have least of.
-        more: Further numbers for the metrics.
+        selection_loss: What the best weights have least of.
+        metrics: Further numbers for the metrics.
     """
 
     nats: float
-    badness: float
-    more: dict[str, float] = field(default_factory=dict)
+    selection_loss: float
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Judge:
+class DevEvaluator:
     """How a training is judged.
 
     Attributes:
         unit: What the loss is a mean over: ``token`` or ``document``.
-        ignorance: Nats per unit of a model that knows nothing.
-        look: Judges the weights as they are on dev; None where there is no dev.
+        uniform_loss: Nats per unit of a model that knows nothing.
+        evaluate: Evaluates the weights as they are on dev; None where there is no dev.
     """
 
     unit: str
-    ignorance: float
-    look: Callable[[], Look] | None
+    uniform_loss: float
+    evaluate: Callable[[], EvalResult] | None
 
 
-def language_judge(
+def language_evaluator(
     model: LanguageModel, dev: TokenStore, carry_context: bool, vocabulary_size: int
-) -> Judge:
+) -> DevEvaluator:
     """Return how a language model is judged: by its likelihood."""
 
-    def look() -> Look:
+    def evaluate() -> EvalResult:
         nats = -float(np.mean(model.score(dev, carry_context), dtype=np.float64))
-        return Look(nats, nats)
+        return EvalResult(nats, nats)
 
-    return Judge("token", log(vocabulary_size), look if dev.num_documents else None)
+    return DevEvaluator("token", log(vocabulary_size), evaluate if dev.num_documents else None)
 
 
-def label_judge(classifier: Classifier, dev: Texts, labels: Labels) -> Judge:
+def label_evaluator(classifier: Classifier, dev: Texts, labels: Labels) -> DevEvaluator:
     """Return how a classifier is judged: by its mistakes, and for equal ones by its likelihood."""
-    ignorance = label_ignorance(classifier.classes)
-    return Judge(
+    uniform_loss = uniform_label_loss(classifier.classes)
+    return DevEvaluator(
         "document",
-        ignorance,
-        (lambda: label_look(classifier.classify(dev), labels)) if len(labels) else None,
+        uniform_loss,
+        (lambda: evaluate_labels(classifier.classify(dev), labels)) if len(labels) else None,
     )
 
 
-def label_ignorance(classes: Classes) -> float:
+def uniform_label_loss(classes: Classes) -> float:
     """Return the nats per document of a classifier that knows nothing."""
     return classes.num_classes * log(2) if classes.multilabel else log(classes.num_classes)
 
 
-def label_look(log_probs: Array, labels: Labels) -> Look:
-    """Judge log-probabilities; a label that train lacks cannot be right, and has no likelihood."""
+def evaluate_labels(log_probs: Array, labels: Labels) -> EvalResult:
+    """Evaluate log-probabilities; a label that train lacks counts as a mistake, without a loss."""
     number = log_probs.shape[1]
     if labels.multilabel:
         truth = labels.matrix()
@@ -120,10 +120,10 @@ def label_look(log_probs: Array, labels: Labels) -> Look:
         nats = -float(np.mean(found, dtype=np.float64)) if len(found) else 0.0
         right = log_probs.argmax(1) == labels.single
     accuracy = float(np.mean(right))
-    return Look(nats, badness(nats, accuracy), {"dev_accuracy": accuracy})
+    return EvalResult(nats, selection_loss(nats, accuracy), {"dev_accuracy": accuracy})
 
 
-def badness(nats: float, accuracy: float | None = None) -> float:
+def selection_loss(nats: float, accuracy: float | None = None) -> float:
     """Return what the better of two models has less of: mistakes, and for equal ones loss.
 
     Args:

@@ -18,7 +18,7 @@ from thence.processes import is_first_process, launch, number_of_processes
 from thence.recipes.recipe import Recipe
 from thence.runs.run import Run, text_hashes
 from thence.runs.sources import called, is_read_once, named_sources
-from thence.training.data import Prepared
+from thence.training.data import TrainingData
 
 if TYPE_CHECKING:
     from thence.training.distributed import World
@@ -62,7 +62,7 @@ def check_shareable(recipe: Recipe, world: "World | None") -> None:
     choose_device(recipe.training.device)
 
 
-def shared_run(folder: Path, prepared: Prepared, world: "World | None") -> Run:
+def shared_run(folder: Path, data: TrainingData, world: "World | None") -> Run:
     """Open the run that the first process has made, and see that all are ready to train it.
 
     Raises:
@@ -76,12 +76,12 @@ def shared_run(folder: Path, prepared: Prepared, world: "World | None") -> Run:
     with world.agreed():
         if world.is_writer:
             return run
-        if text_hashes(prepared.splits) != run.provenance["sha256"]:
+        if text_hashes(data.splits) != run.provenance["sha256"]:
             raise TextError(
                 f"The text {run.recipe.text} is not the same on all machines: this process has "
                 "read another than the first one. Copy it anew, or put it where all see it."
             )
-        if prepared.tokenizer.content_hash() != run.provenance["tokenizer"]:
+        if data.tokenizer.content_hash() != run.provenance["tokenizer"]:
             raise SettingError(
                 "This process was started with other settings than the first one: it cuts the text "
                 "into other tokens. Give torchrun the same command on all machines."

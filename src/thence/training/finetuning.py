@@ -21,7 +21,7 @@ def starts_from_a_run(recipe: Recipe) -> bool:
     return hasattr(recipe.options, "start_from")
 
 
-def language_run(recipe: Recipe) -> Run:
+def encoder_run(recipe: Recipe) -> Run:
     """Open the run that a recipe's model starts from.
 
     Raises:
@@ -45,11 +45,11 @@ def language_run(recipe: Recipe) -> Run:
     return run
 
 
-def started_from(recipe: Recipe) -> list[Run]:
+def source_runs(recipe: Recipe) -> list[Run]:
     """Return the runs whose weights a recipe's model begins with."""
     if recipe.from_run is not None:
         return [Run(recipe.from_run)]
-    return [language_run(recipe)] if starts_from_a_run(recipe) else []
+    return [encoder_run(recipe)] if starts_from_a_run(recipe) else []
 
 
 def with_language_model(recipe: Recipe) -> Recipe:
@@ -61,7 +61,7 @@ def with_language_model(recipe: Recipe) -> Recipe:
     """
     if not starts_from_a_run(recipe):
         return recipe
-    run = language_run(recipe)
+    run = encoder_run(recipe)
     tokens = WordOptions(**asdict(run.tokenizer.options))
     for item in fields(WordOptions):
         asked, own = getattr(recipe.tokens, item.name), getattr(tokens, item.name)
@@ -79,5 +79,5 @@ def with_language_model(recipe: Recipe) -> Recipe:
 
 def take_weights(classifier: "FinetunedClassifier", recipe: Recipe) -> None:
     """Copy the language model's weights into a classifier that has learned nothing yet."""
-    model: Any = language_run(recipe).model
+    model: Any = encoder_run(recipe).model
     classifier.start_from(model)

@@ -3,9 +3,9 @@
 import signal
 
 from thence.errors import TrainingError
-from thence.signals import exit_code, stop_requested
+from thence.signals import exit_code, stop_on_signals
 
-__all__ = ["Interrupted", "stop_requested"]
+__all__ = ["Interrupted", "stop_on_signals"]
 
 
 class Interrupted(TrainingError):  # noqa: N818  (it is a wish that was granted)

@@ -206,9 +206,9 @@ class LayeredOptimizer:
     def __init__(self, model: Layered, options: TrainingOptions) -> None:
         self._layers, self._rate_factors = model.layers(), model.rate_factors
         self._optimizers = [_optimizer_of(layer, options) for layer in self._layers]
-        self.thaw(1.0)
+        self.unfreeze(1.0)
 
-    def thaw(self, share: float) -> None:
+    def unfreeze(self, share: float) -> None:
         """Freeze and unfreeze layers as is due after a share of the training."""
         self._factors = self._rate_factors(share)
         for layer, factor in zip(self._layers, self._factors, strict=True):
@@ -269,13 +269,13 @@ def _optimizer_of(weights: Sequence[nn.Parameter], options: TrainingOptions) -> 
     return AdamW(parameters, options.weight_decay)
 
 
-def named(kind: str, tensors: Iterable[Tensor]) -> dict[str, Array]:
+def state_dict(kind: str, tensors: Iterable[Tensor]) -> dict[str, Array]:
     """Return tensors as arrays by name, ``kind.0``, ``kind.1``, ..., for a checkpoint."""
     return {f"{kind}.{place}": tensor.cpu().numpy() for place, tensor in enumerate(tensors)}
 
 
-def take_back(kind: str, tensors: Iterable[Tensor], saved: Mapping[str, Array]) -> None:
-    """Fill tensors with what ``named`` gave.
+def load_state(kind: str, tensors: Iterable[Tensor], saved: Mapping[str, Array]) -> None:
+    """Fill tensors with what ``state_dict`` gave.
 
     Raises:
         KeyError: If a tensor is missing.

@@ -17,7 +17,7 @@ PROBES = 10
 
 
 @contextmanager
-def computing_in(precision: Precision, device: torch.device) -> Iterator[None]:
+def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
     """Compute products of matrices in this precision for a while; weights stay in float32.
 
     bfloat16 has the range of float32, so that gradients need not be scaled. Weights are converted
@@ -36,7 +36,7 @@ def check_precision(precision: Precision, device: torch.device) -> None:
         SettingError: If a small product fails.
     """
     try:
-        with computing_in(precision, device):
+        with autocast(precision, device):
             values = torch.ones(2, 2, device=device, requires_grad=True)
             (values @ values).float().sum().backward()  # type: ignore[no-untyped-call]
     except RuntimeError as error:

@@ -10,43 +10,43 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from thence.runs.metrics import unit_of
-from thence.terminal import remark, remark_console
+from thence.terminal import print_note, stderr_console
 
 
-class Listener(Protocol):
+class ProgressCallback(Protocol):
     """Hears of every step and every look at dev."""
 
-    def step(self, step: int, tokens: float, share: float) -> None:
+    def on_step(self, step: int, tokens: float, share: float) -> None:
         """Hear that so many steps are done, for so many targets: this share of the training."""
 
-    def evaluated(self, metrics: dict[str, Any]) -> None:
+    def on_evaluation(self, metrics: dict[str, Any]) -> None:
         """Hear of a look at dev."""
 
 
 NARROW = 132
 """Columns from which a terminal has room for the rate and all losses beside the bar."""
 
-ProgressMaker = Callable[[str], AbstractContextManager[Listener]]
+ProgressFactory = Callable[[str], AbstractContextManager[ProgressCallback]]
 """Given the name of a training, opens what is told of each step."""
 
 
-class Silence:
+class SilentProgress:
     """Hears and says nothing."""
 
-    def step(self, step: int, tokens: float, share: float) -> None:
+    def on_step(self, step: int, tokens: float, share: float) -> None:
         """Do nothing."""
 
-    def evaluated(self, metrics: dict[str, Any]) -> None:
+    def on_evaluation(self, metrics: dict[str, Any]) -> None:
         """Do nothing."""
 
 
 @contextmanager
-def silent(name: str) -> Iterator[Silence]:
+def silent_progress(name: str) -> Iterator[SilentProgress]:
     """Tell nobody."""
-    yield Silence()
+    yield SilentProgress()
 
 
-class Bar:
+class ProgressBar:
     """A progress bar with the time left, the step, and the losses of the last look at dev.
 
     Where the terminal is narrow, the losses are shown without their unit, and no rate.
@@ -62,7 +62,7 @@ class Bar:
         self._started: tuple[float, float] | None = None
         self._shown = 0.0
 
-    def step(self, step: int, tokens: float, share: float) -> None:
+    def on_step(self, step: int, tokens: float, share: float) -> None:
         """Show the step and the rate, a few times a second."""
         now = time.monotonic()
         self._started = self._started or (now, tokens)
@@ -73,13 +73,13 @@ class Bar:
             rate = "" if self._narrow else f"{per_second:,.0f} tokens/s"
             self._progress.update(self._task, completed=share, steps=f"step {step:,}", rate=rate)
 
-    def evaluated(self, metrics: dict[str, Any]) -> None:
+    def on_evaluation(self, metrics: dict[str, Any]) -> None:
         """Show the losses."""
         losses = losses_in_short(metrics) if self._narrow else losses_of(metrics)
         self._progress.update(self._task, losses=losses)
 
 
-class Log:
+class ProgressLines:
     """Writes a line to standard error at each look at dev: for files, where a bar is noise.
 
     Args:
@@ -89,16 +89,16 @@ class Log:
     def __init__(self, name: str) -> None:
         self._name, self._share = name, 0.0
 
-    def step(self, step: int, tokens: float, share: float) -> None:
+    def on_step(self, step: int, tokens: float, share: float) -> None:
         """Say nothing: a line per step would be too much."""
         self._share = share
 
-    def evaluated(self, metrics: dict[str, Any]) -> None:
+    def on_evaluation(self, metrics: dict[str, Any]) -> None:
         """Write the losses."""
         done = f"{self._name}: {self._share:4.0%}, step {metrics['step']:,}"
         rate = metrics["tokens"] / max(metrics["seconds"], 1e-3)
         line = f"{done}, {metrics['seconds']:.1f} s, {rate:,.0f} tokens/s, {losses_of(metrics)}"
-        remark(line)
+        print_note(line)
 
 
 def losses_of(metrics: dict[str, Any]) -> str:
@@ -124,15 +124,15 @@ def losses_in_short(metrics: dict[str, Any]) -> str:
 
 
 @contextmanager
-def log_lines(name: str) -> Iterator[Log]:
+def line_progress(name: str) -> Iterator[ProgressLines]:
     """Write a line at each look at dev."""
-    yield Log(name)
+    yield ProgressLines(name)
 
 
 @contextmanager
-def terminal(name: str) -> Iterator[Bar]:
+def bar_progress(name: str) -> Iterator[ProgressBar]:
     """Show a progress bar on standard error."""
-    console = remark_console()
+    console = stderr_console()
     columns = (
         # The name alone gives way where there is too little room.
         TextColumn("{task.description}", markup=False, table_column=Column(overflow="ellipsis")),
@@ -144,4 +144,4 @@ def terminal(name: str) -> Iterator[Bar]:
         ),
     )
     with Progress(*columns, console=console, refresh_per_second=5) as progress:
-        yield Bar(progress, name)
+        yield ProgressBar(progress, name)

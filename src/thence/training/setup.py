@@ -25,16 +25,21 @@ from thence.recipes.recipe import Recipe
 from thence.runs.run import Run
 from thence.tokens import TokenStore
 from thence.training.callbacks import Logs, opened
-from thence.training.data import Prepared, sample_weights
-from thence.training.dev_evaluation import Judge, Trainable, label_judge, language_judge
+from thence.training.data import TrainingData, sample_weights
+from thence.training.dev_evaluation import (
+    DevEvaluator,
+    Trainable,
+    label_evaluator,
+    language_evaluator,
+)
 from thence.training.distributed import World
 from thence.training.finetuning import starts_from_a_run, take_weights
 from thence.training.lr_finder import LearningRateCurve, lr_range_test
 from thence.training.optimizers import make_optimizer
-from thence.training.precision import check_precision, computing_in, has_fast_bfloat16
-from thence.training.progress import ProgressMaker, Silence, silent
+from thence.training.precision import autocast, check_precision, has_fast_bfloat16
+from thence.training.progress import ProgressFactory, SilentProgress, silent_progress
 from thence.training.trainer import DEFAULT_EPOCHS, LAST, Trainer
-from thence.training.training_on import check_parent_unchanged, parent_of
+from thence.training.training_on import check_parent_unchanged, parent_run
 
 SMALL_STEP = 3e9
 """Floating-point operations of a step up to which one thread is used: more gain little there, and
@@ -47,71 +52,71 @@ LARGE_VOCABULARY = 256
 
 
 @dataclass(frozen=True)
-class Trainee:
+class TrainingSetup:
     """A network with all that its training needs.
 
     Attributes:
         network: Untrained, on its device.
         batches: What each step reads.
-        judge: How it is judged on dev.
+        dev_evaluator: How it is judged on dev.
         usual_epochs: Passes over the train split where nothing else is asked for.
     """
 
     network: Trainable
     batches: Batches
-    judge: Judge
+    dev_evaluator: DevEvaluator
     usual_epochs: float = DEFAULT_EPOCHS
 
 
-def assemble(recipe: Recipe, prepared: Prepared, begins: bool = True) -> Trainee:
+def build_setup(recipe: Recipe, data: TrainingData, begins: bool = True) -> TrainingSetup:
     """Make the untrained network of a recipe, cut its batches, and say how it is judged.
 
     Args:
         recipe: What to train.
-        prepared: On what.
+        data: On what.
         begins: Whether its weights will count, and not be replaced by those of a checkpoint.
     """
     if is_classifier(recipe.model):
-        return _assemble_classifier(recipe, prepared, begins)
-    vocabulary_size = len(prepared.tokenizer.vocabulary)
-    model = new_network(recipe, vocabulary_size, prepared.train)
-    if begins and (parent := parent_of(recipe)) is not None:
+        return _build_classifier_setup(recipe, data, begins)
+    vocabulary_size = len(data.tokenizer.vocabulary)
+    model = new_network(recipe, vocabulary_size, data.train)
+    if begins and (parent := parent_run(recipe)) is not None:
         model.load_tensors(parent.model.tensors())
-    judge = language_judge(model, prepared.dev, recipe.training.carry_context, vocabulary_size)
-    return Trainee(model, network_batches(recipe, model, prepared.train), judge)
+    judge = language_evaluator(model, data.dev, recipe.training.carry_context, vocabulary_size)
+    return TrainingSetup(model, network_batches(recipe, model, data.train), judge)
 
 
-def _assemble_classifier(recipe: Recipe, prepared: Prepared, begins: bool) -> Trainee:
-    training, labels = recipe.training, prepared.train_labels
+def _build_classifier_setup(recipe: Recipe, data: TrainingData, begins: bool) -> TrainingSetup:
+    training, labels = recipe.training, data.train_labels
     line = CLASSIFIERS[recipe.model]
     weighs = recipe.labelling is not None and recipe.labelling.class_weights
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
-        vocabulary_size = len(prepared.tokenizer.vocabulary)
-        options, classes = recipe.options, prepared.classes
+        vocabulary_size = len(data.tokenizer.vocabulary)
+        options, classes = recipe.options, data.classes
         classifier: Any = make_trainable(
             lambda: line.create_classifier(options, vocabulary_size, classes), recipe.model
         )
-        parent = parent_of(recipe)
+        parent = parent_run(recipe)
         if begins and parent is not None:
             classifier.load_tensors(parent.classifier.tensors())
         elif begins and starts_from_a_run(recipe):
             take_weights(classifier, recipe)
         batches = classifier.batches(
-            prepared.train_texts,
+            data.train_texts,
             labels,
-            sample_weights(labels, weighs, prepared.weights),
+            sample_weights(labels, weighs, data.weights),
             cast(int, training.batch_size),
             training.seed,
         )
-        if prepared.vectors is not None:
-            classifier.load_vectors(prepared.vectors.matrix, prepared.vectors.found)
-    judge = label_judge(cast(Classifier, classifier), prepared.dev_texts, prepared.dev_labels)
+        if data.vectors is not None:
+            classifier.load_vectors(data.vectors.matrix, data.vectors.found)
+    judge = label_evaluator(cast(Classifier, classifier), data.dev_texts, data.dev_labels)
     network = classifier.to(choose_device(training.device))
-    return Trainee(network, batches, judge, line.epochs)
+    return TrainingSetup(network, batches, judge, line.epochs)
 
 
-def resolve_training(recipe: Recipe, prepared: Prepared) -> Recipe:
+def resolve_training(recipe: Recipe, data: TrainingData) -> Recipe:
     """Return the recipe with the threads and the learning rate chosen."""
     training = recipe.training
     device = choose_device(training.device)  # Refuses an absent one before anything is written.
@@ -122,15 +127,15 @@ def resolve_training(recipe: Recipe, prepared: Prepared) -> Recipe:
         raise SettingError(
             f"--threads is {training.threads}, but this machine has {processors} processors."
         )
-    training = replace(training, **fastest(recipe, prepared))
+    training = replace(training, **fastest(recipe, data))
     recipe = replace(recipe, training=training)
     if training.lr == "auto":
-        curve = lr_curve(recipe, prepared)
+        curve = lr_curve(recipe, data)
         training = replace(training, lr=float(f"{curve.suggestion:.2g}"))
     return replace(recipe, training=training)
 
 
-def fastest(recipe: Recipe, prepared: Prepared, small_step: float | None = None) -> dict[str, Any]:
+def fastest(recipe: Recipe, data: TrainingData, small_step: float | None = None) -> dict[str, Any]:
     """Return the threads and the precision with which a step is fastest, where they are open.
 
     Small networks get one thread in single precision unmeasured. For others a few steps are
@@ -138,7 +143,7 @@ def fastest(recipe: Recipe, prepared: Prepared, small_step: float | None = None)
 
     Args:
         recipe: Has the network.
-        prepared: The text.
+        data: The text.
         small_step: Floating-point operations of a step up to which a network is small.
     """
     small_step = SMALL_STEP if small_step is None else small_step
@@ -151,10 +156,10 @@ def fastest(recipe: Recipe, prepared: Prepared, small_step: float | None = None)
     }
     # Averaging is sums of rows: all is memory, nothing products of matrices.
     if not (open_threads or open_precision) or recipe.model == "averaging":
-        _refuse_too_large(recipe, prepared)
+        _refuse_too_large(recipe, data)
         return chosen
-    trainee = assemble(recipe, prepared)
-    model, batches = trainee.network, trainee.batches
+    setup = build_setup(recipe, data)
+    model, batches = setup.network, setup.batches
     if 6 * model.num_parameters() * _cells(batches.at(0)) < small_step:
         return {**chosen, "threads": 1 if open_threads else training.threads}
     candidates = [dict(chosen)]
@@ -167,27 +172,27 @@ def fastest(recipe: Recipe, prepared: Prepared, small_step: float | None = None)
     return best
 
 
-def timed(recipe: Recipe, prepared: Prepared) -> tuple[Recipe, float, float]:
+def timed(recipe: Recipe, data: TrainingData) -> tuple[Recipe, float, float]:
     """Return a recipe with threads and precision chosen, and how fast it is trained.
 
     Returns:
         The recipe, the seconds of a step, and how many tokens a step reads.
     """
-    training = replace(recipe.training, **fastest(recipe, prepared, TINY_STEP))
+    training = replace(recipe.training, **fastest(recipe, data, TINY_STEP))
     recipe = replace(recipe, training=training)
     with torch.random.fork_rng():
-        trainee = assemble(recipe, prepared)
+        setup = build_setup(recipe, data)
         settings = {"threads": training.threads, "precision": training.precision}
-        seconds = _time_steps(trainee.network, trainee.batches, settings)
-    return recipe, seconds, trainee.batches.at(0).tokens
+        seconds = _time_steps(setup.network, setup.batches, settings)
+    return recipe, seconds, setup.batches.at(0).tokens
 
 
-def _refuse_too_large(recipe: Recipe, prepared: Prepared) -> None:
+def _refuse_too_large(recipe: Recipe, data: TrainingData) -> None:
     """Refuse a network for which there is not enough memory, before anything is written."""
-    size = len(prepared.tokenizer.vocabulary)
+    size = len(data.tokenizer.vocabulary)
     with torch.random.fork_rng(devices=[]):
         if is_classifier(recipe.model):
-            line, classes = CLASSIFIERS[recipe.model], prepared.classes
+            line, classes = CLASSIFIERS[recipe.model], data.classes
             make_trainable(
                 lambda: line.create_classifier(recipe.options, size, classes), recipe.model
             )
@@ -205,7 +210,7 @@ def _time_steps(model: Trainable, batches: Batches, settings: Mapping[str, Any])
     """Return the shortest time of a few steps on one batch; the weights are left as they are."""
     model.train()
     times, batch = [], batches.at(0)  # Batches of documents differ in size.
-    with threads(settings["threads"]), computing_in(settings["precision"], model.device):
+    with threads(settings["threads"]), autocast(settings["precision"], model.device):
         state = None
         for _ in range(TIMED_STEPS):
             began = time.perf_counter()
@@ -218,14 +223,14 @@ def _time_steps(model: Trainable, batches: Batches, settings: Mapping[str, Any])
 
 def train_network(
     run: Run,
-    prepared: Prepared,
-    progress: ProgressMaker,
+    data: TrainingData,
+    progress: ProgressFactory,
     world: World | None = None,
     logs: Logs = None,
 ) -> None:
     """Train the network of a run, whose folder is held, from its newest checkpoint or the start."""
     recipe, world = run.recipe, world or World()
-    progress = progress if world.is_writer else silent
+    progress = progress if world.is_writer else silent_progress
     training = recipe.training
     if not isinstance(training.lr, float) or training.precision == "auto":
         raise RunError(
@@ -233,25 +238,25 @@ def train_network(
             "before it begins: it was changed. Restore it from a copy or train again."
         )
     begins = not (run.folder / LAST).exists()
-    if begins and (parent := parent_of(recipe)) is not None:
+    if begins and (parent := parent_run(recipe)) is not None:
         check_parent_unchanged(run, parent)
-    with deterministic(recipe.training, world.rank):
-        trainee = assemble(recipe, prepared, begins)
+    with deterministic_mode(recipe.training, world.rank):
+        setup = build_setup(recipe, data, begins)
         with progress(run.folder.name) as told:
             trainer = Trainer(
-                trainee.network,
-                trainee.batches,
-                trainee.judge,
+                setup.network,
+                setup.batches,
+                setup.dev_evaluator,
                 recipe.training,
                 run.folder,
                 told,
                 run.identity,
                 world,
-                trainee.usual_epochs,
+                setup.usual_epochs,
             )
             trainer.restore()
             _check_same_step(world, run, trainer.counters.step)
-            with opened(logs, run, prepared.dev, trainer.counters.step) as log:
+            with opened(logs, run, data.dev, trainer.counters.step) as log:
                 try:
                     trainer.run(log)
                 except WriteError as error:
@@ -275,19 +280,19 @@ def _check_same_step(world: World, run: Run, step: int) -> None:
         )
 
 
-def train_in_memory(recipe: Recipe, prepared: Prepared) -> Trainable:
+def train_in_memory(recipe: Recipe, data: TrainingData) -> Trainable:
     """Return a network with its best weights; nothing is written.
 
     Args:
         recipe: With threads and learning rate chosen; see ``resolve_training``.
-        prepared: What to train on.
+        data: What to train on.
     """
-    with deterministic(recipe.training):
-        trainee = assemble(recipe, prepared)
-        network, batches, judge = trainee.network, trainee.batches, trainee.judge
-        epochs = trainee.usual_epochs
+    with deterministic_mode(recipe.training):
+        setup = build_setup(recipe, data)
+        network, batches, judge = setup.network, setup.batches, setup.dev_evaluator
+        epochs = setup.usual_epochs
         trainer = Trainer(
-            network, batches, judge, recipe.training, None, Silence(), usual_epochs=epochs
+            network, batches, judge, recipe.training, None, SilentProgress(), usual_epochs=epochs
         )
         trainer.run()
     network.load_tensors(trainer.best_tensors())
@@ -332,7 +337,7 @@ def network_batches(recipe: Recipe, model: NeuralLanguageModel, store: TokenStor
 
 def lr_curve(
     recipe: Recipe,
-    prepared: Prepared,
+    data: TrainingData,
     low: float = 1e-3,
     high: float = 1.0,
     steps: int | None = None,
@@ -340,13 +345,13 @@ def lr_curve(
     """Run the learning-rate finder on a network that is thrown away after."""
     training = recipe.training
     if training.precision == "auto" or training.threads is None:
-        training = replace(training, **fastest(recipe, prepared))
+        training = replace(training, **fastest(recipe, data))
         recipe = replace(recipe, training=training)
     device = choose_device(training.device)
-    with deterministic(training), computing_in(training.precision, device):
-        trainee = assemble(recipe, prepared)
-        optimizer = make_optimizer(trainee.network, recipe.training)
-        return lr_range_test(trainee.network, trainee.batches, optimizer, low, high, steps)
+    with deterministic_mode(training), autocast(training.precision, device):
+        setup = build_setup(recipe, data)
+        optimizer = make_optimizer(setup.network, recipe.training)
+        return lr_range_test(setup.network, setup.batches, optimizer, low, high, steps)
 
 
 def choose_device(name: str) -> torch.device:
@@ -368,7 +373,7 @@ def choose_device(name: str) -> torch.device:
 
 
 @contextmanager
-def deterministic(options: TrainingOptions, rank: int = 0) -> Iterator[None]:
+def deterministic_mode(options: TrainingOptions, rank: int = 0) -> Iterator[None]:
     """Seed torch and fix its threads for a while; the caller's own state is untouched.
 
     Processes that train together draw other masks of dropout.

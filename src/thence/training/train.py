@@ -40,8 +40,8 @@ from thence.runs.sources import (
 )
 from thence.runs.weights import save_model
 from thence.training.callbacks import Logs, StopTraining, check_logs, opened
-from thence.training.data import Prepared, coverage, prepare, sample_weights, vectors_of
-from thence.training.dev_evaluation import label_look
+from thence.training.data import TrainingData, coverage, load_data, sample_weights, vectors_of
+from thence.training.dev_evaluation import evaluate_labels
 from thence.training.distributed_setup import (
     agreed,
     begun_before,
@@ -52,13 +52,13 @@ from thence.training.distributed_setup import (
     same_run,
     shared_run,
 )
-from thence.training.finetuning import started_from, with_language_model
-from thence.training.progress import ProgressMaker, silent
+from thence.training.finetuning import source_runs, with_language_model
+from thence.training.progress import ProgressFactory, silent_progress
 from thence.training.training_on import (
-    about_parent,
-    check_going_on,
-    parent_of,
-    settings_from,
+    continue_from,
+    parent_provenance,
+    parent_run,
+    settings_from_run,
 )
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def train(
     *,
     output: str | Path | None = None,
     config: str | Path | None = None,
-    progress: ProgressMaker = silent,
+    progress: ProgressFactory = silent_progress,
     logs: Logs = None,
     cluster: str | None = None,
     keep_text: bool = True,
@@ -112,7 +112,7 @@ def train(
     if model is not None:
         given["model"] = model
     if (start := from_run or given.get(FROM_RUN)) is not None:
-        given = settings_from(start if isinstance(start, Run) else Run(start), given)
+        given = settings_from_run(start if isinstance(start, Run) else Run(start), given)
     if "labels" in given:
         raise SettingError(
             "A language model has no labels. Train a classifier on lists of texts and labels with "
@@ -131,7 +131,7 @@ def train(
 def train_recipe(
     recipe: Recipe,
     output: str | Path | None = None,
-    progress: ProgressMaker = silent,
+    progress: ProgressFactory = silent_progress,
     logs: Logs = None,
     cluster: str | None = None,
     held: Mapping[str, Any] = NOTHING,
@@ -153,7 +153,9 @@ def train_recipe(
     if cluster is not None:
         from thence.cluster import count_on_cluster
 
-        folder = Path(output) if output is not None else free_folder(recipe.text, recipe.model)
+        folder = (
+            Path(output) if output is not None else default_run_folder(recipe.text, recipe.model)
+        )
         return count_on_cluster(recipe, folder, cluster, progress, logs)
     if may_be_restarted() and output is None:
         raise SettingError(
@@ -162,8 +164,12 @@ def train_recipe(
     with processes() as world:
         started_by = launches(world)
         with agreed(world):
-            recipe = with_what_it_starts_from(recipe)
-            folder = Path(output) if output is not None else free_folder(recipe.text, recipe.model)
+            recipe = resolve_source_runs(recipe)
+            folder = (
+                Path(output)
+                if output is not None
+                else default_run_folder(recipe.text, recipe.model)
+            )
         begun = begun_before(folder, started_by, world)
         if begun is not None:
             return _go_on(begun, progress, world, logs)
@@ -173,57 +179,57 @@ def train_recipe(
                 check_shareable(recipe, world)
                 new = stack.enter_context(new_folder(folder)) if is_first_process() else None
                 sources = stack.enter_context(readable_sources(recipe, held, keep_text))
-                prepared = prepare(recipe, sources.instead)
+                data = load_data(recipe, sources.instead)
             with agreed(world):
                 if new is not None:
-                    recipe = _resolve(recipe, prepared, sources.instead)
-                    more = more_about(recipe, prepared)
-                    looks = inherited_looks(started_from(recipe), prepared.splits.test)
-                    if (parent := parent_of(recipe)) is not None:
-                        more[FROM] = about_parent(parent)
+                    recipe = _resolve(recipe, data, sources.instead)
+                    more = data_provenance(recipe, data)
+                    looks = inherited_looks(source_runs(recipe), data.splits.test)
+                    if (parent := parent_run(recipe)) is not None:
+                        more[FROM] = parent_provenance(parent)
                     if started_by:
                         more["launches"] = sorted(started_by)
                     begin = partial(
                         create_run,
                         recipe=recipe,
-                        tokenizer=prepared.tokenizer,
-                        hashes=text_hashes(prepared.splits),
+                        tokenizer=data.tokenizer,
+                        hashes=text_hashes(data.splits),
                         sources=sources,
                         more=more,
                         looks=looks,
                     )
-                    _put_in_place(new, begin, prepared)
+                    _put_in_place(new, begin, data)
             with _undone(folder, ThenceError):
-                run = shared_run(folder, prepared, world)
+                run = shared_run(folder, data, world)
             if not run.sources.keep:
-                run.give_splits(prepared.splits)
+                run.give_splits(data.splits)
             if not _is_trained(run):
-                _log_what_was_made(run, prepared, logs)
+                _log_what_was_made(run, data, logs)
                 return run
             with _undone(folder, TrainingError, SettingError):
-                _train(run, prepared, progress, world, logs)
+                _train(run, data, progress, world, logs)
     return run
 
 
-def _put_in_place(new: NewFolder, begin: Callable[[Path], Run], prepared: Prepared) -> None:
+def _put_in_place(new: NewFolder, begin: Callable[[Path], Run], data: TrainingData) -> None:
     """Put a run in its place: one that is going to be trained as it begins, others when done."""
     run = begin(new.path)
     if _is_trained(run):
         new.put_in_place()
         return
-    done = _made_at_once(run.recipe, prepared)
-    new.fill(lambda folder: finish_at_once(begin(folder), *done))
+    done = _made_at_once(run.recipe, data)
+    new.fill(lambda folder: save_fitted(begin(folder), *done))
 
 
-def with_what_it_starts_from(recipe: Recipe) -> Recipe:
+def resolve_source_runs(recipe: Recipe) -> Recipe:
     """Return a recipe with what the run says that it starts from, if it starts from one.
 
     Raises:
         SettingError: If it asks for something else than that run has.
         RunError: If that is no run to start from.
     """
-    parent = parent_of(recipe)
-    return with_language_model(recipe) if parent is None else check_going_on(recipe, parent)
+    parent = parent_run(recipe)
+    return with_language_model(recipe) if parent is None else continue_from(recipe, parent)
 
 
 def _refuse_mixed(model: str) -> None:
@@ -270,15 +276,15 @@ def find_learning_rate(
 
     given = {"text": recipe.text if text is None else text}
     held = take_from_memory(given)
-    recipe = with_what_it_starts_from(replace(recipe, text=str(given["text"])))
+    recipe = resolve_source_runs(replace(recipe, text=str(given["text"])))
     with readable_sources(recipe, held) as sources:
-        prepared = prepare(recipe, sources.instead)
-        return lr_curve(recipe, prepared, low, high, steps)
+        data = load_data(recipe, sources.instead)
+        return lr_curve(recipe, data, low, high, steps)
 
 
 def resume(
     folder: Run | str | Path,
-    progress: ProgressMaker = silent,
+    progress: ProgressFactory = silent_progress,
     logs: Logs = None,
     *,
     text: Source | None = None,
@@ -307,7 +313,7 @@ def resume(
             run.give_splits(folder.splits)
         given = {"text": text, "dev": dev, "test": test}
         if given := {role: source for role, source in given.items() if source is not None}:
-            give_text(run, given)
+            provide_text(run, given)
         if logs is None and _is_over(run):
             return run
         return _go_on(run, progress, world, logs)
@@ -329,7 +335,7 @@ def _is_over(run: Run) -> bool:
     return True
 
 
-def give_text(run: Run, given: Mapping[str, Source]) -> None:
+def provide_text(run: Run, given: Mapping[str, Source]) -> None:
     """Give a run its text again, where it has only the hash of it.
 
     Args:
@@ -360,7 +366,7 @@ def give_text(run: Run, given: Mapping[str, Source]) -> None:
     run.give_splits(splits)
 
 
-def _go_on(run: Run, progress: ProgressMaker, world: "World | None", logs: Logs) -> Run:
+def _go_on(run: Run, progress: ProgressFactory, world: "World | None", logs: Logs) -> Run:
     mixed = get_family(run.recipe.model).method == "combine"
     if mixed or run.counted is not None:  # Made whole, and never half.
         return run
@@ -372,57 +378,57 @@ def _go_on(run: Run, progress: ProgressMaker, world: "World | None", logs: Logs)
             vectors = getattr(run.recipe.options, "vectors", None)
             if vectors is not None:
                 check_ordinary(Path(vectors))
-            prepared = Prepared(run.splits, run.tokenizer, run.store("train"), run.store("dev"))
+            data = TrainingData(run.splits, run.tokenizer, run.store("train"), run.store("dev"))
             if not (run.folder / "last").exists():  # Nothing yet that has the vectors in it.
-                prepared = replace(prepared, vectors=vectors_of(run.recipe, run.tokenizer))
+                data = replace(data, vectors=vectors_of(run.recipe, run.tokenizer))
         if _is_trained(run):
-            _train(run, prepared, progress, world, logs)
+            _train(run, data, progress, world, logs)
         elif not run.metrics() and is_first_process():  # Of thence 0.1, whose process was killed.
-            finish_at_once(run, *_made_at_once(run.recipe, prepared))
-            _log_what_was_made(run, prepared, logs)
+            save_fitted(run, *_made_at_once(run.recipe, data))
+            _log_what_was_made(run, data, logs)
     return run
 
 
-def free_folder(text: str, name: str) -> Path:
+def default_run_folder(text: str, name: str) -> Path:
     """Return ``runs/TEXT-NAME``, with a number where that is taken or just being made."""
     stem = stem_of(text)
     names = (f"{stem}-{name}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))])
     return next(path for name in names if not is_taken(path := RUNS / name))
 
 
-def _resolve(recipe: Recipe, prepared: Prepared, instead: Instead) -> Recipe:
+def _resolve(recipe: Recipe, data: TrainingData, instead: Instead) -> Recipe:
     """Return the recipe with full paths and with everything chosen that was left open."""
     recipe = resolved_paths(recipe, instead)
-    if prepared.vectors is not None:
-        options = replace(recipe.options, embedding_size=prepared.vectors.dimension)
+    if data.vectors is not None:
+        options = replace(recipe.options, embedding_size=data.vectors.dimension)
         recipe = replace(recipe, options=options)
     if get_family(recipe.model).method == "fit":
         return recipe
     from thence.training.setup import resolve_training
 
-    return resolve_training(recipe, prepared)
+    return resolve_training(recipe, data)
 
 
-def more_about(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
+def data_provenance(recipe: Recipe, data: TrainingData) -> dict[str, Any]:
     """Return what a run says of its test split, and that of a classifier of labels and vectors."""
-    about: dict[str, Any] = {TEST: facts_of_test(prepared.splits.test)}
+    about: dict[str, Any] = {TEST: facts_of_test(data.splits.test)}
     if not is_classifier(recipe.model):
         return about
-    labels, vectors = prepared.train_labels, coverage(prepared)
+    labels, vectors = data.train_labels, coverage(data)
     about |= {"labels": list(labels.names), "several": labels.multilabel}
     return about if vectors is None else {**about, "vectors": vectors}
 
 
 def _train(
     run: Run,
-    prepared: Prepared,
-    progress: ProgressMaker,
+    data: TrainingData,
+    progress: ProgressFactory,
     world: "World | None",
     logs: Logs,
 ) -> None:
     from thence.training.setup import train_network
 
-    train_network(run, prepared, progress, world, logs)
+    train_network(run, data, progress, world, logs)
 
 
 def _is_trained(run: Run) -> bool:
@@ -430,10 +436,10 @@ def _is_trained(run: Run) -> bool:
     return get_family(run.recipe.model).method == "train"
 
 
-def _log_what_was_made(run: Run, prepared: Prepared, logs: Logs) -> None:
+def _log_what_was_made(run: Run, data: TrainingData, logs: Logs) -> None:
     """Tell a logger the one record of a run that was made in one step."""
     before_it = -1
-    with opened(logs, run, prepared.dev, before_it) as log, suppress(StopTraining):
+    with opened(logs, run, data.dev, before_it) as log, suppress(StopTraining):
         log(run.metrics()[-1])
 
 
@@ -441,66 +447,66 @@ Made = tuple[Mapping[str, Array], Mapping[str, Any]]
 """The tensors of a model that is made in one step, and the line of its metrics."""
 
 
-def _made_at_once(recipe: Recipe, prepared: Prepared) -> Made:
+def _made_at_once(recipe: Recipe, data: TrainingData) -> Made:
     """Count or fit the model of a recipe in memory."""
     started = time.monotonic()
     made = _fitted_labels if is_classifier(recipe.model) else _counted
-    tensors, losses = made(recipe, prepared)
-    return tensors, told_at_once(prepared.train.num_targets, losses, started)
+    tensors, losses = made(recipe, data)
+    return tensors, fitted_metrics(data.train.num_targets, losses, started)
 
 
-def _counted(recipe: Recipe, prepared: Prepared) -> tuple[Mapping[str, Array], Mapping[str, float]]:
+def _counted(recipe: Recipe, data: TrainingData) -> tuple[Mapping[str, Array], Mapping[str, float]]:
     carry_context = recipe.training.carry_context
     model = cast(
         CountedModel,
-        LANGUAGE_MODELS[recipe.model].create(recipe.options, len(prepared.tokenizer.vocabulary)),
+        LANGUAGE_MODELS[recipe.model].create(recipe.options, len(data.tokenizer.vocabulary)),
     )
-    judged = prepared.dev if prepared.dev.num_documents else None
-    fitted = model.fit(prepared.train, carry_context, judged)
+    judged = data.dev if data.dev.num_documents else None
+    fitted = model.fit(data.train, carry_context, judged)
     if fitted is None:
-        fitted = float(np.sum(model.score(prepared.train, carry_context)))
-    losses = {"train_nats_per_token": -fitted / prepared.train.num_targets}
+        fitted = float(np.sum(model.score(data.train, carry_context)))
+    losses = {"train_nats_per_token": -fitted / data.train.num_targets}
     if judged is not None:
         losses["dev_nats_per_token"] = -float(np.mean(model.score(judged, carry_context)))
     return model.tensors(), losses
 
 
 def _fitted_labels(
-    recipe: Recipe, prepared: Prepared
+    recipe: Recipe, data: TrainingData
 ) -> tuple[Mapping[str, Array], Mapping[str, float]]:
     from thence.training.setup import threads
 
     with threads(recipe.training.threads):
-        classifier = _fitted(recipe, prepared)
-        train = label_look(classifier.classify(prepared.train_texts), prepared.train_labels)
+        classifier = _fitted(recipe, data)
+        train = evaluate_labels(classifier.classify(data.train_texts), data.train_labels)
         losses = {"train_nats_per_document": train.nats}
-        if prepared.dev.num_documents:
-            look = label_look(classifier.classify(prepared.dev_texts), prepared.dev_labels)
-            losses |= {"dev_nats_per_document": look.nats, **look.more}
+        if data.dev.num_documents:
+            result = evaluate_labels(classifier.classify(data.dev_texts), data.dev_labels)
+            losses |= {"dev_nats_per_document": result.nats, **result.metrics}
     return classifier.tensors(), losses
 
 
 def _fitted(
-    recipe: Recipe, prepared: Prepared, should_stop: Callable[[], bool] = lambda: False
+    recipe: Recipe, data: TrainingData, should_stop: Callable[[], bool] = lambda: False
 ) -> FittedClassifier:
     create = CLASSIFIERS[recipe.model].create_classifier
-    made = create(recipe.options, len(prepared.tokenizer.vocabulary), prepared.classes)
-    classifier, labels = cast(FittedClassifier, made), prepared.train_labels
-    dev = (prepared.dev_texts, prepared.dev_labels) if prepared.dev.num_documents else None
+    made = create(recipe.options, len(data.tokenizer.vocabulary), data.classes)
+    classifier, labels = cast(FittedClassifier, made), data.train_labels
+    dev = (data.dev_texts, data.dev_labels) if data.dev.num_documents else None
     weighs = recipe.labelling is not None and recipe.labelling.class_weights
-    weights = sample_weights(labels, weighs, prepared.weights)
-    classifier.fit(prepared.train_texts, labels, weights, dev, should_stop)
+    weights = sample_weights(labels, weighs, data.weights)
+    classifier.fit(data.train_texts, labels, weights, dev, should_stop)
     return classifier
 
 
 def train_classifier(
-    recipe: Recipe, prepared: Prepared, should_stop: Callable[[], bool] = lambda: False
+    recipe: Recipe, data: TrainingData, should_stop: Callable[[], bool] = lambda: False
 ) -> Classifier:
     """Train a classifier in memory; nothing is written.
 
     Args:
         recipe: How.
-        prepared: The text.
+        data: The text.
         should_stop: Asks one that is fitted now and then whether to end with what it has learned.
 
     Raises:
@@ -512,11 +518,11 @@ def train_classifier(
     _refuse_mixed(recipe.model)
     if get_family(recipe.model).method == "fit":
         with threads(recipe.training.threads):
-            return _fitted(recipe, prepared, should_stop)
-    return cast(Classifier, train_in_memory(resolve_training(recipe, prepared), prepared))
+            return _fitted(recipe, data, should_stop)
+    return cast(Classifier, train_in_memory(resolve_training(recipe, data), data))
 
 
-def told_at_once(tokens: int, losses: Mapping[str, float], started: float) -> dict[str, Any]:
+def fitted_metrics(tokens: int, losses: Mapping[str, float], started: float) -> dict[str, Any]:
     """Return the line of metrics of a model that was made in one step.
 
     Args:
@@ -529,7 +535,7 @@ def told_at_once(tokens: int, losses: Mapping[str, float], started: float) -> di
     return {"step": 0, "seconds": seconds, "tokens": tokens, **finite}
 
 
-def finish_at_once(
+def save_fitted(
     run: Run, tensors: Mapping[str, Array], line: Mapping[str, Any], **about: Any
 ) -> None:
     """Write what was made in one step: the weights, then the line of metrics.

@@ -26,22 +26,22 @@ from thence.recipes.options import TrainingOptions
 from thence.runs.files import save_tensors
 from thence.runs.metrics import MetricsFile
 from thence.runs.weights import save_model
-from thence.signals import StopWish
+from thence.signals import StopEvent
 from thence.training.averaging import WeightAverage
 from thence.training.callbacks import Logger, StopTraining, ignore
 from thence.training.checkpoint import Counters, finite, like, read_checkpoint
-from thence.training.dev_evaluation import Judge, Look, Trainable
+from thence.training.dev_evaluation import DevEvaluator, EvalResult, Trainable
 from thence.training.distributed import World
-from thence.training.interrupts import Interrupted, stop_requested
+from thence.training.interrupts import Interrupted, stop_on_signals
 from thence.training.optimizers import (
     LayeredOptimizer,
+    load_state,
     make_dense,
     make_optimizer,
-    named,
-    take_back,
+    state_dict,
 )
-from thence.training.precision import computing_in
-from thence.training.progress import Listener
+from thence.training.precision import autocast
+from thence.training.progress import ProgressCallback
 from thence.training.schedules import learning_rate_factor
 
 DIVERGED = 100.0
@@ -78,16 +78,16 @@ class Trainer:
         self,
         model: Trainable,
         batches: Batches,
-        judge: Judge,
+        judge: DevEvaluator,
         options: TrainingOptions,
         folder: Path | None,
-        progress: Listener,
+        progress: ProgressCallback,
         identity: str = "",
         world: World = World(),
         usual_epochs: float = DEFAULT_EPOCHS,
     ) -> None:
         self._identity, self._world = identity, world
-        self.model, self.batches, self.judge = model, batches, judge
+        self.model, self.batches, self.dev_evaluator = model, batches, judge
         self.options, self.folder, self.progress = options, folder, progress
         self.total_steps = total_steps(options, batches, usual_epochs)
         self.optimizer = make_optimizer(model, options)
@@ -122,13 +122,15 @@ class Trainer:
             self._metrics.truncate(self.counters.metrics_bytes)
         self._started = time.monotonic() - self.counters.seconds
         saved = self.counters.seconds
-        wishes = stop_requested() if self.folder else nullcontext(StopWish())
-        with computing_in(self.options.precision, self.model.device), wishes as stop:
+        wishes = stop_on_signals() if self.folder else nullcontext(StopEvent())
+        with autocast(self.options.precision, self.model.device), wishes as stop:
             if self.total_steps == 0 and not self.counters.finished:
                 self._evaluate_untrained()
             while not self.counters.finished:
                 self._step()
-                self.progress.step(self.counters.step, self.counters.tokens, self.share_done())
+                self.progress.on_step(
+                    self.counters.step, self.counters.tokens, self.fraction_done()
+                )
                 stopping = self._agree_on_time(stop.is_set())
                 looks = self._is_time_to_evaluate()
                 if looks:
@@ -162,7 +164,7 @@ class Trainer:
         counters, options = self.counters, self.options
         self.model.train()
         if isinstance(self.optimizer, LayeredOptimizer):
-            self.optimizer.thaw(self.share_done())
+            self.optimizer.unfreeze(self.fraction_done())
         first = counters.step * options.accumulate
         batches = [self.batches.at(first + part) for part in range(options.accumulate)]
         weight = sum(batch.weight for batch in batches)
@@ -186,7 +188,7 @@ class Trainer:
         counters.step += 1
 
     def _evaluate_untrained(self) -> None:
-        """Judge and keep the weights as they were drawn; the train loss is the first batch's."""
+        """Evaluate and keep the weights as they were drawn; the train loss is the first batch's."""
         self.model.train(False)
         batch = self.batches.at(0)
         own = self._world.share(batch)
@@ -195,7 +197,7 @@ class Trainer:
                 loss, _ = self.model.batch_loss(own)
             self._loss_sum += loss
         self.counters.loss_weight = batch.weight
-        self.progress.step(0, 0, 1.0)
+        self.progress.on_step(0, 0, 1.0)
         self._evaluate()
         self._save()
 
@@ -205,7 +207,7 @@ class Trainer:
         wishes, self.counters.seconds = self._world.agree([wish, own], self.model.device)
         return wishes > 0
 
-    def share_done(self) -> float:
+    def fraction_done(self) -> float:
         """Return how much of the training is over, by steps or by time, from 0 to 1."""
         if self.total_steps == 0:
             return 1.0
@@ -218,11 +220,11 @@ class Trainer:
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
         highest = float(cast(float, self.options.lr))
-        factor = learning_rate_factor(self.options, self.counters.step, self.share_done())
+        factor = learning_rate_factor(self.options, self.counters.step, self.fraction_done())
         return highest * factor * 0.5**self.counters.halvings
 
     def _is_time_to_evaluate(self) -> bool:
-        share, every = self.share_done(), self.options.evaluate_every
+        share, every = self.fraction_done(), self.options.evaluate_every
         if every is not None:
             return self.counters.step % every == 0 or share >= 1
         if share * LOOKS < self.counters.looks + 1:
@@ -238,22 +240,22 @@ class Trainer:
         self._check_sound(train_loss)
         began = counters.seconds
         with self._average.in_place():
-            look = self._look()
-            if look is None or look.badness < counters.best_dev:
-                counters.best_dev = math.inf if look is None else look.badness
+            result = self._look()
+            if result is None or result.selection_loss < counters.best_dev:
+                counters.best_dev = math.inf if result is None else result.selection_loss
                 counters.stale = 0
-                self._keep_best(look)
+                self._keep_best(result)
             else:
                 counters.stale += 1
                 counters.halvings += self.options.schedule == "plateau"
         self._agree_on_time(False)
         self._looked, self._look_seconds = counters.seconds, counters.seconds - began
-        counters.looks = max(counters.looks + 1, int(self.share_done() * LOOKS))
+        counters.looks = max(counters.looks + 1, int(self.fraction_done() * LOOKS))
         patience = self.options.patience
         exhausted = patience is not None and counters.stale >= patience
-        counters.finished = self.share_done() >= 1 or exhausted
-        if look is not None:
-            self._dev_losses.append(look.nats)
+        counters.finished = self.fraction_done() >= 1 or exhausted
+        if result is not None:
+            self._dev_losses.append(result.nats)
             self._average.look(self._dev_losses)
         line = {
             "step": counters.step,
@@ -261,9 +263,9 @@ class Trainer:
             "seconds": round(counters.seconds, 3),
             "tokens": round(counters.tokens),
             "learning_rate": self.learning_rate(),
-            f"train_nats_per_{self.judge.unit}": train_loss,
-            f"dev_nats_per_{self.judge.unit}": look and look.nats,
-            **(look.more if look else {}),
+            f"train_nats_per_{self.dev_evaluator.unit}": train_loss,
+            f"dev_nats_per_{self.dev_evaluator.unit}": result and result.nats,
+            **(result.metrics if result else {}),
             "clipped_steps": counters.clipped,
         }
         enough = False
@@ -278,18 +280,18 @@ class Trainer:
         counters.finished = counters.finished or stops > 0
         counters.loss_weight = 0.0
         self._loss_sum.zero_()
-        self.progress.evaluated(line)
+        self.progress.on_evaluation(line)
 
-    def _look(self) -> Look | None:
-        if self.judge.look is None:
+    def _look(self) -> EvalResult | None:
+        if self.dev_evaluator.evaluate is None:
             return None
-        found = Look(0.0, 0.0)
+        found = EvalResult(0.0, 0.0)
         if self._world.is_writer:  # The others wait for it.
-            found = self.judge.look()
-        numbers = [found.nats, found.badness]
-        nats, badness = self._world.agree(numbers, self.model.device)
+            found = self.dev_evaluator.evaluate()
+        numbers = [found.nats, found.selection_loss]
+        nats, selection_loss = self._world.agree(numbers, self.model.device)
         self._check_sound(nats, "dev")
-        return Look(nats, badness, found.more)
+        return EvalResult(nats, selection_loss, found.metrics)
 
     def _train_loss(self) -> float:
         return float(self._loss_sum) / max(self.counters.loss_weight, 1e-300)
@@ -298,7 +300,7 @@ class Trainer:
         # A sum in double precision is finite if and only if every number is.
         sums = [p.detach().sum(dtype=torch.float64) for p in self.model.parameters()]
         finite = all(math.isfinite(total) for total in sums)
-        if finite and loss < DIVERGED * self.judge.ignorance:
+        if finite and loss < DIVERGED * self.dev_evaluator.uniform_loss:
             return
         kept = "The last good checkpoint is kept" if self._checkpoint() else "Nothing was saved"
         raise TrainingError(
@@ -307,13 +309,13 @@ class Trainer:
             f"(thence find-lr suggests one) or with --clip 1. {kept}."
         )
 
-    def _keep_best(self, look: Look | None) -> None:
+    def _keep_best(self, result: EvalResult | None) -> None:
         """Keep the weights, to be written with the next checkpoint."""
         if not self._world.is_writer:
             return
         about = {"run": self._identity, "step": self.counters.step}
-        nats = f"dev_nats_per_{self.judge.unit}"
-        self._best = self.model.tensors(), {**about, nats: look and look.nats}
+        nats = f"dev_nats_per_{self.dev_evaluator.unit}"
+        self._best = self.model.tensors(), {**about, nats: result and result.nats}
 
     def _save(self) -> None:
         """Write the best weights, if they are new, and the checkpoint to resume from."""
@@ -327,11 +329,11 @@ class Trainer:
             save_model(self.folder / "model.safetensors", *self._best)
             self._best = None
         tensors = {f"model.{name}": value for name, value in self.model.tensors().items()}
-        tensors |= named("optimizer", self.optimizer.state())
+        tensors |= state_dict("optimizer", self.optimizer.state())
         tensors["generator"] = torch.get_rng_state().numpy()
         tensors["loss_sum"] = loss_sum.cpu().numpy()
         tensors["dev_losses"] = np.array(self._dev_losses)
-        tensors |= named("state", leaves(state)) | named("average", self._average.state())
+        tensors |= state_dict("state", leaves(state)) | state_dict("average", self._average.state())
         counters = {"run": self._identity, **asdict(self.counters)}
         if math.isinf(self.counters.best_dev):
             del counters["best_dev"]  # JSON has no infinity.
@@ -352,7 +354,7 @@ class Trainer:
         try:
             model = {n[6:]: value for n, value in tensors.items() if n.startswith("model.")}
             self.model.load_tensors(model)
-            take_back("optimizer", self.optimizer.state(), tensors)
+            load_state("optimizer", self.optimizer.state(), tensors)
             if self._world.is_writer:
                 torch.set_rng_state(torch.from_numpy(tensors["generator"]))
                 self._loss_sum.fill_(finite(float(tensors["loss_sum"])))
@@ -360,7 +362,7 @@ class Trainer:
                 torch.manual_seed(hash((self.options.seed, self._world.rank, self.counters.step)))
             self._dev_losses = [finite(float(loss)) for loss in tensors["dev_losses"]]
             self._state = self._restore_state(tensors)
-            take_back("average", self._average.state(), tensors)
+            load_state("average", self._average.state(), tensors)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(f"{last} does not fit the run's config: {error}") from error
         return True

@@ -19,17 +19,17 @@ from thence.runs.provenance import FROM
 from thence.runs.run import Run, named_splits
 from thence.runs.sources import named_sources
 
-LENGTHS = ("epochs", "steps", "time")
+DURATION_SETTINGS = ("epochs", "steps", "time")
 """Settings that say when a training ends: where one is given, those of the run do not count."""
-OF_THE_MACHINE = ("threads", "precision", "device")
+MACHINE_SETTINGS = ("threads", "precision", "device")
 """Settings that a training chooses for the machine that it is on."""
-OF_THE_TEXT = ("dev", "test", "column", "encoding", "errors")
+TEXT_SETTINGS = ("dev", "test", "column", "encoding", "errors")
 """Settings that belong to the text of a run, and say nothing of another."""
-MAY_CHANGE = ("unfreeze", "layer_ratio", "max_length", "start_from")
+CHANGEABLE_SETTINGS = ("unfreeze", "layer_ratio", "max_length", "start_from")
 """Settings of models that change no weight; those of dropout likewise."""
 
 
-def settings_from(parent: Run, given: Mapping[str, Any]) -> dict[str, Any]:
+def settings_from_run(parent: Run, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a run, as those of a recipe that goes on from it.
 
     Args:
@@ -52,11 +52,11 @@ def settings_from(parent: Run, given: Mapping[str, Any]) -> dict[str, Any]:
             "goes on from it is the same model. Leave --model out, or --from."
         )
     settings = flat_settings(tomllib.loads(parent.recipe.to_toml()))
-    left_out = set(OF_THE_MACHINE)
-    if any(name in given for name in LENGTHS):
-        left_out |= set(LENGTHS)
+    left_out = set(MACHINE_SETTINGS)
+    if any(name in given for name in DURATION_SETTINGS):
+        left_out |= set(DURATION_SETTINGS)
     if (text := given.get("text")) is not None and not is_same_text(text, parent.recipe.text):
-        left_out |= set(OF_THE_TEXT)
+        left_out |= set(TEXT_SETTINGS)
     else:
         settings |= _texts_of(parent)
     settings = {name: value for name, value in settings.items() if name not in left_out}
@@ -101,12 +101,12 @@ def _texts_of(parent: Run) -> dict[str, str]:
     return found
 
 
-def parent_of(recipe: Recipe) -> Run | None:
+def parent_run(recipe: Recipe) -> Run | None:
     """Return the run that a training goes on from, if there is one."""
     return None if recipe.from_run is None else Run(recipe.from_run)
 
 
-def check_going_on(recipe: Recipe, parent: Run) -> Recipe:
+def continue_from(recipe: Recipe, parent: Run) -> Recipe:
     """Return a recipe that goes on from a run, with the full path of that.
 
     Raises:
@@ -115,7 +115,7 @@ def check_going_on(recipe: Recipe, parent: Run) -> Recipe:
     """
     _check_parent(parent)
     if recipe.model != parent.recipe.model:
-        settings_from(parent, {"model": recipe.model})  # Refuses it.
+        settings_from_run(parent, {"model": recipe.model})  # Refuses it.
     return replace(
         recipe,
         options=_with_what_stays(recipe.options, parent.recipe.options, parent),
@@ -131,7 +131,9 @@ def _with_what_stays(own: Any, its: Any, parent: Run) -> Any:
         asked, is_now = getattr(own, item.name), getattr(its, item.name)
         if asked is None:
             open_ones[item.name] = is_now
-        elif asked != is_now and "dropout" not in item.name and item.name not in MAY_CHANGE:
+        elif (
+            asked != is_now and "dropout" not in item.name and item.name not in CHANGEABLE_SETTINGS
+        ):
             raise SettingError(
                 f"--{item.name.replace('_', '-')} is {asked}, but {parent.folder} was trained with "
                 f"{is_now}, which cannot change when it is trained on. Leave it out, or train a "
@@ -159,7 +161,7 @@ def with_labels_of(parent: Run, splits: Splits) -> Splits:
     return named
 
 
-def about_parent(parent: Run) -> dict[str, Any]:
+def parent_provenance(parent: Run) -> dict[str, Any]:
     """Return what a run says of the one that it went on from."""
     return {"run": parent.name, "identity": parent.identity, "step": _step_of(parent)}
 
@@ -176,7 +178,7 @@ def check_parent_unchanged(run: Run, parent: Run) -> None:
     Raises:
         RunError: If the run that it goes on from was changed since.
     """
-    was, now = run.provenance[FROM], about_parent(parent)
+    was, now = run.provenance[FROM], parent_provenance(parent)
     if any(was.get(name) != now[name] for name in ("identity", "step")):
         raise RunError(
             f"{run.folder} was begun from {parent.folder} as it was at step {was.get('step')}, "

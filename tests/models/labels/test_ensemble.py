@@ -16,7 +16,7 @@ from thence.models.labels.ensemble import (
     learn_pool,
     pooled,
 )
-from thence.training.dev_evaluation import label_look
+from thence.training.dev_evaluation import evaluate_labels
 
 Array = np.ndarray
 
@@ -68,7 +68,9 @@ def test_a_label_that_train_lacks_has_no_say() -> None:
     pool = learn_pool(said, labels)
     without = learn_pool([part[:2] for part in said], one_each([0, 1]))
     np.testing.assert_allclose(pool.weights, without.weights)
-    assert pool.nats == pytest.approx(label_look(pooled(said, pool.weights), labels).nats, rel=1e-5)
+    assert pool.nats == pytest.approx(
+        evaluate_labels(pooled(said, pool.weights), labels).nats, rel=1e-5
+    )
 
 
 def test_only_labels_that_train_lacks() -> None:
@@ -85,7 +87,7 @@ def test_several_labels_are_as_many_questions() -> None:
     averaged = np.tensordot(pool.weights, yes, 1)
     expected = -np.log([*averaged[0], *(1 - averaged[1])]).sum() / 2
     assert pool.nats == pytest.approx(expected)
-    assert label_look(pooled(list(np.log(yes)), pool.weights), labels).nats == pytest.approx(
+    assert evaluate_labels(pooled(list(np.log(yes)), pool.weights), labels).nats == pytest.approx(
         expected, rel=1e-5
     )
 
