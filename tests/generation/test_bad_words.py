@@ -3,7 +3,7 @@ import pytest
 
 import thence
 from thence.errors import SettingError
-from thence.generation.bad_words import WithoutWords, without_words
+from thence.generation.sampling_filters import ModelWithoutBadWords, without_bad_words
 from thence.models.batched_forward import read
 
 SENTENCES = "the cat sat\nthe dog sat\nthe cat ran\na cat ran\na dog sat\nthe rare one sat\n" * 4
@@ -54,7 +54,7 @@ def _end(run: thence.Run, text: str) -> float:
 
 
 def test_reading_at_once_and_step_by_step_agree(letters: thence.Run) -> None:
-    model = without_words(letters, ["ab", "b"])
+    model = without_bad_words(letters, ["ab", "b"])
     ids = np.array([[4, 0, 1, 2], [4, 1, 0, 0]])
     at_once, _ = read(model, ids, model.start(2))
     state, steps = model.start(2), []
@@ -71,9 +71,9 @@ def test_a_text_ends_where_nothing_else_may_follow(letters: thence.Run) -> None:
 
 
 def test_what_cannot_be_drawn_changes_nothing(letters: thence.Run) -> None:
-    assert without_words(letters, ["xyz"]) is letters.model
-    assert without_words(letters, []) is letters.model
-    assert isinstance(without_words(letters, ["ab"]), WithoutWords)
+    assert without_bad_words(letters, ["xyz"]) is letters.model
+    assert without_bad_words(letters, []) is letters.model
+    assert isinstance(without_bad_words(letters, ["ab"]), ModelWithoutBadWords)
 
 
 @pytest.mark.parametrize(("words", "message"), [("the", "give a list"), ([" "], "an empty word")])

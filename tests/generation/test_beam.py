@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from thence.errors import SettingError
 from thence.generation import DecodingOptions
-from thence.generation.beam import Beam, beam_search, check_width, join_beams
+from thence.generation.beam import Beam, beam_search, check_beam_width, join_beams
 from thence.generation.sampling import draw
 
 NOTHING = np.zeros(0, np.int64)
@@ -140,5 +140,5 @@ def test_beams_are_joined_with_their_states() -> None:
 @pytest.mark.parametrize("width", [10_001, 10**30])
 def test_a_beam_too_wide_for_any_machine_is_refused(width: int) -> None:
     with pytest.raises(SettingError, match=r"--beam is .*; it must be at most 10,000"):
-        check_width(width)
-    check_width(10_000)
+        check_beam_width(width)
+    check_beam_width(10_000)

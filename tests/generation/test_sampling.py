@@ -9,7 +9,7 @@ import pytest
 from thence.errors import SettingError, UnknownSymbolError
 from thence.evaluation import score
 from thence.generation import DecodingOptions, next_tokens, sample
-from thence.generation.sampling import DRAWN_AT_ONCE, choose, draw, text_generator
+from thence.generation.sampling import UNIFORMS_AT_ONCE, choose, draw, text_generator
 from thence.runs import Run
 
 Trained = Callable[..., Run]
@@ -115,11 +115,11 @@ def test_texts_of_neighbouring_seeds_are_other_texts(trained: Trained) -> None:
 def test_a_text_is_the_same_whatever_is_drawn_beside_it(trained: Trained) -> None:
     run, options, nothing = trained("bigram-counts"), DecodingOptions(), np.zeros(0, np.int64)
     assert sample(run, 20, seed=4).texts[:5] == sample(run, 5, seed=4).texts
-    several = draw(run.model, nothing, 3, DRAWN_AT_ONCE + 9, options, seed=4, through=True)
-    alone = draw(run.model, nothing, 1, DRAWN_AT_ONCE + 9, options, seed=4, through=True)
+    several = draw(run.model, nothing, 3, UNIFORMS_AT_ONCE + 9, options, seed=4, past_boundary=True)
+    alone = draw(run.model, nothing, 1, UNIFORMS_AT_ONCE + 9, options, seed=4, past_boundary=True)
     np.testing.assert_array_equal(alone[0], several[0])
-    shorter = draw(run.model, nothing, 1, DRAWN_AT_ONCE - 1, options, seed=4, through=True)
-    np.testing.assert_array_equal(shorter[0], several[0][: DRAWN_AT_ONCE - 1])
+    shorter = draw(run.model, nothing, 1, UNIFORMS_AT_ONCE - 1, options, seed=4, past_boundary=True)
+    np.testing.assert_array_equal(shorter[0], several[0][: UNIFORMS_AT_ONCE - 1])
 
 
 def test_the_same_seed_gives_the_same_texts(trained: Trained) -> None:
@@ -158,7 +158,7 @@ def test_a_certain_model_ends_or_goes_on() -> None:
         (ids,) = draw(Cycle(), nothing, 1, 3, options, seed=0)
         assert ids.tolist() == [0, 1, 2]
         # Running text goes on through the boundary.
-        (ids,) = draw(Cycle(), nothing, 1, 10, options, seed=0, through=True)
+        (ids,) = draw(Cycle(), nothing, 1, 10, options, seed=0, past_boundary=True)
         assert ids.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
         (ids,) = draw(Cycle(), np.array([0, 1]), 1, 10, options, seed=0)
         assert ids.tolist() == [2, 3]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import thence
-from thence.generation.filters import DecodingOptions
+from thence.generation.sampling_filters import DecodingOptions
 from thence.models.batched_forward import ReadsAtOnce, read
 from thence.serve import open_runs
 from thence.serve.served import ServedRun

@@ -1,10 +1,15 @@
-"""Generation: what comes next, texts drawn or completed, and blanks filled in."""
+"""Generation: the next token, texts drawn or completed, and blanks filled in."""
 
-from thence.generation.completion import Completion, Completions, complete
-from thence.generation.filling import Filling, Fillings, fill, split_blanks
-from thence.generation.filters import DecodingOptions
-from thence.generation.next_tokens import NextTokens, next_tokens
+from thence.generation.completion import (
+    Completion,
+    Completions,
+    NextTokens,
+    complete,
+    next_tokens,
+)
+from thence.generation.infill import Filling, Fillings, fill, split_blanks
 from thence.generation.sampling import Samples, sample, unknown_symbols
+from thence.generation.sampling_filters import DecodingOptions
 
 __all__ = [
     "Completion",

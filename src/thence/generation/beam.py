@@ -1,8 +1,8 @@
-"""Beam search: the likeliest continuations, several kept in view at every step.
+"""Beam search: an approximate search for the likeliest continuations.
 
-Greedy choice takes the likeliest token each time and may walk into a dead end. A beam of width K
-keeps the K likeliest beginnings instead. It is no exact search (what is dropped early might have
-ended well), but with a beam as wide as there are beginnings it is.
+Greedy decoding takes the likeliest token each time and may end in an unlikely text. A beam of width
+K keeps the K likeliest hypotheses of each length instead. A hypothesis dropped early might have
+ended well, so the search is exact only if the beam holds all of them.
 """
 
 from collections.abc import Sequence
@@ -17,34 +17,32 @@ from thence.models.base import LanguageModel, State
 from thence.models.states import join_rows, take_rows
 
 NO_ID = -1
-"""Fills up the ids of a hypothesis that is shorter than others of its beam."""
+"""Pads the ids of hypotheses that are shorter than others of their beam."""
+MAX_BEAM = 10_000
+"""Widest beam: time and memory grow with the width, while the best hypotheses hardly change."""
 
 
-WIDEST = 10_000
-"""Texts that a beam may follow at once: time and memory grow with them, the best hardly change."""
-
-
-def check_width(beam: int) -> None:
-    """Refuse a beam too wide for any machine.
+def check_beam_width(beam: int) -> None:
+    """Refuse a beam wider than ``MAX_BEAM``.
 
     Raises:
         SettingError: Names the flag.
     """
-    if beam > WIDEST:
+    if beam > MAX_BEAM:
         raise SettingError(
-            f"--beam is {beam:,}; it must be at most {WIDEST:,}, and so must --count where texts "
+            f"--beam is {beam:,}; it must be at most {MAX_BEAM:,}, and so must --count where texts "
             "are not drawn."
         )
 
 
 @dataclass(frozen=True)
 class Extensions:
-    """The best ways to go on by one token, the likeliest first.
+    """Hypotheses extended by one token, the likeliest first.
 
     Attributes:
-        rows: Which hypothesis each goes on from.
-        tokens: With which token.
-        scores: Log-probability of the longer hypothesis, in nats.
+        rows: Row of the hypothesis that each extends.
+        tokens: Id of the token that it adds.
+        scores: Log-probability of the extended hypothesis, in nats.
     """
 
     rows: Int64[np.ndarray, " chosen"]
@@ -52,20 +50,20 @@ class Extensions:
     scores: Float[np.ndarray, " chosen"]
 
     def where(self, kept: Bool[np.ndarray, " chosen"]) -> "Extensions":
-        """Return those that are to be kept."""
+        """Return the extensions for which the mask is true."""
         return Extensions(self.rows[kept], self.tokens[kept], self.scores[kept])
 
 
 @dataclass(frozen=True)
 class Beam:
-    """Hypotheses that a model reads side by side: a value, like the state within.
+    """Hypotheses of equal length that a model reads as one batch; immutable.
 
     Attributes:
-        model: Reads them.
-        ids: What was chosen so far; what was only read is not in it.
-        scores: Log-probability of all that was chosen or read since the prefix, in nats.
+        model: Gives the distributions.
+        ids: The tokens chosen so far, without those that were given to ``read``.
+        scores: Log-probability of all tokens chosen or read since the prefix, in nats.
         log_probs: Log-probabilities of the next token.
-        state: What the model remembers.
+        state: State of the model after each hypothesis.
     """
 
     model: LanguageModel
@@ -76,37 +74,37 @@ class Beam:
 
     @classmethod
     def after(cls, model: LanguageModel, prefix: Ids) -> "Beam":
-        """Return the one hypothesis that begins after a prefix."""
+        """Return a beam of one empty hypothesis after a prefix."""
         log_probs, state = read_prefix(model, prefix, 1, model.vocabulary_size - 1)
         return cls(model, np.zeros((1, 0), np.int64), np.zeros(1), log_probs, state)
 
     def best(self, count: int, allowed: Bool[np.ndarray, " vocab"] | None = None) -> Extensions:
-        """Return the likeliest extensions of all hypotheses together; none that is impossible.
+        """Return the ``count`` likeliest extensions, without impossible ones.
 
-        Equally likely ones come in order of hypothesis, then of id.
+        Of equal scores the lower row comes first, then the lower id.
         """
         log_probs = self.log_probs
         if allowed is not None:
             log_probs = np.where(allowed, log_probs, -np.inf)
         totals = (self.scores[:, None] + log_probs).ravel()
         count = min(count, len(totals))
-        # argpartition leaves open which of several equals it takes: here the earlier ones.
+        # argpartition may take any of several equal scores; take the first ones, for repeatability.
         edge = totals[np.argpartition(-totals, count - 1)[count - 1]]
-        above, level = np.flatnonzero(totals > edge), np.flatnonzero(totals == edge)
-        chosen = np.concatenate([above, level[: count - len(above)]])
+        above, equal = np.flatnonzero(totals > edge), np.flatnonzero(totals == edge)
+        chosen = np.concatenate([above, equal[: count - len(above)]])
         chosen = chosen[np.isfinite(totals[chosen])]
         chosen = chosen[np.argsort(-totals[chosen], kind="stable")]
         rows, tokens = np.divmod(chosen, log_probs.shape[1])
         return Extensions(rows, tokens, totals[chosen])
 
     def extend(self, by: Extensions) -> "Beam":
-        """Return the extended hypotheses, read one token further."""
+        """Return the extended hypotheses after the model has read their new tokens."""
         ids = np.concatenate([self.ids[by.rows], by.tokens[:, None]], axis=1)
         log_probs, state = self.model.step(by.tokens, take_rows(self.state, by.rows))
         return Beam(self.model, ids, by.scores, log_probs, state)
 
     def read(self, ids: Ids) -> "Beam":
-        """Return the hypotheses after all have read the same ids; their log-probabilities count."""
+        """Return the hypotheses after all have read the same ids, which add to their scores."""
         beam = self
         for index in ids:
             scores = beam.scores + beam.log_probs[:, index]
@@ -114,19 +112,19 @@ class Beam:
             beam = replace(beam, scores=scores, log_probs=log_probs, state=state)
         return beam
 
-    def widened(self, length: int) -> "Beam":
-        """Return the same hypotheses, their ids filled up to a length with ``NO_ID``."""
+    def padded(self, length: int) -> "Beam":
+        """Return the same hypotheses, their ids padded to a length with ``NO_ID``."""
         missing = length - self.ids.shape[1]
         ids = np.pad(self.ids, ((0, 0), (0, missing)), constant_values=NO_ID)
         return replace(self, ids=ids)
 
 
 def join_beams(beams: Sequence[Beam]) -> Beam:
-    """Return one beam of the hypotheses of several, with as many ids as the longest has."""
+    """Return one beam of the hypotheses of all, ids padded to the longest."""
     length = max(beam.ids.shape[1] for beam in beams)
     return Beam(
         beams[0].model,
-        np.concatenate([beam.widened(length).ids for beam in beams]),
+        np.concatenate([beam.padded(length).ids for beam in beams]),
         np.concatenate([beam.scores for beam in beams]),
         np.concatenate([beam.log_probs for beam in beams]),
         join_rows([beam.state for beam in beams]),
@@ -135,12 +133,12 @@ def join_beams(beams: Sequence[Beam]) -> Beam:
 
 @dataclass(frozen=True)
 class Continuation:
-    """What a search found to follow a prefix.
+    """A continuation of a prefix.
 
     Attributes:
-        ids: Its tokens, the closing boundary included where it came.
-        score: Its log-probability after the prefix, in nats.
-        finished: Whether it ended by itself rather than at the greatest length.
+        ids: Its tokens, with the closing boundary if finished.
+        score: Its log-probability given the prefix, in nats.
+        finished: Whether it ended at a boundary rather than at the maximum length.
     """
 
     ids: Ids
@@ -157,19 +155,18 @@ def beam_search(
 ) -> list[Continuation]:
     """Find the likeliest continuations of a prefix.
 
-    A width of 1 is greedy choice. Extensions that end leave the beam, which fills up again.
+    A width of 1 is greedy decoding. A hypothesis that ends leaves its place in the beam to another.
 
     Args:
         model: Gives the distributions.
         prefix: Ids to begin with, without boundaries.
-        width: Hypotheses kept (K), and continuations returned at most.
+        width: Hypotheses kept (K), and maximum number of continuations returned.
         max_length: Tokens of each at most; those that reach it are cut.
-        length_penalty: Continuations are ranked by log-probability / length ** this. With 0 they
-            are ranked by probability, which is what the model says of them; as every token costs
-            some, that prefers short ones, and 1 ranks by the mean per token instead.
+        length_penalty: Continuations are ranked by log-probability / length ** this. 0 ranks by
+            probability, which prefers short ones; 1 ranks by the mean per token.
 
     Returns:
-        At most ``width`` continuations, the best first; none if all are impossible.
+        At most ``width`` continuations, the best first; none if all have probability 0.
     """
     boundary_id = model.vocabulary_size - 1
     beam = Beam.after(model, prefix)
@@ -187,9 +184,10 @@ def beam_search(
             found.append(Continuation(ids, float(best.scores[row]), bool(ended[row])))
         found = sorted(found, key=rank)[:width]
         best = best.where(~done)
-        # A sum of log-probabilities only falls, and the greatest length divides it by the most.
-        hope = best.scores.max(initial=-np.inf) / max_length**length_penalty
-        if len(best.rows) == 0 or (len(found) == width and hope <= -rank(found[-1])):
+        # Log-probabilities only fall as a hypothesis grows, and the length divides by max_length at
+        # most: no descendant of the beam can rank above this bound.
+        bound = best.scores.max(initial=-np.inf) / max_length**length_penalty
+        if len(best.rows) == 0 or (len(found) == width and bound <= -rank(found[-1])):
             break
         beam = beam.extend(best)
     return found

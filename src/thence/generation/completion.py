@@ -1,4 +1,7 @@
-"""Completion: how a text goes on, by beam search or by drawing."""
+"""What follows a text: the next token's distribution, and whole continuations.
+
+Continuations come from a beam search, or are drawn as ``sample`` does.
+"""
 
 import math
 from collections.abc import Sequence
@@ -10,27 +13,99 @@ import numpy as np
 
 from thence.errors import SettingError, TextError
 from thence.evaluation.results import Listing
-from thence.generation.bad_words import without_words
-from thence.generation.beam import Beam, Continuation, beam_search, check_width
-from thence.generation.filters import DecodingOptions
-from thence.generation.sampling import Ids, draw, encode_prefix
+from thence.generation.beam import Beam, Continuation, beam_search, check_beam_width
+from thence.generation.sampling import Ids, check_positive, draw, encode_prefix, read_prefix
+from thence.generation.sampling_filters import DecodingOptions, without_bad_words
 from thence.models.base import LanguageModel
 from thence.notebook import repr_html
 from thence.printable import printable
 from thence.runs.run import Run
+from thence.tokens import BOUNDARY, UNKNOWN
 
 DEFAULT_BEAM = 10
-"""Width of the beam; wider where more completions are asked for."""
+"""Hypotheses kept by the search; more if more completions are asked for."""
+
+
+@dataclass(frozen=True)
+class NextTokens(Listing[tuple[str, float]]):
+    """The most probable next tokens.
+
+    Attributes:
+        text: The text they follow.
+        tokens: Each token and its probability, the likeliest first.
+        special: Those of the tokens that no text spells: the boundary, the unknown symbol.
+    """
+
+    _repr_html_ = repr_html
+
+    text: str
+    tokens: list[tuple[str, float]]
+    special: frozenset[str] = frozenset((BOUNDARY, UNKNOWN))
+
+    def items(self) -> list[tuple[str, float]]:
+        """Return ``tokens``, over which this is iterated."""
+        return self.tokens
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all fields as JSON values."""
+        tokens = [
+            {"token": token, "probability": prob, "special": token in self.special}
+            for token, prob in self.tokens
+        ]
+        return {"text": self.text, "next": tokens}
+
+    def __str__(self) -> str:
+        names = [
+            token if token in self.special else _visible(self.quoted(token))
+            for token, _ in self.tokens
+        ]
+        width = max(map(len, names))
+        return "\n".join(
+            f"{name:<{width}}  {prob:.4f}  {'█' * round(prob * 40)}"
+            for name, (_, prob) in zip(names, self.tokens, strict=True)
+        )
+
+    def quoted(self, token: str) -> str:
+        """Return a token, in quotes if it is a word of the text spelled like a special symbol."""
+        literal = token in (BOUNDARY, UNKNOWN) and token not in self.special
+        return f'"{token}"' if literal else token
+
+
+def next_tokens(run: Run | str | Path, text: str = "", count: int = 10) -> NextTokens:
+    """Return the most probable tokens after a text that begins a document.
+
+    Args:
+        run: The run or its folder.
+        text: What has been written so far; empty for the first token.
+        count: How many tokens to return.
+
+    Raises:
+        UnknownSymbolError: If the vocabulary is closed and the text leaves it.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    check_positive(count=count)
+    vocabulary = run.tokenizer.vocabulary
+    log_probs, _ = read_prefix(run.model, encode_prefix(run, text), 1, vocabulary.boundary_id)
+    likeliest = np.argsort(-log_probs[0], kind="stable")[:count]
+    names = vocabulary.names()
+    tokens = [(names[index], float(np.exp(log_probs[0, index]))) for index in likeliest]
+    special = frozenset(names[index] for index in likeliest if vocabulary.is_special(int(index)))
+    return NextTokens(text, tokens, special)
+
+
+def _visible(token: str) -> str:
+    shown = token.replace(" ", "␣")
+    return shown if shown.isprintable() else repr(token)[1:-1]
 
 
 @dataclass(frozen=True)
 class Completion:
-    """One way in which a text may go on.
+    """One continuation of a text.
 
     Attributes:
         text: The text with its continuation.
-        log_probability: Of the continuation after the text, in nats; its end included if finished.
-        finished: Whether it ended by itself rather than at the greatest length.
+        log_probability: Of the continuation given the text, in nats; with its end if finished.
+        finished: Whether it ended at a boundary rather than at ``max_length``.
     """
 
     text: str
@@ -40,7 +115,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class Completions(Listing[Completion]):
-    """The ways in which a text may go on.
+    """Continuations of a text.
 
     Attributes:
         text: The text that was given.
@@ -57,15 +132,15 @@ class Completions(Listing[Completion]):
         return self.completions
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything for a program."""
+        """Return all fields as JSON values."""
         return asdict(self)
 
     def __str__(self) -> str:
-        chances = [_probability(found.log_probability) for found in self.completions]
-        width = max(map(len, chances))
+        probs = [_format_probability(found.log_probability) for found in self.completions]
+        width = max(map(len, probs))
         return "\n".join(
-            f"{chance:<{width}}  {printable(found.text)}"
-            for chance, found in zip(chances, self.completions, strict=True)
+            f"{prob:<{width}}  {printable(found.text)}"
+            for prob, found in zip(probs, self.completions, strict=True)
         )
 
 
@@ -103,7 +178,7 @@ def complete(
 
     Raises:
         SettingError: If a number is out of range, or both a search and a draw are asked for.
-        TextError: If the model holds no continuation for possible.
+        TextError: If every continuation has probability 0.
         UnknownSymbolError: If the vocabulary is closed and the text leaves it.
     """
     run = run if isinstance(run, Run) else Run(run)
@@ -116,12 +191,17 @@ def complete(
     options = DecodingOptions(1.0 if temperature is None else temperature, top_k, top_p)
     beam = max(DEFAULT_BEAM, count) if beam is None else beam
     penalty, seed = length_penalty or 0.0, seed or 0
-    _check(count, beam, penalty, seed, max_length)
+    check_positive(count=count, beam=beam, max_length=max_length)
+    check_beam_width(beam)
+    if not 0 <= penalty < math.inf:
+        raise SettingError(f"--length-penalty is {penalty}; it must be a number from 0 up.")
+    if seed < 0:
+        raise SettingError(f"--seed is {seed}; it must be 0 or above.")
     prefix = encode_prefix(run, text)
-    model = without_words(run, bad_words)
+    model = without_bad_words(run, bad_words)
     if drawing:
         drawn = draw(model, prefix, count, max_length, options, seed)
-        found = _scored(run.model, prefix, drawn)
+        found = _score_drawn(run.model, prefix, drawn)
     else:
         found = beam_search(model, prefix, beam, max_length, penalty)[:count]
     if not found:
@@ -130,23 +210,12 @@ def complete(
             "smoothing."
         )
     return Completions(
-        text, [Completion(_join(run, text, prefix, c.ids), c.score, c.finished) for c in found]
+        text, [Completion(_append(run, text, prefix, c.ids), c.score, c.finished) for c in found]
     )
 
 
-def _check(count: int, beam: int, penalty: float, seed: int, max_length: int) -> None:
-    for name, value in (("count", count), ("beam", beam), ("max-length", max_length)):
-        if value < 1:
-            raise SettingError(f"--{name} is {value}; it must be at least 1.")
-    check_width(beam)
-    if not 0 <= penalty < math.inf:
-        raise SettingError(f"--length-penalty is {penalty}; it must be a number from 0 up.")
-    if seed < 0:
-        raise SettingError(f"--seed is {seed}; it must be 0 or above.")
-
-
-def _scored(model: LanguageModel, prefix: Ids, drawn: Sequence[Ids]) -> list[Continuation]:
-    """Return drawn continuations with the log-probability that the model gives them unfiltered."""
+def _score_drawn(model: LanguageModel, prefix: Ids, drawn: Sequence[Ids]) -> list[Continuation]:
+    """Return drawn continuations with the log-probability of the unfiltered model."""
     boundary_id = model.vocabulary_size - 1
     start = Beam.after(model, prefix)
     return [
@@ -155,18 +224,18 @@ def _scored(model: LanguageModel, prefix: Ids, drawn: Sequence[Ids]) -> list[Con
     ]
 
 
-def _join(run: Run, text: str, prefix: Ids, ids: Ids) -> str:
-    """Return a text, as it was written, with what follows it."""
+def _append(run: Run, text: str, prefix: Ids, ids: Ids) -> str:
+    """Return a text, spelled as it was given, followed by the text of ids."""
     tokenizer, boundary_id = run.tokenizer, run.tokenizer.vocabulary.boundary_id
     whole = tokenizer.decode(np.concatenate([prefix, ids[ids != boundary_id]]))
     added = whole[len(tokenizer.decode(prefix)) :]
     if tokenizer.ends_in_space(text):
-        added = added.removeprefix(" ")  # The space between two words is there already.
+        added = added.removeprefix(" ")  # The text has the space between the two words already.
     return text + added
 
 
-def _probability(log_probability: float) -> str:
-    """Return a probability to show; of one too small for a float, the power of ten."""
+def _format_probability(log_probability: float) -> str:
+    """Return a probability as text; of one too small for a float, the power of ten."""
     probability = math.exp(log_probability)
     if probability >= 1e-4:
         return f"{probability:.4f}"

@@ -1,7 +1,7 @@
-"""Sampling: whole documents drawn from a model, many at once."""
+"""Sampling: whole documents drawn from a model, side by side."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,13 @@ from jaxtyping import Float, Integer
 from thence.corpus import Documents
 from thence.errors import DownloadError, SettingError, TextError, nearest
 from thence.evaluation.results import Listing
-from thence.generation.bad_words import without_words
-from thence.generation.filters import DecodingOptions, LogProbs, apply_filters, probabilities
+from thence.generation.sampling_filters import (
+    DecodingOptions,
+    LogProbs,
+    apply_filters,
+    softmax,
+    without_bad_words,
+)
 from thence.models.base import LanguageModel, State
 from thence.models.batched_forward import read
 from thence.models.states import take_rows
@@ -22,10 +27,10 @@ from thence.runs.run import Run
 from thence.tokens import TokenStore
 
 Ids = Integer[np.ndarray, " _"]
-READ_AT_ONCE = 64
-"""Ids of a prefix read at once, which bounds the memory."""
-DRAWN_AT_ONCE = 256
-"""Places of each text for which random numbers are drawn at once: 2 kB a text."""
+PREFIX_CHUNK = 64
+"""Ids of a prefix read in one forward pass; bounds the memory of the states between."""
+UNIFORMS_AT_ONCE = 256
+"""Random numbers drawn per text and refill: 2 kB a text, and few calls of its generator."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,11 @@ class Samples(Listing[str]):
 
     Attributes:
         texts: The texts, their prefix included.
-        finished: Whether each ended by itself rather than at the greatest length.
-        copies: How many are copies of whole train documents; None where the train text cannot
-            be read any more.
-        unknown: How many tokens of each are the unknown symbol; its text shows ``<unk>`` for it
-            where tokens are words, and U+FFFD where they are characters.
+        finished: Whether each ended at a boundary rather than at ``max_length``.
+        copies: How many are copies of whole train documents; None if the train text can no longer
+            be read.
+        unknown: How many tokens of each are the unknown symbol, which its text shows as ``<unk>``
+            if tokens are words, and as U+FFFD if they are characters.
     """
 
     _repr_html_ = repr_html
@@ -53,13 +58,8 @@ class Samples(Listing[str]):
         return self.texts
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything for a program."""
-        return {
-            "texts": self.texts,
-            "finished": self.finished,
-            "copies": self.copies,
-            "unknown": self.unknown,
-        }
+        """Return all fields as JSON values."""
+        return asdict(self)
 
     def __str__(self) -> str:
         """Return the texts, safe to print: control characters are shown as codes."""
@@ -83,9 +83,8 @@ def sample(
         count: How many texts.
         prefix: How each begins.
         max_length: Tokens to draw at most.
-        seed: The same seed gives the same texts, and its text number i is the same whatever
-            ``count`` is.
-        bad_words: Words that no text may hold; ``<unk>`` is the unknown symbol.
+        seed: The same seed gives the same texts; text i does not depend on ``count``.
+        bad_words: Words that no text may contain; ``<unk>`` is the unknown symbol.
         **decoding: ``temperature``, ``top_k``, ``top_p``, ``greedy`` (see ``DecodingOptions``).
 
     Raises:
@@ -93,10 +92,7 @@ def sample(
         UnknownSymbolError: If the vocabulary is closed and the prefix leaves it.
     """
     run = run if isinstance(run, Run) else Run(run)
-    if count < 1 or max_length < 1:
-        raise SettingError(
-            f"--count is {count} and --max-length {max_length}; both must be at least 1."
-        )
+    check_positive(count=count, max_length=max_length)
     if seed < 0:
         raise SettingError(f"--seed is {seed}; it must be 0 or above.")
     known = [item.name for item in fields(DecodingOptions)]
@@ -105,16 +101,27 @@ def sample(
             raise SettingError(f"There is no setting '{name}' for sampling." + nearest(name, known))
     options = DecodingOptions(**decoding)
     prefix_ids = encode_prefix(run, prefix)
-    running = run.recipe.training.carry_context
-    model = without_words(run, bad_words)
-    drawn = draw(model, prefix_ids, count, max_length, options, seed, through=running)
+    model = without_bad_words(run, bad_words)
+    running_text = run.recipe.training.carry_context
+    drawn = draw(model, prefix_ids, count, max_length, options, seed, past_boundary=running_text)
     boundary = run.tokenizer.vocabulary.boundary_id
     whole = [np.concatenate([prefix_ids, ids]) for ids in drawn]
     texts = [_decode(run, ids) for ids in whole]
     finished = [bool(len(ids) and ids[-1] == boundary) for ids in drawn]
-    unknown_id = run.tokenizer.vocabulary.unknown_id
-    unknown = [0 if unknown_id is None else int(np.sum(ids == unknown_id)) for ids in whole]
+    unknown = [_count_unknown(run, ids) for ids in whole]
     return Samples(texts, finished, _count_copies(run, whole), unknown)
+
+
+def check_positive(**settings: int) -> None:
+    """Refuse settings below 1.
+
+    Raises:
+        SettingError: Names the flag of the first.
+    """
+    for name, value in settings.items():
+        if value < 1:
+            flag = name.replace("_", "-")
+            raise SettingError(f"--{flag} is {value}; it must be at least 1.")
 
 
 def encode_prefix(run: Run, prefix: str) -> Ids:
@@ -124,17 +131,25 @@ def encode_prefix(run: Run, prefix: str) -> Ids:
 
 def unknown_symbols(run: Run, text: str) -> int:
     """Return how many tokens of a text the model reads as the unknown symbol."""
+    return _count_unknown(run, encode_prefix(run, text))
+
+
+def _count_unknown(run: Run, ids: Ids) -> int:
     unknown_id = run.tokenizer.vocabulary.unknown_id
-    return 0 if unknown_id is None else int(np.sum(encode_prefix(run, text) == unknown_id))
+    return 0 if unknown_id is None else int(np.sum(ids == unknown_id))
 
 
 def read_prefix(
     model: LanguageModel, prefix: Ids, count: int, boundary_id: int
 ) -> tuple[Any, State]:
-    """Read the boundary and a prefix; return what follows in each of ``count`` rows, and states."""
+    """Read the boundary and a prefix once, and copy the result to ``count`` rows.
+
+    Returns:
+        Log-probabilities (count, V) of the next token, and the state of as many rows.
+    """
     ids, state = np.concatenate([[boundary_id], prefix])[None], model.start(1)
-    for first in range(0, ids.shape[1], READ_AT_ONCE):
-        log_probs, state = read(model, ids[:, first : first + READ_AT_ONCE], state, last=True)
+    for first in range(0, ids.shape[1], PREFIX_CHUNK):
+        log_probs, state = read(model, ids[:, first : first + PREFIX_CHUNK], state, last=True)
     rows = np.zeros(count, np.int64)
     return log_probs[rows, 0], take_rows(state, rows)
 
@@ -146,18 +161,18 @@ def draw(
     max_length: int,
     options: DecodingOptions,
     seed: int,
-    through: bool = False,
+    past_boundary: bool = False,
 ) -> list[Ids]:
     """Draw token ids after a prefix until the boundary.
 
     Args:
         model: Gives the distributions.
         prefix: Ids to begin with, without boundaries.
-        count: How many sequences, drawn side by side.
-        max_length: Tokens of each at most.
+        count: Number of sequences, drawn as one batch.
+        max_length: Maximum number of tokens of each.
         options: How each token is chosen.
-        seed: Of the draws; each sequence has a generator of its own (see ``text_generator``).
-        through: Go on after the boundary, as running text does.
+        seed: Seed of the draws; each sequence has its own generator (see ``text_generator``).
+        past_boundary: Continue after the boundary, as running text does.
 
     Returns:
         The ids of each sequence after its prefix, the closing boundary included where it came.
@@ -167,28 +182,30 @@ def draw(
     log_probs, state = read_prefix(model, prefix, count, boundary_id)
     chosen = np.full((count, max_length), boundary_id)
     lengths = np.full(count, max_length)
-    for place in range(max_length):
-        if place % DRAWN_AT_ONCE == 0:
-            more = min(DRAWN_AT_ONCE, max_length - place)
+    for position in range(max_length):
+        if position % UNIFORMS_AT_ONCE == 0:
+            more = min(UNIFORMS_AT_ONCE, max_length - position)
             uniforms = np.stack([generator.random(more) for generator in generators])
-        chosen[:, place] = choose_at(log_probs, options, uniforms[:, place % DRAWN_AT_ONCE])
-        ended = (chosen[:, place] == boundary_id) & (lengths == max_length) & (not through)
-        lengths[ended] = place + 1
-        if np.all(lengths <= place + 1) or place == max_length - 1:
+        chosen[:, position] = choose_at(
+            log_probs, options, uniforms[:, position % UNIFORMS_AT_ONCE]
+        )
+        ended = (chosen[:, position] == boundary_id) & (lengths == max_length) & (not past_boundary)
+        lengths[ended] = position + 1
+        if np.all(lengths <= position + 1) or position == max_length - 1:
             break
-        log_probs, state = model.step(chosen[:, place], state)
+        log_probs, state = model.step(chosen[:, position], state)
     return [ids[:length] for ids, length in zip(chosen, lengths, strict=True)]
 
 
 def text_generator(seed: int, index: int) -> np.random.Generator:
-    """Return the random numbers of one of the texts of a seed.
+    """Return the random number generator of text number ``index`` of a seed.
 
     No two pairs of seed and index share a stream: ``SeedSequence`` mixes both into the state, as it
     does for the generators that it spawns (https://numpy.org/doc/stable/reference/random/parallel.html).
     ``seed + index`` would make text 1 of seed 1 text 0 of seed 2.
 
     Args:
-        seed: From 0 up.
+        seed: At least 0.
         index: The number of the text, from 0.
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
@@ -197,31 +214,32 @@ def text_generator(seed: int, index: int) -> np.random.Generator:
 def choose(
     log_probs: LogProbs, options: DecodingOptions, generator: np.random.Generator
 ) -> Integer[np.ndarray, " batch"]:
-    """Choose one token per row, all with numbers of one generator (see ``choose_at``)."""
+    """Choose one token per row with random numbers of one generator (see ``choose_at``)."""
     return choose_at(log_probs, options, generator.random(len(log_probs)))
 
 
 def choose_at(
     log_probs: LogProbs, options: DecodingOptions, uniforms: Float[np.ndarray, " batch"]
 ) -> Integer[np.ndarray, " batch"]:
-    """Choose one token per row: the likeliest, or that of a random number.
+    """Choose one token per row: the likeliest, or by inverting the cumulative distribution.
 
     Args:
-        log_probs: Of what may follow, a row for each text.
+        log_probs: Log-probabilities of the next token, a row for each text.
         options: How to choose.
-        uniforms: A number from 0 up to but not including 1 for each row: the token is the first
-            at which the cumulative filtered probability exceeds it.
+        uniforms: A number in [0, 1) for each row: the token is the first at which the cumulative
+            filtered probability exceeds it.
     """
     if options.greedy:
         likeliest: Integer[np.ndarray, " batch"] = log_probs.argmax(axis=1)
         return likeliest
-    cumulative = np.cumsum(probabilities(apply_filters(log_probs, options)), axis=1)
+    cumulative = np.cumsum(softmax(apply_filters(log_probs, options)), axis=1)
     thresholds = uniforms[:, None] * cumulative[:, -1:]
     first_above: Integer[np.ndarray, " batch"] = (cumulative > thresholds).argmax(axis=1)
     return first_above
 
 
 def _decode(run: Run, ids: Ids) -> str:
+    """Return the text of ids, a line per document."""
     boundary = run.tokenizer.vocabulary.boundary_id
     ends = np.flatnonzero(ids == boundary)
     pieces = [piece[piece != boundary] for piece in np.split(ids, ends)]
@@ -230,13 +248,14 @@ def _decode(run: Run, ids: Ids) -> str:
 
 
 def _count_copies(run: Run, drawn: list[Ids]) -> int | None:
+    """Return how many sequences equal a whole train document; None if those cannot be read."""
     try:
         train = run.store("train")
     except (TextError, DownloadError):
         return None
     boundary = run.tokenizer.vocabulary.boundary_id
     documents = [ids[:-1] if len(ids) and ids[-1] == boundary else ids for ids in drawn]
-    # Running text keeps its boundaries within: several documents are no copy of any one of them.
+    # Of running text the boundaries between documents stay, so only single documents can match.
     return sum(_occurs(train, ids) for ids in documents)
 
 

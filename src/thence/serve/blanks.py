@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field, StringConstraints
 
 from thence.generation import fill
-from thence.generation.filling import BLANK, Fillings, split_blanks
+from thence.generation.infill import BLANK, Fillings, split_blanks
 from thence.serve.body import Body
 from thence.serve.limits import LONGEST_NAME
 from thence.serve.problems import PROBLEMS, refuse

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from thence.generation.filters import DecodingOptions
+from thence.generation.sampling_filters import DecodingOptions
 from thence.serve.body import Body
 from thence.serve.limits import LONGEST_NAME, MOST_CHOICES, MOST_STOPS
 

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int64
 from pydantic import BaseModel, Field
 
 from thence.errors import SettingError
-from thence.generation.filters import DecodingOptions
 from thence.generation.sampling import choose
+from thence.generation.sampling_filters import DecodingOptions
 from thence.models.base import LanguageModel
 from thence.serve.problems import PROBLEMS
 from thence.serve.served import ServedRun, UnknownModelError, choose_served

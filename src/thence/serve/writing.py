@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from thence.generation.filters import DecodingOptions
 from thence.generation.sampling import choose
+from thence.generation.sampling_filters import DecodingOptions
 from thence.models.base import Array, State
 from thence.serve.off_loop import off_loop
 from thence.serve.served import ServedRun, top_tokens

@@ -5,10 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-import thence.generation.filling as filling
 from thence.errors import SettingError, TextError, UnknownSymbolError
 from thence.evaluation import score
-from thence.generation import fill, split_blanks
+from thence.generation import fill, infill, split_blanks
 from thence.runs import Run
 
 Trained = Callable[..., Run]
@@ -82,7 +81,7 @@ def test_a_wide_beam_is_exact_too(
     for text in ("the ___ sat on ___ mat.", "___ ___ sat", "a ___", "___"):
         exact = fill(run, text, 10)
         with monkeypatch.context() as patch:
-            patch.setattr(filling, "EXACT", 0)
+            patch.setattr(infill, "MAX_EXACT", 0)
             searched = fill(run, text, 10, beam=999)
         assert exact.exact and not searched.exact
         same(
@@ -194,7 +193,7 @@ def test_words_between_spaces_hold_their_marks(trained: Trained) -> None:
 def test_nothing_possible_is_a_sentence(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     run = trained(lines=["ab", "ab", "bx"], add_k=0.0, unknown="refuse")
     for exact in (0, 8192):
-        monkeypatch.setattr(filling, "EXACT", exact)
+        monkeypatch.setattr(infill, "MAX_EXACT", exact)
         with pytest.raises(TextError, match=r"No filling of 'x___a' .* above 0; widen --beam"):
             fill(run, "x___a", longest=1)
 

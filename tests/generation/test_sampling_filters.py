@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from thence.errors import SettingError
 from thence.generation import DecodingOptions
-from thence.generation.filters import apply_filters, keep_top_k, keep_top_p, probabilities
+from thence.generation.sampling_filters import apply_filters, keep_top_k, keep_top_p, softmax
 
 HALVES = np.log(np.array([[0.125, 0.5, 0.125, 0.25]]))
 
 
 def filtered(**options: object) -> np.ndarray:
-    return probabilities(apply_filters(HALVES, DecodingOptions(**options)))
+    return softmax(apply_filters(HALVES, DecodingOptions(**options)))
 
 
 def test_no_filter_changes_nothing() -> None:
@@ -32,13 +32,13 @@ def test_temperature_by_hand() -> None:
 @pytest.mark.parametrize("temperature", [1e-300, 1e-45, 1e-30])
 def test_a_temperature_close_to_zero_is_greedy(dtype: type, temperature: float) -> None:
     options = DecodingOptions(temperature=temperature)
-    found = probabilities(apply_filters(HALVES.astype(dtype), options))
+    found = softmax(apply_filters(HALVES.astype(dtype), options))
     assert found.tolist() == [[0, 1, 0, 0]]
 
 
 def test_a_very_high_temperature_is_uniform_over_what_is_possible() -> None:
     log_probs = np.array([[math.log(0.9), math.log(0.1), -np.inf]])
-    found = probabilities(apply_filters(log_probs, DecodingOptions(temperature=1e12)))
+    found = softmax(apply_filters(log_probs, DecodingOptions(temperature=1e12)))
     np.testing.assert_allclose(found, [[0.5, 0.5, 0]])
 
 
