@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from thence.corpus import BUNDLED, CATALOGUE
-from thence.corpus.catalogue import Dataset, plain
+from thence.corpus.catalogue import DataFile, Dataset, Remote, copy
 
 CONTENT = b"anna\nbert\n" * 20
 URL = "https://example.invalid/tiny.txt"
@@ -15,7 +15,15 @@ URL = "https://example.invalid/tiny.txt"
 def tiny(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """A set of the catalogue that no network serves."""
     checksum = sha256(CONTENT).hexdigest()
-    file = plain("tiny.txt", "all", "tiny/tiny.txt", URL, len(CONTENT), checksum)
+    file = DataFile(
+        "tiny.txt",
+        "all",
+        Remote(URL, len(CONTENT), checksum),
+        copy,
+        len(CONTENT),
+        checksum,
+        "tiny/tiny.txt",
+    )
     monkeypatch.setitem(CATALOGUE, "tiny", Dataset("two names", "public domain", "us", (file,)))
     monkeypatch.delenv("THENCE_DATA", raising=False)
 

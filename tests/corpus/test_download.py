@@ -4,6 +4,7 @@ import socket
 import threading
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from thence.corpus import CATALOGUE, download, get
-from thence.corpus.catalogue import DataFile, Dataset, Remote
-from thence.corpus.unpacking import copy, zip_member
+from thence.corpus.catalogue import DataFile, Dataset, Remote, copy, write_zip_member
 from thence.errors import DownloadError
 
 TEXT = b"emma\nolivia\nava\n" * 20_000
@@ -193,8 +193,10 @@ def test_an_archive_serves_all_of_its_files(
     remote = Remote("http://127.0.0.1:9/toy.zip", len(data), sha256(data).hexdigest())
     offer(
         monkeypatch,
-        DataFile("a.txt", "train", remote, zip_member("a"), None, None, "toys/a.txt"),
-        DataFile("b.txt", "test", remote, zip_member("b"), None, None, "toys/b.txt"),
+        DataFile(
+            "a.txt", "train", remote, partial(write_zip_member, "a"), None, None, "toys/a.txt"
+        ),
+        DataFile("b.txt", "test", remote, partial(write_zip_member, "b"), None, None, "toys/b.txt"),
     )
     if packed:
         (tmp_path / "toy.zip.gz").write_bytes(gzip.compress(data))

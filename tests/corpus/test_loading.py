@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from thence.corpus import CATALOGUE, ReadingOptions, SplitOptions, bundled, load, load_splits
-from thence.corpus.catalogue import DataFile, Dataset, Remote, Role
-from thence.corpus.unpacking import copy
+from thence.corpus.catalogue import DataFile, Dataset, Remote, Role, copy
 from thence.errors import SettingError, TextError
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from thence.corpus import python_docs as module
-from thence.corpus.python_docs import is_prose, paragraphs, python_docs
+from thence.corpus import bundled as module
+from thence.corpus.bundled import is_prose, paragraphs, python_docs
 from thence.errors import TextError
 
 SOURCE = '''

@@ -22,8 +22,7 @@ import torch
 
 import thence
 from thence.cli.main import main
-from thence.corpus.catalogue import CATALOGUE, DataFile, Dataset, Remote
-from thence.corpus.unpacking import copy
+from thence.corpus.catalogue import CATALOGUE, DataFile, Dataset, Remote, copy
 
 torch.set_num_threads(1)
 

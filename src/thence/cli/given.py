@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from thence.corpus import BUNDLED
-from thence.corpus.columnar import HUGGING_FACE
 from thence.corpus.loading import exists
 from thence.corpus.reading import KNOWN_SUFFIXES, inner_suffix
+from thence.corpus.tables import HUGGING_FACE
 from thence.errors import SettingError, TextError
 
 BEGINNINGS = ("/", "./", "../", "~/")

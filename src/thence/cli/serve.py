@@ -7,8 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from thence.cli.streams import print_note
-from thence.corpus.columnar import import_extra
 from thence.errors import SettingError
+from thence.extras import import_extra
 
 
 def command(

@@ -1,17 +1,38 @@
-"""The texts that come with thence, and the one that every Python can build."""
+"""The texts that come with thence, and the one that every Python can build.
 
+``python-docs`` is English that every Python brings along: the docstrings of its standard library,
+and its manual, which ``help("assignment")`` shows and ``pydoc_data.topics`` keeps as strings. One
+paragraph is one document. The sources are parsed, never imported, so nothing in them runs.
+"""
+
+import ast
+import os
+import re
+import sys
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from thence.atomic import BusyError, whole_file
 from thence.corpus.decoding import Bytes
 from thence.corpus.documents import Documents
 from thence.corpus.labelled import parse_labelled
 from thence.corpus.labels import LabelledDocuments, LabelOptions
-from thence.corpus.python_docs import python_docs
+from thence.corpus.opening import cache_folder
 from thence.corpus.reading import ReadingOptions, parse, read_file
 from thence.errors import TextError, nearest
 
 TEXTS = Path(__file__).parent / "texts"
+# Not part of the library, or (encodings) one sentence a hundred times over.
+SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idle_test", "encodings"}
+MANUAL = "topics.py"
+SHORTEST = 5  # words; what is shorter is mostly headings and signatures
+PROSE = 0.7  # least share of letters and spaces, and of plain words; code has more signs and digits
+BLANK_LINES = re.compile(r"\n\s*\n")
+WORD = re.compile(r"[A-Za-z][a-z'-]*[.,;:!?)]*")
 
 
 @dataclass(frozen=True)
@@ -82,3 +103,86 @@ def bundled_file(name: str) -> tuple[str, Bytes]:
         )
     file = BUNDLED[name].file
     return (name, python_docs()) if file is None else (file, read_file(TEXTS / file))
+
+
+def python_docs() -> bytes:
+    """Return the paragraphs as UTF-8 lines, from the cache folder if they are there.
+
+    Raises:
+        TextError: This Python comes without the sources of its standard library.
+    """
+    version = sys.version.split()[0]
+    cached = cache_folder() / f"python-docs-{version}-2.txt"
+    with suppress(OSError):
+        return cached.read_bytes()
+    library = Path(sysconfig.get_path("stdlib"))
+    text = "".join(f"{line}\n" for line in paragraphs(library)).encode("utf-8")
+    if not text:
+        raise TextError(
+            f"python-docs cannot be built: {library} holds no Python sources. "
+            "Use an ordinary installation of Python, or another text."
+        )
+    # A cache that cannot be written costs a few seconds next time, no more.
+    with suppress(OSError, BusyError), whole_file(cached) as file:
+        file.write(text)
+    return text
+
+
+def paragraphs(library: Path) -> list[str]:
+    """Return the prose paragraphs of the texts below a folder, each once, in a fixed order."""
+    found = (
+        " ".join(paragraph.split())
+        for path in source_files(library)
+        for text in (manual(path) if path.name == MANUAL else docstrings(path))
+        for paragraph in BLANK_LINES.split(text)
+    )
+    return list(dict.fromkeys(paragraph for paragraph in found if is_prose(paragraph)))
+
+
+def source_files(library: Path) -> list[Path]:
+    """Return the Python files below a folder but those of tests and installed packages, sorted."""
+    files = []
+    for parent, subfolders, names in os.walk(library):
+        subfolders[:] = [name for name in subfolders if name not in SKIPPED]
+        files += [Path(parent, name) for name in names if name.endswith(".py")]
+    return sorted(files)
+
+
+def docstrings(path: Path) -> Iterator[str]:
+    """Yield the docstrings of a module, its classes and functions, in the order of the source."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old sources hold invalid escapes
+            tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, kinds)]
+    for node in sorted(nodes, key=lambda node: getattr(node, "lineno", 0)):
+        if docstring := ast.get_docstring(node):
+            yield docstring
+
+
+def manual(path: Path) -> Iterator[str]:
+    """Yield the strings of the dictionary that holds the manual."""
+    with suppress(OSError, SyntaxError, ValueError):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Dict):
+                texts = [value for value in node.values if isinstance(value, ast.Constant)]
+                yield from (text.value for text in texts if isinstance(text.value, str))
+
+
+def is_prose(paragraph: str) -> bool:
+    """Return whether a paragraph reads like English rather than code, a table or a signature.
+
+    >>> is_prose("Return the next item of the iterator, or raise StopIteration.")
+    True
+    >>> is_prose("x = f(1, 2); print(x[0] + x[1], file=sys.stderr)")
+    False
+    """
+    words = paragraph.split()
+    if len(words) < SHORTEST or ">>>" in paragraph:
+        return False
+    letters = sum(character.isalpha() or character == " " for character in paragraph)
+    plain = sum(WORD.fullmatch(word) is not None for word in words)
+    return letters >= PROSE * len(paragraph) and plain >= PROSE * len(words)

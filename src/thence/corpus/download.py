@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 
 from thence.atomic import BusyError, scratch_folder, whole_file
 from thence.corpus.catalogue import CATALOGUE, DataFile, Remote
-from thence.corpus.folders import cache_folder
+from thence.corpus.opening import cache_folder
 from thence.errors import DownloadError, nearest
 
 Progress = Callable[[int, int], None]

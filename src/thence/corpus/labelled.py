@@ -31,7 +31,6 @@ from pathlib import Path
 
 import numpy as np
 
-from thence.corpus.columnar import HUGGING_FACE, hugging_face_rows
 from thence.corpus.decoding import UNUSABLE, Bytes
 from thence.corpus.documents import Documents
 from thence.corpus.labels import LabelledDocuments, LabelOptions, Labels
@@ -51,7 +50,15 @@ from thence.corpus.reading import (
     text_files,
 )
 from thence.corpus.shapes import odd_shape, refuse_foreign
-from thence.corpus.tables import LINE_TABLES, TABLES, Choose, Row, choose_column
+from thence.corpus.tables import (
+    HUGGING_FACE,
+    LINE_TABLES,
+    TABLES,
+    Choose,
+    Row,
+    choose_column,
+    hugging_face_rows,
+)
 from thence.errors import SettingError, TextError, nearest
 
 DEFAULT_LABEL = "label"

@@ -9,7 +9,6 @@ from typing import TypeAlias, overload
 
 from thence.corpus.bundled import BUNDLED, read_bundled, read_labelled_bundled
 from thence.corpus.catalogue import CATALOGUE
-from thence.corpus.columnar import HUGGING_FACE
 from thence.corpus.documents import Documents
 from thence.corpus.download import Progress, get
 from thence.corpus.labelled import DEFAULT_LABEL, read_labelled
@@ -19,7 +18,7 @@ from thence.corpus.opening import unpacked_start
 from thence.corpus.reading import ReadingOptions, inner_suffix, read_documents
 from thence.corpus.shapes import LOOKED_AT
 from thence.corpus.splits import LabelledSplits, SplitOptions, Splits, split_documents
-from thence.corpus.tables import LINE_TABLES, columns_at_first_sight
+from thence.corpus.tables import HUGGING_FACE, LINE_TABLES, columns_at_first_sight
 from thence.errors import SettingError, TextError, ThenceWarning, nearest
 
 Instead: TypeAlias = Mapping[str, Path | Documents]

@@ -11,6 +11,7 @@
 import lzma
 import os
 import stat
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -155,3 +156,16 @@ def _number(path: Path, read: Callable[[str], int]) -> int:
         return read(path.read_text())
     except (OSError, ValueError, StopIteration):
         return -1
+
+
+def cache_folder() -> Path:
+    r"""Return the cache folder, which need not exist yet.
+
+    ``$THENCE_HOME`` if set, else ``%LOCALAPPDATA%\thence`` on Windows, else
+    ``$XDG_CACHE_HOME/thence``, else ``~/.cache/thence``.
+    """
+    if home := os.environ.get("THENCE_HOME"):
+        return Path(home).expanduser()
+    variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
+    parent = os.environ.get(variable)
+    return (Path(parent) if parent else Path.home() / ".cache") / "thence"

@@ -10,7 +10,7 @@
 |                            | but no `.json`, which may be anything;                            |
 |                            | hidden ones are skipped; each is read by its own rule             |
 | `-`                        | standard input, as plain text                                     |
-| `hf:NAME`                  | one column of a data set of Hugging Face (`columnar.py`)          |
+| `hf:NAME`                  | one column of a data set of Hugging Face (`tables.py`)          |
 | gzip or xz, known by its   | what is inside, by the suffix before `.gz` or `.xz`               |
 | first bytes                |                                                                   |
 
@@ -38,12 +38,20 @@ from typing import Literal, NoReturn
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from thence.corpus.columnar import HUGGING_FACE, hugging_face_rows, parquet_rows
 from thence.corpus.decoding import CHUNK, Bytes, Errors, to_utf8
 from thence.corpus.documents import Documents
 from thence.corpus.opening import open_named, read_to_end, refuse_odd
 from thence.corpus.shapes import LARGEST_SHAPED, refuse_foreign, warn_of_shape
-from thence.corpus.tables import TABLES, Choose, Row, choose_column, line_table_rows
+from thence.corpus.tables import (
+    HUGGING_FACE,
+    TABLES,
+    Choose,
+    Row,
+    choose_column,
+    hugging_face_rows,
+    line_table_rows,
+    parquet_rows,
+)
 from thence.errors import SettingError, TextError
 
 PLAIN_SUFFIXES = (".txt", ".text", ".md", ".rst")

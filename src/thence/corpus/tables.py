@@ -8,7 +8,10 @@
 | `.jsonl`,  | one JSON object a line; the field of the text holds a string                     |
 | `.ndjson`  |                                                                                  |
 | `.json`    | the same, or an array of objects, or of strings, which are texts                 |
-| `.parquet` | the column of the text holds strings (`columnar.py`)                             |
+| `.parquet` | the column of the text holds strings; needs the extra `data`                     |
+| `hf:NAME`, | a data set of Hugging Face: its split `train`, or another, such as               |
+| `hf:...`   | `hf:ag_news:test` or `hf:glue:sst2:train` (configuration and split); rows are    |
+|            | numbered from 1, class labels become their names; needs the extra `hf`           |
 
 Every row of a CSV or TSV has as many cells as there are columns. Blank lines are skipped, except
 in one of one column, where they are an empty cell. The column of the text is the one that is asked
@@ -19,18 +22,21 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
 from thence.corpus.decoding import UNUSABLE, Bytes, Errors, mend
 from thence.corpus.shapes import LOOKED_AT, first_lines, refuse_other_separator
-from thence.errors import TextError, nearest
+from thence.errors import DownloadError, TextError, nearest
+from thence.extras import import_extra
 
 Row = tuple[int, str, Sequence[object]]  # number from 1, text, cells of the further columns
 Choose = Callable[[Sequence[str], str], Sequence[str]]
 """Of the names of all columns, and the place for messages: the column of the text, then others."""
 
+HUGGING_FACE = "hf:"
 JSON_LINES = (".jsonl", ".ndjson")
 LINE_TABLES = (".csv", ".tsv", *JSON_LINES)
 TABLES = (*LINE_TABLES, ".json", ".parquet")
@@ -239,3 +245,78 @@ def choose_column(columns: Sequence[str], asked: str | None, place: str) -> str:
         f"{place} has the columns {listed}, and which one is the text is not clear. "
         "Name it with --column."
     )
+
+
+def parquet_rows(data: Bytes, name: str, choose: Choose, errors: Errors) -> Iterator[Row]:
+    """Yield the rows of a Parquet file.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+        TextError: The file is not Parquet or broken, lacks a column, or a text is not a string.
+    """
+    arrow = import_extra("pyarrow", "data", f"reading {name}")
+    parquet = import_extra("pyarrow.parquet", "data", f"reading {name}")
+    number = 0
+    try:
+        file = parquet.ParquetFile(arrow.py_buffer(data))
+        columns = choose(file.schema_arrow.names, name)
+        for batch in file.iter_batches(columns=list(columns)):
+            cells = (batch.column(column).to_pylist() for column in columns)
+            for of_text, *others in zip(*cells, strict=True):
+                number += 1
+                place = f"{name}, row {number}: column '{columns[0]}'"
+                yield number, usable_text(of_text, place, errors), others
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise TextError(
+            f"{name} is not a Parquet file, or broken ({error}). Was it copied or downloaded whole?"
+        ) from None
+
+
+def hugging_face_rows(source: str, choose: Choose, errors: Errors) -> Iterator[Row]:
+    """Yield the rows of a data set of Hugging Face, spelt as in the module's head.
+
+    Raises:
+        MissingExtraError: datasets is not installed.
+        DownloadError: There is no such set, configuration or split, or it cannot be fetched.
+        TextError: It lacks a column, or a text is not a string.
+    """
+    datasets = import_extra("datasets", "hf", f"reading {source}")
+    name, *rest = source.removeprefix(HUGGING_FACE).split(":")
+    *configuration, split = rest or ["train"]
+    try:
+        data = datasets.load_dataset(name, *configuration, split=split)
+    except (OSError, ValueError) as error:
+        raise DownloadError(
+            f"{source} cannot be loaded ({error}). Write hf:NAME, hf:NAME:SPLIT or "
+            "hf:NAME:CONFIGURATION:SPLIT, spelt as on huggingface.co."
+        ) from None
+    columns = choose(data.column_names, source)
+    classes = [class_names(data.features[column]) for column in columns]
+    for number, row in enumerate(data.select_columns(list(columns)), 1):
+        place = f"{source}, row {number}"
+        of_text, *others = (
+            named(row[column], names, f"{place}: column '{column}'") if names else row[column]
+            for column, names in zip(columns, classes, strict=True)
+        )
+        yield number, usable_text(of_text, f"{place}: column '{columns[0]}'", errors), others
+
+
+def class_names(feature: Any) -> Sequence[str]:
+    """Return the names of a class-label feature, or of a list of them; () for other features."""
+    return getattr(getattr(feature, "feature", feature), "names", ())
+
+
+def named(value: object, names: Sequence[str], place: str) -> object:
+    """Return the name of a class label that is stored as a number; of each in a list.
+
+    Raises:
+        TextError: The number is not that of a class, such as -1 in a test set without labels.
+    """
+    if isinstance(value, list):
+        return [named(one, names, place) for one in value]
+    if isinstance(value, int) and not 0 <= value < len(names):
+        raise TextError(
+            f"{place} is {value}, not the number of one of the {len(names)} labels. Has this "
+            "split no labels? Use another, with hf:NAME:SPLIT."
+        )
+    return names[value] if isinstance(value, int) else value

@@ -8,9 +8,8 @@ import numpy as np
 
 from thence.batches.labelled import cut_share
 from thence.corpus import LabelledDocuments, LabelOptions, ReadingOptions, Source, load_labelled
-from thence.corpus.columnar import HUGGING_FACE
 from thence.corpus.reading import inner_suffix
-from thence.corpus.tables import TABLES
+from thence.corpus.tables import HUGGING_FACE, TABLES
 from thence.errors import RunError, TextError
 from thence.evaluation.classification import MISTAKES, ClassificationReport, are_right, judge_labels
 from thence.evaluation.compare_labels import LabelComparison, compare_classifiers

@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 
 from thence.corpus import Documents
-from thence.corpus.columnar import HUGGING_FACE
-from thence.corpus.tables import TABLES
+from thence.corpus.tables import HUGGING_FACE, TABLES
 from thence.errors import SettingError, nearest
 from thence.runs import Run
 from thence.runs.files import Array

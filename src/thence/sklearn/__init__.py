@@ -7,7 +7,7 @@
 ['good', 'bad']
 """
 
-from thence.corpus.columnar import import_extra
+from thence.extras import import_extra
 
 import_extra("sklearn", "eval", "TextClassifier")
 

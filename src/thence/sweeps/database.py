@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from thence.corpus.columnar import import_extra
 from thence.errors import RunError, SettingError, ThenceWarning
+from thence.extras import import_extra
 from thence.sweeps.persistence import PersistentStorage
 
 DRIVERS = {

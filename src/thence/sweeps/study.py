@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thence.corpus.columnar import import_extra
 from thence.errors import RunError
+from thence.extras import import_extra
 from thence.runs.files import check_ordinary
 from thence.runs.saved_json import UNUSABLE
 from thence.sweeps.database import open_database

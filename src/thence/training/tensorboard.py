@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from thence.atomic import cannot_write, make_folders
-from thence.corpus.columnar import import_extra
+from thence.extras import import_extra
 from thence.runs.metrics import unit_of
 from thence.runs.run import Run
 from thence.tokens import TokenStore
