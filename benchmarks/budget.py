@@ -203,13 +203,12 @@ def shown(result: float, text: Text) -> str:
 
 ALONE = """
 import sys
-from thence.autopilot import labels, language
-from thence.autopilot.parts import Rung
+from thence.autopilot import strategies
+from thence.autopilot.candidates import Candidate
 from thence.cli.main import main
-rungs = (Rung(sys.argv[1], 1.0),)
-language.counts = lambda *about: iter(())
-language.ladder = lambda kind, seconds: rungs
-labels.label_ladder = lambda seconds: rungs
+only = (Candidate(sys.argv[1], 1.0),)
+strategies.LanguageStrategy.count = lambda self: iter(())
+strategies.schedule = lambda kind, seconds: only
 main(sys.argv[2:])
 """
 """``thence best`` with one network and nothing else."""

@@ -1,7 +1,6 @@
-"""Tiny texts of several kinds, and parts whose scores are made up."""
+"""Tiny texts of several kinds, and candidates whose scores are made up."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from thence.autopilot.parts import Part
+from thence.autopilot.candidates import TrainedCandidate
 from thence.models.ngram import NGram
 from thence.models.ngram.options import NGramOptions
 from thence.recipes import make_recipe
@@ -41,18 +40,17 @@ def prepared(names: Path) -> TrainingData:
 
 
 @pytest.fixture
-def counted(prepared: TrainingData) -> Callable[..., Part]:
-    """Make a part of a counted model; its scores are its own unless others are given."""
+def counted(prepared: TrainingData) -> Callable[..., TrainedCandidate]:
+    """Make a candidate of a counted model; its scores are its own unless others are given."""
     size = len(prepared.tokenizer.vocabulary)
 
-    def make(order: int, name: str = "", scores: Sequence[float] | None = None) -> Part:
+    def make(order: int, name: str = "", scores: Sequence[float] | None = None) -> TrainedCandidate:
         options = NGramOptions(order)
         model = NGram(options, size)
         model.fit(prepared.train)
         own = model.score(prepared.dev) if scores is None else np.asarray(scores, np.float64)
         nats = -float(np.mean(own, dtype=np.float64))
-        given = {key: value for key, value in asdict(options).items() if value is not None}
-        return Part(name or f"ngram {order}", "ngram", given, model, own, nats)
+        return TrainedCandidate(name or f"ngram {order}", "ngram", options, model, own, nats)
 
     return make
 

@@ -16,7 +16,8 @@ import pytest
 
 import thence
 from thence.autopilot import Best, read_best
-from thence.autopilot.parts import Rung
+from thence.autopilot.candidates import Candidate
+from thence.autopilot.strategies import LanguageStrategy
 from thence.cli.main import main
 from thence.errors import RunError, SettingError, TextError
 from thence.runs import Run
@@ -216,7 +217,7 @@ def test_an_interrupt_gives_the_best_so_far(tmp_path: Path) -> None:
 def test_one_classifier_alone_is_reported_and_drawn(
     table: Path, make: Callable[..., Best], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thence.autopilot.labels.label_ladder", lambda seconds: ONE)
+    monkeypatch.setattr("thence.autopilot.strategies.schedule", lambda kind, seconds: ONE)
     done = make(table, label="label")
     assert done.run.recipe.model == "ensemble" and done.run.finished
     assert thence.evaluate(done.run, "dev").accuracy == done.accuracy
@@ -228,16 +229,15 @@ def test_one_classifier_alone_is_reported_and_drawn(
 def test_one_network_alone_is_a_run(
     names: Path, make: Callable[..., Best], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thence.autopilot.language.counts", lambda *about: iter(()))
-    monkeypatch.setattr(
-        "thence.autopilot.language.ladder", lambda kind, seconds: (Rung("mlp", 1.0),)
-    )
+    monkeypatch.setattr(LanguageStrategy, "count", lambda self: iter(()))
+    only = (Candidate("mlp", 1.0),)
+    monkeypatch.setattr("thence.autopilot.strategies.schedule", lambda kind, seconds: only)
     done = make(names)
     assert done.run.recipe.model == "mixture" and len(done.tried) == 1
     assert thence.evaluate(done.run, "dev").nats_per_token == pytest.approx(done.nats, rel=1e-5)
 
 
-ONE = (Rung("averaging", 1.0),)
+ONE = (Candidate("averaging", 1.0),)
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thence.autopilot.autopilot import SECONDS_PER_STEP, Budget
 from thence.autopilot.best import make_budget
-from thence.autopilot.clock import STEP, Budget
-from thence.autopilot.sizes import HIDDEN_SIZES, Kind, Size, fitting
+from thence.autopilot.candidates import Kind
+from thence.autopilot.sizes import HIDDEN_SIZES, Size, fitting
 from thence.errors import SettingError
 from thence.models.registry import get_family
 
@@ -78,12 +79,12 @@ def test_a_budget_of_time_runs_down() -> None:
     budget = Budget(100.0, None, time.monotonic() - 30)
     assert not budget.counts_steps
     assert budget.spent() == pytest.approx(30, abs=1) and budget.left() == pytest.approx(70, abs=1)
-    assert budget.for_networks() == pytest.approx(70, abs=1)
+    assert budget.for_training() == pytest.approx(70, abs=1)
 
 
 def test_a_budget_of_steps_knows_no_clock() -> None:
     budget = make_budget(None, 500, time.monotonic() - 1e6)
-    assert budget.counts_steps and budget.for_networks() == 500 * STEP
+    assert budget.counts_steps and budget.for_training() == 500 * SECONDS_PER_STEP
     assert budget.left() == math.inf
 
 

@@ -1,9 +1,10 @@
 """The autopilot: the best model of a text that can be made in a given time.
 
-The order of the files: ``clock`` is what may be spent, ``text`` looks at the text, ``candidates``
-say what is tried for it and ``sizes`` how large, ``networks`` trains one, ``blending`` mixes those
-that pay, ``language`` goes this road, ``search`` keeps what was tried and ends in a run, ``result``
-is what comes out.
+``best`` reads the text and writes the run. ``profile`` says what the text is like, ``candidates``
+what is trained for it and when, ``sizes`` and ``networks`` how large a network is and how it is
+trained, ``combining`` which models are used together. ``strategies`` puts these together for
+language models and for classifiers, ``autopilot`` spends the budget on them, and ``result`` is what
+comes out.
 """
 
 from thence.autopilot.best import best

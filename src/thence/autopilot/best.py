@@ -3,32 +3,41 @@
 import math
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from thence.atomic import new_folder
-from thence.autopilot.clock import Budget
-from thence.autopilot.labels import Labelling
-from thence.autopilot.language import Language
+from thence.atomic import NewFolder, new_folder
+from thence.autopilot.autopilot import (
+    MIN_TIME_FOR_PAGE,
+    TRAINING_SETTINGS,
+    Autopilot,
+    Budget,
+    Strategy,
+    Watcher,
+)
+from thence.autopilot.candidates import Ensemble
+from thence.autopilot.profile import TextProfile, profile_text
 from thence.autopilot.result import Best
-from thence.autopilot.search import OF_TRAINING, WITH_PAGE, Road, Search, Watcher
-from thence.autopilot.text import Nature, look_at
-from thence.autopilot.written import written
+from thence.autopilot.strategies import LabelStrategy, LanguageStrategy
 from thence.corpus import Instead, ReadingOptions, Source, SplitOptions, load
 from thence.errors import SettingError, TextError, nearest
+from thence.models.registry import get_family
 from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe, known_settings, make_recipe
-from thence.runs.sources import readable_sources, take_from_memory
+from thence.runs.run import create_run, text_hashes
+from thence.runs.sources import Sources, readable_sources, take_from_memory
 from thence.training.data import load_data
+from thence.training.distributed_setup import resolved_paths
 from thence.training.interrupts import Interrupted, stop_on_signals
 from thence.training.progress import ProgressFactory, silent_progress
-from thence.training.train import default_run_folder
+from thence.training.train import data_provenance, default_run_folder, fitted_metrics, save_fitted
 
 MARKED: Mapping[str, Any] = {"word_split": "whitespace"}
-"""How a text is read whose unknown words are marked in it."""
-RARE: Mapping[str, Any] = {"min_count": 2, "max_size": 30_000}
-"""Which words of another text are known: those that occur twice, and no more than so many."""
+"""How a text is read whose unknown words are marked in it already."""
+UNMARKED: Mapping[str, Any] = {"min_count": 2, "max_size": 30_000}
+"""Which words of another text are known: those that occur twice, and at most 30,000."""
 
 
 def best(
@@ -53,11 +62,11 @@ def best(
         steps: In place of a time: steps of training, shared by all networks. The result is then
             the same each time.
         output: The run folder to make; by default ``runs/TEXT-best``.
-        progress: Opens what is told of each step of a training; none by default.
-        watch: Is told of each model that was tried.
+        progress: Opens the listener of each training; by default nobody listens.
+        watch: Is called with each model that was tried.
         began: When the time began, by ``time.monotonic``; by default now.
-        page: Writes a page about the result, within the time where that is ``WITH_PAGE`` seconds
-            or more, else not at all.
+        page: Writes a page about the result, within the time; not called where that is below
+            ``MIN_TIME_FOR_PAGE`` seconds.
         keep_text: Keep texts that cannot be read again in the run, as in ``thence.train``.
         **settings: How the text is read, divided, tokenised and labelled, and ``seed``,
             ``threads``, ``device`` and ``carry_context``, as in ``thence.train``.
@@ -75,26 +84,30 @@ def best(
     given = {"text": text, **settings}
     held = take_from_memory(given)
     name = str(given.pop("text"))
-    named = _named(name, given, labelled)
+    named = _reading_recipe(name, given, labelled)
     folder = Path(output) if output is not None else default_run_folder(name, "best")
-    with stop_on_signals() as wish:
+    with stop_on_signals() as stop_event:
         with new_folder(folder) as new, readable_sources(named, held, keep_text) as sources:
-            recipe, nature = _chosen(named, sources.instead, given)
+            recipe, profile = _choose_reading(named, sources.instead, given)
             prepared = load_data(recipe, sources.instead)
             if prepared.dev.num_documents == 0:
                 raise TextError(
                     "Models are chosen and mixed by the dev split, which is empty; use another "
                     "--split, or give its documents in a file, --dev FILE."
                 )
-            search = Search(recipe, prepared, budget, wish, progress, watch)
-            road: Road = Language(search, nature) if nature is not None else Labelling(search)
-            made = search.follow(road)
-            done = written(search, road, made, new, sources)
-        hurried = wish.is_set() or budget.seconds < WITH_PAGE
+            autopilot = Autopilot(recipe, prepared, budget, stop_event, progress, watch)
+            strategy: Strategy = LabelStrategy(autopilot)
+            if profile is not None:
+                kind = profile.kind(recipe.tokens.tokens)
+                described = f"{profile.described()}; in {recipe.tokens.tokens}"
+                strategy = LanguageStrategy(autopilot, kind, described)
+            done = _write_run(autopilot, strategy, autopilot.run(strategy), new, sources)
+        hurried = stop_event.is_set() or budget.seconds < MIN_TIME_FOR_PAGE
         if page is not None and not hurried:
             page(done)
-        if wish.is_set() and wish.number != signal.SIGINT:  # Ctrl-C is how to ask for the best.
-            raise Interrupted(f"Stopped; the best so far is saved in {folder}.", wish.number)
+        # Ctrl-C asks for the best so far; other signals are for whoever started the process.
+        if stop_event.is_set() and stop_event.number != signal.SIGINT:
+            raise Interrupted(f"Stopped; the best so far is saved in {folder}.", stop_event.number)
         return done
 
 
@@ -120,7 +133,7 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
     labelled = settings.get("label") is not None
     known = known_settings("linear" if labelled else "ngram")
     free = {name for name, group in known.items() if group not in ("options", "training")}
-    allowed = sorted(free | set(OF_TRAINING) | {"label"})
+    allowed = sorted(free | set(TRAINING_SETTINGS) | {"label"})
     for name in settings:
         if name not in allowed and name in known_settings("linear"):
             flag = name.replace("_", "-")
@@ -132,26 +145,82 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
             )
 
 
-def _named(text: str, settings: Mapping[str, Any], labelled: bool) -> Recipe:
-    """Return a recipe that says where the text is and how it is read, and of a classifier all."""
+def _reading_recipe(text: str, settings: Mapping[str, Any], labelled: bool) -> Recipe:
+    """Return a recipe of how the text is read and split; for a classifier, of everything."""
     if labelled:
         return make_recipe(text, "linear", settings)
     known = {*ReadingOptions.__dataclass_fields__, *SplitOptions.__dataclass_fields__}
     return make_recipe(text, "ngram", {name: settings[name] for name in known & {*settings}})
 
 
-def _chosen(
+def _choose_reading(
     named: Recipe, instead: Instead, settings: Mapping[str, Any]
-) -> tuple[Recipe, Nature | None]:
-    """Return how the text is read, divided and tokenised, and what it is like without labels."""
+) -> tuple[Recipe, TextProfile | None]:
+    """Choose tokens, vocabulary and split where they are left open.
+
+    Returns:
+        The recipe, and what the text is like; None for labelled text, where nothing is chosen.
+    """
     if named.labelling is not None:
         return named, None
-    nature = look_at(load(instead.get(named.text, named.text), named.reading))
+    profile = profile_text(load(instead.get(named.text, named.text), named.reading))
     chosen = dict(settings)
-    if chosen.setdefault("tokens", nature.level) == "words":
-        for name, value in (MARKED if nature.marked else RARE).items():
+    if chosen.setdefault("tokens", profile.level) == "words":
+        for name, value in (MARKED if profile.marked else UNMARKED).items():
             chosen.setdefault(name, value)
-    if nature.running:
+    if profile.running:
         chosen.setdefault("carry_context", True)
         chosen.setdefault("by", "position")
-    return make_recipe(named.text, "ngram", chosen), nature
+    return make_recipe(named.text, "ngram", chosen), profile
+
+
+def _write_run(
+    autopilot: Autopilot, strategy: Strategy, best: Ensemble, new: NewFolder, sources: Sources
+) -> Best:
+    """Write the run folder of the best that came out, whole or not at all.
+
+    Args:
+        autopilot: What was tried.
+        strategy: How.
+        best: What came out.
+        new: The run folder to make.
+        sources: Texts that cannot be read again, to be kept.
+    """
+    if len(best.members) == 1 and get_family(best.family).method != "fit":
+        # A run of a trained model promises that its training can be resumed; a mixture does not.
+        best = strategy.as_combined(best)
+    base, prepared = autopilot.recipe, autopilot.prepared
+    carries = any(one.carry_context for one in best.members)
+    recipe = replace(
+        resolved_paths(base, sources.instead),
+        model=best.family,
+        options=best.options,
+        training=replace(base.training, carry_context=carries),
+    )
+    losses = {f"dev_nats_per_{strategy.unit}": best.nats}
+    if best.accuracy is not None:
+        losses["dev_accuracy"] = best.accuracy
+    more, hashes = data_provenance(base, prepared), text_hashes(prepared.splits)
+    line = fitted_metrics(prepared.train.num_targets, losses, autopilot.budget.began)
+    weights = {one.name: w for one, w in zip(best.members, best.weights, strict=True)}
+    result = Best(
+        folder=new.target,
+        unit=strategy.unit,
+        text=strategy.description,
+        limit=None if autopilot.budget.counts_steps else autopilot.budget.seconds,
+        steps=autopilot.budget.steps,
+        seconds=autopilot.budget.spent(),
+        interrupted=autopilot.stop_event.is_set(),
+        nats=best.nats,
+        accuracy=best.accuracy,
+        failed=tuple(autopilot.failed),
+        tried=[replace(one, weight=weights.get(one.name)) for one in autopilot.tried],
+    )
+
+    def write(folder: Path) -> None:
+        run = create_run(folder, recipe, prepared.tokenizer, hashes, sources, more)
+        save_fitted(run, best.model.tensors(), line, **losses)
+        replace(result, folder=folder).save()
+
+    new.fill(write)
+    return result

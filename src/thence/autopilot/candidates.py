@@ -1,125 +1,132 @@
-"""What is tried for language: counts first, then networks, as many as the time is worth."""
+"""What the autopilot trains, and what comes of it: the same for language models and classifiers."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
-import numpy as np
+from thence.models.base import Array
 
-from thence.autopilot.parts import Part, Rung
-from thence.autopilot.sizes import Kind
-from thence.autopilot.text import Nature
-from thence.models.base import Array, LanguageModel
-from thence.models.language.cache import Cache, CacheOptions
-from thence.models.ngram import NGram
-from thence.models.ngram.counting import count_ngrams
-from thence.models.ngram.options import NGramOptions
-from thence.training.data import TrainingData
-
-ORDERS: dict[Kind, tuple[int, ...]] = {
-    "names": (2, 3, 4, 5, 6, 7),
-    "characters": (3, 4, 5, 6, 7, 9),
-    "words": (3, 5),
-}
-"""The n-grams of each kind of text: the highest orders are no better alone, but tell the gate how \
-well a context is known."""
-CACHE = 500
-"""Symbols that a cache remembers of running text."""
-NEURAL_CACHE = 2000
-"""Hidden states that a neural cache remembers."""
+Kind = Literal["names", "characters", "words", "labels"]
+"""What is modelled: short documents in characters, longer text in characters, text in words, or the
+labels of documents."""
 
 
-LADDERS: dict[Kind, tuple[tuple[float, tuple[Rung, ...]], ...]] = {
+@dataclass(frozen=True)
+class Candidate:
+    """A model to train in a share of the time.
+
+    Attributes:
+        family: The name of its family.
+        share: Its share of the time for training.
+        options: Those of its settings that do not follow from the time.
+    """
+
+    family: str
+    share: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+SCHEDULES: Mapping[Kind, tuple[tuple[float, tuple[Candidate, ...]], ...]] = {
     "names": (
-        (100.0, (Rung("gru", 0.5), Rung("lstm", 0.5))),
-        (13.0, (Rung("gru", 1.0),)),
-        (4.0, (Rung("mlp", 1.0),)),
+        (100.0, (Candidate("gru", 0.5), Candidate("lstm", 0.5))),
+        (13.0, (Candidate("gru", 1.0),)),
+        (4.0, (Candidate("mlp", 1.0),)),
     ),
-    "characters": ((4.0, (Rung("gru", 1.0),)),),
+    "characters": ((4.0, (Candidate("gru", 1.0),)),),
     "words": (
-        (200.0, (Rung("lstm", 1.0, {"layers": 2}),)),
-        (10.0, (Rung("lstm", 1.0),)),
+        (200.0, (Candidate("lstm", 1.0, {"layers": 2}),)),
+        (10.0, (Candidate("lstm", 1.0),)),
+    ),
+    "labels": (
+        (
+            60.0,
+            (
+                Candidate("averaging", 0.1),
+                Candidate("linear", 0.3),
+                Candidate("averaging", 0.1, {"ngrams": 3}),
+                Candidate("convolution", 0.3, {"adversarial": 0.0}),
+                Candidate("recurrent", 0.2, {"adversarial": 0.0, "max_length": 250}),
+            ),
+        ),
+        (
+            20.0,
+            (
+                Candidate("averaging", 0.2),
+                Candidate("linear", 0.5),
+                Candidate("averaging", 0.3, {"ngrams": 3}),
+            ),
+        ),
+        (0.0, (Candidate("linear", 0.95), Candidate("averaging", 0.05))),
     ),
 }
-"""Which networks are trained, from so many seconds for networks on."""
-LABEL_LADDERS = (
-    (
-        60.0,
-        (
-            Rung("averaging", 0.1),
-            Rung("linear", 0.3),
-            Rung("averaging", 0.1, {"ngrams": 3}),
-            Rung("convolution", 0.3, {"adversarial": 0.0}),
-            Rung("recurrent", 0.2, {"adversarial": 0.0, "max_length": 250}),
-        ),
-    ),
-    (
-        20.0,
-        (Rung("averaging", 0.2), Rung("linear", 0.5), Rung("averaging", 0.3, {"ngrams": 3})),
-    ),
-    (0.0, (Rung("linear", 0.95), Rung("averaging", 0.05))),
-)
-"""Which classifiers are trained, from so many seconds on; what one leaves goes to the next."""
+"""For each kind of text: from how many seconds on which models are trained, in order. Time that one
+does not use goes to the next."""
 
 
-def label_ladder(seconds: float) -> tuple[Rung, ...]:
-    """Return the classifiers that are worth training in so many seconds."""
-    return next((rungs for least, rungs in LABEL_LADDERS if seconds >= least), ())
+def schedule(kind: Kind, seconds: float) -> tuple[Candidate, ...]:
+    """Return the models that are worth training in so many seconds."""
+    return next((chosen for least, chosen in SCHEDULES[kind] if seconds >= least), ())
 
 
-def kind_of(nature: Nature, tokens: str) -> Kind:
-    """Return what is modelled."""
-    if tokens == "words":
-        return "words"
-    return "characters" if nature.sentences else "names"
+@dataclass(frozen=True)
+class TrainedCandidate:
+    """A model that was trained or counted, and how good it is on dev.
+
+    Attributes:
+        name: What to call it.
+        family: The name of its family.
+        options: The settings of the model, an object of the family's options class.
+        model: The language model or classifier.
+        scores: What it gives dev: the log-probability of every target, or of every label.
+        nats: Its loss on dev, per token or document.
+        accuracy: Of a classifier, on dev.
+        carry_context: Whether it sees the documents before.
+        training: Settings of its training that are reported.
+        curve: Seconds since its training began, and nats on a part of dev.
+        network_of: Name of the candidate whose network it uses; None for its own.
+    """
+
+    name: str
+    family: str
+    options: Any
+    model: Any
+    scores: Array
+    nats: float
+    accuracy: float | None = None
+    carry_context: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
+    curve: Sequence[tuple[float, float]] = ()
+    network_of: str | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its settings by name, without those that are None."""
+        return {name: value for name, value in asdict(self.options).items() if value is not None}
 
 
-def ladder(kind: Kind, seconds: float) -> tuple[Rung, ...]:
-    """Return the networks that are worth training in so many seconds."""
-    return next((rungs for least, rungs in LADDERS[kind] if seconds >= least), ())
+@dataclass(frozen=True)
+class Ensemble:
+    """Models that are used together; a single one where no other helps it.
+
+    Attributes:
+        members: The models.
+        weights: The mean weight of each on dev.
+        family: The family of ``model``.
+        options: The settings of ``model``.
+        model: All of them as one model; the member's own for a single one.
+        nats: The loss on dev per token or document, each half under weights learned on the other.
+        accuracy: Of classifiers, on dev.
+    """
+
+    members: tuple[TrainedCandidate, ...]
+    weights: tuple[float, ...]
+    family: str
+    options: Any
+    model: Any
+    nats: float
+    accuracy: float | None = None
 
 
-def counts(prepared: TrainingData, kind: Kind, carries: bool) -> Iterator[Part]:
-    """Count n-grams once and smooth them for each order; yield each model."""
-    size = len(prepared.tokenizer.vocabulary)
-    orders = ORDERS[kind]
-    counted = count_ngrams(prepared.train, max(orders), size, carry_context=False)
-    for order in orders:
-        options = NGramOptions(order)
-        model = NGram(options, size)
-        model.fit_counts(counted[:order])
-        scores = model.score(prepared.dev)
-        yield language_part(f"ngram {order}", "ngram", options, model, scores)
-    if carries:
-        for cache in (CacheOptions(CACHE, 1), CacheOptions(CACHE, 2)):
-            scores = Cache(cache, size).score(prepared.dev, True)
-            name = f"cache {cache.order}"
-            yield language_part(name, "cache", cache, Cache(cache, size), scores, True)
-
-
-def neural_cache(part: Part, prepared: TrainingData) -> Part:
-    """Return a cache of the hidden states of a network that reads running text."""
-    from thence.models.language.neural_cache import NeuralCache, NeuralCacheOptions, choose_theta
-
-    theta = choose_theta(part.model, prepared.dev, NEURAL_CACHE)
-    options = NeuralCacheOptions(NEURAL_CACHE, theta, of=0)
-    cache = NeuralCache(options, part.model)
-    scores = cache.score(prepared.dev, carry_context=True)
-    made = language_part(f"cache of {part.name}", "neural-cache", options, cache, scores, True)
-    return replace(made, of=part.name)
-
-
-def language_part(
-    name: str,
-    family: str,
-    options: Any,
-    model: LanguageModel,
-    scores: Array,
-    carry_context: bool = False,
-    trained: Mapping[str, Any] | None = None,
-) -> Part:
-    """Return a language model as a part; ``trained`` holds what else is known of it."""
-    given = {name: value for name, value in asdict(options).items() if value is not None}
-    nats = -float(np.mean(scores, dtype=np.float64))
-    more = {"carry_context": carry_context, **(trained or {})}
-    return Part(name, family, given, model, scores, nats, **more)
+def single(one: TrainedCandidate) -> Ensemble:
+    """Return an ensemble of one model."""
+    return Ensemble((one,), (1.0,), one.family, one.options, one.model, one.nats, one.accuracy)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from thence.autopilot.parts import Rung
-from thence.autopilot.search import Enough, with_training
-from thence.autopilot.sizes import HIDDEN_SIZES, Kind, Size, fitting
+from thence.autopilot.autopilot import TrainingEnded, with_training
+from thence.autopilot.candidates import Candidate, Kind
+from thence.autopilot.sizes import HIDDEN_SIZES, Size, fitting
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import get_family
 from thence.recipes.options import Precision
@@ -24,17 +24,17 @@ FIRST_GUESS = 128
 """The hidden size whose step is timed first."""
 TIMED_TARGETS = 2000
 """About how many targets of dev are scored to see how long that takes."""
-FEWEST_JUDGED = 5000
-"""Targets of dev that a network is judged by while it is trained, at least."""
-LOOKING = 0.005
-"""Share of the time that a look at dev may take; there are ten."""
-JUDGING = 0.03
-"""Share of the time of a classifier that is kept for its judging on dev."""
-AS_LONG_AS_TIMED, REMEMBERED = 1.2, 1.2
-"""Times the seconds of scoring dev that are kept for that, and for a cache of hidden states."""
-REMEMBERING = 0.04
-"""Share of its time that scoring dev may take if the hidden states are to be remembered."""
-LEAST_SHARE = 0.3
+MIN_DEV_TARGETS = 5000
+"""Targets of dev that a network is evaluated on while it is trained, at least."""
+EVALUATION_SHARE = 0.005
+"""Share of the time that each of the ten evaluations on dev may take."""
+CLASSIFYING_SHARE = 0.03
+"""Share of the time that is kept for classifying dev at the end."""
+SCORING, CACHING = 1.2, 1.2
+"""Time kept for scoring dev and for a cache of hidden states, in multiples of a timed scoring."""
+MAX_CACHE_SHARE = 0.04
+"""Share of the time that scoring dev may take if there is to be a cache of hidden states."""
+MIN_TRAINING_SHARE = 0.3
 """Share of the time that a network is trained for, however long it takes to score dev."""
 
 
@@ -46,19 +46,19 @@ class Trained:
         recipe: What it is.
         model: With its best weights.
         curve: Seconds since the training began, and nats per token on a part of dev.
-        remembers: Whether there is time for a cache of its hidden states.
+        with_cache: Whether there is time for a cache of its hidden states.
     """
 
     recipe: Recipe
     model: Any
     curve: tuple[tuple[float, float], ...]
-    remembers: bool
+    with_cache: bool
 
 
 def sized(
     base: Recipe,
     prepared: TrainingData,
-    rung: Rung,
+    candidate: Candidate,
     kind: Kind,
     seconds: float | None,
     steps: int | None,
@@ -70,13 +70,13 @@ def sized(
     Args:
         base: Has the text, how it is read, and the seed, threads and device.
         prepared: The text.
-        rung: The family, and perhaps the number of layers.
+        candidate: The family, and perhaps the number of layers.
         kind: What is modelled.
         seconds: To train it in; None where steps count.
         steps: To train it for.
     """
-    tokens, layers = prepared.train.num_targets, rung.options.get("layers", 1)
-    guess = Size(rung.model, kind, FIRST_GUESS, layers)
+    tokens, layers = prepared.train.num_targets, candidate.options.get("layers", 1)
+    guess = Size(candidate.family, kind, FIRST_GUESS, layers)
     if seconds is None:
         assert steps is not None
         read = (
@@ -155,58 +155,58 @@ def train(
     prepared: TrainingData,
     seconds: float | None,
     listener: ProgressCallback,
-    remembers: bool = False,
+    with_cache: bool = False,
 ) -> Trained | None:
-    """Train a network; None where it was ended before its first look at dev.
+    """Train a network; None where it was ended before its first evaluation.
 
     Args:
         recipe: With threads and precision chosen, and the steps where they count.
         prepared: The text.
         seconds: To train it and to score dev in; None where steps count.
-        listener: Is told of each step; ends the training by ``Enough``.
-        remembers: Whether a cache of its hidden states is wanted, if there is time.
+        listener: Is told of each step; may end the training by ``TrainingEnded``.
+        with_cache: Whether a cache of its hidden states is wanted, if there is time.
     """
     curve: list[tuple[float, float]] = []
 
-    def look(line: Mapping[str, Any]) -> None:
-        curve.append((line["seconds"], line[f"dev_nats_per_{judge.unit}"]))
+    def on_evaluation(line: Mapping[str, Any]) -> None:
+        curve.append((line["seconds"], line[f"dev_nats_per_{evaluator.unit}"]))
 
     with deterministic_mode(recipe.training):
-        trainee = build_setup(recipe, prepared)
-        network, judge = trainee.network, trainee.dev_evaluator
+        setup = build_setup(recipe, prepared)
+        network, evaluator = setup.network, setup.dev_evaluator
         if isinstance(network, NeuralLanguageModel):
             per_target = _scoring_seconds(network, prepared.dev, recipe.training.carry_context)
-            judge = _judge(recipe, prepared, network, seconds, per_target)
+            evaluator = _evaluator(recipe, prepared, network, seconds, per_target)
             scoring = per_target * prepared.dev.num_targets
-            remembers = remembers and scoring < REMEMBERING * (seconds or math.inf)
-            reserve = scoring * (AS_LONG_AS_TIMED + REMEMBERED * remembers)
+            with_cache = with_cache and scoring < MAX_CACHE_SHARE * (seconds or math.inf)
+            reserve = scoring * (SCORING + CACHING * with_cache)
         else:
-            reserve = JUDGING * (seconds or 0.0)
+            reserve = CLASSIFYING_SHARE * (seconds or 0.0)
         if seconds is not None:
-            limit = max(seconds - reserve, LEAST_SHARE * seconds) / MARGIN
+            limit = max(seconds - reserve, MIN_TRAINING_SHARE * seconds) / MARGIN
             recipe = replace(recipe, training=replace(recipe.training, time=f"{limit:.4f}s"))
-        trainer = Trainer(network, trainee.batches, judge, recipe.training, None, listener)
+        trainer = Trainer(network, setup.batches, evaluator, recipe.training, None, listener)
         try:
-            trainer.run(look)
-        except Enough:
+            trainer.run(on_evaluation)
+        except TrainingEnded:
             if not curve:
                 return None
         network.load_tensors(trainer.best_tensors())
-    return Trained(recipe, network, tuple(curve), remembers)
+    return Trained(recipe, network, tuple(curve), with_cache)
 
 
-def _judge(
+def _evaluator(
     recipe: Recipe,
     prepared: TrainingData,
     network: NeuralLanguageModel,
     seconds: float | None,
     per_target: float,
 ) -> DevEvaluator:
-    """Return how a network is judged as it goes: by so much of dev as takes little time."""
+    """Return what evaluates a network during training: on as much of dev as takes little time."""
     targets = prepared.dev.num_targets // 10
     if seconds is not None:
-        targets = int(LOOKING * seconds / max(per_target, 1e-9))
-    dev = prepared.dev.beginning(max(FEWEST_JUDGED, targets))
+        targets = int(EVALUATION_SHARE * seconds / max(per_target, 1e-9))
+    dev = prepared.dev.beginning(max(MIN_DEV_TARGETS, targets))
     carries = recipe.training.carry_context
     return language_evaluator(network, dev, carries, network.vocabulary_size)
 

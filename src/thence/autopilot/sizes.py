@@ -2,27 +2,27 @@
 
 A network that reads D tokens while it is trained does best with about D / r weights: a larger one
 would see too few tokens, a smaller one could hold more (J. Hoffmann et al. 2022, "Training
-compute-optimal large language models": r = 20 for texts without end and long trainings). Small
-texts are read many times over; there weights beyond a few per token learn by heart, and the more
-weights and passes there are, the more is left out at each step (dropout).
+compute-optimal large language models": r = 20 for unlimited text and long trainings). A small text
+is read many times over; there weights beyond a few per token overfit, and the more weights and
+passes there are, the higher the dropout.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
-Kind = Literal["names", "characters", "words"]
-"""What is modelled: short documents in characters, running or longer text in characters, words."""
+from thence.autopilot.candidates import Kind
 
 HIDDEN_SIZES = (64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024)
 GATES = {"lstm": 4, "gru": 3}
+"""Gates of a recurrent unit: matrices of its size per layer."""
 TOKENS_PER_WEIGHT: dict[Kind, float] = {"names": 6.0, "characters": 10.0, "words": 5.0}
 """r, as it did best here on names, a megabyte of plays and the Penn Treebank, in a minute each."""
 WEIGHTS_PER_TOKEN = 4.0
 """Weights at most for each token of the train text."""
 DROPOUTS = ((2.0, 0.0), (6.0, 0.1), (15.0, 0.2), (35.0, 0.3), (math.inf, 0.4))
-"""How much is left out: up to so many passes over the train text times weights per token of it."""
+"""Dropout rates: each up to so many passes over the train text times weights per token of it."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Size:
             passes: Over the train text, from which the dropout follows.
             train_tokens: Tokens of the train text.
         """
-        told = passes * self.weights / train_tokens
-        dropout = next(rate for most, rate in DROPOUTS if told <= most)
+        seen = passes * self.weights / train_tokens
+        dropout = next(rate for most, rate in DROPOUTS if seen <= most)
         sizes = {
             "embedding_size": self.embedding,
             "hidden_size": self.hidden,

@@ -1,4 +1,4 @@
-"""The road to a language model."""
+"""The strategy for language models."""
 
 import sys
 import time
@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from thence.autopilot.clock import Budget
-from thence.autopilot.language import Language
-from thence.autopilot.parts import Rung
-from thence.autopilot.search import LEAST, Search
-from thence.autopilot.text import look_at
+from thence.autopilot.autopilot import MIN_TRAINING, Autopilot, Budget
+from thence.autopilot.candidates import Candidate
+from thence.autopilot.strategies import LanguageStrategy
 from thence.recipes import make_recipe
 from thence.signals import StopEvent
 from thence.training.data import TrainingData
@@ -34,9 +32,8 @@ def test_the_time_to_load_is_part_of_the_share(
     prepared: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = make_recipe("given-names", "ngram", {})
-    search = Search(
-        recipe, prepared, Budget(60.0, None, time.monotonic()), StopEvent(), silent_progress, None
-    )
-    road = Language(search, look_at(prepared.splits.train))
+    budget = Budget(60.0, None, time.monotonic())
+    autopilot = Autopilot(recipe, prepared, budget, StopEvent(), silent_progress, None)
+    strategy = LanguageStrategy(autopilot, "names", "names")
     monkeypatch.setitem(sys.modules, "thence.autopilot.networks", Slow())
-    assert road.train(Rung("gru", 1.0), LEAST + SLEEP / 2, None) == []
+    assert strategy.train(Candidate("gru", 1.0), MIN_TRAINING + SLEEP / 2, None) == []

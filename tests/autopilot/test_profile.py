@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from thence.autopilot.text import DISTANCE, Nature, look_at, recurrence
+from thence.autopilot.profile import DISTANCE, TextProfile, profile_text, recurrence
 from thence.corpus import Documents
 
 
@@ -34,43 +34,43 @@ def test_a_word_said_too_long_ago_does_not_recur() -> None:
 
 def test_a_story_is_running_text_and_shuffled_is_not() -> None:
     story = a_story()
-    told = look_at(documents(story))
+    told = profile_text(documents(story))
     assert told.sentences and told.running and told.bursts > 1.15
     Random(2).shuffle(story)
-    assert not look_at(documents(story)).running
+    assert not profile_text(documents(story)).running
 
 
 def test_names_are_documents_of_their_own() -> None:
-    nature = look_at(documents([f"Name{number}" for number in range(500)]))
-    assert not nature.sentences and not nature.running and nature.level == "characters"
-    assert "names" in nature.described()
+    profile = profile_text(documents([f"Name{number}" for number in range(500)]))
+    assert not profile.sentences and not profile.running and profile.level == "characters"
+    assert "names" in profile.described()
 
 
 def test_few_long_documents_are_books() -> None:
-    nature = look_at(documents(["word " * 1000] * 3))
-    assert nature.running and nature.sentences
-    assert look_at(documents(["word " * 1000])).described().startswith("one document, ")
+    profile = profile_text(documents(["word " * 1000] * 3))
+    assert profile.running and profile.sentences
+    assert profile_text(documents(["word " * 1000])).described().startswith("one document, ")
 
 
 def test_long_texts_of_sentences_are_in_words() -> None:
-    assert Nature(50_000, 1_000_000, 1.0, False).level == "words"
-    assert Nature(5_000, 100_000, 1.0, False).level == "characters"
-    assert Nature(1_000_000, 1_000_000, 1.0, False).level == "characters"
+    assert TextProfile(50_000, 1_000_000, 1.0, False).level == "words"
+    assert TextProfile(5_000, 100_000, 1.0, False).level == "characters"
+    assert TextProfile(1_000_000, 1_000_000, 1.0, False).level == "characters"
 
 
 def test_marked_words_are_seen() -> None:
-    assert look_at(documents(["the <unk> is a <unk> said he"])).marked
-    assert not look_at(documents(["the unk is a unk said he"])).marked
+    assert profile_text(documents(["the <unk> is a <unk> said he"])).marked
+    assert not profile_text(documents(["the unk is a unk said he"])).marked
 
 
 def test_words_of_a_long_text_are_estimated() -> None:
-    nature = look_at(documents(["five words make a sentence"] * 30_000))
-    assert nature.words == pytest.approx(150_000, rel=0.05)
+    profile = profile_text(documents(["five words make a sentence"] * 30_000))
+    assert profile.words == pytest.approx(150_000, rel=0.05)
 
 
 @pytest.mark.parametrize("lines", [[""], ["", "", ""], ["a"], ["名前"] * 9, ["मराठी शब्द"] * 3])
-def test_odd_texts_have_a_nature(lines: list[str]) -> None:
-    assert look_at(documents(lines)).described()
+def test_odd_texts_have_a_profile(lines: list[str]) -> None:
+    assert profile_text(documents(lines)).described()
 
 
 def test_text_without_white_space_is_looked_at_by_its_characters() -> None:
@@ -80,13 +80,13 @@ def test_text_without_white_space_is_looked_at_by_its_characters() -> None:
     for chapter in range(40):  # Each of its own hundred characters.
         own = alphabet[70 * chapter : 70 * chapter + 100]
         lines += ["".join(random.choices(own, k=60)) for _ in range(15)]
-    nature = look_at(Documents.from_strings(lines))
-    assert nature.running and not nature.spaced and nature.level == "characters"
-    assert nature.words == 40 * 15 * 60
+    profile = profile_text(Documents.from_strings(lines))
+    assert profile.running and not profile.spaced and profile.level == "characters"
+    assert profile.words == 40 * 15 * 60
     random.shuffle(lines)
-    assert not look_at(Documents.from_strings(lines)).running
+    assert not profile_text(Documents.from_strings(lines)).running
 
 
 def test_names_without_white_space_are_names() -> None:
     names = Documents.from_strings(["王小明", "李大为", "赵一曼"] * 50)
-    assert not look_at(names).sentences
+    assert not profile_text(names).sentences

@@ -1,8 +1,8 @@
 """What a text is like: what its tokens should be, and whether its documents follow one another.
 
-In running text (a book, a newspaper, a log) words come in bursts: what was said a moment ago is
-said again. In a list of names or of reviews the order tells nothing. So the share of words that
-occurred a short while before is compared with what it is after shuffling the documents.
+In running text (a book, a newspaper, a log) words come in bursts: a word that was just used is
+used again. In a list of names or of reviews the order means nothing. So the share of words that
+occurred shortly before is compared with that share after shuffling the documents.
 """
 
 from dataclasses import dataclass, replace
@@ -10,17 +10,18 @@ from random import Random
 
 import numpy as np
 
+from thence.autopilot.candidates import Kind
 from thence.corpus import Documents
 from thence.training.remarks import PLACEHOLDERS
 
 SAMPLE = 300_000
-"""Bytes from the beginning of the text that are looked at."""
+"""Characters from the beginning of the text that are examined."""
 DISTANCE = 300
-"""Words back that count as a short while before."""
+"""Words back that count as shortly before."""
 COMMON = 150
-"""So many of the most frequent words, which are everywhere, do not count."""
+"""The most frequent words, which are everywhere, do not count: so many."""
 BURSTY = 1.15
-"""Documents follow one another where words recur so many times as often as in shuffled ones."""
+"""Documents follow one another where words recur this many times as often as in shuffled ones."""
 FEWEST_WORDS = 400_000
 """Words of a text from which on its tokens are words, else characters."""
 FEW, LONG = 20, 300.0
@@ -32,7 +33,7 @@ A_SENTENCE = 4.0
 
 
 @dataclass(frozen=True)
-class Nature:
+class TextProfile:
     """What a text is like.
 
     Attributes:
@@ -66,6 +67,12 @@ class Nature:
         many = self.sentences and self.words >= FEWEST_WORDS
         return "words" if many and self.spaced else "characters"
 
+    def kind(self, tokens: str) -> Kind:
+        """Return what is modelled, in tokens of some kind."""
+        if tokens == "words":
+            return "words"
+        return "characters" if self.sentences else "names"
+
     def described(self) -> str:
         """Return it in words."""
         kind = "running text" if self.running else "documents of their own"
@@ -75,8 +82,8 @@ class Nature:
         return f"{documents}, about {self.words:,} {units}: {kind}"
 
 
-def look_at(documents: Documents) -> Nature:
-    """Look at the beginning of a text."""
+def profile_text(documents: Documents) -> TextProfile:
+    """Return what a text is like, from its beginning."""
     sample: list[str] = []
     size = 0
     for document in documents:
@@ -92,13 +99,13 @@ def look_at(documents: Documents) -> Nature:
         cut = [list(document) for document in sample]
     words = round(sum(map(len, cut)) * share)
     marked = any(symbol in document for symbol in PLACEHOLDERS for document in sample)
-    nature = Nature(len(documents), words, 1.0, marked, spaced)
-    if not nature.sentences:
-        return nature
+    profile = TextProfile(len(documents), words, 1.0, marked, spaced)
+    if not profile.sentences:
+        return profile
     shuffled = list(cut)
     Random(0).shuffle(shuffled)
     usual = recurrence(shuffled)
-    return replace(nature, bursts=recurrence(cut) / usual if usual else 1.0)
+    return replace(profile, bursts=recurrence(cut) / usual if usual else 1.0)
 
 
 def recurrence(documents: list[list[str]]) -> float:
@@ -114,12 +121,12 @@ def recurrence(documents: list[list[str]]) -> float:
     ranked = sorted(counts, key=lambda word: counts[word], reverse=True)
     common = set(ranked[:COMMON]) if len(ranked) > 10 * COMMON else set()
     last: dict[str, int] = {}
-    place = found = looked = 0
+    position = found = total = 0
     for document in documents:
-        for at, word in enumerate(document, place):
+        for at, word in enumerate(document, position):
             if word not in common:
-                looked += 1
+                total += 1
                 found += at - last.get(word, at - DISTANCE - 1) <= DISTANCE
-        last.update((word, at) for at, word in enumerate(document, place))
-        place += len(document)
-    return found / max(looked, 1)
+        last.update((word, at) for at, word in enumerate(document, position))
+        position += len(document)
+    return found / max(total, 1)

@@ -1,0 +1,272 @@
+"""Which of the trained models are used together, and how good they are together.
+
+Language models are mixed (``models.mixture``), classifiers averaged (``models.labels.ensemble``),
+with weights learned on dev. The weights must not be judged by what they were learned from: each
+half of dev is judged under weights learned on the other half. Members that gain too little are
+pruned.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64
+
+from thence.autopilot.candidates import Ensemble, TrainedCandidate, single
+from thence.corpus.labels import Labels
+from thence.models.labels import ensemble as classifiers
+from thence.models.labels.base import Classes
+from thence.models.mixture import Member, Mixture, MixtureOptions
+from thence.models.mixture.model import MOST_TARGETS
+from thence.tokens import TokenStore
+from thence.training.dev_evaluation import EvalResult, evaluate_labels
+
+MIN_GAIN = 0.001
+"""Nats per token that a member of a mixture must gain; less is noise, and slows the mixture."""
+MIN_GAIN_OF_CLASSIFIER = 0.0005
+"""Nats per document that a member of an average must gain."""
+LIGHT = 0.10
+"""Only members of less than this mean weight are tried without, to save time."""
+PRUNING_TARGETS = 20_000
+"""Targets of dev that members are pruned on; more change the choice too rarely to be worth it."""
+
+# The time to combine language models is nearly all that of learning gates. It is estimated in
+# multiples of the time to learn and judge one gate of all members, as measured.
+GATE_SPEED = 4.5e5
+"""Targets times members for which a gate is learned and judged in a second, about."""
+WITH_PRUNING, WITHOUT_PRUNING = 6.5, 2.5
+"""Gates that combining takes, with and without pruning."""
+MIN_FOR_PRUNING = 5.0
+"""Gates of time below which nothing is pruned."""
+AFTER_PRUNING = 3.5
+"""Gates of time that pruning leaves: for the mixture of those left, and a last try just begun."""
+FINAL_GATES = 2.2
+"""Gates that the final weights take: learned twice on a half to be judged, and once on all."""
+MAX_STRIDE = 1000
+"""In a hurry weights are learned on every nth target, where n is at most this."""
+PRUNING_SHARE = 0.1
+"""Share of the time left that pruning may take up."""
+
+
+def combine_language_models(
+    members: Sequence[TrainedCandidate],
+    dev: TokenStore,
+    vocabulary_size: int,
+    seconds: float = math.inf,
+) -> Ensemble:
+    """Prune the members and mix those that are left.
+
+    Args:
+        members: What was trained; at least one.
+        dev: The text that weights are learned and judged on.
+        vocabulary_size: Number of ids (V).
+        seconds: What it may take. If that is little, nothing is pruned, and weights are learned on
+            as many targets as there is time for.
+
+    Returns:
+        The ensemble, never worse on dev than the best member alone.
+    """
+    best = min((single(one) for one in members if one.network_of is None), key=lambda one: one.nats)
+    gate = _gate_seconds(members, dev)
+    kept, hurry = list(members), seconds < MIN_FOR_PRUNING * gate
+    if len(kept) > 1 and not hurry:
+        ends = time.perf_counter() + seconds - AFTER_PRUNING * gate
+        kept = prune(kept, dev, vocabulary_size, ends)
+    if len(kept) == 1:
+        return best
+    mixture, scores = mixture_of(kept, vocabulary_size), _scores(kept)
+    carries, stride = _carries(kept), max(1, math.ceil(dev.num_targets / MOST_TARGETS))
+    if hurry:
+        stride *= math.ceil(FINAL_GATES * gate / max(seconds, FINAL_GATES * gate / MAX_STRIDE))
+    nats = _held_out_nats(mixture, scores, dev, carries, stride)
+    mixture.learn_weights(dev, carries, scores, np.arange(dev.num_targets)[::stride])
+    if not nats < best.nats:
+        return best
+    weights = tuple(mixture.mean_weights(dev, carries).tolist())
+    return Ensemble(tuple(kept), weights, "mixture", mixture.options, mixture, nats)
+
+
+def combining_seconds(members: Sequence[TrainedCandidate], dev: TokenStore, left: float) -> float:
+    """Return about how long it takes to mix members, and to prune them if there is time for it.
+
+    Args:
+        members: What was trained.
+        dev: The text that weights are learned and judged on.
+        left: Seconds left in all.
+    """
+    gate = _gate_seconds(members, dev)
+    return min(WITH_PRUNING * gate, max(WITHOUT_PRUNING * gate, PRUNING_SHARE * left))
+
+
+def _gate_seconds(members: Sequence[TrainedCandidate], dev: TokenStore) -> float:
+    return min(dev.num_targets, MOST_TARGETS) * len(members) / GATE_SPEED
+
+
+def prune(
+    members: list[TrainedCandidate], dev: TokenStore, vocabulary_size: int, ends: float = math.inf
+) -> list[TrainedCandidate]:
+    """Return the members without those that gain less than ``MIN_GAIN``; the lightest go first.
+
+    Args:
+        members: What was trained.
+        dev: The text that weights are learned and judged on.
+        vocabulary_size: Number of ids (V).
+        ends: When to stop, by ``time.perf_counter``.
+    """
+    sample, sampled = _sample(dev)
+    tried: set[str] = set()
+    nats, weights = _evaluate(members, sample, sampled, vocabulary_size)
+    while len(members) > 1:
+        needed = {*tried, *(member.network_of for member in members)}
+        light = [
+            (weight, number)
+            for number, weight in enumerate(weights)
+            if weight < LIGHT and members[number].name not in needed
+        ]
+        if not light or time.perf_counter() > ends:
+            break
+        number = min(light)[1]
+        tried.add(members[number].name)
+        fewer = members[:number] + members[number + 1 :]
+        nats_of_fewer, weights_of_fewer = _evaluate(fewer, sample, sampled, vocabulary_size)
+        if nats_of_fewer < nats + MIN_GAIN:
+            members, nats, weights = fewer, nats_of_fewer, weights_of_fewer
+    return members
+
+
+def _sample(dev: TokenStore) -> tuple[TokenStore, Bool[np.ndarray, " targets"]]:
+    """Return evenly spaced documents of dev with enough targets, and which targets those are."""
+    every = max(1, dev.num_targets // PRUNING_TARGETS)
+    documents = np.arange(dev.num_documents) % every == 0
+    return dev.take(np.flatnonzero(documents)), np.repeat(documents, dev.target_counts)
+
+
+def _evaluate(
+    members: list[TrainedCandidate],
+    sample: TokenStore,
+    sampled: Bool[np.ndarray, " targets"],
+    vocabulary_size: int,
+) -> tuple[float, list[float]]:
+    """Return the held-out loss of a mixture on a sample of dev, and the mean weights there."""
+    scores, carries = _scores(members)[sampled], _carries(members)
+    if len(members) == 1:
+        return -float(np.mean(scores)), [1.0]
+    mixture = mixture_of(members, vocabulary_size)
+    nats = _held_out_nats(mixture, scores, sample, carries)
+    return nats, mixture.mean_weights(sample, carries).tolist()
+
+
+def _held_out_nats(
+    mixture: Mixture,
+    scores: Float[np.ndarray, "targets members"],
+    dev: TokenStore,
+    carries: bool,
+    stride: int = 1,
+) -> float:
+    """Return the mean loss on dev, each half under weights learned on the other half.
+
+    All of dev is judged, whatever the stride: losses on different parts cannot be compared.
+
+    Args:
+        mixture: Its weights are learned.
+        scores: Each member's log-probability of every target.
+        dev: The text.
+        carries: Whether its documents follow one another.
+        stride: Learn from every nth target.
+    """
+    first, second = np.array_split(np.arange(dev.num_targets), 2)
+    total = 0.0
+    for learned, judged in ((first, second), (second, first)):
+        mixture.learn_weights(dev, carries, scores, learned[::stride])
+        total -= float(np.sum(mixture.mixed(scores, dev, carries)[judged]))
+    return total / max(dev.num_targets, 1)
+
+
+def mixture_of(members: Sequence[TrainedCandidate], vocabulary_size: int) -> Mixture:
+    """Return the mixture of some language models, its weights not yet learned."""
+    names = [one.name for one in members]
+    listed = []
+    for one in members:
+        shared = {} if one.network_of is None else {"of": names.index(one.network_of)}
+        listed.append(Member(one.family, {**one.settings, **shared}, one.carry_context))
+    mixture = Mixture(MixtureOptions(tuple(listed)), vocabulary_size)
+    for model, one in zip(mixture.models, members, strict=True):
+        model.load_tensors(one.model.tensors())
+    return mixture
+
+
+def _scores(members: Sequence[TrainedCandidate]) -> Float[np.ndarray, "targets members"]:
+    return np.stack([one.scores.astype(np.float64) for one in members], axis=1)
+
+
+def _carries(members: Sequence[TrainedCandidate]) -> bool:
+    return any(one.carry_context for one in members)
+
+
+def combine_classifiers(
+    members: Sequence[TrainedCandidate], labels: Labels, vocabulary_size: int, classes: Classes
+) -> Ensemble:
+    """Prune the members and average those that are left.
+
+    Args:
+        members: What was trained; at least one.
+        labels: Those of dev.
+        vocabulary_size: Number of token ids (V).
+        classes: What is told apart.
+
+    Returns:
+        The ensemble; the best member alone where it is likelier on dev.
+    """
+    best = min(map(single, members), key=lambda one: one.nats)
+    kept = _prune_classifiers(list(members), labels)
+    if len(kept) == 1:
+        return best
+    result = _evaluate_held_out(kept, labels)
+    weights = classifiers.learn_pool([one.scores for one in kept], labels).weights
+    model = average_of(kept, weights, vocabulary_size, classes)
+    accuracy, shares = result.metrics["dev_accuracy"], tuple(weights.tolist())
+    made = Ensemble(tuple(kept), shares, "ensemble", model.options, model, result.nats, accuracy)
+    return min((made, best), key=lambda one: one.nats)
+
+
+def _prune_classifiers(members: list[TrainedCandidate], labels: Labels) -> list[TrainedCandidate]:
+    """Return the members without those that gain too little; the one that gains least goes first.
+
+    All are tried each time: judging an average takes no more than a sum.
+    """
+    nats = _evaluate_held_out(members, labels).nats
+    while len(members) > 1:
+        fewer = [members[:at] + members[at + 1 :] for at in range(len(members))]
+        losses = [_evaluate_held_out(some, labels).nats for some in fewer]
+        if min(losses) > nats + MIN_GAIN_OF_CLASSIFIER:
+            break
+        nats = min(losses)
+        members = fewer[losses.index(nats)]
+    return members
+
+
+def _evaluate_held_out(members: Sequence[TrainedCandidate], labels: Labels) -> EvalResult:
+    """Evaluate the average of classifiers, each half of dev under weights learned on the other."""
+    found = np.empty_like(members[0].scores)
+    halves = (np.arange(0, len(labels), 2), np.arange(1, len(labels), 2))
+    for learned, judged in (halves, halves[::-1]):
+        said = [one.scores[learned] for one in members]
+        weights = classifiers.learn_pool(said, labels.take(learned)).weights
+        found[judged] = classifiers.pooled([one.scores[judged] for one in members], weights)
+    return evaluate_labels(found, labels)
+
+
+def average_of(
+    members: Sequence[TrainedCandidate],
+    weights: Float64[np.ndarray, " members"],
+    vocabulary_size: int,
+    classes: Classes,
+) -> classifiers.Ensemble:
+    """Return the weighted average of some classifiers."""
+    listed = tuple(classifiers.Member(one.family, one.settings) for one in members)
+    options = classifiers.EnsembleOptions(listed)
+    model = classifiers.Ensemble(options, vocabulary_size, classes)
+    model.members = [one.model for one in members]
+    model.weights = weights
+    return model

@@ -1,0 +1,288 @@
+"""What is tried for a text, and how it is put together: for language models and for classifiers."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from thence.autopilot.autopilot import MIN_TRAINING, Autopilot, reported_settings, with_training
+from thence.autopilot.candidates import (
+    Candidate,
+    Ensemble,
+    Kind,
+    TrainedCandidate,
+    schedule,
+)
+from thence.autopilot.combining import (
+    average_of,
+    combine_classifiers,
+    combine_language_models,
+    combining_seconds,
+    mixture_of,
+)
+from thence.batches.bags import BagOptions, bags_of
+from thence.models.base import LanguageModel
+from thence.models.labels.base import Classifier
+from thence.models.language.cache import Cache, CacheOptions
+from thence.models.ngram import NGram
+from thence.models.ngram.counting import count_ngrams
+from thence.models.ngram.options import NGramOptions
+from thence.models.registry import get_family
+from thence.recipes.recipe import Recipe
+from thence.tokens import Texts
+from thence.training.data import TrainingData
+from thence.training.dev_evaluation import evaluate_labels
+from thence.training.train import train_classifier
+
+ORDERS: dict[Kind, tuple[int, ...]] = {
+    "names": (2, 3, 4, 5, 6, 7),
+    "characters": (3, 4, 5, 6, 7, 9),
+    "words": (3, 5),
+}
+"""The n-grams of each kind of text. The highest orders are no better alone, but tell the gate how
+well a context is known."""
+CACHE = 500
+"""Symbols that a cache remembers of running text."""
+NEURAL_CACHE = 2000
+"""Hidden states that a neural cache remembers."""
+SAMPLED = 64
+"""The features of every 64th document are computed beforehand, to see how long all take."""
+SETTING_UP = 2.5
+"""Multiples of the time for the features of all documents that pass before weights are learned."""
+
+
+@dataclass(frozen=True)
+class LanguageStrategy:
+    """N-grams and caches, then networks, and a mixture of those that pay.
+
+    Attributes:
+        autopilot: Says what may be spent, and on what text.
+        kind: What is modelled.
+        description: What the text is like, in words.
+    """
+
+    autopilot: Autopilot
+    kind: Kind
+    description: str
+    unit = "token"
+
+    def count(self) -> Iterator[TrainedCandidate]:
+        """Count n-grams once and smooth them for each order; yield each model, then caches."""
+        prepared = self.autopilot.prepared
+        size = len(prepared.tokenizer.vocabulary)
+        orders = ORDERS[self.kind]
+        counted = count_ngrams(prepared.train, max(orders), size, carry_context=False)
+        for order in orders:
+            model = NGram(NGramOptions(order), size)
+            model.fit_counts(counted[:order])
+            scores = model.score(prepared.dev)
+            yield _scored(f"ngram {order}", "ngram", model.options, model, scores)
+        if self.autopilot.recipe.training.carry_context:
+            for options in (CacheOptions(CACHE, 1), CacheOptions(CACHE, 2)):
+                cache = Cache(options, size)
+                scores = Cache(options, size).score(prepared.dev, True)
+                name = f"cache {options.order}"
+                yield _scored(name, "cache", options, cache, scores, carry_context=True)
+
+    def schedule(self, seconds: float) -> tuple[Candidate, ...]:
+        """Return the models that are worth training in so many seconds, in order."""
+        return schedule(self.kind, seconds)
+
+    def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
+        """Return about how long it takes to combine the members and one more."""
+        dev = self.autopilot.prepared.dev
+        return combining_seconds([*members, members[0]], dev, self.autopilot.left())
+
+    def train(
+        self, candidate: Candidate, seconds: float | None, steps: int | None
+    ) -> list[TrainedCandidate]:
+        """Train a network; nothing where there is too little time.
+
+        One of running words comes with a cache of its hidden states, if there is time for that.
+        """
+        autopilot, prepared = self.autopilot, self.autopilot.prepared
+        began = autopilot.budget.spent()
+        from thence.autopilot.networks import sized, train  # Torch takes its time to load.
+
+        recipe = sized(autopilot.recipe, prepared, candidate, self.kind, seconds, steps)
+        if seconds is not None:
+            seconds -= autopilot.budget.spent() - began
+            if seconds < MIN_TRAINING:
+                return []
+        name = autopilot.unused_name(f"{candidate.family} {recipe.options.hidden_size}")
+        carries = recipe.training.carry_context
+        with autopilot.listening(name) as listener:
+            trained = train(recipe, prepared, seconds, listener, carries and self.kind == "words")
+        if trained is None:
+            return []
+        scores = trained.model.score(prepared.dev, carries)
+        one = _scored(
+            name,
+            candidate.family,
+            recipe.options,
+            trained.model,
+            scores,
+            carry_context=carries,
+            training=reported_settings(trained.recipe),
+            curve=trained.curve,
+        )
+        return [one, _neural_cache(one, prepared)] if trained.with_cache else [one]
+
+    def combine(self, members: Sequence[TrainedCandidate], seconds: float = math.inf) -> Ensemble:
+        """Mix the members that pay for their place."""
+        prepared = self.autopilot.prepared
+        size = len(prepared.tokenizer.vocabulary)
+        return combine_language_models(members, prepared.dev, size, seconds)
+
+    def as_combined(self, one: Ensemble) -> Ensemble:
+        """Return a single language model as a mixture of one."""
+        size = len(self.autopilot.prepared.tokenizer.vocabulary)
+        model = mixture_of(one.members, size)
+        return replace(one, family="mixture", model=model, options=model.options)
+
+
+def _scored(
+    name: str,
+    family: str,
+    options: Any,
+    model: LanguageModel,
+    scores: np.ndarray[Any, np.dtype[Any]],
+    **more: Any,
+) -> TrainedCandidate:
+    nats = -float(np.mean(scores, dtype=np.float64))
+    return TrainedCandidate(name, family, options, model, scores, nats, **more)
+
+
+def _neural_cache(one: TrainedCandidate, prepared: TrainingData) -> TrainedCandidate:
+    """Return a cache of the hidden states of a network that reads running text."""
+    from thence.models.language.neural_cache import NeuralCache, NeuralCacheOptions, choose_theta
+
+    theta = choose_theta(one.model, prepared.dev, NEURAL_CACHE)
+    options = NeuralCacheOptions(NEURAL_CACHE, theta, of=0)
+    cache = NeuralCache(options, one.model)
+    scores = cache.score(prepared.dev, carry_context=True)
+    more = {"carry_context": True, "network_of": one.name}
+    return _scored(f"cache of {one.name}", "neural-cache", options, cache, scores, **more)
+
+
+@dataclass(frozen=True)
+class LabelStrategy:
+    """Word averaging, a linear classifier, then networks, and an average of those that pay.
+
+    Attributes:
+        autopilot: Says what may be spent, and on what text.
+    """
+
+    autopilot: Autopilot
+    unit = "document"
+
+    @property
+    def description(self) -> str:
+        """What the text is like, in words."""
+        prepared = self.autopilot.prepared
+        documents, labels = prepared.train.num_documents, prepared.train_labels
+        number = "any number of" if labels.multilabel else "one of"
+        return (
+            f"{documents:,} train documents, {number} {prepared.classes.num_classes:,} labels each"
+        )
+
+    def count(self) -> Iterator[TrainedCandidate]:
+        """Yield nothing: every classifier is trained."""
+        return iter(())
+
+    def schedule(self, seconds: float) -> tuple[Candidate, ...]:
+        """Return the models that are worth training in so many seconds, in order."""
+        return schedule("labels", seconds)
+
+    def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
+        """Return about how long it takes to combine the members and one more."""
+        return 2e-6 * (len(members) + 1) * members[0].scores.size
+
+    def train(
+        self, candidate: Candidate, seconds: float | None, steps: int | None
+    ) -> list[TrainedCandidate]:
+        """Train a classifier; nothing where there is too little time."""
+        family, prepared = get_family(candidate.family), self.autopilot.prepared
+        options = family.options_class()(**candidate.options)
+        recipe = replace(self.autopilot.recipe, model=candidate.family, options=options)
+        name = self.autopilot.unused_name(candidate.family)
+        bags: BagOptions | None = getattr(options, "bags", None)
+        if seconds is not None and bags is not None:
+            needed = SETTING_UP * _seconds_for_features(bags, prepared)
+            if self.autopilot.left() < needed:
+                return []
+        if family.method == "fit":
+            return [self._fit(name, recipe, seconds)]
+        return self._train_network(name, recipe, seconds, steps)
+
+    def _train_network(
+        self, name: str, recipe: Recipe, seconds: float | None, steps: int | None
+    ) -> list[TrainedCandidate]:
+        autopilot, prepared = self.autopilot, self.autopilot.prepared
+        began = autopilot.budget.spent()
+        from thence.autopilot.networks import train  # Torch takes its time to load.
+        from thence.training.setup import fastest
+
+        if steps is None:
+            recipe = with_training(recipe, epochs=get_family(recipe.model).epochs)
+            training = replace(recipe.training, **fastest(recipe, prepared))
+            recipe = replace(recipe, training=training)
+        else:
+            recipe = with_training(recipe, steps=steps, precision="float32")
+        if seconds is not None:
+            seconds -= autopilot.budget.spent() - began
+            if seconds < MIN_TRAINING:
+                return []
+        with autopilot.listening(name) as listener:
+            trained = train(recipe, prepared, seconds, listener)
+        if trained is None:
+            return []
+        reported = reported_settings(trained.recipe)
+        more = {"training": reported, "curve": trained.curve}
+        return [self._classified(name, trained.recipe, trained.model, **more)]
+
+    def _fit(self, name: str, recipe: Recipe, seconds: float | None) -> TrainedCandidate:
+        """Fit a linear classifier, which ends with what it has learned once its time is up."""
+        autopilot = self.autopilot
+        ends = math.inf if seconds is None else autopilot.budget.spent() + seconds
+
+        def time_is_up() -> bool:
+            return autopilot.stop_event.is_set() or autopilot.budget.spent() > ends
+
+        model = train_classifier(recipe, autopilot.prepared, time_is_up)
+        return self._classified(name, recipe, model)
+
+    def _classified(
+        self, name: str, recipe: Recipe, model: Classifier, **more: Any
+    ) -> TrainedCandidate:
+        prepared = self.autopilot.prepared
+        scores = model.classify(prepared.dev_texts)
+        result = evaluate_labels(scores, prepared.dev_labels)
+        family, accuracy = recipe.model, result.metrics["dev_accuracy"]
+        options = recipe.options
+        return TrainedCandidate(name, family, options, model, scores, result.nats, accuracy, **more)
+
+    def combine(self, members: Sequence[TrainedCandidate], seconds: float = math.inf) -> Ensemble:
+        """Average the members that pay for their place."""
+        prepared = self.autopilot.prepared
+        size = len(prepared.tokenizer.vocabulary)
+        return combine_classifiers(members, prepared.dev_labels, size, prepared.classes)
+
+    def as_combined(self, one: Ensemble) -> Ensemble:
+        """Return a single classifier as an average of one."""
+        prepared = self.autopilot.prepared
+        size = len(prepared.tokenizer.vocabulary)
+        model = average_of(one.members, np.ones(1), size, prepared.classes)
+        return replace(one, family="ensemble", model=model, options=model.options)
+
+
+def _seconds_for_features(options: BagOptions, prepared: TrainingData) -> float:
+    """Return about how many seconds it takes to compute the features of all train documents."""
+    chosen = np.arange(0, prepared.train.num_documents, SAMPLED)
+    train, documents = prepared.train.take(chosen), prepared.splits.train.take(chosen)
+    began = time.perf_counter()
+    bags_of(Texts(train, documents, prepared.tokenizer), options).distinct()
+    return (time.perf_counter() - began) * prepared.train.num_documents / max(len(chosen), 1)

@@ -1,0 +1,195 @@
+"""The order of candidates, their shares of steps and time, and the end, with made-up models."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from thence.autopilot.autopilot import Autopilot, Budget, StoppingListener, TrainingEnded
+from thence.autopilot.candidates import Candidate, Ensemble, TrainedCandidate, single
+from thence.autopilot.result import Tried
+from thence.errors import TrainingError
+from thence.models.language.cache import CacheOptions
+from thence.signals import StopEvent
+from thence.training.interrupts import Interrupted
+from thence.training.progress import SilentProgress, silent_progress
+
+
+def candidate(name: str, nats: float, accuracy: float | None = None) -> TrainedCandidate:
+    return TrainedCandidate(name, "fake", CacheOptions(1), None, cast(Any, None), nats, accuracy)
+
+
+@dataclass
+class Fake:
+    """A strategy whose models are as good as given."""
+
+    counted: Sequence[TrainedCandidate] = ()
+    candidates: Sequence[Candidate] = ()
+    trained: Sequence[TrainedCandidate | None] = ()
+    blended: Sequence[float] = ()
+    asked: list[tuple[str, float | None, int | None]] = field(default_factory=list)
+    allowed: list[float] = field(default_factory=list)
+    after: Any = None
+    unit = "token"
+    description = ""
+
+    def count(self) -> Iterator[TrainedCandidate]:
+        return iter(self.counted)
+
+    def schedule(self, seconds: float) -> tuple[Candidate, ...]:
+        return tuple(self.candidates)
+
+    def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
+        return 0.0
+
+    def train(
+        self, chosen: Candidate, seconds: float | None, steps: int | None
+    ) -> list[TrainedCandidate]:
+        self.asked.append((chosen.family, seconds, steps))
+        if self.after is not None:
+            self.after()
+        made = self.trained[len(self.asked) - 1]
+        return [] if made is None else [made]
+
+    def combine(self, members: Sequence[TrainedCandidate], seconds: float = math.inf) -> Ensemble:
+        self.allowed.append(seconds)
+        best = single(min(members, key=lambda one: one.nats))
+        if not self.blended:
+            return best
+        nats = self.blended[min(len(self.allowed), len(self.blended)) - 1]
+        return Ensemble(
+            tuple(members), (1 / len(members),) * len(members), "mixture", None, None, nats
+        )
+
+    def as_combined(self, one: Ensemble) -> Ensemble:
+        return one
+
+
+def autopilot_for(
+    seconds: float = math.inf,
+    steps: int | None = None,
+    watch: Any = None,
+    stop_event: StopEvent | None = None,
+) -> Autopilot:
+    budget = Budget(seconds, steps, time.monotonic())
+    nothing = cast(Any, None)
+    return Autopilot(nothing, nothing, budget, stop_event or StopEvent(), silent_progress, watch)
+
+
+CANDIDATES = (Candidate("small", 0.1), Candidate("middle", 0.3), Candidate("large", 0.6))
+TRAINED = (candidate("small", 3.0), candidate("middle", 2.5), candidate("large", 2.0))
+
+
+def test_steps_are_shared_as_the_schedule_says_and_none_is_lost() -> None:
+    strategy = Fake(candidates=CANDIDATES, trained=TRAINED)
+    made = autopilot_for(steps=1000).run(strategy)
+    assert strategy.asked == [("small", None, 100), ("middle", None, 300), ("large", None, 600)]
+    assert made.members == (TRAINED[2],)
+    assert set(strategy.allowed) == {math.inf}
+
+
+def test_a_single_step_is_still_a_training_of_one_step() -> None:
+    strategy = Fake(candidates=CANDIDATES, trained=TRAINED)
+    autopilot_for(steps=1).run(strategy)
+    assert all(steps is not None and steps >= 1 for _, _, steps in strategy.asked)
+
+
+def test_time_is_shared_and_what_one_leaves_goes_to_the_next() -> None:
+    strategy = Fake(candidates=CANDIDATES, trained=TRAINED)
+    autopilot_for(seconds=1000.0).run(strategy)
+    first, second, third = (cast(float, seconds) for _, seconds, _ in strategy.asked)
+    # Nothing takes any time here, so all is left each time: less what writing takes.
+    assert first == pytest.approx(0.1 * third, rel=0.01)
+    assert second == pytest.approx(third / 3, rel=0.01)
+    assert 900 < third < 1000
+    assert all(0 <= seconds < 1000 for seconds in strategy.allowed)
+
+
+def test_a_network_that_had_too_little_time_is_left_out() -> None:
+    strategy = Fake(candidates=CANDIDATES, trained=(TRAINED[0], None, None))
+    autopilot = autopilot_for(steps=1000)
+    made = autopilot.run(strategy)
+    assert made.members == (TRAINED[0],) and [one.name for one in autopilot.tried] == ["small"]
+
+
+def test_broken_off_before_anything_is_said() -> None:
+    stop_event = StopEvent()
+    stop_event.set()
+    with pytest.raises(Interrupted, match="nothing was written"):
+        autopilot_for(steps=10, stop_event=stop_event).run(
+            Fake(candidates=CANDIDATES, trained=TRAINED)
+        )
+
+
+def test_too_little_time_for_anything_is_said() -> None:
+    strategy = Fake(candidates=CANDIDATES, trained=(None, None, None))
+    with pytest.raises(TrainingError, match="longer --time"):
+        autopilot_for(seconds=10.0).run(strategy)
+
+
+def test_broken_off_after_something_gives_that() -> None:
+    stop_event = StopEvent()
+    strategy = Fake([candidate("counts", 4.0)], CANDIDATES, TRAINED, after=stop_event.set)
+    made = autopilot_for(steps=10, stop_event=stop_event).run(strategy)
+    assert len(strategy.asked) == 1 and made.members == (TRAINED[0],)
+
+
+def test_counts_alone_are_mixed_where_no_network_is_worth_it() -> None:
+    strategy = Fake([candidate("a", 3.0), candidate("b", 2.0)], blended=[1.5])
+    autopilot = autopilot_for(seconds=100.0)
+    assert autopilot.run(strategy).nats == 1.5
+    assert autopilot.tried[-1].so_far == 1.5
+
+
+def test_a_ensemble_combined_in_a_hurry_does_not_take_the_place_of_a_better_one() -> None:
+    strategy = Fake([candidate("a", 3.0)], CANDIDATES[:1], TRAINED[:1], blended=[1.0, 2.0, 2.0])
+    assert autopilot_for(steps=10).run(strategy).nats == 1.0
+
+
+def test_of_classifiers_the_likelier_comes_first() -> None:
+    sure, right = candidate("sure", 0.5, 0.7), candidate("right", 0.9, 0.8)
+    autopilot = autopilot_for(steps=10)
+    autopilot.run(Fake([right, sure]))
+    assert [one.accuracy_so_far for one in autopilot.tried] == [0.8, 0.7]
+
+
+def test_a_watcher_hears_of_each_model_once_with_its_place_in_time() -> None:
+    heard: list[Tried] = []
+    autopilot = autopilot_for(steps=1000, watch=heard.append)
+    autopilot.run(Fake([candidate("counts", 4.0)], CANDIDATES, TRAINED))
+    assert [one.name for one in heard] == ["counts", "small", "middle", "large"]
+    assert [one.so_far for one in heard] == [4.0, 3.0, 2.5, 2.0]
+    times = [time for one in heard for time in (one.began, one.ended)]
+    assert times == sorted(times) and times[0] >= 0
+
+
+def test_names_that_are_taken_get_a_number() -> None:
+    autopilot = autopilot_for(steps=10)
+    autopilot.run(Fake([candidate("a", 1.0)]))
+    assert autopilot.unused_name("a") == "a (2)" and autopilot.unused_name("b") == "b"
+
+
+def test_a_stop_ends_a_training_at_the_next_step() -> None:
+    stop_event = StopEvent()
+    listener = StoppingListener(SilentProgress(), stop_event)
+    listener.on_step(1, 10.0, 0.1)
+    listener.on_evaluation({})
+    stop_event.set()
+    with pytest.raises(TrainingEnded):
+        listener.on_step(2, 20.0, 0.2)
+
+
+def test_a_network_that_fails_is_left_out_and_the_reason_told() -> None:
+    class Failing(Fake):
+        def train(
+            self, chosen: Candidate, seconds: float | None, steps: int | None
+        ) -> list[TrainedCandidate]:
+            raise TrainingError("The training loss is nan.")
+
+    autopilot = autopilot_for(steps=10)
+    made = autopilot.run(Failing([candidate("counts", 3.0)], CANDIDATES[:1], TRAINED[:1]))
+    assert made.members[0].name == "counts"
+    assert autopilot.failed == [f"{CANDIDATES[0].family}: The training loss is nan."]

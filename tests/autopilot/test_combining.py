@@ -1,0 +1,190 @@
+"""Combined models: never worse on dev than the best member alone."""
+
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from thence.autopilot.candidates import TrainedCandidate
+from thence.autopilot.combining import (
+    combine_classifiers,
+    combine_language_models,
+    combining_seconds,
+    prune,
+)
+from thence.corpus.labels import Labels
+from thence.models.labels.base import Classes
+from thence.models.registry import CLASSIFIERS
+from thence.tokens import TokenStore
+from thence.training.dev_evaluation import evaluate_labels
+
+Counted = Callable[..., TrainedCandidate]
+SIZE = 20
+
+
+def test_one_language_model_stays_alone(counted: Counted, dev: TokenStore) -> None:
+    member = counted(2)
+    made = combine_language_models([member], dev, SIZE)
+    assert made.members == (member,) and made.weights == (1.0,) and made.family == "ngram"
+    assert made.nats == member.nats and made.model is member.model
+
+
+def test_a_double_and_a_useless_model_are_dropped(counted: Counted, dev: TokenStore) -> None:
+    sure = np.full(dev.num_targets, -0.5)
+    members = [
+        counted(2, "good", sure), counted(2, "double", sure), counted(2, "useless", sure - 8)
+    ]  # fmt: skip
+    made = combine_language_models(members, dev, len_of(members))
+    assert len(made.members) == 1 and made.members[0].name in ("good", "double")
+    assert made.nats == 0.5
+
+
+def test_choosing_ends_when_its_time_is_up(counted: Counted, dev: TokenStore) -> None:
+    sure = np.full(dev.num_targets, -0.5)
+    members = [counted(2, "good", sure), counted(2, "useless", sure - 8)]
+    assert prune(members, dev, len_of(members), ends=0.0) == members
+    assert prune(members, dev, len_of(members)) == members[:1]
+
+
+def test_models_that_know_different_halves_are_mixed(counted: Counted, dev: TokenStore) -> None:
+    odd = np.arange(dev.num_targets) % 2 == 0
+    members = [
+        counted(2, "one", np.where(odd, -0.1, -4)),
+        counted(3, "other", np.where(odd, -4, -0.1)),
+    ]
+    made = combine_language_models(members, dev, len_of(members))
+    assert len(made.members) == 2 and sum(made.weights) == pytest.approx(1)
+    assert made.nats < min(member.nats for member in members) - 1
+
+
+def test_a_model_that_takes_much_for_impossible_may_help(counted: Counted, dev: TokenStore) -> None:
+    odd = np.arange(dev.num_targets) % 2 == 0
+    cache = counted(2, "cache", np.where(odd, -0.01, -np.inf))
+    assert cache.nats == math.inf
+    even = counted(3, "even", np.full(dev.num_targets, -2.0))
+    assert combine_language_models([even, cache], dev, len_of([even])).nats < even.nats
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-9, 1e-3, math.inf])
+def test_a_hurry_gives_something_sane(counted: Counted, dev: TokenStore, seconds: float) -> None:
+    members = [counted(order) for order in (2, 3, 4)]
+    assert 0 < combining_seconds(members, dev, 1.0) <= combining_seconds(members, dev, 1e6)
+    made = combine_language_models(members, dev, len_of(members), seconds)
+    assert math.isfinite(made.nats) and made.nats <= min(member.nats for member in members)
+    assert sum(made.weights) == pytest.approx(1)
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.integers(0, 2**32), st.integers(1, 3), st.sampled_from([0.0, math.inf]))
+def test_a_mixture_is_never_worse_than_its_best_member(
+    counted: Counted, dev: TokenStore, seed: int, number: int, seconds: float
+) -> None:
+    random = np.random.default_rng(seed)
+    members = [
+        counted(2, f"member {at}", -random.exponential(random.uniform(0.1, 4), dev.num_targets))
+        for at in range(number)
+    ]
+    made = combine_language_models(members, dev, len_of(members), seconds)
+    assert made.nats <= min(member.nats for member in members)
+    assert {member.name for member in made.members} <= {member.name for member in members}
+    assert all(weight >= 0 for weight in made.weights)
+
+
+def len_of(members: list[TrainedCandidate]) -> int:
+    return int(members[0].model.vocabulary_size)
+
+
+def test_a_mixture_in_a_hurry_is_judged_by_all_of_dev(counted: Counted, dev: TokenStore) -> None:
+    """Every other target is hard, and two members are each surer where the other is not."""
+    base = np.where(np.arange(dev.num_targets) % 2 == 0, -5.0, -1.5)
+    turns = np.where(np.random.default_rng(0).random(dev.num_targets) < 0.5, 1.0, -1.0)
+    members = [counted(2, "one", base + turns), counted(3, "other", base - turns)]
+    made = combine_language_models(
+        members, dev, len_of(members), seconds=combining_seconds(members, dev, 0.0) / 2
+    )
+    # Half of each brings log((exp(1) + exp(-1)) / 2) = 0.434: the mean is 3.25 - 0.434 = 2.816,
+    # that of the easy targets alone 1.066 and of the hard ones 4.566.
+    assert made.nats == pytest.approx(2.816, abs=0.3)
+
+
+ENDS = st.integers(2, 30)
+
+
+def labels_of(ids: list[list[int]], multilabel: bool = False) -> Labels:
+    ends = np.cumsum([0, *map(len, ids)])
+    return Labels(
+        ("a", "b", "c"), np.array([i for one in ids for i in one], np.int64), ends, multilabel
+    )
+
+
+def classifier(name: str, scores: Any, labels: Labels) -> TrainedCandidate:
+    log_probs = np.asarray(scores, np.float32)
+    result = evaluate_labels(log_probs, labels)
+    family = CLASSIFIERS["linear"]
+    options = family.options_class()(buckets=8)
+    model = family.create_classifier(options, 5, Classes(3, labels.multilabel))
+    accuracy = result.metrics["dev_accuracy"]
+    return TrainedCandidate(
+        name, "linear", options, cast(Any, model), log_probs, result.nats, accuracy
+    )
+
+
+def said(random: np.random.Generator, documents: int, multilabel: bool) -> np.ndarray:
+    logits = random.normal(0, random.uniform(0.1, 4), (documents, 3))
+    if multilabel:
+        return -np.logaddexp(0, -logits)
+    return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), ENDS, st.integers(1, 4), st.booleans())
+def test_an_average_is_never_worse_than_its_best_member(
+    seed: int, documents: int, number: int, multilabel: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    ids = [[int(random.integers(3))] for _ in range(documents)]
+    if multilabel:
+        ids = [np.flatnonzero(random.random(3) < 0.5).tolist() for _ in range(documents)]
+    labels = labels_of(ids, multilabel)
+    members = [
+        classifier(f"member {at}", said(random, documents, multilabel), labels)
+        for at in range(number)
+    ]
+    made = combine_classifiers(members, labels, 5, Classes(3, multilabel))
+    assert made.nats <= min(one.nats for one in members)
+    assert sum(made.weights) == pytest.approx(1) and len(made.weights) == len(made.members)
+
+
+def test_one_classifier_stays_alone() -> None:
+    labels = labels_of([[0], [1]] * 5)
+    only = classifier("only", said(np.random.default_rng(0), 10, False), labels)
+    made = combine_classifiers([only], labels, 5, Classes(3, False))
+    assert made.members == (only,) and made.nats == only.nats
+    assert made.family == "linear" and made.model is only.model
+
+
+def test_a_useless_classifier_is_dropped() -> None:
+    labels = labels_of([[0], [1]] * 100)
+    good = np.log(np.tile([[0.9, 0.05, 0.05], [0.05, 0.9, 0.05]], (100, 1)))
+    bad = np.log(np.tile([[0.01, 0.01, 0.98]], (200, 1)))
+    members = [classifier("good", good, labels), classifier("bad", bad, labels)]
+    assert [
+        one.name for one in combine_classifiers(members, labels, 5, Classes(3, False)).members
+    ] == ["good"]
+
+
+def test_classifiers_that_are_right_about_different_documents_are_averaged() -> None:
+    labels = labels_of([[0], [0]] * 50)
+    sure, unsure = [0.98, 0.01, 0.01], [0.3, 0.35, 0.35]
+    members = [
+        classifier("one", np.log([sure, sure, unsure, unsure] * 25), labels),
+        classifier("other", np.log([unsure, unsure, sure, sure] * 25), labels),
+    ]
+    made = combine_classifiers(members, labels, 5, Classes(3, False))
+    assert len(made.members) == 2 and made.accuracy == 1.0
