@@ -14,6 +14,7 @@ from thence.corpus.catalogue import (
     copy,
     write_ag_news_table,
     write_imdb_table,
+    write_zip_member,
 )
 
 REVIEWS = {

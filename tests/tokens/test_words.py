@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from thence.corpus import Documents
 from thence.tokens import TokenOptions, make_tokenizer
-from thence.tokens.cutting import (
+from thence.tokens.word_splitting import (
     COMBINING,
     LATEST,
     SYMBOLS,

@@ -13,9 +13,9 @@ from thence.cli.output import progress_for, say_json, say_pairs, say_table
 from thence.cli.streams import print_note, say
 from thence.corpus.decoding import Errors
 from thence.recipes.options import Device
-from thence.tokens.cutting import WordSplit
 from thence.tokens.tokenizer import Level
 from thence.tokens.vocabulary import Unknown
+from thence.tokens.word_splitting import WordSplit
 
 No = Parameter(negative=())
 

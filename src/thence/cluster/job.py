@@ -40,7 +40,7 @@ from thence.runs.provenance import CLUSTER
 from thence.runs.run import Run, create_run, held_out_of
 from thence.runs.sources import IN_MEMORY, is_read_once, named_sources
 from thence.tokens import Tokenizer, TokenStore, tokenizer_from_counts
-from thence.tokens.cutting import SYMBOLS
+from thence.tokens.word_splitting import SYMBOLS
 from thence.training.callbacks import Logs, StopTraining, opened
 from thence.training.distributed_setup import resolved_paths
 from thence.training.progress import ProgressCallback, ProgressFactory, silent_progress

@@ -17,7 +17,7 @@ from thence.printable import printable_line
 from thence.runs.run import Run
 from thence.tokens import encode_texts
 from thence.tokens.characters import strings
-from thence.tokens.unknowns import RefusedError
+from thence.tokens.vocabulary import RefusedError
 
 TOP = 5
 THRESHOLD = 0.5

@@ -19,8 +19,7 @@ from safetensors.numpy import save
 
 from thence.atomic import new_folder
 from thence.errors import RunError, SettingError
-from thence.exchange.networks import network_of
-from thence.exchange.parity import Ids, LogProbs, greatest_difference
+from thence.exchange.parity import Ids, LogProbs, greatest_difference, network_of
 from thence.exchange.tokenizer_file import BOUNDARY_TOKEN, tokenizer_file
 from thence.extras import import_extra
 from thence.models.base import Array

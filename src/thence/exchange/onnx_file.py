@@ -20,10 +20,9 @@ import numpy as np
 
 from thence.atomic import whole_file
 from thence.errors import RunError
-from thence.exchange.networks import network_of
 from thence.exchange.onnx_graph import Graph
 from thence.exchange.onnx_networks import NETWORKS, output_layer
-from thence.exchange.parity import Ids, LogProbs, greatest_difference
+from thence.exchange.parity import Ids, LogProbs, greatest_difference, network_of
 from thence.extras import import_extra
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.states import leaves

@@ -1,4 +1,6 @@
-"""Whether an exported network says the same as the run: on random ids, before it is put in place.
+"""Which runs have a network to export, and whether the exported one gives the same numbers.
+
+It is compared with the run on random ids before it is put in place.
 
 Nothing is asked of an exported file but what it says: log-probabilities for ids from the start of
 a text. They may differ from the run's by rounding only, which another order of sums brings.
@@ -13,6 +15,7 @@ from jaxtyping import Float, Int64
 from thence.errors import RunError
 from thence.models.base import State
 from thence.models.language.neural import NeuralLanguageModel
+from thence.models.registry import LANGUAGE_MODELS
 from thence.runs.run import Run
 
 Ids = Int64[np.ndarray, "batch time"]
@@ -24,6 +27,26 @@ LONG = 60
 """Ids of the longest text for networks whose memory has no length."""
 CELLS = 1 << 26
 """Log-probabilities of one text at most (256 MB): a longer text is cut."""
+
+
+def network_of(run: Run, what: str) -> NeuralLanguageModel:
+    """Return a run's network.
+
+    Args:
+        run: The run.
+        what: What can hold networks only, for the message.
+
+    Raises:
+        RunError: If the run has none, or is a classifier.
+    """
+    kind = "a classifier" if run.is_classifier else f"a run of the model '{run.recipe.model}'"
+    if run.is_classifier or LANGUAGE_MODELS[run.recipe.model].method != "train":
+        raise RunError(
+            f"{run.folder} is {kind}; {what} can only hold a network that models language (such "
+            "as thence train --model lstm)."
+        )
+    assert isinstance(run.model, NeuralLanguageModel)
+    return run.model
 
 
 def random_texts(run: Run) -> list[Ids]:

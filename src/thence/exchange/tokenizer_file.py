@@ -22,7 +22,9 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from thence.errors import SettingError
 from thence.tokens import Tokenizer as OurTokenizer
-from thence.tokens.cutting import (
+from thence.tokens.tokenizer import TokenOptions
+from thence.tokens.vocabulary import UNKNOWN, Vocabulary
+from thence.tokens.word_splitting import (
     APOSTROPHE,
     ASCII_SPACE,
     COMBINING,
@@ -34,8 +36,6 @@ from thence.tokens.cutting import (
     WordSplit,
     class_table,
 )
-from thence.tokens.tokenizer import TokenOptions
-from thence.tokens.vocabulary import UNKNOWN, Vocabulary
 
 BOUNDARY_TOKEN = "<document boundary>"
 CODE_POINTS = 0x110000

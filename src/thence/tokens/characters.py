@@ -1,16 +1,15 @@
-"""Characters: one token per Unicode code point."""
+"""Characters, one token per Unicode code point; and bytes, one token per byte of UTF-8."""
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Int32, Int64, Integer, UInt
 
 from thence.corpus import Documents
-from thence.tokens.unknowns import Encoded, resolve_unknowns, spell_bytes
-from thence.tokens.vocabulary import Vocabulary
+from thence.tokens.vocabulary import Encoded, Vocabulary, resolve_unknowns, spell_bytes
 
 CODE_POINTS = 0x110000
 
@@ -42,6 +41,25 @@ class CharacterTokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids; special symbols are left out, ``<unk>`` shows as U+FFFD."""
         return spell_bytes(ids, self.vocabulary, "\ufffd")
+
+
+@dataclass(frozen=True)
+class ByteTokenizer:
+    """Text as bytes: nothing is ever unknown.
+
+    Attributes:
+        vocabulary: No ordinary symbols, the 256 bytes and the boundary (V = 257).
+    """
+
+    vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary((), "bytes"))
+
+    def encode_chunk(self, chunk: Documents) -> Encoded:
+        """Return the bytes of all documents and how many each has."""
+        return chunk.text, chunk.ends - chunk.starts
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of ids; bytes that are not valid UTF-8 show as U+FFFD."""
+        return bytes(index for index in ids if index < 256).decode("utf-8", errors="replace")
 
 
 def strings(chunk: Documents) -> list[str]:

@@ -16,8 +16,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from thence.corpus import Documents
 from thence.tokens.characters import strings
-from thence.tokens.unknowns import Encoded
-from thence.tokens.vocabulary import Vocabulary
+from thence.tokens.vocabulary import Encoded, Vocabulary
 
 
 @dataclass(frozen=True)

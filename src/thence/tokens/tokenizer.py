@@ -17,13 +17,24 @@ from thence.atomic import ExistsError, WriteError, new_folder
 from thence.corpus import Documents, cache_folder, documents_of
 from thence.corpus.opening import free_memory
 from thence.errors import RunError, SettingError, TextError, nearest
-from thence.tokens.bytes import ByteTokenizer
-from thence.tokens.characters import CharacterTokenizer, character_counts, count_characters, strings
-from thence.tokens.cutting import ASCII_SPACES, LATEST, Edition, FoundWords, WordSplit, find_words
+from thence.tokens.characters import (
+    ByteTokenizer,
+    CharacterTokenizer,
+    character_counts,
+    count_characters,
+    strings,
+)
 from thence.tokens.parallel import in_threads
 from thence.tokens.store import TokenStore, insert_boundaries, load_store, write_store_tables
-from thence.tokens.unknowns import Encoded, RefusedError
-from thence.tokens.vocabulary import Unknown, Vocabulary, choose_symbols
+from thence.tokens.vocabulary import Encoded, RefusedError, Unknown, Vocabulary, choose_symbols
+from thence.tokens.word_splitting import (
+    ASCII_SPACES,
+    LATEST,
+    Edition,
+    FoundWords,
+    WordSplit,
+    find_words,
+)
 from thence.tokens.words import WordCounter, WordTokenizer, count_words
 
 FORMATS: tuple[Edition, ...] = (1, 2)

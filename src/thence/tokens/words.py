@@ -10,7 +10,9 @@ import numpy as np
 from jaxtyping import Int32
 
 from thence.corpus import Documents
-from thence.tokens.cutting import (
+from thence.tokens.hashing import HashTable
+from thence.tokens.vocabulary import UNKNOWN, Encoded, Vocabulary, resolve_unknowns
+from thence.tokens.word_splitting import (
     LATEST,
     Edition,
     FoundWords,
@@ -18,9 +20,6 @@ from thence.tokens.cutting import (
     find_words,
     hash_strings,
 )
-from thence.tokens.hashing import HashTable
-from thence.tokens.unknowns import Encoded, resolve_unknowns
-from thence.tokens.vocabulary import UNKNOWN, Vocabulary
 
 _SPACE_BEFORE_MARK = re.compile(r" ([.,;:!?%)\]}’”])")
 _SPACE_AFTER_BRACKET = re.compile(r"([(\[{“]) ")

@@ -10,8 +10,8 @@ from thence.errors import ThenceWarning
 from thence.models.registry import is_classifier
 from thence.recipes.recipe import Recipe
 from thence.tokens import Tokenizer, TokenStore
-from thence.tokens.cutting import SYMBOLS, find_words
 from thence.tokens.tokenizer import CHUNK
+from thence.tokens.word_splitting import SYMBOLS, find_words
 
 PLACEHOLDERS = ("<unk>", "<UNK>", "[UNK]")
 """They stand for words that somebody else left out: a text that has them was tokenised before."""
