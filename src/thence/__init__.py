@@ -43,7 +43,10 @@ if TYPE_CHECKING:
     from thence.recipes import read_recipe as read_recipe
     from thence.reports import plot as plot
     from thence.reports import report as report
+    from thence.runs import ClassifierRun as ClassifierRun
+    from thence.runs import LanguageRun as LanguageRun
     from thence.runs import Run as Run
+    from thence.runs import open_run as open_run
     from thence.runs.listing import RunSummary as RunSummary
     from thence.runs.listing import list_runs as list_runs
     from thence.sklearn import TextClassifier as TextClassifier
@@ -85,7 +88,10 @@ _HOMES = {
     "read_recipe": "thence.recipes",
     "plot": "thence.reports",
     "report": "thence.reports",
+    "ClassifierRun": "thence.runs",
+    "LanguageRun": "thence.runs",
     "Run": "thence.runs",
+    "open_run": "thence.runs",
     "RunSummary": "thence.runs.listing",
     "list_runs": "thence.runs.listing",
     "TextClassifier": "thence.sklearn",

@@ -20,7 +20,7 @@ from thence.autopilot.candidates import Candidate
 from thence.autopilot.strategies import LanguageStrategy
 from thence.cli.main import main
 from thence.errors import RunError, SettingError, TextError
-from thence.runs import Run
+from thence.runs import ClassifierRun, Run
 from thence.runs.files import load_tensors
 
 ROWS = ["a good film,pos", "a bad film,neg", "good and long,pos", "bad and long,neg"] * 15
@@ -73,7 +73,7 @@ def test_names_make_a_run_like_any_other(names: Path, make: Callable[..., Best])
 def test_labels_make_a_run_like_any_other(table: Path, make: Callable[..., Best]) -> None:
     done = make(table, label="label")
     assert done.unit == "document" and done.accuracy == 1.0
-    assert done.run.is_classifier
+    assert isinstance(done.run, ClassifierRun)
     assert [one.labels for one in thence.classify(done.run, ["a good film"])] == [("pos",)]
 
 

@@ -19,7 +19,7 @@ import torch
 
 from thence.cli.main import main
 from thence.ensembles.mix import mix
-from thence.runs import Run
+from thence.runs import ClassifierRun, Run
 from thence.runs.files import load_tensors, save_tensors
 from thence.runs.provenance import config_checksum
 from thence.training import train
@@ -149,7 +149,7 @@ def texts_for(run: Path) -> Path:
 def uses(run: Path) -> list[tuple[object, ...]]:
     """Return the commands that a run of its kind can be used with."""
     common = [("evaluate", run), ("report", run), ("plot", run, "--output", run / "pictures")]
-    if Run(run).is_classifier:
+    if isinstance(Run(run), ClassifierRun):
         return [*common, ("classify", run, texts_for(run))]
     texts = texts_for(run)
     return [

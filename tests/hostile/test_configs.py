@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from thence.errors import RunError
-from thence.runs import Run
+from thence.runs import ClassifierRun, Run
 
 from .conftest import change_config, change_tokenizer, claim, limited, texts_for, uses
 
@@ -77,7 +77,8 @@ def test_huge_sizes_are_refused_with_a_valid_checksum(
         except RunError:
             refused("evaluate", run)
             continue
-        use = ("classify", run, texts_for(run)) if Run(run).is_classifier else ("next", run, "ax")
+        classifies = isinstance(Run(run), ClassifierRun)
+        use = ("classify", run, texts_for(run)) if classifies else ("next", run, "ax")
         if name in ("max_length", "buckets") or (
             (kind, name) == ("transformer", "context") and size < 10**9
         ):  # What is longer than any text does no harm.
@@ -152,7 +153,7 @@ def test_odd_values_of_any_setting_do_no_harm(
         except RunError:
             refused("evaluate", run)
             continue
-        classifies = Run(run).is_classifier
+        classifies = isinstance(Run(run), ClassifierRun)
         harmless(*(("classify", run, texts_for(run)) if classifies else ("next", run, "ax")))
         harmless("evaluate", run)
         harmless("resume", run, "--no-report")

@@ -50,7 +50,7 @@ from pathlib import Path
 import torch, numpy, safetensors.numpy, tokenizers
 from thence.cli.main import main
 from thence.models.registry import LANGUAGE_MODELS
-from thence.runs import Run
+from thence.runs import ClassifierRun, Run
 from thence.training import setup, resume
 
 def refuse(*arguments, **more):
@@ -76,7 +76,7 @@ for folder in map(Path, sys.argv[1:]):
     run = Run(folder)
     run.tokenizer, run.metrics(), run.num_parameters, run.splits
     main(["evaluate", str(folder)])
-    if run.is_classifier:
+    if isinstance(run, ClassifierRun):
         main(["classify", str(folder), str(folder.parent / "texts.txt")])
     else:
         main(["next", str(folder), "ax"])

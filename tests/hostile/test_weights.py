@@ -21,8 +21,7 @@ DAMAGED = "is damaged"
 
 
 def opened(run: Path) -> Any:
-    found = Run(run)
-    return found.classifier if found.is_classifier else found.model
+    return Run(run).load()
 
 
 def assert_refused(run: Path, why: str) -> None:

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import errno
 import io
@@ -12,10 +13,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from thence.errors import RunError, TextError, ThenceError
+from thence.errors import RunError, SettingError, TextError, ThenceError
 from thence.evaluation import evaluate
 from thence.recipes import read_recipe
-from thence.runs import Run
+from thence.runs import ClassifierRun, LanguageRun, Run, open_run
 from thence.training import resume, train
 
 SmallTrain = Callable[..., Run]
@@ -81,6 +82,25 @@ def test_what_is_no_run_is_a_sentence(small: SmallTrain, tmp_path: Path) -> None
         Run(tmp_path)
     with pytest.raises(RunError, match="cannot be opened: File name too long"):
         Run(tmp_path / ("x" * 300))
+
+
+def test_a_run_is_of_a_language_model_or_of_a_classifier(small: SmallTrain, tmp_path: Path) -> None:
+    language = open_run(small(model="bigram-counts").folder)
+    (tmp_path / "texts.csv").write_text("text,label\n" + "good,a\nbad,b\n" * 10)
+    labels = Run(
+        train(tmp_path / "texts.csv", "linear", label="label", output=tmp_path / "l").folder
+    )
+    assert isinstance(language, LanguageRun) and isinstance(labels, ClassifierRun)
+    assert open_run(language) is language and copy.copy(labels).classes == labels.classes
+    assert (language.kind, labels.kind) == ("language model", "classifier")
+    assert language.load() is language.model and labels.load() is labels.classifier
+    for other, kind in ((labels, LanguageRun), (language, ClassifierRun)):
+        with pytest.raises(SettingError, match=f"is a {other.kind} "):
+            kind(other.folder)
+    with pytest.raises(SettingError, match="knows labels but not what comes next"):
+        _ = labels.model
+    with pytest.raises(SettingError, match="not a classifier"):
+        _ = language.classifier
 
 
 def test_half_made_folders_are_not_suggested(tmp_path: Path) -> None:

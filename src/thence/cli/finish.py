@@ -10,7 +10,7 @@ from thence.cli.streams import print_note, say
 from thence.evaluation import evaluate
 from thence.evaluation.labels import cut_rows
 from thence.processes import is_first_process
-from thence.runs import Run
+from thence.runs import ClassifierRun, Run
 from thence.training.training_on import parent_row
 
 
@@ -44,14 +44,14 @@ def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None
     about = [("run", str(run.folder)), ("model", size)]
     about += [("pretrained vectors", vectors)] if vectors else []
     about += parent_row(run)
-    about += cut_rows(run) if run.is_classifier else []
+    about += cut_rows(run)
     say_pairs([*about, *(judged.rows() if judged else [])])
     if path:
         say(f"\nPictures and all numbers: {path}")
     folder = quote(str(run.folder))
     judge = f"   thence evaluate {folder} --split test" if len(run.documents("test")) else ""
-    use = "classify" if run.is_classifier else "sample"
-    print_note(f"Next: thence {use} {folder}{' -' if run.is_classifier else ''}{judge}")
+    use = f"classify {folder} -" if isinstance(run, ClassifierRun) else f"sample {folder}"
+    print_note(f"Next: thence {use}{judge}")
 
 
 def _report(run: Run) -> Path:

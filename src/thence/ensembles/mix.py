@@ -12,6 +12,7 @@ from thence.errors import RunError, SettingError, TextError
 from thence.models.mixture import Mixture, MixtureOptions, Weights
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.validation import check_type
+from thence.runs import ClassifierRun, open_run
 from thence.runs.looks_at_test import TEST, facts_of_test, inherited_looks
 from thence.runs.provenance import CLUSTER
 from thence.runs.run import Run, create_run
@@ -70,7 +71,8 @@ def mix_into(
     weights: Weights | None = None,
 ) -> Run:
     """Do what ``mix`` does, in a folder whose name is held already."""
-    opened = [run if isinstance(run, Run) else Run(run) for run in runs]
+    opened = [open_run(run) for run in runs]
+    classifiers = [run for run in opened if isinstance(run, ClassifierRun)]
     given = {"cache": cache, "neural_cache": neural_cache, "dynamic": dynamic, "weights": weights}
     check_models([run.recipe.model for run in opened], given)
     _check_runs(opened)
@@ -78,11 +80,12 @@ def mix_into(
     first = opened[0]
     if len(first.documents("dev")) == 0:
         raise TextError("The weights of a mixture are learned on the dev split, which is empty.")
-    if first.is_classifier:
-        recipe, tensors, look = ensemble_of(opened)
-        more: dict[str, Any] = {
-            "labels": list(first.label_names),
-            "several": first.classes.multilabel,
+    more: dict[str, Any] = {}
+    if classifiers:
+        recipe, tensors, look = ensemble_of(classifiers)
+        more = {
+            "labels": list(classifiers[0].label_names),
+            "several": classifiers[0].classes.multilabel,
         }
     else:
         weights = weights or "gated"
@@ -156,7 +159,7 @@ def check_models(models: Sequence[str], settings: Mapping[str, Any]) -> None:
 
 def weights_of(run: Run) -> list[tuple[str, float]]:
     """Return each member of a mixture with its weight, of language models the mean one on dev."""
-    if run.is_classifier:
+    if isinstance(run, ClassifierRun):
         ensemble = cast("Ensemble", run.classifier)
         return list(zip(ensemble.options.names, ensemble.weights.tolist(), strict=True))
     model = cast(Mixture, run.model)
@@ -167,7 +170,7 @@ def weights_of(run: Run) -> list[tuple[str, float]]:
 
 def _check_runs(runs: Sequence[Run]) -> None:
     """Refuse runs that were not trained on the same text in the same tokens."""
-    labels = ", labels" if runs[0].is_classifier else ""
+    labels = ", labels" if isinstance(runs[0], ClassifierRun) else ""
     for run in runs:
         run.check_text()
     for run in runs[1:]:

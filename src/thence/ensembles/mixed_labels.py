@@ -6,13 +6,13 @@ from dataclasses import asdict, replace
 from thence.models.labels.base import Array
 from thence.models.labels.ensemble import Ensemble, EnsembleOptions, Member, learn_pool, pooled
 from thence.recipes.recipe import Recipe
-from thence.runs.run import Run
+from thence.runs.run import ClassifierRun
 from thence.tokens import encode_texts
 from thence.training.data import labelled
 from thence.training.dev_evaluation import evaluate_labels
 
 
-def ensemble_of(runs: Sequence[Run]) -> tuple[Recipe, dict[str, Array], dict[str, float]]:
+def ensemble_of(runs: Sequence[ClassifierRun]) -> tuple[Recipe, dict[str, Array], dict[str, float]]:
     """Return the recipe of an ensemble, its tensors, and how good it is on dev.
 
     Each run reads dev once.
@@ -33,7 +33,7 @@ def ensemble_of(runs: Sequence[Run]) -> tuple[Recipe, dict[str, Array], dict[str
     return recipe, ensemble.tensors(), {"dev_nats_per_document": result.nats, **result.metrics}
 
 
-def _member_of(run: Run) -> Member:
+def _member_of(run: ClassifierRun) -> Member:
     options = asdict(run.recipe.options)
     return Member(
         run.recipe.model, {name: value for name, value in options.items() if value is not None}

@@ -14,6 +14,7 @@ from thence.evaluation.tables import paired
 from thence.models.labels.known import known_of
 from thence.notebook import repr_html
 from thence.printable import printable_line
+from thence.runs import ClassifierRun
 from thence.runs.run import Run
 from thence.tokens import encode_texts
 from thence.tokens.characters import strings
@@ -108,9 +109,8 @@ def classify(
         SettingError: If the run is a language model, or a setting is out of range.
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
     """
-    run = run if isinstance(run, Run) else Run(run)
-    classes = run.classifier.classes  # Refuses a language model now, not at the first text.
-    _check(run.name, classes.multilabel, top, threshold)
+    run = ClassifierRun(run)
+    _check(run.name, run.classes.multilabel, top, threshold)
     documents = documents_of(texts)
     found = _in_blocks(run, documents, top, THRESHOLD if threshold is None else threshold)
     return Results(found, len(documents))
@@ -131,7 +131,7 @@ def _check(name: str, multilabel: bool, top: int, threshold: float | None) -> No
 
 
 def _in_blocks(
-    run: Run, documents: Documents, top: int, threshold: float
+    run: ClassifierRun, documents: Documents, top: int, threshold: float
 ) -> Iterator[Classification]:
     run.record_if_test(documents, "classify")
     done, multilabel = 0, run.classes.multilabel

@@ -32,8 +32,9 @@ from thence.evaluation.tables import aligned
 from thence.evaluation.units import bits, finite, perplexity
 from thence.notebook import repr_html
 from thence.printable import printable_line
+from thence.runs import ClassifierRun
 from thence.runs.chosen import choices_on_dev
-from thence.runs.run import Run, Split
+from thence.runs.run import Run, Split, open_run
 from thence.tokens import TokenStore
 
 
@@ -180,13 +181,14 @@ def compare(
         raise RunError(f"A comparison needs at least two runs; {len(opened)} was given.")
     if text is None:
         _check_same_split(opened, split)
-    if len({run.is_classifier for run in opened}) > 1:
+    classifiers = [run for run in opened if isinstance(run, ClassifierRun)]
+    if 0 < len(classifiers) < len(opened):
         raise RunError(
             "Some of these runs are classifiers, others language models; what they say cannot be "
             "compared. Name runs of one kind."
         )
-    if opened[0].is_classifier:
-        return compare_labels(opened, split, text, reading, labelling)
+    if classifiers:
+        return compare_labels(classifiers, split, text, reading, labelling)
     documents = judged_documents(opened[0], split, text, reading)
     encoded = {run: run.encode(documents, "compare") for run in {*opened}}
     stores = [encoded[run] for run in opened]
@@ -207,7 +209,7 @@ def compare(
 def _opened(runs: Sequence[Run | str | Path]) -> list[Run]:
     """Open runs; one that is given twice is opened once, so that it has one look at test."""
     opened: dict[Path, Run] = {}
-    every = [run if isinstance(run, Run) else Run(run) for run in runs]
+    every = [open_run(run) for run in runs]
     return [opened.setdefault(run.folder.resolve(), run) for run in every]
 
 

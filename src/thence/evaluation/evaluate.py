@@ -6,7 +6,8 @@ from thence.corpus import LabelOptions, ReadingOptions, Source
 from thence.evaluation.classification import MISTAKES, ClassificationReport
 from thence.evaluation.labels import evaluate_labels
 from thence.evaluation.likelihood import LikelihoodReport, evaluate_likelihood
-from thence.runs.run import Run, Split
+from thence.runs import ClassifierRun
+from thence.runs.run import Run, Split, open_run
 
 
 def evaluate(
@@ -34,7 +35,7 @@ def evaluate(
     Raises:
         TextError: If there is nothing to judge on.
     """
-    run = run if isinstance(run, Run) else Run(run)
-    if run.is_classifier:
+    run = open_run(run)
+    if isinstance(run, ClassifierRun):
         return evaluate_labels(run, split, text, reading, labelling, mistakes)
     return evaluate_likelihood(run, split, text, reading)

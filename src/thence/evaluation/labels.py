@@ -15,13 +15,14 @@ from thence.evaluation.classification import MISTAKES, ClassificationReport, are
 from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
 from thence.evaluation.likelihood import judged_name
 from thence.models.labels.known import known_of
+from thence.runs import ClassifierRun
 from thence.runs.chosen import choice_on_dev, choices_on_dev
 from thence.runs.run import Run, Split
 from thence.training.data import labelled
 
 
 def evaluate_labels(
-    run: Run,
+    run: ClassifierRun,
     split: Split = "dev",
     text: Source | None = None,
     reading: ReadingOptions | None = None,
@@ -42,7 +43,7 @@ def evaluate_labels(
 
 
 def compare_labels(
-    runs: Sequence[Run],
+    runs: Sequence[ClassifierRun],
     split: Split = "dev",
     text: Source | None = None,
     reading: ReadingOptions | None = None,
@@ -85,7 +86,7 @@ def has_columns(text: Source) -> bool:
 
 
 def labelled_documents(
-    run: Run,
+    run: ClassifierRun,
     split: Split,
     text: Source | None,
     reading: ReadingOptions | None = None,

@@ -33,6 +33,7 @@ from thence.corpus import Documents
 from thence.errors import SettingError, TextError, nearest
 from thence.evaluation.classify import DIGITS
 from thence.notebook import repr_html
+from thence.runs import ClassifierRun
 from thence.runs.run import Run
 from thence.tokens import Tokenizer, encode_texts
 
@@ -110,7 +111,7 @@ def explain(run: Run | str | Path, text: str, label: str | None = None) -> Expla
         SettingError: If the run is a language model, or has no such label.
         UnknownSymbolError: If the vocabulary is closed and the text leaves it.
     """
-    run = run if isinstance(run, Run) else Run(run)
+    run = ClassifierRun(run)
     classifier, names = run.classifier, run.label_names
     if not isinstance(text, str):
         kind = type(text).__name__
@@ -150,7 +151,7 @@ def _parts(text: str, tokenizer: Tokenizer) -> Int64[np.ndarray, "parts 2"]:
 
 
 def _odds_without(
-    run: Run, text: str, bounds: Int64[np.ndarray, "parts 2"], index: int
+    run: ClassifierRun, text: str, bounds: Int64[np.ndarray, "parts 2"], index: int
 ) -> Float[np.ndarray, " parts"]:
     """Return the log-odds of a label without each part; some variants are in memory at a time."""
     keeps_space = run.tokenizer.options.tokens in ("characters", "bytes")

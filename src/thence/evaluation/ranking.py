@@ -13,7 +13,7 @@ from thence.errors import TextError
 from thence.evaluation.results import Listing
 from thence.evaluation.tables import aligned
 from thence.evaluation.units import finite
-from thence.runs.run import Run
+from thence.runs.run import Run, open_run
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def rank(run: Run | str | Path, texts: Documents | Iterable[str]) -> Ranking:
         TextError: There are fewer than two.
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
     """
-    run = run if isinstance(run, Run) else Run(run)
+    run = open_run(run)
     documents = documents_of(texts)
     if len(documents) < 2:
         raise TextError(f"To rank texts takes at least two; {len(documents)} was given.")

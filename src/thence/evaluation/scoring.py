@@ -9,7 +9,7 @@ import numpy as np
 from thence.corpus import Documents, documents_of
 from thence.evaluation.results import Results, Score
 from thence.evaluation.units import bits, finite
-from thence.runs.run import Run
+from thence.runs.run import Run, open_run
 
 
 def score(
@@ -32,7 +32,7 @@ def score(
     Raises:
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
     """
-    run = run if isinstance(run, Run) else Run(run)
+    run = open_run(run)
     documents = documents_of(texts)
     return Results(_scores(run, documents, tokens), len(documents))
 

@@ -7,7 +7,7 @@ from typing import Any
 from thence.errors import SettingError, UnknownSymbolError, nearest
 from thence.evaluation.results import Listing
 from thence.notebook import repr_html
-from thence.runs.run import Run
+from thence.runs.run import Run, open_run
 from thence.tokens import Tokenizer, nearest_words
 from thence.tokens.tokenizer import normalize
 from thence.training.embeddings import word_embeddings
@@ -53,7 +53,7 @@ def similar(run: Run | str | Path, word: str, count: int = 10) -> SimilarWords:
         SettingError: If the vocabulary lacks the word.
         RunError: If the run has no embeddings.
     """
-    run = run if isinstance(run, Run) else Run(run)
+    run = open_run(run)
     if count < 1:
         raise SettingError(f"--count is {count}; it must be at least 1.")
     embeddings = word_embeddings(run)

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from thence.errors import RunError, SettingError, nearest
 from thence.exchange.arpa import import_arpa
-from thence.runs.run import Run
+from thence.runs.run import Run, open_run
 
 Format = Literal["arpa", "word2vec", "onnx", "huggingface"]
 
@@ -64,7 +64,7 @@ def export(run: Run | str | Path, path: str | Path, to: Format | None = None) ->
 
 def export_checked(run: Run | str | Path, path: str | Path, to: Format | None = None) -> Exported:
     """Do what ``export`` does; return also how exactly the file says what the run does."""
-    run, path = run if isinstance(run, Run) else Run(run), Path(path)
+    run, path = open_run(run), Path(path)
     to = to or _usual_format(run, path)
     if to not in _WRITERS:
         formats = get_args(Format)

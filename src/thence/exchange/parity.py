@@ -16,6 +16,7 @@ from thence.errors import RunError
 from thence.models.base import State
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import LANGUAGE_MODELS
+from thence.runs import ClassifierRun
 from thence.runs.run import Run
 
 Ids = Int64[np.ndarray, "batch time"]
@@ -39,8 +40,9 @@ def network_of(run: Run, what: str) -> NeuralLanguageModel:
     Raises:
         RunError: If the run has none, or is a classifier.
     """
-    kind = "a classifier" if run.is_classifier else f"a run of the model '{run.recipe.model}'"
-    if run.is_classifier or LANGUAGE_MODELS[run.recipe.model].method != "train":
+    labelled = isinstance(run, ClassifierRun)
+    kind = "a classifier" if labelled else f"a run of the model '{run.recipe.model}'"
+    if labelled or LANGUAGE_MODELS[run.recipe.model].method != "train":
         raise RunError(
             f"{run.folder} is {kind}; {what} can only hold a network that models language (such "
             "as thence train --model lstm)."

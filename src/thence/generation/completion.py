@@ -19,6 +19,7 @@ from thence.generation.sampling_filters import DecodingOptions, without_bad_word
 from thence.models.base import LanguageModel
 from thence.notebook import repr_html
 from thence.printable import printable
+from thence.runs import open_run
 from thence.runs.run import Run
 from thence.tokens import BOUNDARY, UNKNOWN
 
@@ -82,7 +83,7 @@ def next_tokens(run: Run | str | Path, text: str = "", count: int = 10) -> NextT
     Raises:
         UnknownSymbolError: If the vocabulary is closed and the text leaves it.
     """
-    run = run if isinstance(run, Run) else Run(run)
+    run = open_run(run)
     check_positive(count=count)
     vocabulary = run.tokenizer.vocabulary
     log_probs, _ = read_prefix(run.model, encode_prefix(run, text), 1, vocabulary.boundary_id)
@@ -181,7 +182,7 @@ def complete(
         TextError: If every continuation has probability 0.
         UnknownSymbolError: If the vocabulary is closed and the text leaves it.
     """
-    run = run if isinstance(run, Run) else Run(run)
+    run = open_run(run)
     drawing = any(given is not None for given in (temperature, top_k, top_p, seed))
     if drawing and not (beam is None and length_penalty is None):
         raise SettingError(

@@ -29,6 +29,7 @@ from thence.generation.sampling_filters import softmax
 from thence.models.base import LanguageModel
 from thence.notebook import repr_html
 from thence.printable import printable
+from thence.runs import open_run
 from thence.runs.run import Run
 from thence.tokens import Tokenizer
 
@@ -130,7 +131,7 @@ def fill(
         TextError: If the text has no blank, one within a word, or every filling has probability 0.
         UnknownSymbolError: If the vocabulary is closed and the text leaves it.
     """
-    run = run if isinstance(run, Run) else Run(run)
+    run = open_run(run)
     if among is None:
         count = DEFAULT_COUNT if count is None else count
         is_words = run.tokenizer.options.tokens == "words"

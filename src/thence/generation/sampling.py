@@ -23,6 +23,7 @@ from thence.models.batched_forward import read
 from thence.models.states import take_rows
 from thence.notebook import repr_html
 from thence.printable import printable
+from thence.runs import open_run
 from thence.runs.run import Run
 from thence.tokens import TokenStore
 
@@ -91,7 +92,7 @@ def sample(
         SettingError: If a number is out of range.
         UnknownSymbolError: If the vocabulary is closed and the prefix leaves it.
     """
-    run = run if isinstance(run, Run) else Run(run)
+    run = open_run(run)
     check_positive(count=count, max_length=max_length)
     if seed < 0:
         raise SettingError(f"--seed is {seed}; it must be 0 or above.")

@@ -19,7 +19,7 @@ from thence.reports.drawing import (
     symbol_text,
 )
 from thence.reports.frequencies import most_frequent, symbol_counts
-from thence.runs import Run
+from thence.runs import ClassifierRun, Run
 from thence.training.embeddings import embedding_table
 
 SHOWN = 150
@@ -44,7 +44,7 @@ def embedding_map(run: Run) -> Figure | None:
         return None
     store = run.store("train")
     counts = symbol_counts(store, len(table))
-    if run.is_classifier:  # It never reads the boundary.
+    if isinstance(run, ClassifierRun):  # It never reads the boundary.
         ids = most_frequent(counts, SHOWN + 1, store.boundary_id)[1:]
     else:
         ids = most_frequent(counts, SHOWN, store.boundary_id)

@@ -23,7 +23,7 @@ from thence.reports.embedding_map import embedding_map
 from thence.reports.heat_map import heat_map
 from thence.reports.reliability import draw_reliability
 from thence.reports.sweep_pictures import sweep_pictures
-from thence.runs import Run
+from thence.runs import ClassifierRun, Run, open_run
 from thence.runs.metrics import unit_of
 from thence.runs.run import find_run
 from thence.sweeps.results import is_sweep, read_sweep
@@ -58,7 +58,7 @@ def plot(
     if not isinstance(run, Run) and is_sweep(run):
         place, drawn = find_run(run), sweep_pictures(read_sweep(run))
     else:
-        run = run if isinstance(run, Run) else Run(run)
+        run = open_run(run)
         place, drawn = run.folder, pictures(run)
     own = folder is None
     folder = place / "pictures" if folder is None else folder
@@ -74,7 +74,7 @@ def plot(
 def pictures(run: Run) -> list[Picture]:
     """Draw every picture that a run has the data for."""
     drawn = curve_pictures(run)
-    if run.is_classifier:
+    if isinstance(run, ClassifierRun):
         judged = judge_on_dev(run)
         drawn += [] if judged is None else judged_pictures(judged)
     else:
@@ -125,7 +125,7 @@ def learning_rate_picture(run: Run) -> Picture | None:
     return Picture("learning-rate", "Learning rate", description, learning_rate_schedule(metrics))
 
 
-def judge_on_dev(run: Run, mistakes: int = MISTAKES) -> ClassificationReport | None:
+def judge_on_dev(run: ClassifierRun, mistakes: int = MISTAKES) -> ClassificationReport | None:
     """Judge a classifier on dev; None where there is no dev split."""
     if len(run.documents("dev")) == 0:
         return None

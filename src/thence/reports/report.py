@@ -19,7 +19,7 @@ from thence.reports.report_labels import label_sections
 from thence.reports.report_language import language_sections
 from thence.reports.report_training import metrics_section
 from thence.reports.sweep_page import sweep_html
-from thence.runs import Run
+from thence.runs import ClassifierRun, Run, open_run
 from thence.runs.looks_at_test import looks_before
 from thence.runs.provenance import now
 from thence.runs.run import Split, find_run
@@ -63,7 +63,7 @@ def report(
     several = [runs] if isinstance(runs, Run | str | Path) else list(runs)
     if len(several) == 1 and not isinstance(several[0], Run) and is_sweep(several[0]):
         return _write_sweep(find_run(several[0]), path)
-    opened = [run if isinstance(run, Run) else Run(run) for run in several]
+    opened = [open_run(run) for run in several]
     different = list({run.folder.resolve(): run for run in opened}.values())
     if not different:
         raise RunError("There is no run to report on; name one run folder or several.")
@@ -115,7 +115,7 @@ def refuse_foreign(path: Path) -> None:
 
 def report_html(run: Run) -> str:
     """Return the page; a run without its text has nothing for some sections to be about."""
-    about = label_sections(run) if run.is_classifier else language_sections(run)
+    about = label_sections(run) if isinstance(run, ClassifierRun) else language_sections(run)
     splits = [split_section(run)] if run.has_text else []
     found = [found_section(read_best(run.folder))] if (run.folder / RESULT).exists() else []
     sections = [heading(run), *found, *about, *splits, config_section(run), metrics_section(run)]
@@ -158,7 +158,7 @@ def text_rows(run: Run) -> list[tuple[str, str]]:
     sizes = [f"{len(run.documents(name)):,} {name}" for name in SPLITS]
     rows = [("text", run.text_name), ("documents", ", ".join(sizes))]
     store = run.store("train")
-    if not run.is_classifier:
+    if not isinstance(run, ClassifierRun):
         return [*rows, ("train tokens", f"{store.num_targets:,} (each document's end is one)")]
     lengths = store.target_counts - 1  # Without the document's end, which has no part in labels.
     about = f"{np.median(lengths):,.0f} in the median document, {lengths.max():,} in the longest"
@@ -195,7 +195,7 @@ def split_rows(run: Run, split: Split) -> list[tuple[str, str]]:
     shared = count_shared(run.documents("train"), documents)
     share = f"{shared:,} of {len(documents):,} ({shared / len(documents):.1%})"
     rows = [(f"{split} documents that are in train too", share)]
-    if run.is_classifier:
+    if isinstance(run, ClassifierRun):
         labels = labelled(documents).labels
         counts = labels.counts()
         unseen = [

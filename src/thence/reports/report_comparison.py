@@ -19,8 +19,9 @@ from thence.reports.side_by_side import (
 )
 from thence.runs import Run
 from thence.runs.provenance import now
+from thence.runs.run import Kind
 
-KINDS = {False: "Language models", True: "Classifiers"}
+TITLES: Mapping[Kind, str] = {"language model": "Language models", "classifier": "Classifiers"}
 
 
 def comparison_html(runs: Sequence[Run], folder: Path) -> str:
@@ -32,8 +33,8 @@ def comparison_html(runs: Sequence[Run], folder: Path) -> str:
     """
     named = by_name(runs)
     sections = []
-    for is_classifier, title in KINDS.items():
-        alike = {name: run for name, run in named.items() if run.is_classifier == is_classifier}
+    for kind, title in TITLES.items():
+        alike = {name: run for name, run in named.items() if run.kind == kind}
         if alike:
             sections += [kind_section(title, alike), settings_section(title, alike)]
     title = f"Comparison of {len(runs)} runs"
@@ -57,7 +58,7 @@ def kind_section(title: str, runs: Mapping[str, Run]) -> str:
     tables = [side_by_side(group) for group in on_same_text(judged)]
     parts = [group_html(table) for table in tables]
     if len(tables) > 1:
-        apart = "labels and texts" if title == KINDS[True] else "texts"
+        apart = "labels and texts" if title == TITLES["classifier"] else "texts"
         warning = (
             f"These runs were judged on different {apart}: only runs in the same table can be "
             "compared."

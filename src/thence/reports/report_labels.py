@@ -14,7 +14,7 @@ from thence.reports.drawing import symbol_text, visible
 from thence.reports.page import embedded, grid, listed, note, section, table
 from thence.reports.plot import confusion_picture, judge_on_dev, reliability_picture
 from thence.reports.report_training import embedding_section, training_section
-from thence.runs import Run
+from thence.runs import ClassifierRun, Run
 from thence.training.data import labelled
 
 MISTAKES = 20
@@ -25,7 +25,7 @@ STRONGEST = 12
 """Tokens that are shown for each label."""
 
 
-def label_sections(run: Run) -> list[str]:
+def label_sections(run: ClassifierRun) -> list[str]:
     """Return the sections; dev is judged once for all of them, if the run has its text."""
     if not run.has_text:
         return [training_section(run)]
@@ -38,7 +38,7 @@ def label_sections(run: Run) -> list[str]:
     ]
 
 
-def goes_by_section(run: Run) -> str:
+def goes_by_section(run: ClassifierRun) -> str:
     """Return what the classifier goes by: words, other classifiers, or embeddings."""
     if isinstance(run.classifier, Linear):
         return strongest_section(run)
@@ -47,14 +47,14 @@ def goes_by_section(run: Run) -> str:
     return embedding_section(run)
 
 
-def members_section(run: Run) -> str:
+def members_section(run: ClassifierRun) -> str:
     """Return the members of an ensemble with their weights."""
     rows = [(name, f"{weight:.3f}") for name, weight in weights_of(run)]
     explained = "The probabilities of the members are averaged with these weights, found on dev."
     return section("Members", note(explained) + table(rows))
 
 
-def labels_section(run: Run) -> str:
+def labels_section(run: ClassifierRun) -> str:
     """Return how many documents of each split have each label."""
     train = train_counts(run)
     others = {
@@ -153,7 +153,7 @@ def mistake_in_words(mistake: Mistake, multilabel: bool) -> str:
     return f"predicted: {mistake.predicted} ({sure}); its own: {mistake.label}"
 
 
-def strongest_section(run: Run) -> str:
+def strongest_section(run: ClassifierRun) -> str:
     """Return the tokens that speak most for each label, of a linear classifier."""
     assert isinstance(run.classifier, Linear)
     weights = run.classifier.token_weights()

@@ -13,7 +13,7 @@ from thence.evaluation.compare import Comparison, compare
 from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
 from thence.evaluation.likelihood import MANY_UNKNOWN, evaluate_likelihood
 from thence.evaluation.units import perplexity
-from thence.runs import Run
+from thence.runs import ClassifierRun, Run
 from thence.tokens import encode_texts
 from thence.training.data import labelled
 
@@ -58,15 +58,17 @@ def on_same_text(runs: Mapping[str, Run]) -> list[dict[str, Run]]:
     """
     groups: dict[object, dict[str, Run]] = {}
     for name, run in runs.items():
-        labels = (frozenset(run.label_names), run.classes.multilabel) if run.is_classifier else None
+        labels = None
+        if isinstance(run, ClassifierRun):
+            labels = (frozenset(run.label_names), run.classes.multilabel)
         groups.setdefault((run.provenance["sha256"]["dev"], labels), {})[name] = run
     return list(groups.values())
 
 
 def side_by_side(runs: Mapping[str, Run]) -> SideBySide:
     """Judge comparable runs on their dev split."""
-    first = next(iter(runs.values()))
-    return _classifiers(runs) if first.is_classifier else _language_models(runs)
+    classifiers = {name: run for name, run in runs.items() if isinstance(run, ClassifierRun)}
+    return _classifiers(classifiers) if classifiers else _language_models(runs)
 
 
 def _text(run: Run) -> str:
@@ -118,7 +120,7 @@ def _likelihood(nats_per_token: float, bits_per_byte: float) -> list[str]:
     return [text.replace("inf", "∞") for text in found]
 
 
-def _classifiers(runs: Mapping[str, Run]) -> SideBySide:
+def _classifiers(runs: Mapping[str, ClassifierRun]) -> SideBySide:
     opened = list(runs.values())
     columns = ["run", "model", "tokens", "parameters", "accuracy", "macro F1"]
     reports, right = {}, []

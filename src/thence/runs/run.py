@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, cast, get_args
 
 from thence.atomic import NOT_ALLOWED, WriteError, write_atomically
 from thence.corpus import Documents, Splits, load_splits, read_held_out
@@ -24,7 +24,7 @@ from thence.errors import RunError, SettingError, TextError, ThenceError, neares
 from thence.methods import PackageFunction
 from thence.models.base import LanguageModel
 from thence.models.labels.base import Classes, Classifier
-from thence.models.registry import CLASSIFIERS, LANGUAGE_MODELS, get_family, is_classifier
+from thence.models.registry import CLASSIFIERS, LANGUAGE_MODELS, get_family
 from thence.notebook import repr_html
 from thence.recipes.recipe import PROVENANCE, Recipe, read_toml, recipe_of
 from thence.runs.description import describe
@@ -54,6 +54,7 @@ from thence.runs.weights import load_model
 from thence.tokens import Texts, Tokenizer, TokenStore, load_tokenizer
 
 Split = Literal["train", "dev", "test"]
+Kind = Literal["language model", "classifier"]
 RUNS = Path("runs")
 """Where runs are made unless another folder is named, and where their names are looked for."""
 
@@ -61,16 +62,36 @@ RUNS = Path("runs")
 class Run:
     """A run folder, opened for reading; nothing large is loaded until it is asked for.
 
-    What can be done with a run are functions of ``thence``, and methods of the run as well:
-    ``run.evaluate("test")`` is ``thence.evaluate(run, "test")``.
+    ``Run(folder)`` is a ``LanguageRun`` or a ``ClassifierRun``, whichever the folder holds, and
+    ``Run(run)`` is that run. What can be done with a run are functions of ``thence``, and methods
+    of the run as well: ``run.evaluate("test")`` is ``thence.evaluate(run, "test")``.
 
     Args:
+        folder: The run folder, or its name in ``runs``.
+
+    Attributes:
+        kind: What the run has learned: ``language model`` or ``classifier``.
+        loss_unit: What its losses are means over: ``token`` or ``document``.
         folder: The run folder.
+        recipe: All settings of the training, resolved.
+        provenance: Where the run came from: the table ``[provenance]`` of its config.
 
     Raises:
         RunError: If this is not a run folder, or one of a format this version cannot read, or if
             it holds a link.
+        SettingError: If a ``LanguageRun`` is asked for where there is a classifier, or the other
+            way round.
     """
+
+    kind: ClassVar[Kind]
+    loss_unit: ClassVar[Literal["token", "document"]]
+    _instead: ClassVar[str]
+    """What to say to whoever takes a run of this kind for one of the other."""
+    folder: Path
+    recipe: Recipe
+    provenance: Mapping[str, Any]
+    _settings: dict[str, Any]
+    """The recipe as the config has it, without settings that came with later versions."""
 
     _repr_html_ = repr_html
 
@@ -90,37 +111,47 @@ class Run:
     export = PackageFunction("export")
     resume = PackageFunction("resume")
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = find_run(folder)
-        config = self.folder / "config.toml"
-        try:
-            if not config.is_file():
-                raise RunError(self._not_a_run())
-            refuse_links(self.folder)
-        except OSError as error:
-            raise RunError(f"The run {folder} cannot be opened: {error.strerror}.") from error
-        try:
-            content = read_toml(config)
-            self.recipe = recipe_of(content, config)
-        except SettingError as error:
-            raise RunError(f"The run {self.folder} has an unusable config: {error}") from error
-        self.provenance = check_provenance(content, config, self.is_classifier)
-        self._settings = {name: value for name, value in content.items() if name != PROVENANCE}
+    def __new__(cls, folder: "str | Path | Run") -> Self:  # noqa: D102 (the class says it)
+        run = folder if isinstance(folder, Run) else _open(folder)
+        if not isinstance(run, cls):
+            raise SettingError(run._of_other_kind())
+        return run
 
-    def _not_a_run(self) -> str:
-        if self.folder.exists():
-            own = RUNS / self.folder
-            there = f" There is a run {own}; name that." if (own / "config.toml").exists() else ""
-            return f"{self.folder} is not a run folder: it has no config.toml.{there}"
-        is_name = len(self.folder.parts) == 1
-        parents = [parent for parent in (self.folder.parent, RUNS) if parent.is_dir()]
-        names = {item.name for parent in parents[: 1 + is_name] for item in parent.iterdir()}
-        known = sorted(name for name in names if not name.startswith("."))
-        where = f" here, or in {RUNS}" if is_name and RUNS in parents else ""
-        return f"There is no run {self.folder}{where}." + nearest(self.folder.name, known)
+    def __getnewargs__(self) -> tuple[Path]:
+        return (self.folder,)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}: {describe(self)})"
+
+    def _of_other_kind(self) -> str:
+        return f"The run {self.folder} is a {self.kind} ({self.recipe.model}){self._instead}"
+
+    @property
+    def model(self) -> LanguageModel:
+        """The best language model of the run.
+
+        Raises:
+            SettingError: If it is a classifier.
+        """
+        raise SettingError(self._of_other_kind())
+
+    @property
+    def classifier(self) -> Classifier:
+        """The best classifier of the run.
+
+        Raises:
+            SettingError: If it is a language model.
+        """
+        raise SettingError(self._of_other_kind())
+
+    def load(self) -> LanguageModel | Classifier:
+        """Return the model or the classifier, whichever the run has; it is read only once."""
+        raise NotImplementedError
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the run has learned or counted."""
+        return self.load().num_parameters()
 
     @property
     def name(self) -> str:
@@ -209,67 +240,6 @@ class Run:
             )
         return tokenizer
 
-    @property
-    def is_classifier(self) -> bool:
-        """Whether the run tells labels apart, or models language."""
-        return is_classifier(self.recipe.model)
-
-    @cached_property
-    def model(self) -> LanguageModel:
-        """The best language model of the run.
-
-        Raises:
-            SettingError: If it is a classifier.
-        """
-        if self.is_classifier:
-            raise SettingError(
-                f"The run {self.folder} is a classifier ({self.recipe.model}), which knows labels "
-                "but not what comes next. Use thence classify or thence evaluate with it."
-            )
-        path = self.folder / "model.safetensors"
-        size = len(self.tokenizer.vocabulary)
-        family = LANGUAGE_MODELS[self.recipe.model]
-        return load_model(
-            path, self.recipe, self.identity, lambda: family.create(self.recipe.options, size)
-        )
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """The labels that a classifier tells apart, by id."""
-        return tuple(self.provenance["labels"])
-
-    @property
-    def classes(self) -> Classes:
-        """What a classifier tells apart."""
-        return Classes(len(self.label_names), bool(self.provenance["several"]))
-
-    @cached_property
-    def classifier(self) -> Classifier:
-        """The best classifier of the run.
-
-        Raises:
-            SettingError: If it is a language model.
-        """
-        if not self.is_classifier:
-            raise SettingError(
-                f"The run {self.folder} is a language model ({self.recipe.model}), not a "
-                "classifier. Train one with thence train TEXT --label COLUMN."
-            )
-        path = self.folder / "model.safetensors"
-        size = len(self.tokenizer.vocabulary)
-        family = CLASSIFIERS[self.recipe.model]
-        return load_model(
-            path,
-            self.recipe,
-            self.identity,
-            lambda: family.create_classifier(self.recipe.options, size, self.classes),
-        )
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers the run has learned or counted."""
-        return (self.classifier if self.is_classifier else self.model).num_parameters()
-
     @cached_property
     def splits(self) -> Splits:
         """The documents of the run, read again and checked to be the same.
@@ -309,10 +279,8 @@ class Run:
         self.__dict__["splits"] = splits
 
     def _labelled(self, splits: Splits) -> Splits:
-        """Return documents whose labels have the ids of the run that this one went on from."""
-        if not (self.is_classifier and FROM in self.provenance):
-            return splits
-        return named_splits(splits, self.label_names)
+        """Return documents whose labels have the ids that the run knows them by."""
+        return splits
 
     def _check_sources(self) -> None:
         """Refuse texts that are gone or never end.
@@ -426,9 +394,6 @@ class Run:
     def _test(self) -> Mapping[str, Any] | None:
         """Which documents the test split has."""
         found: Mapping[str, Any] | None = self.provenance.get(TEST)
-        if found is None and self.is_classifier:  # Of 0.1, whose hash is of texts and labels.
-            with suppress(ThenceError):
-                return facts_of_test(self.documents("test"))
         return found
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -452,6 +417,126 @@ class Run:
                 "write there. Copy the run to a folder of your own, and judge the copy."
             ) from error
         return len(self.test_looks())
+
+
+class LanguageRun(Run):
+    """A run that models language: it says how likely each next token is."""
+
+    kind = "language model"
+    loss_unit = "token"
+    _instead = ", not a classifier. Train one with thence train TEXT --label COLUMN."
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        """The best language model of the run."""
+        family, size = LANGUAGE_MODELS[self.recipe.model], len(self.tokenizer.vocabulary)
+        return load_model(
+            self.folder / "model.safetensors",
+            self.recipe,
+            self.identity,
+            lambda: family.create(self.recipe.options, size),
+        )
+
+    def load(self) -> LanguageModel:
+        """Return ``model``."""
+        return self.model
+
+
+class ClassifierRun(Run):
+    """A run that tells labels apart: it says how likely each label of a document is."""
+
+    kind = "classifier"
+    loss_unit = "document"
+    _instead = (
+        ", which knows labels but not what comes next. Use thence classify or thence evaluate with "
+        "it."
+    )
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels that the classifier tells apart, by id."""
+        return tuple(self.provenance["labels"])
+
+    @property
+    def classes(self) -> Classes:
+        """How many labels there are, and whether a document may have several."""
+        return Classes(len(self.label_names), bool(self.provenance["several"]))
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The best classifier of the run."""
+        family, size = CLASSIFIERS[self.recipe.model], len(self.tokenizer.vocabulary)
+        return load_model(
+            self.folder / "model.safetensors",
+            self.recipe,
+            self.identity,
+            lambda: family.create_classifier(self.recipe.options, size, self.classes),
+        )
+
+    def load(self) -> Classifier:
+        """Return ``classifier``."""
+        return self.classifier
+
+    def _labelled(self, splits: Splits) -> Splits:
+        # A run that went on from another keeps the ids of that one's labels.
+        return named_splits(splits, self.label_names) if FROM in self.provenance else splits
+
+    @cached_property
+    def _test(self) -> Mapping[str, Any] | None:
+        found: Mapping[str, Any] | None = self.provenance.get(TEST)
+        if found is None:  # Of 0.1, whose hash is of texts and labels.
+            with suppress(ThenceError):
+                return facts_of_test(self.documents("test"))
+        return found
+
+
+def open_run(run: str | Path | Run) -> LanguageRun | ClassifierRun:
+    """Open a run folder; a run that is open already is returned as it is.
+
+    Args:
+        run: The folder, its name in ``runs``, or a run.
+
+    Raises:
+        RunError: If this is not a run folder, or one of a format this version cannot read, or if
+            it holds a link.
+    """
+    return cast("LanguageRun | ClassifierRun", Run(run))
+
+
+def _open(folder: str | Path) -> Run:
+    """Return the run in a folder as what its recipe makes it."""
+    place = find_run(folder)
+    config = place / "config.toml"
+    try:
+        if not config.is_file():
+            raise RunError(_not_a_run(place))
+        refuse_links(place)
+    except OSError as error:
+        raise RunError(f"The run {folder} cannot be opened: {error.strerror}.") from error
+    try:
+        content = read_toml(config)
+        recipe = recipe_of(content, config)
+    except SettingError as error:
+        raise RunError(f"The run {place} has an unusable config: {error}") from error
+    labelled = recipe.model in CLASSIFIERS
+    run = object.__new__(ClassifierRun if labelled else LanguageRun)
+    run.folder, run.recipe = place, recipe
+    run.provenance = check_provenance(content, config, labelled)
+    run._settings = {name: value for name, value in content.items() if name != PROVENANCE}
+    return run
+
+
+def _not_a_run(folder: Path) -> str:
+    if folder.exists():
+        own = RUNS / folder
+        there = f" There is a run {own}; name that." if (own / "config.toml").exists() else ""
+        return f"{folder} is not a run folder: it has no config.toml.{there}"
+    is_name = len(folder.parts) == 1
+    parents = [parent for parent in (folder.parent, RUNS) if parent.is_dir()]
+    names = {item.name for parent in parents[: 1 + is_name] for item in parent.iterdir()}
+    known = sorted(name for name in names if not name.startswith("."))
+    where = f" here, or in {RUNS}" if is_name and RUNS in parents else ""
+    return f"There is no run {folder}{where}." + nearest(folder.name, known)
 
 
 def is_finished(folder: Path, model: str) -> bool:

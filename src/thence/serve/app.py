@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from thence import __version__
 from thence.errors import SettingError
-from thence.runs import Run
+from thence.runs import Run, open_run
 from thence.serve.blanks import blanks_routes
 from thence.serve.classification import classification_routes
 from thence.serve.completions import completion_routes
@@ -41,7 +41,7 @@ def open_runs(runs: Iterable[Run | str | Path], batching: bool = True) -> dict[s
     """
     models: dict[str, ServedRun] = {}
     for item in runs:
-        run = item if isinstance(item, Run) else Run(item)
+        run = open_run(item)
         if run.name in models:
             other = models[run.name].run.folder
             if other.resolve() == run.folder.resolve():

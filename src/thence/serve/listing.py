@@ -12,7 +12,6 @@ from pydantic import BaseModel, Field
 
 from thence.errors import RunError, ThenceError, nearest
 from thence.runs import Run
-from thence.runs.metrics import unit_of
 from thence.serve.problems import PROBLEMS
 from thence.serve.run_entries import (
     RunEntry,
@@ -118,11 +117,11 @@ class Listing:
         except ThenceError as error:
             raise RunError(without_place(error, paths[name])) from error
         places = np.linspace(0, max(len(metrics) - 1, 0), min(len(metrics), MOST_POINTS))
-        unit = unit_of(metrics[0]) if metrics else "document" if run.is_classifier else "token"
+        unit = run.loss_unit
         looks = [_look(metrics[place], unit) for place in places.round().astype(int)]
         return Curves(
             run=name,
-            unit="document" if unit == "document" else "token",
+            unit=unit,
             state=state_of(run),
             looks=[look for look in looks if look is not None],
             left_out=len(metrics) - len(places),

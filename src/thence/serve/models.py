@@ -5,6 +5,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from thence.runs import ClassifierRun
 from thence.serve.problems import PROBLEMS
 from thence.serve.served import OnDisk, ServedRun, UnknownModelError
 
@@ -64,12 +65,12 @@ def _card(served: ServedRun) -> ModelCard:
     return ModelCard(
         id=served.name,
         created=served.made,
-        kind="classifier" if run.is_classifier else "language model",
+        kind=run.kind,
         family=run.recipe.model,
         tokens=run.tokenizer.options.tokens,
         vocab_size=len(served.token_names),
         parameters=run.num_parameters,
         running_text=served.is_running_text,
-        labels=list(run.label_names) if run.is_classifier else None,
+        labels=list(run.label_names) if isinstance(run, ClassifierRun) else None,
         on_disk="unchanged",
     )

@@ -96,7 +96,7 @@ def _entry_of(run: Run) -> RunEntry:
     nats = number(best.get("dev_nats_per_token"))
     return RunEntry(
         name=run.name,
-        kind="classifier" if run.is_classifier else "language model",
+        kind=run.kind,
         family=run.recipe.model,
         tokens=run.recipe.tokens.tokens,
         text=Path(run.text_name).name,

@@ -74,7 +74,7 @@ class ServedRun:
         """
         self._stamps[:] = self._stamps_now()  # Before: what is written meanwhile is a change.
         self.token_names  # noqa: B018 (reads the tokenizer)
-        _ = self.run.classifier if self.run.is_classifier else self.run.model
+        self.run.load()
 
     def on_disk(self) -> OnDisk:
         """Return what has become of the run's files since they were loaded."""
@@ -192,8 +192,8 @@ def choose_served(models: dict[str, ServedRun], name: str | None, classifier: bo
     Raises:
         UnknownModelError: If there is none, or one of the other kind.
     """
-    fitting = [served for served in models.values() if served.run.is_classifier is classifier]
     kind = "classifier" if classifier else "language model"
+    fitting = [served for served in models.values() if served.run.kind == kind]
     names = [served.name for served in fitting]
     if name is None:
         if len(fitting) == 1:

@@ -18,7 +18,7 @@ from thence.errors import SettingError, nearest
 from thence.models.labels.base import Array
 from thence.models.registry import CLASSIFIERS
 from thence.recipes import Recipe, make_recipe
-from thence.runs import Run
+from thence.runs import ClassifierRun, Run
 from thence.sklearn.fitted import Fitted
 from thence.sklearn.inputs import Answers, answers_of, are_sets, documents_of, weights_of
 from thence.training.data import tokenize
@@ -91,7 +91,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ThenceError: If it is not a usable run of a classifier.
         """
-        run = run if isinstance(run, Run) else Run(run)
+        run = ClassifierRun(run)
         fitted, recipe = Fitted.of_run(run), run.recipe
         balanced = recipe.labelling is not None and recipe.labelling.class_weights
         estimator = cls(

@@ -14,7 +14,7 @@ from thence.models.labels.base import Classes, Classifier
 from thence.models.registry import CLASSIFIERS
 from thence.recipes import Recipe, make_recipe
 from thence.recipes.recipe import flat_settings
-from thence.runs import Run
+from thence.runs import ClassifierRun
 from thence.tokens import Tokenizer, encode_texts, tokenizer_from_json
 
 
@@ -33,7 +33,7 @@ class Fitted:
     classifier: Classifier
 
     @classmethod
-    def of_run(cls, run: Run) -> "Fitted":
+    def of_run(cls, run: ClassifierRun) -> "Fitted":
         """Take the classifier of a run."""
         return cls(run.recipe, run.tokenizer, run.classifier)
 

@@ -11,6 +11,7 @@ from thence.errors import SettingError, TextError
 from thence.models.labels.base import Classes
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
+from thence.runs import ClassifierRun
 from thence.tokens import Texts, Tokenizer, TokenStore, WordVectors, learn_tokens, read_vectors
 from thence.training.finetuning import source_runs
 from thence.training.remarks import symbol_counts, warn_of_symbols
@@ -93,7 +94,7 @@ def load_data(recipe: Recipe, instead: Instead = NOTHING) -> TrainingData:
         instead=instead,
     )
     _check_splits(recipe, splits)
-    if (parent := parent_run(recipe)) is not None and parent.is_classifier:
+    if isinstance(parent := parent_run(recipe), ClassifierRun):
         splits = with_labels_of(parent, splits)
     return tokenize(recipe, splits)
 

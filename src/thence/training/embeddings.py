@@ -28,7 +28,7 @@ class WordEmbeddings:
 
 def embedding_table(run: Run) -> Float[np.ndarray, "vocab embedding"] | None:
     """Return the embeddings of all ids, the special ones included; None for a run without any."""
-    tensors = (run.classifier if run.is_classifier else run.model).tensors()
+    tensors = run.load().tensors()
     found = next((tensors[name] for name in TABLES if name in tensors), None)
     return None if found is None else found[: len(run.tokenizer.vocabulary)]
 

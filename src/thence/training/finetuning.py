@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from thence.errors import SettingError
 from thence.models.registry import LANGUAGE_MODELS
 from thence.recipes.recipe import Recipe
+from thence.runs import ClassifierRun
 from thence.runs.run import Run
 from thence.tokens import WordOptions
 
@@ -37,7 +38,11 @@ def encoder_run(recipe: Recipe) -> Run:
         )
     run = Run(folder)
     if run.recipe.model not in ENCODERS:
-        kind = "is a classifier" if run.is_classifier else "does not read a document in order"
+        kind = (
+            "is a classifier"
+            if isinstance(run, ClassifierRun)
+            else "does not read a document in order"
+        )
         raise SettingError(
             f"--start-from is {folder}, a run of {run.recipe.model}, which {kind}; name that of a "
             f"language model with one of {', '.join(ENCODERS)}."

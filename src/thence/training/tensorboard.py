@@ -12,6 +12,7 @@ from typing import Any
 
 from thence.atomic import cannot_write, make_folders
 from thence.extras import import_extra
+from thence.runs import ClassifierRun
 from thence.runs.metrics import unit_of
 from thence.runs.run import Run
 from thence.tokens import TokenStore
@@ -46,7 +47,7 @@ def tensorboard(run: Run, dev: TokenStore) -> Iterator[Logger]:
     """
     folder = run.folder / FOLDER
     began = datetime.fromisoformat(run.provenance["made"]).timestamp()
-    bytes_per_target = 0.0 if run.is_classifier else dev.bytes_per_target
+    bytes_per_target = 0.0 if isinstance(run, ClassifierRun) else dev.bytes_per_target
     before: Record = {}
 
     def log(record: Record) -> None:

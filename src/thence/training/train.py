@@ -27,6 +27,7 @@ from thence.models.registry import (
 )
 from thence.processes import is_first_process, may_be_restarted
 from thence.recipes.recipe import FROM_RUN, Recipe, make_recipe, read_settings
+from thence.runs import open_run
 from thence.runs.files import Array, check_ordinary
 from thence.runs.looks_at_test import TEST, facts_of_test, inherited_looks
 from thence.runs.metrics import MetricsFile
@@ -112,7 +113,7 @@ def train(
     if model is not None:
         given["model"] = model
     if (start := from_run or given.get(FROM_RUN)) is not None:
-        given = settings_from_run(start if isinstance(start, Run) else Run(start), given)
+        given = settings_from_run(open_run(start), given)
     if "labels" in given:
         raise SettingError(
             "A language model has no labels. Train a classifier on lists of texts and labels with "
@@ -331,7 +332,7 @@ def _is_over(run: Run) -> bool:
         from thence.training.checkpoint import read_checkpoint
 
         read_checkpoint(run.folder / "last" / "checkpoint.safetensors", run.identity)
-    _ = run.classifier if run.is_classifier else run.model
+    run.load()
     return True
 
 

@@ -14,6 +14,7 @@ from thence.corpus import LabelledDocuments, Splits
 from thence.errors import RunError, SettingError
 from thence.models.registry import get_family
 from thence.recipes.recipe import FROM_RUN, Recipe, flat_settings
+from thence.runs import ClassifierRun
 from thence.runs.files import load_metadata
 from thence.runs.provenance import FROM
 from thence.runs.run import Run, named_splits
@@ -142,7 +143,7 @@ def _with_what_stays(own: Any, its: Any, parent: Run) -> Any:
     return replace(own, **open_ones)
 
 
-def with_labels_of(parent: Run, splits: Splits) -> Splits:
+def with_labels_of(parent: ClassifierRun, splits: Splits) -> Splits:
     """Return documents with the labels of a classifier by its ids.
 
     Raises:

@@ -15,7 +15,7 @@ from thence.reports.displays.pieces import escaped, grid, note, title, values
 from thence.reports.drawing import BLUE, ORANGE, Picture
 from thence.reports.page import data_address
 from thence.reports.sweep_page import result, text
-from thence.runs import Run
+from thence.runs import ClassifierRun, Run
 from thence.runs.metrics import unit_of
 from thence.sweeps import Sweep
 from thence.training.lr_finder import LearningRateCurve
@@ -70,7 +70,9 @@ def _sizes(run: Run) -> list[tuple[str, str]]:
     except ThenceError as error:
         symbols = f"unknown: {error}"
     rows = [("parameters", parameters), ("vocabulary", symbols)]
-    return [*rows, ("labels", f"{len(run.label_names):,}")] if run.is_classifier else rows
+    if isinstance(run, ClassifierRun):
+        rows.append(("labels", f"{len(run.label_names):,}"))
+    return rows
 
 
 def _training(run: Run, metrics: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
