@@ -1,20 +1,21 @@
-"""The wish to stop: Ctrl-C (SIGINT), a shutdown (SIGTERM), a terminal that was closed (SIGHUP)."""
+"""Signals that ask a process to stop: Ctrl-C (SIGINT), SIGTERM, a closed terminal (SIGHUP)."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from thence.errors import TrainingError
 from thence.processes import number_of_processes
 
-HANG_UP = getattr(signal, "SIGHUP", None)
+SIGHUP = getattr(signal, "SIGHUP", None)
 """The signal of a closed terminal; Windows has none."""
-ORDERS = [signal.SIGTERM, *([] if HANG_UP is None else [HANG_UP])]
-"""What other programs ask a process to stop with."""
+TERMINATION_SIGNALS = [signal.SIGTERM, *([] if SIGHUP is None else [SIGHUP])]
+"""Signals with which other programs ask a process to stop."""
 
 
 class Stopped(KeyboardInterrupt):
-    """Raised by SIGTERM and SIGHUP where nobody grants the wish in order.
+    """Raised by SIGTERM and SIGHUP outside ``stop_on_signals``, as Ctrl-C raises its base class.
 
     Args:
         number: Of the signal.
@@ -25,17 +26,31 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
+class Interrupted(TrainingError):  # noqa: N818  (nothing went wrong)
+    """Work ended early because a signal asked for it; what is done is saved.
+
+    Args:
+        message: What was saved, and how to resume.
+        number: Of the signal.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number
+        self.exit_code = exit_code(number)
+
+
 class StopEvent(threading.Event):
-    """Set once it is wished that the work should stop.
+    """Is set once a signal has asked to stop.
 
     Attributes:
-        number: Of the signal that said so.
+        number: Of that signal.
     """
 
     number: int = signal.SIGINT
 
-    def ask(self, number: int) -> None:
-        """Wish it."""
+    def set_by(self, number: int) -> None:
+        """Set the event, and remember the signal."""
         self.number = number
         self.set()
 
@@ -46,55 +61,55 @@ def signal_number(error: BaseException) -> int:
 
 
 def exit_code(number: int) -> int:
-    """Return what a shell expects of a process that a signal has ended."""
+    """Return the exit code that shells expect of a process which a signal has ended."""
     return 128 + number
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopEvent]:
-    """Turn signals into a wish that is granted between two steps.
+    """Let signals set an event instead of interrupting, so that work can stop between two steps.
 
-    A second Ctrl-C interrupts at once. Outside the main thread signals stay as they are, and so
-    does SIGHUP where it is ignored (``nohup``).
+    A second Ctrl-C interrupts at once. Outside the main thread, where Python allows no handlers,
+    signals stay as they are.
     """
-    wish = StopEvent()
+    event = StopEvent()
     if threading.current_thread() is not threading.main_thread():
-        yield wish
+        yield event
         return
 
-    def ask(number: int, frame: object) -> None:
-        wish.ask(number)
+    def handler(number: int, frame: object) -> None:
+        event.set_by(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    with _handled([signal.SIGINT, *ORDERS], ask):
-        yield wish
+    with _handled([signal.SIGINT, *TERMINATION_SIGNALS], handler):
+        yield event
 
 
 @contextmanager
 def signals_as_exceptions() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise ``Stopped``, as Ctrl-C raises ``KeyboardInterrupt``.
+    """Let SIGTERM and SIGHUP raise ``Stopped``, so that ``finally`` blocks clean up.
 
-    Then nothing half-made is left behind. Not where ``torchrun`` has started several processes: one
-    that waits for the others would not hear it.
+    Not under ``torchrun`` with several processes: one that waits for the others in C++ code would
+    never get to raise it.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or number_of_processes() > 1:
         yield
         return
 
-    def stop(number: int, frame: object) -> None:
+    def handler(number: int, frame: object) -> None:
         raise Stopped(number)
 
-    with _handled(ORDERS, stop):
+    with _handled(TERMINATION_SIGNALS, handler):
         yield
 
 
 @contextmanager
 def _handled(numbers: list[signal.Signals], handler: object) -> Iterator[None]:
-    """Handle signals for a while; a SIGHUP that is ignored stays so."""
+    """Handle signals for a while; a SIGHUP that is ignored (``nohup``) stays ignored."""
     before = {number: signal.getsignal(number) for number in numbers}
-    if HANG_UP is not None and before.get(HANG_UP) is signal.SIG_IGN:
-        del before[HANG_UP]
+    if SIGHUP is not None and before.get(SIGHUP) is signal.SIG_IGN:
+        del before[SIGHUP]
     try:
         for number in before:
             signal.signal(number, handler)  # type: ignore[arg-type]

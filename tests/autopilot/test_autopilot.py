@@ -13,8 +13,7 @@ from thence.autopilot.candidates import Candidate, Ensemble, TrainedCandidate, s
 from thence.autopilot.result import Tried
 from thence.errors import TrainingError
 from thence.models.language.cache import CacheOptions
-from thence.signals import StopEvent
-from thence.training.interrupts import Interrupted
+from thence.signals import Interrupted, StopEvent
 from thence.training.progress import SilentProgress, silent_progress
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from thence.evaluation import evaluate
 from thence.runs import Run
-from thence.training import precision
 from thence.training.progress import SilentProgress
 
 from .conftest import LINES, SMALL
@@ -48,7 +47,7 @@ def test_progress_and_remarks_stay_off_standard_output(thence, small):
 
 @pytest.mark.parametrize("fast", [False, True])
 def test_an_imitated_bfloat16_is_said(thence, small, monkeypatch, fast):
-    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda device: fast)
+    monkeypatch.setattr(device, "has_fast_bfloat16", lambda device: fast)
     outcome = thence("train", "text.txt", "--precision", "bfloat16", "--device", "cpu", *small)
     assert outcome.code == 0
     assert ("This machine has no bfloat16 of its own" in outcome.err) != fast

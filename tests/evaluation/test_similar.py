@@ -5,8 +5,8 @@ import pytest
 
 import thence
 from thence.errors import RunError, SettingError
+from thence.evaluation.embeddings import word_embeddings
 from thence.tokens import read_vectors
-from thence.training.embeddings import word_embeddings
 
 
 def test_the_nearest_words_of_a_classifier(topics):

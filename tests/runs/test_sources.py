@@ -21,9 +21,9 @@ from thence.exchange import export
 from thence.recipes import make_recipe
 from thence.runs import Run
 from thence.runs.files import load_tensors
+from thence.signals import Interrupted
 from thence.sweeps import read_sweep
 from thence.training import find_learning_rate, resume, train
-from thence.training.interrupts import Interrupted
 
 SmallTrain = Callable[..., Run]
 COUNTS = {"model": "bigram-counts"}

@@ -13,10 +13,9 @@ import pytest
 
 from thence.errors import MissingExtraError, RunError, SettingError
 from thence.runs import Run
+from thence.signals import Interrupted
 from thence.training import resume, train
-from thence.training.callbacks import Logs, StopTraining, check_logs
-from thence.training.interrupts import Interrupted
-from thence.training.tensorboard import scalars
+from thence.training.callbacks import Logs, StopTraining, check_logs, scalars
 
 SmallTrain = Callable[..., Run]
 Series = dict[str, list[tuple[int, float]]]

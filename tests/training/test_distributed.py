@@ -16,10 +16,10 @@ import torch
 
 from thence.batches import Padded
 from thence.runs import Run
+from thence.signals import Interrupted
 from thence.tokens import TokenStore
 from thence.training import train
 from thence.training.distributed import World
-from thence.training.interrupts import Interrupted
 
 SETTINGS: dict[str, Any] = {
     "hidden_size": 8, "embedding_size": 4, "dropout": 0.0, "batch_size": 5, "window": 7,

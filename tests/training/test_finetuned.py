@@ -17,8 +17,8 @@ from thence.evaluation import evaluate
 from thence.recipes.recipe import make_recipe
 from thence.runs import Run
 from thence.runs.files import load_tensors
+from thence.signals import Interrupted
 from thence.training import find_learning_rate, resume, train
-from thence.training.interrupts import Interrupted
 
 Finetune = Callable[..., Run]
 LABELS = {"good": "good fine nice", "bad": "bad poor sad"}

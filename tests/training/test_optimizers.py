@@ -7,12 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from thence.recipes.options import TrainingOptions
+from thence.training.checkpoint import load_state, state_dict
 from thence.training.optimizers import (
     Adagrad,
     LayeredOptimizer,
-    load_state,
     make_optimizer,
-    state_dict,
 )
 
 

@@ -8,7 +8,7 @@ from torch.distributed import HashStore
 from torch.distributed.distributed_c10d import PrefixStore
 
 from thence.errors import TrainingError
-from thence.training import rendezvous as meeting
+from thence.training import distributed as meeting
 
 
 def names_of_a_start(store: HashStore) -> list[str]:
@@ -50,6 +50,6 @@ def test_one_machine_without_restarts_needs_no_greeting(
     monkeypatch.setattr(meeting, "rendezvous", lambda *_, **__: iter([(store, 0, 2)]))
     monkeypatch.setattr(meeting, "name_start", lambda *_: "name")
     monkeypatch.setenv(name, value)
-    met, rank, size = meeting.meet()
+    met, rank, size = meeting.rendezvous_store()
     assert (rank, size) == (0, 2)
     assert isinstance(met, PrefixStore) == waits

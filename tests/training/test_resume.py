@@ -18,8 +18,8 @@ from thence.errors import RunError, TextError
 from thence.models.registry import LANGUAGE_MODELS
 from thence.runs import Run
 from thence.runs.files import load_tensors
+from thence.signals import Interrupted
 from thence.training import resume
-from thence.training.interrupts import Interrupted
 
 SmallTrain = Callable[..., Run]
 

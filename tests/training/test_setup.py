@@ -8,8 +8,9 @@ from thence.errors import SettingError
 from thence.recipes import make_recipe
 from thence.recipes.options import TrainingOptions
 from thence.training import setup as networks
-from thence.training.setup import choose_device, deterministic_mode, new_network, resolve_training
-from thence.training.train import load_data
+from thence.training.data import load_data
+from thence.training.device import choose_device, deterministic_mode
+from thence.training.setup import new_network, resolve_training
 
 
 def test_an_absent_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

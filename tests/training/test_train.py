@@ -11,7 +11,7 @@ from thence.evaluation import evaluate
 from thence.recipes import make_recipe
 from thence.runs import Run
 from thence.training import find_learning_rate, train
-from thence.training.train import default_run_folder
+from thence.training.new_run import default_run_folder
 
 SmallTrain = Callable[..., Run]
 

@@ -18,12 +18,12 @@ from thence.recipes import make_recipe
 from thence.recipes.options import TrainingOptions
 from thence.runs import Run
 from thence.runs.files import load_tensors
+from thence.signals import Interrupted, stop_on_signals
 from thence.training.callbacks import StopTraining
-from thence.training.interrupts import Interrupted, stop_on_signals
+from thence.training.data import load_data
 from thence.training.optimizers import make_optimizer
 from thence.training.progress import SilentProgress
 from thence.training.setup import build_setup
-from thence.training.train import load_data
 from thence.training.trainer import Trainer, total_steps
 
 MakeTrainer = Callable[..., Trainer]

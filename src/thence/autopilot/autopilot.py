@@ -12,9 +12,8 @@ from thence.autopilot.result import Tried
 from thence.errors import SettingError, TrainingError
 from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe
-from thence.signals import StopEvent
+from thence.signals import Interrupted, StopEvent
 from thence.training.data import TrainingData
-from thence.training.interrupts import Interrupted
 from thence.training.progress import ProgressCallback, ProgressFactory
 
 SECONDS_PER_STEP = 0.02

@@ -28,11 +28,11 @@ from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe, known_settings, make_recipe
 from thence.runs.run import create_run, text_hashes
 from thence.runs.sources import Sources, readable_sources, take_from_memory
+from thence.signals import Interrupted, stop_on_signals
 from thence.training.data import load_data
-from thence.training.distributed_setup import resolved_paths
-from thence.training.interrupts import Interrupted, stop_on_signals
+from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
+from thence.training.new_run import data_provenance, default_run_folder, resolve_paths
 from thence.training.progress import ProgressFactory, silent_progress
-from thence.training.train import data_provenance, default_run_folder, fitted_metrics, save_fitted
 
 MARKED: Mapping[str, Any] = {"word_split": "whitespace"}
 """How a text is read whose unknown words are marked in it already."""
@@ -192,7 +192,7 @@ def _write_run(
     base, prepared = autopilot.recipe, autopilot.prepared
     carries = any(one.carry_context for one in best.members)
     recipe = replace(
-        resolved_paths(base, sources.instead),
+        resolve_paths(base, sources.instead),
         model=best.family,
         options=best.options,
         training=replace(base.training, carry_context=carries),
@@ -219,7 +219,7 @@ def _write_run(
 
     def write(folder: Path) -> None:
         run = create_run(folder, recipe, prepared.tokenizer, hashes, sources, more)
-        save_fitted(run, best.model.tensors(), line, **losses)
+        save_fitted(run, FittedModel(best.model.tensors(), line), **losses)
         replace(result, folder=folder).save()
 
     new.fill(write)

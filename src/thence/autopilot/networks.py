@@ -16,8 +16,9 @@ from thence.recipes.recipe import Recipe
 from thence.tokens import TokenStore
 from thence.training.data import TrainingData
 from thence.training.dev_evaluation import DevEvaluator, language_evaluator
+from thence.training.device import deterministic_mode
 from thence.training.progress import ProgressCallback
-from thence.training.setup import build_setup, deterministic_mode, timed
+from thence.training.setup import build_setup, timed
 from thence.training.trainer import MARGIN, Trainer
 
 FIRST_GUESS = 128

@@ -12,7 +12,7 @@ import numpy as np
 
 from thence.autopilot.candidates import Kind
 from thence.corpus import Documents
-from thence.training.remarks import PLACEHOLDERS
+from thence.training.data import PLACEHOLDERS
 
 SAMPLE = 300_000
 """Characters from the beginning of the text that are examined."""

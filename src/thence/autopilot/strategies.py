@@ -35,7 +35,7 @@ from thence.recipes.recipe import Recipe
 from thence.tokens import Texts
 from thence.training.data import TrainingData
 from thence.training.dev_evaluation import evaluate_labels
-from thence.training.train import train_classifier
+from thence.training.fitting import train_classifier
 
 ORDERS: dict[Kind, tuple[int, ...]] = {
     "names": (2, 3, 4, 5, 6, 7),

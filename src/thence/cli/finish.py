@@ -11,7 +11,7 @@ from thence.evaluation import evaluate
 from thence.evaluation.labels import cut_rows
 from thence.processes import is_first_process
 from thence.runs import ClassifierRun, Run
-from thence.training.training_on import parent_row
+from thence.training.finetuning import parent_row
 
 
 def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None = None) -> None:

@@ -29,7 +29,7 @@ from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import FROM_RUN, Recipe, make_recipe, meant, read_settings
 from thence.runs.run import Run
 from thence.tokens import TokenOptions, WordOptions
-from thence.training.training_on import (
+from thence.training.finetuning import (
     DURATION_SETTINGS,
     TEXT_SETTINGS,
     is_same_text,

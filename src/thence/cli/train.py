@@ -60,8 +60,7 @@ def _train(
 
 
 def _remark_on_imitation(recipe: Recipe) -> None:
-    from thence.training.precision import has_fast_bfloat16
-    from thence.training.setup import choose_device
+    from thence.training.device import choose_device, has_fast_bfloat16
 
     with suppress(SettingError):  # A device that is not there is refused by the training.
         if has_fast_bfloat16(choose_device(recipe.training.device)):

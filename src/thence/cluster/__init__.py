@@ -1,9 +1,10 @@
-"""Counting n-grams of more text than one machine holds, on a cluster; the model is the same.
+"""Counting n-grams of more text than one machine holds, on a Dask cluster; the model is the same.
 
 ``models/ngram/tasks.py`` is what a worker does, plain functions; ``engine.py`` hands them to Dask,
-and is all that knows of it; ``job.py`` is the whole way from many files to a run.
+and is all that knows of it; ``job.py`` goes from many files to the counts.
 """
 
-from thence.cluster.job import count_on_cluster
+from thence.cluster.engine import connect
+from thence.cluster.job import check_recipe, count_on_cluster
 
-__all__ = ["count_on_cluster"]
+__all__ = ["check_recipe", "connect", "count_on_cluster"]

@@ -27,7 +27,7 @@ SECONDS_TO_CONNECT = 15
 
 
 @contextmanager
-def opened(address: str) -> Iterator["Client"]:
+def connect(address: str) -> Iterator["Client"]:
     """Connect to a cluster, or start one here for as long as the block lasts.
 
     Args:

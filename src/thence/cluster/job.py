@@ -1,24 +1,20 @@
-"""The whole way from many files to a run, counted on a cluster.
+"""From many files to n-gram counts, on a cluster.
 
-The result is that of ``thence train`` on the same text: the vocabulary is chosen from the same
-counts, the n-grams are the same in the same order, and from there on the code is the same.
+The counts are those of ``thence train`` on the same text: the vocabulary is chosen from the same
+counts of words, and the n-grams are the same in the same order, so the model is the same too.
 """
 
-import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int64
 
-from thence.atomic import NewFolder, new_folder
 from thence.cluster import engine
 from thence.corpus import Documents
-from thence.corpus.blocks import Block, cut_into_blocks, find_files, is_url
+from thence.corpus.blocks import Block, File, cut_into_blocks
 from thence.errors import SettingError, TextError
 from thence.models.ngram import NGram, create
 from thence.models.ngram.parts import Part, assemble, merge, ranges_of_words
@@ -35,94 +31,98 @@ from thence.models.ngram.tasks import (
 )
 from thence.processes import number_of_processes
 from thence.recipes.recipe import Recipe
-from thence.runs.looks_at_test import TEST, facts_of_test
-from thence.runs.provenance import CLUSTER
-from thence.runs.run import Run, create_run, held_out_of
 from thence.runs.sources import IN_MEMORY, is_read_once, named_sources
 from thence.tokens import Tokenizer, TokenStore, tokenizer_from_counts
 from thence.tokens.word_splitting import SYMBOLS
-from thence.training.callbacks import Logs, StopTraining, opened
-from thence.training.distributed_setup import resolved_paths
-from thence.training.progress import ProgressCallback, ProgressFactory, silent_progress
-from thence.training.remarks import warn_of_symbols
-from thence.training.train import fitted_metrics, save_fitted
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 SMALLEST_BLOCK, LARGEST_BLOCK = 1 << 20, 64 << 20
-"""Bytes of text in a block: fewer are no work, more take too much memory at once."""
+"""Bytes of text in a block: smaller ones cost more to schedule than to count, larger ones take too
+much memory at once."""
 BLOCKS_PER_THREAD = 4
+"""Enough for threads to finish at about the same time, though blocks differ."""
 PARTS_PER_THREAD = 2
+"""Ranges of the vocabulary whose n-grams are merged by themselves, for each thread."""
+
+OnTask = Callable[[int, float], None]
+"""Is called after each task: with the tasks done in this phase, and the fraction done of all."""
+
+
+@dataclass(frozen=True)
+class ClusterCounts:
+    """What was counted on a cluster.
+
+    Attributes:
+        model: The n-gram model.
+        tokenizer: Made from the counts of all words.
+        dev: Tokens of the dev split; None without one.
+        train_log_prob: Log-probability of the train text in nats.
+        tokens: Number of targets of the train text.
+        documents: Number of its documents.
+        num_bytes: Size of its documents.
+        train_hash: SHA-256 over the hashes of its blocks.
+    """
+
+    model: NGram
+    tokenizer: Tokenizer
+    dev: TokenStore | None
+    train_log_prob: float
+    tokens: int
+    documents: int
+    num_bytes: int
+    train_hash: str
 
 
 def count_on_cluster(
+    client: "Client",
     recipe: Recipe,
-    folder: Path,
-    address: str,
-    progress: ProgressFactory = silent_progress,
-    logs: Logs = None,
-) -> Run:
-    """Count an n-gram model on a cluster; see ``thence.train``.
+    files: Sequence[File],
+    dev: Documents,
+    on_task: OnTask,
+    on_symbols: Callable[[Mapping[str, int]], None],
+) -> ClusterCounts:
+    """Count an n-gram model on a cluster.
 
     Args:
-        recipe: What to count; the text is a folder, a file, a pattern or a URL.
-        folder: The run folder to make.
-        address: A scheduler's address, or ``local:2`` for two workers on this machine.
-        progress: Opens what is told of each task that is done.
-        logs: Who else is told, as in ``train``.
+        client: Of ``engine.connect``.
+        recipe: What to count; accepted by ``check_recipe``.
+        files: The text.
+        dev: The dev split; may be empty.
+        on_task: Shows progress.
+        on_symbols: Is called with how often each of ``SYMBOLS`` is a word of the text, once known.
 
     Raises:
-        ThenceError: If the text, a setting, the cluster or the output cannot be used.
+        TextError: If there is no text.
+        TrainingError: If a worker was lost again and again.
     """
-    _check(recipe)
-    with new_folder(folder) as new:
-        return _count_into(new, recipe, address, progress, logs)
+    size = sum(file.size for file in files) // (
+        BLOCKS_PER_THREAD * engine.number_of_threads(client)
+    )
+    size = min(max(size, SMALLEST_BLOCK), LARGEST_BLOCK)
+    job = _Job(recipe, client, cut_into_blocks(files, recipe.reading, size), on_task)
+    surveyed = job.survey()
+    tokenizer = tokenizer_from_counts(surveyed.symbols, recipe.tokens)
+    counts = {symbol: surveyed.symbols.get(symbol, 0) for symbol in SYMBOLS}
+    on_symbols({symbol: count for symbol, count in counts.items() if count})
+    dev_store = tokenizer.encode(dev) if len(dev) else None
+    model = create(recipe.options, len(tokenizer.vocabulary))
+    model.check_fit(dev_store)
+    tokens, log_prob = job.fit(model, surveyed, tokenizer, dev_store)
+    return ClusterCounts(
+        model,
+        tokenizer,
+        dev_store,
+        log_prob,
+        tokens,
+        surveyed.documents,
+        surveyed.num_bytes,
+        sha256("".join(surveyed.hashes).encode()).hexdigest(),
+    )
 
 
-def _count_into(
-    new: NewFolder, recipe: Recipe, address: str, progress: ProgressFactory, logs: Logs
-) -> Run:
-    started = time.monotonic()
-    recipe = resolved_paths(recipe)
-    if not is_url(recipe.text):
-        recipe = replace(recipe, text=str(Path(recipe.text).absolute()))
-    held_out = held_out_of(recipe)
-    files = find_files(recipe.text)
-    with engine.opened(address) as client, progress(new.target.name) as listener:
-        size = sum(file.size for file in files) // (
-            BLOCKS_PER_THREAD * engine.number_of_threads(client)
-        )
-        blocks = cut_into_blocks(
-            files, recipe.reading, min(max(size, SMALLEST_BLOCK), LARGEST_BLOCK)
-        )
-        job = _Job(recipe, client, blocks, listener)
-        surveyed = job.survey()
-        tokenizer = tokenizer_from_counts(surveyed.symbols, recipe.tokens)
-        counted = {symbol: surveyed.symbols.get(symbol, 0) for symbol in SYMBOLS}
-        warn_of_symbols(recipe, {symbol: count for symbol, count in counted.items() if count})
-        dev = tokenizer.encode(held_out["dev"]) if len(held_out["dev"]) else None
-        model = create(recipe.options, len(tokenizer.vocabulary))
-        model.check_fit(dev)
-        tokens, train_nats = job.fit(model, surveyed, tokenizer, dev)
-    losses = {"train_nats_per_token": -train_nats / tokens}
-    if dev is not None:
-        scores = model.score(dev, recipe.training.carry_context)
-        losses["dev_nats_per_token"] = -float(np.mean(scores))
-    facts = {"files": len(files), "documents": surveyed.documents, "tokens": tokens}
-    facts["bytes"] = surveyed.num_bytes
-    more = {CLUSTER: facts, TEST: facts_of_test(held_out["test"])}
-    hashes, line = _hashes(surveyed, held_out), fitted_metrics(tokens, losses, started)
-
-    def write(folder: Path) -> None:
-        run = create_run(folder, recipe, tokenizer, hashes, more=more)
-        save_fitted(run, model.tensors(), line)
-
-    new.fill(write)
-    run = Run(new.target)
-    with opened(logs, run, _of(dev, tokenizer), -1) as log, suppress(StopTraining):
-        log(run.metrics()[-1])
-    return run
-
-
-def _check(recipe: Recipe) -> None:
+def check_recipe(recipe: Recipe) -> None:
     """Refuse what cannot be counted on a cluster.
 
     Raises:
@@ -156,12 +156,12 @@ def _check(recipe: Recipe) -> None:
 
 @dataclass(frozen=True)
 class _Job:
-    """Blocks of text on a cluster, and who hears how far they are."""
+    """Blocks of text on a cluster."""
 
     recipe: Recipe
     client: Any
     blocks: list[Block]
-    listener: ProgressCallback
+    on_task: OnTask
 
     def survey(self) -> Survey:
         """Count symbols and documents.
@@ -231,7 +231,7 @@ class _Job:
             nonlocal finished
             finished += 1
             share = first + (last - first) * finished / tasks
-            self.listener.on_step(finished, 0.0, share)
+            self.on_task(finished, share)
 
         return done
 
@@ -245,13 +245,3 @@ def _word_counts(surveyed: Survey, tokenizer: Tokenizer) -> Int64[np.ndarray, " 
     counts[len(symbols) : -1] = unknown // max(size - len(symbols) - 1, 1)
     counts[-1] = surveyed.documents
     return counts
-
-
-def _hashes(surveyed: Survey, held_out: Mapping[str, Documents]) -> dict[str, str]:
-    """Return the SHA-256 of each split; that of train is over the hashes of its blocks."""
-    train = sha256("".join(surveyed.hashes).encode()).hexdigest()
-    return {"train": train, **{name: part.content_hash() for name, part in held_out.items()}}
-
-
-def _of(dev: TokenStore | None, tokenizer: Tokenizer) -> TokenStore:
-    return tokenizer.encode(Documents.from_strings([])) if dev is None else dev

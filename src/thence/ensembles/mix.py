@@ -16,7 +16,7 @@ from thence.runs import ClassifierRun, open_run
 from thence.runs.looks_at_test import TEST, facts_of_test, inherited_looks
 from thence.runs.provenance import CLUSTER
 from thence.runs.run import Run, create_run
-from thence.training.train import fitted_metrics, save_fitted
+from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
 
 if TYPE_CHECKING:
     from thence.models.labels.ensemble import Ensemble
@@ -98,7 +98,7 @@ def mix_into(
 
     def write(folder: Path) -> None:
         run = create_run(folder, recipe, first.tokenizer, hashes, first.sources, more, looks)
-        save_fitted(run, tensors, line, **look)
+        save_fitted(run, FittedModel(tensors, line), **look)
 
     new.fill(write)
     return Run(new.target)

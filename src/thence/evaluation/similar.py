@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from thence.errors import SettingError, UnknownSymbolError, nearest
+from thence.evaluation.embeddings import word_embeddings
 from thence.evaluation.results import Listing
 from thence.notebook import repr_html
 from thence.runs.run import Run, open_run
 from thence.tokens import Tokenizer, nearest_words
 from thence.tokens.tokenizer import normalize
-from thence.training.embeddings import word_embeddings
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from thence.evaluation.embeddings import word_embeddings
 from thence.runs.run import Run
 from thence.tokens import write_vectors
-from thence.training.embeddings import word_embeddings
 
 
 def export_word2vec(run: Run, path: Path) -> None:

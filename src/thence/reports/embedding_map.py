@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from thence.evaluation.embeddings import embedding_table
 from thence.reports.drawing import (
     BLUE,
     FAINT,
@@ -20,7 +21,6 @@ from thence.reports.drawing import (
 )
 from thence.reports.frequencies import most_frequent, symbol_counts
 from thence.runs import ClassifierRun, Run
-from thence.training.embeddings import embedding_table
 
 SHOWN = 150
 PLACES = (

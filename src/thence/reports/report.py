@@ -25,7 +25,7 @@ from thence.runs.provenance import now
 from thence.runs.run import Split, find_run
 from thence.sweeps.results import is_sweep, read_sweep
 from thence.training.data import labelled
-from thence.training.training_on import parent_row
+from thence.training.finetuning import parent_row
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 BEGINNING = 1000

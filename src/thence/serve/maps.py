@@ -10,13 +10,13 @@ from jaxtyping import Bool, Float, Int64
 from pydantic import BaseModel, Field
 
 from thence.errors import SettingError
+from thence.evaluation.embeddings import embedding_table
 from thence.generation.sampling import choose
 from thence.generation.sampling_filters import DecodingOptions
 from thence.models.base import LanguageModel
 from thence.serve.problems import PROBLEMS
 from thence.serve.served import ServedRun, UnknownModelError, choose_served
 from thence.serve.worker import Ids
-from thence.training.embeddings import embedding_table
 
 MOST_POINTS = 2000
 MOST_SYMBOLS = 80

@@ -19,7 +19,7 @@ from thence.serve.changes import Changes
 from thence.serve.connections import connections_of
 from thence.serve.limits import SECONDS_WITHOUT_REQUEST, Limits
 from thence.serve.served import ServedRun
-from thence.signals import HANG_UP
+from thence.signals import SIGHUP
 
 WAITING_CONNECTIONS = 2048
 ACCEPTED_AT_ONCE = 16
@@ -85,8 +85,8 @@ def serve(
         on_start(f"http://{shown}:{listening.getsockname()[1]}")
         # Being stopped is the end that was meant, and no error.
         before = {signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: None)}
-        if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:
-            before[HANG_UP] = signal.signal(HANG_UP, lambda *_: signal.raise_signal(signal.SIGTERM))
+        if SIGHUP is not None and signal.getsignal(SIGHUP) is not signal.SIG_IGN:
+            before[SIGHUP] = signal.signal(SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
         try:
             Server(app, limits, models).run(sockets=[listening])
         except KeyboardInterrupt:

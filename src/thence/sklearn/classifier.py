@@ -22,8 +22,8 @@ from thence.runs import ClassifierRun, Run
 from thence.sklearn.fitted import Fitted
 from thence.sklearn.inputs import Answers, answers_of, are_sets, documents_of, weights_of
 from thence.training.data import tokenize
-from thence.training.finetuning import with_language_model
-from thence.training.train import train_classifier
+from thence.training.finetuning import resolve_source_runs
+from thence.training.fitting import train_classifier
 
 OF_FILES = {
     field.name for kind in (ReadingOptions, SplitOptions, LabelOptions) for field in fields(kind)
@@ -156,7 +156,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         given = {"precision": "float32", **given, **further}
         # Grids made with NumPy hold its numbers.
         plain = {name: v.item() if isinstance(v, np.generic) else v for name, v in given.items()}
-        return with_language_model(make_recipe("X", self.model, plain))
+        return resolve_source_runs(make_recipe("X", self.model, plain))
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):

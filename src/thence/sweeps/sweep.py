@@ -16,7 +16,7 @@ from thence.processes import number_of_processes
 from thence.runs.run import RUNS
 from thence.runs.saved_json import UNUSABLE, number_or_none
 from thence.runs.sources import take_from_memory
-from thence.signals import signal_number
+from thence.signals import Interrupted, signal_number
 from thence.sweeps.claims import (
     BEGAN,
     ENDED,
@@ -40,7 +40,6 @@ from thence.sweeps.sources import kept_in_folder, put_copies
 from thence.sweeps.study import fields_of, import_optuna, make_pruner, open_study, silenced
 from thence.sweeps.winner import clear_trials, is_here, keep_best
 from thence.sweeps.work import OUTCOME, work_on
-from thence.training.interrupts import Interrupted
 
 if TYPE_CHECKING:
     import optuna

@@ -10,12 +10,12 @@ from thence.atomic import BusyError, WriteError, locked
 from thence.errors import RunError, SettingError, TrainingError
 from thence.runs import Run
 from thence.runs.metrics import unit_of
+from thence.signals import Interrupted
 from thence.sweeps.claims import ENDED, Claim
 from thence.sweeps.recipe import SweepRecipe
 from thence.training import resume, train_recipe
 from thence.training.callbacks import Record, StopTraining
 from thence.training.dev_evaluation import selection_loss
-from thence.training.interrupts import Interrupted
 
 if TYPE_CHECKING:
     import optuna

@@ -4,7 +4,7 @@ A run folder may come from anyone, so a checkpoint may hold anything, with a che
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -105,3 +105,23 @@ def check_numbers(name: str, value: Array) -> None:
     """
     if not np.isfinite(value).all() or (value.dtype.kind == "i" and np.any(value < 0)):
         raise ValueError(f"{name} holds what is no usable number")
+
+
+def state_dict(kind: str, tensors: Iterable[Tensor]) -> dict[str, Array]:
+    """Return tensors as arrays by name, ``kind.0``, ``kind.1``, ..., for a checkpoint."""
+    return {f"{kind}.{place}": tensor.cpu().numpy() for place, tensor in enumerate(tensors)}
+
+
+def load_state(kind: str, tensors: Iterable[Tensor], saved: Mapping[str, Array]) -> None:
+    """Fill tensors with what ``state_dict`` gave.
+
+    Raises:
+        KeyError: If a tensor is missing.
+        ValueError: If one has another shape.
+    """
+    for place, tensor in enumerate(tensors):
+        value = torch.from_numpy(saved[f"{kind}.{place}"])
+        if value.shape != tensor.shape:
+            raise ValueError(f"{kind}.{place} has shape {tuple(value.shape)}")
+        check_numbers(f"{kind}.{place}", saved[f"{kind}.{place}"])
+        tensor.copy_(value)

@@ -1,37 +1,47 @@
-"""A text made ready for training: read, divided, tokenised, and checked to be of use."""
+"""The data of a training: a text read, split, tokenized, and checked to be of use."""
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from jaxtyping import Float32
 
 from thence.corpus import Documents, Instead, LabelledDocuments, Labels, Splits, load_splits
 from thence.corpus.loading import NOTHING, warn_of_labels
-from thence.errors import SettingError, TextError
+from thence.errors import SettingError, TextError, ThenceWarning
 from thence.models.labels.base import Classes
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
 from thence.runs import ClassifierRun
 from thence.tokens import Texts, Tokenizer, TokenStore, WordVectors, learn_tokens, read_vectors
-from thence.training.finetuning import source_runs
-from thence.training.remarks import symbol_counts, warn_of_symbols
-from thence.training.training_on import parent_run, with_labels_of
+from thence.tokens.tokenizer import CHUNK
+from thence.tokens.word_splitting import SYMBOLS, find_words
+from thence.training.finetuning import match_labels, parent_run, source_runs
 
-LARGEST_VALUE = 1e10
-"""In a pretrained vector; trained ones are about 1, and sums of squares must fit into float32."""
+MAX_VECTOR_VALUE = 1e10
+"""Largest value of a pretrained vector: trained ones are about 1, and sums of their squares must
+fit into float32."""
+PLACEHOLDERS = ("<unk>", "<UNK>", "[UNK]")
+"""Words that stand for rare words which somebody left out: the text was tokenized before."""
+SENTENCE_ENDS = ("<s>", "</s>", "<eos>", "</eos>", "<boundary>")
+"""Words that mark where a sentence begins or ends, which the boundary does already."""
+SAMPLED_CHUNKS = 16
+"""Chunks of the train text in which words are split both ways, to tell whether that matters."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A text made ready for training.
+    """A text that a model can be trained on.
 
     Attributes:
         splits: Its documents.
-        tokenizer: Made from the train split, or that of a language model.
+        tokenizer: Learned from the train split, or that of the run which the model starts from.
         train: Tokens of the train split.
         dev: Tokens of the dev split.
-        vectors: Pretrained vectors of the vocabulary, if they are to be begun with.
-        weights: How much each train document counts beside its label; None for all the same.
+        vectors: Pretrained vectors of the vocabulary that the embedding starts from, if any.
+        weights: Weight of each train document; None for 1 each.
     """
 
     splits: Splits
@@ -63,22 +73,22 @@ class TrainingData:
 
     @property
     def classes(self) -> Classes:
-        """What is told apart: the labels of the train split."""
+        """The labels that a classifier chooses from: those of the train split."""
         return Classes(len(self.train_labels.names), self.train_labels.multilabel)
 
 
 def labelled(documents: Documents) -> LabelledDocuments:
-    """Return documents that were read with their labels as what they are."""
+    """Return documents as labelled ones, which they must be (a cast that is checked)."""
     assert isinstance(documents, LabelledDocuments)
     return documents
 
 
 def load_data(recipe: Recipe, instead: Instead = NOTHING) -> TrainingData:
-    """Read, split and tokenise the text of a recipe.
+    """Read, split and tokenize the text of a recipe.
 
     Args:
-        recipe: Which names the text.
-        instead: What is read in place of what it names.
+        recipe: Names the text and says how it is read, split and tokenized.
+        instead: What is read in place of the sources that the recipe names.
 
     Raises:
         TextError: If there is too little text, or nothing to learn from it.
@@ -95,7 +105,7 @@ def load_data(recipe: Recipe, instead: Instead = NOTHING) -> TrainingData:
     )
     _check_splits(recipe, splits)
     if isinstance(parent := parent_run(recipe), ClassifierRun):
-        splits = with_labels_of(parent, splits)
+        splits = match_labels(parent, splits)
     return tokenize(recipe, splits)
 
 
@@ -104,29 +114,29 @@ def tokenize(
     splits: Splits,
     weights: Float32[np.ndarray, " documents"] | None = None,
 ) -> TrainingData:
-    """Tokenise documents that are divided already; see ``load_data``."""
-    if started := source_runs(recipe):
-        tokenizer = started[0].tokenizer
-        train_store = tokenizer.encode(splits.train)
+    """Return the data of documents that are split already; see ``load_data``."""
+    if sources := source_runs(recipe):
+        tokenizer = sources[0].tokenizer
+        train = tokenizer.encode(splits.train)
     else:
-        tokenizer, train_store = learn_tokens(splits.train, recipe.tokens)
+        tokenizer, train = learn_tokens(splits.train, recipe.tokens)
         if recipe.tokens.tokens == "words":
-            found = symbol_counts(train_store, splits.train, tokenizer)
+            found = symbol_counts(train, splits.train, tokenizer)
             warn_of_symbols(recipe, found, splits.train)
-    _check_context(recipe, train_store)
-    dev_store = tokenizer.encode(splits.dev)
-    vectors = vectors_of(recipe, tokenizer)
-    return TrainingData(splits, tokenizer, train_store, dev_store, vectors, weights)
+    _check_context(recipe, train)
+    dev = tokenizer.encode(splits.dev)
+    vectors = load_word_vectors(recipe, tokenizer)
+    return TrainingData(splits, tokenizer, train, dev, vectors, weights)
 
 
-def vectors_of(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | None:
-    """Read the pretrained vectors that a recipe names.
+def load_word_vectors(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | None:
+    """Read the pretrained vectors that a recipe names, if it names any.
 
     Raises:
         TextError: If the file cannot be used, or has none of the words.
     """
     path = getattr(recipe.options, "vectors", None)
-    if path is None or recipe.from_run is not None:  # Its weights have learned from them.
+    if path is None or recipe.from_run is not None:  # The run's embedding started from them.
         return None
     vectors = read_vectors(path, tokenizer.vocabulary.names())
     if not vectors.found.any():
@@ -135,17 +145,17 @@ def vectors_of(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | None:
             f"Are they {recipe.tokens.tokens} of the same language?"
         )
     largest = np.abs(vectors.matrix).max(axis=1)
-    if largest.max() > LARGEST_VALUE:
+    if largest.max() > MAX_VECTOR_VALUE:
         word = tokenizer.vocabulary.names()[int(largest.argmax())]
         raise TextError(
             f"{path}: the vector of {word!r} has a value of {largest.max():.3g}, and no network "
-            f"can compute with values beyond {LARGEST_VALUE:.0e}. Is the file damaged?"
+            f"can compute with values beyond {MAX_VECTOR_VALUE:.0e}. Is the file damaged?"
         )
     return vectors
 
 
-def coverage(data: TrainingData) -> str | None:
-    """Return how much of the train text has pretrained vectors, in words."""
+def vector_coverage(data: TrainingData) -> str | None:
+    """Return a sentence on how much of the train text has pretrained vectors; None without any."""
     vectors = data.vectors
     if vectors is None:
         return None
@@ -159,26 +169,33 @@ def coverage(data: TrainingData) -> str | None:
 
 def sample_weights(
     labels: Labels,
-    weighs_classes: bool,
+    balanced: bool,
     weights: Float32[np.ndarray, " documents"] | None = None,
 ) -> Float32[np.ndarray, " documents"]:
-    """Return how much each train document counts, if asked so that all labels count the same.
+    """Return the weight of each train document in the loss.
 
-    A document of several labels counts as the mean of theirs, one of none as 1.
+    Balanced weights are n / (classes * count of the label), as scikit-learn's
+    ``class_weight="balanced"``. A document of several labels has the mean of theirs, one of none 1.
 
     Args:
         labels: Of the train documents.
-        weighs_classes: Whether labels count the same, however rare they are.
-        weights: Of the documents; None for 1 each.
+        balanced: Whether all labels count the same together, however rare they are.
+        weights: Weights to multiply with; None for 1 each.
     """
     weights = np.ones(len(labels), np.float32) if weights is None else weights
-    if not weighs_classes:
+    if not balanced:
         return weights
     counts = labels.counts()
-    share = len(labels.ids) / (len(counts) * np.maximum(counts, 1))
+    of_label = len(labels.ids) / (len(counts) * np.maximum(counts, 1))
     sizes = np.diff(labels.offsets)
-    sums = np.bincount(np.repeat(np.arange(len(labels)), sizes), share[labels.ids], len(labels))
+    sums = np.bincount(np.repeat(np.arange(len(labels)), sizes), of_label[labels.ids], len(labels))
     return (weights * np.where(sizes > 0, sums / np.maximum(sizes, 1), 1)).astype(np.float32)
+
+
+def train_weights(recipe: Recipe, data: TrainingData) -> Float32[np.ndarray, " documents"]:
+    """Return the weight of each train document that a recipe asks for; see ``sample_weights``."""
+    balanced = recipe.labelling is not None and recipe.labelling.class_weights
+    return sample_weights(data.train_labels, balanced, data.weights)
 
 
 def _check_splits(recipe: Recipe, splits: Splits) -> None:
@@ -201,11 +218,11 @@ def _all_equal(splits: Splits) -> bool:
     return all(text == first for split in (splits.train, splits.dev, splits.test) for text in split)
 
 
-def _check_context(recipe: Recipe, train_store: TokenStore) -> None:
+def _check_context(recipe: Recipe, train: TokenStore) -> None:
     if get_family(recipe.model).reads_sequences:
         return  # A short text takes only what it needs of the context, at no cost.
     context = getattr(recipe.options, "context", 1)
-    longest = int(train_store.target_counts.max())
+    longest = int(train.target_counts.max())
     if context > longest and not recipe.training.carry_context:
         raise SettingError(
             f"--context is {context}, but the longest document has {longest} tokens with its "
@@ -222,3 +239,77 @@ def _check_labels(recipe: Recipe, labels: Labels) -> None:
             f"{recipe.text} {found}. Give documents with at least two labels, or name another "
             "column with --label."
         )
+
+
+def symbol_counts(train: TokenStore, documents: Documents, tokenizer: Tokenizer) -> dict[str, int]:
+    """Return how often each of ``SYMBOLS`` is a word of the train text, those of count 0 left out.
+
+    In a limited vocabulary ``<unk>`` also stands for the words that were left out, so its count is
+    then too high; it is only there if the text itself has the word.
+    """
+    spelled = tokenizer.vocabulary.spelled
+    ids = {spelled[index]: index for index in range(len(spelled)) if spelled[index] in SYMBOLS}
+    times = np.bincount(train.targets, minlength=len(tokenizer.vocabulary))
+    counts = {symbol: int(times[ids[symbol]]) for symbol in SYMBOLS if symbol in ids}
+    found = {symbol: count for symbol, count in counts.items() if count}
+    if "<unk>" in found and not any(
+        b"<unk>" in chunk.text.tobytes() for chunk in documents.chunks(CHUNK)
+    ):
+        del found["<unk>"]
+    return found
+
+
+def warn_of_symbols(
+    recipe: Recipe, counts: Mapping[str, int], documents: Documents | None = None
+) -> None:
+    """Warn of words that stand for other words, or for the ends of sentences.
+
+    Args:
+        recipe: What is going to be trained.
+        counts: How often each of ``SYMBOLS`` is a word of the train text.
+        documents: The train text, to see whether its words are split further than in the source
+            that it comes from; without it, they are taken to be.
+    """
+    if recipe.tokens.tokens != "words" or is_classifier(recipe.model):
+        return
+    placeholders = [symbol for symbol in PLACEHOLDERS if symbol in counts]
+    if placeholders and recipe.tokens.word_split == "punctuation":
+        by_space, by_punctuation = (0, 1) if documents is None else count_words_both_ways(documents)
+        if by_punctuation > by_space:
+            more = f" ({by_punctuation / by_space - 1:.1%} more of them)" if by_space else ""
+            warnings.warn(
+                f"{recipe.text} holds {_with_counts(placeholders, counts)}: its words were cut "
+                "before, as in the Penn Treebank and WikiText. --word-split punctuation cuts them "
+                f"further{more}, so the perplexity per token is not the one that others give for "
+                "this text; for theirs use --word-split whitespace.",
+                ThenceWarning,
+                stacklevel=3,
+            )
+    ends = [symbol for symbol in SENTENCE_ENDS if symbol in counts]
+    if ends:
+        in_arpa = recipe.model == "ngram" and {"<s>", "</s>"} & set(ends)
+        cannot = ", and an ARPA file cannot hold the model" if in_arpa else ""
+        warnings.warn(
+            f"{recipe.text} holds {_with_counts(ends, counts)}: words like all others here, beside "
+            "the boundary that begins and ends every document. If they end its sentences, take "
+            f"them out of the text: else each end is predicted twice{cannot}.",
+            ThenceWarning,
+            stacklevel=3,
+        )
+
+
+def count_words_both_ways(documents: Documents) -> tuple[int, int]:
+    """Return how many words the beginning of a text has, split by white space and punctuation."""
+    by_space = by_punctuation = 0
+    for chunk in islice(documents.chunks(CHUNK), SAMPLED_CHUNKS):
+        by_space += len(find_words(chunk, "whitespace").starts)
+        by_punctuation += len(find_words(chunk, "punctuation").starts)
+    return by_space, by_punctuation
+
+
+def _with_counts(symbols: list[str], counts: Mapping[str, int]) -> str:
+    named = [
+        f"{symbol} ({counts[symbol]:,} time{'s' if counts[symbol] != 1 else ''})"
+        for symbol in symbols
+    ]
+    return " and ".join(filter(None, [", ".join(named[:-1]), named[-1]]))

@@ -7,12 +7,9 @@ one process with a counted model does not need: there the world is None.
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from thence.corpus import Instead
-from thence.corpus.loading import NOTHING
 from thence.errors import RunError, SettingError, TextError
 from thence.processes import is_first_process, launch, number_of_processes
 from thence.recipes.recipe import Recipe
@@ -57,7 +54,7 @@ def check_shareable(recipe: Recipe, world: "World | None") -> None:
             raise SettingError(
                 f"Several processes cannot share {called(name)}; write it to a file."
             )
-    from thence.training.setup import choose_device
+    from thence.training.device import choose_device
 
     choose_device(recipe.training.device)
 
@@ -139,19 +136,3 @@ def begun_before(folder: Path, launches: set[str], world: "World | None") -> Run
     if (is_ours if world is None else world.tell(is_ours)) != "True":
         return None
     return same_run(folder, world)
-
-
-def resolved_paths(recipe: Recipe, instead: Instead = NOTHING) -> Recipe:
-    """Return a recipe whose files are found from any folder; what is not read keeps its name."""
-    is_path = recipe.text not in instead and Path(recipe.text).exists()
-    text = str(Path(recipe.text).resolve()) if is_path else recipe.text
-    given: dict[str, Any] = {
-        name: str(Path(path).resolve())
-        for name in ("dev", "test")
-        if (path := getattr(recipe.splitting, name)) is not None and path not in instead
-    }
-    options = recipe.options
-    if (vectors := getattr(options, "vectors", None)) is not None:
-        options = replace(options, vectors=str(Path(vectors).resolve()))
-    splitting = replace(recipe.splitting, **given)
-    return replace(recipe, text=text, splitting=splitting, options=options)

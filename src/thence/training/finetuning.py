@@ -1,33 +1,228 @@
-"""A classifier that starts from a language model: what it takes from that model's run."""
+"""Training that starts from a run: fine-tuning one (``--from``), or its encoder as a classifier.
 
+With ``--from`` the new run starts from the best weights of its parent, with the parent's tokens and
+(unless told otherwise) its settings and its text. What the weights depend on cannot change: the
+model, its sizes, its tokens, its labels.
+
+With ``--start-from`` (the model ``finetuned``) a classifier takes the embedding and the layers of a
+language model, and with them its tokens.
+"""
+
+import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thence.errors import SettingError
-from thence.models.registry import LANGUAGE_MODELS
-from thence.recipes.recipe import Recipe
+from thence.corpus import LabelledDocuments, Splits
+from thence.errors import RunError, SettingError
+from thence.models.registry import LANGUAGE_MODELS, get_family
+from thence.recipes.recipe import FROM_RUN, Recipe, flat_settings
 from thence.runs import ClassifierRun
-from thence.runs.run import Run
+from thence.runs.files import load_metadata
+from thence.runs.provenance import FROM
+from thence.runs.run import Run, named_splits
+from thence.runs.sources import named_sources
 from thence.tokens import WordOptions
 
 if TYPE_CHECKING:
     from thence.models.labels.finetuned import FinetunedClassifier
 
-ENCODERS = [name for name, line in LANGUAGE_MODELS.items() if line.reads_sequences]
-"""Families of language models that read a document in order, and so can be started from."""
+ENCODERS = [name for name, family in LANGUAGE_MODELS.items() if family.reads_sequences]
+"""Language models that read a document in order, so that a classifier can start from them."""
+DURATION_SETTINGS = ("epochs", "steps", "time")
+"""Settings that say when a training ends: where one is given, the parent's are left out."""
+MACHINE_SETTINGS = ("threads", "precision", "device")
+"""Settings that are chosen for the machine, so that the parent's are left out."""
+TEXT_SETTINGS = ("dev", "test", "column", "encoding", "errors")
+"""Settings of how a text is read: with another text, the parent's are left out."""
+CHANGEABLE_SETTINGS = ("unfreeze", "layer_ratio", "max_length", "start_from")
+"""Settings of models that change no weight, and so may differ from the parent's; those of dropout
+may too."""
 
 
-def starts_from_a_run(recipe: Recipe) -> bool:
-    """Return whether a recipe's model starts from a run."""
+def settings_from_run(parent: Run, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all settings of a training that starts from a run, by name.
+
+    Args:
+        parent: The run.
+        given: Settings that override the parent's; with another ``text``, those of how the parent's
+            text is read are left out.
+
+    Raises:
+        SettingError: If another model is asked for.
+        RunError: If the run has no weights to start from, or no text and none is given.
+    """
+    _check_parent(parent)
+    model = given.get("model", parent.recipe.model)
+    if model != parent.recipe.model:
+        raise SettingError(
+            f"--model is {model}, but {parent.folder} is a run of {parent.recipe.model}, and what "
+            "goes on from it is the same model. Leave --model out, or --from."
+        )
+    settings = flat_settings(tomllib.loads(parent.recipe.to_toml()))
+    left_out = set(MACHINE_SETTINGS)
+    if any(name in given for name in DURATION_SETTINGS):
+        left_out |= set(DURATION_SETTINGS)
+    if (text := given.get("text")) is not None and not is_same_text(text, parent.recipe.text):
+        left_out |= set(TEXT_SETTINGS)
+    else:
+        settings |= _text_paths(parent)
+    settings = {name: value for name, value in settings.items() if name not in left_out}
+    return {**settings, **given, "model": model, FROM_RUN: str(parent.folder.resolve())}
+
+
+def is_same_text(one: Any, other: str) -> bool:
+    """Return whether two settings of ``text`` name the same text, as far as names tell."""
+    if not isinstance(one, str | Path):
+        return False
+    return str(one) == other or Path(one).absolute() == Path(other).absolute()
+
+
+def _check_parent(parent: Run) -> None:
+    """Refuse a run that was not trained in steps."""
+    method = get_family(parent.recipe.model).method
+    if method != "train":
+        how = (
+            "is made of other runs"
+            if method == "combine"
+            else "is made in one go, not step by step"
+        )
+        again = "mix runs again" if method == "combine" else "train again with other settings"
+        raise RunError(
+            f"{parent.folder} is a run of {parent.recipe.model}, which {how}: there is no training "
+            f"to go on with. Leave --from out and {again}."
+        )
+
+
+def _text_paths(parent: Run) -> dict[str, str]:
+    """Return the sources of a run's texts by role: the copies in its folder, where it has some."""
+    found = {}
+    for role, name in named_sources(parent.recipe).items():
+        if role in parent.kept:
+            if not parent.kept[role]:
+                raise RunError(
+                    f"{parent.folder} has not kept its {role}, only the hash of it; give the text "
+                    "again: thence train TEXT --from RUN."
+                )
+            name = str(parent.folder.resolve() / parent.kept[role])
+        found[role] = name
+    return found
+
+
+def parent_run(recipe: Recipe) -> Run | None:
+    """Return the run that a training starts from with ``--from``, if any."""
+    return None if recipe.from_run is None else Run(recipe.from_run)
+
+
+def source_runs(recipe: Recipe) -> list[Run]:
+    """Return the runs whose weights a training starts from: at most one."""
+    if recipe.from_run is not None:
+        return [Run(recipe.from_run)]
+    return [encoder_run(recipe)] if starts_from_encoder(recipe) else []
+
+
+def resolve_source_runs(recipe: Recipe) -> Recipe:
+    """Return a recipe with the settings that follow from the run which it starts from, if any.
+
+    Raises:
+        SettingError: If a setting contradicts that run.
+        RunError: If that run cannot be started from.
+    """
+    parent = parent_run(recipe)
+    if parent is not None:
+        return _with_parent(recipe, parent)
+    return with_encoder(recipe) if starts_from_encoder(recipe) else recipe
+
+
+def _with_parent(recipe: Recipe, parent: Run) -> Recipe:
+    _check_parent(parent)
+    if recipe.model != parent.recipe.model:
+        settings_from_run(parent, {"model": recipe.model})  # Raises the error for it.
+    return replace(
+        recipe,
+        options=_inherited(recipe.options, parent.recipe.options, parent),
+        tokens=_inherited(recipe.tokens, parent.recipe.tokens, parent),
+        from_run=str(parent.folder.resolve()),
+    )
+
+
+def _inherited(own: Any, parents: Any, parent: Run) -> Any:
+    """Return options with the parent's where they are None; refuse those that cannot differ."""
+    inherited = {}
+    for item in fields(parents):
+        value, before = getattr(own, item.name), getattr(parents, item.name)
+        if value is None:
+            inherited[item.name] = before
+        elif (
+            value != before and "dropout" not in item.name and item.name not in CHANGEABLE_SETTINGS
+        ):
+            raise SettingError(
+                f"--{item.name.replace('_', '-')} is {value}, but {parent.folder} was trained with "
+                f"{before}, which cannot change when it is trained on. Leave it out, or train a "
+                "new model."
+            )
+    return replace(own, **inherited)
+
+
+def match_labels(parent: ClassifierRun, splits: Splits) -> Splits:
+    """Return labelled documents whose label ids are those of a classifier.
+
+    Raises:
+        SettingError: If train has a label that the classifier does not know.
+    """
+    named = named_splits(splits, parent.label_names)
+    assert isinstance(named.train, LabelledDocuments)
+    new = named.train.labels.names[len(parent.label_names) :]
+    multilabel = named.train.labels.multilabel
+    if new or multilabel != parent.classes.multilabel:
+        what = f"has the label '{new[0]}'" if new else "gives documents another number of labels"
+        raise SettingError(
+            f"The text {what}, which {parent.folder} does not know; what is told apart cannot "
+            "change when a classifier is trained on. Train a new one."
+        )
+    return named
+
+
+def parent_provenance(parent: Run) -> dict[str, Any]:
+    """Return what a run's provenance says of its parent."""
+    path = parent.folder / "model.safetensors"
+    if not path.exists():
+        raise RunError(f"{parent.folder} has no weights yet; wait until it was judged once.")
+    step = int(load_metadata(path).get("step", 0))
+    return {"run": parent.name, "identity": parent.identity, "step": step}
+
+
+def parent_row(run: Run) -> list[tuple[str, str]]:
+    """Return a row of (name, value) on the run's parent for a table; no row without a parent."""
+    parent = run.provenance.get(FROM)
+    return [("trained on from", f"{parent['run']}, step {parent['step']:,}")] if parent else []
+
+
+def check_parent_unchanged(run: Run, parent: Run) -> None:
+    """Check that a training which is begun again would take the same weights from its parent.
+
+    Raises:
+        RunError: If the parent has changed since the run was made.
+    """
+    was, now = run.provenance[FROM], parent_provenance(parent)
+    if any(was.get(name) != now[name] for name in ("identity", "step")):
+        raise RunError(
+            f"{run.folder} was begun from {parent.folder} as it was at step {was.get('step')}, "
+            "and that run has changed since. Train on from it again, into another folder."
+        )
+
+
+def starts_from_encoder(recipe: Recipe) -> bool:
+    """Return whether a recipe's model is a classifier that starts from a language model."""
     return hasattr(recipe.options, "start_from")
 
 
 def encoder_run(recipe: Recipe) -> Run:
-    """Open the run that a recipe's model starts from.
+    """Open the language model's run that a recipe's classifier starts from.
 
     Raises:
-        SettingError: If none is named, or it is not the run of a language model that can be
-            started from.
+        SettingError: If none is named, or its model does not read documents in order.
         RunError: If it is no run.
     """
     folder = recipe.options.start_from
@@ -50,22 +245,13 @@ def encoder_run(recipe: Recipe) -> Run:
     return run
 
 
-def source_runs(recipe: Recipe) -> list[Run]:
-    """Return the runs whose weights a recipe's model begins with."""
-    if recipe.from_run is not None:
-        return [Run(recipe.from_run)]
-    return [encoder_run(recipe)] if starts_from_a_run(recipe) else []
-
-
-def with_language_model(recipe: Recipe) -> Recipe:
-    """Return a recipe with what its language model is; one that starts from none stays as it is.
+def with_encoder(recipe: Recipe) -> Recipe:
+    """Return a recipe of a ``finetuned`` classifier with its language model's tokens and options.
 
     Raises:
         SettingError: If other tokens are asked for than the language model's, or it cannot be
             started from.
     """
-    if not starts_from_a_run(recipe):
-        return recipe
     run = encoder_run(recipe)
     tokens = WordOptions(**asdict(run.tokenizer.options))
     for item in fields(WordOptions):
@@ -82,7 +268,7 @@ def with_language_model(recipe: Recipe) -> Recipe:
     return replace(recipe, options=options, tokens=tokens)
 
 
-def take_weights(classifier: "FinetunedClassifier", recipe: Recipe) -> None:
-    """Copy the language model's weights into a classifier that has learned nothing yet."""
+def load_encoder(classifier: "FinetunedClassifier", recipe: Recipe) -> None:
+    """Copy the language model's weights into a classifier that is not trained yet."""
     model: Any = encoder_run(recipe).model
     classifier.start_from(model)

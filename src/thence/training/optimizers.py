@@ -4,19 +4,15 @@ PyTorch's optimiser classes load its whole compiler when made, which takes longe
 training here; the functions beneath them do not, and their state is easier to save.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from thence.recipes.options import TrainingOptions
-from thence.training.checkpoint import check_numbers
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Parameterised(Protocol):
@@ -267,23 +263,3 @@ def _optimizer_of(weights: Sequence[nn.Parameter], options: TrainingOptions) -> 
     if options.optimizer == "adagrad":
         return Adagrad(parameters, options.weight_decay)
     return AdamW(parameters, options.weight_decay)
-
-
-def state_dict(kind: str, tensors: Iterable[Tensor]) -> dict[str, Array]:
-    """Return tensors as arrays by name, ``kind.0``, ``kind.1``, ..., for a checkpoint."""
-    return {f"{kind}.{place}": tensor.cpu().numpy() for place, tensor in enumerate(tensors)}
-
-
-def load_state(kind: str, tensors: Iterable[Tensor], saved: Mapping[str, Array]) -> None:
-    """Fill tensors with what ``state_dict`` gave.
-
-    Raises:
-        KeyError: If a tensor is missing.
-        ValueError: If one has another shape.
-    """
-    for place, tensor in enumerate(tensors):
-        value = torch.from_numpy(saved[f"{kind}.{place}"])
-        if value.shape != tensor.shape:
-            raise ValueError(f"{kind}.{place} has shape {tuple(value.shape)}")
-        check_numbers(f"{kind}.{place}", saved[f"{kind}.{place}"])
-        tensor.copy_(value)

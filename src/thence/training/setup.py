@@ -2,8 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Any, cast
@@ -19,27 +18,36 @@ from thence.models.labels.base import Classifier
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.memory_guard import make_trainable
 from thence.models.registry import CLASSIFIERS, LANGUAGE_MODELS, is_classifier
-from thence.processes import local_number
-from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe
 from thence.runs.run import Run
 from thence.tokens import TokenStore
 from thence.training.callbacks import Logs, opened
-from thence.training.data import TrainingData, sample_weights
+from thence.training.data import TrainingData, train_weights
 from thence.training.dev_evaluation import (
     DevEvaluator,
     Trainable,
     label_evaluator,
     language_evaluator,
 )
+from thence.training.device import (
+    autocast,
+    check_precision,
+    choose_device,
+    deterministic_mode,
+    has_fast_bfloat16,
+    num_threads,
+)
 from thence.training.distributed import World
-from thence.training.finetuning import starts_from_a_run, take_weights
+from thence.training.finetuning import (
+    check_parent_unchanged,
+    load_encoder,
+    parent_run,
+    starts_from_encoder,
+)
 from thence.training.lr_finder import LearningRateCurve, lr_range_test
 from thence.training.optimizers import make_optimizer
-from thence.training.precision import autocast, check_precision, has_fast_bfloat16
 from thence.training.progress import ProgressFactory, SilentProgress, silent_progress
 from thence.training.trainer import DEFAULT_EPOCHS, LAST, Trainer
-from thence.training.training_on import check_parent_unchanged, parent_run
 
 SMALL_STEP = 3e9
 """Floating-point operations of a step up to which one thread is used: more gain little there, and
@@ -89,7 +97,6 @@ def build_setup(recipe: Recipe, data: TrainingData, begins: bool = True) -> Trai
 def _build_classifier_setup(recipe: Recipe, data: TrainingData, begins: bool) -> TrainingSetup:
     training, labels = recipe.training, data.train_labels
     line = CLASSIFIERS[recipe.model]
-    weighs = recipe.labelling is not None and recipe.labelling.class_weights
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         vocabulary_size = len(data.tokenizer.vocabulary)
@@ -100,12 +107,12 @@ def _build_classifier_setup(recipe: Recipe, data: TrainingData, begins: bool) ->
         parent = parent_run(recipe)
         if begins and parent is not None:
             classifier.load_tensors(parent.classifier.tensors())
-        elif begins and starts_from_a_run(recipe):
-            take_weights(classifier, recipe)
+        elif begins and starts_from_encoder(recipe):
+            load_encoder(classifier, recipe)
         batches = classifier.batches(
             data.train_texts,
             labels,
-            sample_weights(labels, weighs, data.weights),
+            train_weights(recipe, data),
             cast(int, training.batch_size),
             training.seed,
         )
@@ -210,7 +217,7 @@ def _time_steps(model: Trainable, batches: Batches, settings: Mapping[str, Any])
     """Return the shortest time of a few steps on one batch; the weights are left as they are."""
     model.train()
     times, batch = [], batches.at(0)  # Batches of documents differ in size.
-    with threads(settings["threads"]), autocast(settings["precision"], model.device):
+    with num_threads(settings["threads"]), autocast(settings["precision"], model.device):
         state = None
         for _ in range(TIMED_STEPS):
             began = time.perf_counter()
@@ -352,43 +359,3 @@ def lr_curve(
         setup = build_setup(recipe, data)
         optimizer = make_optimizer(setup.network, recipe.training)
         return lr_range_test(setup.network, setup.batches, optimizer, low, high, steps)
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of that name; ``auto`` is a GPU where there is one.
-
-    Raises:
-        SettingError: If there is no such device here.
-    """
-    present = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if name == "auto":
-        name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
-    elif not present[name]:
-        raise SettingError(f"--device is {name}, which this machine lacks; use --device auto.")
-    return torch.device(name, local_number()) if name == "cuda" else torch.device(name)
-
-
-@contextmanager
-def deterministic_mode(options: TrainingOptions, rank: int = 0) -> Iterator[None]:
-    """Seed torch and fix its threads for a while; the caller's own state is untouched.
-
-    Processes that train together draw other masks of dropout.
-    """
-    with torch.random.fork_rng(), threads(options.threads):
-        torch.manual_seed(options.seed if rank == 0 else hash((options.seed, rank)))
-        yield
-
-
-@contextmanager
-def threads(number: int | None) -> Iterator[None]:
-    """Compute with so many threads for a while; None leaves them as they are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -26,21 +26,21 @@ from thence.recipes.options import TrainingOptions
 from thence.runs.files import save_tensors
 from thence.runs.metrics import MetricsFile
 from thence.runs.weights import save_model
-from thence.signals import StopEvent
+from thence.signals import Interrupted, StopEvent, stop_on_signals
 from thence.training.averaging import WeightAverage
 from thence.training.callbacks import Logger, StopTraining, ignore
-from thence.training.checkpoint import Counters, finite, like, read_checkpoint
-from thence.training.dev_evaluation import DevEvaluator, EvalResult, Trainable
-from thence.training.distributed import World
-from thence.training.interrupts import Interrupted, stop_on_signals
-from thence.training.optimizers import (
-    LayeredOptimizer,
+from thence.training.checkpoint import (
+    Counters,
+    finite,
+    like,
     load_state,
-    make_dense,
-    make_optimizer,
+    read_checkpoint,
     state_dict,
 )
-from thence.training.precision import autocast
+from thence.training.dev_evaluation import DevEvaluator, EvalResult, Trainable
+from thence.training.device import autocast
+from thence.training.distributed import World
+from thence.training.optimizers import LayeredOptimizer, make_dense, make_optimizer
 from thence.training.progress import ProgressCallback
 from thence.training.schedules import learning_rate_factor
 

@@ -16,9 +16,9 @@ from thence.errors import SettingError
 from thence.models.language import recurrent
 from thence.recipes.options import TrainingOptions
 from thence.runs import Run
-from thence.training import precision
+from thence.training import device
 from thence.training import trainer as loop
-from thence.training.precision import autocast, check_precision, has_fast_bfloat16
+from thence.training.device import autocast, check_precision, has_fast_bfloat16
 
 SmallTrain = Callable[..., Run]
 LSTM = {"model": "lstm", "hidden_size": 16, "embedding_size": 8, "dropout": 0.0, "batch_size": 8}
@@ -83,7 +83,7 @@ WITHOUT = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 TRAINS = """
 import sys, torch, thence
 from pathlib import Path
-from thence.training.precision import has_fast_bfloat16
+from thence.training.device import has_fast_bfloat16
 
 text, folder, model = sys.argv[1:]
 assert not has_fast_bfloat16(torch.device("cpu"))
@@ -138,7 +138,7 @@ def test_an_imitation_is_never_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
         return left
 
     clock = [0.0]
-    monkeypatch.setattr(precision.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(device.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(torch, "mm", imitated)
     has_fast_bfloat16.cache_clear()
     assert not has_fast_bfloat16(torch.device("cpu"))

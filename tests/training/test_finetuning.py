@@ -12,8 +12,8 @@ import thence
 from thence.errors import RunError, SettingError
 from thence.runs import Run
 from thence.runs.files import load_tensors
+from thence.signals import Interrupted
 from thence.training import resume, train
-from thence.training.interrupts import Interrupted
 
 SmallTrain = Callable[..., Run]
 

@@ -1,0 +1,113 @@
+"""Where and how a network computes: device, threads, precision, and the same result every time."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import torch
+
+from thence.errors import SettingError
+from thence.processes import local_number
+from thence.recipes.options import Precision, TrainingOptions
+
+PROBE_SIZE = 256
+"""Rows and columns of the matrices that are timed: half a millisecond a product in float32."""
+NUM_PROBES = 10
+"""Products timed in each precision; the shortest time counts, as the least disturbed one."""
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of that name; ``auto`` is a GPU where there is one.
+
+    Raises:
+        SettingError: If there is no such device here.
+    """
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if name == "auto":
+        name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
+    elif not present[name]:
+        raise SettingError(f"--device is {name}, which this machine lacks; use --device auto.")
+    return torch.device(name, local_number()) if name == "cuda" else torch.device(name)
+
+
+@contextmanager
+def deterministic_mode(options: TrainingOptions, rank: int = 0) -> Iterator[None]:
+    """Seed torch and fix its number of threads for a while; the caller's state is restored.
+
+    The number of threads matters because it decides in which order sums are added up. Processes
+    that train together have different seeds, so that their dropout masks differ.
+    """
+    with torch.random.fork_rng(), num_threads(options.threads):
+        torch.manual_seed(options.seed if rank == 0 else hash((options.seed, rank)))
+        yield
+
+
+@contextmanager
+def num_threads(number: int | None) -> Iterator[None]:
+    """Let torch use this many threads for a while; None changes nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Multiply matrices in this precision for a while; weights stay in float32.
+
+    bfloat16 has the range of float32, so gradients need no scaling. The cache of ``torch.autocast``
+    is off: it would keep the first conversion of a weight as long as the block lasts, which is the
+    whole training, and so never see an update.
+    """
+    on = precision == "bfloat16"
+    with torch.autocast(device.type, torch.bfloat16, enabled=on, cache_enabled=False):
+        yield
+
+
+def check_precision(precision: Precision, device: torch.device) -> None:
+    """Refuse a precision in which the device cannot multiply matrices at all.
+
+    Raises:
+        SettingError: If a small product fails.
+    """
+    try:
+        with autocast(precision, device):
+            values = torch.ones(2, 2, device=device, requires_grad=True)
+            (values @ values).float().sum().backward()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        raise SettingError(
+            f"--precision is {precision}, which device {device.type} cannot compute here; leave "
+            "it out, or choose --precision float32."
+        ) from error
+
+
+@cache
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Return whether products of matrices are faster in bfloat16 than in float32.
+
+    They are where the device has instructions for it, and slower where it is emulated. A processor
+    is timed, as its flags do not say what the libraries make of them: some milliseconds, once.
+    """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    values = torch.ones(PROBE_SIZE, PROBE_SIZE)
+    times: dict[torch.dtype, list[float]] = {torch.float32: [], torch.bfloat16: []}
+    try:
+        for _ in range(NUM_PROBES):
+            for dtype, seconds in times.items():
+                matrix = values.to(dtype)
+                began = time.perf_counter()
+                torch.mm(matrix, matrix)
+                seconds.append(time.perf_counter() - began)
+    except RuntimeError:  # Not even emulated.
+        return False
+    return min(times[torch.bfloat16]) < min(times[torch.float32])

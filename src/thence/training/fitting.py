@@ -1,0 +1,217 @@
+"""Models that are made in one step: counts, and classifiers fitted to all data at once.
+
+They have no training loop, no checkpoint and one line of metrics. Networks are trained in
+``setup.py`` and ``trainer.py``.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from thence.atomic import new_folder
+from thence.corpus import Documents
+from thence.corpus.blocks import find_files, is_url
+from thence.models.base import CountedModel
+from thence.models.labels.base import Classifier, FittedClassifier
+from thence.models.registry import CLASSIFIERS, LANGUAGE_MODELS, get_family, is_classifier
+from thence.recipes.recipe import Recipe
+from thence.runs.files import Array
+from thence.runs.looks_at_test import TEST, facts_of_test
+from thence.runs.metrics import MetricsFile
+from thence.runs.provenance import CLUSTER
+from thence.runs.run import Run, create_run, held_out_of
+from thence.runs.weights import save_model
+from thence.tokens import TokenStore
+from thence.training.callbacks import Logs, StopTraining, opened
+from thence.training.data import TrainingData, train_weights, warn_of_symbols
+from thence.training.dev_evaluation import evaluate_labels
+from thence.training.new_run import refuse_combined, resolve_paths
+from thence.training.progress import ProgressFactory
+
+Losses = Mapping[str, float]
+"""Losses on train and dev by their names in ``metrics.jsonl``."""
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A model that was made in one step.
+
+    Attributes:
+        tensors: All that it has learned, by name.
+        metrics: Its line of ``metrics.jsonl``.
+    """
+
+    tensors: Mapping[str, Array]
+    metrics: Mapping[str, Any]
+
+
+def fit(recipe: Recipe, data: TrainingData) -> FittedModel:
+    """Count or fit the model of a recipe in memory."""
+    started = time.monotonic()
+    fit_task = _fit_classifier if is_classifier(recipe.model) else _fit_language_model
+    tensors, losses = fit_task(recipe, data)
+    return FittedModel(tensors, fitted_metrics(data.train.num_targets, losses, started))
+
+
+def _fit_language_model(recipe: Recipe, data: TrainingData) -> tuple[Mapping[str, Array], Losses]:
+    carry_context = recipe.training.carry_context
+    family, size = LANGUAGE_MODELS[recipe.model], len(data.tokenizer.vocabulary)
+    model = cast(CountedModel, family.create(recipe.options, size))
+    dev = data.dev if data.dev.num_documents else None
+    # The log-probability of the train text falls out of most ways of counting; else it is scored.
+    log_prob = model.fit(data.train, carry_context, dev)
+    if log_prob is None:
+        log_prob = float(np.sum(model.score(data.train, carry_context)))
+    losses = {"train_nats_per_token": -log_prob / data.train.num_targets}
+    if dev is not None:
+        losses["dev_nats_per_token"] = -float(np.mean(model.score(dev, carry_context)))
+    return model.tensors(), losses
+
+
+def _fit_classifier(recipe: Recipe, data: TrainingData) -> tuple[Mapping[str, Array], Losses]:
+    from thence.training.device import num_threads
+
+    with num_threads(recipe.training.threads):
+        classifier = _fitted_classifier(recipe, data, lambda: False)
+        train = evaluate_labels(classifier.classify(data.train_texts), data.train_labels)
+        losses = {"train_nats_per_document": train.nats}
+        if data.dev.num_documents:
+            dev = evaluate_labels(classifier.classify(data.dev_texts), data.dev_labels)
+            losses |= {"dev_nats_per_document": dev.nats, **dev.metrics}
+    return classifier.tensors(), losses
+
+
+def _fitted_classifier(
+    recipe: Recipe, data: TrainingData, should_stop: Callable[[], bool]
+) -> FittedClassifier:
+    family, size = CLASSIFIERS[recipe.model], len(data.tokenizer.vocabulary)
+    classifier = cast(
+        FittedClassifier, family.create_classifier(recipe.options, size, data.classes)
+    )
+    dev = (data.dev_texts, data.dev_labels) if data.dev.num_documents else None
+    weights = train_weights(recipe, data)
+    classifier.fit(data.train_texts, data.train_labels, weights, dev, should_stop)
+    return classifier
+
+
+def train_classifier(
+    recipe: Recipe, data: TrainingData, should_stop: Callable[[], bool] = lambda: False
+) -> Classifier:
+    """Train or fit a classifier in memory; nothing is written.
+
+    Args:
+        recipe: The model and its settings.
+        data: The labelled text.
+        should_stop: Is asked now and then by a classifier that is fitted; True ends the fitting
+            with what has been learned so far.
+
+    Raises:
+        SettingError: If a setting does not fit this machine.
+        TrainingError: If the loss is not finite, or absurdly large.
+    """
+    from thence.training.device import num_threads
+    from thence.training.setup import resolve_training, train_in_memory
+
+    refuse_combined(recipe.model)
+    if get_family(recipe.model).method == "fit":
+        with num_threads(recipe.training.threads):
+            return _fitted_classifier(recipe, data, should_stop)
+    return cast(Classifier, train_in_memory(resolve_training(recipe, data), data))
+
+
+def fit_on_cluster(
+    recipe: Recipe, folder: Path, address: str, progress: ProgressFactory, logs: Logs
+) -> Run:
+    """Count an n-gram model on a Dask cluster; see ``train``.
+
+    Args:
+        recipe: What to count; the text is a folder, a file, a pattern or a URL.
+        folder: The run folder to make.
+        address: A scheduler's address, or ``local:2`` for two workers on this machine.
+        progress: Shows how many tasks are done.
+        logs: Gets the one record of metrics.
+
+    Raises:
+        ThenceError: If the text, a setting, the cluster or the output cannot be used.
+    """
+    from thence.cluster import check_recipe, connect, count_on_cluster
+
+    check_recipe(recipe)
+    with new_folder(folder) as new:
+        started = time.monotonic()
+        recipe = resolve_paths(recipe)
+        if not is_url(recipe.text):  # A pattern such as ``texts/*.txt`` is not a path that exists.
+            recipe = replace(recipe, text=str(Path(recipe.text).absolute()))
+        held_out = held_out_of(recipe)
+        files = find_files(recipe.text)
+        with connect(address) as client, progress(new.target.name) as callback:
+            counts = count_on_cluster(
+                client,
+                recipe,
+                files,
+                held_out["dev"],
+                on_task=lambda done, fraction: callback.on_step(done, 0.0, fraction),
+                on_symbols=lambda symbols: warn_of_symbols(recipe, symbols),
+            )
+        losses = {"train_nats_per_token": -counts.train_log_prob / counts.tokens}
+        if counts.dev is not None:
+            scores = counts.model.score(counts.dev, recipe.training.carry_context)
+            losses["dev_nats_per_token"] = -float(np.mean(scores))
+        text = {
+            "files": len(files),
+            "documents": counts.documents,
+            "tokens": counts.tokens,
+            "bytes": counts.num_bytes,
+        }
+        more = {CLUSTER: text, TEST: facts_of_test(held_out["test"])}
+        hashes = {name: part.content_hash() for name, part in held_out.items()}
+        hashes = {"train": counts.train_hash, **hashes}
+        metrics = fitted_metrics(counts.tokens, losses, started)
+
+        def write(folder: Path) -> None:
+            run = create_run(folder, recipe, counts.tokenizer, hashes, more=more)
+            save_fitted(run, FittedModel(counts.model.tensors(), metrics))
+
+        new.fill(write)
+        run = Run(new.target)
+        log_fitted(run, counts.dev or counts.tokenizer.encode(Documents.from_strings([])), logs)
+        return run
+
+
+def fitted_metrics(tokens: int, losses: Losses, started: float) -> dict[str, Any]:
+    """Return the line of metrics of a model that was made in one step.
+
+    Args:
+        tokens: Number of targets that were read.
+        losses: By their names in ``metrics.jsonl``; those that are not finite become null.
+        started: When the work began, by ``time.monotonic``.
+    """
+    finite = {name: loss if np.isfinite(loss) else None for name, loss in losses.items()}
+    seconds = round(time.monotonic() - started, 3)
+    return {"step": 0, "seconds": seconds, "tokens": tokens, **finite}
+
+
+def save_fitted(run: Run, fitted: FittedModel, **about: Any) -> None:
+    """Write a model that was made in one step: its weights, then its line of metrics.
+
+    Args:
+        run: A run whose folder holds what ``create_run`` writes.
+        fitted: The model.
+        **about: What the file of weights says beside the run and the step.
+    """
+    file = MetricsFile(run.folder / "metrics.jsonl")
+    file.truncate(0)
+    about = {"run": run.identity, "step": 0, **about}
+    save_model(run.folder / "model.safetensors", fitted.tensors, about)
+    file.append(fitted.metrics)
+
+
+def log_fitted(run: Run, dev: TokenStore, logs: Logs) -> None:
+    """Give a logger the one record of a run that was made in one step."""
+    with opened(logs, run, dev, step=-1) as log, suppress(StopTraining):
+        log(run.metrics()[-1])

@@ -1,0 +1,111 @@
+"""What a new run begins with: its name, its resolved recipe and what it says of its data."""
+
+from collections.abc import Callable, Set
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from thence.atomic import is_taken
+from thence.corpus import Instead
+from thence.corpus.loading import NOTHING
+from thence.errors import SettingError
+from thence.models.registry import get_family, is_classifier
+from thence.recipes.recipe import Recipe
+from thence.runs.looks_at_test import TEST, facts_of_test, inherited_looks
+from thence.runs.provenance import FROM
+from thence.runs.run import RUNS, Run, create_run, text_hashes
+from thence.runs.sources import Sources, stem_of
+from thence.training.data import TrainingData, vector_coverage
+from thence.training.finetuning import parent_provenance, parent_run, source_runs
+
+
+def default_run_folder(text: str, name: str) -> Path:
+    """Return ``runs/TEXT-NAME``, with a number where that exists or is just being made."""
+    stem = stem_of(text)
+    names = (f"{stem}-{name}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))])
+    return next(path for name in names if not is_taken(path := RUNS / name))
+
+
+def refuse_combined(model: str) -> None:
+    """Refuse to train a model that is made of other runs.
+
+    Raises:
+        SettingError: Says how it is made.
+    """
+    if get_family(model).method == "combine":
+        raise SettingError(
+            f"The model '{model}' is not trained on a text but made of runs: thence mix RUN RUN -o "
+            "RUN."
+        )
+
+
+def resolve_paths(recipe: Recipe, instead: Instead = NOTHING) -> Recipe:
+    """Return a recipe whose paths are absolute, so that the run can be resumed from any folder.
+
+    Args:
+        recipe: With the paths as the user wrote them.
+        instead: Sources that other files are read for; they keep their names.
+    """
+    is_path = recipe.text not in instead and Path(recipe.text).exists()
+    text = str(Path(recipe.text).resolve()) if is_path else recipe.text
+    given: dict[str, Any] = {
+        name: str(Path(path).resolve())
+        for name in ("dev", "test")
+        if (path := getattr(recipe.splitting, name)) is not None and path not in instead
+    }
+    options = recipe.options
+    if (vectors := getattr(options, "vectors", None)) is not None:
+        options = replace(options, vectors=str(Path(vectors).resolve()))
+    splitting = replace(recipe.splitting, **given)
+    return replace(recipe, text=text, splitting=splitting, options=options)
+
+
+def resolve_recipe(recipe: Recipe, data: TrainingData, instead: Instead) -> Recipe:
+    """Return a recipe with absolute paths and with all chosen that was left open.
+
+    A run says what it was trained with, so what is chosen for the machine and the data (threads,
+    precision, learning rate) is settled before anything is written.
+    """
+    recipe = resolve_paths(recipe, instead)
+    if data.vectors is not None:
+        options = replace(recipe.options, embedding_size=data.vectors.dimension)
+        recipe = replace(recipe, options=options)
+    if get_family(recipe.model).method == "fit":
+        return recipe
+    from thence.training.setup import resolve_training
+
+    return resolve_training(recipe, data)
+
+
+def data_provenance(recipe: Recipe, data: TrainingData) -> dict[str, Any]:
+    """Return what a run's provenance says of the test split, the labels and the word vectors."""
+    about: dict[str, Any] = {TEST: facts_of_test(data.splits.test)}
+    if not is_classifier(recipe.model):
+        return about
+    labels, coverage = data.train_labels, vector_coverage(data)
+    about |= {"labels": list(labels.names), "several": labels.multilabel}
+    return about if coverage is None else {**about, "vectors": coverage}
+
+
+def new_run_writer(
+    recipe: Recipe, data: TrainingData, sources: Sources, launches: Set[str]
+) -> Callable[[Path], Run]:
+    """Return a function that writes the tokenizer and the config of a new run into a folder.
+
+    The text is hashed here, once, however often the function is called.
+
+    Args:
+        recipe: Resolved by ``resolve_recipe``.
+        data: What it is going to be trained on.
+        sources: What was read in place of texts that cannot be read again.
+        launches: Ids of the ``torchrun`` that has started this process, to recognise its run after
+            a restart.
+    """
+    more = data_provenance(recipe, data)
+    if (parent := parent_run(recipe)) is not None:
+        more[FROM] = parent_provenance(parent)
+    if launches:
+        more["launches"] = sorted(launches)
+    looks = inherited_looks(source_runs(recipe), data.splits.test)
+    hashes = text_hashes(data.splits)
+    return lambda folder: create_run(folder, recipe, data.tokenizer, hashes, sources, more, looks)
