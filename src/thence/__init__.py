@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from thence.generation import fill as fill
     from thence.generation import next_tokens as next_tokens
     from thence.generation import sample as sample
+    from thence.models import Family as Family
+    from thence.models import register_model as register_model
     from thence.recipes import Recipe as Recipe
     from thence.recipes import make_recipe as make_recipe
     from thence.recipes import read_recipe as read_recipe
@@ -83,6 +85,8 @@ _HOMES = {
     "fill": "thence.generation",
     "next_tokens": "thence.generation",
     "sample": "thence.generation",
+    "Family": "thence.models",
+    "register_model": "thence.models",
     "Recipe": "thence.recipes",
     "make_recipe": "thence.recipes",
     "read_recipe": "thence.recipes",

@@ -18,7 +18,7 @@ from thence.autopilot.combining import (
 )
 from thence.corpus.labels import Labels
 from thence.models.labels.base import Classes
-from thence.models.registry import CLASSIFIERS
+from thence.models.registry import get_family
 from thence.tokens import TokenStore
 from thence.training.dev_evaluation import evaluate_labels
 
@@ -126,9 +126,9 @@ def labels_of(ids: list[list[int]], multilabel: bool = False) -> Labels:
 def classifier(name: str, scores: Any, labels: Labels) -> TrainedCandidate:
     log_probs = np.asarray(scores, np.float32)
     result = evaluate_labels(log_probs, labels)
-    family = CLASSIFIERS["linear"]
+    family = get_family("linear")
     options = family.options_class()(buckets=8)
-    model = family.create_classifier(options, 5, Classes(3, labels.multilabel))
+    model = family.classifier(options, 5, Classes(3, labels.multilabel))
     accuracy = result.metrics["dev_accuracy"]
     return TrainedCandidate(
         name, "linear", options, cast(Any, model), log_probs, result.nats, accuracy

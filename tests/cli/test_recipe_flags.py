@@ -8,13 +8,13 @@ import pytest
 import tomli_w
 
 from thence.errors import ThenceError
-from thence.models.registry import LANGUAGE_MODELS
+from thence.models.registry import families, get_family
 from thence.recipes import Recipe
 from thence.recipes.recipe import GROUPS
 
 pytestmark = pytest.mark.usefixtures("folder")
 
-MADE_FROM_TEXT = [name for name, line in LANGUAGE_MODELS.items() if line.method != "combine"]
+MADE_FROM_TEXT = [name for name, line in families("language").items() if line.method != "combine"]
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def recipe_of(thence, monkeypatch):
 
 
 def groups_of(model: str) -> dict[str, Any]:
-    return {"options": LANGUAGE_MODELS[model].options_class(), **GROUPS}
+    return {"options": get_family(model).options_class(), **GROUPS}
 
 
 def another_value(kind: Any, default: Any) -> Any:
@@ -114,7 +114,7 @@ def test_help_mentions_every_setting(thence, command, model):
     }
     names = [*settings, *own[command], "config", "model"]
     assert [name for name in names if f"--{name.replace('_', '-')} " not in text] == []
-    assert all(name in text for name in LANGUAGE_MODELS)
+    assert all(name in text for name in families("language"))
 
 
 def test_help_without_a_model_has_no_model_flags(thence):

@@ -17,7 +17,7 @@ from thence.exchange import export, export_checked, onnx_file, onnx_networks
 from thence.exchange.parity import read_texts
 from thence.models.language.bigram import Bigram
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.registry import LANGUAGE_MODELS
+from thence.models.registry import families
 from thence.models.states import leaves
 from thence.runs import Run
 from thence.training import train
@@ -129,7 +129,7 @@ def refused(run: Run, path: Path) -> str:
 
 
 def test_every_family_of_networks_is_tried() -> None:
-    trained = {name for name, family in LANGUAGE_MODELS.items() if family.method == "train"}
+    trained = {name for name, family in families("language").items() if family.method == "train"}
     assert {name for name, _ in CASES.values()} == trained
 
 

@@ -49,7 +49,7 @@ from pathlib import Path
 
 import torch, numpy, safetensors.numpy, tokenizers
 from thence.cli.main import main
-from thence.models.registry import LANGUAGE_MODELS
+from thence.models.registry import families, get_family
 from thence.runs import ClassifierRun, Run
 from thence.training import setup, resume
 

@@ -8,7 +8,7 @@ import torch
 import thence.corpus
 from thence.models.base import CountedModel, LanguageModel
 from thence.models.mixture import Member, Mixture, MixtureOptions
-from thence.models.registry import LANGUAGE_MODELS
+from thence.models.registry import families, get_family
 from thence.tokens import TokenStore
 
 
@@ -33,16 +33,16 @@ def options_of(name: str) -> Any:
     """Settings to make a family by: its defaults, small sizes, and members for a mixture."""
     if name == "mixture":
         return MixtureOptions((Member("ngram", {"order": 3}), Member("bigram-counts", {})))
-    kind = LANGUAGE_MODELS[name].options_class()
-    small = SMALL if LANGUAGE_MODELS[name].reads_sequences else {}
+    kind = get_family(name).options_class()
+    small = SMALL if get_family(name).reads_sequences else {}
     return kind(**{key: value for key, value in small.items() if hasattr(kind, key)})
 
 
 def make(name: str, train: TokenStore, seed: int = 0) -> LanguageModel:
     """A model that says something: counted, or with random weights."""
-    family = LANGUAGE_MODELS[name]
+    family = get_family(name)
     torch.manual_seed(seed)
-    model = family.create(options_of(name), train.boundary_id + 1)
+    model = family.language_model(options_of(name), train.boundary_id + 1)
     if isinstance(model, Mixture):
         for member in model.models:
             assert isinstance(member, CountedModel)
@@ -60,7 +60,7 @@ def make(name: str, train: TokenStore, seed: int = 0) -> LanguageModel:
     return model
 
 
-@pytest.fixture(params=LANGUAGE_MODELS)
+@pytest.fixture(params=families("language"))
 def name(request: pytest.FixtureRequest) -> str:
     """Each family in turn."""
     return str(request.param)

@@ -13,15 +13,15 @@ from thence.errors import SettingError
 from thence.models.base import CountedModel, LanguageModel
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.mixture import Member, Mixture, MixtureOptions
-from thence.models.registry import LANGUAGE_MODELS, get_family
+from thence.models.registry import families, get_family
 from thence.tokens import TokenStore
 
 CLOSE = 1e-5
 SMALL: dict[str, Any] = {"hidden_size": 12, "embedding_size": 8, "layers": 2, "context": 6}
 """Sizes of networks that read sequences: long sums hide errors in rounding. As in conftest.py."""
-TRAINED = [name for name, line in LANGUAGE_MODELS.items() if line.method == "train"]
-COUNTED = [name for name, line in LANGUAGE_MODELS.items() if line.method == "fit"]
-LEARNING = [name for name in LANGUAGE_MODELS if name != "cache"]
+TRAINED = [name for name, line in families("language").items() if line.method == "train"]
+COUNTED = [name for name, line in families("language").items() if line.method == "fit"]
+LEARNING = [name for name in families("language") if name != "cache"]
 """Families that have tensors; a cache has learned nothing."""
 
 
@@ -42,12 +42,12 @@ def some(train: TokenStore) -> TokenStore:
 
 def create(name: str, vocabulary_size: int, seed: int = 0) -> LanguageModel:
     torch.manual_seed(seed)
-    kind = LANGUAGE_MODELS[name].options_class()
-    small = SMALL if LANGUAGE_MODELS[name].reads_sequences else {}
+    kind = get_family(name).options_class()
+    small = SMALL if get_family(name).reads_sequences else {}
     options = kind(**{key: value for key, value in small.items() if hasattr(kind, key)})
     if name == "mixture":
         options = MixtureOptions((Member("ngram", {"order": 3}), Member("bigram-counts", {})))
-    return LANGUAGE_MODELS[name].create(options, vocabulary_size)
+    return get_family(name).language_model(options, vocabulary_size)
 
 
 def read(model: LanguageModel, ids: np.ndarray[Any, Any], state: Any = None) -> tuple[Any, Any]:

@@ -20,7 +20,7 @@ from thence.models.batched_forward import read
 from thence.models.mixture import Member, Mixture, MixtureOptions
 from thence.models.ngram import NGram
 from thence.models.ngram.smoothing import Smoothing
-from thence.models.registry import LANGUAGE_MODELS
+from thence.models.registry import families, get_family
 from thence.tokens import TokenStore
 
 from .conftest import options_of
@@ -96,7 +96,7 @@ COUNTED = {
     "ngram pruned by entropy": {"order": 4, "prune_entropy": 1e-3},
     "cache 2": {"length": 5, "order": 2},
 }
-ONE_WAY = [name for name in LANGUAGE_MODELS if name not in ("ngram", "mixture")]
+ONE_WAY = [name for name in families("language") if name not in ("ngram", "mixture")]
 """Families whose fitting does not depend on carried context, in this file."""
 KINDS = [
     *((kind, False) for kind in (*ONE_WAY, "cache 2", "imported")),
@@ -114,11 +114,9 @@ def make(kind: str, carry: bool) -> LanguageModel:
         return mixture(*MIXTURES[kind], carry)
     name = kind.split()[0]
     options = (
-        LANGUAGE_MODELS[name].options_class()(**COUNTED[kind])
-        if kind in COUNTED
-        else options_of(name)
+        get_family(name).options_class()(**COUNTED[kind]) if kind in COUNTED else options_of(name)
     )
-    return fitted(LANGUAGE_MODELS[name].create(options, SIZE), carry)
+    return fitted(get_family(name).language_model(options, SIZE), carry)
 
 
 def fitted(model: LanguageModel, carry: bool) -> LanguageModel:

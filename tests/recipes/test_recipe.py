@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from thence.errors import SettingError
-from thence.models.registry import LANGUAGE_MODELS, get_family
+from thence.models.registry import families, get_family
 from thence.recipes import Recipe, make_recipe, read_recipe
 from thence.recipes.recipe import GROUPS, check_type, read_settings
 
-MADE_FROM_TEXT = [name for name, line in LANGUAGE_MODELS.items() if line.method != "combine"]
+MADE_FROM_TEXT = [name for name, line in families("language").items() if line.method != "combine"]
 
 
 def values(kind: Any) -> st.SearchStrategy[Any]:

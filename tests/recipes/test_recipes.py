@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from thence.corpus import BUNDLED, CATALOGUE
-from thence.models.registry import LANGUAGE_MODELS
+from thence.models.registry import families
 from thence.recipes import read_recipe
 from thence.sweeps import sweep
 from thence.sweeps.recipe import read_sweep_recipe
@@ -24,7 +24,7 @@ def test_there_are_recipes():
 def test_a_recipe_says_how_to_run_it_and_what_to_expect(path):
     recipe = read_recipe(path)
     assert recipe.text in {**BUNDLED, **CATALOGUE}
-    assert recipe.model in LANGUAGE_MODELS
+    assert recipe.model in families("language")
     head = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import thence
-from thence.models.registry import CLASSIFIERS
+from thence.models.registry import get_family
 
 SCRIPT = "<script>alert(1)</script>"
 SCRIPT_LABEL = "<script>alert('label')</script>"
@@ -76,7 +76,7 @@ def train_rows() -> Rows:
 
 def settings_of(model: str) -> dict[str, Any]:
     """Return the small sizes that a family knows, and a short training."""
-    line = CLASSIFIERS[model]
+    line = get_family(model)
     known = {name: size for name, size in SMALL.items() if hasattr(line.options_class(), name)}
     trained = {"steps": 4, "evaluate_every": 2, "batch_size": 8} if line.method == "train" else {}
     return {**known, **trained}
@@ -86,7 +86,7 @@ def train_on(folder: Path, model: str, rows: Rows, **settings: Any) -> thence.Ru
     """Train a small classifier on a table."""
     text = write_table(folder / "text.csv", rows)
     output = folder / f"{model}-run"
-    if CLASSIFIERS[model].method == "combine":
+    if get_family(model).method == "combine":
         members = [train_on(folder, part, rows, **settings) for part in ("linear", "averaging")]
         return thence.mix(members, output)
     settings |= {"start_from": language_model(folder)} if model == "finetuned" else {}

@@ -9,7 +9,7 @@ import pytest
 import thence
 from thence.errors import TextError
 from thence.models.labels.linear import Linear
-from thence.models.registry import CLASSIFIERS
+from thence.models.registry import families, get_family
 from thence.reports import plot, report
 from thence.reports.curves import accuracy_curve, best_look, loss_curve
 from thence.reports.embedding_map import embedding_table
@@ -35,7 +35,7 @@ BY = {"linear": "Strongest words", "ensemble": "Members"}
 """What the section on what a classifier without embeddings goes by is called."""
 
 
-@pytest.fixture(params=CLASSIFIERS)
+@pytest.fixture(params=families("labels"))
 def run(request: pytest.FixtureRequest, classifier_of: MakeClassifier) -> thence.Run:
     return classifier_of(str(request.param))
 
@@ -47,7 +47,7 @@ def whole_report(run: thence.Run) -> str:
 
 
 def names_of_pictures(run: thence.Run) -> list[str]:
-    is_trained = CLASSIFIERS[run.recipe.model].method == "train"
+    is_trained = get_family(run.recipe.model).method == "train"
     curves = ["loss", "accuracy", "learning-rate"] if is_trained else []
     maps = ["embedding-map"] if embedding_table(run) is not None else []
     return [*curves, "confusion", "reliability", *maps]
@@ -102,7 +102,7 @@ def test_plot_writes_the_pictures(run: thence.Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [n for n, line in CLASSIFIERS.items() if line.method != "combine"]
+    "model", [n for n, line in families("labels").items() if line.method != "combine"]
 )
 def test_a_run_without_dev_has_a_report(
     model: str, classifier_of: MakeClassifier, tmp_path: Path

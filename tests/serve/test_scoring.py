@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import thence
-from thence.models.registry import LANGUAGE_MODELS
+from thence.models.registry import families
 from thence.serve import open_runs
 from thence.serve.served import ServedRun
 
@@ -62,7 +62,7 @@ def family_run(made: Made, mixed: Made, family: str, **settings: Any) -> thence.
 
 @pytest.mark.slow
 @pytest.mark.parametrize("carry_context", [False, True])
-@pytest.mark.parametrize("family", LANGUAGE_MODELS)
+@pytest.mark.parametrize("family", families("language"))
 def test_every_family(
     made: Made, mixed: Made, serving: Any, family: str, carry_context: bool
 ) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from thence.atomic import BusyError, locked
 from thence.errors import RunError, TextError
-from thence.models.registry import LANGUAGE_MODELS
+from thence.models.registry import families
 from thence.runs import Run
 from thence.runs.files import load_tensors
 from thence.signals import Interrupted
@@ -89,7 +89,7 @@ def kind(request: pytest.FixtureRequest) -> dict[str, Any]:
     if "shuffled windows" in request.param:
         request.getfixturevalue("shuffled_windows")
     first = request.param.split(",")[0]
-    model = first if first in LANGUAGE_MODELS else "mlp"
+    model = first if first in families("language") else "mlp"
     dropout = {"dropout": 0.3, "embedding_dropout": 0.1} if model == "mlp" else {}
     if model in ("rnn", "lstm", "gru"):
         dropout = {"dropout": 0.3, "hidden_size": 8, "embedding_size": 3}

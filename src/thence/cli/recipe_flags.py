@@ -21,9 +21,9 @@ from thence.errors import SettingError
 from thence.models.registry import (
     DEFAULT_CLASSIFIER,
     DEFAULT_MODEL,
-    FAMILIES,
     get_family,
     is_classifier,
+    summaries,
 )
 from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import FROM_RUN, Recipe, make_recipe, meant, read_settings
@@ -87,7 +87,7 @@ def parse_recipe_command(
     default = DEFAULT_CLASSIFIER if labelled else DEFAULT_MODEL
     model = model or given.get("model")
     asks_help = any(flag in arguments for flag in HELP_FLAGS)
-    choices = "\n\n".join(f"{key}: {entry.summary}" for key, entry in FAMILIES.items())
+    choices = "\n\n".join(summaries() if asks_help else [])
     app = App(
         name=f"thence {name}",
         help=f"{summary}\n\nModels (own flags: thence {name} --model NAME --help):\n\n{choices}",

@@ -15,6 +15,7 @@ from thence.evaluation.classification import MISTAKES, ClassificationReport, are
 from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
 from thence.evaluation.likelihood import judged_name
 from thence.models.labels.known import known_of
+from thence.models.registry import get_family
 from thence.runs import ClassifierRun
 from thence.runs.chosen import choice_on_dev, choices_on_dev
 from thence.runs.run import Run, Split
@@ -123,9 +124,9 @@ def labelled_documents(
 
 def cut_rows(run: Run) -> list[tuple[str, str]]:
     """Return how much of train and dev a classifier that reads only so many tokens never reads."""
-    max_length = getattr(run.recipe.options, "max_length", None)
-    if max_length is None:
+    if not get_family(run.recipe.model).truncates:
         return []
+    max_length = run.recipe.options.max_length
     splits: tuple[Split, ...] = ("train", "dev")
     rows = []
     for split in splits:

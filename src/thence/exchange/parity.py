@@ -15,7 +15,7 @@ from jaxtyping import Float, Int64
 from thence.errors import RunError
 from thence.models.base import State
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.registry import LANGUAGE_MODELS
+from thence.models.registry import get_family
 from thence.runs import ClassifierRun
 from thence.runs.run import Run
 
@@ -42,7 +42,7 @@ def network_of(run: Run, what: str) -> NeuralLanguageModel:
     """
     labelled = isinstance(run, ClassifierRun)
     kind = "a classifier" if labelled else f"a run of the model '{run.recipe.model}'"
-    if labelled or LANGUAGE_MODELS[run.recipe.model].method != "train":
+    if labelled or get_family(run.recipe.model).method != "train":
         raise RunError(
             f"{run.folder} is {kind}; {what} can only hold a network that models language (such "
             "as thence train --model lstm)."

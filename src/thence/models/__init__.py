@@ -2,12 +2,16 @@
 
 from thence.models.base import CountedModel, LanguageModel, State
 from thence.models.labels.base import Classes, Classifier, FittedClassifier
+from thence.models.registry import Family, get_family, register_model
 
 __all__ = [
     "Classes",
     "Classifier",
     "CountedModel",
+    "Family",
     "FittedClassifier",
     "LanguageModel",
     "State",
+    "get_family",
+    "register_model",
 ]

@@ -1,17 +1,26 @@
-"""The table of all model families, for language and for labels.
+"""The table of model families, for language and for labels, open to those of other packages.
 
-A family is one line here: what it is for, how it learns, and where its code is. The module is
-imported when a model is made, so that reading the table, and counting, never wait for torch.
+A family is one entry: what it is for, how it learns, and where its code is. The code is imported
+when a model is made, so that reading the table, and counting, never wait for torch.
+
+A package adds a family with an entry point, a script with ``register_model``::
+
+    [project.entry-points."thence.models"]
+    decaying-unigram = "decaying_unigram:FAMILY"
+
+Only entry points of installed packages count, so opening a run never executes code that came with
+the run. They are looked up when a name is none of ours, which start-up never waits for.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, is_dataclass
 from importlib import import_module
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from thence.errors import SettingError, nearest
 from thence.models.base import LanguageModel
 from thence.models.labels.base import Classes, Classifier
+from thence.plugins import Plugins
 from thence.synonyms import MODELS
 
 Task = Literal["language", "labels"]
@@ -31,216 +40,287 @@ class Family:
     """A family of models.
 
     Attributes:
-        name: What ``--model`` calls it.
-        task: ``language``: predicts the next token. ``labels``: tells the label of a document.
+        name: What ``--model`` calls it: small letters, digits and hyphens.
+        task: ``language``: predicts the next token. ``labels``: predicts the label of a document.
         method: How it learns: ``fit`` to all data at once, ``train`` by gradient steps, or
             ``combine`` other runs.
-        module: Where its ``create`` function is.
-        options: Name of the dataclass of its settings in that module.
+        options: The frozen dataclass of its settings, each with a default; or ``module:name``.
+        make: Makes a model that has learned nothing yet, from its options, the vocabulary size
+            and, for labels, the classes; or ``module:name``.
         summary: One line for help and documentation.
         reads_sequences: Whether it reads any number of tokens in order, with a state, rather than
             a window of fixed width or a bag of words.
-        defaults: Training settings where none are given.
+        window: Whether the setting ``context`` is the width of the window that it reads.
+        word_vectors: Whether the setting ``vectors`` names word vectors that it begins with.
+        pretrained: Whether the settings ``start_from`` and ``encoder`` hold a language model that
+            it begins with.
+        truncates: Whether it reads only the first ``max_length`` tokens of a document.
+        training: Training settings where none are given.
         epochs: Passes over the train split where neither steps nor epochs are given.
+        supplier: The package and version that it comes from, as pip writes it
+            (``decaying-unigram==0.1``); empty for those of thence.
     """
 
     name: str
     task: Task
     method: Method
-    module: str
-    options: str
+    options: type[Any] | str
+    make: Callable[..., Any] | str
     summary: str
     reads_sequences: bool = False
-    defaults: Mapping[str, Any] = field(default_factory=lambda: WINDOWS)
+    window: bool = False
+    word_vectors: bool = False
+    pretrained: bool = False
+    truncates: bool = False
+    training: Mapping[str, Any] = field(default_factory=lambda: WINDOWS)
     epochs: float = 5.0
+    supplier: str = ""
 
     def options_class(self) -> type[Any]:
         """Return the dataclass of this family's settings."""
-        return cast(type[Any], getattr(import_module(self.module), self.options))
+        return cast(type[Any], _imported(self.options))
 
-    def create(self, options: Any, vocabulary_size: int) -> LanguageModel:
+    def language_model(self, options: Any, vocabulary_size: int) -> LanguageModel:
         """Make a language model that has learned nothing yet."""
-        create = import_module(self.module).create
-        return cast(LanguageModel, create(options, vocabulary_size))
+        return cast(LanguageModel, _imported(self.make)(options, vocabulary_size))
 
-    def create_classifier(self, options: Any, vocabulary_size: int, classes: Classes) -> Classifier:
+    def classifier(self, options: Any, vocabulary_size: int, classes: Classes) -> Classifier:
         """Make a classifier that has learned nothing yet."""
-        create = import_module(self.module).create
-        return cast(Classifier, create(options, vocabulary_size, classes))
+        return cast(Classifier, _imported(self.make)(options, vocabulary_size, classes))
+
+
+def _imported(thing: Any) -> Any:
+    """Return a class or function, or what ``module:name`` says."""
+    if not isinstance(thing, str):
+        return thing
+    module, _, name = thing.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _built_in(
+    name: str, task: Task, method: Method, options: str, summary: str, **facts: Any
+) -> Family:
+    """Return the entry of a family of this package, whose ``create`` is beside its options."""
+    module, _, options_class = options.partition(":")
+    module = f"thence.models.{module}"
+    return Family(
+        name, task, method, f"{module}:{options_class}", f"{module}:create", summary, **facts
+    )
 
 
 FAMILIES = {
     family.name: family
     for family in (
-        Family(
+        _built_in(
             "bigram-counts",
             "language",
             "fit",
-            "thence.models.language.bigram_counts",
-            "BigramCountsOptions",
+            "language.bigram_counts:BigramCountsOptions",
             "counts of symbol pairs with add-k smoothing",
         ),
-        Family(
+        _built_in(
             "ngram",
             "language",
             "fit",
-            "thence.models.ngram",
-            "NGramOptions",
+            "ngram:NGramOptions",
             "counts of up to N symbols, smoothed: modified Kneser-Ney and others",
         ),
-        Family(
+        _built_in(
             "cache",
             "language",
             "fit",
-            "thence.models.language.cache",
-            "CacheOptions",
+            "language.cache:CacheOptions",
             "counts of the last few hundred symbols; for mixing with others on running text",
         ),
-        Family(
+        _built_in(
             "bigram",
             "language",
             "train",
-            "thence.models.language.bigram",
-            "BigramOptions",
+            "language.bigram:BigramOptions",
             "a network of one linear layer on a one-hot input: bigram counts, learned",
         ),
-        Family(
+        _built_in(
             "mlp",
             "language",
             "train",
-            "thence.models.language.mlp",
-            "MLPOptions",
+            "language.mlp:MLPOptions",
             "embeddings of a fixed window, tanh layers, softmax (Bengio et al. 2003)",
+            window=True,
         ),
-        Family(
+        _built_in(
             "rnn",
             "language",
             "train",
-            "thence.models.language.recurrent",
-            "RNNOptions",
+            "language.recurrent:RNNOptions",
             "a recurrent network of tanh units (Elman 1990, Mikolov et al. 2010)",
             reads_sequences=True,
-            defaults=SEQUENCES,
+            training=SEQUENCES,
         ),
-        Family(
+        _built_in(
             "lstm",
             "language",
             "train",
-            "thence.models.language.recurrent",
-            "LSTMOptions",
+            "language.recurrent:LSTMOptions",
             "long short-term memory: a recurrent network with gates and cells",
             reads_sequences=True,
-            defaults=SEQUENCES,
+            training=SEQUENCES,
         ),
-        Family(
+        _built_in(
             "gru",
             "language",
             "train",
-            "thence.models.language.recurrent",
-            "GRUOptions",
+            "language.recurrent:GRUOptions",
             "gated recurrent units: gates without cells",
             reads_sequences=True,
-            defaults=SEQUENCES,
+            training=SEQUENCES,
         ),
-        Family(
+        _built_in(
             "transformer",
             "language",
             "train",
-            "thence.models.language.transformer",
-            "TransformerOptions",
+            "language.transformer:TransformerOptions",
             "attention to the last places, layer upon layer (Vaswani et al. 2017)",
             reads_sequences=True,
-            defaults=SEQUENCES,
+            training=SEQUENCES,
         ),
-        Family(
+        _built_in(
             "mixture",
             "language",
             "combine",
-            "thence.models.mixture",
-            "MixtureOptions",
+            "mixture:MixtureOptions",
             "a weighted average of runs, made by thence mix",
         ),
-        Family(
+        _built_in(
             "averaging",
             "labels",
             "train",
-            "thence.models.labels.averaging",
-            "AveragingOptions",
+            "labels.averaging:AveragingOptions",
             "the mean of the embeddings of words and runs of words (fastText, deep averaging)",
-            defaults={"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
+            word_vectors=True,
+            training={"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
             epochs=2.0,
         ),
-        Family(
+        _built_in(
             "finetuned",
             "labels",
             "train",
-            "thence.models.labels.finetuned",
-            "FinetunedOptions",
+            "labels.finetuned:FinetunedOptions",
             "a language model trained here before, with a head on its states (ULMFiT)",
             reads_sequences=True,
-            defaults={**DOCUMENTS, "lr": 0.004},
+            pretrained=True,
+            truncates=True,
+            training={**DOCUMENTS, "lr": 0.004},
             epochs=4.0,
         ),
-        Family(
+        _built_in(
             "linear",
             "labels",
             "fit",
-            "thence.models.labels.linear",
-            "LinearOptions",
+            "labels.linear:LinearOptions",
             "logistic regression on runs of words, weighed by naive Bayes (NBSVM's kind)",
-            defaults=DOCUMENTS,
+            training=DOCUMENTS,
         ),
-        Family(
+        _built_in(
             "convolution",
             "labels",
             "train",
-            "thence.models.labels.convolution",
-            "ConvolutionOptions",
+            "labels.convolution:ConvolutionOptions",
             "filters over a few words in a row, the largest of each (Kim 2014)",
             reads_sequences=True,
-            defaults=DOCUMENTS,
+            word_vectors=True,
+            truncates=True,
+            training=DOCUMENTS,
             epochs=6.0,
         ),
-        Family(
+        _built_in(
             "recurrent",
             "labels",
             "train",
-            "thence.models.labels.recurrent",
-            "RecurrentOptions",
+            "labels.recurrent:RecurrentOptions",
             "an LSTM or GRU that reads a document from both sides",
             reads_sequences=True,
-            defaults=DOCUMENTS,
+            word_vectors=True,
+            truncates=True,
+            training=DOCUMENTS,
         ),
-        Family(
+        _built_in(
             "ensemble",
             "labels",
             "combine",
-            "thence.models.labels.ensemble",
-            "EnsembleOptions",
+            "labels.ensemble:EnsembleOptions",
             "several runs of classifiers as one, made by thence mix",
-            defaults=DOCUMENTS,
+            training=DOCUMENTS,
         ),
     )
 }
-LANGUAGE_MODELS = {name: family for name, family in FAMILIES.items() if family.task == "language"}
-CLASSIFIERS = {name: family for name, family in FAMILIES.items() if family.task == "labels"}
+"""The families known so far, by name: ours, and those of others that were asked for."""
+
+_plugins = Plugins("thence.models", Family, FAMILIES)
 
 
 def get_family(name: str) -> Family:
-    """Return the family of that name.
+    """Return the family of that name, from an installed package if it is none of ours.
 
     Raises:
         SettingError: If there is none; lists the names and suggests the nearest.
     """
-    if name not in FAMILIES:
+    family = _plugins.find(name)
+    if family is None:
+        names = model_names()
         elsewhere = MODELS.get(name.lower().replace("_", "-"))
-        hint = nearest(name, FAMILIES) if elsewhere is None else f" Here it is {elsewhere}."
-        raise SettingError(
-            f"There is no model '{name}'; choose one of {', '.join(FAMILIES)}.{hint}"
-        )
-    return FAMILIES[name]
+        hint = nearest(name, names) if elsewhere is None else f" Here it is {elsewhere}."
+        raise SettingError(f"There is no model '{name}'; choose one of {', '.join(names)}.{hint}")
+    return family
+
+
+def model_names() -> list[str]:
+    """Return the names of all families, ours first, then those of installed packages."""
+    return _plugins.names()
+
+
+def families(task: Task) -> dict[str, Family]:
+    """Return the families of a task by name, those of installed packages included."""
+    found = {name: get_family(name) for name in model_names()}
+    return {name: family for name, family in found.items() if family.task == task}
+
+
+def is_known(name: str) -> bool:
+    """Return whether there is a family of that name."""
+    return _plugins.find(name) is not None
+
+
+def suppliers(names: Iterable[str]) -> dict[str, str]:
+    """Return the package and version of each of these families that is not ours."""
+    return {name: get_family(name).supplier for name in sorted(names) if _plugins.is_added(name)}
 
 
 def is_classifier(name: str) -> bool:
-    """Return whether the family of that name tells labels."""
+    """Return whether the family of that name predicts labels."""
     return get_family(name).task == "labels"
+
+
+def register_model(family: Family) -> Family:
+    """Add a family for as long as this Python process lives, and return it.
+
+    A package that others install needs no call: its entry point is found.
+
+    Raises:
+        SettingError: If its name is one of ours, or an attribute cannot be what it is.
+    """
+    for name, value, choices in (
+        ("task", family.task, get_args(Task)),
+        ("method", family.method, get_args(Method)),
+    ):
+        if value not in choices:
+            raise SettingError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
+    if not isinstance(family.options, str) and not is_dataclass(family.options):
+        raise SettingError(f"The options of the model '{family.name}' are not a dataclass.")
+    return _plugins.add(family.name, family)
+
+
+def summaries() -> list[str]:
+    """Return a line for each family; for one that was not asked for yet, its package."""
+    return [
+        f"{name}: {family.summary if (family := FAMILIES.get(name)) else 'of a package installed'}"
+        for name in model_names()
+    ]

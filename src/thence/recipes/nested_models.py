@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from thence.errors import SettingError
 from thence.models.labels.ensemble import Member as ClassifierMember
-from thence.models.registry import CLASSIFIERS, LANGUAGE_MODELS, Family
+from thence.models.registry import Method, Task, get_family, is_known
 from thence.recipes.validation import LONGEST_SHOWN, check_type, within_64_bits
 
 
@@ -21,7 +21,7 @@ def check_parts(options: Any) -> None:
     members = getattr(options, "members", ())
     for place, member in enumerate(members):
         if isinstance(member, ClassifierMember):
-            check_parts(check_options(member.model, member.options, CLASSIFIERS))
+            check_parts(check_options(member.model, member.options, "labels"))
             continue
         if member.dynamic is not None:
             if not _reads_sequences(member.model):
@@ -31,30 +31,52 @@ def check_parts(options: Any) -> None:
         if member.model == "neural-cache":
             check_neural_cache(member.options, [other.model for other in members[:place]])
         else:
-            check_options(member.model, member.options, LANGUAGE_MODELS)
+            check_options(member.model, member.options, "language")
     encoder = getattr(options, "encoder", None)
     if encoder is not None:
         settings = {name: value for name, value in encoder.items() if name != "model"}
-        trained = {
-            name: family for name, family in LANGUAGE_MODELS.items() if family.method == "train"
-        }
-        check_options(check_type("model", encoder.get("model"), str), settings, trained)
+        model = check_type("model", encoder.get("model"), str)
+        check_options(model, settings, "language", ("train",))
 
 
-def check_options(model: str, settings: Mapping[str, Any], families: Mapping[str, Family]) -> Any:
+def family_names(model: str, options: Any) -> set[str]:
+    """Return the names of all families in a model: its own, its members' and its encoder's.
+
+    Args:
+        model: Name of the family.
+        options: Its settings, as its dataclass or by name.
+    """
+    settings = options if isinstance(options, Mapping) else vars(options)
+    family, names = get_family(model), {model}
+    if family.method == "combine":
+        members = [one for one in settings["members"] if one.model != "neural-cache"]
+        names.update(*(family_names(one.model, one.options) for one in members))
+    if family.pretrained and settings.get("encoder"):
+        names.add(settings["encoder"]["model"])
+    return names
+
+
+def check_options(
+    model: str,
+    settings: Mapping[str, Any],
+    task: Task,
+    methods: Sequence[Method] = ("fit", "train"),
+) -> Any:
     """Return a model's settings as its dataclass, unless they are not its own.
 
     Args:
         model: Name of the family.
         settings: Its settings by name.
-        families: Those that it may be one of; mixed ones are never part of another model.
+        task: What it must be for.
+        methods: How it may learn; what combines others is never part of another model.
 
     Raises:
         SettingError: Says what is wrong.
     """
-    if model not in families or families[model].method == "combine":
+    family = get_family(model) if is_known(model) else None
+    if family is None or family.task != task or family.method not in methods:
         raise SettingError(f"The model '{model[:LONGEST_SHOWN]}' cannot be part of another model.")
-    options_class = families[model].options_class()
+    options_class = family.options_class()
     return options_class(**_checked(settings, get_type_hints(options_class), model))
 
 
@@ -78,7 +100,10 @@ def check_neural_cache(settings: Mapping[str, Any], before: Sequence[str]) -> No
 
 
 def _reads_sequences(model: str) -> bool:
-    return model in LANGUAGE_MODELS and LANGUAGE_MODELS[model].reads_sequences
+    if not is_known(model):
+        return False
+    family = get_family(model)
+    return family.task == "language" and family.reads_sequences
 
 
 def _checked(settings: Mapping[str, Any], hints: Mapping[str, Any], model: str) -> dict[str, Any]:

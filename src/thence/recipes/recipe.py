@@ -68,7 +68,7 @@ class Recipe:
         """Give the settings of training that were left open the family's defaults."""
         left_open = {
             name: value
-            for name, value in get_family(self.model).defaults.items()
+            for name, value in get_family(self.model).training.items()
             if getattr(self.training, name) is None
         }
         object.__setattr__(self, "training", replace(self.training, **left_open))
@@ -86,6 +86,11 @@ class Recipe:
                     f"--{name.replace('_', '-')} is for language models; {self.model} is a "
                     "classifier, which reads each document by itself. Leave it out."
                 )
+
+    @property
+    def vectors(self) -> str | None:
+        """The file of word vectors that the model begins with, if it takes any and one is named."""
+        return self.options.vectors if get_family(self.model).word_vectors else None
 
     def to_toml(self, provenance: Mapping[str, Any] | None = None) -> str:
         """Return the recipe as TOML; settings that are None are left out."""

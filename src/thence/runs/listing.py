@@ -14,7 +14,7 @@ from thence.recipes.validation import check_type
 from thence.runs.files import refuse_links
 from thence.runs.looks_at_test import TEST_LOOKS
 from thence.runs.metrics import read_metrics, read_test_looks, unit_of
-from thence.runs.provenance import check_provenance
+from thence.runs.provenance import check_packages, check_provenance
 from thence.runs.run import RUNS, is_finished
 from thence.runs.saved_json import UNUSABLE
 from thence.runs.sources import called
@@ -155,6 +155,7 @@ def _of_run(folder: Path, name: str) -> RunSummary:
     """Return what is known of a run; its settings are not made a recipe, which may need torch."""
     refuse_links(folder)
     content = read_toml(config := folder / "config.toml")
+    check_packages(content, folder)
     model, source = (check_type(what, content.get(what), str) for what in ("model", "text"))
     trained = get_family(model).method == "train"
     provenance = check_provenance(content, config, is_classifier(model))

@@ -3,7 +3,7 @@
 import json
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from thence.errors import RunError, SettingError
+from thence.models.registry import is_known, suppliers
+from thence.plugins import missing
+from thence.recipes.nested_models import family_names
 from thence.recipes.recipe import FROM_RUN, PROVENANCE, Recipe
 from thence.recipes.validation import check_type, shown
 from thence.runs.looks_at_test import FACTS_OF_TEST, TEST
@@ -36,6 +39,10 @@ KEPT = "kept"
 KEPT_NAME = re.compile(r"(?:(?:text|dev|test)(?:\.[a-z]+)?)?")
 """What such a file may be called, which is in the run folder and nowhere else."""
 SPLITS = ("train", "dev", "test")
+PACKAGES = "packages"
+"""A table of the packages that supplied models or tokenizers, where they are not thence's own."""
+SUPPLIED: Sequence[tuple[str, str, Callable[[str], bool]]] = (("models", "model", is_known),)
+"""The tables in it, what is named there, and whether it is here."""
 
 
 def provenance_of(
@@ -49,6 +56,8 @@ def provenance_of(
         hashes: The SHA-256 of what the run is made from.
         more: What else to say.
     """
+    names = family_names(recipe.model, recipe.options)
+    packages = {"models": suppliers(names)}
     return {
         "format": FORMAT,
         "thence": version("thence"),
@@ -57,7 +66,33 @@ def provenance_of(
         "tokenizer": tokenizer,
         "sha256": dict(hashes),
         **more,
-    }
+    } | ({PACKAGES: packages} if any(packages.values()) else {})
+
+
+def check_packages(content: Mapping[str, Any], folder: Path) -> None:
+    """Refuse a run whose model or tokenizer comes from a package that is not installed here.
+
+    Args:
+        content: The config.
+        folder: The run, for the message.
+
+    Raises:
+        RunError: Says what to install.
+    """
+    provenance = content.get(PROVENANCE)
+    packages = provenance.get(PACKAGES) if isinstance(provenance, dict) else None
+    if packages is None:
+        return
+    try:
+        check_type(PACKAGES, packages, Mapping[str, Any])
+        for group, what, known in SUPPLIED:
+            suppliers = check_type(group, packages.get(group, {}), Mapping[str, Any])
+            for name, supplier in suppliers.items():
+                if not known(name):
+                    what_is_missing = f"The {what} of the run {folder}"
+                    raise RunError(missing(what_is_missing, name, check_type(name, supplier, str)))
+    except SettingError as error:
+        raise RunError(f"The packages that {folder} names are unusable: {error}") from error
 
 
 def check_provenance(content: Mapping[str, Any], config: Path, labelled: bool) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from thence.errors import RunError, SettingError, TextError, ThenceError, neares
 from thence.methods import PackageFunction
 from thence.models.base import LanguageModel
 from thence.models.labels.base import Classes, Classifier
-from thence.models.registry import CLASSIFIERS, LANGUAGE_MODELS, get_family
+from thence.models.registry import get_family, is_classifier
 from thence.notebook import repr_html
 from thence.recipes.recipe import PROVENANCE, Recipe, read_toml, recipe_of
 from thence.runs.description import describe
@@ -35,6 +35,7 @@ from thence.runs.provenance import (
     CLUSTER,
     FROM,
     KEPT,
+    check_packages,
     check_provenance,
     config_checksum,
     now,
@@ -429,12 +430,12 @@ class LanguageRun(Run):
     @cached_property
     def model(self) -> LanguageModel:
         """The best language model of the run."""
-        family, size = LANGUAGE_MODELS[self.recipe.model], len(self.tokenizer.vocabulary)
+        family, size = get_family(self.recipe.model), len(self.tokenizer.vocabulary)
         return load_model(
             self.folder / "model.safetensors",
             self.recipe,
             self.identity,
-            lambda: family.create(self.recipe.options, size),
+            lambda: family.language_model(self.recipe.options, size),
         )
 
     def load(self) -> LanguageModel:
@@ -465,12 +466,12 @@ class ClassifierRun(Run):
     @cached_property
     def classifier(self) -> Classifier:
         """The best classifier of the run."""
-        family, size = CLASSIFIERS[self.recipe.model], len(self.tokenizer.vocabulary)
+        family, size = get_family(self.recipe.model), len(self.tokenizer.vocabulary)
         return load_model(
             self.folder / "model.safetensors",
             self.recipe,
             self.identity,
-            lambda: family.create_classifier(self.recipe.options, size, self.classes),
+            lambda: family.classifier(self.recipe.options, size, self.classes),
         )
 
     def load(self) -> Classifier:
@@ -515,10 +516,11 @@ def _open(folder: str | Path) -> Run:
         raise RunError(f"The run {folder} cannot be opened: {error.strerror}.") from error
     try:
         content = read_toml(config)
+        check_packages(content, place)
         recipe = recipe_of(content, config)
     except SettingError as error:
         raise RunError(f"The run {place} has an unusable config: {error}") from error
-    labelled = recipe.model in CLASSIFIERS
+    labelled = is_classifier(recipe.model)
     run = object.__new__(ClassifierRun if labelled else LanguageRun)
     run.folder, run.recipe = place, recipe
     run.provenance = check_provenance(content, config, labelled)

@@ -9,7 +9,8 @@ from thence.errors import RunError
 from thence.models.base import LanguageModel
 from thence.models.labels.base import Classifier
 from thence.models.memory_guard import BYTES_TRAINED, TooLargeError, at_most, machine_memory
-from thence.models.registry import get_family, is_classifier
+from thence.models.registry import get_family
+from thence.recipes.nested_models import family_names
 from thence.recipes.recipe import Recipe
 from thence.runs.files import Array, load_tensors, save_tensors
 from thence.runs.provenance import FORMAT
@@ -63,11 +64,9 @@ def load_model(
 
 def _limit(recipe: Recipe, numbers: int) -> AbstractContextManager[None]:
     """Let networks have so many numbers; counts, which never wait for torch, have no network."""
-    parts = getattr(recipe.options, "members", ())
-    if hasattr(recipe.options, "encoder") or any("encoder" in part.options for part in parts):
+    families = [get_family(name) for name in family_names(recipe.model, recipe.options)]
+    if any(family.pretrained for family in families):
         # The whole language model is made, whose output layer is not in the file.
         return at_most(machine_memory() // BYTES_TRAINED)
-    models = [recipe.model, *(part.model for part in parts)]
-    names = [name for name in models if name != "neural-cache"]
-    neural = any(get_family(name).method == "train" or is_classifier(name) for name in names)
+    neural = any(family.method == "train" or family.task == "labels" for family in families)
     return at_most(numbers) if neural else nullcontext()

@@ -16,7 +16,7 @@ from thence.corpus import LabelledDocuments, LabelledSplits, LabelOptions, Label
 from thence.corpus.splits import SplitOptions, shuffled, strata, stratify
 from thence.errors import SettingError, nearest
 from thence.models.labels.base import Array
-from thence.models.registry import CLASSIFIERS
+from thence.models.registry import families, get_family, is_known
 from thence.recipes import Recipe, make_recipe
 from thence.runs import ClassifierRun, Run
 from thence.sklearn.fitted import Fitted
@@ -133,10 +133,11 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _recipe(self) -> Recipe:
-        if self.model not in CLASSIFIERS:
+        if not is_known(self.model) or get_family(self.model).task != "labels":
+            names = list(families("labels"))
             raise SettingError(
-                f"There is no classifier {self.model!r}; choose one of {', '.join(CLASSIFIERS)}."
-                + nearest(str(self.model), CLASSIFIERS)
+                f"There is no classifier {self.model!r}; choose one of {', '.join(names)}."
+                + nearest(str(self.model), names)
             )
         own = {name: getattr(self, name) for name in ("epochs", "lr", "ngrams", "embedding_size")}
         given = {name: value for name, value in own.items() if value is not None}

@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 
 from thence.corpus import Documents
 from thence.models.labels.base import Classes, Classifier
-from thence.models.registry import CLASSIFIERS
+from thence.models.registry import get_family
 from thence.recipes import Recipe, make_recipe
 from thence.recipes.recipe import flat_settings
 from thence.runs import ClassifierRun
@@ -66,6 +66,6 @@ class Fitted:
         recipe = make_recipe(text, model, settings)
         tokenizer = tokenizer_from_json(state["tokenizer"], "the tokenizer of the pickle")
         size, classes = len(tokenizer.vocabulary), Classes(*state["classes"])
-        classifier = CLASSIFIERS[model].create_classifier(recipe.options, size, classes)
+        classifier = get_family(model).classifier(recipe.options, size, classes)
         classifier.load_tensors(load(state["tensors"]))
         return cls(recipe, tokenizer, classifier)

@@ -135,7 +135,7 @@ def load_word_vectors(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | Non
     Raises:
         TextError: If the file cannot be used, or has none of the words.
     """
-    path = getattr(recipe.options, "vectors", None)
+    path = recipe.vectors
     if path is None or recipe.from_run is not None:  # The run's embedding started from them.
         return None
     vectors = read_vectors(path, tokenizer.vocabulary.names())
@@ -219,9 +219,9 @@ def _all_equal(splits: Splits) -> bool:
 
 
 def _check_context(recipe: Recipe, train: TokenStore) -> None:
-    if get_family(recipe.model).reads_sequences:
-        return  # A short text takes only what it needs of the context, at no cost.
-    context = getattr(recipe.options, "context", 1)
+    if not get_family(recipe.model).window:
+        return  # What reads sequences takes only what it needs of the context, at no cost.
+    context = recipe.options.context
     longest = int(train.target_counts.max())
     if context > longest and not recipe.training.carry_context:
         raise SettingError(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from thence.corpus import LabelledDocuments, Splits
 from thence.errors import RunError, SettingError
-from thence.models.registry import LANGUAGE_MODELS, get_family
+from thence.models.registry import families, get_family
 from thence.recipes.recipe import FROM_RUN, Recipe, flat_settings
 from thence.runs import ClassifierRun
 from thence.runs.files import load_metadata
@@ -28,8 +28,6 @@ from thence.tokens import WordOptions
 if TYPE_CHECKING:
     from thence.models.labels.finetuned import FinetunedClassifier
 
-ENCODERS = [name for name, family in LANGUAGE_MODELS.items() if family.reads_sequences]
-"""Language models that read a document in order, so that a classifier can start from them."""
 DURATION_SETTINGS = ("epochs", "steps", "time")
 """Settings that say when a training ends: where one is given, the parent's are left out."""
 MACHINE_SETTINGS = ("threads", "precision", "device")
@@ -215,7 +213,7 @@ def check_parent_unchanged(run: Run, parent: Run) -> None:
 
 def starts_from_encoder(recipe: Recipe) -> bool:
     """Return whether a recipe's model is a classifier that starts from a language model."""
-    return hasattr(recipe.options, "start_from")
+    return get_family(recipe.model).pretrained
 
 
 def encoder_run(recipe: Recipe) -> Run:
@@ -232,7 +230,9 @@ def encoder_run(recipe: Recipe) -> Run:
             "--start-from RUN (thence train TEXT --model lstm makes one)."
         )
     run = Run(folder)
-    if run.recipe.model not in ENCODERS:
+    family = get_family(run.recipe.model)
+    if family.task != "language" or not family.reads_sequences:
+        names = [name for name, one in families("language").items() if one.reads_sequences]
         kind = (
             "is a classifier"
             if isinstance(run, ClassifierRun)
@@ -240,7 +240,7 @@ def encoder_run(recipe: Recipe) -> Run:
         )
         raise SettingError(
             f"--start-from is {folder}, a run of {run.recipe.model}, which {kind}; name that of a "
-            f"language model with one of {', '.join(ENCODERS)}."
+            f"language model with one of {', '.join(names)}."
         )
     return run
 

@@ -18,7 +18,7 @@ from thence.corpus import Documents
 from thence.corpus.blocks import find_files, is_url
 from thence.models.base import CountedModel
 from thence.models.labels.base import Classifier, FittedClassifier
-from thence.models.registry import CLASSIFIERS, LANGUAGE_MODELS, get_family, is_classifier
+from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
 from thence.runs.files import Array
 from thence.runs.looks_at_test import TEST, facts_of_test
@@ -60,8 +60,8 @@ def fit(recipe: Recipe, data: TrainingData) -> FittedModel:
 
 def _fit_language_model(recipe: Recipe, data: TrainingData) -> tuple[Mapping[str, Array], Losses]:
     carry_context = recipe.training.carry_context
-    family, size = LANGUAGE_MODELS[recipe.model], len(data.tokenizer.vocabulary)
-    model = cast(CountedModel, family.create(recipe.options, size))
+    family, size = get_family(recipe.model), len(data.tokenizer.vocabulary)
+    model = cast(CountedModel, family.language_model(recipe.options, size))
     dev = data.dev if data.dev.num_documents else None
     # The log-probability of the train text falls out of most ways of counting; else it is scored.
     log_prob = model.fit(data.train, carry_context, dev)
@@ -89,10 +89,8 @@ def _fit_classifier(recipe: Recipe, data: TrainingData) -> tuple[Mapping[str, Ar
 def _fitted_classifier(
     recipe: Recipe, data: TrainingData, should_stop: Callable[[], bool]
 ) -> FittedClassifier:
-    family, size = CLASSIFIERS[recipe.model], len(data.tokenizer.vocabulary)
-    classifier = cast(
-        FittedClassifier, family.create_classifier(recipe.options, size, data.classes)
-    )
+    family, size = get_family(recipe.model), len(data.tokenizer.vocabulary)
+    classifier = cast(FittedClassifier, family.classifier(recipe.options, size, data.classes))
     dev = (data.dev_texts, data.dev_labels) if data.dev.num_documents else None
     weights = train_weights(recipe, data)
     classifier.fit(data.train_texts, data.train_labels, weights, dev, should_stop)

@@ -54,7 +54,7 @@ def resolve_paths(recipe: Recipe, instead: Instead = NOTHING) -> Recipe:
         if (path := getattr(recipe.splitting, name)) is not None and path not in instead
     }
     options = recipe.options
-    if (vectors := getattr(options, "vectors", None)) is not None:
+    if (vectors := recipe.vectors) is not None:
         options = replace(options, vectors=str(Path(vectors).resolve()))
     splitting = replace(recipe.splitting, **given)
     return replace(recipe, text=text, splitting=splitting, options=options)

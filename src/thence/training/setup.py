@@ -17,7 +17,7 @@ from thence.errors import RunError, SettingError
 from thence.models.labels.base import Classifier
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.memory_guard import make_trainable
-from thence.models.registry import CLASSIFIERS, LANGUAGE_MODELS, is_classifier
+from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
 from thence.runs.run import Run
 from thence.tokens import TokenStore
@@ -96,13 +96,13 @@ def build_setup(recipe: Recipe, data: TrainingData, begins: bool = True) -> Trai
 
 def _build_classifier_setup(recipe: Recipe, data: TrainingData, begins: bool) -> TrainingSetup:
     training, labels = recipe.training, data.train_labels
-    line = CLASSIFIERS[recipe.model]
+    line = get_family(recipe.model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         vocabulary_size = len(data.tokenizer.vocabulary)
         options, classes = recipe.options, data.classes
         classifier: Any = make_trainable(
-            lambda: line.create_classifier(options, vocabulary_size, classes), recipe.model
+            lambda: line.classifier(options, vocabulary_size, classes), recipe.model
         )
         parent = parent_run(recipe)
         if begins and parent is not None:
@@ -199,10 +199,8 @@ def _refuse_too_large(recipe: Recipe, data: TrainingData) -> None:
     size = len(data.tokenizer.vocabulary)
     with torch.random.fork_rng(devices=[]):
         if is_classifier(recipe.model):
-            line, classes = CLASSIFIERS[recipe.model], data.classes
-            make_trainable(
-                lambda: line.create_classifier(recipe.options, size, classes), recipe.model
-            )
+            line, classes = get_family(recipe.model), data.classes
+            make_trainable(lambda: line.classifier(recipe.options, size, classes), recipe.model)
         else:
             new_network(recipe, size)
 
@@ -315,8 +313,10 @@ def new_network(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
-        family, options = LANGUAGE_MODELS[recipe.model], recipe.options
-        model = make_trainable(lambda: family.create(options, vocabulary_size), recipe.model)
+        family, options = get_family(recipe.model), recipe.options
+        model = make_trainable(
+            lambda: family.language_model(options, vocabulary_size), recipe.model
+        )
     network = cast(NeuralLanguageModel, model)
     if train_store is not None and vocabulary_size > LARGE_VOCABULARY:
         counts = np.bincount(train_store.targets, minlength=vocabulary_size)

@@ -297,7 +297,7 @@ def _continue(run: Run, progress: ProgressFactory, world: "World | None", logs: 
             if is_first_process():
                 stack.enter_context(locked(run.folder))
                 clear_leftovers(run.folder)
-            vectors = getattr(run.recipe.options, "vectors", None)
+            vectors = run.recipe.vectors
             if vectors is not None:
                 check_ordinary(Path(vectors))
             data = TrainingData(run.splits, run.tokenizer, run.store("train"), run.store("dev"))

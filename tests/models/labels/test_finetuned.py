@@ -26,7 +26,7 @@ SIZE = 12
 def language_model(encoder: dict[str, Any]) -> Any:
     entry = get_family(encoder["model"])
     given = {name: value for name, value in encoder.items() if name != "model"}
-    return entry.create(entry.options_class()(**given), SIZE)
+    return entry.language_model(entry.options_class()(**given), SIZE)
 
 
 def classifier(encoder: dict[str, Any], **more: Any) -> FinetunedClassifier:

@@ -23,7 +23,7 @@ SIZES = {"hidden_size": 8, "embedding_size": 6}
 def network(vocabulary_size: int, softmax: str = "full") -> NeuralLanguageModel:
     torch.manual_seed(0)
     options = get_family("lstm").options_class()(**SIZES, softmax=softmax)
-    model = get_family("lstm").create(options, vocabulary_size)
+    model = get_family("lstm").language_model(options, vocabulary_size)
     assert isinstance(model, NeuralLanguageModel)
     return model
 

@@ -21,7 +21,9 @@ LSTM = {"hidden_size": 6, "embedding_size": 4}
 
 def cache_of(vocabulary_size: int, length: int, theta: float = 2.0) -> NeuralCache:
     torch.manual_seed(0)
-    model = get_family("lstm").create(get_family("lstm").options_class()(**LSTM), vocabulary_size)
+    model = get_family("lstm").language_model(
+        get_family("lstm").options_class()(**LSTM), vocabulary_size
+    )
     assert isinstance(model, NeuralLanguageModel)
     with torch.no_grad():
         for parameter in model.parameters():

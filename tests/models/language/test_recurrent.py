@@ -22,7 +22,7 @@ def make(name: str, size: int = V, **settings: Any) -> NeuralLanguageModel:
     torch.manual_seed(0)
     entry = get_family(name)
     sizes = {"embedding_size": 3, "hidden_size": 4, "layers": 2}
-    model = entry.create(entry.options_class()(**{**sizes, **settings}), size)
+    model = entry.language_model(entry.options_class()(**{**sizes, **settings}), size)
     assert isinstance(model, NeuralLanguageModel)
     with torch.no_grad():
         for parameter in model.parameters():

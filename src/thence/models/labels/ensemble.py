@@ -26,7 +26,7 @@ from jaxtyping import Float, Float32, Float64
 
 from thence.corpus.labels import Labels
 from thence.models.labels.base import LEAST, Array, Classes, Classifier, log_probs_of_truth
-from thence.models.registry import CLASSIFIERS
+from thence.models.registry import get_family
 from thence.tokens.texts import Texts
 
 IMAGINED_DOCUMENTS = 5.0
@@ -187,8 +187,8 @@ def create(options: EnsembleOptions, vocabulary_size: int, classes: Classes) -> 
 
 def _create(member: Member, vocabulary_size: int, classes: Classes) -> Classifier:
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in member.options.items()}
-    family = CLASSIFIERS[member.model]
-    return family.create_classifier(family.options_class()(**settings), vocabulary_size, classes)
+    family = get_family(member.model)
+    return family.classifier(family.options_class()(**settings), vocabulary_size, classes)
 
 
 def _name(member: Member, members: Sequence[Member]) -> str:

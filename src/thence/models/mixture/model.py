@@ -246,7 +246,7 @@ def _create(member: Member, before: Sequence[LanguageModel], vocabulary_size: in
         options = NeuralCacheOptions(**settings)
         return NeuralCache(options, cast("NeuralLanguageModel", before[options.of]))
     entry = get_family(member.model)
-    return entry.create(entry.options_class()(**settings), vocabulary_size)
+    return entry.language_model(entry.options_class()(**settings), vocabulary_size)
 
 
 def _score(

@@ -1,0 +1,110 @@
+"""A table that other packages may add to: by an entry point, or by a call in a script.
+
+An entry point is imported when its name is asked for, and not before. Only installed packages have
+some, so that no run folder, recipe or text can name code of its own.
+"""
+
+import re
+from contextlib import suppress
+from dataclasses import replace
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from typing import Any, Generic, TypeVar
+
+from thence.errors import SettingError
+
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""What an addition may be called, so that it can be typed, and be a part of a folder's name."""
+
+Entry = TypeVar("Entry", bound=Any)
+
+
+class Plugins(Generic[Entry]):
+    """The entries of a table by name, some of which other packages supply.
+
+    Args:
+        group: Group of the entry points, such as ``thence.models``.
+        kind: What an entry is: a frozen dataclass with a ``name`` and a ``supplier``.
+        table: The built-in entries; those of others are added once they are asked for.
+    """
+
+    def __init__(self, group: str, kind: type[Entry], table: dict[str, Entry]) -> None:
+        self.group, self.kind, self.table = group, kind, table
+        self._built_in = frozenset(table)
+
+    def find(self, name: str) -> Entry | None:
+        """Return the entry of that name, or None if there is none.
+
+        Raises:
+            SettingError: If the package that supplies it is broken.
+        """
+        if name not in self.table and NAME.fullmatch(name):
+            for point in entry_points(group=self.group, name=name):
+                self.add(name, self._load(point), _supplier_of(point))
+        return self.table.get(name)
+
+    def is_added(self, name: str) -> bool:
+        """Return whether an entry is none of the built-in ones."""
+        return name not in self._built_in
+
+    def names(self) -> list[str]:
+        """Return all names, the built-in ones first; nothing is imported for it."""
+        installed = {point.name for point in entry_points(group=self.group)}
+        return [*self.table, *sorted(installed - self.table.keys())]
+
+    def add(self, name: str, entry: Entry, supplier: str = "") -> Entry:
+        """Add an entry and return it with its supplier; it replaces another's of that name.
+
+        Args:
+            name: What it must be called.
+            entry: What to add.
+            supplier: Package and version; looked up by the name of its module if not given.
+
+        Raises:
+            SettingError: If the name is a built-in one, or unusable.
+        """
+        if name in self._built_in:
+            raise SettingError(f"The name '{name}' is taken by thence; choose another.")
+        if not isinstance(entry, self.kind) or entry.name != name or not NAME.fullmatch(name):
+            raise SettingError(
+                f"'{name}' must be a {self.kind.__name__} of that name, in small letters, digits "
+                f"and hyphens, and is {entry!r:.80}."
+            )
+        added = replace(entry, supplier=supplier or _supplier_of_module(entry))
+        self.table[name] = added
+        return added
+
+    def _load(self, point: EntryPoint) -> Entry:
+        try:
+            entry: Entry = point.load()
+            return entry
+        except Exception as error:  # Whatever the module does.
+            raise SettingError(
+                f"'{point.name}' of the package {_supplier_of(point)} cannot be loaded "
+                f"({type(error).__name__}: {error}); install a working version of it."
+            ) from error
+
+
+def missing(what: str, name: str, supplier: str) -> str:
+    """Return a sentence about an entry that another package supplied, which is not here."""
+    package, _, made_with = supplier.partition("==")
+    if not package:
+        return (
+            f"{what} '{name}' was added by a script; add it in the same way before "
+            "(thence.register_model or thence.register_tokenizer)."
+        )
+    return (
+        f"{what} '{name}' comes from the package {package} ({made_with} when the run was made), "
+        f"which is not installed: pip install {package}."
+    )
+
+
+def _supplier_of(point: EntryPoint) -> str:
+    return f"{point.dist.name}=={point.dist.version}" if point.dist else ""
+
+
+def _supplier_of_module(entry: Any) -> str:
+    """Return the package of the module that an entry's ``make`` is in, if they share a name."""
+    module = getattr(entry.make, "__module__", str(entry.make)).partition(".")[0]
+    with suppress(PackageNotFoundError):
+        return f"{module}=={version(module)}"
+    return ""
