@@ -14,7 +14,7 @@ from thence.ensembles.mix import mix
 from thence.errors import RunError
 from thence.reports import report
 from thence.runs import Run
-from thence.runs.looks_at_test import are_the_same, facts_of_test
+from thence.runs.looks_at_test import Fingerprint
 from thence.training import train
 
 Counted = Callable[..., Run]
@@ -125,12 +125,12 @@ def test_a_look_that_may_not_be_written_is_a_sentence(
         thence.evaluate(run, "test")
 
 
-def test_facts_of_test_know_documents_by_what_they_say() -> None:
-    facts = facts_of_test(Documents.from_strings(["ab", "", "c"]))
-    assert (facts["documents"], facts["bytes"]) == (2, 3)
-    assert are_the_same(facts, Documents.from_strings(["c", "ab"]))
-    assert not are_the_same(facts, Documents.from_strings(["a", "bc"]))
-    assert not are_the_same(facts, Documents.from_strings(["abc"]))
+def test_a_fingerprint_recognises_documents_by_their_content() -> None:
+    expected = Fingerprint.of(Documents.from_strings(["ab", "", "c"]))
+    assert (expected.documents, expected.bytes) == (2, 3)
+    assert expected.matches(Documents.from_strings(["c", "ab"]))
+    assert not expected.matches(Documents.from_strings(["a", "bc"]))
+    assert not expected.matches(Documents.from_strings(["abc"]))
 
 
 def test_nothing_that_judges_goes_round_the_record() -> None:

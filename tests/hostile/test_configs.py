@@ -9,6 +9,7 @@ import pytest
 
 from thence.errors import RunError
 from thence.runs import ClassifierRun, Run
+from thence.runs.provenance import FORMAT
 
 from .conftest import change_config, change_tokenizer, claim, limited, texts_for, uses
 
@@ -92,7 +93,7 @@ def test_a_number_of_thousands_of_digits_is_refused(copy_of: Copy, refused: Refu
     config = run / "config.toml"
     written = config.read_text()
     for number in ("0x" + "f" * 10_000, "9" * 10_000):
-        for setting in ("hidden_size = 8", "lr = 0.02", "steps = 4", "format = 1"):
+        for setting in ("hidden_size = 8", "lr = 0.02", "steps = 4", f"format = {FORMAT}"):
             assert setting in written
             config.write_text(written.replace(setting, setting.split("=")[0] + "= " + number))
             refused("next", run)

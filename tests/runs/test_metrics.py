@@ -5,25 +5,25 @@ from pathlib import Path
 import pytest
 
 from thence.errors import RunError
-from thence.runs.metrics import MetricsFile, append_json_line, read_json_lines
+from thence.runs.metrics import append_json_line, read_json_lines, truncate
 
 
 def test_append_returns_the_size_and_truncate_goes_back_to_it(tmp_path: Path) -> None:
-    metrics = MetricsFile(tmp_path / "metrics.jsonl")
-    size = metrics.append({"step": 1})
-    assert size == len('{"step": 1}\n') == metrics.path.stat().st_size
-    metrics.append({"step": 2})
-    metrics.truncate(size)
-    assert read_json_lines(metrics.path) == [{"step": 1}]
+    metrics = tmp_path / "metrics.jsonl"
+    size = append_json_line(metrics, {"step": 1})
+    assert size == len('{"step": 1}\n') == metrics.stat().st_size
+    append_json_line(metrics, {"step": 2})
+    truncate(metrics, size)
+    assert read_json_lines(metrics) == [{"step": 1}]
 
 
 def test_truncate_never_makes_a_file_longer(tmp_path: Path) -> None:
-    metrics = MetricsFile(tmp_path / "metrics.jsonl")
-    metrics.truncate(100)
-    assert not metrics.path.exists()
-    size = metrics.append({"step": 1})
-    metrics.truncate(size + 100)
-    assert metrics.path.stat().st_size == size
+    metrics = tmp_path / "metrics.jsonl"
+    truncate(metrics, 100)
+    assert not metrics.exists()
+    size = append_json_line(metrics, {"step": 1})
+    truncate(metrics, size + 100)
+    assert metrics.stat().st_size == size
 
 
 def test_an_unfinished_last_line_is_left_out_and_written_over(tmp_path: Path) -> None:

@@ -193,14 +193,6 @@ def test_a_changed_setting_is_refused_and_a_moved_text_is_not(
     assert evaluate(run.folder).documents == 10
 
 
-def test_another_format_is_a_sentence(small: SmallTrain) -> None:
-    run = small(model="bigram-counts")
-    config = run.folder / "config.toml"
-    config.write_text(config.read_text().replace("format = 1", "format = 9"))
-    with pytest.raises(RunError, match="has format 9, this thence reads 1"):
-        Run(run.folder)
-
-
 def test_a_changed_text_is_refused(small: SmallTrain, text: Path) -> None:
     run = small()
     (run.folder / "last/checkpoint.safetensors").unlink()  # Or there would be nothing to do.

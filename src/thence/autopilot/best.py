@@ -26,8 +26,8 @@ from thence.errors import SettingError, TextError, nearest
 from thence.models.registry import get_family
 from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe, known_settings, make_recipe
-from thence.runs.run import create_run, text_hashes
-from thence.runs.sources import Sources, readable_sources, take_from_memory
+from thence.runs.create import create_run
+from thence.runs.sources import Sources, readable_sources, take_from_memory, text_hashes
 from thence.signals import Interrupted, stop_on_signals
 from thence.training.data import load_data
 from thence.training.fitting import FittedModel, fitted_metrics, save_fitted

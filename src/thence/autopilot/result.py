@@ -12,7 +12,7 @@ from thence.atomic import write_atomically
 from thence.errors import RunError
 from thence.notebook import repr_html
 from thence.runs import Run
-from thence.runs.chosen import BEST_OF_TIME, tried_on_dev
+from thence.runs.description import BEST_OF_TIME, combined_on_dev
 from thence.runs.run import find_run
 from thence.runs.saved_json import (
     UNUSABLE,
@@ -115,7 +115,7 @@ class Best:
         ``nats`` are under weights that have not seen what they are judged by; which models to take
         was chosen on all of dev.
         """
-        return tried_on_dev(len(self.tried))
+        return combined_on_dev(len(self.tried))
 
     def outlook(self) -> list[tuple[float, float]]:
         """Return seconds, and the loss on dev that so much time would likely reach.

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,9 +14,10 @@ from thence.models.mixture import Mixture, MixtureOptions, Weights
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.validation import check_type
 from thence.runs import ClassifierRun, open_run
-from thence.runs.looks_at_test import TEST, facts_of_test, inherited_looks
+from thence.runs.create import create_run
+from thence.runs.looks_at_test import TEST, Fingerprint, inherited_looks
 from thence.runs.provenance import CLUSTER
-from thence.runs.run import Run, create_run
+from thence.runs.run import Run
 from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
 
 if TYPE_CHECKING:
@@ -85,14 +87,14 @@ def mix_into(
         recipe, tensors, look = ensemble_of(classifiers)
         more = {
             "labels": list(classifiers[0].label_names),
-            "several": classifiers[0].classes.multilabel,
+            "multilabel": classifiers[0].classes.multilabel,
         }
     else:
         weights = weights or "gated"
         recipe, tensors, look = mixture_of(opened, cache, neural_cache, dynamic, weights)
         more = {} if first.counted is None else {CLUSTER: first.counted}
     test = first.documents("test")
-    more[TEST], looks = facts_of_test(test), inherited_looks(opened, test)
+    more[TEST], looks = asdict(Fingerprint.of(test)), inherited_looks(opened, test)
     hashes = first.provenance["sha256"]
     line = fitted_metrics(first.store("dev").num_targets, look, started)
 

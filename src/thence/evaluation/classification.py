@@ -27,7 +27,7 @@ from thence.evaluation.tables import aligned, paired
 from thence.evaluation.units import finite
 from thence.models.labels.known import Known
 from thence.notebook import repr_html
-from thence.runs.looks_at_test import looks_before, looks_in_words
+from thence.runs.looks_at_test import count_inherited, describe_looks
 
 MISTAKES = 10
 EXCERPT = 100
@@ -194,7 +194,7 @@ class ClassificationReport:
             rows.append(("this run", self.chosen_on_dev))
         rows += self._remarks()
         if self.looks:
-            rows.append(("looks at the test split", looks_in_words(self.looks)))
+            rows.append(("looks at the test split", describe_looks(self.looks)))
         return rows
 
     def _remarks(self) -> list[tuple[str, str]]:
@@ -278,7 +278,7 @@ class ClassificationReport:
             "nothing_known": self.nothing_known,
             "unknown": self.unknown_share,
             "test_looks": self.test_looks,
-            "test_looks_before": looks_before(self.looks),
+            "test_looks_before": count_inherited(self.looks),
             "classes": [asdict(score) for score in self.classes],
             "confusion": None if self.confusion is None else self.confusion.tolist(),
             "mistakes": [asdict(mistake) for mistake in self.mistakes],

@@ -33,7 +33,7 @@ from thence.evaluation.units import bits, finite, perplexity
 from thence.notebook import repr_html
 from thence.printable import printable_line
 from thence.runs import ClassifierRun
-from thence.runs.chosen import choices_on_dev
+from thence.runs.description import choices_on_dev
 from thence.runs.run import Run, Split, open_run
 from thence.tokens import TokenStore
 

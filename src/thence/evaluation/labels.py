@@ -17,7 +17,7 @@ from thence.evaluation.likelihood import judged_name
 from thence.models.labels.known import known_of
 from thence.models.registry import get_family
 from thence.runs import ClassifierRun
-from thence.runs.chosen import choice_on_dev, choices_on_dev
+from thence.runs.description import choice_on_dev, choices_on_dev
 from thence.runs.run import Run, Split
 from thence.training.data import labelled
 

@@ -21,8 +21,8 @@ from thence.evaluation.intervals import (
 from thence.evaluation.tables import paired
 from thence.evaluation.units import bits, finite, perplexity
 from thence.notebook import repr_html
-from thence.runs.chosen import choice_on_dev
-from thence.runs.looks_at_test import looks_before, looks_in_words
+from thence.runs.description import choice_on_dev
+from thence.runs.looks_at_test import count_inherited, describe_looks
 from thence.runs.run import Run, Split
 from thence.runs.sources import IN_MEMORY
 from thence.tokens import TokenStore
@@ -159,7 +159,7 @@ class LikelihoodReport:
             names = ", ".join(self.dynamic)
             rows.append(("dynamic", f"adapts on the text it is judged on: {names}"))
         if self.looks:
-            rows.append(("looks at the test split", looks_in_words(self.looks)))
+            rows.append(("looks at the test split", describe_looks(self.looks)))
         return rows
 
     def interval_in_words(self) -> str:
@@ -203,7 +203,7 @@ class LikelihoodReport:
             **shares,
             "carry_context": self.carry_context,
             "test_looks": self.test_looks,
-            "test_looks_before": looks_before(self.looks),
+            "test_looks_before": count_inherited(self.looks),
             "dynamic": list(self.dynamic),
         }
 

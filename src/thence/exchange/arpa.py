@@ -15,7 +15,8 @@ from thence.exchange.arpa_writer import START, write_arpa
 from thence.models.ngram import NGram
 from thence.models.ngram.sums import Sums, sums, words_of
 from thence.recipes.recipe import Recipe
-from thence.runs.run import Run, create_run
+from thence.runs.create import create_run
+from thence.runs.run import Run
 from thence.runs.weights import save_model
 from thence.tokens import TokenOptions, tokenizer_of
 

@@ -20,7 +20,7 @@ from thence.reports.report_language import language_sections
 from thence.reports.report_training import metrics_section
 from thence.reports.sweep_page import sweep_html
 from thence.runs import ClassifierRun, Run, open_run
-from thence.runs.looks_at_test import looks_before
+from thence.runs.looks_at_test import count_inherited
 from thence.runs.provenance import now
 from thence.runs.run import Split, find_run
 from thence.sweeps.results import is_sweep, read_sweep
@@ -177,7 +177,7 @@ def split_section(run: Run) -> str:
     if looks:
         times = "once" if len(looks) == 1 else f"{len(looks)} times"
         looked = f"The test split was looked at {times}, last {moment(looks[-1]['time'])}"
-        before = looks_before(looks)
+        before = count_inherited(looks)
         looked += f", {before} of them in the runs that it was made of." if before else "."
     rows = [row for name in ("dev", "test") for row in split_rows(run, name)]
     return section("Splits", f"<p>{html.escape(looked)}</p>" + table(rows))

@@ -1,5 +1,9 @@
-"""What a run is, in one line: made of what its folder says, without loading the model."""
+"""What a run is, in a line of words; and whether it was selected on its own dev split.
 
+Both are made of what the run folder says, without loading the model.
+"""
+
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,10 +11,18 @@ from typing import TYPE_CHECKING
 from thence.errors import ThenceError
 from thence.models.registry import get_family
 from thence.runs.files import number_of_values
-from thence.runs.metrics import unit_of
+from thence.runs.metrics import best_line
+from thence.runs.saved_json import UNUSABLE, read_json
 
 if TYPE_CHECKING:
     from thence.runs.run import Run
+
+BEST_OF_SWEEP = "best-of-sweep.json"
+"""File of a sweep's best run: which trial of how many it is, and its result on test."""
+BEST_OF_TIME = "best.json"
+"""File of a run that the autopilot made: the models that were tried."""
+WORSE = "expect the test number to be worse"
+"""The best of many has been lucky too: on text that had no part in the choice it does worse."""
 
 
 def describe(run: "Run") -> str:
@@ -39,16 +51,60 @@ def _text(run: "Run") -> str:
 
 
 def _dev(run: "Run") -> str:
-    """Return the best look at dev."""
-    looks = run.metrics()
-    unit = unit_of(looks[-1]) if looks else "token"
-    losses = [nats for look in looks if (nats := look.get(f"dev_nats_per_{unit}")) is not None]
-    found = [f"dev {min(losses):.4f} nats per {unit}"] if losses else []
-    accuracies = [look["dev_accuracy"] for look in looks if "dev_accuracy" in look]
-    return f"dev accuracy {max(accuracies):.2%}" if accuracies else "".join(found)
+    best = best_line(run.metrics())
+    if "dev_accuracy" in best:
+        return f"dev accuracy {best['dev_accuracy']:.2%}"
+    loss = best.get(f"dev_nats_per_{run.loss_unit}")
+    return "" if loss is None else f"dev {loss:.4f} nats per {run.loss_unit}"
 
 
 def _state(run: "Run") -> str:
     if run.imported:
         return "imported"
     return "finished" if run.finished else "not finished"
+
+
+def chosen_among(count: int | None, what: str) -> str:
+    """Return in words that a run was chosen on dev among so many.
+
+    >>> chosen_among(30, "trials")
+    'chosen on dev among 30 trials: expect the test number to be worse'
+    """
+    number = "several" if count is None else f"{count:,}"
+    return f"chosen on dev among {number} {what}: {WORSE}"
+
+
+def combined_on_dev(count: int | None) -> str:
+    """Return in words that a run combines the best on dev of so many models."""
+    return chosen_among(count, "models, with weights from dev")
+
+
+def choice_on_dev(run: "Run") -> str | None:
+    """Return in words what of a run was chosen on dev; None if nothing is known to be.
+
+    A run that stopped at its best loss on dev counts as not chosen: that is little luck.
+    """
+    sweep, best = (_content(run, name) for name in (BEST_OF_SWEEP, BEST_OF_TIME))
+    if sweep is not None:
+        trials = sweep.get("trials")
+        count = trials if isinstance(trials, int) else None
+        return None if count == 1 else chosen_among(count, "trials")
+    if best is not None:
+        tried = best.get("tried")
+        return combined_on_dev(len(tried) if isinstance(tried, list) else None)
+    if get_family(run.recipe.model).method == "combine":
+        return f"weights learned on dev: {WORSE}"
+    return None
+
+
+def choices_on_dev(runs: "Sequence[Run]") -> str:
+    """Return a sentence on each run of which something was chosen on dev; empty without any."""
+    found = ((run.name, choice_on_dev(run)) for run in runs)
+    return " ".join(f"{name}: {choice}." for name, choice in found if choice)
+
+
+def _content(run: "Run", name: str) -> dict[str, object] | None:
+    try:
+        return dict(read_json(run.folder / name))
+    except (OSError, ThenceError, *UNUSABLE):
+        return None

@@ -1,6 +1,5 @@
 """The runs in a folder, each in a few words that its small files say; no weights are read."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,12 +8,11 @@ from typing import Any, Literal
 from thence.atomic import is_locked
 from thence.errors import RunError, ThenceError
 from thence.models.registry import get_family, is_classifier
-from thence.recipes.recipe import read_toml
 from thence.recipes.validation import check_type
 from thence.runs.files import refuse_links
-from thence.runs.looks_at_test import TEST_LOOKS
-from thence.runs.metrics import read_metrics, read_test_looks, unit_of
-from thence.runs.provenance import check_packages, check_provenance
+from thence.runs.looks_at_test import TEST_LOOKS, read_test_looks
+from thence.runs.metrics import best_line, read_metrics, unit_of
+from thence.runs.provenance import check_provenance, read_config
 from thence.runs.run import RUNS, is_finished
 from thence.runs.saved_json import UNUSABLE
 from thence.runs.sources import called
@@ -154,15 +152,15 @@ def _summary(folder: Path, name: str) -> RunSummary:
 def _of_run(folder: Path, name: str) -> RunSummary:
     """Return what is known of a run; its settings are not made a recipe, which may need torch."""
     refuse_links(folder)
-    content = read_toml(config := folder / "config.toml")
-    check_packages(content, folder)
+    config = read_config(folder / "config.toml")
+    content = config.content
     model, source = (check_type(what, content.get(what), str) for what in ("model", "text"))
     trained = get_family(model).method == "train"
-    provenance = check_provenance(content, config, is_classifier(model))
+    provenance = check_provenance(config, is_classifier(model))
     if (path := folder / "metrics.jsonl").exists() and path.stat().st_size > MOST_METRICS:
         raise RunError(f"metrics.jsonl has {path.stat().st_size:,} bytes, too many to be listed.")
     looks = read_metrics(path, trained=trained)
-    best = min(looks, key=_badness, default={})
+    best = best_line(looks)
     unit = unit_of(best)
     return RunSummary(
         name,
@@ -177,12 +175,6 @@ def _of_run(folder: Path, name: str) -> RunSummary:
         len(read_test_looks(folder / TEST_LOOKS)),
         str(provenance["made"]),
     )
-
-
-def _badness(look: dict[str, Any]) -> tuple[float, float]:
-    """Return what the look whose weights are kept has least of: mistakes, then loss."""
-    loss = look.get(f"dev_nats_per_{unit_of(look)}")
-    return -(look.get("dev_accuracy") or 0.0), math.inf if loss is None else loss
 
 
 def _state(folder: Path, model: str) -> State:

@@ -1,49 +1,56 @@
-"""Looks at the test split: each counts, whatever way its documents came to be judged.
+"""Looks at the test split: each is recorded, whatever way its documents came to be judged.
 
-A run knows its test documents by what they say, not by how they were asked for. So the file that
-``--test`` named, or a copy of the split in another order, is a look like ``--split test``.
+A run recognises its test documents by their content, not by how they were asked for. So the file
+that ``--test`` named, or a copy of the split in another order, is a look like ``--split test``.
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b, sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thence.corpus import Documents
+from thence.runs.metrics import damaged_line, read_json_lines
 
 if TYPE_CHECKING:
     from thence.runs.run import Run
 
 TEST_LOOKS = "test-looks.jsonl"
+"""File of a run folder with one line for each look: ``time``, ``command``, and perhaps ``run``."""
 TEST = "test"
-"""Table of the provenance that says which documents the test split has."""
-FACTS_OF_TEST: Mapping[str, type] = {"documents": int, "bytes": int, "sha256": str}
+"""Table of the provenance with the fingerprint of the test split."""
 
 
-def facts_of_test(documents: Documents) -> dict[str, Any]:
-    """Return what a run keeps of its test split, to know it again.
+@dataclass(frozen=True)
+class Fingerprint:
+    """What documents are recognised by; their order, empty ones, and labels do not matter.
 
-    The order of documents, empty ones, and labels do not matter.
-
-    Returns:
-        ``documents`` (how many have text), ``bytes`` (of them together), and ``sha256``.
+    Attributes:
+        documents: How many have text.
+        bytes: Of them together.
+        sha256: Of the sorted hashes of the documents.
     """
-    return {
-        "documents": int((documents.ends > documents.starts).sum()),
-        "bytes": documents.num_bytes,
-        "sha256": _digest(documents),
-    }
+
+    documents: int
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, documents: Documents) -> "Fingerprint":
+        """Return the fingerprint of documents."""
+        return cls(_number_with_text(documents), documents.num_bytes, _digest(documents))
+
+    def matches(self, documents: Documents) -> bool:
+        """Return whether documents have this fingerprint; most others differ in size already."""
+        sizes = (_number_with_text(documents), documents.num_bytes)
+        return sizes == (self.documents, self.bytes) and _digest(documents) == self.sha256
 
 
-def are_the_same(facts: Mapping[str, Any], documents: Documents) -> bool:
-    """Return whether documents are those that ``facts_of_test`` tells of.
-
-    Nearly all others differ in number or size already, so that this costs nothing for them.
-    """
-    if int((documents.ends > documents.starts).sum()) != facts["documents"]:
-        return False
-    return bool(documents.num_bytes == facts["bytes"] and _digest(documents) == facts["sha256"])
+def _number_with_text(documents: Documents) -> int:
+    return int((documents.ends > documents.starts).sum())
 
 
 def _digest(documents: Documents) -> str:
@@ -55,19 +62,35 @@ def _digest(documents: Documents) -> str:
     return sha256(b"".join(sorted(digests))).hexdigest()
 
 
+def read_test_looks(path: Path) -> list[dict[str, Any]]:
+    """Read the lines of ``test-looks.jsonl``; an unfinished last line is left out.
+
+    Raises:
+        RunError: If it cannot be read, or holds other lines than a run writes.
+    """
+    lines = read_json_lines(path)
+    for number, line in enumerate(lines, start=1):
+        for name in ("time", "command"):
+            if not isinstance(line.get(name), str):
+                raise damaged_line(path, number, f"it does not say its '{name}'")
+        if not isinstance(line.get("run", ""), str):
+            raise damaged_line(path, number, "its 'run' is no name")
+    return lines
+
+
 def inherited_looks(parents: "Iterable[Run]", test: Documents) -> list[dict[str, Any]]:
-    """Return the looks at a test split that what is made of other runs begins with.
+    """Return the looks that a run begins with which is made of others.
 
     A look that came to several of the runs from one they were all made of counts once.
 
     Args:
-        parents: The runs.
-        test: The documents of the new run's test split; runs of another have not looked at them.
+        parents: The runs it is made of.
+        test: The documents of its test split; runs with another test split have not looked at it.
 
     Returns:
         The looks by time, each with the name of the ``run`` that was judged.
     """
-    return joined(
+    return merge_looks(
         *(
             [{"run": parent.name, **look} for look in parent.test_looks()]
             for parent in parents
@@ -76,33 +99,33 @@ def inherited_looks(parents: "Iterable[Run]", test: Documents) -> list[dict[str,
     )
 
 
-def joined(*several: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def merge_looks(*lists: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return all looks by time; one that is in several of the lists is in it once."""
     found: Counter[str] = Counter()
-    for looks in several:
+    for looks in lists:
         found |= Counter(json.dumps(look) for look in looks)
     return sorted(map(json.loads, found.elements()), key=lambda look: str(look["time"]))
 
 
-def json_lines(looks: Iterable[Mapping[str, Any]]) -> bytes:
-    """Return looks as their file has them."""
+def to_json_lines(looks: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return the content of a file of looks."""
     return "".join(f"{json.dumps(look)}\n" for look in looks).encode("utf-8")
 
 
-def looks_before(looks: Iterable[Mapping[str, Any]]) -> int:
+def count_inherited(looks: Iterable[Mapping[str, Any]]) -> int:
     """Return how many looks came with the runs that a run was made of."""
     return sum("run" in look for look in looks)
 
 
-def looks_in_words(looks: Iterable[Mapping[str, Any]]) -> str:
+def describe_looks(looks: Iterable[Mapping[str, Any]]) -> str:
     """Return how often a test split was looked at, and in which runs before this one was made.
 
-    >>> looks_in_words([{"run": "lstm"}, {}, {"run": "ngram"}])
+    >>> describe_looks([{"run": "lstm"}, {}, {"run": "ngram"}])
     "3 in this run's life, 2 of them before it was made: as lstm, ngram"
     """
     looks = list(looks)
-    words, before = f"{len(looks)} in this run's life", looks_before(looks)
-    if not before:
+    words, inherited = f"{len(looks)} in this run's life", count_inherited(looks)
+    if not inherited:
         return words
     names = sorted({str(look["run"]) for look in looks if "run" in look})
-    return f"{words}, {before} of them before it was made: as {', '.join(names)}"
+    return f"{words}, {inherited} of them before it was made: as {', '.join(names)}"

@@ -1,10 +1,11 @@
-"""``metrics.jsonl``: one JSON line per look at dev, appended as it happens."""
+"""Files of one JSON object per line, and ``metrics.jsonl``: a line for each evaluation on dev."""
 
 import errno
 import json
+import math
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -14,46 +15,47 @@ from thence.atomic import NO_LINK, cannot_write, sync_folder, wait_for_lock, who
 from thence.errors import RunError
 from thence.runs.files import check_ordinary
 
-TOLD = ("step", "seconds")
-TOLD_OF_TRAINING = (*TOLD, "tokens", "epoch", "learning_rate", "clipped_steps")
-"""What every line says."""
-MOST_TOLD = 1e100
+REQUIRED = ("step", "seconds")
+"""Fields of every line of metrics."""
+REQUIRED_OF_TRAINING = (*REQUIRED, "tokens", "epoch", "learning_rate", "clipped_steps")
+"""Fields of every line of a training that goes on for several steps."""
+LARGEST_NUMBER = 1e100
+"""Absolute value that every number of a line is below."""
 
 
 def unit_of(line: Mapping[str, Any]) -> str:
-    """Return what the losses of a line are means over: ``document`` for classifiers."""
+    """Return what the losses of a line are means over: a ``token`` or a ``document``."""
     is_of_labels = any(name.endswith("nats_per_document") for name in line)
     return "document" if is_of_labels else "token"
 
 
-class MetricsFile:
-    """The metrics of a training.
+def best_line(metrics: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the line whose weights are kept: of the highest accuracy, then of the lowest loss.
 
-    Args:
-        path: The file; it need not exist.
+    It is empty if there is none.
     """
+    return min(metrics, key=_mistakes_and_loss, default={})
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
 
-    def truncate(self, size: int) -> None:
-        """Drop what was written after a checkpoint that is being resumed.
+def _mistakes_and_loss(line: Mapping[str, Any]) -> tuple[float, float]:
+    loss = line.get(f"dev_nats_per_{unit_of(line)}")
+    return -(line.get("dev_accuracy") or 0.0), math.inf if loss is None else loss
 
-        Args:
-            size: Bytes to keep.
-        """
-        try:
-            with opened_alone(self.path, os.O_RDWR) as file:
-                if os.fstat(file.fileno()).st_size > size:
-                    os.ftruncate(file.fileno(), size)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
 
-    def append(self, line: Mapping[str, Any]) -> int:
-        """Add a line; return the size of the file in bytes."""
-        return append_json_line(self.path, line)
+def truncate(path: Path, size: int) -> None:
+    """Cut a file to a size in bytes, as it was at a checkpoint; a shorter one is left as it is.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    try:
+        with opened_alone(path, os.O_RDWR) as file:
+            if os.fstat(file.fileno()).st_size > size:
+                os.ftruncate(file.fileno(), size)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def append_json_line(path: Path, line: Mapping[str, Any]) -> int:
@@ -90,7 +92,7 @@ def append_json_line(path: Path, line: Mapping[str, Any]) -> int:
 def opened_alone(path: Path, flags: int) -> Iterator[FileIO]:
     """Open a file of a run to change it in place, while no other process does.
 
-    A file that has a second name is changed in a copy of its own: the other may be anywhere.
+    A file that has a second name (a hard link) is changed in a copy: the other may be anywhere.
 
     Raises:
         RunError: If it is a link, a pipe or a device.
@@ -155,7 +157,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             read = None
         if not isinstance(read, dict):
-            raise _damaged(path, number, "not a JSON object")
+            raise damaged_line(path, number, "not a JSON object")
         found.append(read)
     return found
 
@@ -165,47 +167,30 @@ def read_metrics(path: Path, trained: bool) -> list[dict[str, Any]]:
 
     Args:
         path: The file.
-        trained: Whether the lines tell of a training, and not of what was made in one step.
+        trained: Whether the lines are of a training, and not of a model fitted in one step.
 
     Raises:
         RunError: If it cannot be read, or holds other lines than a run writes.
     """
     lines = read_json_lines(path)
     for number, line in enumerate(lines, start=1):
-        needed = TOLD_OF_TRAINING if trained else TOLD
-        if trained:
-            needed = (*needed, f"train_nats_per_{unit_of(line)}")
-        for name in needed:
+        training = (*REQUIRED_OF_TRAINING, f"train_nats_per_{unit_of(line)}")
+        for name in training if trained else REQUIRED:
             if line.get(name) is None:
-                raise _damaged(path, number, f"it does not say its '{name}'")
+                raise damaged_line(path, number, f"it does not say its '{name}'")
         for name, value in line.items():
             if not (value is None or _is_number(value)):
-                raise _damaged(path, number, f"its '{name[:50]}' is no finite number")
-    return lines
-
-
-def read_test_looks(path: Path) -> list[dict[str, Any]]:
-    """Read the lines of ``test-looks.jsonl``; an unfinished last line is left out.
-
-    Raises:
-        RunError: If it cannot be read, or holds other lines than a run writes.
-    """
-    lines = read_json_lines(path)
-    for number, line in enumerate(lines, start=1):
-        for name in ("time", "command"):
-            if not isinstance(line.get(name), str):
-                raise _damaged(path, number, f"it does not say its '{name}'")
-        if not isinstance(line.get("run", ""), str):
-            raise _damaged(path, number, "its 'run' is no name")
+                raise damaged_line(path, number, f"its '{name[:50]}' is no finite number")
     return lines
 
 
 def _is_number(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) < MOST_TOLD
+    return is_number and abs(value) < LARGEST_NUMBER
 
 
-def _damaged(path: Path, number: int, why: str) -> RunError:
+def damaged_line(path: Path, number: int, why: str) -> RunError:
+    """Return the error about a line of a file that holds what it should not."""
     return RunError(
         f"{path}, line {number}, is damaged: {why}. Restore the file from a copy or remove it."
     )

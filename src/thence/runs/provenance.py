@@ -1,9 +1,11 @@
-"""Where a run came from: the table ``provenance`` of its config, and the config's checksum."""
+"""The config of a run: its format number, where the run came from, and its checksum."""
 
 import json
 import platform
 import re
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
@@ -14,12 +16,14 @@ from thence.errors import RunError, SettingError
 from thence.models.registry import is_known, suppliers
 from thence.plugins import missing
 from thence.recipes.nested_models import family_names
-from thence.recipes.recipe import FROM_RUN, PROVENANCE, Recipe
+from thence.recipes.recipe import FROM_RUN, PROVENANCE, Recipe, read_toml
 from thence.recipes.validation import check_type, shown
-from thence.runs.looks_at_test import FACTS_OF_TEST, TEST
+from thence.runs.looks_at_test import TEST, Fingerprint
+from thence.runs.sources import STANDARD_INPUT
 
-FORMAT = 1
-FACTS: Mapping[str, Any] = {
+FORMAT = 2
+"""Number of the format of run folders, which every config says; see ``MIGRATIONS``."""
+FIELDS: Mapping[str, Any] = {
     "thence": str,
     "python": str,
     "made": str,
@@ -27,17 +31,16 @@ FACTS: Mapping[str, Any] = {
     "checksum": str,
     "sha256": Mapping[str, Any],
 }
-FACTS_OF_LABELS: Mapping[str, Any] = {"labels": tuple[str, ...], "several": bool}
-CLUSTER = "cluster"
-"""A table that says what was read on a cluster: numbers of files, documents, tokens and bytes."""
-FROM = "from"
-"""A table that says from which run a training went on, and at which step of that."""
-FACTS_OF_PARENT: Mapping[str, Any] = {"run": str, "identity": str, "step": int}
-FACTS_OF_CLUSTER = ("files", "documents", "tokens", "bytes")
-KEPT = "kept"
-"""A table of the texts that cannot be read again, with the files of the run that hold them."""
+"""What the provenance of every run says, with the types."""
+LABEL_FIELDS: Mapping[str, Any] = {"labels": tuple[str, ...], "multilabel": bool}
+"""What that of a classifier says too."""
+CLUSTER, FROM, KEPT = "cluster", "from", "kept"
+"""Tables of the provenance: ``ClusterCounts``, ``ParentRun``, and the kept texts.
+
+``kept`` names, for each text that cannot be read again, the file of the run folder that holds it.
+"""
 KEPT_NAME = re.compile(r"(?:(?:text|dev|test)(?:\.[a-z]+)?)?")
-"""What such a file may be called, which is in the run folder and nowhere else."""
+"""What a file of ``kept`` may be called: a name of its own in the run folder, or none."""
 SPLITS = ("train", "dev", "test")
 PACKAGES = "packages"
 """A table of the packages that supplied models or tokenizers, where they are not thence's own."""
@@ -45,44 +48,119 @@ SUPPLIED: Sequence[tuple[str, str, Callable[[str], bool]]] = (("models", "model"
 """The tables in it, what is named there, and whether it is here."""
 
 
-def provenance_of(
-    recipe: Recipe, tokenizer: str, hashes: Mapping[str, str], more: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what to write of where a run came from, but for the checksum.
+@dataclass(frozen=True)
+class ParentRun:
+    """The run that a training went on from: its name, identity, and the step of its weights."""
 
-    Args:
-        recipe: What is going to be trained.
-        tokenizer: The hash of the tokenizer.
-        hashes: The SHA-256 of what the run is made from.
-        more: What else to say.
+    run: str
+    identity: str
+    step: int
+
+
+@dataclass(frozen=True)
+class ClusterCounts:
+    """How much was read on a cluster."""
+
+    files: int
+    documents: int
+    tokens: int
+    bytes: int
+
+
+TABLES: Mapping[str, type] = {CLUSTER: ClusterCounts, FROM: ParentRun, TEST: Fingerprint}
+"""Tables that the provenance may have."""
+Content = dict[str, Any]
+"""Content of a config, as TOML has it."""
+
+
+def _from_format_1(content: Content) -> Content:
+    """Migrate a config of thence 0.1.
+
+    It called ``multilabel`` ``several``, and did not say that standard input is kept in ``text``.
     """
-    names = family_names(recipe.model, recipe.options)
-    packages = {"models": suppliers(names)}
-    return {
-        "format": FORMAT,
-        "thence": version("thence"),
-        "python": platform.python_version(),
-        "made": now(),
-        "tokenizer": tokenizer,
-        "sha256": dict(hashes),
-        **more,
-    } | ({PACKAGES: packages} if any(packages.values()) else {})
+    provenance = dict(content[PROVENANCE])
+    if "several" in provenance:
+        provenance["multilabel"] = provenance.pop("several")
+    if content.get("text") == STANDARD_INPUT:
+        provenance.setdefault(KEPT, {"text": "text"})
+    return {**content, PROVENANCE: provenance}
 
 
-def check_packages(content: Mapping[str, Any], folder: Path) -> None:
-    """Refuse a run whose model or tokenizer comes from a package that is not installed here.
+MIGRATIONS: Mapping[int, Callable[[Content], Content]] = {1: _from_format_1}
+"""For each older format the function that makes a config of the next one of it.
+
+What changes the meaning of a file of the run folder raises ``FORMAT`` by one and adds a function
+here. Older runs are migrated in memory whenever they are opened; their files stay as they are, and
+so do their checksum and identity, which are of the config as it was written.
+"""
+
+
+def migrate(
+    content: Content,
+    config: Path,
+    migrations: Mapping[int, Callable[[Content], Content]] = MIGRATIONS,
+) -> Content:
+    """Return the content of a config in the newest format.
 
     Args:
-        content: The config.
-        folder: The run, for the message.
+        content: As it was written.
+        config: Its file, for messages.
+        migrations: From each older format to the next.
 
     Raises:
-        RunError: Says what to install.
+        RunError: If it has no provenance, or is of a format this version does not know.
     """
     provenance = content.get(PROVENANCE)
-    packages = provenance.get(PACKAGES) if isinstance(provenance, dict) else None
-    if packages is None:
-        return
+    if not isinstance(provenance, dict):
+        raise RunError(f"{config} does not say where the run came from: it has no [{PROVENANCE}].")
+    number, oldest, newest = provenance.get("format"), min(migrations), max(migrations) + 1
+    if type(number) is not int or not oldest <= number <= newest:
+        raise RunError(
+            f"The run {config.parent} has format {shown(number)}; this thence, "
+            f"{version('thence')}, reads formats {oldest} to {newest}. Install the version that "
+            f"made it, thence {shown(provenance.get('thence'))}, or a newer one."
+        )
+    for older in range(number, newest):
+        content = migrations[older](content)
+    return content
+
+
+@dataclass(frozen=True)
+class Config:
+    """The config of a run.
+
+    Attributes:
+        path: The file.
+        written: Its content.
+        content: The same in the newest format.
+    """
+
+    path: Path
+    written: Content
+    content: Content
+
+    @property
+    def settings(self) -> Content:
+        """The recipe as it was written, without settings that came with later versions."""
+        return {name: value for name, value in self.written.items() if name != PROVENANCE}
+
+
+def read_config(path: Path) -> Config:
+    """Read the config of a run.
+
+    Raises:
+        SettingError: If it cannot be read or is not TOML.
+        RunError: If it has no provenance, is of a format this version does not know, or needs a
+            package that is not installed.
+    """
+    written = read_toml(path)
+    content = migrate(written, path)
+    _check_packages(content[PROVENANCE].get(PACKAGES, {}), path.parent)
+    return Config(path, written, content)
+
+
+def _check_packages(packages: Any, folder: Path) -> None:
+    """Refuse a run whose model or tokenizer comes from a package that is not installed here."""
     try:
         check_type(PACKAGES, packages, Mapping[str, Any])
         for group, what, known in SUPPLIED:
@@ -95,67 +173,77 @@ def check_packages(content: Mapping[str, Any], folder: Path) -> None:
         raise RunError(f"The packages that {folder} names are unusable: {error}") from error
 
 
-def check_provenance(content: Mapping[str, Any], config: Path, labelled: bool) -> dict[str, Any]:
-    """Return where a run came from, checked to be whole and of the right types.
+def new_provenance(
+    recipe: Recipe, tokenizer: str, hashes: Mapping[str, str], more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the provenance of a run that is made now.
 
     Args:
-        content: The config.
-        config: Its file, for messages.
+        recipe: What is going to be trained.
+        tokenizer: The hash of the tokenizer.
+        hashes: The SHA-256 of what the run is made from.
+        more: What else to say.
+    """
+    packages = {"models": suppliers(family_names(recipe.model, recipe.options))}
+    provenance = {
+        "format": FORMAT,
+        "thence": version("thence"),
+        "python": platform.python_version(),
+        "made": now(),
+        "tokenizer": tokenizer,
+        "sha256": dict(hashes),
+        **more,
+    } | ({PACKAGES: packages} if any(packages.values()) else {})
+    checksum = config_checksum(tomllib.loads(recipe.to_toml(provenance)))
+    return {"checksum": checksum, **provenance}
+
+
+def check_provenance(config: Config, labelled: bool) -> dict[str, Any]:
+    """Return the provenance of a run, checked to be whole and of the right types.
+
+    Args:
+        config: That of the run.
         labelled: Whether the run must name labels.
 
     Raises:
-        RunError: If it is of another format, was changed or is damaged.
+        RunError: If the config was changed or is damaged.
     """
-    found = content.get(PROVENANCE)
-    if not isinstance(found, dict):
-        raise RunError(f"{config} does not say where the run came from: it has no [{PROVENANCE}].")
-    if found.get("format") != FORMAT:
-        raise RunError(
-            f"The run {config.parent} has format {shown(found.get('format'))}, this thence reads "
-            f"{FORMAT}; use the version that made it ({shown(found.get('thence'))})."
-        )
-    facts = {**FACTS, **(FACTS_OF_LABELS if labelled else {})}
+    found: dict[str, Any] = config.content[PROVENANCE]
     try:
-        for name, kind in facts.items():
-            if name not in found:
-                raise SettingError(f"it does not say its '{name}'.")
-            check_type(name, found[name], kind)
-        check_type("vectors", found.get("vectors"), str | None)
-        check_type("launches", found.get("launches", ()), tuple[str, ...])
-        for name, value in found["sha256"].items():
-            check_type(name, value, str)
-        for name, value in check_type(KEPT, found.get(KEPT, {}), Mapping[str, Any]).items():
-            if not KEPT_NAME.fullmatch(check_type(name, value, str)):
-                raise SettingError(f"it keeps its {shown(name)} in {shown(value)}.")
-        if "arpa" not in found["sha256"] and set(found["sha256"]) != set(SPLITS):
-            raise SettingError("it does not say the hashes of its text.")
-        if CLUSTER in found:
-            counted = check_type(CLUSTER, found[CLUSTER], Mapping[str, Any])
-            for name in FACTS_OF_CLUSTER:
-                check_type(name, counted.get(name), int)
-        if FROM in found:
-            parent = check_type(FROM, found[FROM], Mapping[str, Any])
-            for name, kind in FACTS_OF_PARENT.items():
-                check_type(name, parent.get(name), kind)
-        if TEST in found:
-            test = check_type(TEST, found[TEST], Mapping[str, Any])
-            for name, kind in FACTS_OF_TEST.items():
-                check_type(name, test.get(name), kind)
-        if labelled and len(set(found["labels"])) != len(found["labels"]):
-            raise SettingError("a label occurs twice.")
-        if labelled and len(found["labels"]) < 2 - found["several"]:
-            raise SettingError("there are too few labels to tell apart.")
-        checksum = config_checksum(content)
+        _check_fields(found, labelled)
+        checksum = config_checksum(config.written)
     except SettingError as error:
-        raise RunError(f"The [{PROVENANCE}] of {config} is unusable: {error}") from error
+        raise RunError(f"The [{PROVENANCE}] of {config.path} is unusable: {error}") from error
     except (RecursionError, ValueError) as error:
-        raise RunError(f"{config} holds what no run does: {str(error)[:200]}.") from error
+        raise RunError(f"{config.path} holds what no run does: {str(error)[:200]}.") from error
     if found["checksum"] != checksum:
         raise RunError(
-            f"{config} was changed after the run was made, or is damaged; restore it from a "
+            f"{config.path} was changed after the run was made, or is damaged; restore it from a "
             "copy or train again (only the paths of texts may be changed)."
         )
     return found
+
+
+def _check_fields(found: Mapping[str, Any], labelled: bool) -> None:
+    for name, kind in {**FIELDS, **(LABEL_FIELDS if labelled else {})}.items():
+        if name not in found:
+            raise SettingError(f"it does not say its '{name}'.")
+        check_type(name, found[name], kind)
+    check_type("vectors", found.get("vectors"), str | None)
+    check_type("launches", found.get("launches", ()), tuple[str, ...])
+    for name, value in found["sha256"].items():
+        check_type(name, value, str)
+    for name, value in check_type(KEPT, found.get(KEPT, {}), Mapping[str, Any]).items():
+        if not KEPT_NAME.fullmatch(check_type(name, value, str)):
+            raise SettingError(f"it keeps its {shown(name)} in {shown(value)}.")
+    if "arpa" not in found["sha256"] and set(found["sha256"]) != set(SPLITS):
+        raise SettingError("it does not say the hashes of its text.")
+    for name, kind in TABLES.items():
+        check_type(name, found.get(name), kind | None)
+    if labelled and len(set(found["labels"])) != len(found["labels"]):
+        raise SettingError("a label occurs twice.")
+    if labelled and len(found["labels"]) < 2 - found["multilabel"]:
+        raise SettingError("there are too few labels to tell apart.")
 
 
 def config_checksum(content: Mapping[str, Any]) -> str:

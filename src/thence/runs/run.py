@@ -10,46 +10,44 @@ report.html         pictures and numbers
 text, text.jsonl    what the text was, where it cannot be read again (see ``sources.py``)
 """
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast, get_args
 
-from thence.atomic import NOT_ALLOWED, WriteError, write_atomically
-from thence.corpus import Documents, Splits, load_splits, read_held_out
+from thence.atomic import NOT_ALLOWED, WriteError
+from thence.corpus import Documents, Splits, load_splits
 from thence.errors import RunError, SettingError, TextError, ThenceError, nearest
 from thence.methods import PackageFunction
 from thence.models.base import LanguageModel
 from thence.models.labels.base import Classes, Classifier
 from thence.models.registry import get_family, is_classifier
 from thence.notebook import repr_html
-from thence.recipes.recipe import PROVENANCE, Recipe, read_toml, recipe_of
+from thence.recipes.recipe import Recipe, recipe_of
 from thence.runs.description import describe
 from thence.runs.files import check_ordinary, load_metadata, refuse_links
-from thence.runs.looks_at_test import TEST, TEST_LOOKS, are_the_same, facts_of_test, json_lines
-from thence.runs.metrics import append_json_line, read_metrics, read_test_looks
+from thence.runs.looks_at_test import TEST, TEST_LOOKS, Fingerprint, read_test_looks
+from thence.runs.metrics import append_json_line, read_metrics
 from thence.runs.provenance import (
     CLUSTER,
     FROM,
     KEPT,
-    check_packages,
     check_provenance,
     config_checksum,
     now,
-    provenance_of,
+    read_config,
 )
 from thence.runs.sources import (
     IN_MEMORY,
     STANDARD_INPUT,
     Sources,
     called,
-    keep_sources,
-    kept_files,
     kept_sources,
     named_sources,
+    named_splits,
+    read_dev_and_test,
+    text_hashes,
 )
 from thence.runs.weights import load_model
 from thence.tokens import Texts, Tokenizer, TokenStore, load_tokenizer
@@ -189,8 +187,7 @@ class Run:
         By the setting that names the text, ``text``, ``dev`` or ``test``; empty where the run has
         only its hash.
         """
-        older = {"text": "text"} if self.recipe.text == STANDARD_INPUT else {}
-        found: Mapping[str, str] = self.provenance.get(KEPT, older)
+        found: Mapping[str, str] = self.provenance.get(KEPT, {})
         return found
 
     @property
@@ -342,7 +339,7 @@ class Run:
         for path in (self.recipe.splitting.dev, self.recipe.splitting.test):
             if path is not None:
                 check_ordinary(Path(path))
-        held_out = held_out_of(self.recipe)
+        held_out = read_dev_and_test(self.recipe)
         for name, documents in held_out.items():
             if documents.content_hash() != self.provenance["sha256"][name]:
                 raise TextError(
@@ -388,14 +385,14 @@ class Run:
         if not documents.num_bytes:
             return False
         if self._test is not None:
-            return are_the_same(self._test, documents)
+            return self._test.matches(documents)
         return bool(documents.content_hash() == self.provenance["sha256"].get(TEST))
 
     @cached_property
-    def _test(self) -> Mapping[str, Any] | None:
-        """Which documents the test split has."""
-        found: Mapping[str, Any] | None = self.provenance.get(TEST)
-        return found
+    def _test(self) -> Fingerprint | None:
+        """What the documents of the test split are recognised by."""
+        found = self.provenance.get(TEST)
+        return None if found is None else Fingerprint(**found)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the lines of ``metrics.jsonl``; an unfinished last line is left out."""
@@ -461,7 +458,7 @@ class ClassifierRun(Run):
     @property
     def classes(self) -> Classes:
         """How many labels there are, and whether a document may have several."""
-        return Classes(len(self.label_names), bool(self.provenance["several"]))
+        return Classes(len(self.label_names), bool(self.provenance["multilabel"]))
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -483,12 +480,13 @@ class ClassifierRun(Run):
         return named_splits(splits, self.label_names) if FROM in self.provenance else splits
 
     @cached_property
-    def _test(self) -> Mapping[str, Any] | None:
-        found: Mapping[str, Any] | None = self.provenance.get(TEST)
-        if found is None:  # Of 0.1, whose hash is of texts and labels.
-            with suppress(ThenceError):
-                return facts_of_test(self.documents("test"))
-        return found
+    def _test(self) -> Fingerprint | None:
+        found = self.provenance.get(TEST)
+        if found is not None:
+            return Fingerprint(**found)
+        with suppress(ThenceError):  # Of 0.1, which has only a hash of texts and labels together.
+            return Fingerprint.of(self.documents("test"))
+        return None
 
 
 def open_run(run: str | Path | Run) -> LanguageRun | ClassifierRun:
@@ -515,16 +513,14 @@ def _open(folder: str | Path) -> Run:
     except OSError as error:
         raise RunError(f"The run {folder} cannot be opened: {error.strerror}.") from error
     try:
-        content = read_toml(config)
-        check_packages(content, place)
-        recipe = recipe_of(content, config)
+        read = read_config(config)
+        recipe = recipe_of(read.content, config)
     except SettingError as error:
         raise RunError(f"The run {place} has an unusable config: {error}") from error
     labelled = is_classifier(recipe.model)
     run = object.__new__(ClassifierRun if labelled else LanguageRun)
     run.folder, run.recipe = place, recipe
-    run.provenance = check_provenance(content, config, labelled)
-    run._settings = {name: value for name, value in content.items() if name != PROVENANCE}
+    run.provenance, run._settings = check_provenance(read, labelled), read.settings
     return run
 
 
@@ -562,74 +558,3 @@ def find_run(folder: str | Path) -> Path:
         return path if path.exists() or not (RUNS / path).exists() else RUNS / path
     except OSError:  # A name that is too long, for example.
         return path
-
-
-def create_run(
-    folder: Path,
-    recipe: Recipe,
-    tokenizer: Tokenizer,
-    hashes: Mapping[str, str],
-    sources: Sources = Sources(),
-    more: Mapping[str, Any] | None = None,
-    looks: Sequence[Mapping[str, Any]] = (),
-) -> Run:
-    """Write what a run begins with: its tokenizer and its config.
-
-    Args:
-        folder: An empty one, which is put in place once enough of the run is there
-            (``thence.atomic.new_folder``).
-        recipe: What is going to be trained.
-        tokenizer: Made from the train split.
-        hashes: The SHA-256 of what it is made from: ``text_hashes``, or that of an ``arpa`` file.
-        sources: What was read in place of texts that cannot be read again, to be kept.
-        more: What else to say of where it came from: the labels of a classifier.
-        looks: Those at the test split by the runs that it is made of.
-
-    Raises:
-        RunError: If it cannot be written.
-    """
-    about, files = dict(more or {}), kept_files(recipe, sources)
-    if files:
-        about[KEPT] = files
-    try:
-        config = _config(recipe, tokenizer, hashes, about)
-    except UnicodeEncodeError as error:
-        raise RunError(f"The run cannot be made: the path {recipe.text!r} is not UTF-8.") from error
-    write_atomically(folder / "tokenizer.json", tokenizer.to_json().encode("utf-8"))
-    keep_sources(folder, recipe, sources)
-    if looks:
-        write_atomically(folder / TEST_LOOKS, json_lines(looks))
-    write_atomically(folder / "config.toml", config)
-    return Run(folder)
-
-
-def held_out_of(recipe: Recipe) -> dict[str, Documents]:
-    """Read dev and test from files of their own; without a file, there are no documents.
-
-    Raises:
-        TextError: If a file cannot be read.
-    """
-    paths = {"dev": recipe.splitting.dev, "test": recipe.splitting.test}
-    return {
-        name: Documents.from_strings([]) if path is None else read_held_out(path, recipe.reading)
-        for name, path in paths.items()
-    }
-
-
-def named_splits(splits: Splits, names: Sequence[str]) -> Splits:
-    """Return labelled documents with the ids of labels by the order of names."""
-    parts = {part: getattr(splits, part).named(names) for part in ("train", "dev", "test")}
-    return replace(splits, **parts)
-
-
-def text_hashes(splits: Splits) -> dict[str, str]:
-    """Return the SHA-256 of each split's documents."""
-    return {name: getattr(splits, name).content_hash() for name in ("train", "dev", "test")}
-
-
-def _config(
-    recipe: Recipe, tokenizer: Tokenizer, hashes: Mapping[str, str], more: Mapping[str, Any]
-) -> bytes:
-    provenance = provenance_of(recipe, tokenizer.content_hash(), hashes, more)
-    checksum = config_checksum(tomllib.loads(recipe.to_toml(provenance)))
-    return recipe.to_toml({"checksum": checksum, **provenance}).encode("utf-8")

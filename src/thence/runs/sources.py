@@ -15,15 +15,22 @@ text was not to be kept, so that only its hash is there.
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from thence.atomic import cannot_write, whole_file
-from thence.corpus import Documents, Instead, read_memory, write_texts
+from thence.corpus import (
+    Documents,
+    Instead,
+    Splits,
+    read_held_out,
+    read_memory,
+    write_texts,
+)
 from thence.corpus.loading import NOTHING
 from thence.corpus.memory import is_path_or_name
 from thence.corpus.opening import odd_kind
@@ -282,3 +289,27 @@ def stem_of(name: str) -> str:
     special = {"standard input": "stdin", "a pipe": "pipe", IN_MEMORY["text"]: "memory"}
     stem = special.get(called(name)) or Path(name).name.split(".")[0]
     return re.sub(r"[*?\[\]]", "", stem) or "text"  # Of a pattern, what it says.
+
+
+def read_dev_and_test(recipe: Recipe) -> dict[str, Documents]:
+    """Read dev and test from files of their own; without a file, there are no documents.
+
+    Raises:
+        TextError: If a file cannot be read.
+    """
+    paths = {"dev": recipe.splitting.dev, "test": recipe.splitting.test}
+    return {
+        name: Documents.from_strings([]) if path is None else read_held_out(path, recipe.reading)
+        for name, path in paths.items()
+    }
+
+
+def named_splits(splits: Splits, names: Sequence[str]) -> Splits:
+    """Return labelled documents with the ids of labels by the order of names."""
+    parts = {part: getattr(splits, part).named(names) for part in ("train", "dev", "test")}
+    return replace(splits, **parts)
+
+
+def text_hashes(splits: Splits) -> dict[str, str]:
+    """Return the SHA-256 of each split's documents."""
+    return {name: getattr(splits, name).content_hash() for name in ("train", "dev", "test")}

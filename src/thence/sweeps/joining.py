@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from thence.corpus import load_splits
 from thence.errors import RunError, TextError
-from thence.runs.run import text_hashes
+from thence.runs.sources import text_hashes
 from thence.sweeps.folder import content_of, difference
 from thence.sweeps.recipe import SweepRecipe
 

@@ -12,7 +12,7 @@ from thence.atomic import write_atomically
 from thence.errors import RunError, SettingError
 from thence.notebook import repr_html
 from thence.runs import Run
-from thence.runs.chosen import BEST_OF_SWEEP, chosen_among
+from thence.runs.description import BEST_OF_SWEEP, chosen_among
 from thence.runs.files import refuse_links
 from thence.runs.run import find_run
 from thence.runs.saved_json import (

@@ -12,8 +12,7 @@ from thence.errors import ThenceError
 from thence.evaluation import evaluate
 from thence.runs import Run
 from thence.runs.files import refuse_links
-from thence.runs.looks_at_test import TEST_LOOKS, joined, json_lines
-from thence.runs.metrics import read_test_looks
+from thence.runs.looks_at_test import TEST_LOOKS, merge_looks, read_test_looks, to_json_lines
 from thence.sweeps.results import BEST, VERDICT, Trial, read_verdict
 from thence.sweeps.work import best_record, value_of
 
@@ -110,8 +109,8 @@ def clear_trials(folder: Path) -> None:
 def _take_looks(run: Path, other: Path) -> None:
     """Add the looks at test of another run of the same text to those of a run."""
     own, others = (_looks(path) for path in (run, other))
-    if (both := joined(own, others)) != own:
-        write_atomically(run / TEST_LOOKS, json_lines(both))
+    if (both := merge_looks(own, others)) != own:
+        write_atomically(run / TEST_LOOKS, to_json_lines(both))
 
 
 def _looks(run: Path) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from thence.errors import RunError, SettingError, TextError
 from thence.processes import is_first_process, launch, number_of_processes
 from thence.recipes.recipe import Recipe
-from thence.runs.run import Run, text_hashes
-from thence.runs.sources import called, is_read_once, named_sources
+from thence.runs.run import Run
+from thence.runs.sources import called, is_read_once, named_sources, text_hashes
 from thence.training.data import TrainingData
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from thence.recipes.recipe import FROM_RUN, Recipe, flat_settings
 from thence.runs import ClassifierRun
 from thence.runs.files import load_metadata
 from thence.runs.provenance import FROM
-from thence.runs.run import Run, named_splits
-from thence.runs.sources import named_sources
+from thence.runs.run import Run
+from thence.runs.sources import named_sources, named_splits
 from thence.tokens import WordOptions
 
 if TYPE_CHECKING:

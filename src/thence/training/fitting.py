@@ -7,7 +7,7 @@ They have no training loop, no checkpoint and one line of metrics. Networks are 
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,11 +20,13 @@ from thence.models.base import CountedModel
 from thence.models.labels.base import Classifier, FittedClassifier
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
+from thence.runs.create import create_run
 from thence.runs.files import Array
-from thence.runs.looks_at_test import TEST, facts_of_test
-from thence.runs.metrics import MetricsFile
+from thence.runs.looks_at_test import TEST, Fingerprint
+from thence.runs.metrics import append_json_line, truncate
 from thence.runs.provenance import CLUSTER
-from thence.runs.run import Run, create_run, held_out_of
+from thence.runs.run import Run
+from thence.runs.sources import read_dev_and_test
 from thence.runs.weights import save_model
 from thence.tokens import TokenStore
 from thence.training.callbacks import Logs, StopTraining, opened
@@ -145,7 +147,7 @@ def fit_on_cluster(
         recipe = resolve_paths(recipe)
         if not is_url(recipe.text):  # A pattern such as ``texts/*.txt`` is not a path that exists.
             recipe = replace(recipe, text=str(Path(recipe.text).absolute()))
-        held_out = held_out_of(recipe)
+        held_out = read_dev_and_test(recipe)
         files = find_files(recipe.text)
         with connect(address) as client, progress(new.target.name) as callback:
             counts = count_on_cluster(
@@ -166,7 +168,7 @@ def fit_on_cluster(
             "tokens": counts.tokens,
             "bytes": counts.num_bytes,
         }
-        more = {CLUSTER: text, TEST: facts_of_test(held_out["test"])}
+        more = {CLUSTER: text, TEST: asdict(Fingerprint.of(held_out["test"]))}
         hashes = {name: part.content_hash() for name, part in held_out.items()}
         hashes = {"train": counts.train_hash, **hashes}
         metrics = fitted_metrics(counts.tokens, losses, started)
@@ -202,11 +204,11 @@ def save_fitted(run: Run, fitted: FittedModel, **about: Any) -> None:
         fitted: The model.
         **about: What the file of weights says beside the run and the step.
     """
-    file = MetricsFile(run.folder / "metrics.jsonl")
-    file.truncate(0)
+    metrics = run.folder / "metrics.jsonl"
+    truncate(metrics, 0)
     about = {"run": run.identity, "step": 0, **about}
     save_model(run.folder / "model.safetensors", fitted.tensors, about)
-    file.append(fitted.metrics)
+    append_json_line(metrics, fitted.metrics)
 
 
 def log_fitted(run: Run, dev: TokenStore, logs: Logs) -> None:

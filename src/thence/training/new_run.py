@@ -1,7 +1,7 @@
 """What a new run begins with: its name, its resolved recipe and what it says of its data."""
 
 from collections.abc import Callable, Set
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ from thence.corpus.loading import NOTHING
 from thence.errors import SettingError
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
-from thence.runs.looks_at_test import TEST, facts_of_test, inherited_looks
+from thence.runs.create import create_run
+from thence.runs.looks_at_test import TEST, Fingerprint, inherited_looks
 from thence.runs.provenance import FROM
-from thence.runs.run import RUNS, Run, create_run, text_hashes
-from thence.runs.sources import Sources, stem_of
+from thence.runs.run import RUNS, Run
+from thence.runs.sources import Sources, stem_of, text_hashes
 from thence.training.data import TrainingData, vector_coverage
 from thence.training.finetuning import parent_provenance, parent_run, source_runs
 
@@ -79,11 +80,11 @@ def resolve_recipe(recipe: Recipe, data: TrainingData, instead: Instead) -> Reci
 
 def data_provenance(recipe: Recipe, data: TrainingData) -> dict[str, Any]:
     """Return what a run's provenance says of the test split, the labels and the word vectors."""
-    about: dict[str, Any] = {TEST: facts_of_test(data.splits.test)}
+    about: dict[str, Any] = {TEST: asdict(Fingerprint.of(data.splits.test))}
     if not is_classifier(recipe.model):
         return about
     labels, coverage = data.train_labels, vector_coverage(data)
-    about |= {"labels": list(labels.names), "several": labels.multilabel}
+    about |= {"labels": list(labels.names), "multilabel": labels.multilabel}
     return about if coverage is None else {**about, "vectors": coverage}
 
 

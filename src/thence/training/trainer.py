@@ -24,7 +24,7 @@ from thence.models.language.neural import NeuralLanguageModel
 from thence.models.states import leaves, map_state
 from thence.recipes.options import TrainingOptions
 from thence.runs.files import save_tensors
-from thence.runs.metrics import MetricsFile
+from thence.runs.metrics import append_json_line, truncate
 from thence.runs.weights import save_model
 from thence.signals import Interrupted, StopEvent, stop_on_signals
 from thence.training.averaging import WeightAverage
@@ -97,7 +97,7 @@ class Trainer:
         self.counters = Counters()
         # Double precision on the device: no transfer per step, and exact in a checkpoint.
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=model.device)
-        metrics = MetricsFile(folder / "metrics.jsonl") if folder is not None else None
+        metrics = None if folder is None else folder / "metrics.jsonl"
         self._metrics = metrics if world.is_writer else None
         self._log: Logger = ignore
         self._dev_losses: list[float] = []
@@ -119,7 +119,7 @@ class Trainer:
         """
         self._log = log
         if self._metrics is not None:
-            self._metrics.truncate(self.counters.metrics_bytes)
+            truncate(self._metrics, self.counters.metrics_bytes)
         self._started = time.monotonic() - self.counters.seconds
         saved = self.counters.seconds
         wishes = stop_on_signals() if self.folder else nullcontext(StopEvent())
@@ -270,7 +270,7 @@ class Trainer:
         }
         enough = False
         if self._metrics is not None:
-            counters.metrics_bytes = self._metrics.append(line)
+            counters.metrics_bytes = append_json_line(self._metrics, line)
         if self._world.is_writer:
             try:
                 self._log(line)
