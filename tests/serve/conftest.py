@@ -17,7 +17,7 @@ import torch
 
 import thence
 from thence.serve import Limits, create_app, open_runs
-from thence.serve.served import ServedRun
+from thence.serve.loaded_runs import LoadedRun
 from thence.serve.server import Server, _listen
 
 LINES = ["the war, and (old) trade", "the trade", "a song", "a long war and a song", "über 5 € 😀"]
@@ -69,7 +69,7 @@ class Client:
     """Asks a server, each time over a connection of its own."""
 
     port: int
-    models: dict[str, ServedRun] = field(default_factory=dict)
+    models: dict[str, LoadedRun] = field(default_factory=dict)
     token: str | None = None
 
     @property
@@ -135,7 +135,7 @@ class Client:
 
 @contextmanager
 def serving(
-    models: dict[str, ServedRun], limits: Limits = Limits(), **settings: Any
+    models: dict[str, LoadedRun], limits: Limits = Limits(), **settings: Any
 ) -> Iterator[Client]:
     app = create_app(models, limits, **settings)
     with _listen("127.0.0.1", 0) as listening:
@@ -214,7 +214,7 @@ def mixed(
 
 
 @pytest.fixture(scope="session")
-def core(made: Callable[..., thence.Run], mixed: Callable[..., thence.Run]) -> dict[str, ServedRun]:
+def core(made: Callable[..., thence.Run], mixed: Callable[..., thence.Run]) -> dict[str, LoadedRun]:
     """The models that most tests ask."""
     lstm, ngram = made("lstm", "lstm"), made("ngram", "ngram")
     runs = [
@@ -232,7 +232,7 @@ def core(made: Callable[..., thence.Run], mixed: Callable[..., thence.Run]) -> d
 
 
 @pytest.fixture(scope="session")
-def client(core: dict[str, ServedRun]) -> Iterator[Client]:
+def client(core: dict[str, LoadedRun]) -> Iterator[Client]:
     """A client of a server without a token, with ``core``."""
     with serving(core) as made_client:
         yield made_client

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import thence
-from thence.serve import Limits, connections, guard, open_runs, server
-from thence.serve.server import OTHER_FILES, most_connections
+from thence.serve import Limits, connections, middleware, open_runs, server
+from thence.serve.server import OTHER_FILES, max_connections
 
 Made = Callable[..., thence.Run]
 HOST = "127.0.0.1"
@@ -40,9 +40,9 @@ def lasting(made: Made) -> Any:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let servers wait for a part of a second only."""
-    monkeypatch.setattr(connections, "SECONDS_WITHOUT_REQUEST", 0.3)
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.3)
     monkeypatch.setattr(connections, "SECONDS_BETWEEN_SWEEPS", 0.05)
-    monkeypatch.setattr(guard, "SECONDS_BETWEEN_PIECES", 0.3)
+    monkeypatch.setattr(middleware, "SECONDS_BETWEEN_CHUNKS", 0.3)
 
 
 @contextmanager
@@ -211,8 +211,8 @@ def test_large_bodies_that_are_not_whole_leave_room_for_small_ones(
 def test_who_reads_nothing_of_a_large_answer_is_let_go(
     lasting: Any, serving: Any, impatient: None, wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = connections.connections_of(10)
-    monkeypatch.setattr(server, "connections_of", lambda _: kind)
+    kind = connections.connection_class(10)
+    monkeypatch.setattr(server, "connection_class", lambda _: kind)
     with serving(lasting) as client, socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         one.connect((HOST, client.port))
@@ -327,7 +327,7 @@ def test_connections_leave_files_for_others(
     monkeypatch: pytest.MonkeyPatch, files: int, most: int
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
-    assert most_connections(1000) == most
+    assert max_connections(1000) == most
 
 
 SERVED = """

@@ -13,16 +13,16 @@ import pytest
 
 import thence
 from thence.serve import Limits, open_runs
-from thence.serve.changes import Changes
-from thence.serve.model_thread import ModelThread, ThreadEndedError
-from thence.serve.served import ServedRun
-from thence.serve.worker import Worker
+from thence.serve.batching import ModelThread, Worker
+from thence.serve.errors import ThreadEndedError
+from thence.serve.loaded_runs import LoadedRun
+from thence.serve.server import RunWatcher
 
 Made = Callable[..., thence.Run]
 
 
 @pytest.fixture
-def copied(made: Made, tmp_path: Path) -> Iterator[dict[str, ServedRun]]:
+def copied(made: Made, tmp_path: Path) -> Iterator[dict[str, LoadedRun]]:
     """Two models, of which one has a run that may be spoiled."""
     lasting, spoiled = made("lasting", "lstm", tokens="words", carry_context=True), "spoiled"
     shutil.copytree(made("ngram", "ngram").folder, tmp_path / spoiled)
@@ -39,7 +39,7 @@ def end_thread(worker: Worker) -> None:
 
 
 def test_a_thread_that_has_ended_is_told_and_nobody_waits_for_it(
-    copied: dict[str, ServedRun], serving: Any, at_once: Any, caplog: pytest.LogCaptureFixture
+    copied: dict[str, LoadedRun], serving: Any, at_once: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     worker = copied["spoiled"].worker
     with serving(copied, Limits(timeout=20)) as client:
@@ -93,7 +93,7 @@ def test_a_thread_that_ends_within_a_call_fails_all_that_wait(
 def test_a_call_that_never_ends_does_not_keep_the_server_from_stopping() -> None:
     over, worker = threading.Event(), Worker("stuck")
     call = worker.thread.submit(over.wait, 60)
-    worker.close(patience=0.1)
+    worker.close(timeout=0.1)
     with pytest.raises(ThreadEndedError, match="being stopped"):
         call.result(20)
     over.set()
@@ -136,7 +136,7 @@ def test_a_call_that_never_ends_is_told(made: Made, serving: Any) -> None:
 
 @pytest.mark.parametrize("how", ["deleted", "replaced", "written over", "shortened"])
 def test_a_run_that_has_changed_on_disk_is_told_and_answers_as_before(
-    copied: dict[str, ServedRun], made: Made, serving: Any, how: str
+    copied: dict[str, LoadedRun], made: Made, serving: Any, how: str
 ) -> None:
     spoiled = copied["spoiled"]
     folder, asked = spoiled.run.folder, {"prompt": "the", "seed": 1, "n": 3, "max_tokens": 9}
@@ -163,12 +163,12 @@ def test_a_run_that_has_changed_on_disk_is_told_and_answers_as_before(
 
 
 def test_the_log_tells_of_a_change_once(
-    copied: dict[str, ServedRun], caplog: pytest.LogCaptureFixture
+    copied: dict[str, LoadedRun], caplog: pytest.LogCaptureFixture
 ) -> None:
-    changes, folder = Changes(copied.values()), copied["spoiled"].run.folder
+    watcher, folder = RunWatcher(copied.values()), copied["spoiled"].run.folder
 
     def told() -> list[str]:
-        asyncio.run(changes.tell())
+        asyncio.run(watcher.check())
         found = [record.getMessage() for record in caplog.records]
         caplog.clear()
         return found

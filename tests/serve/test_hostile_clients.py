@@ -12,12 +12,11 @@ import pytest
 
 import thence
 from thence.serve import Limits, open_runs
-from thence.serve.choices import AHEAD, Writing
-from thence.serve.completion_shapes import CompletionRequest
-from thence.serve.limits import CHARACTERS_OF_A_TOKEN, PROMPTS_TOGETHER
-from thence.serve.listing import Listing
-from thence.serve.prompts import prompts_of
-from thence.serve.run_entries import MOST_METRICS
+from thence.serve.completion_stream import MAX_UNSENT, CompletionStream
+from thence.serve.errors import CHARACTERS_PER_TOKEN
+from thence.serve.routes.completions import PROMPTS_TOGETHER, encode_prompts
+from thence.serve.routes.runs import MAX_METRICS, RunListing
+from thence.serve.schemas import CompletionRequest
 
 
 def longest_wait(client: Any, work: Any) -> tuple[float, float]:
@@ -68,7 +67,7 @@ def test_what_is_too_long_for_the_tokenizer_is_refused(core: Any, serving: Any) 
 
 def test_what_is_plainly_too_long_never_occupies_the_model(made: Any, serving: Any) -> None:
     models = open_runs([made("words", "ngram", tokens="words"), made("lstm", "lstm")])
-    most, over = CHARACTERS_OF_A_TOKEN * 20, threading.Event()
+    most, over = CHARACTERS_PER_TOKEN * 20, threading.Event()
     word, ids = "a" * (most + 1), [0] * 21
     refused: list[tuple[str, dict[str, Any]]] = [
         ("/v1/completions", {"prompt": word}),
@@ -96,7 +95,7 @@ def test_what_is_plainly_too_long_never_occupies_the_model(made: Any, serving: A
 
 def test_what_is_plainly_too_long_is_not_classified(opinions: Any, serving: Any) -> None:
     with serving(open_runs([opinions]), Limits(max_prompt=4)) as client:
-        most = 4 * CHARACTERS_OF_A_TOKEN
+        most = 4 * CHARACTERS_PER_TOKEN
         assert client.post("/v1/classify", {"input": ["a" * most] * 16}).status == 200
         for given in ("a" * (most + 1), ["a" * most] * 17):
             assert "--max-prompt" in client.refused("/v1/classify", {"input": given})["message"]
@@ -137,7 +136,7 @@ def test_nothing_is_written_ahead_of_a_reader_that_is_slow(core: Any) -> None:
     async def read_one_piece() -> int:
         served = core["running"]
         request = CompletionRequest(prompt="the", n=8, max_tokens=2000)
-        writing = Writing(served, request, prompts_of(served, request, Limits()))
+        writing = CompletionStream(served, request, encode_prompts(served, request, Limits()))
         pieces = writing.pieces()
         await anext(pieces)
         written = -1
@@ -147,7 +146,7 @@ def test_nothing_is_written_ahead_of_a_reader_that_is_slow(core: Any) -> None:
         await pieces.aclose()
         return written
 
-    assert AHEAD <= asyncio.run(read_one_piece()) <= AHEAD + 2
+    assert MAX_UNSENT <= asyncio.run(read_one_piece()) <= MAX_UNSENT + 2
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb", ["a", "\udc00"]])
@@ -176,8 +175,8 @@ def test_folders_with_odd_names_and_huge_metrics_are_listed(made: Any, tmp_path:
     shutil.copytree(run.folder, odd)
     shutil.copytree(run.folder, huge)
     with (huge / "metrics.jsonl").open("ab") as file:
-        file.truncate(MOST_METRICS + 1)  # Sparse: it takes no room.
-    entries = {entry.name: entry for entry in Listing({}, (tmp_path,)).entries().runs}
+        file.truncate(MAX_METRICS + 1)  # Sparse: it takes no room.
+    entries = {entry.name: entry for entry in RunListing({}, (tmp_path,)).entries().runs}
     assert entries["huge"].state == "unreadable"
     assert "too much" in str(entries["huge"].problem)
     (name,) = set(entries) - {"huge"}

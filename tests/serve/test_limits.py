@@ -128,9 +128,9 @@ def test_a_request_that_takes_too_long_is_ended(lasting: Any, serving: Any) -> N
         assert len(events) > 2
         assert last["error"]["type"] == "timeout_error"
         worker = lasting["lasting"].worker
-        turns = worker.turns_taken
+        turns = worker.batches_read
         assert client.get("/health").status == 200
-        assert worker.turns_taken <= turns + 2
+        assert worker.batches_read <= turns + 2
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(lasting: Any, serving: Any) -> None:
@@ -152,9 +152,9 @@ def test_a_client_that_reads_no_more_is_let_go(
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
         counted = 'thence_requests_total{route="/v1/completions"'
         wait_until(lambda: counted in client.get("/metrics").body.decode(), 15)
-        turns = lasting["lasting"].worker.turns_taken
+        turns = lasting["lasting"].worker.batches_read
         client.get("/health")
-        assert lasting["lasting"].worker.turns_taken <= turns + 2
+        assert lasting["lasting"].worker.batches_read <= turns + 2
     assert {record.name for record in caplog.records} <= {"uvicorn.error"}
     caplog.clear()  # That an answer was not completed is said by what the server runs on.
 
@@ -273,5 +273,5 @@ def test_health_and_metrics(small: Any) -> None:
     assert not any("no/such" in route for route, _ in requests)
     turns = families["thence_model_turns"].samples[0]
     assert turns.labels == {"model": "lasting"}
-    assert turns.value == small.models["lasting"].worker.turns_taken
+    assert turns.value == small.models["lasting"].worker.batches_read
     assert "thence_request_seconds" in families

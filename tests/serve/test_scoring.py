@@ -9,7 +9,7 @@ import pytest
 import thence
 from thence.models.registry import families
 from thence.serve import open_runs
-from thence.serve.served import ServedRun
+from thence.serve.loaded_runs import LoadedRun
 
 CLOSE = 1e-5
 TEXTS = ["the old song", "a", "war, and (the) long 😀 trade" * 4]
@@ -131,7 +131,7 @@ def test_offsets_say_where_tokens_begin(client: Any, name: str) -> None:
     offsets = logprobs["text_offset"]
     assert offsets[0] == 0
     assert offsets == sorted(offsets)
-    served: ServedRun = client.models[name]
+    served: LoadedRun = client.models[name]
     for token, offset in zip(logprobs["tokens"], offsets, strict=True):
         if token not in ("<unk>", "<boundary>") and not token.startswith("<0x"):
             assert text[offset:].lstrip().startswith(token.strip()), (token, offset)

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 import thence
 from thence.serve import open_runs
-from thence.serve.served import ServedRun, TextStream
-from thence.serve.stopping import Stopper
+from thence.serve.loaded_runs import LoadedRun
+from thence.serve.text_stream import StopSequences, TextStream
 
 Made = Callable[..., thence.Run]
 
 
-def streamed(served: ServedRun, ids: list[int], prompt: list[int] | None = None) -> list[str]:
+def streamed(served: LoadedRun, ids: list[int], prompt: list[int] | None = None) -> list[str]:
     stream = TextStream(served)
     if prompt is not None:
         text = served.decode(prompt)
-        certain = served.certain_text(prompt, text)
+        certain = served.complete_text(prompt, text)
         stream.follow(certain, np.array(prompt, np.int64), certain != text)
     pieces = [stream.add(index) for index in ids]
     return [*pieces, stream.finish()]
@@ -30,7 +30,7 @@ def streamed(served: ServedRun, ids: list[int], prompt: list[int] | None = None)
     scope="module",
     params=["characters", "bytes", "words", "subwords", "spelled words", "spelled characters"],
 )
-def served(request: pytest.FixtureRequest, made: Made) -> ServedRun:
+def served(request: pytest.FixtureRequest, made: Made) -> LoadedRun:
     kinds: dict[str, dict[str, Any]] = {
         "subwords": {"tokens": "subwords", "max_size": 280},
         "spelled words": {"tokens": "words", "unknown": "bytes"},
@@ -42,24 +42,24 @@ def served(request: pytest.FixtureRequest, made: Made) -> ServedRun:
 
 
 @pytest.mark.parametrize("text", ["the war, and (old) 😀 trade", "€€ über", "", " a  b "])
-def test_a_text_comes_whole(served: ServedRun, text: str) -> None:
+def test_a_text_comes_whole(served: LoadedRun, text: str) -> None:
     ids = served.encode(text).tolist()
     assert "".join(streamed(served, ids)) == served.decode(ids)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.data())
-def test_any_ids_come_whole(served: ServedRun, data: st.DataObject) -> None:
+def test_any_ids_come_whole(served: LoadedRun, data: st.DataObject) -> None:
     ids = data.draw(st.lists(st.integers(0, len(served.token_names) - 1), max_size=40))
     assert "".join(streamed(served, ids)) == served.decode(ids)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.data())
-def test_what_follows_a_prompt_is_what_it_gains(served: ServedRun, data: st.DataObject) -> None:
+def test_what_follows_a_prompt_is_what_it_gains(served: LoadedRun, data: st.DataObject) -> None:
     some = st.lists(st.integers(0, len(served.token_names) - 1), max_size=12)
     prompt, ids = data.draw(some), data.draw(some)
-    known = served.certain_text(prompt, served.decode(prompt))
+    known = served.complete_text(prompt, served.decode(prompt))
     if known[-1:].isspace() and served.run.tokenizer.options.tokens == "words":
         return
     assert "".join(streamed(served, ids, prompt)) == served.decode([*prompt, *ids])[len(known) :]
@@ -77,7 +77,7 @@ def test_no_piece_breaks_a_character(made: Made) -> None:
 @given(st.text("abc", max_size=12), st.lists(st.text("abc", min_size=1, max_size=4), max_size=3))
 def test_stopping_is_the_same_in_pieces(text: str, stops: list[str]) -> None:
     found = [place for stop in stops if (place := text.find(stop)) >= 0]
-    stopper = Stopper(stops)
+    stopper = StopSequences(stops)
     shown = ""
     for letter in text:
         shown += stopper.add(letter)

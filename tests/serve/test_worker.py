@@ -13,9 +13,9 @@ import thence
 from thence.generation.sampling_filters import DecodingOptions
 from thence.models.batched_forward import ReadsAtOnce, read
 from thence.serve import open_runs
-from thence.serve.served import ServedRun
-from thence.serve.worker import Worker
-from thence.serve.writing import read_text, write_on
+from thence.serve.batching import Worker
+from thence.serve.completion_stream import generate, read_text
+from thence.serve.loaded_runs import LoadedRun
 
 Made = Callable[..., thence.Run]
 CLOSE = 1e-5
@@ -56,11 +56,11 @@ def test_together_as_alone(client: Any, at_once: Any, name: str) -> None:
     asked = requests(name, 32)
     alone = [client.complete(**fields) for fields in asked]
     worker = client.models[name].worker
-    turns, rows = worker.turns_taken, worker.rows_read
+    turns, rows = worker.batches_read, worker.rows_read
     together = at_once(lambda fields=fields: client.complete(**fields) for fields in asked)
     for one, other in zip(alone, together, strict=True):
         same(one, other)
-    turns, rows = worker.turns_taken - turns, worker.rows_read - rows
+    turns, rows = worker.batches_read - turns, worker.rows_read - rows
     assert turns < 0.8 * rows
 
 
@@ -77,7 +77,7 @@ def test_without_batching_each_is_read_alone(made: Made, serving: Any, at_once: 
     with serving(models) as client:
         at_once([lambda: client.complete(prompt="the war", max_tokens=20)] * 8)
     worker = models["lstm"].worker
-    assert worker.rows_read == worker.turns_taken > 0
+    assert worker.rows_read == worker.batches_read > 0
 
 
 class Fails:
@@ -121,14 +121,14 @@ def test_who_gave_up_is_not_read_for() -> None:
         return worker
 
     worker = asyncio.run(ask())
-    assert (worker.turns_taken, worker.rows_read) == (1, 2)
+    assert (worker.batches_read, worker.rows_read) == (1, 2)
 
 
-def test_a_place_is_a_value(core: dict[str, ServedRun]) -> None:
+def test_a_place_is_a_value(core: dict[str, LoadedRun]) -> None:
     served = core["mixture"]
 
     async def write(place: Any, seed: int) -> list[int]:
-        steps = write_on(served, place, DecodingOptions(), np.random.default_rng(seed), 8)
+        steps = generate(served, place, DecodingOptions(), np.random.default_rng(seed), 8)
         return [step.index async for step in steps]
 
     async def both() -> None:
@@ -152,22 +152,22 @@ def test_a_client_that_goes_away_ends_its_text(
         connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
         if stream:
             assert connection.getresponse().read(20)
-        wait_until(lambda: worker.turns_taken > 5)
+        wait_until(lambda: worker.batches_read > 5)
         connection.close()
         client.get("/health")
         wait_until(lambda: 'status="499"' in client.get("/metrics").body.decode() or stream)
         wait_until(lambda: not worker_is_busy(worker))
-        assert worker.turns_taken < LONG
+        assert worker.batches_read < LONG
         assert client.complete(prompt="the", max_tokens=3)["choices"][0]["finish_reason"]
 
 
 def worker_is_busy(worker: Worker) -> bool:
-    before = worker.turns_taken
+    before = worker.batches_read
     time.sleep(0.1)
-    return worker.turns_taken > before
+    return worker.batches_read > before
 
 
-def test_networks_read_at_once_what_others_read_step_by_step(core: dict[str, ServedRun]) -> None:
+def test_networks_read_at_once_what_others_read_step_by_step(core: dict[str, LoadedRun]) -> None:
     kinds = {name: isinstance(served.run.model, ReadsAtOnce) for name, served in core.items()}
     assert (kinds["lstm"], kinds["transformer"], kinds["mlp"]) == (True, True, True)
     assert (kinds["ngram"], kinds["mixture"]) == (False, False)

@@ -1,9 +1,9 @@
-"""The connections of the server: how many are open at once, and how long one may ask for nothing.
+"""The connections of the server: how many are open at once, and how long one may be idle.
 
-What waits for a client costs an open file and some memory. So a connection on which the head of a
-request does not come in time is closed, and where the most that are allowed are open, a new one
-takes the place of that which has been waited for longest, of those that were never answered first.
-Requests that are being worked on keep theirs. Nothing of this is worth a line of the log.
+A connection that waits for its client costs an open file and some memory. So one on which the head
+of a request does not come in time is closed, and if the maximum is open, a new connection takes the
+place of the one that has waited longest; those that never had an answer go first. Requests in
+progress keep theirs. None of this is logged.
 """
 
 import asyncio
@@ -12,23 +12,26 @@ from typing import Any, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from thence.serve.guard import is_work
-from thence.serve.limits import SECONDS_WITHOUT_REQUEST
+from thence.serve.middleware import is_work
 
+IDLE_SECONDS = 10.0
+"""Time for the whole head of a request to come, from the opening of a connection or its last answer
+on. OpenAI's client drops a connection after 5 seconds without use, and must be the first to."""
 SECONDS_BETWEEN_SWEEPS = 1.0
+"""Time between two searches for idle connections."""
 
 
 class Connections:
     """All connections of a server.
 
     Args:
-        most: How many may be open at once.
+        maximum: How many may be open at once.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, maximum: int) -> None:
+        self._maximum = maximum
         self._open: set[Connection] = set()
-        self._sweeping: asyncio.TimerHandle | None = None
+        self._next_sweep: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._open)
@@ -36,12 +39,12 @@ class Connections:
     def add(self, connection: "Connection") -> None:
         """Take a new connection; close another for it if there are too many."""
         self._open.add(connection)
-        if len(self._open) > self._most:
-            waiting = [one for one in self._open if not one.is_at_work]
-            oldest = min(waiting, key=lambda one: (one.answered, one.since), default=connection)
+        if len(self._open) > self._maximum:
+            idle = [one for one in self._open if not one.is_in_progress]
+            oldest = min(idle, key=lambda one: (one.answered, one.since), default=connection)
             self._open.discard(oldest)
             oldest.transport.abort()
-        if self._sweeping is None:
+        if self._next_sweep is None:
             self._sweep()
 
     def remove(self, connection: "Connection") -> None:
@@ -49,17 +52,22 @@ class Connections:
         self._open.discard(connection)
 
     def _sweep(self) -> None:
-        """Close what has been waited for too long, as long as there are connections."""
+        """Close idle connections, again and again while any are open."""
         for connection in list(self._open):
-            connection.close_if_late()
-        self._sweeping = None
+            connection.close_if_idle()
+        self._next_sweep = None
         if self._open:
             loop = asyncio.get_running_loop()
-            self._sweeping = loop.call_later(SECONDS_BETWEEN_SWEEPS, self._sweep)
+            self._next_sweep = loop.call_later(SECONDS_BETWEEN_SWEEPS, self._sweep)
 
 
 class Connection(H11Protocol):
-    """One connection; uvicorn makes one for each client."""
+    """One connection; uvicorn makes one for each client.
+
+    Attributes:
+        answered: Whether a request on it has been answered.
+        since: Time of the event loop since when it waits for its client.
+    """
 
     all: ClassVar[Connections]
 
@@ -70,27 +78,26 @@ class Connection(H11Protocol):
         self.since = self.loop.time()
 
     @property
-    def is_asking(self) -> bool:
+    def has_request(self) -> bool:
         """Whether the head of a request has come that is not answered yet."""
         return self.cycle is not None and not self.cycle.response_complete
 
     @property
-    def is_at_work(self) -> bool:
-        """Whether the client has done its part, and waits for an answer."""
-        return self.is_asking and not self.cycle.more_body and not self.transport.is_closing()
+    def is_in_progress(self) -> bool:
+        """Whether a whole request has come that is not answered yet."""
+        return self.has_request and not self.cycle.more_body and not self.transport.is_closing()
 
-    def close_if_late(self) -> None:
-        """Close the connection if its client has been waited for too long.
+    def close_if_idle(self) -> None:
+        """Close the connection if its client has sent or read nothing for too long.
 
-        A client that asks for nothing, or takes nothing of what it was sent; one whose request
-        lacks but the body is waited for by the guard.
+        The middleware waits for the rest of a request whose head has come.
         """
         now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
-        if self.is_at_work or unsent < self._unsent:  # It is reading.
+        if self.is_in_progress or unsent < self._unsent:  # Less unsent: the client is reading.
             self.since = now
         self._unsent = unsent
-        lacks_body = self.is_asking and not self.transport.is_closing()
-        if now - self.since > SECONDS_WITHOUT_REQUEST and not lacks_body:
+        lacks_body = self.has_request and not self.transport.is_closing()
+        if now - self.since > IDLE_SECONDS and not lacks_body:
             self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -104,11 +111,11 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, as far as an answer can still be sent, and close.
+        """Answer what is no HTTP, if an answer can still be sent, and close.
 
-        What is wrong may follow the head of a request, whose own answer cannot be sent then.
+        It may come after the head of a valid request, which then gets no answer of its own.
         """
-        if self.is_asking:
+        if self.has_request:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
@@ -117,12 +124,12 @@ class Connection(H11Protocol):
             self.transport.close()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Let the client send nothing more; say whether it may still be there to be answered.
+        """Handle a client that sends no more; return whether the connection stays open.
 
-        Programs that watch a server may end their side after a request without a body. Of a request
-        that makes work this means that the client has gone.
+        Health checks may close their side after the request and still read the answer. A client
+        that does so after a request that makes work has gone.
         """
-        if not self.is_asking or is_work(self.cycle.scope):
+        if not self.has_request or is_work(self.cycle.scope):
             return False
         self.cycle.keep_alive = False
         return True
@@ -133,6 +140,6 @@ class Connection(H11Protocol):
         super().on_response_complete()
 
 
-def connections_of(most: int) -> type[Connection]:
-    """Return the connections of a server that may have so many at once."""
-    return type("Connection", (Connection,), {"all": Connections(most)})
+def connection_class(maximum: int) -> type[Connection]:
+    """Return a connection class for a server that may have so many open at once."""
+    return type("Connection", (Connection,), {"all": Connections(maximum)})

@@ -1,5 +1,6 @@
 """Listening on a port until somebody stops the server."""
 
+import asyncio
 import logging
 import math
 import os
@@ -15,32 +16,33 @@ import uvicorn
 
 from thence.errors import SettingError
 from thence.serve.app import create_app
-from thence.serve.changes import Changes
-from thence.serve.connections import connections_of
-from thence.serve.limits import SECONDS_WITHOUT_REQUEST, Limits
-from thence.serve.served import ServedRun
+from thence.serve.connections import IDLE_SECONDS, connection_class
+from thence.serve.loaded_runs import LoadedRun
+from thence.serve.schemas import Limits
 from thence.signals import SIGHUP
 
-WAITING_CONNECTIONS = 2048
+BACKLOG = 2048
+"""Connections that may wait to be accepted."""
 ACCEPTED_AT_ONCE = 16
+"""Connections that asyncio accepts before it handles any of them (see ``Server.startup``)."""
 OTHER_FILES = 128
 """Open files that are no connections: runs that are read, libraries, and what is just accepted."""
-SECONDS_BETWEEN_LOOKS = 30
-"""At the runs on disk."""
-SEEN_BY_CLIENTS = (
+SECONDS_BETWEEN_CHECKS = 30
+"""Time between two checks whether the runs on disk have changed."""
+CLIENT_ERRORS = (
     "Cancel %s running task",
     "ASGI callable returned without",
     "Invalid HTTP request",
     "Unsupported upgrade request",
     "No supported WebSocket library",
 )
-"""How lines of uvicorn's log begin of which clients could make it write as many as they like."""
+"""Beginnings of uvicorn's log lines that clients cause, as many as they like; they are dropped."""
 SECONDS_TO_STOP = 10
-"""Time for requests that are being worked on when the server is stopped."""
+"""Time for requests in progress when the server is stopped."""
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine and nobody else can reach it."""
+    """Return whether only this machine can reach a host."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -48,7 +50,7 @@ def is_loopback(host: str) -> bool:
 
 
 def serve(
-    models: dict[str, ServedRun],
+    models: dict[str, LoadedRun],
     host: str,
     port: int,
     limits: Limits,
@@ -57,20 +59,20 @@ def serve(
     on_start: Callable[[str], None],
     folders: Iterable[Path] | None = None,
 ) -> None:
-    """Serve until a signal stops it; requests that are being worked on get some time to finish.
+    """Serve until a signal stops it; requests in progress get ten seconds to finish.
 
     Args:
-        models: What to serve.
+        models: The models by name (see ``open_runs``).
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
-        limits: Bounds on requests.
-        token: What clients must show; None: nothing.
-        no_auth: Whether others than this machine may ask without a token.
+        limits: Limits of requests.
+        token: The bearer token that clients must send; None: none.
+        no_auth: Whether other machines may ask without a token.
         on_start: Called with the address when the server listens.
-        folders: Whose runs the page lists; None: those that hold the served runs.
+        folders: Folders whose runs the page lists; None: those that hold the loaded runs.
 
     Raises:
-        SettingError: If others could ask and there is no token, or the port cannot be had.
+        SettingError: If other machines could ask and there is no token, or the port is not free.
     """
     if not is_loopback(host) and token is None and not no_auth:
         raise SettingError(
@@ -79,11 +81,11 @@ def serve(
         )
     hosts = frozenset({"localhost", host.lower()}) if token is None and not no_auth else None
     app = create_app(models, limits, token=token, hosts=hosts, folders=folders)
-    logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_client_error)
     with _listen(host, port) as listening:
         shown = f"[{host}]" if ":" in host else host
         on_start(f"http://{shown}:{listening.getsockname()[1]}")
-        # Being stopped is the end that was meant, and no error.
+        # Handlers of our own, so that a signal ends the server with exit code 0.
         before = {signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: None)}
         if SIGHUP is not None and signal.getsignal(SIGHUP) is not signal.SIG_IGN:
             before[SIGHUP] = signal.signal(SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
@@ -94,62 +96,87 @@ def serve(
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            for served in models.values():
-                served.worker.close()
+            for loaded in models.values():
+                loaded.worker.close()
 
 
 class Server(uvicorn.Server):
-    """Answers requests at sockets that listen.
+    """A uvicorn server with bounded connections, which logs runs that change on disk.
 
     Args:
-        app: What answers.
-        limits: Bounds on connections.
-        models: Looked at from time to time, whether their runs are still what was loaded.
-        settings: More of uvicorn's own.
+        app: The ASGI application.
+        limits: Limits of connections.
+        models: The models whose runs are checked.
+        settings: More settings of uvicorn.
     """
 
     def __init__(
         self,
         app: Any,
         limits: Limits = Limits(),
-        models: Mapping[str, ServedRun] = MappingProxyType({}),
+        models: Mapping[str, LoadedRun] = MappingProxyType({}),
         **settings: Any,
     ) -> None:
-        changes = Changes(models.values())
+        watcher = RunWatcher(models.values())
         given = {
-            # h11 bounds the size of headers, which the faster one does not.
-            "http": connections_of(most_connections(limits.max_connections)),
-            "loop": "asyncio",  # Whose way to accept connections is known (see ``startup``).
+            # h11 bounds the size of headers, which the faster httptools does not.
+            "http": connection_class(max_connections(limits.max_connections)),
+            "loop": "asyncio",  # ``startup`` depends on how asyncio accepts connections.
             "ws": "none",
             "lifespan": "off",
             "log_level": "warning",
             "access_log": False,
             "server_header": False,
             "backlog": ACCEPTED_AT_ONCE,
-            "timeout_keep_alive": math.ceil(SECONDS_WITHOUT_REQUEST),
+            "timeout_keep_alive": math.ceil(IDLE_SECONDS),
             "timeout_graceful_shutdown": SECONDS_TO_STOP,
-            "callback_notify": changes.tell,
-            "timeout_notify": SECONDS_BETWEEN_LOOKS,
+            "callback_notify": watcher.check,
+            "timeout_notify": SECONDS_BETWEEN_CHECKS,
         }
         super().__init__(uvicorn.Config(app, **{**given, **settings}))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen.
 
-        What asyncio is given as the backlog is how many connections it accepts before it looks
-        at any of them, so it is few, or a rush would use up the open files first. As many as before
-        may wait to be accepted.
+        asyncio accepts as many connections as its backlog before it handles any of them, so that
+        backlog is small, or a rush would use up the open files. The socket's own stays large.
         """
         await super().startup(sockets)
         for listening in sockets or []:
-            listening.listen(WAITING_CONNECTIONS)
+            listening.listen(BACKLOG)
 
 
-def most_connections(wanted: int) -> int:
-    """Return how many connections there may be, with what else must be open of the open files."""
+class RunWatcher:
+    """Logs a warning when a loaded run is replaced or deleted on disk, once for each state.
+
+    Args:
+        models: The loaded runs.
+    """
+
+    def __init__(self, models: Iterable[LoadedRun]) -> None:
+        self._models = list(models)
+        self._logged: dict[str, str] = {}
+
+    async def check(self) -> None:
+        """Check all runs, and log what is new."""
+        for loaded in self._models:
+            found = await asyncio.to_thread(loaded.on_disk)
+            if found not in ("unchanged", self._logged.get(loaded.name)):
+                self._logged[loaded.name] = found
+                what = "has been deleted" if found == "deleted" else "has changed"
+                logging.getLogger("thence.serve").warning(
+                    "The run %s on disk %s since it was loaded; the server goes on with what it "
+                    "loaded.",
+                    loaded.name,
+                    what,
+                )
+
+
+def max_connections(wanted: int) -> int:
+    """Return how many connections may be open, so that some of the allowed open files are left."""
     try:
         import resource
-    except ImportError:  # Windows has no such bound.
+    except ImportError:  # Windows has no such limit.
         return wanted
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
@@ -157,22 +184,22 @@ def most_connections(wanted: int) -> int:
     return max(1, min(wanted, files - OTHER_FILES))
 
 
-def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Whether a line of the log says more than that a client was wrong, or cut off, as it sees."""
-    return not str(record.msg).startswith(SEEN_BY_CLIENTS)
+def _is_no_client_error(record: logging.LogRecord) -> bool:
+    """Return whether a log line is about more than a client's mistake, which the client is told."""
+    return not str(record.msg).startswith(CLIENT_ERRORS)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port < 1 << 16:
         raise SettingError(f"--port is {port}; it must be from 0 to 65535.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sends answers at once rather than wait 40 ms for more.
+    # With the protocol named, asyncio sets TCP_NODELAY; else answers may wait 40 ms for more data.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        if os.name == "posix":  # A port that was served a moment ago may be taken again.
+        if os.name == "posix":  # So that a restarted server can take its port again at once.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-        listening.listen(WAITING_CONNECTIONS)
+        listening.listen(BACKLOG)
     except (OSError, UnicodeError) as error:
         listening.close()
         reason = getattr(error, "strerror", None) or str(error)

@@ -16,7 +16,7 @@ import uvicorn
 
 import thence
 from thence.serve import create_app, open_runs
-from thence.serve.served import ServedRun
+from thence.serve.loaded_runs import LoadedRun
 from thence.serve.server import _listen
 
 HOSTILE_NAME = "<img src=x onerror=alert(1)>"
@@ -38,7 +38,7 @@ class Server:
     """
 
     address: str
-    models: dict[str, ServedRun]
+    models: dict[str, LoadedRun]
     folder: Path
 
     def ask(self, path: str, content: Any = None, status: int = 200) -> Any:
@@ -67,7 +67,7 @@ class Server:
 
 
 @contextmanager
-def running(models: dict[str, ServedRun], folder: Path, **settings: Any) -> Iterator[Server]:
+def running(models: dict[str, LoadedRun], folder: Path, **settings: Any) -> Iterator[Server]:
     app = create_app(models, **{"folders": [folder], **settings})
     config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False)
     server = uvicorn.Server(config)

@@ -10,7 +10,7 @@ import thence
 from thence.cli.main import main
 from thence.runs.metrics import append_json_line
 from thence.serve import open_runs
-from thence.serve.listing import MOST_POINTS, Listing
+from thence.serve.routes.runs import MAX_POINTS, RunListing
 
 
 def entries_of(listing):
@@ -63,7 +63,7 @@ def test_a_training_under_way_is_read_while_it_writes(runs_folder, tmp_path):
     shutil.copytree(runs_folder / "names", tmp_path / "live")
     (tmp_path / "live" / "last" / "checkpoint.safetensors").unlink()
     os.utime(tmp_path / "live" / "metrics.jsonl")
-    listing = Listing({}, (tmp_path,))
+    listing = RunListing({}, (tmp_path,))
     assert entries_of(listing)["live"].state == "training"
     before = len(listing.curves("live").looks)
     line = thence.Run(tmp_path / "live").metrics()[-1] | {"step": 900, "dev_nats_per_token": None}
@@ -81,12 +81,12 @@ def test_a_training_under_way_is_read_while_it_writes(runs_folder, tmp_path):
 
 def test_very_long_curves_are_thinned(runs_folder, tmp_path):
     shutil.copytree(runs_folder / "counts", tmp_path / "long")
-    lines = "".join(f'{{"step": {step}, "seconds": 1.5}}\n' for step in range(3 * MOST_POINTS))
+    lines = "".join(f'{{"step": {step}, "seconds": 1.5}}\n' for step in range(3 * MAX_POINTS))
     (tmp_path / "long" / "metrics.jsonl").write_text(lines)
-    curves = Listing({}, (tmp_path,)).curves("long")
+    curves = RunListing({}, (tmp_path,)).curves("long")
     steps = [look.step for look in curves.looks]
-    assert len(steps) == MOST_POINTS and steps[0] == 0 and steps[-1] == 3 * MOST_POINTS - 1
-    assert curves.left_out == 2 * MOST_POINTS
+    assert len(steps) == MAX_POINTS and steps[0] == 0 and steps[-1] == 3 * MAX_POINTS - 1
+    assert curves.left_out == 2 * MAX_POINTS
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_strange_metrics_break_nothing(runs_folder, tmp_path, content):
     shutil.copytree(runs_folder / "counts", tmp_path / "strange")
     (tmp_path / "strange" / "metrics.jsonl").write_text(content)
     (tmp_path / "strange" / "model.safetensors").write_bytes(b"broken")
-    assert entries_of(Listing({}, (tmp_path,))).keys() == {"strange"}
+    assert entries_of(RunListing({}, (tmp_path,))).keys() == {"strange"}
 
 
 def test_the_command_says_whose_runs_are_listed(runs_folder, tmp_path, monkeypatch):
@@ -120,7 +120,7 @@ def test_runs_of_the_same_name_are_told_apart(runs_folder, tmp_path):
     shutil.copytree(runs_folder / "counts", tmp_path / "most" / "more" / "counts")
     models = open_runs([runs_folder / "counts"])
     folders = (runs_folder, tmp_path / "more", tmp_path / "most" / "more", tmp_path / "gone")
-    paths = Listing(models, folders).paths()
+    paths = RunListing(models, folders).paths()
     assert paths["counts"] == runs_folder / "counts"
     assert paths["more/counts"] == tmp_path / "more" / "counts"
     assert paths["more/counts (2)"] == tmp_path / "most" / "more" / "counts"
@@ -131,7 +131,7 @@ def test_a_run_with_damaged_weights_is_unreadable(runs_folder, tmp_path):
         shutil.copytree(runs_folder / kind, tmp_path / kind)
         weights = tmp_path / kind / "model.safetensors"
         weights.write_bytes(weights.read_bytes()[:-20])
-    entries = entries_of(Listing({}, (tmp_path,)))
+    entries = entries_of(RunListing({}, (tmp_path,)))
     for kind in ("names", "counts"):
         assert entries[kind].state == "unreadable"
         assert "is damaged" in entries[kind].problem

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import thence
-from thence.serve import playground
+from thence.serve.routes import read
 
 
 def test_a_text_is_read_as_score_reads_it(server, runs_folder):
@@ -126,7 +126,7 @@ def test_what_cannot_be_read_is_refused_in_a_sentence(server, monkeypatch):
     assert "has 20000 tokens; this server reads at most 16384" in long
     for wrong in ({"text": 3}, {"text": "a", "more": 1}, {"next": -1}, {"alternatives": 21}):
         assert server.refusal(path, {"model": "names", **wrong})
-    monkeypatch.setattr(playground, "MOST_TOLD", 10)
+    monkeypatch.setattr(read, "MAX_ALL_ALTERNATIVES", 10)
     answer = server.ask(path, {"model": "names", "text": "Anna", "alternatives": 5})
     assert [len(token["alternatives"]) for token in answer["tokens"]] == [2] * 4
 

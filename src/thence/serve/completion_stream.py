@@ -1,0 +1,347 @@
+"""Reading prompts and generating completions token by token, side by side with other requests."""
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from thence.generation import DecodingOptions
+from thence.generation.sampling import choose, text_generator
+from thence.models.base import Array, State
+from thence.serve.batching import CHUNK_SIZES, MAX_BATCH, Ids, run_in_thread
+from thence.serve.loaded_runs import LoadedRun, top_tokens
+from thence.serve.schemas import Choice, CompletionRequest, TokenLogProbs, Usage
+from thence.serve.text_stream import StopSequences, TextStream
+
+MAX_UNSENT = 512
+"""Pieces that may wait for a slow client; generation pauses until it has read some."""
+IMPOSSIBLE = -9999.0
+"""Sent for a log-probability of minus infinity, which JSON does not have."""
+
+
+@dataclass(frozen=True)
+class ScoredToken:
+    """A token of a text, as the model sees it after the text before it.
+
+    Attributes:
+        index: Its id.
+        log_probability: In nats; None for the boundary that begins a text.
+        top: Ids and log-probabilities of the likeliest tokens there, the likeliest first.
+    """
+
+    index: int
+    log_probability: float | None
+    top: list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A position in a text up to which a model has read; several texts may continue from it.
+
+    Attributes:
+        log_probs: Log-probabilities of the next token.
+        state: State of the model, one row.
+    """
+
+    log_probs: Float[np.ndarray, " vocab"]
+    state: State
+
+
+async def read_text(
+    loaded: LoadedRun, ids: Ids, cursor: Cursor | None = None, top: int | None = None
+) -> tuple[list[ScoredToken], Cursor]:
+    """Read ids from a cursor, or from the beginning of a text.
+
+    Args:
+        loaded: The run whose model reads.
+        ids: What is read; a boundary is put before them at the beginning of a text.
+        cursor: Where to continue.
+        top: Number of likeliest tokens to return with each id; None: return no tokens.
+
+    Returns:
+        The scored tokens if asked for, one for each id, and the cursor after the last.
+    """
+    if cursor is None and (len(ids) == 0 or ids[0] != loaded.boundary_id):
+        whole = np.concatenate([[loaded.boundary_id], ids])
+        tokens, cursor = await read_text(loaded, whole, top=top)
+        return tokens[1:], cursor
+    documents = _split_documents(loaded, ids)
+    if top is None:
+        documents = documents[-1:]  # Each begins anew, so earlier ones do not change the cursor.
+    tokens = []
+    for first in range(0, len(documents), MAX_BATCH):
+        group = documents[first : first + MAX_BATCH]
+        continues = cursor is not None and (
+            loaded.is_running_text or group[0][0] != loaded.boundary_id
+        )
+        cursors = [cursor if continues else None, *[None] * (len(group) - 1)]
+        pairs = zip(group, cursors, strict=True)
+        read = await asyncio.gather(*(_read_document(loaded, *pair, top) for pair in pairs))
+        for before, (document_tokens, end) in zip(cursors, read, strict=True):
+            if top is not None and before is None:
+                tokens.append(_first_token(loaded, cursor, top))
+            tokens += document_tokens
+            cursor = end
+    assert cursor is not None
+    return tokens, cursor
+
+
+def _split_documents(loaded: LoadedRun, ids: Ids) -> list[Ids]:
+    """Return the parts of a text that can be read in parallel: each begins with a boundary.
+
+    Running text is one part. Of other texts only the first part may continue from a cursor.
+    """
+    if loaded.is_running_text or len(ids) == 0:
+        return [ids] if len(ids) else []
+    parts = np.split(ids, np.flatnonzero(ids == loaded.boundary_id))
+    return [part for part in parts if len(part)]
+
+
+def _first_token(loaded: LoadedRun, cursor: Cursor | None, top: int) -> ScoredToken:
+    """Return the boundary between a document and the one that ended at the cursor."""
+    if cursor is None:
+        return ScoredToken(loaded.boundary_id, None, [])
+    return score_token(cursor.log_probs, loaded.boundary_id, top)
+
+
+async def _read_document(
+    loaded: LoadedRun, ids: Ids, cursor: Cursor | None, top: int | None
+) -> tuple[list[ScoredToken], Cursor]:
+    """Read a document chunk by chunk; return a token for each id that has something before it."""
+    model, tokens = loaded.run.model, list[ScoredToken]()
+    while len(ids):
+        size = next(size for size in CHUNK_SIZES if size <= len(ids))
+        chunk, ids = ids[:size], ids[size:]
+        state = model.start(1) if cursor is None else cursor.state
+        log_probs, state = await loaded.worker.read(model, chunk, state, last=top is None)
+        if top is not None:
+            before = log_probs[:-1] if cursor is None else [cursor.log_probs, *log_probs[:-1]]
+            scored = chunk[len(chunk) - len(before) :]
+            tokens += await run_in_thread(len(scored), _score_tokens, before, scored, top)
+        cursor = Cursor(log_probs[-1], state)
+    assert cursor is not None
+    return tokens, cursor
+
+
+def _score_tokens(before: Sequence[Array], ids: Ids, top: int) -> list[ScoredToken]:
+    return [score_token(row, int(index), top) for row, index in zip(before, ids, strict=True)]
+
+
+def score_token(log_probs: Float[np.ndarray, " vocab"], index: int, top: int) -> ScoredToken:
+    """Return a token with its log-probability and the likeliest tokens in its place."""
+    likeliest = [(i, float(log_probs[i])) for i in top_tokens(log_probs, top)]
+    return ScoredToken(index, float(log_probs[index]), likeliest)
+
+
+async def generate(
+    loaded: LoadedRun,
+    cursor: Cursor,
+    options: DecodingOptions,
+    generator: np.random.Generator,
+    count: int,
+    top: int = 0,
+) -> AsyncIterator[ScoredToken]:
+    """Yield tokens from a cursor on, until a document ends or there are ``count``.
+
+    Running text continues after the end of a document.
+
+    Args:
+        loaded: The run whose model generates.
+        cursor: Where to continue.
+        options: How each token is chosen.
+        generator: Random numbers for this text alone, so that other texts do not change it.
+        count: Maximum number of tokens.
+        top: Number of likeliest tokens to return with each.
+    """
+    for number in range(count):
+        index = int(choose(cursor.log_probs[None], options, generator)[0])
+        yield score_token(cursor.log_probs, index, top)
+        if number == count - 1 or (index == loaded.boundary_id and not loaded.is_running_text):
+            return
+        _, cursor = await read_text(loaded, np.array([index]), cursor)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A text to continue.
+
+    Attributes:
+        text: Its text, for ``echo``.
+        ids: Its tokens.
+        incomplete: Whether the ids end within a character, which is not part of the text.
+    """
+
+    text: str
+    ids: Ids
+    incomplete: bool = False
+
+
+@dataclass
+class Piece:
+    """What is new in one completion: text, and tokens with their offsets in the text."""
+
+    index: int
+    text: str
+    tokens: list[tuple[ScoredToken, int]]
+    finish_reason: Literal["stop", "length"] | None
+
+
+class CompletionStream:
+    """All completions of a request, generated side by side.
+
+    Args:
+        loaded: The run whose model generates.
+        request: What was asked for.
+        prompts: The prompts of the request.
+    """
+
+    def __init__(
+        self, loaded: LoadedRun, request: CompletionRequest, prompts: list[Prompt]
+    ) -> None:
+        self._loaded, self._request, self._prompts = loaded, request, prompts
+        self._generated = 0
+        self._room = asyncio.Semaphore(MAX_UNSENT)
+        random_seed = int(np.random.default_rng().integers(2**63))
+        self._seed = random_seed if request.seed is None else request.seed % 2**64
+
+    def usage(self) -> Usage:
+        """Return the numbers of tokens so far."""
+        read = sum(len(prompt.ids) for prompt in self._prompts)
+        total = read + self._generated
+        return Usage(prompt_tokens=read, completion_tokens=self._generated, total_tokens=total)
+
+    async def choices(self) -> list[Choice]:
+        """Return every completion when all are done."""
+        pieces: list[list[Piece]] = [[] for _ in range(len(self._prompts) * self._request.n)]
+        async for piece in self.pieces():
+            pieces[piece.index].append(piece)
+        joined = [_join_pieces(of_choice) for of_choice in pieces]
+        tokens = sum(len(piece.tokens) for piece in joined)
+        return await run_in_thread(tokens, lambda: [self.choice(piece) for piece in joined])
+
+    async def pieces(self) -> AsyncGenerator[Piece, None]:
+        """Yield pieces of all completions as they come."""
+        queue: asyncio.Queue[Piece | None] = asyncio.Queue()
+
+        async def complete_all() -> None:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for number, prompt in enumerate(self._prompts):
+                        group.create_task(self._complete_prompt(number, prompt, queue))
+            finally:
+                queue.put_nowait(None)
+
+        completing = asyncio.create_task(complete_all())
+        try:
+            while (piece := await queue.get()) is not None:
+                yield piece
+                self._room.release()
+            await completing
+        except ExceptionGroup as group:
+            raise _first_error(group) from group
+        finally:
+            completing.cancel()
+
+    async def _complete_prompt(
+        self, number: int, prompt: Prompt, queue: "asyncio.Queue[Piece | None]"
+    ) -> None:
+        request, n = self._request, self._request.n
+        top = request.logprobs if request.echo else None
+        tokens, cursor = await read_text(self._loaded, prompt.ids, top=top)
+        with_offsets = await run_in_thread(len(tokens), _add_offsets, self._loaded, tokens)
+        async with asyncio.TaskGroup() as group:
+            for index in range(number * n, (number + 1) * n):
+                if request.echo:
+                    queue.put_nowait(Piece(index, prompt.text, with_offsets, None))
+                group.create_task(self._complete(index, prompt, cursor, queue))
+
+    async def _complete(
+        self, index: int, prompt: Prompt, cursor: Cursor, queue: "asyncio.Queue[Piece | None]"
+    ) -> None:
+        """Generate one completion into the queue."""
+        request, loaded = self._request, self._loaded
+        generator = text_generator(self._seed, index)
+        stops, stream = StopSequences(request.stops()), TextStream(loaded)
+        stream.follow(prompt.text, prompt.ids, prompt.incomplete)
+        reason: Literal["stop", "length"] = "length"
+        top = request.logprobs or 0
+        async for token in generate(
+            loaded, cursor, request.decoding(), generator, request.max_tokens, top
+        ):
+            await self._room.acquire()
+            self._generated += 1
+            offset = len(prompt.text) + len(stream.text)
+            ended = token.index == loaded.boundary_id and not loaded.is_running_text
+            text = stops.add("" if ended else stream.add(token.index))
+            tokens = [] if request.logprobs is None else [(token, offset)]
+            if ended or stops.stopped:
+                reason = "stop"
+            if stops.stopped:
+                queue.put_nowait(Piece(index, text, tokens, reason))
+                return
+            queue.put_nowait(Piece(index, text, tokens, None))
+        rest = stops.add(stream.finish()) + stops.finish()
+        queue.put_nowait(Piece(index, rest, [], "stop" if stops.stopped else reason))
+
+    def choice(self, piece: Piece) -> Choice:
+        """Return a piece in the shape of OpenAI's API."""
+        logprobs = None
+        if self._request.logprobs is not None:
+            tokens = [token for token, _ in piece.tokens]
+            logprobs = TokenLogProbs(
+                tokens=[self._loaded.token_text(token.index) for token in tokens],
+                token_logprobs=[_finite(token.log_probability) for token in tokens],
+                top_logprobs=[self._top_logprobs(token) for token in tokens],
+                text_offset=[offset for _, offset in piece.tokens],
+            )
+        return Choice(
+            index=piece.index,
+            text=piece.text,
+            logprobs=logprobs,
+            finish_reason=piece.finish_reason,
+        )
+
+    def _top_logprobs(self, token: ScoredToken) -> dict[str, float] | None:
+        """Return the likeliest tokens and the token itself by text; of equal texts the best."""
+        if token.log_probability is None:
+            return None
+        found: dict[str, float] = {}
+        for index, log_prob in [*token.top, (token.index, token.log_probability)]:
+            text = self._loaded.token_text(index)
+            found[text] = max(_finite(log_prob) or 0.0, found.get(text, IMPOSSIBLE))
+        return found
+
+
+def _join_pieces(pieces: list[Piece]) -> Piece:
+    """Return all pieces of one completion as one."""
+    tokens = [token for piece in pieces for token in piece.tokens]
+    text = "".join(piece.text for piece in pieces)
+    return Piece(pieces[-1].index, text, tokens, pieces[-1].finish_reason)
+
+
+def _first_error(group: ExceptionGroup[Exception]) -> Exception:
+    """Return the first error of a group, which made the others."""
+    first = group.exceptions[0]
+    return _first_error(first) if isinstance(first, ExceptionGroup) else first
+
+
+def _add_offsets(loaded: LoadedRun, tokens: list[ScoredToken]) -> list[tuple[ScoredToken, int]]:
+    """Return the tokens of a prompt with their offsets in its text."""
+    stream, with_offsets = TextStream(loaded), list[tuple[ScoredToken, int]]()
+    for number, token in enumerate(tokens):
+        with_offsets.append((token, len(stream.text)))
+        if number or token.index != loaded.boundary_id:  # The first boundary has no text.
+            stream.add(token.index)
+    if with_offsets:  # As in OpenAI's API, the first token has no log-probability.
+        with_offsets[0] = (ScoredToken(tokens[0].index, None, []), 0)
+    return with_offsets
+
+
+def _finite(log_probability: float | None) -> float | None:
+    if log_probability is None or math.isfinite(log_probability):
+        return log_probability
+    return IMPOSSIBLE

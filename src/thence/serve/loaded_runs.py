@@ -1,0 +1,208 @@
+"""The runs that a server has loaded: their models, workers, and tokens as text."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import Literal
+
+import numpy as np
+
+from thence.corpus import Documents
+from thence.corpus.tables import HUGGING_FACE, TABLES
+from thence.errors import SettingError, nearest
+from thence.runs import Run, open_run
+from thence.runs.files import Array
+from thence.serve.batching import Ids, Worker
+from thence.serve.errors import UnknownModelError
+
+CONTEXT_IDS = 4
+"""Ids before a token that may change its text: as many as a character has bytes."""
+LOADED_FILES = ("config.toml", "tokenizer.json", "model.safetensors")
+"""The files of a run that the server reads when it starts, and not again."""
+REPLACEMENT = "\ufffd"
+"""Stands in decoded text for bytes that are no character."""
+OnDisk = Literal["unchanged", "changed", "deleted"]
+Stamp = tuple[int, int]
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Return when a file was written, in nanoseconds, and its size; None if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run whose model answers requests.
+
+    Attributes:
+        name: The name by which clients ask for it.
+        run: The run.
+        worker: Does the work of its model.
+        created: When the run was made, in seconds since 1970.
+    """
+
+    name: str
+    run: Run
+    worker: Worker
+    created: int = 0
+    _stamps: list[Stamp | None] = field(default_factory=list)
+    _token_texts: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def boundary_id(self) -> int:
+        """The id that begins and ends documents."""
+        return self.run.tokenizer.vocabulary.boundary_id
+
+    @cached_property
+    def token_names(self) -> list[str]:
+        """The name of each token, by id."""
+        return self.run.tokenizer.vocabulary.names()
+
+    @cached_property
+    def is_running_text(self) -> bool:
+        """Whether the context carries over from document to document."""
+        return self.run.recipe.training.carry_context
+
+    @cached_property
+    def is_by_lines(self) -> bool:
+        """Whether a line of plain text is a document, so that a line end is a boundary."""
+        suffix = PurePath(self.run.recipe.text).suffix
+        table = suffix in TABLES or self.run.recipe.text.startswith(HUGGING_FACE)
+        return self.run.recipe.reading.document == "line" and not table
+
+    def load(self) -> None:
+        """Load the model now rather than with the first request.
+
+        Raises:
+            RunError: If a file is missing or damaged.
+        """
+        # Stamps come first, so that a write during the loading counts as a change.
+        self._stamps[:] = self._read_stamps()
+        self.token_names  # noqa: B018 (reads the tokenizer)
+        self.run.load()
+
+    def on_disk(self) -> OnDisk:
+        """Return whether the run's files have changed since they were loaded."""
+        now = self._read_stamps()
+        if now == self._stamps:
+            return "unchanged"
+        return "deleted" if None in now else "changed"
+
+    def _read_stamps(self) -> list[Stamp | None]:
+        return [stamp_of(self.run.folder / name) for name in LOADED_FILES]
+
+    def encode(self, text: str) -> Ids:
+        """Return the ids of a text that begins a document.
+
+        If lines are documents, each line end is the boundary; empty lines are skipped as they are
+        when a file is read. The name of the boundary within a text is text.
+        """
+        *lines, rest = text.split("\n") if self.is_by_lines else [text]
+        if self.is_by_lines:
+            lines = [line.removesuffix("\r") for line in lines]
+        if not self.run.recipe.reading.keep_empty:
+            lines = [line for line in lines if line]
+        store = self.run.tokenizer.encode(Documents.from_strings([*lines, rest]))
+        return store.targets[:-1].astype(np.int64)
+
+    def encode_prompt(self, text: str) -> Ids:
+        """Return the ids of a prompt; one that is only the boundary's name is the boundary.
+
+        Clients such as lm-evaluation-harness send that for an empty context.
+        """
+        if text == self.token_names[self.boundary_id]:
+            return np.array([self.boundary_id])
+        return self.encode(text)
+
+    def token_text(self, index: int) -> str:
+        """Return the text of one token, or its name if it has no text of its own."""
+        if (known := self._token_texts.get(index)) is not None:
+            return known
+        text = self.run.tokenizer.decode([index])
+        text = self.token_names[index] if text == "" or REPLACEMENT in text else text
+        self._token_texts[index] = text
+        return text
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of ids, with a line end for each boundary."""
+        pieces: list[list[int]] = [[]]
+        for index in ids:
+            if index == self.boundary_id:
+                pieces.append([])
+            else:
+                pieces[-1].append(int(index))
+        return "\n".join(self.run.tokenizer.decode(piece) for piece in pieces)
+
+    def complete_text(self, ids: Sequence[int] | Ids, text: str) -> str:
+        """Return the decoded text of ids without an incomplete character at its end."""
+        ends_unknown = len(ids) > 0 and ids[-1] == self.run.tokenizer.vocabulary.unknown_id
+        return text if ends_unknown else text.removesuffix(REPLACEMENT)
+
+
+def open_runs(runs: Iterable[Run | str | Path], batching: bool = True) -> dict[str, LoadedRun]:
+    """Open runs and load their models; each gets the name of its folder.
+
+    Args:
+        runs: The runs or their folders.
+        batching: Whether requests that wait for the same model are read together.
+
+    Raises:
+        RunError: If one cannot be opened, or its model is missing or damaged.
+        SettingError: If two have the same name.
+    """
+    models: dict[str, LoadedRun] = {}
+    for item in runs:
+        run = open_run(item)
+        if run.name in models:
+            other = models[run.name].run.folder
+            if other.resolve() == run.folder.resolve():
+                raise SettingError(f"The run {run.folder} is given twice; give it once.")
+            raise SettingError(
+                f"Two runs are called {run.name}: {other} and {run.folder}. "
+                "Rename one of the folders."
+            )
+        created = int(datetime.fromisoformat(run.provenance["made"]).timestamp())
+        models[run.name] = LoadedRun(run.name, run, Worker(run.name, batching), created)
+        models[run.name].load()
+    return models
+
+
+def find_model(models: dict[str, LoadedRun], name: str | None, classifier: bool) -> LoadedRun:
+    """Return the model of a name, or the only one of its kind if no name is given.
+
+    Raises:
+        UnknownModelError: If there is none, or it is of the other kind.
+    """
+    kind = "classifier" if classifier else "language model"
+    fitting = [loaded for loaded in models.values() if loaded.run.kind == kind]
+    names = [loaded.name for loaded in fitting]
+    listed = ", ".join(names) or "none"
+    if name is None:
+        if len(fitting) == 1:
+            return fitting[0]
+        raise UnknownModelError(f'Say which {kind} with "model": {listed}.')
+    if name not in models:
+        raise UnknownModelError(
+            f"There is no model {name!r} here; the {kind}s are {listed}." + nearest(name, names)
+        )
+    if models[name] not in fitting:
+        other = "/v1/completions" if classifier else "/v1/classify"
+        raise UnknownModelError(f"{name!r} is no {kind}; ask for it at {other}.")
+    return models[name]
+
+
+def top_tokens(log_probs: Array, count: int) -> list[int]:
+    """Return the ids of the highest log-probabilities, the highest first, the lower id on ties."""
+    count = min(count, len(log_probs))
+    if count == 0:
+        return []
+    edge = np.partition(log_probs, len(log_probs) - count)[len(log_probs) - count]
+    candidates = np.flatnonzero(log_probs >= edge)
+    order = np.argsort(-log_probs[candidates], kind="stable")[:count]
+    return [int(index) for index in candidates[order]]

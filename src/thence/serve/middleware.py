@@ -1,0 +1,365 @@
+"""Middleware around all endpoints: access, request size, concurrency, timeouts, and metrics.
+
+A plain ASGI application around another. A request is in progress from when its body is complete
+until its answer's last byte is sent, and only so many may be at the same time. When a client
+disconnects, or a request takes too long, the work begun for it is cancelled.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from time import perf_counter
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from thence.serve.errors import error_response
+from thence.serve.loaded_runs import LoadedRun
+from thence.serve.schemas import Limits
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+OPEN_PATHS = ("/", "/docs", "/openapi.json", "/health")
+"""Paths that need no token: the page without its data, and the health check."""
+SECONDS_BETWEEN_CHUNKS = 10.0
+"""Time for the next chunk of a request's body."""
+SMALL_BODY = 1 << 16
+"""Bytes of each body that do not count towards the room for all bodies together."""
+SECONDS_TO_END = 2.0
+"""Time for a stream to end after its timeout, if its client still reads."""
+LOOPS_TO_WAIT = 16
+"""Iterations of the event loop before a request is refused for lack of room. A disconnection is
+noticed after some 5: a client that leaves and asks anew must not be refused for its own request."""
+CLIENT_CLOSED_REQUEST = 499
+"""Status in the metrics of a request whose client disconnected, as nginx has it."""
+CLOSE = {"Connection": "close"}
+"""For an incomplete request: what follows on the connection would not be a new request."""
+SECURITY_HEADERS = [
+    (b"content-security-policy", b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
+     b"; base-uri 'none'; form-action 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+]  # fmt: skip
+"""The page may fetch from, and send to, this server only."""
+
+
+class Metrics(Collector):
+    """Counts of requests and batches, in the text format of Prometheus.
+
+    Args:
+        models: The loaded runs.
+    """
+
+    def __init__(self, models: Iterable[LoadedRun]) -> None:
+        self._models = list(models)
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "thence_requests", "Requests answered.", ("route", "status"), registry=self._registry
+        )
+        self._seconds = Histogram(
+            "thence_request_seconds", "Seconds to answer.", ("route",), registry=self._registry
+        )
+        self._registry.register(self)
+
+    def count_request(self, route: str, status: int, seconds: float) -> None:
+        """Count a request that has been answered."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield how many batches and rows each model has read."""
+        turns = CounterMetricFamily("thence_model_turns", "Calls of a model.", labels=["model"])
+        rows = CounterMetricFamily(
+            "thence_model_rows", "Texts read, over all calls.", labels=["model"]
+        )
+        for loaded in self._models:
+            turns.add_metric([loaded.name], loaded.worker.batches_read)
+            rows.add_metric([loaded.name], loaded.worker.rows_read)
+        yield turns
+        yield rows
+
+    def to_text(self) -> bytes:
+        """Return all counts."""
+        return generate_latest(self._registry)
+
+
+@dataclass
+class _Request:
+    """What a request has taken of the server.
+
+    Attributes:
+        in_progress: Whether it counts among the requests in progress.
+        counted_bytes: Bytes of its body that count towards the room for all bodies.
+        responding: Whether its response has begun.
+    """
+
+    in_progress: bool = False
+    counted_bytes: int = 0
+    responding: bool = False
+
+
+class _ClientDisconnectedError(Exception):
+    """The client disconnected before its request was complete."""
+
+
+class _RefusedError(Exception):
+    """A request is answered with this response instead of by its endpoint."""
+
+    def __init__(self, response: JSONResponse) -> None:
+        super().__init__()
+        self.response = response
+
+
+class Middleware:
+    """Lets requests through to an application.
+
+    Args:
+        app: The application.
+        limits: Limits of requests.
+        metrics: Counts the requests.
+        token: The bearer token that clients must send; None: none.
+        hosts: Host names that requests may have (IP addresses always may); None: any. This stops
+            DNS rebinding, in which another site's name points to this server.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        limits: Limits,
+        metrics: Metrics,
+        token: str | None,
+        hosts: frozenset[str] | None,
+    ) -> None:
+        self._app, self._limits, self._metrics = app, limits, metrics
+        self._token, self._hosts = token, hosts
+        self._in_progress = self._bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = perf_counter(), CLIENT_CLOSED_REQUEST
+        request = _Request()
+
+        async def send_watched(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            request.responding = True
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), *SECURITY_HEADERS]
+            elif not message.get("more_body", False):
+                # Before the last byte is sent: a client that has it may ask again at once, and
+                # must not be refused for its own finished request.
+                self._finish(request)
+            await send(message)
+
+        # HEAD is answered like GET; uvicorn leaves out the body, by the method of its own scope.
+        scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        try:
+            refusal = self._refusal(scope)
+            if refusal is not None:
+                await refusal(scope, receive, send_watched)
+            else:
+                await self._answer(scope, receive, send_watched, request)
+        finally:
+            self._finish(request)
+            self._bytes -= request.counted_bytes
+            route = getattr(scope.get("route"), "path", "none")
+            self._metrics.count_request(route, status, perf_counter() - began)
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        """Return the response to a request whose head is not acceptable; None if it is."""
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        # HTTP/1.0 needs no host, and no browser uses it.
+        host = headers.get(b"host", None if scope["http_version"] == "1.0" else "")
+        if self._hosts is not None and host is not None and not _is_allowed(host, self._hosts):
+            return error_response(
+                421, "This server answers only to its own address; start it with --host or --token."
+            )
+        is_open = scope["path"] in OPEN_PATHS or scope["path"].startswith("/page/")
+        if not is_open and headers.get(b"sec-fetch-site") == "cross-site":
+            return error_response(403, "The pages of other sites may not ask this server.")
+        if b"transfer-encoding" in headers and b"content-length" in headers:
+            return error_response(400, "The request says its length in two ways; send one of them.")
+        if not is_open and (refusal := self._check_token(headers.get(b"authorization", ""))):
+            return refusal
+        if scope["method"] != "POST":
+            return None
+        kind = headers.get(b"content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            return error_response(
+                415, "The request must be JSON: send 'Content-Type: application/json'."
+            )
+        length = headers.get(b"content-length", "0")
+        if not length.isascii() or not length.isdigit() or int(length[:20]) > self._limits.max_body:
+            return self._too_large()
+        return None
+
+    def _check_token(self, authorization: str) -> JSONResponse | None:
+        """Return the response to a request without the token; None if it has it."""
+        if self._token is None:
+            return None
+        kind, _, given = authorization.partition(" ")
+        # Strip spaces only: a byte of a letter beyond ASCII may look like other white space.
+        same = hmac.compare_digest(given.strip(" ").encode("latin-1"), self._token.encode())
+        if kind.lower() == "bearer" and same:
+            return None
+        return error_response(
+            401,
+            f"{'The token is wrong. ' if given else ''}This server asks for its token: send the "
+            "header 'Authorization: Bearer …'.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, request: _Request) -> None:
+        """Answer a request whose head is acceptable: receive its body, then call the endpoint."""
+        end = asyncio.get_running_loop().time() + self._limits.timeout
+        try:
+            is_post = scope["method"] == "POST"
+            body = await self._receive_body(receive, end, request) if is_post else b""
+            if is_work(scope) and not await self._begin(request):
+                limit = self._limits.max_requests
+                raise _overloaded(f"The server is at {limit} requests already; try again soon.")
+            await self._call(scope, body, receive, send, end, request)
+        except _ClientDisconnectedError:
+            pass
+        except _RefusedError as refused:
+            if not request.responding:
+                await refused.response(scope, receive, send)
+        except asyncio.CancelledError:  # The server is being stopped, and has waited for a while.
+            if not request.responding:
+                await error_response(503, "The server is being stopped.")(scope, receive, send)
+
+    async def _receive_body(self, receive: Receive, end: float, request: _Request) -> bytes:
+        """Return the whole body of a request.
+
+        Raises:
+            _RefusedError: If it is too large or too slow, or all bodies take too much room.
+            _ClientDisconnectedError: If the client disconnects before it is complete.
+        """
+        body, more = bytearray(), True
+        clock = asyncio.get_running_loop().time
+        while more:
+            try:
+                async with asyncio.timeout(min(SECONDS_BETWEEN_CHUNKS, end - clock())):
+                    message = await receive()
+            except TimeoutError:
+                if clock() >= end:
+                    raise self._too_slow() from None
+                said = f"Nothing more of the request came for {SECONDS_BETWEEN_CHUNKS:g} seconds."
+                raise _RefusedError(error_response(408, said, headers=CLOSE)) from None
+            if message["type"] == "http.disconnect":
+                raise _ClientDisconnectedError
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self._limits.max_body:
+                raise _RefusedError(self._too_large())
+            counted = max(0, len(body) - SMALL_BODY)
+            self._bytes += counted - request.counted_bytes
+            request.counted_bytes = counted
+            if self._bytes > self._limits.max_requests * self._limits.max_body:
+                raise _overloaded("Large requests fill the room for them; try again soon.")
+        return bytes(body)
+
+    async def _begin(self, request: _Request) -> bool:
+        """Count a request among those in progress; return whether there was room for it."""
+        for _ in range(LOOPS_TO_WAIT):
+            if self._in_progress < self._limits.max_requests:
+                self._in_progress += 1
+                request.in_progress = True
+                return True
+            await asyncio.sleep(0)
+        return False
+
+    def _finish(self, request: _Request) -> None:
+        """Count a request no longer among those in progress."""
+        self._in_progress -= request.in_progress
+        request.in_progress = False
+
+    async def _call(
+        self,
+        scope: Scope,
+        body: bytes,
+        receive: Receive,
+        send: Send,
+        end: float,
+        request: _Request,
+    ) -> None:
+        """Call the application, and cancel it when the client disconnects or time is over.
+
+        Raises:
+            _RefusedError: If time is over.
+        """
+
+        async def wait_for_disconnect() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        disconnected = asyncio.create_task(wait_for_disconnect())
+        bodies = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+        async def receive_whole() -> MutableMapping[str, Any]:
+            for message in bodies:
+                return message
+            await asyncio.wait({disconnected})
+            return {"type": "http.disconnect"}
+
+        work = asyncio.ensure_future(self._app(scope, receive_whole, send))
+        try:
+            for seconds in (end - asyncio.get_running_loop().time(), SECONDS_TO_END):
+                done, _ = await asyncio.wait(
+                    {work, disconnected}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+                )
+                # A stream that has begun ends itself with an error event at the timeout.
+                if done or not request.responding:
+                    break
+            self._finish(request)
+            if work in done:
+                await work
+        finally:
+            disconnected.cancel()
+            if not work.done():
+                work.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({work, disconnected})
+            if work.done() and not work.cancelled():
+                work.exception()  # Retrieved, as asyncio would log it otherwise.
+        if not done:
+            raise self._too_slow()
+
+    def _too_large(self) -> JSONResponse:
+        return error_response(
+            413, f"The request is larger than {self._limits.max_body} bytes (--max-body)."
+        )
+
+    def _too_slow(self) -> _RefusedError:
+        said = f"The request took longer than {self._limits.timeout:g} seconds (--timeout)."
+        return _RefusedError(error_response(504, said, headers=CLOSE))
+
+
+def _overloaded(said: str) -> _RefusedError:
+    return _RefusedError(error_response(503, said, headers={"Retry-After": "1"}))
+
+
+def is_work(scope: Mapping[str, Any]) -> bool:
+    """Return whether a request makes a model, or the disk, work."""
+    return scope["method"] == "POST" or str(scope["path"]).startswith("/playground/")
+
+
+def _is_allowed(host: str, names: frozenset[str]) -> bool:
+    """Return whether a request's host is one of the names, or an IP address."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    name = name.strip("[]").lower()
+    with suppress(ValueError):
+        return bool(ip_address(name))
+    return name in names

@@ -1,0 +1,210 @@
+"""``POST /playground/read``: the surprisal of every token of a text, and what may follow it."""
+
+import itertools
+
+import numpy as np
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from thence.corpus import Documents
+from thence.evaluation.units import bits, finite, perplexity
+from thence.serve.batching import Ids
+from thence.serve.completion_stream import Cursor, ScoredToken, read_text
+from thence.serve.errors import check_characters, check_length
+from thence.serve.loaded_runs import LoadedRun, find_model, top_tokens
+from thence.serve.routes import Context
+from thence.serve.schemas import ModelRequest
+from thence.serve.text_stream import TextStream
+
+MAX_ALTERNATIVES = 20
+MAX_NEXT = 200
+MAX_ALL_ALTERNATIVES = 100_000
+"""Alternatives of all tokens of a text together; of a longer text each token has fewer."""
+
+
+class ReadRequest(ModelRequest):
+    """A text to read token by token."""
+
+    text: str = Field("", description="The beginning of a document, or a whole one.")
+    alternatives: int = Field(
+        5, ge=0, le=MAX_ALTERNATIVES, description="Likeliest tokens to return at each position."
+    )
+    next: int = Field(
+        20, ge=0, le=MAX_NEXT, description="Likeliest next tokens to return, and the boundary."
+    )
+
+
+class Alternative(BaseModel):
+    """A token that might have stood there."""
+
+    id: int
+    text: str
+    probability: float
+    is_boundary: bool
+
+
+class ReadToken(BaseModel):
+    """A token of the text, given the tokens before it."""
+
+    id: int
+    name: str = Field(description="Its name in the vocabulary.")
+    text: str = Field(description="Its part of the text.")
+    nats: float | None = Field(description="Its surprisal; none if its probability is 0.")
+    surprisal: float | None = Field(description="The same in bits.")
+    probability: float
+    perplexity: float | None = Field(description="Of all tokens up to this one.")
+    is_boundary: bool
+    is_unknown: bool
+    alternatives: list[Alternative]
+
+
+class NextToken(BaseModel):
+    """A token that may follow."""
+
+    id: int
+    name: str
+    probability: float
+    text: str | None = Field(description="What to append for it; none if no text makes it.")
+    is_boundary: bool
+    is_unknown: bool
+
+
+class Following(BaseModel):
+    """What may follow the text."""
+
+    tokens: list[NextToken]
+    remaining: float = Field(description="The probability of all others together.")
+    others: int = Field(description="How many others there are.")
+
+
+class ReadAnswer(BaseModel):
+    """A text as a model reads it; the logarithms are natural ones."""
+
+    model: str
+    tokens: list[ReadToken]
+    next: Following
+    nats: float | None = Field(description="Minus the log-probability of the tokens.")
+    nats_with_end: float | None = Field(description="The same, if the document ends here.")
+    perplexity: float | None = Field(description="Per token, without the end.")
+
+
+def routes(context: Context) -> APIRouter:
+    """Return the endpoint that scores a text for the page."""
+    router = APIRouter()
+
+    @router.post("/playground/read")
+    async def read_a_text(request: ReadRequest) -> ReadAnswer:
+        """Read a text: the surprisal of every token, and what may follow."""
+        loaded, maximum = (
+            find_model(context.models, request.model, False),
+            context.limits.max_prompt,
+        )
+        check_characters("text", len(request.text), maximum)
+        ids = await loaded.worker.run(loaded.encode, request.text)
+        check_length("text", len(ids), maximum)
+        top = min(request.alternatives, MAX_ALL_ALTERNATIVES // max(len(ids), 1))
+        tokens, cursor = await read_text(loaded, ids, top=top)
+        return await loaded.worker.run(_answer, loaded, request, ids, tokens, cursor)
+
+    return router
+
+
+def _answer(
+    loaded: LoadedRun, request: ReadRequest, ids: Ids, tokens: list[ScoredToken], cursor: Cursor
+) -> ReadAnswer:
+    # A boundary that the text begins with is not scored.
+    scored = [
+        (token, -token.log_probability) for token in tokens if token.log_probability is not None
+    ]
+    nats = sum(surprisal for _, surprisal in scored)
+    shown = _read_tokens(loaded, scored, _spelled(loaded, request.text, ids))
+    return ReadAnswer(
+        model=loaded.name,
+        tokens=shown,
+        next=_following(loaded, request.text, ids, cursor, request.next),
+        nats=finite(nats),
+        nats_with_end=finite(nats - float(cursor.log_probs[loaded.boundary_id])),
+        perplexity=shown[-1].perplexity if shown else None,
+    )
+
+
+def _spelled(loaded: LoadedRun, text: str, ids: Ids) -> list[str] | None:
+    """Return each token as the text spells it, also unknown words and capitals that are lowered.
+
+    None if tokens and text do not correspond; then each token's own text is shown.
+    """
+    options = loaded.run.tokenizer.options
+    if options.tokens == "characters":
+        return list(text) if len(text) == len(ids) else None
+    if options.tokens != "words":
+        return None
+    found = loaded.run.tokenizer.find_words(Documents.from_strings([text]))
+    if len(found.starts) != int(np.sum(ids != loaded.boundary_id)):
+        return None
+    ends = [0, *found.ends.tolist()]
+    words = iter(text[end:after] for end, after in itertools.pairwise(ends))
+    return ["\n" if index == loaded.boundary_id else next(words).lstrip("\r\n") for index in ids]
+
+
+def _read_tokens(
+    loaded: LoadedRun, scored: list[tuple[ScoredToken, float]], spelled: list[str] | None
+) -> list[ReadToken]:
+    unknown_id = loaded.run.tokenizer.vocabulary.unknown_id
+    stream, total_nats, tokens = TextStream(loaded), 0.0, list[ReadToken]()
+    for number, (token, nats) in enumerate(scored):
+        total_nats += nats
+        tokens.append(
+            ReadToken(
+                id=token.index,
+                name=loaded.token_names[token.index],
+                text=stream.add(token.index) if spelled is None else spelled[number],
+                nats=finite(nats),
+                surprisal=finite(bits(nats)),
+                probability=float(np.exp(-nats)),
+                perplexity=finite(perplexity(total_nats / (number + 1))),
+                is_boundary=token.index == loaded.boundary_id,
+                is_unknown=token.index == unknown_id,
+                alternatives=[
+                    Alternative(
+                        id=index,
+                        text=loaded.token_text(index),
+                        probability=float(np.exp(log_prob)),
+                        is_boundary=index == loaded.boundary_id,
+                    )
+                    for index, log_prob in token.top
+                ],
+            )
+        )
+    return tokens
+
+
+def _following(loaded: LoadedRun, text: str, ids: Ids, cursor: Cursor, count: int) -> Following:
+    probs = np.exp(cursor.log_probs.astype(np.float64))
+    shown = top_tokens(cursor.log_probs, count)
+    if shown and loaded.boundary_id not in shown:  # Always show whether the text may end here.
+        shown.append(loaded.boundary_id)
+    tokens = [
+        NextToken(
+            id=index,
+            name=loaded.token_names[index],
+            probability=float(probs[index]),
+            text=_appended_text(loaded, text, ids, index),
+            is_boundary=index == loaded.boundary_id,
+            is_unknown=index == loaded.run.tokenizer.vocabulary.unknown_id,
+        )
+        for index in shown
+    ]
+    remaining = float(np.delete(probs, shown).sum())
+    return Following(tokens=tokens, remaining=remaining, others=len(probs) - len(shown))
+
+
+def _appended_text(loaded: LoadedRun, text: str, ids: Ids, index: int) -> str | None:
+    """Return what a token adds to a text; None for part of a character, or an end without text."""
+    if index == loaded.boundary_id:
+        return "\n" if loaded.is_by_lines and text else None
+    tokenizer = loaded.run.tokenizer
+    if index == tokenizer.vocabulary.unknown_id and tokenizer.options.tokens != "words":
+        return None  # Any symbol outside the vocabulary would do, and none is this one.
+    stream = TextStream(loaded)
+    stream.follow(text, ids)
+    return stream.add(index) or None
