@@ -41,7 +41,7 @@ from pathlib import Path
 
 import thence
 from thence.corpus import load
-from thence.reports import embedding_picture, heat_map_picture
+from thence.reports import plot_bigrams, plot_embeddings
 from thence.training import find_learning_rate
 
 TEXT = "given-names"
@@ -82,7 +82,7 @@ thence.sample(preview, 20, temperature=0.8)
 # %%
 plain = {"lowercase": True, "min_count": 50}
 pairs = thence.train(TEXT, "bigram-counts", output=new("pairs"), **plain)
-heat_map_picture(pairs)
+plot_bigrams(pairs)
 
 # %% [markdown]
 # ## Counting pairs
@@ -214,7 +214,7 @@ mlp
 # What has it learned? Two numbers for each letter can be drawn. Nobody told it what a vowel is:
 
 # %%
-embedding_picture(mlp)
+plot_embeddings(mlp)
 
 # %% [markdown]
 # ### Growing

@@ -41,7 +41,7 @@ import shutil
 from pathlib import Path
 
 import thence
-from thence.reports import confusion_picture, reliability_picture
+from thence.reports import plot_confusion_matrix, plot_reliability
 
 TEXT = "cities"
 RUNS = Path("runs") / "notebook-3"
@@ -155,7 +155,7 @@ thence.explain(linear, EXAMPLES[0], label=linear.label_names[0])
 
 # %%
 report = thence.evaluate(linear, mistakes=8)
-confusion_picture(report)
+plot_confusion_matrix(report)
 
 # %% [markdown]
 # And the mistakes that it was surest of. Some are the model's, and some make you wonder about the
@@ -173,7 +173,7 @@ for mistake in report.mistakes:
 # distance:
 
 # %%
-reliability_picture(report)
+plot_reliability(report)
 
 # %%
 for run in (letters, averaging, linear, convolution):

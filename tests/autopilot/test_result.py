@@ -11,7 +11,8 @@ import pytest
 from thence.autopilot import Best, Tried, read_best
 from thence.autopilot.result import RESULT, about_rows, frontier, tried_rows
 from thence.errors import RunError
-from thence.reports.best_page import best_html, seconds_picture
+from thence.reports.best import best_html
+from thence.reports.plots.autopilot import plot_best_so_far
 
 
 def tried(name: str, ended: float, so_far: float, curve: bool = False, **more: Any) -> Tried:
@@ -190,4 +191,4 @@ def test_the_page_shows_settings_as_they_are_given(tmp_path: Path) -> None:
 def test_no_accuracy_above_one_is_drawn(tmp_path: Path) -> None:
     whole = [replace(one, accuracy=1.0, accuracy_so_far=1.0) for one in COUNTS]
     done = made(tmp_path, unit="document", accuracy=1.0, tried=whole)
-    assert seconds_picture(done).figure.axes[0].get_ylim()[1] == 1.0
+    assert plot_best_so_far(done).figure.axes[0].get_ylim()[1] == 1.0

@@ -111,7 +111,7 @@ def test_a_notebook_runs_and_shows_its_results(source: Path, tmp_path: Path, hom
     assert len(re.findall(r"^shown: ", shown, re.M)) >= 10
     assert "shown: Run " in shown
     if source.stem == "1-names":  # It begins with what is worth looking at.
-        assert re.findall(r"^shown: (\w+)", shown, re.M)[:2] == ["Samples", "Picture"]
+        assert re.findall(r"^shown: (\w+)", shown, re.M)[:2] == ["Samples", "Plot"]
     # Again, over the runs of the first time, which a person does all the time. The start will do.
     beginning = source.read_text("utf-8").split("\n# ## ", 2)
     again = tmp_path / "again.py"

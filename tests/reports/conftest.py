@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,12 @@ SMALL: dict[str, Any] = {
 }
 """Sizes of whatever family has them."""
 Rows = list[tuple[str, str]]
+
+
+def run_with(metrics: list[dict[str, Any]]) -> Any:
+    """Return what plots of a training look at: the metrics and the schedule."""
+    recipe = SimpleNamespace(training=SimpleNamespace(schedule="constant"))
+    return SimpleNamespace(metrics=lambda: metrics, recipe=recipe)
 
 
 class Page(HTMLParser):

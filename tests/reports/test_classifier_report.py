@@ -8,15 +8,25 @@ import pytest
 
 import thence
 from thence.errors import TextError
+from thence.evaluation.embeddings import embedding_table
 from thence.models.labels.linear import Linear
 from thence.models.registry import families, get_family
 from thence.reports import plot, report
-from thence.reports.curves import accuracy_curve, best_look, loss_curve
-from thence.reports.embedding_map import embedding_table
-from thence.reports.report import report_html, split_section
-from thence.reports.report_labels import MOST_LABELS, chosen_labels, strongest_section
+from thence.reports.classifier import MOST_LABELS, listed_labels, strongest_section
+from thence.reports.content import Note, to_html
+from thence.reports.plots.training import best_evaluation, plot_accuracy, plot_loss
+from thence.reports.report import report_html, splits_section
 
-from .conftest import LABELS, SCRIPT, SCRIPT_LABEL, Page, train_on, train_rows, write_table
+from .conftest import (
+    LABELS,
+    SCRIPT,
+    SCRIPT_LABEL,
+    Page,
+    run_with,
+    train_on,
+    train_rows,
+    write_table,
+)
 
 MakeClassifier = Callable[[str], thence.Run]
 STEPS = [
@@ -59,8 +69,8 @@ def test_the_report_has_its_sections(run: thence.Run) -> None:
     assert page.headings == [
         "Labels",
         "Score on dev",
-        "Confusions",
-        "How sure it is",
+        "Confusion matrix",
+        "Calibration",
         "Most confident mistakes",
         "Training",
         by,
@@ -87,7 +97,7 @@ def test_the_report_is_harmless_and_shows_labels_and_texts_as_they_are(run: then
 
 
 def test_the_splits_section_names_what_train_lacks_and_what_it_shares(run: thence.Run) -> None:
-    page = Page(split_section(run))
+    page = Page(to_html([splits_section(run)]))
     assert "has not been looked at" in page.text
     assert "dev documents that are in train too5 of 6 (83.3%)" in page.text
     assert "test documents that are in train too4 of 4 (100.0%)" in page.text
@@ -112,7 +122,7 @@ def test_a_run_without_dev_has_a_report(
     page = Page(report_html(whole))
     assert page.is_harmless()
     assert "There is no dev split to judge on." in page.text
-    assert "Confusions" not in page.headings
+    assert "Confusion matrix" not in page.headings
     drawn = {"loss", "learning-rate", "embedding-map"}.intersection(names_of_pictures(run))
     assert page.tags["img"] == len(drawn)
 
@@ -141,12 +151,12 @@ def test_of_many_labels_the_most_and_least_frequent_are_listed(tmp_path: Path) -
 
 
 def test_labels_are_chosen_by_how_frequent_they_are() -> None:
-    assert chosen_labels(np.array([2, 5, 2])) == ([1, 0, 2], "")
-    shown, remark = chosen_labels(np.arange(MOST_LABELS + 10))
+    assert listed_labels(np.array([2, 5, 2])) == ([1, 0, 2], [])
+    shown, (remark,) = listed_labels(np.arange(MOST_LABELS + 10))
     half = MOST_LABELS // 2
     assert shown[:2] == [MOST_LABELS + 9, MOST_LABELS + 8]
     assert shown[half:] == list(range(half - 1, -1, -1))
-    assert f"{half} most" in remark
+    assert isinstance(remark, Note) and f"{half} most" in remark.text
 
 
 def test_the_strongest_words_speak_for_their_label(classifier_of: MakeClassifier) -> None:
@@ -156,7 +166,7 @@ def test_the_strongest_words_speak_for_their_label(classifier_of: MakeClassifier
     assert weights.shape == (len(linear.tokenizer.vocabulary), 3)
     # What counts are differences: a token's weights have no mean.
     np.testing.assert_allclose(weights.sum(1), 0, atol=1e-5)
-    page = Page(strongest_section(linear))
+    page = Page(to_html([strongest_section(linear)]))
     good, bad = (page.text.split(label)[1].split("   ")[:2] for label in ("good", "bad"))
     assert set(good) == {"fine", "lovely"} and set(bad) == {"dull", "awful"}
 
@@ -167,17 +177,20 @@ def test_of_two_labels_each_has_its_words(tmp_path: Path) -> None:
     assert isinstance(linear.classifier, Linear)
     weights = linear.classifier.token_weights()
     np.testing.assert_allclose(weights[:, 0], -weights[:, 1])
-    text = Page(strongest_section(linear)).text
+    text = Page(to_html([strongest_section(linear)])).text
     assert text.index("dull") < text.index("fine")
 
 
-def test_the_most_accurate_look_is_the_best_and_of_equal_ones_the_surest() -> None:
-    best = best_look(STEPS)
+def test_the_most_accurate_evaluation_is_the_best_and_of_equal_ones_the_surest() -> None:
+    best = best_evaluation(STEPS)
     assert best is not None and best["step"] == 3
-    labels = loss_curve(STEPS).axes[0].get_legend_handles_labels()[1]
+    loss, accuracy = plot_loss(run_with(STEPS)), plot_accuracy(run_with(STEPS))
+    assert loss is not None and accuracy is not None
+    axes = loss.figure.axes[0]
+    labels = axes.get_legend_handles_labels()[1]
     assert "most accurate on dev: loss 0.8000 at step 3" in labels
-    assert "nats per document" in loss_curve(STEPS).axes[0].get_ylabel()
-    axes = accuracy_curve(STEPS).axes[0]
+    assert "nats per document" in axes.get_ylabel()
+    axes = accuracy.figure.axes[0]
     assert "most accurate on dev: 80.00 % at step 3" in axes.get_legend_handles_labels()[1]
     assert list(np.asarray(axes.lines[0].get_ydata())) == [0.7, 0.8, 0.8, 0.75]
 

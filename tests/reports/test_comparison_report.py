@@ -13,10 +13,14 @@ import thence
 from thence.errors import RunError
 from thence.evaluation import compare, evaluate
 from thence.reports import report
-from thence.reports.comparison_curves import draw_curves
-from thence.reports.differences import differing_settings
-from thence.reports.report_comparison import comparison_html, link
-from thence.reports.side_by_side import on_same_text, side_by_side
+from thence.reports.comparison import (
+    comparison_html,
+    differing_settings,
+    link,
+    on_same_text,
+    side_by_side,
+)
+from thence.reports.plots.comparison import draw_comparison
 from thence.runs import Run
 
 from .conftest import Page, train_on, train_rows, write_table
@@ -217,11 +221,11 @@ def test_only_settings_that_differ_are_listed(runs: dict[str, Run]) -> None:
 
 
 def test_every_curve_is_named_as_it_is() -> None:
-    looks = [{"step": step, "seconds": step / 10} for step in (1, 2, 3)]
+    metrics = [{"step": step, "seconds": step / 10} for step in (1, 2, 3)]
     names = ["_hidden", "$x_1$", *map(str, range(20))]
-    curves = {name: (looks, np.array([3.0, 2.0, 1.0])) for name in names}
+    curves = {name: (metrics, np.array([3.0, 2.0, 1.0])) for name in names}
     curves["counted"] = ([{"step": 0, "seconds": 0.0}], np.array([1.5]))
-    figure = draw_curves(curves, "nats per token")
+    figure = draw_comparison(curves, "nats per token")
     figure.draw_without_rendering()
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [*names, "counted"]
@@ -235,6 +239,6 @@ def test_trainings_of_very_different_length_are_on_a_logarithmic_axis() -> None:
         str(last): ([{"step": s, "seconds": float(s)} for s in (1, last)], np.array([2.0, 1.0]))
         for last in (5, 500)
     }
-    figure = draw_curves(curves, "accuracy")
+    figure = draw_comparison(curves, "accuracy")
     assert [axes.get_xscale() for axes in figure.axes] == ["log", "log"]
     assert re.fullmatch("share of documents right", figure.axes[0].get_ylabel())

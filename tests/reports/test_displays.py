@@ -20,12 +20,11 @@ from thence.evaluation.occlusion import Part
 from thence.evaluation.results import Results, Score
 from thence.generation import Completion, Completions, Filling, Fillings, NextTokens, Samples
 from thence.notebook import repr_html
-from thence.reports.displays import DISPLAYS, SHOWN, display
-from thence.reports.displays.generated import EXCERPT
-from thence.reports.displays.line_chart import Line, _Scale, line_chart
-from thence.reports.displays.pieces import STRONGEST, bars, escaped, short
-from thence.reports.displays.runs import chosen_settings, loss_lines
-from thence.reports.drawing import Picture, new_figure
+from thence.reports.content import NOTEBOOK, STRONGEST, Bars
+from thence.reports.displays import DISPLAYS, LONGEST_SAMPLE, MOST_RESULTS, chosen_settings, display
+from thence.reports.formatting import short
+from thence.reports.markup import escaped
+from thence.reports.style import Plot, new_figure
 from thence.sweeps import Sweep, Trial
 from thence.training import find_learning_rate
 
@@ -78,7 +77,7 @@ def results_with(text: str) -> Iterator[Any]:
     yield Sweep(Path("sweep"), "token", {text: [text]}, (trial,))
     tried = Tried(text, text, {}, 0.1, 0.5, 2.0, 2.0)
     yield Best(Path("best"), "token", text, 10.0, None, 9.0, False, 2.0, tried=(tried,))
-    yield Picture("name", text, text, new_figure(2, 1)[0])
+    yield Plot("name", text, text, new_figure(2, 1)[0])
 
 
 def score_of(text: str) -> dict[str, Any]:
@@ -101,13 +100,13 @@ def test_nothing_of_a_text_gets_out(text: str) -> None:
         }  # fmt: skip
         assert all(char.isprintable() or char == "\n" for char in shown)
         shown.encode("utf-8")
-        assert len(shown) < 20_000 or isinstance(result, Picture | Explanation | Score)
+        assert len(shown) < 20_000 or isinstance(result, Plot | Explanation | Score)
 
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if text.isprintable()][:5])
 def test_a_text_is_shown_as_it_is(text: str) -> None:
     for result in results_with(text):
-        if not isinstance(result, Sweep | Picture | Best):
+        if not isinstance(result, Sweep | Plot | Best):
             assert text in page_of(result).text
 
 
@@ -135,10 +134,12 @@ def test_next_tokens_add_up() -> None:
 
 def test_bars_are_in_proportion_whatever_comes() -> None:
     page = Page(
-        bars([("a", 2.0, "2"), ("b", -1.0, "-1"), ("c", math.nan, "?"), ("d", 9.0, "9")], 4)
+        Bars([("a", 2.0, "2"), ("b", -1.0, "-1"), ("c", math.nan, "?"), ("d", 9.0, "9")], 4).html(
+            NOTEBOOK
+        )
     )
     assert styles(page, r"width: ([\d.]+)%") == [50, 0, 0, 100]
-    assert Page(bars([])).tags == {"table": 1}
+    assert Page(Bars([]).html(NOTEBOOK)).tags == {"table": 1}
 
 
 def test_surprisal_is_in_the_shades_and_in_the_words(sentences: thence.Run) -> None:
@@ -180,12 +181,12 @@ def test_long_texts_are_shortened() -> None:
     tokens = [{"token": "a", "log_probability": -1.0, "surprisal_bits": 1.4}] * 400
     page = page_of(Score({**score_of("a"), "tokens": tokens}, 27, ""))
     assert "… and 100 more tokens" in page.text
-    assert len(page_of(Samples(["b" * 9000], [True], None)).text) < 2 * EXCERPT
+    assert len(page_of(Samples(["b" * 9000], [True], None)).text) < 2 * LONGEST_SAMPLE
     assert "… and 20 more" in page_of(Samples(["b"] * 120, [True] * 120, None)).text
 
 
 def test_showing_results_uses_none_up(opinions: thence.Run) -> None:
-    texts = [f"a good film {number}" for number in range(SHOWN + 5)]
+    texts = [f"a good film {number}" for number in range(MOST_RESULTS + 5)]
     found = thence.classify(opinions, texts)
     assert "there are more" in page_of(found).text
     assert "there are more" in page_of(found).text
@@ -251,9 +252,9 @@ def test_comparisons_show_their_tables(sentences: thence.Run, opinions: thence.R
         assert all(cell in page.text for row in [columns, *rows] for cell in row)
 
 
-def test_the_card_of_a_run_shows_its_sizes_and_its_best_look(sentences: thence.Run) -> None:
+def test_the_card_of_a_run_shows_its_sizes_and_its_best_evaluation(sentences: thence.Run) -> None:
     page = page_of(sentences)
-    best = min(sentences.metrics(), key=lambda look: look["dev_nats_per_token"])
+    best = min(sentences.metrics(), key=lambda line: line["dev_nats_per_token"])
     for words in (
         "mlp: ",
         "embedding size 3, hidden size 4",
@@ -263,7 +264,7 @@ def test_the_card_of_a_run_shows_its_sizes_and_its_best_look(sentences: thence.R
         "2 steps",
     ):
         assert words in page.text
-    assert page.tags["svg"] == 1
+    assert page.tags["img"] == 1
     assert "samples" not in page.text  # As by default.
 
 
@@ -322,52 +323,12 @@ def test_the_finder_shows_its_suggestion(tmp_path: Path) -> None:
     assert page.is_harmless()
 
 
-# The line chart
-
-
-def test_places_are_in_proportion() -> None:
-    scale = _Scale.around([(0.0, 1.0), (10.0, 3.0)])
-    # From 44 to 420 - 44 across; from 150 - 24 up to 12.
-    assert scale.place((0.0, 1.0)) == (44, 126)
-    assert scale.place((10.0, 3.0)) == (376, 12)
-    assert scale.place((5.0, 2.0)) == (210, 69)
-
-
-def test_a_chart_has_its_lines_and_numbers() -> None:
-    lines = [Line("train", "red", [(1, 3.0), (2, 1.5)]), Line("dev", "blue", [(1, 3.0), (2, 1.51)])]
-    shown = line_chart(lines, "nats per token", "steps", (2, 1.51))
-    page = Page(shown)
-    assert page.tags["polyline"] == 2
-    assert page.tags["circle"] == 1
-    assert all(words in page.text for words in ("train", "dev", "1.5", "3", "2 steps"))
-    # Names that would lie on each other are set apart.
-    heights = [float(found) for found in re.findall(r'x="384.0" y="([\d.]+)"', shown)]
-    assert heights[1] - heights[0] == pytest.approx(12)
-
-
-def test_charts_of_little() -> None:
-    assert line_chart([], "y", "x") == ""
-    assert line_chart([Line("train", "red", [])], "y", "x") == ""
-    assert Page(line_chart([Line("train", "red", [(0, 2.0)])], "y", "x")).tags["polyline"] == 1
-
-
-def test_losses_that_are_missing_or_not_finite_are_left_out() -> None:
-    look = {"seconds": 0.1, "learning_rate": 0.1}
-    looks = [
-        {**look, "step": 1, "train_nats_per_token": 3.0, "dev_nats_per_token": None},
-        {**look, "step": 2, "train_nats_per_token": 2.0, "dev_nats_per_token": 2.5},
-    ]
-    shown = loss_lines(looks)
-    assert [len(points.split()) for points in re.findall(r'points="([^"]*)"', shown)] == [2, 1]
-    assert loss_lines(looks[:1]) == ""
-
-
 # What everything is made of
 
 
 def test_escaping_keeps_spaces_and_shows_the_rest() -> None:
     assert escaped(" a  <b>\n\x07\u202e\t") == " a  &lt;b&gt;\nU+0007U+202E⇥"
-    assert short("abcdefgh", 4) == "ab…gh"
+    assert short("abcdefgh", 4) == "ab…h"
     assert short("abcd", 4) == "abcd"
 
 

@@ -119,7 +119,7 @@ OWN = ("text", "time", "steps", "output", "keep_text", "report", "json")
 
 
 def _page(done: Best) -> Path:
-    from thence.reports.best_page import write_page  # Matplotlib takes its time to load.
+    from thence.reports.best import write_page  # Matplotlib takes its time to load.
 
     return write_page(done)
 

@@ -51,10 +51,12 @@ def _find(
         print_note(f"Reading {called(recipe.text)}, then a step at each learning rate ...")
     curve = find_learning_rate(recipe, low, high, rates)
     # Drawing needs matplotlib, which takes its time to load.
-    from thence.reports.curves import learning_rate_curve
-    from thence.reports.drawing import to_png, to_svg
+    from thence.reports.plots.training import draw_learning_rate_finder
+    from thence.reports.style import to_png, to_svg
 
-    figure = learning_rate_curve(curve, "document" if is_classifier(recipe.model) else "token")
+    figure = draw_learning_rate_finder(
+        curve, "document" if is_classifier(recipe.model) else "token"
+    )
     write_atomically(picture, to_png(figure) if picture.suffix == ".png" else to_svg(figure))
     if json:
         say_json(

@@ -1,25 +1,30 @@
-"""A page of explained documents: every word in a colour for how much it speaks for the label.
+"""A page of explained documents: every word in a colour for how much it speaks for the label."""
 
-The page is one file that needs no network and runs no script; it looks like a run's report.
-"""
-
-import html
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
 from thence.atomic import write_atomically
 from thence.evaluation import Explanation
-from thence.reports.drawing import visible
-from thence.reports.page import note, page
+from thence.reports.content import (
+    SPEAKS_AGAINST,
+    SPEAKS_FOR,
+    Legend,
+    Note,
+    RunningText,
+    Texts,
+    Title,
+    Token,
+    page,
+)
 from thence.runs import Run
 
-LEVELS = 8
-STRONGEST = 64
-"""How opaque, in percent, the colour of the largest weight is: the text on it stays readable."""
-SHOWN = 1000
+MOST_DOCUMENTS = 1000
 """Documents of a page at most."""
-
+LEVELS = 4
+"""Colours of each side in the legend."""
+MARKED = 1 / 16
+"""Share of the largest weight above which a word against the label is underlined."""
 EXPLAINED = (
     "Each word was left out in turn; its weight is how much the log-odds of the label (in nats) "
     "fall without it. Green speaks for the label, orange and underlined against it, and the "
@@ -43,50 +48,48 @@ def explanations_html(name: str, explanations: Iterable[Explanation]) -> str:
 
     Args:
         name: Of the run.
-        explanations: What to show; no more than ``SHOWN`` of them are asked for.
+        explanations: What to show; only as many as are shown are asked for.
     """
     remaining = iter(explanations)
-    items = [_item(explanation) for explanation in islice(remaining, SHOWN)]
+    items = [_text(explanation) for explanation in islice(remaining, MOST_DOCUMENTS)]
     more = next(remaining, None) is not None
-    count = f"the first {SHOWN:,} documents" if more else f"{len(items):,} documents"
-    body = (
-        f"<h1>{html.escape(name)}</h1>\n"
-        f'<p class="lead">Why these labels ({count} explained)</p>\n'
-        f"{note(EXPLAINED)}\n{_legend()}\n"
-        f'<ul class="texts">{"".join(items)}</ul>'
+    count = f"the first {MOST_DOCUMENTS:,} documents" if more else f"{len(items):,} documents"
+    title = Title(name, f"Why these labels ({count} explained)")
+    return page(f"{name}: explanations", [title, Note(EXPLAINED), _legend(), Texts(items)])
+
+
+def _text(explanation: Explanation) -> RunningText:
+    about = (
+        f"{explanation.label}, probability {explanation.probability:.4f}; largest weight "
+        f"{explanation.largest:.2f} nats"
     )
-    return page(f"{name}: explanations", body)
+    return RunningText(explanation_tokens(explanation), about=about)
 
 
-def _item(explanation: Explanation) -> str:
+def explanation_tokens(explanation: Explanation) -> list[Token | str]:
+    """Return the text of an explanation, each word with a colour for its weight."""
     largest = explanation.largest
-    words = "".join(_span(text, weight, largest) for text, weight in explanation.pieces())
-    label = html.escape(_plain(explanation.label))
-    about = f"{label}, probability {explanation.probability:.4f}; largest weight {largest:.2f} nats"
-    return f"<li>{words or '&nbsp;'}<small>{about}</small></li>\n"
+    return [
+        weight_token(text, weight, abs(weight) / largest) if weight else text
+        for text, weight in explanation.pieces()
+    ]
 
 
-def _span(text: str, weight: float, largest: float) -> str:
-    """Return a word with its colour and weight; what weighs next to nothing stays plain."""
-    shown = html.escape("\n".join(map(_plain, text.split("\n"))))
-    level = round(LEVELS * abs(weight) / largest) if largest else 0
-    if level == 0:
-        return shown
-    return f'<span {_colour(level, weight > 0)} title="{weight:+.2f} nats">{shown}</span>'
+def weight_token(text: str, weight: float, share: float) -> Token:
+    """Return a word in the colour of its weight: green if it speaks for the label.
+
+    Args:
+        text: The word.
+        weight: Its weight in nats.
+        share: How strong the colour is, from 0 to 1.
+    """
+    colour = SPEAKS_FOR if weight > 0 else SPEAKS_AGAINST
+    is_underlined = weight < 0 and share > MARKED
+    return Token(text, f"{weight:+.2f} nats", colour, share, is_underlined)
 
 
-def _colour(level: int, speaks_for: bool) -> str:
-    kind = "for" if speaks_for else "against"
-    return f'class="{kind}" style="--w:{STRONGEST * level // LEVELS}"'
-
-
-def _plain(line: str) -> str:
-    """Return a line with its spaces as they are and control characters made visible."""
-    return " ".join(map(visible, line.replace("\t", " ").split(" ")))
-
-
-def _legend() -> str:
-    levels = [(level, False) for level in range(LEVELS, 0, -2)]
-    levels += [(level, True) for level in range(2, LEVELS + 1, 2)]
-    cells = "".join(f"<span {_colour(*level)}>&nbsp;&nbsp;</span>" for level in levels)
-    return f'<p class="scale">against the label {cells} for the label</p>'
+def _legend() -> Legend:
+    shares = [level / LEVELS for level in range(1, LEVELS + 1)]
+    against = [Token("\u00a0\u00a0", "", SPEAKS_AGAINST, share, True) for share in reversed(shares)]
+    speaks_for = [Token("\u00a0\u00a0", "", SPEAKS_FOR, share) for share in shares]
+    return Legend(["against the label ", *against, *speaks_for, " for the label"])

@@ -1,6 +1,5 @@
 """The report of a run: one HTML file that holds everything, needs no network and runs no script."""
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,14 +10,15 @@ from thence.autopilot.result import RESULT, read_best
 from thence.corpus import count_shared
 from thence.errors import RunError
 from thence.models.registry import get_family
-from thence.reports.best_page import found_section
-from thence.reports.differences import settings_of
-from thence.reports.page import MADE_BY, moment, page, section, table
-from thence.reports.report_comparison import comparison_html
-from thence.reports.report_labels import label_sections
-from thence.reports.report_language import language_sections
-from thence.reports.report_training import metrics_section
-from thence.reports.sweep_page import sweep_html
+from thence.reports.best import found_section
+from thence.reports.classifier import classifier_sections
+from thence.reports.comparison import comparison_html, settings_of
+from thence.reports.content import Block, Folded, Pairs, RunningText, Section, Title, page
+from thence.reports.formatting import date_and_time
+from thence.reports.language import language_sections
+from thence.reports.markup import MADE_BY
+from thence.reports.sweep import sweep_html
+from thence.reports.training import metrics_section
 from thence.runs import ClassifierRun, Run, open_run
 from thence.runs.looks_at_test import count_inherited
 from thence.runs.provenance import now
@@ -62,35 +62,34 @@ def report(
     """
     several = [runs] if isinstance(runs, Run | str | Path) else list(runs)
     if len(several) == 1 and not isinstance(several[0], Run) and is_sweep(several[0]):
-        return _write_sweep(find_run(several[0]), path)
-    opened = [open_run(run) for run in several]
-    different = list({run.folder.resolve(): run for run in opened}.values())
-    if not different:
-        raise RunError("There is no run to report on; name one run folder or several.")
-    if len(different) == 1:
-        return _write(different[0], path)
-    path = Path("comparison.html" if path is None else path)
-    refuse_foreign(path)
-    write_atomically(path, comparison_html(different, path.parent).encode("utf-8"))
-    return path
-
-
-def _write(run: Run, path: str | Path | None) -> Path:
-    if path is None:
-        path = run.folder / "report.html"
-        clear_dead(run.folder)
+        folder = find_run(several[0])
+        target = _own_or_checked(path, folder / "sweep.html")
+        html = sweep_html(read_sweep(folder))
     else:
-        refuse_foreign(Path(path))
-    write_atomically(Path(path), report_html(run).encode("utf-8"))
+        opened = [open_run(run) for run in several]
+        different = list({run.folder.resolve(): run for run in opened}.values())
+        if not different:
+            raise RunError("There is no run to report on; name one run folder or several.")
+        if len(different) == 1:
+            run = different[0]
+            target = _own_or_checked(path, run.folder / "report.html")
+            if path is None:
+                clear_dead(run.folder)
+            html = report_html(run)
+        else:
+            # Others may have a file of that name in the working directory.
+            target = _own_or_checked(path or "comparison.html", Path())
+            html = comparison_html(different, target.parent)
+    write_atomically(target, html.encode("utf-8"))
+    return target
+
+
+def _own_or_checked(path: str | Path | None, own: Path) -> Path:
+    """Return the file to write: our own in a run folder, or one that is safe to replace."""
+    if path is None:
+        return own
+    refuse_foreign(Path(path))
     return Path(path)
-
-
-def _write_sweep(folder: Path, path: str | Path | None) -> Path:
-    page_of = folder / "sweep.html" if path is None else Path(path)
-    if path is not None:
-        refuse_foreign(page_of)
-    write_atomically(page_of, sweep_html(read_sweep(folder)).encode("utf-8"))
-    return page_of
 
 
 def refuse_foreign(path: Path) -> None:
@@ -115,14 +114,22 @@ def refuse_foreign(path: Path) -> None:
 
 def report_html(run: Run) -> str:
     """Return the page; a run without its text has nothing for some sections to be about."""
-    about = label_sections(run) if isinstance(run, ClassifierRun) else language_sections(run)
-    splits = [split_section(run)] if run.has_text else []
-    found = [found_section(read_best(run.folder))] if (run.folder / RESULT).exists() else []
-    sections = [heading(run), *found, *about, *splits, config_section(run), metrics_section(run)]
-    return page(f"{run.name}: report", "\n".join(sections))
+    sections = (
+        classifier_sections(run) if isinstance(run, ClassifierRun) else language_sections(run)
+    )
+    has_search = (run.folder / RESULT).exists()
+    blocks = [
+        *heading(run),
+        *([found_section(read_best(run.folder))] if has_search else []),
+        *sections,
+        *([splits_section(run)] if run.has_text else []),
+        settings_section(run),
+        metrics_section(run),
+    ]
+    return page(f"{run.name}: report", blocks)
 
 
-def heading(run: Run) -> str:
+def heading(run: Run) -> list[Block]:
     """Return the name of the run and what was trained on what."""
     recipe, vocabulary = run.recipe, run.tokenizer.vocabulary
     summary = get_family(recipe.model).summary
@@ -137,12 +144,9 @@ def heading(run: Run) -> str:
     ]
     vectors = run.provenance.get("vectors")
     rows += [("pretrained vectors", vectors)] if vectors else []
-    lead = f"{recipe.model} on {Path(run.text_name).name}, made {moment(run.provenance['made'])}"
-    return (
-        f"<h1>{html.escape(run.name)}</h1>\n"
-        f'<p class="lead">{html.escape(lead)} with thence {html.escape(run.provenance["thence"])}'
-        f"</p>\n{table(rows)}"
-    )
+    made = f"made {date_and_time(run.provenance['made'])} with thence {run.provenance['thence']}"
+    lead = f"{recipe.model} on {Path(run.text_name).name}, {made}"
+    return [Title(run.name, lead), Pairs(rows)]
 
 
 def text_rows(run: Run) -> list[tuple[str, str]]:
@@ -170,17 +174,17 @@ def text_rows(run: Run) -> list[tuple[str, str]]:
     ]
 
 
-def split_section(run: Run) -> str:
+def splits_section(run: Run) -> Section:
     """Return how honest the splits are: looks at test, and documents in more than one split."""
     looks = run.test_looks()
-    looked = f"The test split has not been looked at when this was written, {moment(now())}."
+    looked = f"The test split has not been looked at when this was written, {date_and_time(now())}."
     if looks:
         times = "once" if len(looks) == 1 else f"{len(looks)} times"
-        looked = f"The test split was looked at {times}, last {moment(looks[-1]['time'])}"
+        looked = f"The test split was looked at {times}, last {date_and_time(looks[-1]['time'])}"
         before = count_inherited(looks)
         looked += f", {before} of them in the runs that it was made of." if before else "."
     rows = [row for name in ("dev", "test") for row in split_rows(run, name)]
-    return section("Splits", f"<p>{html.escape(looked)}</p>" + table(rows))
+    return Section("Splits", [RunningText([looked]), Pairs(rows)])
 
 
 def split_rows(run: Run, split: Split) -> list[tuple[str, str]]:
@@ -209,7 +213,7 @@ def split_rows(run: Run, split: Split) -> list[tuple[str, str]]:
     return rows
 
 
-def config_section(run: Run) -> str:
+def settings_section(run: Run) -> Section:
     """Return every setting."""
     rows = [(name, str(value)) for name, value in settings_of(run)]
-    return section("Settings", f"<details><summary>config.toml</summary>{table(rows)}</details>")
+    return Section("Settings", [Folded("config.toml", [Pairs(rows)])])

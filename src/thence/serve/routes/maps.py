@@ -101,7 +101,7 @@ def routes(context: Context) -> APIRouter:
 
 
 def _embedding_map(loaded: LoadedRun) -> EmbeddingMap:
-    from thence.reports.embedding_map import two_dimensions  # Imports matplotlib.
+    from thence.reports.plots.embeddings import project  # Imports matplotlib.
 
     table, run = embedding_table(loaded.run), loaded.run
     if table is None:
@@ -110,7 +110,7 @@ def _embedding_map(loaded: LoadedRun) -> EmbeddingMap:
             "recurrent networks and transformers have some, and all classifiers but linear."
         )
     shown = table[: min(len(run.tokenizer.vocabulary.symbols) or 256, MAX_POINTS)]
-    points, shares = two_dimensions(shown.astype(np.float64))
+    points, shares = project(shown.astype(np.float64))
     return EmbeddingMap(
         model=loaded.name,
         points=[

@@ -8,26 +8,38 @@ import thence
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError
 from thence.reports import plot, report
-from thence.reports.curves import (
-    best_look,
-    column,
-    learning_rate_curve,
-    learning_rate_schedule,
-    loss_curve,
-    readable_seconds,
+from thence.reports.content import SURPRISING, RunningText, to_html
+from thence.reports.formatting import duration, symbol_text, visible
+from thence.reports.language import (
+    document_tokens,
+    extreme_documents,
+    samples_section,
+    surprisal_section,
+    surprisal_token,
 )
-from thence.reports.drawing import drawable, symbol_text, to_png, to_svg, visible
-from thence.reports.embedding_map import draw_points, embedding_map, two_dimensions
-from thence.reports.frequencies import most_frequent, pair_counts, symbol_counts
-from thence.reports.heat_map import heat_map, looks_back_once, model_probabilities
-from thence.reports.page import with_dark_colours
-from thence.reports.plot import pictures
-from thence.reports.report import report_html, split_section
-from thence.reports.report_language import samples_section, surprisal_section
-from thence.reports.surprisal import extreme_documents, surprisal_html, surprisal_level
+from thence.reports.markup import with_dark_colours
+from thence.reports.plots import run_plots
+from thence.reports.plots.bigrams import (
+    draw_bigrams,
+    has_context_of_one,
+    model_probabilities,
+    most_frequent,
+    pair_counts,
+    symbol_counts,
+)
+from thence.reports.plots.embeddings import draw_embeddings, draw_points, project
+from thence.reports.plots.training import (
+    best_evaluation,
+    column,
+    draw_learning_rate_finder,
+    plot_learning_rate,
+    plot_loss,
+)
+from thence.reports.report import report_html, splits_section
+from thence.reports.style import drawable, to_svg
 from thence.tokens import TokenOptions, make_tokenizer
 
-from .conftest import SCRIPT, Page
+from .conftest import SCRIPT, Page, run_with
 
 WORDS = ["emma", "olivia", "ava", "mia", "$x_1$", "日本", "a b", "tab\there", "&amp;", SCRIPT]
 NAMES = [a + b for a in WORDS for b in ("", "a", "na", "el", "i")]
@@ -81,29 +93,22 @@ def title_of(figure):
 
 
 def test_the_loss_curve_marks_the_lowest_dev_loss():
-    figure = loss_curve(STEPS)
+    figure = plot_loss(run_with(STEPS)).figure
     labels = figure.axes[0].get_legend_handles_labels()[1]
     assert "best on dev: 2.5000 at step 10" in labels
     assert "nats per token" in figure.axes[0].get_ylabel()
     assert "15 in 0.3 s" in figure.axes[0].get_xlabel()
 
 
-def test_the_loss_axis_is_logarithmic_on_request():
-    assert loss_curve(STEPS).axes[0].get_yscale() == "linear"
-    figure = loss_curve(STEPS, log_scale=True)
-    assert figure.axes[0].get_yscale() == "log"
-    assert to_png(figure).startswith(b"\x89PNG")
-
-
 def test_without_dev_only_the_train_loss_is_drawn():
     steps = [{**line, "dev_nats_per_token": None} for line in STEPS]
-    assert best_look(steps) is None
-    assert len(loss_curve(steps).axes[0].lines) == 1
+    assert best_evaluation(steps) is None
+    assert len(plot_loss(run_with(steps)).figure.axes[0].lines) == 1
     assert np.isnan(column(steps, "dev_nats_per_token")).all()
 
 
-def test_the_learning_rate_is_drawn_at_every_look():
-    line = learning_rate_schedule(STEPS).axes[0].lines[0]
+def test_the_learning_rate_is_drawn_at_every_evaluation():
+    line = plot_learning_rate(run_with(STEPS)).figure.axes[0].lines[0]
     assert list(line.get_ydata()) == [0.1, 0.2, 0.0]
 
 
@@ -111,13 +116,13 @@ def test_the_finder_curve_marks_its_suggestion():
     rates = np.geomspace(1e-3, 1, 20)
     losses = 3 - np.sin(np.linspace(0, 3, 20))
     curve = SimpleNamespace(rates=rates, losses=losses, smoothed=losses, suggestion=0.05)
-    axes = learning_rate_curve(curve).axes[0]
+    axes = draw_learning_rate_finder(curve).axes[0]
     assert axes.get_xscale() == "log"
     assert "suggestion: 0.05" in axes.get_legend_handles_labels()[1]
 
 
 def test_durations_have_the_unit_that_suits_them():
-    shown = [readable_seconds(seconds) for seconds in (0.04, 72, 600, 7260)]
+    shown = [duration(seconds) for seconds in (0.04, 72, 600, 7260)]
     assert shown == ["0.0 s", "72 s", "10 min", "2 h 1 min"]
 
 
@@ -159,23 +164,23 @@ def test_frequencies_put_the_boundary_first_and_leave_out_what_never_occurs():
 
 def test_the_count_model_shows_its_counts(tmp_path):
     run = make_run(tmp_path, "bigram-counts", texts=["ab", "ba", "aab", "bab", "b"])
-    figure = heat_map(run)
+    figure = draw_bigrams(run)
     assert "How often" in title_of(figure)
     cells = "".join(text.get_text() for text in figure.axes[0].texts)
     assert re.search(r"■[ab]\n\d", cells)
 
 
-def test_a_model_that_looks_back_once_is_asked_for_its_probabilities(tmp_path):
+def test_a_model_that_has_context_of_one_is_asked_for_its_probabilities(tmp_path):
     run = make_run(tmp_path, "bigram", steps=2)
     ids = np.arange(len(run.tokenizer.vocabulary))
-    assert looks_back_once(run.model, ids)
+    assert has_context_of_one(run.model, ids)
     np.testing.assert_allclose(model_probabilities(run.model, ids).sum(axis=1), 1, atol=1e-5)
-    assert "says the model" in title_of(heat_map(run))
+    assert "as the model predicts" in title_of(draw_bigrams(run))
 
 
 def test_for_a_model_with_more_context_train_is_counted(mlp):
-    assert not looks_back_once(mlp.model, np.arange(5))
-    figure = heat_map(mlp)
+    assert not has_context_of_one(mlp.model, np.arange(5))
+    figure = draw_bigrams(mlp)
     assert "counted in the train split" in title_of(figure)
     shares = figure.axes[0].images[0].get_array()
     assert shares.max() <= 1
@@ -186,20 +191,20 @@ def test_for_a_model_with_more_context_train_is_counted(mlp):
 
 def test_two_dimensions_are_drawn_as_they_are():
     table = np.array([[1.0, 2.0], [3.0, 4.0]])
-    points, shares = two_dimensions(table)
+    points, shares = project(table)
     assert points is table and shares is None
 
 
 def test_wider_embeddings_are_projected_with_their_share_of_the_variance():
     # Points along (1, 1, 0) with variance 2 x 2^2 and along (0, 0, 1) with 2 x 1^2: 80 and 20 %.
     table = np.array([[2, 2, 0], [-2, -2, 0], [0, 0, 2], [0, 0, -2]]) / np.sqrt([2, 2, 4])
-    points, shares = two_dimensions(table + 7)
+    points, shares = project(table + 7)
     np.testing.assert_allclose(shares, [0.8, 0.2])
     np.testing.assert_allclose(np.abs(points), [[2, 0], [2, 0], [0, 1], [0, 1]], atol=1e-12)
 
 
 def test_an_embedding_of_one_number_lies_on_a_line():
-    points, shares = two_dimensions(np.array([[1.0], [2.0], [4.0]]))
+    points, shares = project(np.array([[1.0], [2.0], [4.0]]))
     assert points.shape == (3, 2) and not points[:, 1].any()
     np.testing.assert_allclose(shares, [1, 0])
 
@@ -215,8 +220,8 @@ def test_labels_that_would_overlap_are_left_out():
 
 
 def test_a_model_without_embeddings_has_no_map(counts, mlp):
-    assert embedding_map(counts) is None
-    assert "of the variance" in embedding_map(mlp).axes[0].get_xlabel()
+    assert draw_embeddings(counts) is None
+    assert "of the variance" in draw_embeddings(mlp).axes[0].get_xlabel()
 
 
 # Surprisal
@@ -241,17 +246,18 @@ def test_spans_escape_the_text_and_tell_bits_and_probability(counts):
     tokenizer = counts.tokenizer
     store = tokenizer.encode(["<a"])
     document = SimpleNamespace(ids=store.targets, nats=np.log([2.0, 4.0, np.inf]))
-    content = surprisal_html(document, tokenizer)
+    content = to_html([RunningText(document_tokens(document, tokenizer))])
     assert ">&lt;</span>" in content and 'title="&lt;: 1.00 bits, probability 0.5"' in content
     assert "a: 2.00 bits, probability 0.25" in content
     assert "&lt;boundary&gt;: infinitely many bits, probability 0" in content
-    assert Page(content).tags == {"span": 3}
+    assert Page(content).tags == {"div": 1, "span": 3}
 
 
 def test_colours_grow_with_the_surprisal():
-    # log2 of 16 symbols is 4 bits, so the last of 8 colours begins at 6 bits.
-    levels = [surprisal_level(bits, 16) for bits in (0, 0.74, 0.76, 5.9, 6, np.inf)]
-    assert levels == [0, 0, 1, 7, 8, 8]
+    # log2 of 16 symbols is 4 bits, so the colour is strongest from 6 bits on.
+    tokens = [surprisal_token("a", bits, 16) for bits in (0, 0.75, 3, 6, np.inf, np.nan)]
+    assert [token.share for token in tokens] == [0, 0.125, 0.5, 1, 1, 1]
+    assert {token.colour for token in tokens} == {SURPRISING}
 
 
 # Report and plot
@@ -275,9 +281,9 @@ def test_the_report_is_whole_and_harmless(mlp):
 def test_a_symbol_that_is_a_script_is_escaped(tmp_path):
     settings = {"tokens": "words", "word_split": "whitespace", "steps": 2, "context": 1}
     run = make_run(tmp_path, "mlp", embedding_size=2, **settings)
-    page = Page(samples_section(run) + surprisal_section(run))
+    page = Page(to_html([samples_section(run), surprisal_section(run)]))
     assert page.tags["script"] == 0 and SCRIPT in page.text
-    assert to_svg(embedding_map(run)).count(b"<script") == 0
+    assert to_svg(draw_embeddings(run)).count(b"<script") == 0
 
 
 def test_the_report_of_a_count_model_says_what_it_has_not(counts, tmp_path):
@@ -299,7 +305,7 @@ def test_the_report_tells_how_often_test_was_looked_at(tmp_path):
     run = make_run(tmp_path, "bigram-counts")
     run.record_test_look("evaluate")
     run.record_test_look("evaluate")
-    assert "looked at 2 times" in split_section(run)
+    assert "looked at 2 times" in to_html([splits_section(run)])
 
 
 def test_the_report_of_a_run_whose_text_changed_says_so(tmp_path):
@@ -310,7 +316,7 @@ def test_the_report_of_a_run_whose_text_changed_says_so(tmp_path):
 
 
 def test_embedded_drawings_follow_light_and_dark():
-    svg = with_dark_colours(to_svg(learning_rate_schedule(STEPS))).decode("utf-8")
+    svg = with_dark_colours(to_svg(plot_learning_rate(run_with(STEPS)).figure)).decode("utf-8")
     assert "prefers-color-scheme:dark" in svg and "var(--ink)" in svg
 
 
@@ -323,7 +329,7 @@ def test_plot_writes_every_picture(counts):
 
 
 def test_every_picture_has_a_name_and_a_description(mlp):
-    drawn = pictures(mlp)
+    drawn = run_plots(mlp)
     assert [p.name for p in drawn] == ["loss", "learning-rate", "heat-map", "embedding-map"]
     assert "lowest at step" in drawn[0].description
 
@@ -334,4 +340,5 @@ def test_plot_refuses_an_unknown_format(counts):
 
 
 def test_drawings_are_the_same_bytes_each_time():
-    assert to_svg(learning_rate_schedule(STEPS)) == to_svg(learning_rate_schedule(STEPS))
+    first, second = (plot_learning_rate(run_with(STEPS)).figure for _ in range(2))
+    assert to_svg(first) == to_svg(second)

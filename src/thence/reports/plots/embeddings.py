@@ -1,4 +1,4 @@
-"""The embedding map: where a network has put each symbol, in two dimensions."""
+"""The map of embeddings: where a network has put each symbol, in two dimensions."""
 
 from typing import Any
 
@@ -9,20 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from thence.evaluation.embeddings import embedding_table
-from thence.reports.drawing import (
-    BLUE,
-    FAINT,
-    INK,
-    drawable,
-    new_figure,
-    plain,
-    set_titles,
-    symbol_text,
-)
-from thence.reports.frequencies import most_frequent, symbol_counts
+from thence.reports import style
+from thence.reports.formatting import symbol_text
+from thence.reports.plots.bigrams import most_frequent, symbol_counts
 from thence.runs import ClassifierRun, Run
 
-SHOWN = 150
+MOST_SYMBOLS = 150
+"""Symbols that are drawn: the most frequent."""
 PLACES = (
     (5, 0, "left", "center"),
     (-5, 0, "right", "center"),
@@ -37,7 +30,16 @@ PLACES = (
 text is there."""
 
 
-def embedding_map(run: Run) -> Figure | None:
+def plot_embeddings(run: Run) -> style.Plot | None:
+    """Draw the map of embeddings; None for a model without embeddings."""
+    figure = draw_embeddings(run)
+    if figure is None:
+        return None
+    description = f"Scatter plot. {figure.axes[0].get_title(loc='left')}."
+    return style.Plot("embedding-map", "Embeddings", description, figure)
+
+
+def draw_embeddings(run: Run) -> Figure | None:
     """Draw the most frequent symbols where their embeddings lie; None without embeddings."""
     table = embedding_table(run)
     if table is None:
@@ -45,11 +47,11 @@ def embedding_map(run: Run) -> Figure | None:
     store = run.store("train")
     counts = symbol_counts(store, len(table))
     if isinstance(run, ClassifierRun):  # It never reads the boundary.
-        ids = most_frequent(counts, SHOWN + 1, store.boundary_id)[1:]
+        ids = most_frequent(counts, MOST_SYMBOLS + 1, store.boundary_id)[1:]
     else:
-        ids = most_frequent(counts, SHOWN, store.boundary_id)
-    points, shares = two_dimensions(table[ids])
-    names = [drawable(symbol_text(run.tokenizer, int(index))) for index in ids]
+        ids = most_frequent(counts, MOST_SYMBOLS, store.boundary_id)
+    points, shares = project(table[ids])
+    names = [style.drawable(symbol_text(run.tokenizer, int(index))) for index in ids]
     title = f"Embeddings of {len(ids)} symbols"
     if len(ids) < len(table):
         title = f"Embeddings of the {len(ids)} most frequent of {len(table):,} symbols"
@@ -61,7 +63,7 @@ def embedding_map(run: Run) -> Figure | None:
     return draw_points(points, names, title, axis_labels)
 
 
-def two_dimensions(
+def project(
     table: Float[np.ndarray, "shown embedding"],
 ) -> tuple[Float[np.ndarray, "shown 2"], Float[np.ndarray, "2"] | None]:
     """Return points as they are, or on their first two principal components.
@@ -90,12 +92,11 @@ def draw_points(
     axis_labels: tuple[str, str],
 ) -> Figure:
     """Draw a point per symbol, and the names of as many as fit without overlap, in order."""
-    figure, axes = new_figure(8, 7)
-    axes.scatter(points[:, 0], points[:, 1], s=14, color=BLUE, linewidths=0)
-    axes.grid(color=FAINT, linewidth=0.6)
-    axes.set_axisbelow(True)
+    figure, axes = style.new_figure(8, 7)
+    axes.scatter(points[:, 0], points[:, 1], s=14, color=style.BLUE, linewidths=0)
+    style.add_grid(axes)
     axes.margins(0.06)
-    set_titles(axes, title, *axis_labels)
+    style.add_titles(axes, title, *axis_labels)
     figure.draw_without_rendering()  # Settles the layout, on which the room for labels depends.
     taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in axes.transData.transform(points)]
     for point, name in zip(points, names, strict=True):
@@ -106,8 +107,9 @@ def draw_points(
 def _place_label(axes: Axes, point: Any, name: str, taken: list[Bbox]) -> None:
     """Write a name at the first place beside its point that is free, or not at all."""
     for x, y, horizontal, vertical in PLACES:
-        style: dict[str, Any] = {"ha": horizontal, "va": vertical, "fontsize": 9, "color": INK}
-        label = axes.annotate(name, point, (x, y), textcoords="offset points", **style, **plain())
+        look: dict[str, Any] = {"ha": horizontal, "va": vertical, **style.plain()}
+        look |= {"fontsize": 9, "color": style.INK, "textcoords": "offset points"}
+        label = axes.annotate(name, point, (x, y), **look)
         label.set_in_layout(False)
         box = label.get_window_extent().padded(2)
         inside = axes.bbox.contains(box.x0, box.y0) and axes.bbox.contains(box.x1, box.y1)

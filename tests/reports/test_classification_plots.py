@@ -5,9 +5,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from thence.evaluation.calibration import calibrate
-from thence.reports.confusion import draw_confusion, most_mistaken
-from thence.reports.drawing import shortened, to_png, to_svg
-from thence.reports.reliability import draw_reliability
+from thence.reports.plots.classification import (
+    draw_confusion_matrix,
+    draw_reliability,
+    most_mistaken,
+)
+from thence.reports.style import shortened, to_png, to_svg
 
 
 def confusion_of(size: int) -> np.ndarray:
@@ -21,11 +24,11 @@ def names_of(figure: Figure) -> list[str]:
 
 def test_few_labels_have_their_counts_written() -> None:
     confusion = np.array([[12_345, 7], [0, 0]])
-    figure = draw_confusion(confusion, ["$x$", "New York"], "dev split")
+    figure = draw_confusion_matrix(confusion, ["$x$", "New York"], "dev split")
     written = [text.get_text() for text in figure.axes[0].texts]
     assert written == ["12,345", "7", "0", "0"]
     assert names_of(figure) == ["$x$", "New York"]
-    assert figure.axes[0].get_title(loc="left") == "Confusions, dev split"
+    assert figure.axes[0].get_title(loc="left") == "Confusion matrix, dev split"
     # Colours are shares of each row, and of a row without documents none.
     shares = np.asarray(figure.axes[0].images[0].get_array())
     np.testing.assert_allclose(shares, [[12_345 / 12_352, 7 / 12_352], [0, 0]])
@@ -33,14 +36,14 @@ def test_few_labels_have_their_counts_written() -> None:
 
 
 def test_many_labels_are_coloured_only() -> None:
-    figure = draw_confusion(confusion_of(13), [f"label {at}" for at in range(13)], "dev")
+    figure = draw_confusion_matrix(confusion_of(13), [f"label {at}" for at in range(13)], "dev")
     assert not figure.axes[0].texts
 
 
 def test_of_very_many_labels_the_most_mistaken_are_drawn() -> None:
     confusion = np.diag(np.full(50, 9))
     confusion[3, 45] = 2
-    figure = draw_confusion(confusion, [f"label {at}" for at in range(50)], "dev")
+    figure = draw_confusion_matrix(confusion, [f"label {at}" for at in range(50)], "dev")
     assert names_of(figure)[-1] == "label 45"
     assert len(names_of(figure)) == 40
     assert "40 most mistaken of 50" in figure.axes[0].get_title(loc="left")
@@ -53,7 +56,7 @@ def test_of_very_many_labels_the_most_mistaken_are_drawn() -> None:
 @pytest.mark.parametrize("size", [2, 4, 12, 20, 40])
 def test_labels_do_not_overlap(size: int) -> None:
     names = [f"a label that is much too long for this picture, {at}" for at in range(size)]
-    figure = draw_confusion(confusion_of(size), names, "dev")
+    figure = draw_confusion_matrix(confusion_of(size), names, "dev")
     figure.draw_without_rendering()
     for ticks in (figure.axes[0].get_xticklabels(), figure.axes[0].get_yticklabels()):
         boxes = [tick.get_window_extent() for tick in ticks]
@@ -61,7 +64,9 @@ def test_labels_do_not_overlap(size: int) -> None:
 
 
 def test_short_labels_of_few_lie_flat() -> None:
-    figure = draw_confusion(confusion_of(4), ["World", "Sports", "Business", "Sci/Tech"], "dev")
+    figure = draw_confusion_matrix(
+        confusion_of(4), ["World", "Sports", "Business", "Sci/Tech"], "dev"
+    )
     figure.draw_without_rendering()
     ticks = figure.axes[0].get_xticklabels()
     assert {tick.get_rotation() for tick in ticks} == {0}

@@ -1,4 +1,4 @@
-"""The learning curves of several runs in one picture, against the steps and against the time."""
+"""The learning curves of several runs in one figure, against the steps and against the time."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,35 +9,25 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from thence.reports.curves import Metrics, column, has_curves
-from thence.reports.drawing import (
-    BLUE,
-    FAINT,
-    INK,
-    ORANGE,
-    Picture,
-    new_stack,
-    plain,
-    set_titles,
-    shortened,
-)
+from thence.reports import style
+from thence.reports.plots.training import Metrics, column, has_curves
 from thence.runs import Run
 
-COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#8c6bb1", "#a08000", "#c0392b", "#56b4e9")
-"""Told apart with most kinds of colour vision, and seen on white and on black."""
-MARKERS = "osD^vPX"
 LONGEST_NAME = 40
 LONGEST_OF_THREE = 22
 """Characters of a name with which three have room beside each other in the legend."""
 LARGE_RATIO = 10
-"""How much longer than the shortest the longest training is for a logarithmic axis."""
+"""How many times longer than the shortest the longest training is for a logarithmic axis."""
 X_AXES = {"step": "training steps", "seconds": "seconds of training"}
 
+Curve = tuple[Metrics, Float[np.ndarray, " evaluations"]]
+"""The lines of ``metrics.jsonl``, and the height of the curve at each."""
 
-def comparison_picture(runs: Mapping[str, Run], unit: str) -> Picture | None:
-    """Draw the dev curves of runs that were judged on the same text; None where none has any.
+
+def plot_comparison(runs: Mapping[str, Run], unit: str) -> style.Plot | None:
+    """Draw the dev curves of runs with the same dev documents; None where none has any.
 
     Args:
         runs: By name.
@@ -49,10 +39,10 @@ def comparison_picture(runs: Mapping[str, Run], unit: str) -> Picture | None:
         return None
     named = ", ".join(curves)
     description = f"{unit.capitalize()} on dev against training steps and time, of {named}."
-    return Picture("comparison", "Learning curves", description, draw_curves(curves, unit))
+    return style.Plot("comparison", "Learning curves", description, draw_comparison(curves, unit))
 
 
-def _heights(run: Run, unit: str) -> Float[np.ndarray, " looks"]:
+def _heights(run: Run, unit: str) -> Float[np.ndarray, " evaluations"]:
     metrics = run.metrics()
     if unit == "accuracy":
         return column(metrics, "dev_accuracy")
@@ -62,41 +52,42 @@ def _heights(run: Run, unit: str) -> Float[np.ndarray, " looks"]:
     return nats / (math.log(2) * run.store("dev").bytes_per_target)
 
 
-def draw_curves(
-    curves: Mapping[str, tuple[Metrics, Float[np.ndarray, " looks"]]], unit: str
-) -> Figure:
+def draw_comparison(curves: Mapping[str, Curve], unit: str) -> Figure:
     """Draw curves twice, by steps and by time; a model that was made in one step is a dashed line.
 
     Args:
-        curves: The lines of ``metrics.jsonl`` and the height at each, by name.
-        unit: What the heights are.
+        curves: By name.
+        unit: Of the heights.
     """
-    height = 7 + 0.1 * len(curves)
-    figure, both = new_stack(7.5, height, [1, 1], one_x=False)
-    title = "Accuracy on dev" if unit == "accuracy" else "Loss on dev"
-    y = "share of documents right" if unit == "accuracy" else f"loss ({unit})"
+    figure, both = style.new_stack(7.5, 7 + 0.1 * len(curves), [1, 1], share_x=False)
+    is_accuracy = unit == "accuracy"
+    title = "Accuracy on dev" if is_accuracy else "Loss on dev"
+    y = "share of documents right" if is_accuracy else f"loss ({unit})"
     for axes, (name, x) in zip(both, X_AXES.items(), strict=True):
         handles = [
             _draw(axes, place, column(metrics, name), heights)
             for place, (metrics, heights) in enumerate(curves.values())
         ]
         _scale(axes, [metrics for metrics, _ in curves.values() if has_curves(metrics)], name)
-        axes.grid(color=FAINT, linewidth=0.6)
-        set_titles(axes, title if name == "step" else "", x, y)
-    if unit == "accuracy":
-        both[0].yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    _legend(figure, handles, list(curves))
+        style.add_grid(axes)
+        style.add_titles(axes, title if name == "step" else "", x, y)
+    if is_accuracy:
+        style.in_percent(both[0].yaxis)
+    _add_legend(figure, handles, list(curves))
     return figure
 
 
 def _draw(
-    axes: Axes, place: int, x: Float[np.ndarray, " looks"], y: Float[np.ndarray, " looks"]
+    axes: Axes,
+    place: int,
+    x: Float[np.ndarray, " evaluations"],
+    y: Float[np.ndarray, " evaluations"],
 ) -> Line2D:
     """Draw one curve in a colour of its own, or with another marker once all are taken."""
-    color = COLOURS[place % len(COLOURS)]
+    color = style.COLOURS[place % len(style.COLOURS)]
     if len(x) == 1:
         return axes.axhline(float(y[0]), color=color, linestyle="--", linewidth=1.3)
-    marker = MARKERS[place // len(COLOURS) % len(MARKERS)]
+    marker = style.MARKERS[place // len(style.COLOURS) % len(style.MARKERS)]
     (line,) = axes.plot(x, y, color=color, marker=marker, markersize=4)
     return line
 
@@ -112,7 +103,7 @@ def _scale(axes: Axes, trained: Sequence[Sequence[Mapping[str, Any]]], name: str
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _legend(figure: Figure, handles: Sequence[Line2D], names: Sequence[str]) -> None:
+def _add_legend(figure: Figure, handles: Sequence[Line2D], names: Sequence[str]) -> None:
     """Name the curves below; as written, though matplotlib leaves out what begins with ``_``."""
     columns = 3 if max(map(len, names)) <= LONGEST_OF_THREE else 2
     legend = figure.legend(
@@ -124,6 +115,6 @@ def _legend(figure: Figure, handles: Sequence[Line2D], names: Sequence[str]) -> 
     )
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)
-        text.set_fontfamily(plain()["fontfamily"])
-        text.set_color(INK)
-        text.set_text(shortened(name, LONGEST_NAME))
+        text.set_fontfamily(style.plain()["fontfamily"])
+        text.set_color(style.INK)
+        text.set_text(style.shortened(name, LONGEST_NAME))

@@ -1,0 +1,320 @@
+"""The page of several runs: which is better, how they learned, and in what they differ."""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+import numpy as np
+
+from thence.evaluation.classification import ClassificationReport, are_right, judge_labels
+from thence.evaluation.compare import Comparison, compare
+from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
+from thence.evaluation.likelihood import MANY_UNKNOWN, evaluate_likelihood
+from thence.evaluation.units import perplexity
+from thence.recipes.recipe import PROVENANCE
+from thence.recipes.toml_files import read_toml_file
+from thence.reports.content import (
+    Block,
+    Note,
+    Plots,
+    RunningText,
+    Section,
+    Subtitle,
+    Table,
+    Texts,
+    Title,
+    page,
+)
+from thence.reports.formatting import date_and_time, short
+from thence.reports.plots.comparison import plot_comparison
+from thence.runs import ClassifierRun, Run
+from thence.runs.provenance import now
+from thence.runs.run import Kind
+from thence.tokens import encode_texts
+from thence.training.data import labelled
+
+TITLES: Mapping[Kind, str] = {"language model": "Language models", "classifier": "Classifiers"}
+LIKELIHOOD = ("nats per token", "perplexity", "bits per byte")
+HASHES = f"{PROVENANCE}.sha256."
+HASH_DIGITS = 8
+"""Digits of a hash that are shown: enough to tell texts apart."""
+LONGEST_SETTING = 80
+"""Characters of a setting that are shown."""
+ABSENT = "–"
+
+
+def comparison_html(runs: Sequence[Run], folder: Path) -> str:
+    """Return the page.
+
+    Args:
+        runs: Two or more.
+        folder: Where the page will be: the links to the reports of the runs begin there.
+    """
+    named = by_name(runs)
+    sections = []
+    for kind, title in TITLES.items():
+        alike = {name: run for name, run in named.items() if run.kind == kind}
+        if alike:
+            sections += [results_section(title, alike), *settings_sections(title, alike)]
+    title = f"Comparison of {len(runs)} runs"
+    made = f"made {date_and_time(now())} with thence {version('thence')}"
+    heading = Title(title, f"{made}; the test splits were not looked at")
+    return page(title, [heading, *sections, links_section(named, folder)])
+
+
+def by_name(runs: Sequence[Run]) -> dict[str, Run]:
+    """Return runs by what to call them: their names, or their folders where names are alike."""
+    times = Counter(run.name for run in runs)
+    return {run.name if times[run.name] == 1 else str(run.folder): run for run in runs}
+
+
+def results_section(title: str, runs: Mapping[str, Run]) -> Section:
+    """Return tables and curves of runs of one task: for each text its own."""
+    reasons = {name: why_not_evaluated(run) for name, run in runs.items()}
+    usable = {name: run for name, run in runs.items() if reasons[name] is None}
+    groups = [side_by_side(group) for group in on_same_text(usable)]
+    blocks: list[Block] = []
+    if len(groups) > 1:
+        apart = "labels and texts" if title == TITLES["classifier"] else "texts"
+        warning = f"These runs were judged on different {apart}: only runs in the same table can be"
+        blocks.append(Note(f"{warning} compared."))
+    for group in groups:
+        blocks += group_blocks(group)
+    rows = [
+        [name, runs[name].recipe.model, f"{runs[name].num_parameters:,}", reason]
+        for name, reason in reasons.items()
+        if reason is not None
+    ]
+    if rows:
+        blocks.append(Subtitle("Not judged, and so not compared"))
+        blocks.append(Table(["run", "model", "parameters", "why"], rows))
+    return Section(title, blocks)
+
+
+def why_not_evaluated(run: Run) -> str | None:
+    """Return why a run cannot be evaluated on its dev split, or None where it can."""
+    if run.imported:
+        return "imported, and so without a text of its own"
+    if not run.has_text:
+        return "it has only the hash of its text"
+    return None if len(run.documents("dev")) else "it has no dev split"
+
+
+def on_same_text(runs: Mapping[str, Run]) -> list[dict[str, Run]]:
+    """Return the runs that can be compared with each other, in the order of their first.
+
+    Their dev documents are the same, and classifiers have the same labels.
+    """
+    groups: dict[object, dict[str, Run]] = {}
+    for name, run in runs.items():
+        labels = None
+        if isinstance(run, ClassifierRun):
+            labels = (frozenset(run.label_names), run.classes.multilabel)
+        groups.setdefault((run.provenance["sha256"]["dev"], labels), {})[name] = run
+    return list(groups.values())
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Runs that were evaluated on the same documents.
+
+    Attributes:
+        runs: Their names and themselves, the best first.
+        columns: Of the table.
+        rows: Of the table, one for each run in the same order.
+        remark: What to know when reading it.
+        unit: Of their learning curves.
+    """
+
+    runs: Mapping[str, Run]
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    remark: str
+    unit: str
+
+
+def group_blocks(group: SideBySide) -> list[Block]:
+    """Return the table and the curves of runs that were evaluated on the same text."""
+    run = next(iter(group.runs.values()))
+    documents = len(run.documents("dev"))
+    number = "1 document" if documents == 1 else f"{documents:,} documents"
+    # The name of the text alone: a heading has no room for a path.
+    text = f"dev split of {Path(run.text_name).name} ({number})"
+    best = 0 if len(group.rows) > 1 else None
+    plot = plot_comparison(group.runs, group.unit)
+    absent = Note("There are no learning curves: each model was made in one step.")
+    return [
+        Subtitle(text),
+        Table(group.columns, group.rows, words=3, style="wide", best=best),
+        Note(group.remark),
+        absent if plot is None else Plots([plot]),
+    ]
+
+
+def side_by_side(runs: Mapping[str, Run]) -> SideBySide:
+    """Evaluate comparable runs on their dev split."""
+    classifiers = {name: run for name, run in runs.items() if isinstance(run, ClassifierRun)}
+    return _classifiers(classifiers) if classifiers else _language_models(runs)
+
+
+def _about(name: str, run: Run) -> list[str]:
+    shown = name if run.finished else f"{name} (not finished)"
+    return [shown, run.recipe.model, run.recipe.tokens.tokens, f"{run.num_parameters:,}"]
+
+
+def _language_models(runs: Mapping[str, Run]) -> SideBySide:
+    names, opened = list(runs), list(runs.values())
+    columns = ["run", "model", "tokens", "parameters", "unknown", *LIKELIHOOD]
+    if len(opened) == 1:
+        report = evaluate_likelihood(opened[0], "dev")
+        unknown = report.unknown / report.targets
+        numbers = _likelihood(report.nats_per_token, report.bits_per_byte)
+        row = [*_about(names[0], opened[0]), f"{unknown:.2%}", *numbers]
+        remark = f"For nats per token: {report.interval_in_words()}, of {report.covers}."
+        if unknown > MANY_UNKNOWN:
+            remark += " Much of the text is read as <unk>: these numbers say little of it."
+        return SideBySide(runs, columns, [row], remark, LIKELIHOOD[0])
+    compared = cast(Comparison, compare(opened))
+    rows = []
+    for line in compared.runs:
+        run = opened[line.place]
+        nats = line.bits_per_byte * math.log(2) * run.store("dev").bytes_per_target
+        difference = ["best", ""]
+        if line.difference is not None:
+            middle, *interval = line.difference
+            difference = [f"{middle:+.4f}", _interval(interval, 4)]
+        elif line is not compared.runs[0]:
+            difference = ["∞", ""]
+        numbers = _likelihood(nats, line.bits_per_byte)
+        row = [*_about(names[line.place], run), f"{line.unknown:.2%}", *numbers]
+        rows.append([*row, *difference])
+    columns += [f"{compared.unit} above the best", "simultaneous 95 % interval"]
+    ordered = {names[line.place]: opened[line.place] for line in compared.runs}
+    return SideBySide(ordered, columns, rows, compared.remark, compared.unit)
+
+
+def _likelihood(nats_per_token: float, bits_per_byte: float) -> list[str]:
+    found = (f"{nats_per_token:.4f}", f"{perplexity(nats_per_token):.3f}", f"{bits_per_byte:.4f}")
+    return [text.replace("inf", "∞") for text in found]
+
+
+def _interval(bounds: Sequence[float], digits: int) -> str:
+    low, high = bounds
+    return "none" if math.isnan(low) else f"{low:+.{digits}f} to {high:+.{digits}f}"
+
+
+def _classifiers(runs: Mapping[str, ClassifierRun]) -> SideBySide:
+    columns = ["run", "model", "tokens", "parameters", "accuracy", "macro F1"]
+    reports, right = {}, []
+    for name, run in runs.items():
+        documents = labelled(run.documents("dev"))
+        own = documents.named(run.label_names)
+        log_probs = run.classifier.classify(encode_texts(run.tokenizer, own))
+        right.append(are_right(log_probs, own.labels))
+        reports[name] = judge_labels(name, "dev", log_probs, own.labels, own, mistakes=0)
+    rows = {name: _scored(name, run, reports[name]) for name, run in runs.items()}
+    if len(runs) == 1:
+        (report,) = reports.values()
+        remark = f"For macro F1: {report.macro_f1_interval_in_words()}."
+        return SideBySide(runs, columns, list(rows.values()), remark, "accuracy")
+    compared = compare_classifiers(list(runs), np.stack(right), "dev")
+    columns += ["points below the best", "simultaneous 95 % interval", "p (McNemar, Holm)"]
+    against = zip(compared.runs, _against(compared), strict=True)
+    table = [[*rows[line.run], *difference] for line, difference in against]
+    ordered = {line.run: runs[line.run] for line in compared.runs}
+    return SideBySide(ordered, columns, table, compared.remark, "accuracy")
+
+
+def _scored(name: str, run: Run, report: ClassificationReport) -> list[str]:
+    return [*_about(name, run), f"{100 * report.accuracy:.2f} %", f"{report.macro_f1:.4f}"]
+
+
+def _against(compared: LabelComparison) -> list[list[str]]:
+    """Return the difference of each run to the best, its interval, and p."""
+    shown = [["best", "", ""]]
+    _, rows = compared.table()
+    for line, row in zip(compared.runs[1:], rows[1:], strict=True):
+        assert line.against_best is not None
+        interval = [100 * bound for bound in line.against_best.interval]
+        difference = f"{100 * line.against_best.difference:+.2f}"
+        shown.append([difference, _interval(interval, 2), row[-1]])
+    return shown
+
+
+def settings_sections(title: str, runs: Mapping[str, Run]) -> list[Section]:
+    """Return the settings in which runs of one task differ; nothing for one alone."""
+    if len(runs) == 1:
+        return []
+    rows = differing_settings(list(runs.values()))
+    heading = f"Settings that differ: {title.lower()}"
+    if not rows:
+        return [Section(heading, [Note("All settings are alike, and so are the texts.")])]
+    columns = ["setting", *runs]
+    return [Section(heading, [Table(columns, rows, words=len(columns), style="settings")])]
+
+
+def differing_settings(runs: Sequence[Run]) -> list[list[str]]:
+    """Return a row for each setting that not all runs have alike: its name, then a value for each.
+
+    Of the provenance of a run only the hashes of its text count, and the version.
+    """
+    found = [dict(_comparable_settings(run)) for run in runs]
+    names = dict.fromkeys(name for settings in found for name in settings)
+    rows = ([name, *(settings.get(name, ABSENT) for settings in found)] for name in names)
+    return [
+        [name, *(short(value, LONGEST_SETTING) for value in values)]
+        for name, *values in rows
+        if len(set(values)) > 1
+    ]
+
+
+def _comparable_settings(run: Run) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for name, value in settings_of(run):
+        if name.startswith(HASHES):
+            digits = f"{str(value)[:HASH_DIGITS]}…"
+            rows.append((f"{name.removeprefix(HASHES)} (SHA-256)", digits))
+        elif name == f"{PROVENANCE}.thence" or not name.startswith(f"{PROVENANCE}."):
+            rows.append((name.removeprefix(f"{PROVENANCE}."), str(value)))
+    return rows
+
+
+def settings_of(run: Run) -> list[tuple[str, Any]]:
+    """Return everything that the config says, as dotted names and values."""
+    return _flat(read_toml_file(run.folder / "config.toml"))
+
+
+def _flat(tables: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for name, value in tables.items():
+        is_table = isinstance(value, dict)
+        rows += _flat(value, f"{prefix}{name}.") if is_table else [(prefix + name, value)]
+    return rows
+
+
+def links_section(runs: Mapping[str, Run], folder: Path) -> Section:
+    """Return a link to the report of each run that has one."""
+    items = []
+    for name, run in runs.items():
+        path = run.folder / "report.html"
+        if path.exists():
+            items.append(RunningText([name], link=link(path, folder)))
+        else:
+            items.append(RunningText([name], about="has none yet: thence report RUN"))
+    return Section("Reports of the runs", [Texts(items)])
+
+
+def link(path: Path, folder: Path) -> str:
+    """Return the address of a file for a page in a folder."""
+    try:
+        relative = os.path.relpath(path.resolve(), folder.resolve())
+    except ValueError:  # On another drive.
+        return path.resolve().as_uri()
+    # With ./ before it a name with a colon is no address of another kind.
+    return "./" + quote(Path(relative).as_posix())

@@ -1,0 +1,356 @@
+"""Results as notebooks show them: each class of results has a function that describes it.
+
+A display has its styles in its elements, runs no script and loads nothing. Text has the colour of
+the notebook and all other colours let the ground shine through, so that light and dark themes are
+alike readable.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from typing import Any
+
+from thence.autopilot import Best
+from thence.autopilot.result import COLUMNS, about_rows, tried_rows
+from thence.autopilot.result import duration as time_taken
+from thence.errors import ThenceError
+from thence.evaluation import (
+    Classification,
+    ClassificationReport,
+    Comparison,
+    Explanation,
+    LabelComparison,
+    LikelihoodReport,
+    SimilarWords,
+)
+from thence.evaluation.classify import NOTHING_KNOWN
+from thence.evaluation.results import Results, Score
+from thence.generation import Completions, Fillings, NextTokens, Samples
+from thence.models.registry import get_family
+from thence.reports import style
+from thence.reports.content import (
+    Bars,
+    Block,
+    Caption,
+    Legend,
+    Note,
+    Pairs,
+    Plots,
+    RunningText,
+    Table,
+    Texts,
+    notebook_output,
+)
+from thence.reports.explanation import explanation_tokens, weight_token
+from thence.reports.formatting import duration, number, short, visible
+from thence.reports.language import MOST_TOKENS, surprisal_token
+from thence.reports.plots.sweep import field_text
+from thence.reports.plots.training import (
+    best_evaluation,
+    draw_learning_rate_finder,
+    has_curves,
+    plot_loss,
+)
+from thence.reports.sweep import BEST, result_text
+from thence.runs import ClassifierRun, Run
+from thence.runs.metrics import unit_of
+from thence.sweeps import Sweep
+from thence.training.lr_finder import LearningRateCurve
+
+MOST_RESULTS = 20
+"""Results of a series of them that are shown."""
+MOST_SAMPLES = 100
+LONGEST_SAMPLE = 400
+LONGEST_TEXT = 200
+"""Characters of a text that was scored or classified."""
+LONGEST_CELL = 120
+ALWAYS_SHOWN = (
+    "context",
+    "order",
+    "ngrams",
+    "embedding_size",
+    "hidden_size",
+    "filters",
+    "layers",
+    "heads",
+)
+"""Settings of a model that are shown even where they are as by default."""
+
+
+def display(result: Any) -> str:
+    """Return a result as HTML.
+
+    Raises:
+        TypeError: If it is of a class that no display is for.
+    """
+    return notebook_output(describe(result))
+
+
+def describe(result: Any) -> list[Block]:
+    """Return what a notebook shows of a result.
+
+    Raises:
+        TypeError: If it is of a class that no display is for.
+    """
+    for kind in type(result).__mro__:
+        if kind in DISPLAYS:
+            return DISPLAYS[kind](result)
+    raise TypeError(f"There is no display for {type(result).__name__}.")
+
+
+def results(found: "Results[Any]") -> list[Block]:
+    """Show the first results of a series."""
+    first = found.first(MOST_RESULTS + 1)
+    blocks = [block for result in first[:MOST_RESULTS] for block in describe(result)]
+    if len(first) > MOST_RESULTS:
+        blocks.append(Note(f"The first {MOST_RESULTS}; there are more."))
+    return blocks or [Note("There are no results.")]
+
+
+def likelihood_report(report: LikelihoodReport) -> list[Block]:
+    """Show how probable a text is for a language model."""
+    score = f"{report.nats_per_token:.4f} nats per token"
+    return [Caption(score, report.run), Pairs(report.rows())]
+
+
+def classification_report(report: ClassificationReport) -> list[Block]:
+    """Show how many documents have the right label, and how well each label is found."""
+    score = f"{100 * report.accuracy:.2f} % right"
+    return [Caption(score, report.run), Pairs(report.rows()), _table(*report.table())]
+
+
+def comparison(compared: Comparison | LabelComparison) -> list[Block]:
+    """Show several models evaluated on the same documents, best first."""
+    words = 2 if isinstance(compared, Comparison) else 1
+    remark = [Note(compared.remark)] if compared.remark else []
+    caption = Caption(compared.text, f"{compared.documents:,} documents")
+    return [caption, _table(*compared.table(), words), *remark]
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> Table:
+    return Table(columns, [[short(cell, LONGEST_CELL) for cell in row] for row in rows], words)
+
+
+def score(found: Score) -> list[Block]:
+    """Show how probable a text is, and which of its tokens surprise."""
+    chance, about = found["log_probability"], f"{found['targets']:,} targets with its end"
+    if chance is None:
+        words = "impossible"
+    else:
+        words = f"{number(found['nats_per_token'])} nats per token"
+        about = f"log-probability {chance:.2f}, {about}"
+    if "tokens" not in found:
+        return [Caption(words, about), RunningText([short(found["text"], LONGEST_TEXT)])]
+    tokens = []
+    for token in found["tokens"][:MOST_TOKENS]:
+        bits = math.inf if token["surprisal_bits"] is None else token["surprisal_bits"]
+        tokens.append(surprisal_token(token["token"], bits, found.vocabulary_size))
+    rest = len(found["tokens"]) - len(tokens)
+    more = [Note(f"… and {rest:,} more tokens")] if rest else []
+    return [
+        Caption(words, f"{about}; colour: surprisal"),
+        RunningText(tokens, found.separator),
+        *more,
+    ]
+
+
+def classification(found: Classification) -> list[Block]:
+    """Show the labels of a text as bars."""
+    labels = ", ".join(found.labels) or "no label"
+    rows = [(label, chance, f"{chance:.4f}") for label, chance in found.probabilities.items()]
+    warning = [Note(NOTHING_KNOWN)] if found.nothing_known else []
+    return [Caption(labels, short(found.text, LONGEST_TEXT)), _bars(rows, 1.0), *warning]
+
+
+def explanation(found: Explanation) -> list[Block]:
+    """Show which words speak for a label and which against."""
+    about = f"probability {found.probability:.4f}, largest weight {found.largest:.2f} nats"
+    legend = Legend(
+        [
+            "speaks ",
+            weight_token("for the label", 1.0, 0.7),
+            " or ",
+            weight_token("against it", -1.0, 0.7),
+        ]
+    )
+    return [Caption(found.label, about), RunningText(explanation_tokens(found)), legend]
+
+
+def next_tokens(found: NextTokens) -> list[Block]:
+    """Show the distribution of the next token as bars."""
+    rows = [
+        (visible(found.quoted(token)), chance, f"{chance:.4f}") for token, chance in found.tokens
+    ]
+    rest = max(1 - math.fsum(chance for _, chance in found.tokens), 0.0)
+    before = f"after “{short(found.text)}”" if found.text else "at the beginning"
+    others = Note(f"all other tokens together: {rest:.4f}")
+    return [Caption("next token", before), _bars(rows), others]
+
+
+def samples(drawn: Samples) -> list[Block]:
+    """Show texts, and how many of them are copies."""
+    count = len(drawn.texts)
+    about = "" if drawn.copies is None else f"{drawn.copies:,} of them copies of train documents"
+    texts = [RunningText([short(text, LONGEST_SAMPLE)]) for text in drawn.texts[:MOST_SAMPLES]]
+    more = [Note(f"… and {count - MOST_SAMPLES:,} more")] if count > MOST_SAMPLES else []
+    return [Caption(f"{count:,} samples", about), Texts(texts), *more]
+
+
+def completions(found: Completions) -> list[Block]:
+    """Show how a text goes on, with the probability of each way."""
+    rows = []
+    for completion in found.completions:
+        chance = math.exp(completion.log_probability)
+        rows.append((short(completion.text, LONGEST_SAMPLE), chance, f"{chance:.3g}"))
+    return [Caption("completions", f"of “{short(found.text)}”"), _bars(rows)]
+
+
+def fillings(found: Fillings) -> list[Block]:
+    """Show how blanks may be filled, with the share of each way."""
+    rows = [
+        (short(filling.text, LONGEST_SAMPLE), filling.share, f"{filling.share:.4f}")
+        for filling in found.fillings
+    ]
+    how = "all there are" if found.exact else "found by a beam"
+    about = f"shares among {found.found:,} candidates ({how})"
+    return [Caption(short(found.text), about), _bars(rows)]
+
+
+def similar_words(found: SimilarWords) -> list[Block]:
+    """Show the nearest words with the cosine of each."""
+    rows = [(visible(word), cosine, f"{cosine:.4f}") for word, cosine in found.words]
+    return [Caption(found.word, "nearest words, cosine of the embeddings"), _bars(rows, 1.0)]
+
+
+def _bars(rows: Sequence[tuple[str, float, str]], whole: float | None = None) -> Bars:
+    """Return bars; by default the longest takes the whole width."""
+    if whole is None:
+        whole = max((length for _, length, _ in rows), default=1.0) or 1.0
+    return Bars([(short(name), length, text) for name, length, text in rows], whole)
+
+
+def run_card(run: Run) -> list[Block]:
+    """Show what a run is, its sizes, its best evaluation on dev and its loss curve."""
+    family = get_family(run.recipe.model)
+    metrics = run.metrics()
+    rows = [("model", f"{run.recipe.model}: {family.summary}"), ("text", run.text_name)]
+    rows += [("settings", words)] if (words := chosen_settings(run.recipe.options)) else []
+    rows += [*_size_rows(run), *_training_rows(run, metrics), ("dev", _best_text(metrics))]
+    if not run.finished:
+        rows.append(("unfinished", "go on with thence.resume"))
+    return [Caption(run.name, str(run.folder)), Pairs(rows), *_curve(run)]
+
+
+def _curve(run: Run) -> list[Block]:
+    loss = plot_loss(run)
+    return [] if loss is None else [Plots([loss])]
+
+
+def chosen_settings(options: Any) -> str:
+    """Return the sizes of a model, and the settings that are not as by default."""
+    shown = []
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if value is None or not isinstance(value, bool | int | float | str):
+            continue
+        if field.name in ALWAYS_SHOWN or value != field.default:
+            shown.append(f"{field.name.replace('_', ' ')} {value}")
+    return ", ".join(shown)
+
+
+def _size_rows(run: Run) -> list[tuple[str, str]]:
+    """Return the sizes; a run that cannot be opened in full has a card too, which says why."""
+    try:
+        parameters = f"{run.num_parameters:,}"
+    except ThenceError as error:
+        parameters = f"unknown: {error}"
+    try:
+        symbols = f"{len(run.tokenizer.vocabulary):,} {run.recipe.tokens.tokens}"
+    except ThenceError as error:
+        symbols = f"unknown: {error}"
+    rows = [("parameters", parameters), ("vocabulary", symbols)]
+    if isinstance(run, ClassifierRun):
+        rows.append(("labels", f"{len(run.label_names):,}"))
+    return rows
+
+
+def _training_rows(run: Run, metrics: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    if not metrics:
+        return []
+    last, took = metrics[-1], duration(metrics[-1]["seconds"])
+    if get_family(run.recipe.model).method != "train":
+        return [("made", f"at once, in {took}")]
+    training = run.recipe.training
+    rate = f"learning rate {training.lr:g}" if isinstance(training.lr, float) else ""
+    how = ", ".join(filter(None, (rate, training.schedule, f"batches of {training.batch_size}")))
+    return [("trained", f"{last['step']:,} steps in {took}; {how}")]
+
+
+def _best_text(metrics: list[dict[str, Any]]) -> str:
+    best = best_evaluation(metrics)
+    if best is None:
+        return "not judged"
+    unit = unit_of(best)
+    words = f"{best[f'dev_nats_per_{unit}']:.4f} nats per {unit}"
+    if "dev_accuracy" in best:
+        words = f"{100 * best['dev_accuracy']:.2f} % right, {words}"
+    if not has_curves(metrics):
+        return words
+    return f"{words}, best at step {best['step']:,} of {metrics[-1]['step']:,}"
+
+
+def sweep(found: Sweep) -> list[Block]:
+    """Show the best trials of a sweep."""
+    ranked = found.ranked()
+    states = [trial.state for trial in found.trials]
+    counts = ", ".join(f"{states.count(state):,} {state}" for state in dict.fromkeys(states))
+    caption = Caption(f"{len(states):,} trials", f"{found.folder}: {counts}")
+    if not ranked:
+        return [caption, Note("None has come to its end.")]
+    rows = [
+        [trial.name, result_text(trial)]
+        + [field_text(trial.fields.get(name)) for name in found.space]
+        for trial in ranked[:BEST]
+    ]
+    blocks: list[Block] = [caption, _table(["trial", "on dev", *found.space], rows)]
+    blocks += [Note(f"The best {BEST} of {len(ranked):,}.")] if len(ranked) > BEST else []
+    blocks += [Note(f"The first was {found.chosen_on_dev}.")] if found.chosen_on_dev else []
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in found.importances.items() if share)
+    return [*blocks, Note(f"What matters: {shares}.")] if shares else blocks
+
+
+def best(done: Best) -> list[Block]:
+    """Show what the autopilot has made, and of what."""
+    caption = Caption(f"the best in {time_taken(done.seconds)}", str(done.folder))
+    return [caption, Pairs(about_rows(done)), _table(COLUMNS, tried_rows(done))]
+
+
+def learning_rate_curve(curve: LearningRateCurve) -> list[Block]:
+    """Show the loss at each learning rate, and which is suggested."""
+    rate = f"{curve.suggestion:.2g}"
+    description = f"Loss against learning rate; {rate} is suggested."
+    figure = draw_learning_rate_finder(curve)
+    plot = style.Plot("finder", "Learning rate", description, figure)
+    return [Caption(f"suggested learning rate {rate}"), Plots([plot])]
+
+
+DISPLAYS: dict[type, Callable[[Any], list[Block]]] = {
+    Best: best,
+    Classification: classification,
+    ClassificationReport: classification_report,
+    Comparison: comparison,
+    Completions: completions,
+    Explanation: explanation,
+    Fillings: fillings,
+    LabelComparison: comparison,
+    LearningRateCurve: learning_rate_curve,
+    LikelihoodReport: likelihood_report,
+    NextTokens: next_tokens,
+    style.Plot: lambda plot: [Plots([plot])],
+    Results: results,
+    Run: run_card,
+    Samples: samples,
+    Score: score,
+    SimilarWords: similar_words,
+    Sweep: sweep,
+}

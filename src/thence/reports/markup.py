@@ -1,0 +1,165 @@
+"""The HTML kit: escaping, elements, embedded figures, and how a page and a notebook look.
+
+A page and the output of a notebook's cell have the same elements with other attributes: a page has
+classes and one style sheet, while in a notebook every style is in the element, since its cells
+share one page. Neither runs a script nor loads anything.
+"""
+
+import base64
+import html
+import unicodedata
+from collections.abc import Mapping
+from importlib.resources import files
+from string import Template
+
+from thence.reports import style
+from thence.reports.formatting import visible
+
+MADE_BY = '<meta name="generator" content="thence">'
+"""What each page says of itself in its head."""
+JOINERS = "\u200c\u200d"
+"""Characters without a width of their own that Persian, Indic scripts and emoji need."""
+LARGEST_SVG = 600_000
+"""Bytes from which a figure is embedded as PNG: one with many words in it is larger as SVG."""
+DARK = {
+    style.INK: ("--ink", "#e4e9ee"),
+    style.FAINT: ("--faint", "#39414a"),
+    style.PAPER: ("--paper", "#14181d"),
+}
+"""The colours of a figure that change in the dark: the name and the dark colour of each."""
+
+Look = Mapping[str, str]
+"""The attributes of each kind of element."""
+
+PAGE: Look = {
+    "note": 'class="note"',
+    "pairs": 'class="values"',
+    "pair name": 'scope="row"',
+    "pair value": "",
+    "wide box": 'class="wide"',
+    "grid": 'class="grid"',
+    "wide": 'class="grid compared"',
+    "settings": 'class="grid settings"',
+    "metrics": 'class="grid metrics"',
+    "head word": "",
+    "head number": 'class="n"',
+    "row name": 'scope="row"',
+    "word": "",
+    "number": 'class="n"',
+    "best row": 'class="best"',
+    "bar cell": "",
+    "running text": 'dir="auto" class="running"',
+    "texts": 'class="texts"',
+    "short texts": 'class="texts short"',
+    "text": 'dir="auto"',
+    "legend": 'class="scale"',
+    "symbol name": 'class="special"',
+    "figure": "",
+    "small plots": 'class="pair"',
+}
+
+_LINE = "rgb(128 128 128 / 35%)"
+_QUIET = "opacity: .7"
+_TABLE = "border-collapse: collapse; border: 0; margin: .4rem 0; font: inherit; color: inherit"
+_CELL = (
+    f"padding: .15rem 1.2rem .15rem 0; border: 0; border-bottom: 1px solid {_LINE}; "
+    "background: none; color: inherit; font: inherit; font-variant-numeric: tabular-nums; "
+    "vertical-align: top; "
+)
+_KEEP = "white-space: pre-wrap"
+_LEFT = f"{_CELL}text-align: left; overflow-wrap: break-word; {_KEEP}"
+_RIGHT = f"{_CELL}text-align: right; overflow-wrap: normal; white-space: nowrap"
+_HEAD = f"{_QUIET}; vertical-align: bottom; white-space: normal"
+_TEXTS = "display: flex; flex-wrap: wrap; gap: .3rem .4rem; padding: 0; list-style: none"
+_TEXT = (
+    f"border: 1px solid {_LINE}; border-radius: .3rem; padding: .1rem .5rem; white-space: pre-wrap"
+)
+_RUNNING = f"margin: .3rem 0; line-height: 1.8; {_KEEP}; overflow-wrap: anywhere"
+
+NOTEBOOK: Look = {
+    "note": f'style="{_QUIET}; margin: .2rem 0"',
+    "caption": 'style="margin: .3rem 0"',
+    "beside": f'style="{_QUIET}"',
+    "pairs": f'style="{_TABLE}"',
+    "pair name": f'scope="row" style="{_LEFT}; {_QUIET}; white-space: nowrap"',
+    "pair value": f'style="{_LEFT}"',
+    "wide box": "",
+    "grid": f'style="{_TABLE}"',
+    "head word": f'style="{_LEFT}; {_HEAD}"',
+    "head number": f'style="{_RIGHT}; {_HEAD}"',
+    "row name": f'scope="row" style="{_LEFT}"',
+    "word": f'style="{_LEFT}"',
+    "number": f'style="{_RIGHT}"',
+    "bar cell": f'style="{_CELL}width: 20rem; padding-right: 0"',
+    "running text": f'dir="auto" style="{_RUNNING}"',
+    "texts": f'style="{_TEXTS}"',
+    "short texts": f'style="{_TEXTS}"',
+    "text": f'dir="auto" style="{_TEXT}"',
+    "figure": 'style="margin: .4rem 0"',
+    "legend": 'style="font-size: smaller; margin: .2rem 0"',
+}
+FRAME = (
+    f"box-sizing: border-box; max-width: 58rem; padding: .6rem .9rem; border: 1px solid {_LINE}; "
+    "border-radius: .4rem; font: .9rem/1.5 system-ui, sans-serif; color: inherit; "
+    "overflow-x: auto; overflow-wrap: anywhere"
+)
+"""The box around the output of a notebook's cell."""
+
+
+def escaped(text: str) -> str:
+    r"""Return text for HTML: spaces and line ends as they are, other control characters visible.
+
+    >>> escaped("a <b>\n\x07")
+    'a &lt;b&gt;\nU+0007'
+    """
+    return html.escape("".join(char if _is_shown(char) else visible(char) for char in text))
+
+
+def _is_shown(char: str) -> bool:
+    is_space = char == "\n" or unicodedata.category(char) == "Zs"
+    return char.isprintable() or is_space or char in JOINERS
+
+
+def whole_page(title: str, body: str) -> str:
+    """Return a whole page; the body is HTML."""
+    template = Template((files("thence.reports") / "report_template.html").read_text("utf-8"))
+    return template.substitute(title=html.escape(title), body=body)
+
+
+def framed(output: str) -> str:
+    """Return the output of a notebook's cell with a box around it."""
+    return f'<div class="thence" style="{FRAME}">{output}</div>'
+
+
+def element(name: str, attributes: str, inner: str) -> str:
+    """Return an element; the attributes and what is in it are HTML."""
+    opening = f"{name} {attributes}" if attributes else name
+    return f"<{opening}>{inner}</{name}>"
+
+
+def figure(plot: style.Plot, look: Look) -> str:
+    """Return a figure as wide as there is room for and about as large as it was drawn."""
+    inches = plot.figure.get_figwidth()
+    widths = f"max-width: {5.5 * inches:.1f}rem; min-width: {2.6 * inches:.1f}rem"
+    whole = f"display: block; width: 100%; height: auto; {widths}"
+    image = f'<img style="{whole}" alt="{escaped(plot.description)}" src="{_address(plot)}">'
+    return element("figure", look["figure"], image)
+
+
+def _address(plot: style.Plot) -> str:
+    """Return an address that holds the figure itself: SVG for light and dark, or PNG if smaller."""
+    drawn, media = with_dark_colours(style.to_svg(plot.figure)), "image/svg+xml"
+    if len(drawn) > LARGEST_SVG:
+        drawn, media = style.to_png(plot.figure), "image/png"
+    return f"data:{media};base64,{base64.b64encode(drawn).decode('ascii')}"
+
+
+def with_dark_colours(svg: bytes) -> bytes:
+    """Return an SVG whose ink, grid and paper change where the reader prefers dark pages."""
+    text = svg.decode("utf-8")
+    for color, (name, _) in DARK.items():
+        text = text.replace(color, f"var({name})")
+    light = ";".join(f"{name}:{color}" for color, (name, _) in DARK.items())
+    dark = ";".join(f"{name}:{color}" for name, color in DARK.values())
+    rules = f":root{{{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}"
+    return text.replace("<defs>", f"<style>{rules}</style><defs>", 1).encode("utf-8")

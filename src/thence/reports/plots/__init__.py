@@ -1,0 +1,84 @@
+"""Every plot of a run or a sweep, as matplotlib figures and as files."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from thence.atomic import write_atomically
+from thence.errors import SettingError, nearest
+from thence.evaluation.classification import MISTAKES, ClassificationReport
+from thence.evaluation.labels import evaluate_labels
+from thence.reports import style
+from thence.reports.plots.bigrams import plot_bigrams
+from thence.reports.plots.classification import classification_plots
+from thence.reports.plots.embeddings import plot_embeddings
+from thence.reports.plots.sweep import sweep_plots
+from thence.reports.plots.training import training_plots
+from thence.runs import ClassifierRun, Run, open_run
+from thence.runs.run import find_run
+from thence.sweeps.results import is_sweep, read_sweep
+
+FORMATS: dict[str, Callable[[Figure], bytes]] = {"png": style.to_png, "svg": style.to_svg}
+
+
+def plot(
+    run: Run | str | Path, folder: Path | None = None, formats: Iterable[str] = ("png", "svg")
+) -> list[Path]:
+    """Write every plot of a run, or of a sweep, as files.
+
+    Args:
+        run: The run or its folder, or the folder of a sweep.
+        folder: Where to; by default ``pictures`` in the run folder.
+        formats: ``png``, ``svg`` or both.
+
+    Returns:
+        The files, in the order they were written.
+
+    Raises:
+        SettingError: If a format is unknown.
+        RunError: If a file cannot be written.
+    """
+    formats = list(formats)
+    for name in formats:
+        if name not in FORMATS:
+            raise SettingError(
+                f"There is no picture format '{name}'; choose from {', '.join(FORMATS)}."
+                + nearest(name, FORMATS)
+            )
+    if not isinstance(run, Run) and is_sweep(run):
+        place, drawn = find_run(run), sweep_plots(read_sweep(run))
+    else:
+        run = open_run(run)
+        place, drawn = run.folder, run_plots(run)
+    own = folder is None
+    folder = place / "pictures" if folder is None else folder
+    written = []
+    for one in drawn:
+        for name in formats:
+            path = folder / f"{one.name}.{name}"
+            write_atomically(path, FORMATS[name](one.figure), within=place if own else None)
+            written.append(path)
+    return written
+
+
+def run_plots(run: Run) -> list[style.Plot]:
+    """Draw every plot that a run has the data for."""
+    drawn = training_plots(run)
+    if isinstance(run, ClassifierRun):
+        report = evaluate_on_dev(run)
+        drawn += [] if report is None else classification_plots(report)
+    else:
+        drawn.append(plot_bigrams(run))
+    embeddings = plot_embeddings(run)
+    return drawn if embeddings is None else [*drawn, embeddings]
+
+
+def evaluate_on_dev(run: ClassifierRun, mistakes: int = MISTAKES) -> ClassificationReport | None:
+    """Evaluate a classifier on dev; None where there is no dev split."""
+    if len(run.documents("dev")) == 0:
+        return None
+    report = evaluate_labels(run, "dev", mistakes=mistakes)
+    # The name of the text alone: a title has no room for a path.
+    return replace(report, text=f"dev split of {Path(run.text_name).name}")

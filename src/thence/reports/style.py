@@ -1,0 +1,220 @@
+"""The style of all plots: colours, empty figures, text that is safe to draw, PNG and SVG.
+
+Figures are made with matplotlib's object interface and never touch pyplot, so drawing changes
+nothing for a program that also plots. Importing this module imports matplotlib.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from typing import Any
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import PercentFormatter
+
+from thence.notebook import repr_html
+from thence.reports.formatting import code_point, short, visible
+
+INK = "#1f2429"
+FAINT = "#c3cad2"
+PAPER = "#fffffe"
+BLUE = "#2f7fd1"
+ORANGE = "#d9730d"
+"""Blue and orange are told apart with any colour vision, and seen on white and on black."""
+COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#8c6bb1", "#a08000", "#c0392b", "#56b4e9")
+"""Of many lines: told apart with most kinds of colour vision, and seen on white and on black."""
+MARKERS = "osD^vPX"
+"""Of the lines after those that have a colour to themselves."""
+COLOUR_MAP = "viridis"
+
+PIXELS_PER_INCH = 160
+WHOLE: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.1}
+"""How figures are saved: nothing is cut off, and no empty margin is left."""
+
+FONTS = (
+    "DejaVu Sans",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "Nirmala UI",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Arial Unicode MS",
+)
+"""The first comes with matplotlib; the others fill in its scripts where they are installed."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure with what a page needs to show it.
+
+    Attributes:
+        name: Its file name without the ending.
+        title: A heading.
+        description: What it shows in words, for those who cannot see it.
+        figure: The drawing.
+    """
+
+    _repr_html_ = repr_html
+
+    name: str
+    title: str
+    description: str
+    figure: Figure
+
+
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return an empty figure of that many inches, and its only axes."""
+    figure, (axes,) = new_stack(width, height, [1])
+    return figure, axes
+
+
+def new_stack(
+    width: float, height: float, shares: list[float], share_x: bool = True
+) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure and axes below each other.
+
+    Args:
+        width: In inches.
+        height: In inches.
+        shares: Of the height, one for each of the axes from the top.
+        share_x: Whether they have one x axis in common, or else one y axis.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
+    FigureCanvasAgg(figure)
+    grid = {"height_ratios": shares}
+    stack = figure.subplots(
+        len(shares), sharex=share_x, sharey=not share_x, squeeze=False, gridspec_kw=grid
+    )[:, 0]
+    for axes in stack:
+        axes.set_facecolor(PAPER)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(INK)
+        axes.tick_params(which="both", colors=INK)
+    return figure, list(stack)
+
+
+def add_titles(axes: Axes, title: str, x: str, y: str) -> None:
+    """Write the title and what each axis holds, with its unit."""
+    axes.set_title(title, color=INK, loc="left", pad=10, **plain())
+    axes.set_xlabel(x, color=INK, **plain())
+    axes.set_ylabel(y, color=INK, **plain())
+
+
+def add_grid(axes: Axes, axis: Any = "both") -> None:
+    """Draw faint lines at the ticks, behind everything else."""
+    axes.grid(axis=axis, color=FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def add_legend(axes: Axes, **more: Any) -> None:
+    """Name the lines within the axes."""
+    axes.legend(frameon=False, **{"labelcolor": INK, **more})
+
+
+def add_ring(axes: Axes, x: float, y: float, label: str) -> None:
+    """Draw a ring around the best point."""
+    style: dict[str, Any] = {"facecolors": "none", "edgecolors": ORANGE, "linewidths": 2}
+    axes.scatter([x], [y], s=140, label=label, zorder=3, **style)
+
+
+def add_colour_bar(axes: Axes, image: AxesImage, label: str, shrink: float = 0.8) -> None:
+    """Draw the scale of an image's colours beside it."""
+    assert isinstance(axes.figure, Figure)
+    bar = axes.figure.colorbar(image, ax=axes, shrink=shrink, pad=0.03)
+    bar.set_label(label, color=INK)
+    bar.ax.tick_params(colors=INK)
+    bar.outline.set_visible(False)
+
+
+def write_cells(
+    axes: Axes,
+    texts: Sequence[Sequence[str]],
+    values: Float[np.ndarray, "rows columns"],
+    size: float,
+) -> None:
+    """Write a text into each square of an image in shades of blue, white on dark ones.
+
+    Args:
+        axes: What the image is drawn in.
+        texts: A row for each row of squares.
+        values: How dark each square is, from 0 to 1.
+        size: Of the letters, in points.
+    """
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if value > 0.6 else "#1b2a3a"
+        place: dict[str, Any] = {"ha": "center", "va": "center", "linespacing": 1.3}
+        text = texts[row][column]
+        axes.text(column, row, text, color=colour, fontsize=size, **place, **plain())
+
+
+def name_cells(axes: Axes, names: Sequence[str], size: float, upright: bool) -> None:
+    """Write the names of rows and columns beside an image; those of columns flat or upright."""
+    places = range(len(names))
+    axes.set_xticks(places, names, rotation=90 if upright else 0, fontsize=size, **plain())
+    axes.set_yticks(places, names, fontsize=size, **plain())
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+
+
+def in_percent(axis: Axis, decimals: int | None = None) -> None:
+    """Write the numbers of an axis in percent."""
+    axis.set_major_formatter(PercentFormatter(1, decimals=decimals, symbol=" %"))
+
+
+def plain() -> dict[str, Any]:
+    """Return the properties of text that may come from outside: a ``$`` stays a ``$``."""
+    return {"parse_math": False, "fontfamily": list(_fonts())}
+
+
+def drawable(text: str) -> str:
+    """Return visible text in which a character that no font here can draw is its code point."""
+    known = _glyphs()
+    return "".join(char if ord(char) in known else code_point(char) for char in visible(text))
+
+
+def shortened(text: str, length: int = 40) -> str:
+    """Return drawable text on one line, its spaces kept, and its middle left out if it is long.
+
+    >>> shortened("comp.sys.ibm.pc.hardware", 15)
+    'comp.sy…ardware'
+    """
+    return short(" ".join(map(drawable, text.split())), length)
+
+
+@cache
+def _fonts() -> tuple[str, ...]:
+    installed = {entry.name for entry in font_manager.fontManager.ttflist}
+    return tuple(name for name in FONTS if name in installed)
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    paths = (font_manager.findfont(name) for name in _fonts())
+    return frozenset(char for path in paths for char in font_manager.get_font(path).get_charmap())
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as PNG."""
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=PIXELS_PER_INCH, **WHOLE)
+    return file.getvalue()
+
+
+def to_svg(figure: Figure) -> bytes:
+    """Return a figure as SVG, the same bytes for the same figure."""
+    file = BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "thence", "svg.fonttype": "path"}):
+        figure.savefig(file, format="svg", metadata={"Date": None}, **WHOLE)
+    return file.getvalue()
