@@ -16,7 +16,7 @@ def test_none_leaves_everything() -> None:
     parameters = weights(1.0)
     average = WeightAverage(parameters, TrainingOptions())
     average.update()
-    with average.in_place():
+    with average.applied():
         assert parameters[0].item() == 1.0
 
 
@@ -29,7 +29,7 @@ def test_the_moving_average_by_hand() -> None:
         parameters[0].data.fill_(float(step))
         average.update()
         expected += share * (step - expected)
-    with average.in_place():
+    with average.applied():
         assert parameters[0].item() == pytest.approx(expected)
     assert parameters[0].item() == 3.0
 
@@ -40,16 +40,16 @@ def test_a_triggered_average_begins_where_dev_stops_improving() -> None:
     average = WeightAverage(parameters, options)
     losses = [5.0, 4.0, 3.0, 2.0, 1.9, 1.8, 1.7]
     for place in range(1, len(losses) + 1):
-        average.look(losses[:place])
+        average.trigger(losses[:place])
         average.update()
-    with average.in_place():
+    with average.applied():
         assert parameters[0].item() == 8.0  # Still improving: no average yet.
     # Of all looks but the last five, the best was 4.0: a loss above that begins it.
-    average.look([*losses, 4.5])
+    average.trigger([*losses, 4.5])
     for value in (1.0, 2.0, 6.0):
         parameters[0].data.fill_(value)
         average.update()
-    with average.in_place():
+    with average.applied():
         assert parameters[0].item() == pytest.approx(3.0)
 
 
@@ -58,6 +58,6 @@ def test_an_error_inside_gives_the_weights_back() -> None:
     average = WeightAverage(parameters, TrainingOptions(average="ema"))
     parameters[0].data.fill_(2.0)
     average.update()
-    with pytest.raises(KeyError), average.in_place():
+    with pytest.raises(KeyError), average.applied():
         raise KeyError
     assert parameters[0].item() == 2.0

@@ -92,7 +92,7 @@ def test_an_error_is_said_once(text: Path, tmp_path: Path) -> None:
 def test_shares_are_all_rows_once(five_names: TokenStore) -> None:
     batch = Padded(five_names, 5, 99).at(0)
     for size in (1, 2, 3, 7):
-        shares = [World(rank, size).share(batch) for rank in range(size)]
+        shares = [World(rank, size).shard(batch) for rank in range(size)]
         assert np.array_equal(np.concatenate([share.ids for share in shares]), batch.ids)
         assert {share.weight for share in shares} == {batch.weight}
 
@@ -100,11 +100,11 @@ def test_shares_are_all_rows_once(five_names: TokenStore) -> None:
 def test_one_process_alone_changes_nothing() -> None:
     world = World()
     values = [torch.ones(2), torch.zeros(1)]
-    world.add_up(values)
+    world.all_reduce(values)
     assert values[0].tolist() == [1, 1]
-    assert world.agree([1.5, 2.0], torch.device("cpu")) == [1.5, 2.0]
-    assert world.tell("a name") == "a name"
-    assert world.join_rows(values[0], 2) is values[0]
+    assert world.sum([1.5, 2.0], torch.device("cpu")) == [1.5, 2.0]
+    assert world.broadcast("a name") == "a name"
+    assert world.gather_rows(values[0], 2) is values[0]
 
 
 @pytest.mark.slow

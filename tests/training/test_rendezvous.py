@@ -13,8 +13,8 @@ from thence.training import distributed as meeting
 
 def names_of_a_start(store: HashStore) -> list[str]:
     with ThreadPoolExecutor(3) as threads:
-        last = [threads.submit(meeting.learn_start, store, rank, 3) for rank in (2, 1)]
-        first = threads.submit(meeting.name_start, store, 3)
+        last = [threads.submit(meeting.learn_prefix, store, rank, 3) for rank in (2, 1)]
+        first = threads.submit(meeting.new_prefix, store, 3)
         return [future.result() for future in [first, *last]]
 
 
@@ -26,13 +26,13 @@ def test_each_start_has_a_name_of_its_own() -> None:
 
 
 def test_a_greeting_of_a_dead_process_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meeting, "ARRIVAL", timedelta(seconds=0.3))
+    monkeypatch.setattr(meeting, "RENDEZVOUS_TIMEOUT", timedelta(seconds=0.3))
     store = HashStore()
     store.set("greeting-1", "dead")
     with pytest.raises(TrainingError, match="number 1, 2 did not come"):
-        meeting.name_start(store, 3)
+        meeting.new_prefix(store, 3)
     with pytest.raises(TrainingError, match="number 0 did not come"):
-        meeting.learn_start(store, 1, 3)
+        meeting.learn_prefix(store, 1, 3)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_one_machine_without_restarts_needs_no_greeting(
 ) -> None:
     store = HashStore()
     monkeypatch.setattr(meeting, "rendezvous", lambda *_, **__: iter([(store, 0, 2)]))
-    monkeypatch.setattr(meeting, "name_start", lambda *_: "name")
+    monkeypatch.setattr(meeting, "new_prefix", lambda *_: "name")
     monkeypatch.setenv(name, value)
     met, rank, size = meeting.rendezvous_store()
     assert (rank, size) == (0, 2)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ from thence.recipes.options import TrainingOptions
 from thence.training import setup as networks
 from thence.training.data import load_data
 from thence.training.device import choose_device, deterministic_mode
-from thence.training.setup import new_network, resolve_training
+from thence.training.setup import fastest, new_network, resolve_training
 
 
 def test_an_absent_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,26 +41,31 @@ def test_small_networks_get_one_thread_unmeasured(text: Path) -> None:
     assert resolved(text, threads=2, precision="bfloat16") == (2, "bfloat16")
 
 
-@pytest.mark.parametrize("fastest", [(1, "float32"), (2, "bfloat16"), (2, "float32")])
+def measured(text: Path, **settings: Any) -> tuple[int | None, str]:
+    """Return the threads and the precision of a network that is taken to be large."""
+    recipe = make_recipe(text, "mlp", settings)
+    found = fastest(recipe, load_data(recipe), small_step=0)
+    return found["threads"], found["precision"]
+
+
+@pytest.mark.parametrize("best", [(1, "float32"), (2, "bfloat16"), (2, "float32")])
 def test_larger_networks_get_what_is_measured_to_be_fastest(
-    text: Path, monkeypatch: pytest.MonkeyPatch, fastest: tuple[int, str]
+    text: Path, monkeypatch: pytest.MonkeyPatch, best: tuple[int, str]
 ) -> None:
-    def seconds(model: Any, batches: Any, settings: Any) -> float:
+    def seconds(setup: Any, settings: Any) -> float:
         chosen = (settings["threads"], settings["precision"])
-        return sum(a != b for a, b in zip(chosen, fastest, strict=True))
+        return sum(a != b for a, b in zip(chosen, best, strict=True))
 
     torch.set_num_threads(2)
-    monkeypatch.setattr(networks, "SMALL_STEP", 0)
     monkeypatch.setattr(networks, "has_fast_bfloat16", lambda device: True)
     monkeypatch.setattr(networks, "_time_steps", seconds)
-    assert resolved(text) == fastest
-    assert resolved(text, threads=2) == (2, fastest[1])
-    assert resolved(text, precision="float32") == (fastest[0], "float32")
+    assert measured(text) == best
+    assert measured(text, threads=2) == (2, best[1])
+    assert measured(text, precision="float32") == (best[0], "float32")
 
 
-def test_steps_are_really_timed(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "SMALL_STEP", 0)
-    threads, precision = resolved(text)
+def test_steps_are_really_timed(text: Path) -> None:
+    threads, precision = measured(text)
     assert threads in (1, torch.get_num_threads()) and precision in ("float32", "bfloat16")
 
 
@@ -75,9 +81,8 @@ def test_every_timed_step_reads_the_same_batch(text: Path) -> None:
             asked.append(step)
             return setup.batches.at(step)
 
-    seconds = networks._time_steps(
-        setup.network, cast(Any, Batches()), {"threads": 1, "precision": "float32"}
-    )
+    watched = replace(setup, batches=cast(Any, Batches()))
+    seconds = networks._time_steps(watched, {"threads": 1, "precision": "float32"})
     assert seconds > 0 and set(asked) == {0}
 
 

@@ -23,8 +23,9 @@ from thence.training.callbacks import StopTraining
 from thence.training.data import load_data
 from thence.training.optimizers import make_optimizer
 from thence.training.progress import SilentProgress
+from thence.training.schedules import total_steps
 from thence.training.setup import build_setup
-from thence.training.trainer import Trainer, total_steps
+from thence.training.trainer import Trainer
 
 MakeTrainer = Callable[..., Trainer]
 SmallTrain = Callable[..., Run]
@@ -39,8 +40,7 @@ def trainer(text: Path, tmp_path: Path) -> MakeTrainer:
         recipe = make_recipe(text, "mlp", {"context": context, **options})
         data = load_data(recipe)
         setup = build_setup(recipe, data)
-        parts = setup.network, setup.batches, setup.dev_evaluator
-        made = Trainer(*parts, recipe.training, tmp_path, SilentProgress())
+        made = Trainer(setup, recipe.training, tmp_path, SilentProgress())
         made.train_store = data.train  # type: ignore[attr-defined]
         made.dev = data.dev  # type: ignore[attr-defined]
         return made
@@ -184,7 +184,7 @@ def test_weights_that_are_not_numbers_are_never_written(
                 parameter = next(iter(made.model.parameters()))
                 parameter.data.view(-1)[0] = damage
 
-    made.progress = Saboteur()
+    made.callback = Saboteur()
     with pytest.raises(TrainingError, match="The last good checkpoint is kept"):
         made.run()
     tensors, about = load_tensors(tmp_path / "model.safetensors")
@@ -271,9 +271,7 @@ def test_a_training_outside_the_main_thread_leaves_signals_alone(small: SmallTra
 def test_a_training_without_a_folder_tells_of_its_looks_and_can_be_ended(text: Path) -> None:
     recipe = make_recipe(text, "mlp", {"hidden_size": 8, "steps": 20, "evaluate_every": 5})
     setup = build_setup(recipe, load_data(recipe))
-    made = Trainer(
-        setup.network, setup.batches, setup.dev_evaluator, recipe.training, None, SilentProgress()
-    )
+    made = Trainer(setup, recipe.training, None, SilentProgress())
     heard: list[int] = []
 
     def end_at_10(record: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from thence.training.dev_evaluation import DevEvaluator, language_evaluator
 from thence.training.device import deterministic_mode
 from thence.training.progress import ProgressCallback
 from thence.training.setup import build_setup, timed
-from thence.training.trainer import MARGIN, Trainer
+from thence.training.trainer import TIME_MARGIN, Trainer
 
 FIRST_GUESS = 128
 """The hidden size whose step is timed first."""
@@ -170,23 +170,24 @@ def train(
     curve: list[tuple[float, float]] = []
 
     def on_evaluation(line: Mapping[str, Any]) -> None:
-        curve.append((line["seconds"], line[f"dev_nats_per_{evaluator.unit}"]))
+        curve.append((line["seconds"], line[f"dev_nats_per_{setup.dev_evaluator.unit}"]))
 
     with deterministic_mode(recipe.training):
         setup = build_setup(recipe, prepared)
-        network, evaluator = setup.network, setup.dev_evaluator
+        network = setup.network
         if isinstance(network, NeuralLanguageModel):
             per_target = _scoring_seconds(network, prepared.dev, recipe.training.carry_context)
             evaluator = _evaluator(recipe, prepared, network, seconds, per_target)
+            setup = replace(setup, dev_evaluator=evaluator)
             scoring = per_target * prepared.dev.num_targets
             with_cache = with_cache and scoring < MAX_CACHE_SHARE * (seconds or math.inf)
             reserve = scoring * (SCORING + CACHING * with_cache)
         else:
             reserve = CLASSIFYING_SHARE * (seconds or 0.0)
         if seconds is not None:
-            limit = max(seconds - reserve, MIN_TRAINING_SHARE * seconds) / MARGIN
+            limit = max(seconds - reserve, MIN_TRAINING_SHARE * seconds) / TIME_MARGIN
             recipe = replace(recipe, training=replace(recipe.training, time=f"{limit:.4f}s"))
-        trainer = Trainer(network, setup.batches, evaluator, recipe.training, None, listener)
+        trainer = Trainer(setup, recipe.training, None, listener)
         try:
             trainer.run(on_evaluation)
         except TrainingEnded:

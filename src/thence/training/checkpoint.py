@@ -1,11 +1,11 @@
-"""What a checkpoint holds beside tensors, and how what was read is checked.
+"""What a checkpoint holds, and how it is checked when it is read.
 
 A run folder may come from anyone, so a checkpoint may hold anything, with a checksum that fits.
 """
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +17,75 @@ from thence.errors import RunError
 from thence.models.base import Array
 from thence.runs.files import load_tensors
 
-LARGEST = 1 << 62
+CHECKPOINT = Path("last", "checkpoint.safetensors")
+"""Where the newest checkpoint is in a run folder."""
+MAX_COUNTER = 1 << 62
+"""Counters must be smaller, so that they fit into 64 bits."""
+SAVED_NAMES = {"evals_without_improvement": "stale", "evaluations": "looks"}
+"""The names in the file, where they differ from the fields: those that version 0.1 has written."""
 
 
 @dataclass
 class Counters:
-    """The numbers of a training that a checkpoint keeps beside its tensors."""
+    """The numbers of a training that a checkpoint keeps beside its tensors.
+
+    Attributes:
+        step: Optimizer steps that are done.
+        tokens: Targets that were read, over all epochs.
+        seconds: Duration of the training, without pauses.
+        best_dev: The lowest selection loss so far.
+        evals_without_improvement: Evaluations since then.
+        evaluations: Evaluations that are done, or that were skipped for want of time.
+        halvings: How often the schedule ``plateau`` has halved the learning rate.
+        loss_weight: Weight of the batches whose losses are summed since the last evaluation.
+        clipped: Steps whose gradient was clipped.
+        metrics_bytes: Size of ``metrics.jsonl``; what follows was written after this checkpoint.
+        finished: Whether the training is over.
+    """
 
     step: int = 0
     tokens: float = 0.0
     seconds: float = 0.0
     best_dev: float = math.inf
-    stale: int = 0
-    looks: int = 0
+    evals_without_improvement: int = 0
+    evaluations: int = 0
     halvings: int = 0
     loss_weight: float = 0.0
     clipped: int = 0
     metrics_bytes: int = 0
     finished: bool = False
 
+    def to_metadata(self) -> dict[str, Any]:
+        """Return the numbers by their names in the file."""
+        found = {SAVED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        if math.isinf(self.best_dev):
+            del found["best_dev"]  # JSON has no infinity.
+        return found
+
+    @classmethod
+    def from_metadata(cls, found: Mapping[str, Any]) -> "Counters":
+        """Return what ``to_metadata`` gave.
+
+        Raises:
+            ValueError: If a value is unknown, no number, or out of range.
+        """
+        counters, unread = cls(), dict(found)
+        for item in fields(cls):
+            name = SAVED_NAMES.get(item.name, item.name)
+            value = unread.pop(name, item.default)
+            kind: Any = type(item.default)
+            if not isinstance(value, int | float if kind is float else kind):
+                raise ValueError(f"its {name} is not of the right type")
+            if not (0 <= value < MAX_COUNTER or (name == "best_dev" and not math.isnan(value))):
+                raise ValueError(f"its {name} is no usable number")
+            setattr(counters, item.name, value)
+        if unread:
+            raise ValueError(f"its {next(iter(unread))} is unknown")
+        return counters
+
 
 def read_checkpoint(path: Path, identity: str | None) -> tuple[dict[str, Array], Counters]:
-    """Return the tensors and the numbers of a checkpoint.
+    """Return the tensors and the counters of a checkpoint.
 
     Args:
         path: The file.
@@ -51,54 +98,45 @@ def read_checkpoint(path: Path, identity: str | None) -> tuple[dict[str, Array],
     try:
         if found.pop("run") != identity:
             raise RunError(f"{path} belongs to another run; restore this run's own.")
-        return tensors, counters_of(found)
+        return tensors, Counters.from_metadata(found)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} does not fit the run's config: {error}") from error
 
 
-def counters_of(found: Mapping[str, Any]) -> Counters:
-    """Return the numbers that a checkpoint holds.
+def state_dict(prefix: str, tensors: Iterable[Tensor]) -> dict[str, Array]:
+    """Return tensors as arrays by name: ``prefix.0``, ``prefix.1`` and so on."""
+    return {f"{prefix}.{place}": tensor.cpu().numpy() for place, tensor in enumerate(tensors)}
+
+
+def load_state(prefix: str, tensors: Iterable[Tensor], saved: Mapping[str, Array]) -> None:
+    """Copy what ``state_dict`` gave into tensors.
 
     Raises:
-        ValueError: If one is no number, or below zero.
-        TypeError: If one is unknown.
+        KeyError: If a tensor is missing.
+        ValueError: If one has another shape, or holds what is no usable number.
     """
-    counters = Counters(**found)
-    for item in fields(Counters):
-        value: Any = getattr(counters, item.name)
-        kind: Any = type(item.default)
-        if not isinstance(value, int | float if kind is float else kind):
-            raise ValueError(f"its {item.name} is not of the right type")
-        if not (0 <= value < LARGEST or (item.name == "best_dev" and not math.isnan(value))):
-            raise ValueError(f"its {item.name} is no usable number")
-    return counters
+    for place, tensor in enumerate(tensors):
+        value = torch.from_numpy(saved[f"{prefix}.{place}"])
+        if value.shape != tensor.shape:
+            raise ValueError(f"{prefix}.{place} has shape {tuple(value.shape)}")
+        check_numbers(f"{prefix}.{place}", saved[f"{prefix}.{place}"])
+        tensor.copy_(value)
 
 
-def finite(value: float) -> float:
-    """Return a number.
+def tensor_like(template: Tensor, value: Array) -> Tensor:
+    """Return part of a recurrent state, with the type and device of a fresh one.
 
     Raises:
-        ValueError: If it is infinite or none.
+        ValueError: If it has another shape, or holds what is no usable number.
     """
-    if not math.isfinite(value):
-        raise ValueError("a loss is no finite number")
-    return value
-
-
-def like(fresh: Tensor, value: Array) -> Tensor:
-    """Return a part of a state from a checkpoint, in the form of a fresh one.
-
-    Raises:
-        ValueError: If it has another shape, or holds what is no number, or below zero a count.
-    """
-    if value.shape != tuple(fresh.shape):
+    if value.shape != tuple(template.shape):
         raise ValueError(f"a part of its state has shape {value.shape}")
     check_numbers("its state", value)
-    return torch.from_numpy(value).to(fresh)
+    return torch.from_numpy(value).to(template)
 
 
 def check_numbers(name: str, value: Array) -> None:
-    """Refuse numbers that are not finite, and whole ones below zero.
+    """Refuse numbers that are not finite, and integers below zero, which are counts.
 
     Raises:
         ValueError: If there are any.
@@ -107,21 +145,12 @@ def check_numbers(name: str, value: Array) -> None:
         raise ValueError(f"{name} holds what is no usable number")
 
 
-def state_dict(kind: str, tensors: Iterable[Tensor]) -> dict[str, Array]:
-    """Return tensors as arrays by name, ``kind.0``, ``kind.1``, ..., for a checkpoint."""
-    return {f"{kind}.{place}": tensor.cpu().numpy() for place, tensor in enumerate(tensors)}
-
-
-def load_state(kind: str, tensors: Iterable[Tensor], saved: Mapping[str, Array]) -> None:
-    """Fill tensors with what ``state_dict`` gave.
+def finite(value: float) -> float:
+    """Return a number that must be finite.
 
     Raises:
-        KeyError: If a tensor is missing.
-        ValueError: If one has another shape.
+        ValueError: If it is infinite or not a number.
     """
-    for place, tensor in enumerate(tensors):
-        value = torch.from_numpy(saved[f"{kind}.{place}"])
-        if value.shape != tensor.shape:
-            raise ValueError(f"{kind}.{place} has shape {tuple(value.shape)}")
-        check_numbers(f"{kind}.{place}", saved[f"{kind}.{place}"])
-        tensor.copy_(value)
+    if not math.isfinite(value):
+        raise ValueError("a loss is no finite number")
+    return value

@@ -1,17 +1,18 @@
 """Training with several processes, on one machine or many; ``torchrun`` starts them.
 
 Each process reads the whole text and has the whole network. Of every batch it reads its share of
-the rows (streams of running text, documents or windows); the gradients, the losses and the counts
-of all are added up, so a step is the same, within rounding, as that of one process with the same
-batch size. Only dropout draws other masks. The first process writes the run folder, which all must
-be able to read, and decides what depends on a clock.
+the rows (streams of running text, documents or windows). The gradients, the losses and the counts
+are summed over all processes, so a step is the same, within rounding, as that of one process with
+the same batch size; only the dropout masks differ. The first process writes the run folder, which
+all must be able to read, and decides what depends on the time.
 
-The gradients are added up by one ``all_reduce`` of all of them, after the backward pass:
-``DistributedDataParallel`` would average them evenly, though shares may hold different numbers of
-targets, and wants to own the forward pass.
+The gradients are summed by one ``all_reduce`` after the backward pass. ``DistributedDataParallel``
+would take the mean over processes, though their shares may have different numbers of targets, and
+wants to own the forward pass.
 
-A process that cannot go on must not leave the others waiting: what may fail before the first step
-is done in ``World.agreed``, and one that dies later breaks its connections, which ends the others.
+A process that fails must not leave the others waiting: what may fail before the first step is done
+in ``World.fail_together``, and a process that dies later breaks its connections, which ends the
+others.
 """
 
 import socket
@@ -37,22 +38,20 @@ from thence.models.states import map_state
 from thence.processes import may_be_restarted, number_of_machines, number_of_processes
 
 AnyStep = TypeVar("AnyStep", bound=Step)
-PATIENCE = timedelta(minutes=30)
-"""How long processes wait for each other, while the first judges a large dev split or a machine has
-gone without closing its connections."""
-
-
-ARRIVAL = timedelta(minutes=5)
+TIMEOUT = timedelta(minutes=30)
+"""How long processes wait for each other: the first may evaluate a large dev split, or a machine
+may have gone without closing its connections."""
+RENDEZVOUS_TIMEOUT = timedelta(minutes=5)
 """How long processes wait for each other at the beginning."""
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes that train together.
+    """The processes that train together; by default this one alone.
 
     Attributes:
-        rank: Number of this one; 0 writes.
-        size: How many there are.
+        rank: Number of this process, from 0; process 0 writes.
+        size: Number of processes.
     """
 
     rank: int = 0
@@ -67,22 +66,23 @@ class World:
         """Return which of the rows of a batch are this process's."""
         return slice(total * self.rank // self.size, total * (self.rank + 1) // self.size)
 
-    def share(self, batch: AnyStep) -> AnyStep:
+    def shard(self, batch: AnyStep) -> AnyStep:
         """Return this process's rows of a batch."""
         return batch if self.size == 1 else cast(AnyStep, batch.take(self.rows(len(batch))))
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
-        """Put into each tensor the sum of all processes' tensors in its place."""
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by the sum of the tensors in its place over all processes."""
         if self.size == 1 or not tensors:
             return
+        # One message for all: each has a latency of its own.
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        _add_up(flat)
+        _all_reduce(flat)
         sizes = [tensor.numel() for tensor in tensors]
         for tensor, part in zip(tensors, torch.split(flat, sizes), strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def add_up_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Add up the gradients of all processes; one that read nothing counts as zero."""
+    def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Sum the gradients over all processes; a process that read no rows has zeros."""
         if self.size == 1:
             return
         for parameter in parameters:
@@ -90,55 +90,58 @@ class World:
                 parameter.grad = torch.zeros_like(parameter)
             elif parameter.grad.is_sparse:
                 parameter.grad = parameter.grad.to_dense()
-        self.add_up([parameter.grad for parameter in parameters if parameter.grad is not None])
+        self.all_reduce([parameter.grad for parameter in parameters if parameter.grad is not None])
 
-    def agree(self, values: Sequence[float], device: torch.device) -> list[float]:
-        """Return the sums over all processes of some numbers, in double precision."""
+    def sum(self, values: Sequence[float], device: torch.device) -> list[float]:
+        """Return the sums of some numbers over all processes, in double precision."""
         if self.size == 1:
             return list(values)
         summed = torch.tensor(values, dtype=torch.float64, device=device)
-        _add_up(summed)
+        _all_reduce(summed)
         found: list[float] = summed.tolist()
         return found
 
-    def join_rows(self, state: State, total: int) -> State:
-        """Return the state of all rows, of which each process has its own."""
+    def gather_rows(self, state: State, total: int) -> State:
+        """Return the state of all rows of a batch, of which each process has its own."""
         if self.size == 1:
             return state
 
-        def joined(own: Tensor) -> Tensor:
+        def gathered(own: Tensor) -> Tensor:
             whole = own.new_zeros(total, *own.shape[1:])
             whole[self.rows(total)] = own
-            _add_up(whole)
+            _all_reduce(whole)
             return whole
 
-        return map_state(joined, state)
+        return map_state(gathered, state)
 
-    def own_rows(self, state: State, total: int) -> State:
-        """Return this process's rows of the state of all."""
+    def shard_rows(self, state: State, total: int) -> State:
+        """Return this process's rows of the state of all rows."""
         return map_state(lambda whole: whole[self.rows(total)], state)
 
     def gather(self, text: str) -> list[str]:
         """Return the texts of all processes, by rank."""
         if self.size == 1:
             return [text]
+        # The one operation used is a sum: each writes its bytes where the others have zeros.
         content = text.encode("utf-8")
         cpu = torch.device("cpu")
-        sizes = self.agree([len(content) if r == self.rank else 0 for r in range(self.size)], cpu)
+        sizes = self.sum([len(content) if r == self.rank else 0 for r in range(self.size)], cpu)
         starts = [int(sum(sizes[:rank])) for rank in range(self.size + 1)]
         codes = torch.zeros(starts[-1], dtype=torch.int32)
         codes[starts[self.rank] : starts[self.rank + 1]] = torch.tensor(list(content)).int()
-        _add_up(codes)
+        _all_reduce(codes)
         joint = bytes(codes.tolist())
         return [joint[start:end].decode("utf-8") for start, end in pairwise(starts)]
 
-    def tell(self, text: str) -> str:
-        """Return the first process's text to all."""
+    def broadcast(self, text: str) -> str:
+        """Return the first process's text in all processes."""
         return self.gather(text if self.is_writer else "")[0]
 
     @contextmanager
-    def agreed(self) -> Iterator[None]:
-        """Do what may fail, without the others; where one of them fails, all do.
+    def fail_together(self) -> Iterator[None]:
+        """Run a block that may fail; where it fails in one process, all raise an error.
+
+        The block must not wait for other processes.
 
         Raises:
             TrainingError: If another process has failed; says which, and why.
@@ -156,8 +159,8 @@ class World:
             raise TrainingError(said[0])
 
 
-def _add_up(tensor: Tensor) -> None:
-    """Put the sum of all processes' tensors into each.
+def _all_reduce(tensor: Tensor) -> None:
+    """Replace a tensor by the sum of all processes' tensors.
 
     Raises:
         TrainingError: If one of them is gone.
@@ -167,10 +170,10 @@ def _add_up(tensor: Tensor) -> None:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        raise _lost(error) from error
+        raise _connection_lost(error) from error
 
 
-def _lost(error: RuntimeError) -> TrainingError:
+def _connection_lost(error: RuntimeError) -> TrainingError:
     reason = str(error).partition("\n")[0].partition(". This is")[0].rpartition(".cc:")[2]
     return TrainingError(
         "Another of the processes that train together has ended, or its machine cannot be reached "
@@ -180,10 +183,10 @@ def _lost(error: RuntimeError) -> TrainingError:
 
 
 @contextmanager
-def joined() -> Iterator[World]:
+def process_group() -> Iterator[World]:
     """Join the other processes that ``torchrun`` has started, if any, for a while.
 
-    Tensors on GPUs are added up by nccl, others by gloo.
+    Tensors on GPUs are summed by nccl, others by gloo.
 
     Raises:
         TrainingError: If one of the others does not come.
@@ -194,9 +197,9 @@ def joined() -> Iterator[World]:
     store, rank, size = rendezvous_store()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
-        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     except RuntimeError as error:
-        raise _lost(error) from error
+        raise _connection_lost(error) from error
     try:
         yield World(rank, size)
     finally:
@@ -206,61 +209,61 @@ def joined() -> Iterator[World]:
 def rendezvous_store() -> tuple[Store, int, int]:
     """Find the other processes.
 
-    On one machine ``torchrun`` ends all where one is gone. It cannot do so on others, so there each
-    waits until all have come: one that refuses its arguments never does.
+    On one machine ``torchrun`` ends all processes where one is gone. It cannot do so on others, so
+    there each waits until all have come: one that refuses its arguments never does.
 
     Returns:
-        Where they write their addresses, with the number of this process and of all. After a
-        restart ``torchrun`` gives the same store, with the addresses of dead processes in it, so
-        there each start has a part of its own. Its name cannot be the number of the restart, which
-        machines count differently.
+        The key-value store in which they write their addresses, the rank of this process and the
+        number of all. After a restart ``torchrun`` gives the same store, with the addresses of dead
+        processes in it, so there each start has a key prefix of its own. The number of the restart
+        cannot be that prefix, as machines count restarts differently.
 
     Raises:
         TrainingError: If one of the others does not come.
     """
-    store, rank, size = next(rendezvous("env://", timeout=ARRIVAL))
+    store, rank, size = next(rendezvous("env://", timeout=RENDEZVOUS_TIMEOUT))
     if number_of_machines() == 1 and not may_be_restarted():
         return store, rank, size
-    name = name_start(store, size) if rank == 0 else learn_start(store, rank, size)
-    return PrefixStore(name, store), rank, size
+    prefix = new_prefix(store, size) if rank == 0 else learn_prefix(store, rank, size)
+    return PrefixStore(prefix, store), rank, size
 
 
-def name_start(store: Store, size: int) -> str:
-    """Return a new name of this start, when all others have seen it.
+def new_prefix(store: Store, size: int) -> str:
+    """Return a new prefix for this start, once all other processes have read it.
 
-    Each has made up a greeting; to know the name from that of an earlier start, it waits for an
-    answer to its own.
+    Each of them has written a random greeting. The prefix is the answer to that greeting, so that a
+    process cannot take an answer of an earlier start for its own.
     """
-    name, missing = token_hex(8), list(range(1, size))
-    until = time.monotonic() + ARRIVAL.total_seconds()
+    prefix, missing = token_hex(8), list(range(1, size))
+    until = time.monotonic() + RENDEZVOUS_TIMEOUT.total_seconds()
     while missing:
-        for number in missing:
-            if store.check([f"greeting-{number}"]):  # Maybe of a process that is dead by now.
-                greeting = store.get(f"greeting-{number}").decode("ascii")
-                store.set(f"answer-{greeting}", name)
-        missing = [number for number in missing if not store.check([f"{name}-{number}"])]
+        for rank in missing:
+            if store.check([f"greeting-{rank}"]):  # Maybe of a process that is dead by now.
+                greeting = store.get(f"greeting-{rank}").decode("ascii")
+                store.set(f"answer-{greeting}", prefix)
+        missing = [rank for rank in missing if not store.check([f"{prefix}-{rank}"])]
         if missing and time.monotonic() > until:
             raise _absent(missing, size)
         time.sleep(0.05)
-    return name
+    return prefix
 
 
-def learn_start(store: Store, rank: int, size: int) -> str:
-    """Greet the first process, and return the name of this start."""
+def learn_prefix(store: Store, rank: int, size: int) -> str:
+    """Greet the first process, and return the prefix of this start."""
     greeting = token_hex(8)
     store.set(f"greeting-{rank}", greeting)
     try:
-        store.wait([f"answer-{greeting}"], ARRIVAL)
+        store.wait([f"answer-{greeting}"], RENDEZVOUS_TIMEOUT)
     except RuntimeError as error:
         raise _absent([0], size) from error
-    name = store.get(f"answer-{greeting}").decode("ascii")
-    store.set(f"{name}-{rank}", "")
-    return name
+    prefix = store.get(f"answer-{greeting}").decode("ascii")
+    store.set(f"{prefix}-{rank}", "")
+    return prefix
 
 
 def _absent(missing: list[int], size: int) -> TrainingError:
     numbers = ", ".join(map(str, missing))
     return TrainingError(
         f"Of the {size} processes that should train together, number {numbers} did not come within "
-        f"{ARRIVAL.seconds // 60} minutes; see what it says on its machine."
+        f"{RENDEZVOUS_TIMEOUT.seconds // 60} minutes; see what it says on its machine."
     )

@@ -30,15 +30,15 @@ def processes() -> Iterator["World | None"]:
     if number_of_processes() == 1:
         yield None
         return
-    from thence.training.distributed import joined
+    from thence.training.distributed import process_group
 
-    with joined() as world:
+    with process_group() as world:
         yield world
 
 
-def agreed(world: "World | None") -> AbstractContextManager[None]:
+def fail_together(world: "World | None") -> AbstractContextManager[None]:
     """Do what may fail; where one process fails, all do."""
-    return nullcontext() if world is None else world.agreed()
+    return nullcontext() if world is None else world.fail_together()
 
 
 def check_shareable(recipe: Recipe, world: "World | None") -> None:
@@ -70,7 +70,7 @@ def shared_run(folder: Path, data: TrainingData, world: "World | None") -> Run:
     run = same_run(folder, world)
     if world is None:
         return run
-    with world.agreed():
+    with world.fail_together():
         if world.is_writer:
             return run
         if text_hashes(data.splits) != run.provenance["sha256"]:
@@ -94,10 +94,10 @@ def same_run(folder: Path, world: "World | None") -> Run:
     """
     if world is None:
         return Run(folder)
-    with world.agreed():
+    with world.fail_together():
         known = f"{folder}\n{Run(folder).identity}" if world.is_writer else ""
-    name, _, identity = world.tell(known).rpartition("\n")
-    with world.agreed():
+    name, _, identity = world.broadcast(known).rpartition("\n")
+    with world.fail_together():
         until = time.monotonic() + SEEN_WITHIN
         while not (Path(name) / "config.toml").exists() and time.monotonic() < until:
             time.sleep(0.1)
@@ -129,10 +129,10 @@ def begun_before(folder: Path, launches: set[str], world: "World | None") -> Run
     """
     if not launches:
         return None
-    with agreed(world):
+    with fail_together(world):
         is_there = is_first_process() and (folder / "config.toml").exists()
         makers = Run(folder).provenance.get("launches", ()) if is_there else ()
     is_ours = str(not launches.isdisjoint(makers))
-    if (is_ours if world is None else world.tell(is_ours)) != "True":
+    if (is_ours if world is None else world.broadcast(is_ours)) != "True":
         return None
     return same_run(folder, world)

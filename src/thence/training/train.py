@@ -26,9 +26,9 @@ from thence.runs.sources import named_sources, readable_sources, take_from_memor
 from thence.training.callbacks import Logs, check_logs
 from thence.training.data import TrainingData, load_data, load_word_vectors
 from thence.training.distributed_setup import (
-    agreed,
     begun_before,
     check_shareable,
+    fail_together,
     launches,
     processes,
     same_run,
@@ -141,19 +141,19 @@ def train_recipe(
         )
     with processes() as world:
         launched_by = launches(world)
-        with agreed(world):
+        with fail_together(world):
             recipe = resolve_source_runs(recipe)
             folder = _folder(recipe, output)
         if (begun := begun_before(folder, launched_by, world)) is not None:
             return _continue(begun, progress, world, logs)
         # The first process holds the folder's name from here on, and in the end the folder.
         with ExitStack() as stack:
-            with agreed(world):
+            with fail_together(world):
                 check_shareable(recipe, world)
                 new = stack.enter_context(new_folder(folder)) if is_first_process() else None
                 sources = stack.enter_context(readable_sources(recipe, in_memory, keep_text))
                 data = load_data(recipe, sources.instead)
-            with agreed(world):
+            with fail_together(world):
                 if new is not None:
                     recipe = resolve_recipe(recipe, data, sources.instead)
                     write = new_run_writer(recipe, data, sources, launched_by)
@@ -249,9 +249,9 @@ def _is_complete(run: Run) -> bool:
     if not (run.finished and run.metrics()):
         return False
     if _is_network(run):
-        from thence.training.checkpoint import read_checkpoint
+        from thence.training.checkpoint import CHECKPOINT, read_checkpoint
 
-        read_checkpoint(run.folder / "last" / "checkpoint.safetensors", run.identity)
+        read_checkpoint(run.folder / CHECKPOINT, run.identity)
     run.load()
     return True
 
@@ -293,7 +293,7 @@ def _continue(run: Run, progress: ProgressFactory, world: "World | None", logs: 
     if is_combined or run.counted is not None:  # Such folders are whole as soon as they appear.
         return run
     with ExitStack() as stack:
-        with agreed(world):
+        with fail_together(world):
             if is_first_process():
                 stack.enter_context(locked(run.folder))
                 clear_leftovers(run.folder)
