@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test fast lint types docs outputs notebooks clean
+.PHONY: demo test fast exhaustive lint types docs outputs notebooks clean
 
 demo: $(VENV)/demo-ready
 	rm -rf runs/demo
@@ -23,6 +23,10 @@ test: $(VENV)/test-ready lint types
 
 fast: $(VENV)/test-ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not data"
+
+# Every case of the products of which `make test` runs a sample.
+exhaustive: $(VENV)/test-ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m exhaustive
 
 lint: $(VENV)/test-ready
 	$(BIN)/ruff check .

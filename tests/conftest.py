@@ -6,13 +6,18 @@ default, since then settings of a wrong type never reach the code that refuses t
 
 import os
 import signal
-from collections import Counter
+import sys
+from collections import Counter, defaultdict
+from hashlib import sha256
 
 from jaxtyping import install_import_hook
 
 # Tests run side by side, also in processes of their own: with a thread for each processor all of
 # them would wait for one another most of the time. Read when PyTorch is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Compiled once: hundreds of tests start Python, and each would compile all modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # A shell ignores Ctrl-C in what it starts in the background; tests send it to themselves.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,7 +28,7 @@ if os.environ.get("THENCE_CHECK_SHAPES"):
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +49,30 @@ hypothesis.settings.load_profile("thence")
 FIVE_NAMES = ("emma", "olivia", "ava", "isabella", "sophia")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of each function marked ``sampled`` mark what is outside the sample ``exhaustive``.
+
+    The sample has each value of each parameter at least once. The order in which cases are
+    considered is that of a hash of their names, so that every worker finds the same sample.
+    """
+    cases = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            cases[item.nodeid.partition("[")[0]].append(item)
+    for several in cases.values():
+        seen: set[tuple[str, int]] = set()
+        for item in sorted(several, key=lambda item: sha256(item.nodeid.encode()).digest()):
+            values = {(name, id(value)) for name, value in item.callspec.params.items()}
+            if values <= seen:
+                item.add_marker("exhaustive")
+            seen |= values
+    if "exhaustive" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+        config.hook.pytest_deselected(items=left_out)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was skipped and why, right above the closing line."""
     why = Counter(
@@ -56,10 +85,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{count:5}  {reason}")
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders for the caches of tests; ``mktemp`` for each would read a list of all before it."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep every test's cache in a folder of its own, and its output as wide as a pipe's."""
-    folder = tmp_path_factory.mktemp("home")
+    folder = next(homes)
+    folder.mkdir()
     monkeypatch.setenv("THENCE_HOME", str(folder))
     monkeypatch.setenv("COLUMNS", "80")
     for name in ("FORCE_COLOR", "NO_COLOR", "LINES"):

@@ -129,6 +129,7 @@ def test_huge_sizes_of_parts_are_refused(
             )
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("value", ODD, ids=[repr(value)[:20] for value in ODD])
 @pytest.mark.parametrize("kind", ["mlp", "ngram", "averaging", "mixture", "ensemble"])
 def test_odd_values_of_any_setting_do_no_harm(
@@ -231,6 +232,7 @@ def test_odd_members_of_an_ensemble_are_refused(
     refused("evaluate", run)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", ["format", "checksum", "tokenizer", "sha256", "made", "thence"])
 @pytest.mark.parametrize("value", [None, 3, [], {}, "x", {"arpa": 3}, {"train": []}])
 def test_odd_provenance_is_refused_or_harmless(

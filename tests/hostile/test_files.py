@@ -29,6 +29,7 @@ KINDS_OF_FILES: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("make", KINDS_OF_FILES.values(), ids=KINDS_OF_FILES)
 def test_what_is_no_file_is_refused(
@@ -108,6 +109,7 @@ LINES = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Of axes that are not finite.
 @pytest.mark.parametrize("content", LINES.values(), ids=LINES)
 @pytest.mark.parametrize("kind", ["mlp", "averaging", "ngram"])
@@ -158,6 +160,7 @@ WRONG: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("change", WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize("kind", TRAINED)
 def test_odd_checkpoints_do_no_harm(

@@ -189,6 +189,7 @@ def test_missing_and_more_weights_are_refused(copy_of: Copy, kind: str) -> None:
     assert_refused(run, "does not fit the run's config")
 
 
+@pytest.mark.sampled
 @pytest.mark.filterwarnings("ignore")  # Of overflows, which are no more than what was asked for.
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(3))
