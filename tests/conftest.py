@@ -15,9 +15,8 @@ from jaxtyping import install_import_hook
 # Tests run side by side, also in processes of their own: with a thread for each processor all of
 # them would wait for one another most of the time. Read when PyTorch is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Compiled once: hundreds of tests start Python, and each would compile all modules anew.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
+# Compiled once: hundreds of tests start Python, which would compile all modules anew.
+os.environ["PYTHONDONTWRITEBYTECODE"] = ""
 # A shell ignores Ctrl-C in what it starts in the background; tests send it to themselves.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -39,6 +38,7 @@ import thence
 from thence.corpus import Documents
 from thence.tokens import TokenOptions, TokenStore, make_tokenizer
 
+sys.dont_write_bytecode = False
 # No example has a time limit, since machines differ. Where a test names no number of its own, so
 # many examples are tried; THENCE_TEST_EXAMPLES=1000 looks harder.
 hypothesis.settings.register_profile(
@@ -81,8 +81,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     )
     if why:
         terminalreporter.section("skipped, and why")
-    for reason, count in why.most_common():
-        terminalreporter.write_line(f"{count:5}  {reason}")
+    for reason, times in why.most_common():
+        terminalreporter.write_line(f"{times:5}  {reason}")
 
 
 @pytest.fixture(scope="session")

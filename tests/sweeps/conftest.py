@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import product
+from functools import cache
+from itertools import count, product
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,8 @@ def _writer(tmp_path: Path, settings: str, text: Path) -> Callable[[str], Path]:
 
 
 PASSWORD = "s3cr3t"
+NUMBERS = count()
+"""For the names of databases."""
 
 
 def free_port() -> int:
@@ -102,21 +105,21 @@ def home_of(user: str) -> Iterator[tuple[Path, dict[str, str]]]:
 
 @dataclass(frozen=True)
 class Server:
-    """A database server of a test.
+    """A database server, shared by the tests of a worker.
 
     Attributes:
-        address: Of an empty database.
+        new_database: Makes an empty database of this name and returns its address.
         restart: Ends the server, with all connections, and starts it again.
     """
 
-    address: str
+    new_database: Callable[[str], str]
     restart: Callable[[], None]
 
 
 @contextmanager
 def postgresql() -> Iterator[Server]:
     """Run PostgreSQL."""
-    pytest.importorskip("psycopg")
+    psycopg = pytest.importorskip("psycopg")
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     tool = shutil.which("pg_ctl") or (str(found[-1]) if found else None)
     if tool is None:
@@ -132,13 +135,18 @@ def postgresql() -> Iterator[Server]:
         def control(*words: str) -> None:
             subprocess.run([*run, *log, "-s", "-w", *words], check=True, **user)
 
+        place = f"thence:{PASSWORD}@127.0.0.1:{port}"
+
+        def new_database(name: str) -> str:
+            connection = psycopg.connect(f"postgresql://{place}/postgres", autocommit=True)
+            with connection:
+                connection.execute(f"create database {name}")
+            return f"postgresql+psycopg://{place}/{name}"
+
         subprocess.run([*run, "-s", "-o", make, "initdb"], check=True, capture_output=True, **user)
         control("-o", listen, "start")
         try:
-            yield Server(
-                f"postgresql+psycopg://thence:{PASSWORD}@127.0.0.1:{port}/postgres",
-                lambda: control("-o", listen, "-m", "fast", "restart"),
-            )
+            yield Server(new_database, lambda: control("-o", listen, "-m", "fast", "restart"))
         finally:
             subprocess.run([*run, "-s", "-m", "immediate", "stop"], check=False, **user)
 
@@ -163,6 +171,17 @@ def mysql() -> Iterator[Server]:
         log = stack.enter_context((home / "log").open("wb"))
         process = subprocess.Popen([server, *data, *listen], stderr=log, **user)
 
+        def execute(*commands: str) -> None:
+            connection = _reached(pymysql, home / "socket")
+            with connection.cursor() as cursor:
+                for command in commands:
+                    cursor.execute(command)
+            connection.close()
+
+        def new_database(name: str) -> str:
+            execute(f"create database {name}")
+            return f"mysql+pymysql://thence:{PASSWORD}@127.0.0.1:{port}/{name}"
+
         def restart() -> None:
             nonlocal process
             process.terminate()
@@ -171,15 +190,12 @@ def mysql() -> Iterator[Server]:
             _reached(pymysql, home / "socket").close()
 
         try:
-            connection = _reached(pymysql, home / "socket")
-            with connection.cursor() as cursor:
-                cursor.execute("create database study")
-                cursor.execute(f"create user thence@127.0.0.1 identified by '{PASSWORD}'")
-                cursor.execute(f"create user thence@localhost identified by '{PASSWORD}'")
-                cursor.execute("grant all on study.* to thence@127.0.0.1")
-                cursor.execute("grant all on study.* to thence@localhost")
-            connection.close()
-            yield Server(f"mysql+pymysql://thence:{PASSWORD}@127.0.0.1:{port}/study", restart)
+            for host in ("127.0.0.1", "localhost"):
+                execute(
+                    f"create user thence@{host} identified by '{PASSWORD}'",
+                    f"grant all on *.* to thence@{host}",
+                )
+            yield Server(new_database, restart)
         finally:
             process.terminate()
             process.wait()
@@ -201,18 +217,28 @@ def _reached(pymysql, path):
             time.sleep(0.2)
 
 
+@pytest.fixture(scope="session")
+def started() -> Iterator[Callable[[str], Server]]:
+    """Yield a function that returns a server by name: started once, ended with the session."""
+    with ExitStack() as stack:
+        yield cache(lambda name: stack.enter_context(SERVERS[name]()))
+
+
 @pytest.fixture(params=SERVERS)
-def server(request):
-    """Yield a database server."""
-    with SERVERS[request.param]() as running:
-        yield running
+def server(request, started):
+    """Return a database server."""
+    return started(request.param)
 
 
 @pytest.fixture(params=["sqlite", *SERVERS])
-def address(request, tmp_path):
-    """Yield the address of a database."""
+def address(request, started, tmp_path):
+    """Return the address of an empty database."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'study.db'}"
-        return
-    with SERVERS[request.param]() as running:
-        yield running.address
+        return f"sqlite:///{tmp_path / 'study.db'}"
+    return started(request.param).new_database(f"study_{next(NUMBERS)}")
+
+
+@pytest.fixture
+def server_address(server):
+    """Return the address of an empty database of ``server``."""
+    return server.new_database(f"study_{next(NUMBERS)}")

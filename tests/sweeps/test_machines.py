@@ -110,10 +110,10 @@ def test_machines_are_killed_and_go_on(language, tmp_path, address):
 
 
 @pytest.mark.slow
-def test_a_restart_of_the_server_ends_no_worker(language, tmp_path, server):
+def test_a_restart_of_the_server_ends_no_worker(language, tmp_path, server, server_address):
     recipe = language(SPACE)
     folders = [tmp_path / "first", tmp_path / "second"]
-    both = [begin(recipe, folder, server.address) for folder in folders]
+    both = [begin(recipe, folder, server_address) for folder in folders]
     for wanted in (1, 4):
         until = time.monotonic() + 60
         while len(list(tmp_path.glob("*/trial-*"))) < wanted and time.monotonic() < until:
@@ -261,13 +261,15 @@ def test_a_lock_of_the_same_folder_is_taken_over_at_once(language, tmp_path, mon
 
 
 @pytest.mark.slow
-def test_a_worker_may_begin_while_the_server_is_restarted(language, tmp_path, server):
+def test_a_worker_may_begin_while_the_server_is_restarted(
+    language, tmp_path, server, server_address
+):
     recipe = language(SHORT)
     several = []
     restarting = threading.Thread(target=lambda: [server.restart() for _ in range(2)])
     restarting.start()
     for number in range(3):
-        several.append(begin(recipe, tmp_path / f"{number}", server.address))
+        several.append(begin(recipe, tmp_path / f"{number}", server_address))
         time.sleep(0.3)
     restarting.join()
     for process in several:
