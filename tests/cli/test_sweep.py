@@ -7,7 +7,7 @@ from rich.console import Console
 
 from thence.cli.sweep_progress import drawn
 from thence.sweeps.results import Sweep, Trial
-from thence.sweeps.sweep import Standing
+from thence.sweeps.sweep import SweepProgress
 
 from .conftest import LINES
 
@@ -77,7 +77,7 @@ def test_the_table_at_a_terminal(tmp_path):
     )
     sweep = Sweep(tmp_path, "token", {"lr": [0.1, 0.2]}, trials)
     console = Console(record=True, width=100, file=sys.stderr)
-    console.print(drawn(Standing(sweep, trials[3], "begun", 9, 12.0)))
+    console.print(drawn(SweepProgress(sweep, trials[3], "begun", 9, 12.0)))
     shown = console.export_text()
     assert "3 of 9 done; best 2.0000 (trial-0000); 12 s left" in shown
     assert "1e+30" in shown and "pruned" in shown

@@ -83,7 +83,7 @@ def test_an_unfinished_line_of_the_journal_is_dropped(language, tmp_path):
         file.write(b'{"op_code":4,"trial_id":')
     done = sweep(recipe, folder, trials=2)
     assert [trial.state for trial in done.trials] == ["finished", "finished"]
-    assert len(open_study(folder, "sweep", None).trials) == 2
+    assert len(open_study(folder, "sweep", None)[0].trials) == 2
 
 
 @pytest.mark.slow

@@ -32,8 +32,8 @@ BEGUN: list[subprocess.Popen] = []
 SHORT = "trials = 2\n[sweep.space]\nhidden_size = [2, 4]\n"
 IMPATIENT = """\
 import sys
-from thence.sweeps import database_locks, sweep
-database_locks.BEAT, database_locks.GRACE, database_locks.DatabaseLocks.wait = 0.2, 2.0, 0.2
+from thence.sweeps.database_locks import DatabaseLocks
+DatabaseLocks.heartbeat_interval, DatabaseLocks.grace_period, DatabaseLocks.wait = 0.2, 2.0, 0.2
 from thence.cli.main import main
 main(sys.argv[1:])
 """
@@ -215,16 +215,17 @@ def test_a_missing_driver_is_named(language, tmp_path, monkeypatch):
         sweep(language(SHORT), tmp_path / "b", storage="postgresql+psycopg2://me@host/name")
 
 
-def locks_of(language, folder, address, monkeypatch, grace=0.2):
-    monkeypatch.setattr("thence.sweeps.database_locks.GRACE", grace)
+def locks_of(language, folder, address, grace=0.2):
     open_folder(folder, read_sweep_recipe(language(SHORT)), in_database=True)
-    return DatabaseLocks(address, "one", folder)
+    locks = DatabaseLocks(address, "one", folder)
+    locks.heartbeat_interval, locks.grace_period = 0.02, grace
+    return locks
 
 
-def test_a_lock_without_signs_of_life_is_taken_over(language, tmp_path, monkeypatch):
+def test_a_lock_without_heartbeats_is_taken_over(language, tmp_path):
     address = f"sqlite:///{tmp_path / 'study.db'}"
-    first = locks_of(language, tmp_path / "a", address, monkeypatch).lock("trial")
-    second = locks_of(language, tmp_path / "b", address, monkeypatch).lock("trial")
+    first = locks_of(language, tmp_path / "a", address).lock("trial")
+    second = locks_of(language, tmp_path / "b", address).lock("trial")
     assert first.take()
     assert not second.take(wait=False)
     assert first.held()
@@ -235,13 +236,12 @@ def test_a_lock_without_signs_of_life_is_taken_over(language, tmp_path, monkeypa
     assert second.held()
 
 
-def test_a_lock_with_signs_of_life_is_left(language, tmp_path, monkeypatch):
-    monkeypatch.setattr("thence.sweeps.database_locks.BEAT", 0.02)
+def test_a_lock_with_heartbeats_is_left(language, tmp_path):
     address = f"sqlite:///{tmp_path / 'study.db'}"
-    first = locks_of(language, tmp_path / "a", address, monkeypatch, 1.0)
-    second = locks_of(language, tmp_path / "b", address, monkeypatch, 1.0).lock("trial")
+    first = locks_of(language, tmp_path / "a", address, 1.0)
+    second = locks_of(language, tmp_path / "b", address, 1.0).lock("trial")
     lock = first.lock("trial")
-    with first.beating():
+    with first.heartbeats():
         assert lock.take()
         for _ in range(5):
             assert not second.take(wait=False)
@@ -250,10 +250,10 @@ def test_a_lock_with_signs_of_life_is_left(language, tmp_path, monkeypatch):
     assert second.take(wait=False)
 
 
-def test_a_lock_of_the_same_folder_is_taken_over_at_once(language, tmp_path, monkeypatch):
+def test_a_lock_of_the_same_folder_is_taken_over_at_once(language, tmp_path):
     address = f"sqlite:///{tmp_path / 'study.db'}"
-    first = locks_of(language, tmp_path / "a", address, monkeypatch).lock("trial")
-    second = locks_of(language, tmp_path / "a", address, monkeypatch).lock("trial")
+    first = locks_of(language, tmp_path / "a", address).lock("trial")
+    second = locks_of(language, tmp_path / "a", address).lock("trial")
     assert first.take()
     assert not second.take(wait=False)
     first._file.release()  # As when its process is killed.

@@ -12,7 +12,7 @@ from thence.errors import RunError
 from thence.evaluation import evaluate
 from thence.runs import Run
 from thence.sweeps import read_sweep, sweep
-from thence.sweeps.winner import recover
+from thence.sweeps.best import recover
 
 KILLED = """\
 import os, sys
@@ -27,7 +27,7 @@ def killed(self, target):
     return rename(self, target)
 Path.rename = killed
 from thence.sweeps.results import Trial
-from thence.sweeps.winner import keep_best
+from thence.sweeps.best import keep_best
 keep_best(Path(sys.argv[2]), Trial(1, {}, "finished"))
 os._exit(9)
 """

@@ -25,8 +25,8 @@ def test_a_grid_covers_each_point_once(language, tmp_path):
         {"hidden_size": hidden, "context": context} for hidden in (2, 8) for context in (1, 2)
     ]
     assert {trial.state for trial in done.trials} == {"finished"}
-    assert [number for event, number in events if event == "begun"] == [0, 1, 2, 3]
-    assert events.count(("looked", 0)) == len(Run(tmp_path / "sweep/trial-0000").metrics())
+    assert [number for event, number in events if event == "started"] == [0, 1, 2, 3]
+    assert events.count(("evaluated", 0)) == len(Run(tmp_path / "sweep/trial-0000").metrics())
     best = min(done.trials, key=lambda trial: trial.nats)
     assert done.best_trial == best
     assert done.best.recipe == Run(tmp_path / "sweep" / best.name).recipe
@@ -161,7 +161,7 @@ def test_a_damaged_trial_is_made_anew(language, tmp_path, monkeypatch):
         pass
 
     def kill(standing):
-        if standing.event == "looked":
+        if standing.event == "evaluated":
             raise Killed
 
     with pytest.raises(Killed):
@@ -185,7 +185,7 @@ def test_a_trial_that_is_given_up_stays_so_though_killed_before_it_is_told(
     recipe, folder = language(space + "[1, 2, 3, 4, 5]\n"), tmp_path / "sweep"
     sweep(recipe, folder, trials=5)
     with monkeypatch.context() as patch:
-        patch.setattr("thence.sweeps.work._tell", kill)
+        patch.setattr("thence.sweeps.worker._tell", kill)
         with pytest.raises(Killed):
             sweep(recipe, folder, trials=6)
     looks = Run(folder / "trial-0005").metrics()

@@ -13,7 +13,7 @@ from rich.text import Text
 from thence.cli.streams import is_at_terminal, print_note
 from thence.printable import printable
 from thence.sweeps.results import Trial
-from thence.sweeps.sweep import Standing, Watcher
+from thence.sweeps.sweep import SweepProgress, Watcher
 from thence.terminal import stderr_console
 
 ROWS = 15
@@ -27,45 +27,45 @@ def watching(as_json: bool) -> Iterator[Watcher | None]:
         yield None
     elif is_at_terminal():
         with Live(console=stderr_console(), auto_refresh=False, transient=True) as live:
-            yield lambda standing: live.update(drawn(standing), refresh=True)
+            yield lambda progress: live.update(drawn(progress), refresh=True)
     else:
         yield _line
 
 
-def _line(standing: Standing) -> None:
-    trial = standing.trial
-    if standing.event == "ended":
-        of = "" if standing.total is None else f" of {standing.total}"
+def _line(progress: SweepProgress) -> None:
+    trial = progress.trial
+    if progress.event == "ended":
+        of = "" if progress.total is None else f" of {progress.total}"
         about = f"{trial.name}{of}: {trial.state}, {described(trial)}"
-        print_note(f"{about}; {best_so_far(standing)}")
+        print_note(f"{about}; {best_so_far(progress)}")
 
 
-def drawn(standing: Standing) -> Group:
+def drawn(progress: SweepProgress) -> Group:
     """Return the table, and below it the best so far and the time left."""
     table = Table(box=SIMPLE_HEAD)
-    space = list(standing.sweep.space)
-    is_label = standing.sweep.unit == "document"
+    space = list(progress.sweep.space)
+    is_label = progress.sweep.unit == "document"
     for column in ("trial", *space, "dev accuracy" if is_label else "dev loss", "seconds", "state"):
         table.add_column(Text(printable(column)))
-    ranked = standing.sweep.ranked()
-    for trial in standing.sweep.trials[-ROWS:]:
+    ranked = progress.sweep.ranked()
+    for trial in progress.sweep.trials[-ROWS:]:
         cells = [trial.name, *(field_text(trial.fields.get(name)) for name in space)]
         seconds = "" if trial.seconds is None else f"{trial.seconds:.1f}"
         style = "bold" if ranked and trial == ranked[0] else ""
         style = {"failed": "red", "pruned": "dim", "running": "cyan"}.get(trial.state, style)
         row = [*cells, loss_text(trial), seconds, trial.state]
         table.add_row(*(Text(printable(cell)) for cell in row), style=style)
-    done = sum(trial.state != "running" for trial in standing.sweep.trials)
-    parts = [f"{done} done" if standing.total is None else f"{done} of {standing.total} done"]
-    parts += [best_so_far(standing)]
-    if standing.seconds_left is not None:
-        parts.append(f"{max(0.0, standing.seconds_left):,.0f} s left")
+    done = sum(trial.state != "running" for trial in progress.sweep.trials)
+    parts = [f"{done} done" if progress.total is None else f"{done} of {progress.total} done"]
+    parts += [best_so_far(progress)]
+    if progress.seconds_left is not None:
+        parts.append(f"{max(0.0, progress.seconds_left):,.0f} s left")
     return Group(table, Text("; ".join(parts)))
 
 
-def best_so_far(standing: Standing) -> str:
+def best_so_far(progress: SweepProgress) -> str:
     """Return the best trial so far in words."""
-    ranked = standing.sweep.ranked()
+    ranked = progress.sweep.ranked()
     return f"best {loss_text(ranked[0])} ({ranked[0].name})" if ranked else "none finished yet"
 
 

@@ -1,8 +1,9 @@
-"""Search: many trainings of one recipe with other settings, and which of them is best.
+"""Sweeps: many trainings of one recipe with other settings, and which of them is best.
 
-The order of the files: ``recipe`` and ``space`` read what to try, ``study`` opens the list of
-trials that all processes share, ``claims`` hands them out, ``work`` trains one, ``sweep`` goes on
-until all are done, ``winner`` keeps the best, ``results`` is what comes out.
+``recipe`` and ``space`` say what to try. ``sweep`` opens the ``folder`` and the ``study``, the list
+of trials that all processes share. A ``worker`` trains trial after trial, each of which it holds by
+one of the ``leases``, so that no trial is lost or made twice. ``best`` keeps the best run, and
+``results`` is what comes out.
 """
 
 from thence.sweeps.results import Sweep, Trial, read_sweep

@@ -1,14 +1,20 @@
-"""The database of a study: opened, with a sentence for what may be wrong and no password in it."""
+"""The database of a study: opened, and asked again for as long as it does not answer.
 
+A server that is restarted closes all connections. Whoever asks then gets an error, at once, though
+the server is back some seconds later; a training that has run for hours need not end of that. What
+cannot be mended is said in a sentence, without the password.
+"""
+
+import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from thence.errors import RunError, SettingError, ThenceWarning
 from thence.extras import import_extra
-from thence.sweeps.persistence import PersistentStorage
 
 DRIVERS = {
     "psycopg2": "psycopg2-binary",
@@ -17,11 +23,11 @@ DRIVERS = {
     "pymysql": "pymysql",
 }
 """Modules that talk to databases, and what pip installs them from."""
-ATTEMPTS, MOMENT, AWHILE = 20, 0.1, 1.0
-"""Processes that begin at the same moment all make the tables; all but one try again, some
-seconds later. A server that is being restarted takes longer, some ten seconds, in which connections
-are refused or lost; a wrong port is told after as long."""
-
+PATIENCE, PATIENCE_AT_START = 120.0, 20.0
+"""Seconds for which a lost database is asked again, and one that did not answer at all. A server
+that is restarted takes some ten; at the start the port may simply be wrong."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+"""Seconds between two questions; each pause is twice the one before."""
 AWAY = (
     "connection refused",
     "connection reset",
@@ -37,11 +43,10 @@ AWAY = (
     "shutdown in progress",
 )
 """What PostgreSQL, MySQL and their drivers say while a server is being restarted, in lower case."""
+RACES = ("already exists", "unique", "duplicate", "is locked")
+"""What databases say where several processes make the tables at the same moment."""
 
-WAITING = (
-    "The database of --storage does not answer; it may be starting, and is asked again for up to "
-    "{seconds} seconds."
-)
+Answer = TypeVar("Answer")
 
 
 def open_database(address: str) -> Any:  # as untyped as an optional library is
@@ -53,32 +58,39 @@ def open_database(address: str) -> Any:  # as untyped as an optional library is
     """
     storages = import_extra("optuna", "sweep", "thence sweep").storages
     from optuna.exceptions import StorageInternalError
-    from optuna.storages._cached_storage import _CachedStorage
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
     if address.partition("?")[0].count("@") > 1:  # Or half of the password is taken for the host.
         raise _unusable()
-    for attempt in range(ATTEMPTS):
+    was_away = False
+
+    def open_once() -> Any:
         try:
-            storage = storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
-            persistent: Any = PersistentStorage(storage)
-            return _CachedStorage(persistent)
+            # get_storage caches the trials that are over: each question would read them all again.
+            database = storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
+            return PersistentStorage(storages.get_storage(database))
         except ImportError as error:
             raise _missing_driver(error.__cause__ or error) from None
         except NoSuchModuleError as error:
             raise _unusable(f", not of {str(error).rpartition(':')[2]}") from None
         except (ArgumentError, ValueError):
             raise _unusable() from None
-        except (StorageInternalError, SQLAlchemyError) as error:
-            cause = _said_by_database(error)
-            if attempt + 1 == ATTEMPTS or not (_is_passing(cause) or _is_away(cause)):
-                raise _unreachable(cause) from None
-            pause = AWHILE if _is_away(cause) else MOMENT
-            if attempt == 0 and _is_away(cause):
-                seconds = int(ATTEMPTS * AWHILE)
-                warnings.warn(WAITING.format(seconds=seconds), ThenceWarning, stacklevel=2)
-        time.sleep(pause)
-    raise AssertionError
+
+    def warn(error: Exception) -> None:
+        nonlocal was_away
+        if _is_away(error) and not was_away:
+            was_away = True
+            warnings.warn(
+                "The database of --storage does not answer; it may be starting, and is asked again "
+                f"for up to {PATIENCE_AT_START:.0f} seconds.",
+                ThenceWarning,
+                stacklevel=2,
+            )
+
+    try:
+        return ask_again(open_once, warn, PATIENCE_AT_START, _may_answer_later)
+    except (StorageInternalError, SQLAlchemyError) as error:
+        raise _unreachable(_said_by_database(error)) from None
 
 
 @contextmanager
@@ -114,26 +126,116 @@ def hide_password(address: str) -> str:
         raise _unusable() from None
 
 
-def _said_by_database(error: Exception) -> BaseException:
+def is_lost(error: BaseException) -> bool:
+    """Return whether an error says that a database that answered before does not, now."""
+    from sqlalchemy.exc import (
+        DBAPIError,
+        InterfaceError,
+        OperationalError,
+        PendingRollbackError,
+    )
+
+    cause = _said_by_database(error)
+    if isinstance(cause, PendingRollbackError):  # Of a connection that was lost before.
+        return True
+    if not isinstance(cause, DBAPIError):
+        return False
+    if type(cause.orig).__module__.startswith("sqlite3"):  # A file is there, or is not.
+        return "is locked" in str(cause.orig)
+    return cause.connection_invalidated or isinstance(cause, OperationalError | InterfaceError)
+
+
+def ask_again(
+    ask: Callable[[], Answer],
+    lost: Callable[[Exception], object] = lambda error: None,
+    patience: float = PATIENCE,
+    is_lost: Callable[[Exception], bool] = is_lost,
+) -> Answer:
+    """Return the answer to a question, asked again for as long as the connection is lost.
+
+    Args:
+        ask: Asks; must do no harm where it was answered, and only the answer was lost.
+        lost: Is called whenever there was no answer.
+        patience: Seconds after which it is given up.
+        is_lost: Says whether an error is that of a lost connection.
+
+    Raises:
+        Exception: What ``ask`` raises, if it is something else, or goes on for too long.
+    """
+    until, pause = math.inf, FIRST_PAUSE
+    while True:
+        try:
+            return ask()
+        except Exception as error:
+            now = time.monotonic()
+            until = min(until, now + patience)  # Counted from the loss: an answer may take long.
+            if not is_lost(error) or now > until:
+                raise
+            lost(error)
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+class PersistentStorage:
+    """Optuna's storage in a database, each of whose methods is asked again.
+
+    Two of them would do harm if asked twice. A new trial whose answer was lost is left to
+    ``lease_trial``, which finds it, as if its process had died, when it is called again. And that a
+    trial has ended can be said once only.
+
+    Args:
+        storage: Optuna's.
+        patience: Seconds for which a lost connection is borne.
+    """
+
+    def __init__(self, storage: Any, patience: float = PATIENCE) -> None:
+        self._wrapped, self._patience = storage, patience
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._wrapped, name)
+        if not callable(found) or name == "create_new_trial":
+            return found
+        return partial(self._ask_again, found)
+
+    def _ask_again(self, method: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        return ask_again(partial(method, *given, **named), patience=self._patience)
+
+    def set_trial_state_values(self, trial_id: int, state: Any, values: Any = None) -> bool:
+        """Say that a trial has ended; return whether this process has said it."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        losses: list[Exception] = []
+
+        def ask() -> bool:
+            try:
+                return bool(self._wrapped.set_trial_state_values(trial_id, state, values))
+            except UpdateFinishedTrialError:
+                if losses and self._wrapped.get_trial(trial_id).state == state:
+                    return True
+                raise
+
+        return ask_again(ask, losses.append, self._patience)
+
+
+def _said_by_database(error: BaseException) -> BaseException:
     """Return what SQLAlchemy raised: Optuna wraps an error of a commit in one of its own."""
     from sqlalchemy.exc import SQLAlchemyError
 
     return error if isinstance(error, SQLAlchemyError) else error.__cause__ or error
 
 
-def _is_passing(error: BaseException) -> bool:
-    """Whether another process was making the tables at the same moment."""
-    text = str(error).lower()
-    return any(sign in text for sign in ("already exists", "unique", "duplicate", "is locked"))
+def _may_answer_later(error: Exception) -> bool:
+    """Return whether a database that did not open may later: not with a wrong password."""
+    return _is_away(error) or any(race in str(_said_by_database(error)).lower() for race in RACES)
 
 
-def _is_away(error: BaseException) -> bool:
-    """Whether the server may be one that is being restarted: it answers nobody, or will soon."""
+def _is_away(error: Exception) -> bool:
+    """Return whether the server may be one that is being restarted."""
     from sqlalchemy.exc import DBAPIError
 
-    text = str(error).lower()
-    lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    return lost or any(sign in text for sign in AWAY)
+    cause = _said_by_database(error)
+    lost = isinstance(cause, DBAPIError) and cause.connection_invalidated
+    return lost or any(sign in str(cause).lower() for sign in AWAY)
 
 
 def _unusable(kind: str = "") -> SettingError:

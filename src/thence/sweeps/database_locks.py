@@ -1,8 +1,8 @@
 """Locks in the database of a study, for machines that share nothing else.
 
-A table has a row for each lock: who holds it, and a count that its holder raises every few seconds
-for as long as it lives. Whoever sees a count that stays the same for a minute takes the lock over,
-by an update that only one can win. No clock is compared with that of another machine.
+A table has a row for each lock: who holds it, and a heartbeat, a count that its holder raises every
+few seconds for as long as it lives. Whoever sees a count that stays the same for a minute takes the
+lock over, by an update that only one can win. No clock is compared with that of another machine.
 
 Processes that share the folder of the sweep need not wait that long: each also holds the file lock
 of the same name, which a killed process lets go of at once.
@@ -18,12 +18,10 @@ from secrets import token_hex
 from typing import Any
 
 from thence.atomic import write_atomically
-from thence.sweeps.locks import ARE_KEPT, LOCKS, FileLock
-from thence.sweeps.persistence import Answer, persistently
+from thence.sweeps.database import Answer, ask_again
+from thence.sweeps.locks import HAS_FILE_LOCKS, LOCKS, FileLock, holding
 
-BEAT, GRACE = 10.0, 60.0
-"""Seconds between two signs of life, and without any until a process is taken for dead."""
-PAUSE = 0.2
+POLL_INTERVAL = 0.2
 """Seconds between looks at a lock that another has."""
 
 
@@ -37,6 +35,8 @@ class DatabaseLocks:
     """
 
     wait = 2.0
+    heartbeat_interval, grace_period = 10.0, 60.0
+    """Seconds between two heartbeats, and without any until a process is taken for dead."""
 
     def __init__(self, address: str, study: str, folder: Path) -> None:
         import sqlalchemy as sql
@@ -57,7 +57,7 @@ class DatabaseLocks:
         )
         self._study = study
         self._seen: dict[str, tuple[tuple[str, int], float]] = {}
-        persistently(self._make_table)
+        ask_again(self._make_table)
 
     def _make_table(self) -> None:
         from sqlalchemy.exc import SQLAlchemyError
@@ -89,17 +89,17 @@ class DatabaseLocks:
         row = self._row(name)
         return row is not None and row[0] == self._owner
 
-    def let_go(self, name: str) -> None:
+    def release(self, name: str) -> None:
         """Free a lock, if it is still this process's."""
         table = self._table
         new = {"owner": "", "beats": table.c.beats + 1}
         self._change(name, table.c.owner == self._owner, new)
 
     @contextmanager
-    def beating(self) -> Iterator[None]:
-        """Give signs of life for a while."""
+    def heartbeats(self) -> Iterator[None]:
+        """Give heartbeats for a while."""
         ended = threading.Event()
-        thread = threading.Thread(target=self._beat_until, args=(ended,), daemon=True)
+        thread = threading.Thread(target=self._give_heartbeats_until, args=(ended,), daemon=True)
         thread.start()
         try:
             yield
@@ -108,24 +108,24 @@ class DatabaseLocks:
             thread.join()
             self._engine.dispose()
 
-    def _beat_until(self, ended: threading.Event) -> None:
+    def _give_heartbeats_until(self, ended: threading.Event) -> None:
         from sqlalchemy.exc import SQLAlchemyError
 
         table = self._table
         mine = (table.c.study == self._study) & (table.c.owner == self._owner)
-        while not ended.wait(BEAT):
+        while not ended.wait(self.heartbeat_interval):
             with suppress(SQLAlchemyError), self._engine.begin() as connection:
                 connection.execute(table.update().where(mine).values(beats=table.c.beats + 1))
 
     def _is_dead(self, name: str, owner: str, place: str, beats: int) -> bool:
-        if place == self._place and ARE_KEPT:
+        if place == self._place and HAS_FILE_LOCKS:
             return True  # It had the same folder, and its file lock is ours now.
-        now, sign = time.monotonic(), (owner, beats)
+        now, heartbeat = time.monotonic(), (owner, beats)
         before, since = self._seen.get(name, (None, now))
-        if before != sign:
-            self._seen[name] = sign, now
+        if before != heartbeat:
+            self._seen[name] = heartbeat, now
             return False
-        return now - since > GRACE
+        return now - since > self.grace_period
 
     def _row(self, name: str) -> Any:
         table = self._table
@@ -151,8 +151,8 @@ class DatabaseLocks:
             with self._engine.begin() as connection:
                 return ask(connection)
 
-        # While it was away nobody could give a sign of life.
-        return persistently(once, self._seen.clear)
+        # While it was away nobody could give a heartbeat.
+        return ask_again(once, lambda error: self._seen.clear())
 
     def _wanted(self, name: str) -> Any:
         return (self._table.c.study == self._study) & (self._table.c.name == name)
@@ -172,7 +172,7 @@ class DatabaseLock:
         taken = False
         try:
             while not (taken := self._locks.try_to_take(self._name)) and wait:
-                time.sleep(PAUSE)
+                time.sleep(POLL_INTERVAL)
         finally:
             if not taken:
                 self._file.release()
@@ -183,9 +183,9 @@ class DatabaseLock:
         return self._locks.holds(self._name)
 
     def release(self) -> None:
-        """Let go."""
+        """Release it."""
         try:
-            self._locks.let_go(self._name)
+            self._locks.release(self._name)
         finally:
             self._file.release()
 
@@ -193,7 +193,7 @@ class DatabaseLock:
 def _place(folder: Path) -> str:
     """Return what tells a folder apart from all others, also from a copy of it."""
     path = folder / LOCKS / "place"
-    with FileLock(folder / LOCKS / "study"):
+    with holding(FileLock(folder / LOCKS / "study")):
         if not path.exists():
             write_atomically(path, token_hex(8).encode("ascii"))
     return f"{path.read_text('ascii')}-{path.stat().st_ino}"

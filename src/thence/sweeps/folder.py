@@ -3,37 +3,49 @@
 sweep.toml       what is tried, and the name of the study
 study.log        the study: every trial with its fields and how it came out
 trial-0007/      a run
-locks/           who works on what
+locks/           which process works on what
+text ...         copies of texts that cannot be read again
 sweep.json       the result
 best/            the best run
 """
 
+import filecmp
+import shutil
 import tomllib
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
-from thence.atomic import cannot_write, clear_leftovers, write_atomically
-from thence.errors import RunError, SettingError
+from thence.atomic import cannot_write, clear_leftovers, whole_file, write_atomically
+from thence.corpus import load_splits
+from thence.errors import RunError, SettingError, TextError
 from thence.recipes.recipe import read_toml
 from thence.recipes.validation import check_type
 from thence.runs.files import check_ordinary, refuse_links
-from thence.sweeps.locks import LOCKS, FileLock
-from thence.sweeps.options import SweepOptions
-from thence.sweeps.recipe import SweepRecipe
+from thence.runs.sources import keep_sources, kept_files, readable_sources, text_hashes
+from thence.sweeps.locks import LOCKS, FileLock, holding
+from thence.sweeps.recipe import SweepOptions, SweepRecipe
+
+if TYPE_CHECKING:
+    import optuna
 
 CONFIG = "sweep.toml"
 FORMAT = 1
 MAY_CHANGE = ("trials", "time")
+"""Options that may differ when a sweep goes on."""
+RECIPE, TEXT = "recipe", "text"
+"""Attributes of a study in a database: what stays the same, and the SHA-256 of its splits."""
 
 
 def open_folder(
     folder: Path, recipe: SweepRecipe, in_database: bool, study: str | None = None
 ) -> str:
-    """Make the folder, or see that it is of this recipe.
+    """Make the folder, or check that it is of this recipe.
 
     Args:
         folder: Where.
@@ -60,7 +72,7 @@ def open_folder(
             )
         (folder / LOCKS).mkdir(parents=True, exist_ok=True)
         refuse_links(folder)
-        with FileLock(folder / LOCKS / "study"):
+        with holding(FileLock(folder / LOCKS / "study")):
             clear_leftovers(folder)
             if not (folder / CONFIG).exists():
                 name = study or (folder.resolve().name if in_database else "sweep")
@@ -116,7 +128,7 @@ def _check_same(folder: Path, content: dict[str, Any], wanted: dict[str, Any]) -
 
 
 def difference(content: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
-    """Return in words what is not as it was; None where all is."""
+    """Return in words what has changed; None where nothing has."""
     for part, new in wanted.items():
         old = content.get(part)
         if old == new:
@@ -131,3 +143,87 @@ def difference(content: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | N
             what = f"its study is in a {old}, and now one in a {new} is asked for"
         return what
     return None
+
+
+def check_joined(study: "optuna.Study", recipe: SweepRecipe) -> None:
+    """Note in a new study of a database what it tries; check an older one against this recipe.
+
+    Raises:
+        RunError: If it is of another recipe.
+        TextError: If it is of another text.
+    """
+    # Paths may differ from machine to machine: the text is compared by what is in it.
+    wanted = {
+        name: part
+        for name, part in content_of(recipe, in_database=True).items()
+        if name not in ("text", "storage")
+    }
+    one = recipe.any_recipe()
+    splits = load_splits(one.text, one.reading, one.splitting, labelling=one.labelling)
+    hashes = text_hashes(splits)
+    attributes = study.user_attrs
+    if RECIPE not in attributes:
+        study.set_user_attr(TEXT, hashes)
+        study.set_user_attr(RECIPE, wanted)
+        return
+    if (what := difference(attributes[RECIPE], wanted)) is not None:
+        raise RunError(
+            f"The database has a study '{study.study_name}' already, of another recipe: {what}. "
+            "Only trials and time may change; choose another name with --study."
+        )
+    if attributes[TEXT] != hashes:
+        raise TextError(
+            f"The text {recipe.text} is not the one that the study '{study.study_name}' in the "
+            "database was begun with. Give this machine the same text, or begin another sweep with "
+            "another --study."
+        )
+
+
+@contextmanager
+def kept_in_folder(
+    recipe: SweepRecipe, folder: Path, held: Mapping[str, Any]
+) -> Iterator[tuple[SweepRecipe, Path]]:
+    """Copy the texts of a sweep that can be read only once.
+
+    Args:
+        recipe: What is tried.
+        folder: Of the sweep.
+        held: Texts that a program holds, by the setting that names them.
+
+    Yields:
+        The recipe, with the places that the copies are going to have in the folder, and where they
+        are until ``put_copies`` brings them there.
+
+    Raises:
+        TextError: If a text cannot be read.
+    """
+    one = recipe.any_recipe()
+    with TemporaryDirectory(prefix="thence-") as made, readable_sources(one, held) as sources:
+        keep_sources(Path(made), one, sources)
+        kept = kept_files(one, sources)
+        paths = {role: str(folder.resolve() / name) for role, name in kept.items()}
+        text = paths.pop("text", recipe.text)
+        yield replace(recipe, text=text, settings={**recipe.settings, **paths}), Path(made)
+
+
+def put_copies(copies: Path, folder: Path) -> None:
+    """Move copies into the folder of a sweep, if they are not there yet.
+
+    Raises:
+        RunError: If other texts are there, or they cannot be written.
+    """
+    for copy in sorted(copies.iterdir()):
+        place = folder / copy.name
+        try:
+            if place.exists():
+                if not filecmp.cmp(copy, place, shallow=False):
+                    raise RunError(
+                        f"The sweep {folder} was begun with another text than it is given now; it "
+                        f"keeps that in {place.name}. Give the same again, or choose another "
+                        "--output."
+                    )
+                continue
+            with copy.open("rb") as source, whole_file(place) as target:
+                shutil.copyfileobj(source, target)
+        except OSError as error:
+            raise cannot_write(place, error) from error

@@ -1,23 +1,25 @@
-"""Locks between processes that a killed one lets go of by itself."""
+"""Locks between processes; a killed process releases its own by itself."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 try:
     import fcntl
 except ImportError:  # Windows has no such locks; there a sweep is for one process.
     fcntl = None  # type: ignore[assignment]
 
-ARE_KEPT = fcntl is not None
+HAS_FILE_LOCKS = fcntl is not None
 """Whether file locks do lock here."""
 LOCKS = "locks"
 """The folder of locks in that of a sweep."""
 
 
 class Lock(Protocol):
-    """What one process at a time holds."""
+    """Is held by one process at a time."""
 
     def take(self, wait: bool = True) -> bool:
         """Take it; return False where another has it and this process does not wait."""
@@ -26,7 +28,7 @@ class Lock(Protocol):
         """Whether it is still this process's."""
 
     def release(self) -> None:
-        """Let go."""
+        """Release it."""
 
 
 class Locks(Protocol):
@@ -42,6 +44,16 @@ class Locks(Protocol):
 
     def lock(self, name: str) -> Lock:
         """Return the lock of that name, not taken yet."""
+
+
+@contextmanager
+def holding(lock: Lock) -> Iterator[None]:
+    """Hold a lock for a while."""
+    lock.take()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class FileLock:
@@ -77,17 +89,10 @@ class FileLock:
         return self._descriptor is not None
 
     def release(self) -> None:
-        """Let go."""
+        """Release it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-    def __enter__(self) -> "FileLock":
-        self.take()
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.release()
 
 
 @dataclass(frozen=True)
@@ -108,10 +113,10 @@ class FileLocks:
 
 
 class JournalLock:
-    """What Optuna locks its journal with.
+    """The lock of Optuna's journal; Optuna's own locks outlive a killed process.
 
-    Its own locks outlive a killed process. This one also mends what such a process has left: a
-    line without an end, to which the next would be glued.
+    It also removes an unfinished line that such a process has left, to which the next line would be
+    joined.
 
     Args:
         journal: The file.
@@ -122,13 +127,13 @@ class JournalLock:
         self._journal, self._lock = journal, FileLock(lock)
 
     def acquire(self) -> bool:
-        """Wait for the lock, then mend the journal."""
+        """Wait for the lock, then remove an unfinished line."""
         self._lock.take()
         drop_unfinished_line(self._journal)
         return True
 
     def release(self) -> None:
-        """Let go."""
+        """Release it."""
         self._lock.release()
 
 

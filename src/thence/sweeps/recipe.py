@@ -17,11 +17,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from thence.corpus.loading import NOTHING
 from thence.errors import SettingError, nearest
 from thence.models.registry import DEFAULT_CLASSIFIER, DEFAULT_MODEL, get_family, is_classifier
+from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import (
     Recipe,
     flat_settings,
@@ -31,10 +32,59 @@ from thence.recipes.recipe import (
     read_toml,
 )
 from thence.recipes.validation import check_type
-from thence.sweeps.options import SweepOptions, read_options
 from thence.sweeps.space import Choices, Range, Space, grid_points, read_dimension
 
 LARGEST_GRID = 10_000
+"""Points of a grid at most."""
+
+Sampler = Literal["tpe", "random", "grid"]
+Pruner = Literal["none", "asha", "hyperband", "median"]
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """How a space is searched."""
+
+    trials: int | None = None
+    """End after so many trials (default for a grid: every point once)."""
+    time: str | None = None
+    """Begin no trial after this time, such as 90s, 30m or 2h; pauses do not count."""
+    sampler: Sampler = "tpe"
+    """What is tried next: what is like the best so far (tpe), anything (random), or every \
+combination in order (grid)."""
+    pruner: Pruner = "none"
+    """Which trials are ended early, at an evaluation on dev."""
+    seed: int = 42
+    """Seed of what is tried."""
+
+    def __post_init__(self) -> None:
+        if self.trials is not None and self.trials < 1:
+            raise SettingError(f"trials is {self.trials}; it must be at least 1.")
+        if not 0 <= self.seed < 1 << 63:
+            raise SettingError(f"seed is {self.seed}; it must be from 0 to 2^63 - 1.")
+        _ = self.seconds  # Refuses what is no time.
+
+    @property
+    def seconds(self) -> float | None:
+        """The time limit in seconds."""
+        return TrainingOptions(time=self.time).seconds
+
+
+def _read_options(table: Mapping[str, Any]) -> SweepOptions:
+    """Return the settings of the table ``[sweep]``.
+
+    Raises:
+        SettingError: If one is unknown or of another type.
+    """
+    hints = get_type_hints(SweepOptions)
+    for name in table:
+        if name not in hints:
+            raise SettingError(
+                f"there is no setting '{name}' in [sweep]; the settings are "
+                f"{', '.join(hints)} and the table space." + nearest(name, [*hints, "space"])
+            )
+    given = {name: check_type(name, value, hints[name]) for name, value in table.items()}
+    return SweepOptions(**given)
 
 
 @dataclass(frozen=True)
@@ -128,7 +178,7 @@ def read_sweep_recipe(
             "table [sweep.space] with the fields and their values."
         )
     try:
-        options = read_options({name: value for name, value in table.items() if name != "space"})
+        options = _read_options({name: value for name, value in table.items() if name != "space"})
         options = replace(
             options,
             trials=options.trials if trials is None else trials,

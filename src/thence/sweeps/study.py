@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +15,55 @@ from thence.extras import import_extra
 from thence.runs.files import check_ordinary
 from thence.runs.saved_json import UNUSABLE
 from thence.sweeps.database import open_database
-from thence.sweeps.locks import JournalLock
+from thence.sweeps.locks import JournalLock, Locks
 from thence.sweeps.recipe import SweepRecipe
 from thence.sweeps.space import Choices, Range
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.trial import FrozenTrial
 
 JOURNAL = "study.log"
 LONGEST_REASON = 200
 """Characters of what is wrong with a study that a message repeats."""
-FIRST_LOOK = 2
-"""The look at dev at which a trial is given up at the earliest by successive halving."""
+MIN_EVALUATIONS = 2
+"""The evaluation on dev at which a trial is pruned at the earliest by successive halving."""
+
+
+@dataclass(frozen=True)
+class OpenSweep:
+    """A sweep that this process works on.
+
+    Attributes:
+        folder: Where it is.
+        recipe: What is tried.
+        study: Optuna's list of trials.
+        storage: Where Optuna keeps it.
+        locks: Shared with the other processes.
+    """
+
+    folder: Path
+    recipe: SweepRecipe
+    study: "optuna.Study"
+    storage: Any
+    locks: Locks
+
+    def trials(self) -> "list[FrozenTrial]":
+        """Return all trials so far, those of other processes too, in order."""
+        return self.study.get_trials(deepcopy=False)
+
+    def running_trial(self, number: int) -> "optuna.Trial":
+        """Return a trial that was begun and has not ended, to go on with it."""
+        from optuna.trial import Trial
+
+        study = self.storage.get_study_id_from_name(self.study.study_name)
+        return Trial(
+            self.study, self.storage.get_trial_id_from_study_id_trial_number(study, number)
+        )
+
+    def run_folder(self, number: int) -> Path:
+        """Return the run folder of a trial on this machine."""
+        return self.folder / f"trial-{number:04}"
 
 
 def import_optuna() -> Any:  # as untyped as an optional library is
@@ -38,8 +76,8 @@ def import_optuna() -> Any:  # as untyped as an optional library is
 
 
 @contextmanager
-def silenced() -> Iterator[None]:
-    """Keep Optuna from writing to standard error what we say in our own way."""
+def quiet_log() -> Iterator[None]:
+    """Keep Optuna from logging to standard error what we say in our own way."""
     log = import_optuna().logging
     before = log.get_verbosity()
     log.set_verbosity(logging.ERROR)
@@ -50,8 +88,8 @@ def silenced() -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Leave out Optuna's warnings that something of its is new."""
+def _experimental() -> Iterator[None]:
+    """Leave out Optuna's warnings that a feature of its is experimental."""
     from optuna.exceptions import ExperimentalWarning
 
     with warnings.catch_warnings():
@@ -59,7 +97,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def open_study(folder: Path, name: str, storage: str | None) -> "optuna.Study":
+def open_study(folder: Path, name: str, storage: str | None) -> "tuple[optuna.Study, Any]":
     """Open the study, or make it.
 
     Args:
@@ -67,14 +105,17 @@ def open_study(folder: Path, name: str, storage: str | None) -> "optuna.Study":
         name: Of the study.
         storage: Address of a database; None for a journal in the folder.
 
+    Returns:
+        The study, and Optuna's storage that it is in.
+
     Raises:
         RunError: If it cannot be opened.
     """
     optuna = import_optuna()
-    with quiet():
+    with _experimental():
         try:
             opened = _journal(folder) if storage is None else open_database(storage)
-            return optuna.create_study(  # type: ignore[no-any-return]
+            study = optuna.create_study(
                 storage=opened, study_name=name, load_if_exists=True, direction="minimize"
             )
         except (OSError, AssertionError, *UNUSABLE) as error:
@@ -82,6 +123,7 @@ def open_study(folder: Path, name: str, storage: str | None) -> "optuna.Study":
                 f"The study in {folder / JOURNAL if storage is None else 'the database'} cannot "
                 f"be opened: {str(error)[:LONGEST_REASON] or type(error).__name__}"
             ) from error
+    return study, opened
 
 
 def _journal(folder: Path) -> Any:
@@ -95,14 +137,14 @@ def _journal(folder: Path) -> Any:
 
 
 def make_pruner(recipe: SweepRecipe) -> Any:
-    """Return what gives trials up; its steps are looks at dev, of which each trial has ten."""
+    """Return Optuna's pruner; its steps are evaluations on dev, of which each trial has ten."""
     pruners = import_optuna().pruners
     if recipe.options.pruner == "asha":
-        return pruners.SuccessiveHalvingPruner(min_resource=FIRST_LOOK, reduction_factor=2)
+        return pruners.SuccessiveHalvingPruner(min_resource=MIN_EVALUATIONS, reduction_factor=2)
     if recipe.options.pruner == "hyperband":
-        return pruners.HyperbandPruner(min_resource=FIRST_LOOK, reduction_factor=2)
+        return pruners.HyperbandPruner(min_resource=MIN_EVALUATIONS, reduction_factor=2)
     if recipe.options.pruner == "median":
-        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=FIRST_LOOK)
+        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=MIN_EVALUATIONS)
     return pruners.NopPruner()
 
 
@@ -119,17 +161,17 @@ def make_sampler(recipe: SweepRecipe, number: int) -> Any:
     if recipe.options.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     several = len(recipe.models) > 1  # Their trials have different fields.
-    with quiet():
+    with _experimental():
         return optuna.samplers.TPESampler(
-            seed=seed,
-            multivariate=True,
-            group=several,
-            constant_liar=True,
+            seed=seed, multivariate=True, group=several, constant_liar=True
         )
 
 
 def _grid_sampler(points: list[dict[str, Any]]) -> Any:
-    """Return what gives each trial the point of its number."""
+    """Return a sampler that gives each trial the point of its number.
+
+    Optuna's own grid sampler takes points at random, and its grid has no fields of one model alone.
+    """
     samplers = import_optuna().samplers
 
     class Grid(samplers.BaseSampler):  # type: ignore[misc, name-defined]
@@ -149,7 +191,7 @@ def _grid_sampler(points: list[dict[str, Any]]) -> Any:
 def suggest(trial: "optuna.Trial", recipe: SweepRecipe) -> dict[str, Any]:
     """Choose the fields of a trial; those that are chosen already stay as they are."""
     point: dict[str, Any] = {}
-    with quiet():
+    with _experimental():
         if "model" in recipe.space:
             point["model"] = _suggest(trial, "model", recipe.space["model"])
         for name in recipe.names_for(point.get("model", recipe.model)):

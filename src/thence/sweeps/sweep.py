@@ -1,10 +1,8 @@
 """A sweep from its recipe to its best run; any number of processes can work on one."""
 
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,32 +15,26 @@ from thence.runs.run import RUNS
 from thence.runs.saved_json import UNUSABLE, number_or_none
 from thence.runs.sources import take_from_memory
 from thence.signals import Interrupted, signal_number
-from thence.sweeps.claims import (
-    BEGAN,
-    ENDED,
-    WHERE,
-    Claim,
-    ClaimLost,
-    claim,
-    holding,
-    is_complete,
-    seconds_left,
-)
+from thence.sweeps.best import clear_trials, is_here, keep_best
 from thence.sweeps.database import database_errors, hide_password
 from thence.sweeps.database_locks import DatabaseLocks
-from thence.sweeps.folder import open_folder
-from thence.sweeps.joining import check_joined
-from thence.sweeps.locks import FileLocks, Locks
-from thence.sweeps.persistence import persistently
+from thence.sweeps.folder import check_joined, kept_in_folder, open_folder, put_copies
+from thence.sweeps.leases import BEGAN, ENDED, WHERE, seconds_left
+from thence.sweeps.locks import FileLocks, holding
 from thence.sweeps.recipe import SweepRecipe, read_sweep_recipe
 from thence.sweeps.results import Sweep, Trial, checked_trial, write_sweep
-from thence.sweeps.sources import kept_in_folder, put_copies
-from thence.sweeps.study import fields_of, import_optuna, make_pruner, open_study, silenced
-from thence.sweeps.winner import clear_trials, is_here, keep_best
-from thence.sweeps.work import OUTCOME, work_on
+from thence.sweeps.study import (
+    OpenSweep,
+    fields_of,
+    import_optuna,
+    make_pruner,
+    open_study,
+    quiet_log,
+)
+from thence.sweeps.worker import OUTCOME, Event, work
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna.trial import FrozenTrial
 
 STATES: dict[str, Literal["running", "finished", "pruned", "failed"]] = {
     "COMPLETE": "finished",
@@ -52,25 +44,25 @@ STATES: dict[str, Literal["running", "finished", "pruned", "failed"]] = {
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far a sweep is, for who looks on.
+class SweepProgress:
+    """How far a sweep is.
 
     Attributes:
         sweep: All trials so far, those of other processes too.
         trial: The trial of this process.
-        event: It has begun, was judged on dev, or has ended.
+        event: It was started, was evaluated on dev, or has ended.
         total: How many trials there will be at most; None where only a time limit ends them.
         seconds_left: Of the time limit.
     """
 
     sweep: Sweep
     trial: Trial
-    event: Literal["begun", "looked", "ended"]
+    event: Event
     total: int | None
     seconds_left: float | None
 
 
-Watcher = Callable[[Standing], None]
+Watcher = Callable[[SweepProgress], None]
 
 
 def sweep(
@@ -100,7 +92,7 @@ def sweep(
         storage: Address of a database for the study; by default it is a file in the folder.
             Machines that share the database need not share the folder.
         study: Name of the study in the database; by default that of the folder.
-        watch: Is called whenever a trial begins, is judged, or ends.
+        watch: Is called whenever a trial is started, is evaluated on dev, or has ended.
         text: The text, in place of the recipe's: its path or name, or the texts themselves, which
             the folder keeps.
         dev: The same for dev.
@@ -128,33 +120,33 @@ def sweep(
         again += _storage_flags(storage, study)
     with (
         kept_in_folder(read, folder, held) as (read, copies),
-        silenced(),
-        _opened(folder, read, storage, study, copies) as (opened, locks),
+        quiet_log(),
+        _open(folder, read, storage, study, copies) as opened,
     ):
-        opened.pruner = make_pruner(read)
-        snapshot(folder, opened, read)  # Refuses a study that was changed.
-        _until_done(locks, folder, opened, read, watch or (lambda standing: None), again)
-        return _finish(folder, opened, read)
+        opened.study.pruner = make_pruner(read)
+        snapshot(opened)  # Refuses a study that was changed.
+        _work(opened, watch, again)
+        return _finish(opened)
 
 
 @contextmanager
-def _opened(
-    folder: Path, read: SweepRecipe, storage: str | None, name: str | None, copies: Path
-) -> Iterator[tuple["optuna.Study", Locks]]:
+def _open(
+    folder: Path, recipe: SweepRecipe, storage: str | None, name: str | None, copies: Path
+) -> Iterator[OpenSweep]:
     """Open the folder and the study of a sweep, with the locks of its processes."""
-    name = open_folder(folder, read, storage is not None, name)
-    with FileLocks(folder).lock("study"):
+    name = open_folder(folder, recipe, storage is not None, name)
+    with holding(FileLocks(folder).lock("study")):
         put_copies(copies, folder)
-    study = open_study(folder, name, storage)
+    study, opened = open_study(folder, name, storage)
     if storage is None:
-        yield study, FileLocks(folder)
+        yield OpenSweep(folder, recipe, study, opened, FileLocks(folder))
         return
     with database_errors():
         locks = DatabaseLocks(storage, name, folder)
-        with locks.beating():
+        with locks.heartbeats():
             with holding(locks.lock("study")):
-                check_joined(study, read)
-            yield study, locks
+                check_joined(study, recipe)
+            yield OpenSweep(folder, recipe, study, opened, locks)
 
 
 def _storage_flags(storage: str, study: str | None) -> str:
@@ -162,76 +154,46 @@ def _storage_flags(storage: str, study: str | None) -> str:
     return f" --storage {quote(hide_password(storage))}{named}"
 
 
-def _until_done(
-    locks: Locks,
-    folder: Path,
-    study: "optuna.Study",
-    read: SweepRecipe,
-    watch: Watcher,
-    again: str,
-) -> None:
-    """Work until all trials are done; stop in order where that is wished."""
+def _work(sweep: OpenSweep, watch: Watcher | None, again: str) -> None:
+    """Work until all trials are done; after a signal, say how to go on."""
+
+    def report(event: Event, number: int) -> None:
+        if watch is not None:
+            so_far, left = snapshot(sweep), seconds_left(sweep.recipe, sweep.trials())
+            trial = so_far.trials[number]
+            watch(SweepProgress(so_far, trial, event, sweep.recipe.trials, left))
+
     try:
-        _work(locks, folder, study, read, watch)
+        work(sweep, report)
     except (Interrupted, KeyboardInterrupt) as error:
-        write_sweep(snapshot(folder, study, read))
-        done = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
-        of = f" of {read.trials}" if read.trials is not None else ""
+        write_sweep(snapshot(sweep))
+        done = sum(trial.state.is_finished() for trial in sweep.trials())
+        of = f" of {sweep.recipe.trials}" if sweep.recipe.trials is not None else ""
         raise Interrupted(
             f"Stopped after {done}{of} trials, all saved. Go on with: {again}", signal_number(error)
         ) from error
 
 
-def _work(
-    locks: Locks, folder: Path, study: "optuna.Study", recipe: SweepRecipe, watch: Watcher
-) -> None:
-    """Work on trials until all are done, those of other processes too."""
-    while True:
-        claimed = persistently(partial(claim, locks, study, recipe))
-        if claimed is not None:
-            try:
-                with suppress(ClaimLost):
-                    _work_on(claimed, folder, study, recipe, watch)
-            finally:
-                claimed.lock.release()
-            continue
-        found = study.get_trials(deepcopy=False)
-        if all(trial.state.is_finished() for trial in found) and is_complete(recipe, found):
-            return
-        time.sleep(locks.wait)  # Another process may die, and its trial must be taken over.
+def snapshot(sweep: OpenSweep) -> Sweep:
+    """Return all trials so far.
 
-
-def _work_on(
-    claimed: Claim, folder: Path, study: "optuna.Study", recipe: SweepRecipe, watch: Watcher
-) -> None:
-    number = claimed.trial.number
-
-    def tell(event: Literal["begun", "looked", "ended"]) -> None:
-        so_far = snapshot(folder, study, recipe)
-        left = seconds_left(recipe, study.get_trials(deepcopy=False))
-        watch(Standing(so_far, so_far.trials[number], event, recipe.trials, left))
-
-    tell("begun")
-    place = folder / f"trial-{number:04}"
-    work_on(claimed, place, study, recipe, lambda record: tell("looked"))
-    tell("ended")
-
-
-def snapshot(folder: Path, study: "optuna.Study", recipe: SweepRecipe) -> Sweep:
-    """Return all trials so far."""
+    Raises:
+        RunError: If the study holds what no sweep writes.
+    """
+    recipe = sweep.recipe
     space = {name: dimension.to_toml() for name, dimension in recipe.space.items()}
     unit = "document" if is_classifier(recipe.model) else "token"
     try:
-        trials = tuple(_trial(found, recipe) for found in study.get_trials(deepcopy=False))
+        trials = tuple(_trial(found, recipe) for found in sweep.trials())
     except UNUSABLE as error:
         raise RunError(
-            f"The study of {folder} holds what no sweep writes ({error}); begin another sweep in "
-            "another folder."
+            f"The study of {sweep.folder} holds what no sweep writes ({error}); begin another "
+            "sweep in another folder."
         ) from error
-    return Sweep(folder, unit, space, trials)
+    return Sweep(sweep.folder, unit, space, trials)
 
 
-def _trial(found: "optuna.trial.FrozenTrial", recipe: SweepRecipe) -> Trial:
+def _trial(found: "FrozenTrial", recipe: SweepRecipe) -> Trial:
     point = fields_of(found.params, recipe)
     state = STATES.get(found.state.name, "running")
     where = found.user_attrs.get(WHERE)
@@ -245,14 +207,15 @@ def _trial(found: "optuna.trial.FrozenTrial", recipe: SweepRecipe) -> Trial:
     return checked_trial(found.number, point, state, found.user_attrs.get(OUTCOME, {}), where)
 
 
-def _finish(folder: Path, study: "optuna.Study", recipe: SweepRecipe) -> Sweep:
+def _finish(sweep: OpenSweep) -> Sweep:
     """Keep the best run and write the result; of several processes one does, the others wait.
 
     A best run of another machine is kept there.
     """
-    with FileLocks(folder).lock("best"):
+    folder = sweep.folder
+    with holding(FileLocks(folder).lock("best")):
         clear_trials(folder)
-        done = snapshot(folder, study, recipe)
+        done = snapshot(sweep)
         if done.best_trial.where is None or is_here(folder, done.best_trial):
             done = replace(done, test=keep_best(folder, done.best_trial, len(done.ranked())))
         write_sweep(done)

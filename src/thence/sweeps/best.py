@@ -14,16 +14,16 @@ from thence.runs import Run
 from thence.runs.files import refuse_links
 from thence.runs.looks_at_test import TEST_LOOKS, merge_looks, read_test_looks, to_json_lines
 from thence.sweeps.results import BEST, VERDICT, Trial, read_verdict
-from thence.sweeps.work import best_record, value_of
+from thence.sweeps.worker import best_record, value_of
 
-BUILT, BEATEN = BEST, "beaten"
-"""In a hidden folder beside the best run: what is going to replace it, and what it replaces."""
+NEW, OLD = BEST, "beaten"
+"""In a hidden folder beside the best run: the run that is going to replace it, and the old one."""
 
 
 def is_here(folder: Path, trial: Trial) -> bool:
     """Return whether the folder has the run of a trial, and not another machine's.
 
-    What was begun here and brought to its end elsewhere has other looks at dev.
+    One that was begun here and ended elsewhere has other evaluations on dev.
     """
     try:
         best = best_record(Run(folder / trial.name))
@@ -36,7 +36,7 @@ def keep_best(folder: Path, best: Trial, trials: int | None = None) -> dict[str,
     """Copy the best trial to ``FOLDER/best`` and judge it on test, unless that is done.
 
     The copy is put in its place with its verdict in it, so that a process that is killed leaves no
-    look at test that counts. Looks of a best run that is beaten since go on counting. One process
+    look at test that counts. Looks of an older best run go on counting. One process
     at a time may do so: the lock ``best`` of the sweep must be held.
 
     Returns:
@@ -53,7 +53,7 @@ def keep_best(folder: Path, best: Trial, trials: int | None = None) -> dict[str,
             return verdict["test"]  # type: ignore[no-any-return]
         refuse_links(trial)  # What they lead to would be copied.
         building = Path(mkdtemp(prefix=f".{BEST}.", dir=folder))
-        copy = building / BUILT
+        copy = building / NEW
         shutil.copytree(trial, copy, ignore=shutil.ignore_patterns("tensorboard", ".*"))
         _take_looks(copy, place)
         run = Run(copy)
@@ -61,10 +61,10 @@ def keep_best(folder: Path, best: Trial, trials: int | None = None) -> dict[str,
         _write_verdict(copy, {"run": best.name, "test": judged, "trials": trials})
         sync_tree(copy)
         if place.exists():
-            place.rename(building / BEATEN)
+            place.rename(building / OLD)
         copy.rename(place)
         sync_folder(folder)
-        _take_looks(place, building / BEATEN)  # Someone may have judged it in the meantime.
+        _take_looks(place, building / OLD)  # Someone may have judged it in the meantime.
     except OSError as error:
         raise cannot_write(place, error) from error
     finally:
@@ -88,11 +88,11 @@ def recover(folder: Path) -> None:
     """
     place = folder / BEST
     for leftover in folder.glob(f".{BEST}.*"):
-        beaten = leftover / BEATEN
-        if beaten.exists() and not place.exists():
-            beaten.rename(place)
-        elif beaten.exists():
-            _take_looks(place, beaten)
+        old = leftover / OLD
+        if old.exists() and not place.exists():
+            old.rename(place)
+        elif old.exists():
+            _take_looks(place, old)
         shutil.rmtree(leftover, ignore_errors=True)
 
 
