@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from thence.sweeps import Sweep as Sweep
     from thence.sweeps import read_sweep as read_sweep
     from thence.sweeps import sweep as sweep
+    from thence.tokens import TokenizerFamily as TokenizerFamily
+    from thence.tokens import register_tokenizer as register_tokenizer
     from thence.training import resume as resume
     from thence.training import train as train
     from thence.training import train_recipe as train_recipe
@@ -102,6 +104,8 @@ _HOMES = {
     "Sweep": "thence.sweeps",
     "read_sweep": "thence.sweeps",
     "sweep": "thence.sweeps",
+    "TokenizerFamily": "thence.tokens",
+    "register_tokenizer": "thence.tokens",
     "resume": "thence.training",
     "train": "thence.training",
     "train_recipe": "thence.training",

@@ -84,18 +84,17 @@ class Plugins(Generic[Entry]):
             ) from error
 
 
-def missing(what: str, name: str, supplier: str) -> str:
-    """Return a sentence about an entry that another package supplied, which is not here."""
-    package, _, made_with = supplier.partition("==")
-    if not package:
-        return (
-            f"{what} '{name}' was added by a script; add it in the same way before "
-            "(thence.register_model or thence.register_tokenizer)."
-        )
-    return (
-        f"{what} '{name}' comes from the package {package} ({made_with} when the run was made), "
-        f"which is not installed: pip install {package}."
-    )
+def missing(what: str, supplier: str) -> str:
+    """Return a sentence that says how to get what another package supplied, and is not here.
+
+    >>> missing("The run r needs the model 'm'", "pack==0.1")
+    "The run r needs the model 'm' of the package pack (0.1 when it was made): pip install pack."
+    """
+    package, _, version_then = supplier.partition("==")
+    if package:
+        made_with = f"{version_then} when it was made"
+        return f"{what} of the package {package} ({made_with}): pip install {package}."
+    return f"{what}, which a script added: call thence.register_model or register_tokenizer first."
 
 
 def _supplier_of(point: EntryPoint) -> str:

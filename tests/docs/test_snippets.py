@@ -7,11 +7,13 @@ shown, the command is to fail with it. ``make outputs`` writes what comes out in
 they show something else.
 
 A server that a page starts (``thence serve``) runs to the end of the page, on a free port in place
-of 8000. A block right below a line ``<!-- not run: why -->`` is left out. So are commands that
-install, and blocks whose text would have to be downloaded, unless the data is on this machine
-(THENCE_TEST_DATA).
+of 8000. A block below a line ``<!-- file: NAME -->`` is a file of that name, and ``pip install
+./FOLDER`` installs a package that a page has made so, for that page alone. A block right below a
+line ``<!-- not run: why -->`` is left out. So are other commands that install, and blocks whose
+text would have to be downloaded, unless the data is on this machine (THENCE_TEST_DATA).
 """
 
+import importlib
 import os
 import re
 import shlex
@@ -28,12 +30,15 @@ import pytest
 
 from thence.cli.main import main
 from thence.corpus import CATALOGUE
+from thence.models.registry import FAMILIES
 
 from .outputs import Tolerance, problem, tidied, tolerance_of, updated
 from .pages import PAGES, ROOT, Block, blocks_of, commands_of, name_of, printed_of
 
 INSTALLING = ("pip", "python", "python3", "git", "make", "source", "cd", "uv", ".venv/bin/pip")
 DEVELOPERS = re.compile(r"/root/|/home/\w|/Users/\w|/tmp/|[A-Z]:\\Users")
+FILE = re.compile(r"^<!-- file: (?P<name>\S+) -->\n```\w+\n(?P<content>.*?)^```", re.M | re.S)
+OWN_PACKAGE = re.compile(r"pip install (\./\S+)")
 LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?[^)]*\)|(?:src|href)=\"([^\"]+)\"")
 PASSING = re.compile(r"\S+: +\d+%|Next: |Reading ")
 """Lines on standard error that a terminal shows for a while, or that pages leave out."""
@@ -165,6 +170,35 @@ def server(command: str, port: int) -> Iterator[None]:
             process.terminate()
 
 
+def write_files(page: str) -> None:
+    """Write the files that a page shows."""
+    for found in FILE.finditer(page):
+        path = Path(found["name"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(found["content"], encoding="utf-8")
+
+
+def install(folder: str) -> None:
+    """Install a package that was made here, without the network, into ``site-packages`` here."""
+    words = ["--no-index", "--no-deps", "--no-build-isolation", "--target", "site-packages", folder]
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *words], check=True)
+    importlib.invalidate_caches()
+
+
+@pytest.fixture
+def own_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let packages that a page installs be found, and forgotten afterwards."""
+    place, families, modules = str(tmp_path / "site-packages"), dict(FAMILIES), set(sys.modules)
+    monkeypatch.syspath_prepend(place)
+    monkeypatch.setenv("PYTHONPATH", place, prepend=os.pathsep)
+    yield
+    for name in FAMILIES.keys() - families.keys():
+        del FAMILIES[name]
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(place):
+            del sys.modules[name]
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
@@ -193,8 +227,10 @@ def run_page(page: Path, at_hand: bool) -> Findings:
         at_hand: Whether texts that are to be downloaded are on this machine.
     """
     found, names, port = Findings(), {"__name__": "__main__"}, free_port()
+    text = page.read_text(encoding="utf-8")
+    write_files(text)
     with ExitStack() as servers:
-        for block in blocks_of(page.read_text(encoding="utf-8")):
+        for block in blocks_of(text):
             if block.skipped or (needs_a_download(block.body) and not at_hand):
                 continue
             allowed = tolerance_of(block.comment)
@@ -209,6 +245,8 @@ def run_page(page: Path, at_hand: bool) -> Findings:
                 typed = command.text.replace(":8000", f":{port}")
                 if typed.startswith("thence serve "):
                     servers.enter_context(server(typed, port))
+                elif package := OWN_PACKAGE.fullmatch(typed):
+                    install(package[1])
                 elif typed.split()[0] not in INSTALLING:
                     came = run_console(typed, command.shown.startswith("thence: "))
                     place = Place(block.line - 1 + command.shown_line, block.indent, typed)
@@ -225,6 +263,7 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_packages")
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_what_a_page_shows_comes_out(
     page: Path, shared_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

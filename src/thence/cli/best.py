@@ -13,7 +13,6 @@ from thence.cli.output import progress_for, say_json, say_pairs, say_table
 from thence.cli.streams import print_note, say
 from thence.corpus.decoding import Errors
 from thence.recipes.options import Device
-from thence.tokens.tokenizer import Level
 from thence.tokens.vocabulary import Unknown
 from thence.tokens.word_splitting import WordSplit
 
@@ -39,7 +38,7 @@ def command(
     split_seed: int | None = None,
     dev: str | None = None,
     test: str | None = None,
-    tokens: Level | None = None,
+    tokens: str | None = None,
     word_split: WordSplit | None = None,
     max_size: int | None = None,
     min_count: int | None = None,

@@ -32,7 +32,7 @@ from thence.models.ngram.tasks import (
 from thence.processes import number_of_processes
 from thence.recipes.recipe import Recipe
 from thence.runs.sources import IN_MEMORY, is_read_once, named_sources
-from thence.tokens import Tokenizer, TokenStore, tokenizer_from_counts
+from thence.tokens import COUNTED, Tokenizer, TokenStore, tokenizer_from_counts
 from thence.tokens.word_splitting import SYMBOLS
 
 if TYPE_CHECKING:
@@ -142,10 +142,10 @@ def check_recipe(recipe: Recipe) -> None:
                 f"--cluster reads files that every worker can reach, not {text}; write it "
                 "to a folder, or name a URL such as s3://bucket/folder."
             )
-    if recipe.tokens.tokens == "subwords":
+    if recipe.tokens.tokens not in COUNTED:
         raise SettingError(
-            "--cluster cannot learn subwords, which takes the whole text at once; use --tokens "
-            "words, characters or bytes."
+            f"--cluster cannot learn {recipe.tokens.tokens}, which takes the whole text at once; "
+            "use --tokens words, characters or bytes."
         )
     if split.dev is None and (split.test is not None or not split.split.startswith("100/")):
         raise SettingError(

@@ -10,9 +10,10 @@ The boundary is put before a text (as special tokens are, if asked for) but not 
 model goes on from there. Its name has a space, so that no word of a text can be taken for it.
 """
 
+import copy
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -54,8 +55,13 @@ def tokenizer_file(tokenizer: OurTokenizer) -> Tokenizer:
         theirs = _subwords(vocabulary, tokenizer.level.definition)  # type: ignore[attr-defined]
     elif options.tokens == "bytes":
         theirs = _bytes(vocabulary)
-    else:
+    elif options.tokens == "characters":
         theirs = _characters(vocabulary)
+    else:
+        raise SettingError(
+            f"The tokenizers library has no {options.tokens!r}, so the run cannot be exported as "
+            "one with its tokenizer; use --to onnx."
+        )
     theirs.normalizer = _normalizer(options)
     theirs.post_processor = processors.TemplateProcessing(
         single=[BOUNDARY_TOKEN, "$A"],
@@ -116,8 +122,8 @@ def byte_alphabet() -> list[str]:
     return [chr(byte if byte in printable else next(others)) for byte in range(256)]
 
 
-def _subwords(vocabulary: Vocabulary, definition: str) -> Tokenizer:
-    content = json.loads(definition)
+def _subwords(vocabulary: Vocabulary, definition: Mapping[str, Any]) -> Tokenizer:
+    content = copy.deepcopy(dict(definition))
     content["model"]["vocab"][BOUNDARY_TOKEN] = vocabulary.boundary_id
     return Tokenizer.from_str(json.dumps(content))
 

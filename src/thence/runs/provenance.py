@@ -20,6 +20,7 @@ from thence.recipes.recipe import FROM_RUN, PROVENANCE, Recipe, read_toml
 from thence.recipes.validation import check_type, shown
 from thence.runs.looks_at_test import TEST, Fingerprint
 from thence.runs.sources import STANDARD_INPUT
+from thence.tokens.tokenizer import is_tokenizer, tokenizer_suppliers
 
 FORMAT = 2
 """Number of the format of run folders, which every config says; see ``MIGRATIONS``."""
@@ -44,7 +45,10 @@ KEPT_NAME = re.compile(r"(?:(?:text|dev|test)(?:\.[a-z]+)?)?")
 SPLITS = ("train", "dev", "test")
 PACKAGES = "packages"
 """A table of the packages that supplied models or tokenizers, where they are not thence's own."""
-SUPPLIED: Sequence[tuple[str, str, Callable[[str], bool]]] = (("models", "model", is_known),)
+SUPPLIED: Sequence[tuple[str, str, Callable[[str], bool]]] = (
+    ("models", "model", is_known),
+    ("tokenizers", "tokenizer", is_tokenizer),
+)
 """The tables in it, what is named there, and whether it is here."""
 
 
@@ -167,8 +171,8 @@ def _check_packages(packages: Any, folder: Path) -> None:
             suppliers = check_type(group, packages.get(group, {}), Mapping[str, Any])
             for name, supplier in suppliers.items():
                 if not known(name):
-                    what_is_missing = f"The {what} of the run {folder}"
-                    raise RunError(missing(what_is_missing, name, check_type(name, supplier, str)))
+                    needed = f"The run {folder} needs the {what} {shown(name)}"
+                    raise RunError(missing(needed, check_type(name, supplier, str)))
     except SettingError as error:
         raise RunError(f"The packages that {folder} names are unusable: {error}") from error
 
@@ -184,7 +188,11 @@ def new_provenance(
         hashes: The SHA-256 of what the run is made from.
         more: What else to say.
     """
-    packages = {"models": suppliers(family_names(recipe.model, recipe.options))}
+    supplied = {
+        "models": suppliers(family_names(recipe.model, recipe.options)),
+        "tokenizers": tokenizer_suppliers(recipe.tokens.tokens),
+    }
+    packages = {group: names for group, names in supplied.items() if names}
     provenance = {
         "format": FORMAT,
         "thence": version("thence"),
@@ -193,7 +201,7 @@ def new_provenance(
         "tokenizer": tokenizer,
         "sha256": dict(hashes),
         **more,
-    } | ({PACKAGES: packages} if any(packages.values()) else {})
+    } | ({PACKAGES: packages} if packages else {})
     checksum = config_checksum(tomllib.loads(recipe.to_toml(provenance)))
     return {"checksum": checksum, **provenance}
 

@@ -3,7 +3,9 @@
 from thence.tokens.store import TokenStore
 from thence.tokens.texts import Texts, encode_texts
 from thence.tokens.tokenizer import (
+    COUNTED,
     Tokenizer,
+    TokenizerFamily,
     TokenOptions,
     WordOptions,
     count_symbols,
@@ -11,6 +13,7 @@ from thence.tokens.tokenizer import (
     learn_tokens,
     load_tokenizer,
     make_tokenizer,
+    register_tokenizer,
     tokenizer_from_counts,
     tokenizer_from_json,
     tokenizer_of,
@@ -20,11 +23,13 @@ from thence.tokens.vocabulary import BOUNDARY, UNKNOWN, Vocabulary
 
 __all__ = [
     "BOUNDARY",
+    "COUNTED",
     "UNKNOWN",
     "Texts",
     "TokenOptions",
     "TokenStore",
     "Tokenizer",
+    "TokenizerFamily",
     "Vocabulary",
     "WordOptions",
     "WordVectors",
@@ -36,6 +41,7 @@ __all__ = [
     "make_tokenizer",
     "nearest_words",
     "read_vectors",
+    "register_tokenizer",
     "tokenizer_from_counts",
     "tokenizer_from_json",
     "tokenizer_of",

@@ -5,18 +5,24 @@ units"; bytes as the base alphabet: Radford et al. 2019 (GPT-2).
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer as BytePairEncoder
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from thence.corpus import Documents
+from thence.errors import SettingError
 from thence.tokens.characters import strings
+from thence.tokens.tokenizer import TokenOptions
 from thence.tokens.vocabulary import Encoded, Vocabulary
+
+DEFAULT_SIZE = 4096
+"""Pieces that are learned where no ``max_size`` is given."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +30,15 @@ class SubwordTokenizer:
     """Text as byte pairs merged by frequency.
 
     Attributes:
-        definition: The merges, as the JSON text of the ``tokenizers`` library.
+        definition: The merges, as the ``tokenizers`` library writes them.
     """
 
-    definition: str
+    definition: Mapping[str, Any]
 
     @cached_property
     def _encoder(self) -> BytePairEncoder:
         try:
-            return BytePairEncoder.from_str(self.definition)
+            return BytePairEncoder.from_str(json.dumps(self.definition))
         except Exception as error:
             raise ValueError(f"the subwords cannot be used: {error}") from error
 
@@ -56,17 +62,28 @@ class SubwordTokenizer:
         return str(self._encoder.decode([index for index in ids if index != boundary]))
 
 
-def learn_subwords(chunks: Iterable[Documents], size: int, min_count: int) -> SubwordTokenizer:
-    """Learn up to ``size`` pieces (at least the 256 bytes) from the given chunks."""
+def learn_subwords(chunks: Iterable[Documents], options: TokenOptions) -> SubwordTokenizer:
+    """Learn up to ``max_size`` pieces (at least the 256 bytes) from the given chunks.
+
+    Raises:
+        SettingError: If fewer pieces are asked for.
+    """
+    size = options.max_size or DEFAULT_SIZE
+    if size < 256:
+        raise SettingError(f"--max-size is {size}; subwords need at least 256, one for each byte.")
     encoder = BytePairEncoder(models.BPE())
     encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     encoder.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=max(size, 256),
-        min_frequency=min_count,
+        vocab_size=size,
+        min_frequency=options.min_count,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
     encoder.train_from_iterator(map(strings, chunks), trainer)
-    # The same text as after saving and loading, so that the two tokenizers are equal.
-    return SubwordTokenizer(json.dumps(json.loads(encoder.to_str())))
+    return SubwordTokenizer(json.loads(encoder.to_str()))
+
+
+def load_subwords(definition: Mapping[str, Any]) -> SubwordTokenizer:
+    """Make the tokenizer again from its definition."""
+    return SubwordTokenizer(definition)

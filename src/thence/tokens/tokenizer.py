@@ -1,14 +1,20 @@
-"""Making, using, saving and loading tokenizers: the four levels behind one interface."""
+"""Making, using, saving and loading tokenizers, behind one interface.
+
+Characters, bytes and words have vocabularies that are chosen from counts. All others are learned
+as a whole, and stand in a table that other packages can add to, with an entry point of the group
+``thence.tokenizers`` or ``register_tokenizer``, as they can add models (``models/registry.py``).
+"""
 
 import json
 import shutil
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Protocol, SupportsIndex, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, SupportsIndex, cast, get_args, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, UInt
@@ -17,6 +23,7 @@ from thence.atomic import ExistsError, WriteError, new_folder
 from thence.corpus import Documents, cache_folder, documents_of
 from thence.corpus.opening import free_memory
 from thence.errors import RunError, SettingError, TextError, nearest
+from thence.plugins import Plugins
 from thence.tokens.characters import (
     ByteTokenizer,
     CharacterTokenizer,
@@ -50,25 +57,20 @@ LONG, BYTES_FOR_A_BYTE = 1 << 20, 50
 """Bytes of a document from which on memory is looked at, and what each of them takes (measured)."""
 
 Sizes = Int64[np.ndarray, " documents"]
-Level = Literal["characters", "bytes", "words", "subwords"]
-DEFAULT_SUBWORDS = 4096
+COUNTED = ("characters", "bytes", "words")
+"""Tokenizers whose vocabulary is chosen from counts, or fixed."""
 UNUSABLE = (
     OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError,
     SettingError,
 )  # fmt: skip
 """What reading a damaged ``tokenizer.json`` may raise."""
-CHOICES = {
-    "tokens": get_args(Level),
-    "word_split": get_args(WordSplit),
-    "unknown": get_args(Unknown),
-}
 
 
 @dataclass(frozen=True)
 class TokenOptions:
     """How text becomes tokens."""
 
-    tokens: Level = "characters"
+    tokens: str = "characters"
     """What one token is: a character, a byte, a word, or a subword (byte-level BPE)."""
     word_split: WordSplit = "punctuation"
     """Words are cut at white space only, as KenLM cuts them, or punctuation is set apart too."""
@@ -84,9 +86,12 @@ class TokenOptions:
     """Compose accents and other marks (Unicode normalisation form C)."""
 
     def __post_init__(self) -> None:
-        for name, choices in CHOICES.items():
-            value = getattr(self, name)
-            if value not in choices:
+        for name, value, choices in (
+            ("word_split", self.word_split, get_args(WordSplit)),
+            ("unknown", self.unknown, get_args(Unknown)),
+            ("tokens", self.tokens, () if is_tokenizer(self.tokens) else tokenizer_names()),
+        ):
+            if choices and value not in choices:
                 raise SettingError(
                     f"--{name.replace('_', '-')} is {value!r}; choose one of {', '.join(choices)}."
                     + nearest(str(value), choices)
@@ -101,15 +106,83 @@ class TokenOptions:
 class WordOptions(TokenOptions):
     """How text becomes tokens where words are what counts: for classifiers."""
 
-    tokens: Level = "words"
+    tokens: str = "words"
     """What one token is: a word, a character, a byte, or a subword (byte-level BPE)."""
     lowercase: bool = True
     """Turn the text into lower case."""
 
 
+@dataclass(frozen=True)
+class TokenizerFamily:
+    """A tokenizer that is learned as a whole.
+
+    Attributes:
+        name: What ``--tokens`` calls it: small letters, digits and hyphens.
+        make: Learns one from the normalised train documents, in chunks, and the options; or
+            ``module:name``.
+        load: Makes one again from its ``definition``; or ``module:name``.
+        supplier: The package and version that it comes from; empty for those of thence.
+    """
+
+    name: str
+    make: "Callable[[Iterable[Documents], TokenOptions], LearnedTokenizer] | str"
+    load: "Callable[[Any], LearnedTokenizer] | str"
+    supplier: str = ""
+
+
+_SUBWORDS = "thence.tokens.subwords"
+_plugins = Plugins(
+    "thence.tokenizers",
+    TokenizerFamily,
+    {
+        "subwords": TokenizerFamily(
+            "subwords", f"{_SUBWORDS}:learn_subwords", f"{_SUBWORDS}:load_subwords"
+        )
+    },
+)
+
+
+def tokenizer_names() -> list[str]:
+    """Return what ``--tokens`` may be, those of installed packages included."""
+    return [*COUNTED, *_plugins.names()]
+
+
+def is_tokenizer(name: str) -> bool:
+    """Return whether there is a tokenizer of that name."""
+    return name in COUNTED or _plugins.find(name) is not None
+
+
+def tokenizer_suppliers(name: str) -> dict[str, str]:
+    """Return the package and version of the tokenizer of that name, if it is none of ours."""
+    family = None if name in COUNTED else _plugins.find(name)
+    return {name: family.supplier} if family and _plugins.is_added(name) else {}
+
+
+def register_tokenizer(family: TokenizerFamily) -> TokenizerFamily:
+    """Add a tokenizer for as long as this Python process lives, and return it.
+
+    Raises:
+        SettingError: If its name is one of ours, or unusable.
+    """
+    if family.name in COUNTED:
+        raise SettingError(f"The name '{family.name}' is taken by thence; choose another.")
+    return _plugins.add(family.name, family)
+
+
+def _learned(name: str, what: Literal["make", "load"]) -> Callable[..., "LearnedTokenizer"]:
+    """Return what makes or loads a learned tokenizer."""
+    family = _plugins.find(name)
+    assert family is not None  # The options were checked.
+    function = family.make if what == "make" else family.load
+    if isinstance(function, str):
+        module, _, attribute = function.partition(":")
+        function = getattr(import_module(module), attribute)
+    return cast("Callable[..., LearnedTokenizer]", function)
+
+
 @runtime_checkable
 class LevelTokenizer(Protocol):
-    """What each of the four levels provides."""
+    """What each tokenizer provides, but for the normalisation."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -120,6 +193,14 @@ class LevelTokenizer(Protocol):
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids."""
+
+
+class LearnedTokenizer(LevelTokenizer, Protocol):
+    """A tokenizer that is not told by its vocabulary alone."""
+
+    @property
+    def definition(self) -> Any:
+        """Everything that was learned, as JSON can say it."""
 
 
 @dataclass(frozen=True)
@@ -178,10 +259,10 @@ class Tokenizer:
     def to_json(self) -> str:
         """Return everything needed to make this tokenizer again, as JSON."""
         content: dict[str, Any] = {"format": self.edition, "options": asdict(self.options)}
-        if self.options.tokens == "subwords":
-            content["subwords"] = json.loads(self.level.definition)  # type: ignore[attr-defined]
-        else:
+        if self.options.tokens in COUNTED:
             content["symbols"] = self.vocabulary.symbols
+        else:
+            content[self.options.tokens] = cast(LearnedTokenizer, self.level).definition
         return json.dumps(content, ensure_ascii=False)
 
     def content_hash(self) -> str:
@@ -191,15 +272,10 @@ class Tokenizer:
 
 def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
     """Make a tokenizer from the train split, and from nothing else."""
-    if options.tokens != "subwords":
+    if options.tokens in COUNTED:
         return tokenizer_from_counts(count_symbols(train, options), options)
-    from thence.tokens.subwords import learn_subwords
-
-    size = options.max_size or DEFAULT_SUBWORDS
-    if size < 256:
-        raise SettingError(f"--max-size is {size}; subwords need at least 256, one for each byte.")
-    chunks = normalized_chunks(train, options)
-    return Tokenizer(learn_subwords(chunks, size, options.min_count), options)
+    level = _learned(options.tokens, "make")(normalized_chunks(train, options), options)
+    return Tokenizer(level, options)
 
 
 def count_symbols(train: Documents, options: TokenOptions) -> dict[str, int]:
@@ -305,12 +381,10 @@ def tokenizer_from_json(text: str, name: str) -> Tokenizer:
     options = TokenOptions(**content["options"])
     if options.tokens == "bytes":
         return Tokenizer(ByteTokenizer(), options)
-    if options.tokens == "subwords":
-        from thence.tokens.subwords import SubwordTokenizer
-
-        subwords = SubwordTokenizer(json.dumps(content["subwords"]))
-        _check_symbols(subwords.vocabulary.symbols, options)
-        return Tokenizer(subwords, options)
+    if options.tokens not in COUNTED:
+        level = _learned(options.tokens, "load")(content[options.tokens])
+        _check_symbols(level.vocabulary.symbols, options)
+        return Tokenizer(level, options)
     edition = content["format"]
     return tokenizer_of(_check_symbols(content["symbols"], options), options, edition)
 
