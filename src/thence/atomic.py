@@ -274,7 +274,7 @@ def refuse_existing(path: Path) -> None:
     if taken:
         resume = f", or go on with: thence resume {path}" if (path / "last").exists() else ""
         raise ExistsError(
-            f"{path} exists already and is left as it is; choose another --output{resume}."
+            f"{path} exists already and is left as it is; choose another `output`{resume}."
         )
 
 

@@ -60,12 +60,14 @@ class ThenceWarning(UserWarning):
         return printable(super().__str__())
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
+def nearest(name: str, choices: Iterable[str], quote: str = "'") -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest choice, or ``""`` if none is near.
+
+    Settings are quoted in backticks (see ``thence.settings``).
 
     >>> nearest("LSTM", ["rnn", "lstm"])
     " Did you mean 'lstm'?"
     """
     in_lower_case = {choice.lower(): choice for choice in choices}
     found = get_close_matches(name.lower(), list(in_lower_case), n=1, cutoff=0.6)
-    return f" Did you mean '{in_lower_case[found[0]]}'?" if found else ""
+    return f" Did you mean {quote}{in_lower_case[found[0]]}{quote}?" if found else ""

@@ -125,7 +125,7 @@ def test_broken_off_before_anything_is_said() -> None:
 
 def test_too_little_time_for_anything_is_said() -> None:
     strategy = Fake(candidates=CANDIDATES, trained=(None, None, None))
-    with pytest.raises(TrainingError, match="longer --time"):
+    with pytest.raises(TrainingError, match="longer `time`"):
         autopilot_for(seconds=10.0).run(strategy)
 
 

@@ -113,7 +113,7 @@ def test_odd_texts_make_a_run(tmp_path: Path, make: Callable[..., Best], text: s
 
 
 def test_one_short_document_cannot_be_split(tmp_path: Path, make: Callable[..., Best]) -> None:
-    with pytest.raises(TextError, match="--by position"):
+    with pytest.raises(TextError, match="`by='position'`"):
         make(write(tmp_path, "a single line"))
 
 

@@ -91,8 +91,8 @@ def test_a_budget_of_steps_knows_no_clock() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "either --time"),
-        ({"time": "5m", "steps": 3}, "either --time"),
+        ({}, "either `time`"),
+        ({"time": "5m", "steps": 3}, "either `time`"),
         ({"time": "5x"}, "write it like"),
         ({"time": "0s"}, "above 0"),
         ({"time": "-3s"}, "--time"),

@@ -161,7 +161,7 @@ def test_odd_lines(thence, opinions):
     ("arguments", "message"),
     [
         (["classify", "RUN", "gone.txt"], "gone.txt does not exist. Is the path spelt right?"),
-        (["classify", "RUN", "--top", "0"], "--top is 0; it must be at least 1."),
+        (["classify", "RUN", "--top", "0"], "--top is 0; it must be a whole number of at least 1."),
         (["classify", "RUN", "--threshold", "0.5"], "gives each document exactly one label"),
         (["classify", "RUN", "--label", "neg"], "give --explain or --html too."),
         (["classify", "RUN", "--explain", "--label", "nag"], "Did you mean 'neg'?"),

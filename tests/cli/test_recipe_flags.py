@@ -164,14 +164,14 @@ def test_the_config_of_a_run_is_a_recipe(recipe_of, trained):
         ("[trainning]\nepochs = 3", "recipe.toml: there is no table [trainning] in a recipe"),
         ("add_k = 1", "recipe.toml: There is no setting 'add_k' for the model 'mlp'."),
         ("report = false", "recipe.toml: There is no setting 'report' for the model 'mlp'."),
-        ('epochs = "3"', "recipe.toml: The setting 'epochs' is '3'; it must be a number."),
-        ("steps = 1.5", "recipe.toml: The setting 'steps' is 1.5; it must be a whole number."),
-        ("nfc = 1", "recipe.toml: The setting 'nfc' is 1; it must be true or false."),
-        ('by = "shufle"', "recipe.toml: The setting 'by' is 'shufle'; it must be one of shuffle, "
+        ('epochs = "3"', "recipe.toml: 'epochs' is '3'; it must be a number above 0."),
+        ("steps = 1.5", "recipe.toml: 'steps' is 1.5; it must be a whole number of at least 0."),
+        ("nfc = 1", "recipe.toml: 'nfc' is 1; it must be true or false."),
+        ('by = "shufle"', "recipe.toml: 'by' is 'shufle'; it must be one of shuffle, "
          "position. Did you mean 'shuffle'?"),
-        ("text = 3", "recipe.toml: The setting 'text' is 3; it must be a text."),
+        ("text = 3", "recipe.toml: 'text' is 3; it must be a text."),
         ('model = "mpl"', "recipe.toml: There is no model 'mpl'"),
-        ("lr = -1", "recipe.toml: --lr is -1.0; it must be a number above 0"),
+        ("lr = -1", "recipe.toml: 'lr' is -1; it must be a number above 0 or auto."),
         ("lr = ", "The recipe recipe.toml is not valid TOML"),
     ],
 )  # fmt: skip

@@ -209,7 +209,7 @@ def test_clusters_that_cannot_be_used(
     given = {"split": "100/0/0", "output": tmp_path / "run"}
     for address in ("tcp://127.0.0.1:1", "nonsense://x"):
         with pytest.raises(
-            SettingError, match=f"--cluster is {address}, where no scheduler answers"
+            SettingError, match=f"`cluster` is {address}, where no scheduler answers"
         ):
             train(folder / "text", "ngram", cluster=address, **given)
     for address in ("local", "local:0", "local:x"):
@@ -228,11 +228,11 @@ def test_clusters_that_cannot_be_used(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": "mlp"}, "--cluster counts n-grams, but the model is mlp"),
+        ({"model": "mlp"}, "`cluster` counts n-grams, but the model is mlp"),
         ({"text": "-"}, "reads files that every worker can reach, not -"),
         ({"tokens": "subwords"}, "cannot learn subwords"),
-        ({"split": "80/10/10"}, "name the file of dev with --dev"),
-        ({"test": "test.txt"}, "name the file of dev with --dev"),
+        ({"split": "80/10/10"}, "name the file of dev with `dev`"),
+        ({"test": "test.txt"}, "name the file of dev with `dev`"),
     ],
 )
 def test_what_is_not_counted_on_a_cluster(

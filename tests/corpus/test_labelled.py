@@ -121,7 +121,7 @@ def test_several_labels(
         ("a.csv", 'text,label\na,x\n"b,y\n', {}, r"a.csv, line 3: the row that starts here is not"),
         ("a.csv", b"text,label\na,x\nb\xe9,y\n", {}, r"a.csv, line 3: byte 0xe9 .* not UTF-8"),
         ("a.csv", "text,labels\na,x\n", {}, "no column 'label' for the labels; .*Did you mean 'la"),
-        ("a.csv", "text,topic\na,x\n", {}, "it has 'text', 'topic'. Name the one with.*--label"),
+        ("a.csv", "text,topic\na,x\n", {}, "it has 'text', 'topic'. Name the one with.*`label`"),
         ("a.csv", "text,label\na,x\n", {"label": "lable"}, "no column 'lable'.*Did you mean 'labe"),
         ("a.csv", "label\nx\n", {}, "a.csv has only the column 'label', which is the labels"),
         ("a.csv", "a,b,label\n1,2,3\n", {}, "has the columns 'a', 'b', and which one is the text"),

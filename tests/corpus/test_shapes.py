@@ -61,8 +61,8 @@ def test_json_of_every_shape_is_read(tmp_path: Path, name: str, text: str) -> No
          "only points to the file that is meant, which is not here. Fetch it: git lfs pull"),
         ("a.txt", "../.git/annex/objects/Gx/2k/SHA256E-s3--ab.txt/SHA256E-s3--ab.txt\n",
          "Fetch it: git annex get"),
-        ("a.txt", "emma\n".encode("utf-16-le"), "use --encoding utf-16-le"),
-        ("a.txt", "emma\n".encode("utf-16-be"), "use --encoding utf-16-be"),
+        ("a.txt", "emma\n".encode("utf-16-le"), "use `encoding='utf-16-le'`"),
+        ("a.txt", "emma\n".encode("utf-16-be"), "use `encoding='utf-16-be'`"),
     ],
 )  # fmt: skip
 def test_what_is_no_text_of_its_name_is_refused(name: str, text: str | bytes, said: str) -> None:

@@ -62,7 +62,7 @@ def test_one_short_document_cannot_be_cut() -> None:
 
 
 def test_one_document_cannot_be_shuffled() -> None:
-    with pytest.raises(TextError, match=r"single document.*--by position"):
+    with pytest.raises(TextError, match=r"single document.*`by='position'`"):
         split(["a whole book in one line"])
     assert split(["a whole book in one line"], split="100/0/0")[0] == ["a whole book in one line"]
 
@@ -93,10 +93,10 @@ def test_a_given_test_leaves_its_share_to_train_and_dev() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("80/20", "--split is '80/20', not three percentages. Write train/dev/test like 80/10/10"),
+        ("80/20", "`split` is '80/20', not three percentages. Write train/dev/test like 80/10/10"),
         ("80/10/x", "not three percentages"),
-        ("", "--split is '', not three percentages"),
-        ("80/10/5", "--split is '80/10/5', which does not divide the text.*add up to 100"),
+        ("", "`split` is '', not three percentages"),
+        ("80/10/5", "`split` is '80/10/5', which does not divide the text.*add up to 100"),
         ("0/50/50", "does not divide"),
         ("110/-10/0", "does not divide"),
         ("nan/10/10", "does not divide"),

@@ -64,9 +64,9 @@ def test_a_finished_mixture_is_left_as_it_is_by_resume(runs: list[Run], tmp_path
 
 def test_settings_of_mixing_are_checked_first(runs: list[Run], tmp_path: Path) -> None:
     for settings, message in (
-        ({"weights": "foo"}, "--weights is 'foo'; choose one of gated, buckets, single"),
-        ({"cache": 0}, "--cache is 0; it must be at least 1"),
-        ({"neural_cache": -1}, "--neural-cache is -1; it must be at least 1"),
+        ({"weights": "foo"}, "`weights` is 'foo'; it must be one of gated, buckets, single"),
+        ({"cache": 0}, "`cache` is 0; it must be a whole number of at least 1"),
+        ({"neural_cache": -1}, "`neural_cache` is -1; it must be a whole number of at least 1"),
     ):
         with pytest.raises(SettingError, match=message):
             mix(runs[:2], tmp_path / "mix", **settings)  # type: ignore[arg-type]
@@ -119,7 +119,7 @@ def test_a_cache_helps_on_text_that_repeats_itself(tmp_path: Path) -> None:
 
 
 def test_runs_that_do_not_fit_together_are_refused(runs: list[Run], tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="at least two runs, or one run and --cache"):
+    with pytest.raises(RunError, match="at least two runs, or one run and `cache`"):
         mix(runs[:1], tmp_path / "mix")
     bytewise = train(
         runs[0].recipe.text,
@@ -193,8 +193,10 @@ def test_what_cannot_adapt_is_refused(runs: list[Run], running: Run, tmp_path: P
     text, settings = runs[0].recipe.text, {"split": "50/25/25", "by": "position"}
     small = {"hidden_size": 4, "embedding_size": 4, "epochs": 1, "batch_size": 4}
     apart = train(text, "lstm", output=tmp_path / "apart", **small, **settings)
-    with pytest.raises(RunError, match=r"running text, but .*apart read.* with --carry-context\."):
+    with pytest.raises(RunError, match=r"running text, but .*apart read.* with `carry_context`\."):
         mix([runs[0], apart], tmp_path / "mix", neural_cache=9)
-    with pytest.raises(SettingError, match="--neural-cache is 0; it must be at least 1"):
+    with pytest.raises(
+        SettingError, match="`neural_cache` is 0; it must be a whole number of at least 1"
+    ):
         mix([running], tmp_path / "mix", neural_cache=0)
     assert not (tmp_path / "mix").exists()

@@ -162,5 +162,5 @@ def test_a_recipe_for_an_ensemble(table: Path, tmp_path: Path) -> None:
     made = train_mixture(recipe, tmp_path / "made")
     assert made.recipe.model == "ensemble"
     recipe.write_text(head + "\n[mix]\ncache = 5\n" + parts)
-    with pytest.raises(SettingError, match="--cache is for language models"):
+    with pytest.raises(SettingError, match="`cache` is for language models"):
         read_mixture_recipe(recipe)

@@ -60,8 +60,14 @@ def test_what_is_done_is_not_done_again(recipe: Path, tmp_path: Path) -> None:
         (("order = 3", "ordr = 3"), r"mixture.toml: There is no setting 'ordr'.*'order'"),
         (('model = "ngram"', ""), r"mixture.toml: a run does not say its 'model'"),
         (("[splitting]", "[spliting]"), r"there is no table \[spliting\]"),
-        (('"single"', '"foo"'), r"mixture.toml: --weights is 'foo'; choose one of gated, buckets"),
-        (('weights = "single"', "cache = 0"), r"mixture.toml: --cache is 0; it must be at least 1"),
+        (
+            ('"single"', '"foo"'),
+            r"mixture.toml: 'weights' is 'foo'; it must be one of gated, buckets",
+        ),
+        (
+            ('weights = "single"', "cache = 0"),
+            r"mixture.toml: 'cache' is 0; it must be a whole number of at least 1",
+        ),
         (('model = "lstm"', 'model = "mixture"'), r"a run of a mixture cannot be a mixture"),
     ],
 )

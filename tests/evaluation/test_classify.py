@@ -79,12 +79,14 @@ def test_several_labels_are_those_that_are_probable_enough(topics):
 
 
 def test_settings_are_checked_before_the_first_text(opinions, topics, sentences):
-    with pytest.raises(SettingError, match="--top is 0; it must be at least 1"):
+    with pytest.raises(SettingError, match="`top` is 0; it must be a whole number of at least 1"):
         thence.classify(opinions, TEXTS, top=0)
     with pytest.raises(SettingError, match="exactly one label, the most probable; leave"):
         thence.classify(opinions, TEXTS, threshold=0.4)
     for threshold in (-0.1, 1.1, float("nan")):
-        with pytest.raises(SettingError, match=r"--threshold is .*; it must be from 0 to 1"):
+        with pytest.raises(
+            SettingError, match=r"`threshold` is .*; it must be a number from 0 to 1"
+        ):
             thence.classify(topics, TEXTS, threshold=threshold)
     with pytest.raises(SettingError, match="is a language model"):
         thence.classify(sentences, TEXTS)

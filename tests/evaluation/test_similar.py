@@ -43,7 +43,7 @@ def test_a_word_without_an_embedding_is_a_sentence(topics, word):
 def test_the_nearest_spelling_is_named(topics):
     with pytest.raises(SettingError, match="Did you mean 'trade'"):
         thence.similar(topics, "Tradee")
-    with pytest.raises(SettingError, match="--count is 0"):
+    with pytest.raises(SettingError, match="`count` is 0"):
         thence.similar(topics, "war", 0)
 
 

@@ -51,7 +51,7 @@ def test_sums_above_one_are_refused_unless_allowed(
         r"\(\d+ of \d+ contexts are above it\)\. Likelihoods "
     )
     assert re.match(rf"{told}would look better than they are\. ", str(caught.value))
-    assert str(caught.value).endswith("or import it with --allow-unnormalized.")
+    assert str(caught.value).endswith("or import it with `allow_unnormalized`.")
     assert not (tmp_path / "run").exists()
     with pytest.warns(ThenceWarning) as warned:
         import_arpa(path, tmp_path / "run", allow_unnormalized=True)

@@ -162,15 +162,15 @@ def test_what_a_folder_cannot_hold(network: Network, tmp_path: Path, opinions: R
     mlp = network("mlp")
     assert refused(mlp, tmp_path / "x") == (
         f"{mlp.folder} is a run of the model 'mlp'; a Hugging Face folder can only hold rnn, lstm, "
-        "gru and transformer. Use --to onnx."
+        "gru and transformer. Use `to='onnx'`."
     )
     assert "is a classifier; a Hugging Face folder can only hold a network" in refused(
         opinions, tmp_path / "x"
     )
     adaptive = network("lstm", softmax="adaptive", **SMALL)
     assert refused(adaptive, tmp_path / "x", SettingError) == (
-        f"{adaptive.folder} was made with --softmax adaptive, which a Hugging Face folder cannot "
-        "hold; use --to onnx, or train with --softmax sampled."
+        f"{adaptive.folder} was made with `softmax='adaptive'`, which a Hugging Face folder cannot "
+        "hold; use `to='onnx'`, or train with `softmax='sampled'`."
     )
     spelled = network("lstm", tokens="words", unknown="bytes", **SMALL)
     assert "a tokenizer of Hugging Face cannot do both." in refused(

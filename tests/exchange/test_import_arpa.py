@@ -160,8 +160,8 @@ def test_scores_that_are_no_probabilities_are_not_exported(
     with pytest.raises(SettingError) as caught:
         export(run, tmp_path / "a.arpa")
     assert str(caught.value) == (
-        f"{run.folder} was made with --smoothing stupid-backoff, whose scores do not sum to one, "
-        "but an ARPA file holds probabilities; train with another --smoothing."
+        f"{run.folder} was made with `smoothing='stupid-backoff'`, whose scores do not sum to one, "
+        "but an ARPA file holds probabilities; train with another `smoothing`."
     )
 
 

@@ -128,7 +128,7 @@ def test_words_spelled_in_bytes_are_refused() -> None:
     with pytest.raises(SettingError) as caught:
         tokenizer_file(ours)
     assert str(caught.value) == (
-        "The tokens are words, of which unknown ones are spelled in bytes (--unknown bytes); a "
-        "tokenizer of Hugging Face cannot do both. Train with --unknown symbol, or with --tokens "
-        "subwords."
+        "The tokens are words, of which unknown ones are spelled in bytes (`unknown='bytes'`); a "
+        "tokenizer of Hugging Face cannot do both. Train with `unknown='symbol'`, or with "
+        "`tokens='subwords'`."
     )

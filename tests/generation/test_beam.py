@@ -139,6 +139,6 @@ def test_beams_are_joined_with_their_states() -> None:
 
 @pytest.mark.parametrize("width", [10_001, 10**30])
 def test_a_beam_too_wide_for_any_machine_is_refused(width: int) -> None:
-    with pytest.raises(SettingError, match=r"--beam is .*; it must be at most 10,000"):
+    with pytest.raises(SettingError, match=r"`beam` is .*; it must be at most 10,000"):
         check_beam_width(width)
     check_beam_width(10_000)

@@ -92,13 +92,15 @@ def test_very_small_probabilities_are_shown(trained: Trained) -> None:
 def test_refusals(trained: Trained) -> None:
     run = trained(unknown="refuse", add_k=0.0)
     for name in ("count", "beam", "max_length"):
-        with pytest.raises(SettingError, match=f"--{name.replace('_', '-')} is 0; it must be at"):
+        with pytest.raises(SettingError, match=f"`{name}` is 0; it must be a whole number of"):
             complete(run, "a", **{name: 0})
-    with pytest.raises(SettingError, match=r"--length-penalty is -1\.0; it must be a number from"):
+    with pytest.raises(
+        SettingError, match=r"`length_penalty` is -1\.0; it must be a number of at least 0"
+    ):
         complete(run, "a", length_penalty=-1.0)
-    with pytest.raises(SettingError, match="--seed is -1"):
+    with pytest.raises(SettingError, match="`seed` is -1"):
         complete(run, "a", seed=-1)
-    with pytest.raises(SettingError, match=r"--beam and .* give only one kind"):
+    with pytest.raises(SettingError, match=r"`beam` and .* give only one kind"):
         complete(run, "a", beam=3, seed=0)
     with pytest.raises(UnknownSymbolError, match=r"'ü' .* closed vocabulary"):
         complete(run, "aü")

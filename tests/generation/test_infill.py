@@ -160,11 +160,11 @@ def test_shown_and_as_json(words: Run) -> None:
 def test_refusals(trained: Trained) -> None:
     run = trained(unknown="refuse")
     for name in ("count", "longest", "beam"):
-        with pytest.raises(SettingError, match=f"--{name} is 0; it must be at least 1"):
+        with pytest.raises(SettingError, match=f"`{name}` is 0; it must be a whole number .*1"):
             fill(run, "a___", **{name: 0})
-    with pytest.raises(TextError, match=r"no blank in 'ax': write ___ where .* --blank"):
+    with pytest.raises(TextError, match=r"no blank in 'ax': write ___ where .* `blank`"):
         fill(run, "ax")
-    with pytest.raises(SettingError, match="--blank is empty"):
+    with pytest.raises(SettingError, match="`blank` is empty"):
         fill(run, "ax", blank="")
     for text in ("ü___", "___ü"):
         with pytest.raises(UnknownSymbolError, match=r"'ü' .* closed vocabulary"):
@@ -194,7 +194,7 @@ def test_nothing_possible_is_a_sentence(trained: Trained, monkeypatch: pytest.Mo
     run = trained(lines=["ab", "ab", "bx"], add_k=0.0, unknown="refuse")
     for exact in (0, 8192):
         monkeypatch.setattr(infill, "MAX_EXACT", exact)
-        with pytest.raises(TextError, match=r"No filling of 'x___a' .* above 0; widen --beam"):
+        with pytest.raises(TextError, match=r"No filling of 'x___a' .* above 0; widen `beam`"):
             fill(run, "x___a", longest=1)
 
 
@@ -225,12 +225,12 @@ def test_of_several_blanks_every_combination_is_judged(sentences: Run) -> None:
 
 @pytest.mark.parametrize(
     ("among", "sentence"),
-    [([], "--among is empty"), (["a", ""], "--among has ''"), (["a", 3], "--among has 3")],
+    [([], "`among` is empty"), (["a", ""], "`among` has ''"), (["a", 3], "`among` has 3")],
 )
 def test_what_cannot_stand_in_a_blank_is_refused(
     sentences: Run, among: list[str], sentence: str
 ) -> None:
     with pytest.raises(SettingError, match=sentence):
         fill(sentences, "the ___", among=among)
-    with pytest.raises(SettingError, match="--longest"):
+    with pytest.raises(SettingError, match="`longest`"):
         fill(sentences, "the ___", among=["a"], longest=2)

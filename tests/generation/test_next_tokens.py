@@ -51,7 +51,7 @@ def test_shown_and_as_json(trained: Trained) -> None:
 
 def test_refusals(trained: Trained) -> None:
     run = trained(unknown="refuse")
-    with pytest.raises(SettingError, match="must be at least 1"):
+    with pytest.raises(SettingError, match="must be a whole number of at least 1"):
         next_tokens(run, count=0)
     with pytest.raises(
         UnknownSymbolError, match=r"'ü' .symbol 2 .* is not in the closed vocabulary"

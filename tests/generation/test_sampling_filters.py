@@ -122,6 +122,6 @@ def test_filters_keep_rows_apart_and_values_as_they_are(
     ],
 )
 def test_numbers_out_of_range_are_refused(options: dict[str, float]) -> None:
-    flag = next(iter(options)).replace("_", "-")
-    with pytest.raises(SettingError, match=f"--{flag} is"):
+    name = next(iter(options))
+    with pytest.raises(SettingError, match=f"`{name}` is"):
         DecodingOptions(**options)

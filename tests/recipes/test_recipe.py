@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from thence.errors import SettingError
 from thence.models.registry import families, get_family
 from thence.recipes import Recipe, make_recipe, read_recipe
-from thence.recipes.recipe import GROUPS, check_type, read_settings
+from thence.recipes.recipe import GROUPS, read_settings
+from thence.settings import validate
 
 MADE_FROM_TEXT = [name for name, line in families("language").items() if line.method != "combine"]
 
@@ -94,37 +95,37 @@ def test_defaults_and_types() -> None:
     [("hiden_size", "hidden_size"), ("learning_rat", ""), ("batchsize", "batch_size")],
 )
 def test_a_typo_is_refused_with_the_nearest_name(name: str, near: str) -> None:
-    with pytest.raises(SettingError, match=f"There is no setting '{name}'") as caught:
+    with pytest.raises(SettingError, match=f"There is no setting `{name}`") as caught:
         make_recipe("text", "mlp", {name: 1})
-    assert (f"Did you mean '{near}'?" in str(caught.value)) == bool(near)
+    assert (f"Did you mean `{near}`?" in str(caught.value)) == bool(near)
 
 
 def test_a_setting_of_another_model_is_refused() -> None:
-    with pytest.raises(SettingError, match="There is no setting 'hidden_size' for the model 'big"):
+    with pytest.raises(SettingError, match="There is no setting `hidden_size` for the model 'big"):
         make_recipe("text", "bigram-counts", {"hidden_size": 3})
 
 
 @pytest.mark.parametrize(
     ("name", "value", "hint"),
     [
-        ("context", 2.0, "a whole number"),
-        ("context", True, "a whole number"),
-        ("context", "3", "a whole number"),
-        ("context", None, "a whole number"),
-        ("dropout", "0.1", "a number"),
-        ("dropout", True, "a number"),
+        ("context", 2.0, "a whole number of at least 1"),
+        ("context", True, "a whole number of at least 1"),
+        ("context", "3", "a whole number of at least 1"),
+        ("context", None, "a whole number of at least 1"),
+        ("dropout", "0.1", "a number from 0 to below 1"),
+        ("dropout", True, "a number from 0 to below 1"),
         ("direct", 1, "true or false"),
-        ("steps", 1.5, "a whole number"),
+        ("steps", 1.5, "a whole number of at least 0"),
         ("split", 80, "a text"),
         ("step_points", 0.5, "a list"),
-        ("step_points", ["x"], "a number"),
-        ("lr", "fast", "a number or auto"),
+        ("step_points", ["x"], "a number above 0 and below 1"),
+        ("lr", "fast", "a number above 0 or auto"),
         ("tokens", "character", "one of characters, bytes, words, subwords"),
         ("optimizer", ["adamw"], "one of adamw, adagrad, sgd"),
     ],
 )
 def test_wrong_types_are_refused_with_the_right_one(name: str, value: object, hint: str) -> None:
-    with pytest.raises(SettingError, match=f"'{name}' is .*; it must be {hint}\\."):
+    with pytest.raises(SettingError, match=f"`{name}` (is|holds) .*; (it|each) must be {hint}\\."):
         make_recipe("text", "mlp", {name: value})
 
 
@@ -138,8 +139,8 @@ def test_an_unknown_model_suggests_the_nearest() -> None:
         make_recipe("text", "mpl", {})
 
 
-def test_check_type_keeps_none_where_it_is_allowed() -> None:
-    assert check_type("steps", None, int | None) is None
+def test_none_is_kept_where_it_is_allowed() -> None:
+    assert validate("steps", None, int | None) is None
 
 
 def test_settings_may_stand_in_their_table_or_at_the_top(tmp_path: Path) -> None:
@@ -180,5 +181,5 @@ def test_a_missing_recipe_is_a_sentence(tmp_path: Path) -> None:
 
 def test_whole_numbers_beyond_64_bits_are_refused_wherever_a_recipe_comes_from() -> None:
     kind = get_family("mlp").options_class()
-    with pytest.raises(SettingError, match="'hidden_size' is a whole number of more than 64 bits"):
+    with pytest.raises(SettingError, match="`hidden_size` is a whole number of more than 64 bits"):
         Recipe("text", "mlp", kind(hidden_size=10**30))

@@ -65,7 +65,7 @@ def weights(run: Run) -> bytes:
 def test_an_existing_output_is_refused_and_left_untouched(small: SmallTrain) -> None:
     run = small()
     before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
-    with pytest.raises(RunError, match=r"exists already .* another --output, or go on with"):
+    with pytest.raises(RunError, match=r"exists already .* another `output`, or go on with"):
         small()
     assert before == {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
     (run.folder.parent / "file").write_text("mine")

@@ -154,7 +154,7 @@ def test_a_port_in_use(run: thence.Run, capsys: pytest.CaptureFixture[str]) -> N
     with socket.create_server(("127.0.0.1", 0)) as taken:
         said = failure(capsys, run.folder, "--port", taken.getsockname()[1])
     assert "Address already in use" in said
-    assert "Choose another --port" in said
+    assert "Choose another `port`" in said
 
 
 @pytest.mark.parametrize("port", [-1, 65536, 10**9])

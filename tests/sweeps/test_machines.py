@@ -186,7 +186,7 @@ def test_another_recipe_or_text_is_refused(language, text, tmp_path):
 
 
 def test_a_study_is_named_only_in_a_database(language, tmp_path):
-    with pytest.raises(SettingError, match="give its address with --storage"):
+    with pytest.raises(SettingError, match="give its address with `storage`"):
         sweep(language(SHORT), tmp_path / "a", study="one")
 
 

@@ -152,7 +152,7 @@ def test_where_words_end() -> None:
 
 
 def test_subwords_are_at_least_the_bytes() -> None:
-    with pytest.raises(SettingError, match="--max-size is 5; subwords need at least 256"):
+    with pytest.raises(SettingError, match="`max_size` is 5; subwords need at least 256"):
         make_tokenizer(TRAIN, TokenOptions(tokens="subwords", max_size=5))
     tokenizer = make_tokenizer(TRAIN, TokenOptions(tokens="subwords", max_size=256))
     assert len(tokenizer.vocabulary) == 257

@@ -85,7 +85,7 @@ def test_a_refusal_names_the_symbol_and_its_place(
         made.encode(texts)
     assert str(refusal.value) == (
         f"{place} is not in the closed vocabulary of 3 symbols; remove it from the text, or train "
-        "with --unknown symbol or --unknown bytes."
+        "with `unknown='symbol'` or `unknown='bytes'`."
     )
 
 

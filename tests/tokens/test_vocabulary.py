@@ -104,11 +104,11 @@ def test_the_vocabulary_comes_from_train_only(tokens: str) -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"max_size": 0}, "--max-size is 0; it must be at least 1."),
-        ({"min_count": 0}, "--min-count is 0; it must be at least 1."),
-        ({"tokens": "word"}, "--tokens is 'word'; choose one of .* Did you mean 'words'?"),
-        ({"word_split": "spaces"}, "--word-split is 'spaces'; choose one of whitespace, "),
-        ({"unknown": "byte"}, "--unknown is 'byte'; .* Did you mean 'bytes'?"),
+        ({"max_size": 0}, "`max_size` is 0; it must be a whole number of at least 1."),
+        ({"min_count": 0}, "`min_count` is 0; it must be a whole number of at least 1."),
+        ({"tokens": "word"}, "`tokens` is 'word'; it must be one of .* Did you mean 'words'?"),
+        ({"word_split": "spaces"}, "`word_split` is 'spaces'; it must be one of whitespace, "),
+        ({"unknown": "byte"}, "`unknown` is 'byte'; .* Did you mean 'bytes'?"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(setting: dict[str, object], message: str) -> None:

@@ -144,7 +144,7 @@ def test_a_missing_library_is_said_before_anything_is_done(
     small: SmallTrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(MissingExtraError, match=r"--logs tensorboard .*'thence\[logs\]'"):
+    with pytest.raises(MissingExtraError, match=r"`logs='tensorboard'` .*'thence\[logs\]'"):
         small("run", logs="tensorboard")
     assert not (tmp_path / "run").exists()
     silent = small("silent", **SETTINGS)

@@ -165,7 +165,7 @@ def test_dev_may_have_labels_that_train_lacks(tmp_path: Path) -> None:
 
 
 def test_settings_of_language_models_are_refused(table: Path) -> None:
-    with pytest.raises(SettingError, match="--carry-context is for language models; averaging"):
+    with pytest.raises(SettingError, match="`carry_context` is for language models; averaging"):
         train(table, "averaging", carry_context=True)
 
 
@@ -282,13 +282,13 @@ def test_the_learning_rate_finder_takes_classifiers(table: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("averaging", {"label_separator": ""}, "--label-separator is empty"),
-        ("averaging", {"ngrams": 10**22}, "--ngrams is 10000000000000000000000; .* from 1 to 50"),
-        ("linear", {"ngrams": 0}, "--ngrams is 0; it must be from 1 to 50"),
-        ("linear", {"character_ngrams": (3, 0)}, "--character-ngrams holds 0"),
-        ("linear", {"buckets": 1 << 31}, "--buckets is 2147483648"),
-        ("convolution", {"max_length": 10**22}, "--max-length is .* at most 1,048,576"),
-        ("averaging", {"hidden_sizes": (4, 0)}, "--hidden-sizes holds 0"),
+        ("averaging", {"label_separator": ""}, "`label_separator` is empty"),
+        ("averaging", {"ngrams": 10**22}, "`ngrams` is a whole number of more than 64 bits"),
+        ("linear", {"ngrams": 0}, "`ngrams` is 0; it must be a whole number from 1 to 50"),
+        ("linear", {"character_ngrams": (3, 0)}, "`character_ngrams` holds 0"),
+        ("linear", {"buckets": 1 << 31}, "`buckets` is 2147483648"),
+        ("convolution", {"max_length": 10**12}, "`max_length` is .* to 1,048,576"),
+        ("averaging", {"hidden_sizes": (4, 0)}, "`hidden_sizes` holds 0"),
     ],
 )
 def test_settings_that_cannot_be(

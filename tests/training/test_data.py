@@ -40,9 +40,9 @@ def test_words_that_were_cut_before_and_are_cut_further(told: Told, tmp_path: Pa
     (said,) = told(LINES)
     assert re.fullmatch(
         rf"{re.escape(str(tmp_path / 'text.txt'))} holds <unk> \(\d+ times\): its words were cut "
-        r"before, as in the Penn Treebank and WikiText\. --word-split punctuation cuts them "
+        r"before, as in the Penn Treebank and WikiText\. `word_split='punctuation'` cuts them "
         r"further \(\d+\.\d% more of them\), so the perplexity per token is not the one that "
-        r"others give for this text; for theirs use --word-split whitespace\.",
+        r"others give for this text; for theirs use `word_split='whitespace'`\.",
         said,
     )
 

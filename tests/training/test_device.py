@@ -64,12 +64,12 @@ def test_steps_given_beside_a_time_limit_still_count(small: SmallTrain) -> None:
 
 @pytest.mark.parametrize("time", ["", "30", "-3m", "3 weeks"])
 def test_what_is_no_time_is_refused(time: str) -> None:
-    with pytest.raises(SettingError, match=r"--time is .*; write it like 90s, 30m or 2h"):
+    with pytest.raises(SettingError, match=r"`time` is .*; write it like 90s, 30m or 2h"):
         TrainingOptions(time=time)
 
 
 def test_no_time_at_all_is_refused() -> None:
-    with pytest.raises(SettingError, match="--time is '0s'; it must be above 0, such as 30m"):
+    with pytest.raises(SettingError, match="`time` is '0s'; it must be above 0, such as 30m"):
         TrainingOptions(time="0s")
 
 
@@ -150,5 +150,5 @@ def test_a_device_that_cannot_compute_it_is_a_sentence(monkeypatch: pytest.Monke
         raise RuntimeError("could not create a primitive descriptor")
 
     monkeypatch.setattr(torch.Tensor, "__matmul__", refuses)
-    with pytest.raises(SettingError, match="--precision is bfloat16, which device cpu cannot"):
+    with pytest.raises(SettingError, match="`precision` is bfloat16, which device cpu cannot"):
         check_precision("bfloat16", torch.device("cpu"))

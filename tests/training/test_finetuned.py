@@ -162,7 +162,7 @@ def test_tokens_are_the_language_models(finetune: Finetune, language: Run, tmp_p
     with pytest.raises(SettingError) as caught:
         finetune("other", min_count=2)
     assert str(caught.value) == (
-        "--min-count is 2, but a classifier that starts from a language model has its tokens, and "
+        "`min_count` is 2, but a classifier that starts from a language model has its tokens, and "
         f"those of {language.folder} were made otherwise (1). Leave it out, or start from a "
         "language model with such tokens."
     )
@@ -198,13 +198,13 @@ def test_runs_that_cannot_be_started_from(
     with pytest.raises(SettingError) as caught:
         train(reviews, "finetuned", label="label", start_from=other.folder, output=tmp_path / "x")
     assert str(caught.value) == (
-        f"--start-from is {other.folder}, a run of {model}, which {kind}; name that of a language "
+        f"`start_from` is {other.folder}, a run of {model}, which {kind}; name that of a language "
         "model with one of rnn, lstm, gru, transformer."
     )
 
 
 def test_a_run_must_be_named_and_be_there(reviews: Path, language: Run, tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="none is named: add --start-from RUN"):
+    with pytest.raises(SettingError, match="none is named: add `start_from=RUN`"):
         train(reviews, "finetuned", label="label", output=tmp_path / "x")
     missing = tmp_path / "langage"
     with pytest.raises(RunError, match=r"There is no run .*Did you mean 'language'"):

@@ -99,12 +99,12 @@ def test_the_same_seed_gives_the_same_curve(recipe: Callable[..., Recipe]) -> No
 def test_a_range_that_cannot_be_swept(
     recipe: Callable[..., Recipe], low: float, high: float, steps: int
 ) -> None:
-    with pytest.raises(SettingError, match="cannot be made; --low must be above 0"):
+    with pytest.raises(SettingError, match="cannot be made; `low` must be above 0"):
         find_learning_rate(recipe(), low, high, steps)
 
 
 def test_a_range_that_begins_far_too_high(recipe: Callable[..., Recipe]) -> None:
-    with pytest.raises(TrainingError, match="start lower with --low"):
+    with pytest.raises(TrainingError, match="start lower with `low`"):
         find_learning_rate(recipe(optimizer="sgd"), 1e35, 1e37, 20)
 
 

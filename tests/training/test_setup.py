@@ -17,7 +17,7 @@ from thence.training.setup import fastest, new_network, resolve_training
 def test_an_absent_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(SettingError, match="--device is cuda, which this machine lacks"):
+    with pytest.raises(SettingError, match="`device` is cuda, which this machine lacks"):
         choose_device("cuda")
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
 

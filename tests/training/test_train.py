@@ -89,7 +89,7 @@ def test_unusable_texts_and_settings_are_sentences(text: Path, tmp_path: Path) -
     output = tmp_path / "run"
     with pytest.raises(SettingError, match="There is no text to train on"):
         train(output=output)
-    with pytest.raises(SettingError, match=r"--context is 9, .* longest document has 4 tokens"):
+    with pytest.raises(SettingError, match=r"`context` is 9, .* longest document has 4 tokens"):
         train(text, context=9, output=output)
     (tmp_path / "same.txt").write_text("ab\n" * 20)
     with pytest.raises(TextError, match=r"All 16 train documents .* are the same"):

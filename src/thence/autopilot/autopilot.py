@@ -184,7 +184,7 @@ class Autopilot:
             return TrainingError(f"Nothing could be trained. {self.failed[0]}")
         return TrainingError(
             f"After {self.budget.spent():.1f} s, with the text read, there was no time left to "
-            "train anything; nothing was written. Give a longer --time."
+            "train anything; nothing was written. Give a longer `time`."
         )
 
     def _count(self, strategy: Strategy) -> tuple[list[TrainedCandidate], Ensemble | None]:

@@ -28,6 +28,7 @@ from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe, known_settings, make_recipe
 from thence.runs.create import create_run
 from thence.runs.sources import Sources, readable_sources, take_from_memory, text_hashes
+from thence.settings import PositiveInt, validate
 from thence.signals import Interrupted, stop_on_signals
 from thence.training.data import load_data
 from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
@@ -93,7 +94,7 @@ def best(
             if prepared.dev.num_documents == 0:
                 raise TextError(
                     "Models are chosen and mixed by the dev split, which is empty; use another "
-                    "--split, or give its documents in a file, --dev FILE."
+                    "`split`, or give its documents in a file, `dev=FILE`."
                 )
             autopilot = Autopilot(recipe, prepared, budget, stop_event, progress, watch)
             strategy: Strategy = LabelStrategy(autopilot)
@@ -119,11 +120,10 @@ def make_budget(time: str | None, steps: int | None, began: float | None) -> Bud
     """
     if (time is None) == (steps is None):
         raise SettingError(
-            "Say how long it may take: either --time, such as 5m, or --steps, for a result that "
+            "Say how long it may take: either `time`, such as 5m, or `steps`, for a result that "
             "does not depend on the machine's speed."
         )
-    if steps is not None and steps < 1:
-        raise SettingError(f"--steps is {steps}; it must be above 0.")
+    validate("steps", steps, PositiveInt | None)
     options = TrainingOptions(time=time, steps=steps)
     seconds = math.inf if options.seconds is None else options.seconds
     return Budget(seconds, steps, monotonic() if began is None else began)
@@ -136,8 +136,7 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
     allowed = sorted(free | set(TRAINING_SETTINGS) | {"label"})
     for name in settings:
         if name not in allowed and name in known_settings("linear"):
-            flag = name.replace("_", "-")
-            raise SettingError(f"--{flag} is about labels: say where they are too, with --label.")
+            raise SettingError(f"`{name}` is about labels: say where they are too, with `label`.")
         if name not in allowed:
             raise SettingError(
                 f"There is no setting '{name}' here: models and their settings are chosen to fit "

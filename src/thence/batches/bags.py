@@ -9,13 +9,13 @@ of a table, from 0 up.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Bool, Int32, Int64, UInt64
 
 from thence.corpus import Documents
-from thence.errors import SettingError
+from thence.settings import Range
 from thence.tokens.characters import code_points
 from thence.tokens.parallel import in_threads
 from thence.tokens.store import insert_boundaries
@@ -26,7 +26,8 @@ CHUNK = 1 << 16
 """Symbols worked on at once: what is made of them stays in the processor's cache."""
 MULTIPLIER, MIXER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 CHARACTER_SALT = np.uint64(0x94D049BB133111EB)
-LONGEST_RUN = 50
+NGramLength = Annotated[int, Range(ge=1, le=50, why="longer runs hardly ever recur")]
+Buckets = Annotated[int, Range(ge=1, le=(1 << 31) - 1)]
 MOST_LOOKED_UP = 1 << 26
 """Features up to which the row of each is kept ready (256 MB); of more it is searched for."""
 END_OF_TEXT = 0x110000
@@ -43,28 +44,9 @@ class BagOptions:
         buckets: How many buckets all runs share.
     """
 
-    ngrams: int
-    character_ngrams: tuple[int, ...]
-    buckets: int
-
-    def check(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            SettingError: Names the flag.
-        """
-        if not 1 <= self.ngrams <= LONGEST_RUN:
-            raise SettingError(
-                f"--ngrams is {self.ngrams}; it must be from 1 to {LONGEST_RUN}: longer runs "
-                "hardly ever recur."
-            )
-        if not 1 <= self.buckets < 1 << 31:
-            raise SettingError(f"--buckets is {self.buckets}; it must be from 1 to 2^31 - 1.")
-        for length in self.character_ngrams:
-            if not 1 <= length <= LONGEST_RUN:
-                raise SettingError(
-                    f"--character-ngrams holds {length}; each must be from 1 to {LONGEST_RUN}."
-                )
+    ngrams: NGramLength
+    character_ngrams: tuple[NGramLength, ...]
+    buckets: Buckets
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from thence.cli.streams import (
     print_note,
     result_console,
 )
-from thence.cli.usage import explain
+from thence.cli.usage import explain, in_flags
 from thence.cli.warned import show_bug, warnings_as_remarks
 from thence.errors import ThenceError
 from thence.processes import local_number
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         drop_output()
         _fail(str(error))
     except ThenceError as error:
-        _fail(str(error), error.exit_code)
+        _fail(in_flags(str(error)), error.exit_code)
     except CycloptsError as error:
         _fail(f"{explain(error, *given[:1])} (see: {' '.join(_command(given))} --help)")
     except BrokenPipeError:

@@ -28,6 +28,7 @@ from thence.models.registry import (
 from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import FROM_RUN, Recipe, make_recipe, meant, read_settings
 from thence.runs.run import Run
+from thence.settings import as_in_file
 from thence.tokens import TokenOptions, WordOptions
 from thence.training.finetuning import (
     DURATION_SETTINGS,
@@ -125,16 +126,7 @@ def parse_recipe_command(
         hint = meant(flag.removeprefix("--").replace("-", "_"), chosen or default)
         if not hint:
             raise
-        raise SettingError(f"Unknown option: {flag}.{_in_flags(hint)}") from error
-
-
-def _in_flags(hint: str) -> str:
-    """Return a hint about settings in the words of flags.
-
-    >>> _in_flags(" Did you mean 'batch_size'?")
-    ' Did you mean --batch-size?'
-    """
-    return re.sub(r"'(\w+)'", lambda found: "--" + found[1].replace("_", "-"), hint)
+        raise SettingError(f"Unknown option: {flag}.{hint}") from error
 
 
 def _column_by_its_other_name(arguments: Sequence[str]) -> list[str]:
@@ -160,7 +152,7 @@ def _read_config(path: Path, model: str | None) -> dict[str, Any]:
     try:
         make_recipe(given.get("text", ""), chosen, settings)
     except SettingError as error:
-        raise SettingError(f"{path}: {error}") from error
+        raise SettingError(f"{path}: {as_in_file(error)}") from error
     return given
 
 

@@ -1,5 +1,6 @@
 """What is wrong with the arguments of a command, as a sentence."""
 
+import re
 from typing import Any, Literal, get_args, get_origin
 
 from cyclopts import (
@@ -14,11 +15,32 @@ from cyclopts import (
 
 from thence.synonyms import COMMANDS
 
+SETTING = re.compile(r"`([a-z_0-9]+)(?:=(?:'([^`']*)'|([^`]*)))?`")
+"""A setting in a message, with or without a value: `tied`, `softmax='adaptive'`, `layers=0`."""
+OTHER_FLAGS = {"from_run": "from", "goes_on": "open", "source": "from"}
+"""Settings whose flags have other names."""
 KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
 CHOSEN = ("--model", "--config", "--lr", "--epochs", "--batch-size")
 """Flags of ``thence train`` that ``thence best`` has no use for."""
+
+
+def in_flags(message: str) -> str:
+    """Return a message with its settings written as flags.
+
+    >>> in_flags("`direct` does not go with `layers=0`; use `tied=False` or `softmax='full'`.")
+    '--direct does not go with --layers 0; use --no-tied or --softmax full.'
+    """
+
+    def flag(found: re.Match[str]) -> str:
+        name = OTHER_FLAGS.get(found[1], found[1]).replace("_", "-")
+        value = found[2] if found[3] is None else found[3]
+        if value in (None, "True", "False"):
+            return f"--no-{name}" if value == "False" else f"--{name}"
+        return f"--{name} {value}"
+
+    return SETTING.sub(flag, message)
 
 
 def explain(error: CycloptsError, command: str = "") -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TextIO
 
+from thence.cli.usage import in_flags
 from thence.errors import ThenceWarning
 from thence.processes import local_number
 from thence.terminal import print_note
@@ -32,7 +33,7 @@ def warnings_as_remarks() -> Iterator[None]:
                 usual(message, category, filename, lineno, file, line)
             elif str(message) not in said and local_number() == 0:
                 said.add(str(message))
-                print_note(str(message))
+                print_note(in_flags(str(message)))
 
         warnings.showwarning = show
         yield

@@ -50,7 +50,7 @@ def connect(address: str) -> Iterator["Client"]:
         ) from error
     if address.startswith("local") and not LOCAL.fullmatch(address):
         raise SettingError(
-            f"--cluster is '{address}'; write local:2 for two workers here, or the scheduler's "
+            f"`cluster` is '{address}'; write local:2 for two workers here, or the scheduler's "
             "address, such as tcp://first.example:8786."
         )
     try:
@@ -72,7 +72,7 @@ def connect(address: str) -> Iterator["Client"]:
     except KilledWorker as error:
         raise TrainingError(
             "A worker was lost again and again over the same block of text, most likely for want "
-            "of memory; give the workers more, or bound their counting with --memory 1GB."
+            "of memory; give the workers more, or bound their counting with `memory='1GB'`."
         ) from error
     except (CommClosedError, FutureCancelledError) as error:
         raise TrainingError(
@@ -86,7 +86,7 @@ def _connected(connect: Callable[..., "Client"], address: str) -> "Client":
         return connect(address, timeout=SECONDS_TO_CONNECT)
     except (OSError, ValueError, TypeError) as error:  # A timeout is an OSError.
         raise SettingError(
-            f"--cluster is {address}, where no scheduler answers ({str(error)[:200]}). Start one "
+            f"`cluster` is {address}, where no scheduler answers ({str(error)[:200]}). Start one "
             "with dask scheduler and give its tcp://HOST:8786, or local:N for N workers here."
         ) from error
 

@@ -131,26 +131,26 @@ def check_recipe(recipe: Recipe) -> None:
     split = recipe.splitting
     if recipe.model != "ngram":
         raise SettingError(
-            f"--cluster counts n-grams, but the model is {recipe.model}; use --model ngram, or "
-            "leave --cluster out."
+            f"`cluster` counts n-grams, but the model is {recipe.model}; use `model='ngram'`, or "
+            "leave `cluster` out."
         )
     if number_of_processes() > 1:
-        raise SettingError("--cluster brings its own processes; start it without torchrun.")
+        raise SettingError("`cluster` brings its own processes; start it without torchrun.")
     for text in named_sources(recipe).values():
         if text in IN_MEMORY.values() or text.startswith("hf:") or is_read_once(text):
             raise SettingError(
-                f"--cluster reads files that every worker can reach, not {text}; write it "
+                f"`cluster` reads files that every worker can reach, not {text}; write it "
                 "to a folder, or name a URL such as s3://bucket/folder."
             )
     if recipe.tokens.tokens not in COUNTED:
         raise SettingError(
-            f"--cluster cannot learn {recipe.tokens.tokens}, which takes the whole text at once; "
-            "use --tokens words, characters or bytes."
+            f"`cluster` cannot learn {recipe.tokens.tokens}, which takes the whole text at once; "
+            "use `tokens='words'`, characters or bytes."
         )
     if split.dev is None and (split.test is not None or not split.split.startswith("100/")):
         raise SettingError(
-            "--cluster keeps the whole text for train; name the file of dev with --dev (and of "
-            "test with --test), or do without with --split 100/0/0."
+            "`cluster` keeps the whole text for train; name the file of dev with `dev` (and of "
+            "test with `test`), or do without with `split='100/0/0'`."
         )
 
 

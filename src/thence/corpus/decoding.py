@@ -92,9 +92,9 @@ def refuse_invalid(data: Bytes, name: str) -> None:
     if position is None:
         return
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        way_out = "It begins with a UTF-16 mark: use --encoding utf-16."
+        way_out = "It begins with a UTF-16 mark: use `encoding='utf-16'`."
     else:
-        way_out = "Use --encoding latin-1 if it is an older Western text, or --errors replace."
+        way_out = "Use `encoding='latin-1'` if it is an older Western text, or `errors='replace'`."
     raise TextError(f"{place(data, name, position)} is not UTF-8. {way_out}")
 
 
@@ -108,8 +108,8 @@ def refuse_nul(data: Bytes, name: str) -> None:
         encoding = {(True, False): "utf-16-le", (False, True): "utf-16-be"}.get((little, big))
         guess = "If the file is UTF-16" if encoding is None else "It seems to be UTF-16:"
         raise TextError(
-            f"{place(data, name, position)} is not text. {guess} use --encoding "
-            f"{encoding or 'utf-16'}; to go on regardless, --errors replace."
+            f"{place(data, name, position)} is not text. {guess} use "
+            f"`encoding={encoding or 'utf-16'!r}`; to go on regardless, `errors='replace'`."
         )
 
 
@@ -143,11 +143,11 @@ def transcode(data: Bytes, name: str, codec: codecs.CodecInfo, errors: Errors) -
             line = bytes(view[:position]).decode(codec.name, "ignore").count("\n") + 1
             raise TextError(
                 f"{name}, line {line}: byte 0x{data[position]:02x} at byte offset {position} is "
-                f"not {codec.name}. Use another --encoding, or --errors replace."
+                f"not {codec.name}. Use another `encoding`, or `errors='replace'`."
             ) from None
         except UnicodeError as error:
             raise TextError(
-                f"{name} is not {codec.name} ({error}). Use another --encoding; without a byte "
+                f"{name} is not {codec.name} ({error}). Use another `encoding`; without a byte "
                 "order mark, one that says the order, such as utf-16-le."
             ) from None
         refused = UNUSABLE.search(piece) if errors == "strict" else None
@@ -155,7 +155,7 @@ def transcode(data: Bytes, name: str, codec: codecs.CodecInfo, errors: Errors) -
             line = result.count(b"\n") + piece.count("\n", 0, refused.start()) + 1
             raise TextError(
                 f"{name}, line {line} holds U+{ord(refused[0]):04X}, which is not text. "
-                f"Is it really {codec.name}? Use another --encoding, or --errors replace."
+                f"Is it really {codec.name}? Use another `encoding`, or `errors='replace'`."
             )
         result += mend(piece, errors).encode("utf-8")
     return result

@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 PIECE = 1 << 16  # bytes read at a time
 TIMEOUT = 30.0  # seconds without a byte
-BY_HAND = "Try again later, or get the file another way and name it with --from."
+BY_HAND = "Try again later, or get the file another way and name it with `source`."
 STATUS_WORDS = {
     401: "asks for a password",
     403: "refuses to serve it",
@@ -245,5 +245,5 @@ def wrong(remote: Remote, found: str) -> str:
     return (
         f"{remote.url} is not the expected file of {remote.size:,} bytes with SHA-256 "
         f"{remote.sha256}: {found}. Has it changed, or does a proxy answer in its place? "
-        "Nothing was kept; get it another way and name it with --from."
+        "Nothing was kept; get it another way and name it with `source`."
     )

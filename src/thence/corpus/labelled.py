@@ -66,7 +66,7 @@ MARK = b"__label__"
 MARKS = re.compile(rb"\s*(?:__label__\S*\s*)+")  # in bytes white space is that of ASCII
 FORMS = (
     f"Labelled text is a table ({', '.join(TABLES)}) with a column '{DEFAULT_LABEL}' or one named "
-    "with --label, lines that begin with __label__NAME, or a folder with one subfolder per label."
+    "with `label`, lines that begin with __label__NAME, or a folder with one subfolder per label."
 )
 
 
@@ -116,7 +116,7 @@ def parse_labelled(
     if reading.document == "file":
         raise SettingError(
             f"document 'file' does not fit {name}: in labelled plain text a line is a document. "
-            "Leave --document out, or make a folder with one subfolder per label."
+            "Leave `document` out, or make a folder with one subfolder per label."
         )
     return marked_lines(data, name, reading, labelling)
 
@@ -146,7 +146,7 @@ def refuse_label_column(name: str, kind: str, labelling: LabelOptions) -> None:
     """Raise SettingError if a column is asked for where there is none."""
     if labelling.label is not None:
         raise SettingError(
-            f"label '{labelling.label}' names a column, but {name} is {kind}. Leave --label out, "
+            f"label '{labelling.label}' names a column, but {name} is {kind}. Leave `label` out, "
             f"or give a table ({', '.join(TABLES)})."
         )
 
@@ -164,7 +164,7 @@ def text_and_label(reading: ReadingOptions, labelling: LabelOptions) -> Choose:
         if reading.column == label:
             raise SettingError(
                 f"column '{label}' cannot be both the text and the labels. Name the text with "
-                "--column and the labels with --label."
+                "`column` and the labels with `label`."
             )
         others = [column for column in columns if column != label]
         if not others:
@@ -185,7 +185,7 @@ def choose_label(columns: Sequence[str], asked: str | None, place: str) -> str:
     if label in columns:
         return label
     listed = ", ".join(repr(column) for column in columns) or "none"
-    way_out = nearest(label, columns) or " Name the one with the labels with --label."
+    way_out = nearest(label, columns) or " Name the one with the labels with `label`."
     raise TextError(f"{place} has no column '{label}' for the labels; it has {listed}.{way_out}")
 
 
@@ -240,7 +240,7 @@ def label_name(value: object, place: str) -> str:
     if not name:
         raise TextError(
             f"{place}: the label is empty. Write its name, or leave the document out; only a cell "
-            "that is cut by --label-separator may hold no label."
+            "that is cut by `label_separator` may hold no label."
         )
     if refused := UNUSABLE.search(name):
         raise TextError(f"{place}: the label holds U+{ord(refused[0]):04X}, which is not text.")

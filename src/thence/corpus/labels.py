@@ -9,10 +9,11 @@ from jaxtyping import Float32, Int64
 
 from thence.corpus.documents import Documents
 from thence.errors import SettingError
+from thence.settings import Settings
 
 
 @dataclass(frozen=True)
-class LabelOptions:
+class LabelOptions(Settings):
     """Where the labels are, and how they count."""
 
     label: str | None = None
@@ -24,9 +25,10 @@ marks instead, a folder the names of its subfolders."""
     """Let each label weigh the same in training, however rare it is."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.label_separator == "":
             raise SettingError(
-                "--label-separator is empty; give what stands between labels, such as ';'."
+                "`label_separator` is empty; give what stands between labels, such as ';'."
             )
 
 

@@ -198,7 +198,7 @@ def warn_of_labels(source: Source, options: ReadingOptions) -> None:
     if DEFAULT_LABEL in columns and len(columns) > 1:
         warnings.warn(
             f"{path} has a column '{DEFAULT_LABEL}', which a language model leaves aside; for a "
-            f"classifier give --label {DEFAULT_LABEL}.",
+            f"classifier give `label={DEFAULT_LABEL!r}`.",
             ThenceWarning,
             stacklevel=2,
         )

@@ -134,7 +134,7 @@ def too_large(name: str, free: int) -> TextError:
     """Return the error for a text that memory cannot hold."""
     return TextError(
         f"{name} has more than {free / 1e9:,.1f} GB, which is more than the memory that is free. "
-        "Read a part of it; n-grams of many files are counted in parts with --cluster."
+        "Read a part of it; n-grams of many files are counted in parts with `cluster`."
     )
 
 

@@ -53,6 +53,7 @@ from thence.corpus.tables import (
     parquet_rows,
 )
 from thence.errors import SettingError, TextError
+from thence.settings import Settings
 
 PLAIN_SUFFIXES = (".txt", ".text", ".md", ".rst")
 KNOWN_SUFFIXES = (*PLAIN_SUFFIXES, *(suffix for suffix in TABLES if suffix != ".json"))
@@ -64,7 +65,7 @@ LINE_FEED, CARRIAGE_RETURN = 10, 13
 
 
 @dataclass(frozen=True)
-class ReadingOptions:
+class ReadingOptions(Settings):
     """How the text is read."""
 
     document: Literal["line", "file"] = "line"
@@ -243,7 +244,7 @@ def table_rows(data: Bytes, name: str, options: ReadingOptions, choose: Choose) 
     if options.document == "file":
         raise SettingError(
             f"document 'file' does not fit {name}: in a table one row is one document. "
-            "Leave --document out."
+            "Leave `document` out."
         )
     data, suffix = unpack(data, name), inner_suffix(name)
     if suffix == ".parquet":

@@ -19,12 +19,13 @@ from thence.corpus.documents import Documents
 from thence.corpus.labels import LabelledDocuments, Labels
 from thence.corpus.reading import read_documents
 from thence.errors import SettingError, TextError
+from thence.settings import Seed, Settings
 
 LONGEST_MULTILINEAR = 1 << 16  # bytes of a document; longer ones are few and hashed one by one
 
 
 @dataclass(frozen=True)
-class SplitOptions:
+class SplitOptions(Settings):
     """How documents are divided into train, dev and test."""
 
     split: str = "80/10/10"
@@ -32,7 +33,7 @@ class SplitOptions:
     by: Literal["shuffle", "position"] = "shuffle"
     """Which documents go where: a random choice, of each label its share, or in order (for \
 running text)."""
-    split_seed: int = 42
+    split_seed: Seed = 42
     """Seed of the random choice, apart from the training's so that all runs share one split."""
     dev: str | None = None
     """File with the dev documents; without --test the source is all train and test is empty."""
@@ -103,12 +104,12 @@ def parse_split(split: str) -> tuple[float, float, float]:
         train, dev, test = (float(part) for part in split.split("/"))
     except ValueError:
         raise SettingError(
-            f"--split is '{split}', not three percentages. Write train/dev/test like 80/10/10."
+            f"`split` is '{split}', not three percentages. Write train/dev/test like 80/10/10."
         ) from None
     # Written so that NaN fails too.
     if not (train > 0 and dev >= 0 and test >= 0 and abs(train + dev + test - 100) < 1e-6):
         raise SettingError(
-            f"--split is '{split}', which does not divide the text. Write three numbers that add "
+            f"`split` is '{split}', which does not divide the text. Write three numbers that add "
             "up to 100, none negative and train above 0, like 80/10/10."
         )
     return train, dev, test
@@ -126,7 +127,7 @@ def cut(
     if one_text and options.by == "shuffle" and shares[0] < 100:
         raise TextError(
             "The text is a single document, so its documents cannot be shuffled into splits. Use "
-            "--by position to cut the text itself, or give text with one document per line."
+            "`by='position'` to cut the text itself, or give text with one document per line."
         )
     total = num_characters(documents) if one_text else len(documents)
     bounds: Sequence[int] = cut_points(total, shares)
@@ -135,7 +136,7 @@ def cut(
             raise TextError(
                 f"The text is too short to split: {share:g} % for {name} of {total} "
                 f"{'character' if one_text else 'document'}{'' if total == 1 else 's'} is less "
-                "than one. Give more text, or keep all of it for train with --split 100/0/0."
+                "than one. Give more text, or keep all of it for train with `split='100/0/0'`."
             )
     if one_text:
         return cut_characters(documents, bounds)
@@ -154,7 +155,7 @@ def refuse_rare(sizes: Int64[np.ndarray, "parts"], shares: tuple[float, float, f
         if share > 0 and size == 0:
             raise TextError(
                 f"No document is left for {name}: most labels are so rare that train keeps them. "
-                "Give more text for each label, other shares with --split, or use --by position."
+                "Give more text for each label, other shares with `split`, or use `by='position'`."
             )
 
 

@@ -201,13 +201,13 @@ def usable_text(value: object, place: str, errors: Errors) -> str:
     if not isinstance(value, str):
         raise TextError(
             f"{place} is {json.dumps(value, default=str)[:40]}, not a string. Put the text there "
-            "as a string, or name another field with --column."
+            "as a string, or name another field with `column`."
         )
     refused = UNUSABLE.search(value)
     if refused and errors == "strict":
         raise TextError(
             f"{place} holds U+{ord(refused[0]):04X}, which is not text. Mend the file, or use "
-            "--errors replace."
+            "`errors='replace'`."
         )
     return mend(value, errors) if refused else value
 
@@ -243,7 +243,7 @@ def choose_column(columns: Sequence[str], asked: str | None, place: str) -> str:
         return "text"
     raise TextError(
         f"{place} has the columns {listed}, and which one is the text is not clear. "
-        "Name it with --column."
+        "Name it with `column`."
     )
 
 

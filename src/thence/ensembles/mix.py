@@ -12,12 +12,12 @@ from thence.ensembles.mixed_language import mixture_of
 from thence.errors import RunError, SettingError, TextError
 from thence.models.mixture import Mixture, MixtureOptions, Weights
 from thence.models.registry import get_family, is_classifier
-from thence.recipes.validation import check_type
 from thence.runs import ClassifierRun, open_run
 from thence.runs.create import create_run
 from thence.runs.looks_at_test import TEST, Fingerprint, inherited_looks
 from thence.runs.provenance import CLUSTER
 from thence.runs.run import Run
+from thence.settings import PositiveInt, validate
 from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
 
 if TYPE_CHECKING:
@@ -117,12 +117,9 @@ def check_mixing(
     Raises:
         SettingError: If a length is below 1, or a value is of another type or unknown.
     """
-    for name, value in (("cache", cache), ("neural_cache", neural_cache)):
-        check_type(name, value, int | None)
-        if value is not None and value < 1:
-            flag = name.replace("_", "-")
-            raise SettingError(f"--{flag} is {value}; it must be at least 1.")
-    check_type("dynamic", dynamic, bool)
+    validate("cache", cache, PositiveInt | None)
+    validate("neural_cache", neural_cache, PositiveInt | None)
+    validate("dynamic", dynamic, bool)
     if weights is not None:
         MixtureOptions(weights=weights)
 
@@ -150,12 +147,12 @@ def check_models(models: Sequence[str], settings: Mapping[str, Any]) -> None:
     given = [name for name in FOR_LANGUAGE if settings.get(name) not in (None, False)]
     if classifiers and given:
         raise SettingError(
-            f"--{given[0].replace('_', '-')} is for language models, but {classifiers[0]} is a "
+            f"`{given[0]}` is for language models, but {classifiers[0]} is a "
             "classifier, which reads each document by itself. Leave it out."
         )
     if len(models) > 1 or (models and set(given) - {"weights"}):
         return
-    alone = "" if classifiers else ", or one run and --cache, --neural-cache or --dynamic"
+    alone = "" if classifiers else ", or one run and `cache`, `neural_cache` or `dynamic`"
     raise RunError(f"A mixture needs at least two runs{alone}.")
 
 
@@ -179,10 +176,10 @@ def _check_runs(runs: Sequence[Run]) -> None:
         if run.provenance["sha256"] != runs[0].provenance["sha256"]:
             raise RunError(
                 f"{run.folder} and {runs[0].folder} were trained on different texts{labels} or "
-                f"splits; a mixture needs runs of the same text{labels}, --split and --split-seed."
+                f"splits; a mixture needs runs of the same text{labels}, `split` and `split_seed`."
             )
         if run.tokenizer.to_json() != runs[0].tokenizer.to_json():
             raise RunError(
                 f"{run.folder} and {runs[0].folder} cut the text into different tokens; train them "
-                "with the same settings of --tokens, --unknown and the others."
+                "with the same settings of `tokens`, `unknown` and the others."
             )

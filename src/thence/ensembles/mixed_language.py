@@ -68,14 +68,14 @@ def _running_networks(runs: Sequence[Run]) -> dict[int, "NeuralLanguageModel"]:
     }
     if not sequences:
         raise RunError(
-            "--neural-cache and --dynamic need a network that reads sequences (rnn, lstm or gru), "
+            "`neural_cache` and `dynamic` need a network that reads sequences (rnn, lstm or gru), "
             "and none of the runs is one."
         )
     running = {n: m for n, m in sequences.items() if runs[n].recipe.training.carry_context}
     if not running:
         raise RunError(
-            f"--neural-cache and --dynamic are for running text, but {runs[min(sequences)].folder} "
-            "read each document by itself; train it with --carry-context."
+            f"`neural_cache` and `dynamic` are for running text, but {runs[min(sequences)].folder} "
+            "read each document by itself; train it with `carry_context`."
         )
     return running
 

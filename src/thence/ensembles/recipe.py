@@ -30,6 +30,7 @@ from thence.errors import RunError, SettingError, nearest
 from thence.models.registry import get_family
 from thence.recipes.recipe import Recipe, flat_settings, make_recipe, read_toml
 from thence.runs.run import Run
+from thence.settings import as_in_file
 from thence.training.progress import ProgressFactory, silent_progress
 from thence.training.train import resume, train_recipe
 
@@ -71,7 +72,7 @@ def read_mixture_recipe(path: Path) -> MixtureRecipe:
         recipes = tuple(_recipe(common | flat_settings(run)) for run in own)
         check_models([recipe.model for recipe in recipes], mixing)
     except (RunError, SettingError) as error:
-        raise SettingError(f"{path}: {error}") from error
+        raise SettingError(f"{path}: {as_in_file(error)}") from error
     return MixtureRecipe(recipes, mixing)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from thence.notebook import repr_html
 from thence.printable import printable_line
 from thence.runs import ClassifierRun
 from thence.runs.run import Run
+from thence.settings import PositiveInt, Range, validate
 from thence.tokens import encode_texts
 from thence.tokens.characters import strings
 from thence.tokens.vocabulary import RefusedError
@@ -117,17 +118,15 @@ def classify(
 
 
 def _check(name: str, multilabel: bool, top: int, threshold: float | None) -> None:
-    if top < 1:
-        raise SettingError(f"--top is {top}; it must be at least 1.")
+    validate("top", top, PositiveInt)
     if threshold is None:
         return
     if not multilabel:
         raise SettingError(
-            f"--threshold is {threshold}, but {name} gives each document exactly one label, "
-            "the most probable; leave --threshold out."
+            f"`threshold` is {threshold}, but {name} gives each document exactly one label, "
+            "the most probable; leave `threshold` out."
         )
-    if not 0 <= threshold <= 1:
-        raise SettingError(f"--threshold is {threshold}; it must be from 0 to 1.")
+    validate("threshold", threshold, Annotated[float, Range(ge=0, le=1)])
 
 
 def _in_blocks(

@@ -49,6 +49,6 @@ def word_embeddings(run: Run) -> WordEmbeddings:
     if not words:
         raise RunError(
             f"The tokens of {run.folder} are bytes, not words; its embeddings are of no use to "
-            "other programs. Train with --tokens words."
+            "other programs. Train with `tokens='words'`."
         )
     return WordEmbeddings(words, table[: len(words)])

@@ -116,8 +116,8 @@ def labelled_documents(
     documents = labelled(run.documents(split))
     if len(documents) == 0:
         raise TextError(
-            f"The {split} split of {run.name} is empty (--split {run.recipe.splitting.split}); "
-            "name a file to judge on, or train with another --split."
+            f"The {split} split of {run.name} is empty (`split={run.recipe.splitting.split!r}`); "
+            "name a file to judge on, or train with another `split`."
         )
     return documents
 

@@ -266,8 +266,8 @@ def judged_documents(
     documents = run.documents(split)
     if len(documents) == 0:
         raise TextError(
-            f"The {split} split of {run.name} is empty (--split {run.recipe.splitting.split}); "
-            "name a file to judge on, or train with another --split."
+            f"The {split} split of {run.name} is empty (`split={run.recipe.splitting.split!r}`); "
+            "name a file to judge on, or train with another `split`."
         )
     return documents
 

@@ -9,6 +9,7 @@ from thence.evaluation.embeddings import word_embeddings
 from thence.evaluation.results import Listing
 from thence.notebook import repr_html
 from thence.runs.run import Run, open_run
+from thence.settings import PositiveInt, validate
 from thence.tokens import Tokenizer, nearest_words
 from thence.tokens.tokenizer import normalize
 
@@ -54,8 +55,7 @@ def similar(run: Run | str | Path, word: str, count: int = 10) -> SimilarWords:
         RunError: If the run has no embeddings.
     """
     run = open_run(run)
-    if count < 1:
-        raise SettingError(f"--count is {count}; it must be at least 1.")
+    validate("count", count, PositiveInt)
     embeddings = word_embeddings(run)
     # Of subwords the one that begins a word holds the space before it.
     forms = (word, f" {word}") if run.tokenizer.options.tokens == "subwords" else (word,)

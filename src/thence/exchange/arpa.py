@@ -41,8 +41,8 @@ def _check_model(run: Run) -> None:
         )
     if run.recipe.options.smoothing == "stupid-backoff":
         raise SettingError(
-            f"{run.folder} was made with --smoothing stupid-backoff, whose scores do not sum to "
-            "one, but an ARPA file holds probabilities; train with another --smoothing."
+            f"{run.folder} was made with `smoothing='stupid-backoff'`, whose scores do not sum to "
+            "one, but an ARPA file holds probabilities; train with another `smoothing`."
         )
 
 
@@ -101,7 +101,7 @@ def _check_sums(read: ArpaModel, path: Path, allow_above: bool) -> None:
             raise TextError(
                 f"{told} Likelihoods would look better than they are. The file was edited or made "
                 "by a program that does not normalise; make it again, or import it with "
-                "--allow-unnormalized."
+                "`allow_unnormalized`."
             )
         warn(f"{told} Likelihoods look better than they are.", ThenceWarning, stacklevel=4)
     if any(some.any() for some in below):

@@ -87,7 +87,7 @@ def _check_no_crossing(tables: list[OrderTable], vocabulary: Vocabulary) -> None
         continued = shorter.keys[table.keys // size] % size
         if np.any(continued == vocabulary.boundary_id):
             raise SettingError(
-                "This model's n-grams reach across documents (--carry-context), which an ARPA file "
+                "This model's n-grams reach across documents (`carry_context`), which an ARPA file "
                 "cannot say; train it without to write one."
             )
 

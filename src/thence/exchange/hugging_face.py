@@ -80,12 +80,12 @@ def _check_settings(run: Run) -> None:
     if run.recipe.model not in FAMILIES:
         raise RunError(
             f"{run.folder} is a run of the model '{run.recipe.model}'; a Hugging Face folder can "
-            f"only hold {', '.join(FAMILIES[:-1])} and {FAMILIES[-1]}. Use --to onnx."
+            f"only hold {', '.join(FAMILIES[:-1])} and {FAMILIES[-1]}. Use `to='onnx'`."
         )
     if run.recipe.options.softmax == "adaptive":
         raise SettingError(
-            f"{run.folder} was made with --softmax adaptive, which a Hugging Face folder cannot "
-            "hold; use --to onnx, or train with --softmax sampled."
+            f"{run.folder} was made with `softmax='adaptive'`, which a Hugging Face folder cannot "
+            "hold; use `to='onnx'`, or train with `softmax='sampled'`."
         )
 
 

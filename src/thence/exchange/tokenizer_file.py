@@ -60,7 +60,7 @@ def tokenizer_file(tokenizer: OurTokenizer) -> Tokenizer:
     else:
         raise SettingError(
             f"The tokenizers library has no {options.tokens!r}, so the run cannot be exported as "
-            "one with its tokenizer; use --to onnx."
+            "one with its tokenizer; use `to='onnx'`."
         )
     theirs.normalizer = _normalizer(options)
     theirs.post_processor = processors.TemplateProcessing(
@@ -131,9 +131,9 @@ def _subwords(vocabulary: Vocabulary, definition: Mapping[str, Any]) -> Tokenize
 def _words(vocabulary: Vocabulary, split: WordSplit, edition: Edition) -> Tokenizer:
     if vocabulary.unknown == "bytes":
         raise SettingError(
-            "The tokens are words, of which unknown ones are spelled in bytes (--unknown bytes); a "
-            "tokenizer of Hugging Face cannot do both. Train with --unknown symbol, or with "
-            "--tokens subwords."
+            "The tokens are words, of which unknown ones are spelled in bytes (`unknown='bytes'`); "
+            "a tokenizer of Hugging Face cannot do both. Train with `unknown='symbol'`, or with "
+            "`tokens='subwords'`."
         )
     theirs = Tokenizer(_word_level(vocabulary))
     found = Regex(word_pattern(split, edition))

@@ -30,7 +30,7 @@ def check_beam_width(beam: int) -> None:
     """
     if beam > MAX_BEAM:
         raise SettingError(
-            f"--beam is {beam:,}; it must be at most {MAX_BEAM:,}, and so must --count where texts "
+            f"`beam` is {beam:,}; it must be at most {MAX_BEAM:,}, and so must `count` where texts "
             "are not drawn."
         )
 

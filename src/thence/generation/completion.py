@@ -21,6 +21,7 @@ from thence.notebook import repr_html
 from thence.printable import printable
 from thence.runs import open_run
 from thence.runs.run import Run
+from thence.settings import NonNegativeFloat, NonNegativeInt, validate
 from thence.tokens import BOUNDARY, UNKNOWN
 
 DEFAULT_BEAM = 10
@@ -186,18 +187,16 @@ def complete(
     drawing = any(given is not None for given in (temperature, top_k, top_p, seed))
     if drawing and not (beam is None and length_penalty is None):
         raise SettingError(
-            "--beam and --length-penalty search for the likeliest continuations, while "
-            "--temperature, --top-k, --top-p and --seed draw some; give only one kind."
+            "`beam` and `length_penalty` search for the likeliest continuations, while "
+            "`temperature`, `top_k`, `top_p` and `seed` draw some; give only one kind."
         )
     options = DecodingOptions(1.0 if temperature is None else temperature, top_k, top_p)
     beam = max(DEFAULT_BEAM, count) if beam is None else beam
     penalty, seed = length_penalty or 0.0, seed or 0
     check_positive(count=count, beam=beam, max_length=max_length)
     check_beam_width(beam)
-    if not 0 <= penalty < math.inf:
-        raise SettingError(f"--length-penalty is {penalty}; it must be a number from 0 up.")
-    if seed < 0:
-        raise SettingError(f"--seed is {seed}; it must be 0 or above.")
+    validate("length_penalty", penalty, NonNegativeFloat)
+    validate("seed", seed, NonNegativeInt)
     prefix = encode_prefix(run, text)
     model = without_bad_words(run, bad_words)
     if drawing:

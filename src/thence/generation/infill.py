@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -31,6 +31,7 @@ from thence.notebook import repr_html
 from thence.printable import printable
 from thence.runs import open_run
 from thence.runs.run import Run
+from thence.settings import Range, validate
 from thence.tokens import Tokenizer
 
 BLANK = "___"
@@ -137,13 +138,12 @@ def fill(
         is_words = run.tokenizer.options.tokens == "words"
         default_longest = 1 if is_words else DEFAULT_LONGEST_PIECES
         longest = default_longest if longest is None else longest
-        check_positive(count=count, longest=longest, beam=beam)
+        check_positive(count=count, beam=beam)
+        validate("longest", longest, Annotated[int, Range(ge=1, le=MAX_LONGEST)])
         check_beam_width(beam)
-        if longest > MAX_LONGEST:
-            raise SettingError(f"--longest is {longest}; it must be at most {MAX_LONGEST}.")
         texts, exact = _propose(run, text, split_blanks(text, blank), longest, beam)
     elif longest is not None:
-        raise SettingError("--longest says how long what is looked for may be; leave it out.")
+        raise SettingError("`longest` says how long what is looked for may be; leave it out.")
     else:
         candidates = _check_candidates(among)
         check_positive(count=1 if count is None else count)
@@ -153,7 +153,7 @@ def fill(
         raise TextError(f"With none of the candidates {text!r} has a probability above 0.")
     if not fillings:
         raise TextError(
-            f"No filling of {text!r} has a probability above 0; widen --beam, or use a model with "
+            f"No filling of {text!r} has a probability above 0; widen `beam`, or use a model with "
             "smoothing."
         )
     found = len(fillings) if among is None else len(texts)
@@ -168,12 +168,12 @@ def split_blanks(text: str, blank: str = BLANK) -> list[str]:
         TextError: If there is no blank.
     """
     if not blank:
-        raise SettingError("--blank is empty; it must be the mark of a blank, such as ___.")
+        raise SettingError("`blank` is empty; it must be the mark of a blank, such as ___.")
     pieces = re.split("_{3,}" if blank == BLANK else re.escape(blank), text)
     if len(pieces) == 1:
         raise TextError(
             f"There is no blank in {text!r}: write {blank} where something is missing, or name "
-            "another mark with --blank."
+            "another mark with `blank`."
         )
     return pieces
 
@@ -183,9 +183,9 @@ def _check_candidates(among: Iterable[str]) -> list[str]:
     candidates = list(dict.fromkeys([among] if isinstance(among, str) else among))
     for candidate in candidates:
         if not isinstance(candidate, str) or not candidate.strip():
-            raise SettingError(f"--among has {candidate!r}; what stands in a blank must be a text.")
+            raise SettingError(f"`among` has {candidate!r}; what stands in a blank must be a text.")
     if not candidates:
-        raise SettingError("--among is empty; name what may stand in the blank.")
+        raise SettingError("`among` is empty; name what may stand in the blank.")
     return candidates
 
 
@@ -194,7 +194,7 @@ def _combine(candidates: Sequence[str], pieces: Sequence[str]) -> dict[str, list
     blanks = len(pieces) - 1
     if len(candidates) ** blanks > MAX_EXACT:
         raise SettingError(
-            f"--among has {len(candidates):,} candidates for {blanks} blanks, which is more than "
+            f"`among` has {len(candidates):,} candidates for {blanks} blanks, which is more than "
             f"{MAX_EXACT:,} texts to judge; name fewer."
         )
     return {_join(pieces, chosen): list(chosen) for chosen in product(candidates, repeat=blanks)}

@@ -25,6 +25,7 @@ from thence.notebook import repr_html
 from thence.printable import printable
 from thence.runs import open_run
 from thence.runs.run import Run
+from thence.settings import NonNegativeInt, PositiveInt, validate
 from thence.tokens import TokenStore
 
 Ids = Integer[np.ndarray, " _"]
@@ -94,12 +95,13 @@ def sample(
     """
     run = open_run(run)
     check_positive(count=count, max_length=max_length)
-    if seed < 0:
-        raise SettingError(f"--seed is {seed}; it must be 0 or above.")
+    validate("seed", seed, NonNegativeInt)
     known = [item.name for item in fields(DecodingOptions)]
     for name in decoding:
         if name not in known:
-            raise SettingError(f"There is no setting '{name}' for sampling." + nearest(name, known))
+            raise SettingError(
+                f"There is no setting `{name}` for sampling." + nearest(name, known, "`")
+            )
     options = DecodingOptions(**decoding)
     prefix_ids = encode_prefix(run, prefix)
     model = without_bad_words(run, bad_words)
@@ -117,12 +119,10 @@ def check_positive(**settings: int) -> None:
     """Refuse settings below 1.
 
     Raises:
-        SettingError: Names the flag of the first.
+        SettingError: Names the first.
     """
     for name, value in settings.items():
-        if value < 1:
-            flag = name.replace("_", "-")
-            raise SettingError(f"--{flag} is {value}; it must be at least 1.")
+        validate(name, value, PositiveInt)
 
 
 def encode_prefix(run: Run, prefix: str) -> Ids:

@@ -7,7 +7,7 @@ infinity. Rows need not sum to one afterwards: ``softmax`` normalises them befor
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float, Integer
@@ -17,35 +17,26 @@ from thence.errors import SettingError, UnknownSymbolError
 from thence.models.base import LanguageModel, State
 from thence.models.batched_forward import read
 from thence.runs.run import Run
+from thence.settings import PositiveInt, Range, Settings
 
+Temperature = Annotated[float, Range(gt=0, why="`greedy` takes the likeliest token")]
 LogProbs = Float[np.ndarray, "batch vocab"]
 NO_ID = -1
 """Fills the history of a row before anything was read; no token has this id."""
 
 
 @dataclass(frozen=True)
-class DecodingOptions:
+class DecodingOptions(Settings):
     """How the next token is chosen from its distribution."""
 
-    temperature: float = 1.0
+    temperature: Temperature = 1.0
     """Below 1 likelier tokens are preferred, above 1 all become more alike."""
-    top_k: int | None = None
+    top_k: PositiveInt | None = None
     """Draw from the k likeliest tokens only."""
-    top_p: float | None = None
+    top_p: Annotated[float, Range(gt=0, le=1)] | None = None
     """Draw from the fewest likeliest tokens that together have this probability."""
     greedy: bool = False
     """Always take the likeliest token: the same text every time."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.temperature < float("inf"):
-            raise SettingError(
-                f"--temperature is {self.temperature}; it must be above 0 (--greedy takes the "
-                "likeliest token)."
-            )
-        if self.top_k is not None and self.top_k < 1:
-            raise SettingError(f"--top-k is {self.top_k}; it must be at least 1.")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise SettingError(f"--top-p is {self.top_p}; it must be above 0 and at most 1.")
 
 
 def apply_filters(log_probs: LogProbs, options: DecodingOptions) -> LogProbs:
@@ -171,7 +162,7 @@ def without_bad_words(run: Run, words: Sequence[str]) -> LanguageModel:
         SettingError: If a word is empty, or words are given as one text.
     """
     if isinstance(words, str):
-        raise SettingError(f"--bad-words is the text {words!r}; give a list of words.")
+        raise SettingError(f"`bad_words` is the text {words!r}; give a list of words.")
     found = sorted({ids for word in words for ids in _ids_of_word(run, word)})
     return ModelWithoutBadWords(run.model, found) if found else run.model
 
@@ -180,7 +171,7 @@ def _ids_of_word(run: Run, word: str) -> list[tuple[int, ...]]:
     """Return the token ids of a word in each of its spellings; none if one of them is unknown."""
     vocabulary, options = run.tokenizer.vocabulary, run.tokenizer.options
     if not word.strip():
-        raise SettingError("--bad-words has an empty word; leave it out.")
+        raise SettingError("`bad_words` has an empty word; leave it out.")
     unknown = vocabulary.unknown_id
     if unknown is not None and word == vocabulary.names()[unknown]:
         return [(unknown,)]

@@ -8,15 +8,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from thence.errors import SettingError
+from thence.settings import Range
 
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+LARGEST_SIZE = 1 << 20
+"""Units of a layer, tokens of a document and so on at most, in a classifier."""
+Size = Annotated[int, Range(ge=1, le=LARGEST_SIZE)]
 MOST_LAYERS = 1000
+Layers = Annotated[int, Range(ge=1, le=MOST_LAYERS)]
 BYTES_TRAINED = 16
 """Of each number of a network: itself, its gradient, and two that the optimiser keeps."""
-SMALLER = "Use smaller sizes, such as a lower --embedding-size or --hidden-size."
+SMALLER = "Use smaller sizes, such as a lower `embedding_size` or `hidden_size`."
 
 Made = TypeVar("Made")
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kMGT]?)B?")
@@ -37,22 +42,22 @@ def machine_memory() -> int:
     return memory
 
 
-def parse_size(flag: str, text: str) -> int:
+def parse_size(name: str, text: str) -> int:
     """Return a size such as ``500MB`` or ``1GB`` in bytes.
 
     Args:
-        flag: What it was given for, for the message.
+        name: Of the setting, for the message.
         text: The size.
 
     Raises:
         SettingError: If it is not a size.
 
-    >>> parse_size("--memory", "1.5 GB")
+    >>> parse_size("memory", "1.5 GB")
     1500000000
     """
     found = _SIZE.fullmatch(text.strip())
     if not found:
-        raise SettingError(f"{flag} is {text!r}; write it like 500MB or 1GB.")
+        raise SettingError(f"`{name}` is {text!r}; write it like 500MB or 1GB.")
     return int(float(found[1]) * 1000 ** " kMGT".index(found[2] or " "))
 
 
@@ -83,17 +88,6 @@ def check_memory(size: int, what: str, way_out: str) -> None:
             f"{what} would take {gigabytes(size)} of memory, and this machine has "
             f"{gigabytes(memory)}. {way_out}"
         )
-
-
-def check_layers(layers: int, fewest: int = 1) -> None:
-    """Refuse a number of layers that no network has.
-
-    Raises:
-        SettingError: If there are fewer than ``fewest``, or far too many.
-    """
-    if not fewest <= layers <= MOST_LAYERS:
-        limit = f"at least {fewest}" if layers < fewest else f"at most {MOST_LAYERS:,}"
-        raise SettingError(f"--layers is {layers}; it must be {limit}.")
 
 
 _allowed = threading.local()

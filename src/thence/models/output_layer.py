@@ -26,8 +26,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from thence.errors import SettingError
 from thence.models.memory_guard import parse_size
+from thence.settings import PositiveInt, Settings
 
 Softmax = Literal["full", "sampled", "adaptive"]
 SPECIAL_IDS = 2
@@ -35,26 +35,20 @@ SPECIAL_IDS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputLayerOptions:
+class OutputLayerOptions(Settings):
     """Settings of the output layer, which every network has."""
 
     softmax: Softmax = "full"
     """Compare with the whole vocabulary, with a sample of it while training, or by clusters of \
 frequent and rare symbols (the last two for large vocabularies of words)."""
-    samples: int = 2048
+    samples: PositiveInt = 2048
     """For the sampled softmax: how many symbols each training step compares with."""
     logits_memory: str = "16MB"
     """How much memory the logits may take at once."""
 
-    def check_output_layer(self) -> None:
-        """Refuse settings that cannot be.
-
-        Raises:
-            SettingError: If there are no samples, or the memory is not a size.
-        """
-        if self.samples < 1:
-            raise SettingError(f"--samples is {self.samples}; it must be at least 1.")
-        parse_size("--logits-memory", self.logits_memory)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse_size("logits_memory", self.logits_memory)
 
 
 @runtime_checkable
@@ -373,7 +367,7 @@ def make_output_layer(
         vocabulary_size: Number of ids (V).
         tied_to: The embedding whose table is to be the output weights too.
     """
-    memory = parse_size("--logits-memory", options.logits_memory)
+    memory = parse_size("logits_memory", options.logits_memory)
     if options.softmax == "adaptive":
         return AdaptiveSoftmax(hidden_size, vocabulary_size, memory)
     project: nn.Module = (

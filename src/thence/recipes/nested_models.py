@@ -4,12 +4,12 @@ They stand in a config as tables, which anyone may have written.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any
 
 from thence.errors import SettingError
 from thence.models.labels.ensemble import Member as ClassifierMember
 from thence.models.registry import Method, Task, get_family, is_known
-from thence.recipes.validation import LONGEST_SHOWN, check_type, within_64_bits
+from thence.settings import LONGEST_SHOWN, declared_types, validate
 
 
 def check_parts(options: Any) -> None:
@@ -23,11 +23,8 @@ def check_parts(options: Any) -> None:
         if isinstance(member, ClassifierMember):
             check_parts(check_options(member.model, member.options, "labels"))
             continue
-        if member.dynamic is not None:
-            if not _reads_sequences(member.model):
-                raise SettingError(f"A member of {member.model[:LONGEST_SHOWN]} cannot be dynamic.")
-            if not 0 <= member.dynamic < float("inf"):
-                raise SettingError(f"A member's rate is {member.dynamic}; it must be 0 or above.")
+        if member.dynamic is not None and not _reads_sequences(member.model):
+            raise SettingError(f"A member of {member.model[:LONGEST_SHOWN]} cannot be dynamic.")
         if member.model == "neural-cache":
             check_neural_cache(member.options, [other.model for other in members[:place]])
         else:
@@ -35,7 +32,7 @@ def check_parts(options: Any) -> None:
     encoder = getattr(options, "encoder", None)
     if encoder is not None:
         settings = {name: value for name, value in encoder.items() if name != "model"}
-        model = check_type("model", encoder.get("model"), str)
+        model = validate("model", encoder.get("model"), str)
         check_options(model, settings, "language", ("train",))
 
 
@@ -76,8 +73,7 @@ def check_options(
     family = get_family(model) if is_known(model) else None
     if family is None or family.task != task or family.method not in methods:
         raise SettingError(f"The model '{model[:LONGEST_SHOWN]}' cannot be part of another model.")
-    options_class = family.options_class()
-    return options_class(**_checked(settings, get_type_hints(options_class), model))
+    return _made(family.options_class(), settings, model)
 
 
 def check_neural_cache(settings: Mapping[str, Any], before: Sequence[str]) -> None:
@@ -90,10 +86,9 @@ def check_neural_cache(settings: Mapping[str, Any], before: Sequence[str]) -> No
         NeuralCacheOptions,  # Torch, which counts never wait for.
     )
 
-    hints = get_type_hints(NeuralCacheOptions)
-    if missing := hints.keys() - settings.keys():
-        raise SettingError(f"A neural cache does not say its '{min(missing)}'.")
-    options = NeuralCacheOptions(**_checked(settings, hints, "neural-cache"))
+    if missing := declared_types(NeuralCacheOptions).keys() - settings.keys():
+        raise SettingError(f"A neural cache does not say its `{min(missing)}`.")
+    options = _made(NeuralCacheOptions, settings, "neural-cache")
     sequences = [place for place, model in enumerate(before) if _reads_sequences(model)]
     if options.of not in sequences:
         raise SettingError(f"A neural cache is of member {options.of}, which is no such network.")
@@ -106,9 +101,8 @@ def _reads_sequences(model: str) -> bool:
     return family.task == "language" and family.reads_sequences
 
 
-def _checked(settings: Mapping[str, Any], hints: Mapping[str, Any], model: str) -> dict[str, Any]:
-    for name in settings:
-        if name not in hints:
-            raise SettingError(f"There is no setting '{name}' for the model '{model}'.")
-        within_64_bits(name, settings[name])
-    return {name: check_type(name, value, hints[name]) for name, value in settings.items()}
+def _made(kind: Any, settings: Mapping[str, Any], model: str) -> Any:
+    """Return the settings as their dataclass, which checks them."""
+    if unknown := settings.keys() - declared_types(kind).keys():
+        raise SettingError(f"There is no setting `{min(unknown)}` for the model '{model}'.")
+    return kind(**settings)

@@ -2,9 +2,19 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from thence.errors import SettingError
+from thence.settings import (
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    Seed,
+    Settings,
+)
 
 Optimizer = Literal["adamw", "adagrad", "sgd"]
 Schedule = Literal["one-cycle", "constant", "step", "inverse-time", "plateau"]
@@ -12,66 +22,65 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Average = Literal["none", "ema", "triggered"]
 _DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(s|m|h|d)")
-MOST_THREADS = 1024
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
+class TrainingOptions(Settings):
     """How a network is trained; counted models read only ``carry_context`` and ``seed``."""
 
-    epochs: float | None = None
+    epochs: PositiveFloat | None = None
     """Passes over the train split (default: 20, or what suits the classifier, but no fewer than \
 300 steps)."""
-    steps: int | None = None
+    steps: NonNegativeInt | None = None
     """Train for so many steps; epochs then do not count. 0 keeps the weights as they were drawn."""
     time: str | None = None
     """End within this time, such as 90s, 30m or 2h, the schedule fitted to it; epochs and steps \
 that are given still count."""
-    batch_size: int | None = None
+    batch_size: PositiveInt | None = None
     """Rows per step: windows (default: 512); for networks that read sequences, documents, or \
 streams of running text (default: 32); for classifiers, documents (default: theirs)."""
-    window: int = 64
+    window: PositiveInt = 64
     """For networks that read sequences: symbols that are read, and learned through, at a time."""
     vary_windows: bool = False
     """Cut running text at other places in each epoch."""
-    accumulate: int = 1
+    accumulate: PositiveInt = 1
     """Batches whose gradients are added up for one step."""
     optimizer: Optimizer | None = None
     """AdamW (the default), Adagrad (that of word averaging), or stochastic gradient descent."""
-    lr: float | Literal["auto"] | None = None
+    lr: PositiveFloat | Literal["auto"] | None = None
     """Learning rate at its highest (default: 0.02 for windows, 0.004 for sequences, a \
 classifier's own); auto runs the learning-rate finder first."""
     schedule: Schedule = "one-cycle"
     """How the learning rate changes: up and down once, constant, divided by 10 at given points, \
 1 / (1 + decay x step) (Bengio et al. 2003), or halved when dev stops improving."""
-    step_points: tuple[float, ...] = (0.5,)
+    step_points: tuple[Annotated[float, Range(gt=0, lt=1)], ...] = (0.5,)
     """For the step schedule: shares of the training after which the rate is divided by 10."""
-    decay: float = 1e-3
+    decay: NonNegativeFloat = 1e-3
     """For the inverse-time schedule: decay per step."""
-    momentum: float = 0.0
+    momentum: Fraction = 0.0
     """For SGD: share of the last step that is kept."""
-    weight_decay: float = 0.0
+    weight_decay: NonNegativeFloat = 0.0
     """Pull of the weights towards zero, per step and unit of learning rate."""
-    clip: float | None = None
+    clip: Annotated[float, Range(gt=0, finite=False)] | None = None
     """Scale gradients down to this norm where they are longer (default: 5 for sequences, else \
 never; inf for never)."""
     average: Average = "none"
     """Judge and keep an average of the weights: a moving one over the steps (ema), or one over \
 all steps since dev stopped improving (triggered; with sgd, the NT-ASGD of Merity et al. 2018)."""
-    ema_decay: float = 0.999
+    ema_decay: Fraction = 0.999
     """For the moving average: share of it that a step keeps."""
-    evaluate_every: int | None = None
+    evaluate_every: PositiveInt | None = None
     """Steps between looks at the dev split (default: a tenth of the training)."""
-    patience: int | None = None
+    patience: PositiveInt | None = None
     """Stop after so many looks at dev without improvement (default: never)."""
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: NonNegativeFloat = 60.0
     """Write a checkpoint to resume from at least this often."""
     carry_context: bool = False
     """Let a document see the documents before it (running text)."""
-    seed: int = 42
+    seed: Seed = 42
     """Seed of the weights, the order of batches and dropout."""
-    threads: int | None = None
+    threads: Annotated[int, Range(ge=1, le=1024)] | None = None
     """Processor threads (default: one for small networks, else all)."""
     device: Device = "auto"
     """Where to train (default: a GPU where there is one)."""
@@ -85,38 +94,12 @@ all steps since dev stopped improving (triggered; with sgd, the NT-ASGD of Merit
             return None
         found = _DURATION.fullmatch(self.time.strip())
         if not found:
-            raise SettingError(f"--time is {self.time!r}; write it like 90s, 30m or 2h.")
+            raise SettingError(f"`time` is {self.time!r}; write it like 90s, 30m or 2h.")
         seconds = float(found[1]) * _SECONDS[found[2]]
         if seconds == 0:
-            raise SettingError(f"--time is {self.time!r}; it must be above 0, such as 30m.")
+            raise SettingError(f"`time` is {self.time!r}; it must be above 0, such as 30m.")
         return seconds
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _ = self.seconds  # Refuses what is no time.
-        if self.steps is not None and self.steps < 0:
-            raise SettingError(f"--steps is {self.steps}; it must be 0 or above.")
-        positive = ("epochs", "batch_size", "clip", "evaluate_every", "patience")
-        for name in (*positive, "threads", "window", "accumulate"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise SettingError(f"--{name.replace('_', '-')} is {value}; it must be above 0.")
-        if self.threads is not None and self.threads > MOST_THREADS:
-            raise SettingError(f"--threads is {self.threads}; it must be at most {MOST_THREADS:,}.")
-        if self.epochs == float("inf"):
-            raise SettingError("--epochs is inf; it must be a number of passes.")
-        if not 0 <= self.seed < 1 << 63:
-            raise SettingError(f"--seed is {self.seed}; it must be from 0 to 2^63 - 1.")
-        if isinstance(self.lr, float | int) and not 0 < self.lr < float("inf"):
-            raise SettingError(f"--lr is {self.lr}; it must be a number above 0, or auto.")
-        for name in ("decay", "momentum", "weight_decay", "checkpoint_seconds"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                flag = name.replace("_", "-")
-                raise SettingError(f"--{flag} is {getattr(self, name)}; it must be 0 or above.")
-        for name in ("momentum", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                flag = name.replace("_", "-")
-                raise SettingError(f"--{flag} is {getattr(self, name)}; it must be below 1.")
-        if not all(0 < point < 1 for point in self.step_points):
-            raise SettingError(
-                f"--step-points are {self.step_points}; each must lie between 0 and 1."
-            )

@@ -8,7 +8,7 @@ make one.
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import tomli_w
 
@@ -18,7 +18,7 @@ from thence.models.registry import FAMILIES, get_family, is_classifier
 from thence.recipes.nested_models import check_parts
 from thence.recipes.options import TrainingOptions
 from thence.recipes.toml_files import read_toml_file
-from thence.recipes.validation import check_type, within_64_bits
+from thence.settings import as_in_file, validate
 from thence.synonyms import SETTINGS
 from thence.tokens import TokenOptions, WordOptions
 
@@ -72,10 +72,6 @@ class Recipe:
             if getattr(self.training, name) is None
         }
         object.__setattr__(self, "training", replace(self.training, **left_open))
-        for group in ("options", *GROUPS):
-            settings = getattr(self, group)
-            for item in fields(settings):
-                within_64_bits(item.name, getattr(settings, item.name))
         if not is_classifier(self.model):
             return
         if self.labelling is None:
@@ -83,7 +79,7 @@ class Recipe:
         for name in FOR_LANGUAGE:
             if getattr(self.training, name):
                 raise SettingError(
-                    f"--{name.replace('_', '-')} is for language models; {self.model} is a "
+                    f"`{name}` is for language models; {self.model} is a "
                     "classifier, which reads each document by itself. Leave it out."
                 )
 
@@ -122,23 +118,20 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
             "A recipe names its text, as a path or a known name; give texts in memory to "
             "thence.train(texts), thence.best or thence.sweep."
         )
-    text, model = check_type("text", text, str), check_type("model", model, str)
+    text, model = validate("text", text, str), validate("model", model, str)
     settings = dict(settings)
-    from_run = check_type(FROM_RUN, settings.pop(FROM_RUN, None), str | None)
+    from_run = validate(FROM_RUN, settings.pop(FROM_RUN, None), str | None)
     groups = {"options": get_family(model).options_class(), **groups_of(model)}
     known = known_settings(model)
     chosen: dict[str, dict[str, Any]] = {group: {} for group in groups}
     for name, value in settings.items():
         if name not in known:
             raise SettingError(
-                f"There is no setting '{name}' for the model '{model}'."
-                + (meant(name, model) or nearest(name, [*known, *BESIDE_SETTINGS]))
+                f"There is no setting `{name}` for the model '{model}'."
+                + (meant(name, model) or nearest(name, [*known, *BESIDE_SETTINGS], "`"))
             )
-        group = known[name]
-        chosen[group][name] = check_type(name, value, get_type_hints(groups[group])[name])
+        chosen[known[name]][name] = value
     made = {group: kind(**chosen[group]) for group, kind in groups.items()}
-    for name, value in settings.items():
-        within_64_bits(name, value)
     check_parts(made["options"])
     return Recipe(str(text), model, **made, from_run=from_run)
 
@@ -149,24 +142,24 @@ def meant(name: str, model: str) -> str:
     It may be another tool's word for one of ours, or a setting of other models.
 
     >>> meant("learning_rate", "ngram")
-    " Did you mean 'lr'?"
+    ' Did you mean `lr`?'
     >>> meant("heads", "ngram")
-    " It is for the model transformer, and the model here is ngram; name one with 'model'."
+    ' It is for the model transformer, and the model here is ngram; name one with `model`.'
     """
     ours = SETTINGS.get(name, name)
     known = known_settings(model)
     if ours in known:
-        return f" Did you mean '{ours}'?"
-    if ours != name and (near := nearest(name, known)):
+        return f" Did you mean `{ours}`?"
+    if ours != name and (near := nearest(name, known, "`")):
         return near
     same_task = [one for one in FAMILIES if is_classifier(one) == is_classifier(model)]
     owners = [one for one in same_task if ours in known_settings(one)]
     owners = owners or [one for one in FAMILIES if ours in known_settings(one)]
     if not owners:
         return ""
-    subject = "It" if ours == name else f"'{ours}'"
+    subject = "It" if ours == name else f"`{ours}`"
     models = f"the models {', '.join(owners)}" if len(owners) > 1 else f"the model {owners[0]}"
-    return f" {subject} is for {models}, and the model here is {model}; name one with 'model'."
+    return f" {subject} is for {models}, and the model here is {model}; name one with `model`."
 
 
 def known_settings(model: str) -> dict[str, str]:
@@ -192,7 +185,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         return flat_settings(content)
     except SettingError as error:
-        raise SettingError(f"{path}: {error}") from error
+        raise SettingError(f"{path}: {as_in_file(error)}") from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -252,8 +245,8 @@ def recipe_of(content: Mapping[str, Any], path: Path) -> Recipe:
     except KeyError as error:
         raise SettingError(f"The recipe {path} does not say its {error}.") from error
     except SettingError as error:
-        raise SettingError(f"{path}: {error}") from error
+        raise SettingError(f"{path}: {as_in_file(error)}") from error
     try:
         return make_recipe(text, model, settings)
     except SettingError as error:
-        raise SettingError(f"{path}: {error}") from error
+        raise SettingError(f"{path}: {as_in_file(error)}") from error

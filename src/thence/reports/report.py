@@ -108,7 +108,7 @@ def refuse_foreign(path: Path) -> None:
     if beginning and MADE_BY.encode() not in beginning:
         raise RunError(
             f"{path} exists already, is no report that thence has made, and is left as it is; "
-            "choose another --output."
+            "choose another `output`."
         )
 
 

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from thence.atomic import is_locked
 from thence.errors import RunError, ThenceError
 from thence.models.registry import get_family, is_classifier
-from thence.recipes.validation import check_type
 from thence.runs.files import refuse_links
 from thence.runs.looks_at_test import TEST_LOOKS, read_test_looks
 from thence.runs.metrics import best_line, read_metrics, unit_of
@@ -16,6 +15,7 @@ from thence.runs.provenance import check_provenance, read_config
 from thence.runs.run import RUNS, is_finished
 from thence.runs.saved_json import UNUSABLE
 from thence.runs.sources import called
+from thence.settings import validate
 
 State = Literal["finished", "training", "stopped", "sweep", "damaged", "no run"]
 SWEEP, BEST, TRIALS = "sweep.toml", "best", "trial-*"
@@ -154,7 +154,7 @@ def _of_run(folder: Path, name: str) -> RunSummary:
     refuse_links(folder)
     config = read_config(folder / "config.toml")
     content = config.content
-    model, source = (check_type(what, content.get(what), str) for what in ("model", "text"))
+    model, source = (validate(what, content.get(what), str) for what in ("model", "text"))
     trained = get_family(model).method == "train"
     provenance = check_provenance(config, is_classifier(model))
     if (path := folder / "metrics.jsonl").exists() and path.stat().st_size > MOST_METRICS:

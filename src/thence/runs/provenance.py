@@ -17,9 +17,9 @@ from thence.models.registry import is_known, suppliers
 from thence.plugins import missing
 from thence.recipes.nested_models import family_names
 from thence.recipes.recipe import FROM_RUN, PROVENANCE, Recipe, read_toml
-from thence.recipes.validation import check_type, shown
 from thence.runs.looks_at_test import TEST, Fingerprint
 from thence.runs.sources import STANDARD_INPUT
+from thence.settings import as_in_file, shown, validate
 from thence.tokens.tokenizer import is_tokenizer, tokenizer_suppliers
 
 FORMAT = 2
@@ -166,15 +166,17 @@ def read_config(path: Path) -> Config:
 def _check_packages(packages: Any, folder: Path) -> None:
     """Refuse a run whose model or tokenizer comes from a package that is not installed here."""
     try:
-        check_type(PACKAGES, packages, Mapping[str, Any])
+        validate(PACKAGES, packages, Mapping[str, Any])
         for group, what, known in SUPPLIED:
-            suppliers = check_type(group, packages.get(group, {}), Mapping[str, Any])
+            suppliers = validate(group, packages.get(group, {}), Mapping[str, Any])
             for name, supplier in suppliers.items():
                 if not known(name):
                     needed = f"The run {folder} needs the {what} {shown(name)}"
-                    raise RunError(missing(needed, check_type(name, supplier, str)))
+                    raise RunError(missing(needed, validate(name, supplier, str)))
     except SettingError as error:
-        raise RunError(f"The packages that {folder} names are unusable: {error}") from error
+        raise RunError(
+            f"The packages that {folder} names are unusable: {as_in_file(error)}"
+        ) from error
 
 
 def new_provenance(
@@ -221,7 +223,9 @@ def check_provenance(config: Config, labelled: bool) -> dict[str, Any]:
         _check_fields(found, labelled)
         checksum = config_checksum(config.written)
     except SettingError as error:
-        raise RunError(f"The [{PROVENANCE}] of {config.path} is unusable: {error}") from error
+        raise RunError(
+            f"The [{PROVENANCE}] of {config.path} is unusable: {as_in_file(error)}"
+        ) from error
     except (RecursionError, ValueError) as error:
         raise RunError(f"{config.path} holds what no run does: {str(error)[:200]}.") from error
     if found["checksum"] != checksum:
@@ -236,18 +240,18 @@ def _check_fields(found: Mapping[str, Any], labelled: bool) -> None:
     for name, kind in {**FIELDS, **(LABEL_FIELDS if labelled else {})}.items():
         if name not in found:
             raise SettingError(f"it does not say its '{name}'.")
-        check_type(name, found[name], kind)
-    check_type("vectors", found.get("vectors"), str | None)
-    check_type("launches", found.get("launches", ()), tuple[str, ...])
+        validate(name, found[name], kind)
+    validate("vectors", found.get("vectors"), str | None)
+    validate("launches", found.get("launches", ()), tuple[str, ...])
     for name, value in found["sha256"].items():
-        check_type(name, value, str)
-    for name, value in check_type(KEPT, found.get(KEPT, {}), Mapping[str, Any]).items():
-        if not KEPT_NAME.fullmatch(check_type(name, value, str)):
+        validate(name, value, str)
+    for name, value in validate(KEPT, found.get(KEPT, {}), Mapping[str, Any]).items():
+        if not KEPT_NAME.fullmatch(validate(name, value, str)):
             raise SettingError(f"it keeps its {shown(name)} in {shown(value)}.")
     if "arpa" not in found["sha256"] and set(found["sha256"]) != set(SPLITS):
         raise SettingError("it does not say the hashes of its text.")
     for name, kind in TABLES.items():
-        check_type(name, found.get(name), kind | None)
+        validate(name, found.get(name), kind | None)
     if labelled and len(set(found["labels"])) != len(found["labels"]):
         raise SettingError("a label occurs twice.")
     if labelled and len(found["labels"]) < 2 - found["multilabel"]:

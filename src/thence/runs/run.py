@@ -50,6 +50,7 @@ from thence.runs.sources import (
     text_hashes,
 )
 from thence.runs.weights import load_model
+from thence.settings import as_in_file
 from thence.tokens import Texts, Tokenizer, TokenStore, load_tokenizer
 
 Split = Literal["train", "dev", "test"]
@@ -516,7 +517,7 @@ def _open(folder: str | Path) -> Run:
         read = read_config(config)
         recipe = recipe_of(read.content, config)
     except SettingError as error:
-        raise RunError(f"The run {place} has an unusable config: {error}") from error
+        raise RunError(f"The run {place} has an unusable config: {as_in_file(error)}") from error
     labelled = is_classifier(recipe.model)
     run = object.__new__(ClassifierRun if labelled else LanguageRun)
     run.folder, run.recipe = place, recipe

@@ -1,6 +1,6 @@
 """What clients may ask: limits of the server, and the schemas of OpenAI's completions API."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -13,8 +13,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from thence.errors import SettingError
 from thence.generation import DecodingOptions
+from thence.settings import Range, Settings
 
 MAX_CHOICES = 128
 """Completions, or texts to classify, of one request: prompts times ``n``."""
@@ -24,32 +24,25 @@ MAX_FIELDS = 64
 """Names in an object of a request: each unknown one would be an error message of its own."""
 MAX_NAME = 255
 """Characters of a model's name: as many as a folder's name may have."""
+Limit = Annotated[int, Range(ge=1, le=(1 << 31) - 1)]
 
 
 @dataclass(frozen=True)
-class Limits:
+class Limits(Settings):
     """Limits of requests; the error for a request beyond one names the flag that sets it."""
 
-    max_tokens: int = 2048
+    max_tokens: Limit = 2048
     """Tokens that a completion may ask for."""
-    max_prompt: int = 16384
+    max_prompt: Limit = 16384
     """Tokens of a prompt; all prompts of a request together may have 16 times as many."""
-    max_body: int = 4 << 20
+    max_body: Limit = 4 << 20
     """Bytes of a request."""
-    max_requests: int = 64
+    max_requests: Limit = 64
     """Requests in progress at the same time."""
-    timeout: float = 120.0
+    timeout: Annotated[float, Range(gt=0, lt=1 << 31)] = 120.0
     """Seconds for a request."""
-    max_connections: int = 1000
+    max_connections: Limit = 1000
     """Connections open at the same time, idle ones included."""
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if not 0 < value < 1 << 31:
-                raise SettingError(
-                    f"--{name.replace('_', '-')} is {value:g}; it must be above 0 "
-                    f"and below {1 << 31}."
-                )
 
 
 class RequestModel(BaseModel):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 import uvicorn
 
@@ -19,6 +19,7 @@ from thence.serve.app import create_app
 from thence.serve.connections import IDLE_SECONDS, connection_class
 from thence.serve.loaded_runs import LoadedRun
 from thence.serve.schemas import Limits
+from thence.settings import Range, validate
 from thence.signals import SIGHUP
 
 BACKLOG = 2048
@@ -76,8 +77,8 @@ def serve(
     """
     if not is_loopback(host) and token is None and not no_auth:
         raise SettingError(
-            f"--host {host} lets other machines in; give --token (or THENCE_TOKEN) to let in only "
-            "those who know it, or --no-auth to let in everyone."
+            f"`host={host!r}` lets other machines in; give `token` (or THENCE_TOKEN) to let in "
+            "only those who know it, or `no_auth` to let in everyone."
         )
     hosts = frozenset({"localhost", host.lower()}) if token is None and not no_auth else None
     app = create_app(models, limits, token=token, hosts=hosts, folders=folders)
@@ -190,8 +191,7 @@ def _is_no_client_error(record: logging.LogRecord) -> bool:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    if not 0 <= port < 1 << 16:
-        raise SettingError(f"--port is {port}; it must be from 0 to 65535.")
+    validate("port", port, Annotated[int, Range(ge=0, le=65535)])
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named, asyncio sets TCP_NODELAY; else answers may wait 40 ms for more data.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -204,7 +204,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise SettingError(
-            f"Cannot listen on {host}, port {port}: {reason}. Choose another --port (0 takes a "
-            "free one) or --host."
+            f"Cannot listen on {host}, port {port}: {reason}. Choose another `port` (0 takes a "
+            "free one) or `host`."
         ) from error
     return listening

@@ -81,7 +81,7 @@ def open_database(address: str) -> Any:  # as untyped as an optional library is
         if _is_away(error) and not was_away:
             was_away = True
             warnings.warn(
-                "The database of --storage does not answer; it may be starting, and is asked again "
+                "The database of `storage` does not answer; it may be starting, and is asked again "
                 f"for up to {PATIENCE_AT_START:.0f} seconds.",
                 ThenceWarning,
                 stacklevel=2,
@@ -240,7 +240,7 @@ def _is_away(error: Exception) -> bool:
 
 def _unusable(kind: str = "") -> SettingError:
     return SettingError(
-        f"--storage must be the address of a database{kind}: sqlite:///study.db, "
+        f"`storage` must be the address of a database{kind}: sqlite:///study.db, "
         "postgresql://user@host/name or mysql+pymysql://user@host/name. In a name or a password, "
         "@ is written %40."
     )
@@ -251,13 +251,13 @@ def _missing_driver(error: BaseException) -> SettingError:
     install = f": pip install '{DRIVERS[module]}'" if module in DRIVERS else " with pip"
     other = " (or write mysql+pymysql:// and install pymysql)" if module == "MySQLdb" else ""
     return SettingError(
-        f"--storage needs {module}, which is not installed; install it{install}{other}."
+        f"`storage` needs {module}, which is not installed; install it{install}{other}."
     )
 
 
 def _unreachable(error: BaseException) -> RunError:
     reason = " ".join(str(getattr(error, "orig", None) or error).partition("\n")[0].split())
     return RunError(
-        f"The database of --storage cannot be used: {reason}. What is done is kept; when the "
+        f"The database of `storage` cannot be used: {reason}. What is done is kept; when the "
         "database answers, the same thence sweep goes on."
     )

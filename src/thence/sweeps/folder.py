@@ -25,9 +25,9 @@ from thence.atomic import cannot_write, clear_leftovers, whole_file, write_atomi
 from thence.corpus import load_splits
 from thence.errors import RunError, SettingError, TextError
 from thence.recipes.recipe import read_toml
-from thence.recipes.validation import check_type
 from thence.runs.files import check_ordinary, refuse_links
 from thence.runs.sources import keep_sources, kept_files, readable_sources, text_hashes
+from thence.settings import as_in_file, validate
 from thence.sweeps.locks import LOCKS, FileLock, holding
 from thence.sweeps.recipe import SweepOptions, SweepRecipe
 
@@ -68,7 +68,7 @@ def open_folder(
         ):
             raise RunError(
                 f"{folder} exists already and is no sweep; it is left as it is. Choose another "
-                "--output."
+                "`output`."
             )
         (folder / LOCKS).mkdir(parents=True, exist_ok=True)
         refuse_links(folder)
@@ -80,16 +80,16 @@ def open_folder(
                 write_atomically(folder / CONFIG, tomli_w.dumps(content).encode("utf-8"))
             check_ordinary(folder / CONFIG)
             content = read_toml(folder / CONFIG)
-            check_type("study", content.get("study"), str)
+            validate("study", content.get("study"), str)
     except OSError as error:
         raise cannot_write(folder, error) from error
     except SettingError as error:
-        raise RunError(f"{folder / CONFIG} is damaged: {error}") from error
+        raise RunError(f"{folder / CONFIG} is damaged: {as_in_file(error)}") from error
     _check_same(folder, content, wanted)
     if study is not None and content["study"] != study:
         raise RunError(
             f"The sweep {folder} is of the study '{content['study']}', not of '{study}'; leave "
-            "--study out, or choose another --output."
+            "`study` out, or choose another `output`."
         )
     return str(content["study"])
 
@@ -123,7 +123,7 @@ def _check_same(folder: Path, content: dict[str, Any], wanted: dict[str, Any]) -
     if (what := difference(content, wanted)) is not None:
         raise RunError(
             f"The sweep {folder} was begun with another recipe: {what}. Only trials and time may "
-            "change; choose another --output for another sweep."
+            "change; choose another `output` for another sweep."
         )
 
 
@@ -169,13 +169,13 @@ def check_joined(study: "optuna.Study", recipe: SweepRecipe) -> None:
     if (what := difference(attributes[RECIPE], wanted)) is not None:
         raise RunError(
             f"The database has a study '{study.study_name}' already, of another recipe: {what}. "
-            "Only trials and time may change; choose another name with --study."
+            "Only trials and time may change; choose another name with `study`."
         )
     if attributes[TEXT] != hashes:
         raise TextError(
             f"The text {recipe.text} is not the one that the study '{study.study_name}' in the "
             "database was begun with. Give this machine the same text, or begin another sweep with "
-            "another --study."
+            "another `study`."
         )
 
 
@@ -220,7 +220,7 @@ def put_copies(copies: Path, folder: Path) -> None:
                     raise RunError(
                         f"The sweep {folder} was begun with another text than it is given now; it "
                         f"keeps that in {place.name}. Give the same again, or choose another "
-                        "--output."
+                        "`output`."
                     )
                 continue
             with copy.open("rb") as source, whole_file(place) as target:

@@ -31,7 +31,7 @@ from thence.recipes.recipe import (
     make_recipe,
     read_toml,
 )
-from thence.recipes.validation import check_type
+from thence.settings import PositiveInt, Seed, Settings, as_in_file, declared_types, validate
 from thence.sweeps.space import Choices, Range, Space, grid_points, read_dimension
 
 LARGEST_GRID = 10_000
@@ -42,10 +42,10 @@ Pruner = Literal["none", "asha", "hyperband", "median"]
 
 
 @dataclass(frozen=True)
-class SweepOptions:
+class SweepOptions(Settings):
     """How a space is searched."""
 
-    trials: int | None = None
+    trials: PositiveInt | None = None
     """End after so many trials (default for a grid: every point once)."""
     time: str | None = None
     """Begin no trial after this time, such as 90s, 30m or 2h; pauses do not count."""
@@ -54,14 +54,11 @@ class SweepOptions:
 combination in order (grid)."""
     pruner: Pruner = "none"
     """Which trials are ended early, at an evaluation on dev."""
-    seed: int = 42
+    seed: Seed = 42
     """Seed of what is tried."""
 
     def __post_init__(self) -> None:
-        if self.trials is not None and self.trials < 1:
-            raise SettingError(f"trials is {self.trials}; it must be at least 1.")
-        if not 0 <= self.seed < 1 << 63:
-            raise SettingError(f"seed is {self.seed}; it must be from 0 to 2^63 - 1.")
+        super().__post_init__()
         _ = self.seconds  # Refuses what is no time.
 
     @property
@@ -76,15 +73,14 @@ def _read_options(table: Mapping[str, Any]) -> SweepOptions:
     Raises:
         SettingError: If one is unknown or of another type.
     """
-    hints = get_type_hints(SweepOptions)
+    names = list(declared_types(SweepOptions))
     for name in table:
-        if name not in hints:
+        if name not in names:
             raise SettingError(
-                f"there is no setting '{name}' in [sweep]; the settings are "
-                f"{', '.join(hints)} and the table space." + nearest(name, [*hints, "space"])
+                f"there is no setting `{name}` in [sweep]; the settings are "
+                f"{', '.join(names)} and the table space." + nearest(name, [*names, "space"], "`")
             )
-    given = {name: check_type(name, value, hints[name]) for name, value in table.items()}
-    return SweepOptions(**given)
+    return SweepOptions(**table)
 
 
 @dataclass(frozen=True)
@@ -155,7 +151,7 @@ class SweepRecipe:
 
 def read_sweep_recipe(
     path: Path,
-    trials: int | None = None,
+    trials: PositiveInt | None = None,
     time: str | None = None,
     named: Mapping[str, Any] = NOTHING,
 ) -> SweepRecipe:
@@ -186,7 +182,7 @@ def read_sweep_recipe(
         )
         recipe = _read({**flat_settings(content), **named}, table["space"], options)
     except SettingError as error:
-        raise SettingError(f"{path}: {error}") from error
+        raise SettingError(f"{path}: {as_in_file(error)}") from error
     return recipe
 
 
@@ -195,7 +191,7 @@ def _read(
 ) -> SweepRecipe:
     if "text" not in settings:
         raise SettingError("the recipe does not say its 'text'.")
-    text = check_type("text", settings.pop("text"), str)
+    text = validate("text", settings.pop("text"), str)
     default = DEFAULT_CLASSIFIER if "label" in settings else DEFAULT_MODEL
     model = settings.pop("model", default)
     space: dict[str, Choices | Range] = {}
@@ -219,7 +215,7 @@ def _read(
 
 def _check_models(models: tuple[Any, ...]) -> None:
     for model in models:
-        if get_family(check_type("model", model, str)).method == "combine":
+        if get_family(validate("model", model, str)).method == "combine":
             raise SettingError("a mixture is made of runs, not trained; sweep over its runs.")
     if len({is_classifier(model) for model in models}) > 1:
         raise SettingError(

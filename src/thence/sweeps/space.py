@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from thence.errors import SettingError, nearest
-from thence.recipes.validation import check_type
+from thence.settings import as_in_file, validate
 
 RANGE_KEYS = ("low", "high", "step", "log")
 NUMBER = int | float
@@ -128,13 +128,13 @@ def _read_range(name: str, table: Mapping[str, Any], kinds: Sequence[type]) -> R
         raise SettingError(f"{where} is a range, but '{name}' is no number; give a list instead.")
     whole = float not in kinds
     try:
-        low, high = (check_type(key, table[key], int if whole else float) for key in RANGE_KEYS[:2])
-        step = check_type("step", table.get("step"), int | None if whole else float | None)
-        log = check_type("log", table.get("log", False), bool)
+        low, high = (validate(key, table[key], int if whole else float) for key in RANGE_KEYS[:2])
+        step = validate("step", table.get("step"), int | None if whole else float | None)
+        log = validate("log", table.get("log", False), bool)
     except KeyError as error:
         raise SettingError(f"{where} lacks {error.args[0]!r}: {{low = 1, high = 9}}.") from error
     except SettingError as error:
-        raise SettingError(f"{where}: {error}") from error
+        raise SettingError(f"{where}: {as_in_file(error)}") from error
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise SettingError(f"{where} goes from {low} to {high}; low must be below high.")
     if log and (low <= 0 or step is not None):

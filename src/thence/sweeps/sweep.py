@@ -109,7 +109,7 @@ def sweep(
             "recipe and folder, and the processes share its trials."
         )
     if study is not None and storage is None:
-        raise SettingError("--study names a study in a database; give its address with --storage.")
+        raise SettingError("`study` names a study in a database; give its address with `storage`.")
     named: dict[str, Any] = {"text": text, "dev": dev, "test": test}
     named = {role: source for role, source in named.items() if source is not None}
     held = take_from_memory(named)

@@ -70,7 +70,7 @@ def learn_subwords(chunks: Iterable[Documents], options: TokenOptions) -> Subwor
     """
     size = options.max_size or DEFAULT_SIZE
     if size < 256:
-        raise SettingError(f"--max-size is {size}; subwords need at least 256, one for each byte.")
+        raise SettingError(f"`max_size` is {size}; subwords need at least 256, one for each byte.")
     encoder = BytePairEncoder(models.BPE())
     encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     encoder.decoder = decoders.ByteLevel()

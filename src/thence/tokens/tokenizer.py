@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Protocol, SupportsIndex, cast, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, SupportsIndex, cast, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, UInt
@@ -67,16 +67,16 @@ UNUSABLE = (
 
 
 @dataclass(frozen=True)
-class TokenOptions:
+class TokenOptions(Settings):
     """How text becomes tokens."""
 
     tokens: str = "characters"
     """What one token is: a character, a byte, a word, or a subword (byte-level BPE)."""
     word_split: WordSplit = "punctuation"
     """Words are cut at white space only, as KenLM cuts them, or punctuation is set apart too."""
-    max_size: int | None = None
+    max_size: PositiveInt | None = None
     """At most so many symbols of the text get an id (default: all; 4096 for subwords)."""
-    min_count: int = 1
+    min_count: PositiveInt = 1
     """Symbols that occur less often in the train split are unknown."""
     unknown: Unknown = "symbol"
     """Unknown symbols become <unk>, are spelled in bytes, or are refused (closed vocabulary)."""
@@ -86,20 +86,13 @@ class TokenOptions:
     """Compose accents and other marks (Unicode normalisation form C)."""
 
     def __post_init__(self) -> None:
-        for name, value, choices in (
-            ("word_split", self.word_split, get_args(WordSplit)),
-            ("unknown", self.unknown, get_args(Unknown)),
-            ("tokens", self.tokens, () if is_tokenizer(self.tokens) else tokenizer_names()),
-        ):
-            if choices and value not in choices:
-                raise SettingError(
-                    f"--{name.replace('_', '-')} is {value!r}; choose one of {', '.join(choices)}."
-                    + nearest(str(value), choices)
-                )
-        if self.max_size is not None and self.max_size < 1:
-            raise SettingError(f"--max-size is {self.max_size}; it must be at least 1.")
-        if self.min_count < 1:
-            raise SettingError(f"--min-count is {self.min_count}; it must be at least 1.")
+        super().__post_init__()
+        if not is_tokenizer(self.tokens):
+            names = tokenizer_names()
+            raise SettingError(
+                f"`tokens` is {self.tokens!r}; it must be one of {', '.join(names)}."
+                + nearest(self.tokens, names)
+            )
 
 
 @dataclass(frozen=True)

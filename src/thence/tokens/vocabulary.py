@@ -130,7 +130,7 @@ class RefusedError(UnknownSymbolError):
         super().__init__(
             f"{symbol!r} (symbol {position + 1} of document {document + 1}) is not in the closed "
             f"vocabulary of {len(vocabulary.symbols)} symbols; remove it from the text, or train "
-            "with --unknown symbol or --unknown bytes."
+            "with `unknown='symbol'` or `unknown='bytes'`."
         )
         self._place = (symbol, position, document, vocabulary)
 

@@ -89,8 +89,8 @@ def import_writer() -> Any:  # as untyped as the library is
     Raises:
         MissingExtraError: TensorBoard is not installed.
     """
-    import_extra("tensorboard", "logs", "--logs tensorboard")
-    return import_extra("torch.utils.tensorboard", "logs", "--logs tensorboard").SummaryWriter
+    import_extra("tensorboard", "logs", "`logs='tensorboard'`")
+    return import_extra("torch.utils.tensorboard", "logs", "`logs='tensorboard'`").SummaryWriter
 
 
 @contextmanager

@@ -202,7 +202,7 @@ def _check_splits(recipe: Recipe, splits: Splits) -> None:
     if len(splits.train) == 0:
         raise TextError(
             f"The train split of {recipe.text} is empty: the text is too short for the split "
-            f"{recipe.splitting.split}. Give more text, or --split 100/0/0 to keep all of it."
+            f"{recipe.splitting.split}. Give more text, or `split='100/0/0'` to keep all of it."
         )
     if is_classifier(recipe.model):
         _check_labels(recipe, labelled(splits.train).labels)
@@ -225,8 +225,8 @@ def _check_context(recipe: Recipe, train: TokenStore) -> None:
     longest = int(train.target_counts.max())
     if context > longest and not recipe.training.carry_context:
         raise SettingError(
-            f"--context is {context}, but the longest document has {longest} tokens with its "
-            f"boundary; use --context {longest} at most, or --carry-context for running text."
+            f"`context` is {context}, but the longest document has {longest} tokens with its "
+            f"boundary; use `context={longest}` at most, or `carry_context` for running text."
         )
 
 
@@ -237,7 +237,7 @@ def _check_labels(recipe: Recipe, labels: Labels) -> None:
         raise TextError(
             f"There is nothing to tell apart: of the {len(labels)} train documents of "
             f"{recipe.text} {found}. Give documents with at least two labels, or name another "
-            "column with --label."
+            "column with `label`."
         )
 
 
@@ -279,9 +279,9 @@ def warn_of_symbols(
             more = f" ({by_punctuation / by_space - 1:.1%} more of them)" if by_space else ""
             warnings.warn(
                 f"{recipe.text} holds {_with_counts(placeholders, counts)}: its words were cut "
-                "before, as in the Penn Treebank and WikiText. --word-split punctuation cuts them "
-                f"further{more}, so the perplexity per token is not the one that others give for "
-                "this text; for theirs use --word-split whitespace.",
+                "before, as in the Penn Treebank and WikiText. `word_split='punctuation'` cuts "
+                f"them further{more}, so the perplexity per token is not the one that others give "
+                "for this text; for theirs use `word_split='whitespace'`.",
                 ThenceWarning,
                 stacklevel=3,
             )

@@ -31,7 +31,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
     elif not present[name]:
-        raise SettingError(f"--device is {name}, which this machine lacks; use --device auto.")
+        raise SettingError(f"`device` is {name}, which this machine lacks; use `device='auto'`.")
     return torch.device(name, local_number()) if name == "cuda" else torch.device(name)
 
 
@@ -83,8 +83,8 @@ def check_precision(precision: Precision, device: torch.device) -> None:
             (values @ values).float().sum().backward()  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise SettingError(
-            f"--precision is {precision}, which device {device.type} cannot compute here; leave "
-            "it out, or choose --precision float32."
+            f"`precision` is {precision}, which device {device.type} cannot compute here; leave "
+            "it out, or choose `precision='float32'`."
         ) from error
 
 

@@ -104,13 +104,13 @@ def same_run(folder: Path, world: "World | None") -> Run:
         if not Path(name).exists():
             raise RunError(
                 f"This machine does not see the run folder {name} of the first process. Put it on "
-                "a file system that all machines share, under the same path (--output)."
+                "a file system that all machines share, under the same path (`output`)."
             )
         run = Run(name)
         if run.identity != identity:
             raise RunError(
                 f"{name} on this machine is another run than that of the first process. Put it on "
-                "a file system that all machines share, under the same path (--output)."
+                "a file system that all machines share, under the same path (`output`)."
             )
     return run
 

@@ -55,8 +55,8 @@ def settings_from_run(parent: Run, given: Mapping[str, Any]) -> dict[str, Any]:
     model = given.get("model", parent.recipe.model)
     if model != parent.recipe.model:
         raise SettingError(
-            f"--model is {model}, but {parent.folder} is a run of {parent.recipe.model}, and what "
-            "goes on from it is the same model. Leave --model out, or --from."
+            f"`model` is {model}, but {parent.folder} is a run of {parent.recipe.model}, and what "
+            "goes on from it is the same model. Leave `model` out, or `from_run`."
         )
     settings = flat_settings(tomllib.loads(parent.recipe.to_toml()))
     left_out = set(MACHINE_SETTINGS)
@@ -89,7 +89,7 @@ def _check_parent(parent: Run) -> None:
         again = "mix runs again" if method == "combine" else "train again with other settings"
         raise RunError(
             f"{parent.folder} is a run of {parent.recipe.model}, which {how}: there is no training "
-            f"to go on with. Leave --from out and {again}."
+            f"to go on with. Leave `from_run` out and {again}."
         )
 
 
@@ -156,7 +156,7 @@ def _inherited(own: Any, parents: Any, parent: Run) -> Any:
             value != before and "dropout" not in item.name and item.name not in CHANGEABLE_SETTINGS
         ):
             raise SettingError(
-                f"--{item.name.replace('_', '-')} is {value}, but {parent.folder} was trained with "
+                f"`{item.name}` is {value}, but {parent.folder} was trained with "
                 f"{before}, which cannot change when it is trained on. Leave it out, or train a "
                 "new model."
             )
@@ -227,7 +227,7 @@ def encoder_run(recipe: Recipe) -> Run:
     if folder is None:
         raise SettingError(
             f"The model '{recipe.model}' starts from a language model, and none is named: add "
-            "--start-from RUN (thence train TEXT --model lstm makes one)."
+            "`start_from=RUN` (thence train TEXT --model lstm makes one)."
         )
     run = Run(folder)
     family = get_family(run.recipe.model)
@@ -239,7 +239,7 @@ def encoder_run(recipe: Recipe) -> Run:
             else "does not read a document in order"
         )
         raise SettingError(
-            f"--start-from is {folder}, a run of {run.recipe.model}, which {kind}; name that of a "
+            f"`start_from` is {folder}, a run of {run.recipe.model}, which {kind}; name that of a "
             f"language model with one of {', '.join(names)}."
         )
     return run
@@ -258,7 +258,7 @@ def with_encoder(recipe: Recipe) -> Recipe:
         asked, own = getattr(recipe.tokens, item.name), getattr(tokens, item.name)
         if asked not in (item.default, own):
             raise SettingError(
-                f"--{item.name.replace('_', '-')} is {asked}, but a classifier that starts from a "
+                f"`{item.name}` is {asked}, but a classifier that starts from a "
                 f"language model has its tokens, and those of {run.folder} were made otherwise "
                 f"({own}). Leave it out, or start from a language model with such tokens."
             )

@@ -97,7 +97,7 @@ def lr_range_test(
         lowest = min(lowest, corrected)
     if len(losses) < 2:
         raise TrainingError(
-            f"The loss is not finite at the learning rate {low}; start lower with --low."
+            f"The loss is not finite at the learning rate {low}; start lower with `low`."
         )
     rates, found = rates[: len(losses)], np.array(losses)
     return LearningRateCurve(rates, found, _smooth(rates, found), diverged)
@@ -107,8 +107,8 @@ def _rates(low: float, high: float, steps: int | None) -> Float[np.ndarray, " st
     if not 0 < low < high < math.inf or (steps is not None and steps < 10):
         in_steps = "" if steps is None else f" in {steps} steps"
         raise SettingError(
-            f"Rates from {low} to {high}{in_steps} cannot be made; --low must be above 0 "
-            "and below --high, and --rates at least 10."
+            f"Rates from {low} to {high}{in_steps} cannot be made; `low` must be above 0 "
+            "and below `high`, and `rates` at least 10."
         )
     if steps is not None:
         return np.geomspace(low, high, steps)

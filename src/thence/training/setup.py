@@ -170,7 +170,7 @@ def resolve_training(recipe: Recipe, data: TrainingData) -> Recipe:
     processors = os.cpu_count() or 1
     if training.threads is not None and training.threads > processors:
         raise SettingError(
-            f"--threads is {training.threads}, but this machine has {processors} processors."
+            f"`threads` is {training.threads}, but this machine has {processors} processors."
         )
     recipe = replace(recipe, training=replace(training, **fastest(recipe, data)))
     if training.lr == "auto":
@@ -308,7 +308,7 @@ def train_network(
     training = recipe.training
     if not isinstance(training.lr, float) or training.precision == "auto":
         raise RunError(
-            f"The config of {run.folder} leaves --lr or --precision open, which a training settles "
+            f"The config of {run.folder} leaves `lr` or `precision` open, which a training settles "
             "before it begins: it was changed. Restore it from a copy or train again."
         )
     fresh = not (run.folder / CHECKPOINT).exists()

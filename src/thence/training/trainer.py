@@ -322,8 +322,8 @@ class Trainer:
         kept = "The last good checkpoint is kept" if self._checkpoint() else "Nothing was saved"
         raise TrainingError(
             f"The {split} loss is {loss:.6g} at step {self.counters.step} with learning rate "
-            f"{self.learning_rate():.3g}: the steps are too large. Train again with a lower --lr "
-            f"(thence find-lr suggests one) or with --clip 1. {kept}."
+            f"{self.learning_rate():.3g}: the steps are too large. Train again with a lower `lr` "
+            f"(thence find-lr suggests one) or with `clip=1`. {kept}."
         )
 
     def _keep_best(self, result: EvalResult | None) -> None:

@@ -62,12 +62,15 @@ def test_number_of_weights() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"widths": ()}, r"--widths are \(\); give at least one"),
-        ({"widths": (3, 0)}, r"--widths are \(3, 0\)"),
-        ({"filters": 0}, "--filters is 0; it must be at least 1"),
-        ({"max_length": 0}, "--max-length is 0; it must be at least 1"),
-        ({"dropout": 1.0}, "--dropout is 1.0; it must be from 0 to below 1"),
-        ({"embeddings": "statik"}, "--embeddings is 'statik'; choose .* Did you mean 'static'"),
+        ({"widths": ()}, "`widths` is empty; give at least one"),
+        ({"widths": (3, 0)}, "`widths` holds 0; each must be a whole number of at least 1"),
+        ({"filters": 0}, "`filters` is 0; it must be a whole number from 1 to"),
+        ({"max_length": 0}, "`max_length` is 0; it must be a whole number from 1 to"),
+        ({"dropout": 1.0}, "`dropout` is 1.0; it must be a number from 0 to below 1"),
+        (
+            {"embeddings": "statik"},
+            "`embeddings` is 'statik'; it must be one .* Did you mean 'static'",
+        ),
     ],
 )
 def test_settings_out_of_range(settings: dict[str, object], message: str) -> None:

@@ -50,7 +50,7 @@ def test_vectors_of_another_size_are_refused() -> None:
 
 @pytest.mark.parametrize("kind", ["static", "multichannel"])
 def test_nothing_can_be_kept_where_nothing_is_given(kind: Kind) -> None:
-    with pytest.raises(SettingError, match=f"--embeddings {kind} keeps vectors .* --vectors FILE"):
+    with pytest.raises(SettingError, match=f"`embeddings='{kind}'` keeps vectors .*`vectors`"):
         ConvolutionOptions(embeddings=kind)
     ConvolutionOptions(embeddings=kind, vectors="glove.txt")
 

@@ -101,11 +101,11 @@ def test_rates_of_layers_as_they_are_unfrozen() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"head_size": 0}, "--head-size is 0; it must be at least 1."),
-        ({"max_length": 0}, "--max-length is 0; it must be at least 1."),
-        ({"layer_ratio": 0.5}, "--layer-ratio is 0.5; it must be at least 1."),
-        ({"dropout": 1.0}, "--dropout is 1.0; it must be from 0 to below 1."),
-        ({"unfreeze": 1.0}, "--unfreeze is 1.0; it must be from 0 to below 1."),
+        ({"head_size": 0}, "`head_size` is 0; it must be a whole number from 1 to 1,048,576."),
+        ({"max_length": 0}, "`max_length` is 0; it must be a whole number from 1 to 1,048,576."),
+        ({"layer_ratio": 0.5}, "`layer_ratio` is 0.5; it must be a number from 1 to 1,048,576."),
+        ({"dropout": 1.0}, "`dropout` is 1.0; it must be a number from 0 to below 1."),
+        ({"unfreeze": 1.0}, "`unfreeze` is 1.0; it must be a number from 0 to below 1."),
     ],
 )
 def test_settings_out_of_range(settings: dict[str, Any], message: str) -> None:

@@ -62,10 +62,10 @@ def test_an_empty_document_is_one_place_of_zeros() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"cell": "grue"}, "--cell is 'grue'; choose one of lstm, gru. Did you mean 'gru'?"),
-        ({"pooling": "sum"}, "--pooling is 'sum'; choose one of last, mean, max"),
-        ({"layers": 0}, "--layers is 0; it must be at least 1"),
-        ({"input_dropout": -0.1}, "--input-dropout is -0.1; it must be from 0 to below 1"),
+        ({"cell": "grue"}, "`cell` is 'grue'; it must be one of lstm, gru. Did you mean 'gru'?"),
+        ({"pooling": "sum"}, "`pooling` is 'sum'; it must be one of last, mean, max"),
+        ({"layers": 0}, "`layers` is 0; it must be a whole number from 1 to"),
+        ({"input_dropout": -0.1}, "`input_dropout` is -0.1; it must be a number from 0 to below 1"),
     ],
 )
 def test_settings_out_of_range(settings: dict[str, Any], message: str) -> None:

@@ -129,5 +129,5 @@ def test_damaged_counts_are_refused(keys: list[int], counts: list[int]) -> None:
 
 @pytest.mark.parametrize("add_k", [-0.5, inf, float("nan")])
 def test_what_cannot_be_added_is_refused(add_k: float) -> None:
-    with pytest.raises(SettingError, match="it must be a number from 0 up"):
+    with pytest.raises(SettingError, match="it must be a number of at least 0"):
         BigramCountsOptions(add_k)

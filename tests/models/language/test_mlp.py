@@ -135,12 +135,12 @@ def test_dropout_acts_only_in_training() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"context": 0}, "--context is 0; it must be at least 1"),
-        ({"embedding_size": 0}, "--embedding-size is 0; it must be at least 1"),
-        ({"hidden_size": -1}, "--hidden-size is -1; it must be at least 1"),
-        ({"layers": -1}, "--layers is -1; it must be at least 0"),
-        ({"dropout": 1.0}, "--dropout is 1.0; it must be from 0 to below 1"),
-        ({"embedding_dropout": -0.1}, "--embedding-dropout is -0.1; it must be"),
+        ({"context": 0}, "`context` is 0; it must be a whole number of at least 1"),
+        ({"embedding_size": 0}, "`embedding_size` is 0; it must be a whole number of at least 1"),
+        ({"hidden_size": -1}, "`hidden_size` is -1; it must be a whole number of at least 1"),
+        ({"layers": -1}, "`layers` is -1; it must be a whole number from 0"),
+        ({"dropout": 1.0}, "`dropout` is 1.0; it must be a number from 0 to below 1"),
+        ({"embedding_dropout": -0.1}, "`embedding_dropout` is -0.1; it must be"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(setting: dict[str, float], message: str) -> None:
@@ -218,5 +218,5 @@ def test_without_hidden_layers_the_logits_are_linear_in_the_embeddings() -> None
     logits = weights["readout.project.weight"] @ x + weights["readout.project.bias"]
     log_probs, _ = model.step(np.array([1]), model.start(1))
     np.testing.assert_allclose(log_probs[0], logits - np.log(np.exp(logits).sum()), rtol=1e-5)
-    with pytest.raises(SettingError, match="--direct does not go with --layers 0"):
+    with pytest.raises(SettingError, match="`direct` does not go with `layers=0`"):
         MLPOptions(layers=0, direct=True)

@@ -125,7 +125,9 @@ def test_a_mixture_keeps_the_network_once(train: TokenStore) -> None:
 
 
 def test_settings_that_cannot_be() -> None:
-    with pytest.raises(SettingError, match="--neural-cache is 0; it must be at least 1"):
+    with pytest.raises(
+        SettingError, match="`length` is 0; it must be a whole number of at least 1"
+    ):
         NeuralCacheOptions(0, 1.0, 0)
 
 

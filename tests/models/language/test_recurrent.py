@@ -146,11 +146,11 @@ def test_tied_weights_are_one_and_counted_once() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"layers": 0}, "--layers is 0; it must be at least 1"),
-        ({"weight_drop": 1.0}, "--weight-drop is 1.0; it must be from 0 to below 1"),
-        ({"tied": True, "softmax": "adaptive"}, "--tied does not go with --softmax adaptive"),
-        ({"samples": 0}, "--samples is 0"),
-        ({"logits_memory": "much"}, "--logits-memory is 'much'; write it like 500MB"),
+        ({"layers": 0}, "`layers` is 0; it must be a whole number from 1 to"),
+        ({"weight_drop": 1.0}, "`weight_drop` is 1.0; it must be a number from 0 to below 1"),
+        ({"tied": True, "softmax": "adaptive"}, "`tied` does not go with `softmax='adaptive'`"),
+        ({"samples": 0}, "`samples` is 0"),
+        ({"logits_memory": "much"}, "`logits_memory` is 'much'; write it like 500MB"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(setting: dict[str, Any], message: str) -> None:

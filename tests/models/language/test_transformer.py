@@ -256,15 +256,18 @@ def test_dropout_acts_only_in_training() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"context": 0}, "--context is 0; it must be at least 1"),
-        ({"embedding_size": 0}, "--embedding-size is 0; it must be at least 1"),
-        ({"layers": -1}, "--layers is -1; it must be at least 1"),
-        ({"heads": 0}, "--heads is 0; it must be at least 1"),
-        ({"dropout": 1.0}, "--dropout is 1.0; it must be from 0 to below 1"),
-        ({"embedding_size": 10}, "--embedding-size is 10, which 4 heads cannot divide evenly"),
-        ({"embedding_size": 12}, "12 and --heads 4, so each head has 3 numbers, but rotary"),
-        ({"softmax": "adaptive"}, "--tied does not go with --softmax adaptive.* use --no-tied"),
-        ({"samples": 0}, "--samples is 0; it must be at least 1"),
+        ({"context": 0}, "`context` is 0; it must be a whole number from 1 to"),
+        ({"embedding_size": 0}, "`embedding_size` is 0; it must be a whole number of at least 1"),
+        ({"layers": -1}, "`layers` is -1; it must be a whole number from 1 to"),
+        ({"heads": 0}, "`heads` is 0; it must be a whole number of at least 1"),
+        ({"dropout": 1.0}, "`dropout` is 1.0; it must be a number from 0 to below 1"),
+        ({"embedding_size": 10}, "`embedding_size` is 10, which 4 heads cannot divide evenly"),
+        ({"embedding_size": 12}, "12 and `heads` 4, so each head has 3 numbers, but rotary"),
+        (
+            {"softmax": "adaptive"},
+            "`tied` does not go with `softmax='adaptive'`.* use `tied=False`",
+        ),
+        ({"samples": 0}, "`samples` is 0; it must be a whole number of at least 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(setting: dict[str, Any], message: str) -> None:

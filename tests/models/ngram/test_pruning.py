@@ -72,7 +72,7 @@ def test_more_pruning_leaves_fewer_ngrams_and_costs_likelihood() -> None:
 
 def test_smoothings_without_a_backoff_cannot_be_pruned() -> None:
     store, size = store_of(["ab"])
-    with pytest.raises(SettingError, match="--smoothing mle cannot be pruned"):
+    with pytest.raises(SettingError, match="`smoothing='mle'` cannot be pruned"):
         NGram(NGramOptions(order=2, smoothing="mle", prune=(1,)), size).fit(store)
 
 

@@ -31,19 +31,21 @@ from torch.nn import functional
 from thence.batches.bags import (
     BagOptions,
     Bags,
+    Buckets,
     FeatureTable,
+    NGramLength,
     bags_of,
     learn_table,
     number_of_features,
 )
 from thence.batches.labelled_bags import BagBatch, LabelledBags
 from thence.corpus.labels import Labels
-from thence.errors import SettingError
 from thence.models.base import State
 from thence.models.labels.base import Array, Classes
-from thence.models.labels.embeddings import check_chances, check_sizes
 from thence.models.labels.neural import label_log_probs, label_loss
+from thence.models.memory_guard import Size
 from thence.models.weights import load_weights, weights_of
+from thence.settings import DropProbability, PositiveInt, Settings
 from thence.tokens import Texts
 
 FEATURES_AT_ONCE = 1 << 22
@@ -53,37 +55,28 @@ INITIAL_RANGE = 0.1
 
 
 @dataclass(frozen=True)
-class AveragingOptions:
+class AveragingOptions(Settings):
     """Settings of word averaging."""
 
-    embedding_size: int = 16
+    embedding_size: Size = 16
     """Size of the embeddings (E)."""
     vectors: str | None = None
     """Begin with the word vectors of this file: GloVe, word2vec (text or binary) or .vec; their \
 size is that of the embeddings."""
-    ngrams: int = 2
+    ngrams: NGramLength = 2
     """The longest runs of tokens that are features; 1 for tokens alone."""
-    character_ngrams: tuple[int, ...] = ()
+    character_ngrams: tuple[NGramLength, ...] = ()
     """Lengths of runs of characters that are features too, such as 3 4 5."""
-    buckets: int = 1 << 22
+    buckets: Buckets = 1 << 22
     """Buckets that runs are hashed into."""
-    min_ngram_count: int = 2
+    min_ngram_count: Size = 2
     """Buckets that occur less often in train are left out."""
-    hidden_sizes: tuple[int, ...] = ()
+    hidden_sizes: tuple[PositiveInt, ...] = ()
     """Sizes of hidden layers between the mean and the output (deep averaging network)."""
-    dropout: float = 0.0
+    dropout: DropProbability = 0.0
     """Share of the mean's and the hidden layers' numbers dropped in training."""
-    word_dropout: float = 0.0
+    word_dropout: DropProbability = 0.0
     """Share of features dropped in training."""
-
-    def __post_init__(self) -> None:
-        self.bags.check()
-        check_sizes(self, "embedding_size", "min_ngram_count")
-        if any(size < 1 for size in self.hidden_sizes):
-            raise SettingError(
-                f"--hidden-sizes holds {min(self.hidden_sizes)}; each must be at least 1."
-            )
-        check_chances(self, "dropout", "word_dropout")
 
     @property
     def bags(self) -> BagOptions:

@@ -22,28 +22,27 @@ from torch import Tensor, nn
 from thence.errors import SettingError
 from thence.models.dropout import Dropout
 from thence.models.labels.base import Classes
-from thence.models.labels.embeddings import EmbeddingNetwork, EmbeddingOptions, check_sizes
+from thence.models.labels.embeddings import EmbeddingNetwork, EmbeddingOptions
 from thence.models.labels.neural import NeuralClassifier
+from thence.models.memory_guard import Size
+from thence.settings import PositiveInt
 
 
 @dataclass(frozen=True)
 class ConvolutionOptions(EmbeddingOptions):
     """Settings of the ``convolution`` classifier."""
 
-    embedding_size: int = 200
+    embedding_size: Size = 200
     """Numbers per token in the embedding."""
-    widths: tuple[int, ...] = (3, 4, 5)
+    widths: tuple[PositiveInt, ...] = (3, 4, 5)
     """Tokens that a filter looks at (n), for each set of filters."""
-    filters: int = 100
+    filters: Size = 100
     """Filters of each width."""
 
     def __post_init__(self) -> None:
-        self.check_embeddings()
-        check_sizes(self, "filters")
-        if not self.widths or min(self.widths) < 1:
-            raise SettingError(
-                f"--widths are {self.widths}; give at least one, and each at least 1."
-            )
+        super().__post_init__()
+        if not self.widths:
+            raise SettingError("`widths` is empty; give at least one.")
 
 
 class Convolution(EmbeddingNetwork):

@@ -20,79 +20,49 @@ seeds each), for twice the time a step.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from numpy import ndarray
 from torch import Tensor, nn
 
-from thence.errors import SettingError, nearest
+from thence.errors import SettingError
+from thence.models.memory_guard import Size
+from thence.settings import DropProbability, Fraction, Settings
 
 Kind = Literal["non-static", "static", "multichannel"]
-LARGEST_SIZE = 1 << 20
 INITIAL_DEVIATION = 0.1
 """Standard deviation of embeddings that are drawn at random."""
 
 
 @dataclass(frozen=True)
-class EmbeddingOptions:
+class EmbeddingOptions(Settings):
     """Settings of every classifier that reads embeddings in order."""
 
-    embedding_size: int = 100
+    embedding_size: Size = 100
     """Numbers per token in the embedding."""
     vectors: str | None = None
     """Begin with the word vectors of this file: GloVe, word2vec (text or binary) or .vec; their \
 size is that of the embeddings."""
     embeddings: Kind = "non-static"
     """Embeddings are learned, kept as they were given (static), or both (multichannel)."""
-    word_dropout: float = 0.1
+    word_dropout: DropProbability = 0.1
     """Chance that a token is left out at a training step."""
-    dropout: float = 0.5
+    dropout: DropProbability = 0.5
     """Chance that a number that describes the document is left out at a training step."""
-    adversarial: float = 0.08
+    adversarial: Fraction = 0.08
     """Learn also from embeddings that are moved the way that hurts most, by this share of their \
 length."""
-    max_length: int = 400
+    max_length: Size = 400
     """Tokens of a document that are read, its first ones."""
 
-    def check_embeddings(self) -> None:
-        """Refuse values that are out of range.
-
-        Raises:
-            SettingError: Names the flag.
-        """
-        if self.embeddings not in get_args(Kind):
-            raise SettingError(
-                f"--embeddings is {self.embeddings!r}; choose one of {', '.join(get_args(Kind))}."
-                + nearest(str(self.embeddings), get_args(Kind))
-            )
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.embeddings != "non-static" and self.vectors is None:
             raise SettingError(
-                f"--embeddings {self.embeddings} keeps vectors that were learned before, and none "
-                "are given: add --vectors FILE, or leave out --embeddings."
-            )
-        check_sizes(self, "embedding_size", "max_length")
-        check_chances(self, "word_dropout", "dropout", "adversarial")
-
-
-def check_sizes(options: object, *names: str) -> None:
-    """Refuse settings below 1, and those far beyond any use."""
-    for name in names:
-        value, flag = getattr(options, name), name.replace("_", "-")
-        if value < 1:
-            raise SettingError(f"--{flag} is {value}; it must be at least 1.")
-        if value > LARGEST_SIZE:
-            raise SettingError(f"--{flag} is {value}; it must be at most {LARGEST_SIZE:,}.")
-
-
-def check_chances(options: object, *names: str) -> None:
-    """Refuse settings that are no chance below 1."""
-    for name in names:
-        if not 0 <= getattr(options, name) < 1:
-            flag = name.replace("_", "-")
-            raise SettingError(
-                f"--{flag} is {getattr(options, name)}; it must be from 0 to below 1."
+                f"`embeddings={self.embeddings!r}` keeps vectors that were learned before, and "
+                "none are given: name their file with `vectors`, or leave out `embeddings`."
             )
 
 

@@ -27,6 +27,7 @@ from jaxtyping import Float, Float32, Float64
 from thence.corpus.labels import Labels
 from thence.models.labels.base import LEAST, Array, Classes, Classifier, log_probs_of_truth
 from thence.models.registry import get_family
+from thence.settings import Settings
 from thence.tokens.texts import Texts
 
 IMAGINED_DOCUMENTS = 5.0
@@ -39,7 +40,7 @@ UNTOLD = ("encoder", "start_from", "vectors")
 
 
 @dataclass(frozen=True)
-class Member:
+class Member(Settings):
     """One classifier of an ensemble.
 
     Attributes:
@@ -52,7 +53,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class EnsembleOptions:
+class EnsembleOptions(Settings):
     """Settings of the ``ensemble`` classifier, made by ``thence mix``."""
 
     members: tuple[Member, ...] = ()

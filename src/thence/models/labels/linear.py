@@ -33,7 +33,9 @@ from torch.nn import functional
 from thence.batches.bags import (
     BagOptions,
     Bags,
+    Buckets,
     FeatureTable,
+    NGramLength,
     bags_of,
     learn_table,
     number_of_features,
@@ -42,8 +44,9 @@ from thence.corpus.labels import Labels
 from thence.errors import SettingError
 from thence.lbfgs import minimize
 from thence.models.labels.base import Array, Classes, log_probs_of_truth
-from thence.models.labels.embeddings import check_sizes
 from thence.models.labels.neural import label_log_probs, label_loss
+from thence.models.memory_guard import Size
+from thence.settings import NonNegativeFloat, PositiveFloat, Settings
 from thence.tokens import Texts
 from thence.tokens.parallel import in_threads
 
@@ -66,30 +69,22 @@ SORTED_IN = 8
 
 
 @dataclass(frozen=True)
-class LinearOptions:
+class LinearOptions(Settings):
     """Settings of the linear classifier."""
 
-    ngrams: int = 3
+    ngrams: NGramLength = 3
     """The longest runs of tokens that are features; 1 for tokens alone."""
-    character_ngrams: tuple[int, ...] = ()
+    character_ngrams: tuple[NGramLength, ...] = ()
     """Lengths of runs of characters that are features too, such as 3 4 5."""
-    buckets: int = 1 << 24
+    buckets: Buckets = 1 << 24
     """Buckets that runs are hashed into."""
-    min_ngram_count: int = 2
+    min_ngram_count: Size = 2
     """Buckets that occur in fewer train documents are left out."""
-    naive_bayes: float = 1.0
+    naive_bayes: NonNegativeFloat = 1.0
     """What is added to every count of naive Bayes; 0 leaves naive Bayes out."""
-    strength: float | None = None
+    strength: PositiveFloat | None = None
     """How closely the train documents are followed (default: chosen on dev from 1 to 300; 30 \
 without a dev split)."""
-
-    def __post_init__(self) -> None:
-        self.bags.check()
-        check_sizes(self, "min_ngram_count")
-        if not 0 <= self.naive_bayes < float("inf"):
-            raise SettingError(f"--naive-bayes is {self.naive_bayes}; it must be 0 or above.")
-        if self.strength is not None and not 0 < self.strength < float("inf"):
-            raise SettingError(f"--strength is {self.strength}; it must be above 0.")
 
     @property
     def bags(self) -> BagOptions:
@@ -275,8 +270,8 @@ class Linear:
         if rows * columns > MOST_WEIGHTS:
             raise SettingError(
                 f"The linear classifier would need {rows:,} features x {columns:,} labels, too "
-                "many to keep in memory. Use a higher --min-ngram-count, --ngrams 1, or "
-                "--model averaging."
+                "many to keep in memory. Use a higher `min_ngram_count`, `ngrams=1`, or "
+                "`model='averaging'`."
             )
 
     def _likelihood(self, texts: Texts, labels: Labels) -> float:

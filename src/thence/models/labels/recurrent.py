@@ -16,24 +16,22 @@ universal sentence representations from natural language inference data".
 """
 
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from thence.errors import SettingError, nearest
 from thence.models.dropout import Dropout
 from thence.models.labels.base import Classes
 from thence.models.labels.embeddings import (
     EmbeddingNetwork,
     EmbeddingOptions,
-    check_chances,
-    check_sizes,
 )
 from thence.models.labels.neural import NeuralClassifier
 from thence.models.language.recurrent import Layer
-from thence.models.memory_guard import check_layers
+from thence.models.memory_guard import Layers, Size
+from thence.settings import DropProbability
 
 Cell = Literal["lstm", "gru"]
 Pooling = Literal["last", "mean", "max"]
@@ -45,31 +43,18 @@ class RecurrentOptions(EmbeddingOptions):
 
     cell: Cell = "lstm"
     """Long short-term memory or gated recurrent units."""
-    embedding_size: int = 200
+    embedding_size: Size = 200
     """Numbers per token in the embedding."""
-    hidden_size: int = 64
+    hidden_size: Size = 64
     """Units of each layer in each direction."""
-    layers: int = 1
+    layers: Layers = 1
     """Recurrent layers, each reading the one below."""
     bidirectional: bool = True
     """Read from the end too."""
     pooling: Pooling = "max"
     """What describes a document: the last states, or the mean or maximum of all."""
-    input_dropout: float = 0.0
+    input_dropout: DropProbability = 0.0
     """Chance that a number of the embeddings is left out at a training step."""
-
-    def __post_init__(self) -> None:
-        self.check_embeddings()
-        check_layers(self.layers)
-        check_sizes(self, "hidden_size")
-        check_chances(self, "input_dropout")
-        for name, choices in (("cell", get_args(Cell)), ("pooling", get_args(Pooling))):
-            value = getattr(self, name)
-            if value not in choices:
-                raise SettingError(
-                    f"--{name} is {value!r}; choose one of {', '.join(choices)}."
-                    + nearest(str(value), choices)
-                )
 
 
 class Recurrent(EmbeddingNetwork):

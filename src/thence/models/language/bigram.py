@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from thence.models.language.fixed_window import draw_standard_normal, slide_window, start_window
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.output_layer import FullSoftmax
+from thence.settings import Settings
 
 
 @dataclass(frozen=True)
-class BigramOptions:
+class BigramOptions(Settings):
     """Settings of the neural ``bigram`` model."""
 
     initialization: Literal["zeros", "normal"] = "zeros"

@@ -17,21 +17,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Integer
 
-from thence.errors import SettingError
 from thence.models.base import Array
+from thence.settings import NonNegativeFloat, Settings
 from thence.tokens import TokenStore
 
 
 @dataclass(frozen=True)
-class BigramCountsOptions:
+class BigramCountsOptions(Settings):
     """Settings of the ``bigram-counts`` model."""
 
-    add_k: float = 1.0
+    add_k: NonNegativeFloat = 1.0
     """Added to every count; 0 leaves unseen pairs impossible, larger is more uniform."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.add_k < float("inf"):
-            raise SettingError(f"--add-k is {self.add_k}; it must be a number from 0 up.")
 
 
 class BigramCounts:

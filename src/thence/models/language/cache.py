@@ -17,26 +17,22 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int64, Integer
 
-from thence.errors import SettingError
 from thence.models.base import Array
 from thence.models.memory_guard import check_memory
+from thence.settings import PositiveInt, Settings
 from thence.tokens import TokenStore
 
 Recent = Int64[np.ndarray, "batch length"]
 
 
 @dataclass(frozen=True)
-class CacheOptions:
+class CacheOptions(Settings):
     """Settings of the ``cache`` model."""
 
-    length: int = 500
+    length: PositiveInt = 500
     """Symbols that are remembered (L)."""
     order: Literal[1, 2] = 1
     """1 counts symbols, 2 counts what followed the last symbol."""
-
-    def __post_init__(self) -> None:
-        if self.length < 1:
-            raise SettingError(f"--length is {self.length}; it must be at least 1.")
 
 
 class Cache:
@@ -60,7 +56,7 @@ class Cache:
     def start(self, batch_size: int) -> Recent:
         """Return the state before any text: the last L + 1 ids read, -1 where there was none."""
         size = 8 * batch_size * (self.options.length + 1)
-        check_memory(size, f"The last {self.options.length:,} symbols", "Use a shorter --length.")
+        check_memory(size, f"The last {self.options.length:,} symbols", "Use a shorter `length`.")
         return np.full((batch_size, self.options.length + 1), -1)
 
     def step(

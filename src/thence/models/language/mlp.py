@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 import torch
 from jaxtyping import Float, Int64
@@ -28,7 +28,7 @@ from thence.errors import SettingError
 from thence.models.dropout import Dropout
 from thence.models.language.fixed_window import draw_standard_normal, slide_window, start_window
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.memory_guard import check_layers
+from thence.models.memory_guard import MOST_LAYERS
 from thence.models.output_layer import (
     AdaptiveSoftmax,
     FullSoftmax,
@@ -36,6 +36,7 @@ from thence.models.output_layer import (
     draw_output,
     make_output_layer,
 )
+from thence.settings import DropProbability, PositiveInt, Range
 
 Activation = Literal["tanh", "relu", "gelu", "sigmoid", "none"]
 Initialization = Literal["kaiming", "uniform", "normal"]
@@ -62,13 +63,13 @@ comes out of it varies as much as what goes in (PyTorch's ``calculate_gain``).""
 class MLPOptions(OutputLayerOptions):
     """Settings of the ``mlp`` model."""
 
-    context: int = 3
+    context: PositiveInt = 3
     """Symbols of context (n): how far back the model sees."""
-    embedding_size: int = 10
+    embedding_size: PositiveInt = 10
     """Numbers per symbol in the shared embedding (m)."""
-    hidden_size: int = 200
+    hidden_size: PositiveInt = 200
     """Units of each hidden layer (h)."""
-    layers: int = 1
+    layers: Annotated[int, Range(ge=0, le=MOST_LAYERS)] = 1
     """Hidden layers; 0 for a linear model of the embeddings."""
     activation: Activation = "tanh"
     """What the units of a hidden layer do with their sum; none leaves it as it is."""
@@ -77,29 +78,18 @@ class MLPOptions(OutputLayerOptions):
 uniform (PyTorch's defaults), or normal (standard normal, the first loss is far too high)."""
     direct: bool = False
     """Connect the embeddings to the output directly too (W of the paper)."""
-    dropout: float = 0.0
+    dropout: DropProbability = 0.0
     """Chance that a hidden unit is left out at a training step."""
-    embedding_dropout: float = 0.0
+    embedding_dropout: DropProbability = 0.0
     """Chance that a number of the concatenated embeddings is left out at a training step."""
 
     def __post_init__(self) -> None:
-        self.check_output_layer()
-        check_layers(self.layers, fewest=0)
+        super().__post_init__()
         if self.direct and self.layers == 0:
             raise SettingError(
-                "--direct does not go with --layers 0, where the embeddings are connected to the "
+                "`direct` does not go with `layers=0`, where the embeddings are connected to the "
                 "output already; leave out one of them."
             )
-        for name in ("context", "embedding_size", "hidden_size"):
-            if getattr(self, name) < 1:
-                flag = name.replace("_", "-")
-                raise SettingError(f"--{flag} is {getattr(self, name)}; it must be at least 1.")
-        for name in ("dropout", "embedding_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                flag = name.replace("_", "-")
-                raise SettingError(
-                    f"--{flag} is {getattr(self, name)}; it must be from 0 to below 1."
-                )
 
 
 class MLP(nn.Module):

@@ -20,10 +20,10 @@ import torch
 from jaxtyping import Float, Int64, Integer
 from torch import Tensor
 
-from thence.errors import SettingError
 from thence.models.base import Array, State
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.memory_guard import check_memory
+from thence.settings import PositiveInt, Settings
 from thence.tokens import TokenStore
 
 SHARPNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -38,21 +38,15 @@ CELLS = 1 << 21
 
 
 @dataclass(frozen=True)
-class NeuralCacheOptions:
+class NeuralCacheOptions(Settings):
     """Settings of a ``neural-cache`` member of a mixture."""
 
-    length: int
+    length: PositiveInt
     """Places that are remembered (L)."""
     theta: float
     """How sharply."""
     of: int
     """Number of the member whose network's hidden states are compared."""
-
-    def __post_init__(self) -> None:
-        if self.length < 1:
-            raise SettingError(f"--neural-cache is {self.length}; it must be at least 1.")
-        if not math.isfinite(self.theta):
-            raise SettingError(f"The theta of a neural cache is {self.theta}; it must be finite.")
 
 
 class NeuralCache:
@@ -79,7 +73,7 @@ class NeuralCache:
         hidden, _ = self.model.advance(np.zeros(batch_size, np.int64), before)
         length = self.options.length
         size = 4 * batch_size * (length + 1) * (hidden.shape[1] + 2)
-        check_memory(size, f"The last {length:,} hidden states", "Use a shorter --neural-cache.")
+        check_memory(size, f"The last {length:,} hidden states", "Use a shorter `neural_cache`.")
         ids = torch.full((batch_size, length + 1), -1, device=self.model.device)
         return before, hidden.new_zeros(*ids.shape, hidden.shape[1]), ids
 

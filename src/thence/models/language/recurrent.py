@@ -34,8 +34,9 @@ from torch.nn import functional
 from thence.errors import SettingError
 from thence.models.dropout import Dropout, LockedDropout
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.memory_guard import check_layers
+from thence.models.memory_guard import Layers
 from thence.models.output_layer import OutputLayerOptions, draw_output, make_output_layer
+from thence.settings import DropProbability, PositiveInt
 
 Cell = Literal["rnn", "lstm", "gru"]
 GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
@@ -53,19 +54,19 @@ class RecurrentOptions(OutputLayerOptions):
 
     cell: ClassVar[Cell]
 
-    embedding_size: int = 128
+    embedding_size: PositiveInt = 128
     """Numbers per symbol in the embedding."""
-    hidden_size: int = 256
+    hidden_size: PositiveInt = 256
     """Units of each recurrent layer."""
-    layers: int = 1
+    layers: Layers = 1
     """Recurrent layers, each reading the one below."""
-    dropout: float = 0.2
+    dropout: DropProbability = 0.2
     """Chance that an output of a recurrent layer is left out at a training step."""
-    input_dropout: float = 0.0
+    input_dropout: DropProbability = 0.0
     """Chance that a number of the embeddings is left out."""
-    embedding_dropout: float = 0.0
+    embedding_dropout: DropProbability = 0.0
     """Chance that a symbol is left out of the embedding table, wherever it stands."""
-    weight_drop: float = 0.0
+    weight_drop: DropProbability = 0.0
     """Chance that a weight from hidden to hidden is left out (DropConnect)."""
     locked: bool = True
     """Leave out the same numbers at every place of a sequence (variational dropout)."""
@@ -73,21 +74,10 @@ class RecurrentOptions(OutputLayerOptions):
     """Let the embedding be the output weights too, behind a projection where the sizes differ."""
 
     def __post_init__(self) -> None:
-        self.check_output_layer()
-        check_layers(self.layers)
-        for name in ("embedding_size", "hidden_size"):
-            if getattr(self, name) < 1:
-                flag = name.replace("_", "-")
-                raise SettingError(f"--{flag} is {getattr(self, name)}; it must be at least 1.")
-        for name in ("dropout", "input_dropout", "embedding_dropout", "weight_drop"):
-            if not 0 <= getattr(self, name) < 1:
-                flag = name.replace("_", "-")
-                raise SettingError(
-                    f"--{flag} is {getattr(self, name)}; it must be from 0 to below 1."
-                )
+        super().__post_init__()
         if self.tied and self.softmax == "adaptive":
             raise SettingError(
-                "--tied does not go with --softmax adaptive, whose rare symbols have narrower "
+                "`tied` does not go with `softmax='adaptive'`, whose rare symbols have narrower "
                 "output weights; leave out one of them."
             )
 

@@ -27,7 +27,7 @@ embeddings are. Dropout acts on what comes out of each part, not on the weights 
 
 import math
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -37,8 +37,9 @@ from torch.nn import functional
 from thence.errors import SettingError
 from thence.models.dropout import Dropout
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.memory_guard import check_layers, check_memory
+from thence.models.memory_guard import Layers, check_memory
 from thence.models.output_layer import OutputLayerOptions, draw_output, make_output_layer
+from thence.settings import DropProbability, PositiveInt, Range
 
 Cache = Float[Tensor, "batch 2 heads room size"]
 """Keys and values of the last C - 1 places, before any turn; the latest is last."""
@@ -47,7 +48,6 @@ State = tuple[Int64[Tensor, " batch"] | Cache, ...]
 """How many places each row has read, then the cache of every layer. The first number is kept on the
 processor, where looking at it does not wait for a GPU; it tells how much of the cache counts."""
 
-LONGEST_CONTEXT = 1 << 24
 WIDER = 4
 """So many times wider is the inner layer of the feed-forward part."""
 EMBEDDING_SCALE = 0.02
@@ -59,51 +59,40 @@ larger by the square root of H."""
 class TransformerOptions(OutputLayerOptions):
     """Settings of the ``transformer`` model."""
 
-    context: int = 128
+    context: Annotated[int, Range(ge=1, le=1 << 24)] = 128
     """How many places each place attends to, itself included."""
-    embedding_size: int = 128
+    embedding_size: PositiveInt = 128
     """Numbers per symbol in the embedding, and per place in every layer."""
-    layers: int = 4
+    layers: Layers = 4
     """Layers, each of attention and a feed-forward part."""
-    heads: int = 4
+    heads: PositiveInt = 4
     """Heads of attention in each layer, among which the embedding size is divided."""
     positions: Literal["rotary", "learned"] = "rotary"
     """Tell places apart by turning what is compared, or by an embedding of each."""
-    dropout: float = 0.1
+    dropout: DropProbability = 0.1
     """Chance that a number of the embeddings or of a part's output is left out."""
     tied: bool = True
     """Let the embedding be the output weights too."""
 
     def __post_init__(self) -> None:
-        self.check_output_layer()
-        check_layers(self.layers)
-        for name in ("context", "embedding_size", "heads"):
-            if getattr(self, name) < 1:
-                flag = name.replace("_", "-")
-                raise SettingError(f"--{flag} is {getattr(self, name)}; it must be at least 1.")
-        if self.context > LONGEST_CONTEXT:
-            raise SettingError(
-                f"--context is {self.context}; it must be at most {LONGEST_CONTEXT:,}."
-            )
-        if not 0 <= self.dropout < 1:
-            raise SettingError(f"--dropout is {self.dropout}; it must be from 0 to below 1.")
+        super().__post_init__()
         self._check_heads()
         if self.tied and self.softmax == "adaptive":
             raise SettingError(
-                "--tied does not go with --softmax adaptive, whose rare symbols have narrower "
-                "output weights; use --no-tied, or another softmax."
+                "`tied` does not go with `softmax='adaptive'`, whose rare symbols have narrower "
+                "output weights; use `tied=False`, or another softmax."
             )
 
     def _check_heads(self) -> None:
         size, heads = self.embedding_size, self.heads
         if size % heads:
             raise SettingError(
-                f"--embedding-size is {size}, which {heads} heads cannot divide evenly; "
-                f"use a multiple of --heads."
+                f"`embedding_size` is {size}, which {heads} heads cannot divide evenly; "
+                "use a multiple of `heads`."
             )
         if self.positions == "rotary" and size // heads % 2:
             raise SettingError(
-                f"--embedding-size is {size} and --heads {heads}, so each head has {size // heads} "
+                f"`embedding_size` is {size} and `heads` {heads}, so each head has {size // heads} "
                 "numbers, but rotary positions turn pairs; use an even number per head."
             )
 
@@ -252,7 +241,7 @@ class Transformer(nn.Module):
         """Refuse caches that this machine cannot hold: they are as long as the context."""
         options = self.options
         size = 2 * 4 * rows * options.context * options.embedding_size * options.layers
-        what = f"A --context of {options.context:,} places in {rows} texts side by side"
+        what = f"A `context` of {options.context:,} places in {rows} texts side by side"
         check_memory(size, what, "Use a shorter context.")
 
     def _embed(

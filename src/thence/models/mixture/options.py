@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from thence.errors import SettingError, nearest
+from thence.settings import NonNegativeFloat, Settings
 
 Weights = Literal["gated", "buckets", "single"]
 
 
 @dataclass(frozen=True)
-class Member:
+class Member(Settings):
     """One model of a mixture.
 
     Attributes:
@@ -24,7 +24,7 @@ class Member:
     model: str
     options: Mapping[str, Any]
     carry_context: bool = False
-    dynamic: float | None = None
+    dynamic: NonNegativeFloat | None = None
 
     @property
     def name(self) -> str:
@@ -42,7 +42,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class MixtureOptions:
+class MixtureOptions(Settings):
     """Settings of the ``mixture`` model, made by ``thence mix``."""
 
     members: tuple[Member, ...] = ()
@@ -50,13 +50,6 @@ class MixtureOptions:
     weights: Weights = "gated"
     """What the weights depend on: on how well each context is known and on the place in its \
 document, on the kind of context only, or on nothing."""
-
-    def __post_init__(self) -> None:
-        if self.weights not in get_args(Weights):
-            raise SettingError(
-                f"--weights is {self.weights!r}; choose one of {', '.join(get_args(Weights))}."
-                + nearest(str(self.weights), get_args(Weights))
-            )
 
 
 def _short(value: Any) -> str:

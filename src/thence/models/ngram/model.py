@@ -76,18 +76,18 @@ class NGram:
         smoothing = self.options.smoothing
         if smoothing == "imported":
             raise SettingError(
-                "--smoothing imported marks a run that thence import made; to count a text, choose "
-                f"one of {', '.join(get_args(Smoothing))}."
+                "`smoothing='imported'` marks a run that thence import made; to count a text, "
+                f"choose one of {', '.join(get_args(Smoothing))}."
             )
         if self.options.prunes and smoothing in ("mle", "add-k", "stupid-backoff"):
             raise SettingError(
-                f"--smoothing {smoothing} cannot be pruned: it does not back off with "
+                f"`smoothing={smoothing!r}` cannot be pruned: it does not back off with "
                 "probabilities."
             )
         if smoothing == "jelinek-mercer" and dev is None:
             raise SettingError(
                 "Jelinek-Mercer smoothing learns its weights on the dev split, which is empty; "
-                "use another --split or another --smoothing."
+                "use another `split` or another `smoothing`."
             )
 
     def fit_counts(
