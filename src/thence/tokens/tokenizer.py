@@ -24,6 +24,7 @@ from thence.corpus import Documents, cache_folder, documents_of
 from thence.corpus.opening import free_memory
 from thence.errors import RunError, SettingError, TextError, nearest
 from thence.plugins import Plugins
+from thence.settings import PositiveInt, Settings
 from thence.tokens.characters import (
     ByteTokenizer,
     CharacterTokenizer,
