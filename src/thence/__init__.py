@@ -18,6 +18,8 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from thence.hooks import set_lookup
+
 if TYPE_CHECKING:
     from thence.autopilot import Best as Best
     from thence.autopilot import best as best
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from thence.recipes import read_recipe as read_recipe
     from thence.reports import plot as plot
     from thence.reports import report as report
+    from thence.reports.displays import display as display
     from thence.runs import ClassifierRun as ClassifierRun
     from thence.runs import LanguageRun as LanguageRun
     from thence.runs import Run as Run
@@ -112,6 +115,9 @@ _HOMES = {
     "StopTraining": "thence.training.callbacks",
 }
 
+_INTERNAL_HOMES = {"display": "thence.reports.displays"}
+"""Functions that methods of results call, and nobody else."""
+
 __version__ = version("thence")
 # Without what needs an extra, so that import * and help() are no worse for lacking it.
 __all__ = [*(name for name in _HOMES if name != "TextClassifier"), "__version__"]
@@ -125,3 +131,11 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'thence' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def _function(name: str) -> Any:
+    """Return a function that a method of a class in a lower package calls; see ``hooks.py``."""
+    return getattr(import_module((_HOMES | _INTERNAL_HOMES)[name]), name)
+
+
+set_lookup(_function)

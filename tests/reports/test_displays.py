@@ -19,7 +19,7 @@ from thence.evaluation.compare_labels import AgainstBest, ComparedClassifier, La
 from thence.evaluation.occlusion import Part
 from thence.evaluation.results import Results, Score
 from thence.generation import Completion, Completions, Filling, Fillings, NextTokens, Samples
-from thence.notebook import repr_html
+from thence.hooks import repr_html
 from thence.reports.content import NOTEBOOK, STRONGEST, Bars
 from thence.reports.displays import DISPLAYS, LONGEST_SAMPLE, MOST_RESULTS, chosen_settings, display
 from thence.reports.formatting import short

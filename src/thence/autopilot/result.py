@@ -10,7 +10,7 @@ from typing import Any
 
 from thence.atomic import write_atomically
 from thence.errors import RunError
-from thence.notebook import repr_html
+from thence.hooks import repr_html
 from thence.runs import Run
 from thence.runs.description import BEST_OF_TIME, combined_on_dev
 from thence.runs.run import find_run

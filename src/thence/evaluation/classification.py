@@ -25,8 +25,8 @@ from thence.evaluation.calibration import Calibration, calibrate
 from thence.evaluation.proportions import wilson_interval
 from thence.evaluation.tables import aligned, paired
 from thence.evaluation.units import finite
+from thence.hooks import repr_html
 from thence.models.labels.known import Known
-from thence.notebook import repr_html
 from thence.runs.looks_at_test import count_inherited, describe_looks
 
 MISTAKES = 10

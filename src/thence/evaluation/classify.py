@@ -11,8 +11,8 @@ from thence.corpus import Documents, documents_of
 from thence.errors import SettingError
 from thence.evaluation.results import Results
 from thence.evaluation.tables import paired
+from thence.hooks import repr_html
 from thence.models.labels.known import known_of
-from thence.notebook import repr_html
 from thence.printable import printable_line
 from thence.runs import ClassifierRun
 from thence.runs.run import Run

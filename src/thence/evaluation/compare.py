@@ -30,7 +30,7 @@ from thence.evaluation.likelihood import (
 )
 from thence.evaluation.tables import aligned
 from thence.evaluation.units import bits, finite, perplexity
-from thence.notebook import repr_html
+from thence.hooks import repr_html
 from thence.printable import printable_line
 from thence.runs import ClassifierRun
 from thence.runs.description import choices_on_dev

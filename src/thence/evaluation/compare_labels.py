@@ -13,7 +13,7 @@ from thence.evaluation.intervals import SIMULTANEOUS, difference_margins
 from thence.evaluation.proportions import holm, mcnemar_p
 from thence.evaluation.tables import aligned
 from thence.evaluation.units import finite
-from thence.notebook import repr_html
+from thence.hooks import repr_html
 from thence.printable import printable_line
 
 

@@ -20,7 +20,7 @@ from thence.evaluation.intervals import (
 )
 from thence.evaluation.tables import paired
 from thence.evaluation.units import bits, finite, perplexity
-from thence.notebook import repr_html
+from thence.hooks import repr_html
 from thence.runs.description import choice_on_dev
 from thence.runs.looks_at_test import count_inherited, describe_looks
 from thence.runs.run import Run, Split

@@ -32,7 +32,7 @@ from jaxtyping import Float, Int64
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError, nearest
 from thence.evaluation.classify import DIGITS
-from thence.notebook import repr_html
+from thence.hooks import repr_html
 from thence.runs import ClassifierRun
 from thence.runs.run import Run
 from thence.tokens import Tokenizer, encode_texts

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Generic, TypeVar, overload
 
-from thence.notebook import repr_html
+from thence.hooks import repr_html
 
 Item = TypeVar("Item")
 

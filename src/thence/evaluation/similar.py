@@ -7,7 +7,7 @@ from typing import Any
 from thence.errors import SettingError, UnknownSymbolError, nearest
 from thence.evaluation.embeddings import word_embeddings
 from thence.evaluation.results import Listing
-from thence.notebook import repr_html
+from thence.hooks import repr_html
 from thence.runs.run import Run, open_run
 from thence.settings import PositiveInt, validate
 from thence.tokens import Tokenizer, nearest_words

@@ -16,8 +16,8 @@ from thence.evaluation.results import Listing
 from thence.generation.beam import Beam, Continuation, beam_search, check_beam_width
 from thence.generation.sampling import Ids, check_positive, draw, encode_prefix, read_prefix
 from thence.generation.sampling_filters import DecodingOptions, without_bad_words
+from thence.hooks import repr_html
 from thence.models.base import LanguageModel
-from thence.notebook import repr_html
 from thence.printable import printable
 from thence.runs import open_run
 from thence.runs.run import Run

@@ -26,8 +26,8 @@ from thence.evaluation.results import Listing
 from thence.generation.beam import NO_ID, Beam, check_beam_width, join_beams
 from thence.generation.sampling import Ids, check_positive, encode_prefix
 from thence.generation.sampling_filters import softmax
+from thence.hooks import repr_html
 from thence.models.base import LanguageModel
-from thence.notebook import repr_html
 from thence.printable import printable
 from thence.runs import open_run
 from thence.runs.run import Run

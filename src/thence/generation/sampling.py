@@ -18,10 +18,10 @@ from thence.generation.sampling_filters import (
     softmax,
     without_bad_words,
 )
+from thence.hooks import repr_html
 from thence.models.base import LanguageModel, State
 from thence.models.batched_forward import read
 from thence.models.states import take_rows
-from thence.notebook import repr_html
 from thence.printable import printable
 from thence.runs import open_run
 from thence.runs.run import Run

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import PercentFormatter
 
-from thence.notebook import repr_html
+from thence.hooks import repr_html
 from thence.reports.formatting import code_point, short, visible
 
 INK = "#1f2429"

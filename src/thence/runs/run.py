@@ -19,11 +19,10 @@ from typing import Any, ClassVar, Literal, Self, cast, get_args
 from thence.atomic import NOT_ALLOWED, WriteError
 from thence.corpus import Documents, Splits, load_splits
 from thence.errors import RunError, SettingError, TextError, ThenceError, nearest
-from thence.methods import PackageFunction
+from thence.hooks import PackageFunction, repr_html
 from thence.models.base import LanguageModel
 from thence.models.labels.base import Classes, Classifier
 from thence.models.registry import get_family, is_classifier
-from thence.notebook import repr_html
 from thence.recipes.recipe import Recipe, recipe_of
 from thence.runs.description import describe
 from thence.runs.files import check_ordinary, load_metadata, refuse_links

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from thence.atomic import write_atomically
 from thence.errors import RunError, SettingError
-from thence.notebook import repr_html
+from thence.hooks import repr_html
 from thence.runs import Run
 from thence.runs.description import BEST_OF_SWEEP, chosen_among
 from thence.runs.files import refuse_links

@@ -12,8 +12,8 @@ from jaxtyping import Float
 
 from thence.batches import Batches, Step
 from thence.errors import SettingError, TrainingError
+from thence.hooks import repr_html
 from thence.models.base import State
-from thence.notebook import repr_html
 from thence.training.dev_evaluation import Trainable
 from thence.training.optimizers import Optimizer
 
