@@ -145,7 +145,7 @@ def test_nothing_that_judges_goes_round_the_record() -> None:
         "reports/side_by_side.py": "reads dev",
         "serve/served.py": "reads prompts, one at a time",
         "exchange/hugging_face.py": "reads a text to try the tokenizer with",
-        "ensembles/mixed_labels.py": "reads dev",
+        "ensembles/members.py": "reads dev",
         "runs/run.py": "is what records",
     }
     source = Path(thence.__file__).parent

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from thence.atomic import NewFolder, new_folder
-from thence.ensembles.mixed_labels import ensemble_of
-from thence.ensembles.mixed_language import mixture_of
+from thence.ensembles.members import ensemble_of, mixture_of
 from thence.errors import RunError, SettingError, TextError
 from thence.models.mixture import Mixture, MixtureOptions, Weights
 from thence.models.registry import get_family, is_classifier

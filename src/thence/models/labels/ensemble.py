@@ -26,6 +26,7 @@ from jaxtyping import Float, Float32, Float64
 
 from thence.corpus.labels import Labels
 from thence.models.labels.base import LEAST, Array, Classes, Classifier, log_probs_of_truth
+from thence.models.mixture_weights import learn_single
 from thence.models.registry import get_family
 from thence.settings import Settings
 from thence.tokens.texts import Texts
@@ -97,10 +98,7 @@ def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labe
     # With several labels a document asks many questions at once, an imagined one too.
     imagined = IMAGINED_DOCUMENTS * len(truths) / documents
     probs = np.exp(truths - truths.max(axis=1, keepdims=True, initial=LEAST))
-    learned = np.full(count, 1 / count)
-    for _ in range(ITERATIONS if len(truths) else 0):
-        credit = learned * ((1 / (probs @ learned)) @ probs)
-        learned = (credit + imagined / count) / (len(truths) + imagined)
+    learned = learn_single(probs, imagined, ITERATIONS)
 
     def nats(weights: Float64[np.ndarray, " members"]) -> float:
         return -float(_average(truths.T, weights).sum()) / documents

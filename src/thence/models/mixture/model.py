@@ -15,7 +15,7 @@ from jaxtyping import Float, Int64, Integer
 
 from thence.models.base import Array, LanguageModel, State
 from thence.models.mixture.options import Member, MixtureOptions
-from thence.models.mixture.weights import learn_gate, learn_overall, learn_table, log_weights_of
+from thence.models.mixture_weights import learn_gate, learn_single, learn_table, log_weights_of
 from thence.models.ngram import NGram
 from thence.models.registry import get_family
 from thence.models.states import restart
@@ -87,7 +87,7 @@ class Mixture:
             self.weights = learn_gate(probs, self._features(known, dev.places[targets]))
             return
         bucket_ids = self._bucket_ids(known)
-        self.weights = learn_table(probs, bucket_ids, self._num_rows(), learn_overall(probs))
+        self.weights = learn_table(probs, bucket_ids, self._num_rows(), learn_single(probs))
 
     def member_scores(self, store: TokenStore, carry_context: bool = False) -> Scores:
         """Return each member's log-probability of every target, in nats."""

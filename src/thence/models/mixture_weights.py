@@ -1,12 +1,13 @@
-"""The weights of a mixture, learned on dev: a table by expectation maximisation, or a gate.
+"""The weights of a mixture of models, learned on dev, for language models and for classifiers.
 
+    single  l_m                                     one set of weights
     table   l_m(b)                                  one set of weights for each bucket b of contexts
     gate    l_m(h) = softmax_m(features(h) @ W)     weights that follow what is known of context h
 
-The table is that of F. Jelinek and R. Mercer 1980, "Interpolated estimation of Markov source
-parameters from sparse data", with the buckets of Bengio et al. 2003, section 3. The gate is the
-mixture of experts of R. Jacobs, M. Jordan, S. Nowlan and G. Hinton 1991, "Adaptive mixtures of
-local experts"; its experts stay as they are.
+The first two are learned by expectation maximisation. The table is that of F. Jelinek and R. Mercer
+1980, "Interpolated estimation of Markov source parameters from sparse data", with the buckets of
+Bengio et al. 2003, section 3. The gate is the mixture of experts of R. Jacobs, M. Jordan, S. Nowlan
+and G. Hinton 1991, "Adaptive mixtures of local experts"; its experts stay as they are.
 """
 
 import numpy as np
@@ -61,11 +62,21 @@ def learn_table(
     return weights
 
 
-def learn_overall(probs: Probs) -> Float[np.ndarray, " models"]:
-    """Return the one set of weights under which the targets are likeliest."""
-    weights = np.full(probs.shape[1], 1 / probs.shape[1])
-    for _ in range(ITERATIONS):
-        weights *= (1 / (probs @ weights)) @ probs / max(len(probs), 1)
+def learn_single(
+    probs: Probs, imagined: float = 0.0, iterations: int = ITERATIONS
+) -> Float[np.ndarray, " models"]:
+    """Return the one set of weights under which the targets are likeliest.
+
+    Args:
+        probs: Each model's probability of each target, up to a factor per target.
+        imagined: So many targets more that all models tell equally well: on few targets they keep
+            the weights near equal ones, on many they do not matter.
+        iterations: Of expectation maximisation, which is slow where models are alike.
+    """
+    count, total = probs.shape[1], max(len(probs) + imagined, 1)
+    weights = np.full(count, 1 / count)
+    for _ in range(iterations if len(probs) else 0):
+        weights = weights * ((1 / (probs @ weights)) @ probs / total) + imagined / total / count
     return weights
 
 
@@ -90,7 +101,7 @@ def learn_gate(
     penalty[0] = 0
     bound = by_feature @ features / 4 + np.diag(penalty[:, 0] + TINY)
     start = np.zeros((rows, columns))
-    start[0] = np.log(np.maximum(learn_overall(probs), TINY))
+    start[0] = np.log(np.maximum(learn_single(probs), TINY))
 
     def loss(gate: Array) -> tuple[float, Array]:
         given = (

@@ -1,17 +1,23 @@
-"""Mixing the runs of language models: their probabilities side by side, with weights from dev."""
+"""The models of several runs as one, with weights learned on dev.
+
+Language models become a ``Mixture``, classifiers an ``Ensemble``: probabilities side by side.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from thence.errors import RunError
 from thence.models.base import Array
+from thence.models.labels import ensemble as classifiers
 from thence.models.mixture import Member, Mixture, MixtureOptions, Weights
 from thence.recipes.recipe import Recipe
-from thence.runs.run import Run
-from thence.tokens import TokenStore
+from thence.runs.run import ClassifierRun, Run
+from thence.tokens import TokenStore, encode_texts
+from thence.training.data import labelled
+from thence.training.dev_evaluation import evaluate_labels
 
 if TYPE_CHECKING:
     from thence.models.language.neural import NeuralLanguageModel
@@ -27,7 +33,10 @@ def mixture_of(
     """Return the recipe of a mixture, its tensors, and how good it is on dev; see ``mix``."""
     first = runs[0]
     dev = first.store("dev")
-    members = [_member_of(run) for run in runs]
+    members = [
+        Member(run.recipe.model, _settings(run.recipe), run.recipe.training.carry_context)
+        for run in runs
+    ]
     if dynamic or neural_cache is not None:
         members = _adapt(members, _running_networks(runs), dev, neural_cache, dynamic)
     if cache is not None:
@@ -35,21 +44,17 @@ def mixture_of(
             Member("cache", {"length": cache, "order": order}, carry_context=True)
             for order in (1, 2)
         ]
-    recipe = _recipe(first.recipe, MixtureOptions(tuple(members), weights))
-    model = Mixture(recipe.options, len(first.tokenizer.vocabulary))
+    options = MixtureOptions(tuple(members), weights)
+    carries = any(member.carry_context for member in members)
+    training = replace(first.recipe.training, carry_context=carries)
+    recipe = replace(first.recipe, model="mixture", options=options, training=training)
+    model = Mixture(options, len(first.tokenizer.vocabulary))
     for part, run in zip(model.models, runs, strict=False):
         part.load_tensors(run.model.tensors())
-    carries = recipe.training.carry_context
     scores = model.member_scores(dev, carries)
     model.learn_weights(dev, carries, scores)
     loss = -float(np.mean(model.mixed(scores, dev, carries)))
     return recipe, model.tensors(), {"dev_nats_per_token": loss}
-
-
-def _member_of(run: Run) -> Member:
-    options = asdict(run.recipe.options)
-    given = {name: value for name, value in options.items() if value is not None}
-    return Member(run.recipe.model, given, run.recipe.training.carry_context)
 
 
 def _running_networks(runs: Sequence[Run]) -> dict[int, "NeuralLanguageModel"]:
@@ -111,7 +116,23 @@ def _adapt(
     return members
 
 
-def _recipe(first: Recipe, options: MixtureOptions) -> Recipe:
-    carries = any(member.carry_context for member in options.members)
-    training = replace(first.training, carry_context=carries)
-    return replace(first, model="mixture", options=options, training=training)
+def ensemble_of(runs: Sequence[ClassifierRun]) -> tuple[Recipe, dict[str, Array], dict[str, float]]:
+    """Return the recipe of an average of classifiers, its tensors, and how good it is on dev."""
+    first = runs[0]
+    dev = labelled(first.documents("dev"))
+    texts = encode_texts(first.tokenizer, dev)
+    said = [run.classifier.classify(texts) for run in runs]
+    options = classifiers.EnsembleOptions(
+        tuple(classifiers.Member(run.recipe.model, _settings(run.recipe)) for run in runs)
+    )
+    recipe = replace(first.recipe, model="ensemble", options=options)
+    model = classifiers.Ensemble(options, len(first.tokenizer.vocabulary), first.classes)
+    model.members = [run.classifier for run in runs]
+    model.weights = classifiers.learn_pool(said, dev.labels).weights
+    result = evaluate_labels(classifiers.pooled(said, model.weights), dev.labels)
+    return recipe, model.tensors(), {"dev_nats_per_document": result.nats, **result.metrics}
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """Return the settings of a model, without those that are None."""
+    return {name: value for name, value in asdict(recipe.options).items() if value is not None}
