@@ -23,7 +23,7 @@ from torch.nn import functional
 
 import thence
 from thence.batches import windows
-from thence.batches.distinct import group_by_context
+from thence.batches.windows import group_by_context
 
 CLOSED = {"unknown": "refuse"}
 """27 symbols, as in the lectures: the letters and the boundary, no symbol for unknown ones."""

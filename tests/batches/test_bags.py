@@ -14,7 +14,7 @@ from thence.batches.bags import (
     number_of_features,
     side_by_side,
 )
-from thence.batches.labelled_bags import LabelledBags
+from thence.batches.labelled import LabelledBags
 from thence.corpus import Documents, Labels
 from thence.tokens import Texts, TokenOptions, encode_texts, make_tokenizer
 

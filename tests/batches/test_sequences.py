@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thence.batches import Padded, Streams
-from thence.batches.streams import stream_bounds
+from thence.batches.sequences import stream_bounds
 from thence.tokens import TokenStore
 
 StoreOf = Callable[[Iterable[str]], TokenStore]

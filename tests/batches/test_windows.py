@@ -1,3 +1,4 @@
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 
@@ -7,8 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from thence.batches import group_by_context, windows
+from thence.batches.windows import distinct_windows
 from thence.tokens import TokenStore
 
+V = 4
 TEXTS = st.lists(st.text("abc", max_size=4), max_size=5)
 
 
@@ -110,3 +113,66 @@ def test_emma_makes_five_examples(store_of: Callable[[Iterable[str]], TokenStore
 def test_the_first_five_names_make_32_examples(five_names: TokenStore) -> None:
     # (4 + 1) + (6 + 1) + (3 + 1) + (8 + 1) + (6 + 1) = 32
     assert windows(five_names, 3).gather(slice(None)).shape == (32, 4)
+
+
+def slow_counts(
+    store: TokenStore, context: int, carry: bool
+) -> dict[tuple[int, ...], Counter[int]]:
+    counts: defaultdict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
+    for *before, target in windows(store, context, carry).gather(slice(None)).tolist():
+        counts[tuple(before)][target] += 1
+    return dict(counts)
+
+
+@given(
+    st.lists(st.text("abc", max_size=4), min_size=1, max_size=5), st.integers(1, 3), st.booleans()
+)
+@settings(deadline=None)
+def test_contexts_and_counts_are_those_of_a_loop(
+    documents: list[str], context: int, carry: bool
+) -> None:
+    store = store_from(documents * 8)  # Repeated, so that collapsing pays.
+    found = distinct_windows(store, context, V, carry)
+    expected = slow_counts(store, context, carry)
+    if found is None:
+        assert len(expected) * distinct.MIN_REPEATS > store.num_targets
+        return
+    contexts = map(tuple, found.contexts.tolist())
+    rows = dict(zip(contexts, found.counts, strict=True))
+    assert len(found.contexts) == len(expected)
+    assert {
+        row: Counter({index: int(n) for index, n in enumerate(counts) if n})
+        for row, counts in rows.items()
+    } == expected
+    repeats = found.counts.sum(axis=1)
+    assert (np.diff(repeats) <= 0).all()  # Most frequent first.
+
+
+def test_nothing_repeats_so_nothing_is_collapsed() -> None:
+    assert distinct_windows(store_from(["abcacb"]), 3, V) is None
+
+
+def test_a_table_that_would_be_too_large_is_not_made() -> None:
+    store = store_from(["ab"] * 50)
+    # Contexts of one id: boundary, a, b; 3 x 4 cells.
+    assert distinct_windows(store, 1, V, max_cells=12) is not None
+    assert distinct_windows(store, 1, V, max_cells=11) is None
+
+
+@pytest.mark.parametrize("context", [1, 2, 3, 4, 8])
+def test_large_vocabularies_do_not_overflow(context: int) -> None:
+    size = 70_000  # size^3 has 49 bits, size^4 has 65.
+    ids = np.array([size - 1, *[size - 2, size - 1] * 40], np.uint32)
+    offsets = np.arange(1, 82, 2)
+    counts = np.ones(40, np.int64)
+    store = TokenStore(ids, offsets, counts, counts, size - 1)
+    found = distinct_windows(store, context, size)
+    if context >= 4:
+        assert found is None
+        return
+    assert found is not None
+    # Two contexts: boundaries only, and boundaries with the one word last.
+    boundaries = [size - 1] * context
+    expected = {(*boundaries,), (*boundaries[1:], size - 2)}
+    assert {tuple(row) for row in found.contexts.tolist()} == expected
+    assert found.counts.sum() == 80

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from thence.batches.shuffled import ShuffledWindows
+from thence.batches.windows import ShuffledWindows
 from thence.training import setup as networks
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import thence
-from thence.batches.shuffled import ShuffledWindows, StratifiedContexts
+from thence.batches.windows import ShuffledWindows, StratifiedContexts
 from thence.errors import TrainingError
 from thence.recipes import make_recipe
 from thence.recipes.options import TrainingOptions

@@ -28,7 +28,7 @@ MULTIPLIER, MIXER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 CHARACTER_SALT = np.uint64(0x94D049BB133111EB)
 NGramLength = Annotated[int, Range(ge=1, le=50, why="longer runs hardly ever recur")]
 Buckets = Annotated[int, Range(ge=1, le=(1 << 31) - 1)]
-MOST_LOOKED_UP = 1 << 26
+MAX_LOOKUP_SIZE = 1 << 26
 """Features up to which the row of each is kept ready (256 MB); of more it is searched for."""
 END_OF_TEXT = 0x110000
 """Stands for a document's end among code points."""
@@ -111,7 +111,7 @@ class FeatureTable:
     )
 
     def __post_init__(self) -> None:
-        if self.size > MOST_LOOKED_UP:
+        if self.size > MAX_LOOKUP_SIZE:
             return
         rows = np.full(self.size, -1, np.int32)
         rows[self.kept] = np.arange(len(self.kept), dtype=np.int32)

@@ -8,13 +8,22 @@ gives a context that never reaches into another document. With context 3 and bou
 
 With carried context (running text) one boundary stands between documents and the context
 reaches across it.
+
+A short context over a small alphabet recurs thousands of times. A network gives the same answer
+each time, so the loss of all its occurrences is one look-up weighted by counts: the names of the
+tutorial hold 182,625 examples of context 3 but only 5,438 contexts, a thirtieth of the work for
+the same loss and gradient. Where contexts recur often enough, training reads the distinct ones.
+
+The batches of an epoch depend only on the seed and the epoch, so a resumed training continues with
+exactly those that would have come.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64, Integer, UInt
+from jaxtyping import Float32, Int64, Integer, UInt
 
+from thence.batches.batch import Array, Batch, Batches, EpochOrder
 from thence.tokens import TokenStore
 
 
@@ -61,3 +70,170 @@ def windows(store: TokenStore, context: int, carry_context: bool = False) -> Win
     padded = np.full(length, store.boundary_id, store.ids.dtype)
     padded[positions] = store.targets
     return Windows(padded, positions, context)
+
+
+MAX_TABLE_CELLS = 1 << 24
+"""Cells of the table of counts at most: 64 MB of 32-bit numbers."""
+MIN_REPEATS = 2
+"""Contexts are collapsed only if they recur this often on average; else the table costs more."""
+
+
+@dataclass(frozen=True)
+class DistinctWindows:
+    """The distinct contexts of a store, most frequent first.
+
+    Attributes:
+        contexts: One context per row, shape (U, C).
+        counts: How often each id followed it, shape (U, V).
+    """
+
+    contexts: Int64[np.ndarray, "distinct context"]
+    counts: Float32[np.ndarray, "distinct vocab"]
+
+
+def distinct_windows(
+    store: TokenStore,
+    context: int,
+    vocabulary_size: int,
+    carry_context: bool = False,
+    max_cells: int = MAX_TABLE_CELLS,
+) -> DistinctWindows | None:
+    """Collapse the windows of a store, or return None where that would not pay.
+
+    Args:
+        store: The tokens.
+        context: Ids in each context (C).
+        vocabulary_size: Number of ids (V).
+        carry_context: Let contexts reach into the documents before.
+        max_cells: Cells of the table of counts at most.
+    """
+    cut = windows(store, context, carry_context)
+    keys = context_keys(cut, vocabulary_size)
+    if keys is None:
+        return None
+    found, row, repeats = np.unique(keys, return_inverse=True, return_counts=True)
+    if len(found) * MIN_REPEATS > len(cut) or len(found) * vocabulary_size > max_cells:
+        return None
+    cells = row.astype(np.int64) * vocabulary_size + store.targets
+    counts = np.bincount(cells, minlength=len(found) * vocabulary_size)
+    by_frequency = np.argsort(-repeats, kind="stable")
+    powers = vocabulary_size ** np.arange(context - 1, -1, -1, dtype=np.int64)
+    contexts = found[by_frequency, None] // powers % vocabulary_size
+    table = counts.reshape(len(found), vocabulary_size)[by_frequency]
+    return DistinctWindows(contexts, table.astype(np.float32))
+
+
+def context_keys(cut: Windows, vocabulary_size: int) -> Int64[np.ndarray, " targets"] | None:
+    """Return each context as one number in base V, or None where 63 bits cannot hold it."""
+    if vocabulary_size**cut.context >= 1 << 62:
+        return None
+    keys = np.zeros(len(cut), np.int64)
+    for lag in range(cut.context, 0, -1):
+        keys = keys * vocabulary_size + cut.padded[cut.positions - lag]
+    return keys
+
+
+def group_by_context(
+    cut: Windows, vocabulary_size: int
+) -> tuple[Int64[np.ndarray, " targets"], Int64[np.ndarray, " bounds"]]:
+    """Group the targets of a store by their context.
+
+    Returns:
+        The targets' numbers, those with the same context next to each other, and where each group
+        begins among them, with one past the last. Where contexts are too long to tell apart
+        quickly, each target is a group of its own.
+    """
+    keys = context_keys(cut, vocabulary_size)
+    if keys is None:
+        return np.arange(len(cut)), np.arange(len(cut) + 1)
+    order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(np.diff(keys[order], prepend=-1))  # No key is -1.
+    return order, np.append(starts, len(cut))
+
+
+class ShuffledWindows:
+    """Every example once an epoch, in an order drawn from the seed and the epoch.
+
+    Args:
+        store: The tokens.
+        context: Ids in each context.
+        batch_size: Examples per step; the last batch of an epoch may be smaller.
+        seed: Seed of the order.
+        carry_context: Let contexts reach into the documents before.
+    """
+
+    def __init__(
+        self, store: TokenStore, context: int, batch_size: int, seed: int, carry_context: bool
+    ) -> None:
+        self._windows = windows(store, context, carry_context)
+        self._batch_size = batch_size
+        self._order = EpochOrder(len(self._windows), seed)
+        self.steps_per_epoch = -(-len(self._windows) // batch_size)
+
+    def at(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        first = index * self._batch_size
+        examples = self._windows.gather(self._order.of(epoch)[first : first + self._batch_size])
+        size = len(examples)
+        contexts, targets = examples[:, :-1], examples[:, -1:]
+        return _window_batch(contexts, targets, float(size), float(size))
+
+
+class StratifiedContexts:
+    """Every distinct context once an epoch, the frequent ones at every step.
+
+    The few most frequent contexts that together hold half of all targets are read at every step
+    with their full counts, the others in turn with their counts scaled up: each step then
+    estimates the loss on the whole text, with a small variance.
+
+    Args:
+        distinct: The distinct contexts, most frequent first, with the counts of what followed.
+        batch_size: Contexts per step.
+        seed: Seed of the order.
+    """
+
+    def __init__(self, distinct: DistinctWindows, batch_size: int, seed: int) -> None:
+        self._distinct = distinct
+        targets = distinct.counts.sum(axis=1, dtype=np.float64)
+        self._total = float(targets.sum())
+        half = int(np.searchsorted(np.cumsum(targets), self._total / 2)) + 1
+        self._frequent = np.arange(min(half, len(targets), max(1, batch_size // 2)))
+        rare = len(targets) - len(self._frequent)
+        self.steps_per_epoch = max(1, -(-rare // max(1, batch_size - len(self._frequent))))
+        self._order = EpochOrder(rare, seed)
+
+    def at(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        rare = self._order.of(epoch)[index :: self.steps_per_epoch] + len(self._frequent)
+        chosen = np.concatenate([self._frequent, rare])
+        counts = self._distinct.counts[chosen]
+        counts[len(self._frequent) :] *= self.steps_per_epoch
+        return _window_batch(
+            self._distinct.contexts[chosen],
+            counts[:, None, :],
+            self._total,
+            self._total / self.steps_per_epoch,
+        )
+
+
+def _window_batch(
+    contexts: Int64[np.ndarray, "batch context"], targets: Array, weight: float, tokens: float
+) -> Batch:
+    return Batch(contexts[:, -1:], targets, weight, tokens, before=contexts[:, :-1])
+
+
+def window_batches(
+    store: TokenStore,
+    context: int,
+    vocabulary_size: int,
+    batch_size: int,
+    seed: int,
+    carry_context: bool,
+) -> Batches:
+    """Cut a store for training, collapsing repeated contexts where that saves most of the work."""
+    distinct = distinct_windows(store, context, vocabulary_size, carry_context)
+    if distinct is not None:
+        return StratifiedContexts(distinct, batch_size, seed)
+    return ShuffledWindows(store, context, batch_size, seed, carry_context)

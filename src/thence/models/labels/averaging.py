@@ -14,7 +14,7 @@ unordered composition rivals syntactic methods for text classification" (hidden 
 whole words).
 
 The rows of E that a step does not read are left alone: forward and backward are both sums of rows
-(``batches/labelled_bags.py``), and the gradient of E is sparse.
+(``batches/labelled.py``), and the gradient of E is sparse.
 """
 
 import itertools
@@ -38,7 +38,7 @@ from thence.batches.bags import (
     learn_table,
     number_of_features,
 )
-from thence.batches.labelled_bags import BagBatch, LabelledBags
+from thence.batches.labelled import BagBatch, LabelledBags
 from thence.corpus.labels import Labels
 from thence.models.base import State
 from thence.models.labels.base import Array, Classes

@@ -6,8 +6,12 @@ import torch
 
 from thence.batches import window_batches, windows
 from thence.batches.batch import Batch, Batches, EpochOrder
-from thence.batches.distinct import DistinctWindows, distinct_windows
-from thence.batches.shuffled import ShuffledWindows, StratifiedContexts
+from thence.batches.windows import (
+    DistinctWindows,
+    ShuffledWindows,
+    StratifiedContexts,
+    distinct_windows,
+)
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import get_family
 from thence.tokens import TokenStore
@@ -97,7 +101,7 @@ def network() -> NeuralLanguageModel:
     torch.manual_seed(0)
     mlp = get_family("mlp")
     settings = mlp.options_class()(context=CONTEXT, embedding_size=3, hidden_size=5)
-    model = mlp.create(settings, V)
+    model = mlp.language_model(settings, V)
     assert isinstance(model, NeuralLanguageModel)
     return model.double().eval()
 
