@@ -96,6 +96,7 @@ def test_the_report_is_harmless_and_shows_labels_and_texts_as_they_are(run: then
     assert "http://" not in content and "https://" not in content
 
 
+@pytest.mark.parametrize("run", ["averaging"], indirect=True)
 def test_the_splits_section_names_what_train_lacks_and_what_it_shares(run: thence.Run) -> None:
     page = Page(to_html([splits_section(run)]))
     assert "has not been looked at" in page.text
@@ -105,15 +106,14 @@ def test_the_splits_section_names_what_train_lacks_and_what_it_shares(run: thenc
     assert "test labels" not in page.text
 
 
+@pytest.mark.parametrize("run", ["linear", "averaging"], indirect=True)
 def test_plot_writes_the_pictures(run: thence.Run, tmp_path: Path) -> None:
     written = plot(run, tmp_path, formats=["svg"])
     assert [path.name for path in written] == [f"{name}.svg" for name in names_of_pictures(run)]
     assert not any(b"<script" in path.read_bytes() for path in written)
 
 
-@pytest.mark.parametrize(
-    "model", [n for n, line in families("labels").items() if line.method != "combine"]
-)
+@pytest.mark.parametrize("model", ["linear", "averaging"])
 def test_a_run_without_dev_has_a_report(
     model: str, classifier_of: MakeClassifier, tmp_path: Path
 ) -> None:
@@ -127,6 +127,7 @@ def test_a_run_without_dev_has_a_report(
     assert page.tags["img"] == len(drawn)
 
 
+@pytest.mark.parametrize("run", ["linear", "averaging", "ensemble"], indirect=True)
 def test_documents_with_several_labels(run: thence.Run, tmp_path: Path) -> None:
     rows = [
         (f"{label};long" if at % 2 else label, text)

@@ -139,7 +139,7 @@ def test_bars_are_in_proportion_whatever_comes() -> None:
         )
     )
     assert styles(page, r"width: ([\d.]+)%") == [50, 0, 0, 100]
-    assert Page(Bars([]).html(NOTEBOOK)).tags == {"table": 1}
+    assert Page(Bars([])._html(NOTEBOOK)).tags == {"table": 1}
 
 
 def test_surprisal_is_in_the_shades_and_in_the_words(sentences: thence.Run) -> None:

@@ -22,16 +22,15 @@ STRONGEST = 70
 
 
 class Block:
-    """A part of a page."""
+    """A part of a page; ``to_html`` asks each kind for its HTML."""
 
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
+    def _html(self, look: Look) -> str:
         raise NotImplementedError
 
 
 def to_html(blocks: Iterable[Block], look: Look = PAGE) -> str:
     """Return blocks one below the other."""
-    return "\n".join(block.html(look) for block in blocks)
+    return "\n".join(block._html(look) for block in blocks)
 
 
 def page(title: str, blocks: Iterable[Block]) -> str:
@@ -51,8 +50,7 @@ class Title(Block):
     text: str
     lead: str = ""
 
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
+    def _html(self, look: Look) -> str:
         lead = f'\n<p class="lead">{escaped(self.lead)}</p>' if self.lead else ""
         return f"<h1>{escaped(self.text)}</h1>{lead}"
 
@@ -64,8 +62,7 @@ class Section(Block):
     title: str
     blocks: Sequence[Block]
 
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
+    def _html(self, look: Look) -> str:
         heading = f"<h2>{escaped(self.title)}</h2>"
         return f"<section>\n{heading}\n{to_html(self.blocks, look)}\n</section>"
 
@@ -76,8 +73,7 @@ class Subtitle(Block):
 
     text: str
 
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
+    def _html(self, look: Look) -> str:
         return f"<h3>{escaped(self.text)}</h3>"
 
 
@@ -88,8 +84,7 @@ class Caption(Block):
     text: str
     about: str = ""
 
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
+    def _html(self, look: Look) -> str:
         beside = " " + element("span", look["beside"], escaped(self.about)) if self.about else ""
         return element("div", look["caption"], f"<b>{escaped(self.text)}</b>{beside}")
 
@@ -100,8 +95,7 @@ class Note(Block):
 
     text: str
 
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
+    def _html(self, look: Look) -> str:
         return element("p", look["note"], escaped(self.text))
 
 
@@ -112,8 +106,7 @@ class Score(Block):
     value: str
     about: str
 
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
+    def _html(self, look: Look) -> str:
         return f'<p class="score"><b>{escaped(self.value)}</b> {escaped(self.about)}</p>'
 
 
@@ -124,8 +117,7 @@ class Folded(Block):
     summary: str
     blocks: Sequence[Block]
 
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
+    def _html(self, look: Look) -> str:
         summary = f"<summary>{escaped(self.summary)}</summary>"
         return f"<details>{summary}{to_html(self.blocks, look)}</details>"
 
@@ -136,8 +128,7 @@ class Pairs(Block):
 
     rows: Sequence[tuple[str, str]]
 
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
+    def _html(self, look: Look) -> str:
         rows = "".join(
             f"<tr>{element('th', look['pair name'], escaped(name))}"
             f"{element('td', look['pair value'], escaped(value))}</tr>"
@@ -168,8 +159,7 @@ class Table(Block):
     best: int | None = None
     caption: str = ""
 
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
+    def _html(self, look: Look) -> str:
         kinds = ["word" if at < self.words else "number" for at in range(len(self.columns))]
         cells = [("th", look["row name"] if self.words else look["number"])]
         cells += [("td", look[kind]) for kind in kinds[1:]]
@@ -200,8 +190,7 @@ class Bars(Block):
     rows: Sequence[tuple[str, float, str]]
     whole: float = 1.0
 
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
+    def _html(self, look: Look) -> str:
         rows = "".join(
             f"<tr>{element('th', look['row name'], escaped(name) or '&nbsp;')}"
             f"{element('td', look['number'], escaped(number))}"
@@ -237,8 +226,7 @@ class Token:
     is_underlined: bool = False
     is_name: bool = False
 
-    def html(self, look: Look) -> str:
-        """Return the token as HTML."""
+    def _html(self, look: Look) -> str:
         if not self.colour:
             return escaped(self.text)
         strength = round(STRONGEST * min(max(self.share, 0.0), 1.0))
@@ -266,14 +254,12 @@ class RunningText(Block):
     about: str = ""
     link: str = ""
 
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
-        return element("div", look["running text"], self.inner_html(look))
+    def _html(self, look: Look) -> str:
+        return element("div", look["running text"], self._inner_html(look))
 
-    def inner_html(self, look: Look) -> str:
-        """Return the tokens as HTML."""
+    def _inner_html(self, look: Look) -> str:
         shown = self.separator.join(
-            escaped(token) if isinstance(token, str) else token.html(look) for token in self.tokens
+            escaped(token) if isinstance(token, str) else token._html(look) for token in self.tokens
         )
         if self.link:
             shown = f'<a href="{html.escape(self.link)}">{shown}</a>'
@@ -287,21 +273,9 @@ class Texts(Block):
     items: Sequence[RunningText]
     are_short: bool = False
 
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
-        items = (element("li", look["text"], item.inner_html(look)) for item in self.items)
+    def _html(self, look: Look) -> str:
+        items = (element("li", look["text"], item._inner_html(look)) for item in self.items)
         return element("ul", look["short texts" if self.are_short else "texts"], "".join(items))
-
-
-@dataclass(frozen=True)
-class Legend(Block):
-    """What the colours behind tokens mean, in one line."""
-
-    tokens: Sequence[Token | str]
-
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
-        return element("p", look["legend"], RunningText(self.tokens).inner_html(look))
 
 
 @dataclass(frozen=True)
@@ -311,7 +285,6 @@ class Plots(Block):
     items: Sequence[Plot]
     are_small: bool = False
 
-    def html(self, look: Look) -> str:
-        """Return the block as HTML."""
+    def _html(self, look: Look) -> str:
         shown = "\n".join(figure(plot, look) for plot in self.items)
         return element("div", look["small plots"], shown) if self.are_small else shown

@@ -32,7 +32,6 @@ from thence.reports.content import (
     Bars,
     Block,
     Caption,
-    Legend,
     Note,
     Pairs,
     Plots,
@@ -41,7 +40,7 @@ from thence.reports.content import (
     Texts,
     notebook_output,
 )
-from thence.reports.explanation import explanation_tokens, weight_token
+from thence.reports.explanation import explanation_tokens, weight_legend
 from thence.reports.formatting import duration, number, short, visible
 from thence.reports.language import MOST_TOKENS, surprisal_token
 from thence.reports.plots.sweep import field_text
@@ -165,15 +164,8 @@ def classification(found: Classification) -> list[Block]:
 def explanation(found: Explanation) -> list[Block]:
     """Show which words speak for a label and which against."""
     about = f"probability {found.probability:.4f}, largest weight {found.largest:.2f} nats"
-    legend = Legend(
-        [
-            "speaks ",
-            weight_token("for the label", 1.0, 0.7),
-            " or ",
-            weight_token("against it", -1.0, 0.7),
-        ]
-    )
-    return [Caption(found.label, about), RunningText(explanation_tokens(found)), legend]
+    text = RunningText(explanation_tokens(found))
+    return [Caption(found.label, about), text, weight_legend()]
 
 
 def next_tokens(found: NextTokens) -> list[Block]:

@@ -9,7 +9,6 @@ from thence.evaluation import Explanation
 from thence.reports.content import (
     SPEAKS_AGAINST,
     SPEAKS_FOR,
-    Legend,
     Note,
     RunningText,
     Texts,
@@ -55,7 +54,7 @@ def explanations_html(name: str, explanations: Iterable[Explanation]) -> str:
     more = next(remaining, None) is not None
     count = f"the first {MOST_DOCUMENTS:,} documents" if more else f"{len(items):,} documents"
     title = Title(name, f"Why these labels ({count} explained)")
-    return page(f"{name}: explanations", [title, Note(EXPLAINED), _legend(), Texts(items)])
+    return page(f"{name}: explanations", [title, Note(EXPLAINED), weight_legend(), Texts(items)])
 
 
 def _text(explanation: Explanation) -> RunningText:
@@ -88,8 +87,9 @@ def weight_token(text: str, weight: float, share: float) -> Token:
     return Token(text, f"{weight:+.2f} nats", colour, share, is_underlined)
 
 
-def _legend() -> Legend:
+def weight_legend() -> RunningText:
+    """Return what the colours of weights mean."""
     shares = [level / LEVELS for level in range(1, LEVELS + 1)]
-    against = [Token("\u00a0\u00a0", "", SPEAKS_AGAINST, share, True) for share in reversed(shares)]
-    speaks_for = [Token("\u00a0\u00a0", "", SPEAKS_FOR, share) for share in shares]
-    return Legend(["against the label ", *against, *speaks_for, " for the label"])
+    against = [Token("  ", "", SPEAKS_AGAINST, share, True) for share in reversed(shares)]
+    speaks_for = [Token("  ", "", SPEAKS_FOR, share) for share in shares]
+    return RunningText(["against the label ", *against, *speaks_for, " for the label"])

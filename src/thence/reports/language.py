@@ -13,7 +13,6 @@ from thence.models.ngram import NGram
 from thence.reports.content import (
     SURPRISING,
     Block,
-    Legend,
     Note,
     Pairs,
     Plots,
@@ -48,12 +47,12 @@ def language_sections(run: Run) -> list[Section]:
     training = training_section(run, count_facts(run))
     if not run.has_text:
         return [training, samples_section(run), embedding_section(run)]
-    bigrams = Section("Bigrams", [Plots([plot_bigrams(run)])]) if run.train_text_is_here else None
+    bigrams = [Section("Bigrams", [Plots([plot_bigrams(run)])])] if run.train_text_is_here else []
     return [
         score_section(run),
         training,
         samples_section(run),
-        *([bigrams] if bigrams else []),
+        *bigrams,
         embedding_section(run),
         surprisal_section(run),
     ]
@@ -111,13 +110,14 @@ def surprisal_section(run: Run) -> Section:
     return Section(title, blocks)
 
 
-def surprisal_legend(vocabulary_size: int) -> Legend:
+def surprisal_legend(vocabulary_size: int) -> RunningText:
     """Return the colours of some surprisals with their bits."""
-    step = highest_bits(vocabulary_size) / LEVELS
-    shown = [(level, f"{level * step:.1f}") for level in range(LEVELS + 1)]
-    shown[-1] = (LEVELS, f"{LEVELS * step:.1f} and more bits")
-    tokens = [Token(text, text, SURPRISING, level / LEVELS) for level, text in shown]
-    return Legend(["from ", *tokens])
+    tokens: list[Token | str] = ["from "]
+    for level in range(LEVELS + 1):
+        bits = f"{level / LEVELS * highest_bits(vocabulary_size):.1f}"
+        bits += " and more bits" if level == LEVELS else ""
+        tokens.append(Token(f" {bits} ", bits, SURPRISING, level / LEVELS))
+    return RunningText(tokens)
 
 
 @dataclass(frozen=True)
@@ -149,10 +149,8 @@ def scored_texts(run: Run, documents: Sequence[ScoredDocument]) -> Texts:
             about += f", {document.times} times in this split"
         separator = " " if run.recipe.tokens.tokens == "words" else ""
         items.append(RunningText(document_tokens(document, run.tokenizer), separator, about))
-    return Texts(
-        items,
-        _are_short(run.tokenizer.decode(document.ids.tolist()) for document in documents),
-    )
+    texts = (run.tokenizer.decode(document.ids.tolist()) for document in documents)
+    return Texts(items, _are_short(texts))
 
 
 def document_tokens(document: ScoredDocument, tokenizer: Tokenizer) -> list[Token | str]:

@@ -52,7 +52,6 @@ PAGE: Look = {
     "texts": 'class="texts"',
     "short texts": 'class="texts short"',
     "text": 'dir="auto"',
-    "legend": 'class="scale"',
     "symbol name": 'class="special"',
     "figure": "",
     "small plots": 'class="pair"',
@@ -96,7 +95,6 @@ NOTEBOOK: Look = {
     "short texts": f'style="{_TEXTS}"',
     "text": f'dir="auto" style="{_TEXT}"',
     "figure": 'style="margin: .4rem 0"',
-    "legend": 'style="font-size: smaller; margin: .2rem 0"',
 }
 FRAME = (
     f"box-sizing: border-box; max-width: 58rem; padding: .6rem .9rem; border: 1px solid {_LINE}; "
