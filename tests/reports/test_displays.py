@@ -20,7 +20,7 @@ from thence.evaluation.occlusion import Part
 from thence.evaluation.results import Results, Score
 from thence.generation import Completion, Completions, Filling, Fillings, NextTokens, Samples
 from thence.hooks import repr_html
-from thence.reports.content import NOTEBOOK, STRONGEST, Bars
+from thence.reports.content import NOTEBOOK, STRONGEST, Bars, to_html
 from thence.reports.displays import DISPLAYS, LONGEST_SAMPLE, MOST_RESULTS, chosen_settings, display
 from thence.reports.formatting import short
 from thence.reports.markup import escaped
@@ -133,13 +133,10 @@ def test_next_tokens_add_up() -> None:
 
 
 def test_bars_are_in_proportion_whatever_comes() -> None:
-    page = Page(
-        Bars([("a", 2.0, "2"), ("b", -1.0, "-1"), ("c", math.nan, "?"), ("d", 9.0, "9")], 4).html(
-            NOTEBOOK
-        )
-    )
+    rows = [("a", 2.0, "2"), ("b", -1.0, "-1"), ("c", math.nan, "?"), ("d", 9.0, "9")]
+    page = Page(to_html([Bars(rows, 4)], NOTEBOOK))
     assert styles(page, r"width: ([\d.]+)%") == [50, 0, 0, 100]
-    assert Page(Bars([])._html(NOTEBOOK)).tags == {"table": 1}
+    assert Page(to_html([Bars([])], NOTEBOOK)).tags == {"table": 1}
 
 
 def test_surprisal_is_in_the_shades_and_in_the_words(sentences: thence.Run) -> None:
