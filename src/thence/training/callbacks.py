@@ -1,6 +1,7 @@
-"""Where else the records of ``metrics.jsonl`` go: to TensorBoard, or to any function.
+"""Loggers: where the records of ``metrics.jsonl`` go besides, to TensorBoard or any function.
 
-The truth about a training is ``metrics.jsonl``; a logger repeats it, and is no part of the run.
+A logger only repeats what is in the file, so it is no part of the run. TensorBoard needs the extra
+``logs``; its files are written anew, from ``metrics.jsonl``, whenever a training goes on.
 """
 
 import math
@@ -22,21 +23,21 @@ from thence.tokens import TokenStore
 Record = Mapping[str, Any]
 """A line of ``metrics.jsonl``."""
 Logger = Callable[[Record], None]
-"""Is called with each record once that is written; may raise ``StopTraining``."""
+"""Is called with each record once it is written; may raise ``StopTraining``."""
 LoggerName = Literal["tensorboard"]
 Logs = LoggerName | Logger | None
-"""Who is told: a logger that is known by name, any function, or nobody."""
+"""A logger by its name, any function, or none."""
 
 TENSORBOARD_FOLDER = "tensorboard"
-"""Of the files in a run folder."""
+"""Folder of its files in a run folder."""
 
 
-class StopTraining(Exception):  # noqa: N818  (it is a wish)
-    """Raised by a logger to end the training at this look at dev, as if it had come to its end."""
+class StopTraining(Exception):  # noqa: N818  (nothing went wrong)
+    """Raised by a logger to end the training after this evaluation, as if it were the last."""
 
 
 def check_logs(logs: Logs) -> None:
-    """Refuse a logger that is not there, before anything is done.
+    """Refuse an unknown logger, or one whose library is missing, before anything is done.
 
     Raises:
         MissingExtraError: If its library is not installed.
@@ -55,17 +56,17 @@ def check_logs(logs: Logs) -> None:
 
 
 @contextmanager
-def opened(logs: Logs, run: Run, dev: TokenStore, step: int) -> Iterator[Logger]:
-    """Open a logger for what is still to come of a training; of several processes, the first does.
+def open_logger(logs: Logs, run: Run, dev: TokenStore, step: int) -> Iterator[Logger]:
+    """Open a logger for the rest of a training, in the first process.
 
-    TensorBoard gets the records so far again, so that none is missing or there twice; a function
-    has heard them already.
+    TensorBoard also gets the records so far, so that none is missing or there twice; a function has
+    had them.
 
     Args:
-        logs: Who is told.
-        run: Whose training it is.
-        dev: What the losses on dev are about.
-        step: Of the checkpoint that the training goes on from; later records do not count.
+        logs: The logger.
+        run: The run that is trained.
+        dev: Its dev split.
+        step: Of the checkpoint that the training goes on from; later records are left out.
     """
     if logs is None or not is_first_process():
         yield ignore
@@ -80,7 +81,7 @@ def opened(logs: Logs, run: Run, dev: TokenStore, step: int) -> Iterator[Logger]
 
 
 def ignore(record: Record) -> None:
-    """Tell nobody."""
+    """Do nothing with a record."""
 
 
 def import_writer() -> Any:  # as untyped as the library is
@@ -95,13 +96,13 @@ def import_writer() -> Any:  # as untyped as the library is
 
 @contextmanager
 def tensorboard(run: Run, dev: TokenStore) -> Iterator[Logger]:
-    """Open the files of a run anew for TensorBoard.
+    """Open new TensorBoard files in a run folder, in place of those that are there.
 
-    Its relative time is the time of training, pauses not counted.
+    TensorBoard's relative time is the duration of the training, without pauses.
 
     Args:
-        run: Whose training it is.
-        dev: Tells how many bytes a target stands for.
+        run: The run that is trained.
+        dev: Its dev split, which gives the bytes per target.
 
     Raises:
         RunError: If they cannot be written.
@@ -125,7 +126,7 @@ def tensorboard(run: Run, dev: TokenStore) -> Iterator[Logger]:
     try:
         make_folders(folder, within=run.folder)
         _clear(folder)
-        # Whoever looks on while a training goes on forgets what was there before.
+        # A TensorBoard that is open meanwhile drops what it has read before.
         writer = import_writer()(str(folder), purge_step=0)
     except OSError as error:
         raise cannot_write(folder, error) from error
@@ -141,12 +142,12 @@ def _clear(folder: Path) -> None:
 
 
 def scalars(record: Record, before: Record, bytes_per_target: float) -> dict[str, float]:
-    """Return what TensorBoard shows of a record, by tag; what is not known is left out.
+    """Return the values that TensorBoard shows of a record, by tag; unknown ones are left out.
 
     Args:
-        record: Of ``metrics.jsonl``.
-        before: The record before it, empty for the first.
-        bytes_per_target: Of the dev split; 0 where that says nothing.
+        record: A line of ``metrics.jsonl``.
+        before: The line before it, empty for the first.
+        bytes_per_target: Of the dev split; 0 for a classifier.
     """
     unit = unit_of(record)
     found = {

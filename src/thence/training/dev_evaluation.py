@@ -1,4 +1,4 @@
-"""How a training is judged as it goes: what a look at dev gives, for texts and for labels."""
+"""How a network is evaluated on dev during its training, for language models and classifiers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,28 +12,29 @@ from thence.models.base import Array, LanguageModel, State
 from thence.models.labels.base import Classes, Classifier
 from thence.tokens import Texts, TokenStore
 
-if TYPE_CHECKING:  # Counts, which are judged by it too, never wait for torch.
+if TYPE_CHECKING:  # Counts, which are evaluated with this module too, do without torch.
     import torch
     from torch import Tensor, nn
 
-TIE = 1e-9
-"""Weight of a nat beside that of all documents: never enough to outweigh one of them."""
+TIE_BREAK = 1e-9
+"""Weight of a nat beside an accuracy of 1: it orders equal accuracies, and never outweighs a single
+document."""
 
 
 class Trainable(Protocol):
-    """What the loop knows of a network, be it a language model or a classifier."""
+    """What the training loop needs of a network, be it a language model or a classifier."""
 
     @property
     def device(self) -> "torch.device": ...  # noqa: D102
 
     def batch_loss(self, batch: Any, state: State = None) -> "tuple[Tensor, State]":
-        """Return the summed loss of a batch in nats, and the state after it."""
+        """Return the summed loss of a batch in nats, and the recurrent state after it."""
 
     def tensors(self) -> dict[str, Array]:
-        """Return everything learned, by name."""
+        """Return all weights by name."""
 
     def load_tensors(self, tensors: dict[str, Array]) -> None:
-        """Take back what ``tensors`` gave."""
+        """Load what ``tensors`` gave."""
 
     def num_parameters(self) -> int:
         """Return how many numbers are learned."""
@@ -50,12 +51,12 @@ class Trainable(Protocol):
 
 @dataclass(frozen=True)
 class EvalResult:
-    """What a look at dev gives.
+    """The result of one evaluation on dev.
 
     Attributes:
-        nats: Mean loss per unit.
-        selection_loss: What the best weights have least of.
-        metrics: Further numbers for the metrics.
+        nats: Mean loss per token or document.
+        selection_loss: The best weights of a training are those where this is lowest.
+        metrics: Further numbers for ``metrics.jsonl``.
     """
 
     nats: float
@@ -65,12 +66,12 @@ class EvalResult:
 
 @dataclass(frozen=True)
 class DevEvaluator:
-    """How a training is judged.
+    """How a network is evaluated.
 
     Attributes:
         unit: What the loss is a mean over: ``token`` or ``document``.
-        uniform_loss: Nats per unit of a model that knows nothing.
-        evaluate: Evaluates the weights as they are on dev; None where there is no dev.
+        uniform_loss: Nats per unit of a uniform distribution.
+        evaluate: Evaluates the weights as they are; None where there is no dev split.
     """
 
     unit: str
@@ -81,41 +82,46 @@ class DevEvaluator:
 def language_evaluator(
     model: LanguageModel, dev: TokenStore, carry_context: bool, vocabulary_size: int
 ) -> DevEvaluator:
-    """Return how a language model is judged: by its likelihood."""
+    """Return the evaluator of a language model: by the likelihood of dev."""
 
     def evaluate() -> EvalResult:
         nats = -float(np.mean(model.score(dev, carry_context), dtype=np.float64))
-        return EvalResult(nats, nats)
+        return EvalResult(nats, selection_loss(nats))
 
     return DevEvaluator("token", log(vocabulary_size), evaluate if dev.num_documents else None)
 
 
 def label_evaluator(classifier: Classifier, dev: Texts, labels: Labels) -> DevEvaluator:
-    """Return how a classifier is judged: by its mistakes, and for equal ones by its likelihood."""
+    """Return the evaluator of a classifier: by its accuracy, then by its likelihood."""
+
+    def evaluate() -> EvalResult:
+        return evaluate_labels(classifier.classify(dev), labels)
+
     uniform_loss = uniform_label_loss(classifier.classes)
-    return DevEvaluator(
-        "document",
-        uniform_loss,
-        (lambda: evaluate_labels(classifier.classify(dev), labels)) if len(labels) else None,
-    )
+    return DevEvaluator("document", uniform_loss, evaluate if len(labels) else None)
 
 
 def uniform_label_loss(classes: Classes) -> float:
-    """Return the nats per document of a classifier that knows nothing."""
+    """Return the nats per document of a classifier that gives all labels the same probability."""
+    # Of several labels a document may have, each is a choice of its own between yes and no.
     return classes.num_classes * log(2) if classes.multilabel else log(classes.num_classes)
 
 
 def evaluate_labels(log_probs: Array, labels: Labels) -> EvalResult:
-    """Evaluate log-probabilities; a label that train lacks counts as a mistake, without a loss."""
-    number = log_probs.shape[1]
+    """Evaluate log-probabilities (documents, classes) on dev.
+
+    A label that the train split lacks counts as a mistake, and has no likelihood to add.
+    """
+    num_classes = log_probs.shape[1]
     if labels.multilabel:
         truth = labels.matrix()
-        known = truth[:, :number]
-        no = np.log(-np.expm1(np.minimum(log_probs, -1e-7)))
-        nats = -float(np.mean(np.where(known > 0, log_probs, no).sum(1), dtype=np.float64))
-        right = ((np.exp(log_probs) >= 0.5) == known).all(1) & ~truth[:, number:].any(1)
+        known = truth[:, :num_classes]
+        log_no = np.log(-np.expm1(np.minimum(log_probs, -1e-7)))
+        nats = -float(np.mean(np.where(known > 0, log_probs, log_no).sum(1), dtype=np.float64))
+        predicted = (np.exp(log_probs) >= 0.5) == known
+        right = predicted.all(1) & ~truth[:, num_classes:].any(1)
     else:
-        known_ones = np.flatnonzero(labels.single < number)
+        known_ones = np.flatnonzero(labels.single < num_classes)
         found = log_probs[known_ones, labels.single[known_ones]]
         nats = -float(np.mean(found, dtype=np.float64)) if len(found) else 0.0
         right = log_probs.argmax(1) == labels.single
@@ -124,12 +130,13 @@ def evaluate_labels(log_probs: Array, labels: Labels) -> EvalResult:
 
 
 def selection_loss(nats: float, accuracy: float | None = None) -> float:
-    """Return what the better of two models has less of: mistakes, and for equal ones loss.
+    """Return the number by which models are compared on dev; the lowest is the best.
 
     Args:
         nats: Mean loss on dev.
-        accuracy: Of a classifier; a language model is judged by its loss alone.
+        accuracy: Of a classifier: fewer mistakes come first, and the loss breaks ties. A language
+            model is compared by its loss alone.
     """
     if accuracy is None:
         return nats
-    return 1 - accuracy + min(nats, 100.0) * TIE
+    return 1 - accuracy + min(nats, 100.0) * TIE_BREAK

@@ -1,7 +1,7 @@
-"""What processes that train together must share: the recipe, the text and the run folder.
+"""What processes that train together must agree on: the recipe, the text and the run folder.
 
-Whatever one of them lacks is said by all of them, before the first step. Known without torch, which
-one process with a counted model does not need: there the world is None.
+Whatever one of them lacks is an error in all of them, before the first step. This module does
+without torch, which one process with a counted model does not need; there the world is None.
 """
 
 import time
@@ -20,8 +20,8 @@ from thence.training.data import TrainingData
 if TYPE_CHECKING:
     from thence.training.distributed import World
 
-SEEN_WITHIN = 10.0
-"""Seconds that a network file system may take to show what another machine has made."""
+VISIBLE_WITHIN = 10.0
+"""Seconds that a network file system may take to show what another machine has written."""
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def processes() -> Iterator["World | None"]:
 
 
 def fail_together(world: "World | None") -> AbstractContextManager[None]:
-    """Do what may fail; where one process fails, all do."""
+    """Run a block that may fail; where it fails in one process, all raise an error."""
     return nullcontext() if world is None else world.fail_together()
 
 
@@ -60,7 +60,7 @@ def check_shareable(recipe: Recipe, world: "World | None") -> None:
 
 
 def shared_run(folder: Path, data: TrainingData, world: "World | None") -> Run:
-    """Open the run that the first process has made, and see that all are ready to train it.
+    """Open the run that the first process has made, and check that all have the same data.
 
     Raises:
         RunError: If a process does not see its folder.
@@ -87,7 +87,7 @@ def shared_run(folder: Path, data: TrainingData, world: "World | None") -> Run:
 
 
 def same_run(folder: Path, world: "World | None") -> Run:
-    """Open the first process's run folder, and see that it is the same to all.
+    """Open the first process's run folder, and check that all processes see the same.
 
     Raises:
         RunError: If a process does not see it, or sees another.
@@ -98,41 +98,40 @@ def same_run(folder: Path, world: "World | None") -> Run:
         known = f"{folder}\n{Run(folder).identity}" if world.is_writer else ""
     name, _, identity = world.broadcast(known).rpartition("\n")
     with world.fail_together():
-        until = time.monotonic() + SEEN_WITHIN
+        until = time.monotonic() + VISIBLE_WITHIN
         while not (Path(name) / "config.toml").exists() and time.monotonic() < until:
             time.sleep(0.1)
+        remedy = "Put it on a file system that all machines share, under the same path (--output)."
         if not Path(name).exists():
             raise RunError(
-                f"This machine does not see the run folder {name} of the first process. Put it on "
-                "a file system that all machines share, under the same path (`output`)."
+                f"This machine does not see the run folder {name} of the first process. {remedy}"
             )
         run = Run(name)
         if run.identity != identity:
             raise RunError(
-                f"{name} on this machine is another run than that of the first process. Put it on "
-                "a file system that all machines share, under the same path (`output`)."
+                f"{name} on this machine is another run than that of the first process. {remedy}"
             )
     return run
 
 
 def launches(world: "World | None") -> set[str]:
-    """Return what the ``torchrun`` of each machine is known by; see ``launch``."""
+    """Return the ids of the ``torchrun`` of each machine; see ``launch``."""
     own = launch()
     return set([own] if world is None else world.gather(own)) - {""}
 
 
-def begun_before(folder: Path, launches: set[str], world: "World | None") -> Run | None:
-    """Return the run that the same ``torchrun`` has begun before a process failed.
+def begun_before(folder: Path, launched_by: set[str], world: "World | None") -> Run | None:
+    """Return the run that the same ``torchrun`` has begun before a process failed, if any.
 
-    Any other run in the folder is left for ``refuse_existing``, at the first start and at all that
-    follow.
+    A run that anything else has made is not resumed: that its folder exists is an error, at the
+    first start and after restarts.
     """
-    if not launches:
+    if not launched_by:
         return None
     with fail_together(world):
         is_there = is_first_process() and (folder / "config.toml").exists()
         makers = Run(folder).provenance.get("launches", ()) if is_there else ()
-    is_ours = str(not launches.isdisjoint(makers))
+    is_ours = str(not launched_by.isdisjoint(makers))
     if (is_ours if world is None else world.broadcast(is_ours)) != "True":
         return None
     return same_run(folder, world)

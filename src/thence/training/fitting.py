@@ -29,7 +29,7 @@ from thence.runs.run import Run
 from thence.runs.sources import read_dev_and_test
 from thence.runs.weights import save_model
 from thence.tokens import TokenStore
-from thence.training.callbacks import Logs, StopTraining, opened
+from thence.training.callbacks import Logs, StopTraining, open_logger
 from thence.training.data import TrainingData, train_weights, warn_of_symbols
 from thence.training.dev_evaluation import evaluate_labels
 from thence.training.new_run import refuse_combined, resolve_paths
@@ -213,5 +213,5 @@ def save_fitted(run: Run, fitted: FittedModel, **about: Any) -> None:
 
 def log_fitted(run: Run, dev: TokenStore, logs: Logs) -> None:
     """Give a logger the one record of a run that was made in one step."""
-    with opened(logs, run, dev, step=-1) as log, suppress(StopTraining):
+    with open_logger(logs, run, dev, step=-1) as log, suppress(StopTraining):
         log(run.metrics()[-1])

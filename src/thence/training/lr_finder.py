@@ -18,20 +18,19 @@ from thence.training.dev_evaluation import Trainable
 from thence.training.optimizers import Optimizer
 
 RATES_PER_DECADE = 100
-"""Rates tried for each factor of ten where their number is left open: where one lies does not
-depend on the last rate."""
-RUNNING = 0.95
-"""Weight of the past in the running average that ends the test, per step."""
+"""Rates per factor of ten where their number is left open, so that they do not depend on the last."""
+LOSS_DECAY = 0.95
+"""Decay per step of the running mean of the loss that ends the test."""
 DIVERGED = 3.0
-"""The test ends when the running average of the loss has risen to so many times its lowest."""
+"""The test ends when the running mean of the loss is this many times its lowest."""
 WIDTH = 0.2
-"""Of the smoothing, in factors of ten: a loss at a rate so far away has 1 / e of the weight. Single
-steps are too noisy to show the valley, and the valley is several times as wide."""
+"""Width of the smoothing, in factors of ten: the loss at a rate so far away has the weight 1 / e.
+Single steps are too noisy to show the valley, which is several times as wide."""
 
 
 @dataclass(frozen=True)
 class LearningRateCurve:
-    """What the finder saw.
+    """The losses at rising learning rates.
 
     Attributes:
         rates: The learning rates tried, rising.
@@ -88,8 +87,8 @@ def lr_range_test(
     state: State = None
     for step, rate in enumerate(rates):
         loss, state = _step(model, batches.at(step), state, optimizer, float(rate))
-        average = RUNNING * average + (1 - RUNNING) * loss
-        corrected = average / (1 - RUNNING ** (step + 1))
+        average = LOSS_DECAY * average + (1 - LOSS_DECAY) * loss
+        corrected = average / (1 - LOSS_DECAY ** (step + 1))
         diverged = not math.isfinite(loss) or corrected > DIVERGED * lowest
         if diverged:
             break

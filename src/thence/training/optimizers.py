@@ -1,7 +1,8 @@
-"""The optimisers: PyTorch's own fused updates, with their state held as plain tensors.
+"""Optimizers: PyTorch's fused updates, with their state held as plain tensors.
 
-PyTorch's optimiser classes load its whole compiler when made, which takes longer than many a
-training here; the functions beneath them do not, and their state is easier to save.
+PyTorch's optimizer classes import its compiler when they are made, which takes longer than many a
+training here. The functions beneath them do not, and their state is easier to save. They are not
+official, hence the upper bound of torch's version in ``pyproject.toml``.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ from thence.recipes.options import TrainingOptions
 
 
 class Parameterised(Protocol):
-    """Something with weights."""
+    """A model with weights."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Yield the weights."""
@@ -24,31 +25,34 @@ class Parameterised(Protocol):
 
 @runtime_checkable
 class Layered(Protocol):
-    """A network whose layers learn at rates of their own, and some later than others."""
+    """A network whose layers have learning rates of their own, and are unfrozen one by one."""
 
     def layers(self) -> Sequence[Sequence[nn.Parameter]]:
         """Return the weights in layers."""
 
     def rate_factors(self, share: float) -> Sequence[float]:
-        """Return what to multiply each layer's learning rate by; 0: it is frozen.
+        """Return the factor of each layer's learning rate; a layer of factor 0 is frozen.
 
         Args:
-            share: How much of the training is over, from 0 to 1.
+            share: Fraction of the training that is done, from 0 to 1.
         """
 
 
 BETAS = (0.9, 0.99)
+"""Decay of the running means of gradients and of their squares. A second one of 0.999 would need
+more steps to settle than many a training here has."""
 EPSILON = 1e-8
+"""Is added to the root of the mean square, so that nothing is divided by zero."""
 
 
 class Optimizer(Protocol):
-    """Changes weights along their gradients."""
+    """Updates weights by their gradients."""
 
     def step(self, rate: float) -> None:
         """Make one step with this learning rate, and clear the gradients."""
 
     def state(self) -> list[Tensor]:
-        """Return every tensor that later steps depend on, always in the same order."""
+        """Return all tensors that later steps depend on, always in the same order."""
 
 
 class AdamW:
@@ -57,8 +61,8 @@ class AdamW:
     Source: I. Loshchilov and F. Hutter 2019, "Decoupled weight decay regularization".
 
     Args:
-        parameters: What to change.
-        weight_decay: Pull towards zero, per step and unit of learning rate.
+        parameters: The weights.
+        weight_decay: Share of a weight that is subtracted, per step and unit of learning rate.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], weight_decay: float) -> None:
@@ -102,9 +106,9 @@ class SGD:
     """Stochastic gradient descent, with momentum if asked for.
 
     Args:
-        parameters: What to change.
-        weight_decay: Pull towards zero, added to the gradient.
-        momentum: Share of the last step that is kept.
+        parameters: The weights.
+        weight_decay: Share of a weight that is added to its gradient (L2 penalty).
+        momentum: Decay of the running sum of gradients; 0 for none.
     """
 
     def __init__(
@@ -149,14 +153,15 @@ class Adagrad:
     learning and stochastic optimization"; one number per row is customary for large embeddings.
 
     Args:
-        parameters: What to change.
-        weight_decay: Pull towards zero, per step and unit of learning rate; rows that a step does
-            not read are not pulled.
+        parameters: The weights.
+        weight_decay: Share of a weight that is subtracted, per step and unit of learning rate; rows
+            that a step does not read do not decay.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], weight_decay: float) -> None:
         self._groups = decay_groups(parameters, weight_decay)
-        # Whole sums for all: whether a gradient is sparse is only known when there is one.
+        # One sum for each row of a matrix, also where gradients turn out to be dense: whether they
+        # are sparse is only known when there is one.
         self._sums = [
             [torch.zeros_like(p if p.dim() < 2 else p[:, :1]) for p in group]
             for group, _ in self._groups
@@ -177,7 +182,7 @@ class Adagrad:
 
 
 def _adagrad(weights: Tensor, gradient: Tensor, total: Tensor, rate: float, decay: float) -> None:
-    if gradient.is_sparse:
+    if gradient.is_sparse:  # Read and write the rows of this step alone, each once.
         rows, values = gradient._indices()[0], gradient._values()
         squares = total.index_select(0, rows)
         squares += values.square().mean(1, keepdim=True)
@@ -192,11 +197,11 @@ def _adagrad(weights: Tensor, gradient: Tensor, total: Tensor, rate: float, deca
 
 
 class LayeredOptimizer:
-    """An optimiser for each layer of a network; frozen layers stay as they are, at no cost.
+    """An optimizer for each layer of a network; frozen layers are not updated, at no cost.
 
     Args:
         model: The network.
-        options: Name the optimiser.
+        options: Name the optimizer.
     """
 
     def __init__(self, model: Layered, options: TrainingOptions) -> None:
@@ -205,14 +210,14 @@ class LayeredOptimizer:
         self.unfreeze(1.0)
 
     def unfreeze(self, share: float) -> None:
-        """Freeze and unfreeze layers as is due after a share of the training."""
+        """Freeze and unfreeze layers as is due at this fraction of the training."""
         self._factors = self._rate_factors(share)
         for layer, factor in zip(self._layers, self._factors, strict=True):
             for parameter in layer:
                 parameter.requires_grad_(factor > 0)
 
     def step(self, rate: float) -> None:
-        """Make one step, each layer with its part of the learning rate; clear the gradients."""
+        """Make one step, each layer with its factor of the learning rate; clear the gradients."""
         for optimizer, factor in zip(self._optimizers, self._factors, strict=True):
             if factor > 0:
                 optimizer.step(factor * rate)
@@ -225,7 +230,7 @@ class LayeredOptimizer:
 def decay_groups(
     parameters: Sequence[nn.Parameter], weight_decay: float
 ) -> list[tuple[list[Tensor], float]]:
-    """Return the matrices with their weight decay, and the vectors, which do not decay."""
+    """Return the matrices with their weight decay, and the vectors (biases), without one."""
     matrices: list[Tensor] = [parameter for parameter in parameters if parameter.dim() > 1]
     vectors: list[Tensor] = [parameter for parameter in parameters if parameter.dim() <= 1]
     groups = [(matrices, weight_decay), (vectors, 0.0)]
@@ -233,7 +238,7 @@ def decay_groups(
 
 
 def take_gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
-    """Take the gradients away from the parameters; one that has none counts as zero."""
+    """Return the gradients, dense and zero where there is none, and clear them."""
     gradients = []
     for parameter in parameters:
         gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
@@ -243,14 +248,14 @@ def take_gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
 
 
 def make_dense(parameters: Iterable[nn.Parameter]) -> None:
-    """Write out the gradients that are sparse."""
+    """Turn sparse gradients into dense ones."""
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.is_sparse:
             parameter.grad = parameter.grad.to_dense()
 
 
 def make_optimizer(model: Parameterised, options: TrainingOptions) -> Optimizer:
-    """Make the optimiser that the options name, for all weights but those that stay as they are."""
+    """Return the optimizer that the options name, for all weights that are not frozen."""
     if isinstance(model, Layered):
         return LayeredOptimizer(model, options)
     return _optimizer_of(list(model.parameters()), options)

@@ -1,4 +1,4 @@
-"""Who is told how a training goes: nobody, or a person at a terminal."""
+"""Callbacks that show the progress of a training: none, a progress bar, or lines for a log."""
 
 import math
 import time
@@ -14,24 +14,30 @@ from thence.terminal import print_note, stderr_console
 
 
 class ProgressCallback(Protocol):
-    """Hears of every step and every look at dev."""
+    """Is called after every step and every evaluation."""
 
     def on_step(self, step: int, tokens: float, share: float) -> None:
-        """Hear that so many steps are done, for so many targets: this share of the training."""
+        """Show a step.
+
+        Args:
+            step: Steps that are done.
+            tokens: Targets that were read.
+            share: Fraction of the training that is done, from 0 to 1.
+        """
 
     def on_evaluation(self, metrics: dict[str, Any]) -> None:
-        """Hear of a look at dev."""
+        """Show a record of ``metrics.jsonl``."""
 
 
 NARROW = 132
-"""Columns from which a terminal has room for the rate and all losses beside the bar."""
+"""A terminal with fewer columns has no room for the rate and all losses beside the bar."""
 
 ProgressFactory = Callable[[str], AbstractContextManager[ProgressCallback]]
-"""Given the name of a training, opens what is told of each step."""
+"""Opens a callback for a training of that name; the context ends with the training."""
 
 
 class SilentProgress:
-    """Hears and says nothing."""
+    """A callback that shows nothing."""
 
     def on_step(self, step: int, tokens: float, share: float) -> None:
         """Do nothing."""
@@ -42,12 +48,12 @@ class SilentProgress:
 
 @contextmanager
 def silent_progress(name: str) -> Iterator[SilentProgress]:
-    """Tell nobody."""
+    """Show nothing."""
     yield SilentProgress()
 
 
 class ProgressBar:
-    """A progress bar with the time left, the step, and the losses of the last look at dev.
+    """A progress bar with the time left, the step, and the losses of the last evaluation.
 
     Where the terminal is narrow, the losses are shown without their unit, and no rate.
 
@@ -80,7 +86,7 @@ class ProgressBar:
 
 
 class ProgressLines:
-    """Writes a line to standard error at each look at dev: for files, where a bar is noise.
+    """Writes a line to standard error at each evaluation, for files, where a bar is noise.
 
     Args:
         name: Shown before each line.
@@ -90,7 +96,7 @@ class ProgressLines:
         self._name, self._share = name, 0.0
 
     def on_step(self, step: int, tokens: float, share: float) -> None:
-        """Say nothing: a line per step would be too much."""
+        """Remember the progress; a line per step would be too much."""
         self._share = share
 
     def on_evaluation(self, metrics: dict[str, Any]) -> None:
@@ -102,7 +108,7 @@ class ProgressLines:
 
 
 def losses_of(metrics: dict[str, Any]) -> str:
-    """Return the losses of a look at dev in words."""
+    """Return the losses of a record in words."""
     unit = unit_of(metrics)
     dev = metrics[f"dev_nats_per_{unit}"]
     losses = f"train {metrics[f'train_nats_per_{unit}']:.4f}"
@@ -125,7 +131,7 @@ def losses_in_short(metrics: dict[str, Any]) -> str:
 
 @contextmanager
 def line_progress(name: str) -> Iterator[ProgressLines]:
-    """Write a line at each look at dev."""
+    """Write a line to standard error at each evaluation."""
     yield ProgressLines(name)
 
 

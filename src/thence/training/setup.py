@@ -24,7 +24,7 @@ from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
 from thence.runs.run import Run
 from thence.tokens import TokenStore
-from thence.training.callbacks import Logs, opened
+from thence.training.callbacks import Logs, open_logger
 from thence.training.checkpoint import CHECKPOINT
 from thence.training.data import TrainingData, train_weights
 from thence.training.dev_evaluation import Trainable, label_evaluator, language_evaluator
@@ -320,7 +320,7 @@ def train_network(
             trainer = Trainer(setup, training, run.folder, callback, run.identity, world)
             trainer.restore()
             _check_same_step(world, run, trainer.counters.step)
-            with opened(logs, run, data.dev, trainer.counters.step) as log:
+            with open_logger(logs, run, data.dev, trainer.counters.step) as log:
                 try:
                     trainer.run(log)
                 except WriteError as error:
