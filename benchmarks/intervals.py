@@ -20,9 +20,14 @@ from names import print_machine
 
 import thence
 from thence.corpus import load
-from thence.evaluation.bootstrap import bootstrap_means, document_blocks, interval
 from thence.evaluation.compare_labels import compare_classifiers
-from thence.evaluation.intervals import difference_margins, mean_interval
+from thence.evaluation.intervals import (
+    bootstrap_means,
+    difference_margins,
+    document_blocks,
+    mean_interval,
+    percentile_interval,
+)
 
 TRIALS = 500
 SIZES = (100, 300, 1000, 3370)
@@ -139,7 +144,7 @@ def old_interval(sums: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
     """The percentile bootstrap of version 0.1."""
     starts = document_blocks(len(sums))
     blocks, sizes = np.add.reduceat(sums, starts), np.add.reduceat(targets, starts)
-    return interval(bootstrap_means(blocks[:, None], sizes)[:, 0])
+    return percentile_interval(bootstrap_means(blocks[:, None], sizes)[:, 0])
 
 
 def print_families(trials: int) -> None:

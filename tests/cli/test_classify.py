@@ -13,7 +13,7 @@ import pytest
 import thence as library
 from thence.cli.explained import explained
 from thence.cli.main import main
-from thence.evaluation.occlusion import Explanation, Part
+from thence.evaluation.explain import Explanation, Part
 
 from .conftest import strict_json
 

@@ -1,17 +1,17 @@
 import numpy as np
 import pytest
 
-from thence.evaluation.bootstrap import (
-    MOST_BLOCKS,
+from thence.evaluation.intervals import (
+    MOST_PIECES,
     bootstrap_means,
     document_blocks,
-    interval,
+    percentile_interval,
 )
 
 
 def test_very_many_documents_are_drawn_as_blocks_of_neighbours() -> None:
     blocks = document_blocks(5000)
-    assert len(blocks) == MOST_BLOCKS
+    assert len(blocks) == MOST_PIECES
     assert set(np.diff(np.append(blocks, 5000))) == {2, 3}
 
 
@@ -35,7 +35,7 @@ def test_the_same_seed_draws_the_same() -> None:
 
 
 def test_interval_holds_the_middle_95_per_cent() -> None:
-    assert interval(np.arange(1001.0)) == pytest.approx((25, 975))
+    assert percentile_interval(np.arange(1001.0)) == pytest.approx((25, 975))
 
 
 def test_coverage_is_about_95_per_cent() -> None:
@@ -52,6 +52,6 @@ def test_coverage_is_about_95_per_cent() -> None:
         means = bootstrap_means(
             (level * counts + noise)[:, None], counts, int(generator.integers(1e6))
         )
-        low, high = interval(means[:, 0])
+        low, high = percentile_interval(means[:, 0])
         held += low <= 2 <= high
     assert 265 <= held <= 299

@@ -9,7 +9,8 @@ from thence.tokens import TokenStore
 def run_of(store: TokenStore, dev: TokenStore, **options: int) -> Any:
     """Return what stands for a run."""
     stores = {"train": store, "dev": dev}
-    recipe = SimpleNamespace(options=SimpleNamespace(**options))
+    model = "convolution" if options else "linear"  # The one reads a beginning, the other all.
+    recipe = SimpleNamespace(model=model, options=SimpleNamespace(**options))
     return SimpleNamespace(recipe=recipe, store=stores.get)
 
 

@@ -15,10 +15,10 @@ from thence.evaluation.intervals import (
     difference_margins,
     mean_interval,
     number_of_blocks,
-    sizes_of_units,
     student_quantile,
-    sums_of_units,
+    unit_sizes,
     unit_starts,
+    unit_sums,
 )
 from thence.tokens import TokenStore
 
@@ -45,9 +45,9 @@ def test_many_documents_are_units() -> None:
     lengths = [1 + index % 3 for index in range(30)]
     starts = unit_starts(store_of(lengths))
     assert starts.tolist() == [0, *np.cumsum(lengths)[:-1]]
-    assert sizes_of_units(starts, sum(lengths)).tolist() == lengths
+    assert unit_sizes(starts, sum(lengths)).tolist() == lengths
     costs = np.arange(sum(lengths), dtype=np.float32)
-    assert sums_of_units(costs, starts)[:3].tolist() == [0, 1 + 2, 3 + 4 + 5]
+    assert unit_sums(costs, starts)[:3].tolist() == [0, 1 + 2, 3 + 4 + 5]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_many_documents_are_units() -> None:
 def test_few_documents_are_cut_into_equal_pieces(lengths: list[int], pieces: int) -> None:
     starts = unit_starts(store_of(lengths))
     assert len(starts) == pieces
-    sizes = sizes_of_units(starts, sum(lengths))
+    sizes = unit_sizes(starts, sum(lengths))
     assert sizes.min() >= 1
     assert sizes.max() - sizes.min() <= 1
 

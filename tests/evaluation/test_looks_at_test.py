@@ -137,7 +137,7 @@ def test_nothing_that_judges_goes_round_the_record() -> None:
     """What encodes documents with a run's tokenizer by itself is listed here, and why it may."""
     may = {
         "evaluation/classify.py": "records the look for all its blocks together",
-        "evaluation/occlusion.py": "reads one document, and variants of it",
+        "evaluation/explain.py": "reads one document, and variants of it",
         "evaluation/similar.py": "reads one word",
         "generation/sampling_filters.py": "reads one word",
         "generation/infill.py": "reads candidates for a blank",

@@ -8,7 +8,7 @@ import pytest
 
 import thence
 from thence.errors import TextError
-from thence.evaluation.ranking import Ranked, Ranking
+from thence.evaluation.scoring import Ranked, Ranking
 
 TEXTS = ["the war", "war the", "the trade", "a song"]
 

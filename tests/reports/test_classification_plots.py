@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from thence.evaluation.calibration import calibrate
+from thence.evaluation.metrics import calibrate
 from thence.reports.plots.classification import (
     draw_confusion_matrix,
     draw_reliability,

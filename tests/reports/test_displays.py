@@ -16,7 +16,7 @@ from thence.autopilot import Best, Tried
 from thence.evaluation import Classification, Explanation, SimilarWords
 from thence.evaluation.compare import Compared, Comparison
 from thence.evaluation.compare_labels import AgainstBest, ComparedClassifier, LabelComparison
-from thence.evaluation.occlusion import Part
+from thence.evaluation.explain import Part
 from thence.evaluation.results import Results, Score
 from thence.generation import Completion, Completions, Filling, Fillings, NextTokens, Samples
 from thence.hooks import repr_html

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thence.cli.streams import is_at_terminal, result_console, say
-from thence.evaluation.tables import paired
+from thence.evaluation.results import format_pairs
 from thence.printable import printable, printable_json
 from thence.processes import is_first_process
 from thence.terminal import SafeConsole
@@ -72,7 +72,7 @@ def _wrapped(name: str, cells: Sequence[str]) -> str:
 
 def say_pairs(rows: Sequence[tuple[str, str]]) -> None:
     """Print names and values in two columns."""
-    say("\n".join(paired(rows)))
+    say("\n".join(format_pairs(rows)))
 
 
 def progress_for(as_json: bool) -> ProgressFactory:

@@ -1,15 +1,14 @@
 """Evaluation: how good a model is, which of several is better, what it says of a text."""
 
-from thence.evaluation.classification import ClassificationReport
 from thence.evaluation.classify import Classification, classify
 from thence.evaluation.compare import Comparison, compare
 from thence.evaluation.compare_labels import LabelComparison
+from thence.evaluation.embeddings import SimilarWords, similar
 from thence.evaluation.evaluate import evaluate
-from thence.evaluation.likelihood import LikelihoodReport
-from thence.evaluation.occlusion import Explanation, explain
-from thence.evaluation.ranking import Ranking, rank
-from thence.evaluation.scoring import score
-from thence.evaluation.similar import SimilarWords, similar
+from thence.evaluation.explain import Explanation, explain
+from thence.evaluation.labels import ClassificationReport
+from thence.evaluation.language import LikelihoodReport
+from thence.evaluation.scoring import Ranking, rank, score
 
 __all__ = [
     "Classification",

@@ -9,8 +9,7 @@ import numpy as np
 
 from thence.corpus import Documents, documents_of
 from thence.errors import SettingError
-from thence.evaluation.results import Results
-from thence.evaluation.tables import paired
+from thence.evaluation.results import Results, format_pairs
 from thence.hooks import repr_html
 from thence.models.labels.known import known_of
 from thence.printable import printable_line
@@ -86,7 +85,7 @@ class Classification:
             (printable_line(label), f"{chance:.4f}  {'█' * round(chance * 40)}".rstrip())
             for label, chance in self.probabilities.items()
         ]
-        return "\n".join([*paired(bars), *([NOTHING_KNOWN] if self.nothing_known else [])])
+        return "\n".join([*format_pairs(bars), *([NOTHING_KNOWN] if self.nothing_known else [])])
 
 
 def classify(

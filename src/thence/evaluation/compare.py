@@ -1,8 +1,12 @@
-"""Comparing runs on the same text, target by target where they share a tokenisation."""
+"""Comparing runs on the same documents: which is better, and by how much for sure.
+
+Language models are compared target by target where they share a tokenisation, else by bytes;
+classifiers document by document.
+"""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +15,26 @@ from jaxtyping import Float
 
 from thence.corpus import LabelOptions, ReadingOptions, Source
 from thence.errors import RunError, TextError
-from thence.evaluation.compare_labels import LabelComparison
+from thence.evaluation.compare_labels import LabelComparison, compare_labels
 from thence.evaluation.intervals import (
     FEWEST_DOCUMENTS,
     SIMULTANEOUS,
     difference_margins,
-    sizes_of_units,
-    sums_of_units,
+    unit_sizes,
     unit_starts,
+    unit_sums,
 )
-from thence.evaluation.labels import compare_labels
-from thence.evaluation.likelihood import (
+from thence.evaluation.language import (
     MANY_UNKNOWN,
-    covered,
-    judged_documents,
-    judged_name,
-    stands_in_order,
+    are_unknown,
+    covers,
+    evaluated_documents,
+    evaluated_name,
+    is_in_order,
 )
-from thence.evaluation.tables import aligned
-from thence.evaluation.units import bits, finite, perplexity
+from thence.evaluation.metrics import bits, finite, perplexity
+from thence.evaluation.results import BestFirst, with_margin
 from thence.hooks import repr_html
-from thence.printable import printable_line
 from thence.runs import ClassifierRun
 from thence.runs.description import choices_on_dev
 from thence.runs.run import Run, Split, open_run
@@ -40,7 +43,7 @@ from thence.tokens import TokenStore
 
 @dataclass(frozen=True)
 class Compared:
-    """One run in a comparison.
+    """One language model in a comparison.
 
     Attributes:
         run: Name of the run.
@@ -66,14 +69,14 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Runs judged on the same documents, best first.
+class Comparison(BestFirst):
+    """Language models evaluated on the same documents, best first.
 
     Attributes:
-        text: What they were judged on.
+        text: What they were evaluated on.
         documents: How many documents.
         same_tokens: Whether all runs cut the text into the same targets.
-        runs: The runs.
+        runs: The language models.
         remark: What to know when reading the table.
         in_order: Whether the documents stand as in their text, and were not drawn from it at
             random; the intervals follow it.
@@ -97,9 +100,8 @@ class Comparison:
         """Return the column names and the rows to show."""
         columns = ["run", "model", "parameters", *(["unknown"] if self._unknown else [])]
         columns += ["nats per token", "perplexity"] if self.same_tokens else ["bits per byte"]
-        return [*columns, "above the best, 95 % simultaneous"], [
-            self._row(compared) for compared in self.runs
-        ]
+        columns.append("above the best, 95 % simultaneous")
+        return columns, [self._row(compared) for compared in self.runs]
 
     @property
     def _unknown(self) -> bool:
@@ -109,44 +111,36 @@ class Comparison:
         row = [compared.run, compared.model, f"{compared.parameters:,}"]
         if self._unknown:
             row.append(f"{100 * compared.unknown:.2f} %")
-        if compared.nats_per_token is not None:
+        if compared.nats_per_token is None:
+            row.append(f"{compared.bits_per_byte:.4f}")
+        else:
             nats = compared.nats_per_token
             row += [f"{nats:.4f}", f"{perplexity(nats):.3f}"]
-        else:
-            row.append(f"{compared.bits_per_byte:.4f}")
         if compared.difference is None:
             return [*row, "-"]
-        middle, low, high = compared.difference
-        margin = "" if math.isnan(low) else f" ± {(high - low) / 2:.4f}"
-        return [*row, f"{middle:+.4f}{margin}"]
+        return [*row, with_margin(compared.difference, 4)]
 
     def to_json(self) -> dict[str, Any]:
-        """Return every number for a program."""
+        """Return every number for a program; None stands for what is infinite or missing."""
+        runs = [asdict(item) for item in self.runs]
+        for item in runs:
+            del item["place"]
+            item["bits_per_byte"] = finite(item["bits_per_byte"])
+            if item["nats_per_token"]:
+                item["nats_per_token"] = finite(item["nats_per_token"])
+            if item["difference"]:
+                item["difference"] = [finite(value) for value in item["difference"]]
         return {
             "text": self.text,
             "documents": self.documents,
             "same_tokens": self.same_tokens,
             "difference_unit": self.unit,
             "difference_interval": "simultaneous 95 %",
-            "interval_of": covered(self.in_order),
+            "interval_of": covers(self.in_order),
             "in_order": self.in_order,
             "remark": self.remark,
-            "runs": [
-                {
-                    "run": item.run,
-                    "model": item.model,
-                    "parameters": item.parameters,
-                    "unknown": item.unknown,
-                    "bits_per_byte": finite(item.bits_per_byte),
-                    "nats_per_token": item.nats_per_token and finite(item.nats_per_token),
-                    "difference": item.difference and [finite(value) for value in item.difference],
-                }
-                for item in self.runs
-            ],
+            "runs": runs,
         }
-
-    def __str__(self) -> str:
-        return "\n".join([f"on {printable_line(self.text)}", *aligned(*self.table()), self.remark])
 
 
 def compare(
@@ -156,7 +150,7 @@ def compare(
     reading: ReadingOptions | None = None,
     labelling: LabelOptions | None = None,
 ) -> Comparison | LabelComparison:
-    """Judge several runs on the same documents.
+    """Evaluate several runs on the same documents.
 
     Classifiers are compared by which documents each gets right.
 
@@ -165,18 +159,19 @@ def compare(
 
     Args:
         runs: Two or more runs or their folders.
-        split: The split to judge on, which must be the same documents for every run.
-        text: Another text to judge on instead: its path or name, or the texts themselves.
+        split: The split to evaluate on, which must be the same documents for every run.
+        text: Another text to evaluate on instead: its path or name, or the texts themselves.
         reading: How that text is read; by default as UTF-8 with documents like the first run's.
         labelling: Where its labels are, for classifiers; by default as in the first run's text.
 
     Raises:
-        RunError: If there are fewer than two runs, or classifiers and language models.
+        RunError: If there are fewer than two runs, classifiers and language models, or classifiers
+            of different labels.
         TextError: If the runs have different splits, so that no text is common to them.
     """
     if isinstance(runs, str | Path):
         raise RunError(f"A comparison needs several runs in a list, not {str(runs)!r} alone.")
-    opened = _opened(runs)
+    opened = _open_all(runs)
     if len(opened) < 2:
         raise RunError(f"A comparison needs at least two runs; {len(opened)} was given.")
     if text is None:
@@ -187,26 +182,18 @@ def compare(
             "Some of these runs are classifiers, others language models; what they say cannot be "
             "compared. Name runs of one kind."
         )
+    compared: Comparison | LabelComparison
     if classifiers:
-        return compare_labels(classifiers, split, text, reading, labelling)
-    documents = judged_documents(opened[0], split, text, reading)
-    encoded = {run: run.encode(documents, "compare") for run in {*opened}}
-    stores = [encoded[run] for run in opened]
-    costs = [
-        -run.model.score(store, run.recipe.training.carry_context)
-        for run, store in zip(opened, stores, strict=True)
-    ]
-    same_tokens = all(_same_targets(opened, stores, index) for index in range(1, len(opened)))
-    in_order = any(stands_in_order(run, split, text) for run in opened)
-    rows = _rows(opened, stores, costs, same_tokens, in_order)
-    judged = judged_name(opened[0], split, text)
-    remark = _remark(opened, rows, same_tokens, in_order)
+        compared = compare_labels(classifiers, split, text, reading, labelling)
+    else:
+        compared = _compare_language_models(opened, split, text, reading)
     if split == "dev" and text is None:
-        remark = f"{remark} {choices_on_dev(opened)}".strip()
-    return Comparison(judged, len(documents), same_tokens, tuple(rows), remark, in_order)
+        remark = f"{compared.remark} {choices_on_dev(opened)}".strip()
+        compared = replace(compared, remark=remark)
+    return compared
 
 
-def _opened(runs: Sequence[Run | str | Path]) -> list[Run]:
+def _open_all(runs: Sequence[Run | str | Path]) -> list[Run]:
     """Open runs; one that is given twice is opened once, so that it has one look at test."""
     opened: dict[Path, Run] = {}
     every = [open_run(run) for run in runs]
@@ -224,6 +211,23 @@ def _check_same_split(runs: list[Run], split: Split) -> None:
         )
 
 
+def _compare_language_models(
+    runs: list[Run], split: Split, text: Source | None, reading: ReadingOptions | None
+) -> Comparison:
+    documents = evaluated_documents(runs[0], split, text, reading)
+    encoded = {run: run.encode(documents, "compare") for run in {*runs}}
+    stores = [encoded[run] for run in runs]
+    costs = [
+        -run.model.score(store, run.recipe.training.carry_context)
+        for run, store in zip(runs, stores, strict=True)
+    ]
+    same_tokens = all(_same_targets(runs, stores, index) for index in range(1, len(runs)))
+    in_order = any(is_in_order(run, split, text) for run in runs)
+    rows = _rows(runs, stores, costs, same_tokens, in_order)
+    name, remark = evaluated_name(runs[0], split, text), _remark(runs, rows, same_tokens, in_order)
+    return Comparison(name, len(documents), same_tokens, tuple(rows), remark, in_order)
+
+
 def _same_targets(runs: list[Run], stores: list[TokenStore], index: int) -> bool:
     names, first_names = (run.tokenizer.vocabulary.names() for run in (runs[index], runs[0]))
     return names == first_names and np.array_equal(stores[index].ids, stores[0].ids)
@@ -238,7 +242,10 @@ def _rows(
 ) -> list[Compared]:
     bytes_total = float((stores[0].byte_counts + 1).sum())
     totals = [float(np.sum(cost, dtype=np.float64)) for cost in costs]
-    unknown = [_unknown_share(run, store) for run, store in zip(runs, stores, strict=True)]
+    unknown = [
+        float(np.mean(are_unknown(run, store.targets)))
+        for run, store in zip(runs, stores, strict=True)
+    ]
     # A model that reads much of the text as <unk> predicts something easier: it comes last.
     many = np.array([share > MANY_UNKNOWN and not same_tokens for share in unknown])
     order = np.lexsort((np.array(totals), many))
@@ -256,7 +263,7 @@ def _rows(
             Compared(
                 run=runs[index].name,
                 model=runs[index].recipe.model,
-                parameters=runs[index].model.num_parameters(),
+                parameters=runs[index].num_parameters,
                 unknown=unknown[index],
                 bits_per_byte=bits(totals[index]) / bytes_total,
                 nats_per_token=totals[index] / stores[index].num_targets if same_tokens else None,
@@ -265,11 +272,6 @@ def _rows(
             )
         )
     return rows
-
-
-def _unknown_share(run: Run, store: TokenStore) -> float:
-    unknown_id = run.tokenizer.vocabulary.unknown_id
-    return 0.0 if unknown_id is None else float(np.mean(store.targets == unknown_id))
 
 
 def _margins(
@@ -291,8 +293,8 @@ def _margins(
         return margins
     if same_tokens:
         starts = unit_starts(first)
-        sizes = sizes_of_units(starts, first.num_targets)
-        sums = [sums_of_units(costs[at], starts) for at in finite_ones]
+        sizes = unit_sizes(starts, first.num_targets)
+        sums = [unit_sums(costs[at], starts) for at in finite_ones]
         # Pieces of a document are neighbours, however the documents were drawn.
         in_order = in_order or first.num_documents < FEWEST_DOCUMENTS
     else:
@@ -307,7 +309,7 @@ def _remark(runs: list[Run], rows: list[Compared], same_tokens: bool, in_order: 
     remarks = []
     differences = [row.difference for row in rows if row.difference is not None]
     if any(not math.isnan(low) for _, low, _ in differences):
-        remarks.append(f"{SIMULTANEOUS} They are about {covered(in_order)}.")
+        remarks.append(f"{SIMULTANEOUS} They are about {covers(in_order)}.")
     elif differences:
         remarks.append("There is too little text for intervals.")
     if not same_tokens:

@@ -1,4 +1,4 @@
-"""Comparing classifiers on the same documents, document by document."""
+"""Comparing classifiers document by document: which is right more often, and whether by luck."""
 
 import math
 from collections.abc import Sequence
@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from thence.corpus import LabelOptions, ReadingOptions, Source
+from thence.errors import RunError
 from thence.evaluation.intervals import SIMULTANEOUS, difference_margins
-from thence.evaluation.proportions import holm, mcnemar_p
-from thence.evaluation.tables import aligned
-from thence.evaluation.units import finite
+from thence.evaluation.labels import labelled_documents
+from thence.evaluation.language import evaluated_name
+from thence.evaluation.metrics import are_right, finite
+from thence.evaluation.results import BestFirst, with_margin
 from thence.hooks import repr_html
-from thence.printable import printable_line
+from thence.runs import ClassifierRun
+from thence.runs.run import Split
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,11 @@ class ComparedClassifier:
 
 
 @dataclass(frozen=True)
-class LabelComparison:
-    """Classifiers judged on the same documents, best first.
+class LabelComparison(BestFirst):
+    """Classifiers evaluated on the same documents, best first.
 
     Attributes:
-        text: What they were judged on.
+        text: What they were evaluated on.
         documents: How many documents.
         runs: The classifiers.
         remark: What to know when reading the table.
@@ -84,13 +88,12 @@ class LabelComparison:
         if against is None:
             return [*row, "-", "-", "-", "-"]
         middle, low, high = (100 * value for value in (against.difference, *against.interval))
-        margin = "" if math.isnan(low) else f" ± {(high - low) / 2:.2f}"
         alone = [f"{against.best_alone:,}", f"{against.this_alone:,}"]
         p_value = f"{against.p_holm:.3g}" if against.p_holm > 1e-300 else "< 1e-300"
-        return [*row, f"{middle:+.2f}{margin}", *alone, p_value]
+        return [*row, with_margin((middle, low, high), 2), *alone, p_value]
 
     def to_json(self) -> dict[str, Any]:
-        """Return every number for a program."""
+        """Return every number for a program; None stands for what is missing."""
         runs = [asdict(compared) for compared in self.runs]
         for compared in runs:
             if compared["against_best"]:
@@ -104,8 +107,35 @@ class LabelComparison:
             "remark": self.remark,
         }
 
-    def __str__(self) -> str:
-        return "\n".join([f"on {printable_line(self.text)}", *aligned(*self.table()), self.remark])
+
+def compare_labels(
+    runs: Sequence[ClassifierRun],
+    split: Split,
+    text: Source | None,
+    reading: ReadingOptions | None,
+    labelling: LabelOptions | None,
+) -> LabelComparison:
+    """Compare classifiers on the same documents; see ``compare``.
+
+    Raises:
+        RunError: If they tell different labels apart.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        if set(run.label_names) != set(first.label_names):
+            raise RunError(
+                f"{run.name} and {first.name} tell different labels apart, so they cannot be "
+                "compared; train both on the same labels."
+            )
+    documents = labelled_documents(first, split, text, reading, labelling)
+    right = {}
+    for run in runs:
+        if run not in right:
+            own = documents.named(run.label_names)
+            log_probs = run.classifier.classify(run.texts(own, "compare"))
+            right[run] = are_right(log_probs, own.labels)
+    rows = np.stack([right[run] for run in runs])
+    return compare_classifiers([run.name for run in runs], rows, evaluated_name(first, split, text))
 
 
 def compare_classifiers(
@@ -116,7 +146,7 @@ def compare_classifiers(
     Args:
         names: Of the runs, two or more.
         right: Whether each run is right about each document, as ``are_right`` says.
-        text: What they were judged on, in words.
+        text: What they were evaluated on, in words.
 
     Raises:
         ValueError: If the names do not fit, there are fewer than two, or no documents.
@@ -132,7 +162,7 @@ def compare_classifiers(
     # Labelled documents count as independent of each other, as they do in McNemar's test.
     right_once = right.T.astype(np.float64)
     margins = difference_margins(right_once, np.ones(documents), best, in_order=False)
-    p_values, p_corrected = _mcnemar(right)
+    p_values, p_corrected = _mcnemar_of_pairs(right)
     for at in others:
         best_alone, this_alone = _alone(right, best, at), _alone(right, at, best)
         difference, margin = (this_alone - best_alone) / documents, float(margins[at])
@@ -146,7 +176,14 @@ def compare_classifiers(
             p_holm=p_corrected[pair],
         )
         compared.append(ComparedClassifier(names[at], int(hits[at]) / documents, against))
-    return LabelComparison(text, documents, tuple(compared), _remark(not np.isnan(margins).any()))
+    few = np.isnan(margins).any()
+    intervals = "There are too few documents for intervals." if few else SIMULTANEOUS
+    remark = (
+        f"{intervals} p says how probable so uneven a number of documents that only one of two "
+        "gets right would be, were both equally good, corrected for all pairs of these runs. Both "
+        "are about this text, whose documents count as independent; not about another text."
+    )
+    return LabelComparison(text, documents, tuple(compared), remark)
 
 
 def _alone(right: Bool[np.ndarray, "runs documents"], this: int, other: int) -> int:
@@ -154,7 +191,7 @@ def _alone(right: Bool[np.ndarray, "runs documents"], this: int, other: int) -> 
     return int((right[this] & ~right[other]).sum())
 
 
-def _mcnemar(
+def _mcnemar_of_pairs(
     right: Bool[np.ndarray, "runs documents"],
 ) -> tuple[dict[tuple[int, int], float], dict[tuple[int, int], float]]:
     """Return p of every pair of runs, and the same corrected for their number.
@@ -167,10 +204,48 @@ def _mcnemar(
     return dict(zip(pairs, p_values, strict=True)), dict(zip(pairs, corrected, strict=True))
 
 
-def _remark(has_intervals: bool) -> str:
-    intervals = SIMULTANEOUS if has_intervals else "There are too few documents for intervals."
-    return (
-        f"{intervals} p says how probable so uneven a number of documents that only one of two "
-        "gets right would be, were both equally good, corrected for all pairs of these runs. Both "
-        "are about this text, whose documents count as independent; not about another text."
-    )
+def mcnemar_p(first_alone: int, second_alone: int) -> float:
+    """Return how probable so uneven a count of documents is if two classifiers are equally good.
+
+    Documents that both or neither get right say nothing. Of the others, as many should be right
+    under the one as under the other: the number is binomial with probability 1/2, and the p-value
+    is two-sided and exact. It is summed in logarithms, so that no count is too large.
+
+    Source: Q. McNemar 1947, "Note on the sampling error of the difference between correlated
+    proportions or percentages".
+
+    Args:
+        first_alone: Documents that only the first classifier gets right.
+        second_alone: Documents that only the second gets right.
+
+    >>> mcnemar_p(0, 5)  # 2 * (1 / 2) ** 5
+    0.0625
+    """
+    fewer, number = min(first_alone, second_alone), first_alone + second_alone
+    if 2 * fewer >= number - 1:  # The two tails meet.
+        return 1.0
+    place = np.arange(fewer)
+    # C(n, k + 1) = C(n, k) (n - k) / (k + 1), beginning at C(n, 0) = 1.
+    log_ways = np.concatenate([[0.0], np.cumsum(np.log((number - place) / (place + 1)))])
+    largest = float(log_ways.max())
+    log_sum = largest + math.log(float(np.exp(log_ways - largest).sum()))
+    return min(1.0, math.exp(log_sum - (number - 1) * math.log(2)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected so that any below 0.05 is found by chance in 5 % of texts at most.
+
+    The smallest is multiplied by their number, the next by one less, and so on; none falls below
+    one before it.
+
+    Source: S. Holm 1979, "A simple sequentially rejective multiple test procedure".
+
+    >>> [round(p, 6) for p in holm([0.04, 0.01, 0.03])]
+    [0.06, 0.03, 0.06]
+    """
+    p = np.asarray(p_values, np.float64)
+    order = np.argsort(p, kind="stable")
+    steps = np.minimum(1, p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty(len(p))
+    corrected[order] = np.maximum.accumulate(steps)
+    return [float(value) for value in corrected]

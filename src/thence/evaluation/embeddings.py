@@ -1,12 +1,19 @@
-"""The embeddings of a run's tokens, whatever kind of model has learned them."""
+"""The embeddings of a run's tokens, and which words have nearly the same."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from thence.errors import RunError
-from thence.runs.run import Run
+from thence.errors import RunError, SettingError, UnknownSymbolError, nearest
+from thence.evaluation.results import Listing
+from thence.hooks import repr_html
+from thence.runs.run import Run, open_run
+from thence.settings import PositiveInt, validate
+from thence.tokens import Tokenizer, nearest_words
+from thence.tokens.tokenizer import normalize
 
 TABLES = ("network.embedding.weight", "network.encoder.embedding.weight", "embeddings")
 """What models call their table: networks, those that start from a language model, and word
@@ -52,3 +59,74 @@ def word_embeddings(run: Run) -> WordEmbeddings:
             "other programs. Train with `tokens='words'`."
         )
     return WordEmbeddings(words, table[: len(words)])
+
+
+@dataclass(frozen=True)
+class SimilarWords(Listing[tuple[str, float]]):
+    """The nearest words of a word.
+
+    Attributes:
+        word: The word, as the run has it.
+        words: Each word and the cosine of its embedding, -1 to 1; the nearest first.
+    """
+
+    _repr_html_ = repr_html
+
+    word: str
+    words: list[tuple[str, float]]
+
+    def items(self) -> list[tuple[str, float]]:
+        """Return ``words``, over which this is iterated."""
+        return self.words
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything for a program."""
+        found = [{"word": word, "cosine": cosine} for word, cosine in self.words]
+        return {"word": self.word, "similar": found}
+
+    def __str__(self) -> str:
+        width = max((len(_visible(word)) for word, _ in self.words), default=0)
+        return "\n".join(f"{_visible(word):<{width}}  {cosine:.4f}" for word, cosine in self.words)
+
+
+def similar(run: Run | str | Path, word: str, count: int = 10) -> SimilarWords:
+    """Return the words whose embeddings are nearest to that of a word, by the cosine.
+
+    Args:
+        run: The run of a network, or of a classifier with embeddings, or its folder.
+        word: A word of its vocabulary; a character where its tokens are characters.
+        count: How many words to return.
+
+    Raises:
+        SettingError: If the vocabulary lacks the word.
+        RunError: If the run has no embeddings.
+    """
+    run = open_run(run)
+    validate("count", count, PositiveInt)
+    embeddings = word_embeddings(run)
+    # Of subwords the one that begins a word holds the space before it.
+    forms = (word, f" {word}") if run.tokenizer.options.tokens == "subwords" else (word,)
+    places = (_single_token(run.tokenizer, form, len(embeddings.words)) for form in forms)
+    index = next((place for place in places if place is not None), None)
+    if index is None:
+        tokens, near = run.tokenizer.options.tokens, normalize(word, run.tokenizer.options)
+        raise SettingError(
+            f"{run.name} has no embedding for {word!r}: its tokens are {tokens}, and it knows "
+            f"those of its train text.{nearest(near, embeddings.words)}"
+        )
+    found = nearest_words(embeddings.matrix, embeddings.words, index, count)
+    return SimilarWords(embeddings.words[index], found)
+
+
+def _single_token(tokenizer: Tokenizer, text: str, number: int) -> int | None:
+    """Return the id of a text that is one of the first so many tokens, else None."""
+    try:
+        ids = tokenizer.encode([text]).document(0)
+    except UnknownSymbolError:
+        return None
+    return int(ids[0]) if len(ids) == 1 and ids[0] < number else None
+
+
+def _visible(word: str) -> str:
+    shown = word.replace(" ", "␣")
+    return shown if shown.isprintable() else repr(word)[1:-1]

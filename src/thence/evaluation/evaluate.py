@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from thence.corpus import LabelOptions, ReadingOptions, Source
-from thence.evaluation.classification import MISTAKES, ClassificationReport
-from thence.evaluation.labels import evaluate_labels
-from thence.evaluation.likelihood import LikelihoodReport, evaluate_likelihood
+from thence.evaluation.labels import MISTAKES, ClassificationReport, evaluate_labels
+from thence.evaluation.language import LikelihoodReport, evaluate_language
 from thence.runs import ClassifierRun
 from thence.runs.run import Run, Split, open_run
 
@@ -38,4 +37,4 @@ def evaluate(
     run = open_run(run)
     if isinstance(run, ClassifierRun):
         return evaluate_labels(run, split, text, reading, labelling, mistakes)
-    return evaluate_likelihood(run, split, text, reading)
+    return evaluate_language(run, split, text, reading)

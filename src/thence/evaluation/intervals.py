@@ -1,5 +1,7 @@
 """95 % intervals of means, and of all differences between models at once, by batch means.
 
+The last functions are for documents that count as independent: bootstrap and Wilson intervals.
+
 The text is cut into units: its documents, or pieces of a few long ones. Units that were drawn at
 random are independent, and each counts for itself. Units in the order of a text depend on their
 neighbours, so they are taken together in few long blocks, whose means are nearly independent; the
@@ -41,8 +43,11 @@ FEWEST_DOCUMENTS = 20
 SHORTEST_PIECE = 20
 """Targets in a piece at least."""
 MOST_PIECES = 2000
+"""Pieces, or blocks of documents in the bootstrap, at most."""
 FEWEST_UNITS = 10
-"""With fewer units an interval would say nothing."""
+"""Units below which no interval is given: it would say nothing."""
+REPLICATES = 1000
+"""Draws of the bootstrap."""
 FEWEST_BLOCKS = 8
 """Blocks of units in order; in short texts fewer and longer ones hold the true mean more often, but
 Student's t of fewer than 7 degrees of freedom makes wide intervals."""
@@ -83,7 +88,7 @@ def unit_starts(store: TokenStore) -> Int64[np.ndarray, " units"]:
     return np.linspace(0, store.num_targets, pieces, endpoint=False).astype(np.int64)
 
 
-def sums_of_units(
+def unit_sums(
     costs: Float[np.ndarray, " targets"], starts: Int64[np.ndarray, " units"]
 ) -> Float[np.ndarray, " units"]:
     """Return the summed cost of each unit."""
@@ -91,7 +96,7 @@ def sums_of_units(
     return sums
 
 
-def sizes_of_units(starts: Int64[np.ndarray, " units"], total: int) -> Float[np.ndarray, " units"]:
+def unit_sizes(starts: Int64[np.ndarray, " units"], total: int) -> Float[np.ndarray, " units"]:
     """Return how many of all targets each unit has."""
     return np.diff(np.append(starts, total)).astype(np.float64)
 
@@ -324,3 +329,57 @@ def student_quantile(freedom: int) -> float:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
     return float(z + sum(term / freedom**power for power, term in enumerate(terms, start=1)))
+
+
+def document_blocks(num_documents: int) -> Int64[np.ndarray, " blocks"]:
+    """Return the first document of each block of neighbours: one document each, if not too many."""
+    blocks = min(num_documents, MOST_PIECES)
+    return np.linspace(0, num_documents, blocks, endpoint=False).astype(np.int64)
+
+
+def bootstrap_means(
+    sums: Float[np.ndarray, "blocks models"], counts: Float[np.ndarray, " blocks"], seed: int = 0
+) -> Float[np.ndarray, "replicates models"]:
+    """Return the mean per target of each model in each bootstrap replicate.
+
+    Documents are drawn again as if independent of each other: for what is no mean, such as macro
+    F1, a function of these means has the interval ``percentile_interval``.
+
+    Source: B. Efron 1979, "Bootstrap methods: another look at the jackknife"; the percentile
+    interval of a ratio of sums.
+
+    Args:
+        sums: Negative log-likelihood (or any cost) of each block under each model.
+        counts: Targets (or bytes) of each block.
+        seed: Of the draws, which are the same for all models: the comparison is paired.
+    """
+    generator = np.random.default_rng(seed)
+    num_blocks = len(counts)
+    drawn = generator.multinomial(num_blocks, np.full(num_blocks, 1 / num_blocks), REPLICATES)
+    means: Float[np.ndarray, "replicates models"] = (drawn @ sums) / (drawn @ counts)[:, None]
+    return means
+
+
+def percentile_interval(values: Float[np.ndarray, " replicates"]) -> tuple[float, float]:
+    """Return the 95 % percentile interval of bootstrap replicates."""
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def wilson_interval(hits: int, number: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of independent documents.
+
+    Unlike the bootstrap it says something of few documents, and of documents that are all right.
+
+    Source: E. B. Wilson 1927, "Probable inference, the law of succession, and statistical
+    inference".
+
+    Args:
+        hits: Documents that count.
+        number: Documents in all, at least one.
+    """
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    share, spread = hits / number, z * z / number
+    middle = share + spread / 2
+    half = z * math.sqrt(share * (1 - share) / number + spread / (4 * number))
+    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))

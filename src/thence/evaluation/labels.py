@@ -1,25 +1,410 @@
-"""Judging runs of classifiers: their labels on a split of their text, or on another."""
+"""Evaluating classifiers: their labels on a split of their text, or on another."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from math import isnan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int64
 
 from thence.batches.labelled import cut_share
-from thence.corpus import LabelledDocuments, LabelOptions, ReadingOptions, Source, load_labelled
+from thence.corpus import (
+    Documents,
+    LabelledDocuments,
+    LabelOptions,
+    ReadingOptions,
+    Source,
+    load_labelled,
+)
+from thence.corpus.labels import Labels
 from thence.corpus.reading import inner_suffix
 from thence.corpus.tables import HUGGING_FACE, TABLES
-from thence.errors import RunError, TextError
-from thence.evaluation.classification import MISTAKES, ClassificationReport, are_right, judge_labels
-from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
-from thence.evaluation.likelihood import judged_name
-from thence.models.labels.known import known_of
+from thence.errors import TextError
+from thence.evaluation.intervals import wilson_interval
+from thence.evaluation.language import evaluated_name, split_documents
+from thence.evaluation.metrics import (
+    Calibration,
+    ClassScore,
+    YesNo,
+    answer_probs,
+    calibrate,
+    class_scores,
+    confusion_matrix,
+    finite,
+    log_loss,
+    macro_f1_interval,
+    predict,
+)
+from thence.evaluation.results import format_pairs, format_table
+from thence.hooks import repr_html
+from thence.models.labels.known import Known, known_of
 from thence.models.registry import get_family
 from thence.runs import ClassifierRun
-from thence.runs.description import choice_on_dev, choices_on_dev
+from thence.runs.description import choice_on_dev
+from thence.runs.looks_at_test import count_inherited, describe_looks
 from thence.runs.run import Run, Split
 from thence.training.data import labelled
+
+MISTAKES = 10
+"""The most confident mistakes that a report keeps."""
+EXCERPT = 100
+"""Characters of a document that are shown at most."""
+CLASSES_SHOWN = 30
+"""Labels in the table at most."""
+COVERS = "documents like these, taken as independent of each other; not another text"
+"""What the intervals are about, in words."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A document that got the wrong label.
+
+    Attributes:
+        document: Its place among the documents, from 0.
+        text: How it begins, on one line.
+        label: Its label, or labels.
+        predicted: The label, or labels, predicted.
+        probability: Of the predicted label; with several labels, of the surest wrong answer.
+    """
+
+    document: int
+    text: str
+    label: str
+    predicted: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class ClassificationReport:
+    """How a classifier does on labelled documents.
+
+    Attributes:
+        run: Name of the run.
+        text: What was judged: a split or a file.
+        documents: Number of documents.
+        multilabel: Whether a document may have several labels, or exactly one.
+        train_labels: Labels that can be predicted (C).
+        right: Documents whose label is predicted; with several labels, all of them and no other.
+        accuracy_interval: Wilson's 95 % interval of the accuracy.
+        guess: The label, or labels, that most of the judged documents have.
+        guess_right: Documents that always guessing this would get right.
+        macro_f1_interval: 95 % bootstrap interval of ``macro_f1`` over documents; no numbers where
+            there are too few.
+        micro_f1: F1 of all labels taken together; with one label per document, the accuracy.
+        classes: Each label by id: the labels of train, then others that the documents have.
+        confusion: How often each label (row) was predicted as each (column), shape (C', C'); None
+            where documents may have several labels, or there are very many.
+        nats_per_document: Mean negative log-probability of what is true, of the documents whose
+            labels are all known; no number where there are none.
+        calibration: Of the predicted labels; with several labels, of each answer, yes or no.
+        mistakes: The most confident ones, surest first.
+        unseen: Documents with a label that train lacks: they are wrong by necessity.
+        empty: Documents without any text.
+        nothing_known: Documents with text in which the classifier knows nothing (``known.py``).
+        unknown_share: Share of all tokens that the train text lacks, from 0 to 1.
+        looks: Those at the run's test split, this one included: ``time``, ``command`` and, of a
+            run that this one was made of, the name of that ``run``.
+        chosen_on_dev: In words, that the run was chosen or weighed on the very dev split that is
+            judged; None where it was not, or another text is judged.
+    """
+
+    _repr_html_ = repr_html
+
+    run: str
+    text: str
+    documents: int
+    multilabel: bool
+    train_labels: int
+    right: int
+    accuracy_interval: tuple[float, float]
+    guess: str
+    guess_right: int
+    macro_f1_interval: tuple[float, float]
+    micro_f1: float
+    classes: tuple[ClassScore, ...]
+    confusion: Int64[np.ndarray, "labels labels"] | None
+    nats_per_document: float
+    calibration: Calibration
+    mistakes: tuple[Mistake, ...]
+    unseen: int
+    empty: int
+    looks: tuple[Mapping[str, str], ...] = ()
+    nothing_known: int = 0
+    unknown_share: float = 0.0
+    chosen_on_dev: str | None = None
+
+    @property
+    def test_looks(self) -> int:
+        """How often the run's test split has been judged, this time included."""
+        return len(self.looks)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the documents that are right, from 0 to 1."""
+        return self.right / self.documents
+
+    @property
+    def guess_accuracy(self) -> float:
+        """Accuracy of always guessing what is most frequent, from 0 to 1."""
+        return self.guess_right / self.documents
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the labels that some document has or is predicted to have, from 0 to 1."""
+        return sum(score.f1 for score in self.occurring) / max(len(self.occurring), 1)
+
+    @property
+    def occurring(self) -> list[ClassScore]:
+        """The labels that some document has or is predicted to have."""
+        return [score for score in self.classes if score.support or score.predicted]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return names and values with their units, in the order to show them."""
+        kind = "any number of them per document" if self.multilabel else "one per document"
+        accuracy = "accuracy (all labels of a document right)" if self.multilabel else "accuracy"
+        low, high = self.accuracy_interval
+        calibrated = "answers, yes or no" if self.multilabel else "predictions"
+        rows = [
+            ("judged on", self.text),
+            ("documents", f"{self.documents:,}"),
+            ("labels", f"{self.train_labels:,}, {kind}"),
+            (
+                accuracy,
+                f"{_percent(self.accuracy)} (95 % interval {100 * low:.2f} to {_percent(high)})",
+            ),
+            (f"always guessing {self.guess!r}", _percent(self.guess_accuracy)),
+            ("macro F1", f"{self.macro_f1:.4f} ({self.macro_f1_interval_in_words()})"),
+            ("micro F1", f"{self.micro_f1:.4f}"),
+            ("nats per document", self._nats_in_words()),
+            (
+                "calibration error",
+                f"{_percent(self.calibration.error)} (expected distance between "
+                f"confidence and accuracy of the {calibrated})",
+            ),
+        ]
+        rows.append(("intervals of", COVERS))
+        if self.chosen_on_dev:
+            rows.append(("this run", self.chosen_on_dev))
+        rows += self._remarks()
+        if self.looks:
+            rows.append(("looks at the test split", describe_looks(self.looks)))
+        return rows
+
+    def _remarks(self) -> list[tuple[str, str]]:
+        rows = []
+        if self.unseen:
+            note = f"{self.unseen:,} documents (wrong by necessity, not in the nats)"
+            rows.append(("labels that train lacks", note))
+        if self.empty:
+            rows.append(("empty documents", f"{self.empty:,}"))
+        if self.nothing_known:
+            note = f"{self.nothing_known:,} documents, whose labels are guesses"
+            share = _percent(self.unknown_share)
+            rows.append(("nothing known in", f"{note}; {share} of all tokens are unknown"))
+        absent = len(self.classes) - len(self.occurring)
+        if absent:
+            rows.append(("labels neither there nor predicted", f"{absent:,} (not in macro F1)"))
+        return rows
+
+    def _nats_in_words(self) -> str:
+        if isnan(self.nats_per_document):
+            return "none: train lacks the labels of all documents"
+        summed = " (summed over the labels)" if self.multilabel else ""
+        return f"{self.nats_per_document:.4f}{summed}"
+
+    def macro_f1_interval_in_words(self) -> str:
+        """Return the interval, or why there is none."""
+        low, high = self.macro_f1_interval
+        if isnan(low):
+            return "too few documents for an interval"
+        return f"95 % interval {low:.4f} to {high:.4f}"
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Return column names and a row for each label that occurs or is predicted.
+
+        Of very many labels these are the weakest by F1, weakest first.
+        """
+        shown, label = self.occurring, "label"
+        if len(shown) > CLASSES_SHOWN:
+            label = f"label ({CLASSES_SHOWN} weakest of {len(shown):,} by F1)"
+            shown = sorted(shown, key=lambda score: score.f1)[:CLASSES_SHOWN]
+        columns = [label, "precision", "recall", "F1", "documents", "predicted"]
+        return columns, [
+            [
+                score.label,
+                *(f"{share:.4f}" for share in (score.precision, score.recall, score.f1)),
+                f"{score.support:,}",
+                f"{score.predicted:,}",
+            ]
+            for score in shown
+        ]
+
+    def mistakes_table(self) -> tuple[list[str], list[list[str]]]:
+        """Return column names and a row for each of the most confident mistakes."""
+        return ["probability", "predicted", "label", "text"], [
+            [_percent(mistake.probability), mistake.predicted, mistake.label, mistake.text]
+            for mistake in self.mistakes
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every number for a program; None stands for infinity and for what is missing."""
+        return {
+            "run": self.run,
+            "text": self.text,
+            "documents": self.documents,
+            "multilabel": self.multilabel,
+            "train_labels": self.train_labels,
+            "right": self.right,
+            "accuracy": self.accuracy,
+            "accuracy_interval": list(self.accuracy_interval),
+            "guess": self.guess,
+            "guess_accuracy": self.guess_accuracy,
+            "macro_f1": self.macro_f1,
+            "macro_f1_interval": [finite(bound) for bound in self.macro_f1_interval],
+            "intervals_of": COVERS,
+            "chosen_on_dev": self.chosen_on_dev,
+            "micro_f1": self.micro_f1,
+            "nats_per_document": finite(self.nats_per_document),
+            "calibration": self.calibration.to_json(),
+            "unseen": self.unseen,
+            "empty": self.empty,
+            "nothing_known": self.nothing_known,
+            "unknown": self.unknown_share,
+            "test_looks": self.test_looks,
+            "test_looks_before": count_inherited(self.looks),
+            "classes": [asdict(score) for score in self.classes],
+            "confusion": None if self.confusion is None else self.confusion.tolist(),
+            "mistakes": [asdict(mistake) for mistake in self.mistakes],
+        }
+
+    def __str__(self) -> str:
+        return "\n".join([*format_pairs(self.rows()), "", *format_table(*self.table())])
+
+
+def judge_labels(
+    run: str,
+    text: str,
+    log_probs: Float[np.ndarray, "documents classes"],
+    labels: Labels,
+    documents: Documents,
+    mistakes: int = MISTAKES,
+    known: Known | None = None,
+) -> ClassificationReport:
+    """Judge what a classifier says of labelled documents.
+
+    Args:
+        run: Name of the run.
+        text: What is judged, in words.
+        log_probs: Log-probability of each label of train (C of them) for each document; where a
+            document may have several, of a yes.
+        labels: What is true; the first C names are train's, in the order of the columns.
+        documents: Their texts.
+        mistakes: How many of the most confident mistakes to keep.
+        known: How much of the documents the classifier knows, where that is asked.
+
+    Raises:
+        ValueError: If the numbers of documents differ or are zero, or labels are missing.
+    """
+    _check(log_probs, labels, documents)
+    classes, multilabel = log_probs.shape[1], labels.multilabel
+    truth, predicted = labels.matrix() > 0, predict(log_probs, labels)
+    is_right = (truth == predicted).all(axis=1)
+    is_unseen = truth[:, classes:].any(axis=1)
+    guess, guess_right = _most_frequent(truth, labels)
+    certainty = answer_probs(log_probs, multilabel)
+    hits, marked = int((truth & predicted).sum()), int(truth.sum() + predicted.sum())
+    return ClassificationReport(
+        run=run,
+        text=text,
+        documents=len(documents),
+        multilabel=multilabel,
+        train_labels=classes,
+        right=int(is_right.sum()),
+        accuracy_interval=wilson_interval(int(is_right.sum()), len(documents)),
+        guess=guess,
+        guess_right=guess_right,
+        macro_f1_interval=macro_f1_interval(truth, predicted),
+        micro_f1=2 * hits / max(marked, 1),
+        classes=class_scores(labels.names, truth, predicted),
+        confusion=confusion_matrix(labels, predicted),
+        nats_per_document=log_loss(log_probs[~is_unseen], truth[~is_unseen], multilabel),
+        calibration=(
+            calibrate(certainty.ravel(), (truth == predicted)[:, :classes].ravel())
+            if multilabel
+            else calibrate(certainty.max(axis=1), is_right)
+        ),
+        mistakes=_mistakes(certainty, truth, predicted, labels, documents, mistakes),
+        unseen=int(is_unseen.sum()),
+        empty=int((documents.ends == documents.starts).sum()),
+        nothing_known=0 if known is None else int((known.nothing & (known.tokens > 0)).sum()),
+        unknown_share=0.0 if known is None else known.unknown_share,
+    )
+
+
+def _check(log_probs: Float[np.ndarray, "_ _"], labels: Labels, documents: Documents) -> None:
+    if not 0 < len(documents) == len(labels) == len(log_probs):
+        raise ValueError(
+            f"{len(log_probs)} predictions, {len(labels)} labelled and {len(documents)} documents "
+            "do not belong together, or there are none."
+        )
+    if log_probs.shape[1] > len(labels.names):
+        raise ValueError(
+            f"{log_probs.shape[1]} labels are predicted, but only {len(labels.names)} have names."
+        )
+
+
+def _most_frequent(truth: YesNo, labels: Labels) -> tuple[str, int]:
+    """Return what most documents have in the same way, and how many do."""
+    packed = np.packbits(truth, axis=1)
+    rows = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
+    _, first, counts = np.unique(rows, return_index=True, return_counts=True)
+    most = int(counts.argmax())
+    return _together(labels.of(int(first[most]))), int(counts[most])
+
+
+def _together(names: tuple[str, ...]) -> str:
+    return ", ".join(names) if names else "no label"
+
+
+def _mistakes(
+    certainty: Float[np.ndarray, "documents classes"],
+    truth: YesNo,
+    predicted: YesNo,
+    labels: Labels,
+    documents: Documents,
+    number: int,
+) -> tuple[Mistake, ...]:
+    wrong = truth != predicted
+    # The predicted label is the surest wrong one; that of a label train lacks was never asked.
+    surest = np.where(wrong[:, : certainty.shape[1]], certainty, 0).max(axis=1)
+    places = np.flatnonzero(wrong.any(axis=1))
+    places = places[np.argsort(-surest[places], kind="stable")[:number]]
+    return tuple(
+        Mistake(
+            document=at,
+            text=excerpt(documents[at]),
+            label=_together(labels.of(at)),
+            predicted=_together(tuple(labels.names[n] for n in np.flatnonzero(predicted[at]))),
+            probability=float(surest[at]),
+        )
+        for at in places.tolist()
+    )
+
+
+def excerpt(text: str, length: int = EXCERPT) -> str:
+    r"""Return how a text begins, on one line.
+
+    >>> excerpt("Dear all,\n\n  we meet on Monday.", 12)
+    'Dear all, w…'
+    """
+    line = " ".join(text[: 10 * length].split())
+    return line if len(line) <= length and len(text) <= 10 * length else line[: length - 1] + "…"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
 
 
 def evaluate_labels(
@@ -34,48 +419,10 @@ def evaluate_labels(
     documents = labelled_documents(run, split, text, reading, labelling)
     texts = run.texts(documents, "evaluate")
     log_probs, known = run.classifier.classify(texts), known_of(run.classifier, texts)
-    looks = tuple(run.test_looks())
-    judged = judged_name(run, split, text)
-    report = judge_labels(
-        run.name, judged, log_probs, documents.labels, documents, looks, mistakes, known
-    )
-    on_dev = split == "dev" and text is None
-    return replace(report, chosen_on_dev=choice_on_dev(run) if on_dev else None)
-
-
-def compare_labels(
-    runs: Sequence[ClassifierRun],
-    split: Split = "dev",
-    text: Source | None = None,
-    reading: ReadingOptions | None = None,
-    labelling: LabelOptions | None = None,
-) -> LabelComparison:
-    """Compare classifiers on the same documents; see ``compare``.
-
-    Raises:
-        RunError: If they tell different labels apart.
-    """
-    first = runs[0]
-    for run in runs[1:]:
-        if set(run.label_names) != set(first.label_names):
-            raise RunError(
-                f"{run.name} and {first.name} tell different labels apart, so they cannot be "
-                "compared; train both on the same labels."
-            )
-    documents = labelled_documents(first, split, text, reading, labelling)
-    right = {}
-    for run in runs:
-        if run not in right:
-            own = documents.named(run.label_names)
-            log_probs = run.classifier.classify(run.texts(own, "compare"))
-            right[run] = are_right(log_probs, own.labels)
-    judged = judged_name(first, split, text)
-    rows = np.stack([right[run] for run in runs])
-    compared = compare_classifiers([run.name for run in runs], rows, judged)
-    if split == "dev" and text is None:
-        remark = f"{compared.remark} {choices_on_dev(runs)}".strip()
-        compared = replace(compared, remark=remark)
-    return compared
+    name = evaluated_name(run, split, text)
+    report = judge_labels(run.name, name, log_probs, documents.labels, documents, mistakes, known)
+    chosen = choice_on_dev(run) if split == "dev" and text is None else None
+    return replace(report, looks=tuple(run.test_looks()), chosen_on_dev=chosen)
 
 
 def has_columns(text: Source) -> bool:
@@ -108,18 +455,12 @@ def labelled_documents(
         documents = load_labelled(text, reading or own, how).named(run.label_names)
         if documents.labels.multilabel and not run.classes.multilabel:
             raise TextError(
-                f"{judged_name(run, split, text)} has documents with several labels, but "
+                f"{evaluated_name(run, split, text)} has documents with several labels, but "
                 f"{run.name} gives each exactly one. Judge on a text with one label per document."
             )
         labels = replace(documents.labels, multilabel=run.classes.multilabel)
         return LabelledDocuments.of(documents, labels)
-    documents = labelled(run.documents(split))
-    if len(documents) == 0:
-        raise TextError(
-            f"The {split} split of {run.name} is empty (`split={run.recipe.splitting.split!r}`); "
-            "name a file to judge on, or train with another `split`."
-        )
-    return documents
+    return labelled(split_documents(run, split))
 
 
 def cut_rows(run: Run) -> list[tuple[str, str]]:

@@ -1,11 +1,13 @@
-"""Results of which there are several: in a row, worked out one by one, or in a list."""
+"""Results of which there are several, and how results are written as plain text."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Generic, TypeVar, overload
 
 from thence.hooks import repr_html
+from thence.printable import printable_line
 
 Item = TypeVar("Item")
 
@@ -120,3 +122,50 @@ class Score(dict[str, Any]):
         super().__init__(content)
         self.vocabulary_size = vocabulary_size
         self.separator = separator
+
+
+def format_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for the column names and one for each row, padded so that columns line up.
+
+    >>> format_table(["run", "accuracy"], [["a", "90 %"], ["bigram", "8 %"]])
+    ['run     accuracy', 'a       90 %', 'bigram  8 %']
+    """
+    lines = [[printable_line(cell) for cell in line] for line in (columns, *rows)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def format_pairs(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a line for each name and its value, padded so that values line up.
+
+    >>> format_pairs([("run", "a"), ("accuracy", "90 %")])
+    ['run       a', 'accuracy  90 %']
+    """
+    shown = [(printable_line(name), printable_line(value)) for name, value in rows]
+    width = max(len(name) for name, _ in shown)
+    return [f"{name:<{width}}  {value}" for name, value in shown]
+
+
+class BestFirst:
+    """A comparison of language models or of classifiers: how it is written."""
+
+    text: str
+    remark: str
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Return the column names and the rows to show."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        shown = format_table(*self.table())
+        return "\n".join([f"on {printable_line(self.text)}", *shown, self.remark])
+
+
+def with_margin(difference: tuple[float, float, float], digits: int) -> str:
+    """Return a difference with half the width of its interval, if it has one."""
+    middle, low, high = difference
+    margin = "" if math.isnan(low) else f" ± {(high - low) / 2:.{digits}f}"
+    return f"{middle:+.{digits}f}{margin}"

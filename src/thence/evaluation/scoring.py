@@ -1,14 +1,17 @@
-"""Scoring texts: the log-probability of each document, and of each of its tokens."""
+"""How probable texts are: the score of each text and token, and which of several is likelier."""
 
+import math
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from thence.corpus import Documents, documents_of
-from thence.evaluation.results import Results, Score
-from thence.evaluation.units import bits, finite
+from thence.errors import TextError
+from thence.evaluation.metrics import bits, finite
+from thence.evaluation.results import Listing, Results, Score, format_table
 from thence.runs.run import Run, open_run
 
 
@@ -68,3 +71,147 @@ def _scores(run: Run, documents: Documents, tokens: bool) -> Iterator[Score]:
                 for token, value in zip(ids, scores[place], strict=True)
             ]
         yield Score(line, len(names), separator)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One text among several.
+
+    Attributes:
+        text: The text.
+        log_probability: Of the whole text and its end, in nats; minus infinity if impossible.
+        targets: Its tokens and its end.
+        unknown: Targets that are unknown symbols.
+        difference: Nats below the likeliest text; 0 for that one itself.
+        difference_per_token: Nats per token above those of the likeliest text. It is below 0 where
+            a text is less likely as a whole because it is longer, though likelier token by token.
+    """
+
+    text: str
+    log_probability: float
+    targets: int
+    unknown: int
+    difference: float
+    difference_per_token: float
+
+    @property
+    def nats_per_token(self) -> float:
+        """Mean negative log-probability of its targets."""
+        return -self.log_probability / self.targets
+
+
+@dataclass(frozen=True)
+class Ranking(Listing[Ranked]):
+    """Texts by their probability, the likeliest first.
+
+    Attributes:
+        texts: Each with its score.
+    """
+
+    texts: tuple[Ranked, ...]
+
+    def items(self) -> tuple[Ranked, ...]:
+        """Return ``texts``, over which this is iterated."""
+        return self.texts
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return everything for a program; None stands for what is infinite."""
+        return [
+            {
+                name: finite(value) if isinstance(value, float) else value
+                for name, value in {**asdict(one), "nats_per_token": one.nats_per_token}.items()
+            }
+            for one in self.texts
+        ]
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Return the column names and the rows to show.
+
+        ``below`` is the log-probability below that of the first, ``above`` the nats per token above
+        those of the first.
+        """
+        columns = [
+            "text",
+            "log-probability",
+            "below",
+            "nats per token",
+            "above",
+        ]
+        rows = []
+        for place, one in enumerate(self.texts):
+            if math.isinf(one.log_probability):
+                rows.append([one.text, "impossible", "-", "-", "-"])
+                continue
+            below = f"{one.difference:.4f}" if place else "-"
+            above = f"{one.difference_per_token:+.4f}" if place else "-"
+            row = [
+                one.text,
+                f"{one.log_probability:.4f}",
+                below,
+                f"{one.nats_per_token:.4f}",
+                above,
+            ]
+            rows.append(row)
+        return columns, rows
+
+    def in_words(self) -> str:
+        """Return how much likelier the first text is than the second."""
+        first, second = self.texts[:2]
+        if math.isinf(first.log_probability):
+            return "All of these texts are impossible to the model."
+        if math.isinf(second.log_probability):
+            return "The other texts are impossible to the model."
+        if second.difference == 0:
+            return "The first two are equally likely."
+        # Far apart, the factor itself is a number that nobody can read.
+        factor = math.exp(min(second.difference, 700.0))
+        times = f"{factor:.3g}" if factor < 100 else f"{float(f'{factor:.3g}'):,.0f}"
+        if factor >= 1e6:
+            times = f"10^{second.difference / math.log(10):.1f}"
+        longer = ", and likelier token by token" if second.difference_per_token > 0 else ""
+        shorter = ", though the second is likelier token by token: it is longer"
+        about = shorter if second.difference_per_token < 0 else longer
+        return f"The first is {times} times as likely as the second{about}."
+
+    def __str__(self) -> str:
+        return "\n".join([*format_table(*self.table()), self.in_words()])
+
+
+def rank(run: Run | str | Path, texts: Documents | Iterable[str]) -> Ranking:
+    """Rank texts by their probability, whatever their length.
+
+    Args:
+        run: The run of a language model, or its folder.
+        texts: Two texts or more. None sees the others, also where the model was trained to.
+
+    Raises:
+        TextError: There are fewer than two.
+        UnknownSymbolError: If the vocabulary is closed and a text leaves it.
+    """
+    run = open_run(run)
+    documents = documents_of(texts)
+    if len(documents) < 2:
+        raise TextError(f"To rank texts takes at least two; {len(documents)} was given.")
+    store = run.encode(documents, "rank")
+    totals = store.sum_by_document(run.model.score(store).astype(np.float64))
+    unknown_id = run.tokenizer.vocabulary.unknown_id
+    is_unknown = np.zeros(store.num_targets) if unknown_id is None else store.targets == unknown_id
+    unknown = store.sum_by_document(is_unknown.astype(np.float64))
+    order = np.argsort(-totals, kind="stable")
+    best, best_per_token = totals[order[0]], -totals[order[0]] / store.target_counts[order[0]]
+    with np.errstate(invalid="ignore"):
+        differences = best - totals
+        per_token = -totals / store.target_counts - best_per_token
+    return Ranking(
+        tuple(
+            Ranked(
+                text=documents[place],
+                log_probability=float(totals[place]),
+                targets=int(store.target_counts[place]),
+                unknown=int(unknown[place]),
+                difference=0.0 if place == order[0] else float(differences[place]),
+                difference_per_token=0.0 if place == order[0] else float(per_token[place]),
+            )
+            for place in order
+        )
+    )

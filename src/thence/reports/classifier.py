@@ -4,8 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from thence.ensembles.mix import weights_of
-from thence.evaluation.classification import ClassificationReport, Mistake, excerpt
-from thence.evaluation.labels import cut_rows
+from thence.evaluation.labels import ClassificationReport, Mistake, cut_rows, excerpt
 from thence.models.labels.ensemble import Ensemble
 from thence.models.labels.linear import Linear
 from thence.reports.content import (

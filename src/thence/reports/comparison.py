@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 import numpy as np
 
-from thence.evaluation.classification import ClassificationReport, are_right, judge_labels
 from thence.evaluation.compare import Comparison, compare
 from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
-from thence.evaluation.likelihood import MANY_UNKNOWN, evaluate_likelihood
-from thence.evaluation.units import perplexity
+from thence.evaluation.labels import ClassificationReport, judge_labels
+from thence.evaluation.language import MANY_UNKNOWN, evaluate_language
+from thence.evaluation.metrics import are_right, perplexity
 from thence.recipes.recipe import PROVENANCE
 from thence.recipes.toml_files import read_toml_file
 from thence.reports.content import (
@@ -172,7 +172,7 @@ def _language_models(runs: Mapping[str, Run]) -> SideBySide:
     names, opened = list(runs), list(runs.values())
     columns = ["run", "model", "tokens", "parameters", "unknown", *LIKELIHOOD]
     if len(opened) == 1:
-        report = evaluate_likelihood(opened[0], "dev")
+        report = evaluate_language(opened[0], "dev")
         unknown = report.unknown / report.targets
         numbers = _likelihood(report.nats_per_token, report.bits_per_byte)
         row = [*_about(names[0], opened[0]), f"{unknown:.2%}", *numbers]

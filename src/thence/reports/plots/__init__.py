@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 
 from thence.atomic import write_atomically
 from thence.errors import SettingError, nearest
-from thence.evaluation.classification import MISTAKES, ClassificationReport
-from thence.evaluation.labels import evaluate_labels
+from thence.evaluation.labels import MISTAKES, ClassificationReport, evaluate_labels
 from thence.reports import style
 from thence.reports.plots.bigrams import plot_bigrams
 from thence.reports.plots.classification import classification_plots

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from thence.evaluation.calibration import Calibration
-from thence.evaluation.classification import ClassificationReport
+from thence.evaluation.labels import ClassificationReport
+from thence.evaluation.metrics import Calibration
 from thence.reports import style
 
 MOST_LABELS = 40

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from thence.corpus import Documents
-from thence.evaluation.units import bits, finite, perplexity
+from thence.evaluation.metrics import bits, finite, perplexity
 from thence.serve.batching import Ids
 from thence.serve.completion_stream import Cursor, ScoredToken, read_text
 from thence.serve.errors import check_characters, check_length

@@ -16,7 +16,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from thence.errors import RunError, ThenceError, nearest
-from thence.evaluation.units import finite, perplexity
+from thence.evaluation.metrics import finite, perplexity
 from thence.models.registry import get_family
 from thence.runs import Run, open_run
 from thence.runs.files import number_of_values

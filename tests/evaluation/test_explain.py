@@ -1,6 +1,7 @@
 """Explanations, checked against classifying each text without the word by hand."""
 
 import math
+from importlib import import_module
 from itertools import pairwise
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 import thence
 from thence.corpus import Documents
 from thence.errors import SettingError
-from thence.evaluation import occlusion
-from thence.evaluation.occlusion import MOST_PARTS, _log_odds, _without
+from thence.evaluation.explain import MOST_PARTS, _log_odds, _without
 from thence.tokens import encode_texts
+
+MODULE = import_module("thence.evaluation.explain")  # The package has a function of that name.
 
 
 def log_odds(run, text, label):
@@ -77,13 +79,13 @@ def test_many_words_are_left_out_in_runs(opinions, monkeypatch):
     assert len(found.tokens) == 267  # 801 words, three at a time
     assert {part.text for part in found.tokens} == {"good good good"}
     assert "".join(piece for piece, _ in found.pieces()) == text
-    monkeypatch.setattr(occlusion, "MOST_CHARACTERS", 1)
+    monkeypatch.setattr(MODULE, "MOST_CHARACTERS", 1)
     assert len(thence.explain(opinions, text).tokens) == 20
 
 
 def test_variants_in_several_batches_change_nothing(opinions, monkeypatch):
     whole = thence.explain(opinions, "not a bad but a good film")
-    monkeypatch.setattr(occlusion, "CHARACTERS_AT_ONCE", 60)
+    monkeypatch.setattr(MODULE, "CHARACTERS_AT_ONCE", 60)
     parts = thence.explain(opinions, "not a bad but a good film")
     for one, other in zip(whole.tokens, parts.tokens, strict=True):
         assert one.weight == pytest.approx(other.weight, abs=1e-5)

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt
 
 from thence.corpus import Documents, ReadingOptions, Source, load, seen_in
 from thence.errors import DownloadError, TextError
 from thence.evaluation.intervals import (
     FEWEST_DOCUMENTS,
     mean_interval,
-    sizes_of_units,
-    sums_of_units,
+    unit_sizes,
     unit_starts,
+    unit_sums,
 )
-from thence.evaluation.tables import paired
-from thence.evaluation.units import bits, finite, perplexity
+from thence.evaluation.metrics import bits, finite, perplexity
+from thence.evaluation.results import format_pairs
 from thence.hooks import repr_html
 from thence.runs.description import choice_on_dev
 from thence.runs.looks_at_test import count_inherited, describe_looks
@@ -123,7 +123,7 @@ class LikelihoodReport:
     @property
     def covers(self) -> str:
         """What the interval is about, in words."""
-        return covered(self.in_order)
+        return covers(self.in_order)
 
     def rows(self) -> list[tuple[str, str]]:
         """Return names and values with their units, in the order to show them."""
@@ -167,8 +167,6 @@ class LikelihoodReport:
         if self.impossible:
             return "no interval, since a target is impossible"
         low, high = self.interval
-        if self.impossible:
-            return "no interval, since some targets have probability zero"
         if math.isnan(low):
             return "too little text for an interval"
         few = self.documents < FEWEST_DOCUMENTS
@@ -208,34 +206,33 @@ class LikelihoodReport:
         }
 
     def __str__(self) -> str:
-        return "\n".join(paired(self.rows()))
+        return "\n".join(format_pairs(self.rows()))
 
 
-def evaluate_likelihood(
+def evaluate_language(
     run: Run,
     split: Split = "dev",
     text: Source | None = None,
     reading: ReadingOptions | None = None,
 ) -> LikelihoodReport:
     """Judge a run's best language model; see ``evaluate``."""
-    documents = judged_documents(run, split, text, reading)
+    documents = evaluated_documents(run, split, text, reading)
     store = run.encode(documents, "evaluate")
     carry_context = run.recipe.training.carry_context
     costs = -run.model.score(store, carry_context)
-    in_order = stands_in_order(run, split, text)
+    in_order = is_in_order(run, split, text)
     seen, unseen = None, None
     if (split != "train" or text is not None) and _text_is_there(run):
         is_seen = seen_in(run.documents("train"), documents)
         seen, unseen = _share(store, costs, is_seen), _share(store, costs, ~is_seen)
-    unknown_id = run.tokenizer.vocabulary.unknown_id
     members = run.recipe.options.members if run.recipe.model == "mixture" else ()
     adapting = [member for member in members if carry_context and member.adapts]
     return LikelihoodReport(
         run=run.name,
-        text=judged_name(run, split, text),
+        text=evaluated_name(run, split, text),
         documents=store.num_documents,
         targets=store.num_targets,
-        unknown=0 if unknown_id is None else int(np.sum(store.targets == unknown_id)),
+        unknown=int(are_unknown(run, store.targets).sum()),
         impossible=int(np.isinf(costs).sum()),
         characters=int(store.character_counts.sum()) + store.num_documents,
         bytes=int(store.byte_counts.sum()) + store.num_documents,
@@ -251,7 +248,7 @@ def evaluate_likelihood(
     )
 
 
-def judged_documents(
+def evaluated_documents(
     run: Run, split: Split, text: Source | None, reading: ReadingOptions | None = None
 ) -> Documents:
     """Return the documents of a split or of another text.
@@ -263,6 +260,15 @@ def judged_documents(
         own = run.recipe.reading
         like_own = ReadingOptions(document=own.document, keep_empty=own.keep_empty)
         return load(text, reading or like_own)
+    return split_documents(run, split)
+
+
+def split_documents(run: Run, split: Split) -> Documents:
+    """Return the documents of a split.
+
+    Raises:
+        TextError: If there are none.
+    """
     documents = run.documents(split)
     if len(documents) == 0:
         raise TextError(
@@ -272,26 +278,35 @@ def judged_documents(
     return documents
 
 
-def judged_name(run: Run, split: Split, text: Source | None) -> str:
+def evaluated_name(run: Run, split: Split, text: Source | None) -> str:
     """Return what to call what is judged: a split of the run's text, or another text."""
     if text is None:
         return f"{split} split of {run.text_name}"
     return str(text) if isinstance(text, str | Path) else IN_MEMORY["text"]
 
 
-def covered(in_order: bool) -> str:
-    """Return in words what intervals of a text are about; ``stands_in_order`` says which."""
+def covers(in_order: bool) -> str:
+    """Return in words what intervals of a text are about; ``is_in_order`` says which."""
     if in_order:
         return "this text, as it goes on in passages like these; no other text"
     return "the text that these documents were drawn from; no other text"
 
 
-def stands_in_order(run: Run, split: Split, text: Source | None) -> bool:
+def is_in_order(run: Run, split: Split, text: Source | None) -> bool:
     """Return whether judged documents stand as in their text, or depend on those before them."""
     splitting = run.recipe.splitting
     own_file = text is not None or splitting.dev is not None
     own_file = own_file or (split == "test" and splitting.test is not None)
     return own_file or splitting.by == "position" or run.recipe.training.carry_context
+
+
+def are_unknown(run: Run, ids: UInt[np.ndarray, " ids"]) -> Bool[np.ndarray, " ids"]:
+    """Return which ids are the unknown symbol; none is where the vocabulary has no such symbol."""
+    unknown_id = run.tokenizer.vocabulary.unknown_id
+    if unknown_id is None:
+        return np.zeros(len(ids), bool)
+    found: Bool[np.ndarray, " ids"] = ids == unknown_id
+    return found
 
 
 def _text_is_there(run: Run) -> bool:
@@ -310,8 +325,8 @@ def _interval(
     if np.isinf(costs).any():
         return math.nan, math.nan
     starts = unit_starts(store)
-    sizes = sizes_of_units(starts, store.num_targets)
-    return mean_interval(sums_of_units(costs, starts), sizes, in_order)
+    sizes = unit_sizes(starts, store.num_targets)
+    return mean_interval(unit_sums(costs, starts), sizes, in_order)
 
 
 def _share(

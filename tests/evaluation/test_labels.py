@@ -17,15 +17,10 @@ from sklearn.metrics import (
 
 from thence.corpus import Documents
 from thence.corpus.labels import Labels
-from thence.evaluation.bootstrap import REPLICATES, interval
-from thence.evaluation.calibration import calibrate
-from thence.evaluation.classification import (
-    ClassificationReport,
-    are_right,
-    excerpt,
-    judge_labels,
-)
-from thence.evaluation.proportions import mcnemar_p, wilson_interval
+from thence.evaluation.compare_labels import mcnemar_p
+from thence.evaluation.intervals import REPLICATES, percentile_interval, wilson_interval
+from thence.evaluation.labels import ClassificationReport, excerpt, judge_labels
+from thence.evaluation.metrics import are_right, calibrate
 
 
 def judged(
@@ -208,7 +203,7 @@ def test_interval_of_macro_f1_is_of_documents_drawn_again() -> None:
             if (t == at).any() or (p == at).any()
         ]
         replicates.append(float(np.mean(scores)))
-    assert report.macro_f1_interval == pytest.approx(interval(np.array(replicates)))
+    assert report.macro_f1_interval == pytest.approx(percentile_interval(np.array(replicates)))
 
 
 def test_very_many_documents_are_drawn_in_blocks() -> None:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from thence.evaluation.units import bits, finite, perplexity
+from thence.evaluation.metrics import bits, finite, perplexity
 
 
 @pytest.mark.parametrize("nats", [0.0, 1e-9, 0.5, 3.3, 700.0])
