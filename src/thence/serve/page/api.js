@@ -1,4 +1,4 @@
-/** Asking the server: JSON, streams, the token, and errors as sentences. */
+/** Requests to the server: JSON, streams, the token, and errors as sentences. */
 
 const KEY = "thence-token";
 

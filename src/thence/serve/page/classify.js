@@ -1,12 +1,12 @@
-/** The classify tab: how probable each label is, and which words moved it. */
+/** The classify tab: the probability of each label, and the words that decided it. */
 
 import { newest, post } from "./api.js";
-import { Cards, cardFrame, modelChips } from "./choosing.js";
+import { Cards, cardFrame, modelChips } from "./model-cards.js";
 import { debounced, el, freshId } from "./dom.js";
 import { keep, value } from "./state.js";
 import { roving } from "./tokens.js";
 import { hideIfGone, tip } from "./tooltip.js";
-import { percent, readable, visible } from "./words.js";
+import { percent, readable, visible } from "./format.js";
 
 /** Characters of a document whose words can be weighed. */
 const LONGEST_EXPLAINED = 10000;
@@ -52,7 +52,7 @@ function classifyCard(model) {
     (answer) => {
       const found = answer.data[0];
       frame.warn(found.nothing_known
-        ? "Nothing in this text is known from train: the label is no finding about it." : null);
+        ? "Every word of this text is unknown, so the label says nothing about it." : null);
       body.hidden = false;
       const labels = found.labels.map(readable).join(", ");
       verdict.textContent = found.label === null ? `Labels: ${labels || "none is probable enough"}` : `Label: ${labels}`;
@@ -78,7 +78,7 @@ function classifyCard(model) {
       }
       frame.warn(null);
       body.hidden = true;
-      verdict.textContent = "Write something to see its label.";
+      verdict.textContent = "Write a document above to see its label.";
     },
   };
 }

@@ -1,11 +1,11 @@
 /** The compare tab: which of two texts is likelier, and where the difference lies. */
 
 import { newest, post } from "./api.js";
-import { Cards, cardFrame, modelChips } from "./choosing.js";
+import { Cards, cardFrame, modelChips } from "./model-cards.js";
 import { debounced, el, freshId } from "./dom.js";
 import { keep, value } from "./state.js";
 import { surprisalLegend, Tokens } from "./tokens.js";
-import { END, fixed, grouped, times, tokenText } from "./words.js";
+import { END, fixed, grouped, logLikelihood, minus, times, tokenText } from "./format.js";
 
 const SIDES = ["first", "second"];
 const MOST_ALIGNED = 1200;
@@ -31,7 +31,7 @@ export function compareTab(panel, app) {
   panel.append(
     el("div", { class: "row" }, fields.map((field, place) => el("div", { class: "field wide" },
       el("label", { for: field.id }, `The ${SIDES[place]} text`), field))),
-    el("p", { class: "hint" }, "Both are read as whole documents: their ends count."),
+    el("p", { class: "hint" }, "Both are scored as whole documents, their ends included."),
     chips.element, surprisalLegend(), cards.element);
   return { show: readAll };
 }
@@ -84,9 +84,9 @@ function endOf(answer) {
 
 function sentence(name, answers) {
   const [first, second] = answers.map((answer) => answer.nats_with_end);
-  if (first === null && second === null) return `${name} holds both for impossible.`;
-  if (first === null) return `${name} holds the first for impossible, the second not.`;
-  if (second === null) return `${name} holds the second for impossible, the first not.`;
+  if (first === null && second === null) return `${name} gives both probability 0.`;
+  if (first === null) return `${name} gives only the first probability 0.`;
+  if (second === null) return `${name} gives only the second probability 0.`;
   const difference = second - first;
   if (Math.abs(difference) < 0.0005) return `For ${name} both are equally likely.`;
   const [likelier, other] = difference > 0 ? SIDES : [...SIDES].reverse();
@@ -98,7 +98,7 @@ function figures(answers) {
   const nats = answers.map((answer) => answer.nats_with_end);
   const both = nats.every((one) => one !== null);
   const rows = [
-    ["Log-probability (nats)", nats.map((one) => (one === null ? "−∞" : minus(fixed(-one)))),
+    ["Log-likelihood (nats)", nats.map(logLikelihood),
       both ? minus(fixed(nats[1] - nats[0])) : "–"],
     ["Tokens, with the end", counts.map(grouped), ""],
     ["Nats per token", nats.map((one, place) => fixed(one === null ? null : one / counts[place], 3)),
@@ -111,9 +111,6 @@ function figures(answers) {
       [...cells, difference].map((cell) => el("td", { class: "number" }, cell))))),
   ];
 }
-
-/** Write a number with a true minus, and none before a zero. */
-const minus = (text) => (Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−"));
 
 /** A table of both texts' tokens, equal ones side by side, and how their surprisals differ. */
 function aligned([first, second]) {

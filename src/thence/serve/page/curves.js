@@ -1,11 +1,12 @@
-/** The curves tab: how trainings went, and how those go that are under way. */
+/** The curves tab: learning curves of finished trainings, and live ones of those that run. */
 
 import { get, Problem } from "./api.js";
 import { Chart } from "./chart.js";
 import { el, freshId, labelled } from "./dom.js";
 import { keep, several, value } from "./state.js";
-import { duration, fixed, grouped, percent } from "./words.js";
+import { duration, fixed, grouped, percent } from "./format.js";
 
+/** Milliseconds between two requests for the curves of running trainings. */
 const EVERY = 2000;
 const COLOURS = 8;
 const XS = { step: "training steps", tokens: "tokens read", seconds: "seconds", epoch: "epochs" };
@@ -49,7 +50,7 @@ export function curvesTab(panel) {
   let drawn = "";
 
   panel.append(filterField, boxes,
-    el("div", { class: "row" }, labelled("Horizontal axis", x), labelled("Its scale", logX), labelled("Vertical axis", y)),
+    el("div", { class: "row" }, labelled("Horizontal axis", x), labelled("Scale", logX), labelled("Vertical axis", y)),
     problem, el("div", { class: "panel" }, legend, chart.element, note),
     el("details", {}, el("summary", {}, "The newest values as a table"), el("div", { class: "scroll" }, table)));
 

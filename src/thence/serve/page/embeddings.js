@@ -1,9 +1,9 @@
-/** The embeddings tab: where a model has put its tokens, in two dimensions. */
+/** The embeddings tab: the embeddings of tokens in two dimensions. */
 
 import { newest, get } from "./api.js";
 import { debounced, el, freshId, labelled, svg } from "./dom.js";
 import { keep, value } from "./state.js";
-import { grouped, tokenText } from "./words.js";
+import { grouped, tokenText } from "./format.js";
 
 const AIR = 40;
 const SIZE = 13;
@@ -34,7 +34,7 @@ export function embeddingsTab(panel, app) {
 
   const load = newest(
     (signal) => {
-      note.textContent = "Making the map …";
+      note.textContent = "Loading the map …";
       return get("/playground/embedding", { model: model.value, limit: count.value }, signal);
     },
     (found) => {
@@ -72,7 +72,7 @@ export function embeddingsTab(panel, app) {
   return { show: () => map.points.length === 0 && load() };
 }
 
-/** Points with names, of which those are written that have room. */
+/** A scatter plot of labelled points; labels are drawn where they do not overlap. */
 class PointMap {
   constructor() {
     this.svg = svg("svg", { class: "map", tabindex: 0, role: "application",
@@ -118,7 +118,7 @@ class PointMap {
     this.reset();
   }
 
-  /** Place the points so that all of them are seen; each axis has a scale of its own. */
+  /** Scale the points to the plot; each axis has its own scale. */
   fit() {
     const place = (axis, from, to) => {
       const values = this.points.map((point) => point[axis]);

@@ -1,10 +1,10 @@
-/** Writing on: the settings, and the text that streams in. */
+/** Generation: its settings, and the text that streams in. */
 
 import { Problem, stream } from "./api.js";
 import { announce, el, freshId } from "./dom.js";
 import { keep, value } from "./state.js";
 import { shade } from "./tokens.js";
-import { END, fixed, visible } from "./words.js";
+import { END, fixed, visible } from "./format.js";
 
 const SETTINGS = [
   { key: "temperature", label: "Temperature", min: 0, max: 2, step: 0.05, start: 1,
@@ -45,19 +45,19 @@ function numberField(key, label, start, attributes) {
 }
 
 /**
- * The controls of writing on.
+ * The settings of generation and its buttons.
  * @param {(options: Object) => void} onStart
  * @param {() => void} onStop
  */
-export function writingControls(onStart, onStop) {
+export function generationControls(onStart, onStop) {
   const sliders = Object.fromEntries(SETTINGS.map((setting) => [setting.key, slider(setting)]));
   const length = numberField("length", "Tokens at most", "100", { min: 1, step: 1, required: true });
   const seed = numberField("seed", "Seed", "", { step: 1, placeholder: "any" });
   const stopButton = el("button", { type: "button", disabled: true, on: { click: onStop } }, "Stop");
-  const write = el("button", { class: "primary" }, "Write on");
-  const form = el("form", { class: "writing", "aria-label": "Let the models write on" },
+  const generate = el("button", { class: "primary" }, "Generate");
+  const form = el("form", { class: "generation", "aria-label": "Generation" },
     Object.values(sliders).map((one) => one.element), length.element, seed.element,
-    el("div", { class: "buttons" }, write, stopButton));
+    el("div", { class: "buttons" }, generate, stopButton));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const options = { temperature: sliders.temperature.read(), top_p: sliders.top_p.read(), max_tokens: length.read() };
@@ -68,34 +68,34 @@ export function writingControls(onStart, onStop) {
   return {
     element: form,
     update(cards) {
-      stopButton.disabled = ![...cards.values()].some((card) => card.writing());
+      stopButton.disabled = ![...cards.values()].some((card) => card.isGenerating());
     },
   };
 }
 
-/** What one model writes. */
-export class Writer {
+/** The text that one model generates. */
+export class Generation {
   /**
    * @param {Object} model
-   * @param {(text: string) => void} onTake Called with the whole text if the reader wants it.
-   * @param {() => void} onChange Called when writing begins and ends.
+   * @param {(text: string) => void} onUse Called with the prompt and its completion.
+   * @param {() => void} onChange Called when generation begins and ends.
    */
-  constructor(model, onTake, onChange) {
+  constructor(model, onUse, onChange) {
     this.model = model;
     this.onChange = onChange;
     this.controller = null;
     this.prompt = "";
-    this.written = "";
-    this.text = el("p", { class: "written" });
-    this.state = el("p", { class: "hint writing-state" });
-    this.take = el("button", {
-      type: "button", class: "quiet", on: { click: () => onTake(this.prompt + this.written) },
-    }, "Take as text");
-    this.element = el("section", { class: "output", hidden: true }, el("h3", {}, "Written on"),
-      this.text, el("div", { class: "buttons" }, this.take), this.state);
+    this.generated = "";
+    this.text = el("p", { class: "generated" });
+    this.state = el("p", { class: "hint generation-state" });
+    this.use = el("button", {
+      type: "button", class: "quiet", on: { click: () => onUse(this.prompt + this.generated) },
+    }, "Use as text");
+    this.element = el("section", { class: "output", hidden: true }, el("h3", {}, "Generated text"),
+      this.text, el("div", { class: "buttons" }, this.use), this.state);
   }
 
-  get isWriting() {
+  get isRunning() {
     return this.controller !== null;
   }
 
@@ -109,12 +109,12 @@ export class Writer {
     const mine = new AbortController();
     this.controller = mine;
     this.prompt = prompt;
-    this.written = "";
+    this.generated = "";
     this.element.hidden = false;
-    this.take.hidden = true;
+    this.use.hidden = true;
     this.state.classList.remove("problem");
     this.text.replaceChildren(el("span", { class: "prompt" }, visible(prompt)));
-    this.state.textContent = "Writing …";
+    this.state.textContent = "Generating …";
     this.onChange();
     let last = "The stream ended early.";
     try {
@@ -125,8 +125,8 @@ export class Writer {
         if (!choice) continue;
         count += choice.logprobs?.tokens.length ?? 0;
         this.add(choice);
-        if (choice.finish_reason === "length") last = `${count} tokens; the text could go on.`;
-        if (choice.finish_reason === "stop") last = `${count} tokens, then the document ended.`;
+        if (choice.finish_reason === "length") last = `${count} tokens: the limit is reached.`;
+        if (choice.finish_reason === "stop") last = `${count} tokens, then the end of the document.`;
       }
     } catch (error) {
       if (error.name === "AbortError") last = "Stopped.";
@@ -135,16 +135,16 @@ export class Writer {
         this.state.classList.add("problem");
       } else throw error;
     }
-    if (this.controller !== mine) return; // A newer text is being written here.
+    if (this.controller !== mine) return; // A newer request has begun.
     this.controller = null;
     this.state.textContent = last;
-    this.take.hidden = this.written === "";
+    this.use.hidden = this.generated === "";
     this.onChange();
     announce(`${this.model.id}: ${last}`);
   }
 
   add(choice) {
-    this.written += choice.text;
+    this.generated += choice.text;
     const nats = choice.logprobs?.token_logprobs.at(-1);
     const ended = choice.text === "" && choice.logprobs?.tokens.length > 0 && choice.finish_reason === null
       && choice.logprobs.tokens[0].endsWith("boundary>");

@@ -1,9 +1,9 @@
-/** The heat map tab: which symbol follows which. */
+/** The heat map tab: next-token probabilities after each symbol. */
 
 import { newest, get } from "./api.js";
 import { el, labelled } from "./dom.js";
 import { keep, value } from "./state.js";
-import { END, grouped, percent, tokenText } from "./words.js";
+import { END, grouped, percent, tokenText } from "./format.js";
 
 const SIZES = [15, 25, 40, 60, 80];
 
@@ -24,7 +24,7 @@ export function heatMapTab(panel, app) {
 
   const load = newest(
     (signal) => {
-      readout.textContent = "The model writes texts to look at …";
+      readout.textContent = "The model generates texts …";
       return get("/playground/heat-map", { model: model.value, size: size.value }, signal);
     },
     (found) => {
@@ -59,7 +59,7 @@ export function heatMapTab(panel, app) {
           vars: { "--heat-share": `${100 * Math.sqrt(found.probabilities[row][column] / largest)}%` },
         }))))));
     about.textContent = `The ${names.length} most frequent of ${grouped(found.vocabulary)} tokens: what ${found.model} expects after each, `
-      + `on average over ${grouped(found.tokens_written)} tokens that it writes itself. ${END} is the boundary that begins and ends `
+      + `on average over ${grouped(found.tokens_written)} tokens that it generates itself. ${END} is the boundary that begins and ends `
       + `documents. Colours go by the square root, up to ${percent(largest)}.`;
     table.say = say;
   }

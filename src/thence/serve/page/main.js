@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { el } from "./dom.js";
 import { enter, reread, value } from "./state.js";
 import { hide } from "./tooltip.js";
-import { blanksTab } from "./blanks.js";
+import { infillTab } from "./infill.js";
 import { classifyTab } from "./classify.js";
 import { compareTab } from "./compare.js";
 import { curvesTab } from "./curves.js";
@@ -19,7 +19,7 @@ import { textTab } from "./text.js";
  */
 const TABS = [
   { id: "text", title: "Text", needs: "languageModels", fill: textTab },
-  { id: "blanks", title: "Blanks", needs: "languageModels", fill: blanksTab },
+  { id: "infill", title: "Infill", needs: "languageModels", fill: infillTab },
   { id: "compare", title: "Compare", needs: "languageModels", fill: compareTab },
   { id: "classify", title: "Classify", needs: "classifiers", fill: classifyTab },
   { id: "curves", title: "Curves", needs: "models", fill: curvesTab },
@@ -28,6 +28,9 @@ const TABS = [
   { id: "runs", title: "Runs", needs: "models", fill: runsTab },
 ];
 
+/** Tabs that had another id in links of version 0.1. */
+const RENAMED = { blanks: "infill" };
+
 const bar = document.getElementById("tabs");
 const main = document.getElementById("main");
 const banner = document.getElementById("banner");
@@ -35,7 +38,7 @@ let app = null;
 let opened = new Map();
 let current = null;
 
-/** Say at the top of the page what went wrong; nothing hides it. */
+/** Show an error at the top of the page, or none. */
 function warn(sentence) {
   banner.textContent = sentence ?? "";
   banner.hidden = !sentence;
@@ -62,7 +65,8 @@ function bringIntoBar(button) {
 }
 
 function open(wanted) {
-  const tab = app.tabs.find((one) => one.id === wanted) ?? app.tabs[0];
+  const id = RENAMED[wanted] ?? wanted;
+  const tab = app.tabs.find((one) => one.id === id) ?? app.tabs[0];
   hide();
   if (current !== null && current !== tab.id) opened.get(current)?.hide?.();
   for (const one of app.tabs) {

@@ -1,9 +1,9 @@
-/** The runs tab: all runs beside each other, sorted as the reader likes. */
+/** The runs tab: a table of all runs, sorted by any column. */
 
 import { get, Problem } from "./api.js";
 import { el } from "./dom.js";
 import { keep, value } from "./state.js";
-import { brief, duration, fixed, grouped, percent } from "./words.js";
+import { brief, duration, fixed, grouped, percent } from "./format.js";
 
 const TAGS = { finished: "good", training: "live", stopped: "", unreadable: "bad" };
 const STATES = { finished: "finished", training: "in training", stopped: "stopped", unreadable: "unreadable" };
@@ -33,7 +33,7 @@ export function runsTab(panel, app) {
   const note = el("p", { class: "hint" });
   let [key, direction] = value("sort", "name.ascending").split(".");
   let runs = [];
-  panel.append(el("p", { class: "hint" }, "Losses are those of the dev split, of the weights that are kept. Compare only runs of the same "
+  panel.append(el("p", { class: "hint" }, "Losses are on the dev split, of the weights that are kept. Compare only runs with the same "
     + "text and tokens."), problem, el("div", { class: "panel" }, el("div", { class: "scroll" }, table), note));
 
   function sort(column) {

@@ -1,4 +1,4 @@
-/** What a link to this page holds: the part of the address after "#". */
+/** The state of the page in its address, after "#", so that links keep it. */
 
 const LONGEST = 4000;
 let values = new URLSearchParams(location.hash.slice(1));

@@ -1,13 +1,13 @@
-/** The text tab: what each model makes of a text while it is typed, and how it would go on. */
+/** The text tab: how each model reads a text while it is typed, and how it continues it. */
 
 import { newest, post } from "./api.js";
-import { NextBars } from "./bars.js";
-import { Cards, cardFrame, modelChips } from "./choosing.js";
+import { NextBars } from "./next-tokens.js";
+import { Cards, cardFrame, modelChips } from "./model-cards.js";
 import { announce, debounced, el, freshId } from "./dom.js";
-import { Writer, writingControls } from "./generate.js";
+import { Generation, generationControls } from "./generate.js";
 import { keep, value } from "./state.js";
 import { surprisalLegend, Tokens } from "./tokens.js";
-import { fixed, grouped } from "./words.js";
+import { fixed, grouped, logLikelihood } from "./format.js";
 
 const PATIENCE = 120;
 /** Characters up to which alternatives are asked for; beyond, answers would be megabytes. */
@@ -21,7 +21,7 @@ export function textTab(panel, app) {
   });
   field.value = value("text", "");
 
-  const controls = writingControls(start, stop);
+  const controls = generationControls(start, stop);
   const cards = new Cards((model) => textCard(model, field, change, () => controls.update(cards.known)));
   const chips = modelChips(app.languageModels, "m", 2, () => readAll());
 
@@ -39,7 +39,7 @@ export function textTab(panel, app) {
     soon();
   });
   function start(options) {
-    for (const card of cards.show(chips.chosen())) card.write(field.value, options);
+    for (const card of cards.show(chips.chosen())) card.generate(field.value, options);
   }
   function stop() {
     for (const card of cards.known.values()) card.stop();
@@ -61,17 +61,17 @@ function figure(name, hint) {
   return { element: el("div", { title: hint }, el("dt", {}, name), shown), set: (text) => { shown.textContent = text; } };
 }
 
-/** What one model makes of the text. */
-function textCard(model, field, change, onWriting) {
+/** How one model reads and continues the text. */
+function textCard(model, field, change, onGenerating) {
   const tokens = new Tokens(`The text as ${model.id} reads it`);
   const figures = {
     count: figure("Tokens", "How many tokens the text has for this model"),
     bits: figure("Bits per token", "Mean surprisal of a token"),
-    perplexity: figure("Perplexity", "As unsure as between so many equally likely tokens"),
-    open: figure("Nats", "Minus the natural logarithm of the probability that a document begins so"),
-    whole: figure("Nats with end", "The same, and that the document ends here"),
+    perplexity: figure("Perplexity", "As uncertain as a choice between so many equally likely tokens"),
+    prefix: figure("Log-likelihood, open", "Natural logarithm of the probability that a document begins with this text"),
+    whole: figure("Log-likelihood", "Natural logarithm of the probability that this text is a whole document"),
   };
-  const empty = el("p", { class: "hint" }, "Nothing is written yet: below is how documents begin.");
+  const empty = el("p", { class: "hint" }, "The text is empty: below is how documents begin.");
   let ended = false;
   let answer = null;
 
@@ -83,13 +83,13 @@ function textCard(model, field, change, onWriting) {
     } else {
       ended = true;
       show(answer);
-      announce(`The document ends: ${fixed(answer.nats_with_end)} nats`);
+      announce(`The document ends here: log-likelihood ${logLikelihood(answer.nats_with_end)} nats`);
     }
   });
-  const writer = new Writer(model, (text) => { change(text); field.focus(); }, onWriting);
+  const generation = new Generation(model, (text) => { change(text); field.focus(); }, onGenerating);
   const frame = cardFrame(model, empty, tokens.element,
     el("dl", { class: "figures" }, Object.values(figures).map((one) => one.element)),
-    writer.element, bars.element);
+    generation.element, bars.element);
 
   function show(found) {
     answer = found;
@@ -105,8 +105,8 @@ function textCard(model, field, change, onWriting) {
     figures.count.set(grouped(count));
     figures.bits.set(count === 0 ? "–" : fixed(found.nats === null ? null : found.nats / count / Math.LN2));
     figures.perplexity.set(count === 0 ? "–" : fixed(found.perplexity));
-    figures.open.set(fixed(found.nats));
-    figures.whole.set(fixed(found.nats_with_end));
+    figures.prefix.set(logLikelihood(found.nats));
+    figures.whole.set(logLikelihood(found.nats_with_end));
     bars.show(found.next);
   }
 
@@ -123,9 +123,9 @@ function textCard(model, field, change, onWriting) {
   return {
     element: frame.element,
     read: (text) => { ended = false; ask(text); },
-    write: (text, options) => writer.start(text, options),
-    stop: () => writer.stop(),
-    writing: () => writer.isWriting,
-    gone: () => writer.stop(),
+    generate: (text, options) => generation.start(text, options),
+    stop: () => generation.stop(),
+    isGenerating: () => generation.isRunning,
+    gone: () => generation.stop(),
   };
 }

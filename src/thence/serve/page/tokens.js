@@ -1,8 +1,8 @@
-/** A text with every token coloured by its surprisal, which keyboard and mouse can ask. */
+/** A text with every token coloured by its surprisal, and a tooltip on each. */
 
 import { el } from "./dom.js";
 import { hideIfGone, tip } from "./tooltip.js";
-import { END, fixed, grouped, percent, tokenText } from "./words.js";
+import { END, fixed, grouped, percent, tokenText } from "./format.js";
 
 /** Where one colour ends and the next begins, in bits. */
 export const STEPS = [1, 2, 3, 4.5, 6, 8, 10];

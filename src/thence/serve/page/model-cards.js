@@ -1,10 +1,10 @@
-/** Choosing models: chips that are checkboxes. */
+/** Checkboxes to choose models, and a card for each chosen model. */
 
 import { el, freshId } from "./dom.js";
 import { keep, several } from "./state.js";
-import { brief } from "./words.js";
+import { brief } from "./format.js";
 
-/** Say what a model is in a few words. */
+/** Return a model's family, tokens and size. */
 export function description(model) {
   return `${model.family} · ${model.tokens} · ${brief(model.parameters)} parameters`;
 }

@@ -1,4 +1,4 @@
-/** How numbers and tokens are written. */
+/** Numbers and tokens as text. */
 
 const MARKS = new Map([[" ", "␣"], ["\n", "⏎"], ["\r", "␍"], ["\t", "⇥"], ["\u00a0", "⍽"]]);
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{Co}\p{Cn}]/u;
@@ -11,7 +11,7 @@ export function visible(text) {
     .join("");
 }
 
-/** Return a name, such as a label, as it is read: only spaces at its ends are made visible. */
+/** Return a name, such as a label, in which only spaces at its ends are made visible. */
 export function readable(name) {
   return name === name.trim() ? visible(name).replaceAll("␣", " ") : visible(name);
 }
@@ -26,7 +26,7 @@ export function tokenText(token) {
   return visible(token.text || token.name || "");
 }
 
-/** Return a probability in per cent, with as many digits as say something. */
+/** Return a probability in per cent with a fitting number of digits. */
 export function percent(probability) {
   const value = probability * 100;
   if (value === 0) return "0 %";
@@ -35,9 +35,19 @@ export function percent(probability) {
   return value > 99.95 && value < 100 ? "> 99.9 %" : `${value.toFixed(1)} %`;
 }
 
-/** Return a number with so many digits after the point; what is impossible is infinite. */
+/** Return a number with so many digits after the point; null, the surprisal of the impossible, as infinity. */
 export function fixed(value, digits = 2) {
   return value === null || value === undefined ? "∞" : value.toFixed(digits);
+}
+
+/** Return a log-likelihood in nats, given its negative; that of an impossible text is minus infinity. */
+export function logLikelihood(nats) {
+  return nats === null ? "−∞" : minus(fixed(-nats));
+}
+
+/** Write a number with a true minus sign, and none before a zero. */
+export function minus(text) {
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
 /** Return a whole number in groups of three. */
@@ -63,7 +73,7 @@ function superscript(number) {
   return Array.from(String(number), (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]).join("");
 }
 
-/** Return a duration in the unit that suits it. */
+/** Return a duration in seconds, minutes or hours. */
 export function duration(seconds) {
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 120) return `${seconds.toFixed(0)} s`;

@@ -1,50 +1,50 @@
-/** The blanks tab: what may stand where something is missing. */
+/** The infill tab: the likeliest ways to fill the blanks of a text. */
 
 import { newest, post } from "./api.js";
-import { Cards, cardFrame, modelChips } from "./choosing.js";
+import { Cards, cardFrame, modelChips } from "./model-cards.js";
 import { el, freshId } from "./dom.js";
 import { keep, value } from "./state.js";
-import { fixed, grouped, percent, visible } from "./words.js";
+import { fixed, grouped, percent, visible } from "./format.js";
 
 /** Fill the tab. */
-export function blanksTab(panel, app) {
-  const field = el("input", { type: "text", id: freshId("blanks"), spellcheck: "false", autocapitalize: "off",
+export function infillTab(panel, app) {
+  const field = el("input", { type: "text", id: freshId("infill"), spellcheck: "false", autocapitalize: "off",
     autocomplete: "off", maxlength: 500, placeholder: "Mar___" });
-  field.value = value("blanks", "");
+  field.value = value("infill", value("blanks"));
   const count = el("input", { type: "number", id: freshId("count"), min: 1, max: 50, required: true, inputmode: "numeric" });
   count.value = value("fillings", "10");
-  const cards = new Cards(blanksCard);
+  const cards = new Cards(infillCard);
   const chips = modelChips(app.languageModels, "m", 2, fillAll);
 
   function fillAll() {
     const text = field.value;
     for (const card of cards.show(chips.chosen())) card.fill(text, Number(count.value) || 10);
   }
-  field.addEventListener("input", () => keep("blanks", field.value));
+  field.addEventListener("input", () => keep("infill", field.value));
   count.addEventListener("input", () => keep("fillings", count.value));
 
   const form = el("form", { class: "row" },
     el("div", { class: "field wide" }, el("label", { for: field.id }, "A document with blanks"), field),
     el("div", { class: "field narrow" }, el("label", { for: count.id }, "Fillings"), count),
-    el("button", { class: "primary" }, "Fill in"));
+    el("button", { class: "primary" }, "Fill"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     fillAll();
   });
   panel.append(form,
-    el("p", { class: "hint" }, "Write _ or ___ where something is missing. The text on both sides of a blank "
-      + "decides, and the end of the document counts."),
+    el("p", { class: "hint" }, "Write _ or ___ for each blank. The text on both sides of a blank counts, "
+      + "and so does the end of the document."),
     chips.element, cards.element);
   return { show: fillAll };
 }
 
-function blanksCard(model) {
+function infillCard(model) {
   const list = el("ol", { class: "fillings" });
   const note = el("p", { class: "hint" });
   const frame = cardFrame(model, list, note);
   const ask = newest(
     (signal, text, count) => {
-      note.textContent = "Looking …";
+      note.textContent = "Searching …";
       const blank = text.includes("___") ? "___" : "_";
       return post("/playground/fill", { model: model.id, text, count, blank }, signal);
     },
@@ -52,7 +52,7 @@ function blanksCard(model) {
       frame.warn(null);
       list.replaceChildren(...found.fillings.map((one) => filling(one)));
       note.textContent = found.exact
-        ? `All ${grouped(found.found)} possible fillings were judged.`
+        ? `All ${grouped(found.found)} possible fillings were scored.`
         : `The best of ${grouped(found.found)} that a search found; it may miss some.`;
     },
     (problem) => {
@@ -70,7 +70,7 @@ function blanksCard(model) {
       }
       frame.warn(null);
       list.replaceChildren();
-      note.textContent = text === "" ? "Nothing is written yet." : "There is no blank in this text yet: write _ somewhere.";
+      note.textContent = text === "" ? "Write a text with a blank above." : "This text has no blank yet: write _ somewhere.";
     },
   };
 }

@@ -1,11 +1,11 @@
-/** What may come next, as bars; each is a button that appends its token. */
+/** The next-token distribution as bars; each is a button that appends its token. */
 
 import { el } from "./dom.js";
-import { END, grouped, percent, tokenText } from "./words.js";
+import { END, grouped, percent, tokenText } from "./format.js";
 
 const FEW = 10;
 
-/** Say why a token cannot be appended. */
+/** Return why a token cannot be appended. */
 function reasonNot(token) {
   return token.is_unknown ? "Stands for any symbol that the model does not know"
     : "Only part of a character: it cannot be appended by itself";
