@@ -11,16 +11,15 @@ import pytest
 
 from thence import atomic
 from thence.atomic import (
-    BusyError,
     ExistsError,
     clear_leftovers,
     is_taken,
-    locked,
     new_folder,
     whole_file,
     write_atomically,
 )
 from thence.errors import RunError
+from thence.locks import BusyError, locked
 
 
 @contextmanager

@@ -1,12 +1,12 @@
-"""Files and folders that are there whole or not at all, whoever is killed and whenever.
+"""Writing files and folders atomically: they are there whole or not at all, whoever is killed.
 
-What is made is built beside its place under a hidden name (``.NAME.new``), flushed to the disk, and
-put in place by one rename. Who builds it holds a lock on it, so that a second process learns at
-once that the name is taken. A killed process lets go of its lock by itself: what it has left is
-cleared away by the next that wants the name, and stands in nobody's way.
+A file or folder is built beside its target under a hidden name (``.NAME.new``), flushed to the
+disk, and renamed to its target. The process that builds it has it locked, so that a second process
+learns at once that the name is taken. A killed process releases its lock; what it has left is
+removed by the next process that wants the name.
 
-Nothing here follows a symbolic link in the last part of a path: a link in the place of what is
-written is replaced, never written through.
+Nothing here follows a symbolic link in the last part of a path: a link in the place of the target
+is replaced, never written through.
 """
 
 import errno
@@ -18,28 +18,17 @@ from io import BufferedIOBase
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 
+from thence import locks
 from thence.errors import RunError
+from thence.locks import NEW, BusyError, lock_open
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks: two processes that write one thing are not told.
-    fcntl = None  # type: ignore[assignment]
-
-NEW = ".new"
-"""How the hidden name of what is being made ends."""
 NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """Flags of opening: a symbolic link is an error, and a pipe does not wait for its other end."""
-NO_LOCKS_HERE = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
-"""What file systems without locks answer (NFS: EBADF for a folder); they are done without."""
 ATTEMPTS = 1000
-"""How often a name is tried while others take it and let go of it; a place where nothing can be
-made, such as /proc, says so in the same way each time."""
+"""How often a name is tried while other processes take and release it. A place where nothing can be
+made, such as /proc, gives the same error each time."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
-
-
-class BusyError(RunError):
-    """Another process is at work on the same thing."""
 
 
 class ExistsError(RunError):
@@ -50,9 +39,9 @@ class WriteError(RunError):
     """Something could not be written.
 
     Args:
-        path: What.
-        error: Why.
-        way_out: What to do about it, where that is more than making room.
+        path: What could not be written.
+        error: The reason.
+        way_out: A sentence on what is left, and how to go on.
     """
 
     def __init__(self, path: Path, error: OSError, way_out: str = "") -> None:
@@ -68,7 +57,7 @@ class WriteError(RunError):
 
 
 def cannot_write(path: Path, error: OSError, way_out: str = "") -> WriteError:
-    """Return the error for a path that could not be written; ``way_out`` is a sentence."""
+    """Return the error for a path that could not be written; see ``WriteError``."""
     return WriteError(path, error, way_out)
 
 
@@ -110,7 +99,7 @@ def make_folders(folder: Path, within: Path) -> None:
 
 @contextmanager
 def whole_file(path: Path, *, new: bool = False, wait: bool = False) -> Iterator[BufferedIOBase]:
-    """Open a new file for writing that appears under its name only when it is whole.
+    """Open a file for writing that appears under its name only when the block has ended.
 
     If the block raises, nothing is left behind and what was there before stays.
 
@@ -134,7 +123,9 @@ def whole_file(path: Path, *, new: bool = False, wait: bool = False) -> Iterator
                 yield file
                 file.flush()
                 os.fsync(descriptor)
-            if fcntl is None:  # Windows renames no open file: let another be open in its place.
+            if (
+                not locks.HAS_LOCKS
+            ):  # Windows renames no open file: let another be open in its place.
                 with Path(os.devnull).open("rb") as nothing:
                     os.dup2(nothing.fileno(), descriptor)
             building.replace(path)
@@ -146,10 +137,10 @@ def whole_file(path: Path, *, new: bool = False, wait: bool = False) -> Iterator
 
 
 class NewFolder:
-    """A folder that is being made beside its place; nobody else can make it meanwhile.
+    """A folder that is being built beside its target; no other process can make it meanwhile.
 
-    Args:
-        target: Where it is to be.
+    Attributes:
+        target: Where it is going to be.
         path: Where it is now.
     """
 
@@ -158,7 +149,7 @@ class NewFolder:
 
     @property
     def in_place(self) -> bool:
-        """Whether it is where it is to be."""
+        """Whether the folder has its final name."""
         return self.path == self.target
 
     def put_in_place(self) -> None:
@@ -178,11 +169,11 @@ class NewFolder:
         self.path = self.target
 
     def fill(self, write: Callable[[Path], None]) -> None:
-        """Write what took long to work out, and put it in place or, if need be, elsewhere.
+        """Write the result of long work, and put it in place; if that fails, keep it elsewhere.
 
         Args:
-            write: Writes everything into a folder, or raises ``WriteError``; called once more for
-                another folder where this one cannot be written.
+            write: Writes everything into a folder, or raises ``WriteError``; is called again with
+                another folder if this one cannot be written.
 
         Raises:
             RunError: If it could not be written here; says where it is kept.
@@ -203,11 +194,11 @@ class NewFolder:
 
 @contextmanager
 def new_folder(target: Path, *, wait: bool = False) -> Iterator[NewFolder]:
-    """Hold the name of a folder that does not exist yet, and give a hidden folder to build it in.
+    """Reserve the name of a new folder, and give a hidden folder to build it in.
 
     At the end of the block the folder is put in place, unless that was done; if the block raises
-    before, nothing of it is left. The lock is kept until the end of the block, also on a folder
-    that is in place: it is the one that ``locked`` takes.
+    before, nothing of it is left. The folder stays locked until the end of the block, also once it
+    is in place; the lock is the one that ``locked`` takes.
 
     Args:
         target: The folder to make; missing folders on the way are made.
@@ -244,10 +235,10 @@ def new_folder(target: Path, *, wait: bool = False) -> Iterator[NewFolder]:
 
 @contextmanager
 def scratch_folder(place: Path) -> Iterator[Path]:
-    """Give a hidden folder for what is only needed for a while; one process at a time has it.
+    """Make a hidden folder that is removed after the block; one process at a time has it.
 
     Args:
-        place: Says what the folder is called; the folders on the way are made.
+        place: The folder is named after it; missing folders on the way are made.
 
     Raises:
         BusyError: Another process has it.
@@ -279,7 +270,7 @@ def refuse_existing(path: Path) -> None:
 
 
 def is_taken(path: Path) -> bool:
-    """Whether something is there, or is being made by a process that is alive."""
+    """Return whether something is there, or is being made by a process that is alive."""
     if path.exists():
         return True
     try:
@@ -289,43 +280,8 @@ def is_taken(path: Path) -> bool:
     return False
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a run folder for one process; a killed process lets go of it by itself.
-
-    Whoever changes or clears what is in a run folder holds it. Files that are only added whole
-    (reports, pictures) and lines that are only appended (looks at test) need no lock on the folder.
-
-    Raises:
-        BusyError: If another process holds it.
-    """
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        if not _lock(descriptor, folder, wait=False):
-            raise BusyError(f"{folder} was replaced just now by another process; try again.")
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def is_locked(folder: Path) -> bool:
-    """Whether a process holds a folder, as ``locked`` does, at this moment."""
-    if fcntl is None:
-        return False
-    try:
-        with locked(folder):
-            return False
-    except BusyError:
-        return True
-    except OSError:  # It may not be opened.
-        return False
-
-
 def clear_leftovers(folder: Path) -> None:
-    """Remove what killed processes left half-written in a folder that this process holds."""
+    """Remove what killed processes left half-written in a folder that this process has locked."""
     clear_dead(folder)
     for path in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):  # Of thence 0.1.
         with suppress(OSError):
@@ -353,14 +309,14 @@ def sync_tree(folder: Path) -> None:
     """Wait until all files below a folder, and their names, are on the disk."""
     for place, _, names in os.walk(folder):
         for name in names:
-            with Path(place, name).open("rb" if fcntl is not None else "r+b") as file:
+            with Path(place, name).open("rb" if locks.HAS_LOCKS else "r+b") as file:
                 os.fsync(file.fileno())
         sync_folder(Path(place))
 
 
 def _beside(path: Path) -> Path:
     # Without locks nobody knows who is alive, so each process has a name of its own.
-    own = f".{os.getpid()}" if fcntl is None else ""
+    own = f".{os.getpid()}" if not locks.HAS_LOCKS else ""
     return path.with_name(f".{path.name}{own}{NEW}")
 
 
@@ -370,12 +326,12 @@ def _create_file(path: Path) -> int:
 
 def _create_folder(path: Path) -> int:
     path.mkdir()
-    return os.open(path, os.O_RDONLY) if fcntl is not None else os.open(os.devnull, os.O_RDONLY)
+    return os.open(path, os.O_RDONLY) if locks.HAS_LOCKS else os.open(os.devnull, os.O_RDONLY)
 
 
 @contextmanager
 def _taken(target: Path, wait: bool, create: Callable[[Path], int]) -> Iterator[int]:
-    """Make what a target is built in and lock it; yield its descriptor."""
+    """Make and lock the hidden file or folder that a target is built in; yield its descriptor."""
     building = _beside(target)
     failed: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     for _ in range(ATTEMPTS):
@@ -391,7 +347,7 @@ def _taken(target: Path, wait: bool, create: Callable[[Path], int]) -> Iterator[
             building.parent.mkdir(parents=True, exist_ok=True)
             continue
         try:
-            if _lock(descriptor, building, wait):
+            if lock_open(descriptor, building, wait):
                 yield descriptor
                 return
         finally:
@@ -406,7 +362,9 @@ def _clear_dead(building: Path, wait: bool) -> None:
     Raises:
         BusyError: If the process is alive and is not waited for.
     """
-    if fcntl is None or building.is_symlink():  # A link is removed, and what it leads to is not.
+    if (
+        not locks.HAS_LOCKS or building.is_symlink()
+    ):  # A link is removed, and what it leads to is not.
         _remove(building)
         return
     try:
@@ -414,7 +372,7 @@ def _clear_dead(building: Path, wait: bool) -> None:
     except FileNotFoundError:
         return
     try:
-        if _lock(descriptor, building, wait):
+        if lock_open(descriptor, building, wait):
             _remove(building)
     finally:
         os.close(descriptor)
@@ -433,49 +391,6 @@ def _remove_empty(folders: list[Path]) -> None:
     with suppress(OSError):
         for folder in folders:
             folder.rmdir()
-
-
-def _lock(descriptor: int, path: Path, wait: bool) -> bool:
-    """Lock what is open; return False where its name leads elsewhere by now.
-
-    Raises:
-        BusyError: If another process holds it and is not waited for.
-    """
-    if fcntl is None:
-        return True
-    try:
-        _flock(descriptor, wait)
-    except BlockingIOError as error:
-        raise BusyError(_busy(path)) from error
-    try:
-        there, own = path.stat(), os.fstat(descriptor)
-    except FileNotFoundError:
-        return False
-    return (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
-
-
-def wait_for_lock(descriptor: int) -> None:
-    """Lock an open file until it is closed, once no other process has it locked."""
-    _flock(descriptor, wait=True)
-
-
-def _flock(descriptor: int, wait: bool) -> None:
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        raise
-    except OSError as error:
-        if error.errno not in NO_LOCKS_HERE:
-            raise
-
-
-def _busy(path: Path) -> str:
-    if path.name.startswith(".") and path.name.endswith(NEW):
-        target = path.with_name(path.name[1 : -len(NEW)])
-        return f"{target} is being made by another process; wait for it, or choose another name."
-    return f"{path} is being trained by another process; wait for it."
 
 
 def _kept_elsewhere(name: str, write: Callable[[Path], None]) -> Path | None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import thence
-from thence.atomic import locked
 from thence.ensembles.mix import mix
 from thence.errors import RunError
+from thence.locks import locked
 from thence.runs import Run
 from thence.training import train
 

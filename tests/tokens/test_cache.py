@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from thence import atomic
+from thence import locks
 from thence.corpus import Documents
 from thence.errors import RunError, UnknownSymbolError
 from thence.tokens import Tokenizer, TokenOptions, TokenStore, make_tokenizer, tokenizer
@@ -161,7 +161,9 @@ def test_two_processes_may_make_the_same_entry(home: Path, monkeypatch: pytest.M
         stream(made, documents, folder)
 
     monkeypatch.setattr(tokenizer, "_stream_to", overtaken)
-    monkeypatch.setattr(atomic, "fcntl", None)  # Where there are locks, one waits for the other.
+    monkeypatch.setattr(
+        locks, "HAS_LOCKS", False
+    )  # Where there are locks, one waits for the other.
     store = made.encode(TEXTS)
     assert store.num_documents == len(TEXTS)
     assert len(cached(home)) == 1

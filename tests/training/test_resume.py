@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from thence.atomic import BusyError, locked
 from thence.errors import RunError, TextError
+from thence.locks import BusyError, locked
 from thence.models.registry import families
 from thence.runs import Run
 from thence.runs.files import load_tensors

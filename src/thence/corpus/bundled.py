@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from thence.atomic import BusyError, whole_file
+from thence.atomic import whole_file
 from thence.corpus.decoding import Bytes
 from thence.corpus.documents import Documents
 from thence.corpus.labelled import parse_labelled
@@ -24,6 +24,7 @@ from thence.corpus.labels import LabelledDocuments, LabelOptions
 from thence.corpus.opening import cache_folder
 from thence.corpus.reading import ReadingOptions, parse, read_file
 from thence.errors import TextError, nearest
+from thence.locks import BusyError
 
 TEXTS = Path(__file__).parent / "texts"
 # Not part of the library, or (encodings) one sentence a hundred times over.

@@ -19,10 +19,11 @@ from pathlib import Path, PurePosixPath
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from thence.atomic import BusyError, scratch_folder, whole_file
+from thence.atomic import scratch_folder, whole_file
 from thence.corpus.catalogue import CATALOGUE, DataFile, Remote
 from thence.corpus.opening import cache_folder
 from thence.errors import DownloadError, nearest
+from thence.locks import BusyError
 
 Progress = Callable[[int, int], None]
 

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from thence.atomic import is_locked
 from thence.errors import RunError, ThenceError
+from thence.locks import is_locked
 from thence.models.registry import get_family, is_classifier
 from thence.runs.files import refuse_links
 from thence.runs.looks_at_test import TEST_LOOKS, read_test_looks

@@ -11,8 +11,9 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from thence.atomic import NO_LINK, cannot_write, sync_folder, wait_for_lock, whole_file
+from thence.atomic import NO_LINK, cannot_write, sync_folder, whole_file
 from thence.errors import RunError
+from thence.locks import wait_for_lock
 from thence.runs.files import check_ordinary
 
 REQUIRED = ("step", "seconds")

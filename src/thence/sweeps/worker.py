@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from thence.atomic import BusyError, WriteError, locked
+from thence.atomic import WriteError
 from thence.errors import RunError, SettingError, TrainingError
+from thence.locks import BusyError, locked
 from thence.runs import Run
 from thence.runs.metrics import unit_of
 from thence.signals import Interrupted

@@ -18,7 +18,8 @@ from thence.training.dev_evaluation import Trainable
 from thence.training.optimizers import Optimizer
 
 RATES_PER_DECADE = 100
-"""Rates per factor of ten where their number is left open, so that they do not depend on the last."""
+"""Rates per factor of ten where their number is left open: the first ones are then always the same,
+whatever the last."""
 LOSS_DECAY = 0.95
 """Decay per step of the running mean of the loss that ends the test."""
 DIVERGED = 3.0

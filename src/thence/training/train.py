@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thence.atomic import clear_leftovers, locked, new_folder
+from thence.atomic import clear_leftovers, new_folder
 from thence.corpus import Source, load_splits
 from thence.corpus.loading import NOTHING
 from thence.errors import SettingError, ThenceError, TrainingError
+from thence.locks import locked
 from thence.models.registry import DEFAULT_CLASSIFIER, DEFAULT_MODEL, get_family
 from thence.processes import is_first_process, may_be_restarted
 from thence.recipes.recipe import FROM_RUN, Recipe, make_recipe, read_settings
