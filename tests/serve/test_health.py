@@ -81,7 +81,7 @@ def test_a_thread_that_ends_within_a_call_fails_all_that_wait(
     calls = [thread.submit(leave), *(thread.submit(int, "1") for _ in range(3))]
     calls[2].cancel()
     begun.set()
-    thread.join(20)
+    thread._thread.join(20)
     for call in (calls[0], calls[1], calls[3]):
         with pytest.raises(ThreadEndedError, match="leaves cannot be asked any more"):
             call.result(20)

@@ -9,11 +9,11 @@ A model runs in a thread of its own, one call at a time, while the event loop go
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
 from time import monotonic
@@ -51,13 +51,6 @@ async def run_in_thread(tokens: int, function: Callable[..., Result], *arguments
     return await asyncio.to_thread(function, *arguments)
 
 
-@dataclass(frozen=True)
-class _Call:
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    result: "Future[Any]"
-
-
 class ModelThread:
     """Calls functions one after another in a thread of its own.
 
@@ -70,19 +63,15 @@ class ModelThread:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._calls: deque[_Call] = deque()  # The first one is running until it has a result.
-        self._ready: SimpleQueue[None] = SimpleQueue()
-        self._lock = Lock()  # Guards _calls and _ended.
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._unanswered = set[Future[Any]]()
+        self._lock = Lock()  # Guards _unanswered and ended.
         self._call_began: float | None = None
-        self._ended: str | None = None
+        self.ended: str | None = None
+        """Why the thread has ended; None while it runs."""
         # A daemon, so that a program that never closes it can exit.
         self._thread = Thread(target=self._work, name=f"model {name}", daemon=True)
         self._thread.start()
-
-    @property
-    def ended(self) -> str | None:
-        """Why the thread has ended; None while it runs."""
-        return self._ended
 
     def busy_seconds(self) -> float:
         """Return for how long the current call has run; 0 if there is none."""
@@ -95,37 +84,28 @@ class ModelThread:
         Raises:
             ThreadEndedError: If the thread has ended.
         """
-        call = _Call(function, arguments, Future())
+        result: Future[Any] = Future()
         with self._lock:
-            if self._ended is not None:
-                raise ThreadEndedError(self._ended)
-            self._calls.append(call)
-        self._ready.put(None)
-        return call.result
+            if self.ended is not None:
+                raise ThreadEndedError(self.ended)
+            self._unanswered.add(result)
+        self._calls.put((result, partial(function, *arguments)))
+        return result
 
-    def close(self) -> None:
-        """Let the thread end after its current call; the queued ones fail."""
+    def close(self, timeout: float) -> None:
+        """Fail queued calls, and wait so many seconds for the current one."""
         self._end("The server is being stopped.")
-        self._ready.put(None)
-
-    def join(self, timeout: float) -> None:
-        """Wait until the thread has ended, for so many seconds at most."""
+        self._calls.put(None)
         self._thread.join(timeout)
 
     def _work(self) -> None:
         try:
-            while True:
-                self._ready.get()
-                with self._lock:
-                    if self._ended is not None:
-                        return
-                    call = self._calls[0]
+            while (call := self._calls.get()) is not None and self.ended is None:
                 self._call_began = monotonic()
-                self._run(call)
+                self._run(*call)
                 self._call_began = None
                 with self._lock:
-                    if self._calls:
-                        self._calls.popleft()
+                    self._unanswered.discard(call[0])
         except BaseException as error:
             logging.getLogger("thence.serve").critical(
                 "the thread of model %s has ended", self._name, exc_info=True
@@ -135,27 +115,25 @@ class ModelThread:
                 f"({type(error).__name__}). Restart the server."
             )
 
-    def _run(self, call: _Call) -> None:
+    def _run(self, result: "Future[Any]", function: Callable[[], Any]) -> None:
         """Run a call; what is no ``Exception``, such as SystemExit, ends the thread."""
-        if not call.result.set_running_or_notify_cancel():
+        if not result.set_running_or_notify_cancel():
             return
         try:
-            result = call.function(*call.arguments)
-        except Exception as error:  # noqa: BLE001 (raised where the result is awaited)
-            with suppress(InvalidStateError):  # The thread was closed meanwhile.
-                call.result.set_exception(error)
-        else:
-            with suppress(InvalidStateError):
-                call.result.set_result(result)
+            value, error = function(), None
+        except Exception as raised:  # noqa: BLE001 (raised where the result is awaited)
+            value, error = None, raised
+        with suppress(InvalidStateError):  # The thread was closed meanwhile.
+            result.set_result(value) if error is None else result.set_exception(error)
 
     def _end(self, why: str) -> None:
         """Accept no more calls, and fail those without a result."""
         with self._lock:
-            self._ended = self._ended or why
-            calls, self._calls = list(self._calls), deque()
-        for call in calls:
+            self.ended = self.ended or why
+            unanswered, self._unanswered = self._unanswered, set()
+        for result in unanswered:
             with suppress(InvalidStateError):
-                call.result.set_exception(ThreadEndedError(self._ended))
+                result.set_exception(ThreadEndedError(self.ended))
 
 
 @dataclass
@@ -280,8 +258,7 @@ class Worker:
 
     def close(self, timeout: float = SECONDS_TO_CLOSE) -> None:
         """Let the thread end after its current call, and wait so many seconds for that."""
-        self.thread.close()
-        self.thread.join(timeout)
+        self.thread.close(timeout)
 
 
 def _read_rows(model: LanguageModel, batch: Sequence[_Waiting]) -> list[tuple[LogProbs, State]]:

@@ -66,26 +66,21 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def error_response(
-    status: int,
-    message: str,
-    param: str | None = None,
-    code: str | None = None,
-    headers: Mapping[str, str] | None = None,
-    kind: str | None = None,
+    status: int, message: str, *, headers: Mapping[str, str] | None = None, **fields: str | None
 ) -> JSONResponse:
-    """Return an error as an HTTP response; its type follows from the status by default."""
-    content = error_content(status, message, param, code, kind)
-    return JSONResponse(content, status, headers=dict(headers or {}))
+    """Return an error as an HTTP response; ``fields`` are those of ``error_content``."""
+    return JSONResponse(error_content(status, message, **fields), status, headers=headers)
 
 
 def error_content(
     status: int,
     message: str,
+    *,
     param: str | None = None,
     code: str | None = None,
     kind: str | None = None,
 ) -> dict[str, Any]:
-    """Return the JSON of an error."""
+    """Return the JSON of an error; its type follows from the status by default."""
     # Not all that a client may send can be sent back: half a surrogate pair has no UTF-8.
     said, about = (
         text and text.encode("utf-8", "backslashreplace").decode("utf-8")[:MAX_MESSAGE]
@@ -137,18 +132,17 @@ def handle_errors(app: FastAPI) -> None:
     async def on_http(request: Request, error: StarletteHTTPException) -> JSONResponse:
         unrouted = {"message": _no_route(request, error.status_code) or str(error.detail)}
         detail = error.detail if isinstance(error.detail, dict) else unrouted
-        return error_response(
-            error.status_code, detail["message"], None, detail.get("code"), error.headers
-        )
+        code, message = detail.get("code"), detail["message"]
+        return error_response(error.status_code, message, code=code, headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         message, param = _describe(max(error.errors(), key=_closeness))
-        return error_response(400, message, param)
+        return error_response(400, message, param=param)
 
     @app.exception_handler(UnknownModelError)
     async def on_unknown_model(_: Request, error: UnknownModelError) -> JSONResponse:
-        return error_response(404, str(error), "model", "model_not_found")
+        return error_response(404, str(error), param="model", code="model_not_found")
 
     @app.exception_handler(ThreadEndedError)
     async def on_ended(_: Request, error: ThreadEndedError) -> JSONResponse:

@@ -1,20 +1,18 @@
 """``/playground/embedding`` and ``/playground/heat-map``: the data of two plots of a model."""
 
 import asyncio
-from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from pydantic import BaseModel, Field
 
 from thence.errors import SettingError
 from thence.evaluation.embeddings import embedding_table
 from thence.generation import DecodingOptions
-from thence.generation.sampling import choose
+from thence.generation.sampling import draw
 from thence.models.base import LanguageModel
-from thence.serve.batching import Ids
 from thence.serve.errors import UnknownModelError
 from thence.serve.loaded_runs import LoadedRun, find_model
 from thence.serve.routes import Context
@@ -28,6 +26,9 @@ MAX_LENGTH = 48
 """Tokens of each generated text."""
 MAX_ROUNDS = 16
 """Batches of texts at most, if many texts are shorter."""
+
+
+Contexts = np.ma.MaskedArray[Any, np.dtype[np.int64]]
 
 
 class Point(BaseModel):
@@ -126,17 +127,15 @@ def _embedding_map(loaded: LoadedRun) -> EmbeddingMap:
 async def _heat_map(loaded: LoadedRun, size: int) -> HeatMap:
     """Generate texts, and average the next-token probabilities after each frequent symbol."""
     run, boundary = loaded.worker.run, loaded.boundary_id
-    generator = np.random.default_rng(0)
-    batches, num_tokens = list[_Texts](), 0
-    while num_tokens < MIN_TOKENS and len(batches) < MAX_ROUNDS:
-        batches.append(await run(_generate, loaded, generator))
-        num_tokens += int(batches[-1].counts.sum())
-    counts = np.sum([batch.counts for batch in batches], axis=0)
+    batches, counts = list[Contexts](), np.zeros(boundary + 1, np.int64)
+    while counts.sum() < MIN_TOKENS and len(batches) < MAX_ROUNDS:
+        batches.append(await run(_generate, loaded, len(batches)))
+        counts += np.bincount(batches[-1].compressed(), minlength=len(counts))
     likeliest = np.argsort(-counts[:boundary], kind="stable")[: size - 1]
     shown = np.append(boundary, np.sort(likeliest[counts[likeliest] > 0]))
     sums = np.zeros((len(shown), len(shown)))
-    for batch in batches:
-        sums += await run(_sum_probs, loaded.run.model, batch, shown)
+    for contexts in batches:
+        sums += await run(_sum_probs, loaded.run.model, contexts, shown)
     probs = sums / np.maximum(counts[shown], 1)[:, None]
     return HeatMap(
         model=loaded.name,
@@ -144,51 +143,41 @@ async def _heat_map(loaded: LoadedRun, size: int) -> HeatMap:
         boundary=0,
         probabilities=probs.round(6).tolist(),
         vocabulary=boundary + 1,
-        tokens_written=num_tokens,
+        tokens_written=int(counts.sum()),
     )
 
 
-@dataclass(frozen=True)
-class _Texts:
-    """Texts generated as one batch.
+def _generate(loaded: LoadedRun, seed: int) -> Contexts:
+    """Return the ids (texts, T) that precede each token of some generated texts.
 
-    Attributes:
-        ids: They begin with the boundary; what is after the end of a document is 0.
-        live: Whether the document has not ended before.
-        counts: How often each symbol occurs where ``live``.
+    They begin with the boundary; the positions after the end of a shorter text are masked.
     """
-
-    ids: Int64[np.ndarray, "texts time"]
-    live: Bool[np.ndarray, "texts time"]
-    counts: Int64[np.ndarray, " vocab"]
-
-
-def _generate(loaded: LoadedRun, generator: np.random.Generator) -> _Texts:
-    model, boundary = loaded.run.model, loaded.boundary_id
-    ids = np.full(TEXTS_AT_ONCE, boundary)
-    state, live = model.start(TEXTS_AT_ONCE), np.ones(TEXTS_AT_ONCE, bool)
-    columns, lives = list[Ids](), list[Bool[np.ndarray, " texts"]]()
-    while len(columns) < MAX_LENGTH and live.any():
-        log_probs, state = model.step(ids, state)
-        columns.append(ids)
-        lives.append(live)
-        following = choose(log_probs, DecodingOptions(), generator)
-        if not loaded.is_running_text:
-            live = live & (following != boundary)
-        ids = np.where(live, following, 0)
-    all_ids, all_live = np.stack(columns, axis=1), np.stack(lives, axis=1)
-    return _Texts(all_ids, all_live, np.bincount(all_ids[all_live], minlength=boundary + 1))
+    texts = draw(
+        loaded.run.model,
+        np.zeros(0, np.int64),
+        TEXTS_AT_ONCE,
+        MAX_LENGTH,
+        DecodingOptions(),
+        seed,
+        past_boundary=loaded.is_running_text,
+    )
+    lengths = np.array([len(text) for text in texts])
+    masked = np.arange(lengths.max()) >= lengths[:, None]
+    contexts = np.zeros(masked.shape, np.int64)
+    for row, text in zip(contexts, texts, strict=True):
+        row[: len(text)] = [loaded.boundary_id, *text[:-1]]
+    return np.ma.MaskedArray(contexts, masked)
 
 
 def _sum_probs(
-    model: LanguageModel, texts: _Texts, shown: Int64[np.ndarray, " shown"]
+    model: LanguageModel, contexts: Contexts, shown: Int64[np.ndarray, " shown"]
 ) -> Float[np.ndarray, "shown shown"]:
     """Return the next-token probabilities, summed over all places of each symbol."""
     row_of = np.full(model.vocabulary_size, -1)
     row_of[shown] = np.arange(len(shown))
-    sums, state = np.zeros((len(shown), len(shown))), model.start(len(texts.ids))
-    for ids, live in zip(texts.ids.T, texts.live.T, strict=True):
+    sums, state = np.zeros((len(shown), len(shown))), model.start(len(contexts))
+    for ids, masked in zip(contexts.data.T, contexts.mask.T, strict=True):
         log_probs, state = model.step(ids, state)
-        counted = live & (row_of[ids] >= 0)
+        counted = ~masked & (row_of[ids] >= 0)
         np.add.at(sums, row_of[ids[counted]], np.exp(log_probs[counted][:, shown]))
     return sums

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from thence.errors import RunError, ThenceError, nearest
 from thence.evaluation.metrics import finite, perplexity
@@ -21,7 +21,7 @@ from thence.models.registry import get_family
 from thence.runs import Run, open_run
 from thence.runs.files import number_of_values
 from thence.serve.errors import UnknownModelError
-from thence.serve.loaded_runs import LoadedRun, stamp_of
+from thence.serve.loaded_runs import LoadedRun, Stamp, stamp_of
 from thence.serve.routes import Context
 
 MAX_RUNS = 2000
@@ -33,6 +33,20 @@ MAX_METRICS = 32 << 20
 STOPPED_AFTER = 180
 """Seconds without a write after which an unfinished training is taken to have stopped."""
 
+
+def _number(value: Any) -> float | None:
+    """Return a finite number of a line of metrics, or None."""
+    return finite(float(value)) if isinstance(value, int | float) else None
+
+
+def _integer(value: Any) -> int | None:
+    """Return a whole number of a line of metrics, or None."""
+    found = _number(value)
+    return None if found is None else int(found)
+
+
+Number = Annotated[float | None, BeforeValidator(_number)]
+Integer = Annotated[int | None, BeforeValidator(_integer)]
 State = Literal["finished", "training", "stopped", "unreadable"]
 
 
@@ -45,18 +59,16 @@ class RunEntry(BaseModel):
     tokens: str | None = None
     text: str | None = None
     parameters: int | None = None
-    steps: int | None = None
-    seconds: float | None = None
-    nats_per_token: float | None = Field(
-        default=None, description="On dev, of the weights that are kept."
-    )
-    perplexity: float | None = None
-    nats_per_document: float | None = None
-    accuracy: float | None = None
+    steps: Integer = None
+    seconds: Number = None
+    nats_per_token: Number = Field(None, description="On dev, of the weights that are kept.")
+    perplexity: Number = None
+    nats_per_document: Number = None
+    accuracy: Number = None
     state: State
     served: bool = False
     made: str | None = None
-    problem: str | None = Field(default=None, description="Why a run cannot be read.")
+    problem: str | None = Field(None, description="Why a run cannot be read.")
 
 
 class RunTable(BaseModel):
@@ -69,14 +81,14 @@ class RunTable(BaseModel):
 class Look(BaseModel):
     """One evaluation on dev during a training."""
 
-    step: int
-    seconds: float | None
-    epoch: float | None
-    tokens: int | None
-    learning_rate: float | None
-    train: float | None = Field(description="Nats per token, or per document.")
-    dev: float | None
-    accuracy: float | None
+    step: Integer
+    seconds: Number = None
+    epoch: Number = None
+    tokens: Integer = None
+    learning_rate: Number = None
+    train: Number = Field(description="Nats per token, or per document.")
+    dev: Number
+    accuracy: Number
 
 
 class Curves(BaseModel):
@@ -155,10 +167,10 @@ class RunListing:
         )
 
     def _entry(self, name: str, folder: Path) -> RunEntry:
-        stamp = tuple(map(stamp_of, _entry_files(folder)))
+        stamps = _stamps(folder)
         cached = self._cache.get(folder)
-        if cached is None or cached[0] != stamp or cached[1].state == "training":
-            self._cache[folder] = cached = (stamp, _read_entry(folder))
+        if cached is None or cached[0] != stamps or cached[1].state == "training":
+            self._cache[folder] = cached = (stamps, _read_entry(folder))
         loaded = self.models.get(name)
         changes: dict[str, Any] = {"name": name, "served": loaded is not None}
         if loaded is not None:
@@ -197,10 +209,10 @@ def _run_folders(folder: Path) -> Iterator[Path]:
             continue
 
 
-def _entry_files(folder: Path) -> list[Path]:
-    """Return the files whose changes change the entry of a run."""
+def _stamps(folder: Path) -> list[Stamp | None]:
+    """Return the stamps of the files that change the entry of a run."""
     names = ("config.toml", "metrics.jsonl", "model.safetensors", "last/checkpoint.safetensors")
-    return [folder / name for name in names]
+    return [stamp_of(folder / name) for name in names]
 
 
 def _metrics_of(run: Run) -> list[dict[str, Any]]:
@@ -242,12 +254,12 @@ def _entry_of(run: Run) -> RunEntry:
         tokens=run.recipe.tokens.tokens,
         text=Path(run.text_name).name,
         parameters=_parameters(run),
-        steps=_integer(last.get("step")),
-        seconds=_number(last.get("seconds")),
+        steps=last.get("step"),
+        seconds=last.get("seconds"),
         nats_per_token=nats,
-        perplexity=None if nats is None else finite(perplexity(nats)),
-        nats_per_document=_number(best.get("dev_nats_per_document")),
-        accuracy=_number(best.get("dev_accuracy")),
+        perplexity=None if nats is None else perplexity(nats),
+        nats_per_document=best.get("dev_nats_per_document"),
+        accuracy=best.get("dev_accuracy"),
         state=_state_of(run),
         made=str(run.provenance.get("made", "")) or None,
     )
@@ -280,34 +292,13 @@ def _state_of(run: Run) -> State:
     """Return whether a training is finished, still writes, or has stopped."""
     if run.finished:
         return "finished"
-    stamps = [stamp for path in _entry_files(run.folder) if (stamp := stamp_of(path)) is not None]
-    newest = max(stamp[0] for stamp in stamps) / 1e9
+    newest = max(stamp[0] for stamp in _stamps(run.folder) if stamp is not None) / 1e9
     return "training" if time() - newest < STOPPED_AFTER else "stopped"
 
 
 def _look(line: dict[str, Any], unit: str) -> Look | None:
     """Return a line of metrics as an evaluation; None if it has no step."""
-    step = _integer(line.get("step"))
-    if step is None:
+    if _integer(line.get("step")) is None:
         return None
-    return Look(
-        step=step,
-        seconds=_number(line.get("seconds")),
-        epoch=_number(line.get("epoch")),
-        tokens=_integer(line.get("tokens")),
-        learning_rate=_number(line.get("learning_rate")),
-        train=_number(line.get(f"train_nats_per_{unit}")),
-        dev=_number(line.get(f"dev_nats_per_{unit}")),
-        accuracy=_number(line.get("dev_accuracy")),
-    )
-
-
-def _number(value: Any) -> float | None:
-    """Return a finite number of a line of metrics, or None."""
-    return finite(float(value)) if isinstance(value, int | float) else None
-
-
-def _integer(value: Any) -> int | None:
-    """Return a whole number of a line of metrics, or None."""
-    found = _number(value)
-    return None if found is None else int(found)
+    losses = {split: line.get(f"{split}_nats_per_{unit}") for split in ("train", "dev")}
+    return Look(**{**line, **losses, "accuracy": line.get("dev_accuracy")})
