@@ -95,10 +95,10 @@ def test_a_budget_of_steps_knows_no_clock() -> None:
         ({"time": "5m", "steps": 3}, "either `time`"),
         ({"time": "5x"}, "write it like"),
         ({"time": "0s"}, "above 0"),
-        ({"time": "-3s"}, "--time"),
-        ({"time": ""}, "--time"),
-        ({"steps": 0}, "above 0"),
-        ({"steps": -1}, "above 0"),
+        ({"time": "-3s"}, "`time`"),
+        ({"time": ""}, "`time`"),
+        ({"steps": 0}, "at least 1"),
+        ({"steps": -1}, "at least 1"),
     ],
 )
 def test_a_budget_that_makes_no_sense_is_refused(given: dict[str, Any], said: str) -> None:

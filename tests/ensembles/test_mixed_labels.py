@@ -121,8 +121,8 @@ def test_a_finetuned_member(table: Path, runs: list[Run], tmp_path: Path) -> Non
 def test_settings_of_language_models_are_refused(
     runs: list[Run], tmp_path: Path, setting: dict[str, Any]
 ) -> None:
-    flag = next(iter(setting)).replace("_", "-")
-    with pytest.raises(SettingError, match=f"--{flag} is for language models, but linear is"):
+    name = next(iter(setting))
+    with pytest.raises(SettingError, match=f"`{name}` is for language models, but linear is"):
         mix(runs, tmp_path / "mixed", **setting)
     assert not (tmp_path / "mixed").exists()
 
@@ -162,5 +162,5 @@ def test_a_recipe_for_an_ensemble(table: Path, tmp_path: Path) -> None:
     made = train_mixture(recipe, tmp_path / "made")
     assert made.recipe.model == "ensemble"
     recipe.write_text(head + "\n[mix]\ncache = 5\n" + parts)
-    with pytest.raises(SettingError, match="`cache` is for language models"):
+    with pytest.raises(SettingError, match="'cache' is for language models"):
         read_mixture_recipe(recipe)

@@ -69,6 +69,10 @@ class Budget:
         """Return the seconds that are left."""
         return self.seconds - self.spent()
 
+    def after(self, seconds: float | None) -> float:
+        """Return what will be spent after so many seconds from now; infinity for None."""
+        return math.inf if seconds is None else self.spent() + seconds
+
     def for_training(self) -> float:
         """Return the seconds that models may be trained for; nominal ones for steps."""
         return self.left() if self.steps is None else self.steps * SECONDS_PER_STEP

@@ -1,9 +1,10 @@
 """What the autopilot trains, and what comes of it: the same for language models and classifiers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from thence.ensembles.members import settings_of
 from thence.models.base import Array
 
 Kind = Literal["names", "characters", "words", "labels"]
@@ -101,7 +102,7 @@ class TrainedCandidate:
     @property
     def settings(self) -> dict[str, Any]:
         """Its settings by name, without those that are None."""
-        return {name: value for name, value in asdict(self.options).items() if value is not None}
+        return settings_of(self.options)
 
 
 @dataclass(frozen=True)

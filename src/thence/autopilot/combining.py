@@ -15,9 +15,10 @@ from jaxtyping import Bool, Float, Float64
 
 from thence.autopilot.candidates import Ensemble, TrainedCandidate, single
 from thence.corpus.labels import Labels
+from thence.ensembles.members import build_average, build_mixture
 from thence.models.labels import ensemble as classifiers
 from thence.models.labels.base import Classes
-from thence.models.mixture import Member, Mixture, MixtureOptions
+from thence.models.mixture import Member, Mixture
 from thence.models.mixture.model import MOST_TARGETS
 from thence.tokens import TokenStore
 from thence.training.dev_evaluation import EvalResult, evaluate_labels
@@ -190,10 +191,7 @@ def mixture_of(members: Sequence[TrainedCandidate], vocabulary_size: int) -> Mix
     for one in members:
         shared = {} if one.network_of is None else {"of": names.index(one.network_of)}
         listed.append(Member(one.family, {**one.settings, **shared}, one.carry_context))
-    mixture = Mixture(MixtureOptions(tuple(listed)), vocabulary_size)
-    for model, one in zip(mixture.models, members, strict=True):
-        model.load_tensors(one.model.tensors())
-    return mixture
+    return build_mixture(listed, [one.model for one in members], vocabulary_size)
 
 
 def _scores(members: Sequence[TrainedCandidate]) -> Float[np.ndarray, "targets members"]:
@@ -264,9 +262,6 @@ def average_of(
     classes: Classes,
 ) -> classifiers.Ensemble:
     """Return the weighted average of some classifiers."""
-    listed = tuple(classifiers.Member(one.family, one.settings) for one in members)
-    options = classifiers.EnsembleOptions(listed)
-    model = classifiers.Ensemble(options, vocabulary_size, classes)
-    model.members = [one.model for one in members]
-    model.weights = weights
-    return model
+    listed = [classifiers.Member(one.family, one.settings) for one in members]
+    models = [one.model for one in members]
+    return build_average(listed, models, weights, vocabulary_size, classes)

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,9 @@ from thence.tokens import Texts
 from thence.training.data import TrainingData
 from thence.training.dev_evaluation import evaluate_labels
 from thence.training.fitting import train_classifier
+
+if TYPE_CHECKING:
+    from thence.autopilot.networks import Trained
 
 ORDERS: dict[Kind, tuple[int, ...]] = {
     "names": (2, 3, 4, 5, 6, 7),
@@ -104,18 +107,13 @@ class LanguageStrategy:
         One of running words comes with a cache of its hidden states, if there is time for that.
         """
         autopilot, prepared = self.autopilot, self.autopilot.prepared
-        began = autopilot.budget.spent()
-        from thence.autopilot.networks import sized, train  # Torch takes its time to load.
+        ends = autopilot.budget.after(seconds)
+        from thence.autopilot.networks import sized  # Torch takes its time to load.
 
         recipe = sized(autopilot.recipe, prepared, candidate, self.kind, seconds, steps)
-        if seconds is not None:
-            seconds -= autopilot.budget.spent() - began
-            if seconds < MIN_TRAINING:
-                return []
         name = autopilot.unused_name(f"{candidate.family} {recipe.options.hidden_size}")
         carries = recipe.training.carry_context
-        with autopilot.listening(name) as listener:
-            trained = train(recipe, prepared, seconds, listener, carries and self.kind == "words")
+        trained = _train_until(ends, autopilot, name, recipe, carries and self.kind == "words")
         if trained is None:
             return []
         scores = trained.model.score(prepared.dev, carries)
@@ -142,6 +140,19 @@ class LanguageStrategy:
         size = len(self.autopilot.prepared.tokenizer.vocabulary)
         model = mixture_of(one.members, size)
         return replace(one, family="mixture", model=model, options=model.options)
+
+
+def _train_until(
+    ends: float, autopilot: Autopilot, name: str, recipe: Recipe, with_cache: bool = False
+) -> "Trained | None":
+    """Train a network until some time of the budget; None where that is too near."""
+    from thence.autopilot.networks import train
+
+    seconds = None if math.isinf(ends) else ends - autopilot.budget.spent()
+    if seconds is not None and seconds < MIN_TRAINING:
+        return None
+    with autopilot.listening(name) as listener:
+        return train(recipe, autopilot.prepared, seconds, listener, with_cache)
 
 
 def _scored(
@@ -221,33 +232,25 @@ class LabelStrategy:
     def _train_network(
         self, name: str, recipe: Recipe, seconds: float | None, steps: int | None
     ) -> list[TrainedCandidate]:
-        autopilot, prepared = self.autopilot, self.autopilot.prepared
-        began = autopilot.budget.spent()
-        from thence.autopilot.networks import train  # Torch takes its time to load.
-        from thence.training.setup import fastest
+        ends = self.autopilot.budget.after(seconds)
+        from thence.training.setup import fastest  # Torch takes its time to load.
 
         if steps is None:
             recipe = with_training(recipe, epochs=get_family(recipe.model).epochs)
-            training = replace(recipe.training, **fastest(recipe, prepared))
+            training = replace(recipe.training, **fastest(recipe, self.autopilot.prepared))
             recipe = replace(recipe, training=training)
         else:
             recipe = with_training(recipe, steps=steps, precision="float32")
-        if seconds is not None:
-            seconds -= autopilot.budget.spent() - began
-            if seconds < MIN_TRAINING:
-                return []
-        with autopilot.listening(name) as listener:
-            trained = train(recipe, prepared, seconds, listener)
+        trained = _train_until(ends, self.autopilot, name, recipe)
         if trained is None:
             return []
-        reported = reported_settings(trained.recipe)
-        more = {"training": reported, "curve": trained.curve}
+        more = {"training": reported_settings(trained.recipe), "curve": trained.curve}
         return [self._classified(name, trained.recipe, trained.model, **more)]
 
     def _fit(self, name: str, recipe: Recipe, seconds: float | None) -> TrainedCandidate:
         """Fit a linear classifier, which ends with what it has learned once its time is up."""
         autopilot = self.autopilot
-        ends = math.inf if seconds is None else autopilot.budget.spent() + seconds
+        ends = autopilot.budget.after(seconds)
 
         def time_is_up() -> bool:
             return autopilot.stop_event.is_set() or autopilot.budget.spent() > ends

@@ -8,10 +8,12 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float64
 
 from thence.errors import RunError
-from thence.models.base import Array
+from thence.models.base import Array, LanguageModel
 from thence.models.labels import ensemble as classifiers
+from thence.models.labels.base import Classes, Classifier
 from thence.models.mixture import Member, Mixture, MixtureOptions, Weights
 from thence.recipes.recipe import Recipe
 from thence.runs.run import ClassifierRun, Run
@@ -23,18 +25,57 @@ if TYPE_CHECKING:
     from thence.models.language.neural import NeuralLanguageModel
 
 
-def mixture_of(
+def build_mixture(
+    members: Sequence[Member],
+    models: Sequence[LanguageModel],
+    vocabulary_size: int,
+    weights: Weights = "gated",
+) -> Mixture:
+    """Return a mixture whose weights are not learned yet.
+
+    Args:
+        members: Its members.
+        models: The first members' models; the others have nothing to learn.
+        vocabulary_size: Number of ids (V).
+        weights: What the weights depend on.
+    """
+    mixture = Mixture(MixtureOptions(tuple(members), weights), vocabulary_size)
+    for own, model in zip(mixture.models, models, strict=False):
+        own.load_tensors(model.tensors())
+    return mixture
+
+
+def build_average(
+    members: Sequence[classifiers.Member],
+    models: Sequence[Classifier],
+    weights: Float64[np.ndarray, " members"],
+    vocabulary_size: int,
+    classes: Classes,
+) -> classifiers.Ensemble:
+    """Return the weighted average of some classifiers."""
+    options = classifiers.EnsembleOptions(tuple(members))
+    average = classifiers.Ensemble(options, vocabulary_size, classes)
+    average.members, average.weights = list(models), weights
+    return average
+
+
+def settings_of(options: Any) -> dict[str, Any]:
+    """Return the settings of a model by name, without those that are None."""
+    return {name: value for name, value in asdict(options).items() if value is not None}
+
+
+def mix_language_models(
     runs: Sequence[Run],
     cache: int | None = None,
     neural_cache: int | None = None,
     dynamic: bool = False,
     weights: Weights = "gated",
 ) -> tuple[Recipe, dict[str, Array], dict[str, float]]:
-    """Return the recipe of a mixture, its tensors, and how good it is on dev; see ``mix``."""
+    """Return the recipe of a mixture, its tensors, and its metrics on dev; see ``mix``."""
     first = runs[0]
     dev = first.store("dev")
     members = [
-        Member(run.recipe.model, _settings(run.recipe), run.recipe.training.carry_context)
+        Member(run.recipe.model, settings_of(run.recipe.options), run.recipe.training.carry_context)
         for run in runs
     ]
     if dynamic or neural_cache is not None:
@@ -44,17 +85,15 @@ def mixture_of(
             Member("cache", {"length": cache, "order": order}, carry_context=True)
             for order in (1, 2)
         ]
-    options = MixtureOptions(tuple(members), weights)
+    models = [run.model for run in runs]
+    mixture = build_mixture(members, models, len(first.tokenizer.vocabulary), weights)
     carries = any(member.carry_context for member in members)
+    scores = mixture.member_scores(dev, carries)
+    mixture.learn_weights(dev, carries, scores)
+    loss = -float(np.mean(mixture.mixed(scores, dev, carries)))
     training = replace(first.recipe.training, carry_context=carries)
-    recipe = replace(first.recipe, model="mixture", options=options, training=training)
-    model = Mixture(options, len(first.tokenizer.vocabulary))
-    for part, run in zip(model.models, runs, strict=False):
-        part.load_tensors(run.model.tensors())
-    scores = model.member_scores(dev, carries)
-    model.learn_weights(dev, carries, scores)
-    loss = -float(np.mean(model.mixed(scores, dev, carries)))
-    return recipe, model.tensors(), {"dev_nats_per_token": loss}
+    recipe = replace(first.recipe, model="mixture", options=mixture.options, training=training)
+    return recipe, mixture.tensors(), {"dev_nats_per_token": loss}
 
 
 def _running_networks(runs: Sequence[Run]) -> dict[int, "NeuralLanguageModel"]:
@@ -116,23 +155,21 @@ def _adapt(
     return members
 
 
-def ensemble_of(runs: Sequence[ClassifierRun]) -> tuple[Recipe, dict[str, Array], dict[str, float]]:
-    """Return the recipe of an average of classifiers, its tensors, and how good it is on dev."""
+def average_classifiers(
+    runs: Sequence[ClassifierRun],
+) -> tuple[Recipe, dict[str, Array], dict[str, float]]:
+    """Return the recipe of an average of classifiers, its tensors, and its metrics on dev."""
     first = runs[0]
     dev = labelled(first.documents("dev"))
     texts = encode_texts(first.tokenizer, dev)
-    said = [run.classifier.classify(texts) for run in runs]
-    options = classifiers.EnsembleOptions(
-        tuple(classifiers.Member(run.recipe.model, _settings(run.recipe)) for run in runs)
-    )
-    recipe = replace(first.recipe, model="ensemble", options=options)
-    model = classifiers.Ensemble(options, len(first.tokenizer.vocabulary), first.classes)
-    model.members = [run.classifier for run in runs]
-    model.weights = classifiers.learn_pool(said, dev.labels).weights
-    result = evaluate_labels(classifiers.pooled(said, model.weights), dev.labels)
-    return recipe, model.tensors(), {"dev_nats_per_document": result.nats, **result.metrics}
-
-
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    """Return the settings of a model, without those that are None."""
-    return {name: value for name, value in asdict(recipe.options).items() if value is not None}
+    models = [run.classifier for run in runs]
+    said = [model.classify(texts) for model in models]
+    weights = classifiers.learn_pool(said, dev.labels).weights
+    members = [
+        classifiers.Member(run.recipe.model, settings_of(run.recipe.options)) for run in runs
+    ]
+    size = len(first.tokenizer.vocabulary)
+    average = build_average(members, models, weights, size, first.classes)
+    recipe = replace(first.recipe, model="ensemble", options=average.options)
+    result = evaluate_labels(classifiers.pooled(said, weights), dev.labels)
+    return recipe, average.tensors(), {"dev_nats_per_document": result.nats, **result.metrics}

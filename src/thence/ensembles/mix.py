@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from thence.atomic import NewFolder, new_folder
-from thence.ensembles.members import ensemble_of, mixture_of
+from thence.ensembles.members import average_classifiers, mix_language_models
 from thence.errors import RunError, SettingError, TextError
 from thence.models.mixture import Mixture, MixtureOptions, Weights
 from thence.models.registry import get_family, is_classifier
@@ -74,7 +74,12 @@ def mix_into(
     """Do what ``mix`` does, in a folder whose name is held already."""
     opened = [open_run(run) for run in runs]
     classifiers = [run for run in opened if isinstance(run, ClassifierRun)]
-    given = {"cache": cache, "neural_cache": neural_cache, "dynamic": dynamic, "weights": weights}
+    given: dict[str, Any] = {
+        "cache": cache,
+        "neural_cache": neural_cache,
+        "dynamic": dynamic,
+        "weights": weights,
+    }
     check_models([run.recipe.model for run in opened], given)
     _check_runs(opened)
     started = time.monotonic()
@@ -83,23 +88,23 @@ def mix_into(
         raise TextError("The weights of a mixture are learned on the dev split, which is empty.")
     more: dict[str, Any] = {}
     if classifiers:
-        recipe, tensors, look = ensemble_of(classifiers)
+        recipe, tensors, metrics = average_classifiers(classifiers)
         more = {
             "labels": list(classifiers[0].label_names),
             "multilabel": classifiers[0].classes.multilabel,
         }
     else:
-        weights = weights or "gated"
-        recipe, tensors, look = mixture_of(opened, cache, neural_cache, dynamic, weights)
+        given["weights"] = weights or "gated"
+        recipe, tensors, metrics = mix_language_models(opened, **given)
         more = {} if first.counted is None else {CLUSTER: first.counted}
     test = first.documents("test")
     more[TEST], looks = asdict(Fingerprint.of(test)), inherited_looks(opened, test)
     hashes = first.provenance["sha256"]
-    line = fitted_metrics(first.store("dev").num_targets, look, started)
+    line = fitted_metrics(first.store("dev").num_targets, metrics, started)
 
     def write(folder: Path) -> None:
         run = create_run(folder, recipe, first.tokenizer, hashes, first.sources, more, looks)
-        save_fitted(run, FittedModel(tensors, line), **look)
+        save_fitted(run, FittedModel(tensors, line), **metrics)
 
     new.fill(write)
     return Run(new.target)
