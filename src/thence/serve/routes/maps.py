@@ -176,7 +176,7 @@ def _sum_probs(
     row_of = np.full(model.vocabulary_size, -1)
     row_of[shown] = np.arange(len(shown))
     sums, state = np.zeros((len(shown), len(shown))), model.start(len(contexts))
-    for ids, masked in zip(contexts.data.T, contexts.mask.T, strict=True):
+    for ids, masked in zip(contexts.data.T, np.ma.getmaskarray(contexts).T, strict=True):
         log_probs, state = model.step(ids, state)
         counted = ~masked & (row_of[ids] >= 0)
         np.add.at(sums, row_of[ids[counted]], np.exp(log_probs[counted][:, shown]))

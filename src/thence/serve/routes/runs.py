@@ -61,14 +61,16 @@ class RunEntry(BaseModel):
     parameters: int | None = None
     steps: Integer = None
     seconds: Number = None
-    nats_per_token: Number = Field(None, description="On dev, of the weights that are kept.")
+    nats_per_token: Number = Field(
+        default=None, description="On dev, of the weights that are kept."
+    )
     perplexity: Number = None
     nats_per_document: Number = None
     accuracy: Number = None
     state: State
     served: bool = False
     made: str | None = None
-    problem: str | None = Field(None, description="Why a run cannot be read.")
+    problem: str | None = Field(default=None, description="Why a run cannot be read.")
 
 
 class RunTable(BaseModel):
