@@ -1,7 +1,7 @@
 """Two states of the code in turn: ``python benchmarks/two_states.py OTHER_CLONE/src``.
 
 For each command it prints the median processor time of both, in seconds, their ratio, and the
-spread of the ratios. The starts alternate, so that whatever else the machine does is shared by both.
+spread of the ratios. The starts alternate, so that both share whatever else the machine does.
 ``--ptb FOLDER`` also trains 300 steps of an LSTM on the Penn Treebank files there.
 """
 
@@ -39,7 +39,7 @@ def seconds(source: Path, folder: Path, *words: str) -> float:
     subprocess.run(
         [sys.executable, "-m", "thence", *words],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(source)},
+        env={**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": ""},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         check=True,
