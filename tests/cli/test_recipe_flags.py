@@ -58,7 +58,13 @@ def another_value(kind: Any, default: Any) -> Any:
     return "x" if str in kinds else 0.25 if default == 0.5 else 0.5
 
 
-WRITTEN = {"time": "30m", "memory": "1GB", "logits_memory": "1MB", "softmax": "sampled"}
+WRITTEN = {
+    "tokens": "words",
+    "time": "30m",
+    "memory": "1GB",
+    "logits_memory": "1MB",
+    "softmax": "sampled",
+}
 """Settings whose texts must mean something, or that do not go with all others."""
 
 

@@ -35,6 +35,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
 
 
 WRITTEN = {
+    "tokens": st.sampled_from(["characters", "bytes", "words", "subwords"]),
     "time": st.sampled_from(["90s", "1.5 m", "2h"]),
     "memory": st.sampled_from(["500MB", "1.5 GB"]),
     "logits_memory": st.sampled_from(["16MB", "1k"]),
