@@ -18,9 +18,8 @@ from io import BufferedIOBase
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 
-from thence import locks
 from thence.errors import RunError
-from thence.locks import NEW, BusyError, lock_open
+from thence.locks import NEW, BusyError, can_lock, lock_open
 
 NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """Flags of opening: a symbolic link is an error, and a pipe does not wait for its other end."""
@@ -123,9 +122,7 @@ def whole_file(path: Path, *, new: bool = False, wait: bool = False) -> Iterator
                 yield file
                 file.flush()
                 os.fsync(descriptor)
-            if (
-                not locks.HAS_LOCKS
-            ):  # Windows renames no open file: let another be open in its place.
+            if not can_lock():  # Windows renames no open file: let another be open in its place.
                 with Path(os.devnull).open("rb") as nothing:
                     os.dup2(nothing.fileno(), descriptor)
             building.replace(path)
@@ -309,14 +306,14 @@ def sync_tree(folder: Path) -> None:
     """Wait until all files below a folder, and their names, are on the disk."""
     for place, _, names in os.walk(folder):
         for name in names:
-            with Path(place, name).open("rb" if locks.HAS_LOCKS else "r+b") as file:
+            with Path(place, name).open("rb" if can_lock() else "r+b") as file:
                 os.fsync(file.fileno())
         sync_folder(Path(place))
 
 
 def _beside(path: Path) -> Path:
     # Without locks nobody knows who is alive, so each process has a name of its own.
-    own = f".{os.getpid()}" if not locks.HAS_LOCKS else ""
+    own = f".{os.getpid()}" if not can_lock() else ""
     return path.with_name(f".{path.name}{own}{NEW}")
 
 
@@ -326,7 +323,7 @@ def _create_file(path: Path) -> int:
 
 def _create_folder(path: Path) -> int:
     path.mkdir()
-    return os.open(path, os.O_RDONLY) if locks.HAS_LOCKS else os.open(os.devnull, os.O_RDONLY)
+    return os.open(path, os.O_RDONLY) if can_lock() else os.open(os.devnull, os.O_RDONLY)
 
 
 @contextmanager
@@ -362,9 +359,7 @@ def _clear_dead(building: Path, wait: bool) -> None:
     Raises:
         BusyError: If the process is alive and is not waited for.
     """
-    if (
-        not locks.HAS_LOCKS or building.is_symlink()
-    ):  # A link is removed, and what it leads to is not.
+    if not can_lock() or building.is_symlink():  # A link is removed, and what it leads to is not.
         _remove(building)
         return
     try:

@@ -27,6 +27,11 @@ class BusyError(RunError):
     """Another process is at work on the same thing."""
 
 
+def can_lock() -> bool:
+    """Return whether this system has such locks."""
+    return HAS_LOCKS
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Lock a run folder for this process.
