@@ -11,8 +11,7 @@ import pytest
 from thence.autopilot import Best, Tried, read_best
 from thence.autopilot.result import RESULT, about_rows, frontier, tried_rows
 from thence.errors import RunError
-from thence.reports.best import best_html
-from thence.reports.plots.autopilot import plot_best_so_far
+from thence.reports.best import best_html, plot_best_so_far
 
 
 def tried(name: str, ended: float, so_far: float, curve: bool = False, **more: Any) -> Tried:

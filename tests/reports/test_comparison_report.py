@@ -20,7 +20,7 @@ from thence.reports.comparison import (
     on_same_text,
     side_by_side,
 )
-from thence.reports.plots.comparison import draw_comparison
+from thence.reports.plots.training import draw_comparison
 from thence.runs import Run
 
 from .conftest import Page, train_on, train_rows, write_table

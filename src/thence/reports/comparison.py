@@ -32,7 +32,7 @@ from thence.reports.content import (
     page,
 )
 from thence.reports.formatting import date_and_time, short
-from thence.reports.plots.comparison import plot_comparison
+from thence.reports.plots.training import plot_comparison
 from thence.runs import ClassifierRun, Run
 from thence.runs.provenance import now
 from thence.runs.run import Kind

@@ -90,6 +90,6 @@ def weight_token(text: str, weight: float, share: float) -> Token:
 def weight_legend() -> RunningText:
     """Return what the colours of weights mean."""
     shares = [level / LEVELS for level in range(1, LEVELS + 1)]
-    against = [Token("  ", "", SPEAKS_AGAINST, share, True) for share in reversed(shares)]
-    speaks_for = [Token("  ", "", SPEAKS_FOR, share) for share in shares]
+    against = [Token("    ", "", SPEAKS_AGAINST, share, True) for share in reversed(shares)]
+    speaks_for = [Token("    ", "", SPEAKS_FOR, share) for share in shares]
     return RunningText(["against the label ", *against, *speaks_for, " for the label"])

@@ -97,7 +97,7 @@ def trials_table(sweep: Sweep, trials: Sequence[Trial], best: int | None = None)
         ]
         for trial in trials
     ]
-    return [Table(columns, rows, words=3, style="wide", best=best)]
+    return [Table(columns, rows, style="wide", best=best)]
 
 
 def result_text(trial: Trial) -> str:

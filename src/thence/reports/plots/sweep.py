@@ -104,7 +104,8 @@ def sweep_plots(sweep: Sweep) -> list[style.Plot]:
     if len(sweep.ranked()) > 1:
         fields = fields_of(sweep)
         drawn += [plot_parallel(sweep, fields), *(plot_field(sweep, field) for field in fields)]
-        drawn += [plot_size(sweep), plot_seconds(sweep)]
+        drawn.append(plot_cost(sweep, "parameters", "What size buys", "parameters"))
+        drawn.append(plot_cost(sweep, "seconds", "What time buys", "seconds of training"))
     return drawn
 
 
@@ -120,8 +121,13 @@ def _result_name(sweep: Sweep) -> str:
 
 def plot_history(sweep: Sweep) -> style.Plot:
     """Draw every trial in order, and the best so far."""
-    figure, axes = style.new_figure(7.5, 4.2)
-    _draw_trials(axes, sweep, [float(trial.number) for trial in sweep.trials])
+    found = sweep.best_trial
+    description = (
+        f"{_result_name(sweep).capitalize()} of {len(sweep.trials)} trials in order. The best is "
+        f"{found.name}: {_result(sweep, found):.4f}."
+    )
+    numbers = [trial.number for trial in sweep.trials]
+    plot, axes = _scatter(sweep, numbers, "history", "Trials in order", "trial", description)
     ranked, steps = sweep.ranked(), []
     for trial in sweep.trials:
         best = next((other for other in ranked if other.number <= trial.number), None)
@@ -130,13 +136,8 @@ def plot_history(sweep: Sweep) -> style.Plot:
     x, y = zip(*steps, strict=True)
     axes.plot(x, y, color=style.BLUE, drawstyle="steps-post", linewidth=1.5, label="best so far")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _finish(axes, sweep, "Trials in order", "trial")
-    found = sweep.best_trial
-    description = (
-        f"{_result_name(sweep).capitalize()} of {len(sweep.trials)} trials in order. The best is "
-        f"{found.name}: {_result(sweep, found):.4f}."
-    )
-    return style.Plot("history", "Trials in order", description, figure)
+    style.add_legend(axes, labelcolor="linecolor", fontsize="small")
+    return plot
 
 
 def plot_importance(sweep: Sweep) -> style.Plot:
@@ -169,8 +170,9 @@ def plot_parallel(sweep: Sweep, fields: Sequence[Field]) -> style.Plot:
 
 def plot_field(sweep: Sweep, field: Field) -> style.Plot:
     """Draw the trials against one field."""
-    figure, axes = style.new_figure(5.2, 3.4)
-    _draw_trials(axes, sweep, [field.place(trial.fields.get(field.name)) for trial in sweep.trials])
+    places = [field.place(trial.fields.get(field.name)) for trial in sweep.trials]
+    name = f"against-{field.name.replace('_', '-')}"
+    plot, axes = _scatter(sweep, places, name, "", field.name, is_small=True)
     if field.is_log:
         axes.set_xscale("log")
     elif field.is_whole:
@@ -178,55 +180,44 @@ def plot_field(sweep: Sweep, field: Field) -> style.Plot:
     if field.tick_names is not None:
         axes.set_xticks(range(len(field.tick_names)), field.tick_names, **style.plain())
         axes.set_xlim(-0.5, len(field.tick_names) - 0.5)
-    _finish(axes, sweep, "", field.name, legend=False)
-    description = f"{_result_name(sweep).capitalize()} of each trial against {field.name}."
-    return style.Plot(f"against-{field.name.replace('_', '-')}", field.name, description, figure)
+    return plot
 
 
-def plot_seconds(sweep: Sweep) -> style.Plot:
-    """Draw the trials against how long they took."""
-    seconds = [trial.seconds for trial in sweep.trials]
-    return _against(sweep, seconds, "seconds", "What time buys", "seconds of training")
-
-
-def plot_size(sweep: Sweep) -> style.Plot:
-    """Draw the trials against how many parameters their models have."""
-    sizes = [trial.parameters for trial in sweep.trials]
-    return _against(sweep, sizes, "size", "What size buys", "parameters")
-
-
-def _against(
-    sweep: Sweep, values: Sequence[float | None], name: str, title: str, x: str
-) -> style.Plot:
-    """Draw the trials against a number that not each of them has."""
-    figure, axes = style.new_figure(7.5, 4.2)
-    drawn = [math.nan if value is None else float(value) for value in values]
-    _draw_trials(axes, sweep, drawn)
-    known = [value for value in drawn if value > 0]
+def plot_cost(sweep: Sweep, name: str, title: str, x: str) -> style.Plot:
+    """Draw the trials against their ``seconds`` or ``parameters``, where they are known."""
+    values = [getattr(trial, name) for trial in sweep.trials]
+    plot, axes = _scatter(sweep, values, name.replace("parameters", "size"), title, x)
+    known = [value for value in values if value]
     if known and max(known) / min(known) > 10:
         axes.set_xscale("log")
     else:
         axes.set_xlim(left=0)
-    _finish(axes, sweep, title, x)
-    description = f"{_result_name(sweep).capitalize()} of each trial against its {x}."
-    return style.Plot(name, title, description, figure)
+    style.add_legend(axes, labelcolor="linecolor", fontsize="small")
+    return plot
 
 
-def _draw_trials(axes: Axes, sweep: Sweep, x: Sequence[float]) -> None:
-    """Draw finished and pruned trials, and a ring around the best."""
+def _scatter(
+    sweep: Sweep,
+    x: Sequence[float | None],
+    name: str,
+    title: str,
+    x_name: str,
+    description: str = "",
+    is_small: bool = False,
+) -> tuple[style.Plot, Axes]:
+    """Draw finished and pruned trials against a number of each, and a ring around the best."""
+    figure, axes = style.new_figure(5.2, 3.4) if is_small else style.new_figure(7.5, 4.2)
+    places = [math.nan if value is None else float(value) for value in x]
     for state, color, marker in (("finished", style.BLUE, "o"), ("pruned", PRUNED, "x")):
         chosen = [trial for trial in sweep.trials if trial.state == state]
         if chosen:
-            heights = [_result(sweep, trial) for trial in chosen]
-            places = [x[trial.number] for trial in chosen]
+            at, heights = zip(*((places[t.number], _result(sweep, t)) for t in chosen), strict=True)
             label = "finished" if state == "finished" else "stopped early (pruned)"
-            axes.scatter(places, heights, color=color, marker=marker, s=26, label=label, zorder=2)
+            axes.scatter(at, heights, color=color, marker=marker, s=26, label=label, zorder=2)
     best = sweep.best_trial
-    style.add_ring(axes, x[best.number], _result(sweep, best), "best")
-
-
-def _finish(axes: Axes, sweep: Sweep, title: str, x: str, legend: bool = True) -> None:
+    style.add_ring(axes, places[best.number], _result(sweep, best), "best")
     style.add_grid(axes)
+    style.add_titles(axes, title, style.shortened(x_name), _result_name(sweep))
     if sweep.unit == "document":
         style.in_percent(axes.yaxis)
     else:
@@ -234,9 +225,10 @@ def _finish(axes: Axes, sweep: Sweep, title: str, x: str, legend: bool = True) -
         top = top_without_outliers([loss for loss in losses if not math.isnan(loss)])
         if top is not None:
             axes.set_ylim(top=top)
-    if legend:
-        style.add_legend(axes, labelcolor="linecolor", fontsize="small")
-    style.add_titles(axes, title, style.shortened(x, 40), _result_name(sweep))
+    description = (
+        description or f"{_result_name(sweep).capitalize()} of each trial against {x_name}."
+    )
+    return style.Plot(name, title or x_name, description, figure), axes
 
 
 def top_without_outliers(losses: Sequence[float]) -> float | None:
