@@ -13,7 +13,7 @@ from thence.errors import RunError
 from thence.hooks import repr_html
 from thence.runs import Run
 from thence.runs.description import BEST_OF_TIME, combined_on_dev
-from thence.runs.run import find_run
+from thence.runs.files import find_run
 from thence.runs.saved_json import (
     UNUSABLE,
     loss,

@@ -7,8 +7,8 @@ from cyclopts import Parameter
 
 from thence.cli.output import say_json, say_table
 from thence.cli.streams import say
+from thence.runs.files import RUNS
 from thence.runs.listing import list_runs
-from thence.runs.run import RUNS
 
 COLUMNS = ("run", "model", "text", "on dev", "state", "looks at test", "made (UTC)")
 

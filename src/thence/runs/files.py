@@ -1,4 +1,4 @@
-"""The files of a run: tensors with a checksum; what no run holds (links, pipes) is refused."""
+"""The files of a run: its folder, tensors with a checksum; links and pipes are refused."""
 
 import json
 import os
@@ -14,10 +14,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from thence.atomic import write_atomically
-from thence.errors import RunError
+from thence.errors import RunError, nearest
+from thence.models.registry import get_family
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+RUNS = Path("runs")
+"""Where runs are made unless another folder is named, and where their names are looked for."""
 HEADER = "thence"
 """Name of the one entry of metadata in a safetensors file."""
 
@@ -152,3 +155,40 @@ def number_of_values(path: Path) -> int:
             return sum(prod(file.get_slice(name).get_shape()) for name in names)
     except UNREADABLE as error:
         raise RunError(f"{path} is damaged ({error}); restore it from a copy.") from error
+
+
+def find_run(folder: str | Path) -> Path:
+    """Return where a run is: in this folder or, if there is none, in that of the name in ``runs``.
+
+    >>> find_run("no-such-run")
+    PosixPath('no-such-run')
+    """
+    path = Path(folder)
+    if path.is_absolute() or ".." in path.parts:
+        return path
+    try:
+        return path if path.exists() or not (RUNS / path).exists() else RUNS / path
+    except OSError:  # A name that is too long, for example.
+        return path
+
+
+def why_no_run(folder: Path) -> str:
+    """Return why a folder is no run, and what may be meant."""
+    if folder.exists():
+        own = RUNS / folder
+        there = f" There is a run {own}; name that." if (own / "config.toml").exists() else ""
+        return f"{folder} is not a run folder: it has no config.toml.{there}"
+    is_name = len(folder.parts) == 1
+    parents = [parent for parent in (folder.parent, RUNS) if parent.is_dir()]
+    names = {item.name for parent in parents[: 1 + is_name] for item in parent.iterdir()}
+    known = sorted(name for name in names if not name.startswith("."))
+    where = f" here, or in {RUNS}" if is_name and RUNS in parents else ""
+    return f"There is no run {folder}{where}." + nearest(folder.name, known)
+
+
+def is_finished(folder: Path, model: str) -> bool:
+    """Return whether the training of a run came to its end; see ``Run.finished``."""
+    last = folder / "last" / "checkpoint.safetensors"
+    if get_family(model).method != "train":
+        return (folder / "model.safetensors").exists()
+    return last.exists() and bool(load_metadata(last).get("finished"))

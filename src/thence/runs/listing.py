@@ -8,11 +8,10 @@ from typing import Any, Literal
 from thence.errors import RunError, ThenceError
 from thence.locks import is_locked
 from thence.models.registry import get_family, is_classifier
-from thence.runs.files import refuse_links
+from thence.runs.files import RUNS, is_finished, refuse_links
 from thence.runs.looks_at_test import TEST_LOOKS, read_test_looks
 from thence.runs.metrics import best_line, read_metrics, unit_of
 from thence.runs.provenance import check_provenance, read_config
-from thence.runs.run import RUNS, is_finished
 from thence.runs.saved_json import UNUSABLE
 from thence.runs.sources import called
 from thence.settings import validate

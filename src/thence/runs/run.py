@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast, get_args
 
 from thence.atomic import NOT_ALLOWED, WriteError
-from thence.corpus import Documents, Splits, load_splits
+from thence.corpus import Documents, Splits
 from thence.errors import RunError, SettingError, TextError, ThenceError, nearest
 from thence.hooks import PackageFunction, repr_html
 from thence.models.base import LanguageModel
@@ -25,7 +25,8 @@ from thence.models.labels.base import Classes, Classifier
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe, recipe_of
 from thence.runs.description import describe
-from thence.runs.files import check_ordinary, load_metadata, refuse_links
+from thence.runs.documents import check_splits, read_held_out_splits, read_splits
+from thence.runs.files import find_run, is_finished, refuse_links, why_no_run
 from thence.runs.looks_at_test import TEST, TEST_LOOKS, Fingerprint, read_test_looks
 from thence.runs.metrics import append_json_line, read_metrics
 from thence.runs.provenance import (
@@ -38,15 +39,9 @@ from thence.runs.provenance import (
     read_config,
 )
 from thence.runs.sources import (
-    IN_MEMORY,
-    STANDARD_INPUT,
     Sources,
     called,
     kept_sources,
-    named_sources,
-    named_splits,
-    read_dev_and_test,
-    text_hashes,
 )
 from thence.runs.weights import load_model
 from thence.settings import as_in_file
@@ -54,8 +49,6 @@ from thence.tokens import Texts, Tokenizer, TokenStore, load_tokenizer
 
 Split = Literal["train", "dev", "test"]
 Kind = Literal["language model", "classifier"]
-RUNS = Path("runs")
-"""Where runs are made unless another folder is named, and where their names are looked for."""
 
 
 class Run:
@@ -246,25 +239,7 @@ class Run:
             TextError: If the text is gone or is not what the run was trained on, or if the run was
                 imported and has none.
         """
-        self.check_text()
-        if self.counted is not None:
-            raise TextError(
-                f"The train text of {self.folder} was read on a cluster, {self.counted['files']:,} "
-                f"files at {self.text_name}, and is not read here; judge on dev or test, or on "
-                "another text."
-            )
-        self._check_sources()
-        recipe = self.recipe
-        splits = load_splits(
-            recipe.text,
-            recipe.reading,
-            recipe.splitting,
-            labelling=recipe.labelling,
-            instead=self.sources.instead,
-        )
-        splits = self._labelled(splits)
-        self._check_hashes(splits)
-        return splits
+        return read_splits(self)
 
     def give_splits(self, splits: Splits) -> None:
         """Take the documents of the run as they are, where it has only their hashes.
@@ -272,49 +247,7 @@ class Run:
         Raises:
             TextError: If they are not what the run was trained on.
         """
-        splits = self._labelled(splits)
-        self._check_hashes(splits)
-        self.__dict__["splits"] = splits
-
-    def _labelled(self, splits: Splits) -> Splits:
-        """Return documents whose labels have the ids that the run knows them by."""
-        return splits
-
-    def _check_sources(self) -> None:
-        """Refuse texts that are gone or never end.
-
-        Raises:
-            TextError: If there is no such text any more.
-            RunError: If it is a pipe or a device.
-        """
-        for role, name in named_sources(self.recipe).items():
-            file = self.kept.get(role)
-            if file == "" or (file is None and name == STANDARD_INPUT):
-                raise TextError(
-                    f"The run {self.folder} keeps only the hash of its {role}, as it was told to. "
-                    "Judge on another text (thence evaluate RUN TEXT), or give the same again: "
-                    "thence resume RUN --text TEXT goes on with it."
-                )
-            # Whoever made the run chose these paths, which may lead to what never ends.
-            path = self.folder / file if file is not None else Path(name)
-            check_ordinary(path)
-            is_known = role == "text" and path.is_absolute()
-            if (is_known or file is not None) and not path.exists():
-                raise TextError(
-                    f"The {role} that {self.folder} was made with, {path}, is no longer there; "
-                    "bring it back, or judge on another text."
-                )
-
-    def _the_text(self) -> str:
-        name = self.recipe.text
-        return f"The text {name}" if called(name) == name != IN_MEMORY["text"] else "The text"
-
-    def _check_hashes(self, splits: Splits) -> None:
-        if text_hashes(splits) != self.provenance["sha256"]:
-            raise TextError(
-                f"{self._the_text()} is not what {self.folder} was trained on: it has changed "
-                "since. Bring the old text back, or judge on a file of its own."
-            )
+        self.__dict__["splits"] = check_splits(self, splits)
 
     def documents(self, split: Split) -> Documents:
         """Return the documents of a split.
@@ -336,18 +269,7 @@ class Run:
     @cached_property
     def _held_out(self) -> Mapping[str, Documents]:
         """Dev and test of a run that was counted on a cluster: files of their own."""
-        for path in (self.recipe.splitting.dev, self.recipe.splitting.test):
-            if path is not None:
-                check_ordinary(Path(path))
-        held_out = read_dev_and_test(self.recipe)
-        for name, documents in held_out.items():
-            if documents.content_hash() != self.provenance["sha256"][name]:
-                raise TextError(
-                    f"The {name} text {getattr(self.recipe.splitting, name)} is not what "
-                    f"{self.folder} was made with: it has changed since. Bring the old text back, "
-                    "or judge on a file of its own."
-                )
-        return held_out
+        return read_held_out_splits(self)
 
     def store(self, split: Split) -> TokenStore:
         """Return the tokens of a split; those of test are there to be judged, and so are a look."""
@@ -475,10 +397,6 @@ class ClassifierRun(Run):
         """Return ``classifier``."""
         return self.classifier
 
-    def _labelled(self, splits: Splits) -> Splits:
-        # A run that went on from another keeps the ids of that one's labels.
-        return named_splits(splits, self.label_names) if FROM in self.provenance else splits
-
     @cached_property
     def _test(self) -> Fingerprint | None:
         found = self.provenance.get(TEST)
@@ -508,7 +426,7 @@ def _open(folder: str | Path) -> Run:
     config = place / "config.toml"
     try:
         if not config.is_file():
-            raise RunError(_not_a_run(place))
+            raise RunError(why_no_run(place))
         refuse_links(place)
     except OSError as error:
         raise RunError(f"The run {folder} cannot be opened: {error.strerror}.") from error
@@ -522,39 +440,3 @@ def _open(folder: str | Path) -> Run:
     run.folder, run.recipe = place, recipe
     run.provenance, run._settings = check_provenance(read, labelled), read.settings
     return run
-
-
-def _not_a_run(folder: Path) -> str:
-    if folder.exists():
-        own = RUNS / folder
-        there = f" There is a run {own}; name that." if (own / "config.toml").exists() else ""
-        return f"{folder} is not a run folder: it has no config.toml.{there}"
-    is_name = len(folder.parts) == 1
-    parents = [parent for parent in (folder.parent, RUNS) if parent.is_dir()]
-    names = {item.name for parent in parents[: 1 + is_name] for item in parent.iterdir()}
-    known = sorted(name for name in names if not name.startswith("."))
-    where = f" here, or in {RUNS}" if is_name and RUNS in parents else ""
-    return f"There is no run {folder}{where}." + nearest(folder.name, known)
-
-
-def is_finished(folder: Path, model: str) -> bool:
-    """Return whether the training of a run came to its end; see ``Run.finished``."""
-    last = folder / "last" / "checkpoint.safetensors"
-    if get_family(model).method != "train":
-        return (folder / "model.safetensors").exists()
-    return last.exists() and bool(load_metadata(last).get("finished"))
-
-
-def find_run(folder: str | Path) -> Path:
-    """Return where a run is: in this folder or, if there is none, in that of the name in ``runs``.
-
-    >>> find_run("no-such-run")
-    PosixPath('no-such-run')
-    """
-    path = Path(folder)
-    if path.is_absolute() or ".." in path.parts:
-        return path
-    try:
-        return path if path.exists() or not (RUNS / path).exists() else RUNS / path
-    except OSError:  # A name that is too long, for example.
-        return path

@@ -13,8 +13,7 @@ from thence.errors import RunError, SettingError
 from thence.hooks import repr_html
 from thence.runs import Run
 from thence.runs.description import BEST_OF_SWEEP, chosen_among
-from thence.runs.files import refuse_links
-from thence.runs.run import find_run
+from thence.runs.files import find_run, refuse_links
 from thence.runs.saved_json import (
     UNUSABLE,
     cut,

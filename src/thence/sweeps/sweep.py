@@ -11,7 +11,7 @@ from thence.corpus import Source
 from thence.errors import RunError, SettingError
 from thence.models.registry import is_classifier
 from thence.processes import number_of_processes
-from thence.runs.run import RUNS
+from thence.runs.files import RUNS
 from thence.runs.saved_json import UNUSABLE, number_or_none
 from thence.runs.sources import take_from_memory
 from thence.signals import Interrupted, signal_number

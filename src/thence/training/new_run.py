@@ -12,9 +12,10 @@ from thence.errors import SettingError
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
 from thence.runs.create import create_run
+from thence.runs.files import RUNS
 from thence.runs.looks_at_test import TEST, Fingerprint, inherited_looks
 from thence.runs.provenance import FROM
-from thence.runs.run import RUNS, Run
+from thence.runs.run import Run
 from thence.runs.sources import Sources, stem_of, text_hashes
 from thence.training.data import TrainingData, vector_coverage
 from thence.training.finetuning import parent_provenance, parent_run, source_runs

@@ -21,8 +21,8 @@ from thence.models.registry import DEFAULT_CLASSIFIER, DEFAULT_MODEL, get_family
 from thence.processes import is_first_process, may_be_restarted
 from thence.recipes.recipe import FROM_RUN, Recipe, make_recipe, read_settings
 from thence.runs import open_run
-from thence.runs.files import check_ordinary
-from thence.runs.run import Run, find_run
+from thence.runs.files import check_ordinary, find_run
+from thence.runs.run import Run
 from thence.runs.sources import named_sources, readable_sources, take_from_memory
 from thence.training.callbacks import Logs, check_logs
 from thence.training.data import TrainingData, load_data, load_word_vectors

@@ -16,7 +16,7 @@ from thence.reports.plots.embeddings import plot_embeddings
 from thence.reports.plots.sweep import sweep_plots
 from thence.reports.plots.training import training_plots
 from thence.runs import ClassifierRun, Run, open_run
-from thence.runs.run import find_run
+from thence.runs.files import find_run
 from thence.sweeps.results import is_sweep, read_sweep
 
 FORMATS: dict[str, Callable[[Figure], bytes]] = {"png": style.to_png, "svg": style.to_svg}
