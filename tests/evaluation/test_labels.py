@@ -19,8 +19,8 @@ from thence.corpus import Documents
 from thence.corpus.labels import Labels
 from thence.evaluation.compare_labels import mcnemar_p
 from thence.evaluation.intervals import REPLICATES, percentile_interval, wilson_interval
-from thence.evaluation.labels import ClassificationReport, excerpt, judge_labels
-from thence.evaluation.metrics import are_right, calibrate
+from thence.evaluation.labels import ClassificationReport, classification_report
+from thence.evaluation.metrics import are_right, calibrate, excerpt
 
 
 def judged(
@@ -34,7 +34,7 @@ def judged(
         log_probs = np.log(np.array(probabilities, np.float32))
     labels = Labels.from_lists(lists, multilabel).named(names)
     documents = Documents.from_strings(texts or [f"text {at}" for at in range(len(lists))])
-    return judge_labels("run", "dev split", log_probs, labels, documents)
+    return classification_report("run", "dev split", log_probs, labels, documents)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_one_label_agrees_with_scikit_learn(seed: int, train: int, more: int, si
     names = tuple(f"label {at}" for at in range(train + more))
     labels = Labels(names, true, np.arange(size + 1))
     documents = Documents.from_strings(["text"] * size)
-    report = judge_labels("run", "dev", np.log(probabilities), labels, documents)
+    report = classification_report("run", "dev", np.log(probabilities), labels, documents)
     predicted, every = probabilities.argmax(axis=1), list(range(train + more))
     expected = precision_recall_fscore_support(true, predicted, labels=every, zero_division=0)
     scores = report.classes
@@ -213,7 +213,7 @@ def test_very_many_documents_are_drawn_in_blocks() -> None:
     log_probs[np.arange(5000), ids] += 1
     labels = Labels(("a", "b"), ids, np.arange(5001))
     documents = Documents.from_strings(["text"] * 5000)
-    report = judge_labels("run", "dev", log_probs, labels, documents)
+    report = classification_report("run", "dev", log_probs, labels, documents)
     # Both labels are alike, so macro F1 nearly is the accuracy, and so is its interval.
     assert report.macro_f1_interval == pytest.approx(report.accuracy_interval, abs=0.003)
 
@@ -284,9 +284,9 @@ def test_excerpts() -> None:
 def test_what_does_not_belong_together_is_refused() -> None:
     labels, documents = Labels.from_lists([["a"]], False), Documents.from_strings(["text"])
     with pytest.raises(ValueError, match="do not belong together"):
-        judge_labels("run", "dev", np.zeros((2, 1)), labels, documents)
+        classification_report("run", "dev", np.zeros((2, 1)), labels, documents)
     with pytest.raises(ValueError, match="only 1 have names"):
-        judge_labels("run", "dev", np.zeros((1, 2)), labels, documents)
+        classification_report("run", "dev", np.zeros((1, 2)), labels, documents)
 
 
 def test_report_in_words_and_for_programs(report: ClassificationReport) -> None:

@@ -1,10 +1,10 @@
-"""Judging a run, whatever it is of."""
+"""Evaluating a run of either kind."""
 
 from pathlib import Path
 
 from thence.corpus import LabelOptions, ReadingOptions, Source
-from thence.evaluation.labels import MISTAKES, ClassificationReport, evaluate_labels
-from thence.evaluation.language import LikelihoodReport, evaluate_language
+from thence.evaluation.labels import MISTAKES, ClassificationReport, evaluate_classifier
+from thence.evaluation.language import LikelihoodReport, evaluate_language_model
 from thence.runs import ClassifierRun
 from thence.runs.run import Run, Split, open_run
 
@@ -17,12 +17,12 @@ def evaluate(
     labelling: LabelOptions | None = None,
     mistakes: int = MISTAKES,
 ) -> LikelihoodReport | ClassificationReport:
-    """Judge a run's best model on a split of its text, or on another text.
+    """Evaluate a run's best model on a split of its text, or on another text.
 
     Args:
         run: The run or its folder.
         split: ``dev``, ``test`` (the look is recorded) or ``train``.
-        text: A file, folder or named text to judge on instead of a split, or the texts themselves;
+        text: A file, folder or named text to evaluate on instead, or the texts themselves;
             of a classifier, ``LabelledDocuments``.
         reading: How that text is read; by default as UTF-8 with documents like the run's.
         labelling: Where its labels are, for a classifier; by default as in the run's text.
@@ -32,9 +32,9 @@ def evaluate(
         The likelihood for a language model, the report on labels for a classifier.
 
     Raises:
-        TextError: If there is nothing to judge on.
+        TextError: If there is nothing to evaluate on.
     """
     run = open_run(run)
     if isinstance(run, ClassifierRun):
-        return evaluate_labels(run, split, text, reading, labelling, mistakes)
-    return evaluate_language(run, split, text, reading)
+        return evaluate_classifier(run, split, text, reading, labelling, mistakes)
+    return evaluate_language_model(run, split, text, reading)

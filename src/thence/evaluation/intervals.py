@@ -53,7 +53,7 @@ FEWEST_BLOCKS = 8
 Student's t of fewer than 7 degrees of freedom makes wide intervals."""
 SHORTEST_BLOCK = 50
 """Units in a block where the text is long enough: too few to see how far dependence reaches are
-judged as if it reached so far."""
+treated as if it reached so far."""
 LONGER = 3
 """Blocks are so many times longer than those with the smallest error of the variance."""
 BLOCK_COUNTS = (8, 12, 16, 24, 32, 48, 64, 96, 128)
@@ -125,7 +125,7 @@ def difference_margins(
     """Return how far each model's difference from one of them may be off: 95 % for all at once.
 
     In 95 of 100 texts the differences between *all* models lie within their margins, so the
-    reference may be the best on the very text that is judged: of equally good models, one that
+    reference may be the best on this very text: of equally good models, one that
     differs from it by more than its margin is found in 5 % of texts, however many they are.
 
     Args:

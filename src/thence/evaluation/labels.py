@@ -27,7 +27,7 @@ from thence.evaluation.language import evaluated_name, split_documents
 from thence.evaluation.metrics import (
     Calibration,
     ClassScore,
-    YesNo,
+    Mistake,
     answer_probs,
     calibrate,
     class_scores,
@@ -35,22 +35,21 @@ from thence.evaluation.metrics import (
     finite,
     log_loss,
     macro_f1_interval,
+    most_confident_mistakes,
+    most_frequent,
     predict,
 )
-from thence.evaluation.results import format_pairs, format_table
+from thence.evaluation.results import RunReport, format_pairs, format_table
 from thence.hooks import repr_html
 from thence.models.labels.known import Known, known_of
 from thence.models.registry import get_family
 from thence.runs import ClassifierRun
 from thence.runs.description import choice_on_dev
-from thence.runs.looks_at_test import count_inherited, describe_looks
 from thence.runs.run import Run, Split
 from thence.training.data import labelled
 
 MISTAKES = 10
 """The most confident mistakes that a report keeps."""
-EXCERPT = 100
-"""Characters of a document that are shown at most."""
 CLASSES_SHOWN = 30
 """Labels in the table at most."""
 COVERS = "documents like these, taken as independent of each other; not another text"
@@ -58,37 +57,18 @@ COVERS = "documents like these, taken as independent of each other; not another 
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """A document that got the wrong label.
-
-    Attributes:
-        document: Its place among the documents, from 0.
-        text: How it begins, on one line.
-        label: Its label, or labels.
-        predicted: The label, or labels, predicted.
-        probability: Of the predicted label; with several labels, of the surest wrong answer.
-    """
-
-    document: int
-    text: str
-    label: str
-    predicted: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class ClassificationReport:
+class ClassificationReport(RunReport):
     """How a classifier does on labelled documents.
 
     Attributes:
         run: Name of the run.
-        text: What was judged: a split or a file.
+        text: What it was evaluated on: a split or a file.
         documents: Number of documents.
         multilabel: Whether a document may have several labels, or exactly one.
         train_labels: Labels that can be predicted (C).
         right: Documents whose label is predicted; with several labels, all of them and no other.
         accuracy_interval: Wilson's 95 % interval of the accuracy.
-        guess: The label, or labels, that most of the judged documents have.
+        guess: The label, or labels, that most of the evaluated documents have.
         guess_right: Documents that always guessing this would get right.
         macro_f1_interval: 95 % bootstrap interval of ``macro_f1`` over documents; no numbers where
             there are too few.
@@ -106,8 +86,8 @@ class ClassificationReport:
         unknown_share: Share of all tokens that the train text lacks, from 0 to 1.
         looks: Those at the run's test split, this one included: ``time``, ``command`` and, of a
             run that this one was made of, the name of that ``run``.
-        chosen_on_dev: In words, that the run was chosen or weighed on the very dev split that is
-            judged; None where it was not, or another text is judged.
+        chosen_on_dev: In words, that the run was chosen or weighed on the dev split that it is
+            evaluated on; None where it was not, or for another text.
     """
 
     _repr_html_ = repr_html
@@ -134,11 +114,6 @@ class ClassificationReport:
     nothing_known: int = 0
     unknown_share: float = 0.0
     chosen_on_dev: str | None = None
-
-    @property
-    def test_looks(self) -> int:
-        """How often the run's test split has been judged, this time included."""
-        return len(self.looks)
 
     @property
     def accuracy(self) -> float:
@@ -183,14 +158,12 @@ class ClassificationReport:
                 f"{_percent(self.calibration.error)} (expected distance between "
                 f"confidence and accuracy of the {calibrated})",
             ),
+            ("intervals of", COVERS),
         ]
-        rows.append(("intervals of", COVERS))
         if self.chosen_on_dev:
             rows.append(("this run", self.chosen_on_dev))
         rows += self._remarks()
-        if self.looks:
-            rows.append(("looks at the test split", describe_looks(self.looks)))
-        return rows
+        return rows + self.looks_row()
 
     def _remarks(self) -> list[tuple[str, str]]:
         rows = []
@@ -272,8 +245,7 @@ class ClassificationReport:
             "empty": self.empty,
             "nothing_known": self.nothing_known,
             "unknown": self.unknown_share,
-            "test_looks": self.test_looks,
-            "test_looks_before": count_inherited(self.looks),
+            **self.looks_json(),
             "classes": [asdict(score) for score in self.classes],
             "confusion": None if self.confusion is None else self.confusion.tolist(),
             "mistakes": [asdict(mistake) for mistake in self.mistakes],
@@ -283,7 +255,7 @@ class ClassificationReport:
         return "\n".join([*format_pairs(self.rows()), "", *format_table(*self.table())])
 
 
-def judge_labels(
+def classification_report(
     run: str,
     text: str,
     log_probs: Float[np.ndarray, "documents classes"],
@@ -292,11 +264,11 @@ def judge_labels(
     mistakes: int = MISTAKES,
     known: Known | None = None,
 ) -> ClassificationReport:
-    """Judge what a classifier says of labelled documents.
+    """Evaluate what a classifier says of labelled documents.
 
     Args:
         run: Name of the run.
-        text: What is judged, in words.
+        text: What was evaluated on, in words.
         log_probs: Log-probability of each label of train (C of them) for each document; where a
             document may have several, of a yes.
         labels: What is true; the first C names are train's, in the order of the columns.
@@ -307,12 +279,20 @@ def judge_labels(
     Raises:
         ValueError: If the numbers of documents differ or are zero, or labels are missing.
     """
-    _check(log_probs, labels, documents)
+    if not 0 < len(documents) == len(labels) == len(log_probs):
+        raise ValueError(
+            f"{len(log_probs)} predictions, {len(labels)} labelled and {len(documents)} documents "
+            "do not belong together, or there are none."
+        )
+    if log_probs.shape[1] > len(labels.names):
+        raise ValueError(
+            f"{log_probs.shape[1]} labels are predicted, but only {len(labels.names)} have names."
+        )
     classes, multilabel = log_probs.shape[1], labels.multilabel
     truth, predicted = labels.matrix() > 0, predict(log_probs, labels)
     is_right = (truth == predicted).all(axis=1)
     is_unseen = truth[:, classes:].any(axis=1)
-    guess, guess_right = _most_frequent(truth, labels)
+    guess, guess_right = most_frequent(truth, labels)
     certainty = answer_probs(log_probs, multilabel)
     hits, marked = int((truth & predicted).sum()), int(truth.sum() + predicted.sum())
     return ClassificationReport(
@@ -335,7 +315,7 @@ def judge_labels(
             if multilabel
             else calibrate(certainty.max(axis=1), is_right)
         ),
-        mistakes=_mistakes(certainty, truth, predicted, labels, documents, mistakes),
+        mistakes=most_confident_mistakes(certainty, truth, predicted, labels, documents, mistakes),
         unseen=int(is_unseen.sum()),
         empty=int((documents.ends == documents.starts).sum()),
         nothing_known=0 if known is None else int((known.nothing & (known.tokens > 0)).sum()),
@@ -343,71 +323,11 @@ def judge_labels(
     )
 
 
-def _check(log_probs: Float[np.ndarray, "_ _"], labels: Labels, documents: Documents) -> None:
-    if not 0 < len(documents) == len(labels) == len(log_probs):
-        raise ValueError(
-            f"{len(log_probs)} predictions, {len(labels)} labelled and {len(documents)} documents "
-            "do not belong together, or there are none."
-        )
-    if log_probs.shape[1] > len(labels.names):
-        raise ValueError(
-            f"{log_probs.shape[1]} labels are predicted, but only {len(labels.names)} have names."
-        )
-
-
-def _most_frequent(truth: YesNo, labels: Labels) -> tuple[str, int]:
-    """Return what most documents have in the same way, and how many do."""
-    packed = np.packbits(truth, axis=1)
-    rows = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
-    _, first, counts = np.unique(rows, return_index=True, return_counts=True)
-    most = int(counts.argmax())
-    return _together(labels.of(int(first[most]))), int(counts[most])
-
-
-def _together(names: tuple[str, ...]) -> str:
-    return ", ".join(names) if names else "no label"
-
-
-def _mistakes(
-    certainty: Float[np.ndarray, "documents classes"],
-    truth: YesNo,
-    predicted: YesNo,
-    labels: Labels,
-    documents: Documents,
-    number: int,
-) -> tuple[Mistake, ...]:
-    wrong = truth != predicted
-    # The predicted label is the surest wrong one; that of a label train lacks was never asked.
-    surest = np.where(wrong[:, : certainty.shape[1]], certainty, 0).max(axis=1)
-    places = np.flatnonzero(wrong.any(axis=1))
-    places = places[np.argsort(-surest[places], kind="stable")[:number]]
-    return tuple(
-        Mistake(
-            document=at,
-            text=excerpt(documents[at]),
-            label=_together(labels.of(at)),
-            predicted=_together(tuple(labels.names[n] for n in np.flatnonzero(predicted[at]))),
-            probability=float(surest[at]),
-        )
-        for at in places.tolist()
-    )
-
-
-def excerpt(text: str, length: int = EXCERPT) -> str:
-    r"""Return how a text begins, on one line.
-
-    >>> excerpt("Dear all,\n\n  we meet on Monday.", 12)
-    'Dear all, w…'
-    """
-    line = " ".join(text[: 10 * length].split())
-    return line if len(line) <= length and len(text) <= 10 * length else line[: length - 1] + "…"
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
-def evaluate_labels(
+def evaluate_classifier(
     run: ClassifierRun,
     split: Split = "dev",
     text: Source | None = None,
@@ -415,17 +335,19 @@ def evaluate_labels(
     labelling: LabelOptions | None = None,
     mistakes: int = MISTAKES,
 ) -> ClassificationReport:
-    """Judge a run's best classifier; see ``evaluate``."""
+    """Evaluate a run's best classifier; see ``evaluate``."""
     documents = labelled_documents(run, split, text, reading, labelling)
     texts = run.texts(documents, "evaluate")
     log_probs, known = run.classifier.classify(texts), known_of(run.classifier, texts)
     name = evaluated_name(run, split, text)
-    report = judge_labels(run.name, name, log_probs, documents.labels, documents, mistakes, known)
+    report = classification_report(
+        run.name, name, log_probs, documents.labels, documents, mistakes, known
+    )
     chosen = choice_on_dev(run) if split == "dev" and text is None else None
     return replace(report, looks=tuple(run.test_looks()), chosen_on_dev=chosen)
 
 
-def has_columns(text: Source) -> bool:
+def _has_columns(text: Source) -> bool:
     """Return whether a text is a table, or a folder that may hold some."""
     if not isinstance(text, str | Path):
         return False
@@ -450,7 +372,7 @@ def labelled_documents(
     if text is not None:
         own = replace(run.recipe.reading, encoding="utf-8")
         how = labelling or run.recipe.labelling or LabelOptions()
-        if not has_columns(text):  # The columns of the run's own table say nothing here.
+        if not _has_columns(text):  # The columns of the run's own table say nothing here.
             own, how = replace(own, column=None), replace(how, label=None)
         documents = load_labelled(text, reading or own, how).named(run.label_names)
         if documents.labels.multilabel and not run.classes.multilabel:

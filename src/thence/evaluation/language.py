@@ -19,10 +19,9 @@ from thence.evaluation.intervals import (
     unit_sums,
 )
 from thence.evaluation.metrics import bits, finite, perplexity
-from thence.evaluation.results import format_pairs
+from thence.evaluation.results import RunReport, format_pairs
 from thence.hooks import repr_html
 from thence.runs.description import choice_on_dev
-from thence.runs.looks_at_test import count_inherited, describe_looks
 from thence.runs.run import Run, Split
 from thence.runs.sources import IN_MEMORY
 from thence.tokens import TokenStore
@@ -33,7 +32,7 @@ MANY_UNKNOWN = 0.05
 
 @dataclass(frozen=True)
 class Share:
-    """A share of the judged documents.
+    """A share of the evaluated documents.
 
     Attributes:
         documents: How many documents.
@@ -47,12 +46,12 @@ class Share:
 
 
 @dataclass(frozen=True)
-class LikelihoodReport:
+class LikelihoodReport(RunReport):
     """The likelihood of a text under a model. Every document's end is one target.
 
     Attributes:
         run: Name of the run.
-        text: What was judged: a split or a file.
+        text: What it was evaluated on: a split or a file.
         documents: Number of documents.
         targets: Number of predictions (T).
         unknown: Targets that are the unknown symbol.
@@ -63,14 +62,14 @@ class LikelihoodReport:
         interval: 95 % interval of ``nats_per_token``; no numbers where there is too little text
             for one.
         seen: The documents that occur in train too; None where none does, or where train itself
-            is judged or cannot be read any more.
+            is evaluated on or cannot be read any more.
         unseen: The documents that do not occur in train; None likewise.
         carry_context: Whether documents saw the documents before them.
         looks: Those at the run's test split, this one included: ``time``, ``command`` and, of a
             run that this one was made of, the name of that ``run``.
         dynamic: The members of a mixture that remembered or learned the text as they went.
-        chosen_on_dev: In words, that the run was chosen or weighed on the very dev split that is
-            judged; None where it was not, or another text is judged.
+        chosen_on_dev: In words, that the run was chosen or weighed on the dev split that it is
+            evaluated on; None where it was not, or for another text.
         in_order: Whether the documents stand as in their text, so that neighbours depend on each
             other, and were not drawn from it at random; the interval follows it.
     """
@@ -94,11 +93,6 @@ class LikelihoodReport:
     dynamic: tuple[str, ...] = ()
     chosen_on_dev: str | None = None
     in_order: bool = False
-
-    @property
-    def test_looks(self) -> int:
-        """How often the run's test split has been judged, this time included."""
-        return len(self.looks)
 
     @property
     def nats_per_token(self) -> float:
@@ -158,9 +152,7 @@ class LikelihoodReport:
         if self.dynamic:
             names = ", ".join(self.dynamic)
             rows.append(("dynamic", f"adapts on the text it is judged on: {names}"))
-        if self.looks:
-            rows.append(("looks at the test split", describe_looks(self.looks)))
-        return rows
+        return rows + self.looks_row()
 
     def interval_in_words(self) -> str:
         """Return the interval and what was drawn for it."""
@@ -200,8 +192,7 @@ class LikelihoodReport:
             "bits_per_byte": finite(self.bits_per_byte),
             **shares,
             "carry_context": self.carry_context,
-            "test_looks": self.test_looks,
-            "test_looks_before": count_inherited(self.looks),
+            **self.looks_json(),
             "dynamic": list(self.dynamic),
         }
 
@@ -209,13 +200,13 @@ class LikelihoodReport:
         return "\n".join(format_pairs(self.rows()))
 
 
-def evaluate_language(
+def evaluate_language_model(
     run: Run,
     split: Split = "dev",
     text: Source | None = None,
     reading: ReadingOptions | None = None,
 ) -> LikelihoodReport:
-    """Judge a run's best language model; see ``evaluate``."""
+    """Evaluate a run's best language model; see ``evaluate``."""
     documents = evaluated_documents(run, split, text, reading)
     store = run.encode(documents, "evaluate")
     carry_context = run.recipe.training.carry_context
@@ -279,7 +270,7 @@ def split_documents(run: Run, split: Split) -> Documents:
 
 
 def evaluated_name(run: Run, split: Split, text: Source | None) -> str:
-    """Return what to call what is judged: a split of the run's text, or another text."""
+    """Return what to call what is evaluated on: a split of the run's text, or another text."""
     if text is None:
         return f"{split} split of {run.text_name}"
     return str(text) if isinstance(text, str | Path) else IN_MEMORY["text"]
@@ -293,7 +284,7 @@ def covers(in_order: bool) -> str:
 
 
 def is_in_order(run: Run, split: Split, text: Source | None) -> bool:
-    """Return whether judged documents stand as in their text, or depend on those before them."""
+    """Return whether evaluated documents stand as in their text, or depend on those before them."""
     splitting = run.recipe.splitting
     own_file = text is not None or splitting.dev is not None
     own_file = own_file or (split == "test" and splitting.test is not None)
@@ -310,7 +301,7 @@ def are_unknown(run: Run, ids: UInt[np.ndarray, " ids"]) -> Bool[np.ndarray, " i
 
 
 def _text_is_there(run: Run) -> bool:
-    """Whether the train text can still be read; a run judges other files without it too."""
+    """Return whether the train text can still be read; other texts do not need it."""
     try:
         return len(run.documents("train")) > 0
     except (TextError, DownloadError):

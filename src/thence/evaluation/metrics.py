@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
+from thence.corpus import Documents
 from thence.corpus.labels import Labels
 from thence.evaluation.intervals import (
     FEWEST_UNITS,
@@ -22,6 +23,9 @@ LARGEST_CONFUSION = 1000
 """Labels up to which a confusion matrix is counted: it grows with their square."""
 BINS = 15
 """Bins of confidence of the calibration, as in its source."""
+
+EXCERPT = 100
+"""Characters of a document that are shown at most."""
 
 YesNo = Bool[np.ndarray, "documents labels"]
 """Which documents have, or are predicted to have, which labels: what is true and what is predicted.
@@ -233,3 +237,71 @@ def calibrate(
         np.bincount(place, right.astype(np.float64), bins) / number,
         count,
     )
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A document that got the wrong label.
+
+    Attributes:
+        document: Its place among the documents, from 0.
+        text: How it begins, on one line.
+        label: Its label, or labels.
+        predicted: The label, or labels, predicted.
+        probability: Of the predicted label; with several labels, of the surest wrong answer.
+    """
+
+    document: int
+    text: str
+    label: str
+    predicted: str
+    probability: float
+
+
+def most_confident_mistakes(
+    certainty: Float[np.ndarray, "documents classes"],
+    truth: YesNo,
+    predicted: YesNo,
+    labels: Labels,
+    documents: Documents,
+    number: int,
+) -> tuple[Mistake, ...]:
+    """Return the wrongly labelled documents of which the classifier is surest, surest first."""
+    wrong = truth != predicted
+    # The predicted label is the surest wrong one; that of a label train lacks was never asked.
+    surest = np.where(wrong[:, : certainty.shape[1]], certainty, 0).max(axis=1)
+    places = np.flatnonzero(wrong.any(axis=1))
+    places = places[np.argsort(-surest[places], kind="stable")[:number]]
+    return tuple(
+        Mistake(
+            document=at,
+            text=excerpt(documents[at]),
+            label=_together(labels.of(at)),
+            predicted=_together(tuple(labels.names[n] for n in np.flatnonzero(predicted[at]))),
+            probability=float(surest[at]),
+        )
+        for at in places.tolist()
+    )
+
+
+def most_frequent(truth: YesNo, labels: Labels) -> tuple[str, int]:
+    """Return the label, or the labels together, that most documents have, and how many do."""
+    packed = np.packbits(truth, axis=1)
+    rows = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
+    _, first, counts = np.unique(rows, return_index=True, return_counts=True)
+    most = int(counts.argmax())
+    return _together(labels.of(int(first[most]))), int(counts[most])
+
+
+def _together(names: tuple[str, ...]) -> str:
+    return ", ".join(names) if names else "no label"
+
+
+def excerpt(text: str, length: int = EXCERPT) -> str:
+    r"""Return how a text begins, on one line.
+
+    >>> excerpt("Dear all,\n\n  we meet on Monday.", 12)
+    'Dear all, w…'
+    """
+    line = " ".join(text[: 10 * length].split())
+    return line if len(line) <= length and len(text) <= 10 * length else line[: length - 1] + "…"

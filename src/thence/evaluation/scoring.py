@@ -10,6 +10,7 @@ import numpy as np
 
 from thence.corpus import Documents, documents_of
 from thence.errors import TextError
+from thence.evaluation.language import are_unknown
 from thence.evaluation.metrics import bits, finite
 from thence.evaluation.results import Listing, Results, Score, format_table
 from thence.runs.run import Run, open_run
@@ -42,7 +43,7 @@ def score(
 
 def _scores(run: Run, documents: Documents, tokens: bool) -> Iterator[Score]:
     vocabulary = run.tokenizer.vocabulary
-    names, unknown_id = vocabulary.names(), vocabulary.unknown_id
+    names = vocabulary.names()
     separator = " " if run.tokenizer.options.tokens == "words" else ""
     carry_context = run.recipe.training.carry_context
     store = run.encode(documents, "score")
@@ -58,7 +59,7 @@ def _scores(run: Run, documents: Documents, tokens: bool) -> Iterator[Score]:
             "targets": len(ids),
             "nats_per_token": finite(nats / len(ids)),
             "bits_per_byte": finite(bits(nats) / (int(store.byte_counts[index]) + 1)),
-            "unknown": 0 if unknown_id is None else int(np.sum(ids == unknown_id)),
+            "unknown": int(are_unknown(run, ids).sum()),
         }
         if tokens:
             line["tokens"] = [
@@ -130,13 +131,6 @@ class Ranking(Listing[Ranked]):
         ``below`` is the log-probability below that of the first, ``above`` the nats per token above
         those of the first.
         """
-        columns = [
-            "text",
-            "log-probability",
-            "below",
-            "nats per token",
-            "above",
-        ]
         rows = []
         for place, one in enumerate(self.texts):
             if math.isinf(one.log_probability):
@@ -144,15 +138,9 @@ class Ranking(Listing[Ranked]):
                 continue
             below = f"{one.difference:.4f}" if place else "-"
             above = f"{one.difference_per_token:+.4f}" if place else "-"
-            row = [
-                one.text,
-                f"{one.log_probability:.4f}",
-                below,
-                f"{one.nats_per_token:.4f}",
-                above,
-            ]
-            rows.append(row)
-        return columns, rows
+            log_probability, nats = f"{one.log_probability:.4f}", f"{one.nats_per_token:.4f}"
+            rows.append([one.text, log_probability, below, nats, above])
+        return ["text", "log-probability", "below", "nats per token", "above"], rows
 
     def in_words(self) -> str:
         """Return how much likelier the first text is than the second."""
@@ -194,9 +182,7 @@ def rank(run: Run | str | Path, texts: Documents | Iterable[str]) -> Ranking:
         raise TextError(f"To rank texts takes at least two; {len(documents)} was given.")
     store = run.encode(documents, "rank")
     totals = store.sum_by_document(run.model.score(store).astype(np.float64))
-    unknown_id = run.tokenizer.vocabulary.unknown_id
-    is_unknown = np.zeros(store.num_targets) if unknown_id is None else store.targets == unknown_id
-    unknown = store.sum_by_document(is_unknown.astype(np.float64))
+    unknown = store.sum_by_document(are_unknown(run, store.targets).astype(np.float64))
     order = np.argsort(-totals, kind="stable")
     best, best_per_token = totals[order[0]], -totals[order[0]] / store.target_counts[order[0]]
     with np.errstate(invalid="ignore"):

@@ -4,7 +4,8 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from thence.ensembles.mix import weights_of
-from thence.evaluation.labels import ClassificationReport, Mistake, cut_rows, excerpt
+from thence.evaluation.labels import ClassificationReport, cut_rows
+from thence.evaluation.metrics import Mistake, excerpt
 from thence.models.labels.ensemble import Ensemble
 from thence.models.labels.linear import Linear
 from thence.reports.content import (

@@ -14,8 +14,8 @@ import numpy as np
 
 from thence.evaluation.compare import Comparison, compare
 from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
-from thence.evaluation.labels import ClassificationReport, judge_labels
-from thence.evaluation.language import MANY_UNKNOWN, evaluate_language
+from thence.evaluation.labels import ClassificationReport, classification_report
+from thence.evaluation.language import MANY_UNKNOWN, evaluate_language_model
 from thence.evaluation.metrics import are_right, perplexity
 from thence.recipes.recipe import PROVENANCE
 from thence.recipes.toml_files import read_toml_file
@@ -172,7 +172,7 @@ def _language_models(runs: Mapping[str, Run]) -> SideBySide:
     names, opened = list(runs), list(runs.values())
     columns = ["run", "model", "tokens", "parameters", "unknown", *LIKELIHOOD]
     if len(opened) == 1:
-        report = evaluate_language(opened[0], "dev")
+        report = evaluate_language_model(opened[0], "dev")
         unknown = report.unknown / report.targets
         numbers = _likelihood(report.nats_per_token, report.bits_per_byte)
         row = [*_about(names[0], opened[0]), f"{unknown:.2%}", *numbers]
@@ -217,7 +217,7 @@ def _classifiers(runs: Mapping[str, ClassifierRun]) -> SideBySide:
         own = documents.named(run.label_names)
         log_probs = run.classifier.classify(encode_texts(run.tokenizer, own))
         right.append(are_right(log_probs, own.labels))
-        reports[name] = judge_labels(name, "dev", log_probs, own.labels, own, mistakes=0)
+        reports[name] = classification_report(name, "dev", log_probs, own.labels, own, mistakes=0)
     rows = {name: _scored(name, run, reports[name]) for name, run in runs.items()}
     if len(runs) == 1:
         (report,) = reports.values()

@@ -38,7 +38,7 @@ class RunSummary:
         unit: What the loss is a mean over: ``token`` or ``document``.
         nats: Loss on dev of its best look.
         accuracy: Of a classifier, on dev.
-        test_looks: How often its test split was judged.
+        test_looks: How often its test split was evaluated on.
         made: When it was begun, in UTC.
         trials: Of a sweep, how many were begun.
         problem: Why it cannot be read.

@@ -1,4 +1,4 @@
-"""Looks at the test split: each is recorded, whatever way its documents came to be judged.
+"""Looks at the test split: each is recorded, whatever way its documents came to be evaluated on.
 
 A run recognises its test documents by their content, not by how they were asked for. So the file
 that ``--test`` named, or a copy of the split in another order, is a look like ``--split test``.
@@ -88,7 +88,7 @@ def inherited_looks(parents: "Iterable[Run]", test: Documents) -> list[dict[str,
         test: The documents of its test split; runs with another test split have not looked at it.
 
     Returns:
-        The looks by time, each with the name of the ``run`` that was judged.
+        The looks by time, each with the name of the ``run`` that was evaluated.
     """
     return merge_looks(
         *(

@@ -272,18 +272,18 @@ class Run:
         return read_held_out_splits(self)
 
     def store(self, split: Split) -> TokenStore:
-        """Return the tokens of a split; those of test are there to be judged, and so are a look."""
+        """Return the tokens of a split; those of test count as a look."""
         return self.encode(self.documents(split), "store")
 
     def encode(self, documents: Documents, command: str) -> TokenStore:
-        """Return the tokens of documents that are going to be judged.
+        """Return the tokens of documents to evaluate on.
 
-        Whatever judges gets its tokens here (or from ``texts``), since here a look at the test
+        Every evaluation gets its tokens here (or from ``texts``), since here a look at the test
         split is recorded, however its documents were asked for.
 
         Args:
             documents: Any.
-            command: What judges, for the record.
+            command: What evaluates, for the record.
 
         Raises:
             UnknownSymbolError: If the vocabulary is closed and a text leaves it.
@@ -294,7 +294,7 @@ class Run:
         return store
 
     def texts(self, documents: Documents, command: str) -> Texts:
-        """Return documents to be judged as a classifier reads them; see ``encode``."""
+        """Return documents to evaluate on as a classifier reads them; see ``encode``."""
         return Texts(self.encode(documents, command), documents, self.tokenizer)
 
     def record_if_test(self, documents: Documents, command: str) -> None:

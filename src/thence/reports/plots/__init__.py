@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from thence.atomic import write_atomically
 from thence.errors import SettingError, nearest
-from thence.evaluation.labels import MISTAKES, ClassificationReport, evaluate_labels
+from thence.evaluation.labels import MISTAKES, ClassificationReport, evaluate_classifier
 from thence.reports import style
 from thence.reports.plots.bigrams import plot_bigrams
 from thence.reports.plots.classification import classification_plots
@@ -78,6 +78,6 @@ def evaluate_on_dev(run: ClassifierRun, mistakes: int = MISTAKES) -> Classificat
     """Evaluate a classifier on dev; None where there is no dev split."""
     if len(run.documents("dev")) == 0:
         return None
-    report = evaluate_labels(run, "dev", mistakes=mistakes)
+    report = evaluate_classifier(run, "dev", mistakes=mistakes)
     # The name of the text alone: a title has no room for a path.
     return replace(report, text=f"dev split of {Path(run.text_name).name}")
