@@ -52,15 +52,15 @@ def with_dask(
     """Count as ``thence train --cluster`` does."""
     from thence.cluster import engine
 
-    with engine.opened(f"local:{workers}") as client:
+    with engine.connect(f"local:{workers}") as client:
         clock = [time.perf_counter()]
         given = [(block,) for block in blocks]
-        found = engine.joined(client, survey, given, join_surveys, nothing, READING, TOKENS)
+        found = engine.map_reduce(client, survey, given, join_surveys, nothing, READING, TOKENS)
         clock.append(time.perf_counter())
         plan, both = plan_of(found), [(block, None) for block in blocks]
         size, parts = plan.vocabulary_size, len(plan.bounds) - 1
-        shared = engine.share(client, plan)
-        merged = engine.shuffled(
+        shared = engine.broadcast(client, plan)
+        merged = engine.map_shuffle_merge(
             client, count_block, both, parts, merge, nothing, shared, merge_with=size
         )
         clock.append(time.perf_counter())

@@ -1,4 +1,4 @@
-"""The errors a person can mend: one small tree, raised where their input is read.
+"""Errors that a user can correct: one small tree, raised where their input is read.
 
 Commands print such an error as one line on standard error and exit with code 2. Anything
 else that escapes is a bug and keeps its traceback.
@@ -11,7 +11,7 @@ from thence.printable import printable
 
 
 class ThenceError(Exception):
-    """What the user can mend: the message says what failed, the value, the cause, the way out."""
+    """An error that the user can correct: it says what failed, the value, the cause, the remedy."""
 
     exit_code = 2
 
@@ -29,7 +29,7 @@ class SettingError(ThenceError):
 
 
 class UnknownSymbolError(ThenceError):
-    """A closed vocabulary met a symbol that it does not hold."""
+    """The text has a symbol that a closed vocabulary lacks."""
 
 
 class RunError(ThenceError):
@@ -41,7 +41,7 @@ class TrainingError(ThenceError):
 
 
 class DownloadError(ThenceError):
-    """A data set could not be fetched, or what came is not what was asked for."""
+    """A data set could not be downloaded, or its checksum is wrong."""
 
 
 class MissingExtraError(ThenceError):

@@ -1,13 +1,13 @@
-r"""Text made safe to print: characters that command a terminal are shown, not sent.
+r"""Text that is safe to print: characters that control a terminal are replaced by their codes.
 
 A label, a token or the name of a file may hold anything, such as the escape sequence that sets the
-clipboard of whoever reads it. What is shown as its code here:
+clipboard of whoever reads it. These are replaced:
 
 | characters                                      | why                                       |
 |-------------------------------------------------|-------------------------------------------|
-| U+0000 to U+001F, but no line end and no tab     | control characters; ESC begins a sequence |
+| U+0000 to U+001F, except line ends and tabs      | control characters; ESC begins a sequence |
 | U+007F to U+009F                                 | DEL, and controls of 8 bits: CSI, OSC     |
-| U+061C, U+202A to U+202E, U+2066 to U+2069       | turn the order round of what is shown     |
+| U+061C, U+202A to U+202E, U+2066 to U+2069       | reverse the order of the text on screen   |
 | U+2028, U+2029                                   | end a line in some programs               |
 | U+D800 to U+DFFF                                 | half a pair: no encoding can write it     |
 """

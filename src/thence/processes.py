@@ -1,4 +1,4 @@
-"""Whether ``torchrun`` has started several processes; known without torch."""
+"""What ``torchrun`` tells the processes that it starts, read without importing torch."""
 
 import os
 from pathlib import Path
@@ -10,30 +10,29 @@ def number_of_processes() -> int:
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes and speaks."""
+    """Return whether this process is the one that writes files and prints."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def local_number() -> int:
-    """Return the number of this process on its machine: that of its GPU."""
+    """Return the number of this process on its machine, which is the number of its GPU."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def number_of_machines() -> int:
-    """Return on how many machines ``torchrun`` has started processes."""
+    """Return the number of machines on which ``torchrun`` has started processes."""
     return int(os.environ.get("GROUP_WORLD_SIZE", "1"))
 
 
 def may_be_restarted() -> bool:
-    """Whether ``torchrun`` starts the processes anew where one fails (``--max-restarts``)."""
+    """Return whether ``torchrun`` starts all processes again if one fails (``--max-restarts``)."""
     return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
 
 
 def launch() -> str:
-    """Return what tells this machine's ``torchrun`` apart from all others, of any time.
+    """Return a unique id of this machine's ``torchrun``, the same after restarts; empty without.
 
-    It is the folder that ``torchrun`` makes for its logs, of a random name, which all its restarts
-    share. Empty where it starts nothing anew.
+    It is the random name of the folder that ``torchrun`` makes for its logs.
     """
     # .../torchelastic_RANDOM/ID_RANDOM/attempt_NUMBER/PROCESS/error.json
     place = Path(os.environ.get("TORCHELASTIC_ERROR_FILE", ""))

@@ -1,4 +1,4 @@
-"""What people who know other tools call our commands, settings and models.
+"""Names of our commands, settings and models in other tools, for suggestions in messages.
 
 Sources of the words: nanoGPT and makemore, fastText, KenLM, PyTorch, scikit-learn, Hugging Face.
 """
@@ -36,7 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "download": "thence data get NAME",
     "datasets": "thence data list",
 }
-"""What to type for a command that there is not."""
+"""What to type in place of a command of another tool."""
 
 SETTINGS: Mapping[str, str] = {
     "learning_rate": "lr",

@@ -1,7 +1,6 @@
-"""Remarks for people, on standard error: lines, and the consoles of tables and bars.
+"""Notes, tables and progress bars for people, on standard error.
 
-A remark is never worth an error: where standard error is closed, or its disk is full, the work goes
-on in silence.
+They are never worth an error: where standard error is closed or its disk is full, nothing is shown.
 """
 
 import os
@@ -17,28 +16,28 @@ from thence.printable import printable
 
 
 def print_note(text: str) -> None:
-    """Print a remark, apart from the results, its control characters shown as codes."""
+    """Print a line to standard error, with control characters as codes."""
     StderrFile(sys.stderr).write(printable(text) + "\n")
 
 
 def stderr_console() -> Console:
-    """Return a console that draws on standard error."""
+    """Return a console that writes to standard error."""
     return SafeConsole(file=cast(IO[str], StderrFile(sys.stderr)))
 
 
 class SafeConsole(Console):
-    """A console that sends its own colours and movements to the terminal, but none from a text."""
+    """A console whose own colours reach the terminal, while control characters in texts do not."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Yield the pieces to print, the control characters of texts shown as codes."""
+        """Yield the segments to print, with control characters in texts as codes."""
         for piece in super().render(renderable, options):
             yield piece if piece.control else Segment(printable(piece.text), piece.style)
 
 
 class StderrFile:
-    """Standard error as a file that takes everything, though it may not be able to write it.
+    """Standard error as a file to which writing never fails.
 
     Args:
         stream: Standard error as it is now; None where it is closed.
@@ -48,7 +47,7 @@ class StderrFile:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, and at once."""
+        """Write and flush, as far as that is possible."""
         if self._stream is not None:
             try:
                 self._stream.write(text)
@@ -58,10 +57,10 @@ class StderrFile:
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: it was written at once."""
+        """Do nothing, as ``write`` flushes."""
 
     def isatty(self) -> bool:
-        """Whether a person sees the remarks as they come."""
+        """Return whether standard error is a terminal."""
         return self._stream is not None and self._stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
@@ -69,7 +68,7 @@ class StderrFile:
 
 
 def discard_buffer(stream: IO[str]) -> None:
-    """Send what waits in the buffer of a stream to nowhere, so that Python can exit in peace."""
+    """Discard the buffer of a stream that cannot be written, which Python would flush at exit."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

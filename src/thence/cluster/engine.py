@@ -1,6 +1,6 @@
-"""Dask: all that is known of the engine that runs the tasks.
+"""Dask, the engine that runs the tasks; no other module knows of it.
 
-Lost workers need nothing of us: what they had done and nobody had fetched, Dask does again.
+A lost worker needs no care here: Dask runs its tasks again whose results were not fetched yet.
 """
 
 import logging
@@ -19,24 +19,27 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Done = Callable[[], None]
-"""Is called whenever a task is done."""
+"""Is called after each task."""
 
 LOCAL = re.compile(r"local:([1-9]\d{0,3})")
-JOINED_AT_ONCE = 8
+"""The address of a cluster on this machine, with its number of workers."""
+REDUCE_ARITY = 8
+"""Results that a worker reduces to one at a time: more take more memory, fewer more rounds."""
 SECONDS_TO_CONNECT = 15
+"""How long to wait for a scheduler's answer."""
 
 
 @contextmanager
 def connect(address: str) -> Iterator["Client"]:
-    """Connect to a cluster, or start one here for as long as the block lasts.
+    """Connect to a cluster, or start one on this machine for the duration of the block.
 
     Args:
         address: ``local:2`` for two workers on this machine, or a scheduler's ``tcp://host:8786``.
 
     Raises:
         MissingExtraError: If Dask is not installed.
-        SettingError: If the address is none, or nobody answers there.
-        TrainingError: If the cluster was lost, or a task again and again with its worker.
+        SettingError: If the address is malformed, or no scheduler answers there.
+        TrainingError: If the connection was lost, or the same task has killed several workers.
     """
     try:
         from distributed import Client, LocalCluster
@@ -60,7 +63,7 @@ def connect(address: str) -> Iterator["Client"]:
                     n_workers=int(here[1]),
                     threads_per_worker=1,
                     dashboard_address=None,
-                    silence_logs=logging.CRITICAL,  # What goes wrong is said once, and here.
+                    silence_logs=logging.CRITICAL,  # Errors are raised here, and need no second report.
                 ) as cluster,
                 Client(cluster) as client,
             ):
@@ -92,10 +95,10 @@ def _connected(connect: Callable[..., "Client"], address: str) -> "Client":
 
 
 def _check_workers(client: "Client") -> None:
-    """Refuse workers of another version, which might count something else.
+    """Refuse workers of another version, which might count differently.
 
     Raises:
-        SettingError: Says which.
+        SettingError: If there are any, or no workers at all.
     """
     own = own_version()
     try:
@@ -116,33 +119,33 @@ def _check_workers(client: "Client") -> None:
 
 
 def own_version() -> str:
-    """Return the version of thence that asks."""
+    """Return the version of thence in this process."""
     return version("thence")
 
 
 def number_of_threads(client: "Client") -> int:
-    """Return how many tasks the cluster can work on at once."""
+    """Return how many tasks the cluster runs at the same time."""
     threads: dict[str, int] = client.nthreads()
     return max(sum(threads.values()), 1)
 
 
-def share(client: "Client", value: Any) -> "Future":
-    """Send a value to every worker once, for many tasks."""
+def broadcast(client: "Client", value: Any) -> "Future":
+    """Send a value to every worker once, as an argument of many tasks."""
     future: Future = client.scatter(value, broadcast=True, hash=False)
     return future
 
 
-def each(
+def map_tasks(
     client: "Client", function: Callable[..., Result], items: Sequence[Any], done: Done, *more: Any
 ) -> list[Result]:
-    """Return what a function gives for each item, in order.
+    """Return the results of a function for each item, in order.
 
     Args:
-        client: Of the cluster.
-        function: Takes an item and what is the same for all.
-        items: What differs; a tuple stands for several arguments.
-        done: Called after each.
-        *more: What is the same for all, perhaps ``share``d.
+        client: The cluster.
+        function: The task.
+        items: The first arguments of each task, as a tuple.
+        done: Is called after each task.
+        *more: The further arguments of all tasks, perhaps from ``broadcast``.
     """
     futures = [client.submit(function, *item, *more, pure=False) for item in items]
     _wait(futures, done)
@@ -150,26 +153,26 @@ def each(
     return found
 
 
-def joined(
+def map_reduce(
     client: "Client",
     function: Callable[..., Result],
     items: Sequence[Any],
-    join: Callable[[Sequence[Result]], Result],
+    reduce: Callable[[Sequence[Result]], Result],
     done: Done,
     *more: Any,
 ) -> Result:
-    """Return what a function gives for each item, joined a few at a time on the workers."""
+    """Return the results of a function for each item, reduced to one, a few at a time."""
     futures = [client.submit(function, *item, *more, pure=False) for item in items]
     top = futures
     while len(top) > 1:
-        groups = (top[at : at + JOINED_AT_ONCE] for at in range(0, len(top), JOINED_AT_ONCE))
-        top = [client.submit(join, some, pure=False) for some in groups]
+        groups = (top[at : at + REDUCE_ARITY] for at in range(0, len(top), REDUCE_ARITY))
+        top = [client.submit(reduce, some, pure=False) for some in groups]
     _wait(futures, done, release=top is not futures)  # A single one is the result itself.
     found: Result = top[0].result()
     return found
 
 
-def shuffled(
+def map_shuffle_merge(
     client: "Client",
     function: Callable[..., list[Result]],
     items: Sequence[Any],
@@ -179,7 +182,18 @@ def shuffled(
     *more: Any,
     merge_with: Any,
 ) -> list[Result]:
-    """Return the merged parts of what a function gives for each item, which is in so many parts."""
+    """Return merged parts: part i is merged from the i-th parts of all results.
+
+    Args:
+        client: The cluster.
+        function: The task, which returns a list of parts.
+        items: The first arguments of each task, as a tuple.
+        parts: Number of parts.
+        merge: Merges a list of parts; takes ``merge_with`` as second argument.
+        done: Is called after each task.
+        *more: The further arguments of all tasks.
+        merge_with: See ``merge``.
+    """
     made = [client.submit(function, *item, *more, pure=False) for item in items]
     merged = [
         client.submit(
@@ -197,7 +211,7 @@ def shuffled(
 
 
 def _wait(futures: list["Future"], done: Done, release: bool = False) -> None:
-    """Wait for each; whoever still needs what is let go of here keeps it."""
+    """Wait for all tasks, and let the results go if asked to; tasks that need them keep them."""
     from distributed import as_completed
 
     for future in as_completed(list(futures)):

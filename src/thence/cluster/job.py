@@ -171,7 +171,7 @@ class _Job:
         """
         given = [(block,) for block in self.blocks]
         recipe = self.recipe
-        surveyed = engine.joined(
+        surveyed = engine.map_reduce(
             self.client,
             survey,
             given,
@@ -189,14 +189,14 @@ class _Job:
     def fit(
         self, model: NGram, surveyed: Survey, tokenizer: Tokenizer, dev: TokenStore | None
     ) -> tuple[int, float]:
-        """Count the n-grams and smooth them; return the number of tokens and their nats."""
+        """Count the n-grams and fit the model; return the number of tokens and their log-prob."""
         recipe, parts = self.recipe, PARTS_PER_THREAD * engine.number_of_threads(self.client)
         bounds = ranges_of_words(_word_counts(surveyed, tokenizer), parts)
         options = recipe.options
         plan = Plan(recipe.reading, tokenizer, options.order, bounds, options.memory_bytes)
-        shared = engine.share(self.client, plan)
+        shared = engine.broadcast(self.client, plan)
         given = list(zip(self.blocks, self._contexts(plan, shared), strict=True))
-        merged: list[Part] = engine.shuffled(
+        merged: list[Part] = engine.map_shuffle_merge(
             self.client,
             count_block,
             given,
@@ -208,23 +208,28 @@ class _Job:
         )
         counts = assemble(merged, plan.vocabulary_size)
         tokens = int(counts[0].counts.sum())
-        nats = model.fit_counts(counts, recipe.training.carry_context, dev)
-        if nats is None:  # Only the text itself says.
+        log_prob = model.fit_counts(counts, recipe.training.carry_context, dev)
+        if log_prob is None:  # It does not follow from the counts: the text is scored.
             del merged, counts
-            on_workers = engine.share(self.client, model)
+            on_workers = engine.broadcast(self.client, model)
             done = self._counter(0.9, 1.0, len(given))
-            nats = float(sum(engine.each(self.client, nats_of, given, done, shared, on_workers)))
-        return tokens, nats
+            log_prob = float(
+                sum(engine.map_tasks(self.client, nats_of, given, done, shared, on_workers))
+            )
+        return tokens, log_prob
 
     def _contexts(self, plan: Plan, shared: Any) -> list[Context]:
         if not self.recipe.training.carry_context:
             return [None] * len(self.blocks)
         given = [(block,) for block in self.blocks]
-        endings = engine.each(self.client, ending, given, lambda: None, shared)
+        endings = engine.map_tasks(self.client, ending, given, lambda: None, shared)
         return list(contexts_of(endings, plan.order, plan.tokenizer.vocabulary.boundary_id))
 
     def _counter(self, first: float, last: float, tasks: int) -> Callable[[], None]:
-        """Return what is called for each of so many tasks, which lead from one share to another."""
+        """Return a function to call after each of ``tasks`` tasks.
+
+        It shows progress from the fraction ``first`` to the fraction ``last`` of the whole job.
+        """
         finished = 0
 
         def done() -> None:
@@ -237,7 +242,7 @@ class _Job:
 
 
 def _word_counts(surveyed: Survey, tokenizer: Tokenizer) -> Int64[np.ndarray, " words"]:
-    """Return about how often each id occurs, to cut the vocabulary by."""
+    """Return about how often each id occurs, to divide the vocabulary into even ranges."""
     symbols, size = tokenizer.vocabulary.symbols, len(tokenizer.vocabulary)
     counts = np.zeros(size, np.int64)
     counts[: len(symbols)] = [surveyed.symbols.get(symbol, 0) for symbol in symbols]
