@@ -35,7 +35,7 @@ import numpy as np
 import thence
 from thence.corpus import Documents, load
 from thence.exchange.arpa_writer import write_arpa
-from thence.models.mixture import Weights
+from thence.models.language.mixture import Weights
 from thence.models.ngram.counting import count_ngrams
 from thence.models.ngram.pruning import prune_by_counts, prune_by_entropy
 from thence.models.ngram.smoothing import Smoothing

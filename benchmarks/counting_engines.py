@@ -3,7 +3,7 @@
     python benchmarks/counting_engines.py path/to/folder [--workers 2] [--engine dask ray spark]
 
 The folder holds plain text, one document a line. What a worker does is the same for all, the
-functions of ``thence.models.ngram.tasks``; the engines only send it around. Each runs in a process
+functions of ``thence.models.ngram.blocks``; the engines only send it around. Each runs in a process
 of its own, three times; those that are not installed are left out. Every result is compared with
 counting at once. Prints one table: what an engine adds to an installation of numpy alone, the
 seconds from nothing to workers that answer, those of the two passes over the text, and those to
@@ -28,9 +28,18 @@ from packaging.requirements import Requirement
 
 from thence.corpus import ReadingOptions, read_documents
 from thence.corpus.blocks import cut_into_blocks, find_files
+from thence.models.ngram.blocks import (
+    Part,
+    Plan,
+    Survey,
+    assemble,
+    count_block,
+    join_surveys,
+    merge,
+    ranges_of_words,
+    survey,
+)
 from thence.models.ngram.counting import count_ngrams
-from thence.models.ngram.parts import Part, assemble, merge, ranges_of_words
-from thence.models.ngram.tasks import Plan, Survey, count_block, join_surveys, survey
 from thence.tokens import TokenOptions, learn_tokens, tokenizer_from_counts
 
 READING = ReadingOptions()

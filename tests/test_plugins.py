@@ -13,7 +13,7 @@ import thence
 from thence.cli.main import main
 from thence.errors import RunError, SettingError
 from thence.models import registry
-from thence.models.labels.base import Classes
+from thence.models.base import Classes
 from thence.models.labels.neural import NeuralClassifier
 from thence.models.language.bigram import Bigram
 from thence.models.language.neural import NeuralLanguageModel
@@ -179,7 +179,7 @@ def test_what_is_wrong_with_a_package_is_said(install: Install) -> None:
 def test_a_tokenizer_of_an_installed_package(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(SettingError, match="--tokens is 'pairs'; choose one of"):
+    with pytest.raises(SettingError, match="'pairs'; it must be one of"):
         thence.train(TEXT, "bigram-counts", tokens="pairs")
     install()
     run = thence.train(TEXT, "bigram-counts", tokens="pairs", output="pairs")

@@ -10,7 +10,7 @@ import torch
 
 from thence.autopilot.candidates import TrainedCandidate
 from thence.models.ngram import NGram
-from thence.models.ngram.options import NGramOptions
+from thence.models.ngram.model import NGramOptions
 from thence.recipes import make_recipe
 from thence.tokens import TokenStore
 from thence.training.data import TrainingData, load_data

@@ -17,7 +17,7 @@ from thence.autopilot.combining import (
     prune,
 )
 from thence.corpus.labels import Labels
-from thence.models.labels.base import Classes
+from thence.models.base import Classes
 from thence.models.registry import get_family
 from thence.tokens import TokenStore
 from thence.training.dev_evaluation import evaluate_labels

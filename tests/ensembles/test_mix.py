@@ -10,7 +10,7 @@ import pytest
 import thence
 from thence.ensembles.mix import mix, weights_of
 from thence.errors import RunError, SettingError
-from thence.models.mixture import Weights
+from thence.models.language.mixture import Weights
 from thence.runs import Run
 from thence.training import resume, train
 

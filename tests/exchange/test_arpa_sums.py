@@ -11,7 +11,7 @@ from thence.errors import TextError, ThenceWarning
 from thence.exchange import export, import_arpa
 from thence.exchange.arpa_reader import read_arpa
 from thence.models.ngram import NGram
-from thence.models.ngram.sums import sums, words_of
+from thence.models.ngram.pruning import sums, words_of
 from thence.training import train
 
 TEXT = "the cat sat\nthe cat ran off\na dog sat\nthe dog sat on the cat\na cat ran\n" * 3

@@ -15,10 +15,10 @@ from thence.ensembles.mix import mix
 from thence.errors import MissingExtraError, RunError
 from thence.exchange import export, export_checked, onnx_file, onnx_networks
 from thence.exchange.parity import read_texts
+from thence.models.base import leaves
 from thence.models.language.bigram import Bigram
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import families
-from thence.models.states import leaves
 from thence.runs import Run
 from thence.training import train
 

@@ -4,7 +4,7 @@ import pytest
 import thence
 from thence.errors import SettingError
 from thence.generation.sampling_filters import ModelWithoutBadWords, without_bad_words
-from thence.models.batched_forward import read
+from thence.models.base import read
 
 SENTENCES = "the cat sat\nthe dog sat\nthe cat ran\na cat ran\na dog sat\nthe rare one sat\n" * 4
 

@@ -7,7 +7,7 @@ import torch
 
 import thence.corpus
 from thence.models.base import CountedModel, LanguageModel
-from thence.models.mixture import Member, Mixture, MixtureOptions
+from thence.models.language.mixture import Member, Mixture, MixtureOptions
 from thence.models.registry import families, get_family
 from thence.tokens import TokenStore
 

@@ -11,8 +11,8 @@ import torch
 from thence.batches import Batch, Padded, windows
 from thence.errors import SettingError
 from thence.models.base import CountedModel, LanguageModel
+from thence.models.language.mixture import Member, Mixture, MixtureOptions
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.mixture import Member, Mixture, MixtureOptions
 from thence.models.registry import families, get_family
 from thence.tokens import TokenStore
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from thence.models.dropout import Dropout
+from thence.models.network import Dropout
 
 VALUES = torch.ones(100, 1001)
 

@@ -15,9 +15,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from thence.exchange.arpa_reader import read_arpa
-from thence.models.base import CountedModel, LanguageModel
-from thence.models.batched_forward import read
-from thence.models.mixture import Member, Mixture, MixtureOptions
+from thence.models.base import CountedModel, LanguageModel, read
+from thence.models.language.mixture import Member, Mixture, MixtureOptions
 from thence.models.ngram import NGram
 from thence.models.ngram.smoothing import Smoothing
 from thence.models.registry import families, get_family

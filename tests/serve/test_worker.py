@@ -11,7 +11,7 @@ import pytest
 
 import thence
 from thence.generation.sampling_filters import DecodingOptions
-from thence.models.batched_forward import ReadsAtOnce, read
+from thence.models.base import ReadsAtOnce, read
 from thence.serve import open_runs
 from thence.serve.batching import Worker
 from thence.serve.completion_stream import generate, read_text

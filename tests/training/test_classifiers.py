@@ -192,7 +192,7 @@ def test_looks_at_several_labels_add_up_their_nats() -> None:
 
 
 def test_to_know_nothing() -> None:
-    from thence.models.labels.base import Classes
+    from thence.models.base import Classes
 
     assert uniform_label_loss(Classes(4)) == pytest.approx(np.log(4))
     assert uniform_label_loss(Classes(3, multilabel=True)) == pytest.approx(3 * np.log(2))

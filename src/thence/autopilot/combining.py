@@ -16,10 +16,9 @@ from jaxtyping import Bool, Float, Float64
 from thence.autopilot.candidates import Ensemble, TrainedCandidate, single
 from thence.corpus.labels import Labels
 from thence.ensembles.members import build_average, build_mixture
+from thence.models.base import Classes
 from thence.models.labels import ensemble as classifiers
-from thence.models.labels.base import Classes
-from thence.models.mixture import Member, Mixture
-from thence.models.mixture.model import MOST_TARGETS
+from thence.models.language.mixture import MOST_TARGETS, Member, Mixture
 from thence.tokens import TokenStore
 from thence.training.dev_evaluation import EvalResult, evaluate_labels
 

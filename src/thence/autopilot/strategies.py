@@ -24,12 +24,11 @@ from thence.autopilot.combining import (
     mixture_of,
 )
 from thence.batches.bags import BagOptions, bags_of
-from thence.models.base import LanguageModel
-from thence.models.labels.base import Classifier
+from thence.models.base import Classifier, LanguageModel
 from thence.models.language.cache import Cache, CacheOptions
 from thence.models.ngram import NGram
 from thence.models.ngram.counting import count_ngrams
-from thence.models.ngram.options import NGramOptions
+from thence.models.ngram.model import NGramOptions
 from thence.models.registry import get_family
 from thence.recipes.recipe import Recipe
 from thence.tokens import Texts

@@ -11,7 +11,7 @@ from thence.cli.streams import print_note
 from thence.ensembles.mix import mix, weights_of
 from thence.ensembles.recipe import train_mixture
 from thence.errors import SettingError
-from thence.models.mixture import Weights
+from thence.models.language.mixture import Weights
 
 
 def command(

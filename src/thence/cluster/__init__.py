@@ -1,6 +1,6 @@
 """Counting n-grams of more text than one machine holds, on a Dask cluster; the model is the same.
 
-``models/ngram/tasks.py`` is what a worker does, plain functions; ``engine.py`` hands them to Dask,
+``models/ngram/blocks.py`` is what a worker does, plain functions; ``engine.py`` hands them to Dask,
 and is all that knows of it; ``job.py`` goes from many files to the counts.
 """
 

@@ -16,17 +16,20 @@ from thence.cluster import engine
 from thence.corpus import Documents
 from thence.corpus.blocks import Block, File, cut_into_blocks
 from thence.errors import SettingError, TextError
-from thence.models.ngram import NGram, create
-from thence.models.ngram.parts import Part, assemble, merge, ranges_of_words
-from thence.models.ngram.tasks import (
+from thence.models.ngram import NGram
+from thence.models.ngram.blocks import (
     Context,
+    Part,
     Plan,
     Survey,
+    assemble,
     contexts_of,
     count_block,
     ending,
     join_surveys,
+    merge,
     nats_of,
+    ranges_of_words,
     survey,
 )
 from thence.processes import number_of_processes
@@ -107,7 +110,7 @@ def count_on_cluster(
     counts = {symbol: surveyed.symbols.get(symbol, 0) for symbol in SYMBOLS}
     on_symbols({symbol: count for symbol, count in counts.items() if count})
     dev_store = tokenizer.encode(dev) if len(dev) else None
-    model = create(recipe.options, len(tokenizer.vocabulary))
+    model = NGram(recipe.options, len(tokenizer.vocabulary))
     model.check_fit(dev_store)
     tokens, log_prob = job.fit(model, surveyed, tokenizer, dev_store)
     return ClusterCounts(

@@ -11,10 +11,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from thence.errors import RunError
-from thence.models.base import Array, LanguageModel
+from thence.models.base import Array, Classes, Classifier, LanguageModel
 from thence.models.labels import ensemble as classifiers
-from thence.models.labels.base import Classes, Classifier
-from thence.models.mixture import Member, Mixture, MixtureOptions, Weights
+from thence.models.language.mixture import Member, Mixture, MixtureOptions, Weights
 from thence.recipes.recipe import Recipe
 from thence.runs.run import ClassifierRun, Run
 from thence.tokens import TokenStore, encode_texts

@@ -13,7 +13,7 @@ from thence.errors import RunError, SettingError, TextError, ThenceWarning
 from thence.exchange.arpa_reader import ArpaModel, read_arpa
 from thence.exchange.arpa_writer import START, write_arpa
 from thence.models.ngram import NGram
-from thence.models.ngram.sums import Sums, sums, words_of
+from thence.models.ngram.pruning import Sums, sums, words_of
 from thence.recipes.recipe import Recipe
 from thence.runs.create import create_run
 from thence.runs.run import Run

@@ -24,8 +24,8 @@ from thence.exchange.onnx_graph import Graph
 from thence.exchange.onnx_networks import NETWORKS, output_layer
 from thence.exchange.parity import Ids, LogProbs, greatest_difference, network_of
 from thence.extras import import_extra
+from thence.models.base import leaves
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.states import leaves
 from thence.runs.run import Run
 
 TOLERANCE = 1e-4

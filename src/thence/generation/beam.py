@@ -13,8 +13,7 @@ from jaxtyping import Bool, Float, Int64
 
 from thence.errors import SettingError
 from thence.generation.sampling import Ids, read_prefix
-from thence.models.base import LanguageModel, State
-from thence.models.states import join_rows, take_rows
+from thence.models.base import LanguageModel, State, join_rows, take_rows
 
 NO_ID = -1
 """Pads the ids of hypotheses that are shorter than others of their beam."""

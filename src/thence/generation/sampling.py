@@ -19,9 +19,7 @@ from thence.generation.sampling_filters import (
     without_bad_words,
 )
 from thence.hooks import repr_html
-from thence.models.base import LanguageModel, State
-from thence.models.batched_forward import read
-from thence.models.states import take_rows
+from thence.models.base import LanguageModel, State, read, take_rows
 from thence.printable import printable
 from thence.runs import open_run
 from thence.runs.run import Run

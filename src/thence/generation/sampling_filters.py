@@ -14,8 +14,7 @@ from jaxtyping import Float, Integer
 
 from thence.corpus import Documents
 from thence.errors import SettingError, UnknownSymbolError
-from thence.models.base import LanguageModel, State
-from thence.models.batched_forward import read
+from thence.models.base import LanguageModel, State, read
 from thence.runs.run import Run
 from thence.settings import PositiveInt, Range, Settings
 

@@ -1,22 +1,31 @@
-"""What a language model is: a state machine with a score.
+"""The interfaces of all models: language models, classifiers, and the states of the former.
 
-Counts, networks and whatever combines them all satisfy this one interface, so evaluation,
-comparison, generation and serving are each written once. Arrays at this border are NumPy's, so
-that a count model never needs torch; all log-probabilities are natural logarithms (nats).
+A language model is a state machine with a score, a classifier maps texts to the log-probabilities
+of their labels. Counts, networks and whatever combines them satisfy these interfaces, so
+evaluation, comparison, generation and serving are each written once. Arrays at this border are
+NumPy's, so that a count model never needs torch; all log-probabilities are natural (nats).
+
+A state is a value: a tree (lists and tuples) of arrays or tensors whose first axis is the batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Bool, Float, Float32, Float64, Int64, Integer
 
+from thence.corpus.labels import Labels
 from thence.tokens import TokenStore
+from thence.tokens.texts import Texts
 
 State = Any
 """What a model remembers of the text so far: a value, which ``step`` never changes in place."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
+MIN_LOG_PROB, MAX_LOG_PROB = -700.0, -1e-30
+"""Log-probabilities of a classifier's answers are kept between these: none is wholly certain, so
+that the loss of a wrong one is finite."""
 
 
 @runtime_checkable
@@ -81,3 +90,171 @@ class CountedModel(LanguageModel, Protocol):
             The log-probability of the whole store in nats where counting gives it, so that it
             need not be scored; else None.
         """
+
+
+def map_state(function: Callable[..., Any], state: State, *others: State) -> State:
+    """Return the tree of what a function gives for each leaf, and the others' leaves there."""
+    if state is None:
+        return None
+    if isinstance(state, list | tuple):
+        parts = zip(state, *others, strict=True)
+        return type(state)(map_state(function, *part) for part in parts)
+    return function(state, *others)
+
+
+def take_rows(state: State, rows: Int64[np.ndarray, " chosen"]) -> State:
+    """Return the state of the chosen rows, in that order."""
+    return map_state(lambda leaf: leaf[rows], state)
+
+
+def join_rows(states: Sequence[State]) -> State:
+    """Return the state of all rows of several states, one after another."""
+
+    def join(*leaves: Any) -> Any:
+        if isinstance(leaves[0], np.ndarray):
+            return np.concatenate(leaves)
+        import torch  # A model with tensors has imported it long since; counts never wait for it.
+
+        return torch.cat(leaves)
+
+    return map_state(join, *states)
+
+
+def restart(state: State, fresh: State, rows: Bool[np.ndarray, " batch"]) -> State:
+    """Return a state in which some rows are as in a fresh one."""
+
+    def mix(old: Any, new: Any) -> Any:
+        mixed = old.clone() if hasattr(old, "clone") else old.copy()
+        mixed[rows] = new[rows]
+        return mixed
+
+    return map_state(mix, state, fresh)
+
+
+def leaves(state: State) -> list[Any]:
+    """Return the arrays or tensors of a state, always in the same order."""
+    if state is None:
+        return []
+    if isinstance(state, list | tuple):
+        return [leaf for part in state for leaf in leaves(part)]
+    return [state]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What is told apart.
+
+    Attributes:
+        num_classes: How many labels there are (C), at least 2, or 1 where there may be several.
+        multilabel: Whether a document may have any number of them: each label is then a question of
+            its own, answered yes or no.
+    """
+
+    num_classes: int
+    multilabel: bool = False
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """Tells labels apart."""
+
+    classes: Classes
+
+    def classify(self, texts: Texts) -> Float[np.ndarray, "documents classes"]:
+        """Return the log-probability of each label for each document.
+
+        With one label per document a row's probabilities sum to one; where there may be several,
+        each is the probability of a yes.
+        """
+
+    def tensors(self) -> dict[str, Array]:
+        """Return everything learned, by name, for the weights file."""
+
+    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
+        """Take back what ``tensors`` gave.
+
+        Raises:
+            ValueError: If a name or shape does not fit this classifier.
+        """
+
+    def num_parameters(self) -> int:
+        """Return how many numbers were learned."""
+
+
+@runtime_checkable
+class FittedClassifier(Classifier, Protocol):
+    """A classifier that is fitted to all texts at once, without the training loop."""
+
+    def fit(
+        self,
+        texts: Texts,
+        labels: Labels,
+        sample_weight: Float32[np.ndarray, " documents"],
+        dev: tuple[Texts, Labels] | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Learn from labelled texts; what was learned before is forgotten.
+
+        Args:
+            texts: The train documents.
+            labels: Theirs.
+            sample_weight: How much each document counts.
+            dev: Documents to choose settings by that were left open, where there are some.
+            should_stop: Asked now and then whether to end with what has been learned so far.
+        """
+
+
+def log_probs_of_truth(
+    log_probs: Float[np.ndarray, "documents classes"], labels: Labels
+) -> Float64[np.ndarray, " questions"]:
+    """Return the log-probability of every true answer; a label that train lacks is none.
+
+    Where a document may have several labels, each is a question of its own.
+
+    Args:
+        log_probs: What a classifier says of the documents.
+        labels: What is true of them; the first names are the classes.
+    """
+    classes = log_probs.shape[1]
+    likely = np.clip(log_probs.astype(np.float64), MIN_LOG_PROB, MAX_LOG_PROB)
+    found: Float64[np.ndarray, " questions"]
+    if labels.multilabel:
+        no = np.maximum(np.log(-np.expm1(likely)), MIN_LOG_PROB)
+        found = np.where(labels.matrix()[:, :classes] > 0, likely, no).ravel()
+    else:
+        known = np.flatnonzero(labels.single < classes)
+        found = likely[known, labels.single[known]]
+    return found
+
+
+@runtime_checkable
+class ReadsAtOnce(Protocol):
+    """A language model that reads several ids faster than step by step."""
+
+    def read(
+        self, ids: Integer[np.ndarray, "batch time"], state: State, last: bool = False
+    ) -> tuple[Float[np.ndarray, "batch places vocab"], State]:
+        """Return log-probabilities after each id, or after the last only, and the state."""
+
+
+def read(
+    model: LanguageModel,
+    ids: Integer[np.ndarray, "batch time"],
+    state: State,
+    last: bool = False,
+) -> tuple[Float[np.ndarray, "batch places vocab"], State]:
+    """Read ids; return the log-probabilities of what follows each, and the state after the last.
+
+    Args:
+        model: Any language model.
+        ids: At least one per row.
+        state: Of as many rows.
+        last: Whether only what follows the last id is wanted, which costs less.
+    """
+    if isinstance(model, ReadsAtOnce):
+        return model.read(ids, state, last)
+    steps = []
+    for column in ids.T:
+        log_probs, state = model.step(column, state)
+        steps.append(log_probs)
+    return np.stack(steps[-1:] if last else steps, axis=1), state

@@ -14,12 +14,12 @@ the run. They are looked up when a name is none of ours, which start-up never wa
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, is_dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any, Literal, cast, get_args
 
 from thence.errors import SettingError, nearest
-from thence.models.base import LanguageModel
-from thence.models.labels.base import Classes, Classifier
+from thence.models.base import Classes, Classifier, LanguageModel
 from thence.plugins import Plugins
 from thence.synonyms import MODELS
 
@@ -98,161 +98,104 @@ def _imported(thing: Any) -> Any:
 
 
 def _built_in(
-    name: str, task: Task, method: Method, options: str, summary: str, **facts: Any
+    task: Task, name: str, method: Method, module: str, names: str, summary: str, **facts: Any
 ) -> Family:
-    """Return the entry of a family of this package, whose ``create`` is beside its options."""
-    module, _, options_class = options.partition(":")
-    module = f"thence.models.{module}"
-    return Family(
-        name, task, method, f"{module}:{options_class}", f"{module}:create", summary, **facts
-    )
+    """Return the entry of a family of this package.
+
+    Args:
+        task: What it is for.
+        name: What ``--model`` calls it.
+        method: How it learns.
+        module: Where its code is, below ``thence.models``.
+        names: Of the dataclass of its settings, and of what makes a model.
+        summary: One line for help.
+        facts: The other attributes of a family.
+    """
+    options, make = (f"thence.models.{module}:{one}" for one in names.split())
+    return Family(name, task, method, options, make, summary, **facts)
 
 
-FAMILIES = {
-    family.name: family
-    for family in (
-        _built_in(
-            "bigram-counts",
-            "language",
-            "fit",
-            "language.bigram_counts:BigramCountsOptions",
-            "counts of symbol pairs with add-k smoothing",
-        ),
-        _built_in(
-            "ngram",
-            "language",
-            "fit",
-            "ngram:NGramOptions",
-            "counts of up to N symbols, smoothed: modified Kneser-Ney and others",
-        ),
-        _built_in(
-            "cache",
-            "language",
-            "fit",
-            "language.cache:CacheOptions",
-            "counts of the last few hundred symbols; for mixing with others on running text",
-        ),
-        _built_in(
-            "bigram",
-            "language",
-            "train",
-            "language.bigram:BigramOptions",
-            "a network of one linear layer on a one-hot input: bigram counts, learned",
-        ),
-        _built_in(
-            "mlp",
-            "language",
-            "train",
-            "language.mlp:MLPOptions",
-            "embeddings of a fixed window, tanh layers, softmax (Bengio et al. 2003)",
-            window=True,
-        ),
-        _built_in(
-            "rnn",
-            "language",
-            "train",
-            "language.recurrent:RNNOptions",
-            "a recurrent network of tanh units (Elman 1990, Mikolov et al. 2010)",
-            reads_sequences=True,
-            training=SEQUENCES,
-        ),
-        _built_in(
-            "lstm",
-            "language",
-            "train",
-            "language.recurrent:LSTMOptions",
-            "long short-term memory: a recurrent network with gates and cells",
-            reads_sequences=True,
-            training=SEQUENCES,
-        ),
-        _built_in(
-            "gru",
-            "language",
-            "train",
-            "language.recurrent:GRUOptions",
-            "gated recurrent units: gates without cells",
-            reads_sequences=True,
-            training=SEQUENCES,
-        ),
-        _built_in(
-            "transformer",
-            "language",
-            "train",
-            "language.transformer:TransformerOptions",
-            "attention to the last places, layer upon layer (Vaswani et al. 2017)",
-            reads_sequences=True,
-            training=SEQUENCES,
-        ),
-        _built_in(
-            "mixture",
-            "language",
-            "combine",
-            "mixture:MixtureOptions",
-            "a weighted average of runs, made by thence mix",
-        ),
-        _built_in(
-            "averaging",
-            "labels",
-            "train",
-            "labels.averaging:AveragingOptions",
-            "the mean of the embeddings of words and runs of words (fastText, deep averaging)",
-            word_vectors=True,
-            training={"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
-            epochs=2.0,
-        ),
-        _built_in(
-            "finetuned",
-            "labels",
-            "train",
-            "labels.finetuned:FinetunedOptions",
-            "a language model trained here before, with a head on its states (ULMFiT)",
-            reads_sequences=True,
-            pretrained=True,
-            truncates=True,
-            training={**DOCUMENTS, "lr": 0.004},
-            epochs=4.0,
-        ),
-        _built_in(
-            "linear",
-            "labels",
-            "fit",
-            "labels.linear:LinearOptions",
-            "logistic regression on runs of words, weighed by naive Bayes (NBSVM's kind)",
-            training=DOCUMENTS,
-        ),
-        _built_in(
-            "convolution",
-            "labels",
-            "train",
-            "labels.convolution:ConvolutionOptions",
-            "filters over a few words in a row, the largest of each (Kim 2014)",
-            reads_sequences=True,
-            word_vectors=True,
-            truncates=True,
-            training=DOCUMENTS,
-            epochs=6.0,
-        ),
-        _built_in(
-            "recurrent",
-            "labels",
-            "train",
-            "labels.recurrent:RecurrentOptions",
-            "an LSTM or GRU that reads a document from both sides",
-            reads_sequences=True,
-            word_vectors=True,
-            truncates=True,
-            training=DOCUMENTS,
-        ),
-        _built_in(
-            "ensemble",
-            "labels",
-            "combine",
-            "labels.ensemble:EnsembleOptions",
-            "several runs of classifiers as one, made by thence mix",
-            training=DOCUMENTS,
-        ),
-    )
-}
+_language, _labels = partial(_built_in, "language"), partial(_built_in, "labels")
+_recurrent = partial(
+    _language, method="train", module="language.recurrent", reads_sequences=True, training=SEQUENCES
+)
+_TABLE = (
+    _language(
+        "bigram-counts", "fit", "language.bigram_counts", "BigramCountsOptions BigramCounts",
+        "counts of symbol pairs with add-k smoothing",
+    ),
+    _language(
+        "ngram", "fit", "ngram", "NGramOptions NGram",
+        "counts of up to N symbols, smoothed: modified Kneser-Ney and others",
+    ),
+    _language(
+        "cache", "fit", "language.cache", "CacheOptions Cache",
+        "counts of the last few hundred symbols; for mixing with others on running text",
+    ),
+    _language(
+        "bigram", "train", "language.bigram", "BigramOptions create",
+        "a network of one linear layer on a one-hot input: bigram counts, learned",
+    ),
+    _language(
+        "mlp", "train", "language.mlp", "MLPOptions create",
+        "embeddings of a fixed window, tanh layers, softmax (Bengio et al. 2003)",
+        window=True,
+    ),
+    _recurrent(
+        "rnn", names="RNNOptions create",
+        summary="a recurrent network of tanh units (Elman 1990, Mikolov et al. 2010)",
+    ),
+    _recurrent(
+        "lstm", names="LSTMOptions create",
+        summary="long short-term memory: a recurrent network with gates and cells",
+    ),
+    _recurrent(
+        "gru", names="GRUOptions create",
+        summary="gated recurrent units: gates without cells",
+    ),
+    _language(
+        "transformer", "train", "language.transformer", "TransformerOptions create",
+        "attention to the last places, layer upon layer (Vaswani et al. 2017)",
+        reads_sequences=True, training=SEQUENCES,
+    ),
+    _language(
+        "mixture", "combine", "language.mixture", "MixtureOptions Mixture",
+        "a weighted average of runs, made by thence mix",
+    ),
+    _labels(
+        "averaging", "train", "labels.averaging", "AveragingOptions Averaging",
+        "the mean of the embeddings of words and runs of words (fastText, deep averaging)",
+        word_vectors=True, epochs=2.0,
+        training={"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
+    ),
+    _labels(
+        "finetuned", "train", "labels.finetuned", "FinetunedOptions FinetunedClassifier",
+        "a language model trained here before, with a head on its states (ULMFiT)",
+        reads_sequences=True, pretrained=True, truncates=True, epochs=4.0,
+        training={**DOCUMENTS, "lr": 0.004},
+    ),
+    _labels(
+        "linear", "fit", "labels.linear", "LinearOptions Linear",
+        "logistic regression on runs of words, weighed by naive Bayes (NBSVM's kind)",
+        training=DOCUMENTS,
+    ),
+    _labels(
+        "convolution", "train", "labels.convolution", "ConvolutionOptions create",
+        "filters over a few words in a row, the largest of each (Kim 2014)",
+        reads_sequences=True, word_vectors=True, truncates=True, epochs=6.0, training=DOCUMENTS,
+    ),
+    _labels(
+        "recurrent", "train", "labels.recurrent", "RecurrentOptions create",
+        "an LSTM or GRU that reads a document from both sides",
+        reads_sequences=True, word_vectors=True, truncates=True, training=DOCUMENTS,
+    ),
+    _labels(
+        "ensemble", "combine", "labels.ensemble", "EnsembleOptions Ensemble",
+        "several runs of classifiers as one, made by thence mix",
+        training=DOCUMENTS,
+    ),
+)  # fmt: skip
+FAMILIES = {family.name: family for family in _TABLE}
 """The families known so far, by name: ours, and those of others that were asked for."""
 
 _plugins = Plugins("thence.models", Family, FAMILIES)

@@ -20,8 +20,7 @@ from thence.atomic import NOT_ALLOWED, WriteError
 from thence.corpus import Documents, Splits
 from thence.errors import RunError, SettingError, TextError, ThenceError, nearest
 from thence.hooks import PackageFunction, repr_html
-from thence.models.base import LanguageModel
-from thence.models.labels.base import Classes, Classifier
+from thence.models.base import Classes, Classifier, LanguageModel
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe, recipe_of
 from thence.runs.description import describe

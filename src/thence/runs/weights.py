@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from thence.errors import RunError
-from thence.models.base import LanguageModel
-from thence.models.labels.base import Classifier
+from thence.models.base import Classifier, LanguageModel
 from thence.models.memory_guard import BYTES_TRAINED, TooLargeError, at_most, machine_memory
 from thence.models.registry import get_family
 from thence.recipes.nested_models import family_names

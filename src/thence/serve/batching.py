@@ -22,9 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float, Integer
 
-from thence.models.base import LanguageModel, State
-from thence.models.batched_forward import read
-from thence.models.states import join_rows, take_rows
+from thence.models.base import LanguageModel, State, join_rows, read, take_rows
 from thence.serve.errors import ThreadEndedError
 
 Ids = Integer[np.ndarray, " time"]

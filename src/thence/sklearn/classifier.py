@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from thence.corpus import LabelledDocuments, LabelledSplits, LabelOptions, Labels, ReadingOptions
 from thence.corpus.splits import SplitOptions, shuffled, strata, stratify
 from thence.errors import SettingError, nearest
-from thence.models.labels.base import Array
+from thence.models.base import Array
 from thence.models.registry import families, get_family, is_known
 from thence.recipes import Recipe, make_recipe
 from thence.runs import ClassifierRun, Run

@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from safetensors.numpy import load, save
 
 from thence.corpus import Documents
-from thence.models.labels.base import Classes, Classifier
+from thence.models.base import Classes, Classifier
 from thence.models.registry import get_family
 from thence.recipes import Recipe, make_recipe
 from thence.recipes.recipe import flat_settings

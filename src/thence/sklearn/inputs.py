@@ -19,7 +19,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from thence.corpus import Documents, Labels
 from thence.corpus.labels import bounds
 from thence.errors import TextError
-from thence.models.labels.base import Array
+from thence.models.base import Array
 
 _HALF = re.compile("[\ud800-\udfff]")
 

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from thence.corpus import Documents, Instead, LabelledDocuments, Labels, Splits, load_splits
 from thence.corpus.loading import NOTHING, warn_of_labels
 from thence.errors import SettingError, TextError, ThenceWarning
-from thence.models.labels.base import Classes
+from thence.models.base import Classes
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
 from thence.runs import ClassifierRun

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from thence.corpus import Labels
-from thence.models.base import Array, LanguageModel, State
-from thence.models.labels.base import Classes, Classifier
+from thence.models.base import Array, Classes, Classifier, LanguageModel, State
 from thence.tokens import Texts, TokenStore
 
 if TYPE_CHECKING:  # Counts, which are evaluated with this module too, do without torch.

@@ -33,8 +33,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from thence.batches import Step
 from thence.errors import ThenceError, TrainingError
-from thence.models.base import State
-from thence.models.states import map_state
+from thence.models.base import State, map_state
 from thence.processes import may_be_restarted, number_of_machines, number_of_processes
 
 AnyStep = TypeVar("AnyStep", bound=Step)

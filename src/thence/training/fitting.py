@@ -16,8 +16,7 @@ import numpy as np
 from thence.atomic import new_folder
 from thence.corpus import Documents
 from thence.corpus.blocks import find_files, is_url
-from thence.models.base import CountedModel
-from thence.models.labels.base import Classifier, FittedClassifier
+from thence.models.base import Classifier, CountedModel, FittedClassifier
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
 from thence.runs.create import create_run

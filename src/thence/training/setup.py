@@ -17,7 +17,7 @@ from thence.atomic import WriteError, cannot_write
 from thence.batches import Batch, Batches, Padded, Step, Streams, window_batches
 from thence.batches.labelled import LabelledBatch
 from thence.errors import RunError, SettingError
-from thence.models.labels.base import Classifier
+from thence.models.base import Classifier
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.memory_guard import make_trainable
 from thence.models.registry import get_family, is_classifier

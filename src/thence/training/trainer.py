@@ -21,9 +21,8 @@ from torch import nn
 
 from thence.batches import Batches
 from thence.errors import RunError, TrainingError
-from thence.models.base import Array, State
+from thence.models.base import Array, State, leaves, map_state
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.states import leaves, map_state
 from thence.recipes.options import TrainingOptions
 from thence.runs.files import save_tensors
 from thence.runs.metrics import append_json_line, truncate

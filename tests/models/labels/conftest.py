@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,9 @@ import torch
 
 from thence.corpus import Documents
 from thence.corpus.labels import Labels
-from thence.models.labels.base import Classes, Classifier, FittedClassifier
+from thence.models.base import Classes, Classifier, FittedClassifier
 from thence.models.labels.ensemble import Ensemble, Member
+from thence.models.registry import get_family
 from thence.tokens import TokenOptions, make_tokenizer
 from thence.tokens.texts import Texts, encode_texts
 
@@ -30,37 +30,31 @@ SMALL: dict[str, Any] = {
 class Line:
     """A family, perhaps with settings of its own."""
 
-    module: str
-    options: str
+    family: str
     settings: tuple[tuple[str, Any], ...] = ()
 
     def create(self, vocabulary_size: int, classes: Classes, seed: int, **more: Any) -> Any:
         torch.manual_seed(seed)
-        module = import_module(self.module)
-        kind = getattr(module, self.options)
+        family = get_family(self.family)
+        kind = family.options_class()
         small = {name: value for name, value in SMALL.items() if hasattr(kind, name)}
-        return module.create(
-            kind(**{**small, **dict(self.settings), **more}), vocabulary_size, classes
-        )
+        options = kind(**{**small, **dict(self.settings), **more})
+        return family.classifier(options, vocabulary_size, classes)
 
 
-CONVOLUTION = ("thence.models.labels.convolution", "ConvolutionOptions")
-RECURRENT = ("thence.models.labels.recurrent", "RecurrentOptions")
-AVERAGING = ("thence.models.labels.averaging", "AveragingOptions")
-LINEAR = ("thence.models.labels.linear", "LinearOptions")
 FAMILIES = {
-    "averaging": Line(*AVERAGING),
-    "averaging-deep": Line(*AVERAGING, (("hidden_sizes", (16, 8)), ("ngrams", 1))),
-    "averaging-of-characters": Line(*AVERAGING, (("character_ngrams", (2, 3)),)),
-    "linear": Line(*LINEAR, (("buckets", 1 << 16),)),
-    "linear-of-characters": Line(*LINEAR, (("character_ngrams", (3,)), ("buckets", 1 << 16))),
-    "linear-plain": Line(*LINEAR, (("naive_bayes", 0.0), ("buckets", 1 << 16))),
-    "convolution": Line(*CONVOLUTION),
-    "convolution-of-words": Line(*CONVOLUTION, (("widths", (1, 6)),)),
-    "recurrent-lstm": Line(*RECURRENT, (("pooling", "max"),)),
-    "recurrent-gru": Line(*RECURRENT, (("cell", "gru"), ("pooling", "mean"))),
-    "recurrent-last": Line(*RECURRENT, (("pooling", "last"), ("layers", 1))),
-    "recurrent-one-way": Line(*RECURRENT, (("pooling", "last"), ("bidirectional", False))),
+    "averaging": Line("averaging"),
+    "averaging-deep": Line("averaging", (("hidden_sizes", (16, 8)), ("ngrams", 1))),
+    "averaging-of-characters": Line("averaging", (("character_ngrams", (2, 3)),)),
+    "linear": Line("linear", (("buckets", 1 << 16),)),
+    "linear-of-characters": Line("linear", (("character_ngrams", (3,)), ("buckets", 1 << 16))),
+    "linear-plain": Line("linear", (("naive_bayes", 0.0), ("buckets", 1 << 16))),
+    "convolution": Line("convolution"),
+    "convolution-of-words": Line("convolution", (("widths", (1, 6)),)),
+    "recurrent-lstm": Line("recurrent", (("pooling", "max"),)),
+    "recurrent-gru": Line("recurrent", (("cell", "gru"), ("pooling", "mean"))),
+    "recurrent-last": Line("recurrent", (("pooling", "last"), ("layers", 1))),
+    "recurrent-one-way": Line("recurrent", (("pooling", "last"), ("bidirectional", False))),
 }
 TINY = {"embedding_size": 5, "hidden_size": 6, "layers": 2}
 for family, more in {
@@ -70,11 +64,7 @@ for family, more in {
     "transformer": {"embedding_size": 8, "heads": 2, "context": 9, "positions": "learned"},
 }.items():
     encoder = {"model": family, **({} if family == "transformer" else TINY), **more}
-    FAMILIES[f"finetuned-{family}"] = Line(
-        "thence.models.labels.finetuned",
-        "FinetunedOptions",
-        (("encoder", encoder),),
-    )
+    FAMILIES[f"finetuned-{family}"] = Line("finetuned", (("encoder", encoder),))
 MEMBERS = tuple(
     Member(name, {key: value for key, value in SMALL.items() if key in known})
     for name, known in (
@@ -83,9 +73,7 @@ MEMBERS = tuple(
         ("convolution", ["embedding_size", "filters"]),
     )
 )
-FAMILIES["ensemble"] = Line(
-    "thence.models.labels.ensemble", "EnsembleOptions", (("members", MEMBERS),)
-)
+FAMILIES["ensemble"] = Line("ensemble", (("members", MEMBERS),))
 CHOICES = [Classes(3), Classes(2), Classes(4, multilabel=True)]
 
 

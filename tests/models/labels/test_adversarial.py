@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from thence.models.labels.base import Classes
+from thence.models.base import Classes
 from thence.models.labels.convolution import ConvolutionOptions, create
 from thence.models.labels.embeddings import EmbeddingNetwork, EmbeddingOptions, adversarial_loss
 

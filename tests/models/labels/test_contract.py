@@ -9,7 +9,7 @@ import torch
 
 from thence.batches.labelled import LabelledRows
 from thence.corpus.labels import Labels
-from thence.models.labels.base import Classes, Classifier, FittedClassifier
+from thence.models.base import Classes, Classifier, FittedClassifier
 from thence.models.labels.neural import NeuralClassifier
 from thence.tokens.texts import Texts
 from thence.training.optimizers import make_dense

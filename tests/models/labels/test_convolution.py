@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from thence.errors import SettingError
-from thence.models.labels.base import Classes
+from thence.models.base import Classes
 from thence.models.labels.convolution import Convolution, ConvolutionOptions, create
 
 

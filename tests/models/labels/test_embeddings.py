@@ -8,7 +8,7 @@ from torch import nn
 from thence.batches.labelled import LabelledRows
 from thence.corpus.labels import Labels
 from thence.errors import SettingError
-from thence.models.labels.base import Classes
+from thence.models.base import Classes
 from thence.models.labels.convolution import ConvolutionOptions, create
 from thence.models.labels.embeddings import EmbeddingNetwork, EmbeddingOptions, Kind, start_from
 from thence.recipes.options import TrainingOptions

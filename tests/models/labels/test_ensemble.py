@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thence.corpus.labels import Labels
-from thence.models.labels.base import Classes
+from thence.models.base import Classes
 from thence.models.labels.ensemble import (
     Ensemble,
     EnsembleOptions,

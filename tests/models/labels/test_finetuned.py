@@ -4,12 +4,11 @@ import pytest
 import torch
 
 from thence.errors import SettingError
-from thence.models.labels.base import Classes
+from thence.models.base import Classes
 from thence.models.labels.finetuned import (
     FinetunedClassifier,
     FinetunedOptions,
     concat_pool,
-    create,
 )
 from thence.models.registry import get_family
 from thence.tokens.texts import Texts
@@ -31,7 +30,9 @@ def language_model(encoder: dict[str, Any]) -> Any:
 
 def classifier(encoder: dict[str, Any], **more: Any) -> FinetunedClassifier:
     torch.manual_seed(0)
-    return create(FinetunedOptions(encoder=encoder, head_size=5, **more), SIZE, Classes(2))
+    return FinetunedClassifier(
+        FinetunedOptions(encoder=encoder, head_size=5, **more), SIZE, Classes(2)
+    )
 
 
 def test_concat_pool_by_hand() -> None:
@@ -116,4 +117,4 @@ def test_settings_out_of_range(settings: dict[str, Any], message: str) -> None:
 
 def test_an_encoder_must_be_known() -> None:
     with pytest.raises(ValueError, match="not been filled in"):
-        create(FinetunedOptions(), SIZE, Classes(2))
+        FinetunedClassifier(FinetunedOptions(), SIZE, Classes(2))

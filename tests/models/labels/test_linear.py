@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from thence.corpus.labels import Labels
-from thence.models.labels.base import Classes
+from thence.models.base import Classes
 from thence.models.labels.linear import STRENGTH, Linear, LinearOptions
 from thence.tokens import Texts
 

@@ -7,7 +7,7 @@ from thence.tokens import TokenStore
 
 def test_log_counts_as_logits_give_the_counted_probabilities(five_names: TokenStore) -> None:
     size = five_names.boundary_id + 1
-    counted = bigram_counts.create(bigram_counts.BigramCountsOptions(add_k=1), size)
+    counted = bigram_counts.BigramCounts(bigram_counts.BigramCountsOptions(add_k=1), size)
     counted.fit(five_names)
     pairs = np.ones((size, size), np.float32)  # One is added to each count.
     np.add.at(pairs, (five_names.ids[:-1], five_names.ids[1:]), 1)

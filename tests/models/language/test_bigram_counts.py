@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thence.errors import SettingError
-from thence.models.language.bigram_counts import BigramCounts, BigramCountsOptions, create
+from thence.models.language.bigram_counts import BigramCounts, BigramCountsOptions
 from thence.tokens import TokenStore
 
 # Documents "ab" and "a"; a = 0, b = 1, c = 2 is never seen, the boundary | is 3.
@@ -20,7 +20,7 @@ STORE = TokenStore(
 
 
 def counted(add_k: float) -> BigramCounts:
-    model = create(BigramCountsOptions(add_k), 4)
+    model = BigramCounts(BigramCountsOptions(add_k), 4)
     model.fit(STORE)
     return model
 
@@ -76,7 +76,7 @@ def test_more_added_is_more_uniform() -> None:
 
 def test_before_counting_everything_is_equally_likely() -> None:
     for add_k in (0, 1):
-        model = create(BigramCountsOptions(add_k), 4)
+        model = BigramCounts(BigramCountsOptions(add_k), 4)
         np.testing.assert_allclose(table(model), np.full((4, 4), 1 / 4))
         np.testing.assert_allclose(model.score(STORE), np.full(5, log(1 / 4)))
         assert model.num_parameters() == 0
@@ -91,7 +91,7 @@ def test_the_last_of_256_ids_fits_into_a_byte() -> None:
     store = TokenStore(
         np.array([255, 7, 255], np.uint8), np.array([1, 3]), np.array([1]), np.array([1]), 255
     )
-    model = create(BigramCountsOptions(0), 256)
+    model = BigramCounts(BigramCountsOptions(0), 256)
     model.fit(store)
     log_probs, _ = model.step(np.array([255], np.uint8), model.start(1))
     assert log_probs[0, 7] == 0
@@ -101,7 +101,7 @@ def test_a_large_vocabulary_stays_sparse() -> None:
     size = 200_000  # A full table would hold 4 x 10^10 numbers.
     ids = np.array([size - 1, 5, size - 2, size - 1], np.uint32)
     store = TokenStore(ids, np.array([1, 4]), np.array([2]), np.array([2]), size - 1)
-    model = create(BigramCountsOptions(1), size)
+    model = BigramCounts(BigramCountsOptions(1), size)
     model.fit(store)
     # Each was seen once after a context seen once: 2 / (1 + V).
     np.testing.assert_allclose(model.score(store), np.full(3, log(2 / (1 + size))))

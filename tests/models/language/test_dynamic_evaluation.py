@@ -12,8 +12,8 @@ from thence.models.language.dynamic_evaluation import (
     choose_rate,
     score_dynamically,
 )
+from thence.models.language.mixture import Member, Mixture, MixtureOptions
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.mixture import Member, Mixture, MixtureOptions
 from thence.models.registry import get_family
 from thence.tokens import TokenStore
 

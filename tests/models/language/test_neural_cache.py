@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from thence.errors import SettingError
+from thence.models.language.mixture import Member, Mixture, MixtureOptions
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.neural_cache import NeuralCache, NeuralCacheOptions, remembered
-from thence.models.mixture import Member, Mixture, MixtureOptions
 from thence.models.registry import get_family
 from thence.tokens import TokenStore
 

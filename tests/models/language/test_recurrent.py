@@ -9,9 +9,9 @@ import torch
 
 from thence.batches import Padded, Streams
 from thence.errors import SettingError
+from thence.models.base import leaves
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import get_family
-from thence.models.states import leaves
 from thence.tokens import TokenStore
 
 CELLS = ["rnn", "lstm", "gru"]
@@ -128,7 +128,7 @@ def test_every_dropout_acts_in_training_only(settings: Any, five_names: TokenSto
 
 
 def test_locked_dropout_keeps_its_mask_along_a_sequence() -> None:
-    from thence.models.dropout import LockedDropout
+    from thence.models.network import LockedDropout
 
     torch.manual_seed(0)
     values = LockedDropout(0.5)(torch.ones(4, 6, 50))

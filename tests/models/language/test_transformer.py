@@ -7,9 +7,9 @@ import torch
 
 from thence.batches import Padded, Streams
 from thence.errors import SettingError
+from thence.models.base import restart, take_rows
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.transformer import TransformerOptions, create, turn
-from thence.models.states import restart, take_rows
 from thence.tokens import TokenStore
 
 V = 7

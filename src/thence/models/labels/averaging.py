@@ -40,11 +40,10 @@ from thence.batches.bags import (
 )
 from thence.batches.labelled import BagBatch, LabelledBags
 from thence.corpus.labels import Labels
-from thence.models.base import State
-from thence.models.labels.base import Array, Classes
+from thence.models.base import Array, Classes, State
 from thence.models.labels.neural import label_log_probs, label_loss
 from thence.models.memory_guard import Size
-from thence.models.weights import load_weights, weights_of
+from thence.models.network import load_weights, weights_of
 from thence.settings import DropProbability, PositiveInt, Settings
 from thence.tokens import Texts
 
@@ -230,8 +229,3 @@ class Averaging(nn.Module):
     def num_parameters(self) -> int:
         """Return how many numbers are learned."""
         return sum(parameter.numel() for parameter in self.parameters())
-
-
-def create(options: AveragingOptions, vocabulary_size: int, classes: Classes) -> Averaging:
-    """Make word averaging that has learned nothing yet."""
-    return Averaging(options, vocabulary_size, classes)

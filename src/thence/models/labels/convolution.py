@@ -20,11 +20,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from thence.errors import SettingError
-from thence.models.dropout import Dropout
-from thence.models.labels.base import Classes
+from thence.models.base import Classes
 from thence.models.labels.embeddings import EmbeddingNetwork, EmbeddingOptions
 from thence.models.labels.neural import NeuralClassifier
 from thence.models.memory_guard import Size
+from thence.models.network import Dropout
 from thence.settings import PositiveInt
 
 

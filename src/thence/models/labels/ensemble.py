@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64
 
 from thence.corpus.labels import Labels
-from thence.models.labels.base import LEAST, Array, Classes, Classifier, log_probs_of_truth
+from thence.models.base import MIN_LOG_PROB, Array, Classes, Classifier, log_probs_of_truth
 from thence.models.mixture_weights import learn_single
 from thence.models.registry import get_family
 from thence.settings import Settings
@@ -97,7 +97,7 @@ def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labe
         documents = max(len(truths), 1)
     # With several labels a document asks many questions at once, an imagined one too.
     imagined = IMAGINED_DOCUMENTS * len(truths) / documents
-    probs = np.exp(truths - truths.max(axis=1, keepdims=True, initial=LEAST))
+    probs = np.exp(truths - truths.max(axis=1, keepdims=True, initial=MIN_LOG_PROB))
     learned = learn_single(probs, imagined, ITERATIONS)
 
     def nats(weights: Float64[np.ndarray, " members"]) -> float:
@@ -177,11 +177,6 @@ class Ensemble:
     def num_parameters(self) -> int:
         """Return how many numbers the members learned, and the weights."""
         return sum(member.num_parameters() for member in self.members) + self.weights.size
-
-
-def create(options: EnsembleOptions, vocabulary_size: int, classes: Classes) -> Ensemble:
-    """Make an ensemble whose members have learned nothing yet."""
-    return Ensemble(options, vocabulary_size, classes)
 
 
 def _create(member: Member, vocabulary_size: int, classes: Classes) -> Classifier:

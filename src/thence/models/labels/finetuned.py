@@ -30,12 +30,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from thence.models.dropout import Dropout
-from thence.models.labels.base import Classes
+from thence.models.base import Classes
 from thence.models.labels.neural import NeuralClassifier
 from thence.models.labels.recurrent import take_places
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.memory_guard import LARGEST_SIZE, Size
+from thence.models.network import Dropout
 from thence.models.registry import get_family
 from thence.settings import DropProbability, Fraction, Range, Settings
 
@@ -167,10 +167,3 @@ class FinetunedClassifier(NeuralClassifier):
             self._ratio**-depth if share >= self._unfreeze * depth / below else 0.0
             for depth in range(below + 1)
         ]
-
-
-def create(
-    options: FinetunedOptions, vocabulary_size: int, classes: Classes
-) -> FinetunedClassifier:
-    """Make the classifier with new weights, drawn from torch's generator."""
-    return FinetunedClassifier(options, vocabulary_size, classes)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from thence.batches.bags import character_bags
-from thence.models.labels.base import Classifier
+from thence.models.base import Classifier
 from thence.tokens.texts import Texts
 
 

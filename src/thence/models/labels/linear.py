@@ -43,7 +43,7 @@ from thence.batches.bags import (
 from thence.corpus.labels import Labels
 from thence.errors import SettingError
 from thence.lbfgs import minimize
-from thence.models.labels.base import Array, Classes, log_probs_of_truth
+from thence.models.base import Array, Classes, log_probs_of_truth
 from thence.models.labels.neural import label_log_probs, label_loss
 from thence.models.memory_guard import Size
 from thence.settings import NonNegativeFloat, PositiveFloat, Settings
@@ -376,8 +376,3 @@ class Linear:
     def num_parameters(self) -> int:
         """Return how many numbers were learned."""
         return self._weights.numel() + self._bias.numel()
-
-
-def create(options: LinearOptions, vocabulary_size: int, classes: Classes) -> Linear:
-    """Make a linear classifier that has learned nothing yet."""
-    return Linear(options, vocabulary_size, classes)

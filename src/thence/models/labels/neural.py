@@ -16,10 +16,9 @@ from torch.nn import functional
 
 from thence.batches.labelled import LabelledBatch, LabelledRows
 from thence.corpus.labels import Labels
-from thence.models.base import State
-from thence.models.labels.base import Array, Classes
+from thence.models.base import Array, Classes, State
 from thence.models.labels.embeddings import EmbeddingNetwork, adversarial_loss
-from thence.models.weights import load_weights, weights_of
+from thence.models.network import load_weights, weights_of
 from thence.tokens.texts import Texts
 
 CELLS_AT_ONCE = 1 << 14

@@ -22,8 +22,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from thence.models.dropout import Dropout
-from thence.models.labels.base import Classes
+from thence.models.base import Classes
 from thence.models.labels.embeddings import (
     EmbeddingNetwork,
     EmbeddingOptions,
@@ -31,6 +30,7 @@ from thence.models.labels.embeddings import (
 from thence.models.labels.neural import NeuralClassifier
 from thence.models.language.recurrent import Layer
 from thence.models.memory_guard import Layers, Size
+from thence.models.network import Dropout
 from thence.settings import DropProbability
 
 Cell = Literal["lstm", "gru"]

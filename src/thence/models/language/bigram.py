@@ -16,8 +16,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from thence.models.language.fixed_window import draw_standard_normal, slide_window, start_window
-from thence.models.language.neural import NeuralLanguageModel
+from thence.models.language.neural import (
+    NeuralLanguageModel,
+    draw_standard_normal,
+    slide_window,
+    start_window,
+)
 from thence.models.output_layer import FullSoftmax
 from thence.settings import Settings
 

@@ -121,8 +121,3 @@ class BigramCounts:
     def num_parameters(self) -> int:
         """Return how many distinct pairs were seen."""
         return len(self._keys)
-
-
-def create(options: BigramCountsOptions, vocabulary_size: int) -> BigramCounts:
-    """Make the model, nothing counted yet."""
-    return BigramCounts(options, vocabulary_size)

@@ -118,8 +118,3 @@ def _earlier_equals(
     before_oldest = np.searchsorted(ordered, which * size + oldest)
     equals: Int64[np.ndarray, " targets"] = np.searchsorted(ordered, keys) - before_oldest
     return equals
-
-
-def create(options: CacheOptions, vocabulary_size: int) -> Cache:
-    """Make the model."""
-    return Cache(options, vocabulary_size)

@@ -21,8 +21,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from thence.batches import Streams
+from thence.models.base import map_state
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.states import map_state
 from thence.tokens import TokenStore
 
 WINDOW = 32

@@ -25,10 +25,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from thence.errors import SettingError
-from thence.models.dropout import Dropout
-from thence.models.language.fixed_window import draw_standard_normal, slide_window, start_window
-from thence.models.language.neural import NeuralLanguageModel
+from thence.models.language.neural import (
+    NeuralLanguageModel,
+    draw_standard_normal,
+    slide_window,
+    start_window,
+)
 from thence.models.memory_guard import MOST_LAYERS
+from thence.models.network import Dropout
 from thence.models.output_layer import (
     AdaptiveSoftmax,
     FullSoftmax,

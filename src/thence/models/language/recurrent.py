@@ -32,9 +32,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thence.errors import SettingError
-from thence.models.dropout import Dropout, LockedDropout
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.memory_guard import Layers
+from thence.models.network import Dropout, LockedDropout
 from thence.models.output_layer import OutputLayerOptions, draw_output, make_output_layer
 from thence.settings import DropProbability, PositiveInt
 

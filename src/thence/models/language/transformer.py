@@ -35,9 +35,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thence.errors import SettingError
-from thence.models.dropout import Dropout
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.memory_guard import Layers, check_memory
+from thence.models.network import Dropout
 from thence.models.output_layer import OutputLayerOptions, draw_output, make_output_layer
 from thence.settings import DropProbability, PositiveInt, Range
 

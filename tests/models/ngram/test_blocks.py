@@ -6,14 +6,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thence.models.ngram.counting import OrderCounts, count_ngrams
-from thence.models.ngram.parts import (
+from thence.models.ngram.blocks import (
     assemble,
     count_after,
     cut_by_first_word,
     merge,
     ranges_of_words,
 )
+from thence.models.ngram.counting import OrderCounts, count_ngrams
 from thence.tokens import TokenStore
 
 StoreOf = Callable[[Iterable[str]], TokenStore]

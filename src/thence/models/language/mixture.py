@@ -2,27 +2,29 @@
 
     p(w | h) = sum_m l_m(h) p_m(w | h),     sum_m l_m(h) = 1
 
-with weights l that depend on the context h (see ``weights``). What is known of a context, the
-longest n-gram member tells: which lengths of it were seen, how many different words followed, and
-how much it leaves to what it has not seen. Besides, a gate sees the place in the document.
+with weights l that depend on the context h (see ``mixture_weights``). What is known of a context is
+what the n-gram member of the highest order says: which lengths of it were seen, how many different
+words followed, and how much it leaves to what it has not seen. A gate also sees the place in the
+document.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from jaxtyping import Float, Int64, Integer
 
-from thence.models.base import Array, LanguageModel, State
-from thence.models.mixture.options import Member, MixtureOptions
+from thence.models.base import Array, LanguageModel, State, restart
 from thence.models.mixture_weights import learn_gate, learn_single, learn_table, log_weights_of
 from thence.models.ngram import NGram
 from thence.models.registry import get_family
-from thence.models.states import restart
+from thence.settings import NonNegativeFloat, Settings
 from thence.tokens import TokenStore
 
 if TYPE_CHECKING:
     from thence.models.language.neural import NeuralLanguageModel
+
 
 PLACES = 8
 """Places from the beginning of a document that a gate tells apart; all later ones are alike."""
@@ -33,6 +35,50 @@ MOST_TARGETS = 100_000
 
 
 Scores = Float[np.ndarray, "targets models"]
+Weights = Literal["gated", "buckets", "single"]
+
+
+@dataclass(frozen=True)
+class Member(Settings):
+    """One model of a mixture.
+
+    Attributes:
+        model: Name of its family.
+        options: Its own settings.
+        carry_context: Whether it sees the documents before.
+        dynamic: The rate at which it goes on learning from running text that it scores (see
+            ``dynamic_evaluation``); None: it stays as trained.
+    """
+
+    model: str
+    options: Mapping[str, Any]
+    carry_context: bool = False
+    dynamic: NonNegativeFloat | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it: its family and the settings that tell it from others."""
+        told = ("order", "length", "theta")
+        parts = [f"{key} {_short(self.options[key])}" for key in told if key in self.options]
+        if self.dynamic is not None:
+            parts.append(f"dynamic {_short(self.dynamic)}")
+        return " ".join([self.model, *parts])
+
+    @property
+    def adapts(self) -> bool:
+        """Whether it remembers or learns the text that it is judged on."""
+        return self.model in ("cache", "neural-cache") or self.dynamic is not None
+
+
+@dataclass(frozen=True)
+class MixtureOptions(Settings):
+    """Settings of the ``mixture`` model, made by ``thence mix``."""
+
+    members: tuple[Member, ...] = ()
+    """The models that are mixed."""
+    weights: Weights = "gated"
+    """What the weights depend on: on how well each context is known and on the place in its \
+document, on the kind of context only, or on nothing."""
 
 
 class Mixture:
@@ -261,3 +307,7 @@ def _score(
     )
 
     return score_dynamically(cast("NeuralLanguageModel", model), store, member.dynamic)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
