@@ -171,7 +171,7 @@ def test_a_recipe_that_no_sweep_wrote_is_a_sentence(recipe, folder, content):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"run": 3, "test": null}', '{"run": "a"}'])
-def test_a_verdict_that_no_sweep_wrote_is_made_anew(recipe, folder, content):
+def test_a_record_of_the_best_that_no_sweep_wrote_is_made_anew(recipe, folder, content):
     (folder / "best/best-of-sweep.json").write_text(content)
     assert sweep(recipe, folder).best_is_here
     assert looks(folder) == 6

@@ -26,13 +26,17 @@ from thence.runs.saved_json import (
 )
 
 RESULT = BEST_OF_TIME
+"""The file in a run folder that holds the result."""
 FORMAT = 1
+"""The number of its format."""
 PAGE = "best.html"
+"""The page about the result in a run folder."""
 DOUBLING = 0.25
-WORTH_TELLING = 0.0005
-"""Nats that a doubling must be likely to bring."""
+"""Share of what networks gained beyond counts that twice the time is taken to gain besides."""
+MIN_OUTLOOK = 0.0005
+"""Nats that twice the time must be likely to gain, for a guess to be shown."""
 OUTLOOK = (2.0, 5.0)
-"""Times the time for which it is guessed what would come out."""
+"""Multiples of the time for which a guess is shown."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,11 @@ class Tried:
         began: When, in seconds since the beginning.
         seconds: How long it took, with the scoring of dev.
         nats: Its own loss on dev, in nats per token or document.
-        so_far: The loss of the best that could be made of all tried by then.
+        so_far: The loss of the best ensemble of all tried by then.
         accuracy: Of a classifier, on dev.
-        accuracy_so_far: That of the best so far.
-        weight: Its share in the result; None if it does not pay for its place.
-        curve: Seconds and losses of the looks at a part of dev in its training.
+        accuracy_so_far: That of the best ensemble by then.
+        weight: Its weight in the result; None if it was pruned.
+        curve: Seconds and losses of the evaluations on a part of dev in its training.
     """
 
     name: str
@@ -79,11 +83,11 @@ class Best:
         folder: Of the run.
         unit: What losses are means over: ``token`` or ``document``.
         text: What the text is like, in words.
-        limit: Seconds that were given; None where steps were.
-        steps: Steps that were given.
+        limit: The budget in seconds; None where it was in steps.
+        steps: The budget in steps.
         seconds: How long it took.
-        interrupted: Whether it was broken off.
-        nats: The loss on dev, under weights that have not seen what they are judged by.
+        interrupted: Whether the user stopped it.
+        nats: The loss on dev, each half under weights learned on the other half.
         accuracy: Of a classifier, on dev.
         tried: Every model, in order.
         failed: What could not be trained, and why.
@@ -112,22 +116,22 @@ class Best:
     def chosen_on_dev(self) -> str:
         """That the models and their weights were chosen on dev, and among how many.
 
-        ``nats`` are under weights that have not seen what they are judged by; which models to take
-        was chosen on all of dev.
+        The weights behind ``nats`` have not seen what they are judged by, but the choice of the
+        models has.
         """
         return combined_on_dev(len(self.tried))
 
     def outlook(self) -> list[tuple[float, float]]:
         """Return seconds, and the loss on dev that so much time would likely reach.
 
-        Each doubling of the time is taken to bring ``DOUBLING`` of what the networks have brought
-        beyond the counts; without counts or networks nothing is said.
+        Each doubling of the time is taken to gain ``DOUBLING`` of what the networks have gained
+        beyond the counts; without counts or networks there is no guess.
         """
         counted = [one.so_far for one in takewhile(lambda one: not one.curve, self.tried)]
         if self.limit is None or self.unit != "token" or len(counted) in (0, len(self.tried)):
             return []
         gain = DOUBLING * (counted[-1] - self.nats)
-        if gain < WORTH_TELLING:
+        if gain < MIN_OUTLOOK:
             return []
         return [(times * self.limit, self.nats - gain * math.log2(times)) for times in OUTLOOK]
 
@@ -180,7 +184,7 @@ def read_best(folder: str | Path) -> Best:
 
 
 def _best_of(folder: Path, content: Mapping[str, Any]) -> Best:
-    """Return the result that JSON holds, whoever wrote it."""
+    """Return the result that JSON holds; everything in it is checked."""
     tried = [_tried_of(one) for one in content["tried"]]
     if not tried or content["unit"] not in ("token", "document"):
         raise ValueError("it tells of no models")

@@ -1,8 +1,9 @@
-"""The best run of a sweep: a copy of its folder, judged on test once."""
+"""The best run of a sweep: a copy of its folder, evaluated on test once."""
 
-import json
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -13,7 +14,7 @@ from thence.evaluation import evaluate
 from thence.runs import Run
 from thence.runs.files import refuse_links
 from thence.runs.looks_at_test import TEST_LOOKS, merge_looks, read_test_looks, to_json_lines
-from thence.sweeps.results import BEST, VERDICT, Trial, read_verdict
+from thence.sweeps.results import BEST, KeptBest, Trial, read_kept_best, write_kept_best
 from thence.sweeps.worker import best_record, value_of
 
 NEW, OLD = BEST, "beaten"
@@ -32,53 +33,54 @@ def is_here(folder: Path, trial: Trial) -> bool:
     return best is not None and value_of(best) == trial.value
 
 
-def keep_best(folder: Path, best: Trial, trials: int | None = None) -> dict[str, Any] | None:
-    """Copy the best trial to ``FOLDER/best`` and judge it on test, unless that is done.
+def keep_best(folder: Path, best: Trial, trials: int | None = None) -> Mapping[str, Any] | None:
+    """Copy the best trial to ``FOLDER/best`` and evaluate it on test, unless that is done.
 
-    The copy is put in its place with its verdict in it, so that a process that is killed leaves no
-    look at test that counts. Looks of an older best run go on counting. One process
-    at a time may do so: the lock ``best`` of the sweep must be held.
+    The copy is evaluated before it is put in its place, so that a process that is killed leaves no
+    look at test that counts. Looks of an older best run go on counting. The lock ``best`` of the
+    sweep must be held.
+
+    Args:
+        folder: Of the sweep.
+        best: Its best trial.
+        trials: Among how many that was chosen.
 
     Returns:
-        What it has on test; None without a test split.
+        Its evaluation on test; None without a test split.
     """
     place, trial = folder / BEST, folder / best.name
     building: Path | None = None
     try:
         recover(folder)
-        verdict = read_verdict(folder)
-        if verdict.get("run") == best.name:
-            if verdict.get("trials") != trials:  # More have been tried since, and none is better.
-                _write_verdict(place, {**verdict, "trials": trials})
-            return verdict["test"]  # type: ignore[no-any-return]
+        kept = read_kept_best(folder)
+        if kept is not None and kept.run == best.name:
+            if kept.trials != trials:  # More have been tried since, and none is better.
+                write_kept_best(place, replace(kept, trials=trials))
+            return kept.test
         refuse_links(trial)  # What they lead to would be copied.
         building = Path(mkdtemp(prefix=f".{BEST}.", dir=folder))
         copy = building / NEW
         shutil.copytree(trial, copy, ignore=shutil.ignore_patterns("tensorboard", ".*"))
         _take_looks(copy, place)
         run = Run(copy)
-        judged = evaluate(run, "test").to_json() if len(run.documents("test")) else None
-        _write_verdict(copy, {"run": best.name, "test": judged, "trials": trials})
+        test = evaluate(run, "test").to_json() if len(run.documents("test")) else None
+        write_kept_best(copy, KeptBest(best.name, test, trials))
         sync_tree(copy)
         if place.exists():
             place.rename(building / OLD)
         copy.rename(place)
         sync_folder(folder)
-        _take_looks(place, building / OLD)  # Someone may have judged it in the meantime.
+        _take_looks(place, building / OLD)  # It may have been evaluated meanwhile.
     except OSError as error:
         raise cannot_write(place, error) from error
     finally:
         if building is not None:
             recover(folder)
-    return judged
-
-
-def _write_verdict(run: Path, verdict: dict[str, Any]) -> None:
-    write_atomically(run / VERDICT, json.dumps(verdict).encode("utf-8"))
+    return test
 
 
 def recover(folder: Path) -> None:
-    """Put in order what ``keep_best`` has left where it was killed, or could not write.
+    """Repair what ``keep_best`` has left where it was killed, or could not write.
 
     A best run that was moved away and not replaced is put back. Else its looks at test, which are
     all that is still wanted of it, are taken over by the one that replaced it.

@@ -27,12 +27,10 @@ from thence.sweeps.importance import importances
 
 UNITS = ("token", "document")
 OUTCOMES = ("value", "nats", "accuracy", "seconds", "parameters", "reason")
-"""What a trial comes to: attributes of ``Trial``."""
+"""The attributes of ``Trial`` that say how it came out."""
 State = Literal["running", "finished", "pruned", "failed"]
 RESULT = "sweep.json"
 BEST = "best"
-VERDICT = BEST_OF_SWEEP
-"""In the folder of the best run: which trial it is, and what it has on test."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,12 @@ class Trial:
     Attributes:
         number: From 0 on.
         fields: What it was trained with, of the space.
-        state: Whether it came to its end, was given up, or could not be trained.
-        value: What the better of two trials has less of; None before the first look at dev.
-        nats: Loss on dev of the best look.
-        accuracy: Of a classifier, at that look.
-        seconds: Of training.
+        state: Whether it is being trained, has ended, was pruned, or could not be trained.
+        value: What trials are ranked by, the lower the better: the loss, or of a classifier the
+            share of mistakes; None before the first evaluation on dev.
+        nats: The loss on dev, at the best evaluation.
+        accuracy: Of a classifier, at that evaluation.
+        seconds: Seconds of training.
         parameters: How many numbers were learned or counted.
         reason: Why it failed.
         where: The machine and the folder that its run is in; None for the folder of the sweep.
@@ -71,7 +70,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep that has come to its end, or so far.
+    """A sweep that has ended, or so far.
 
     Attributes:
         folder: Where it is.
@@ -91,7 +90,7 @@ class Sweep:
     test: Mapping[str, Any] | None = None
 
     def ranked(self) -> list[Trial]:
-        """Return the trials that came to their end, best first."""
+        """Return the finished trials, best first."""
         done = [trial for trial in self.trials if trial.state == "finished"]
         return sorted(done, key=lambda trial: (trial.value, trial.number))
 
@@ -100,7 +99,7 @@ class Sweep:
         """The best trial.
 
         Raises:
-            SettingError: If none came to its end.
+            SettingError: If none is finished.
         """
         ranked = self.ranked()
         if not ranked:
@@ -113,16 +112,16 @@ class Sweep:
     def chosen_on_dev(self) -> str | None:
         """That the best trial was chosen on dev, and among how many; None if it was the only one.
 
-        What it has on dev is the luckiest of so many numbers; test had no say.
+        Its loss on dev is the luckiest of so many; the test split was not used to choose.
         """
         trials = len(self.ranked())
         return chosen_among(trials, "trials") if trials > 1 else None
 
     @property
     def best_is_here(self) -> bool:
-        """Whether ``FOLDER/best`` is the best run, and not one of another machine is."""
-        ranked = self.ranked()
-        return bool(ranked) and read_verdict(self.folder).get("run") == ranked[0].name
+        """Whether ``FOLDER/best`` is the best run; else that is on another machine."""
+        ranked, kept = self.ranked(), read_kept_best(self.folder)
+        return bool(ranked) and kept is not None and kept.run == ranked[0].name
 
     @property
     def best(self) -> Run:
@@ -141,7 +140,7 @@ class Sweep:
 
     @cached_property
     def importances(self) -> dict[str, float]:
-        """How much each field matters, the most important first; see ``importance``."""
+        """The share of the differences that each field explains, the most important first."""
         done = [trial for trial in self.ranked() if math.isfinite(trial.value or 0)]
         values = [trial.nats if trial.accuracy is None else trial.accuracy for trial in done]
         return importances([trial.fields for trial in done], [float(v or 0) for v in values])
@@ -162,7 +161,7 @@ class Sweep:
 
 
 def write_sweep(sweep: Sweep) -> None:
-    """Write the result into the folder of the sweep, for pictures and other programs."""
+    """Write the result into the folder of the sweep, for plots and other programs."""
     content = {name: value for name, value in sweep.to_json().items() if name != "folder"}
     write_atomically(sweep.folder / RESULT, json.dumps(content, allow_nan=False).encode("utf-8"))
 
@@ -188,7 +187,7 @@ def read_sweep(folder: str | Path) -> Sweep:
 
 
 def _sweep_of(folder: Path, content: Mapping[str, Any]) -> Sweep:
-    """Return the result that JSON holds, whoever wrote it."""
+    """Return the result that JSON holds; everything in it is checked."""
     unit = content["unit"]
     if unit not in UNITS:
         raise ValueError(f"losses are per {' or '.join(UNITS)}, not per {cut(unit)}")
@@ -207,13 +206,13 @@ def _trial_of(content: Mapping[str, Any]) -> Trial:
 def checked_trial(
     number: int, point: Mapping[str, Any], state: Any, outcome: Mapping[str, Any], where: Any
 ) -> Trial:
-    """Return a trial whose parts anyone may have written.
+    """Return a trial whose parts anyone may have written, checked.
 
     Args:
         number: Its number.
         point: Its fields.
         state: Its state.
-        outcome: What it came to, some of ``OUTCOMES`` by name.
+        outcome: How it came out, some of ``OUTCOMES`` by name.
         where: Machine and folder of its run, or None.
 
     Raises:
@@ -241,7 +240,7 @@ def checked_trial(
 
 
 def _test_of(content: Any, unit: str) -> Mapping[str, Any] | None:
-    """Return what the best run has on test, if all is there that is shown of it."""
+    """Return the evaluation of the best run on test, if it has all that is shown of it."""
     if content is None:
         return None
     whole(content["test_looks"])
@@ -250,21 +249,36 @@ def _test_of(content: Any, unit: str) -> Mapping[str, Any] | None:
     return dict(content)
 
 
-def read_verdict(folder: Path) -> dict[str, Any]:
-    """Return which trial ``FOLDER/best`` is, and what it has on test; empty where there is none."""
+@dataclass(frozen=True)
+class KeptBest:
+    """What is known of the run in ``FOLDER/best``.
+
+    Attributes:
+        run: The name of its trial.
+        test: Its evaluation on test, as JSON; None without a test split.
+        trials: Among how many trials it was chosen; None of a sweep by 0.1, which did not say.
+    """
+
+    run: str
+    test: Mapping[str, Any] | None
+    trials: int | None
+
+
+def read_kept_best(folder: Path) -> KeptBest | None:
+    """Return what is known of ``FOLDER/best``; None where there is none, or it is damaged."""
     try:
-        found = read_json(folder / BEST / VERDICT)
-        test = found["test"]
+        found = read_json(folder / BEST / BEST_OF_SWEEP)
+        test, trials = found["test"], found.get("trials")
         if test is not None:
             _test_of(test, "document" if "accuracy" in test else "token")
-        trials = found.get("trials")  # Sweeps of 0.1 did not say.
-        return {
-            "run": text(found["run"]),
-            "test": test,
-            "trials": None if trials is None else whole(trials),
-        }
+        return KeptBest(text(found["run"]), test, None if trials is None else whole(trials))
     except (OSError, RunError, *UNUSABLE):
-        return {}
+        return None
+
+
+def write_kept_best(folder: Path, kept: KeptBest) -> None:
+    """Write what is known of the best run into its folder."""
+    write_atomically(folder / BEST_OF_SWEEP, json.dumps(asdict(kept)).encode("utf-8"))
 
 
 def is_sweep(folder: str | Path) -> bool:
