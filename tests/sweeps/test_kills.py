@@ -3,8 +3,6 @@
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 
@@ -13,6 +11,8 @@ import pytest
 from thence.runs import Run
 from thence.sweeps import sweep
 from thence.sweeps.study import open_study
+
+from ..processes import Process
 
 TRIALS = 18
 SPACE = """\
@@ -26,10 +26,7 @@ lr = {{low = 1e-3, high = 1e-1, log = true}}
 
 
 def begin(recipe, folder, *flags):
-    words = [sys.executable, "-m", "thence", "sweep", recipe, "-o", folder, "--no-report", *flags]
-    return subprocess.Popen(
-        list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return Process("-m", "thence", "sweep", recipe, "-o", folder, "--no-report", *flags)
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ import json
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -19,6 +18,8 @@ from thence.sweeps.database_locks import DatabaseLocks
 from thence.sweeps.folder import open_folder
 from thence.sweeps.recipe import read_sweep_recipe
 
+from ..processes import Process
+
 TRIALS = 8
 PASSWORD = "s3cr3t"
 SPACE = """\
@@ -28,7 +29,7 @@ pruner = "median"
 hidden_size = [2, 4, 8]
 lr = {low = 1e-3, high = 1e-1, log = true}
 """
-BEGUN: list[subprocess.Popen] = []
+BEGUN: list[Process] = []
 SHORT = "trials = 2\n[sweep.space]\nhidden_size = [2, 4]\n"
 IMPATIENT = """\
 import sys
@@ -63,10 +64,7 @@ def begun():
 
 def begin(recipe, folder, address):
     flags = ["-o", folder, "--storage", address, "--study", "shared", "--no-report", "--json"]
-    words = [sys.executable, "-c", IMPATIENT, "sweep", recipe, *flags]
-    process = subprocess.Popen(
-        list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = Process("-c", IMPATIENT, "sweep", recipe, *flags)
     BEGUN.append(process)
     return process
 
@@ -133,11 +131,7 @@ def test_a_restart_of_the_server_ends_no_worker(language, tmp_path, server, serv
 
 @pytest.mark.slow
 def test_processes_that_begin_at_once_make_the_tables_once(tmp_path, address):
-    words = [sys.executable, "-c", TABLES, address]
-    several = [
-        subprocess.Popen([*words, str(tmp_path / f"{number}")], stderr=subprocess.PIPE, text=True)
-        for number in range(4)
-    ]
+    several = [Process("-c", TABLES, address, tmp_path / f"{number}") for number in range(4)]
     for process in several:
         err = process.communicate(timeout=300)[1]
         assert process.returncode == 0, err
