@@ -10,8 +10,9 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-SLOW = ("torch", "optuna", "sqlalchemy", "uvicorn", "thence.cli.main", "thence.training.train")
-SLOW += ("thence.serve.app", "thence.sweeps.sweep", "thence.autopilot", "torch.distributed.run")
+SLOW = ("torch", "torch.distributed.run", "alembic.command", "optuna.storages", "uvicorn")
+SLOW += ("matplotlib.figure", "thence.cli.main", "thence.training.train", "thence.training.trainer")
+SLOW += ("thence.autopilot", "thence.serve.app", "thence.sweeps.sweep", "thence.sweeps.database")
 
 
 def next_job(control: socket.socket) -> dict[str, Any]:

@@ -12,12 +12,14 @@ import pytest
 from thence.runs import Run
 from thence.signals import Stopped, exit_code, signals_as_exceptions, stop_on_signals
 
+from .processes import Process
+
 TRAIN = ("--hidden-size=4", "--embedding-size=2", "--context=2", "--batch-size=16", "--threads=1")
 ENDLESS = (*TRAIN, "--steps=100000000", "--evaluate-every=50", "--no-report", "--lr=0.001")
 
 
-def thence(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "thence", *map(str, arguments)]
+def thence(*arguments: object) -> Process:
+    return Process("-m", "thence", *arguments)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """Runs a command in a terminal of its own, which is closed once a file is there."""
 
 
-def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
+def wait_for(path: Path, process: Process) -> None:
     """Wait until a file is there, or fail where the process has ended."""
     until = time.monotonic() + 120
     while not path.exists():
@@ -85,8 +87,7 @@ def test_a_training_ends_with_the_code_of_its_signal_and_all_saved(
     text: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     folder = tmp_path / "run"
-    command = thence("train", text, "-o", folder, *ENDLESS)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = thence("train", text, "-o", folder, *ENDLESS)
     wait_for(folder / "last" / "checkpoint.safetensors", process)
     process.send_signal(number)
     _, said = process.communicate(timeout=120)
@@ -98,9 +99,9 @@ def test_a_training_ends_with_the_code_of_its_signal_and_all_saved(
 @pytest.mark.slow
 def test_a_closed_terminal_ends_a_training_with_all_saved(text: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    command = thence("train", text, "-o", folder, *ENDLESS)
+    command = [sys.executable, "-m", "thence", "train", text, "-o", folder, *ENDLESS]
     checkpoint = folder / "last" / "checkpoint.safetensors"
-    helper = [sys.executable, "-c", CLOSE_TERMINAL, str(checkpoint), *command]
+    helper = list(map(str, [sys.executable, "-c", CLOSE_TERMINAL, checkpoint, *command]))
     assert subprocess.run(helper, timeout=120).returncode == 129
     step = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["step"]
     assert step >= 50
@@ -110,9 +111,7 @@ def test_a_closed_terminal_ends_a_training_with_all_saved(text: Path, tmp_path: 
 @pytest.mark.slow
 def test_the_best_so_far_is_written_whatever_stops_it(text: Path, tmp_path: Path) -> None:
     folder = tmp_path / "best"
-    command = thence("best", text, "--steps=100000000", "-o", folder)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
+    process = thence("best", text, "--steps=100000000", "-o", folder)
     for line in process.stderr:
         if "best so far" in line:
             break

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +21,8 @@ from thence.cli.main import main
 from thence.errors import RunError, SettingError, TextError
 from thence.runs import ClassifierRun, Run
 from thence.runs.files import load_tensors
+
+from ..processes import Process
 
 ROWS = ["a good film,pos", "a bad film,neg", "good and long,pos", "bad and long,neg"] * 15
 SEVERAL = ["a good film,pos;film", "a bad film,neg;film", "good and long,pos", "so long,"] * 15
@@ -171,16 +172,14 @@ def test_the_report_has_what_was_tried(names: Path, make: Callable[..., Best]) -
 @pytest.mark.parametrize("text", ["given-names", "first-sentences", "cities"])
 def test_the_same_steps_give_the_same_weights(tmp_path: Path, text: str) -> None:
     more = {"label": "country", "tokens": "characters"} if text == "cities" else {}
-    steps = 3 if text == "first-sentences" else 300
+    steps = 3 if text == "first-sentences" else 60
     for name in ("one", "other"):
         thence.best(text, steps=steps, output=tmp_path / name, seed=3, threads=1, **more)
     assert same_tensors(tmp_path / "one", tmp_path / "other")
 
 
-def started(folder: Path, limit: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "thence", "best", "given-names", "--time", limit]
-    command += ["-o", str(folder)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def started(folder: Path, limit: str) -> Process:
+    return Process("-m", "thence", "best", "given-names", "--time", limit, "-o", folder)
 
 
 @pytest.mark.slow

@@ -5,8 +5,6 @@ import logging
 import random
 import resource
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +15,8 @@ import pytest
 import thence
 from thence.serve import Limits, connections, middleware, open_runs, server
 from thence.serve.server import OTHER_FILES, max_connections
+
+from ..processes import Process
 
 Made = Callable[..., thence.Run]
 HOST = "127.0.0.1"
@@ -341,9 +341,7 @@ main(["serve", sys.argv[2], "--port", "0"])
 @pytest.mark.slow
 def test_more_idle_connections_than_open_files(made: Made) -> None:
     run, files = made("ngram", "ngram"), 256
-    command = [sys.executable, "-c", SERVED, str(files), str(run.folder)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
+    with Process("-c", SERVED, files, run.folder) as process:
         line = process.stderr.readline()
         port = int(line.rpartition(":")[2].split()[0])
         try:

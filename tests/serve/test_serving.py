@@ -2,12 +2,10 @@
 
 import http.client
 import json
-import os
 import re
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +19,8 @@ import pytest
 import thence
 from thence.cli.main import main
 
+from ..processes import Process
+
 Made = Callable[..., thence.Run]
 
 
@@ -32,13 +32,10 @@ def run(made: Made) -> thence.Run:
 @contextmanager
 def started(*arguments: object, **variables: str) -> Iterator[tuple[Any, int]]:
     """Start the command; yield its process and its port when it says that it listens."""
-    command = [sys.executable, "-m", "thence", "serve", *map(str, arguments), "--port", "0"]
-    environment = {**os.environ, **variables}
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    words = ["-m", "thence", "serve", *arguments, "--port", "0"]
+    with Process(*words, environment=variables) as process:
         try:
-            line = process.stderr.readline() if process.stderr else ""
+            line = process.stderr.readline()
             found = re.search(r"Serving .* at http://\S*:(\d+) ", line)
             assert found, line + process.communicate(timeout=10)[1]
             yield process, int(found[1])

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from thence.tokens import TokenStore
 from thence.training import train
 from thence.training.distributed import World
 
+from ..processes import Process
+
 SETTINGS: dict[str, Any] = {
     "hidden_size": 8, "embedding_size": 4, "dropout": 0.0, "batch_size": 5, "window": 7,
     "steps": 12, "evaluate_every": 4, "split": "70/30/0", "by": "position", "threads": 1,
@@ -32,16 +33,15 @@ def flags(settings: dict[str, Any]) -> list[str]:
 
 
 def together(processes: int, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run ``thence`` in several processes, as ``torchrun`` does."""
+    """Run ``thence`` in several processes with ``torchrun``."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
-    command = [sys.executable, *launcher, f"--master-port={port}", "-m", "--", "thence", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    words = [*launcher, f"--master-port={port}", "-m", "--", "thence", *arguments]
+    process = Process(*words)
+    out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(words, process.wait(), out, err)
 
 
 def losses(run: Run) -> list[float]:

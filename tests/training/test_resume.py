@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +19,8 @@ from thence.runs import Run
 from thence.runs.files import load_tensors
 from thence.signals import Interrupted
 from thence.training import resume
+
+from ..processes import Process
 
 SmallTrain = Callable[..., Run]
 
@@ -248,21 +249,23 @@ else:
 
 @pytest.mark.slow
 def test_killed_at_random_moments(text: Path, tmp_path: Path) -> None:
-    def start(folder: Path, new: bool) -> "subprocess.Popen[bytes]":
-        arguments = [str(text), str(folder), "new" if new else "old"]
-        return subprocess.Popen([sys.executable, "-c", CHILD, *arguments])
+    def start(folder: Path, new: bool) -> Process:
+        return Process("-c", CHILD, text, folder, "new" if new else "old")
 
     def step_of(folder: Path) -> int:
         path = folder / "last" / "checkpoint.safetensors"
         return int(load_tensors(path)[1]["step"]) if path.exists() else 0
 
-    assert start(tmp_path / "whole", True).wait() == 0
+    def code_of(process: Process) -> int:
+        process.communicate()
+        return process.wait()
+
+    assert code_of(start(tmp_path / "whole", True)) == 0
     folder, chance = tmp_path / "run", random.Random(0)
     # Before the run folder exists: nothing that could be taken for a run.
     early = start(folder, True)
-    time.sleep(0.3)
     early.kill()
-    early.wait()
+    early.communicate()
     assert not folder.exists()
     assert not [path for path in tmp_path.glob(".run*") if (path / "config.toml").exists()]
     steps = [0]
@@ -272,10 +275,10 @@ def test_killed_at_random_moments(text: Path, tmp_path: Path) -> None:
             time.sleep(0.001)
         time.sleep(delay)
         process.kill()
-        process.wait()
+        process.communicate()
         steps.append(step_of(folder))
         process = start(folder, False)
-    assert process.wait() == 0
+    assert code_of(process) == 0
     # Every kill but perhaps the last ones came in the middle, each further on than the one before.
     assert 0 < steps[1] < steps[2] < 120, steps
     assert outcome(folder) == outcome(tmp_path / "whole")

@@ -4,8 +4,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,14 @@ import pytest
 from thence.runs import Run
 from thence.training import train
 
+from ..processes import Process
+
 pytestmark = pytest.mark.slow
 
 SETTINGS: dict[str, Any] = {
     "hidden_size": 8, "embedding_size": 4, "dropout": 0.0, "batch_size": 5, "window": 7,
     "steps": 12, "evaluate_every": 4, "split": "70/30/0", "by": "position", "threads": 1,
 }  # fmt: skip
-Agent = subprocess.Popen[str]
 
 
 def free_port() -> int:
@@ -29,37 +28,29 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def agents(folders: list[Path], arguments: list[str], *flags: str) -> list[Agent]:
+def agents(folders: list[Path], arguments: list[str], *flags: str) -> list[Process]:
     """Start ``torchrun`` in each folder as on a machine of its own; they meet on one port."""
     meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}", "--rdzv-id=test"]
     launcher = ["-m", "torch.distributed.run", f"--nnodes={len(folders)}", "--nproc-per-node=1"]
-    words = [sys.executable, *launcher, *meeting, *flags, "-m", "--", "thence", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return [
-        subprocess.Popen(
-            words, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, process_group=0
-        )
-        for folder in folders
-    ]
+    words = [*launcher, *meeting, *flags, "-m", "--", "thence", *arguments]
+    return [Process(*words, folder=folder, own_group=True) for folder in folders]
 
 
-def workers(folders: list[Path], arguments: list[str]) -> list[Agent]:
+def workers(folders: list[Path], arguments: list[str]) -> list[Process]:
     """Start only the processes that ``torchrun`` would start: two on machines of their own."""
     shared = {
-        "WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1",
+        "WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
     }  # fmt: skip
     return [
-        subprocess.Popen(
-            [sys.executable, "-m", "thence", *arguments],
-            cwd=folder, env={**os.environ, **shared, "RANK": str(rank)},
-            stderr=subprocess.PIPE, text=True,
+        Process(
+            "-m", "thence", *arguments, folder=folder, environment={**shared, "RANK": str(rank)}
         )
         for rank, folder in enumerate(folders)
-    ]  # fmt: skip
+    ]
 
 
-def ended(started: list[Agent]) -> list[tuple[int, str]]:
+def ended(started: list[Process]) -> list[tuple[int, str]]:
     """Wait for all; return how each ended, and what it said."""
     try:
         said = [process.communicate(timeout=240)[1] for process in started]
@@ -69,13 +60,13 @@ def ended(started: list[Agent]) -> list[tuple[int, str]]:
     return [(process.returncode, text) for process, text in zip(started, said, strict=True)]
 
 
-def worker_of(agent: Agent) -> int:
+def worker_of(agent: Process) -> int:
     """Return the number of the process that an agent has started."""
     children = Path(f"/proc/{agent.pid}/task/{agent.pid}/children")
     return int(children.read_text().split()[0])
 
 
-def kill_midway(agent: Agent, folder: Path) -> None:
+def kill_midway(agent: Process, folder: Path) -> None:
     """Kill the worker of an agent when a checkpoint is there."""
     until = time.monotonic() + 120
     while not (folder / "last").exists():
