@@ -20,19 +20,19 @@ from thence.models.registry import families, get_family, is_known
 from thence.recipes import Recipe, make_recipe
 from thence.runs import ClassifierRun, Run
 from thence.sklearn.fitted import Fitted
-from thence.sklearn.inputs import Answers, answers_of, are_sets, documents_of, weights_of
+from thence.sklearn.inputs import Targets, documents_of, has_label_sets, targets_of, weights_of
 from thence.training.data import tokenize
 from thence.training.finetuning import resolve_source_runs
 from thence.training.fitting import train_classifier
 
-OF_FILES = {
+FILE_SETTINGS = {
     field.name for kind in (ReadingOptions, SplitOptions, LabelOptions) for field in fields(kind)
 }
-"""Settings of reading, dividing and labelling files, which say nothing to texts in memory."""
+"""Settings of reading, splitting and labelling files, which mean nothing for texts in memory."""
 
 
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Tells the labels of texts apart.
+    """Text classifier.
 
     Training is that of ``thence train``, in memory: nothing is written. The texts are a list, a
     tuple, an array or a series; labels are one each, a matrix of 0 and 1 for any number each, or
@@ -42,10 +42,10 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model: Name of the family of classifiers.
         epochs: Passes over the texts; None for what suits the model and how many there are.
         lr: Learning rate at its highest; None for the model's own.
-        ngrams: The longest runs of tokens that are features; None for the model's own.
+        ngrams: The longest n-grams that are features; None for the model's own.
         embedding_size: Size of embeddings; None for the model's own.
         tokens: What one token is: ``words``, ``characters``, ``bytes`` or ``subwords``.
-        dev: Share of the texts that is not learned from but chooses the best weights, or settings
+        dev: Share of the texts held out to choose the best weights, or settings
             that are left open; of each label its share. Too few texts for it are all learned from.
         class_weight: ``balanced`` to let each label weigh the same, or the weight of each in a
             dict; None for 1 each.
@@ -120,15 +120,15 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ThenceError: If a setting cannot be used, or the training fails.
         """
         recipe = self._recipe()
-        documents, answers = documents_of(X), answers_of(y)
-        check_consistent_length(documents, answers.labels)
-        weights = weights_of(sample_weight, self.class_weight, answers)
-        labelled = LabelledDocuments.of(documents, answers.labels)
+        documents, targets = documents_of(X), targets_of(y)
+        check_consistent_length(documents, targets.labels)
+        weights = weights_of(sample_weight, self.class_weight, targets)
+        labelled = LabelledDocuments.of(documents, targets.labels)
         splits, weights = self._divide(labelled, weights, recipe.training.seed)
-        _check_labels(answers, splits.train.labels)
+        _check_labels(targets, splits.train.labels)
         prepared = tokenize(recipe, splits, weights)
         classifier = train_classifier(recipe, prepared)
-        self.classes_, self._form = answers.classes, answers.form
+        self.classes_, self._form = targets.classes, targets.form
         self._fitted = Fitted(recipe, prepared.tokenizer, classifier)
         return self
 
@@ -149,7 +149,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"The setting '{min(twice)}' has a parameter of TextClassifier; leave it out of "
                 "settings."
             )
-        if senseless := OF_FILES & further.keys():
+        if senseless := FILE_SETTINGS & further.keys():
             raise SettingError(
                 f"The setting '{min(senseless)}' is for files of text; fit is given the texts."
             )
@@ -218,7 +218,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy: the share of texts whose label, or set of labels, is right."""
-        if not are_sets(y):
+        if not has_label_sets(y):
             return float(super().score(X, y, sample_weight))
         check_consistent_length(X, y, sample_weight)
         right = [
@@ -250,7 +250,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def _check_labels(answers: Answers, train: Labels) -> None:
+def _check_labels(targets: Targets, train: Labels) -> None:
     """Raise ValueError if there is nothing to tell apart."""
     present = int(np.count_nonzero(train.counts()))
     if present < (1 if train.multilabel else 2):

@@ -1,7 +1,7 @@
-"""What is given to a scikit-learn estimator, as documents, labels and weights.
+"""Checks of what is given to ``fit`` and ``predict``: texts, labels and weights.
 
-Whatever cannot be used is refused with ValueError, or TypeError for what is of a wrong kind
-altogether, as scikit-learn does and its tools expect.
+Unusable input raises ValueError, or TypeError if it is of a wrong type altogether, as scikit-learn
+does and its tools expect.
 """
 
 import re
@@ -21,20 +21,20 @@ from thence.corpus.labels import bounds
 from thence.errors import TextError
 from thence.models.base import Array
 
-_HALF = re.compile("[\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Form = Literal["one", "matrix", "sets"]
-"""How labels are given, and given back: one each, as a matrix of 0 and 1, or as a set each."""
+"""How ``fit`` gets labels and ``predict`` returns them: one each, a matrix of 0 and 1, or sets."""
 
 
 @dataclass(frozen=True)
-class Answers:
+class Targets:
     """The labels of documents.
 
     Attributes:
-        classes: Every label in the type it was given in, by id; columns of a matrix are numbers.
-        labels: Of each document.
-        form: How they were given.
+        classes: All labels in the type they were given in, by id; columns of a matrix are numbers.
+        labels: The ids of each document.
+        form: How the labels were given.
     """
 
     classes: Array
@@ -43,11 +43,11 @@ class Answers:
 
 
 def documents_of(texts: Any) -> Documents:
-    """Turn a list, a tuple, an array or a series of texts into documents.
+    """Return a list, a tuple, an array or a series of texts as documents.
 
     Raises:
-        TypeError: It is no such sequence, or holds something else than texts.
-        ValueError: It is empty or has more than one dimension, or a text cannot be encoded.
+        TypeError: If it is no such sequence, or holds something else than texts.
+        ValueError: If it is empty or has more than one dimension, or a text cannot be encoded.
     """
     dimensions = getattr(texts, "ndim", 1)
     if dimensions != 1:
@@ -71,34 +71,34 @@ def documents_of(texts: Any) -> Documents:
     try:
         return Documents.from_strings(strings)
     except TextError as error:
-        place = next(at for at, text in enumerate(strings) if _HALF.search(text))
+        place = next(at for at, text in enumerate(strings) if _SURROGATE.search(text))
         raise ValueError(f"The text of X at {place} is not valid Unicode: {error}") from error
 
 
-def answers_of(y: Any) -> Answers:
-    """Turn one label each, a matrix of 0 and 1, or a set of labels each into answers.
+def targets_of(y: Any) -> Targets:
+    """Return the labels of y: one each, a matrix of 0 and 1, or a set of labels each.
 
     Tuples and sets are sets of labels; so are lists of strings, while lists of numbers are rows
     of a matrix, as everywhere in scikit-learn.
 
     Raises:
-        ValueError: It is none of these, or holds what is missing.
+        ValueError: If it is none of these, or a label is missing.
     """
     if y is None:
         raise ValueError("A TextClassifier requires y to be passed, but the target y is None.")
     _refuse_missing(y)
-    if are_sets(y):
+    if has_label_sets(y):
         binarizer = MultiLabelBinarizer()
         matrix = binarizer.fit_transform(y)
-        return Answers(binarizer.classes_, _labels_of_matrix(matrix, binarizer.classes_), "sets")
+        return Targets(binarizer.classes_, _labels_of_matrix(matrix, binarizer.classes_), "sets")
     check_classification_targets(y)
     if type_of_target(y) == "multilabel-indicator":
         matrix = check_array(y, accept_sparse=True, input_name="y")
         matrix = matrix.toarray() if hasattr(matrix, "toarray") else matrix
         classes = np.arange(matrix.shape[1])
-        return Answers(classes, _labels_of_matrix(matrix, classes), "matrix")
+        return Targets(classes, _labels_of_matrix(matrix, classes), "matrix")
     classes, ids = np.unique(column_or_1d(y, warn=True), return_inverse=True)
-    return Answers(classes, Labels(_names(classes), ids, np.arange(len(ids) + 1)), "one")
+    return Targets(classes, Labels(_names(classes), ids, np.arange(len(ids) + 1)), "one")
 
 
 def _refuse_missing(y: Any) -> None:
@@ -112,7 +112,7 @@ def _refuse_missing(y: Any) -> None:
             )
 
 
-def are_sets(y: Any) -> bool:
+def has_label_sets(y: Any) -> bool:
     """Return whether each document has a set of labels."""
     if getattr(y, "ndim", 1) != 1 or not isinstance(y, Sized):
         return False
@@ -133,14 +133,16 @@ def _labels_of_matrix(matrix: Array, classes: Array) -> Labels:
 
 
 def weights_of(
-    sample_weight: Any, class_weight: Any, answers: Answers
+    sample_weight: Any, class_weight: Any, targets: Targets
 ) -> Float32[np.ndarray, " documents"]:
-    """Return how much each document counts beside what ``"balanced"`` makes of it.
+    """Return the weight of each document: its own times that of its class, if a dict has those.
+
+    The weights of ``class_weight="balanced"`` are left to the training.
 
     Raises:
-        ValueError: Weights are negative, not finite, all zero, or do not fit the labels.
+        ValueError: If weights are negative, not finite, all zero, or do not fit the labels.
     """
-    number = len(answers.labels)
+    number = len(targets.labels)
     weights = np.ones(number)
     if sample_weight is not None:
         weights = check_array(
@@ -154,13 +156,13 @@ def weights_of(
         if weights.min() < 0 or not weights.any():
             raise ValueError("sample_weight is negative, or all zero; some must be above zero.")
     if isinstance(class_weight, Mapping):
-        if answers.form != "one":
+        if targets.form != "one":
             raise ValueError(
                 "class_weight can only be 'balanced' or None where there may be several labels."
             )
-        ids = answers.labels.single
+        ids = targets.labels.single
         of_classes = compute_class_weight(
-            class_weight, classes=answers.classes, y=answers.classes[ids]
+            class_weight, classes=targets.classes, y=targets.classes[ids]
         )
         weights = weights * of_classes[ids]
     elif class_weight not in (None, "balanced"):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from thence.sklearn.inputs import answers_of, documents_of, weights_of
+from thence.sklearn.inputs import documents_of, targets_of, weights_of
 
 
 class Series:
@@ -55,24 +55,24 @@ def test_no_texts_and_columns_of_texts_are_refused() -> None:
 
 @pytest.mark.parametrize("given", [[3, 1, 3], ["b", "a", "b"], [True, False, True]])
 def test_one_label_each(given: list[Any]) -> None:
-    answers = answers_of(given)
-    assert answers.form == "one"
-    assert answers.classes.tolist() == sorted(set(given))
-    assert answers.classes[answers.labels.single].tolist() == given
+    targets = targets_of(given)
+    assert targets.form == "one"
+    assert targets.classes.tolist() == sorted(set(given))
+    assert targets.classes[targets.labels.single].tolist() == given
 
 
 @pytest.mark.parametrize("kind", [list, np.array, sparse.csr_array])
 def test_a_matrix_of_labels(kind: Callable[[list[list[int]]], Any]) -> None:
-    answers = answers_of(kind([[1, 0, 1], [0, 0, 0]]))
-    assert (answers.form, answers.classes.tolist()) == ("matrix", [0, 1, 2])
-    assert answers.labels.matrix().tolist() == [[1, 0, 1], [0, 0, 0]]
+    targets = targets_of(kind([[1, 0, 1], [0, 0, 0]]))
+    assert (targets.form, targets.classes.tolist()) == ("matrix", [0, 1, 2])
+    assert targets.labels.matrix().tolist() == [[1, 0, 1], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("given", [[("b", "a"), ()], [["b", "a"], []], [{"b", "a"}, frozenset()]])
 def test_sets_of_labels(given: Any) -> None:
-    answers = answers_of(given)
-    assert (answers.form, answers.classes.tolist()) == ("sets", ["a", "b"])
-    assert answers.labels.matrix().tolist() == [[1, 1], [0, 0]]
+    targets = targets_of(given)
+    assert (targets.form, targets.classes.tolist()) == ("sets", ["a", "b"])
+    assert targets.labels.matrix().tolist() == [[1, 1], [0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def test_sets_of_labels(given: Any) -> None:
 )
 def test_labels_that_are_none_are_refused(given: Any) -> None:
     with pytest.raises(ValueError, match=r"None|Unknown label type"):
-        answers_of(given)
+        targets_of(given)
 
 
 def test_weights_of_texts_and_of_labels_multiply() -> None:
-    answers = answers_of(["a", "b", "b"])
-    assert weights_of(None, None, answers).tolist() == [1, 1, 1]
-    assert weights_of([1, 2, 3], {"b": 10}, answers).tolist() == [1, 20, 30]
+    targets = targets_of(["a", "b", "b"])
+    assert weights_of(None, None, targets).tolist() == [1, 1, 1]
+    assert weights_of([1, 2, 3], {"b": 10}, targets).tolist() == [1, 20, 30]
 
 
 @pytest.mark.parametrize(
@@ -102,11 +102,11 @@ def test_weights_of_texts_and_of_labels_multiply() -> None:
 )
 def test_unusable_weights_are_refused(weights: list[Any]) -> None:
     with pytest.raises(ValueError, match="sample_weight"):
-        weights_of(weights, None, answers_of(["a", "b", "b"]))
+        weights_of(weights, None, targets_of(["a", "b", "b"]))
 
 
 def test_unusable_class_weights_are_refused() -> None:
     with pytest.raises(ValueError, match="class_weight is 'even'"):
-        weights_of(None, "even", answers_of(["a", "b"]))
+        weights_of(None, "even", targets_of(["a", "b"]))
     with pytest.raises(ValueError, match="only be 'balanced'"):
-        weights_of(None, {"a": 2}, answers_of([("a",), ("b",)]))
+        weights_of(None, {"a": 2}, targets_of([("a",), ("b",)]))

@@ -288,18 +288,18 @@ def test_unusable_labels_are_refused(quick: Quick) -> None:
     [
         ({"model": "averging"}, "Did you mean 'averaging'"),
         ({"model": "mlp"}, "no classifier 'mlp'"),
-        ({"settings": {"ngram": 2}}, "Did you mean 'ngrams'"),
+        ({"settings": {"ngram": 2}}, "Did you mean `ngrams`"),
         ({"settings": {"seed": 2}}, "'seed' has a parameter"),
         ({"ngrams": 1, "settings": {"ngrams": 2}}, "'ngrams' has a parameter"),
         ({"settings": {"split": "50/50/0"}}, "'split' is for files"),
         ({"settings": {"label": "kind"}}, "'label' is for files"),
-        ({"model": "linear", "embedding_size": 3}, "no setting 'embedding_size'"),
-        ({"ngrams": 0}, "ngrams is 0"),
-        ({"ngrams": "two"}, "'ngrams' is 'two'"),
+        ({"model": "linear", "embedding_size": 3}, "no setting `embedding_size`"),
+        ({"ngrams": 0}, "`ngrams` is 0"),
+        ({"ngrams": "two"}, "`ngrams` is 'two'"),
         ({"dev": 1}, "dev is 1"),
         ({"dev": "a tenth"}, "dev is 'a tenth'"),
         ({"tokens": "letters"}, "letters"),
-        ({"random_state": -1}, "seed is -1"),
+        ({"random_state": -1}, "`seed` is -1"),
     ],
 )
 def test_unusable_parameters_are_refused(parameters: dict[str, Any], message: str) -> None:
