@@ -137,7 +137,7 @@ CASES = {
         "complete run a -n 0",
         r"--count is 0; it must be a whole number of at least 1",
     ),
-    "no beam": ("complete run a --beam 0", r"--beam is 0; it must be a whole number of at least 1"),
+    "no beam": ("complete run a --beam 0", r"--beam is 0; it must be a whole number from 1 to 10"),
     "negative penalty": ("complete run a --length-penalty -1", r"--length-penalty is -1\.0; it"),
     "search and draw": ("complete run a --beam 2 --seed 1", r"--beam and .* only one kind"),
     "no fillings": ("fill run a___ -n 0", r"--count is 0; it must be a whole number of at least 1"),

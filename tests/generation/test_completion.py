@@ -92,7 +92,9 @@ def test_very_small_probabilities_are_shown(trained: Trained) -> None:
 def test_refusals(trained: Trained) -> None:
     run = trained(unknown="refuse", add_k=0.0)
     for name in ("count", "beam", "max_length"):
-        with pytest.raises(SettingError, match=f"`{name}` is 0; it must be a whole number of"):
+        with pytest.raises(
+            SettingError, match=f"`{name}` is 0; it must be a whole number (of|from)"
+        ):
             complete(run, "a", **{name: 0})
     with pytest.raises(
         SettingError, match=r"`length_penalty` is -1\.0; it must be a number of at least 0"

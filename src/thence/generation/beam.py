@@ -7,31 +7,19 @@ ended well, so the search is exact only if the beam holds all of them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from thence.errors import SettingError
 from thence.generation.sampling import Ids, read_prefix
 from thence.models.base import LanguageModel, State, join_rows, take_rows
+from thence.settings import Range
 
 NO_ID = -1
 """Pads the ids of hypotheses that are shorter than others of their beam."""
-MAX_BEAM = 10_000
-"""Widest beam: time and memory grow with the width, while the best hypotheses hardly change."""
-
-
-def check_beam_width(beam: int) -> None:
-    """Refuse a beam wider than ``MAX_BEAM``.
-
-    Raises:
-        SettingError: Names the flag.
-    """
-    if beam > MAX_BEAM:
-        raise SettingError(
-            f"`beam` is {beam:,}; it must be at most {MAX_BEAM:,}, and so must `count` where texts "
-            "are not drawn."
-        )
+BeamWidth = Annotated[int, Range(ge=1, le=10_000, why="so must `count` be, unless texts are drawn")]
+"""Time and memory grow with the width of a beam, while its best hypotheses hardly change."""
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ import numpy as np
 
 from thence.errors import SettingError, TextError
 from thence.evaluation.results import Listing
-from thence.generation.beam import Beam, Continuation, beam_search, check_beam_width
-from thence.generation.sampling import Ids, check_positive, draw, encode_prefix, read_prefix
+from thence.generation.beam import Beam, BeamWidth, Continuation, beam_search
+from thence.generation.sampling import Ids, draw, encode_prefix, read_prefix
 from thence.generation.sampling_filters import DecodingOptions, without_bad_words
 from thence.hooks import repr_html
 from thence.models.base import LanguageModel
 from thence.printable import printable
 from thence.runs import open_run
 from thence.runs.run import Run
-from thence.settings import NonNegativeFloat, NonNegativeInt, validate
+from thence.settings import NonNegativeFloat, NonNegativeInt, PositiveInt, validate
 from thence.tokens import BOUNDARY, UNKNOWN
 
 DEFAULT_BEAM = 10
@@ -85,7 +85,7 @@ def next_tokens(run: Run | str | Path, text: str = "", count: int = 10) -> NextT
         UnknownSymbolError: If the vocabulary is closed and the text leaves it.
     """
     run = open_run(run)
-    check_positive(count=count)
+    validate("count", count, PositiveInt)
     vocabulary = run.tokenizer.vocabulary
     log_probs, _ = read_prefix(run.model, encode_prefix(run, text), 1, vocabulary.boundary_id)
     likeliest = np.argsort(-log_probs[0], kind="stable")[:count]
@@ -193,8 +193,9 @@ def complete(
     options = DecodingOptions(1.0 if temperature is None else temperature, top_k, top_p)
     beam = max(DEFAULT_BEAM, count) if beam is None else beam
     penalty, seed = length_penalty or 0.0, seed or 0
-    check_positive(count=count, beam=beam, max_length=max_length)
-    check_beam_width(beam)
+    validate("count", count, PositiveInt)
+    validate("beam", beam, BeamWidth)
+    validate("max_length", max_length, PositiveInt)
     validate("length_penalty", penalty, NonNegativeFloat)
     validate("seed", seed, NonNegativeInt)
     prefix = encode_prefix(run, text)

@@ -23,15 +23,15 @@ from jaxtyping import Bool
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError
 from thence.evaluation.results import Listing
-from thence.generation.beam import NO_ID, Beam, check_beam_width, join_beams
-from thence.generation.sampling import Ids, check_positive, encode_prefix
+from thence.generation.beam import NO_ID, Beam, BeamWidth, join_beams
+from thence.generation.sampling import Ids, encode_prefix
 from thence.generation.sampling_filters import softmax
 from thence.hooks import repr_html
 from thence.models.base import LanguageModel
 from thence.printable import printable
 from thence.runs import open_run
 from thence.runs.run import Run
-from thence.settings import Range, validate
+from thence.settings import PositiveInt, Range, validate
 from thence.tokens import Tokenizer
 
 BLANK = "___"
@@ -138,15 +138,15 @@ def fill(
         is_words = run.tokenizer.options.tokens == "words"
         default_longest = 1 if is_words else DEFAULT_LONGEST_PIECES
         longest = default_longest if longest is None else longest
-        check_positive(count=count, beam=beam)
+        validate("count", count, PositiveInt)
+        validate("beam", beam, BeamWidth)
         validate("longest", longest, Annotated[int, Range(ge=1, le=MAX_LONGEST)])
-        check_beam_width(beam)
         texts, exact = _propose(run, text, split_blanks(text, blank), longest, beam)
     elif longest is not None:
         raise SettingError("`longest` says how long what is looked for may be; leave it out.")
     else:
         candidates = _check_candidates(among)
-        check_positive(count=1 if count is None else count)
+        validate("count", count, PositiveInt | None)
         texts, exact = _combine(candidates, split_blanks(text, blank)), True
     fillings = _rank(run, texts, goes_on)
     if not fillings and among is not None:

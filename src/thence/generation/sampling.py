@@ -92,7 +92,8 @@ def sample(
         UnknownSymbolError: If the vocabulary is closed and the prefix leaves it.
     """
     run = open_run(run)
-    check_positive(count=count, max_length=max_length)
+    validate("count", count, PositiveInt)
+    validate("max_length", max_length, PositiveInt)
     validate("seed", seed, NonNegativeInt)
     known = [item.name for item in fields(DecodingOptions)]
     for name in decoding:
@@ -111,16 +112,6 @@ def sample(
     finished = [bool(len(ids) and ids[-1] == boundary) for ids in drawn]
     unknown = [_count_unknown(run, ids) for ids in whole]
     return Samples(texts, finished, _count_copies(run, whole), unknown)
-
-
-def check_positive(**settings: int) -> None:
-    """Refuse settings below 1.
-
-    Raises:
-        SettingError: Names the first.
-    """
-    for name, value in settings.items():
-        validate(name, value, PositiveInt)
 
 
 def encode_prefix(run: Run, prefix: str) -> Ids:
