@@ -1,6 +1,8 @@
 import json
 import math
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +17,14 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
+from thence.batches.labelled import cut_share
 from thence.corpus import Documents
 from thence.corpus.labels import Labels
 from thence.evaluation.compare_labels import mcnemar_p
 from thence.evaluation.intervals import REPLICATES, percentile_interval, wilson_interval
-from thence.evaluation.labels import ClassificationReport, classification_report
+from thence.evaluation.labels import ClassificationReport, classification_report, cut_rows
 from thence.evaluation.metrics import are_right, calibrate, excerpt
+from thence.tokens import TokenStore
 
 
 def judged(
@@ -301,3 +305,29 @@ def test_report_in_words_and_for_programs(report: ClassificationReport) -> None:
     lines = str(report).split("\n")
     assert lines[0].split() == ["judged", "on", "dev", "split"]
     assert lines[-2].split() == ["b", "0.6667", "1.0000", "0.8000", "2", "3"]
+
+
+def run_of(store: TokenStore, dev: TokenStore, **options: int) -> Any:
+    """Return what stands for a run."""
+    stores = {"train": store, "dev": dev}
+    model = "convolution" if options else "linear"  # The one reads a beginning, the other all.
+    recipe = SimpleNamespace(model=model, options=SimpleNamespace(**options))
+    return SimpleNamespace(recipe=recipe, store=stores.get)
+
+
+def test_the_share_of_tokens_that_is_cut_by_hand(store_of) -> None:
+    # Of 4, 2 and 0 tokens the first loses 1 with 3 read, the first two 3 and 1 with 1 read.
+    store = store_of(["abca", "bc", ""])
+    assert cut_share(store, 4) == (0, 0)
+    assert cut_share(store, 3) == (1 / 6, 1)
+    assert cut_share(store, 1) == (4 / 6, 2)
+    assert cut_share(store_of([]), 1) == (0, 0)
+
+
+def test_only_splits_that_lose_something_are_named(store_of) -> None:
+    store, dev = store_of(["abca", "bc"]), store_of(["a"])
+    assert cut_rows(run_of(store, dev)) == []
+    assert cut_rows(run_of(store, dev, max_length=4)) == []
+    assert cut_rows(run_of(store, dev, max_length=3)) == [
+        ("train tokens cut off", "16.67 %, of 1 of 2 documents (read up to --max-length 3)")
+    ]

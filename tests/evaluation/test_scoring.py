@@ -1,19 +1,25 @@
+"""The score of each text and token, and texts ranked by their probability."""
+
 import json
 import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+import thence
 from thence.corpus import Documents
-from thence.errors import UnknownSymbolError
+from thence.errors import TextError, UnknownSymbolError
 from thence.evaluation import evaluate, score
+from thence.evaluation.scoring import Ranked, Ranking
 from thence.runs import Run
 
 Counted = Callable[..., Run]
 
 
 def test_by_hand(counted: Counted) -> None:
-    # The probabilities are worked out in test_likelihood.py.
+    # The probabilities are worked out in test_language.py.
     (line,) = score(counted(), ["ab"], tokens=True)
     probabilities = [3 / 7, 1 / 2, 4 / 7]
     assert line["text"] == "ab"
@@ -60,3 +66,60 @@ def test_empty_texts_and_no_texts(counted: Counted) -> None:
 def test_a_closed_vocabulary_refuses(counted: Counted) -> None:
     with pytest.raises(UnknownSymbolError, match=r"'c' .symbol 2 of document 1"):
         list(score(counted(unknown="refuse"), ["ac"]))
+
+
+TEXTS = ["the war", "war the", "the trade", "a song"]
+
+
+@pytest.mark.parametrize("carry", [False, True])
+def test_the_order_is_that_of_the_scores_of_each_alone(tmp_path: Path, carry: bool) -> None:
+    run = thence.train(
+        ["the war", "the trade", "a song"] * 10,
+        "ngram",
+        order=3,
+        carry_context=carry,
+        output=tmp_path / "run",
+    )
+    ranking = run.rank(text for text in TEXTS)
+    alone = {text: thence.score(run, [text])[0]["log_probability"] for text in TEXTS}
+    assert [one.text for one in ranking] == sorted(TEXTS, key=lambda text: -alone[text])
+    best = ranking[0]
+    assert best.difference == best.difference_per_token == 0
+    for one in ranking:
+        assert one.log_probability == pytest.approx(alone[one.text], abs=1e-9)
+        assert one.difference == pytest.approx(alone[best.text] - alone[one.text], abs=1e-9)
+        above = one.nats_per_token - best.nats_per_token
+        assert one.difference_per_token == pytest.approx(above, abs=1e-9)
+
+
+def ranked(text: str, log_probability: float, targets: int, best: tuple[float, int]) -> Ranked:
+    above = -log_probability / targets + best[0] / best[1]
+    return Ranked(text, log_probability, targets, 0, best[0] - log_probability, above)
+
+
+@pytest.mark.parametrize(
+    ("second", "sentence"),
+    [
+        ((-4.0 - math.log(2), 4), "The first is 2 times as likely as the second, and likelier"),
+        ((-4.0, 4), "The first two are equally likely"),
+        ((-5.0, 40), "though the second is likelier token by token: it is longer"),
+        ((-math.inf, 4), "The other texts are impossible"),
+        ((-4e6, 4), r"The first is 10\^1737176.2 times"),
+    ],
+)
+def test_the_difference_is_said_in_words(second: tuple[float, int], sentence: str) -> None:
+    best = (-4.0, 4)
+    texts = Ranking((ranked("a", *best, best), ranked("b", *second, best)))
+    assert re.search(sentence, texts.in_words())
+    assert sentence.split()[0] in str(texts)
+
+
+def test_one_text_cannot_be_ranked(sentences: thence.Run) -> None:
+    for texts in (["the war"], "the war", []):
+        with pytest.raises(TextError, match="takes at least two"):
+            thence.rank(sentences, texts)
+
+
+def test_unknown_symbols_are_counted(sentences: thence.Run) -> None:
+    found = {one.text: one.unknown for one in thence.rank(sentences, ["the war", "ñandú"])}
+    assert found["the war"] == 0 and found["ñandú"] >= 2

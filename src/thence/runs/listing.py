@@ -1,4 +1,4 @@
-"""The runs in a folder, each in a few words that its small files say; no weights are read."""
+"""The runs in a folder, each summed up from its small files; no weights are read."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +20,7 @@ State = Literal["finished", "training", "stopped", "sweep", "damaged", "no run"]
 SWEEP, BEST, TRIALS = "sweep.toml", "best", "trial-*"
 """What the folder of a sweep has: its recipe, its best run, and its trials."""
 MOST_METRICS = 1 << 25
-"""Bytes of metrics that are read for a list: a hundred thousand looks at dev."""
+"""Bytes of metrics that are read for a list: a hundred thousand evaluations."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class RunSummary:
         name: Of its folder, from the one that was listed on.
         folder: Where it is.
         state: Whether its training came to an end, goes on in some process, or was stopped; or that
-            it is a sweep (whose best run is told of), cannot be read, or is no run at all.
+            it is a sweep (and the rest is of its best run), cannot be read, or is no run.
         model: Name of its family.
         text: What it was trained on.
-        step: The last step of which there is a look at dev; 0 for what was made in one go.
+        step: The step of the last evaluation on dev; 0 for a model that was fitted or combined.
         unit: What the loss is a mean over: ``token`` or ``document``.
-        nats: Loss on dev of its best look.
+        nats: Loss on dev of its best evaluation.
         accuracy: Of a classifier, on dev.
         test_looks: How often its test split was evaluated on.
         made: When it was begun, in UTC.
@@ -158,8 +158,8 @@ def _of_run(folder: Path, name: str) -> RunSummary:
     provenance = check_provenance(config, is_classifier(model))
     if (path := folder / "metrics.jsonl").exists() and path.stat().st_size > MOST_METRICS:
         raise RunError(f"metrics.jsonl has {path.stat().st_size:,} bytes, too many to be listed.")
-    looks = read_metrics(path, trained=trained)
-    best = best_line(looks)
+    metrics = read_metrics(path, trained=trained)
+    best = best_line(metrics)
     unit = unit_of(best)
     return RunSummary(
         name,
@@ -167,7 +167,7 @@ def _of_run(folder: Path, name: str) -> RunSummary:
         _state(folder, model),
         model,
         Path(called(source)).name,
-        int(looks[-1]["step"]) if looks else None,
+        int(metrics[-1]["step"]) if metrics else None,
         unit if best else None,
         best.get(f"dev_nats_per_{unit}"),
         best.get("dev_accuracy"),

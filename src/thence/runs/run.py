@@ -4,7 +4,7 @@ config.toml         the recipe, resolved, and where it came from
 tokenizer.json      text to ids and back
 model.safetensors   the best weights so far, with a checksum
 last/               the newest checkpoint, to resume from
-metrics.jsonl       one line per look at dev: the truth about the training
+metrics.jsonl       one line per evaluation on dev
 test-looks.jsonl    one line per look at the test split
 report.html         pictures and numbers
 text, text.jsonl    what the text was, where it cannot be read again (see ``sources.py``)
@@ -362,7 +362,7 @@ class LanguageRun(Run):
 
 
 class ClassifierRun(Run):
-    """A run that tells labels apart: it says how likely each label of a document is."""
+    """A run of a classifier: it says how likely each label of a document is."""
 
     kind = "classifier"
     loss_unit = "document"
@@ -373,7 +373,7 @@ class ClassifierRun(Run):
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The labels that the classifier tells apart, by id."""
+        """The labels that the classifier can give, by id."""
         return tuple(self.provenance["labels"])
 
     @property
