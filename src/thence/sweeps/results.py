@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,6 +17,7 @@ from thence.runs.files import find_run, refuse_links
 from thence.runs.saved_json import (
     UNUSABLE,
     cut,
+    number,
     number_or_none,
     read_json,
     table,
@@ -26,11 +27,19 @@ from thence.runs.saved_json import (
 from thence.sweeps.importance import importances
 
 UNITS = ("token", "document")
-OUTCOMES = ("value", "nats", "accuracy", "seconds", "parameters", "reason")
-"""The attributes of ``Trial`` that say how it came out."""
 State = Literal["running", "finished", "pruned", "failed"]
 RESULT = "sweep.json"
 BEST = "best"
+CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "value": partial(number, least=-math.inf),
+    "nats": number,
+    "accuracy": partial(number, most=1.0 + 1e-6),
+    "seconds": number,
+    "parameters": partial(whole, most=math.inf),
+    "reason": text,
+    "where": text,
+}
+"""What attributes of a trial that was read must be."""
 
 
 @dataclass(frozen=True)
@@ -191,20 +200,16 @@ def _sweep_of(folder: Path, content: Mapping[str, Any]) -> Sweep:
     unit = content["unit"]
     if unit not in UNITS:
         raise ValueError(f"losses are per {' or '.join(UNITS)}, not per {cut(unit)}")
-    trials = tuple(map(_trial_of, content["trials"]))
+    trials = tuple(
+        checked_trial(one["number"], one["fields"], one["state"], one) for one in content["trials"]
+    )
     if [trial.number for trial in trials] != list(range(len(trials))):
         raise ValueError("its trials are not in order")
     return Sweep(folder, unit, table(content["space"]), trials, _test_of(content["test"], unit))
 
 
-def _trial_of(content: Mapping[str, Any]) -> Trial:
-    outcome = {name: content.get(name) for name in OUTCOMES}
-    where = content.get("where")
-    return checked_trial(content["number"], content["fields"], content["state"], outcome, where)
-
-
 def checked_trial(
-    number: int, point: Mapping[str, Any], state: Any, outcome: Mapping[str, Any], where: Any
+    number: int, point: Mapping[str, Any], state: Any, more: Mapping[str, Any]
 ) -> Trial:
     """Return a trial whose parts anyone may have written, checked.
 
@@ -212,31 +217,18 @@ def checked_trial(
         number: Its number.
         point: Its fields.
         state: Its state.
-        outcome: How it came out, some of ``OUTCOMES`` by name.
-        where: Machine and folder of its run, or None.
+        more: The other attributes of ``Trial`` by name, as far as there are any.
 
     Raises:
         ValueError: If a part is not what belongs there; or another of ``UNUSABLE``.
     """
     if state not in get_args(State):
         raise ValueError(f"{cut(state)} is no state of a trial")
-    value = number_or_none(outcome.get("value"), -math.inf)
-    nats = number_or_none(outcome.get("nats"))
-    if state == "finished" and (value is None or nats is None):
+    given = {name: more[name] for name in CHECKS if more.get(name) is not None}
+    checked = {name: CHECKS[name](value) for name, value in given.items()}
+    if state == "finished" and not {"value", "nats"} <= checked.keys():
         raise ValueError("a finished trial does not say its loss")
-    parameters, reason = outcome.get("parameters"), outcome.get("reason")
-    return Trial(
-        whole(number),
-        table(dict(point)),
-        state,
-        value,
-        nats,
-        number_or_none(outcome.get("accuracy"), most=1.0 + 1e-6),
-        number_or_none(outcome.get("seconds")),
-        None if parameters is None else whole(parameters, math.inf),
-        None if reason is None else text(reason),
-        None if where is None else text(where),
-    )
+    return Trial(whole(number), table(dict(point)), state, **checked)
 
 
 def _test_of(content: Any, unit: str) -> Mapping[str, Any] | None:

@@ -16,7 +16,7 @@ NUMBER = int | float
 
 @dataclass(frozen=True)
 class Choices:
-    """Some values.
+    """A list of values.
 
     Attributes:
         values: In the order they were written.
@@ -30,7 +30,7 @@ class Choices:
         return [v if isinstance(v, int | float | str) else json.dumps(v) for v in self.values]
 
     def decoded(self, kept: Any) -> Any:
-        """Return the value that a study keeps so."""
+        """Return the value of what a study keeps."""
         return self.values[self.encoded.index(kept)]
 
     def points(self) -> tuple[Any, ...]:
@@ -38,11 +38,11 @@ class Choices:
         return self.values
 
     def ends(self) -> tuple[Any, ...]:
-        """Return the values that tell whether all can be used."""
+        """Return the values to check: if these can be used, all can."""
         return self.values
 
     def to_toml(self) -> Any:
-        """Return the form that a recipe has."""
+        """Return it as a recipe writes it."""
         return list(self.values)
 
 
@@ -65,7 +65,7 @@ class Range:
     whole: bool = False
 
     def decoded(self, kept: Any) -> Any:
-        """Return the value that a study keeps so."""
+        """Return the value of what a study keeps."""
         return int(kept) if self.whole else float(kept)
 
     def points(self) -> tuple[Any, ...]:
@@ -77,11 +77,11 @@ class Range:
         return tuple(self.decoded(round(value, 12)) for value in found)
 
     def ends(self) -> tuple[Any, ...]:
-        """Return the values that tell whether all can be used."""
+        """Return the values to check: if these can be used, all can."""
         return (self.low, self.high)
 
     def to_toml(self) -> Any:
-        """Return the form that a recipe has."""
+        """Return it as a recipe writes it."""
         found = {"low": self.low, "high": self.high, "step": self.step, "log": self.log}
         return {name: value for name, value in found.items() if value is not None}
 
@@ -98,7 +98,7 @@ def read_dimension(name: str, written: Any, kinds: Sequence[type]) -> Choices | 
         kinds: The types of number that the field may have, for a range.
 
     Raises:
-        SettingError: If it is neither, or empty, or turned round.
+        SettingError: If it is neither, or empty, or low is not below high.
     """
     if isinstance(written, dict):
         return _read_range(name, written, kinds)

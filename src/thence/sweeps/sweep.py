@@ -204,7 +204,8 @@ def _trial(found: "FrozenTrial", recipe: SweepRecipe) -> Trial:
         value = min(values.values(), default=None)
         nats = None if is_classifier(recipe.model) else value
         return Trial(found.number, point, state, value, nats, where=where)
-    return checked_trial(found.number, point, state, found.user_attrs.get(OUTCOME, {}), where)
+    outcome = {**found.user_attrs.get(OUTCOME, {}), "where": where}
+    return checked_trial(found.number, point, state, outcome)
 
 
 def _finish(sweep: OpenSweep) -> Sweep:
