@@ -20,12 +20,11 @@ import numpy as np
 
 from thence.atomic import whole_file
 from thence.errors import RunError
-from thence.exchange.onnx_graph import Graph
-from thence.exchange.onnx_networks import NETWORKS, output_layer
 from thence.exchange.parity import Ids, LogProbs, greatest_difference, network_of
 from thence.extras import import_extra
 from thence.models.base import leaves
 from thence.models.language.neural import NeuralLanguageModel
+from thence.models.onnx_graph import Exportable, Graph
 from thence.runs.run import Run
 
 TOLERANCE = 1e-4
@@ -64,14 +63,14 @@ def onnx_model(run: Run, model: NeuralLanguageModel) -> Any:
             f"{run.folder} has weights of {size / 1e9:.1f} GB, but an ONNX file holds 2 GB at "
             "most; train a smaller network."
         )
-    if type(model.network) not in NETWORKS:
+    if not isinstance(model.network, Exportable):
         raise RunError(
             f"{run.folder} is a run of the model '{run.recipe.model}', which cannot be written as "
             "an ONNX file yet."
         )
     graph = Graph(onnx, model.tensors())
-    hidden = NETWORKS[type(model.network)](graph, model.network)
-    graph.name(output_layer(graph, model, hidden.name), "log_probs")
+    hidden = model.network.onnx(graph)
+    graph.name(model.output_layer.onnx(graph, hidden.name), "log_probs")
     inputs = [("ids", np.int64, ["batch", "time"]), *hidden.state]
     outputs = [("log_probs", np.float32, ["batch", "time", model.vocabulary_size])]
     whole = graph.model(inputs, [*outputs, *hidden.new_state])

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thence.models.memory_guard import parse_size
+from thence.models.onnx_graph import Graph
 from thence.settings import PositiveInt, Settings
 
 Softmax = Literal["full", "sampled", "adaptive"]
@@ -77,6 +78,9 @@ class OutputLayer(Protocol):
         self, hidden: Float[Tensor, "batch hidden"], targets: Int64[Tensor, " batch"]
     ) -> Float[Tensor, " batch"]:
         """Return the log-probability of one symbol for each hidden state, in nats."""
+
+    def onnx(self, graph: Graph, hidden: str) -> str:
+        """Add the log-probabilities after hidden states (batch, time, H) to an ONNX graph."""
 
 
 class TiedLinear(nn.Module):
@@ -173,6 +177,15 @@ class FullSoftmax(nn.Module):
 
     def _rows(self, vocabulary_size: int) -> int:
         return max(1, self.memory // (4 * vocabulary_size))
+
+    def onnx(self, graph: Graph, hidden: str) -> str:
+        """Add the log-probabilities of every symbol after each hidden state to an ONNX graph."""
+        logits = hidden
+        if not isinstance(self.project, nn.Identity):
+            tied = isinstance(self.project, TiedLinear)
+            weight = "network.embedding.weight" if tied else "readout.project.weight"
+            logits = graph.linear(hidden, weight, "readout.project.bias")
+        return str(graph.add("LogSoftmax", logits, axis=-1))
 
 
 def at_least_single(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -341,6 +354,23 @@ class AdaptiveSoftmax(nn.Module):
             for part, wanted in _parts(rows, hidden, targets)
         ]
         return torch.cat(found) if found else hidden.new_zeros(0, dtype=torch.float32)
+
+    def onnx(self, graph: Graph, hidden: str) -> str:
+        """Add the log-probabilities of frequent symbols, then of each cluster of rare ones."""
+        clusters, name = self.clusters, "readout.clusters"
+        head = graph.linear(hidden, f"{name}.head.weight", f"{name}.head.bias")
+        head = graph.add("LogSoftmax", head, axis=-1)
+        parts = [graph.slice(head, 2, 0, clusters.shortlist_size)]
+        for index in range(clusters.n_clusters):
+            inner = graph.linear(hidden, f"{name}.tail.{index}.0.weight", None)
+            inside = graph.linear(inner, f"{name}.tail.{index}.1.weight", None)
+            place = clusters.shortlist_size + index
+            cluster = graph.slice(head, 2, place, place + 1)
+            parts.append(graph.add("Add", graph.add("LogSoftmax", inside, axis=-1), cluster))
+        ranked = graph.add("Concat", *parts, axis=2)
+        # The last ids come first in it.
+        rest, special = graph.slice(ranked, 2, SPECIAL_IDS), graph.slice(ranked, 2, 0, SPECIAL_IDS)
+        return str(graph.add("Concat", rest, special, axis=2))
 
 
 def cutoffs_for(vocabulary_size: int) -> Sequence[int]:

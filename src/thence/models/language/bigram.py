@@ -22,6 +22,7 @@ from thence.models.language.neural import (
     slide_window,
     start_window,
 )
+from thence.models.onnx_graph import Graph, Hidden
 from thence.models.output_layer import FullSoftmax
 from thence.settings import Settings
 
@@ -59,6 +60,10 @@ class Bigram(nn.Module):
         """Return the logits after each id."""
         contexts, state = slide_window(ids, state)
         return self.logits(contexts[:, :, 0]), state
+
+    def onnx(self, graph: Graph) -> Hidden:
+        """Return the row of logits of each id."""
+        return Hidden(graph.add("Gather", graph.weight("network.logits.weight"), "ids"))
 
 
 def create(options: BigramOptions, vocabulary_size: int) -> NeuralLanguageModel:

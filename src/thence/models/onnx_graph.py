@@ -1,11 +1,17 @@
-"""An ONNX graph as it grows: nodes and constants by name, and the parts that networks share.
+"""ONNX graphs: what networks that can be exported write their equations into.
 
-Every function takes names of values and returns the name of what it computes. Weights keep the
-names that they have in a run, and are held once even where two parts of a network share them.
+A network with a method ``onnx(graph) -> Hidden`` can be exported. Its graph is written by hand,
+since it is short, holds nothing that training alone needs, and depends on no version of PyTorch;
+``exchange/parity.py`` compares what comes out with the network itself.
+
+Every method of a graph takes names of values and returns the name of what it computes. Weights keep
+the names that they have in a run, and are held once even where two parts of a network share them.
 """
 
+import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +22,33 @@ IR_VERSION = 8
 """What ONNX Runtime has read since 2022; nothing newer is needed."""
 END = np.iinfo(np.int64).max
 """The end of an axis, however long."""
+
+
+Value = tuple[str, type, list[Any]]
+"""Name, type and shape of an input or output."""
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A network up to its last hidden layer.
+
+    Attributes:
+        name: Of the hidden states (batch, time, H).
+        state: What it remembers, as inputs of the graph.
+        new_state: The same after the last id, as outputs.
+    """
+
+    name: str
+    state: list[Value] = field(default_factory=list)
+    new_state: list[Value] = field(default_factory=list)
+
+
+@runtime_checkable
+class Exportable(Protocol):
+    """A network that can be written as an ONNX graph."""
+
+    def onnx(self, graph: "Graph") -> Hidden:
+        """Add the network to a graph whose input is ``ids`` (batch, time)."""
 
 
 class Graph:
@@ -72,16 +105,22 @@ class Graph:
         weights = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
         return str(self.add("LayerNormalization", values, *weights, axis=-1, epsilon=1e-5))
 
+    def gelu(self, values: str) -> str:
+        """Return x times the probability that a standard normal number is below x."""
+        errors = self.add("Erf", self.add("Mul", values, self.constant(math.sqrt(0.5))))
+        doubled = self.add("Mul", values, self.add("Add", errors, self.constant(1)))
+        return str(self.add("Mul", doubled, self.constant(0.5)))
+
     def slice(self, values: str, axis: int, start: int, end: int = END) -> str:
         """Return a part of an axis; both ends may count from its end."""
         places = (self.integers(start), self.integers(end), self.integers(axis))
         return str(self.add("Slice", values, *places))
 
-    def model(self, inputs: Iterable[tuple[str, type, list[Any]]], outputs: Iterable[Any]) -> Any:
+    def model(self, inputs: Iterable[Value], outputs: Iterable[Any]) -> Any:
         """Return the whole as a model; inputs and outputs are (name, type, shape)."""
         helper = self.onnx.helper
 
-        def values(of: Iterable[tuple[str, type, list[Any]]]) -> list[Any]:
+        def values(of: Iterable[Value]) -> list[Any]:
             kinds: dict[type, Any] = {
                 np.float32: self.onnx.TensorProto.FLOAT,
                 np.int64: self.onnx.TensorProto.INT64,
