@@ -14,7 +14,7 @@ from thence.cli.streams import is_at_terminal, print_note, say
 from thence.errors import RunError, SettingError
 from thence.models.registry import is_classifier
 from thence.recipes import Recipe
-from thence.runs.sources import called
+from thence.runs.sources import display_name
 from thence.training import find_learning_rate
 
 SUMMARY = "Train one step at each of many learning rates, and suggest one for thence train --lr."
@@ -48,7 +48,7 @@ def _find(
 ) -> None:
     picture = _picture(output)
     if not json and is_at_terminal():
-        print_note(f"Reading {called(recipe.text)}, then a step at each learning rate ...")
+        print_note(f"Reading {display_name(recipe.text)}, then a step at each learning rate ...")
     curve = find_learning_rate(recipe, low, high, rates)
     # Drawing needs matplotlib, which takes its time to load.
     from thence.reports.plots.training import draw_learning_rate_finder

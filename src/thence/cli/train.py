@@ -13,7 +13,7 @@ from thence.cli.recipe_flags import parse_recipe_command
 from thence.cli.streams import is_at_terminal, print_note
 from thence.errors import SettingError
 from thence.recipes import Recipe
-from thence.runs.sources import called
+from thence.runs.sources import display_name
 from thence.training import train_recipe
 from thence.training.callbacks import LoggerName
 
@@ -51,7 +51,7 @@ def _train(
     json: Annotated[bool, Parameter(negative=(), help="Print the result as JSON.")] = False,
 ) -> None:
     if not json and is_at_terminal():
-        print_note(f"Reading {called(recipe.text)} ...")
+        print_note(f"Reading {display_name(recipe.text)} ...")
     if recipe.training.precision == "bfloat16":
         _remark_on_imitation(recipe)
     progress = progress_for(json)

@@ -100,7 +100,7 @@ class Explanation:
 
 
 def explain(run: Run | str | Path, text: str, label: str | None = None) -> Explanation:
-    """Return how much each word of a text speaks for a label.
+    """Return the weight of each word of a text for a label; see the top of this module.
 
     Args:
         run: The run of a classifier, or its folder.

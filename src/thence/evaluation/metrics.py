@@ -1,6 +1,6 @@
-"""Metrics of language models and of classifiers, from what they say and what is true.
+"""Metrics of language models and of classifiers.
 
-Everything inside is in nats; conversion happens here and nowhere else.
+All losses are in nats; this is the only module that converts them to other units.
 """
 
 import math
@@ -28,7 +28,7 @@ EXCERPT = 100
 """Characters of a document that are shown at most."""
 
 YesNo = Bool[np.ndarray, "documents labels"]
-"""Which documents have, or are predicted to have, which labels: what is true and what is predicted.
+"""The labels that documents have, or that are predicted for them, as a matrix of yes and no.
 
 With one label per document each row has one yes, so that one arithmetic serves documents with one
 label and documents with several.
@@ -101,7 +101,7 @@ def predict(log_probs: Float[np.ndarray, "documents classes"], labels: Labels) -
 def are_right(
     log_probs: Float[np.ndarray, "documents classes"], labels: Labels
 ) -> Bool[np.ndarray, " documents"]:
-    """Return whether each document is predicted to have just the labels that it has."""
+    """Return for each document whether exactly its labels are predicted."""
     right: Bool[np.ndarray, " documents"]
     right = ((labels.matrix() > 0) == predict(log_probs, labels)).all(axis=1)
     return right

@@ -1,4 +1,4 @@
-"""Results of which there are several, and how results are written as plain text."""
+"""Base classes of results: sequences, comparisons and reports; and their form as plain text."""
 
 import math
 from abc import abstractmethod
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 class Listing(Sequence[Item]):
-    """A result that is a list of others: it is iterated, indexed and measured as that list is."""
+    """A result that holds a list, and can be iterated and indexed like it."""
 
     @abstractmethod
     def items(self) -> Sequence[Item]:
@@ -37,14 +37,14 @@ class Listing(Sequence[Item]):
 
 
 class Results(Sequence[Item], Generic[Item]):
-    """Results in order, each worked out when it is first asked for, and then kept.
+    """A sequence of results, each computed when it is first asked for, and then kept.
 
-    They can be iterated as often as wished, indexed, cut and measured. ``next`` gives those that it
-    has not given yet; ``once`` gives all of them and keeps none.
+    It can be iterated any number of times, indexed and sliced. ``next`` returns the first one that
+    it has not returned yet; ``once`` yields all and keeps none.
 
     Args:
-        items: Where they come from.
-        length: How many there are; without it they must all be worked out to be counted.
+        items: Computes them.
+        length: How many there are; without it ``len`` computes all of them.
     """
 
     _repr_html_ = repr_html
@@ -70,7 +70,7 @@ class Results(Sequence[Item], Generic[Item]):
             for item in islice(self._items, missing):
                 self._kept.append(item)
         except Exception as error:
-            # What follows an error cannot be worked out, and is not to be taken for the end.
+            # Nothing can be computed after an error; without this it would look like the end.
             self._error = error
             raise
         return self._kept[:count]
@@ -109,12 +109,12 @@ class Results(Sequence[Item], Generic[Item]):
 
 
 class Score(dict[str, Any]):
-    """The score of a text: a dictionary, as ``score`` says, that a notebook can show.
+    """The score of a text: the dictionary that ``score`` documents, with a notebook display.
 
     Args:
         content: The names and numbers.
-        vocabulary_size: Of the run, which says what surprisal is large.
-        separator: What stands between two tokens where they are written together.
+        vocabulary_size: Of the run; the display compares surprisals with its logarithm.
+        separator: Text between two tokens in the display.
     """
 
     _repr_html_ = repr_html

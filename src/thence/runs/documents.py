@@ -11,7 +11,7 @@ from thence.runs.provenance import FROM
 from thence.runs.sources import (
     IN_MEMORY,
     STANDARD_INPUT,
-    called,
+    display_name,
     named_sources,
     named_splits,
     read_dev_and_test,
@@ -60,7 +60,7 @@ def check_splits(run: "Run", splits: Splits) -> Splits:
         splits = named_splits(splits, run.provenance["labels"])
     if text_hashes(splits) != run.provenance["sha256"]:
         name = run.recipe.text
-        text = f"The text {name}" if called(name) == name != IN_MEMORY["text"] else "The text"
+        text = f"The text {name}" if display_name(name) == name != IN_MEMORY["text"] else "The text"
         raise TextError(
             f"{text} is not what {run.folder} was trained on: it has changed since. Bring the old "
             "text back, or judge on a file of its own."

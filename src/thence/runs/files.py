@@ -28,7 +28,7 @@ UNREADABLE = (
     SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
     MemoryError,
 )  # fmt: skip
-"""What reading a damaged file of tensors may raise."""
+"""Errors that reading a damaged file of tensors may raise."""
 
 
 def save_tensors(
@@ -42,8 +42,8 @@ def save_tensors(
     Args:
         path: The file.
         tensors: By name.
-        metadata: What JSON can hold.
-        within: The run folder, where the file is in a folder of that; links there are refused.
+        metadata: Values that JSON can hold.
+        within: The run folder, if the file is in a subfolder of it; links there are refused.
 
     Raises:
         RunError: If it cannot be written.
@@ -78,10 +78,10 @@ def refuse_links(folder: Path) -> None:
 
 
 def check_ordinary(path: Path) -> None:
-    """Refuse what is there but neither a file nor a folder: a pipe or a device may never end.
+    """Refuse pipes and devices, reading which may never end.
 
     Raises:
-        RunError: If it is such a thing.
+        RunError: If the path is a pipe or a device.
     """
     with suppress(OSError):  # Reading says what is wrong.
         if path.exists() and not (path.is_file() or path.is_dir()):
@@ -92,7 +92,7 @@ def check_ordinary(path: Path) -> None:
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Read what ``save_tensors`` wrote.
+    """Read the tensors and the metadata of a file that ``save_tensors`` wrote.
 
     Raises:
         RunError: If the file is missing, truncated, or does not match its checksum.
@@ -119,7 +119,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def load_metadata(path: Path) -> dict[str, Any]:
-    """Read only the metadata of what ``save_tensors`` wrote.
+    """Read only the metadata of a file that ``save_tensors`` wrote.
 
     Raises:
         RunError: If the file is missing or damaged.
@@ -143,7 +143,7 @@ def _digest(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> str:
 
 
 def number_of_values(path: Path) -> int:
-    """Return how many numbers the tensors of a file hold, reading only its head.
+    """Return how many numbers the tensors of a file hold, from its header alone.
 
     Raises:
         RunError: If the file is missing or damaged.

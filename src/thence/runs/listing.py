@@ -13,7 +13,7 @@ from thence.runs.looks_at_test import TEST_LOOKS, read_test_looks
 from thence.runs.metrics import best_line, read_metrics, unit_of
 from thence.runs.provenance import check_provenance, read_config
 from thence.runs.saved_json import UNUSABLE
-from thence.runs.sources import called
+from thence.runs.sources import display_name
 from thence.settings import validate
 
 State = Literal["finished", "training", "stopped", "sweep", "damaged", "no run"]
@@ -166,7 +166,7 @@ def _of_run(folder: Path, name: str) -> RunSummary:
         folder,
         _state(folder, model),
         model,
-        Path(called(source)).name,
+        Path(display_name(source)).name,
         int(metrics[-1]["step"]) if metrics else None,
         unit if best else None,
         best.get(f"dev_nats_per_{unit}"),

@@ -39,7 +39,7 @@ from thence.runs.provenance import (
 )
 from thence.runs.sources import (
     Sources,
-    called,
+    display_name,
     kept_sources,
 )
 from thence.runs.weights import load_model
@@ -152,7 +152,7 @@ class Run:
     @property
     def text_name(self) -> str:
         """What to call the text the run was trained on."""
-        return called(self.recipe.text)
+        return display_name(self.recipe.text)
 
     @property
     def imported(self) -> bool:

@@ -1,7 +1,7 @@
-"""Results that were saved as JSON, read again, whoever wrote the file.
+"""Reading results that were saved as JSON; the file may be damaged or come from anyone.
 
-``read_json`` reads it; the other functions return a value if it is what belongs in its place, and
-raise ``ValueError`` if not. ``UNUSABLE`` is all that they, and taking a value apart, may raise.
+``read_json`` reads the file. The other functions check a value: they return it, or raise
+``ValueError``. ``UNUSABLE`` has all errors that they, and indexing into the content, may raise.
 """
 
 import json
@@ -18,7 +18,7 @@ UNUSABLE = (
 LARGEST = 1 << 28
 """Bytes of a file of results; one of 10,000 trials has some 3 million."""
 MOST = 1e12
-"""What no number of a result reaches."""
+"""Value that every number of a result is below."""
 LONGEST = 10_000
 """Characters of a text in a result; reasons of failure have at most 500."""
 SHOWN = 40

@@ -41,19 +41,19 @@ from thence.recipes.recipe import Recipe
 
 STANDARD_INPUT = "-"
 ROLES = ("text", "dev", "test")
-"""What a recipe may name a source for, and the settings that do."""
+"""The settings of a recipe that name a source of text."""
 IN_MEMORY: Mapping[str, str] = {role: f"{role} in memory" for role in ROLES}
-"""What the text that a program holds is called in a recipe, in place of a path."""
+"""The name in a recipe, in place of a path, of a text that was given in memory."""
 
 
 def named_sources(recipe: Recipe) -> dict[str, str]:
-    """Return what a recipe names its text by, and its dev and test where they are of their own."""
+    """Return the names of the sources of a recipe by their role: text, and perhaps dev and test."""
     found = {"text": recipe.text, "dev": recipe.splitting.dev, "test": recipe.splitting.test}
     return {role: name for role, name in found.items() if name is not None}
 
 
 def take_from_memory(given: dict[str, Any]) -> dict[str, Any]:
-    """Replace texts that a program holds by what a recipe calls them.
+    """Replace texts in memory by their names in a recipe.
 
     Args:
         given: Settings, of which ``text``, ``dev`` and ``test`` may be texts; changed in place.
@@ -71,10 +71,10 @@ def take_from_memory(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_held(recipe: Recipe, held: Mapping[str, Any]) -> dict[str, Documents]:
-    """Turn texts that a program holds into documents, as the recipe reads.
+    """Turn texts in memory into documents, with the reading options of the recipe.
 
     Args:
-        recipe: Which calls them by their names.
+        recipe: The recipe that names them.
         held: The texts by their role.
 
     Returns:
@@ -102,11 +102,11 @@ def read_held(recipe: Recipe, held: Mapping[str, Any]) -> dict[str, Documents]:
 
 @dataclass(frozen=True)
 class Sources:
-    """What is read in place of the sources that a recipe names.
+    """Texts that cannot be read again, and what is read in their place.
 
     Attributes:
-        instead: Copies, and documents, by the name of the source in the recipe.
-        keep: Whether the run keeps them, or their hashes alone.
+        instead: Copies of pipes, and documents in memory, by the name of the source in the recipe.
+        keep: Whether the run keeps the texts, or only their hashes.
     """
 
     instead: Instead = field(default_factory=dict)
@@ -120,13 +120,13 @@ def readable_sources(
     keep: bool = True,
     known: Instead = NOTHING,
 ) -> Iterator[Sources]:
-    """Copy what can be read only once, and read what a program holds.
+    """Copy pipes and standard input, and read texts in memory, for as long as the context lasts.
 
     Args:
-        recipe: Which names the sources.
-        held: Texts that a program holds, by their role.
+        recipe: The recipe that names the sources.
+        held: Texts in memory, by their role.
         keep: Whether the run is going to keep them.
-        known: What is known already of what is read in place of sources.
+        known: Sources that were read before, as in ``Sources.instead``.
 
     Raises:
         TextError: If a source cannot be read.
@@ -148,14 +148,14 @@ def readable_sources(
         yield Sources(in_memory, keep)
         return
     with TemporaryDirectory(prefix="thence-") as folder:
-        copies = {name: copy_of(name, Path(folder) / role) for name, role in once.items()}
-        with _called_by_their_names(copies):
+        copies = {name: copy_source(name, Path(folder) / role) for name, role in once.items()}
+        with _original_names_in_errors(copies):
             yield Sources({**in_memory, **copies}, keep)
 
 
 @contextmanager
 def readable(name: str) -> Iterator[str | Path]:
-    """Yield what can be read as often as wished: a copy of a pipe, else the source as it is named.
+    """Yield a source that can be read any number of times: a copy of a pipe, else the name itself.
 
     Raises:
         TextError: If the pipe cannot be read.
@@ -164,20 +164,20 @@ def readable(name: str) -> Iterator[str | Path]:
         yield name
         return
     with TemporaryDirectory(prefix="thence-") as folder:
-        copy = copy_of(name, Path(folder) / "text")
-        with _called_by_their_names({name: copy}):
+        copy = copy_source(name, Path(folder) / "text")
+        with _original_names_in_errors({name: copy}):
             yield copy
 
 
 @contextmanager
-def _called_by_their_names(copies: Mapping[str, Path]) -> Iterator[None]:
-    """Say the name of a source, and not of its copy, in what is wrong with it."""
+def _original_names_in_errors(copies: Mapping[str, Path]) -> Iterator[None]:
+    """Put the name of a source, not of its copy, into error messages."""
     try:
         yield
     except (TextError, SettingError) as error:
         message = str(error)
         for name, copy in copies.items():
-            message = message.replace(str(copy), called(name))
+            message = message.replace(str(copy), display_name(name))
         if message == str(error):
             raise
         kind = TextError if isinstance(error, TextError) else SettingError
@@ -185,7 +185,7 @@ def _called_by_their_names(copies: Mapping[str, Path]) -> Iterator[None]:
 
 
 def is_read_once(name: str) -> bool:
-    """Return whether what has this name gives its text once, and then never again."""
+    """Return whether a source can be read only once: standard input, a pipe, a here-document."""
     path = Path(name)
     is_stream = odd_kind(path) is not None and odd_kind(path, pipes=True) is None
     if name == STANDARD_INPUT or is_stream:
@@ -197,8 +197,8 @@ def is_read_once(name: str) -> bool:
         return False
 
 
-def copy_of(name: str, folder: Path) -> Path:
-    """Copy standard input or a pipe into a folder that is made for it; return the copy.
+def copy_source(name: str, folder: Path) -> Path:
+    """Copy standard input or a pipe into a new folder; return the path of the copy.
 
     Raises:
         TextError: If it cannot be read, or is larger than memory.
@@ -217,16 +217,16 @@ def copy_of(name: str, folder: Path) -> Path:
 
 
 def _suffix(name: str) -> str:
-    """Return the suffix that says how a source is read; compression is known by its bytes."""
+    """Return the suffix of a table, or none; compression is recognised by its bytes."""
     suffix = inner_suffix(name)
     return suffix if suffix in TABLES else ""
 
 
 def kept_files(recipe: Recipe, sources: Sources) -> dict[str, str]:
-    """Return which file of its folder a run keeps each source in; empty where it does not keep it.
+    """Return the file of the run folder that keeps each source, by role; "" where it is not kept.
 
     Args:
-        recipe: Which names the sources.
+        recipe: The recipe that names the sources.
         sources: What was read in place of them.
     """
     files = {}
@@ -243,7 +243,7 @@ def keep_sources(folder: Path, recipe: Recipe, sources: Sources) -> None:
 
     Args:
         folder: That of a run that is being made, or another.
-        recipe: Which names the sources.
+        recipe: The recipe that names the sources.
         sources: What was read in place of them.
 
     Raises:
@@ -277,17 +277,17 @@ def kept_sources(folder: Path, recipe: Recipe, kept: Mapping[str, str]) -> dict[
     return {named[role]: folder / file for role, file in kept.items() if file and role in named}
 
 
-def called(name: str) -> str:
-    """Return what to call a source for people, by its name in a recipe."""
+def display_name(name: str) -> str:
+    """Return the name of a source for messages, from its name in a recipe."""
     if name in (STANDARD_INPUT, "/dev/stdin"):
         return "standard input"
     return "a pipe" if name.startswith(("/dev/fd/", "/proc/self/fd/")) else name
 
 
-def stem_of(name: str) -> str:
-    """Return the beginning of the name of a run on this source."""
+def default_run_name(name: str) -> str:
+    """Return the name of a run on this source, if none is given; a number may follow."""
     special = {"standard input": "stdin", "a pipe": "pipe", IN_MEMORY["text"]: "memory"}
-    stem = special.get(called(name)) or Path(name).name.split(".")[0]
+    stem = special.get(display_name(name)) or Path(name).name.split(".")[0]
     return re.sub(r"[*?\[\]]", "", stem) or "text"  # Of a pattern, what it says.
 
 

@@ -1,4 +1,4 @@
-"""A model's weights file: written, and taken back into the model that its config describes."""
+"""Saving the weights of a model, and loading them into the model that a recipe describes."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -18,7 +18,7 @@ Model = TypeVar("Model", bound=LanguageModel | Classifier)
 
 
 def save_model(path: Path, tensors: Mapping[str, Array], about: Mapping[str, Any]) -> None:
-    """Write a model's weights with what they are."""
+    """Write the weights of a model, with metadata such as the identity of the run and the step."""
     save_tensors(path, tensors, {"format": FORMAT, **about})
 
 
@@ -32,9 +32,9 @@ def load_model(
 
     Args:
         path: The weights file.
-        recipe: Says which model it is.
-        identity: Of the run that the weights must belong to.
-        make: Makes the model, which has learned nothing yet.
+        recipe: Of the run, with the family and its options.
+        identity: Identity of the run that the weights must belong to; None for any.
+        make: Makes the untrained model.
 
     Raises:
         RunError: If the file is damaged or belongs to another model.

@@ -14,7 +14,7 @@ from thence.errors import RunError, SettingError, TextError
 from thence.processes import is_first_process, launch, number_of_processes
 from thence.recipes.recipe import Recipe
 from thence.runs.run import Run
-from thence.runs.sources import called, is_read_once, named_sources, text_hashes
+from thence.runs.sources import display_name, is_read_once, named_sources, text_hashes
 from thence.training.data import TrainingData
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def check_shareable(recipe: Recipe, world: "World | None") -> None:
     for name in named_sources(recipe).values():
         if is_read_once(name):
             raise SettingError(
-                f"Several processes cannot share {called(name)}; write it to a file."
+                f"Several processes cannot share {display_name(name)}; write it to a file."
             )
     from thence.training.device import choose_device
 

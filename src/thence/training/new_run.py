@@ -16,14 +16,14 @@ from thence.runs.files import RUNS
 from thence.runs.looks_at_test import TEST, Fingerprint, inherited_looks
 from thence.runs.provenance import FROM
 from thence.runs.run import Run
-from thence.runs.sources import Sources, stem_of, text_hashes
+from thence.runs.sources import Sources, default_run_name, text_hashes
 from thence.training.data import TrainingData, vector_coverage
 from thence.training.finetuning import parent_provenance, parent_run, source_runs
 
 
 def default_run_folder(text: str, name: str) -> Path:
     """Return ``runs/TEXT-NAME``, with a number where that exists or is just being made."""
-    stem = stem_of(text)
+    stem = default_run_name(text)
     names = (f"{stem}-{name}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))])
     return next(path for name in names if not is_taken(path := RUNS / name))
 
