@@ -4,7 +4,7 @@ Language models become a ``Mixture``, classifiers an ``Ensemble``: probabilities
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +16,27 @@ from thence.models.labels import ensemble as classifiers
 from thence.models.language.mixture import Member, Mixture, MixtureOptions, Weights
 from thence.recipes.recipe import Recipe
 from thence.runs.run import ClassifierRun, Run
+from thence.settings import PositiveInt, Settings
 from thence.tokens import TokenStore, encode_texts
 from thence.training.data import labelled
 from thence.training.dev_evaluation import evaluate_labels
 
 if TYPE_CHECKING:
     from thence.models.language.neural import NeuralLanguageModel
+
+
+@dataclass(frozen=True)
+class MixOptions(Settings):
+    """What is mixed besides the runs, and how; all of it is for language models."""
+
+    cache: PositiveInt | None = None
+    """Symbols that a cache remembers."""
+    neural_cache: PositiveInt | None = None
+    """Hidden states that a neural cache remembers."""
+    dynamic: bool = False
+    """Whether recurrent networks go on learning from what they score."""
+    weights: Weights | None = None
+    """What the weights depend on."""
 
 
 def build_mixture(
@@ -64,27 +79,24 @@ def settings_of(options: Any) -> dict[str, Any]:
 
 
 def mix_language_models(
-    runs: Sequence[Run],
-    cache: int | None = None,
-    neural_cache: int | None = None,
-    dynamic: bool = False,
-    weights: Weights = "gated",
+    runs: Sequence[Run], options: MixOptions
 ) -> tuple[Recipe, dict[str, Array], dict[str, float]]:
-    """Return the recipe of a mixture, its tensors, and its metrics on dev; see ``mix``."""
+    """Return the recipe of a mixture, its tensors, and its metrics on dev."""
     first = runs[0]
     dev = first.store("dev")
     members = [
         Member(run.recipe.model, settings_of(run.recipe.options), run.recipe.training.carry_context)
         for run in runs
     ]
-    if dynamic or neural_cache is not None:
-        members = _adapt(members, _running_networks(runs), dev, neural_cache, dynamic)
-    if cache is not None:
+    if options.dynamic or options.neural_cache is not None:
+        members = _adapt(members, _running_networks(runs), dev, options)
+    if options.cache is not None:
         members += [
-            Member("cache", {"length": cache, "order": order}, carry_context=True)
+            Member("cache", {"length": options.cache, "order": order}, carry_context=True)
             for order in (1, 2)
         ]
     models = [run.model for run in runs]
+    weights = options.weights or "gated"
     mixture = build_mixture(members, models, len(first.tokenizer.vocabulary), weights)
     carries = any(member.carry_context for member in members)
     scores = mixture.member_scores(dev, carries)
@@ -127,8 +139,7 @@ def _adapt(
     members: list[Member],
     networks: dict[int, "NeuralLanguageModel"],
     dev: TokenStore,
-    neural_cache: int | None,
-    dynamic: bool,
+    options: MixOptions,
 ) -> list[Member]:
     """Return the members with networks that go on learning, and with a neural cache of the first.
 
@@ -136,21 +147,20 @@ def _adapt(
         members: Those of the runs.
         networks: The models among them that read running text, by number.
         dev: Chooses the rates and theta.
-        neural_cache: Places that the cache remembers; None: no cache.
-        dynamic: Whether the networks go on learning.
+        options: Say whether the networks go on learning, and how much the cache remembers.
     """
     from thence.models.language.dynamic_evaluation import choose_rate
     from thence.models.language.neural_cache import NeuralCacheOptions, choose_theta
 
     members = list(members)
-    if dynamic:
+    if options.dynamic:
         for number, model in networks.items():
             members[number] = replace(members[number], dynamic=choose_rate(model, dev))
-    if neural_cache is not None:
+    if options.neural_cache is not None:
         number, model = next(iter(networks.items()))
-        options = NeuralCacheOptions(neural_cache, 0.0, number)  # Refuses a bad length.
-        options = replace(options, theta=choose_theta(model, dev, neural_cache))
-        members.append(Member("neural-cache", asdict(options), carry_context=True))
+        theta = choose_theta(model, dev, options.neural_cache)
+        cache = NeuralCacheOptions(options.neural_cache, theta, number)
+        members.append(Member("neural-cache", asdict(cache), carry_context=True))
     return members
 
 

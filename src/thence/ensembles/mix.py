@@ -1,29 +1,25 @@
 """Mixing runs: their models side by side, with weights learned on their dev split."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from thence.atomic import NewFolder, new_folder
-from thence.ensembles.members import average_classifiers, mix_language_models
+from thence.ensembles.members import MixOptions, average_classifiers, mix_language_models
 from thence.errors import RunError, SettingError, TextError
-from thence.models.language.mixture import Mixture, MixtureOptions, Weights
+from thence.models.language.mixture import Mixture, Weights
 from thence.models.registry import get_family, is_classifier
 from thence.runs import ClassifierRun, open_run
 from thence.runs.create import create_run
 from thence.runs.looks_at_test import TEST, Fingerprint, inherited_looks
 from thence.runs.provenance import CLUSTER
 from thence.runs.run import Run
-from thence.settings import PositiveInt, validate
 from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
 
 if TYPE_CHECKING:
     from thence.models.labels.ensemble import Ensemble
-
-FOR_LANGUAGE = ("cache", "neural_cache", "dynamic", "weights")
-"""Settings of mixing that say nothing to classifiers."""
 
 
 def mix(
@@ -58,29 +54,16 @@ def mix(
         RunError: If the runs do not fit together.
         TextError: If there is no dev split to learn the weights on.
     """
-    check_mixing(cache, neural_cache, weights, dynamic)
+    options = MixOptions(cache, neural_cache, dynamic, weights)
     with new_folder(Path(output)) as new:
-        return mix_into(new, runs, cache, neural_cache, dynamic, weights)
+        return mix_into(new, runs, options)
 
 
-def mix_into(
-    new: NewFolder,
-    runs: Sequence[Run | str | Path],
-    cache: int | None = None,
-    neural_cache: int | None = None,
-    dynamic: bool = False,
-    weights: Weights | None = None,
-) -> Run:
+def mix_into(new: NewFolder, runs: Sequence[Run | str | Path], options: MixOptions) -> Run:
     """Do what ``mix`` does, in a folder whose name is held already."""
     opened = [open_run(run) for run in runs]
     classifiers = [run for run in opened if isinstance(run, ClassifierRun)]
-    given: dict[str, Any] = {
-        "cache": cache,
-        "neural_cache": neural_cache,
-        "dynamic": dynamic,
-        "weights": weights,
-    }
-    check_models([run.recipe.model for run in opened], given)
+    check_models([run.recipe.model for run in opened], options)
     _check_runs(opened)
     started = time.monotonic()
     first = opened[0]
@@ -94,8 +77,7 @@ def mix_into(
             "multilabel": classifiers[0].classes.multilabel,
         }
     else:
-        given["weights"] = weights or "gated"
-        recipe, tensors, metrics = mix_language_models(opened, **given)
+        recipe, tensors, metrics = mix_language_models(opened, options)
         more = {} if first.counted is None else {CLUSTER: first.counted}
     test = first.documents("test")
     more[TEST], looks = asdict(Fingerprint.of(test)), inherited_looks(opened, test)
@@ -110,30 +92,12 @@ def mix_into(
     return Run(new.target)
 
 
-def check_mixing(
-    cache: int | None = None,
-    neural_cache: int | None = None,
-    weights: Weights | None = None,
-    dynamic: bool = False,
-) -> None:
-    """Refuse settings of ``mix`` that cannot be, before anything is trained or read.
-
-    Raises:
-        SettingError: If a length is below 1, or a value is of another type or unknown.
-    """
-    validate("cache", cache, PositiveInt | None)
-    validate("neural_cache", neural_cache, PositiveInt | None)
-    validate("dynamic", dynamic, bool)
-    if weights is not None:
-        MixtureOptions(weights=weights)
-
-
-def check_models(models: Sequence[str], settings: Mapping[str, Any]) -> None:
+def check_models(models: Sequence[str], options: MixOptions) -> None:
     """Refuse models that cannot be mixed, or not with these settings, before any is trained.
 
     Args:
         models: Names of the families of the runs.
-        settings: Keyword arguments of ``mix``.
+        options: How they are mixed.
 
     Raises:
         RunError: If the models do not go together.
@@ -148,7 +112,7 @@ def check_models(models: Sequence[str], settings: Mapping[str, Any]) -> None:
             f"A classifier ({classifiers[0]}) and a language model ({other}) cannot be mixed: one "
             "knows labels, the other what comes next. Mix runs of one kind."
         )
-    given = [name for name in FOR_LANGUAGE if settings.get(name) not in (None, False)]
+    given = [name for name, value in asdict(options).items() if value not in (None, False)]
     if classifiers and given:
         raise SettingError(
             f"`{given[0]}` is for language models, but {classifiers[0]} is a "

@@ -18,19 +18,18 @@ The settings at the top are those of all runs; each ``[[runs]]`` adds its model 
     time = "25m"
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from thence.atomic import new_folder
-from thence.ensembles.mix import check_mixing, check_models, mix, mix_into
+from thence.ensembles.members import MixOptions
+from thence.ensembles.mix import check_models, mix_into
 from thence.errors import RunError, SettingError, nearest
 from thence.models.registry import get_family
 from thence.recipes.recipe import Recipe, flat_settings, make_recipe, read_toml
 from thence.runs.run import Run
-from thence.settings import as_in_file
+from thence.settings import as_in_file, declared_types
 from thence.training.progress import ProgressFactory, silent_progress
 from thence.training.train import resume, train_recipe
 
@@ -41,11 +40,11 @@ class MixtureRecipe:
 
     Attributes:
         runs: The recipes of the runs, in order.
-        mixing: Keyword arguments of ``mix``.
+        options: How they are mixed.
     """
 
     runs: tuple[Recipe, ...]
-    mixing: Mapping[str, Any]
+    options: MixOptions
 
 
 def read_mixture_recipe(path: Path) -> MixtureRecipe:
@@ -59,7 +58,7 @@ def read_mixture_recipe(path: Path) -> MixtureRecipe:
     mixing = content.pop("mix", {})
     if not isinstance(own, list) or not all(isinstance(run, dict) for run in own):
         raise SettingError(f"{path} names no runs to mix; give each a table [[runs]].")
-    known = list(signature(mix).parameters)[2:]  # After the runs and the output.
+    known = list(declared_types(MixOptions))
     for name in mixing:
         if name not in known:
             raise SettingError(
@@ -67,13 +66,13 @@ def read_mixture_recipe(path: Path) -> MixtureRecipe:
                 f"{', '.join(known)}." + nearest(name, known)
             )
     try:
-        check_mixing(**mixing)
+        options = MixOptions(**mixing)
         common = flat_settings(content)
         recipes = tuple(_recipe(common | flat_settings(run)) for run in own)
-        check_models([recipe.model for recipe in recipes], mixing)
+        check_models([recipe.model for recipe in recipes], options)
     except (RunError, SettingError) as error:
         raise SettingError(f"{path}: {as_in_file(error)}") from error
-    return MixtureRecipe(recipes, mixing)
+    return MixtureRecipe(recipes, options)
 
 
 def _recipe(settings: dict[str, Any]) -> Recipe:
@@ -113,4 +112,4 @@ def train_mixture(
                 made.append(resume(place, progress))
             else:
                 made.append(train_recipe(part, place, progress))
-        return mix_into(new, made, **recipe.mixing)
+        return mix_into(new, made, recipe.options)
