@@ -82,8 +82,11 @@ async def read_text(
         pairs = zip(group, cursors, strict=True)
         read = await asyncio.gather(*(_read_document(loaded, *pair, top) for pair in pairs))
         for before, (document_tokens, end) in zip(cursors, read, strict=True):
-            if top is not None and before is None:
-                tokens.append(_first_token(loaded, cursor, top))
+            if top is not None and before is None:  # The boundary that begins this document.
+                first_token = ScoredToken(loaded.boundary_id, None, [])
+                if cursor is not None:  # It ends the document before it, too.
+                    first_token = score_token(cursor.log_probs, loaded.boundary_id, top)
+                tokens.append(first_token)
             tokens += document_tokens
             cursor = end
     assert cursor is not None
@@ -99,13 +102,6 @@ def _split_documents(loaded: LoadedRun, ids: Ids) -> list[Ids]:
         return [ids] if len(ids) else []
     parts = np.split(ids, np.flatnonzero(ids == loaded.boundary_id))
     return [part for part in parts if len(part)]
-
-
-def _first_token(loaded: LoadedRun, cursor: Cursor | None, top: int) -> ScoredToken:
-    """Return the boundary between a document and the one that ended at the cursor."""
-    if cursor is None:
-        return ScoredToken(loaded.boundary_id, None, [])
-    return score_token(cursor.log_probs, loaded.boundary_id, top)
 
 
 async def _read_document(

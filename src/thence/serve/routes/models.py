@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from thence.errors import SettingError
 from thence.runs import ClassifierRun
-from thence.serve.errors import UnknownModelError, check_characters
+from thence.serve.errors import UnknownModelError, check_characters, check_length
 from thence.serve.loaded_runs import LoadedRun, OnDisk, find_model
 from thence.serve.routes import Context
 from thence.serve.routes.completions import PROMPTS_TOGETHER
@@ -113,7 +113,7 @@ def routes(context: Context) -> APIRouter:
     async def detokenize(request: DetokenizeRequest) -> Text:
         """Return the text of tokens."""
         loaded = find_model(models, request.model, classifier=False)
-        _check_number(len(request.tokens), max_tokens)
+        check_length("request", len(request.tokens), max_tokens)
         return await loaded.worker.run(_detokenize, loaded, request.tokens)
 
     @router.get("/tokenizer_info")
@@ -150,19 +150,11 @@ def _card(loaded: LoadedRun) -> ModelCard:
     )
 
 
-def _check_number(tokens: int, max_tokens: int) -> None:
-    if tokens > max_tokens:
-        raise SettingError(
-            f"{tokens} tokens are more than {max_tokens}, 16 times what a prompt may have "
-            "(--max-prompt); send the text in parts."
-        )
-
-
 def _tokenize(loaded: LoadedRun, request: TokenizeRequest, max_tokens: int) -> Tokens:
     ids = loaded.encode_prompt(request.prompt)
     if request.add_special_tokens:
         ids = np.concatenate([[loaded.boundary_id], ids])
-    _check_number(len(ids), max_tokens)
+    check_length("text", len(ids), max_tokens)
     texts = {index: loaded.token_text(index) for index in np.unique(ids).tolist()}
     tokens = ids.tolist()
     return Tokens(count=len(ids), tokens=tokens, token_strs=[texts[index] for index in tokens])

@@ -4,7 +4,6 @@ What is known of a run comes from its small files alone; no model is loaded for 
 """
 
 import asyncio
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from thence.evaluation.metrics import finite, perplexity
 from thence.models.registry import get_family
 from thence.runs import Run, open_run
 from thence.runs.files import number_of_values
+from thence.runs.metrics import best_line
 from thence.serve.errors import UnknownModelError
 from thence.serve.loaded_runs import LoadedRun, Stamp, stamp_of
 from thence.serve.routes import Context
@@ -33,20 +33,8 @@ MAX_METRICS = 32 << 20
 STOPPED_AFTER = 180
 """Seconds without a write after which an unfinished training is taken to have stopped."""
 
-
-def _number(value: Any) -> float | None:
-    """Return a finite number of a line of metrics, or None."""
-    return finite(float(value)) if isinstance(value, int | float) else None
-
-
-def _integer(value: Any) -> int | None:
-    """Return a whole number of a line of metrics, or None."""
-    found = _number(value)
-    return None if found is None else int(found)
-
-
-Number = Annotated[float | None, BeforeValidator(_number)]
-Integer = Annotated[int | None, BeforeValidator(_integer)]
+# Metrics hold finite numbers or null, but a damaged file may have a step of 1.5.
+Integer = Annotated[int | None, BeforeValidator(lambda value: value and int(value))]
 State = Literal["finished", "training", "stopped", "unreadable"]
 
 
@@ -60,13 +48,13 @@ class RunEntry(BaseModel):
     text: str | None = None
     parameters: int | None = None
     steps: Integer = None
-    seconds: Number = None
-    nats_per_token: Number = Field(
+    seconds: float | None = None
+    nats_per_token: float | None = Field(
         default=None, description="On dev, of the weights that are kept."
     )
-    perplexity: Number = None
-    nats_per_document: Number = None
-    accuracy: Number = None
+    perplexity: float | None = None
+    nats_per_document: float | None = None
+    accuracy: float | None = None
     state: State
     served: bool = False
     made: str | None = None
@@ -84,13 +72,13 @@ class Look(BaseModel):
     """One evaluation on dev during a training."""
 
     step: Integer
-    seconds: Number = None
-    epoch: Number = None
+    seconds: float | None = None
+    epoch: float | None = None
     tokens: Integer = None
-    learning_rate: Number = None
-    train: Number = Field(description="Nats per token, or per document.")
-    dev: Number
-    accuracy: Number
+    learning_rate: float | None = None
+    train: float | None = Field(description="Nats per token, or per document.")
+    dev: float | None
+    accuracy: float | None
 
 
 class Curves(BaseModel):
@@ -159,12 +147,15 @@ class RunListing:
             raise RunError(_without_path(error, paths[name])) from error
         places = np.linspace(0, max(len(metrics) - 1, 0), min(len(metrics), MAX_POINTS))
         unit = run.loss_unit
-        looks = [_look(metrics[place], unit) for place in places.round().astype(int)]
+        looks = []
+        for line in (metrics[place] for place in places.round().astype(int)):
+            losses = {split: line.get(f"{split}_nats_per_{unit}") for split in ("train", "dev")}
+            looks.append(Look(**{**line, **losses, "accuracy": line.get("dev_accuracy")}))
         return Curves(
             run=name,
             unit=unit,
             state=_state_of(run),
-            looks=[look for look in looks if look is not None],
+            looks=looks,
             left_out=len(metrics) - len(places),
         )
 
@@ -247,8 +238,8 @@ def _without_path(error: Exception, folder: Path) -> str:
 def _entry_of(run: Run) -> RunEntry:
     metrics = _metrics_of(run)
     last = metrics[-1] if metrics else {}
-    best = _best(metrics, run.loss_unit)
-    nats = _number(best.get("dev_nats_per_token"))
+    best = best_line(metrics)
+    nats = best.get("dev_nats_per_token")
     return RunEntry(
         name=run.name,
         kind=run.kind,
@@ -259,7 +250,7 @@ def _entry_of(run: Run) -> RunEntry:
         steps=last.get("step"),
         seconds=last.get("seconds"),
         nats_per_token=nats,
-        perplexity=None if nats is None else perplexity(nats),
+        perplexity=None if nats is None else finite(perplexity(nats)),
         nats_per_document=best.get("dev_nats_per_document"),
         accuracy=best.get("dev_accuracy"),
         state=_state_of(run),
@@ -280,27 +271,9 @@ def _parameters(run: Run) -> int | None:
     return numbers if get_family(run.recipe.model).method == "train" else None
 
 
-def _best(metrics: list[dict[str, Any]], unit: str) -> dict[str, Any]:
-    """Return the evaluation whose weights are kept: the most accurate, then that of lowest loss."""
-
-    def rank(line: dict[str, Any]) -> tuple[float, float]:
-        loss = _number(line.get(f"dev_nats_per_{unit}"))
-        return -(_number(line.get("dev_accuracy")) or 0.0), math.inf if loss is None else loss
-
-    return min(metrics, key=rank, default={})
-
-
 def _state_of(run: Run) -> State:
     """Return whether a training is finished, still writes, or has stopped."""
     if run.finished:
         return "finished"
     newest = max(stamp[0] for stamp in _stamps(run.folder) if stamp is not None) / 1e9
     return "training" if time() - newest < STOPPED_AFTER else "stopped"
-
-
-def _look(line: dict[str, Any], unit: str) -> Look | None:
-    """Return a line of metrics as an evaluation; None if it has no step."""
-    if _integer(line.get("step")) is None:
-        return None
-    losses = {split: line.get(f"{split}_nats_per_{unit}") for split in ("train", "dev")}
-    return Look(**{**line, **losses, "accuracy": line.get("dev_accuracy")})
