@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import thence as library
-from thence.cli.explained import explained
+from thence.cli.evaluating import coloured
 from thence.cli.main import main
 from thence.evaluation.explain import Explanation, Part
 
@@ -111,14 +111,14 @@ def test_colours_and_marks_of_a_terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     parts = (Part("good", 2.0, 0), Part("bad", -2.0, 5), Part("\x1b[31m", 0.0, 9))
-    text = explained(Explanation("good bad \x1b[31m", "pos", 0.75, parts))
+    text = coloured(Explanation("good bad \x1b[31m", "pos", 0.75, parts))
     assert text.splitlines()[0] == "\x1b[1mpos  0.7500\x1b[0m"
     assert "\x1b[1;30;48;2;0;158;115mgood\x1b[0m" in text  # bold, on bluish green
     assert "\x1b[1;4;30;48;2;213;94;0mbad\x1b[0m" in text  # underlined, on vermilion
     assert text.endswith(r" \x1b[31m")
     monkeypatch.setenv("COLORTERM", "")
     monkeypatch.setenv("TERM", "linux")
-    assert "\x1b[1;32mgood\x1b[0m" in explained(Explanation("good bad \x1b[31m", "p", 0.7, parts))
+    assert "\x1b[1;32mgood\x1b[0m" in coloured(Explanation("good bad \x1b[31m", "p", 0.7, parts))
 
 
 class Page(HTMLParser):

@@ -103,7 +103,9 @@ def test_classify_takes_texts(thence, opinions, monkeypatch):
 
 
 def test_people_see_bars_or_a_table(thence, opinions, monkeypatch):
-    monkeypatch.setattr("thence.cli.classify.WhatIsShown.for_people", property(lambda shown: True))
+    monkeypatch.setattr(
+        "thence.cli.evaluating.WhatIsShown.for_people", property(lambda shown: True)
+    )
     assert "█" in thence("classify", opinions.folder, "a good film").out
     table = thence("classify", opinions.folder, "a good film", "so bad").out
     assert [line.split()[-2] for line in table.splitlines()[2:]] == ["pos", "neg"]

@@ -29,7 +29,7 @@ def recipe_of(thence, monkeypatch):
             raise ThenceError("That is all.")
 
         with monkeypatch.context() as patch:
-            patch.setattr("thence.cli.train.train_recipe", train_recipe)
+            patch.setattr("thence.cli.training.train_recipe", train_recipe)
             outcome = thence("train", *arguments)
         assert outcome.err == "thence: That is all.\n"
         return seen[0]

@@ -5,7 +5,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from thence.cli.sweep_progress import drawn
+from thence.cli.sweep import drawn
 from thence.sweeps.results import Sweep, Trial
 from thence.sweeps.sweep import SweepProgress
 

@@ -150,7 +150,7 @@ def interrupt_at_step_7(name: str) -> Iterator[SilentProgress]:
 
 def test_ctrl_c_says_how_to_go_on_and_resume_goes_on(thence, small, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("thence.cli.train.progress_for", lambda as_json: interrupt_at_step_7)
+        patch.setattr("thence.cli.training.progress_for", lambda as_json: interrupt_at_step_7)
         outcome = thence("train", "text.txt", *small, "-o", "run")
     assert (outcome.code, outcome.out) == (130, "")
     assert outcome.err == (
@@ -231,7 +231,7 @@ def test_what_cannot_change_is_refused(thence, small, flags, said):
 
 
 def test_a_person_at_a_terminal_sees_what_is_read(thence, small, monkeypatch):
-    monkeypatch.setattr("thence.cli.train.is_at_terminal", lambda: True)
+    monkeypatch.setattr("thence.cli.training.is_at_terminal", lambda: True)
     assert thence("train", "text.txt", *small).err.startswith("Reading text.txt ...\n")
     assert thence("train", "text.txt", *small, "--json").err == ""
 

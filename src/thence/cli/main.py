@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from thence import __version__
 from thence.cli.arguments import as_typed, shield_standard_input
+from thence.cli.messages import explain, in_flags, show_bug, warnings_as_remarks
 from thence.cli.streams import (
     OutputError,
     drop_output,
@@ -23,8 +24,6 @@ from thence.cli.streams import (
     print_note,
     result_console,
 )
-from thence.cli.usage import explain, in_flags
-from thence.cli.warned import show_bug, warnings_as_remarks
 from thence.errors import ThenceError
 from thence.processes import local_number
 from thence.signals import exit_code, signal_number, signals_as_exceptions
@@ -56,8 +55,15 @@ COMMANDS = {
 """The table of sub-commands with the line that help shows, in the order that help has them."""
 
 LONGEST_MESSAGE = 1500
-RAW_COMMANDS = ("train", "find-lr")
+RECIPE_COMMANDS = {"train": "thence.cli.training:train", "find-lr": "thence.cli.training:find_lr"}
 """Commands whose flags depend on the model, which parse their own arguments."""
+OTHER_COMMANDS = {
+    "score": "thence.cli.evaluating:score_texts",
+    "classify": "thence.cli.evaluating:classify_texts",
+    "serve": "thence.cli.serve:command",
+    "data": "thence.cli.data:app",
+}
+"""Commands with flags of their own; the others are made of library functions."""
 
 
 def build_app() -> App:
@@ -70,20 +76,21 @@ def build_app() -> App:
         default_parameter=Parameter(converter=as_typed),
     )
     for place, (name, summary) in enumerate(COMMANDS.items()):
-        module = name.replace("-", "_")
-        if name in RAW_COMMANDS:
+        if name in RECIPE_COMMANDS:
             raw = App(name=name, help=summary, help_flags=[], version_flags=[], sort_key=place)
-            raw.default(_raw(module))
+            raw.default(_raw(RECIPE_COMMANDS[name]))
             app.command(raw)
         else:
-            target = f"thence.cli.{module}:{'app' if name == 'data' else 'command'}"
+            target = OTHER_COMMANDS.get(name, f"thence.cli.library_commands:{name}")
             app.command(target, name=name, help=summary, sort_key=place)
     return app
 
 
-def _raw(module: str) -> Callable[..., None]:
+def _raw(target: str) -> Callable[..., None]:
+    module, function = target.split(":")
+
     def run(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]) -> None:
-        import_module(f"thence.cli.{module}").command(shield_standard_input(arguments))
+        getattr(import_module(module), function)(shield_standard_input(arguments))
 
     return run
 

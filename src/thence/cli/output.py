@@ -1,22 +1,25 @@
-"""The forms of what commands print: JSON, tables, pairs; and who shows the progress."""
+"""The forms of what commands print: JSON, tables, pairs; notes on texts; and the progress."""
 
 import json
 from collections.abc import Sequence
 from io import StringIO
 from textwrap import wrap
-from typing import Any
+from typing import Annotated, Any
 
+from cyclopts import Parameter
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from thence.cli.streams import is_at_terminal, result_console, say
+from thence.cli.streams import is_at_terminal, print_note, result_console, say
 from thence.evaluation.results import format_pairs
 from thence.printable import printable, printable_json
 from thence.processes import is_first_process
 from thence.terminal import SafeConsole
 from thence.training.progress import ProgressFactory, bar_progress, line_progress, silent_progress
 
+Json = Annotated[bool, Parameter(negative=(), help="Print the result as JSON.")]
+Report = Annotated[bool, Parameter(help="Write report.html at the end.")]
 WIDTH_OF_FILES = 160
 """Columns of a table that goes to a file or another program."""
 NARROW_WIDTH = 80
@@ -28,6 +31,14 @@ NARROWEST_HEADER = 8
 def say_json(value: Any) -> None:
     """Print one JSON value on one line, safe to look at; numbers that JSON lacks are a bug."""
     say(printable_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
+
+
+def print_result(found: Any, as_json: bool) -> None:
+    """Print a result as JSON, or as it shows itself."""
+    if as_json:
+        say_json(found.to_json())
+    else:
+        say(str(found))
 
 
 def say_table(
@@ -80,3 +91,20 @@ def progress_for(as_json: bool) -> ProgressFactory:
     if as_json or not is_first_process():
         return silent_progress
     return bar_progress if is_at_terminal() else line_progress
+
+
+def note_unknown(run: Any, text: str, read: Sequence[str] | None = None) -> None:
+    """Say so if the model cannot read all of a text; it is never done silently.
+
+    Args:
+        run: Has the vocabulary.
+        text: What was given.
+        read: The pieces of it that the model reads, where that is not all.
+    """
+    from thence.generation import unknown_symbols
+
+    unknown = sum(unknown_symbols(run, piece) for piece in read or [text])
+    if unknown:
+        print_note(
+            f"{unknown} of the symbols in {text!r} never occur in the train text: read as <unk>."
+        )

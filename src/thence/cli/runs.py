@@ -1,32 +1,24 @@
-"""``thence runs [FOLDER]``: the runs in a folder, the newest last."""
+"""What the commands print that list, show, export and import runs."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
+from shlex import quote
+from types import SimpleNamespace
+from typing import Any
 
-from cyclopts import Parameter
-
-from thence.cli.output import say_json, say_table
-from thence.cli.streams import say
-from thence.runs.files import RUNS
-from thence.runs.listing import list_runs
+from thence.cli.output import Json, say_json, say_pairs, say_table
+from thence.cli.streams import print_note, say
 
 COLUMNS = ("run", "model", "text", "on dev", "state", "looks at test", "made (UTC)")
 
 
-def command(
-    folder: Path = RUNS, /, *, json: Annotated[bool, Parameter(negative=())] = False
-) -> None:
-    """List the runs in a folder and in the folders right inside it, the newest last.
-
-    Args:
-        folder: Where to look.
-        json: Print a JSON list.
-    """
-    found = list_runs(folder)
+def print_runs(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
+    """Print the runs in a folder, the newest last."""
+    found = call()
     if json:
         say_json([run.to_json() for run in found])
     elif not found:
-        say(f"There are no runs in {folder}.")
+        say(f"There are no runs in {given.folder}.")
     else:
         rows = [
             [
@@ -41,3 +33,52 @@ def command(
             for run in found
         ]
         say_table(COLUMNS, rows)
+
+
+def print_path(call: Callable[..., Path], given: SimpleNamespace) -> None:
+    """Print the file that was written."""
+    say(str(call()))
+
+
+def print_paths(call: Callable[..., Iterable[Path]], given: SimpleNamespace) -> None:
+    """Print the files that were written."""
+    for path in call():
+        say(str(path))
+
+
+def print_exported(call: Callable[..., Any], given: SimpleNamespace) -> None:
+    """Print the file that was written, and how exactly it says what the run does."""
+    exported = call()
+    say(str(exported.path))
+    if exported.difference is not None:
+        print_note(
+            f"Checked on random ids: log-probabilities differ from the run's by at most "
+            f"{exported.difference:.1e}."
+        )
+
+
+def print_imported(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
+    """Print what was imported."""
+    run = call()
+    order, words = run.recipe.options.order, run.tokenizer.vocabulary
+    if json:
+        say_json(
+            {
+                "run": str(run.folder),
+                "model": run.recipe.model,
+                "order": order,
+                "parameters": run.model.num_parameters(),
+                "words": len(words.symbols),
+                "unknown": words.unknown,
+            }
+        )
+        return
+    others = "all others are refused" if words.unknown_id is None else "all others are <unk>"
+    say_pairs(
+        [
+            ("run", str(run.folder)),
+            ("model", f"ngram of order {order}, {run.model.num_parameters():,} parameters"),
+            ("vocabulary", f"{len(words.symbols):,} words; {others}"),
+        ]
+    )
+    print_note(f"Next: thence evaluate {quote(str(run.folder))} TEXT")

@@ -1,29 +1,151 @@
-"""``thence classify RUN [TEXT ...]``: the label of each text or document, and why."""
+"""The commands that judge: evaluate, compare, score, classify, similar."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from io import StringIO
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from types import SimpleNamespace
+from typing import Annotated, Any
 
 from cyclopts import Parameter
+from rich.color import Color
+from rich.style import Style
+from rich.text import Text
 
-from thence.cli.explained import explained
 from thence.cli.given import texts_given
-from thence.cli.output import say_json, say_table
-from thence.cli.prompts import remark_unknown
+from thence.cli.output import Json, note_unknown, print_result, say_json, say_pairs, say_table
 from thence.cli.streams import finish_output, print_note, say, say_drawn
-from thence.corpus import Documents, ReadingOptions, load
+from thence.corpus import Documents, LabelOptions, ReadingOptions, load
 from thence.corpus.labelled import without_marks
 from thence.corpus.reading import STANDARD_INPUT, inner_suffix, parse, read_standard_input
 from thence.corpus.tables import TABLES
 from thence.errors import RunError, SettingError, TextError
-from thence.evaluation import Classification, Explanation, classify, explain
+from thence.evaluation import (
+    Classification,
+    ClassificationReport,
+    Comparison,
+    Explanation,
+    classify,
+    explain,
+    rank,
+    score,
+)
 from thence.evaluation.classify import NOTHING_KNOWN, TOP
+from thence.printable import printable, printable_line
 from thence.runs import Run
 from thence.runs.sources import readable
+from thence.terminal import SafeConsole
+
+FOR_COLOUR, AGAINST_COLOUR = (0, 158, 115), (213, 94, 0)
+"""Bluish green and vermilion, which are told apart with any colour vision (M. Okabe, K. Ito)."""
+FAINTEST = 0.1
+"""Share of the largest weight below which a word has no colour."""
+STRONG = 0.5
+"""Share of the largest weight above which a word is bold."""
+MANY_COLOURS = ("256", "truecolor")
+
+
+@dataclass(frozen=True)
+class WhereLabelsAre:
+    """Where the labels of a text are."""
+
+    label: str | None = None
+    """Column or field with the labels (default: that of the run's text)."""
+    label_separator: str | None = None
+    """What stands between the labels of a document that may have several."""
+
+
+def print_evaluation(
+    call: Callable[..., Any],
+    given: SimpleNamespace,
+    *,
+    labelling: Annotated[WhereLabelsAre | None, Parameter(name="*")] = None,
+    json: Json = False,
+) -> None:
+    """Print how good a model is, with units and intervals."""
+    where = LabelOptions(labelling.label, labelling.label_separator) if labelling else None
+    report = call(labelling=where)
+    if json:
+        say_json(report.to_json())
+        return
+    say_pairs(report.rows())
+    if isinstance(report, ClassificationReport):
+        say_table(*report.table())
+        if report.mistakes:
+            say_table(*report.mistakes_table(), title="The most confident mistakes")
+
+
+def print_comparison(
+    call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False
+) -> None:
+    """Print which run is better, and by how much for sure."""
+    comparison = call()
+    if json:
+        say_json(comparison.to_json())
+        return
+    unit = "" if isinstance(comparison, Comparison) else " labelled"
+    documents = f"{comparison.documents:,}{unit} documents"
+    columns, rows = comparison.table()
+    say_table(columns, rows, title=f"{comparison.text} ({documents})", narrow=True)
+    if comparison.remark:
+        print_note(comparison.remark)
+
+
+def print_similar(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
+    """Print the words that a model takes for nearest to a word."""
+    print_result(call(), json)
+
+
+def score_texts(
+    run: Path,
+    text: str,
+    /,
+    *others: str,
+    tokens: Annotated[bool, Parameter(negative=())] = False,
+    json: Annotated[bool, Parameter(negative=())] = False,
+    reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
+) -> None:
+    """Give the log-probability of a text, or of each document of a file; rank several texts.
+
+    A file or a single text gives one JSON line for each document. Several texts give a table, the
+    likeliest first.
+
+    Args:
+        run: The run folder.
+        text: A file or folder, - for standard input, or a bundled text; anything else is the text
+            itself.
+        others: More texts: which is likelier, and by how much in all and per token.
+        tokens: Add every token and how surprising it was.
+        json: Print the table of several texts as JSON lines.
+        reading: How a file is read.
+    """
+    opened = Run(run)
+    texts = texts_given([text, *others])
+    if texts is None:
+        for line in score(opened, load(text, reading or ReadingOptions()), tokens).once():
+            say_json(line)
+        return
+    if reading is not None:
+        raise SettingError(
+            "Flags of reading say how a file is read, and the text itself is given here; leave "
+            "them out."
+        )
+    for one in texts:
+        note_unknown(opened, one)
+    if len(texts) == 1 or tokens:
+        for one in texts:
+            say_json(score(opened, one, tokens)[0])
+        return
+    ranking = rank(opened, texts)
+    if json:
+        for ranked in ranking.to_json():
+            say_json(ranked)
+        return
+    say_table(*ranking.table())
+    print_note(ranking.in_words())
 
 
 @dataclass(frozen=True)
@@ -60,7 +182,7 @@ class WhatIsShown:
 Found = tuple[Classification, Explanation | None]
 
 
-def command(
+def classify_texts(
     run: Path,
     text: str = "-",
     /,
@@ -106,7 +228,7 @@ def command(
         return
     done = nothing_known = 0
     for classification, explanation in found:
-        _say(classification, explanation, shown, typed or texts is not None)
+        _print_label(classification, explanation, shown, typed or texts is not None)
         done += 1
         nothing_known += classification.nothing_known and classification.tokens > 0
     if nothing_known and not typed:
@@ -124,7 +246,7 @@ def _given(run: Run, texts: list[str], reading: LineByLine) -> Documents:
             "them out."
         )
     for text in texts:
-        remark_unknown(run, text)
+        note_unknown(run, text)
     return Documents.from_strings(texts)
 
 
@@ -157,7 +279,7 @@ def _typed(run: Run, reading: ReadingOptions) -> Iterator[Documents]:
     for line in sys.stdin.buffer:
         documents = parse(line, STANDARD_INPUT, reading)
         for text in documents:
-            remark_unknown(run, text)
+            note_unknown(run, text)
         yield documents
         finish_output()
 
@@ -167,14 +289,14 @@ def _find(run: Run, documents: Documents, shown: WhatIsShown, explains: bool) ->
         yield found, explain(run, found.text, shown.label) if explains else None
 
 
-def _say(
+def _print_label(
     classification: Classification,
     explanation: Explanation | None,
     shown: WhatIsShown,
     typed: bool,
 ) -> None:
     if shown.for_people and explanation is not None:
-        say_drawn(explained(explanation))
+        say_drawn(coloured(explanation))
         if classification.nothing_known:
             say(NOTHING_KNOWN)
     elif shown.for_people and typed:
@@ -189,3 +311,34 @@ def _write_page(run: Run, found: Iterable[Found], path: Path) -> None:
 
     explanations = (explanation for _, explanation in found if explanation is not None)
     say(str(write_explanations(run, explanations, path)))
+
+
+def coloured(explanation: Explanation) -> str:
+    """Return a line with the label, and the text: the stronger the colour, the larger the weight.
+
+    What speaks against the label is underlined too, for terminals and eyes without colour.
+    """
+    drawn = StringIO()
+    console = SafeConsole(file=drawn, force_terminal=True, highlight=False)
+    label = printable_line(explanation.label)
+    text = Text(f"{label}  {explanation.probability:.4f}\n", Style(bold=True))
+    for piece, weight in explanation.pieces():
+        share = weight / explanation.largest if explanation.largest else 0.0
+        text.append(printable(piece), _style(share, console.color_system in MANY_COLOURS))
+    console.print(text, soft_wrap=True, end="")
+    return drawn.getvalue()
+
+
+def _style(share: float, many_colours: bool) -> Style:
+    """Return the style of a word by its share of the largest weight, -1 to 1."""
+    strength, against = abs(share), share < 0
+    if strength < FAINTEST:
+        return Style(bold=False)
+    if not many_colours:
+        named = "red" if against else "green"
+        return Style(color=named, underline=against, bold=strength > STRONG)
+    red, green, blue = (
+        255 - strength * (255 - part) for part in (AGAINST_COLOUR if against else FOR_COLOUR)
+    )
+    background = Color.from_rgb(red, green, blue)
+    return Style(color="black", bgcolor=background, underline=against, bold=strength > STRONG)

@@ -1,7 +1,12 @@
-"""What is wrong with the arguments of a command, as a sentence."""
+"""What a command says besides its result: what is wrong with its arguments, warnings, bugs."""
 
 import re
-from typing import Any, Literal, get_args, get_origin
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Literal, TextIO, get_args, get_origin
 
 from cyclopts import (
     CoercionError,
@@ -13,7 +18,10 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
+from thence.errors import ThenceWarning
+from thence.processes import local_number
 from thence.synonyms import COMMANDS
+from thence.terminal import print_note
 
 SETTING = re.compile(r"`([a-z_0-9]+)(?:=(?:'([^`']*)'|([^`]*)))?`")
 """A setting in a message, with or without a value: `tied`, `softmax='adaptive'`, `layers=0`."""
@@ -93,3 +101,34 @@ def _missing(error: MissingArgumentError) -> str:
     if name.startswith("-"):
         return f"{name} needs a value after it; one that begins with a hyphen is written {name}=-x."
     return f"{name} is missing."
+
+
+@contextmanager
+def warnings_as_remarks() -> Iterator[None]:
+    """Print our own warnings as remarks, each once; those of other libraries as Python does."""
+    said: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ThenceWarning)
+        usual = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if not issubclass(category, ThenceWarning):
+                usual(message, category, filename, lineno, file, line)
+            elif str(message) not in said and local_number() == 0:
+                said.add(str(message))
+                print_note(in_flags(str(message)))
+
+        warnings.showwarning = show
+        yield
+
+
+def show_bug(kind: type[BaseException], bug: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of an error that is nobody's but ours."""
+    print_note("".join(traceback.format_exception(kind, bug, trace)).rstrip("\n"))

@@ -1,0 +1,64 @@
+"""What the commands print that go on with texts: next, complete, fill, sample."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+from thence.cli.output import Json, note_unknown, print_result
+from thence.cli.streams import print_note, say
+from thence.generation import Completions, Fillings, NextTokens, Samples, split_blanks
+
+
+def print_next(
+    call: Callable[..., NextTokens], given: SimpleNamespace, *, json: Json = False
+) -> None:
+    """Print the most probable next tokens, with their probabilities as bars."""
+    print_result(call(), json)
+    note_unknown(given.run, given.text)
+
+
+def print_completions(
+    call: Callable[..., Completions], given: SimpleNamespace, *, json: Json = False
+) -> None:
+    """Print completions of a text with their probabilities."""
+    found = call()
+    note_unknown(given.run, given.text)
+    print_result(found, json)
+    cut = sum(not completion.finished for completion in found.completions)
+    if cut and not json:
+        print_note(f"{cut} cut at {given.max_length} tokens.")
+
+
+def print_fillings(
+    call: Callable[..., Fillings], given: SimpleNamespace, *, json: Json = False
+) -> None:
+    """Print the likeliest fillings of the blanks of a text."""
+    among = given.among and [one.strip() for some in given.among for one in some.split(",")]
+    found = call(among=among)
+    note_unknown(given.run, given.text, split_blanks(given.text, given.blank))
+    for candidate in among or []:
+        note_unknown(given.run, candidate)
+    print_result(found, json)
+    if json:
+        return
+    all_of = f"all {found.found:,} fillings" if found.exact else f"{found.found:,} found by a beam"
+    missing = found.found - len(found) if among and given.count is None else 0
+    impossible = f"; {missing:,} of them are impossible" if missing else ""
+    print_note(f"Shares are among {all_of}{impossible}.")
+
+
+def print_samples(
+    call: Callable[..., Samples], given: SimpleNamespace, *, json: Json = False
+) -> None:
+    """Print drawn texts, and how many of them are copies of train documents."""
+    samples = call()
+    note_unknown(given.run, given.prefix)
+    if json:
+        print_result(samples, json)
+        return
+    say("\n".join(samples.texts))
+    cut = samples.finished.count(False)
+    notes = [f"{cut} cut at {given.max_length} tokens"] if cut else []
+    if samples.copies is not None:
+        notes.append(f"{samples.copies} of {len(samples.texts)} are copies of train documents")
+    if notes:
+        print_note("; ".join(notes) + ".")

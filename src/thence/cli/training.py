@@ -1,0 +1,335 @@
+"""The commands that train: train, find-lr, resume, mix, best."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, count
+from pathlib import Path
+from shlex import quote
+from time import monotonic, process_time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from thence.atomic import write_atomically
+from thence.cli.output import Json, Report, progress_for, say_json, say_pairs, say_table
+from thence.cli.recipe_flags import parse_recipe_command
+from thence.cli.streams import is_at_terminal, print_note, say
+from thence.errors import RunError, SettingError
+from thence.evaluation import evaluate
+from thence.evaluation.labels import cut_rows
+from thence.models.registry import get_family, is_classifier
+from thence.processes import is_first_process
+from thence.recipes import Recipe
+from thence.runs import ClassifierRun, Run
+from thence.runs.sources import display_name
+from thence.training import find_learning_rate, train_recipe
+from thence.training.callbacks import LoggerName
+from thence.training.finetuning import parent_row
+
+if TYPE_CHECKING:
+    from thence.autopilot import Best, Tried
+
+TRAIN_SUMMARY = (
+    "Train a model on a text; judge it on the dev split; write a run folder with a report."
+)
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Parse the arguments and train."""
+    parse_recipe_command("train", _train, TRAIN_SUMMARY, arguments)
+
+
+def _train(
+    recipe: Recipe,
+    *,
+    output: Annotated[
+        Path | None,
+        Parameter(name=("--output", "-o"), help="Run folder to make (default: runs/TEXT-MODEL)."),
+    ] = None,
+    logs: Annotated[
+        LoggerName | None,
+        Parameter(help="Write the training for TensorBoard too, into RUN/tensorboard."),
+    ] = None,
+    report: Report = True,
+    cluster: Annotated[
+        str | None,
+        Parameter(
+            help="Count an ngram model on a Dask cluster: tcp://HOST:8786, or local:2 for two "
+            "workers here."
+        ),
+    ] = None,
+    keep_text: Annotated[
+        bool,
+        Parameter(help="Keep a text from standard input or a pipe in the run, not its hash alone."),
+    ] = True,
+    json: Json = False,
+) -> None:
+    if not json and is_at_terminal():
+        print_note(f"Reading {display_name(recipe.text)} ...")
+    if recipe.training.precision == "bfloat16":
+        _remark_on_imitation(recipe)
+    progress = progress_for(json)
+    run = train_recipe(recipe, output, progress, logs, cluster, keep_text=keep_text)
+    finish(run, report, json)
+
+
+def _remark_on_imitation(recipe: Recipe) -> None:
+    from thence.training.device import choose_device, has_fast_bfloat16
+
+    with suppress(SettingError):  # A device that is not there is refused by the training.
+        if has_fast_bfloat16(choose_device(recipe.training.device)):
+            return
+        print_note(
+            "This machine has no bfloat16 of its own and imitates it, which is slower than "
+            "float32; --precision auto takes what is fastest."
+        )
+
+
+FIND_LR_SUMMARY = (
+    "Train one step at each of many learning rates, and suggest one for thence train --lr."
+)
+FORMATS = (".png", ".svg")
+DEFAULT_PICTURE = Path("learning-rate.png")
+
+
+def find_lr(arguments: Sequence[str]) -> None:
+    """Parse the arguments and run the finder."""
+    parse_recipe_command("find-lr", _find, FIND_LR_SUMMARY, arguments)
+
+
+def _find(
+    recipe: Recipe,
+    *,
+    low: Annotated[float, Parameter(help="First learning rate.")] = 1e-3,
+    high: Annotated[float, Parameter(help="Last learning rate.")] = 1.0,
+    rates: Annotated[
+        int | None,
+        Parameter(help="How many rates, one step each (default: 100 for each factor of ten)."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        Parameter(
+            name=("--output", "-o"),
+            help="Picture to write, .png or .svg (default: learning-rate.png, or with a number "
+            "after it where that is taken).",
+        ),
+    ] = None,
+    json: Annotated[bool, Parameter(negative=(), help="Print the curve as JSON.")] = False,
+) -> None:
+    picture = _picture(output)
+    if not json and is_at_terminal():
+        print_note(f"Reading {display_name(recipe.text)}, then a step at each learning rate ...")
+    curve = find_learning_rate(recipe, low, high, rates)
+    # Drawing needs matplotlib, which takes its time to load.
+    from thence.reports.plots.training import draw_learning_rate_finder
+    from thence.reports.style import to_png, to_svg
+
+    figure = draw_learning_rate_finder(
+        curve, "document" if is_classifier(recipe.model) else "token"
+    )
+    write_atomically(picture, to_png(figure) if picture.suffix == ".png" else to_svg(figure))
+    if json:
+        say_json(
+            {
+                "suggestion": curve.suggestion,
+                "rates": curve.rates.tolist(),
+                "losses": curve.losses.tolist(),
+                "still_falling": curve.still_falling,
+                "picture": str(picture),
+            }
+        )
+        return
+    say(f"suggested learning rate  {curve.suggestion:.2g}")
+    say(f"picture                  {picture}")
+    if curve.still_falling:
+        print_note(
+            "The loss is lowest at the last rate: a higher one may be better. Try a larger --high."
+        )
+
+
+def _picture(output: Path | None) -> Path:
+    """Return the file to write, which is not there yet.
+
+    Raises:
+        SettingError: If its format is unknown.
+        RunError: If it exists.
+    """
+    if output is None:
+        numbered = (Path(f"learning-rate-{number}.png") for number in count(2))
+        return next(path for path in chain([DEFAULT_PICTURE], numbered) if not path.exists())
+    if output.suffix not in FORMATS:
+        raise SettingError(f"--output is {output}; its name must end in {' or '.join(FORMATS)}.")
+    if output.exists():
+        raise RunError(f"{output} exists already and is left as it is; choose another --output.")
+    return output
+
+
+def print_resumed(
+    call: Callable[..., Run],
+    given: SimpleNamespace,
+    *,
+    logs: Annotated[
+        LoggerName | None,
+        Parameter(help="Write the training for TensorBoard too, all of it, into RUN/tensorboard."),
+    ] = None,
+    report: Report = True,
+    json: Json = False,
+) -> None:
+    """Print how good a run is whose training was gone on with, or that there was nothing to do."""
+    was_over = Run(given.folder).finished and logs is None
+    run = call(progress=progress_for(json), logs=logs)
+    if was_over:
+        _say_nothing_to_do(run, json)
+    else:
+        finish(run, report, json)
+
+
+def _say_nothing_to_do(run: Run, as_json: bool) -> None:
+    """Say that a run was finished already, and what can be done instead."""
+    if not is_first_process():
+        return
+    if as_json:
+        say_json({"run": str(run.folder), "model": run.recipe.model, "nothing_to_do": True})
+        return
+    say(f"{run.folder} is finished: there was nothing to do, and nothing was changed.")
+    method, folder = get_family(run.recipe.model).method, quote(str(run.folder))
+    if method == "train":
+        print_note(f"Next: thence train --from {folder} --lr 0.001   (trains it on, as a new run)")
+    elif method != "combine" and run.has_text:
+        print_note(f"It was made in one go. With other settings: thence train {_text(run)}")
+
+
+def _text(run: Run) -> str:
+    """Return what names the text of a run on the command line: its own copy, if it has one."""
+    name = run.recipe.text
+    if "text" in run.kept:
+        return quote(str(run.sources.instead[name])) if run.kept["text"] else "TEXT"
+    return quote(name)
+
+
+def print_mixture(
+    call: Callable[..., Run],
+    given: SimpleNamespace,
+    *,
+    config: Annotated[
+        Path | None,
+        Parameter(
+            help="A recipe for the whole mixture: train the runs that it names and mix them as it "
+            "says, in place of all the rest."
+        ),
+    ] = None,
+    report: Report = True,
+    json: Json = False,
+) -> None:
+    """Print how good a mixture is, and the weights of its members."""
+    from thence.ensembles.mix import weights_of
+    from thence.ensembles.recipe import train_mixture
+
+    if config is None:
+        run = call()
+    elif given.runs:
+        raise SettingError(f"--config {config} names the runs to mix itself; give none besides.")
+    else:
+        run = train_mixture(config, given.output, progress_for(json))
+    members = weights_of(run)
+    finish(run, report, json, {"members": [{"name": n, "weight": weight} for n, weight in members]})
+    for name, weight in members:
+        print_note(f"weight {weight:.3f}  {name}")
+
+
+def print_best(
+    call: Callable[..., "Best"],
+    given: SimpleNamespace,
+    *,
+    report: Annotated[
+        bool, Parameter(help="Write best.html, within the time where it is 20 seconds or more.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Print what was tried and how good the best model is."""
+    done = call(
+        progress=progress_for(json),
+        watch=None if json else _note_candidate,
+        began=monotonic() - process_time(),  # Python has been starting until now.
+        page=_write_best_page if report else None,
+    )
+    if json:
+        say_json(done.to_json())
+    else:
+        _print_best(done)
+
+
+def _write_best_page(done: "Best") -> Path:
+    from thence.reports.best import write_page  # Matplotlib takes its time to load.
+
+    return write_page(done)
+
+
+def _note_candidate(one: "Tried") -> None:
+    from thence.autopilot.result import loss_text
+
+    so_far = loss_text(one.so_far, one.accuracy_so_far)
+    loss = loss_text(one.nats, one.accuracy)
+    print_note(f"{one.ended:7.1f} s  {one.name}: dev {loss}, best so far {so_far}")
+
+
+def _print_best(done: "Best") -> None:
+    from thence.autopilot.result import COLUMNS, PAGE, about_rows, tried_rows
+
+    say_table(COLUMNS, tried_rows(done))
+    say_pairs([("run", str(done.folder)), *about_rows(done)])
+    page = done.folder / PAGE
+    if page.exists():
+        say(f"\nWhat was tried, in pictures: {page}")
+    folder = quote(str(done.folder))
+    use = f"classify {folder} -" if done.unit == "document" else f"sample {folder}"
+    print_note(
+        f"Next: thence {use}   thence evaluate {folder} --split test   thence report {folder}"
+    )
+
+
+def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None = None) -> None:
+    """Show how good a trained run is and write its report; of several processes, one does.
+
+    Args:
+        run: The run.
+        report: Write the report.
+        as_json: Print the result as JSON.
+        more: What the JSON has besides.
+    """
+    if not is_first_process():
+        return
+    judged = evaluate(run, "dev") if len(run.documents("dev")) else None
+    path = _write_report(run) if report else None
+    if as_json:
+        say_json(
+            {
+                "run": str(run.folder),
+                "model": run.recipe.model,
+                "parameters": run.num_parameters,
+                "dev": judged and judged.to_json(),
+                "report": path and str(path),
+                **(more or {}),
+            }
+        )
+        return
+    size = f"{run.recipe.model}, {run.num_parameters:,} parameters"
+    vectors = run.provenance.get("vectors")
+    about = [("run", str(run.folder)), ("model", size)]
+    about += [("pretrained vectors", vectors)] if vectors else []
+    about += parent_row(run)
+    about += cut_rows(run)
+    say_pairs([*about, *(judged.rows() if judged else [])])
+    if path:
+        say(f"\nPictures and all numbers: {path}")
+    folder = quote(str(run.folder))
+    judge = f"   thence evaluate {folder} --split test" if len(run.documents("test")) else ""
+    use = f"classify {folder} -" if isinstance(run, ClassifierRun) else f"sample {folder}"
+    print_note(f"Next: thence {use}{judge}")
+
+
+def _write_report(run: Run) -> Path:
+    from thence.reports import report  # Matplotlib takes its time to load.
+
+    return report(run)
