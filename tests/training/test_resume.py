@@ -270,7 +270,7 @@ def test_killed_at_random_moments(text: Path, tmp_path: Path) -> None:
     assert not [path for path in tmp_path.glob(".run*") if (path / "config.toml").exists()]
     steps = [0]
     process = start(folder, True)
-    for delay in (0.0, chance.uniform(0, 0.4), chance.uniform(0, 0.4), 0.0):
+    for delay in (0.0, chance.uniform(0, 0.4), 0.0):
         while step_of(folder) <= steps[-1] and process.poll() is None:
             time.sleep(0.001)
         time.sleep(delay)

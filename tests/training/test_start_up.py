@@ -28,9 +28,11 @@ def test_counting_never_imports_torch(job: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", ["linear", "averaging"])
 def test_training_never_imports_the_compiler(model: str, tmp_path: Path) -> None:
+    rows = "text,label\n" + "a b c,one\nd e f,two\n" * 20
+    (tmp_path / "table.csv").write_text(rows)
     program = (
         "import sys, thence\n"
-        f"thence.train('cities', {model!r}, label='country', output='made')\n"
+        f"thence.train('table.csv', {model!r}, label='label', output='made', buckets=1024)\n"
         "assert 'torch' in sys.modules and 'torch._dynamo' not in sys.modules"
     )
     done = subprocess.run(

@@ -63,7 +63,7 @@ def connect(address: str) -> Iterator["Client"]:
                     n_workers=int(here[1]),
                     threads_per_worker=1,
                     dashboard_address=None,
-                    silence_logs=logging.CRITICAL,  # Errors are raised here, and need no second report.
+                    silence_logs=logging.CRITICAL,  # Errors are raised here already.
                 ) as cluster,
                 Client(cluster) as client,
             ):
