@@ -3,13 +3,14 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from thence.atomic import write_atomically
 from thence.errors import RunError
+from thence.evaluation.results import json_value
 from thence.hooks import repr_html
 from thence.runs import Run
 from thence.runs.description import BEST_OF_TIME, combined_on_dev
@@ -137,7 +138,7 @@ class Best:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON has it; None stands for an infinite loss."""
-        content = _as_json(asdict(self))  # A cache alone takes what is new for impossible.
+        content = json_value(self)  # A cache alone takes what is new for impossible.
         outlook = [{"seconds": seconds, "nats": nats} for seconds, nats in self.outlook()]
         return {
             "format": FORMAT,
@@ -220,15 +221,6 @@ def _tried_of(content: Mapping[str, Any]) -> Tried:
         number_or_none(content["weight"]),
         [(number(seconds), loss(nats)) for seconds, nats in content["curve"]],
     )
-
-
-def _as_json(value: Any) -> Any:
-    """Return a value whose numbers JSON has; an infinite loss is None."""
-    if isinstance(value, dict):
-        return {name: _as_json(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_as_json(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 COLUMNS = ("tried", "seconds", "loss on dev", "best so far", "weight")

@@ -6,7 +6,7 @@ classifiers document by document.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ from thence.evaluation.language import (
     evaluated_name,
     is_in_order,
 )
-from thence.evaluation.metrics import bits, finite, perplexity
-from thence.evaluation.results import BestFirst, with_margin
+from thence.evaluation.metrics import bits, perplexity
+from thence.evaluation.results import BestFirst, json_value, with_margin
 from thence.hooks import repr_html
 from thence.runs import ClassifierRun
 from thence.runs.description import choices_on_dev
@@ -122,14 +122,9 @@ class Comparison(BestFirst):
 
     def to_json(self) -> dict[str, Any]:
         """Return every number for a program; None stands for what is infinite or missing."""
-        runs = [asdict(item) for item in self.runs]
+        runs = [json_value(item) for item in self.runs]
         for item in runs:
             del item["place"]
-            item["bits_per_byte"] = finite(item["bits_per_byte"])
-            if item["nats_per_token"]:
-                item["nats_per_token"] = finite(item["nats_per_token"])
-            if item["difference"]:
-                item["difference"] = [finite(value) for value in item["difference"]]
         return {
             "text": self.text,
             "documents": self.documents,

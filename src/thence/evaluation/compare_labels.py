@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -14,8 +14,8 @@ from thence.errors import RunError
 from thence.evaluation.intervals import SIMULTANEOUS, difference_margins
 from thence.evaluation.labels import labelled_documents
 from thence.evaluation.language import evaluated_name
-from thence.evaluation.metrics import are_right, finite
-from thence.evaluation.results import BestFirst, with_margin
+from thence.evaluation.metrics import are_right
+from thence.evaluation.results import BestFirst, json_value, with_margin
 from thence.hooks import repr_html
 from thence.runs import ClassifierRun
 from thence.runs.run import Split
@@ -94,16 +94,11 @@ class LabelComparison(BestFirst):
 
     def to_json(self) -> dict[str, Any]:
         """Return every number for a program; None stands for what is missing."""
-        runs = [asdict(compared) for compared in self.runs]
-        for compared in runs:
-            if compared["against_best"]:
-                bounds = [finite(bound) for bound in compared["against_best"]["interval"]]
-                compared["against_best"]["interval"] = bounds
         return {
             "text": self.text,
             "documents": self.documents,
             "difference_interval": "simultaneous 95 %",
-            "runs": runs,
+            "runs": json_value(self.runs),
             "remark": self.remark,
         }
 

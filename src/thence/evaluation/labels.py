@@ -1,7 +1,7 @@
 """Evaluating classifiers: their labels on a split of their text, or on another."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,13 @@ from thence.evaluation.metrics import (
     calibrate,
     class_scores,
     confusion_matrix,
-    finite,
     log_loss,
     macro_f1_interval,
     most_confident_mistakes,
     most_frequent,
     predict,
 )
-from thence.evaluation.results import RunReport, format_pairs, format_table
+from thence.evaluation.results import RunReport, format_pairs, format_table, json_value
 from thence.hooks import repr_html
 from thence.models.labels.known import Known, known_of
 from thence.models.registry import get_family
@@ -223,7 +222,7 @@ class ClassificationReport(RunReport):
 
     def to_json(self) -> dict[str, Any]:
         """Return every number for a program; None stands for infinity and for what is missing."""
-        return {
+        content: dict[str, Any] = {
             "run": self.run,
             "text": self.text,
             "documents": self.documents,
@@ -231,25 +230,26 @@ class ClassificationReport(RunReport):
             "train_labels": self.train_labels,
             "right": self.right,
             "accuracy": self.accuracy,
-            "accuracy_interval": list(self.accuracy_interval),
+            "accuracy_interval": self.accuracy_interval,
             "guess": self.guess,
             "guess_accuracy": self.guess_accuracy,
             "macro_f1": self.macro_f1,
-            "macro_f1_interval": [finite(bound) for bound in self.macro_f1_interval],
+            "macro_f1_interval": self.macro_f1_interval,
             "intervals_of": COVERS,
             "chosen_on_dev": self.chosen_on_dev,
             "micro_f1": self.micro_f1,
-            "nats_per_document": finite(self.nats_per_document),
+            "nats_per_document": self.nats_per_document,
             "calibration": self.calibration.to_json(),
             "unseen": self.unseen,
             "empty": self.empty,
             "nothing_known": self.nothing_known,
             "unknown": self.unknown_share,
             **self.looks_json(),
-            "classes": [asdict(score) for score in self.classes],
-            "confusion": None if self.confusion is None else self.confusion.tolist(),
-            "mistakes": [asdict(mistake) for mistake in self.mistakes],
+            "classes": self.classes,
+            "confusion": self.confusion,
+            "mistakes": self.mistakes,
         }
+        return {name: json_value(value) for name, value in content.items()}
 
     def __str__(self) -> str:
         return "\n".join([*format_pairs(self.rows()), "", *format_table(*self.table())])

@@ -18,8 +18,8 @@ from thence.evaluation.intervals import (
     unit_starts,
     unit_sums,
 )
-from thence.evaluation.metrics import bits, finite, perplexity
-from thence.evaluation.results import RunReport, format_pairs
+from thence.evaluation.metrics import bits, perplexity
+from thence.evaluation.results import RunReport, format_pairs, json_value
 from thence.hooks import repr_html
 from thence.runs.description import choice_on_dev
 from thence.runs.run import Run, Split
@@ -167,34 +167,27 @@ class LikelihoodReport(RunReport):
 
     def to_json(self) -> dict[str, Any]:
         """Return every number for a program; None stands for infinity."""
-        shares = {
-            name: share
-            and {
-                "documents": share.documents,
-                "targets": share.targets,
-                "nats_per_token": finite(share.nats_per_token),
-            }
-            for name, share in (("seen", self.seen), ("unseen", self.unseen))
-        }
         counts = ("documents", "targets", "unknown", "impossible", "characters", "bytes")
-        return {
+        content: dict[str, Any] = {
             "run": self.run,
             "text": self.text,
             **{name: getattr(self, name) for name in counts},
-            "nats": finite(self.nats),
-            "nats_per_token": finite(self.nats_per_token),
-            "interval": [finite(bound) for bound in self.interval],
+            "nats": self.nats,
+            "nats_per_token": self.nats_per_token,
+            "interval": self.interval,
             "interval_of": self.covers,
             "in_order": self.in_order,
             "chosen_on_dev": self.chosen_on_dev,
-            "perplexity": finite(self.perplexity),
-            "bits_per_character": finite(self.bits_per_character),
-            "bits_per_byte": finite(self.bits_per_byte),
-            **shares,
+            "perplexity": self.perplexity,
+            "bits_per_character": self.bits_per_character,
+            "bits_per_byte": self.bits_per_byte,
+            "seen": self.seen,
+            "unseen": self.unseen,
             "carry_context": self.carry_context,
             **self.looks_json(),
-            "dynamic": list(self.dynamic),
+            "dynamic": self.dynamic,
         }
+        return {name: json_value(value) for name, value in content.items()}
 
     def __str__(self) -> str:
         return "\n".join(format_pairs(self.rows()))

@@ -3,8 +3,11 @@
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar, overload
+
+import numpy as np
 
 from thence.hooks import repr_html
 from thence.printable import printable_line
@@ -123,6 +126,25 @@ class Score(dict[str, Any]):
         super().__init__(content)
         self.vocabulary_size = vocabulary_size
         self.separator = separator
+
+
+def json_value(value: Any) -> Any:
+    """Return a result in JSON's types: dataclasses as tables, numbers that JSON lacks as None.
+
+    >>> json_value({"interval": (0.5, math.inf)})
+    {'interval': [0.5, None]}
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, np.ndarray):
+        return json_value(value.tolist())
+    if isinstance(value, list | tuple):
+        return [json_value(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: json_value(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: json_value(item) for name, item in value.items()}
+    return value
 
 
 def format_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from thence.corpus import Documents, documents_of
 from thence.errors import TextError
 from thence.evaluation.language import are_unknown
 from thence.evaluation.metrics import bits, finite
-from thence.evaluation.results import Listing, Results, Score, format_table
+from thence.evaluation.results import Listing, Results, Score, format_table, json_value
 from thence.runs.run import Run, open_run
 
 
@@ -118,11 +118,7 @@ class Ranking(Listing[Ranked]):
     def to_json(self) -> list[dict[str, Any]]:
         """Return everything for a program; None stands for what is infinite."""
         return [
-            {
-                name: finite(value) if isinstance(value, float) else value
-                for name, value in {**asdict(one), "nats_per_token": one.nats_per_token}.items()
-            }
-            for one in self.texts
+            {**json_value(one), "nats_per_token": finite(one.nats_per_token)} for one in self.texts
         ]
 
     def table(self) -> tuple[list[str], list[list[str]]]:
