@@ -2,8 +2,9 @@
 
 import { get, Problem } from "./api.js";
 import { Chart } from "./chart.js";
+import { errorLine, select } from "./controls.js";
 import { el, freshId, labelled } from "./dom.js";
-import { keep, several, value } from "./state.js";
+import { keep, several } from "./state.js";
 import { duration, fixed, grouped, percent } from "./format.js";
 
 /** Milliseconds between two requests for the curves of running trainings. */
@@ -16,21 +17,10 @@ const YS = {
   accuracy: { title: "Accuracy on dev", say: percent },
 };
 
-function select(key, options, start, onChange) {
-  const control = el("select", { name: key }, Object.entries(options).map(([name, title]) => el("option", { value: name }, title)));
-  control.value = value(key, start);
-  if (control.selectedIndex < 0) control.value = start;
-  control.addEventListener("change", () => {
-    keep(key, control.value);
-    onChange();
-  });
-  return control;
-}
-
 /** Fill the tab. */
 export function curvesTab(panel) {
   const chart = new Chart("Learning curves of the chosen runs");
-  const problem = el("p", { class: "problem", role: "alert", hidden: true });
+  const error = errorLine();
   const boxes = el("fieldset", { class: "chips many" });
   const legend = el("ul", { class: "line-legend" });
   const table = el("table", { class: "table" });
@@ -51,7 +41,7 @@ export function curvesTab(panel) {
 
   panel.append(filterField, boxes,
     el("div", { class: "row" }, labelled("Horizontal axis", x), labelled("Scale", logX), labelled("Vertical axis", y)),
-    problem, el("div", { class: "panel" }, legend, chart.element, note),
+    error.element, el("div", { class: "panel" }, legend, chart.element, note),
     el("details", {}, el("summary", {}, "The newest values as a table"), el("div", { class: "scroll" }, table)));
 
   function showRuns() {
@@ -84,11 +74,10 @@ export function curvesTab(panel) {
       chosen ??= firstChoice(runs);
       showRuns();
       await Promise.all(chosen.map(loadCurves));
-      problem.hidden = true;
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      problem.textContent = error.message;
-      problem.hidden = false;
+      error.show(null);
+    } catch (failed) {
+      if (!(failed instanceof Problem)) throw failed;
+      error.show(failed.message);
     }
     draw();
     clearTimeout(timer);

@@ -1,6 +1,7 @@
 /** The embeddings tab: the embeddings of tokens in two dimensions. */
 
 import { newest, get } from "./api.js";
+import { errorLine, select } from "./controls.js";
 import { debounced, el, freshId, labelled, svg } from "./dom.js";
 import { keep, value } from "./state.js";
 import { grouped, tokenText } from "./format.js";
@@ -12,15 +13,12 @@ const CLOSEST = 60;
 
 /** Fill the tab. */
 export function embeddingsTab(panel, app) {
-  const model = el("select", { name: "embedding" }, app.models.map((one) => el("option", { value: one.id }, one.id)));
-  model.value = value("embedding", (app.models.find((one) => one.family !== "ngram" && one.family !== "mixture") ?? app.models[0]).id);
-  if (model.selectedIndex < 0) model.selectedIndex = 0;
-  const count = el("select", { name: "points" }, COUNTS.map((one) => el("option", { value: one }, grouped(one))));
-  count.value = value("points", "200");
-  if (count.selectedIndex < 0) count.value = "200";
+  const first = app.models.find((one) => one.family !== "ngram" && one.family !== "mixture") ?? app.models[0];
+  const model = select("embedding", app.models.map((one) => one.id), first.id, () => load());
+  const count = select("points", Object.fromEntries(COUNTS.map((one) => [one, grouped(one)])), "200", () => load());
   const search = el("input", { type: "search", id: freshId("search"), placeholder: "A token, or part of one", autocomplete: "off", spellcheck: "false" });
   search.value = value("find", "");
-  const problem = el("p", { class: "problem", role: "alert", hidden: true });
+  const error = errorLine();
   const note = el("p", { class: "hint", role: "status", "aria-live": "polite" });
   const about = el("p", { class: "hint" });
   const map = new PointMap();
@@ -30,7 +28,7 @@ export function embeddingsTab(panel, app) {
 
   panel.append(el("div", { class: "row" }, labelled("Model", model), labelled("Tokens", count),
     el("div", { class: "field wide" }, el("label", { for: search.id }, "Find"), search), zoom),
-  problem, el("div", { class: "panel" }, map.element, note, about));
+  error.element, el("div", { class: "panel" }, map.element, note, about));
 
   const load = newest(
     (signal) => {
@@ -38,7 +36,7 @@ export function embeddingsTab(panel, app) {
       return get("/playground/embedding", { model: model.value, limit: count.value }, signal);
     },
     (found) => {
-      problem.hidden = true;
+      error.show(null);
       map.show(found.points);
       about.textContent = `${grouped(found.points.length)} of ${grouped(found.vocabulary)} tokens; embeddings of `
         + `${found.dimensions} numbers${found.shares === null ? "" : `, on their first two principal components (${
@@ -47,8 +45,7 @@ export function embeddingsTab(panel, app) {
       find();
     },
     (failed) => {
-      problem.textContent = failed.message;
-      problem.hidden = false;
+      error.show(failed.message);
       map.show([]);
       note.textContent = about.textContent = "";
     },
@@ -57,12 +54,6 @@ export function embeddingsTab(panel, app) {
     const wanted = search.value.trim();
     const hits = map.highlight(wanted);
     note.textContent = wanted === "" ? "" : hits === 0 ? `No token here contains “${wanted}”.` : `${hits} found.`;
-  }
-  for (const control of [model, count]) {
-    control.addEventListener("change", () => {
-      keep(control.name, control.value);
-      load();
-    });
   }
   const soon = debounced(120, find);
   search.addEventListener("input", () => {

@@ -1,25 +1,22 @@
 /** The heat map tab: next-token probabilities after each symbol. */
 
 import { newest, get } from "./api.js";
+import { errorLine, select } from "./controls.js";
 import { el, labelled } from "./dom.js";
-import { keep, value } from "./state.js";
 import { END, grouped, percent, tokenText } from "./format.js";
 
 const SIZES = [15, 25, 40, 60, 80];
 
 /** Fill the tab. */
 export function heatMapTab(panel, app) {
-  const model = el("select", { name: "heat" }, app.languageModels.map((one) => el("option", { value: one.id }, one.id)));
-  model.value = value("heat", app.languageModels[0].id);
-  if (model.selectedIndex < 0) model.selectedIndex = 0;
-  const size = el("select", { name: "symbols" }, SIZES.map((one) => el("option", { value: one }, one)));
-  size.value = value("symbols", "25");
-  if (size.selectedIndex < 0) size.value = "25";
-  const problem = el("p", { class: "problem", role: "alert", hidden: true });
+  const names = app.languageModels.map((one) => one.id);
+  const model = select("heat", names, names[0], () => load());
+  const size = select("symbols", SIZES, "25", () => load());
+  const error = errorLine();
   const readout = el("p", { class: "readout", role: "status", "aria-live": "polite" });
   const table = el("table", { class: "heat", role: "grid" });
   const about = el("p", { class: "hint" });
-  panel.append(el("div", { class: "row" }, labelled("Model", model), labelled("Symbols", size)), problem,
+  panel.append(el("div", { class: "row" }, labelled("Model", model), labelled("Symbols", size)), error.element,
     el("div", { class: "panel" }, readout, el("div", { class: "scroll" }, table), about));
 
   const load = newest(
@@ -28,12 +25,11 @@ export function heatMapTab(panel, app) {
       return get("/playground/heat-map", { model: model.value, size: size.value }, signal);
     },
     (found) => {
-      problem.hidden = true;
+      error.show(null);
       draw(found);
     },
     (failed) => {
-      problem.textContent = failed.message;
-      problem.hidden = false;
+      error.show(failed.message);
       table.replaceChildren();
       readout.textContent = "";
       about.textContent = "";
@@ -81,11 +77,5 @@ export function heatMapTab(panel, app) {
     next.tabIndex = 0;
     next.focus();
   });
-  for (const control of [model, size]) {
-    control.addEventListener("change", () => {
-      keep(control.name, control.value);
-      load();
-    });
-  }
   return { show: () => table.childElementCount === 0 && load() };
 }

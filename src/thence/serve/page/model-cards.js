@@ -1,5 +1,6 @@
 /** Checkboxes to choose models, and a card for each chosen model. */
 
+import { errorLine } from "./controls.js";
 import { el, freshId } from "./dom.js";
 import { keep, several } from "./state.js";
 import { brief } from "./format.js";
@@ -69,17 +70,16 @@ export class Cards {
 
 /** The frame of a card: what the model is, and a place for problems. */
 export function cardFrame(model, ...parts) {
-  const problem = el("p", { class: "problem", role: "alert", hidden: true });
+  const error = errorLine();
   const id = freshId("card");
   const element = el("article", { class: "card", "aria-labelledby": id, "data-model": model.id },
     el("header", {}, el("h2", { id }, model.id), el("p", { class: "about" }, description(model))),
-    problem, ...parts);
+    error.element, ...parts);
   return {
     element,
     /** Show what went wrong, or nothing. */
     warn(sentence) {
-      problem.textContent = sentence ?? "";
-      problem.hidden = !sentence;
+      error.show(sentence);
       element.classList.toggle("stale", Boolean(sentence));
     },
   };

@@ -1,6 +1,7 @@
 /** The runs tab: a table of all runs, sorted by any column. */
 
 import { get, Problem } from "./api.js";
+import { errorLine } from "./controls.js";
 import { el } from "./dom.js";
 import { keep, value } from "./state.js";
 import { brief, duration, fixed, grouped, percent } from "./format.js";
@@ -28,13 +29,13 @@ const COLUMNS = [
 
 /** Fill the tab. */
 export function runsTab(panel, app) {
-  const problem = el("p", { class: "problem", role: "alert", hidden: true });
+  const error = errorLine();
   const table = el("table", { class: "table runs" });
   const note = el("p", { class: "hint" });
   let [key, direction] = value("sort", "name.ascending").split(".");
   let runs = [];
   panel.append(el("p", { class: "hint" }, "Losses are on the dev split, of the weights that are kept. Compare only runs with the same "
-    + "text and tokens."), problem, el("div", { class: "panel" }, el("div", { class: "scroll" }, table), note));
+    + "text and tokens."), error.element, el("div", { class: "panel" }, el("div", { class: "scroll" }, table), note));
 
   function sort(column) {
     const first = column.descending ? "descending" : "ascending";
@@ -75,13 +76,12 @@ export function runsTab(panel, app) {
     try {
       const found = await get("/playground/runs");
       runs = found.runs;
-      problem.hidden = true;
+      error.show(null);
       note.textContent = found.left_out > 0 ? `${grouped(found.left_out)} more runs are not shown.` : `${grouped(runs.length)} runs.`;
       draw();
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      problem.textContent = error.message;
-      problem.hidden = false;
+    } catch (failed) {
+      if (!(failed instanceof Problem)) throw failed;
+      error.show(failed.message);
     }
   }
   return { show: load };
