@@ -177,7 +177,12 @@ def read_arpa_text(content: str, path: Path) -> Any:
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"STRAND": 6, "WARM_UP": 4, "STRANDS": 2, "SCORE_WINDOW": 4}.items():
+    for name, value in {
+        "STREAM_LENGTH": 6,
+        "WARM_UP": 4,
+        "SCORE_STREAMS": 2,
+        "SCORE_WINDOW": 4,
+    }.items():
         monkeypatch.setattr(f"thence.models.language.neural.{name}", value)
     monkeypatch.setattr("thence.models.language.dynamic_evaluation.WINDOW", 3)
 
@@ -227,7 +232,9 @@ def with_another_end(documents: Texts, place: int, others: Texts) -> Texts:
 def test_steps_give_the_scores(
     model: LanguageModel, documents: Texts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thence.models.language.neural.STRAND", 1000)  # One pass, as steps are.
+    monkeypatch.setattr(
+        "thence.models.language.neural.STREAM_LENGTH", 1000
+    )  # One pass, as steps are.
     store = store_of_ids(documents)
     for carry in (False, True):
         if carry and isinstance(model, Mixture) and any(map(learns, model.options.members)):

@@ -1,4 +1,4 @@
-"""What networks of all families share: weights as arrays by name, for files, and dropout."""
+"""What networks of all families share: weights as arrays by name for files, and dropout."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -10,45 +10,67 @@ from torch import Tensor, nn
 
 from thence.models.base import Array
 
-LARGEST_WEIGHT = 1e6
-"""No training comes near it; far larger ones make probabilities that are no numbers."""
+MAX_WEIGHT = 1e6
+"""Weights beyond this are refused in files: no training comes near it, and far larger ones make
+probabilities that are not numbers."""
 
 
-def weights_of(network: nn.Module) -> dict[str, Array]:
-    """Return the weights by name, copied: further training does not change them."""
-    state = cast(dict[str, Tensor], network.state_dict())
-    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()}
+class NetworkModel(nn.Module):
+    """A model that is a torch module: its weights are those of the module."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
 
-def load_weights(network: nn.Module, tensors: Mapping[str, Array]) -> None:
-    """Take back what ``weights_of`` gave, in place.
+    def to_device(self, *arrays: Array) -> list[Tensor]:
+        """Return arrays as tensors where the weights are."""
+        return [torch.from_numpy(array).to(self.device) for array in arrays]
 
-    Raises:
-        ValueError: If a name, a shape or a type does not fit this network.
-    """
-    for name, value in tensors.items():
-        if value.dtype.kind != "f":
-            raise ValueError(f"{name} holds {value.dtype}, not floating-point numbers")
-        if not np.isfinite(value).all():
-            raise ValueError(f"{name} holds what is no finite number")
-        if np.any(np.abs(value) > LARGEST_WEIGHT):
-            raise ValueError(f"{name} holds a weight beyond {LARGEST_WEIGHT:g}")
-    try:
-        network.load_state_dict({name: torch.tensor(value) for name, value in tensors.items()})
-    except RuntimeError as error:
-        raise ValueError(str(error)) from error
+    def tensors(self) -> dict[str, Array]:
+        """Return the weights by name, copied: further training does not change them."""
+        state = cast(dict[str, Tensor], self.state_dict())
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()}
+
+    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
+        """Set the weights in place, so that an optimiser that holds them goes on.
+
+        Raises:
+            ValueError: If a name, a shape or a type does not fit this network.
+        """
+        for name, value in tensors.items():
+            if value.dtype.kind != "f":
+                raise ValueError(f"{name} holds {value.dtype}, not floating-point numbers")
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name} holds what is no finite number")
+            if np.any(np.abs(value) > MAX_WEIGHT):
+                raise ValueError(f"{name} holds a weight beyond {MAX_WEIGHT:g}")
+        try:
+            self.load_state_dict({name: torch.tensor(value) for name, value in tensors.items()})
+        except RuntimeError as error:
+            raise ValueError(str(error)) from error
+
+    def num_parameters(self) -> int:
+        """Return how many numbers are learned; those that stay as they are do not count."""
+        return sum(weights.numel() for weights in self.parameters() if weights.requires_grad)
 
 
 class Dropout(nn.Module):
     """Sets random values to zero while training, and scales up the others.
 
+    Eight mask values come out of each 64-bit random number, which takes a tenth of the time of
+    PyTorch's own dropout on a processor; that costs more than the matrix product it follows.
+
+    Source: N. Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from
+    overfitting".
+
     Args:
-        chance: Of each value; rounded to a multiple of 1/256, at most 255/256.
+        p: Probability that a value is dropped; rounded to a multiple of 1/256, at most 255/256.
     """
 
-    def __init__(self, chance: float) -> None:
+    def __init__(self, p: float) -> None:
         super().__init__()
-        self._dropped = min(round(256 * chance), 255)
+        self._dropped = min(round(256 * p), 255)
 
     def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Return the values, some of them zero."""
@@ -61,23 +83,23 @@ class Dropout(nn.Module):
 
 
 class LockedDropout(nn.Module):
-    """Dropout that leaves out the same numbers at every place of a sequence.
+    """Dropout with one mask for all places of a sequence (variational dropout).
 
     Source: Y. Gal and Z. Ghahramani 2016, "A theoretically grounded application of dropout in
     recurrent neural networks".
 
     Args:
-        chance: Of each number of a row.
+        p: Probability that a number of a row is dropped, at all of its places.
     """
 
-    def __init__(self, chance: float) -> None:
+    def __init__(self, p: float) -> None:
         super().__init__()
-        self._chance = chance
+        self._p = p
 
     def forward(self, values: Float[Tensor, "batch time size"]) -> Float[Tensor, "batch time size"]:
         """Return the values, some columns of each row zero."""
-        if not self.training or self._chance == 0:
+        if not self.training or self._p == 0:
             return values
         rows, _, size = values.shape
-        kept = torch.rand(rows, 1, size, device=values.device) >= self._chance
-        return values * (kept.to(values.dtype) / (1 - self._chance))
+        kept = torch.rand(rows, 1, size, device=values.device) >= self._p
+        return values * (kept.to(values.dtype) / (1 - self._p))

@@ -109,7 +109,7 @@ def test_streams_are_scored_nearly_as_one_long_text(
     store = store_of(["".join(random.choice(list("abcd"), 40)) for _ in range(30)])
     model = make("lstm", size=store.boundary_id + 1)
     whole = model.score(store, carry_context=True)
-    monkeypatch.setattr("thence.models.language.neural.STRAND", 100)
+    monkeypatch.setattr("thence.models.language.neural.STREAM_LENGTH", 100)
     monkeypatch.setattr("thence.models.language.neural.WARM_UP", 60)
     np.testing.assert_allclose(model.score(store, carry_context=True), whole, atol=1e-3)
 

@@ -43,11 +43,11 @@ from thence.corpus.labels import Labels
 from thence.models.base import Array, Classes, State
 from thence.models.labels.neural import label_log_probs, label_loss
 from thence.models.memory_guard import Size
-from thence.models.network import load_weights, weights_of
+from thence.models.network import NetworkModel
 from thence.settings import DropProbability, PositiveInt, Settings
 from thence.tokens import Texts
 
-FEATURES_AT_ONCE = 1 << 22
+MAX_FEATURES = 1 << 22
 """Features of documents that are classified at once, which bounds the memory."""
 INITIAL_RANGE = 0.1
 """Embeddings begin between minus and plus this, divided by their size."""
@@ -108,13 +108,13 @@ class SumOfRows(torch.autograd.Function):
         return gradient, None, None
 
 
-class Averaging(nn.Module):
+class Averaging(NetworkModel):
     """Word averaging.
 
     Args:
         options: Its settings.
         vocabulary_size: Number of token ids (V).
-        classes: What is told apart.
+        classes: The labels that it predicts.
     """
 
     def __init__(self, options: AveragingOptions, vocabulary_size: int, classes: Classes) -> None:
@@ -128,16 +128,13 @@ class Averaging(nn.Module):
         nn.init.zeros_(self.output.bias)
         self._set_table(np.arange(vocabulary_size))
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.output.weight.device
-
     def _set_table(self, kept: Array) -> None:
         size = number_of_features(self.vocabulary_size, self.options.bags)
         self.table = FeatureTable(kept.astype(np.int64), size)
         bound = INITIAL_RANGE / self.options.embedding_size
-        table = torch.empty(len(kept), self.options.embedding_size, device=self.device)
+        table = torch.empty(
+            len(kept), self.options.embedding_size, device=self.output.weight.device
+        )
         self.embeddings = nn.Parameter(table)  # Counted here, before its memory is used.
         nn.init.uniform_(self.embeddings, -bound, bound)
 
@@ -166,18 +163,15 @@ class Averaging(nn.Module):
 
     def batch_loss(self, batch: BagBatch, state: State = None) -> tuple[Float[Tensor, ""], State]:
         """Return the summed loss of a training batch in nats; there is no state to carry."""
-        rows, starts, sizes, touched, owners, owner_starts, order, targets, sample_weight = (
-            torch.from_numpy(part).to(self.device)
-            for part in (
-                batch.rows, batch.starts, batch.sizes, batch.touched, batch.owners,
-                batch.owner_starts, batch.order, batch.targets, batch.sample_weight,
-            )
+        *places, sizes, targets, sample_weight = self.to_device(
+            batch.rows, batch.starts, batch.touched, batch.owners, batch.owner_starts, batch.order,
+            batch.sizes, batch.targets, batch.sample_weight,
         )  # fmt: skip
         kept = None
         if self.training and self.options.word_dropout:
             share = 1 - self.options.word_dropout
-            kept = torch.bernoulli(torch.full((len(rows),), share, device=self.device)) / share
-        places = (rows, starts, touched, owners, owner_starts, order)
+            drawn = torch.full((len(batch.rows),), share, device=self.device)
+            kept = torch.bernoulli(drawn) / share
         sums = cast(Tensor, SumOfRows.apply(self.embeddings, places, kept))  # type: ignore[no-untyped-call]
         return label_loss(self._logits(sums, sizes), targets, sample_weight), None
 
@@ -199,7 +193,7 @@ class Averaging(nn.Module):
         found = [np.zeros((0, self.classes.num_classes), np.float32)]
         first = 0
         while first < len(texts):
-            limit = bags.offsets[first] + FEATURES_AT_ONCE
+            limit = bags.offsets[first] + MAX_FEATURES
             last = max(first + 1, int(np.searchsorted(bags.offsets, limit, "right")) - 1)
             found.append(label_log_probs(self._classify(bags, first, last), self.classes))
             first = last
@@ -207,14 +201,16 @@ class Averaging(nn.Module):
 
     def _classify(self, bags: Bags, first: int, last: int) -> Float[Tensor, "batch classes"]:
         begin, end = bags.offsets[first], bags.offsets[last]
-        rows = torch.from_numpy(bags.features[begin:end]).to(self.device)
-        starts = torch.from_numpy((bags.offsets[first:last] - begin).astype(np.int32))
-        sums = functional.embedding_bag(rows, self.embeddings, starts.to(self.device), mode="sum")
-        return self._logits(sums, torch.from_numpy(bags.sizes[first:last]).to(self.device))
+        starts = (bags.offsets[first:last] - begin).astype(np.int32)
+        rows, starts_of, sizes = self.to_device(
+            bags.features[begin:end], starts, bags.sizes[first:last]
+        )
+        sums = functional.embedding_bag(rows, self.embeddings, starts_of, mode="sum")
+        return self._logits(sums, sizes)
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights by name, copied, and which features have an embedding."""
-        return {**weights_of(self), "kept": self.table.kept.astype(np.int32)}
+        return {**super().tensors(), "kept": self.table.kept.astype(np.int32)}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back the weights."""
@@ -224,8 +220,4 @@ class Averaging(nn.Module):
         # Where nothing changes the parameter must stay the same one: an optimiser may hold it.
         if not np.array_equal(table.kept, self.table.kept):
             self._set_table(table.kept)
-        load_weights(self, {name: value for name, value in tensors.items() if name != "kept"})
-
-    def num_parameters(self) -> int:
-        """Return how many numbers are learned."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        super().load_tensors({name: value for name, value in tensors.items() if name != "kept"})

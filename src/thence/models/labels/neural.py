@@ -1,29 +1,29 @@
-"""A network that reads sequences becomes a classifier here: loss, batches and judging for all.
+"""Classifiers made of a network that reads sequences: their batches, loss and predictions.
 
 A network maps ids (B, T) and lengths (B,) to one row of logits per document (B, C). With one label
 per document the loss is the cross-entropy of a softmax; where there may be several, the sum over
 the labels of the cross-entropy of yes and no.
 """
 
-from collections.abc import Mapping
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from thence.batches.labelled import LabelledBatch, LabelledRows
 from thence.corpus.labels import Labels
 from thence.models.base import Array, Classes, State
 from thence.models.labels.embeddings import EmbeddingNetwork, adversarial_loss
-from thence.models.network import load_weights, weights_of
+from thence.models.network import NetworkModel
 from thence.tokens.texts import Texts
 
-CELLS_AT_ONCE = 1 << 14
+MAX_CELLS = 1 << 14
 """Tokens, padding included, that are read at once while classifying."""
-ROWS_AT_ONCE = 256
+MAX_ROWS = 256
+"""Documents that are read at once while classifying."""
 
 
 @runtime_checkable
@@ -58,23 +58,18 @@ def label_log_probs(logits: Tensor, classes: Classes) -> Float[np.ndarray, "batc
     return log_probs
 
 
-class NeuralClassifier(nn.Module):
+class NeuralClassifier(NetworkModel):
     """A classifier made of a network that reads sequences.
 
     Args:
         network: Ids to logits.
-        classes: What is told apart.
+        classes: The labels that it predicts.
         max_length: Tokens of a document that are read.
     """
 
     def __init__(self, network: DocumentNetwork, classes: Classes, max_length: int) -> None:
         super().__init__()
         self.network, self.classes, self.max_length = network, classes, max_length
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
 
     def batches(
         self,
@@ -97,9 +92,8 @@ class NeuralClassifier(nn.Module):
         self, batch: LabelledBatch, state: State = None
     ) -> tuple[Float[Tensor, ""], State]:
         """Return the summed loss of a training batch in nats; there is no state to carry."""
-        ids, lengths, targets, sample_weight = (
-            torch.from_numpy(part).to(self.device)
-            for part in (batch.ids, batch.lengths, batch.targets, batch.sample_weight)
+        ids, lengths, targets, sample_weight = self.to_device(
+            batch.ids, batch.lengths, batch.targets, batch.sample_weight
         )
 
         def loss_of(logits: Tensor) -> Tensor:
@@ -116,26 +110,10 @@ class NeuralClassifier(nn.Module):
         self.eval()
         found = np.zeros((len(texts), self.classes.num_classes), np.float32)
         longest = int(min(self.max_length, texts.store.target_counts.max(initial=1)))
-        rows = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // longest))
+        rows = max(1, min(MAX_ROWS, MAX_CELLS // longest))
         batches = LabelledRows(texts.store, None, rows, self.max_length)
         for step in range(batches.steps_per_epoch):
             batch = batches.at(step)
-            ids, lengths = (
-                torch.from_numpy(part).to(self.device) for part in (batch.ids, batch.lengths)
-            )
-            found[batches.documents(step)] = label_log_probs(
-                self.network(ids, lengths), self.classes
-            )
+            logits = self.network(*self.to_device(batch.ids, batch.lengths))
+            found[batches.documents(step)] = label_log_probs(logits, self.classes)
         return found
-
-    def tensors(self) -> dict[str, Array]:
-        """Return the weights by name, copied: further training does not change them."""
-        return weights_of(self)
-
-    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Take back the weights."""
-        load_weights(self, tensors)
-
-    def num_parameters(self) -> int:
-        """Return how many numbers are learned."""
-        return sum(weights.numel() for weights in self.parameters() if weights.requires_grad)

@@ -11,12 +11,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64, Integer
-from torch import Tensor, nn
+from torch import Tensor
 
 from thence.batches import Batch, Padded, group_by_context, windows
 from thence.batches.sequences import batch_of, ragged
 from thence.models.base import Array, State, map_state
-from thence.models.network import load_weights, weights_of
+from thence.models.network import NetworkModel
 from thence.models.output_layer import OutputLayer
 from thence.tokens import TokenStore
 
@@ -29,10 +29,10 @@ SCORE_WINDOW = 128
 SCORE_DOCUMENTS = 64
 """Documents that are scored side by side."""
 WARM_UP = 256
-STRAND = 8 * WARM_UP
+STREAM_LENGTH = 8 * WARM_UP
 """Running text is scored in streams of so many targets, each after so many ids before it. Where
 they begin does not depend on how long the text is, so no score depends on what comes later."""
-STRANDS = 64
+SCORE_STREAMS = 64
 """Streams that are scored side by side."""
 
 Read = tuple[Int64[np.ndarray, " read"], Float[Tensor, "read hidden"]]
@@ -56,7 +56,7 @@ class Network(Protocol):
         """Read ids; return a hidden state after each, and the new state."""
 
 
-class NeuralLanguageModel(nn.Module):
+class NeuralLanguageModel(NetworkModel):
     """A language model made of a network and an output layer.
 
     Args:
@@ -70,11 +70,6 @@ class NeuralLanguageModel(nn.Module):
         self.network = network
         self.output_layer = output_layer
         self.vocabulary_size = vocabulary_size
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
 
     def loss(
         self,
@@ -113,7 +108,8 @@ class NeuralLanguageModel(nn.Module):
             state = torch.from_numpy(batch.before).to(self.device)
         elif batch.fresh or state is None:
             state = self.start(len(batch.ids))
-        return self.network(torch.from_numpy(batch.ids).to(self.device), state)
+        (ids,) = self.to_device(batch.ids)
+        return self.network(ids, state)
 
     def start(self, batch_size: int) -> State:
         """Return the state before any text."""
@@ -191,9 +187,9 @@ class NeuralLanguageModel(nn.Module):
         One long pass would have every stream begin with the state of the one before it; what was
         read so long ago hardly tells any more.
         """
-        starts = np.arange(0, store.num_targets, STRAND)
-        lengths = np.minimum(store.num_targets - starts, STRAND)
-        groups = -(-len(starts) // STRANDS)
+        starts = np.arange(0, store.num_targets, STREAM_LENGTH)
+        lengths = np.minimum(store.num_targets - starts, STREAM_LENGTH)
+        groups = -(-len(starts) // SCORE_STREAMS)
         for rows in np.array_split(np.arange(len(starts)), groups):
             state = self._warmed_up(store, starts[rows])
             for begin in range(0, int(lengths[rows].max()), SCORE_WINDOW):
@@ -263,17 +259,13 @@ class NeuralLanguageModel(nn.Module):
         """Return the weights by name, copied; in files the output layer is called readout."""
         return {
             name.replace("output_layer.", "readout.", 1): weights
-            for name, weights in weights_of(self).items()
+            for name, weights in super().tensors().items()
         }
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Take back the weights."""
         named = {name.replace("readout.", "output_layer.", 1): w for name, w in tensors.items()}
-        load_weights(self, named)
-
-    def num_parameters(self) -> int:
-        """Return how many numbers are learned."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        super().load_tensors(named)
 
 
 def start_window(
