@@ -34,21 +34,21 @@ def names(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def prepared(names: Path) -> TrainingData:
+def data(names: Path) -> TrainingData:
     """The names, ready for training."""
     return load_data(make_recipe(names, "ngram", {"split": "60/20/20"}))
 
 
 @pytest.fixture
-def counted(prepared: TrainingData) -> Callable[..., TrainedCandidate]:
+def counted(data: TrainingData) -> Callable[..., TrainedCandidate]:
     """Make a candidate of a counted model; its scores are its own unless others are given."""
-    size = len(prepared.tokenizer.vocabulary)
+    size = len(data.tokenizer.vocabulary)
 
     def make(order: int, name: str = "", scores: Sequence[float] | None = None) -> TrainedCandidate:
         options = NGramOptions(order)
         model = NGram(options, size)
-        model.fit(prepared.train)
-        own = model.score(prepared.dev) if scores is None else np.asarray(scores, np.float64)
+        model.fit(data.train)
+        own = model.score(data.dev) if scores is None else np.asarray(scores, np.float64)
         nats = -float(np.mean(own, dtype=np.float64))
         return TrainedCandidate(name or f"ngram {order}", "ngram", options, model, own, nats)
 
@@ -56,5 +56,5 @@ def counted(prepared: TrainingData) -> Callable[..., TrainedCandidate]:
 
 
 @pytest.fixture
-def dev(prepared: TrainingData) -> TokenStore:
-    return prepared.dev
+def dev(data: TrainingData) -> TokenStore:
+    return data.dev

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from thence.autopilot.autopilot import SECONDS_PER_STEP, Budget
 from thence.autopilot.best import make_budget
 from thence.autopilot.candidates import Kind
-from thence.autopilot.sizes import HIDDEN_SIZES, Size, fitting
+from thence.autopilot.sizes import HIDDEN_SIZES, Size, largest_size
 from thence.errors import SettingError
 from thence.models.registry import get_family
 
@@ -21,7 +21,7 @@ TOKENS = st.floats(1, 1e12)
 
 
 def fit(model: str, kind: Kind, read: float, train: int) -> int:
-    return fitting(Size(model, kind, 128), dict.fromkeys(HIDDEN_SIZES, read), train).hidden
+    return largest_size(Size(model, kind, 128), dict.fromkeys(HIDDEN_SIZES, read), train).hidden
 
 
 @settings(deadline=None)

@@ -23,17 +23,17 @@ class Slow:
     train = None
 
     @property
-    def sized(self) -> Any:
+    def choose_recipe(self) -> Any:
         time.sleep(SLEEP)
         return lambda *about: make_recipe("given-names", "gru", {})
 
 
 def test_the_time_to_load_is_part_of_the_share(
-    prepared: TrainingData, monkeypatch: pytest.MonkeyPatch
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = make_recipe("given-names", "ngram", {})
     budget = Budget(60.0, None, time.monotonic())
-    autopilot = Autopilot(recipe, prepared, budget, StopEvent(), silent_progress, None)
+    autopilot = Autopilot(recipe, data, budget, StopEvent(), silent_progress, None)
     strategy = LanguageStrategy(autopilot, "names", "names")
     monkeypatch.setitem(sys.modules, "thence.autopilot.networks", Slow())
     assert strategy.train(Candidate("gru", 1.0), MIN_TRAINING + SLEEP / 2, None) == []

@@ -116,7 +116,7 @@ class Autopilot:
 
     Attributes:
         recipe: How the text is read, divided and tokenised, and the user's settings of training.
-        prepared: The text.
+        data: The text.
         budget: What may be spent.
         stop_event: Set when the user wants the best so far.
         progress: Opens the listener of a training.
@@ -126,7 +126,7 @@ class Autopilot:
     """
 
     recipe: Recipe
-    prepared: TrainingData
+    data: TrainingData
     budget: Budget
     stop_event: StopEvent
     progress: ProgressFactory
@@ -138,7 +138,7 @@ class Autopilot:
         """Try what the strategy has until the budget is spent; return the best that came out.
 
         Raises:
-            TrainingError: If there was no time for anything, or it was broken off before.
+            TrainingError: If there was no time for anything, or the user stopped it before.
         """
         members, best = self._count(strategy)
         loading = 0.0 if self.budget.counts_steps else LOADING_SECONDS
@@ -267,10 +267,10 @@ class TrainingEnded(Exception):  # noqa: N818  (the user asked for it)
 
 @dataclass(frozen=True)
 class StoppingListener:
-    """Passes on what it hears of a training, and ends it when the user asks to stop.
+    """Passes the progress of a training on, and ends it when the user asks to stop.
 
     Attributes:
-        listener: Is told.
+        listener: What it passes it on to.
         stop_event: Set when the training is to end.
     """
 
@@ -278,13 +278,13 @@ class StoppingListener:
     stop_event: StopEvent
 
     def on_step(self, step: int, tokens: float, share: float) -> None:
-        """Hear that so many steps are done."""
+        """Pass on that so many steps are done."""
         self.listener.on_step(step, tokens, share)
         if self.stop_event.is_set():
             raise TrainingEnded
 
     def on_evaluation(self, metrics: dict[str, Any]) -> None:
-        """Hear of an evaluation on dev."""
+        """Pass on an evaluation on dev."""
         self.listener.on_evaluation(metrics)
 
 

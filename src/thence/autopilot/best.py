@@ -90,13 +90,13 @@ def best(
     with stop_on_signals() as stop_event:
         with new_folder(folder) as new, readable_sources(named, held, keep_text) as sources:
             recipe, profile = _choose_reading(named, sources.instead, given)
-            prepared = load_data(recipe, sources.instead)
-            if prepared.dev.num_documents == 0:
+            data = load_data(recipe, sources.instead)
+            if data.dev.num_documents == 0:
                 raise TextError(
                     "Models are chosen and mixed by the dev split, which is empty; use another "
                     "`split`, or give its documents in a file, `dev=FILE`."
                 )
-            autopilot = Autopilot(recipe, prepared, budget, stop_event, progress, watch)
+            autopilot = Autopilot(recipe, data, budget, stop_event, progress, watch)
             strategy: Strategy = LabelStrategy(autopilot)
             if profile is not None:
                 kind = profile.kind(recipe.tokens.tokens)
@@ -106,7 +106,7 @@ def best(
         hurried = stop_event.is_set() or budget.seconds < MIN_TIME_FOR_PAGE
         if page is not None and not hurried:
             page(done)
-        # Ctrl-C asks for the best so far; other signals are for whoever started the process.
+        # Ctrl-C asks for the best so far; after another signal the exit code must say so.
         if stop_event.is_set() and stop_event.number != signal.SIGINT:
             raise Interrupted(f"Stopped; the best so far is saved in {folder}.", stop_event.number)
         return done
@@ -188,7 +188,7 @@ def _write_run(
     if len(best.members) == 1 and get_family(best.family).method != "fit":
         # A run of a trained model promises that its training can be resumed; a mixture does not.
         best = strategy.as_combined(best)
-    base, prepared = autopilot.recipe, autopilot.prepared
+    base, data = autopilot.recipe, autopilot.data
     carries = any(one.carry_context for one in best.members)
     recipe = replace(
         resolve_paths(base, sources.instead),
@@ -199,8 +199,8 @@ def _write_run(
     losses = {f"dev_nats_per_{strategy.unit}": best.nats}
     if best.accuracy is not None:
         losses["dev_accuracy"] = best.accuracy
-    more, hashes = data_provenance(base, prepared), text_hashes(prepared.splits)
-    line = fitted_metrics(prepared.train.num_targets, losses, autopilot.budget.began)
+    more, hashes = data_provenance(base, data), text_hashes(data.splits)
+    line = fitted_metrics(data.train.num_targets, losses, autopilot.budget.began)
     weights = {one.name: w for one, w in zip(best.members, best.weights, strict=True)}
     result = Best(
         folder=new.target,
@@ -217,7 +217,7 @@ def _write_run(
     )
 
     def write(folder: Path) -> None:
-        run = create_run(folder, recipe, prepared.tokenizer, hashes, sources, more)
+        run = create_run(folder, recipe, data.tokenizer, hashes, sources, more)
         save_fitted(run, FittedModel(best.model.tensors(), line), **losses)
         replace(result, folder=folder).save()
 

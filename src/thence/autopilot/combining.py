@@ -210,7 +210,7 @@ def combine_classifiers(
         members: What was trained; at least one.
         labels: Those of dev.
         vocabulary_size: Number of token ids (V).
-        classes: What is told apart.
+        classes: The classes of the labels.
 
     Returns:
         The ensemble; the best member alone where it is likelier on dev.

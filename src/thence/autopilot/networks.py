@@ -8,7 +8,7 @@ from typing import Any
 
 from thence.autopilot.autopilot import TrainingEnded, with_training
 from thence.autopilot.candidates import Candidate, Kind
-from thence.autopilot.sizes import HIDDEN_SIZES, Size, fitting
+from thence.autopilot.sizes import HIDDEN_SIZES, Size, largest_size
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import get_family
 from thence.recipes.options import Precision
@@ -56,43 +56,41 @@ class Trained:
     with_cache: bool
 
 
-def sized(
+def choose_recipe(
     base: Recipe,
-    prepared: TrainingData,
+    data: TrainingData,
     candidate: Candidate,
     kind: Kind,
     seconds: float | None,
     steps: int | None,
 ) -> Recipe:
-    """Return the recipe of a network as large as pays in the time, or for the steps.
+    """Return the recipe of the largest network worth training in the time, or for the steps.
 
-    Where time counts, the step of a network of middling size is timed, and that of the chosen one.
+    Where time counts, a step of a network of middling size is timed, and one of the chosen size.
 
     Args:
         base: Has the text, how it is read, and the seed, threads and device.
-        prepared: The text.
+        data: The text.
         candidate: The family, and perhaps the number of layers.
         kind: What is modelled.
         seconds: To train it in; None where steps count.
         steps: To train it for.
     """
-    tokens, layers = prepared.train.num_targets, candidate.options.get("layers", 1)
+    tokens, layers = data.train.num_targets, candidate.options.get("layers", 1)
     guess = Size(candidate.family, kind, FIRST_GUESS, layers)
     if seconds is None:
         assert steps is not None
-        read = (
-            steps * build_setup(recipe_of(base, guess, 1.0, tokens), prepared).batches.at(0).tokens
-        )
-        size = fitting(guess, dict.fromkeys(HIDDEN_SIZES, read), tokens)
-        recipe = recipe_of(base, size, read / tokens, tokens)
+        read = steps * build_setup(_recipe_of(base, guess, 1.0, tokens), data).batches.at(0).tokens
+        size = largest_size(guess, dict.fromkeys(HIDDEN_SIZES, read), tokens)
+        recipe = _recipe_of(base, size, read / tokens, tokens)
         return replace(recipe, training=replace(recipe.training, steps=steps, precision="float32"))
-    speed = _speed(base, prepared, guess)
-    size = fitting(guess, _reads(speed, prepared, seconds), tokens)
+    speed = _measure_speed(base, data, guess)
+    size = largest_size(guess, _tokens_read(speed, data, seconds), tokens)
     if size != guess:  # Once more: what is fast for a small step need not be so for a large one.
-        speed = _speed(base, prepared, size)
-        size = fitting(size, _reads(speed, prepared, seconds), tokens)
-    passes = _reads(speed, prepared, seconds)[size.hidden] / tokens
-    recipe = recipe_of(base, size, passes, tokens)
+        speed = _measure_speed(base, data, size)
+        size = largest_size(size, _tokens_read(speed, data, seconds), tokens)
+    passes = _tokens_read(speed, data, seconds)[size.hidden] / tokens
+    recipe = _recipe_of(base, size, passes, tokens)
     training = replace(recipe.training, threads=speed.threads, precision=speed.precision)
     return replace(recipe, training=training)
 
@@ -103,9 +101,9 @@ class _Speed:
 
     Attributes:
         size: The size.
-        tokens: That it reads in a second.
-        threads: With which it is fastest.
-        precision: With which it is fastest.
+        tokens: Tokens that it reads in a second.
+        threads: The number of threads with which it is fastest.
+        precision: The precision with which it is fastest.
     """
 
     size: Size
@@ -114,26 +112,26 @@ class _Speed:
     precision: Precision
 
 
-def _speed(base: Recipe, prepared: TrainingData, size: Size) -> _Speed:
+def _measure_speed(base: Recipe, data: TrainingData, size: Size) -> _Speed:
     """Time a few steps of a network."""
-    recipe, seconds, read = timed(recipe_of(base, size, 1.0, prepared.train.num_targets), prepared)
+    recipe, seconds, read = timed(_recipe_of(base, size, 1.0, data.train.num_targets), data)
     return _Speed(size, read / seconds, recipe.training.threads, recipe.training.precision)
 
 
-def _reads(speed: _Speed, prepared: TrainingData, seconds: float) -> dict[int, float]:
+def _tokens_read(speed: _Speed, data: TrainingData, seconds: float) -> dict[int, float]:
     """Return how many tokens networks of each hidden size read in a time, from the speed of one."""
-    work = speed.size.weights + _output_weights(speed.size, prepared)
+    work = speed.size.weights + _output_weights(speed.size, data)
     sizes = (replace(speed.size, hidden=hidden) for hidden in HIDDEN_SIZES)
-    works = {size.hidden: size.weights + _output_weights(size, prepared) for size in sizes}
+    works = {size.hidden: size.weights + _output_weights(size, data) for size in sizes}
     return {hidden: seconds * speed.tokens * work / other for hidden, other in works.items()}
 
 
-def _output_weights(size: Size, prepared: TrainingData) -> int:
-    """Return about how many weights of the output layer every token goes through."""
-    return size.hidden * min(len(prepared.tokenizer.vocabulary), 1000)
+def _output_weights(size: Size, data: TrainingData) -> int:
+    """Return about how many weights of the output layer each token goes through."""
+    return size.hidden * min(len(data.tokenizer.vocabulary), 1000)
 
 
-def recipe_of(base: Recipe, size: Size, passes: float, train_tokens: int) -> Recipe:
+def _recipe_of(base: Recipe, size: Size, passes: float, train_tokens: int) -> Recipe:
     """Return the recipe of a size.
 
     Args:
@@ -153,7 +151,7 @@ def recipe_of(base: Recipe, size: Size, passes: float, train_tokens: int) -> Rec
 
 def train(
     recipe: Recipe,
-    prepared: TrainingData,
+    data: TrainingData,
     seconds: float | None,
     listener: ProgressCallback,
     with_cache: bool = False,
@@ -162,9 +160,9 @@ def train(
 
     Args:
         recipe: With threads and precision chosen, and the steps where they count.
-        prepared: The text.
+        data: The text.
         seconds: To train it and to score dev in; None where steps count.
-        listener: Is told of each step; may end the training by ``TrainingEnded``.
+        listener: Hears of each step; may end the training by ``TrainingEnded``.
         with_cache: Whether a cache of its hidden states is wanted, if there is time.
     """
     curve: list[tuple[float, float]] = []
@@ -173,13 +171,13 @@ def train(
         curve.append((line["seconds"], line[f"dev_nats_per_{setup.dev_evaluator.unit}"]))
 
     with deterministic_mode(recipe.training):
-        setup = build_setup(recipe, prepared)
+        setup = build_setup(recipe, data)
         network = setup.network
         if isinstance(network, NeuralLanguageModel):
-            per_target = _scoring_seconds(network, prepared.dev, recipe.training.carry_context)
-            evaluator = _evaluator(recipe, prepared, network, seconds, per_target)
+            per_target = _seconds_per_target(network, data.dev, recipe.training.carry_context)
+            evaluator = _evaluator(recipe, data, network, seconds, per_target)
             setup = replace(setup, dev_evaluator=evaluator)
-            scoring = per_target * prepared.dev.num_targets
+            scoring = per_target * data.dev.num_targets
             with_cache = with_cache and scoring < MAX_CACHE_SHARE * (seconds or math.inf)
             reserve = scoring * (SCORING + CACHING * with_cache)
         else:
@@ -199,22 +197,22 @@ def train(
 
 def _evaluator(
     recipe: Recipe,
-    prepared: TrainingData,
+    data: TrainingData,
     network: NeuralLanguageModel,
     seconds: float | None,
     per_target: float,
 ) -> DevEvaluator:
-    """Return what evaluates a network during training: on as much of dev as takes little time."""
-    targets = prepared.dev.num_targets // 10
+    """Return an evaluator on as much of dev as takes little time."""
+    targets = data.dev.num_targets // 10
     if seconds is not None:
         targets = int(EVALUATION_SHARE * seconds / max(per_target, 1e-9))
-    dev = prepared.dev.beginning(max(MIN_DEV_TARGETS, targets))
+    dev = data.dev.beginning(max(MIN_DEV_TARGETS, targets))
     carries = recipe.training.carry_context
     return language_evaluator(network, dev, carries, network.vocabulary_size)
 
 
-def _scoring_seconds(network: NeuralLanguageModel, dev: TokenStore, carries: bool) -> float:
-    """Return the seconds that scoring a target takes, by a network as it is."""
+def _seconds_per_target(network: NeuralLanguageModel, dev: TokenStore, carries: bool) -> float:
+    """Return the seconds that scoring one target takes, measured."""
     part = dev.beginning(TIMED_TARGETS)
     began = time.perf_counter()
     network.score(part, carries)

@@ -96,7 +96,7 @@ class Size:
         return {**rates, "batch_size": 32, "window": 64, "vary_windows": True}
 
 
-def fitting(guess: Size, tokens_at: Mapping[int, float], train_tokens: int) -> Size:
+def largest_size(guess: Size, tokens_at: Mapping[int, float], train_tokens: int) -> Size:
     """Return the largest size that reads enough tokens for its weights.
 
     Args:

@@ -73,19 +73,19 @@ class LanguageStrategy:
 
     def count(self) -> Iterator[TrainedCandidate]:
         """Count n-grams once and smooth them for each order; yield each model, then caches."""
-        prepared = self.autopilot.prepared
-        size = len(prepared.tokenizer.vocabulary)
+        data = self.autopilot.data
+        size = len(data.tokenizer.vocabulary)
         orders = ORDERS[self.kind]
-        counted = count_ngrams(prepared.train, max(orders), size, carry_context=False)
+        counted = count_ngrams(data.train, max(orders), size, carry_context=False)
         for order in orders:
             model = NGram(NGramOptions(order), size)
             model.fit_counts(counted[:order])
-            scores = model.score(prepared.dev)
+            scores = model.score(data.dev)
             yield _scored(f"ngram {order}", "ngram", model.options, model, scores)
         if self.autopilot.recipe.training.carry_context:
             for options in (CacheOptions(CACHE, 1), CacheOptions(CACHE, 2)):
                 cache = Cache(options, size)
-                scores = Cache(options, size).score(prepared.dev, True)
+                scores = Cache(options, size).score(data.dev, True)
                 name = f"cache {options.order}"
                 yield _scored(name, "cache", options, cache, scores, carry_context=True)
 
@@ -95,7 +95,7 @@ class LanguageStrategy:
 
     def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
         """Return about how long it takes to combine the members and one more."""
-        dev = self.autopilot.prepared.dev
+        dev = self.autopilot.data.dev
         return combining_seconds([*members, members[0]], dev, self.autopilot.left())
 
     def train(
@@ -105,17 +105,17 @@ class LanguageStrategy:
 
         One of running words comes with a cache of its hidden states, if there is time for that.
         """
-        autopilot, prepared = self.autopilot, self.autopilot.prepared
+        autopilot, data = self.autopilot, self.autopilot.data
         ends = autopilot.budget.after(seconds)
-        from thence.autopilot.networks import sized  # Torch takes its time to load.
+        from thence.autopilot.networks import choose_recipe  # Torch takes its time to load.
 
-        recipe = sized(autopilot.recipe, prepared, candidate, self.kind, seconds, steps)
+        recipe = choose_recipe(autopilot.recipe, data, candidate, self.kind, seconds, steps)
         name = autopilot.unused_name(f"{candidate.family} {recipe.options.hidden_size}")
         carries = recipe.training.carry_context
         trained = _train_until(ends, autopilot, name, recipe, carries and self.kind == "words")
         if trained is None:
             return []
-        scores = trained.model.score(prepared.dev, carries)
+        scores = trained.model.score(data.dev, carries)
         one = _scored(
             name,
             candidate.family,
@@ -126,17 +126,17 @@ class LanguageStrategy:
             training=reported_settings(trained.recipe),
             curve=trained.curve,
         )
-        return [one, _neural_cache(one, prepared)] if trained.with_cache else [one]
+        return [one, _neural_cache(one, data)] if trained.with_cache else [one]
 
     def combine(self, members: Sequence[TrainedCandidate], seconds: float = math.inf) -> Ensemble:
         """Mix the members that pay for their place."""
-        prepared = self.autopilot.prepared
-        size = len(prepared.tokenizer.vocabulary)
-        return combine_language_models(members, prepared.dev, size, seconds)
+        data = self.autopilot.data
+        size = len(data.tokenizer.vocabulary)
+        return combine_language_models(members, data.dev, size, seconds)
 
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single language model as a mixture of one."""
-        size = len(self.autopilot.prepared.tokenizer.vocabulary)
+        size = len(self.autopilot.data.tokenizer.vocabulary)
         model = mixture_of(one.members, size)
         return replace(one, family="mixture", model=model, options=model.options)
 
@@ -151,7 +151,7 @@ def _train_until(
     if seconds is not None and seconds < MIN_TRAINING:
         return None
     with autopilot.listening(name) as listener:
-        return train(recipe, autopilot.prepared, seconds, listener, with_cache)
+        return train(recipe, autopilot.data, seconds, listener, with_cache)
 
 
 def _scored(
@@ -166,14 +166,14 @@ def _scored(
     return TrainedCandidate(name, family, options, model, scores, nats, **more)
 
 
-def _neural_cache(one: TrainedCandidate, prepared: TrainingData) -> TrainedCandidate:
+def _neural_cache(one: TrainedCandidate, data: TrainingData) -> TrainedCandidate:
     """Return a cache of the hidden states of a network that reads running text."""
     from thence.models.language.neural_cache import NeuralCache, NeuralCacheOptions, choose_theta
 
-    theta = choose_theta(one.model, prepared.dev, NEURAL_CACHE)
+    theta = choose_theta(one.model, data.dev, NEURAL_CACHE)
     options = NeuralCacheOptions(NEURAL_CACHE, theta, of=0)
     cache = NeuralCache(options, one.model)
-    scores = cache.score(prepared.dev, carry_context=True)
+    scores = cache.score(data.dev, carry_context=True)
     more = {"carry_context": True, "network_of": one.name}
     return _scored(f"cache of {one.name}", "neural-cache", options, cache, scores, **more)
 
@@ -192,12 +192,10 @@ class LabelStrategy:
     @property
     def description(self) -> str:
         """What the text is like, in words."""
-        prepared = self.autopilot.prepared
-        documents, labels = prepared.train.num_documents, prepared.train_labels
+        data = self.autopilot.data
+        documents, labels = data.train.num_documents, data.train_labels
         number = "any number of" if labels.multilabel else "one of"
-        return (
-            f"{documents:,} train documents, {number} {prepared.classes.num_classes:,} labels each"
-        )
+        return f"{documents:,} train documents, {number} {data.classes.num_classes:,} labels each"
 
     def count(self) -> Iterator[TrainedCandidate]:
         """Yield nothing: every classifier is trained."""
@@ -215,13 +213,13 @@ class LabelStrategy:
         self, candidate: Candidate, seconds: float | None, steps: int | None
     ) -> list[TrainedCandidate]:
         """Train a classifier; nothing where there is too little time."""
-        family, prepared = get_family(candidate.family), self.autopilot.prepared
+        family, data = get_family(candidate.family), self.autopilot.data
         options = family.options_class()(**candidate.options)
         recipe = replace(self.autopilot.recipe, model=candidate.family, options=options)
         name = self.autopilot.unused_name(candidate.family)
         bags: BagOptions | None = getattr(options, "bags", None)
         if seconds is not None and bags is not None:
-            needed = SETTING_UP * _seconds_for_features(bags, prepared)
+            needed = SETTING_UP * _seconds_for_features(bags, data)
             if self.autopilot.left() < needed:
                 return []
         if family.method == "fit":
@@ -236,7 +234,7 @@ class LabelStrategy:
 
         if steps is None:
             recipe = with_training(recipe, epochs=get_family(recipe.model).epochs)
-            training = replace(recipe.training, **fastest(recipe, self.autopilot.prepared))
+            training = replace(recipe.training, **fastest(recipe, self.autopilot.data))
             recipe = replace(recipe, training=training)
         else:
             recipe = with_training(recipe, steps=steps, precision="float32")
@@ -254,37 +252,37 @@ class LabelStrategy:
         def time_is_up() -> bool:
             return autopilot.stop_event.is_set() or autopilot.budget.spent() > ends
 
-        model = train_classifier(recipe, autopilot.prepared, time_is_up)
+        model = train_classifier(recipe, autopilot.data, time_is_up)
         return self._classified(name, recipe, model)
 
     def _classified(
         self, name: str, recipe: Recipe, model: Classifier, **more: Any
     ) -> TrainedCandidate:
-        prepared = self.autopilot.prepared
-        scores = model.classify(prepared.dev_texts)
-        result = evaluate_labels(scores, prepared.dev_labels)
+        data = self.autopilot.data
+        scores = model.classify(data.dev_texts)
+        result = evaluate_labels(scores, data.dev_labels)
         family, accuracy = recipe.model, result.metrics["dev_accuracy"]
         options = recipe.options
         return TrainedCandidate(name, family, options, model, scores, result.nats, accuracy, **more)
 
     def combine(self, members: Sequence[TrainedCandidate], seconds: float = math.inf) -> Ensemble:
         """Average the members that pay for their place."""
-        prepared = self.autopilot.prepared
-        size = len(prepared.tokenizer.vocabulary)
-        return combine_classifiers(members, prepared.dev_labels, size, prepared.classes)
+        data = self.autopilot.data
+        size = len(data.tokenizer.vocabulary)
+        return combine_classifiers(members, data.dev_labels, size, data.classes)
 
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single classifier as an average of one."""
-        prepared = self.autopilot.prepared
-        size = len(prepared.tokenizer.vocabulary)
-        model = average_of(one.members, np.ones(1), size, prepared.classes)
+        data = self.autopilot.data
+        size = len(data.tokenizer.vocabulary)
+        model = average_of(one.members, np.ones(1), size, data.classes)
         return replace(one, family="ensemble", model=model, options=model.options)
 
 
-def _seconds_for_features(options: BagOptions, prepared: TrainingData) -> float:
+def _seconds_for_features(options: BagOptions, data: TrainingData) -> float:
     """Return about how many seconds it takes to compute the features of all train documents."""
-    chosen = np.arange(0, prepared.train.num_documents, SAMPLED)
-    train, documents = prepared.train.take(chosen), prepared.splits.train.take(chosen)
+    chosen = np.arange(0, data.train.num_documents, SAMPLED)
+    train, documents = data.train.take(chosen), data.splits.train.take(chosen)
     began = time.perf_counter()
-    bags_of(Texts(train, documents, prepared.tokenizer), options).distinct()
-    return (time.perf_counter() - began) * prepared.train.num_documents / max(len(chosen), 1)
+    bags_of(Texts(train, documents, data.tokenizer), options).distinct()
+    return (time.perf_counter() - began) * data.train.num_documents / max(len(chosen), 1)

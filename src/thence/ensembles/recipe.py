@@ -91,12 +91,12 @@ def train_mixture(
     """Train every run of a mixture's recipe and mix them.
 
     The runs are kept beside the mixture, in ``OUTPUT-runs``; started again after an interruption,
-    finished ones are taken as they are and a broken-off one goes on where it was.
+    finished ones are taken as they are and an unfinished one is resumed.
 
     Args:
         config: The recipe.
         output: The run folder to make.
-        progress: Opens what is told of each step.
+        progress: Opens the listener of each training.
 
     Raises:
         ThenceError: If the recipe, its text or the output cannot be used.

@@ -192,7 +192,7 @@ def kept_in_folder(
 
     Yields:
         The recipe, with the places that the copies are going to have in the folder, and where they
-        are until ``put_copies`` brings them there.
+        are until ``put_copies`` moves them there.
 
     Raises:
         TextError: If a text cannot be read.
