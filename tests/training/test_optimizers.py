@@ -1,5 +1,6 @@
 """Our updates against PyTorch's optimiser classes, which are the same functions beneath."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,9 +10,7 @@ from torch import Tensor, nn
 from thence.recipes.options import TrainingOptions
 from thence.training.checkpoint import load_state, state_dict
 from thence.training.optimizers import (
-    Adagrad,
-    LayeredOptimizer,
-    make_optimizer,
+    Optimizer,
 )
 
 
@@ -55,7 +54,7 @@ def test_steps_equal_those_of_torch(settings: dict[str, Any]) -> None:
         oracle.step()
         oracle.zero_grad()
 
-    train(ours, make_optimizer(ours, options).step, 0, 5)
+    train(ours, Optimizer(ours, options).step, 0, 5)
     train(theirs, step, 0, 5)
     torch.testing.assert_close(ours.weight, theirs.weight)
     torch.testing.assert_close(ours.bias, theirs.bias)
@@ -65,10 +64,10 @@ def test_steps_equal_those_of_torch(settings: dict[str, Any]) -> None:
 def test_a_saved_state_goes_on_bit_for_bit(settings: dict[str, Any]) -> None:
     options = TrainingOptions(**settings)
     whole, parts = linear(), linear()
-    train(whole, make_optimizer(whole, options).step, 0, 6)
-    first = make_optimizer(parts, options)
+    train(whole, Optimizer(whole, options).step, 0, 6)
+    first = Optimizer(parts, options)
     train(parts, first.step, 0, 3)
-    second = make_optimizer(parts, options)
+    second = Optimizer(parts, options)
     load_state("optimizer", second.state(), state_dict("optimizer", first.state()))
     train(parts, second.step, 3, 6)
     assert torch.equal(whole.weight, parts.weight)
@@ -77,9 +76,9 @@ def test_a_saved_state_goes_on_bit_for_bit(settings: dict[str, Any]) -> None:
 
 def test_a_state_of_another_shape_is_refused() -> None:
     options = TrainingOptions()
-    saved = state_dict("optimizer", make_optimizer(linear(), options).state())
+    saved = state_dict("optimizer", Optimizer(linear(), options).state())
     with pytest.raises(ValueError, match=r"optimizer\.0 has shape \(2, 3\)"):
-        load_state("optimizer", make_optimizer(nn.Linear(3, 4), options).state(), saved)
+        load_state("optimizer", Optimizer(nn.Linear(3, 4), options).state(), saved)
 
 
 class TwoLayers(nn.Module):
@@ -105,9 +104,8 @@ class TwoLayers(nn.Module):
 def test_layers_have_rates_of_their_own(kind: Any) -> None:
     options = TrainingOptions(optimizer=kind, weight_decay=0.1)
     model, other = TwoLayers(), TwoLayers()
-    optimizer = make_optimizer(model, options)
-    assert isinstance(optimizer, LayeredOptimizer)
-    alone = [make_optimizer(part, options) for part in (other.upper, other.lower)]
+    optimizer = Optimizer(model, options)
+    alone = [Optimizer(part, options) for part in (other.upper, other.lower)]
     for share in (0.0, 0.4, 0.5, 0.9):
         optimizer.unfreeze(share)
         model().backward()
@@ -123,10 +121,15 @@ def test_layers_have_rates_of_their_own(kind: Any) -> None:
     assert len(optimizer.state()) == sum(len(part.state()) for part in alone)
 
 
+def adagrad(*parameters: nn.Parameter) -> Optimizer:
+    model = SimpleNamespace(parameters=lambda: iter(parameters))
+    return Optimizer(model, TrainingOptions(optimizer="adagrad", weight_decay=0.0))
+
+
 def test_adagrad_has_one_rate_for_each_row() -> None:
     weights = torch.nn.Parameter(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
     bias = torch.nn.Parameter(torch.tensor([1.0]))
-    optimizer = Adagrad([weights, bias], weight_decay=0.0)
+    optimizer = adagrad(weights, bias)
     weights.grad = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
     bias.grad = torch.tensor([2.0])
     optimizer.step(0.1)
@@ -140,7 +143,7 @@ def test_adagrad_has_one_rate_for_each_row() -> None:
 def test_adagrad_of_a_sparse_gradient_is_that_of_the_dense_one() -> None:
     torch.manual_seed(0)
     dense, sparse = (torch.nn.Parameter(torch.arange(12.0).reshape(4, 3)) for _ in range(2))
-    optimizers = [Adagrad([parameter], weight_decay=0.0) for parameter in (dense, sparse)]
+    optimizers = [adagrad(parameter) for parameter in (dense, sparse)]
     for rows in ([0, 2], [2, 3], [0]):
         values = torch.randn(len(rows), 3)
         dense.grad = torch.zeros(4, 3).index_add(0, torch.tensor(rows), values)

@@ -21,7 +21,7 @@ from thence.runs.files import load_tensors
 from thence.signals import Interrupted, stop_on_signals
 from thence.training.callbacks import StopTraining
 from thence.training.data import load_data
-from thence.training.optimizers import make_optimizer
+from thence.training.optimizers import Optimizer
 from thence.training.progress import SilentProgress
 from thence.training.schedules import total_steps
 from thence.training.setup import build_setup
@@ -60,7 +60,7 @@ def test_weight_decay_spares_vectors(trainer: MakeTrainer, name: str) -> None:
     for parameter in parameters.values():
         torch.nn.init.ones_(parameter)
         parameter.grad = torch.zeros_like(parameter)
-    optimizer = make_optimizer(made.model, options)
+    optimizer = Optimizer(made.model, options)
     optimizer.step(0.1)
     # Without a gradient only the decay moves a weight: 1 - 0.1 * 0.5 = 0.95.
     decayed = {key for key, value in parameters.items() if not torch.all(value == 1)}

@@ -5,7 +5,6 @@ Source: L. Smith 2017, "Cyclical learning rates for training neural networks".
 
 import math
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 from jaxtyping import Float
@@ -133,19 +132,12 @@ def _smooth(
     """Return the mean of the losses around each, weighted by exp(-distance / WIDTH).
 
     An average of the past alone lags behind: its lowest point would lie to the right of the
-    valley. With both sides it lies in it.
+    valley. With both sides it lies in it. Rates are evenly spaced in their logarithm, so the
+    weights are those of a convolution.
     """
-    decay = math.exp(-math.log10(rates[1] / rates[0]) / WIDTH)
-
-    def decayed(values: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
-        """Return the sum of each value and those before it, weighted by decay ** distance."""
-        sums = accumulate(values.tolist(), lambda before, value: decay * before + value)
-        return np.fromiter(sums, np.float64, len(values))
-
-    def around(values: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
-        """Return the same sum over both sides."""
-        both: Float[np.ndarray, " steps"] = decayed(values) + decayed(values[::-1])[::-1] - values
-        return both
-
-    smoothed: Float[np.ndarray, " steps"] = around(losses) / around(np.ones_like(losses))
+    count = len(losses)
+    distances = np.abs(np.arange(1 - count, count)) * math.log10(rates[1] / rates[0])
+    kernel = np.exp(-distances / WIDTH)
+    sums = np.convolve(losses, kernel, "valid")
+    smoothed: Float[np.ndarray, " steps"] = sums / np.convolve(np.ones(count), kernel, "valid")
     return smoothed

@@ -5,7 +5,7 @@ training here. The functions beneath them do not, and their state is easier to s
 official, hence the upper bound of torch's version in ``pyproject.toml``.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -45,140 +45,94 @@ EPSILON = 1e-8
 """Is added to the root of the mean square, so that nothing is divided by zero."""
 
 
-class Optimizer(Protocol):
-    """Updates weights by their gradients."""
-
-    def step(self, rate: float) -> None:
-        """Make one step with this learning rate, and clear the gradients."""
-
-    def state(self) -> list[Tensor]:
-        """Return all tensors that later steps depend on, always in the same order."""
-
-
 class AdamW:
-    """Adam with decoupled weight decay; biases and other vectors do not decay.
+    """Adam with decoupled weight decay, for one group of parameters.
 
     Source: I. Loshchilov and F. Hutter 2019, "Decoupled weight decay regularization".
 
     Args:
         parameters: The weights.
-        weight_decay: Share of a weight that is subtracted, per step and unit of learning rate.
+        decay: Share of a weight that is subtracted, per step and unit of learning rate.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], weight_decay: float) -> None:
-        self._groups = [
-            (group, [torch.zeros_like(p) for p in group], [torch.zeros_like(p) for p in group],
-             [torch.zeros((), device=p.device) for p in group], decay)
-            for group, decay in decay_groups(parameters, weight_decay)
-        ]  # fmt: skip
+    def __init__(self, parameters: list[Tensor], decay: float) -> None:
+        self._parameters, self._decay = parameters, decay
+        self._means = [torch.zeros_like(parameter) for parameter in parameters]
+        self._squares = [torch.zeros_like(parameter) for parameter in parameters]
+        self._steps = [torch.zeros((), device=parameter.device) for parameter in parameters]
 
     def step(self, rate: float) -> None:
         """Make one step with this learning rate, and clear the gradients."""
-        with torch.no_grad():
-            for group, means, squares, steps, decay in self._groups:
-                adamw(
-                    group,
-                    take_gradients(group),
-                    means,
-                    squares,
-                    [],
-                    steps,
-                    fused=True,
-                    amsgrad=False,
-                    beta1=BETAS[0],
-                    beta2=BETAS[1],
-                    lr=rate,
-                    weight_decay=decay,
-                    eps=EPSILON,
-                    maximize=False,
-                )
+        gradients = take_gradients(self._parameters)
+        beta1, beta2 = BETAS
+        adamw(
+            self._parameters, gradients, self._means, self._squares, [], self._steps,
+            fused=True, amsgrad=False, maximize=False,
+            beta1=beta1, beta2=beta2, lr=rate, weight_decay=self._decay, eps=EPSILON,
+        )  # fmt: skip
 
     def state(self) -> list[Tensor]:
-        """Return the running means of gradients and their squares, and the step counts."""
-        return [
-            tensor
-            for _, means, squares, steps, _ in self._groups
-            for tensor in (*means, *squares, *steps)
-        ]
+        """Return the running means of gradients and of their squares, and the step counts."""
+        return [*self._means, *self._squares, *self._steps]
 
 
 class SGD:
-    """Stochastic gradient descent, with momentum if asked for.
+    """Stochastic gradient descent for one group of parameters, with momentum if asked for.
 
     Args:
         parameters: The weights.
-        weight_decay: Share of a weight that is added to its gradient (L2 penalty).
+        decay: Share of a weight that is added to its gradient (L2 penalty).
         momentum: Decay of the running sum of gradients; 0 for none.
     """
 
-    def __init__(
-        self, parameters: Sequence[nn.Parameter], weight_decay: float, momentum: float
-    ) -> None:
-        self._momentum = momentum
-        self._groups = [
-            (group, [torch.zeros_like(p) if momentum else None for p in group], decay)
-            for group, decay in decay_groups(parameters, weight_decay)
-        ]
+    def __init__(self, parameters: list[Tensor], decay: float, momentum: float) -> None:
+        self._parameters, self._decay, self._momentum = parameters, decay, momentum
+        self._buffers = [torch.zeros_like(p) if momentum else None for p in parameters]
 
     def step(self, rate: float) -> None:
         """Make one step with this learning rate, and clear the gradients."""
-        with torch.no_grad():
-            for group, buffers, decay in self._groups:
-                sgd(
-                    group,
-                    take_gradients(group),
-                    buffers,
-                    foreach=True,
-                    weight_decay=decay,
-                    momentum=self._momentum,
-                    lr=rate,
-                    dampening=0.0,
-                    nesterov=False,
-                    maximize=False,
-                )
+        sgd(
+            self._parameters, take_gradients(self._parameters), self._buffers,
+            foreach=True, nesterov=False, maximize=False,
+            lr=rate, weight_decay=self._decay, momentum=self._momentum, dampening=0.0,
+        )  # fmt: skip
 
     def state(self) -> list[Tensor]:
-        """Return the momentum of each parameter, if there is any."""
-        return [
-            buffer for _, buffers, _ in self._groups for buffer in buffers if buffer is not None
-        ]
+        """Return the running sum of each parameter's gradients, if there is any momentum."""
+        return [buffer for buffer in self._buffers if buffer is not None]
 
 
 class Adagrad:
-    """Adagrad; a matrix whose gradient is sparse has one rate for each row, not for each number.
+    """Adagrad for one group of parameters, with one rate for each row of a matrix.
 
         a <- a + mean of g^2 over the row,   w <- w - rate g / sqrt(a)
+
+    A large embedding then needs one more number per row, not one per weight. Where the gradient is
+    sparse, only the rows that a step has read are touched.
 
     Sources: J. Duchi, E. Hazan and Y. Singer 2011, "Adaptive subgradient methods for online
     learning and stochastic optimization"; one number per row is customary for large embeddings.
 
     Args:
         parameters: The weights.
-        weight_decay: Share of a weight that is subtracted, per step and unit of learning rate; rows
-            that a step does not read do not decay.
+        decay: Share of a weight that is subtracted, per step and unit of learning rate; rows that
+            a step does not read do not decay.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], weight_decay: float) -> None:
-        self._groups = decay_groups(parameters, weight_decay)
-        # One sum for each row of a matrix, also where gradients turn out to be dense: whether they
-        # are sparse is only known when there is one.
-        self._sums = [
-            [torch.zeros_like(p if p.dim() < 2 else p[:, :1]) for p in group]
-            for group, _ in self._groups
-        ]
+    def __init__(self, parameters: list[Tensor], decay: float) -> None:
+        self._parameters, self._decay = parameters, decay
+        self._sums = [torch.zeros_like(p if p.dim() < 2 else p[:, :1]) for p in parameters]
 
     def step(self, rate: float) -> None:
         """Make one step with this learning rate, and clear the gradients."""
-        with torch.no_grad():
-            for (group, decay), sums in zip(self._groups, self._sums, strict=True):
-                for parameter, total in zip(group, sums, strict=True):
-                    if parameter.grad is not None:
-                        _adagrad(parameter, parameter.grad, total, rate, decay)
-                        parameter.grad = None
+        for parameter, total in zip(self._parameters, self._sums, strict=True):
+            if parameter.grad is not None:
+                _adagrad(parameter, parameter.grad, total, rate, self._decay)
+                parameter.grad = None
 
     def state(self) -> list[Tensor]:
         """Return the sums of squared gradients."""
-        return [total for sums in self._sums for total in sums]
+        return self._sums
 
 
 def _adagrad(weights: Tensor, gradient: Tensor, total: Tensor, rate: float, decay: float) -> None:
@@ -196,44 +150,70 @@ def _adagrad(weights: Tensor, gradient: Tensor, total: Tensor, rate: float, deca
     weights -= rate * (gradient * (total + EPSILON**2).rsqrt() + decay * weights)
 
 
-class LayeredOptimizer:
-    """An optimizer for each layer of a network; frozen layers are not updated, at no cost.
+class Optimizer:
+    """An optimizer of a network, with a learning rate for each layer where the network asks for it.
+
+    Frozen weights and layers are not updated, at no cost. Vectors, such as biases, do not decay.
 
     Args:
         model: The network.
         options: Name the optimizer.
     """
 
-    def __init__(self, model: Layered, options: TrainingOptions) -> None:
-        self._layers, self._rate_factors = model.layers(), model.rate_factors
-        self._optimizers = [_optimizer_of(layer, options) for layer in self._layers]
+    def __init__(self, model: Parameterised, options: TrainingOptions) -> None:
+        layers: Sequence[Sequence[nn.Parameter]] = [list(model.parameters())]
+        self._rate_factors: Callable[[float], Sequence[float]] = lambda share: [1.0]
+        if isinstance(model, Layered):
+            layers, self._rate_factors = model.layers(), model.rate_factors
+        self._layers = [[weight for weight in layer if weight.requires_grad] for layer in layers]
+        self._rules = [
+            [_rule(group, decay, options) for group, decay in decay_groups(layer, options)]
+            for layer in self._layers
+        ]
+        self._factors: Sequence[float] = ()
         self.unfreeze(1.0)
 
     def unfreeze(self, share: float) -> None:
         """Freeze and unfreeze layers as is due at this fraction of the training."""
-        self._factors = self._rate_factors(share)
-        for layer, factor in zip(self._layers, self._factors, strict=True):
+        factors = self._rate_factors(share)
+        if factors == self._factors:
+            return
+        self._factors = factors
+        for layer, factor in zip(self._layers, factors, strict=True):
             for parameter in layer:
                 parameter.requires_grad_(factor > 0)
 
     def step(self, rate: float) -> None:
         """Make one step, each layer with its factor of the learning rate; clear the gradients."""
-        for optimizer, factor in zip(self._optimizers, self._factors, strict=True):
-            if factor > 0:
-                optimizer.step(factor * rate)
+        with torch.no_grad():
+            for rules, factor in zip(self._rules, self._factors, strict=True):
+                for rule in rules if factor > 0 else []:
+                    rule.step(factor * rate)
 
     def state(self) -> list[Tensor]:
-        """Return the states of all layers, the frozen ones too."""
-        return [tensor for optimizer in self._optimizers for tensor in optimizer.state()]
+        """Return all tensors that later steps depend on, always in the same order."""
+        return [tensor for rules in self._rules for rule in rules for tensor in rule.state()]
+
+
+def _rule(
+    parameters: list[Tensor], decay: float, options: TrainingOptions
+) -> AdamW | SGD | Adagrad:
+    match options.optimizer:
+        case "sgd":
+            return SGD(parameters, decay, options.momentum)
+        case "adagrad":
+            return Adagrad(parameters, decay)
+        case _:
+            return AdamW(parameters, decay)
 
 
 def decay_groups(
-    parameters: Sequence[nn.Parameter], weight_decay: float
+    parameters: Sequence[nn.Parameter], options: TrainingOptions
 ) -> list[tuple[list[Tensor], float]]:
-    """Return the matrices with their weight decay, and the vectors (biases), without one."""
+    """Return the matrices with their weight decay, and the vectors (biases) with none."""
     matrices: list[Tensor] = [parameter for parameter in parameters if parameter.dim() > 1]
     vectors: list[Tensor] = [parameter for parameter in parameters if parameter.dim() <= 1]
-    groups = [(matrices, weight_decay), (vectors, 0.0)]
+    groups = [(matrices, options.weight_decay), (vectors, 0.0)]
     return [(group, decay) for group, decay in groups if group]
 
 
@@ -252,19 +232,3 @@ def make_dense(parameters: Iterable[nn.Parameter]) -> None:
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.is_sparse:
             parameter.grad = parameter.grad.to_dense()
-
-
-def make_optimizer(model: Parameterised, options: TrainingOptions) -> Optimizer:
-    """Return the optimizer that the options name, for all weights that are not frozen."""
-    if isinstance(model, Layered):
-        return LayeredOptimizer(model, options)
-    return _optimizer_of(list(model.parameters()), options)
-
-
-def _optimizer_of(weights: Sequence[nn.Parameter], options: TrainingOptions) -> Optimizer:
-    parameters = [parameter for parameter in weights if parameter.requires_grad]
-    if options.optimizer == "sgd":
-        return SGD(parameters, options.weight_decay, options.momentum)
-    if options.optimizer == "adagrad":
-        return Adagrad(parameters, options.weight_decay)
-    return AdamW(parameters, options.weight_decay)

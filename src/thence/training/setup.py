@@ -44,7 +44,7 @@ from thence.training.finetuning import (
     starts_from_encoder,
 )
 from thence.training.lr_finder import LearningRateCurve, lr_range_test
-from thence.training.optimizers import make_optimizer
+from thence.training.optimizers import Optimizer
 from thence.training.progress import ProgressFactory, SilentProgress, silent_progress
 from thence.training.trainer import Trainer, TrainingSetup
 
@@ -278,7 +278,7 @@ def lr_curve(
     device = choose_device(training.device)
     with deterministic_mode(training), autocast(training.precision, device):
         setup = build_setup(recipe, data)
-        optimizer = make_optimizer(setup.network, recipe.training)
+        optimizer = Optimizer(setup.network, recipe.training)
         return lr_range_test(setup.network, setup.batches, optimizer, low, high, steps)
 
 

@@ -42,7 +42,7 @@ from thence.training.checkpoint import (
 from thence.training.dev_evaluation import DevEvaluator, EvalResult, Trainable
 from thence.training.device import autocast
 from thence.training.distributed import World
-from thence.training.optimizers import LayeredOptimizer, make_dense, make_optimizer
+from thence.training.optimizers import Optimizer, make_dense
 from thence.training.progress import ProgressCallback
 from thence.training.schedules import DEFAULT_EPOCHS, learning_rate_factor, total_steps
 
@@ -101,7 +101,7 @@ class Trainer:
         self.options, self.folder, self.callback = options, folder, callback
         self._identity, self._world = identity, world
         self.total_steps = total_steps(options, self.batches, setup.default_epochs)
-        self.optimizer = make_optimizer(self.model, options)
+        self.optimizer = Optimizer(self.model, options)
         self._average = WeightAverage(list(self.model.parameters()), options)
         # The recurrent state after the last batch, and the number of rows of that batch.
         self._state: State = None
@@ -179,8 +179,7 @@ class Trainer:
     def _step(self) -> None:
         counters, options = self.counters, self.options
         self.model.train()
-        if isinstance(self.optimizer, LayeredOptimizer):
-            self.optimizer.unfreeze(self.progress())
+        self.optimizer.unfreeze(self.progress())
         first = counters.step * options.accumulate
         batches = [self.batches.at(first + part) for part in range(options.accumulate)]
         # Losses are sums over targets, and are divided by the targets of all batches and all

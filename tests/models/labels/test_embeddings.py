@@ -13,7 +13,7 @@ from thence.models.labels.convolution import ConvolutionOptions, create
 from thence.models.labels.embeddings import EmbeddingNetwork, EmbeddingOptions, Kind, start_from
 from thence.recipes.options import TrainingOptions
 from thence.tokens.texts import Texts
-from thence.training.optimizers import make_optimizer
+from thence.training.optimizers import Optimizer
 
 
 def vectors(rows: int, size: int) -> tuple[Any, Any]:
@@ -67,7 +67,7 @@ def test_training_changes_only_what_is_not_static(
     network: Any = model.network
     network.load_vectors(matrix, found)
     before = model.tensors()
-    optimizer = make_optimizer(model, TrainingOptions(weight_decay=0.1))
+    optimizer = Optimizer(model, TrainingOptions(weight_decay=0.1))
     for step in range(3):
         batch = LabelledRows(texts.store, labels, 10, 99).at(step)
         model.batch_loss(batch)[0].backward()  # type: ignore[no-untyped-call]
