@@ -16,6 +16,7 @@ from jaxtyping import Float
 from thence.corpus import LabelOptions, ReadingOptions, Source
 from thence.errors import RunError, TextError
 from thence.evaluation.compare_labels import LabelComparison, compare_labels
+from thence.evaluation.data import EvaluationData
 from thence.evaluation.intervals import (
     FEWEST_DOCUMENTS,
     SIMULTANEOUS,
@@ -28,9 +29,6 @@ from thence.evaluation.language import (
     MANY_UNKNOWN,
     are_unknown,
     covers,
-    evaluated_documents,
-    evaluated_name,
-    is_in_order,
 )
 from thence.evaluation.metrics import bits, perplexity
 from thence.evaluation.results import BestFirst, json_value, with_margin
@@ -177,12 +175,13 @@ def compare(
             "Some of these runs are classifiers, others language models; what they say cannot be "
             "compared. Name runs of one kind."
         )
+    data = EvaluationData(split, text, reading, labelling)
     compared: Comparison | LabelComparison
     if classifiers:
-        compared = compare_labels(classifiers, split, text, reading, labelling)
+        compared = compare_labels(classifiers, data)
     else:
-        compared = _compare_language_models(opened, split, text, reading)
-    if split == "dev" and text is None:
+        compared = _compare_language_models(opened, data)
+    if data.is_dev_split:
         remark = f"{compared.remark} {choices_on_dev(opened)}".strip()
         compared = replace(compared, remark=remark)
     return compared
@@ -206,10 +205,8 @@ def _check_same_split(runs: list[Run], split: Split) -> None:
         )
 
 
-def _compare_language_models(
-    runs: list[Run], split: Split, text: Source | None, reading: ReadingOptions | None
-) -> Comparison:
-    documents = evaluated_documents(runs[0], split, text, reading)
+def _compare_language_models(runs: list[Run], data: EvaluationData) -> Comparison:
+    documents = data.documents(runs[0])
     encoded = {run: run.encode(documents, "compare") for run in {*runs}}
     stores = [encoded[run] for run in runs]
     costs = [
@@ -217,9 +214,9 @@ def _compare_language_models(
         for run, store in zip(runs, stores, strict=True)
     ]
     same_tokens = all(_same_targets(runs, stores, index) for index in range(1, len(runs)))
-    in_order = any(is_in_order(run, split, text) for run in runs)
+    in_order = any(data.is_in_order(run) for run in runs)
     rows = _rows(runs, stores, costs, same_tokens, in_order)
-    name, remark = evaluated_name(runs[0], split, text), _remark(runs, rows, same_tokens, in_order)
+    name, remark = data.name(runs[0]), _remark(runs, rows, same_tokens, in_order)
     return Comparison(name, len(documents), same_tokens, tuple(rows), remark, in_order)
 
 

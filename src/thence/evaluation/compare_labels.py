@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from thence.corpus import LabelOptions, ReadingOptions, Source
 from thence.errors import RunError
+from thence.evaluation.data import EvaluationData
 from thence.evaluation.intervals import SIMULTANEOUS, difference_margins
-from thence.evaluation.labels import labelled_documents
-from thence.evaluation.language import evaluated_name
 from thence.evaluation.metrics import are_right
 from thence.evaluation.results import BestFirst, json_value, with_margin
 from thence.hooks import repr_html
 from thence.runs import ClassifierRun
-from thence.runs.run import Split
 
 
 @dataclass(frozen=True)
@@ -103,13 +100,7 @@ class LabelComparison(BestFirst):
         }
 
 
-def compare_labels(
-    runs: Sequence[ClassifierRun],
-    split: Split,
-    text: Source | None,
-    reading: ReadingOptions | None,
-    labelling: LabelOptions | None,
-) -> LabelComparison:
+def compare_labels(runs: Sequence[ClassifierRun], data: EvaluationData) -> LabelComparison:
     """Compare classifiers on the same documents; see ``compare``.
 
     Raises:
@@ -122,7 +113,7 @@ def compare_labels(
                 f"{run.name} and {first.name} tell different labels apart, so they cannot be "
                 "compared; train both on the same labels."
             )
-    documents = labelled_documents(first, split, text, reading, labelling)
+    documents = data.labelled_documents(first)
     right = {}
     for run in runs:
         if run not in right:
@@ -130,7 +121,7 @@ def compare_labels(
             log_probs = run.classifier.classify(run.texts(own, "compare"))
             right[run] = are_right(log_probs, own.labels)
     rows = np.stack([right[run] for run in runs])
-    return compare_classifiers([run.name for run in runs], rows, evaluated_name(first, split, text))
+    return compare_classifiers([run.name for run in runs], rows, data.name(first))
 
 
 def compare_classifiers(

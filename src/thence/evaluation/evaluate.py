@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from thence.corpus import LabelOptions, ReadingOptions, Source
+from thence.evaluation.data import EvaluationData
 from thence.evaluation.labels import MISTAKES, ClassificationReport, evaluate_classifier
 from thence.evaluation.language import LikelihoodReport, evaluate_language_model
 from thence.runs import ClassifierRun
@@ -34,7 +35,7 @@ def evaluate(
     Raises:
         TextError: If there is nothing to evaluate on.
     """
-    run = open_run(run)
+    run, data = open_run(run), EvaluationData(split, text, reading, labelling)
     if isinstance(run, ClassifierRun):
-        return evaluate_classifier(run, split, text, reading, labelling, mistakes)
-    return evaluate_language_model(run, split, text, reading)
+        return evaluate_classifier(run, data, mistakes)
+    return evaluate_language_model(run, data)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isnan
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,18 +11,10 @@ from jaxtyping import Float, Int64
 from thence.batches.labelled import cut_share
 from thence.corpus import (
     Documents,
-    LabelledDocuments,
-    LabelOptions,
-    ReadingOptions,
-    Source,
-    load_labelled,
 )
 from thence.corpus.labels import Labels
-from thence.corpus.reading import inner_suffix
-from thence.corpus.tables import HUGGING_FACE, TABLES
-from thence.errors import TextError
+from thence.evaluation.data import EvaluationData
 from thence.evaluation.intervals import wilson_interval
-from thence.evaluation.language import evaluated_name, split_documents
 from thence.evaluation.metrics import (
     Calibration,
     ClassScore,
@@ -45,7 +36,6 @@ from thence.models.registry import get_family
 from thence.runs import ClassifierRun
 from thence.runs.description import choice_on_dev
 from thence.runs.run import Run, Split
-from thence.training.data import labelled
 
 MISTAKES = 10
 """The most confident mistakes that a report keeps."""
@@ -328,61 +318,17 @@ def _percent(share: float) -> str:
 
 
 def evaluate_classifier(
-    run: ClassifierRun,
-    split: Split = "dev",
-    text: Source | None = None,
-    reading: ReadingOptions | None = None,
-    labelling: LabelOptions | None = None,
-    mistakes: int = MISTAKES,
+    run: ClassifierRun, data: EvaluationData = EvaluationData(), mistakes: int = MISTAKES
 ) -> ClassificationReport:
     """Evaluate a run's best classifier; see ``evaluate``."""
-    documents = labelled_documents(run, split, text, reading, labelling)
+    documents = data.labelled_documents(run)
     texts = run.texts(documents, "evaluate")
     log_probs, known = run.classifier.classify(texts), known_of(run.classifier, texts)
-    name = evaluated_name(run, split, text)
     report = classification_report(
-        run.name, name, log_probs, documents.labels, documents, mistakes, known
+        run.name, data.name(run), log_probs, documents.labels, documents, mistakes, known
     )
-    chosen = choice_on_dev(run) if split == "dev" and text is None else None
+    chosen = choice_on_dev(run) if data.is_dev_split else None
     return replace(report, looks=tuple(run.test_looks()), chosen_on_dev=chosen)
-
-
-def _has_columns(text: Source) -> bool:
-    """Return whether a text is a table, or a folder that may hold some."""
-    if not isinstance(text, str | Path):
-        return False
-    name = str(text)
-    return inner_suffix(name) in TABLES or name.startswith(HUGGING_FACE) or Path(text).is_dir()
-
-
-def labelled_documents(
-    run: ClassifierRun,
-    split: Split,
-    text: Source | None,
-    reading: ReadingOptions | None = None,
-    labelling: LabelOptions | None = None,
-) -> LabelledDocuments:
-    """Return the documents of a split or of another text, their labels by the run's ids.
-
-    Another text is read as the run's own was, unless it is said how.
-
-    Raises:
-        TextError: If there are none, or another text has several labels where the run has one.
-    """
-    if text is not None:
-        own = replace(run.recipe.reading, encoding="utf-8")
-        how = labelling or run.recipe.labelling or LabelOptions()
-        if not _has_columns(text):  # The columns of the run's own table say nothing here.
-            own, how = replace(own, column=None), replace(how, label=None)
-        documents = load_labelled(text, reading or own, how).named(run.label_names)
-        if documents.labels.multilabel and not run.classes.multilabel:
-            raise TextError(
-                f"{evaluated_name(run, split, text)} has documents with several labels, but "
-                f"{run.name} gives each exactly one. Judge on a text with one label per document."
-            )
-        labels = replace(documents.labels, multilabel=run.classes.multilabel)
-        return LabelledDocuments.of(documents, labels)
-    return labelled(split_documents(run, split))
 
 
 def cut_rows(run: Run) -> list[tuple[str, str]]:

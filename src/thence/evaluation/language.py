@@ -3,14 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt
 
-from thence.corpus import Documents, ReadingOptions, Source, load, seen_in
+from thence.corpus import seen_in
 from thence.errors import DownloadError, TextError
+from thence.evaluation.data import EvaluationData
 from thence.evaluation.intervals import (
     FEWEST_DOCUMENTS,
     mean_interval,
@@ -21,9 +21,9 @@ from thence.evaluation.intervals import (
 from thence.evaluation.metrics import bits, perplexity
 from thence.evaluation.results import RunReport, format_pairs, json_value
 from thence.hooks import repr_html
+from thence.models.registry import get_family
 from thence.runs.description import choice_on_dev
-from thence.runs.run import Run, Split
-from thence.runs.sources import IN_MEMORY
+from thence.runs.run import Run
 from thence.tokens import TokenStore
 
 MANY_UNKNOWN = 0.05
@@ -193,27 +193,22 @@ class LikelihoodReport(RunReport):
         return "\n".join(format_pairs(self.rows()))
 
 
-def evaluate_language_model(
-    run: Run,
-    split: Split = "dev",
-    text: Source | None = None,
-    reading: ReadingOptions | None = None,
-) -> LikelihoodReport:
+def evaluate_language_model(run: Run, data: EvaluationData = EvaluationData()) -> LikelihoodReport:
     """Evaluate a run's best language model; see ``evaluate``."""
-    documents = evaluated_documents(run, split, text, reading)
+    documents = data.documents(run)
     store = run.encode(documents, "evaluate")
     carry_context = run.recipe.training.carry_context
     costs = -run.model.score(store, carry_context)
-    in_order = is_in_order(run, split, text)
+    in_order = data.is_in_order(run)
     seen, unseen = None, None
-    if (split != "train" or text is not None) and _text_is_there(run):
+    if (data.split != "train" or data.text is not None) and _text_is_there(run):
         is_seen = seen_in(run.documents("train"), documents)
         seen, unseen = _share(store, costs, is_seen), _share(store, costs, ~is_seen)
-    members = run.recipe.options.members if run.recipe.model == "mixture" else ()
+    members = run.recipe.options.members if get_family(run.recipe.model).method == "combine" else ()
     adapting = [member for member in members if carry_context and member.adapts]
     return LikelihoodReport(
         run=run.name,
-        text=evaluated_name(run, split, text),
+        text=data.name(run),
         documents=store.num_documents,
         targets=store.num_targets,
         unknown=int(are_unknown(run, store.targets).sum()),
@@ -227,46 +222,9 @@ def evaluate_language_model(
         carry_context=carry_context,
         looks=tuple(run.test_looks()),
         dynamic=tuple(member.name for member in adapting),
-        chosen_on_dev=choice_on_dev(run) if split == "dev" and text is None else None,
+        chosen_on_dev=choice_on_dev(run) if data.is_dev_split else None,
         in_order=in_order,
     )
-
-
-def evaluated_documents(
-    run: Run, split: Split, text: Source | None, reading: ReadingOptions | None = None
-) -> Documents:
-    """Return the documents of a split or of another text.
-
-    Raises:
-        TextError: If there are none.
-    """
-    if text is not None:
-        own = run.recipe.reading
-        like_own = ReadingOptions(document=own.document, keep_empty=own.keep_empty)
-        return load(text, reading or like_own)
-    return split_documents(run, split)
-
-
-def split_documents(run: Run, split: Split) -> Documents:
-    """Return the documents of a split.
-
-    Raises:
-        TextError: If there are none.
-    """
-    documents = run.documents(split)
-    if len(documents) == 0:
-        raise TextError(
-            f"The {split} split of {run.name} is empty (`split={run.recipe.splitting.split!r}`); "
-            "name a file to judge on, or train with another `split`."
-        )
-    return documents
-
-
-def evaluated_name(run: Run, split: Split, text: Source | None) -> str:
-    """Return what to call what is evaluated on: a split of the run's text, or another text."""
-    if text is None:
-        return f"{split} split of {run.text_name}"
-    return str(text) if isinstance(text, str | Path) else IN_MEMORY["text"]
 
 
 def covers(in_order: bool) -> str:
@@ -274,14 +232,6 @@ def covers(in_order: bool) -> str:
     if in_order:
         return "this text, as it goes on in passages like these; no other text"
     return "the text that these documents were drawn from; no other text"
-
-
-def is_in_order(run: Run, split: Split, text: Source | None) -> bool:
-    """Return whether evaluated documents stand as in their text, or depend on those before them."""
-    splitting = run.recipe.splitting
-    own_file = text is not None or splitting.dev is not None
-    own_file = own_file or (split == "test" and splitting.test is not None)
-    return own_file or splitting.by == "position" or run.recipe.training.carry_context
 
 
 def are_unknown(run: Run, ids: UInt[np.ndarray, " ids"]) -> Bool[np.ndarray, " ids"]:

@@ -172,7 +172,7 @@ def _language_models(runs: Mapping[str, Run]) -> SideBySide:
     names, opened = list(runs), list(runs.values())
     columns = ["run", "model", "tokens", "parameters", "unknown", *LIKELIHOOD]
     if len(opened) == 1:
-        report = evaluate_language_model(opened[0], "dev")
+        report = evaluate_language_model(opened[0])
         unknown = report.unknown / report.targets
         numbers = _likelihood(report.nats_per_token, report.bits_per_byte)
         row = [*_about(names[0], opened[0]), f"{unknown:.2%}", *numbers]

@@ -62,7 +62,7 @@ def score_section(run: Run) -> Section:
     """Return how good the model is on dev."""
     if len(run.documents("dev")) == 0:
         return Section("Score on dev", [NO_DEV])
-    report = evaluate_language_model(run, "dev")
+    report = evaluate_language_model(run)
     about = f"nats per token, {report.interval_in_words()}"
     score = Score(f"{report.nats_per_token:.4f}", about)
     return Section("Score on dev", [score, Pairs(report.rows())])

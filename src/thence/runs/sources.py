@@ -144,13 +144,8 @@ def readable_sources(
         for role, name in named_sources(recipe).items()
         if name not in in_memory and is_read_once(name)
     }
-    if not once:
-        yield Sources(in_memory, keep)
-        return
-    with TemporaryDirectory(prefix="thence-") as folder:
-        copies = {name: copy_source(name, Path(folder) / role) for name, role in once.items()}
-        with _original_names_in_errors(copies):
-            yield Sources({**in_memory, **copies}, keep)
+    with _copied(once) as copies:
+        yield Sources({**in_memory, **copies}, keep)
 
 
 @contextmanager
@@ -160,28 +155,29 @@ def readable(name: str) -> Iterator[str | Path]:
     Raises:
         TextError: If the pipe cannot be read.
     """
-    if name == STANDARD_INPUT or not is_read_once(name):
-        yield name
-        return
-    with TemporaryDirectory(prefix="thence-") as folder:
-        copy = copy_source(name, Path(folder) / "text")
-        with _original_names_in_errors({name: copy}):
-            yield copy
+    is_pipe = name != STANDARD_INPUT and is_read_once(name)
+    with _copied({name: "text"} if is_pipe else {}) as copies:
+        yield copies.get(name, name)
 
 
 @contextmanager
-def _original_names_in_errors(copies: Mapping[str, Path]) -> Iterator[None]:
-    """Put the name of a source, not of its copy, into error messages."""
-    try:
-        yield
-    except (TextError, SettingError) as error:
-        message = str(error)
-        for name, copy in copies.items():
-            message = message.replace(str(copy), display_name(name))
-        if message == str(error):
-            raise
-        kind = TextError if isinstance(error, TextError) else SettingError
-        raise kind(message) from error
+def _copied(roles: Mapping[str, str]) -> Iterator[dict[str, Path]]:
+    """Yield copies of sources by their names, which error messages say in place of the copies'."""
+    if not roles:
+        yield {}
+        return
+    with TemporaryDirectory(prefix="thence-") as folder:
+        copies = {name: copy_source(name, Path(folder) / role) for name, role in roles.items()}
+        try:
+            yield copies
+        except (TextError, SettingError) as error:
+            message = str(error)
+            for name, copy in copies.items():
+                message = message.replace(str(copy), display_name(name))
+            if message == str(error):
+                raise
+            kind = TextError if isinstance(error, TextError) else SettingError
+            raise kind(message) from error
 
 
 def is_read_once(name: str) -> bool:

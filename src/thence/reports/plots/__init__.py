@@ -78,6 +78,6 @@ def evaluate_on_dev(run: ClassifierRun, mistakes: int = MISTAKES) -> Classificat
     """Evaluate a classifier on dev; None where there is no dev split."""
     if len(run.documents("dev")) == 0:
         return None
-    report = evaluate_classifier(run, "dev", mistakes=mistakes)
+    report = evaluate_classifier(run, mistakes=mistakes)
     # The name of the text alone: a title has no room for a path.
     return replace(report, text=f"dev split of {Path(run.text_name).name}")

@@ -1,0 +1,106 @@
+"""The documents that runs are evaluated on: a split of their own text, or another text."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from thence.corpus import (
+    Documents,
+    LabelledDocuments,
+    LabelOptions,
+    ReadingOptions,
+    Source,
+    load,
+    load_labelled,
+)
+from thence.corpus.reading import inner_suffix
+from thence.corpus.tables import HUGGING_FACE, TABLES
+from thence.errors import TextError
+from thence.runs import ClassifierRun
+from thence.runs.run import Run, Split
+from thence.runs.sources import IN_MEMORY
+from thence.training.data import labelled
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """What to evaluate on.
+
+    Attributes:
+        split: A split of the run's text.
+        text: Another text instead: its path or name, or the texts themselves.
+        reading: How that text is read; by default as UTF-8 with documents like the run's.
+        labelling: Where its labels are; by default as in the run's text.
+    """
+
+    split: Split = "dev"
+    text: Source | None = None
+    reading: ReadingOptions | None = None
+    labelling: LabelOptions | None = None
+
+    @property
+    def is_dev_split(self) -> bool:
+        """Whether it is the run's dev split, on which the run may have been selected."""
+        return self.split == "dev" and self.text is None
+
+    def name(self, run: Run) -> str:
+        """Return the name to show: a split of the run's text, or another text."""
+        if self.text is None:
+            return f"{self.split} split of {run.text_name}"
+        return str(self.text) if isinstance(self.text, str | Path) else IN_MEMORY["text"]
+
+    def is_in_order(self, run: Run) -> bool:
+        """Return whether the documents stand as in their text, or depend on those before them."""
+        splitting = run.recipe.splitting
+        own_file = self.text is not None or splitting.dev is not None
+        own_file = own_file or (self.split == "test" and splitting.test is not None)
+        return own_file or splitting.by == "position" or run.recipe.training.carry_context
+
+    def documents(self, run: Run) -> Documents:
+        """Return the documents.
+
+        Raises:
+            TextError: If there are none.
+        """
+        if self.text is not None:
+            own = run.recipe.reading
+            like_own = ReadingOptions(document=own.document, keep_empty=own.keep_empty)
+            return load(self.text, self.reading or like_own)
+        documents = run.documents(self.split)
+        if len(documents) == 0:
+            raise TextError(
+                f"The {self.split} split of {run.name} is empty "
+                f"(`split={run.recipe.splitting.split!r}`); name a file to judge on, or train with "
+                "another `split`."
+            )
+        return documents
+
+    def labelled_documents(self, run: ClassifierRun) -> LabelledDocuments:
+        """Return the documents with their labels by the run's ids.
+
+        Another text is read as the run's own was, unless it is said how.
+
+        Raises:
+            TextError: If there are none, or another text has several labels where the run has one.
+        """
+        if self.text is None:
+            return labelled(self.documents(run))
+        own = replace(run.recipe.reading, encoding="utf-8")
+        how = self.labelling or run.recipe.labelling or LabelOptions()
+        if not _has_columns(self.text):  # The columns of the run's own table say nothing here.
+            own, how = replace(own, column=None), replace(how, label=None)
+        documents = load_labelled(self.text, self.reading or own, how).named(run.label_names)
+        if documents.labels.multilabel and not run.classes.multilabel:
+            raise TextError(
+                f"{self.name(run)} has documents with several labels, but {run.name} gives each "
+                "exactly one. Judge on a text with one label per document."
+            )
+        labels = replace(documents.labels, multilabel=run.classes.multilabel)
+        return LabelledDocuments.of(documents, labels)
+
+
+def _has_columns(text: Source) -> bool:
+    """Return whether a text is a table, or a folder that may hold some."""
+    if not isinstance(text, str | Path):
+        return False
+    name = str(text)
+    return inner_suffix(name) in TABLES or name.startswith(HUGGING_FACE) or Path(text).is_dir()
