@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test fast exhaustive lint types docs outputs notebooks clean
+.PHONY: demo test fast exhaustive lint types docs outputs reference notebooks clean
 
 demo: $(VENV)/demo-ready
 	rm -rf runs/demo
@@ -42,6 +42,10 @@ docs: $(VENV)/test-ready
 # Write what commands and programs print into the pages that show something else.
 outputs: $(VENV)/test-ready
 	-THENCE_UPDATE_DOCS=1 $(BIN)/python -m pytest -n 2 -q --tb=line tests/docs -k comes_out
+
+# The tables of flags and settings in docs/reference, from the code.
+reference: $(VENV)/test-ready
+	$(BIN)/python docs/build_reference.py
 
 # The .ipynb files of the repository, without output, from the .py files.
 notebooks: $(VENV)/test-ready

@@ -95,14 +95,17 @@ class Settings:
         Raises:
             SettingError: Names the setting, its value, and what it must be.
         """
-        kind: Any = type(self)
-        for name, hint in declared_types(kind).items():
+        for name, hint in declared_types(type(self)).items():
             object.__setattr__(self, name, validate(name, getattr(self, name), hint))
 
 
-@cache
 def declared_types(kind: Any) -> Mapping[str, Any]:
     """Return the name and the type of every field of a dataclass, with its range."""
+    return _declared_types(kind)
+
+
+@cache
+def _declared_types(kind: Any) -> Mapping[str, Any]:
     hints = get_type_hints(kind, include_extras=True)
     return {item.name: hints[item.name] for item in fields(kind)}
 

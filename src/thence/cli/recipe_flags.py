@@ -112,7 +112,7 @@ def parse_recipe_command(
         if name in inherited and name not in own and _value_of(f"--{name}", arguments) is None
     ]
     begins = Begins(given.get("text"), inherited.get(FROM_RUN), of_its_text)
-    app.default(_with_recipe_flags(run, chosen, begins))
+    app.default(with_recipe_flags(run, chosen, begins))
     try:
         app(
             _column_by_its_other_name(arguments),
@@ -180,7 +180,7 @@ class Begins:
     of_its_text: Sequence[str] = ()
 
 
-def _with_recipe_flags(
+def with_recipe_flags(
     run: Callable[..., None], model: str | None, begins: Begins = Begins()
 ) -> Callable[..., None]:
     """Return ``run`` with one parameter per group of settings in place of the recipe."""

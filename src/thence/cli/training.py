@@ -37,10 +37,10 @@ TRAIN_SUMMARY = (
 
 def train(arguments: Sequence[str]) -> None:
     """Parse the arguments and train."""
-    parse_recipe_command("train", _train, TRAIN_SUMMARY, arguments)
+    parse_recipe_command("train", run_training, TRAIN_SUMMARY, arguments)
 
 
-def _train(
+def run_training(
     recipe: Recipe,
     *,
     output: Annotated[
@@ -65,6 +65,7 @@ def _train(
     ] = True,
     json: Json = False,
 ) -> None:
+    """Train what a recipe says, and print how good the run is."""
     if not json and is_at_terminal():
         print_note(f"Reading {display_name(recipe.text)} ...")
     if recipe.training.precision == "bfloat16":
@@ -95,10 +96,10 @@ DEFAULT_PICTURE = Path("learning-rate.png")
 
 def find_lr(arguments: Sequence[str]) -> None:
     """Parse the arguments and run the finder."""
-    parse_recipe_command("find-lr", _find, FIND_LR_SUMMARY, arguments)
+    parse_recipe_command("find-lr", run_lr_finder, FIND_LR_SUMMARY, arguments)
 
 
-def _find(
+def run_lr_finder(
     recipe: Recipe,
     *,
     low: Annotated[float, Parameter(help="First learning rate.")] = 1e-3,
@@ -117,6 +118,7 @@ def _find(
     ] = None,
     json: Annotated[bool, Parameter(negative=(), help="Print the curve as JSON.")] = False,
 ) -> None:
+    """Train one step at each of many learning rates, draw the losses, and suggest a rate."""
     picture = _picture(output)
     if not json and is_at_terminal():
         print_note(f"Reading {display_name(recipe.text)}, then a step at each learning rate ...")

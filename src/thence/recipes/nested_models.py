@@ -105,4 +105,5 @@ def _made(kind: Any, settings: Mapping[str, Any], model: str) -> Any:
     """Return the settings as their dataclass, which checks them."""
     if unknown := settings.keys() - declared_types(kind).keys():
         raise SettingError(f"There is no setting `{min(unknown)}` for the model '{model}'.")
-    return kind(**settings)
+    hints = declared_types(kind)
+    return kind(**{name: validate(name, value, hints[name]) for name, value in settings.items()})

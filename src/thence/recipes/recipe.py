@@ -18,7 +18,7 @@ from thence.models.registry import FAMILIES, get_family, is_classifier
 from thence.recipes.nested_models import check_parts
 from thence.recipes.options import TrainingOptions
 from thence.recipes.toml_files import read_toml_file
-from thence.settings import as_in_file, validate
+from thence.settings import as_in_file, declared_types, validate
 from thence.synonyms import SETTINGS
 from thence.tokens import TokenOptions, WordOptions
 
@@ -130,7 +130,8 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
                 f"There is no setting `{name}` for the model '{model}'."
                 + (meant(name, model) or nearest(name, [*known, *BESIDE_SETTINGS], "`"))
             )
-        chosen[known[name]][name] = value
+        hint = declared_types(groups[known[name]])[name]
+        chosen[known[name]][name] = validate(name, value, hint)
     made = {group: kind(**chosen[group]) for group, kind in groups.items()}
     check_parts(made["options"])
     return Recipe(str(text), model, **made, from_run=from_run)
