@@ -252,7 +252,7 @@ def test_what_took_long_is_kept_elsewhere_where_the_disk_is_full(
     def write(folder: Path) -> None:
         write_atomically(folder / "a", b"one")
         if folder.is_relative_to(tmp_path / "disk"):
-            raise atomic.cannot_write(folder / "b", OSError(errno.ENOSPC, "No space left"))
+            raise atomic.WriteError(folder / "b", OSError(errno.ENOSPC, "No space left"))
 
     with (
         pytest.raises(RunError, match=r"disk/new: No space left\. Free some space\.") as caught,

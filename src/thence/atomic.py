@@ -55,11 +55,6 @@ class WriteError(RunError):
         self.path, self.error, self.way_out = path, error, way_out
 
 
-def cannot_write(path: Path, error: OSError, way_out: str = "") -> WriteError:
-    """Return the error for a path that could not be written; see ``WriteError``."""
-    return WriteError(path, error, way_out)
-
-
 def write_atomically(path: Path, content: bytes, within: Path | None = None) -> None:
     """Write a file, or leave what was there.
 
@@ -77,7 +72,7 @@ def write_atomically(path: Path, content: bytes, within: Path | None = None) -> 
         with whole_file(path, wait=True) as file:
             file.write(content)
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise WriteError(path, error) from error
 
 
 def make_folders(folder: Path, within: Path) -> None:
@@ -161,7 +156,7 @@ class NewFolder:
             self.path.rename(self.target)
         except OSError as error:
             refuse_existing(self.target)
-            raise cannot_write(self.target, error) from error
+            raise WriteError(self.target, error) from error
         sync_folder(self.target.parent)
         self.path = self.target
 
@@ -186,7 +181,7 @@ class NewFolder:
                 what = f"What was made is kept, whole, in {kept}; move it where you want it."
             if isinstance(error, ExistsError):
                 raise ExistsError(f"{error} {what}") from error
-            raise cannot_write(self.target, error.error, what) from error
+            raise WriteError(self.target, error.error, what) from error
 
 
 @contextmanager
@@ -214,7 +209,7 @@ def new_folder(target: Path, *, wait: bool = False) -> Iterator[NewFolder]:
             target.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(_taken(target, wait, _create_folder))
         except OSError as error:
-            raise cannot_write(target, error) from error
+            raise WriteError(target, error) from error
         new = NewFolder(target, _beside(target))
         try:
             refuse_existing(target)
@@ -224,7 +219,7 @@ def new_folder(target: Path, *, wait: bool = False) -> Iterator[NewFolder]:
         except WriteError as error:  # Said of the name that the user knows.
             if not error.path.is_relative_to(_beside(target)):
                 raise
-            raise cannot_write(target, error.error, "Nothing was made.") from error
+            raise WriteError(target, error.error, "Nothing was made.") from error
         finally:
             if not new.in_place:
                 shutil.rmtree(new.path, ignore_errors=True)
@@ -258,7 +253,7 @@ def refuse_existing(path: Path) -> None:
     try:
         taken = path.exists()
     except OSError as error:  # A name that is too long, for example.
-        raise cannot_write(path, error) from error
+        raise WriteError(path, error) from error
     if taken:
         resume = f", or go on with: thence resume {path}" if (path / "last").exists() else ""
         raise ExistsError(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import thence
-from thence.atomic import cannot_write
+from thence.atomic import WriteError
 from thence.corpus import Documents
 from thence.ensembles.mix import mix
 from thence.errors import RunError
@@ -116,9 +116,7 @@ def test_a_look_that_may_not_be_written_is_a_sentence(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise cannot_write(
-            run.folder / "test-looks.jsonl", PermissionError(13, "Permission denied")
-        )
+        raise WriteError(run.folder / "test-looks.jsonl", PermissionError(13, "Permission denied"))
 
     monkeypatch.setattr("thence.runs.run.append_json_line", refuse)
     with pytest.raises(RunError, match=r"cannot be recorded, as you may not write there\. Copy"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from thence.atomic import cannot_write, clear_dead, write_atomically
+from thence.atomic import WriteError, clear_dead, write_atomically
 from thence.autopilot.result import RESULT, read_best
 from thence.corpus import count_shared
 from thence.errors import RunError
@@ -105,7 +105,7 @@ def refuse_foreign(path: Path) -> None:
         with path.open("rb") as file:
             beginning = file.read(BEGINNING)
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise WriteError(path, error) from error
     if beginning and MADE_BY.encode() not in beginning:
         raise RunError(
             f"{path} exists already, is no report that thence has made, and is left as it is; "

@@ -11,7 +11,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from thence.atomic import NO_LINK, cannot_write, sync_folder, whole_file
+from thence.atomic import NO_LINK, WriteError, sync_folder, whole_file
 from thence.errors import RunError
 from thence.locks import wait_for_lock
 from thence.runs.files import check_ordinary
@@ -56,7 +56,7 @@ def truncate(path: Path, size: int) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise WriteError(path, error) from error
 
 
 def append_json_line(path: Path, line: Mapping[str, Any]) -> int:
@@ -86,7 +86,7 @@ def append_json_line(path: Path, line: Mapping[str, Any]) -> int:
             sync_folder(path.parent)
         return end
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise WriteError(path, error) from error
 
 
 @contextmanager

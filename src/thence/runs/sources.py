@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from thence.atomic import cannot_write, whole_file
+from thence.atomic import WriteError, whole_file
 from thence.corpus import (
     Documents,
     Instead,
@@ -208,7 +208,7 @@ def copy_source(name: str, folder: Path) -> Path:
         folder.mkdir()
         path.write_bytes(data)
     except OSError as error:
-        raise cannot_write(path, error, "Set TMPDIR to a folder with more space.") from error
+        raise WriteError(path, error, "Set TMPDIR to a folder with more space.") from error
     return path
 
 
@@ -258,7 +258,7 @@ def keep_sources(folder: Path, recipe: Recipe, sources: Sources) -> None:
                     with there.open("rb") as copy:
                         shutil.copyfileobj(copy, target)
         except OSError as error:
-            raise cannot_write(place, error) from error
+            raise WriteError(place, error) from error
 
 
 def kept_sources(folder: Path, recipe: Recipe, kept: Mapping[str, str]) -> dict[str, Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from thence.atomic import cannot_write, sync_folder, sync_tree, write_atomically
+from thence.atomic import WriteError, sync_folder, sync_tree, write_atomically
 from thence.errors import ThenceError
 from thence.evaluation import evaluate
 from thence.runs import Run
@@ -72,7 +72,7 @@ def keep_best(folder: Path, best: Trial, trials: int | None = None) -> Mapping[s
         sync_folder(folder)
         _take_looks(place, building / OLD)  # It may have been evaluated meanwhile.
     except OSError as error:
-        raise cannot_write(place, error) from error
+        raise WriteError(place, error) from error
     finally:
         if building is not None:
             recover(folder)

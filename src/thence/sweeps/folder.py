@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
-from thence.atomic import cannot_write, clear_leftovers, whole_file, write_atomically
+from thence.atomic import WriteError, clear_leftovers, whole_file, write_atomically
 from thence.corpus import load_splits
 from thence.errors import RunError, SettingError, TextError
 from thence.recipes.recipe import read_toml
@@ -82,7 +82,7 @@ def open_folder(
             content = read_toml(folder / CONFIG)
             validate("study", content.get("study"), str)
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise WriteError(folder, error) from error
     except SettingError as error:
         raise RunError(f"{folder / CONFIG} is damaged: {as_in_file(error)}") from error
     _check_same(folder, content, wanted)
@@ -226,4 +226,4 @@ def put_copies(copies: Path, folder: Path) -> None:
             with copy.open("rb") as source, whole_file(place) as target:
                 shutil.copyfileobj(source, target)
         except OSError as error:
-            raise cannot_write(place, error) from error
+            raise WriteError(place, error) from error

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from thence.atomic import cannot_write, make_folders
+from thence.atomic import WriteError, make_folders
 from thence.errors import SettingError, nearest
 from thence.extras import import_extra
 from thence.processes import is_first_process
@@ -121,7 +121,7 @@ def tensorboard(run: Run, dev: TokenStore) -> Iterator[Logger]:
                 writer.add_scalar(tag, value, record["step"], began + record["seconds"])
             writer.flush()
         except OSError as error:
-            raise cannot_write(folder, error) from error
+            raise WriteError(folder, error) from error
 
     try:
         make_folders(folder, within=run.folder)
@@ -129,7 +129,7 @@ def tensorboard(run: Run, dev: TokenStore) -> Iterator[Logger]:
         # A TensorBoard that is open meanwhile drops what it has read before.
         writer = import_writer()(str(folder), purge_step=0)
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise WriteError(folder, error) from error
     try:
         yield log
     finally:

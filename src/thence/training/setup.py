@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from thence.atomic import WriteError, cannot_write
+from thence.atomic import WriteError
 from thence.batches import Batch, Batches, Padded, Step, Streams, window_batches
 from thence.batches.labelled import LabelledBatch
 from thence.errors import RunError, SettingError
@@ -326,7 +326,7 @@ def train_network(
                 except WriteError as error:
                     way_out = "All up to the last checkpoint is kept; go on with: thence resume "
                     way_out += quote(str(run.folder))
-                    raise cannot_write(error.path, error.error, way_out) from error
+                    raise WriteError(error.path, error.error, way_out) from error
 
 
 def _check_same_step(world: World, run: Run, step: int) -> None:

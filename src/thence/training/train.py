@@ -69,18 +69,19 @@ def train(
         text: A file, a folder, ``-`` for standard input, or the name of a bundled or downloaded
             text (``given-names``); or the texts themselves, each a document: a list, a generator,
             a column of a table, or ``Documents``. So may ``dev`` and ``test`` be.
-        model: Name of the family: ``mlp`` unless the recipe says otherwise, or, where a
-            ``label`` is named, ``averaging``.
+        model: Name of the model family; by default that of the recipe, else ``averaging`` if a
+            ``label`` is named, else ``mlp``.
         output: The run folder to make; by default ``runs/TEXT-NAME``.
-        config: A recipe in TOML whose settings come before the ones given here.
-        progress: Opens what is told of each step; none by default.
+        config: A recipe in TOML; settings given here override those of the recipe.
+        progress: Opens a display of progress; none by default.
         logs: ``tensorboard``, or a function that is called with each record of ``metrics.jsonl``.
         cluster: Where to count an ``ngram`` model: a Dask scheduler's address, or ``local:2`` for
             two workers here; the text may then be a pattern or a URL such as ``s3://bucket/folder``.
-        keep_text: Keep texts that cannot be read again (in memory, standard input, a pipe) in the
-            run; else it has their hashes alone, and resuming or reporting needs them given again.
-        from_run: A run of a network to train on: a new run begins with its best weights, and has
-            its tokens, its text and its settings where no others are given.
+        keep_text: Keep a copy of texts that cannot be read again (in memory, standard input, a
+            pipe) in the run; else it has their hashes alone, and resuming or reporting needs the
+            texts again.
+        from_run: A run of a network to fine-tune: the new run starts from its best weights, with
+            its tokens and, where no others are given, its text and its settings.
         **settings: The flags of ``thence train``, with underscores.
 
     Returns:
@@ -213,14 +214,14 @@ def resume(
     dev: Source | None = None,
     test: Source | None = None,
 ) -> Run:
-    """Go on with a training that was stopped; a finished one is left as it is.
+    """Resume a training that was stopped; a finished one is left as it is.
 
     On the CPU the result is the same, bit for bit, as if it had never been stopped.
 
     Args:
         folder: The run or its folder.
-        progress: Opens what is told of each step; none by default.
-        logs: Who else is told, as in ``train``; ``tensorboard`` gets the whole training.
+        progress: Opens a display of progress; none by default.
+        logs: As in ``train``; ``tensorboard`` gets the whole training again.
         text: The text again, as a path or in memory, where the run has only its hash.
         dev: The same for a dev text of its own.
         test: The same for test.
@@ -242,7 +243,7 @@ def resume(
 
 
 def _is_complete(run: Run) -> bool:
-    """Return whether there is nothing to go on with, and all that there is can be used.
+    """Return whether a run is finished, after checking that its files can be used.
 
     Raises:
         RunError: If the weights or the checkpoint of a finished run are damaged.
@@ -258,11 +259,11 @@ def _is_complete(run: Run) -> bool:
 
 
 def provide_text(run: Run, given: Mapping[str, Source]) -> None:
-    """Give a run its text again, where it has only the hash of it.
+    """Give a run its text again, if it has kept only the hash of it.
 
     Args:
         run: The run.
-        given: The text, and dev and test where they are of their own, by these names.
+        given: The ``text``, and ``dev`` and ``test`` if they are texts of their own.
 
     Raises:
         TextError: If it is not what the run was trained on.
