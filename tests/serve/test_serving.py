@@ -151,14 +151,14 @@ def test_a_port_in_use(run: thence.Run, capsys: pytest.CaptureFixture[str]) -> N
     with socket.create_server(("127.0.0.1", 0)) as taken:
         said = failure(capsys, run.folder, "--port", taken.getsockname()[1])
     assert "Address already in use" in said
-    assert "Choose another `port`" in said
+    assert "Choose another --port" in said
 
 
 @pytest.mark.parametrize("port", [-1, 65536, 10**9])
 def test_a_port_that_cannot_be(
     run: thence.Run, capsys: pytest.CaptureFixture[str], port: int
 ) -> None:
-    assert "from 0 to 65535" in failure(capsys, run.folder, f"--port={port}")
+    assert "from 0 to 65,535" in failure(capsys, run.folder, f"--port={port}")
 
 
 def test_a_host_that_cannot_be(run: thence.Run, capsys: pytest.CaptureFixture[str]) -> None:
