@@ -1,4 +1,4 @@
-"""Runs: the folder that a training leaves, its files, and what has been asked of it."""
+"""Runs: the folder that a training writes, its files, and the looks at its test split."""
 
 from thence.runs.run import ClassifierRun, LanguageRun, Run, open_run
 
