@@ -54,26 +54,27 @@ Student's t of fewer than 7 degrees of freedom makes wide intervals."""
 SHORTEST_BLOCK = 50
 """Units in a block where the text is long enough: too few to see how far dependence reaches are
 treated as if it reached so far."""
-LONGER = 3
-"""Blocks are so many times longer than those with the smallest error of the variance."""
+BLOCK_FACTOR = 3
+"""Length of blocks, in lengths that have the smallest error of the variance (``block_length``)."""
 BLOCK_COUNTS = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 """Into how many blocks a text is cut to see how their spread grows with their length."""
 UNITS_IN_A_BLOCK = 5
 """Of the shortest of these blocks: within fewer units, dependence is of another kind."""
-MEMORIES = np.linspace(0, 0.9, 91)
-"""Exponents a that are tried; with 0.9 a long text varies hardly less than a block of it."""
-MEMORY_OF_TEXTS, MEMORY_OF_DIFFERENCES = 0.3, 0.0
-"""What is expected of a before the text is seen, since short texts say little of how far dependence
-reaches: lines of newspapers, articles and plays have 0 to 0.7. What makes a passage hard makes it
-hard for every model, so of differences nothing is expected."""
-MEMORY_DEVIATION = 0.3
-"""Standard deviation of what is expected."""
+EXPONENTS = np.linspace(0, 0.9, 91)
+"""Exponents a that are tried; with 0.9 a long text varies hardly less than a block of it. In terms
+of the Hurst exponent H, a = 2 H - 1."""
+PRIOR_OF_TEXTS, PRIOR_OF_DIFFERENCES = 0.3, 0.0
+"""Prior means of the exponent a, since short texts say little of how far dependence reaches. Lines
+of newspapers, articles and plays have 0 to 0.7. A passage that is hard for one model is hard for all,
+so differences depend on each other much less than losses."""
+PRIOR_DEVIATION = 0.3
+"""Standard deviation of the prior of a."""
 DRAWS = 5000
-"""Simulated comparisons: the critical value of many is right to about 1 %."""
+"""Simulated comparisons, so that the critical value is right to about 1 %."""
 DRAWN_AT_ONCE = 500
-"""So that a hundred models fit into memory."""
+"""Of these, computed together: few enough for a hundred models to fit into memory."""
 MANY_BLOCKS = 100
-"""From here on standard errors are as good as known."""
+"""Blocks from which on standard errors count as known."""
 
 Units = Float[np.ndarray, "units models"]
 Square = Float[np.ndarray, "models models"]
@@ -114,7 +115,7 @@ def mean_interval(
     if len(sums) < FEWEST_UNITS:
         return math.nan, math.nan
     spread = _spread(sums[:, None], sizes, in_order)
-    half = spread.critical * math.sqrt(spread.variance(spread.deviations, MEMORY_OF_TEXTS)[0])
+    half = spread.critical * math.sqrt(spread.variance(spread.deviations, PRIOR_OF_TEXTS)[0])
     mean = float(sums.sum() / sizes.sum())
     return mean - half, mean + half
 
@@ -143,22 +144,22 @@ def difference_margins(
     spread = _spread(sums, sizes, in_order)
     differences = spread.deviations - spread.deviations[:, [reference]]
     margins: Float[np.ndarray, " models"]
-    margins = spread.critical * np.sqrt(spread.variance(differences, MEMORY_OF_DIFFERENCES))
+    margins = spread.critical * np.sqrt(spread.variance(differences, PRIOR_OF_DIFFERENCES))
     return margins
 
 
 def number_of_blocks(deviations: Units, in_order: bool) -> int:
-    """Return into how many blocks of neighbours to take units together.
+    """Return the number of blocks that units are grouped into, neighbours together.
 
     Args:
-        deviations: What each unit adds to the error of each mean.
+        deviations: The contribution of each unit to the error of each mean.
         in_order: Whether units stand as in a text; else each is a block.
     """
     units = len(deviations)
     if not in_order:
         return units
     reach = max(block_length(series) for series in deviations.T)
-    blocks = int(units / max(LONGER * reach, SHORTEST_BLOCK))
+    blocks = int(units / max(BLOCK_FACTOR * reach, SHORTEST_BLOCK))
     return min(max(blocks, FEWEST_BLOCKS), units)
 
 
@@ -209,13 +210,13 @@ class _Spread:
     in_order: bool
     critical: float
 
-    def variance(self, deviations: Units, memory: float) -> Float[np.ndarray, " models"]:
-        """Return the variance of what deviations sum up to; ``memory`` is what is expected of a."""
+    def variance(self, deviations: Units, prior: float) -> Float[np.ndarray, " models"]:
+        """Return the variance of the sums of deviations; ``prior`` is the prior mean of a."""
         variance = _block_squares(deviations, self.blocks)
         if not self.in_order:
             return variance
         larger: Float[np.ndarray, " models"] = np.maximum(
-            variance, _long_run_variance(deviations, memory)
+            variance, _long_run_variance(deviations, prior)
         )
         return larger
 
@@ -242,15 +243,15 @@ def _block_squares(deviations: Units, blocks: int) -> Float[np.ndarray, " models
     return squares * blocks / (blocks - 1)
 
 
-def _long_run_variance(deviations: Units, memory: float) -> Float[np.ndarray, " models"]:
-    """Return the variance of what deviations sum up to, as the growth of blocks foretells it.
+def _long_run_variance(deviations: Units, prior: float) -> Float[np.ndarray, " models"]:
+    """Return the variance of the sums of deviations, extrapolated from blocks of growing length.
 
     If sums of blocks vary like their length ** (1 + a), the sum of squares of k blocks is the
     variance of the whole times (k ** -a - 1 / k) k / (k - 1): that of independent blocks for a = 0,
     and less the longer the memory, since deviations are taken from the mean of the same text. Both
     numbers come from a fit to the logarithms, in which k blocks have the weight k: the logarithm of
     the mean of k squares has a variance of about 2 / k. All counts see the same text, so together
-    they know as much as the largest; what is expected of a comes on top. One a serves all
+    they have the weight of the largest; the prior of a is added to that. One a serves all
     models, which makes it the surer.
     """
     units = len(deviations)
@@ -260,13 +261,13 @@ def _long_run_variance(deviations: Units, memory: float) -> Float[np.ndarray, " 
     variance, varies = np.zeros(squares.shape[1]), squares.min(axis=0) > 0
     if not varies.any():
         return variance
-    expected = (counts ** -MEMORIES[:, None] - 1 / counts) * counts / (counts - 1)  # (A, K)
+    expected = (counts ** -EXPONENTS[:, None] - 1 / counts) * counts / (counts - 1)  # (A, K)
     away = np.log(squares[:, varies]) - np.log(expected)[:, :, None]  # (A, K, M)
     weights = (counts / counts.sum())[:, None]
     middle = (weights * away).sum(axis=1)  # (A, M): the logarithm of the variance, for each a.
     error = (weights * (away - middle[:, None]) ** 2).sum(axis=1).mean(axis=1)
-    surprise = ((MEMORIES - memory) / MEMORY_DEVIATION) ** 2 / 2
-    variance[varies] = np.exp(middle[np.argmin(counts[-1] / 2 * error + surprise)])
+    penalty = ((EXPONENTS - prior) / PRIOR_DEVIATION) ** 2 / 2
+    variance[varies] = np.exp(middle[np.argmin(counts[-1] / 2 * error + penalty)])
     return variance
 
 
