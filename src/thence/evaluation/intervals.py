@@ -65,8 +65,8 @@ EXPONENTS = np.linspace(0, 0.9, 91)
 of the Hurst exponent H, a = 2 H - 1."""
 PRIOR_OF_TEXTS, PRIOR_OF_DIFFERENCES = 0.3, 0.0
 """Prior means of the exponent a, since short texts say little of how far dependence reaches. Lines
-of newspapers, articles and plays have 0 to 0.7. A passage that is hard for one model is hard for all,
-so differences depend on each other much less than losses."""
+of newspapers, articles and plays have 0 to 0.7. A passage that is hard for one model is hard for
+all, so differences depend on each other much less than losses."""
 PRIOR_DEVIATION = 0.3
 """Standard deviation of the prior of a."""
 DRAWS = 5000
