@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import thence
-from thence.serve import Limits, connections, middleware, open_runs, server
+from thence.serve import Limits, connections, open_runs, server
 from thence.serve.server import OTHER_FILES, max_connections
 
 from ..processes import Process
@@ -37,12 +37,7 @@ def lasting(made: Made) -> Any:
     return open_runs([made("lasting", "lstm", tokens="words", carry_context=True)])
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let servers wait for a part of a second only."""
-    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.3)
-    monkeypatch.setattr(connections, "SECONDS_BETWEEN_SWEEPS", 0.05)
-    monkeypatch.setattr(middleware, "SECONDS_BETWEEN_CHUNKS", 0.3)
+IMPATIENT = Limits(idle_timeout=0.3)
 
 
 @contextmanager
@@ -122,18 +117,14 @@ def test_who_was_answered_before_is_kept_before_those_who_never_asked(
 
 
 @pytest.mark.parametrize("sent", ["", "GET /heal", f"{POST}X-Long: a"])
-def test_a_head_that_does_not_come_is_not_waited_for(
-    small: Any, serving: Any, impatient: None, sent: str
-) -> None:
-    with serving(small) as client, connected(client.port, 1, sent) as (one,):
+def test_a_head_that_does_not_come_is_not_waited_for(small: Any, serving: Any, sent: str) -> None:
+    with serving(small, IMPATIENT) as client, connected(client.port, 1, sent) as (one,):
         assert rest_of(one) == b""
 
 
-def test_a_head_that_comes_by_the_byte_is_not_waited_for(
-    small: Any, serving: Any, impatient: None
-) -> None:
+def test_a_head_that_comes_by_the_byte_is_not_waited_for(small: Any, serving: Any) -> None:
     with (
-        serving(small) as client,
+        serving(small, IMPATIENT) as client,
         connected(client.port, 1, "GET /health HTTP/1.1\r\nA: ") as (one,),
     ):
         one.settimeout(0.02)
@@ -151,11 +142,9 @@ def test_a_head_that_comes_by_the_byte_is_not_waited_for(
             pytest.fail("it was waited for")
 
 
-def test_a_connection_may_be_used_again_and_then_is_closed(
-    small: Any, serving: Any, impatient: None
-) -> None:
+def test_a_connection_may_be_used_again_and_then_is_closed(small: Any, serving: Any) -> None:
     asked = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with serving(small) as client, connected(client.port, 1) as (one,):
+    with serving(small, IMPATIENT) as client, connected(client.port, 1) as (one,):
         for _ in range(5):
             assert answers(one, asked).startswith("HTTP/1.1 200")
             time.sleep(0.1)
@@ -163,10 +152,9 @@ def test_a_connection_may_be_used_again_and_then_is_closed(
 
 
 @pytest.mark.parametrize("sent", [HALF, CHUNKED])
-def test_a_body_that_does_not_come_takes_no_place(
-    small: Any, serving: Any, sent: str, impatient: None
-) -> None:
-    with serving(small, Limits(max_requests=1)) as client, connected(client.port, 3, sent) as some:
+def test_a_body_that_does_not_come_takes_no_place(small: Any, serving: Any, sent: str) -> None:
+    limits = Limits(max_requests=1, idle_timeout=0.3)
+    with serving(small, limits) as client, connected(client.port, 3, sent) as some:
         assert client.complete(prompt="a", max_tokens=1)
         for one in some:
             answer = rest_of(one).decode()  # And the connection is closed after it.
@@ -209,11 +197,11 @@ def test_large_bodies_that_are_not_whole_leave_room_for_small_ones(
 
 @pytest.mark.slow
 def test_who_reads_nothing_of_a_large_answer_is_let_go(
-    lasting: Any, serving: Any, impatient: None, wait_until: Any, monkeypatch: pytest.MonkeyPatch
+    lasting: Any, serving: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = connections.connection_class(10)
-    monkeypatch.setattr(server, "connection_class", lambda _: kind)
-    with serving(lasting) as client, socket.socket() as one:
+    kind = connections.connection_class(10, 0.3)
+    monkeypatch.setattr(server, "connection_class", lambda *_: kind)
+    with serving(lasting, IMPATIENT) as client, socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         one.connect((HOST, client.port))
         body = json.dumps({"prompt": ["a"] * 16, "max_tokens": 700, "logprobs": 20})

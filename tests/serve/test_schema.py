@@ -31,7 +31,7 @@ def test_the_server_keeps_to_its_description(
                 *(sys.executable, "-m", "schemathesis.cli", "run"),
                 f"{client.address}/openapi.json",
                 *("--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing"),
-                *("--max-examples", "30", "--generation-deterministic"),
+                *("--max-examples", "10", "--generation-deterministic"),
                 *("--no-color", "--warnings", "off"),
             ],
             capture_output=True,

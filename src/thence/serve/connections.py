@@ -14,11 +14,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from thence.serve.middleware import is_work
 
-IDLE_SECONDS = 10.0
-"""Time for the whole head of a request to come, from the opening of a connection or its last answer
-on. OpenAI's client drops a connection after 5 seconds without use, and must be the first to."""
-SECONDS_BETWEEN_SWEEPS = 1.0
-"""Time between two searches for idle connections."""
+SWEEPS = 10
+"""Searches for idle connections within the idle timeout."""
 
 
 class Connections:
@@ -26,10 +23,11 @@ class Connections:
 
     Args:
         maximum: How many may be open at once.
+        idle_timeout: Seconds for which one may wait for its client.
     """
 
-    def __init__(self, maximum: int) -> None:
-        self._maximum = maximum
+    def __init__(self, maximum: int, idle_timeout: float) -> None:
+        self._maximum, self.idle_timeout = maximum, idle_timeout
         self._open: set[Connection] = set()
         self._next_sweep: asyncio.TimerHandle | None = None
 
@@ -58,7 +56,7 @@ class Connections:
         self._next_sweep = None
         if self._open:
             loop = asyncio.get_running_loop()
-            self._next_sweep = loop.call_later(SECONDS_BETWEEN_SWEEPS, self._sweep)
+            self._next_sweep = loop.call_later(self.idle_timeout / SWEEPS, self._sweep)
 
 
 class Connection(H11Protocol):
@@ -97,7 +95,7 @@ class Connection(H11Protocol):
             self.since = now
         self._unsent = unsent
         lacks_body = self.has_request and not self.transport.is_closing()
-        if now - self.since > IDLE_SECONDS and not lacks_body:
+        if now - self.since > self.all.idle_timeout and not lacks_body:
             self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -140,6 +138,6 @@ class Connection(H11Protocol):
         super().on_response_complete()
 
 
-def connection_class(maximum: int) -> type[Connection]:
-    """Return a connection class for a server that may have so many open at once."""
-    return type("Connection", (Connection,), {"all": Connections(maximum)})
+def connection_class(maximum: int, idle_timeout: float) -> type[Connection]:
+    """Return the connection class of one server, which has its ``Connections``."""
+    return type("Connection", (Connection,), {"all": Connections(maximum, idle_timeout)})

@@ -30,8 +30,6 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = ("/", "/docs", "/openapi.json", "/health")
 """Paths that need no token: the page without its data, and the health check."""
-SECONDS_BETWEEN_CHUNKS = 10.0
-"""Time for the next chunk of a request's body."""
 SMALL_BODY = 1 << 16
 """Bytes of each body that do not count towards the room for all bodies together."""
 SECONDS_TO_END = 2.0
@@ -247,16 +245,16 @@ class Middleware:
             _RefusedError: If it is too large or too slow, or all bodies take too much room.
             _ClientDisconnectedError: If the client disconnects before it is complete.
         """
-        body, more = bytearray(), True
+        body, more, idle = bytearray(), True, self._limits.idle_timeout
         clock = asyncio.get_running_loop().time
         while more:
             try:
-                async with asyncio.timeout(min(SECONDS_BETWEEN_CHUNKS, end - clock())):
+                async with asyncio.timeout(min(idle, end - clock())):
                     message = await receive()
             except TimeoutError:
                 if clock() >= end:
                     raise self._too_slow() from None
-                said = f"Nothing more of the request came for {SECONDS_BETWEEN_CHUNKS:g} seconds."
+                said = f"Nothing more of the request came for {idle:g} seconds."
                 raise _RefusedError(error_response(408, said, headers=CLOSE)) from None
             if message["type"] == "http.disconnect":
                 raise _ClientDisconnectedError

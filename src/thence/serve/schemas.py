@@ -43,6 +43,10 @@ class Limits(Settings):
     """Seconds for a request."""
     max_connections: Limit = 1000
     """Connections open at the same time, idle ones included."""
+    idle_timeout: Annotated[float, Range(gt=0, lt=1 << 31)] = 10.0
+    """Seconds for the head of a request to come, after the opening of a connection or its last
+    answer, and for each next chunk of its body. It must be above the 5 seconds after which OpenAI's
+    client drops an idle connection itself."""
 
 
 class RequestModel(BaseModel):

@@ -16,7 +16,7 @@ import uvicorn
 
 from thence.errors import SettingError
 from thence.serve.app import create_app
-from thence.serve.connections import IDLE_SECONDS, connection_class
+from thence.serve.connections import connection_class
 from thence.serve.loaded_runs import LoadedRun
 from thence.serve.schemas import Limits
 from thence.settings import Range, validate
@@ -121,7 +121,7 @@ class Server(uvicorn.Server):
         watcher = RunWatcher(models.values())
         given = {
             # h11 bounds the size of headers, which the faster httptools does not.
-            "http": connection_class(max_connections(limits.max_connections)),
+            "http": connection_class(max_connections(limits.max_connections), limits.idle_timeout),
             "loop": "asyncio",  # ``startup`` depends on how asyncio accepts connections.
             "ws": "none",
             "lifespan": "off",
@@ -129,7 +129,7 @@ class Server(uvicorn.Server):
             "access_log": False,
             "server_header": False,
             "backlog": ACCEPTED_AT_ONCE,
-            "timeout_keep_alive": math.ceil(IDLE_SECONDS),
+            "timeout_keep_alive": math.ceil(limits.idle_timeout),
             "timeout_graceful_shutdown": SECONDS_TO_STOP,
             "callback_notify": watcher.check,
             "timeout_notify": SECONDS_BETWEEN_CHECKS,

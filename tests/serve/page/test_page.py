@@ -462,7 +462,9 @@ TABS = {
 def test_every_tab_fits_a_telephone_and_is_pictured(visit, tab):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     phone = {"width": 360, "height": 740}
-    looks = {"light": ("light", None), "dark": ("dark", None), "phone": ("light", phone)}
+    looks = {"light": ("light", None), "phone": ("light", phone)}
+    if tab == "text":  # The colours of the others are defined by the same variables.
+        looks["dark"] = ("dark", None)
     pages = {
         name: visit(tab, size=size, scheme=scheme, **TABS[tab])
         for name, (scheme, size) in looks.items()
