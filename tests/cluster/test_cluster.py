@@ -126,8 +126,8 @@ def test_a_run_from_a_cluster_is_used_as_any_other(
     folder: Path, tmp_path: Path, workers: Any
 ) -> None:
     here, there = both(folder, tmp_path, workers.scheduler_address, order=3)
-    assert there.counted is not None
-    assert there.counted["files"] == 7
+    assert there.cluster_counts is not None
+    assert there.cluster_counts["files"] == 7
     for split in ("dev", "test"):
         assert evaluate(there, split).nats == evaluate(here, split).nats  # type: ignore[arg-type]
     assert evaluate(there).seen is None

@@ -64,7 +64,7 @@ def test_a_text_in_memory_trains_what_its_file_would(small: SmallTrain, lines: l
     assert of_memory.provenance["sha256"] == of_file.provenance["sha256"]
     opened = Run(of_memory.folder)
     assert opened.text_name == "text in memory"
-    assert opened.kept == {"text": "text.jsonl"}
+    assert opened.kept_texts == {"text": "text.jsonl"}
     assert thence.evaluate(opened).nats == thence.evaluate(of_file).nats
     assert "text in memory" in thence.report(opened).read_text()
     assert thence.compare([of_file, opened]).runs[1].difference == (0, 0, 0)
@@ -113,7 +113,7 @@ def test_dev_and_test_may_be_in_memory_too(lines: list[str], text: Path, tmp_pat
     held = {"dev": lines[:5], "test": np.array(["axa\nbyd"])}
     run = train(text, output=tmp_path / "run", **held, **COUNTS)
     opened = Run(run.folder)
-    assert opened.kept == {"dev": "dev.jsonl", "test": "test.jsonl"}
+    assert opened.kept_texts == {"dev": "dev.jsonl", "test": "test.jsonl"}
     assert list(opened.documents("dev")) == lines[:5]
     assert list(opened.documents("test")) == ["axa\nbyd"]
     assert Path(opened.recipe.text) == text
@@ -158,7 +158,7 @@ def test_a_pipe_is_copied_like_standard_input(
     given = {"text": str(text), role: pipe(text.read_bytes())}
     run = train(output=tmp_path / "run", **given, **COUNTS)
     opened = Run(run.folder)
-    assert opened.kept == {role: role}
+    assert opened.kept_texts == {role: role}
     assert (run.folder / role).read_bytes() == text.read_bytes()
     expected = train(output=tmp_path / "ordinary", **(given | {role: str(text)}), **COUNTS)
     assert opened.provenance["sha256"] == expected.provenance["sha256"]
@@ -170,7 +170,7 @@ def test_a_pipe_of_rows_is_a_table(pipe: Callable[..., str], tmp_path: Path) -> 
     rows = b"text,label\n" + b"a good film,pos\na bad film,neg\n" * 10
     table = pipe(rows, "rows.csv")
     run = train(table, "linear", label="label", output=tmp_path / "run", split="50/50/0")
-    assert Run(run.folder).kept == {"text": "text.csv"}
+    assert Run(run.folder).kept_texts == {"text": "text.csv"}
     assert thence.evaluate(run.folder).documents == 10
 
 
@@ -244,7 +244,7 @@ def test_the_finder_and_best_take_what_train_takes(
     of_pipe = find_learning_rate(recipe, steps=10)
     assert of_memory.losses.tolist() == of_pipe.losses.tolist()
     done = thence.best(lines, steps=2, output=tmp_path / "best", threads=1, dev=lines[:9])
-    assert Run(done.folder).kept == {"text": "text.jsonl", "dev": "dev.jsonl"}
+    assert Run(done.folder).kept_texts == {"text": "text.jsonl", "dev": "dev.jsonl"}
     assert thence.evaluate(done.folder).documents == 9
 
 

@@ -205,8 +205,8 @@ def _say_nothing_to_do(run: Run, as_json: bool) -> None:
 def _text(run: Run) -> str:
     """Return what names the text of a run on the command line: its own copy, if it has one."""
     name = run.recipe.text
-    if "text" in run.kept:
-        return quote(str(run.sources.instead[name])) if run.kept["text"] else "TEXT"
+    if "text" in run.kept_texts:
+        return quote(str(run.sources.instead[name])) if run.kept_texts["text"] else "TEXT"
     return quote(name)
 
 

@@ -78,7 +78,7 @@ def mix_into(new: NewFolder, runs: Sequence[Run | str | Path], options: MixOptio
         }
     else:
         recipe, tensors, metrics = mix_language_models(opened, options)
-        more = {} if first.counted is None else {CLUSTER: first.counted}
+        more = {} if first.cluster_counts is None else {CLUSTER: first.cluster_counts}
     test = first.documents("test")
     more[TEST], looks = asdict(Fingerprint.of(test)), inherited_looks(opened, test)
     hashes = first.provenance["sha256"]

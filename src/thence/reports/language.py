@@ -47,7 +47,7 @@ def language_sections(run: Run) -> list[Section]:
     training = training_section(run, count_facts(run))
     if not run.has_text:
         return [training, samples_section(run), embedding_section(run)]
-    bigrams = [Section("Bigrams", [Plots([plot_bigrams(run)])])] if run.train_text_is_here else []
+    bigrams = [Section("Bigrams", [Plots([plot_bigrams(run)])])] if run.has_train_text else []
     return [
         score_section(run),
         training,

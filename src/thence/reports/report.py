@@ -156,10 +156,10 @@ def text_rows(run: Run) -> list[tuple[str, str]]:
         return [("imported from", run.recipe.text)]
     if not run.has_text:
         return [("text", f"{run.text_name}, of which the run has only the hash")]
-    if run.counted is not None:
-        of = "{files:,} files, {documents:,} documents, read on a cluster".format(**run.counted)
-        tokens = f"{run.counted['tokens']:,} (each document's end is one)"
-        return [("text", f"{run.recipe.text}: {of}"), ("train tokens", tokens)]
+    if (counts := run.cluster_counts) is not None:
+        read = f"{counts['files']:,} files, {counts['documents']:,} documents, read on a cluster"
+        tokens = f"{counts['tokens']:,} (each document's end is one)"
+        return [("text", f"{run.recipe.text}: {read}"), ("train tokens", tokens)]
     sizes = [f"{len(run.documents(name)):,} {name}" for name in SPLITS]
     rows = [("text", run.text_name), ("documents", ", ".join(sizes))]
     store = run.store("train")
@@ -193,7 +193,7 @@ def split_rows(run: Run, split: Split) -> list[tuple[str, str]]:
     documents = run.documents(split)
     if not len(documents):
         return []
-    if not run.train_text_is_here:
+    if not run.has_train_text:
         return [
             (f"{split} documents", f"{len(documents):,}; how many are in train was not counted")
         ]

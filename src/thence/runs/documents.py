@@ -31,11 +31,11 @@ def read_splits(run: "Run") -> Splits:
         RunError: If a text is a pipe or a device.
     """
     run.check_text()
-    if run.counted is not None:
+    if run.cluster_counts is not None:
         raise TextError(
-            f"The train text of {run.folder} was read on a cluster, {run.counted['files']:,} "
-            f"files at {run.text_name}, and is not read here; judge on dev or test, or on "
-            "another text."
+            f"The train text of {run.folder} was read on a cluster, "
+            f"{run.cluster_counts['files']:,} files at {run.text_name}, and is not read here; "
+            "judge on dev or test, or on another text."
         )
     _check_sources(run)
     recipe = run.recipe
@@ -71,7 +71,7 @@ def check_splits(run: "Run", splits: Splits) -> Splits:
 def _check_sources(run: "Run") -> None:
     """Refuse texts that are gone or never end."""
     for role, name in named_sources(run.recipe).items():
-        file = run.kept.get(role)
+        file = run.kept_texts.get(role)
         if file == "" or (file is None and name == STANDARD_INPUT):
             raise TextError(
                 f"The run {run.folder} keeps only the hash of its {role}, as it was told to. "

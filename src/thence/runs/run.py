@@ -151,7 +151,7 @@ class Run:
 
     @property
     def text_name(self) -> str:
-        """What to call the text the run was trained on."""
+        """The name, for messages, of the text that the run was trained on."""
         return display_name(self.recipe.text)
 
     @property
@@ -173,39 +173,40 @@ class Run:
             )
 
     @property
-    def kept(self) -> Mapping[str, str]:
-        """Which texts could be read only once, and the files of the run that hold them.
+    def kept_texts(self) -> Mapping[str, str]:
+        """The files of the run that keep texts that can be read only once.
 
-        By the setting that names the text, ``text``, ``dev`` or ``test``; empty where the run has
-        only its hash.
+        By the setting that names the text: ``text``, ``dev`` or ``test``. The name is empty if the
+        run has only the hash of the text.
         """
         found: Mapping[str, str] = self.provenance.get(KEPT, {})
         return found
 
     @property
     def sources(self) -> Sources:
-        """What is read in place of the texts that the recipe names."""
-        return Sources(kept_sources(self.folder, self.recipe, self.kept), all(self.kept.values()))
+        """Texts that the run keeps, which are read in place of those that the recipe names."""
+        kept = self.kept_texts
+        return Sources(kept_sources(self.folder, self.recipe, kept), all(kept.values()))
 
     @property
     def has_text(self) -> bool:
-        """Whether there is a text of its own: not where it was imported, or has only its hash."""
+        """Whether the documents can be read; not if imported, or if only a hash is kept."""
         return not self.imported and (self.sources.keep or "splits" in self.__dict__)
 
     @property
-    def counted(self) -> Mapping[str, int] | None:
-        """What a run that was counted on a cluster has read there, in numbers; None for others."""
+    def cluster_counts(self) -> Mapping[str, int] | None:
+        """How much a run that was counted on a cluster has read there; None for other runs."""
         found: Mapping[str, int] | None = self.provenance.get(CLUSTER)
         return found
 
     @property
-    def train_text_is_here(self) -> bool:
-        """Whether the train text is read again when asked for, as other machines read none."""
-        return self.has_text and self.counted is None
+    def has_train_text(self) -> bool:
+        """Whether ``documents("train")`` can be read; not after counting on a cluster."""
+        return self.has_text and self.cluster_counts is None
 
     @property
     def identity(self) -> str:
-        """What the weights of this run carry: the hash of its recipe, tokens and text.
+        """The hash of recipe, tokenizer and text, which its files of weights carry too.
 
         The recipe counts as the config says it, without settings that came with later versions.
         """
@@ -215,7 +216,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the training came to its end; a counted or mixed run always has."""
+        """Whether the training came to its end; always, if it took a single step."""
         return is_finished(self.folder, self.recipe.model)
 
     @cached_property
@@ -240,8 +241,8 @@ class Run:
         """
         return read_splits(self)
 
-    def give_splits(self, splits: Splits) -> None:
-        """Take the documents of the run as they are, where it has only their hashes.
+    def set_splits(self, splits: Splits) -> None:
+        """Give a run its documents, if it has only their hashes.
 
         Raises:
             TextError: If they are not what the run was trained on.
@@ -260,7 +261,7 @@ class Run:
                 f"There is no split {split!r}; choose one of {', '.join(names)}."
                 + nearest(str(split), names)
             )
-        if self.counted is not None and split != "train":
+        if self.cluster_counts is not None and split != "train":
             return self._held_out[split]
         documents: Documents = getattr(self.splits, split)
         return documents

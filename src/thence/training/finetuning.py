@@ -97,13 +97,13 @@ def _text_paths(parent: Run) -> dict[str, str]:
     """Return the sources of a run's texts by role: the copies in its folder, where it has some."""
     found = {}
     for role, name in named_sources(parent.recipe).items():
-        if role in parent.kept:
-            if not parent.kept[role]:
+        if role in parent.kept_texts:
+            if not parent.kept_texts[role]:
                 raise RunError(
                     f"{parent.folder} has not kept its {role}, only the hash of it; give the text "
                     "again: thence train TEXT --from RUN."
                 )
-            name = str(parent.folder.resolve() / parent.kept[role])
+            name = str(parent.folder.resolve() / parent.kept_texts[role])
         found[role] = name
     return found
 

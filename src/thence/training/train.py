@@ -168,7 +168,7 @@ def train_recipe(
             with _removed_on(folder, ThenceError):
                 run = shared_run(folder, data, world)
             if not run.sources.keep:
-                run.give_splits(data.splits)
+                run.set_splits(data.splits)
             if not _is_network(run):
                 log_fitted(run, data.dev, logs)
                 return run
@@ -233,7 +233,7 @@ def resume(
     with processes() as world:
         run = same_run(folder.folder if isinstance(folder, Run) else find_run(folder), world)
         if isinstance(folder, Run) and not folder.sources.keep and folder.has_text:
-            run.give_splits(folder.splits)
+            run.set_splits(folder.splits)
         given = {"text": text, "dev": dev, "test": test}
         if given := {role: source for role, source in given.items() if source is not None}:
             provide_text(run, given)
@@ -286,13 +286,14 @@ def provide_text(run: Run, given: Mapping[str, Source]) -> None:
             labelling=recipe.labelling,
             instead=sources.instead,
         )
-    run.give_splits(splits)
+    run.set_splits(splits)
 
 
 def _continue(run: Run, progress: ProgressFactory, world: "World | None", logs: Logs) -> Run:
     """Train a run from its newest checkpoint to the end."""
     is_combined = get_family(run.recipe.model).method == "combine"
-    if is_combined or run.counted is not None:  # Such folders are whole as soon as they appear.
+    # Such folders are whole as soon as they appear.
+    if is_combined or run.cluster_counts is not None:
         return run
     with ExitStack() as stack:
         with fail_together(world):
