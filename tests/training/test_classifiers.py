@@ -304,7 +304,7 @@ def test_too_many_weights_for_the_linear_classifier(
 ) -> None:
     from thence.models.labels import linear
 
-    monkeypatch.setattr(linear, "MOST_WEIGHTS", 10)
+    monkeypatch.setattr(linear, "MAX_WEIGHTS", 10)
     with pytest.raises(SettingError, match="features x 1 labels, too many to keep in memory"):
         train(table, "linear", output=tmp_path / "run", **FAST["linear"])
     assert not (tmp_path / "run").exists()

@@ -18,7 +18,7 @@ from thence.corpus.labels import Labels
 from thence.ensembles.members import build_average, build_mixture
 from thence.models.base import Classes
 from thence.models.labels import ensemble as classifiers
-from thence.models.language.mixture import MOST_TARGETS, Member, Mixture
+from thence.models.language.mixture import MAX_TARGETS, Member, Mixture
 from thence.tokens import TokenStore
 from thence.training.dev_evaluation import EvalResult, evaluate_labels
 
@@ -76,7 +76,7 @@ def combine_language_models(
     if len(kept) == 1:
         return best
     mixture, scores = mixture_of(kept, vocabulary_size), _scores(kept)
-    carries, stride = _carries(kept), max(1, math.ceil(dev.num_targets / MOST_TARGETS))
+    carries, stride = _carries(kept), max(1, math.ceil(dev.num_targets / MAX_TARGETS))
     if hurry:
         stride *= math.ceil(FINAL_GATES * gate / max(seconds, FINAL_GATES * gate / MAX_STRIDE))
     nats = _held_out_nats(mixture, scores, dev, carries, stride)
@@ -100,7 +100,7 @@ def combining_seconds(members: Sequence[TrainedCandidate], dev: TokenStore, left
 
 
 def _gate_seconds(members: Sequence[TrainedCandidate], dev: TokenStore) -> float:
-    return min(dev.num_targets, MOST_TARGETS) * len(members) / GATE_SPEED
+    return min(dev.num_targets, MAX_TARGETS) * len(members) / GATE_SPEED
 
 
 def prune(

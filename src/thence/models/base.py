@@ -20,7 +20,7 @@ from thence.tokens import TokenStore
 from thence.tokens.texts import Texts
 
 State = Any
-"""What a model remembers of the text so far: a value, which ``step`` never changes in place."""
+"""What a model remembers of the text so far; ``step`` returns a new one and changes none."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MIN_LOG_PROB, MAX_LOG_PROB = -700.0, -1e-30
@@ -53,16 +53,16 @@ class LanguageModel(Protocol):
         """Return the log-probability of every target of a store, in order.
 
         Args:
-            store: What to judge.
-            carry_context: Whether a document sees what the documents before it said (running
-                text) or starts afresh at the boundary.
+            store: The tokens to score.
+            carry_context: Whether context reaches into the documents before (running text), or
+                each document starts afresh.
         """
 
     def tensors(self) -> dict[str, Array]:
         """Return everything learned, by name, for the weights file."""
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Take back what ``tensors`` gave.
+        """Set everything learned to what ``tensors`` returned.
 
         Raises:
             ValueError: If a name or shape does not fit this model.
@@ -84,11 +84,11 @@ class CountedModel(LanguageModel, Protocol):
         Args:
             store: The train tokens.
             carry_context: Whether context reaches across documents.
-            dev: Tokens to fit the few numbers by that cannot be counted, where there are some.
+            dev: Tokens on which parameters are fitted that cannot be counted, if there are any.
 
         Returns:
-            The log-probability of the whole store in nats where counting gives it, so that it
-            need not be scored; else None.
+            The log-probability of the whole store in nats, if counting gives it; else None, and
+            the store has to be scored.
         """
 
 
@@ -142,10 +142,10 @@ def leaves(state: State) -> list[Any]:
 
 @dataclass(frozen=True)
 class Classes:
-    """What is told apart.
+    """The labels that a classifier predicts.
 
     Attributes:
-        num_classes: How many labels there are (C), at least 2, or 1 where there may be several.
+        num_classes: How many labels there are (C): at least 2, or at least 1 if multilabel.
         multilabel: Whether a document may have any number of them: each label is then a question of
             its own, answered yes or no.
     """
@@ -156,7 +156,7 @@ class Classes:
 
 @runtime_checkable
 class Classifier(Protocol):
-    """Tells labels apart."""
+    """Predicts the labels of texts."""
 
     classes: Classes
 
@@ -171,7 +171,7 @@ class Classifier(Protocol):
         """Return everything learned, by name, for the weights file."""
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Take back what ``tensors`` gave.
+        """Set everything learned to what ``tensors`` returned.
 
         Raises:
             ValueError: If a name or shape does not fit this classifier.
@@ -199,21 +199,21 @@ class FittedClassifier(Classifier, Protocol):
             texts: The train documents.
             labels: Theirs.
             sample_weight: How much each document counts.
-            dev: Documents to choose settings by that were left open, where there are some.
-            should_stop: Asked now and then whether to end with what has been learned so far.
+            dev: Documents on which settings are chosen that were not given, if there are any.
+            should_stop: Asked from time to time whether to stop with what is learned so far.
         """
 
 
 def log_probs_of_truth(
     log_probs: Float[np.ndarray, "documents classes"], labels: Labels
 ) -> Float64[np.ndarray, " questions"]:
-    """Return the log-probability of every true answer; a label that train lacks is none.
+    """Return the log-probability of every true answer; labels that train lacks are left out.
 
     Where a document may have several labels, each is a question of its own.
 
     Args:
-        log_probs: What a classifier says of the documents.
-        labels: What is true of them; the first names are the classes.
+        log_probs: Of each label for each document, by a classifier.
+        labels: The true labels; the first names are the classes.
     """
     classes = log_probs.shape[1]
     likely = np.clip(log_probs.astype(np.float64), MIN_LOG_PROB, MAX_LOG_PROB)
@@ -229,7 +229,7 @@ def log_probs_of_truth(
 
 @runtime_checkable
 class ReadsAtOnce(Protocol):
-    """A language model that reads several ids faster than step by step."""
+    """A language model with a forward pass over several ids, faster than steps."""
 
     def read(
         self, ids: Integer[np.ndarray, "batch time"], state: State, last: bool = False

@@ -17,10 +17,11 @@ CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 LARGEST_SIZE = 1 << 20
 """Units of a layer, tokens of a document and so on at most, in a classifier."""
 Size = Annotated[int, Range(ge=1, le=LARGEST_SIZE)]
-MOST_LAYERS = 1000
-Layers = Annotated[int, Range(ge=1, le=MOST_LAYERS)]
-BYTES_TRAINED = 16
-"""Of each number of a network: itself, its gradient, and two that the optimiser keeps."""
+MAX_LAYERS = 1000
+Layers = Annotated[int, Range(ge=1, le=MAX_LAYERS)]
+BYTES_PER_WEIGHT = 16
+"""Bytes of memory that training takes for each weight: itself, its gradient, and the two moments
+of Adam, in single precision."""
 SMALLER = "Use smaller sizes, such as a lower `embedding_size` or `hidden_size`."
 
 Made = TypeVar("Made")
@@ -35,7 +36,7 @@ class TooLargeError(Exception):
 def machine_memory() -> int:
     """Return the bytes of memory of this machine, or of the container that this runs in."""
     memory = sys.maxsize
-    with suppress(AttributeError, ValueError, OSError):  # Windows does not tell.
+    with suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf.
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with suppress(ValueError, OSError):
         memory = min(memory, int(CONTAINER_LIMIT.read_text()))
@@ -96,7 +97,11 @@ _allowed = threading.local()
 
 @cache
 def _count_parameters() -> None:
-    """Have torch tell of every parameter before it is drawn; once, for all threads."""
+    """Count every parameter of a module when torch registers it; installed once, for all threads.
+
+    A parameter is registered when its memory is reserved and before it is written, so a network
+    that is too large is refused before the machine runs out of memory.
+    """
     from torch.nn.modules.module import register_module_parameter_registration_hook
 
     def count(module: Any, name: str, parameter: Any) -> None:
@@ -139,14 +144,14 @@ def make_trainable(make: Callable[[], Made], model: str) -> Made:
         SettingError: If it cannot; says how much memory it would need.
     """
     try:
-        with at_most(machine_memory() // BYTES_TRAINED):
+        with at_most(machine_memory() // BYTES_PER_WEIGHT):
             return make()
     except TooLargeError:
         numbers = _numbers_of(make)
     if numbers is None:
         raise SettingError(f"The model '{model}' would be larger than can be counted. {SMALLER}")
     check_memory(
-        numbers * BYTES_TRAINED,
+        numbers * BYTES_PER_WEIGHT,
         f"Training the {numbers:,} numbers of this model ({model})",
         SMALLER,
     )

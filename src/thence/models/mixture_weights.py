@@ -17,17 +17,22 @@ from thence.lbfgs import minimize
 from thence.models.base import Array
 
 ITERATIONS = 100
-IMAGINED_TARGETS = 10.0
-"""How many targets the overall weights count for in each bucket, so that rare ones stay sane."""
-STEPS = 300
-MEMORY = 20
-"""Steps of the descent that tell of the curvature."""
-CLOSE = 5e-7
-"""The gate is learned when five steps gain less, in nats per target."""
+"""Iterations of expectation maximisation."""
+PRIOR_TARGETS = 10.0
+"""Targets that the overall weights count for in each bucket: rare buckets stay near them."""
+MAX_ITERATIONS = 300
+"""Iterations of L-BFGS at most."""
+HISTORY = 20
+"""Pairs of steps and gradient changes that L-BFGS estimates the curvature from."""
+TOLERANCE = 5e-7
+"""L-BFGS stops when five iterations gain less than this, in nats per target."""
 PENALTY = 0.6
-"""Of half the squared coefficients, the constant's apart: in nats of the whole dev text."""
-TINY = 1e-6
-SMALLEST = np.float32(1e-30)
+"""Factor of half the squared coefficients of the gate, without the constant's, which is added to
+the loss of the whole dev text in nats."""
+MIN_WEIGHT = 1e-6
+"""Lowest weight that the gate starts from, and what keeps the curvature's bound invertible."""
+MIN_PROBABILITY = np.float32(1e-30)
+"""Probabilities are held above this, so that a target which no model predicts has a finite loss."""
 
 Probs = Float[np.ndarray, "targets models"]
 
@@ -37,7 +42,7 @@ def learn_table(
     bucket_ids: Int64[np.ndarray, " targets"],
     num_buckets: int,
     prior: Float[np.ndarray, " models"] | None = None,
-    imagined: float = IMAGINED_TARGETS,
+    prior_targets: float = PRIOR_TARGETS,
 ) -> Float[np.ndarray, "buckets models"]:
     """Return the weights of each bucket under which the targets are likeliest.
 
@@ -46,37 +51,39 @@ def learn_table(
         bucket_ids: The bucket of each target.
         num_buckets: How many buckets there are.
         prior: Weights that every bucket starts from and is drawn to.
-        imagined: How many targets they count for in each bucket.
+        prior_targets: How many targets they count for in each bucket.
     """
     count = probs.shape[1]
     base = np.full(count, 1 / count) if prior is None else prior
-    imagined = 0.0 if prior is None else imagined
+    prior_targets = 0.0 if prior is None else prior_targets
     weights = np.tile(base, (num_buckets, 1))
-    sizes = np.bincount(bucket_ids, minlength=num_buckets)[:, None] + imagined
+    sizes = np.bincount(bucket_ids, minlength=num_buckets)[:, None] + prior_targets
     for _ in range(ITERATIONS):
         shares = weights[bucket_ids] * probs
         shares /= shares.sum(axis=1, keepdims=True)
         credit = [np.bincount(bucket_ids, shares[:, model], num_buckets) for model in range(count)]
-        weights = (np.stack(credit, axis=1) + imagined * base) / np.maximum(sizes, 1e-300)
+        weights = (np.stack(credit, axis=1) + prior_targets * base) / np.maximum(sizes, 1e-300)
         weights[sizes[:, 0] == 0] = base
     return weights
 
 
 def learn_single(
-    probs: Probs, imagined: float = 0.0, iterations: int = ITERATIONS
+    probs: Probs, pseudo_targets: float = 0.0, iterations: int = ITERATIONS
 ) -> Float[np.ndarray, " models"]:
     """Return the one set of weights under which the targets are likeliest.
 
     Args:
         probs: Each model's probability of each target, up to a factor per target.
-        imagined: So many targets more that all models tell equally well: on few targets they keep
-            the weights near equal ones, on many they do not matter.
+        pseudo_targets: Further targets that all models predict equally well: on few targets they
+            keep the weights near equal ones, on many they do not matter.
         iterations: Of expectation maximisation, which is slow where models are alike.
     """
-    count, total = probs.shape[1], max(len(probs) + imagined, 1)
+    count, total = probs.shape[1], max(len(probs) + pseudo_targets, 1)
     weights = np.full(count, 1 / count)
     for _ in range(iterations if len(probs) else 0):
-        weights = weights * ((1 / (probs @ weights)) @ probs / total) + imagined / total / count
+        weights = (
+            weights * ((1 / (probs @ weights)) @ probs / total) + pseudo_targets / total / count
+        )
     return weights
 
 
@@ -85,9 +92,9 @@ def learn_gate(
 ) -> Float[np.ndarray, "features models"]:
     """Return the coefficients of the gate under which the targets are likeliest.
 
-    The gradient of the log-likelihood with respect to the gate's logits is what each member
-    deserves of a target less what it was given. The descent (``descent.py``) begins with a bound of
-    the curvature: half the features' second moments (D. Boehning 1992, "Multinomial logistic
+    The gradient of the log-likelihood by the gate's logits is the posterior of each member, given
+    the target, minus its weight. L-BFGS (``lbfgs.py``) is preconditioned with a bound of the
+    curvature, a quarter of the features' second moments (D. Boehning 1992, "Multinomial logistic
     regression algorithm").
 
     Args:
@@ -99,28 +106,28 @@ def learn_gate(
     by_model = np.ascontiguousarray(probs.T, np.float32)
     penalty = np.full((rows, 1), PENALTY)
     penalty[0] = 0
-    bound = by_feature @ features / 4 + np.diag(penalty[:, 0] + TINY)
+    bound = by_feature @ features / 4 + np.diag(penalty[:, 0] + MIN_WEIGHT)
     start = np.zeros((rows, columns))
-    start[0] = np.log(np.maximum(learn_single(probs), TINY))
+    start[0] = np.log(np.maximum(learn_single(probs), MIN_WEIGHT))
 
     def loss(gate: Array) -> tuple[float, Array]:
-        given = (
-            gate.T.astype(np.float32) @ by_feature
-        )  # (M, T): sums over few models are fast along this axis.
-        given -= given.max(axis=0)
-        np.exp(given, out=given)
-        given /= given.sum(axis=0)
-        deserved = given * by_model
-        likelihoods = np.maximum(deserved.sum(axis=0), SMALLEST)
-        deserved /= likelihoods
+        # (M, T) and not (T, M): sums over the few models are then sums of long rows.
+        weights = gate.T.astype(np.float32) @ by_feature
+        weights -= weights.max(axis=0)
+        np.exp(weights, out=weights)
+        weights /= weights.sum(axis=0)
+        posterior = weights * by_model
+        likelihoods = np.maximum(posterior.sum(axis=0), MIN_PROBABILITY)
+        posterior /= likelihoods
         penalized = penalty * gate
-        nats = (
-            -float(np.log(likelihoods).sum(dtype=np.float64)) + float(np.vdot(penalized, gate)) / 2
-        )
-        return nats, penalized - by_feature @ (deserved - given).T
+        nats = -float(np.log(likelihoods).sum(dtype=np.float64))
+        nats += float(np.vdot(penalized, gate)) / 2
+        return nats, penalized - by_feature @ (posterior - weights).T
 
-    inverse = np.linalg.inv(bound)
-    return minimize(loss, start, lambda slope: inverse @ slope, CLOSE * len(probs), STEPS, MEMORY)
+    inverse, tolerance = np.linalg.inv(bound), TOLERANCE * len(probs)
+    return minimize(
+        loss, start, lambda gradient: inverse @ gradient, tolerance, MAX_ITERATIONS, HISTORY
+    )
 
 
 def log_weights_of(

@@ -32,7 +32,7 @@ from thence.settings import PositiveInt, Settings
 
 Softmax = Literal["full", "sampled", "adaptive"]
 SPECIAL_IDS = 2
-"""The last ids, the unknown symbol and the boundary, are frequent though they come last."""
+"""The last ids, the unknown symbol and the boundary, are frequent though ids are by frequency."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class OutputLayer(Protocol):
         """
 
     def start_from(self, counts: Float[Tensor, " vocab"]) -> None:
-        """Begin with the probabilities of symbols that occur so often, whatever the context."""
+        """Set the biases so that the first probabilities are the symbols' frequencies."""
 
     def log_probs(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
         """Return the log-probabilities of every symbol, in nats."""
@@ -114,7 +114,8 @@ def _logits(
     if one_row and isinstance(weight, Tensor) and isinstance(bias, Tensor):
         parts = (hidden, weight, bias)
         if all(part.device.type == "cpu" and part.dtype == torch.float32 for part in parts):
-            # NumPy takes a sixth of the time: all of it is reading the weights.
+            # One row is bound by reading the weights, which NumPy's matrix-vector product does in
+            # a sixth of the time of PyTorch's.
             return torch.from_numpy(hidden.numpy() @ weight.detach().numpy().T) + bias
     logits: Tensor = project(hidden)
     return logits
@@ -151,9 +152,9 @@ class FullSoftmax(nn.Module):
         return functional.cross_entropy(logits, wanted, reduction="sum")
 
     def start_from(self, counts: Float[Tensor, " vocab"]) -> None:
-        """Let the biases be the logarithms of how often each symbol occurs.
+        """Set the biases to the logarithms of the symbols' frequencies.
 
-        So a network need not spend its first steps on learning which symbols are frequent.
+        The network then need not spend its first steps on learning which symbols are frequent.
         """
         bias = getattr(self.project, "bias", None)
         if isinstance(bias, Tensor):
@@ -201,9 +202,11 @@ def _parts(rows: int, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """The summed cross-entropy of a linear layer, a few rows of logits at a time.
 
-    The loss is the last thing of the forward pass, so its gradients are made in the same go, while
-    the logits are at hand; all of them never exist at once. They are computed in the precision of
-    the autocast, and added up in that of the weights.
+    The logits (N, V) of a large vocabulary would not fit into the cache or, on a GPU, the memory.
+    As the loss ends the forward pass, its gradient by the logits, softmax minus one-hot, is known
+    at once: each chunk is turned into gradients of hidden states, weights and biases and dropped;
+    ``backward`` only scales them. Products are in the precision of autocast, sums in that of the
+    weights.
     """
 
     @staticmethod
@@ -246,7 +249,8 @@ chunked_cross_entropy: Callable[..., Tensor] = _ChunkedCrossEntropy.apply
 class SampledSoftmax(FullSoftmax):
     """Softmax over the whole vocabulary, trained against a sample of it.
 
-    The last ids, which are frequent whatever their rank, are always in the sample.
+    Ids are drawn log-uniformly by rank, which is close to Zipf's law of words; the last ids, which
+    are frequent whatever their rank, are always in the sample.
 
     Args:
         project: The output layer: a linear layer, tied or not.
@@ -275,7 +279,9 @@ class SampledSoftmax(FullSoftmax):
         table = functional.embedding(drawn, weight)  # (S, H)
         bias = cast(Tensor, self.project.bias)
         logits = functional.linear(flat, table).float() + (bias[drawn] - log_inclusion[drawn])
-        logits = logits.masked_fill(wanted[:, None] == drawn, -torch.inf)  # Its own target apart.
+        logits = logits.masked_fill(
+            wanted[:, None] == drawn, -torch.inf
+        )  # The target is added below, once.
         own = (flat.float() * functional.embedding(wanted, weight).float()).sum(dim=1)
         own = own + bias[wanted] - log_inclusion[wanted]
         total = torch.logaddexp(torch.logsumexp(logits, dim=1), own)
@@ -337,7 +343,7 @@ class AdaptiveSoftmax(nn.Module):
         return -self.target_log_probs(hidden.flatten(0, -2), targets.flatten()).sum()
 
     def start_from(self, counts: Float[Tensor, " vocab"]) -> None:
-        """Take no note of the counts: the clusters have no biases but the head's."""
+        """Do nothing: the clusters have no biases but the head's."""
 
     def log_probs(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
         """Return the log-probabilities of every symbol, in nats."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from thence.errors import RunError
 from thence.models.base import Classifier, LanguageModel
-from thence.models.memory_guard import BYTES_TRAINED, TooLargeError, at_most, machine_memory
+from thence.models.memory_guard import BYTES_PER_WEIGHT, TooLargeError, at_most, machine_memory
 from thence.models.registry import get_family
 from thence.recipes.nested_models import family_names
 from thence.recipes.recipe import Recipe
@@ -66,6 +66,6 @@ def _limit(recipe: Recipe, numbers: int) -> AbstractContextManager[None]:
     families = [get_family(name) for name in family_names(recipe.model, recipe.options)]
     if any(family.pretrained for family in families):
         # The whole language model is made, whose output layer is not in the file.
-        return at_most(machine_memory() // BYTES_TRAINED)
+        return at_most(machine_memory() // BYTES_PER_WEIGHT)
     neural = any(family.method == "train" or family.task == "labels" for family in families)
     return at_most(numbers) if neural else nullcontext()

@@ -44,7 +44,7 @@ def test_it_is_logistic_regression(
 ) -> None:
     from sklearn.linear_model import LogisticRegression
 
-    monkeypatch.setattr("thence.models.labels.linear.CLOSE", 1e-9)
+    monkeypatch.setattr("thence.models.labels.linear.TOLERANCE", 1e-9)
     (texts, labels), (others, _) = noisy
     model = fitted((texts, labels), naive_bayes=0.0, strength=2.0)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from thence.models.language.dynamic_evaluation import (
-    MOST_TARGETS,
+    MAX_TARGETS,
     WINDOW,
     choose_rate,
     score_dynamically,
@@ -76,13 +76,13 @@ def test_nothing_of_the_future_is_used(shifting: TokenStore) -> None:
     whole = score_dynamically(model, shifting, 1.0)
     begun = score_dynamically(model, first, 1.0)
     np.testing.assert_allclose(whole[: first.num_targets], begun, atol=1e-4)
-    np.testing.assert_array_equal(score_dynamically(model, shifting, 1.0, most=50), whole[:50])
+    np.testing.assert_array_equal(score_dynamically(model, shifting, 1.0, max_targets=50), whole[:50])
     assert score_dynamically(model, shifting.take(np.zeros(0, np.int64)), 1.0).shape == (0,)
 
 
 def test_it_helps_where_the_text_changes(shifting: TokenStore) -> None:
     model = network(shifting.boundary_id + 1)
-    assert shifting.num_targets < MOST_TARGETS
+    assert shifting.num_targets < MAX_TARGETS
     rate = choose_rate(model, shifting)
     gain = score_dynamically(model, shifting, rate) - model.score(shifting, carry_context=True)
     assert gain.mean() > 0.3

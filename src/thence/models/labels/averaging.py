@@ -48,9 +48,9 @@ from thence.settings import DropProbability, PositiveInt, Settings
 from thence.tokens import Texts
 
 MAX_FEATURES = 1 << 22
-"""Features of documents that are classified at once, which bounds the memory."""
+"""Features of documents that are classified at once, which bounds the memory (16 MB of ids)."""
 INITIAL_RANGE = 0.1
-"""Embeddings begin between minus and plus this, divided by their size."""
+"""New embeddings are uniform between minus and plus this divided by their size, as in fastText."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Averaging(NetworkModel):
         return {**super().tensors(), "kept": self.table.kept.astype(np.int32)}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Take back the weights."""
+        """Set the weights."""
         if "kept" not in tensors:
             raise ValueError("kept is missing")
         table = self.table.restored(tensors["kept"])

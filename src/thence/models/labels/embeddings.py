@@ -6,8 +6,8 @@ They are learned on (``non-static``), kept as they are (``static``), or both sid
 classification", section 3.1. While training whole tokens may be left out (word dropout: M. Iyyer et
 al. 2015, "Deep unordered composition rivals syntactic methods for text classification").
 
-Adversarial training moves the embeddings x of a document the way that hurts most, a share s of
-their length, and learns from the loss there as much as from the usual one:
+Adversarial training moves the embeddings x of a document in the direction in which the loss rises
+fastest, by a share s of their length, and minimises the mean of both losses:
 
     g = gradient of loss(x),   loss = (loss(x) + loss(x + s ||x|| g / ||g||)) / 2
 
@@ -33,7 +33,7 @@ from thence.settings import DropProbability, Fraction, Settings
 
 Kind = Literal["non-static", "static", "multichannel"]
 INITIAL_DEVIATION = 0.1
-"""Standard deviation of embeddings that are drawn at random."""
+"""Standard deviation of random embeddings: small beside the layers that read them."""
 
 
 @dataclass(frozen=True)
@@ -134,15 +134,15 @@ def adversarial_loss(
     lengths: Int64[Tensor, " batch"],
     loss_of: Callable[[Float[Tensor, "batch classes"]], Float[Tensor, ""]],
 ) -> Float[Tensor, ""]:
-    """Return the mean of the usual loss and that of embeddings moved the way that hurts most."""
+    """Return the mean of the usual loss and the loss of embeddings moved along its gradient."""
     values = network.embed(ids, lengths)
-    if not values.requires_grad:  # They stay as they are, but the way is asked for all the same.
+    if not values.requires_grad:  # Static embeddings do not learn, but their gradient is needed.
         values.requires_grad_()
     loss = loss_of(network.read(values, lengths))
-    (slope,) = torch.autograd.grad(loss, values, retain_graph=True)
-    norms = slope.norm(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(slope.dtype).tiny)
+    (gradient,) = torch.autograd.grad(loss, values, retain_graph=True)
+    norms = gradient.norm(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(gradient.dtype).tiny)
     lengths_of = values.detach().norm(dim=(1, 2), keepdim=True)
-    moved = values + network.adversarial * lengths_of * slope / norms
+    moved = values + network.adversarial * lengths_of * gradient / norms
     return (loss + loss_of(network.read(moved, lengths))) / 2
 
 

@@ -1,10 +1,10 @@
-"""Several classifiers as one: a weighted average of what they say, made by ``thence mix``.
+"""Ensembles of classifiers: a weighted average of their probabilities, made by ``thence mix``.
 
     p(y | x) = sum_m w_m p_m(y | x),     w_m >= 0,  sum_m w_m = 1
 
 Where a document may have several labels, each label is a question of its own, and its yes is
 averaged. Expectation maximisation finds the weights w under which dev is likeliest, beside a few
-imagined documents that all members tell equally well: on few documents they keep the weights near
+pseudo-documents that all members predict equally well: on few documents they keep the weights near
 the plain average, on many they do not matter.
 
 Source: M. Stone 1961, "The opinion pool".
@@ -31,13 +31,14 @@ from thence.models.registry import get_family
 from thence.settings import Settings
 from thence.tokens.texts import Texts
 
-IMAGINED_DOCUMENTS = 5.0
+PRIOR_DOCUMENTS = 5.0
+"""Pseudo-documents that all members predict equally well, in the learning of weights."""
 ITERATIONS = 2000
-"""Of expectation maximisation, which is slow where members are alike."""
+"""Iterations of expectation maximisation, which converges slowly where members are alike."""
 ROUNDING = 1e-6
-"""What the sum of weights may be off by."""
-UNTOLD = ("encoder", "start_from", "vectors")
-"""Settings that are too long for a name."""
+"""How far the sum of saved weights may be from 1."""
+LEFT_OUT_OF_NAMES = ("encoder", "start_from", "vectors")
+"""Settings that are left out of a member's name, for they are long."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class EnsembleOptions(Settings):
 
     @property
     def names(self) -> list[str]:
-        """What to call the members: their families, and what tells those of one family apart."""
+        """Names of the members: the family, and settings in which members of one family differ."""
         return [_name(member, self.members) for member in self.members]
 
 
@@ -72,7 +73,7 @@ class Pool:
 
     Attributes:
         weights: Of the members; they sum to 1.
-        nats: Mean loss per document, those apart that have a label which train lacks.
+        nats: Mean loss per document, without documents whose label train lacks.
     """
 
     weights: Float64[np.ndarray, " members"]
@@ -80,11 +81,11 @@ class Pool:
 
 
 def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labels: Labels) -> Pool:
-    """Return the weights of members, which on these documents are never worse than the best one.
+    """Return the weights of members; on these documents they are never worse than the best one.
 
     Args:
-        log_probs: What each member says of the documents; see ``Classifier.classify``.
-        labels: What is true of them; the first names are the classes.
+        log_probs: Of the documents by each member; see ``Classifier.classify``.
+        labels: Their true labels; the first names are the classes.
 
     Raises:
         ValueError: If there is no member, or the numbers of documents differ.
@@ -95,15 +96,15 @@ def learn_pool(log_probs: Sequence[Float[np.ndarray, "documents classes"]], labe
     count, documents = len(log_probs), max(len(labels), 1)
     if not labels.multilabel:
         documents = max(len(truths), 1)
-    # With several labels a document asks many questions at once, an imagined one too.
-    imagined = IMAGINED_DOCUMENTS * len(truths) / documents
+    # With several labels a document has one yes or no per label, and so has a pseudo-document.
+    pseudo_targets = PRIOR_DOCUMENTS * len(truths) / documents
     probs = np.exp(truths - truths.max(axis=1, keepdims=True, initial=MIN_LOG_PROB))
-    learned = learn_single(probs, imagined, ITERATIONS)
+    learned = learn_single(probs, pseudo_targets, ITERATIONS)
 
     def nats(weights: Float64[np.ndarray, " members"]) -> float:
         return -float(_average(truths.T, weights).sum()) / documents
 
-    # What was imagined can cost more than one member alone.
+    # Pseudo-documents can make the average worse than one member alone on the true ones.
     weights = min([learned, *np.eye(count)], key=nats)
     return Pool(weights, nats(weights))
 
@@ -130,12 +131,12 @@ def _average(
 
 
 class Ensemble:
-    """Several classifiers as one.
+    """A weighted average of classifiers.
 
     Args:
         options: The members.
         vocabulary_size: Number of token ids (V).
-        classes: What is told apart.
+        classes: The labels that it predicts.
     """
 
     def __init__(self, options: EnsembleOptions, vocabulary_size: int, classes: Classes) -> None:
@@ -145,7 +146,7 @@ class Ensemble:
         self.weights: Float64[np.ndarray, " members"] = np.full(count, 1 / max(count, 1))
 
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
-        """Return the log-probability of each label; members without weight are not asked."""
+        """Return the log-probability of each label; members with weight 0 are not computed."""
         asked = np.flatnonzero(self.weights)
         return pooled([self.members[at].classify(texts) for at in asked], self.weights[asked])
 
@@ -157,7 +158,7 @@ class Ensemble:
         return named
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Take back the weights and the members' tensors."""
+        """Set the weights and the members' tensors."""
         parts: dict[str, dict[str, Array]] = {str(n): {} for n in range(len(self.members))}
         others: dict[str, Array] = {}
         for name, value in tensors.items():
@@ -191,7 +192,7 @@ def _name(member: Member, members: Sequence[Member]) -> str:
     told = [
         f"{key} {_short(value)}"
         for key, value in member.options.items()
-        if key not in UNTOLD and any(other.get(key) != value for other in alike)
+        if key not in LEFT_OUT_OF_NAMES and any(other.get(key) != value for other in alike)
     ]
     return " ".join([member.model, *told])
 

@@ -111,7 +111,7 @@ def new_encoder(encoder: Mapping[str, Any] | None, vocabulary_size: int) -> tupl
     """Return a language model's network with new weights, and the size of its states.
 
     Raises:
-        ValueError: If it is not known yet what it is.
+        ValueError: If the encoder is None: it is filled in when training begins.
     """
     if encoder is None:
         raise ValueError("the encoder has not been filled in from a language model's run")
@@ -138,7 +138,7 @@ class FinetunedClassifier(NeuralClassifier):
     Args:
         options: All settings.
         vocabulary_size: Number of ids (V).
-        classes: What is told apart.
+        classes: The labels that it predicts.
     """
 
     network: Finetuned

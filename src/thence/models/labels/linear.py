@@ -12,8 +12,8 @@ a document's logits are
 
 and w and b are learned by logistic regression: the softmax of s over the labels (one difference
 where there are two), or one yes or no each where a document may have several. The squared weights,
-divided by twice the strength, are added to the summed loss, which L-BFGS (``descent.py``) brings
-down over all documents at once.
+divided by twice the strength, are added to the summed loss, which L-BFGS (``lbfgs.py``) minimises
+over all documents at once.
 
 Sources: S. Wang and C. Manning 2012, "Baselines and bigrams: simple, good sentiment and topic
 classification"; with logistic regression: G. Mesnil, T. Mikolov, M. Ranzato and Y. Bengio 2014,
@@ -51,21 +51,21 @@ from thence.tokens import Texts
 from thence.tokens.parallel import in_threads
 
 STRENGTH = 30.0
-"""What is tried first, and all there is without a dev split."""
-STRONGER, WEAKER = (100.0, 300.0), (10.0, 3.0, 1.0)
-"""What is tried then, one way or else the other, while dev gets likelier."""
-STEPS = 100
-"""Of the descent, at most."""
-MEMORY = 10
-"""Steps of it that tell of the curvature."""
-CLOSE = 1e-3
-"""It ends when five steps gain less, in nats per document."""
-MOST_WEIGHTS = 40_000_000
+"""Strength that is tried first, and used where there is no dev split."""
+STRONGER_STRENGTHS, WEAKER_STRENGTHS = (100.0, 300.0), (10.0, 3.0, 1.0)
+"""Strengths that are tried next: larger ones while dev gets likelier, else smaller ones."""
+MAX_ITERATIONS = 100
+"""Iterations of L-BFGS at most."""
+HISTORY = 10
+"""Pairs of steps and gradient changes that L-BFGS estimates the curvature from."""
+TOLERANCE = 1e-3
+"""L-BFGS stops when five iterations gain less than this, in nats per document."""
+MAX_WEIGHTS = 40_000_000
 """Weights at most: each takes some 120 bytes while they are learned."""
 
 
-SORTED_IN = 8
-"""Parts in which the features are sorted by row, a few at a time."""
+SORT_PARTS = 8
+"""The features are sorted by row in so many parts, which threads share."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ without a dev split)."""
 
 @dataclass(frozen=True)
 class _Design:
-    """The train documents, sorted by document and by row, so that both ways are sums of rows.
+    """The design matrix, sorted by document and by row: both its products are sums of rows.
 
     Attributes:
         rows: Of all documents, one document after another.
@@ -138,7 +138,7 @@ def _design(bags: Bags, num_rows: int) -> _Design:
 def _owners(bags: Bags, starts: Array) -> Array:
     """Return the documents that have each row, one row after another, sorted a part at a time."""
     owners = np.repeat(np.arange(len(bags.sizes)), bags.sizes)
-    parts = np.linspace(0, len(owners), SORTED_IN + 1)[1:-1]
+    parts = np.linspace(0, len(owners), SORT_PARTS + 1)[1:-1]
     bounds = [0, *np.searchsorted(starts, parts).tolist(), len(starts)]
 
     def owners_of(rows: tuple[int, int]) -> Array:
@@ -167,7 +167,12 @@ class _Data:
     sample_weight: Tensor
 
     def curvature(self) -> Array:
-        """Return how much the loss bends along each weight, at most, and along each bias."""
+        """Return an upper bound of the loss's second derivative by each weight and each bias.
+
+        The second derivative of a log-sigmoid or log-softmax is at most 1/4 by each logit, so the
+        diagonal of the Hessian is at most a quarter of the summed squares of the features. L-BFGS
+        divides by it (a Jacobi preconditioner): rare and frequent features then learn alike.
+        """
         squares = self.design.to_rows(self.sample_weight[:, None] * self.design.scale)
         biases = self.sample_weight.sum().expand(1, self.ratios.shape[1])
         found: Array = (torch.cat([self.ratios.square() * squares, biases]) / 4).numpy()
@@ -189,7 +194,7 @@ def _likeliest(
     attempt: Callable[[float, Array], _Attempt],
     should_stop: Callable[[], bool],
 ) -> _Attempt:
-    """Return the likeliest attempt; the first that is no better is the last."""
+    """Return the attempt under which dev is likeliest; stop at the first that is no better."""
     for strength in strengths:
         if should_stop():
             break
@@ -206,7 +211,7 @@ class Linear:
     Args:
         options: Its settings.
         vocabulary_size: Number of token ids (V).
-        classes: What is told apart.
+        classes: The labels that it predicts.
     """
 
     def __init__(self, options: LinearOptions, vocabulary_size: int, classes: Classes) -> None:
@@ -219,7 +224,7 @@ class Linear:
         self._weights = torch.from_numpy(np.zeros((vocabulary_size, columns), np.float32))
         self._bias = torch.zeros(columns)
         self.strength = 0.0
-        """The one that was chosen."""
+        """The strength that was chosen; 0 before ``fit``."""
 
     def fit(
         self,
@@ -242,20 +247,20 @@ class Linear:
         data = _Data(design, ratios, targets, weights)
 
         def attempt(strength: float, start: Array) -> _Attempt:
-            learned = self._descend(data, strength, start, should_stop)
+            learned = self._minimize(data, strength, start, should_stop)
             self._take(ratios, learned, strength)
             return _Attempt(strength, learned, 0.0 if dev is None else self._likelihood(*dev))
 
         start = np.zeros((len(self.table.kept) + 1, ratios.shape[1]), np.float32)
         first = best = attempt(options.strength or STRENGTH, start)
         if dev is not None and options.strength is None:
-            best = _likeliest(first, STRONGER, attempt, should_stop)
+            best = _likeliest(first, STRONGER_STRENGTHS, attempt, should_stop)
             if best is first:
-                best = _likeliest(first, WEAKER, attempt, should_stop)
+                best = _likeliest(first, WEAKER_STRENGTHS, attempt, should_stop)
         self._take(ratios, best.learned, best.strength)
 
     def _take(self, ratios: Tensor, learned: Array, strength: float) -> None:
-        """Classify by what was learned."""
+        """Use these weights from now on: naive Bayes times what L-BFGS learned, and the biases."""
         self._weights = ratios * torch.from_numpy(learned[:-1])
         self._bias = torch.from_numpy(learned[-1])
         self.strength = strength
@@ -267,7 +272,7 @@ class Linear:
             SettingError: Says what would need less.
         """
         rows, columns = len(self.table.kept), len(self._bias)
-        if rows * columns > MOST_WEIGHTS:
+        if rows * columns > MAX_WEIGHTS:
             raise SettingError(
                 f"The linear classifier would need {rows:,} features x {columns:,} labels, too "
                 "many to keep in memory. Use a higher `min_ngram_count`, `ngrams=1`, or "
@@ -297,10 +302,10 @@ class Linear:
             return torch.cat([torch.zeros_like(columns), columns], dim=1)
         return columns
 
-    def _descend(
+    def _minimize(
         self, data: _Data, strength: float, start: Array, should_stop: Callable[[], bool]
     ) -> Array:
-        """Return the weights and, last, the biases that bring the loss down."""
+        """Return the weights and, in the last row, the biases with the lowest loss."""
         ratios, sample_weight = data.ratios, data.sample_weight
 
         def loss(learned: Array) -> tuple[float, Array]:
@@ -308,18 +313,24 @@ class Linear:
             columns = data.design.to_documents(ratios * weights) + biases
             columns = columns.double().requires_grad_(True)
             summed = label_loss(self._logits(columns), data.targets, sample_weight)
-            (slope,) = torch.autograd.grad(summed, columns)
-            slope = slope.float()
-            slopes = np.empty_like(learned)
-            slopes[:-1] = ratios * data.design.to_rows(slope) + weights / strength
-            slopes[-1] = slope.sum(0)
+            (by_logit,) = torch.autograd.grad(summed, columns)
+            by_logit = by_logit.float()
+            gradient = np.empty_like(learned)
+            gradient[:-1] = ratios * data.design.to_rows(by_logit) + weights / strength
+            gradient[-1] = by_logit.sum(0)
             penalty = float(weights.square().sum()) / (2 * strength)
-            return summed.item() + penalty, slopes
+            return summed.item() + penalty, gradient
 
         curvature = data.curvature() + 1 / strength
-        close = CLOSE * float(sample_weight.sum())
+        tolerance = TOLERANCE * float(sample_weight.sum())
         return minimize(
-            loss, start, lambda slope: slope / curvature, close, STEPS, MEMORY, should_stop
+            loss,
+            start,
+            lambda gradient: gradient / curvature,
+            tolerance,
+            MAX_ITERATIONS,
+            HISTORY,
+            should_stop,
         )
 
     @torch.inference_mode()
@@ -334,10 +345,10 @@ class Linear:
         return label_log_probs(self._logits(sums / scale[:, None] + self._bias), self.classes)
 
     def token_weights(self) -> Float32[np.ndarray, "vocab classes"]:
-        """Return how much a token speaks for each label.
+        """Return how much each token adds to the logit of each label.
 
-        With one label per document this is what it adds to the label's logit beyond the mean of
-        all labels, for only differences count there.
+        With one label per document the mean over all labels is subtracted: a softmax depends only
+        on differences.
         """
         # Each token has a row, whatever runs have one, and tokens come first.
         weights = self._logits(self._weights[: self.vocabulary_size])
@@ -356,7 +367,7 @@ class Linear:
         }
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Take back what ``tensors`` gave."""
+        """Set what ``tensors`` returned."""
         if tensors.keys() != self.tensors().keys():
             raise ValueError(f"{', '.join(tensors)} are not the tensors of a linear classifier")
         table = self.table.restored(tensors["kept"])

@@ -105,7 +105,7 @@ class BigramCounts:
         return {"keys": self._keys, "counts": self._counts}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Take back keys and counts."""
+        """Set keys and counts."""
         if set(tensors) != {"keys", "counts"}:
             raise ValueError(f"expected keys and counts, found {', '.join(sorted(tensors))}")
         keys, counts = tensors["keys"], tensors["counts"]

@@ -98,7 +98,7 @@ class Cache:
         return {}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Take back nothing."""
+        """Check that there is nothing to set."""
         if tensors:
             raise ValueError(f"a cache has no tensors, but found {', '.join(sorted(tensors))}")
 

@@ -1,4 +1,4 @@
-"""Dynamic evaluation: a network goes on learning from the text that it is judged on.
+"""Dynamic evaluation: a network goes on learning from the text that it is evaluated on.
 
     w <- w - rate * gradient of the window's mean loss + DECAY (w_trained - w)
 
@@ -26,14 +26,17 @@ from thence.models.language.neural import NeuralLanguageModel
 from thence.tokens import TokenStore
 
 WINDOW = 32
+"""Targets that are scored before each step of learning."""
 DECAY = 0.001
+"""Share of the way back to the trained weights at each step."""
 RATES = (0.03, 0.1, 0.3, 1.0)
-MOST_TARGETS = 10_000
-"""The rate is chosen on so many targets of dev at most."""
+"""Learning rates that ``choose_rate`` tries on dev."""
+MAX_TARGETS = 10_000
+"""The rate is chosen on the first targets of dev, at most this many."""
 
 
 def score_dynamically(
-    model: NeuralLanguageModel, store: TokenStore, rate: float, most: int | None = None
+    model: NeuralLanguageModel, store: TokenStore, rate: float, max_targets: int | None = None
 ) -> Float[np.ndarray, " targets"]:
     """Return the log-probability of every target of a running text, in nats.
 
@@ -41,19 +44,17 @@ def score_dynamically(
         model: A network that reads sequences; its weights are restored.
         store: The text.
         rate: Learning rate of each step, of the mean loss per target.
-        most: Stop after so many targets; None: read all.
+        max_targets: Stop after so many targets; None: read all.
     """
-    size = store.num_targets if most is None else min(most, store.num_targets)
+    size = store.num_targets if max_targets is None else min(max_targets, store.num_targets)
     scores = np.zeros(size, np.float32)
     model.eval()
     state = model.start(1)
     streams = Streams(store, 1, WINDOW)
-    with _borrowed(model) as (weights, trained), torch.enable_grad():
+    with _restored(model) as (weights, trained), torch.enable_grad():
         for step in range(-(-size // WINDOW)):
             batch = streams.at(step)
-            ids, targets = (
-                torch.from_numpy(part).to(model.device) for part in (batch.ids, batch.targets[0])
-            )
+            ids, targets = model.to_device(batch.ids, batch.targets[0])
             hidden, state = model.network(ids, map_state(Tensor.detach, state))
             found = model.output_layer.target_log_probs(hidden[0], targets)
             window = slice(step * WINDOW, (step + 1) * WINDOW)
@@ -63,8 +64,8 @@ def score_dynamically(
 
 
 @contextmanager
-def _borrowed(model: NeuralLanguageModel) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """Yield a model's weights and a copy of them, to which they return."""
+def _restored(model: NeuralLanguageModel) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Yield a model's weights and a copy of them; the weights are restored afterwards."""
     weights: list[Tensor] = list(model.parameters())
     trained = [weight.detach().clone() for weight in weights]
     try:
@@ -89,7 +90,7 @@ def choose_rate(model: NeuralLanguageModel, dev: TokenStore) -> float:
     """Return the rate of ``RATES`` under which dev, or much of it, is likeliest."""
 
     def likelihood(rate: float) -> float:
-        total = score_dynamically(model, dev, rate, MOST_TARGETS).sum(dtype=np.float64)
+        total = score_dynamically(model, dev, rate, MAX_TARGETS).sum(dtype=np.float64)
         return float(total) if np.isfinite(total) else -np.inf
 
     return max(RATES, key=likelihood)

@@ -30,7 +30,7 @@ PLACES = 8
 """Places from the beginning of a document that a gate tells apart; all later ones are alike."""
 BLOCK = 1 << 16
 """Targets whose features are held at once."""
-MOST_TARGETS = 100_000
+MAX_TARGETS = 100_000
 """The weights are learned on so many targets of dev at most, evenly spaced."""
 
 
@@ -122,10 +122,10 @@ class Mixture:
             carry_context: Whether its documents follow one another.
             scores: What ``member_scores`` gives of it, where that is known already.
             targets: Which of its targets to learn from; by default as many as there are, or
-                ``MOST_TARGETS`` of them, evenly spaced.
+                ``MAX_TARGETS`` of them, evenly spaced.
         """
         if targets is None:
-            targets = np.arange(0, dev.num_targets, -(-dev.num_targets // MOST_TARGETS) or 1)
+            targets = np.arange(0, dev.num_targets, -(-dev.num_targets // MAX_TARGETS) or 1)
         scores = (self.member_scores(dev, carry_context) if scores is None else scores)[targets]
         probs = np.exp(scores - scores.max(axis=1, keepdims=True))
         known = self._contexts(dev, carry_context)[targets]
@@ -258,7 +258,7 @@ class Mixture:
         return named
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Take back the weights and the members' tensors."""
+        """Set the weights and the members' tensors."""
         for number, model in enumerate(self.models):
             mark = f"{number}/"
             own = {n.removeprefix(mark): v for n, v in tensors.items() if n.startswith(mark)}

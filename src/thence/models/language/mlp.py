@@ -32,7 +32,7 @@ from thence.models.language.neural import (
     slide_window,
     start_window,
 )
-from thence.models.memory_guard import MOST_LAYERS
+from thence.models.memory_guard import MAX_LAYERS
 from thence.models.network import Dropout
 from thence.models.onnx_graph import END, Graph, Hidden
 from thence.models.output_layer import (
@@ -77,7 +77,7 @@ class MLPOptions(OutputLayerOptions):
     """Numbers per symbol in the shared embedding (m)."""
     hidden_size: PositiveInt = 200
     """Units of each hidden layer (h)."""
-    layers: Annotated[int, Range(ge=0, le=MOST_LAYERS)] = 1
+    layers: Annotated[int, Range(ge=0, le=MAX_LAYERS)] = 1
     """Hidden layers; 0 for a linear model of the embeddings."""
     activation: Activation = "tanh"
     """What the units of a hidden layer do with their sum; none leaves it as it is."""
@@ -125,7 +125,7 @@ class MLP(nn.Module):
 
     @property
     def linear_layers(self) -> list[nn.Linear]:
-        """The linear part of each hidden layer, the first that is read first."""
+        """The linear part of each hidden layer, the lowest first."""
         return [layer for layer in self.hidden_layers if isinstance(layer, nn.Linear)]
 
     def start(self, batch_size: int, device: torch.device) -> Int64[Tensor, "batch window"]:
@@ -137,6 +137,7 @@ class MLP(nn.Module):
     ) -> tuple[Float[Tensor, "batch time hidden"], Int64[Tensor, "batch window"]]:
         """Return the hidden units after each id (followed by x with direct connections)."""
         contexts, state = slide_window(ids, state)
+        # contexts is (B, T, n): row t holds the n ids up to id t.
         x = self.embedding_dropout(self.embedding(contexts).flatten(2))  # (B, T, n m)
         hidden = self.hidden_layers(x)  # (B, T, h)
         return (torch.cat([hidden, x], dim=-1) if self.direct else hidden), state
@@ -179,7 +180,10 @@ def create(options: MLPOptions, vocabulary_size: int) -> NeuralLanguageModel:
 
 
 def _draw_kaiming(network: MLP, output_layer: FullSoftmax | AdaptiveSoftmax, gain: float) -> None:
-    """Start units neither flat nor saturated (He et al. 2015), and the first loss close to ln V."""
+    """Draw weights so that units keep the variance of their input (He et al. 2015).
+
+    The output weights are ten times smaller than that: the first loss is then close to ln V.
+    """
     for layer in network.linear_layers:
         nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.in_features))
         nn.init.zeros_(layer.bias)
@@ -187,7 +191,7 @@ def _draw_kaiming(network: MLP, output_layer: FullSoftmax | AdaptiveSoftmax, gai
 
 
 def _draw_normal(network: MLP, output_layer: FullSoftmax | AdaptiveSoftmax) -> None:
-    """Draw everything with a deviation of 1: saturated units, and far too sure logits."""
+    """Draw everything with a deviation of 1: units saturate, and the first loss is far too high."""
     weights: list[tuple[Tensor, tuple[int, ...]]] = [(network.embedding.weight, (0,))]
     for layer in network.linear_layers:
         weights += [(layer.weight.T, ()), (layer.bias, ())]

@@ -30,8 +30,9 @@ SCORE_DOCUMENTS = 64
 """Documents that are scored side by side."""
 WARM_UP = 256
 STREAM_LENGTH = 8 * WARM_UP
-"""Running text is scored in streams of so many targets, each after so many ids before it. Where
-they begin does not depend on how long the text is, so no score depends on what comes later."""
+"""Running text is scored in streams of ``STREAM_LENGTH`` targets, each after reading the
+``WARM_UP`` ids before it. Where streams begin does not depend on how long the text is, so no score
+depends on what comes later."""
 SCORE_STREAMS = 64
 """Streams that are scored side by side."""
 
@@ -263,7 +264,7 @@ class NeuralLanguageModel(NetworkModel):
         }
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Take back the weights."""
+        """Set the weights."""
         named = {name.replace("readout.", "output_layer.", 1): w for name, w in tensors.items()}
         super().load_tensors(named)
 

@@ -1,4 +1,4 @@
-"""The neural cache: what followed when the network was in a similar state may follow again.
+"""The neural cache: what followed similar states of a network is likely to follow again.
 
     p(w | h_t) = sum_i 1[x_(i+1) = w] exp(theta h_t . h_i)  /  sum_i exp(theta h_t . h_i)
 
@@ -27,12 +27,12 @@ from thence.settings import PositiveInt, Settings
 from thence.tokens import TokenStore
 
 SHARPNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""What theta is chosen from, as theta times the mean of |h|^2: networks differ in the length of
-their hidden states, and so in the theta that suits them."""
+"""Values of theta that are tried on dev, as multiples of 1 / mean |h|^2: networks differ in the
+length of their hidden states, and so in the theta that suits them."""
 SHARE = 0.1
 """The cache's weight beside its network's while theta is chosen."""
-MOST_TARGETS = 20_000
-"""Theta is chosen on so many targets of dev at most."""
+MAX_TARGETS = 20_000
+"""Theta is chosen on the first targets of dev, at most this many."""
 CELLS = 1 << 21
 """Products of hidden states held at once while scoring."""
 
@@ -44,7 +44,7 @@ class NeuralCacheOptions(Settings):
     length: PositiveInt
     """Places that are remembered (L)."""
     theta: float
-    """How sharply."""
+    """How much more similar states count (theta); 0 counts all alike."""
     of: int
     """Number of the member whose network's hidden states are compared."""
 
@@ -69,7 +69,7 @@ class NeuralCache:
         that each came after, shape (B, L + 1).
         """
         before = self.model.start(batch_size)
-        # How long a hidden state is, a network does not say.
+        # A network does not say how large its hidden state is, so one step is taken to see it.
         hidden, _ = self.model.advance(np.zeros(batch_size, np.int64), before)
         length = self.options.length
         size = 4 * batch_size * (length + 1) * (hidden.shape[1] + 2)
@@ -119,7 +119,7 @@ class NeuralCache:
         return {}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Take back nothing."""
+        """Check that there is nothing to set."""
         if tensors:
             raise ValueError(f"a cache has no tensors, but found {', '.join(sorted(tensors))}")
 
@@ -167,8 +167,8 @@ def choose_theta(model: NeuralLanguageModel, dev: TokenStore, length: int) -> fl
         dev: Running text that is not empty.
         length: Places that are remembered.
     """
-    dev = dev.beginning(MOST_TARGETS)
-    targets = dev.targets[:MOST_TARGETS]
+    dev = dev.beginning(MAX_TARGETS)
+    targets = dev.targets[:MAX_TARGETS]
     hidden = model.hidden_states(dev, carry_context=True)[: len(targets)]
     own = model.score(dev, carry_context=True)[: len(targets)] + math.log(1 - SHARE)
     oldest = np.maximum(np.arange(len(targets)) - length, 0)

@@ -42,12 +42,14 @@ from thence.settings import DropProbability, PositiveInt
 
 Cell = Literal["rnn", "lstm", "gru"]
 GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
+"""Blocks of H rows in the weights of a cell: i, f, g, o of an LSTM; r, z, n of a GRU."""
 FUSED: dict[Cell, Any] = {"rnn": torch.rnn_tanh, "lstm": torch.lstm, "gru": torch.gru}
+"""Functions that compute a whole layer over time in one call, in C++ or cuDNN."""
 
 State = tuple[Float[Tensor, "batch layers hidden"], ...]
 """Hidden states of all layers and, for an LSTM, their cells."""
 LayerState = tuple[Float[Tensor, "1 batch hidden"], ...]
-"""Those of one layer, as PyTorch's fused cells want them."""
+"""State of one layer, with the layer first, as PyTorch's fused cells expect it."""
 
 
 GATE_ORDERS = {"rnn": [0], "lstm": [0, 3, 1, 2], "gru": [1, 0, 2]}
@@ -132,7 +134,9 @@ class Layer(nn.Module):
         self.weight_dropout = Dropout(weight_drop)
         for weight in (self.weight_ih, self.weight_hh):
             nn.init.uniform_(weight, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
-        if cell == "lstm":  # Remember at first (Gers et al. 2000): gates are i, f, g, o.
+        if cell == "lstm":
+            # A forget gate of sigmoid(1) = 0.73 keeps most of the cell from step to step, so that
+            # gradients reach far back from the first step of training on (Gers et al. 2000).
             nn.init.ones_(self.bias_ih[hidden_size : 2 * hidden_size])
 
     def forward(
@@ -147,10 +151,12 @@ class Layer(nn.Module):
         recurrent = self.weight_dropout(self.weight_hh)
         weights = [self.weight_ih, recurrent, self.bias_ih, self.bias_hh]
         if self.cell == "lstm" and inputs.shape[1] == 1 and not torch.is_grad_enabled():
-            # For a single step the fused call puts the weights in another order first, which takes
-            # ten times as long as the step.
+            # For a single step the fused call first copies the weights into another order, which
+            # takes ten times as long as the step itself; so generation uses the plain cell.
             hidden, cells = torch.lstm_cell(inputs[:, 0], [part[0] for part in state], *weights)
             return hidden[:, None], (hidden[None], cells[None])
+        # Under autocast all layers must use one precision; a cell that has no bfloat16 here
+        # computes in float32, and its outputs are cast where the next layer reads them.
         kind = inputs.device.type
         if torch.is_autocast_enabled(kind) and not takes_bfloat16(self.cell, kind):
             with torch.autocast(kind, enabled=False):
@@ -175,7 +181,7 @@ def takes_bfloat16(cell: Cell, device_type: str) -> bool:
     oneDNN has an LSTM in bfloat16 only for processors with AVX-512; elsewhere it is computed in
     float32 and all else in bfloat16. Found out by computing a small one.
     """
-    with torch.random.fork_rng(devices=[]):  # A training goes on as if nobody had asked.
+    with torch.random.fork_rng(devices=[]):  # The trial must not change what training draws.
         layer = Layer(cell, 1, 1).to(device_type)
     one = torch.ones(1, 1, 1, device=device_type)
     state = (one, one) if cell == "lstm" else (one,)
@@ -228,6 +234,7 @@ class Recurrent(nn.Module):
     ) -> tuple[Float[Tensor, "batch time output"], State]:
         """Return the last layer's hidden states after each id, and the state after the last."""
         values = functional.embedding(ids, self._table())  # (B, T, E)
+        # Drawn with standard deviation 1 / sqrt(E), so each number has a variance of 1 here.
         values = self.input_dropout(values * math.sqrt(self.options.embedding_size))
         afters = []
         for index, layer in enumerate(self.layers):
@@ -240,11 +247,11 @@ class Recurrent(nn.Module):
 
     def _table(self) -> Float[Tensor, "vocab embedding"]:
         """Return the embeddings, those of some symbols left out while training."""
-        table, chance = self.embedding.weight, self.options.embedding_dropout
-        if not self.training or chance == 0:
+        table, p = self.embedding.weight, self.options.embedding_dropout
+        if not self.training or p == 0:
             return table
-        kept = torch.rand(len(table), 1, device=table.device) >= chance
-        return table * kept / (1 - chance)
+        kept = torch.rand(len(table), 1, device=table.device) >= p
+        return table * kept / (1 - p)
 
     def onnx(self, graph: Graph) -> Hidden:
         """Return the last layer's hidden states; the state is that of ``Recurrent``."""

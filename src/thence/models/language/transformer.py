@@ -47,11 +47,11 @@ Cache = Float[Tensor, "batch 2 heads room size"]
 """Keys and values of the last C - 1 places, before any turn; the latest is last."""
 
 State = tuple[Int64[Tensor, " batch"] | Cache, ...]
-"""How many places each row has read, then the cache of every layer. The first number is kept on the
-processor, where looking at it does not wait for a GPU; it tells how much of the cache counts."""
+"""How many places each row has read, then the cache of every layer. The counts are kept on the CPU,
+where reading them does not wait for a GPU; they say how much of the cache is filled."""
 
-WIDER = 4
-"""So many times wider is the inner layer of the feed-forward part."""
+FEED_FORWARD_FACTOR = 4
+"""The inner layer of the feed-forward part is this many times wider (Vaswani et al. 2017)."""
 EMBEDDING_SCALE = 0.02
 """Standard deviation of new embeddings: small, since they are the output weights too; the input is
 larger by the square root of H."""
@@ -128,7 +128,7 @@ class Attention(nn.Module):
             mask: Which of all P places each new one may see; None: all up to itself.
             turns: Cosines and sines of the P places, if positions are rotary.
         """
-        # (B, T, 3, heads, D) to (B, 3, heads, T, D): queries, keys and values.
+        # One product for all three: (B, T, 3, heads, D) to (B, 3, heads, T, D), queries first.
         projected = self.project(values).unflatten(2, (3, self.heads, -1)).permute(0, 2, 3, 1, 4)
         new = projected[:, 1:]
         known = torch.cat([cached.to(new.dtype), new], dim=3)
@@ -166,10 +166,14 @@ class Layer(nn.Module):
         self.attention = Attention(size, options.heads)
         self.feed_forward_norm = nn.LayerNorm(size)
         self.feed_forward = nn.Sequential(
-            nn.Linear(size, WIDER * size), nn.GELU(), nn.Linear(WIDER * size, size)
+            nn.Linear(size, FEED_FORWARD_FACTOR * size),
+            nn.GELU(),
+            nn.Linear(FEED_FORWARD_FACTOR * size, size),
         )
         self.dropout = Dropout(options.dropout)
-        with torch.no_grad():  # As many parts as there are add up to about what one would.
+        # 2 parts per layer add to the residual stream; divided by the root of their number, their
+        # sum starts with the variance of one (Radford et al. 2019, section 2.3).
+        with torch.no_grad():
             for weight in (self.attention.output.weight, self.feed_forward[2].weight):
                 cast(Tensor, weight).div_(math.sqrt(2 * options.layers))
 
@@ -214,7 +218,7 @@ class Transformer(nn.Module):
         options = self.options
         head_size = options.embedding_size // options.heads
         shape = (batch_size, 2, options.heads, options.context - 1, head_size)
-        # Expanded, it takes no memory: nothing of it is read.
+        # An expanded zero takes no memory whatever its shape; nothing of it is ever read.
         empty = torch.zeros((), dtype=self.embedding.weight.dtype, device=device).expand(shape)
         return (torch.zeros(batch_size, dtype=torch.int64), *[empty] * options.layers)
 
@@ -226,7 +230,8 @@ class Transformer(nn.Module):
         room, time = self.options.context - 1, ids.shape[1]
         cached = min(int(count.max()), room) if len(ids) else 0
         before = count.to(ids.device)
-        # The mask of a fresh, short text has a name, and fast code, of its own.
+        # For a new text within the context the mask is the plain causal one, for which
+        # scaled_dot_product_attention has faster kernels (is_causal) than for a given mask.
         mask = None if cached == 0 and time <= room + 1 else self._mask(before, cached, time)
         turns = self._turns(cached + time, ids.device)
         self._check_memory(len(ids))
@@ -234,7 +239,7 @@ class Transformer(nn.Module):
         moved = []
         for layer, cache in zip(self.layers, caches, strict=True):
             values, known = layer(values, cache[..., room - cached :, :], mask, turns)
-            # What is lacking is filled with zeros in front; what is too much is cut off there.
+            # The cache keeps the last C - 1 places: padded in front with zeros, or cut there.
             filled = functional.pad(known, (0, 0, room - cached - time, 0))
             moved.append(filled.to(cache.dtype))
         return self.norm(values), (count + time, *moved)

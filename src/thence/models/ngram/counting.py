@@ -110,8 +110,8 @@ def _followed(
 ) -> tuple[Int64[np.ndarray, " longer"], Int32[np.ndarray, " longer"]]:
     """Return the keys of the n-grams that are longer by a word, in order, and where they end.
 
-    What begins with the same n-gram stands together already, so only the words after it are left
-    to be sorted: piece by piece, each small enough for the processor's cache.
+    N-grams with the same prefix stand together already, so only their last words are sorted: piece
+    by piece, each small enough for the processor's cache.
     """
     words = followers[ngrams.places]
     kept = words >= 0
@@ -234,7 +234,7 @@ def find(
 def log_likelihood(
     counts: list[OrderCounts], log_probs: Sequence[Float[np.ndarray, " ngrams"]]
 ) -> float:
-    """Return the log-probability of the counted text itself, in nats, without looking anything up.
+    """Return the log-probability of the counted text itself, in nats, from counts alone.
 
     Every target is predicted by the longest n-gram that ends there, which was seen: one of the
     highest order or, near the beginning of a document, one that no longer one ends with.

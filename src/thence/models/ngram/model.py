@@ -1,4 +1,4 @@
-"""The n-gram model: the tables of a smoothed model, asked."""
+"""The n-gram model: counting, and queries of the tables of a smoothed model."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -41,16 +41,17 @@ class NGramOptions(Settings):
 
     @property
     def memory_bytes(self) -> int | None:
-        """The bound on the memory of counting, in bytes."""
+        """Bytes that counting may take; None: no bound."""
         if self.memory is None:
             return None
         return parse_size("memory", self.memory)
 
 
-KINDS_OF_FOLLOWERS = 8
-"""How finely contexts are told apart by how many different words followed them."""
-LEAST_LEFT = -10.0
-"""The logarithm of what a context leaves is held above this, where it leaves nothing at all."""
+FOLLOWER_BUCKETS = 8
+"""Buckets of contexts by how many different words followed them, in powers of two."""
+MIN_LOG_BACKOFF = -10.0
+"""Lowest log back-off weight that a mixture's gate sees: a context that leaves nothing to shorter
+ones has minus infinity."""
 
 Numbers = Int64[np.ndarray, "batch order-1"]
 
@@ -227,7 +228,7 @@ class NGram:
     @property
     def num_buckets(self) -> int:
         """Return how many buckets ``bucket_ids`` sorts contexts into."""
-        return 1 + (len(self.tables) - 1) * KINDS_OF_FOLLOWERS
+        return 1 + (len(self.tables) - 1) * FOLLOWER_BUCKETS
 
     def bucket_ids(
         self, numbers: Int64[np.ndarray, "batch order-1"]
@@ -245,10 +246,8 @@ class NGram:
         for level in range(len(self.tables) - 1):
             followers = self._followers(numbers[:, level], level)
             powers = np.log2(np.maximum(followers, 1)).astype(np.int64)
-            powers[powers >= KINDS_OF_FOLLOWERS] = KINDS_OF_FOLLOWERS - 1
-            bucket_ids = np.where(
-                followers > 0, 1 + level * KINDS_OF_FOLLOWERS + powers, bucket_ids
-            )
+            powers[powers >= FOLLOWER_BUCKETS] = FOLLOWER_BUCKETS - 1
+            bucket_ids = np.where(followers > 0, 1 + level * FOLLOWER_BUCKETS + powers, bucket_ids)
         return bucket_ids
 
     @property
@@ -274,7 +273,7 @@ class NGram:
             left = self.tables[level].log_backoffs[numbers[seen, level]]
             features[seen, 3 * level] = 1
             features[seen, 3 * level + 1] = np.log(followers[seen])
-            features[seen, 3 * level + 2] = np.maximum(left, LEAST_LEFT)
+            features[seen, 3 * level + 2] = np.maximum(left, MIN_LOG_BACKOFF)
         return features
 
     def _followers(
@@ -330,7 +329,7 @@ class NGram:
         return named
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Take back the tables."""
+        """Set the tables."""
         parts = ("keys", "log_probs", "log_backoffs")
         orders = range(1, self.options.order + 1)
         names = {f"{order}.{part}" for order in orders for part in parts}
