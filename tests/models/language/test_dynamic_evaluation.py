@@ -76,7 +76,9 @@ def test_nothing_of_the_future_is_used(shifting: TokenStore) -> None:
     whole = score_dynamically(model, shifting, 1.0)
     begun = score_dynamically(model, first, 1.0)
     np.testing.assert_allclose(whole[: first.num_targets], begun, atol=1e-4)
-    np.testing.assert_array_equal(score_dynamically(model, shifting, 1.0, max_targets=50), whole[:50])
+    np.testing.assert_array_equal(
+        score_dynamically(model, shifting, 1.0, max_targets=50), whole[:50]
+    )
     assert score_dynamically(model, shifting.take(np.zeros(0, np.int64)), 1.0).shape == (0,)
 
 
