@@ -35,13 +35,13 @@ class LibraryCommand:
     """A command and the library function that it calls.
 
     Attributes:
-        function: The library function, as ``module:name``.
-        printer: The function that prints its result, in the same form.
+        function: The library function, as ``module:name`` below ``thence``.
+        printer: The function that prints its result, as ``module:name`` below ``thence.cli``.
         positional: Parameters that are typed without a flag, in order.
         hidden: Parameters that are no flags.
         renamed: Flags that have another name than the parameter.
         settings: Dataclasses whose fields are flags for the function's ``**settings``, as
-            ``module:Class`` for all fields or ``module:Class:field,field`` for some.
+            ``module:Class`` for all fields, or ``module:Class:field,field`` for some.
         opens_run: The function is given the opened run, not its folder.
         left_open: Settings have no default: only those that are typed are passed on.
         help: Help for flags in place of what the function's docstring says.
@@ -59,19 +59,20 @@ class LibraryCommand:
 
 
 RUN_HELP = {"run": "The run folder.", "runs": "The run folders."}
+"""Help for what most commands take first."""
 TEXT_HELP = "File, folder, - for standard input, or a named text (thence data list)."
 LIBRARY_COMMANDS: Mapping[str, LibraryCommand] = {
     "best": LibraryCommand(
-        "thence.autopilot:best",
-        "thence.cli.training:print_best",
+        "autopilot:best",
+        "training:print_best",
         ("text",),
-        ("progress", "watch", "began", "page"),
+        hidden=("progress", "watch", "began", "page"),
         settings=(
-            "thence.corpus:LabelOptions:label,label_separator",
-            "thence.corpus:ReadingOptions",
-            "thence.corpus:SplitOptions",
-            "thence.tokens:TokenOptions",
-            "thence.recipes.options:TrainingOptions:carry_context,seed,threads,device",
+            "corpus:LabelOptions:label,label_separator",
+            "corpus:ReadingOptions",
+            "corpus:SplitOptions",
+            "tokens:TokenOptions",
+            "recipes.options:TrainingOptions:carry_context,seed,threads,device",
         ),
         left_open=True,
         help={
@@ -87,106 +88,79 @@ LIBRARY_COMMANDS: Mapping[str, LibraryCommand] = {
         },
     ),
     "resume": LibraryCommand(
-        "thence.training:resume",
-        "thence.cli.training:print_resumed",
+        "training:resume",
+        "training:print_resumed",
         ("folder",),
-        ("progress", "logs"),
+        hidden=("progress", "logs"),
         renamed={"folder": "run"},
-        help=RUN_HELP,
     ),
     "sweep": LibraryCommand(
-        "thence.sweeps:sweep",
-        "thence.cli.sweep:print_sweep",
+        "sweeps:sweep",
+        "sweep:print_sweep",
         ("recipe",),
-        ("watch", "text", "dev", "test"),
+        hidden=("watch", "text", "dev", "test"),
     ),
-    "runs": LibraryCommand(
-        "thence.runs.listing:list_runs", "thence.cli.runs:print_runs", ("folder",)
-    ),
+    "runs": LibraryCommand("runs.listing:list_runs", "runs:print_runs", ("folder",)),
     "evaluate": LibraryCommand(
-        "thence.evaluation:evaluate",
-        "thence.cli.evaluating:print_evaluation",
-        ("run", "text"),
-        ("labelling",),
-        help=RUN_HELP,
+        "evaluation:evaluate", "evaluating:print_evaluation", ("run", "text"), ("labelling",)
     ),
     "compare": LibraryCommand(
-        "thence.evaluation:compare",
-        "thence.cli.evaluating:print_comparison",
-        ("runs",),
-        ("labelling",),
-        help=RUN_HELP,
+        "evaluation:compare", "evaluating:print_comparison", ("runs",), ("labelling",)
     ),
     "mix": LibraryCommand(
-        "thence.ensembles.mix:mix",
-        "thence.cli.training:print_mixture",
+        "ensembles.mix:mix",
+        "training:print_mixture",
         ("runs",),
         help={"runs": "Two or more run folders, or one and --cache, --neural-cache or --dynamic."},
     ),
-    "similar": LibraryCommand(
-        "thence.evaluation:similar",
-        "thence.cli.evaluating:print_similar",
-        ("run", "word"),
-        help=RUN_HELP,
-    ),
-    "next": LibraryCommand(
-        "thence.generation:next_tokens",
-        "thence.cli.generating:print_next",
-        ("run", "text"),
-        help=RUN_HELP,
-    ),
+    "similar": LibraryCommand("evaluation:similar", "evaluating:print_similar", ("run", "word")),
+    "next": LibraryCommand("generation:next_tokens", "generating:print_next", ("run", "text")),
     "complete": LibraryCommand(
-        "thence.generation:complete",
-        "thence.cli.generating:print_completions",
-        ("run", "text"),
-        help=RUN_HELP,
+        "generation:complete", "generating:print_completions", ("run", "text")
     ),
     "fill": LibraryCommand(
-        "thence.generation:fill",
-        "thence.cli.generating:print_fillings",
+        "generation:fill",
+        "generating:print_fillings",
         ("run", "text"),
         renamed={"goes_on": "open"},
         help={
-            **RUN_HELP,
-            "among": "Rank these instead of looking for any: cat,dog,\"guinea pig\"; may be "
-            "repeated.",
+            "among": 'Rank these instead of looking for any: cat,dog,"guinea pig"; may be repeated.'
         },
     ),
     "sample": LibraryCommand(
-        "thence.generation:sample",
-        "thence.cli.generating:print_samples",
+        "generation:sample",
+        "generating:print_samples",
         ("run",),
-        settings=("thence.generation:DecodingOptions",),
-        help=RUN_HELP,
+        settings=("generation:DecodingOptions",),
     ),
     "report": LibraryCommand(
-        "thence.reports:report",
-        "thence.cli.runs:print_path",
+        "reports:report",
+        "runs:print_path",
         ("runs",),
         renamed={"path": "output"},
         help={"runs": "The run folder, or that of a sweep, or several to compare."},
     ),
     "plot": LibraryCommand(
-        "thence.reports:plot",
-        "thence.cli.runs:print_paths",
+        "reports:plot",
+        "runs:print_paths",
         ("run",),
-        ("formats",),
+        hidden=("formats",),
         renamed={"folder": "output"},
         opens_run=False,
         help={"run": "The run folder, or that of a sweep."},
     ),
     "export": LibraryCommand(
-        "thence.exchange:export_checked",
-        "thence.cli.runs:print_exported",
+        "exchange:export_checked",
+        "runs:print_exported",
         ("run", "path"),
-        help={**RUN_HELP, "path": "The file or folder to make.", "to": "Its format (default: onnx "
-        "for a file of that suffix, arpa for an n-gram run and for a file of that suffix, else "
-        "word2vec, as text)."},
+        help={
+            "path": "The file or folder to make.",
+            "to": "Its format (default: onnx for a file of that suffix, arpa for an n-gram run and "
+            "for a file of that suffix, else word2vec, as text).",
+        },
     ),
-    "import": LibraryCommand(
-        "thence.exchange:import_arpa", "thence.cli.runs:print_imported", ("path",)
-    ),
-}  # fmt: skip
+    "import": LibraryCommand("exchange:import_arpa", "runs:print_imported", ("path",)),
+}
 """Each command that is a library function, by its name."""
 
 
@@ -199,7 +173,7 @@ def __getattr__(name: str) -> Callable[..., None]:
 
 def make_command(entry: LibraryCommand) -> Callable[..., None]:
     """Return the function whose signature has every flag of a command."""
-    function, printer = _named(entry.function), _named(entry.printer)
+    function, printer = _named(entry.function), _named(f"cli.{entry.printer}")
     own = [item for item in inspect.signature(printer).parameters.values() if item.kind is FLAG]
     settings = list(_settings(entry))
     parameters = sorted(
@@ -230,7 +204,7 @@ def make_command(entry: LibraryCommand) -> Callable[..., None]:
 
 def _named(path: str) -> Any:
     module, name = path.split(":")[:2]
-    return getattr(import_module(module), name)
+    return getattr(import_module(f"thence.{module}"), name)
 
 
 def _place(item: inspect.Parameter, entry: LibraryCommand) -> tuple[int, int]:
@@ -250,7 +224,9 @@ def _parameters(function: Any, entry: LibraryCommand) -> Iterator[inspect.Parame
         if item.name in entry.hidden or item.kind is NOT_TYPED:
             continue
         flag = entry.renamed.get(item.name, item.name)
-        text = entry.help.get(flag) or as_help(documented.get(item.name, ""), signature.parameters)
+        text = {**RUN_HELP, **entry.help}.get(flag) or as_help(
+            documented.get(item.name, ""), signature.parameters
+        )
         positional = item.name in entry.positional
         kind: Any = POSITIONAL if positional else FLAG
         if flag == "runs":

@@ -26,7 +26,7 @@ from thence.models.registry import (
     summaries,
 )
 from thence.recipes.options import TrainingOptions
-from thence.recipes.recipe import FROM_RUN, Recipe, make_recipe, meant, read_settings
+from thence.recipes.recipe import FROM_RUN, Recipe, hint_for_unknown, make_recipe, read_settings
 from thence.runs.run import Run
 from thence.settings import as_in_file
 from thence.tokens import TokenOptions, WordOptions
@@ -123,7 +123,7 @@ def parse_recipe_command(
         )
     except UnknownOptionError as error:
         flag = error.token.keyword or ""
-        hint = meant(flag.removeprefix("--").replace("-", "_"), chosen or default)
+        hint = hint_for_unknown(flag.removeprefix("--").replace("-", "_"), chosen or default)
         if not hint:
             raise
         raise SettingError(f"Unknown option: {flag}.{hint}") from error

@@ -8,20 +8,25 @@ from typing import Any
 
 from thence.errors import SettingError
 from thence.models.labels.ensemble import Member as ClassifierMember
-from thence.models.registry import Method, Task, get_family, is_known
+from thence.models.registry import Family, Method, Task, get_family, is_known
 from thence.settings import LONGEST_SHOWN, declared_types, validate
 
 
-def check_parts(options: Any) -> None:
+def check_nested_models(family: Family, options: Any) -> None:
     """Refuse models within a model whose settings are not theirs: members, and an encoder.
+
+    Args:
+        family: Of the outer model.
+        options: Its settings.
 
     Raises:
         SettingError: If there is no such model, or a setting is unknown or of another type.
     """
-    members = getattr(options, "members", ())
+    members = options.members if family.method == "combine" else ()
     for place, member in enumerate(members):
         if isinstance(member, ClassifierMember):
-            check_parts(check_options(member.model, member.options, "labels"))
+            member_options = check_options(member.model, member.options, "labels")
+            check_nested_models(get_family(member.model), member_options)
             continue
         if member.dynamic is not None and not _reads_sequences(member.model):
             raise SettingError(f"A member of {member.model[:LONGEST_SHOWN]} cannot be dynamic.")
@@ -29,8 +34,8 @@ def check_parts(options: Any) -> None:
             check_neural_cache(member.options, [other.model for other in members[:place]])
         else:
             check_options(member.model, member.options, "language")
-    encoder = getattr(options, "encoder", None)
-    if encoder is not None:
+    if family.pretrained and options.encoder is not None:
+        encoder = options.encoder
         settings = {name: value for name, value in encoder.items() if name != "model"}
         model = validate("model", encoder.get("model"), str)
         check_options(model, settings, "language", ("train",))
@@ -73,7 +78,7 @@ def check_options(
     family = get_family(model) if is_known(model) else None
     if family is None or family.task != task or family.method not in methods:
         raise SettingError(f"The model '{model[:LONGEST_SHOWN]}' cannot be part of another model.")
-    return _made(family.options_class(), settings, model)
+    return _options(family.options_class(), settings, model)
 
 
 def check_neural_cache(settings: Mapping[str, Any], before: Sequence[str]) -> None:
@@ -88,7 +93,7 @@ def check_neural_cache(settings: Mapping[str, Any], before: Sequence[str]) -> No
 
     if missing := declared_types(NeuralCacheOptions).keys() - settings.keys():
         raise SettingError(f"A neural cache does not say its `{min(missing)}`.")
-    options = _made(NeuralCacheOptions, settings, "neural-cache")
+    options = _options(NeuralCacheOptions, settings, "neural-cache")
     sequences = [place for place, model in enumerate(before) if _reads_sequences(model)]
     if options.of not in sequences:
         raise SettingError(f"A neural cache is of member {options.of}, which is no such network.")
@@ -101,7 +106,7 @@ def _reads_sequences(model: str) -> bool:
     return family.task == "language" and family.reads_sequences
 
 
-def _made(kind: Any, settings: Mapping[str, Any], model: str) -> Any:
+def _options(kind: Any, settings: Mapping[str, Any], model: str) -> Any:
     """Return the settings as their dataclass, which checks them."""
     if unknown := settings.keys() - declared_types(kind).keys():
         raise SettingError(f"There is no setting `{min(unknown)}` for the model '{model}'.")

@@ -15,7 +15,7 @@ import tomli_w
 from thence.corpus import LabelOptions, ReadingOptions, SplitOptions
 from thence.errors import SettingError, nearest
 from thence.models.registry import FAMILIES, get_family, is_classifier
-from thence.recipes.nested_models import check_parts
+from thence.recipes.nested_models import check_nested_models
 from thence.recipes.options import TrainingOptions
 from thence.recipes.toml_files import read_toml_file
 from thence.settings import as_in_file, declared_types, validate
@@ -128,23 +128,23 @@ def make_recipe(text: str | Path, model: str, settings: Mapping[str, Any]) -> Re
         if name not in known:
             raise SettingError(
                 f"There is no setting `{name}` for the model '{model}'."
-                + (meant(name, model) or nearest(name, [*known, *BESIDE_SETTINGS], "`"))
+                + (hint_for_unknown(name, model) or nearest(name, [*known, *BESIDE_SETTINGS], "`"))
             )
         hint = declared_types(groups[known[name]])[name]
         chosen[known[name]][name] = validate(name, value, hint)
     made = {group: kind(**chosen[group]) for group, kind in groups.items()}
-    check_parts(made["options"])
+    check_nested_models(get_family(model), made["options"])
     return Recipe(str(text), model, **made, from_run=from_run)
 
 
-def meant(name: str, model: str) -> str:
-    """Return what is meant by a setting that a model lacks: a hint, or "" if nothing is known.
+def hint_for_unknown(name: str, model: str) -> str:
+    """Return a hint at what is meant by a setting that a model lacks, or "" if nothing is known.
 
     It may be another tool's word for one of ours, or a setting of other models.
 
-    >>> meant("learning_rate", "ngram")
+    >>> hint_for_unknown("learning_rate", "ngram")
     ' Did you mean `lr`?'
-    >>> meant("heads", "ngram")
+    >>> hint_for_unknown("heads", "ngram")
     ' It is for the model transformer, and the model here is ngram; name one with `model`.'
     """
     ours = SETTINGS.get(name, name)
