@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test fast exhaustive lint types docs outputs reference notebooks clean
+.PHONY: demo test fast exhaustive lint types docs outputs reference notebooks release clean
 
 demo: $(VENV)/demo-ready
 	rm -rf runs/demo
@@ -50,6 +50,13 @@ reference: $(VENV)/test-ready
 # The .ipynb files of the repository, without output, from the .py files.
 notebooks: $(VENV)/test-ready
 	$(BIN)/python notebooks/build.py
+
+# Build, check, and use the wheel in an environment of its own; nothing is published.
+release: $(VENV)/test-ready
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/python .ci/check_dist.py dist
+	TORCH="$(TORCH)" .ci/try-wheel dist/*.whl $(BIN)/python
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "thence needs Python 3.11 or newer")'

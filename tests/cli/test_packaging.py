@@ -65,3 +65,7 @@ def test_the_installed_wheel_trains(wheel, tmp_path):
     flags = ["--model", "bigram-counts", "--split", "100/0/0", "--json"]
     found = strict_json(call("-m", "thence", "train", "first-sentences", *flags, **options))
     assert (elsewhere / found["report"]).exists()
+
+
+def test_every_module_can_be_imported_without_extras():
+    call(Path(__file__).with_name("import_everything.py"))
