@@ -28,8 +28,8 @@ def copied(made: Made, tmp_path: Path) -> Iterator[dict[str, LoadedRun]]:
     shutil.copytree(made("ngram", "ngram").folder, tmp_path / spoiled)
     models = open_runs([lasting.folder, tmp_path / spoiled])
     yield models
-    for served in models.values():
-        served.worker.close()
+    for loaded in models.values():
+        loaded.worker.close()
 
 
 def end_thread(worker: Worker) -> None:

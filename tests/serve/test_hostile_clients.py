@@ -80,8 +80,8 @@ def test_what_is_plainly_too_long_never_occupies_the_model(made: Any, serving: A
         ("/playground/read", {"text": word}),
     ]
     with serving(models, Limits(max_prompt=20, max_tokens=30, timeout=20)) as client:
-        for served in models.values():
-            served.worker.thread.submit(over.wait, 60)
+        for loaded in models.values():
+            loaded.worker.thread.submit(over.wait, 60)
         for path, body in refused:
             for model in models:
                 said = client.refused(path, {"model": model, **body})["message"]
@@ -134,14 +134,14 @@ def test_pictures_count_among_the_requests(core: Any, serving: Any, at_once: Any
 
 def test_nothing_is_written_ahead_of_a_reader_that_is_slow(core: Any) -> None:
     async def read_one_piece() -> int:
-        served = core["running"]
+        loaded = core["running"]
         request = CompletionRequest(prompt="the", n=8, max_tokens=2000)
-        writing = CompletionStream(served, request, encode_prompts(served, request, Limits()))
-        pieces = writing.pieces()
+        stream = CompletionStream(loaded, request, encode_prompts(loaded, request, Limits()))
+        pieces = stream.pieces()
         await anext(pieces)
         written = -1
-        while written != writing.usage().completion_tokens:
-            written = writing.usage().completion_tokens
+        while written != stream.usage().completion_tokens:
+            written = stream.usage().completion_tokens
             await asyncio.sleep(0.3)
         await pieces.aclose()
         return written

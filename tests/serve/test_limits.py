@@ -31,7 +31,7 @@ def small(lasting: Any, serving: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def guarded(lasting: Any, serving: Any) -> Iterator[Any]:
+def protected(lasting: Any, serving: Any) -> Iterator[Any]:
     """A server that asks for a token."""
     with serving(lasting, token="sésame à") as client:
         yield client
@@ -162,9 +162,9 @@ def test_a_client_that_reads_no_more_is_let_go(
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic sésame à"]
 )
-def test_without_the_token_nothing_is_answered(guarded: Any, header: str | None) -> None:
+def test_without_the_token_nothing_is_answered(protected: Any, header: str | None) -> None:
     given = {} if header is None else {"Authorization": header.encode("utf-8").decode("latin-1")}
-    without = type(guarded)(guarded.port, guarded.models)
+    without = type(protected)(protected.port, protected.models)
     for method, path in [("GET", "/v1/models"), ("POST", "/v1/completions"), ("GET", "/metrics")]:
         answer = without.ask(method, path, headers=given)
         assert answer.status == 401
@@ -174,9 +174,9 @@ def test_without_the_token_nothing_is_answered(guarded: Any, header: str | None)
 
 
 @pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER "])
-def test_the_token_opens(guarded: Any, kind: str) -> None:
+def test_the_token_opens(protected: Any, kind: str) -> None:
     header = f"{kind} sésame à".encode().decode("latin-1")
-    without = type(guarded)(guarded.port, guarded.models)
+    without = type(protected)(protected.port, protected.models)
     assert without.ask("GET", "/v1/models", headers={"Authorization": header}).status == 200
 
 
@@ -222,9 +222,9 @@ def test_a_request_must_say_that_it_is_json(small: Any, kind: str, status: int) 
         assert "application/json" in answer.problem()["message"]
 
 
-def test_every_answer_keeps_pages_to_this_server(guarded: Any) -> None:
+def test_every_answer_keeps_pages_to_this_server(protected: Any) -> None:
     for path in ("/health", "/v1/models", "/nothing", "/"):
-        headers = guarded.get(path).headers
+        headers = protected.get(path).headers
         assert "default-src 'self'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert "access-control-allow-origin" not in headers

@@ -63,10 +63,10 @@ def test_errors_have_their_types(ask: Any, client: Any, serving: Any) -> None:
     assert bad.value.param == "max_tokens"
     with pytest.raises(openai.NotFoundError):
         ask.chat.completions.create(model="lstm", messages=[{"role": "user", "content": "a"}])
-    with serving(client.models, token="secret") as guarded:
-        wrong = openai.OpenAI(base_url=f"{guarded.address}/v1", **NO_RETRIES)
+    with serving(client.models, token="secret") as protected:
+        wrong = openai.OpenAI(base_url=f"{protected.address}/v1", **NO_RETRIES)
         right = openai.OpenAI(
-            base_url=f"{guarded.address}/v1", **{**NO_RETRIES, "api_key": "secret"}
+            base_url=f"{protected.address}/v1", **{**NO_RETRIES, "api_key": "secret"}
         )
         with wrong, right:
             with pytest.raises(openai.AuthenticationError, match="token"):

@@ -26,11 +26,11 @@ def expected(run: thence.Run, texts: list[str]) -> list[float]:
 
 def echoed(client: Any, name: str, texts: list[str]) -> list[float]:
     """The same from the server, for the ids with a boundary before and after each text."""
-    served = client.models[name]
-    boundary = served.boundary_id
+    loaded = client.models[name]
+    boundary = loaded.boundary_id
     ids = [boundary]
     for text in texts:
-        ids += [*served.encode(text).tolist(), boundary]
+        ids += [*loaded.encode(text).tolist(), boundary]
     answer = client.complete(name, prompt=ids, echo=True, logprobs=0, max_tokens=0)
     logprobs = answer["choices"][0]["logprobs"]
     assert {len(values) for values in logprobs.values()} == {len(ids)}
@@ -131,11 +131,11 @@ def test_offsets_say_where_tokens_begin(client: Any, name: str) -> None:
     offsets = logprobs["text_offset"]
     assert offsets[0] == 0
     assert offsets == sorted(offsets)
-    served: LoadedRun = client.models[name]
+    loaded: LoadedRun = client.models[name]
     for token, offset in zip(logprobs["tokens"], offsets, strict=True):
         if token not in ("<unk>", "<boundary>") and not token.startswith("<0x"):
             assert text[offset:].lstrip().startswith(token.strip()), (token, offset)
-    assert served.encode(prompt).tolist() == served.encode(text[: len(prompt)]).tolist()
+    assert loaded.encode(prompt).tolist() == loaded.encode(text[: len(prompt)]).tolist()
 
 
 def test_the_last_token_is_of_the_most_likely_ones(client: Any) -> None:

@@ -16,11 +16,11 @@ from thence.serve.text_stream import StopSequences, TextStream
 Made = Callable[..., thence.Run]
 
 
-def streamed(served: LoadedRun, ids: list[int], prompt: list[int] | None = None) -> list[str]:
-    stream = TextStream(served)
+def streamed(loaded: LoadedRun, ids: list[int], prompt: list[int] | None = None) -> list[str]:
+    stream = TextStream(loaded)
     if prompt is not None:
-        text = served.decode(prompt)
-        certain = served.complete_text(prompt, text)
+        text = loaded.decode(prompt)
+        certain = loaded.complete_text(prompt, text)
         stream.follow(certain, np.array(prompt, np.int64), certain != text)
     pieces = [stream.add(index) for index in ids]
     return [*pieces, stream.finish()]
@@ -30,7 +30,7 @@ def streamed(served: LoadedRun, ids: list[int], prompt: list[int] | None = None)
     scope="module",
     params=["characters", "bytes", "words", "subwords", "spelled words", "spelled characters"],
 )
-def served(request: pytest.FixtureRequest, made: Made) -> LoadedRun:
+def loaded(request: pytest.FixtureRequest, made: Made) -> LoadedRun:
     kinds: dict[str, dict[str, Any]] = {
         "subwords": {"tokens": "subwords", "max_size": 280},
         "spelled words": {"tokens": "words", "unknown": "bytes"},
@@ -42,35 +42,35 @@ def served(request: pytest.FixtureRequest, made: Made) -> LoadedRun:
 
 
 @pytest.mark.parametrize("text", ["the war, and (old) 😀 trade", "€€ über", "", " a  b "])
-def test_a_text_comes_whole(served: LoadedRun, text: str) -> None:
-    ids = served.encode(text).tolist()
-    assert "".join(streamed(served, ids)) == served.decode(ids)
+def test_a_text_comes_whole(loaded: LoadedRun, text: str) -> None:
+    ids = loaded.encode(text).tolist()
+    assert "".join(streamed(loaded, ids)) == loaded.decode(ids)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.data())
-def test_any_ids_come_whole(served: LoadedRun, data: st.DataObject) -> None:
-    ids = data.draw(st.lists(st.integers(0, len(served.token_names) - 1), max_size=40))
-    assert "".join(streamed(served, ids)) == served.decode(ids)
+def test_any_ids_come_whole(loaded: LoadedRun, data: st.DataObject) -> None:
+    ids = data.draw(st.lists(st.integers(0, len(loaded.token_names) - 1), max_size=40))
+    assert "".join(streamed(loaded, ids)) == loaded.decode(ids)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.data())
-def test_what_follows_a_prompt_is_what_it_gains(served: LoadedRun, data: st.DataObject) -> None:
-    some = st.lists(st.integers(0, len(served.token_names) - 1), max_size=12)
+def test_what_follows_a_prompt_is_what_it_gains(loaded: LoadedRun, data: st.DataObject) -> None:
+    some = st.lists(st.integers(0, len(loaded.token_names) - 1), max_size=12)
     prompt, ids = data.draw(some), data.draw(some)
-    known = served.complete_text(prompt, served.decode(prompt))
-    if known[-1:].isspace() and served.run.tokenizer.options.tokens == "words":
+    known = loaded.complete_text(prompt, loaded.decode(prompt))
+    if known[-1:].isspace() and loaded.run.tokenizer.options.tokens == "words":
         return
-    assert "".join(streamed(served, ids, prompt)) == served.decode([*prompt, *ids])[len(known) :]
+    assert "".join(streamed(loaded, ids, prompt)) == loaded.decode([*prompt, *ids])[len(known) :]
 
 
 def test_no_piece_breaks_a_character(made: Made) -> None:
     run = made("bytes tokens", tokens="bytes")
-    served = open_runs([run])[run.name]
-    assert streamed(served, list("a€😀".encode())) == ["a", "", "", "€", "", "", "", "😀", ""]
-    assert streamed(served, [0xE2, 0x82]) == ["", "", "\ufffd"]
-    assert streamed(served, [0xE2, 0x41]) == ["", "\ufffdA", ""]
+    loaded = open_runs([run])[run.name]
+    assert streamed(loaded, list("a€😀".encode())) == ["a", "", "", "€", "", "", "", "😀", ""]
+    assert streamed(loaded, [0xE2, 0x82]) == ["", "", "\ufffd"]
+    assert streamed(loaded, [0xE2, 0x41]) == ["", "\ufffdA", ""]
 
 
 @settings(max_examples=60)

@@ -81,8 +81,8 @@ def running(models: dict[str, LoadedRun], folder: Path, **settings: Any) -> Iter
         finally:
             server.should_exit = True
             thread.join(30)
-            for served in models.values():
-                served.worker.close()
+            for loaded in models.values():
+                loaded.worker.close()
 
 
 @pytest.fixture(scope="session")

@@ -555,8 +555,8 @@ def test_errors_are_said_where_they_happen(visit, server):
 
 
 def test_a_token_is_asked_for_and_kept_for_the_tab(visit, start_server):
-    with start_server("counts", token="gehëim") as guarded:
-        page = visit(address=guarded.address, m="counts", text="An")
+    with start_server("counts", token="gehëim") as protected:
+        page = visit(address=protected.address, m="counts", text="An")
         dialog = page.get_by_role("dialog")
         expect(dialog).to_be_visible()
         assert page.locator("#token-field").get_attribute("type") == "password"

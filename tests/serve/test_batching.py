@@ -125,17 +125,17 @@ def test_who_gave_up_is_not_read_for() -> None:
 
 
 def test_a_place_is_a_value(core: dict[str, LoadedRun]) -> None:
-    served = core["mixture"]
+    loaded = core["mixture"]
 
-    async def write(place: Any, seed: int) -> list[int]:
-        steps = generate(served, place, DecodingOptions(), np.random.default_rng(seed), 8)
+    async def write(cursor: Any, seed: int) -> list[int]:
+        steps = generate(loaded, cursor, DecodingOptions(), np.random.default_rng(seed), 8)
         return [step.index async for step in steps]
 
     async def both() -> None:
-        _, place = await read_text(served, served.encode("the"))
-        first = await write(place, 1)
-        await asyncio.gather(write(place, 2), write(place, 3))
-        assert await write(place, 1) == first
+        _, cursor = await read_text(loaded, loaded.encode("the"))
+        first = await write(cursor, 1)
+        await asyncio.gather(write(cursor, 2), write(cursor, 3))
+        assert await write(cursor, 1) == first
 
     asyncio.run(both())
 
@@ -168,12 +168,12 @@ def worker_is_busy(worker: Worker) -> bool:
 
 
 def test_networks_read_at_once_what_others_read_step_by_step(core: dict[str, LoadedRun]) -> None:
-    kinds = {name: isinstance(served.run.model, ReadsAtOnce) for name, served in core.items()}
+    kinds = {name: isinstance(loaded.run.model, ReadsAtOnce) for name, loaded in core.items()}
     assert (kinds["lstm"], kinds["transformer"], kinds["mlp"]) == (True, True, True)
     assert (kinds["ngram"], kinds["mixture"]) == (False, False)
     ids = np.array([[0, 1, 2, 3], [3, 2, 1, 0]])
-    for served in core.values():
-        model = served.run.model
+    for loaded in core.values():
+        model = loaded.run.model
         together, state = read(model, ids, model.start(2))
         steps, other = [], model.start(2)
         for column in ids.T:
