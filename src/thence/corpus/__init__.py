@@ -12,7 +12,7 @@ from thence.corpus.catalogue import CATALOGUE
 from thence.corpus.documents import Documents
 from thence.corpus.download import get
 from thence.corpus.labelled import read_labelled
-from thence.corpus.labels import LabelledDocuments, LabelOptions, Labels
+from thence.corpus.labels import LabelledDocuments, LabelOptions, Labels, as_labelled
 from thence.corpus.loading import Instead, load, load_labelled, load_splits, read_held_out
 from thence.corpus.memory import Source, Texts, documents_of, read_memory, write_texts
 from thence.corpus.opening import cache_folder
@@ -40,6 +40,7 @@ __all__ = [
     "SplitOptions",
     "Splits",
     "Texts",
+    "as_labelled",
     "cache_folder",
     "count_shared",
     "documents_of",

@@ -153,3 +153,9 @@ class LabelledDocuments(Documents):
         digest.update("\n".join(self.labels.names).encode())
         digest.update(self.labels.ids.tobytes() + self.labels.offsets.tobytes())
         return digest.hexdigest()
+
+
+def as_labelled(documents: Documents) -> LabelledDocuments:
+    """Return documents that were read with their labels, as the type that has them."""
+    assert isinstance(documents, LabelledDocuments)
+    return documents

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64
 
+from thence.corpus.labels import as_labelled
 from thence.errors import RunError
 from thence.models.base import Array, Classes, Classifier, LanguageModel
 from thence.models.labels import ensemble as classifiers
@@ -18,7 +19,6 @@ from thence.recipes.recipe import Recipe
 from thence.runs.run import ClassifierRun, Run
 from thence.settings import PositiveInt, Settings
 from thence.tokens import TokenStore, encode_texts
-from thence.training.data import labelled
 from thence.training.dev_evaluation import evaluate_labels
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def average_classifiers(
 ) -> tuple[Recipe, dict[str, Array], dict[str, float]]:
     """Return the recipe of an average of classifiers, its tensors, and its metrics on dev."""
     first = runs[0]
-    dev = labelled(first.documents("dev"))
+    dev = as_labelled(first.documents("dev"))
     texts = encode_texts(first.tokenizer, dev)
     models = [run.classifier for run in runs]
     said = [model.classify(texts) for model in models]

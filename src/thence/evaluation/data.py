@@ -12,13 +12,13 @@ from thence.corpus import (
     load,
     load_labelled,
 )
+from thence.corpus.labels import as_labelled
 from thence.corpus.reading import inner_suffix
 from thence.corpus.tables import HUGGING_FACE, TABLES
 from thence.errors import TextError
 from thence.runs import ClassifierRun
 from thence.runs.run import Run, Split
 from thence.runs.sources import IN_MEMORY
-from thence.training.data import labelled
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class EvaluationData:
             TextError: If there are none, or another text has several labels where the run has one.
         """
         if self.text is None:
-            return labelled(self.documents(run))
+            return as_labelled(self.documents(run))
         own = replace(run.recipe.reading, encoding="utf-8")
         how = self.labelling or run.recipe.labelling or LabelOptions()
         if not _has_columns(self.text):  # The columns of the run's own table say nothing here.

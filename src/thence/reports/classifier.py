@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int64
 
+from thence.corpus.labels import as_labelled
 from thence.ensembles.mix import weights_of
 from thence.evaluation.labels import ClassificationReport, cut_rows
 from thence.evaluation.metrics import Mistake, excerpt
@@ -25,7 +26,6 @@ from thence.reports.plots import evaluate_on_dev
 from thence.reports.plots.classification import plot_confusion_matrix, plot_reliability
 from thence.reports.training import NO_DEV, embedding_section, training_section
 from thence.runs import ClassifierRun
-from thence.training.data import labelled
 
 MISTAKES = 20
 EXCERPT = 400
@@ -63,7 +63,7 @@ def labels_section(run: ClassifierRun) -> Section:
     """Return how many documents of each split have each label."""
     train = train_counts(run)
     others = {
-        name: labelled(documents).labels.counts()
+        name: as_labelled(documents).labels.counts()
         for name, documents in (("dev", run.documents("dev")), ("test", run.documents("test")))
         if len(documents)
     }
@@ -84,7 +84,7 @@ def labels_section(run: ClassifierRun) -> Section:
 
 def train_counts(run: ClassifierRun) -> Int64[np.ndarray, " classes"]:
     """Return how many train documents have each label."""
-    return labelled(run.documents("train")).labels.counts()
+    return as_labelled(run.documents("train")).labels.counts()
 
 
 def listed_labels(counts: Int64[np.ndarray, " classes"]) -> tuple[list[int], list[Block]]:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from thence.corpus.labels import as_labelled
 from thence.evaluation.compare import Comparison, compare
 from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
 from thence.evaluation.labels import ClassificationReport, classification_report
@@ -37,7 +38,6 @@ from thence.runs import ClassifierRun, Run
 from thence.runs.provenance import now
 from thence.runs.run import Kind
 from thence.tokens import encode_texts
-from thence.training.data import labelled
 
 TITLES: Mapping[Kind, str] = {"language model": "Language models", "classifier": "Classifiers"}
 LIKELIHOOD = ("nats per token", "perplexity", "bits per byte")
@@ -213,7 +213,7 @@ def _classifiers(runs: Mapping[str, ClassifierRun]) -> SideBySide:
     columns = ["run", "model", "tokens", "parameters", "accuracy", "macro F1"]
     reports, right = {}, []
     for name, run in runs.items():
-        documents = labelled(run.documents("dev"))
+        documents = as_labelled(run.documents("dev"))
         own = documents.named(run.label_names)
         log_probs = run.classifier.classify(encode_texts(run.tokenizer, own))
         right.append(are_right(log_probs, own.labels))

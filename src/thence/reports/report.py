@@ -8,6 +8,7 @@ import numpy as np
 from thence.atomic import WriteError, clear_dead, write_atomically
 from thence.autopilot.result import RESULT, read_best
 from thence.corpus import count_shared
+from thence.corpus.labels import as_labelled
 from thence.errors import RunError
 from thence.models.registry import get_family
 from thence.reports.best import found_section
@@ -25,7 +26,6 @@ from thence.runs.looks_at_test import count_inherited
 from thence.runs.provenance import now
 from thence.runs.run import Split
 from thence.sweeps.results import is_sweep, read_sweep
-from thence.training.data import labelled
 from thence.training.finetuning import parent_row
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -201,7 +201,7 @@ def split_rows(run: Run, split: Split) -> list[tuple[str, str]]:
     share = f"{shared:,} of {len(documents):,} ({shared / len(documents):.1%})"
     rows = [(f"{split} documents that are in train too", share)]
     if isinstance(run, ClassifierRun):
-        labels = labelled(documents).labels
+        labels = as_labelled(documents).labels
         counts = labels.counts()
         unseen = [
             f"{labels.names[at]} ({counts[at]:,})"

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 from jaxtyping import Float32
 
-from thence.corpus import Documents, Instead, LabelledDocuments, Labels, Splits, load_splits
+from thence.corpus import Documents, Instead, Labels, Splits, as_labelled, load_splits
 from thence.corpus.loading import NOTHING, warn_of_labels
 from thence.errors import SettingError, TextError, ThenceWarning
 from thence.models.base import Classes
@@ -64,23 +64,17 @@ class TrainingData:
     @property
     def train_labels(self) -> Labels:
         """The labels of the train split."""
-        return labelled(self.splits.train).labels
+        return as_labelled(self.splits.train).labels
 
     @property
     def dev_labels(self) -> Labels:
         """The labels of the dev split."""
-        return labelled(self.splits.dev).labels
+        return as_labelled(self.splits.dev).labels
 
     @property
     def classes(self) -> Classes:
         """The labels that a classifier chooses from: those of the train split."""
         return Classes(len(self.train_labels.names), self.train_labels.multilabel)
-
-
-def labelled(documents: Documents) -> LabelledDocuments:
-    """Return documents as labelled ones, which they must be (a cast that is checked)."""
-    assert isinstance(documents, LabelledDocuments)
-    return documents
 
 
 def load_data(recipe: Recipe, instead: Instead = NOTHING) -> TrainingData:
@@ -205,7 +199,7 @@ def _check_splits(recipe: Recipe, splits: Splits) -> None:
             f"{recipe.splitting.split}. Give more text, or `split='100/0/0'` to keep all of it."
         )
     if is_classifier(recipe.model):
-        _check_labels(recipe, labelled(splits.train).labels)
+        _check_labels(recipe, as_labelled(splits.train).labels)
     if len(splits.train) > 1 and _all_equal(splits):
         raise TextError(
             f"All {len(splits.train)} train documents of {recipe.text} are the same, so there is "

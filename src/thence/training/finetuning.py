@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from thence.corpus import LabelledDocuments, Splits
 from thence.errors import RunError, SettingError
@@ -24,9 +24,6 @@ from thence.runs.provenance import FROM
 from thence.runs.run import Run
 from thence.runs.sources import named_sources, named_splits
 from thence.tokens import WordOptions
-
-if TYPE_CHECKING:
-    from thence.models.labels.finetuned import FinetunedClassifier
 
 DURATION_SETTINGS = ("epochs", "steps", "time")
 """Settings that say when a training ends: where one is given, the parent's are left out."""
@@ -266,9 +263,3 @@ def with_encoder(recipe: Recipe) -> Recipe:
     encoder = {"model": run.recipe.model, **given}
     options = replace(recipe.options, start_from=str(run.folder.resolve()), encoder=encoder)
     return replace(recipe, options=options, tokens=tokens)
-
-
-def load_encoder(classifier: "FinetunedClassifier", recipe: Recipe) -> None:
-    """Copy the language model's weights into a classifier that is not trained yet."""
-    model: Any = encoder_run(recipe).model
-    classifier.start_from(model)

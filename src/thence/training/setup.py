@@ -39,7 +39,7 @@ from thence.training.device import (
 from thence.training.distributed import World
 from thence.training.finetuning import (
     check_parent_unchanged,
-    load_encoder,
+    encoder_run,
     parent_run,
     starts_from_encoder,
 )
@@ -90,7 +90,7 @@ def _build_classifier_setup(recipe: Recipe, data: TrainingData, fresh: bool) -> 
         if fresh and parent is not None:
             classifier.load_tensors(parent.classifier.tensors())
         elif fresh and starts_from_encoder(recipe):
-            load_encoder(classifier, recipe)
+            classifier.start_from(encoder_run(recipe).model)
         batches = classifier.batches(
             data.train_texts,
             data.train_labels,
