@@ -151,7 +151,7 @@ thence.explain(linear, EXAMPLES[0], label=linear.label_names[0])
 # %% [markdown]
 # ## Where it goes wrong
 #
-# The matrix of confusions: a row for the true label, a column for the one that was given.
+# The confusion matrix: a row for the true label, a column for the predicted one.
 
 # %%
 report = thence.evaluate(linear, mistakes=8)

@@ -20,14 +20,14 @@ from thence.reports.language import (
 from thence.reports.markup import with_dark_colours
 from thence.reports.plots import run_plots
 from thence.reports.plots.bigrams import (
-    draw_bigrams,
     has_context_of_one,
     model_probabilities,
     most_frequent,
     pair_counts,
+    plot_bigrams,
     symbol_counts,
 )
-from thence.reports.plots.embeddings import draw_embeddings, draw_points, project
+from thence.reports.plots.embeddings import draw_points, plot_embeddings, project
 from thence.reports.plots.training import (
     best_evaluation,
     column,
@@ -164,7 +164,7 @@ def test_frequencies_put_the_boundary_first_and_leave_out_what_never_occurs():
 
 def test_the_count_model_shows_its_counts(tmp_path):
     run = make_run(tmp_path, "bigram-counts", texts=["ab", "ba", "aab", "bab", "b"])
-    figure = draw_bigrams(run)
+    figure = plot_bigrams(run).figure
     assert "How often" in title_of(figure)
     cells = "".join(text.get_text() for text in figure.axes[0].texts)
     assert re.search(r"■[ab]\n\d", cells)
@@ -175,12 +175,12 @@ def test_a_model_that_has_context_of_one_is_asked_for_its_probabilities(tmp_path
     ids = np.arange(len(run.tokenizer.vocabulary))
     assert has_context_of_one(run.model, ids)
     np.testing.assert_allclose(model_probabilities(run.model, ids).sum(axis=1), 1, atol=1e-5)
-    assert "as the model predicts" in title_of(draw_bigrams(run))
+    assert "as the model predicts" in title_of(plot_bigrams(run).figure)
 
 
 def test_for_a_model_with_more_context_train_is_counted(mlp):
     assert not has_context_of_one(mlp.model, np.arange(5))
-    figure = draw_bigrams(mlp)
+    figure = plot_bigrams(mlp).figure
     assert "counted in the train split" in title_of(figure)
     shares = figure.axes[0].images[0].get_array()
     assert shares.max() <= 1
@@ -220,8 +220,8 @@ def test_labels_that_would_overlap_are_left_out():
 
 
 def test_a_model_without_embeddings_has_no_map(counts, mlp):
-    assert draw_embeddings(counts) is None
-    assert "of the variance" in draw_embeddings(mlp).axes[0].get_xlabel()
+    assert plot_embeddings(counts) is None
+    assert "of the variance" in plot_embeddings(mlp).figure.axes[0].get_xlabel()
 
 
 # Surprisal
@@ -283,7 +283,7 @@ def test_a_symbol_that_is_a_script_is_escaped(tmp_path):
     run = make_run(tmp_path, "mlp", embedding_size=2, **settings)
     page = Page(to_html([samples_section(run), surprisal_section(run)]))
     assert page.tags["script"] == 0 and SCRIPT in page.text
-    assert to_svg(draw_embeddings(run)).count(b"<script") == 0
+    assert to_svg(plot_embeddings(run).figure).count(b"<script") == 0
 
 
 def test_the_report_of_a_count_model_says_what_it_has_not(counts, tmp_path):

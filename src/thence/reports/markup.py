@@ -17,8 +17,8 @@ from thence.reports.formatting import visible
 
 MADE_BY = '<meta name="generator" content="thence">'
 """What each page says of itself in its head."""
-JOINERS = "\u200c\u200d"
-"""Characters without a width of their own that Persian, Indic scripts and emoji need."""
+KEPT = "\n\u200c\u200d"
+"""Line ends, and the joiners that Persian, Indic scripts and emoji need."""
 LARGEST_SVG = 600_000
 """Bytes from which a figure is embedded as PNG: one with many words in it is larger as SVG."""
 DARK = {
@@ -110,12 +110,13 @@ def escaped(text: str) -> str:
     >>> escaped("a <b>\n\x07")
     'a &lt;b&gt;\nU+0007'
     """
-    return html.escape("".join(char if _is_shown(char) else visible(char) for char in text))
+    if not text.isprintable():
+        text = "".join(char if _is_shown(char) else visible(char) for char in text)
+    return html.escape(text)
 
 
 def _is_shown(char: str) -> bool:
-    is_space = char == "\n" or unicodedata.category(char) == "Zs"
-    return char.isprintable() or is_space or char in JOINERS
+    return char.isprintable() or char in KEPT or unicodedata.category(char) == "Zs"
 
 
 def whole_page(title: str, body: str) -> str:

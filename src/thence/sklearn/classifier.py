@@ -92,7 +92,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ThenceError: If it is not a usable run of a classifier.
         """
         run = ClassifierRun(run)
-        fitted, recipe = Fitted.of_run(run), run.recipe
+        recipe = run.recipe
         balanced = recipe.labelling is not None and recipe.labelling.class_weights
         estimator = cls(
             recipe.model,
@@ -103,7 +103,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         estimator.classes_ = np.array(run.label_names)
         estimator._form = "sets" if run.classes.multilabel else "one"
-        estimator._fitted = fitted
+        estimator._fitted = Fitted(recipe, run.tokenizer, run.classifier)
         return estimator
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

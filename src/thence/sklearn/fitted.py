@@ -14,7 +14,6 @@ from thence.models.base import Classes, Classifier
 from thence.models.registry import get_family
 from thence.recipes import Recipe, make_recipe
 from thence.recipes.recipe import flat_settings
-from thence.runs import ClassifierRun
 from thence.tokens import Tokenizer, encode_texts, tokenizer_from_json
 
 
@@ -31,11 +30,6 @@ class Fitted:
     recipe: Recipe
     tokenizer: Tokenizer
     classifier: Classifier
-
-    @classmethod
-    def of_run(cls, run: ClassifierRun) -> "Fitted":
-        """Take the classifier of a run."""
-        return cls(run.recipe, run.tokenizer, run.classifier)
 
     def log_probs(self, documents: Documents) -> Float64[np.ndarray, "documents classes"]:
         """Return the log-probability of each label; with one each, their exponentials add to 1."""

@@ -21,13 +21,6 @@ Ids = Integer[np.ndarray, " shown"]
 
 
 def plot_bigrams(run: Run) -> style.Plot:
-    """Draw the heat map of bigrams."""
-    figure = draw_bigrams(run)
-    description = f"Heat map. {figure.axes[0].get_title(loc='left')}."
-    return style.Plot("heat-map", "Bigrams", description, figure)
-
-
-def draw_bigrams(run: Run) -> Figure:
     """Draw which symbol follows which, for the most frequent symbols of the train split.
 
     The count model's bigrams are shown as counts; another model whose context is one symbol is
@@ -39,15 +32,18 @@ def draw_bigrams(run: Run) -> Figure:
     shown = f"{len(ids)} most frequent of {size:,}"
     if len(ids) == size:
         ids, shown = np.concatenate([ids[:1], np.sort(ids[1:])]), f"all {size}"
-    labels = labels_of(run.tokenizer, ids)
-    if run.recipe.model == "bigram-counts" and len(ids) <= MOST_WITH_COUNTS:
+    are_counts = run.recipe.model == "bigram-counts" and len(ids) <= MOST_WITH_COUNTS
+    if are_counts:
+        values = pair_counts(store, ids, size).astype(np.float64)
         title = f"How often one symbol follows another in the train split ({shown} symbols)"
-        return draw_matrix(pair_counts(store, ids, size), labels, title, are_counts=True)
-    if has_context_of_one(run.model, ids):
-        values, source = model_probabilities(run.model, ids), "as the model predicts"
     else:
-        values, source = train_probabilities(store, ids, size), "counted in the train split"
-    return draw_matrix(values, labels, f"What follows each symbol, {source} ({shown} symbols)")
+        if has_context_of_one(run.model, ids):
+            values, source = model_probabilities(run.model, ids), "as the model predicts"
+        else:
+            values, source = train_probabilities(store, ids, size), "counted in the train split"
+        title = f"What follows each symbol, {source} ({shown} symbols)"
+    figure = draw_matrix(values, labels_of(run.tokenizer, ids), title, are_counts)
+    return style.Plot("heat-map", "Bigrams", f"Heat map. {title}.", figure)
 
 
 def labels_of(tokenizer: Tokenizer, ids: Ids) -> list[str]:
@@ -93,7 +89,7 @@ def train_probabilities(
 
 
 def draw_matrix(
-    values: Float[np.ndarray, "shown shown"] | Int64[np.ndarray, "shown shown"],
+    values: Float[np.ndarray, "shown shown"],
     labels: list[str],
     title: str,
     are_counts: bool = False,
@@ -114,7 +110,7 @@ def draw_matrix(
         are_letters = max(map(len, labels)) == 1  # Words would run into each other.
         texts = [
             [
-                f"{first}{second}\n{count}" if are_letters else str(count)
+                f"{first}{second}\n{count:.0f}" if are_letters else f"{count:.0f}"
                 for second, count in zip(labels, counts, strict=True)
             ]
             for first, counts in zip(labels, values, strict=True)

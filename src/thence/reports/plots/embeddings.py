@@ -31,15 +31,6 @@ text is there."""
 
 
 def plot_embeddings(run: Run) -> style.Plot | None:
-    """Draw the map of embeddings; None for a model without embeddings."""
-    figure = draw_embeddings(run)
-    if figure is None:
-        return None
-    description = f"Scatter plot. {figure.axes[0].get_title(loc='left')}."
-    return style.Plot("embedding-map", "Embeddings", description, figure)
-
-
-def draw_embeddings(run: Run) -> Figure | None:
     """Draw the most frequent symbols where their embeddings lie; None without embeddings."""
     table = embedding_table(run)
     if table is None:
@@ -60,7 +51,8 @@ def draw_embeddings(run: Run) -> Figure | None:
     else:
         first, second = (f"({share * 100:.0f} % of the variance)" for share in shares)
         axis_labels = (f"first principal component {first}", f"second principal component {second}")
-    return draw_points(points, names, title, axis_labels)
+    figure = draw_points(points, names, title, axis_labels)
+    return style.Plot("embedding-map", "Embeddings", f"Scatter plot. {title}.", figure)
 
 
 def project(
