@@ -1,6 +1,7 @@
 """``POST /playground/read``: the surprisal of every token of a text, and what may follow it."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 from fastapi import APIRouter
@@ -34,45 +35,35 @@ class ReadRequest(ModelRequest):
     )
 
 
-class Alternative(BaseModel):
-    """A token that might have stood there."""
+class Token(BaseModel):
+    """A token and its probability, given the tokens before it."""
 
     id: int
-    text: str
+    text: str | None = Field(description="Its text; none if no text makes it.")
     probability: float
     is_boundary: bool
 
 
-class ReadToken(BaseModel):
-    """A token of the text, given the tokens before it."""
+class NamedToken(Token):
+    """A token with its name in the vocabulary."""
 
-    id: int
-    name: str = Field(description="Its name in the vocabulary.")
-    text: str = Field(description="Its part of the text.")
+    name: str
+    is_unknown: bool
+
+
+class ReadToken(NamedToken):
+    """A token of the text."""
+
     nats: float | None = Field(description="Its surprisal; none if its probability is 0.")
     surprisal: float | None = Field(description="The same in bits.")
-    probability: float
     perplexity: float | None = Field(description="Of all tokens up to this one.")
-    is_boundary: bool
-    is_unknown: bool
-    alternatives: list[Alternative]
-
-
-class NextToken(BaseModel):
-    """A token that may follow."""
-
-    id: int
-    name: str
-    probability: float
-    text: str | None = Field(description="What to append for it; none if no text makes it.")
-    is_boundary: bool
-    is_unknown: bool
+    alternatives: list[Token]
 
 
 class Following(BaseModel):
     """What may follow the text."""
 
-    tokens: list[NextToken]
+    tokens: list[NamedToken]
     remaining: float = Field(description="The probability of all others together.")
     others: int = Field(description="How many others there are.")
 
@@ -146,56 +137,54 @@ def _spelled(loaded: LoadedRun, text: str, ids: Ids) -> list[str] | None:
     return ["\n" if index == loaded.boundary_id else next(words).lstrip("\r\n") for index in ids]
 
 
+def _fields(loaded: LoadedRun, index: int, log_probability: float) -> dict[str, Any]:
+    """Return the fields that all tokens of an answer have but their text."""
+    return {
+        "id": index,
+        "name": loaded.token_names[index],
+        "probability": float(np.exp(log_probability)),
+        "is_boundary": index == loaded.boundary_id,
+        "is_unknown": index == loaded.run.tokenizer.vocabulary.unknown_id,
+    }
+
+
 def _read_tokens(
     loaded: LoadedRun, scored: list[tuple[ScoredToken, float]], spelled: list[str] | None
 ) -> list[ReadToken]:
-    unknown_id = loaded.run.tokenizer.vocabulary.unknown_id
     stream, total_nats, tokens = TextStream(loaded), 0.0, list[ReadToken]()
     for number, (token, nats) in enumerate(scored):
         total_nats += nats
+        alternatives = [
+            Token(text=loaded.token_text(index), **_fields(loaded, index, log_prob))
+            for index, log_prob in token.top
+        ]
         tokens.append(
             ReadToken(
-                id=token.index,
-                name=loaded.token_names[token.index],
                 text=stream.add(token.index) if spelled is None else spelled[number],
                 nats=finite(nats),
                 surprisal=finite(bits(nats)),
-                probability=float(np.exp(-nats)),
                 perplexity=finite(perplexity(total_nats / (number + 1))),
-                is_boundary=token.index == loaded.boundary_id,
-                is_unknown=token.index == unknown_id,
-                alternatives=[
-                    Alternative(
-                        id=index,
-                        text=loaded.token_text(index),
-                        probability=float(np.exp(log_prob)),
-                        is_boundary=index == loaded.boundary_id,
-                    )
-                    for index, log_prob in token.top
-                ],
+                alternatives=alternatives,
+                **_fields(loaded, token.index, -nats),
             )
         )
     return tokens
 
 
 def _following(loaded: LoadedRun, text: str, ids: Ids, cursor: Cursor, count: int) -> Following:
-    probs = np.exp(cursor.log_probs.astype(np.float64))
+    log_probs = cursor.log_probs.astype(np.float64)
     shown = top_tokens(cursor.log_probs, count)
     if shown and loaded.boundary_id not in shown:  # Always show whether the text may end here.
         shown.append(loaded.boundary_id)
     tokens = [
-        NextToken(
-            id=index,
-            name=loaded.token_names[index],
-            probability=float(probs[index]),
+        NamedToken(
             text=_appended_text(loaded, text, ids, index),
-            is_boundary=index == loaded.boundary_id,
-            is_unknown=index == loaded.run.tokenizer.vocabulary.unknown_id,
+            **_fields(loaded, index, log_probs[index]),
         )
         for index in shown
     ]
-    remaining = float(np.delete(probs, shown).sum())
-    return Following(tokens=tokens, remaining=remaining, others=len(probs) - len(shown))
+    remaining = float(np.exp(np.delete(log_probs, shown)).sum())
+    return Following(tokens=tokens, remaining=remaining, others=len(log_probs) - len(shown))
 
 
 def _appended_text(loaded: LoadedRun, text: str, ids: Ids, index: int) -> str | None:
