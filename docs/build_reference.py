@@ -1,19 +1,22 @@
-"""Write the tables of flags and settings into ``docs/reference``, from the code.
+"""Write the tables of flags, settings and functions into ``docs/reference``, from the code.
 
     python docs/build_reference.py
 
 A table stands between ``<!-- flags of COMMAND -->`` or ``<!-- settings of GROUP -->``, a group of
-settings or a model, and
-``<!-- end -->``; what is around it is written by hand. A test fails if a page is out of date.
+settings or a model, or ``<!-- functions of thence -->``, or ``<!-- results of thence -->``, and
+``<!-- end -->``; what is around it is written by hand. Links to files of the repository get the
+address that ``pyproject.toml`` names. A test fails if a page is out of date.
 """
 
 import inspect
 import re
+import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
+import thence
 from thence.cli import training
 from thence.cli.library_commands import field_help
 from thence.cli.main import RECIPE_COMMANDS, build_app
@@ -25,8 +28,15 @@ from thence.recipes.recipe import CLASSIFIER_GROUPS
 from thence.settings import declared_types, describe_type
 from thence.tokens import TokenOptions
 
-REFERENCE = Path(__file__).parent / "reference"
-TABLE = re.compile(r"(<!-- (flags|settings) of (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+DOCS = Path(__file__).parent
+REFERENCE = DOCS / "reference"
+PAGES = [REFERENCE / f"{name}.md" for name in ("commands", "settings", "python")]
+PAGES += [DOCS / "notebooks.md"]
+TABLE = re.compile(
+    r"(<!-- (flags|settings|functions|results) of (.*?) -->\n).*?(<!-- end -->)", re.DOTALL
+)
+FILE_LINK = re.compile(r"(github(?:\.com)?)/[\w.-]+/[\w.-]+(?=/blob/main/)")
+"""Of a link to a file of a repository, the part that names the repository."""
 GROUPS = {**CLASSIFIER_GROUPS, "tokens": TokenOptions, "output layer": OutputLayerOptions}
 READING = ["--" + item.name.replace("_", "-") for item in fields(ReadingOptions)]
 FILLED_IN = ("encoder", "members")
@@ -35,12 +45,15 @@ FILLED_IN = ("encoder", "members")
 
 def updated(page: str) -> str:
     """Return a page with its tables as the code has them now."""
+    tables = {"flags": flag_rows, "settings": setting_rows}
+    tables |= {"functions": function_rows, "results": result_rows}
 
     def table(found: re.Match[str]) -> str:
-        rows = flag_rows(found[3]) if found[2] == "flags" else setting_rows(found[3])
-        return f"{found[1]}\n{''.join(rows)}\n{found[4]}"
+        return f"{found[1]}\n{''.join(tables[found[2]](found[3]))}\n{found[4]}"
 
-    return TABLE.sub(table, page)
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    owner_and_name = project["urls"]["Repository"].partition("github.com/")[2]
+    return FILE_LINK.sub(rf"\1/{owner_and_name}", TABLE.sub(table, page))
 
 
 def flag_rows(command: str) -> Iterator[str]:
@@ -93,6 +106,49 @@ def setting_rows(group: str) -> Iterator[str]:
         yield _row(names, _shown(item.default), describe_type(types[item.name]), texts[item.name])
 
 
+def public_functions() -> Iterator[tuple[str, Any]]:
+    """Yield the names and functions of ``thence.__all__``."""
+    for name in sorted(thence.__all__):
+        if inspect.isfunction(found := getattr(thence, name)):
+            yield name, found
+
+
+def function_rows(package: str) -> Iterator[str]:
+    """Yield the lines of the table of public functions: what they do and return."""
+    yield from _header("function", "does", "returns")
+    for name, function in public_functions():
+        returned = inspect.formatannotation(get_type_hints(function)["return"])
+        short = re.sub(r"\b(?:\w+\.)+", "", returned.replace(" | ", " or "))
+        yield _row(_code(f"{package}.{name}"), _first_sentence(function), _code(short))
+
+
+def result_rows(package: str) -> Iterator[str]:
+    """Yield the lines of the table of public classes and their attributes and methods."""
+    returned = [get_type_hints(function)["return"] for _, function in public_functions()]
+    kinds = {kind for annotation in returned for kind in _classes(annotation)}
+    kinds |= {one for name in thence.__all__ if inspect.isclass(one := getattr(thence, name))}
+    yield from _header("class", "is", "attributes and methods")
+    for kind in sorted(kinds, key=lambda kind: kind.__name__):
+        of_fields = [one.name for one in fields(kind)] if is_dataclass(kind) else []
+        own = [base for base in kind.__mro__ if base.__module__.startswith(package)]
+        names = dict.fromkeys([*of_fields, *(name for base in own for name in vars(base))])
+        public = [_code(name) for name in names if not name.startswith("_")]
+        yield _row(_code(kind.__name__), _first_sentence(kind), ", ".join(public))
+
+
+def _classes(annotation: Any) -> Iterator[type]:
+    """Yield the classes of thence in an annotation."""
+    if inspect.isclass(annotation) and annotation.__module__.startswith("thence."):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _classes(part)
+
+
+def _first_sentence(documented: Any) -> str:
+    text = " ".join((inspect.getdoc(documented) or "").partition("\n\n")[0].split())
+    return text.replace("\x60\x60", "\x60")
+
+
 def _header(*names: str) -> list[str]:
     return [f"| {' | '.join(names)} |\n", "|" + "---|" * len(names) + "\n"]
 
@@ -119,5 +175,5 @@ def _shown(default: Any) -> str:
 
 
 if __name__ == "__main__":
-    for path in (REFERENCE / "commands.md", REFERENCE / "settings.md"):
+    for path in PAGES:
         path.write_text(updated(path.read_text("utf-8")), "utf-8")

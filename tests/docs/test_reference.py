@@ -15,10 +15,23 @@ build_reference = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(build_reference)
 
 
-@pytest.mark.parametrize("name", ["commands.md", "settings.md"])
-def test_tables_are_up_to_date(name: str) -> None:
-    page = (DOCS / "reference" / name).read_text("utf-8")
+@pytest.mark.parametrize("path", build_reference.PAGES, ids=lambda path: path.name)
+def test_tables_are_up_to_date(path: Path) -> None:
+    page = path.read_text("utf-8")
     assert build_reference.updated(page) == page, "run: make reference"
+
+
+@pytest.mark.parametrize("host", ["https://github.com", "https://colab.research.google.com/github"])
+def test_the_address_of_the_repository_stands_in_one_place(host: str) -> None:
+    updated = build_reference.updated(f"[a]({host}/old-owner/old.name/blob/main/a.md)")
+    assert updated == f"[a]({host}/thence/thence/blob/main/a.md)"
+
+
+def test_every_public_function_has_a_row() -> None:
+    page = (DOCS / "reference" / "python.md").read_text("utf-8")
+    functions = dict(build_reference.public_functions())
+    assert len(functions) > 20
+    assert [name for name in functions if f"| `thence.{name}` |" not in page] == []
 
 
 def test_every_command_and_model_has_its_table() -> None:
