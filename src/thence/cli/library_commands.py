@@ -93,6 +93,10 @@ LIBRARY_COMMANDS: Mapping[str, LibraryCommand] = {
         ("folder",),
         hidden=("progress", "logs"),
         renamed={"folder": "run"},
+        help={
+            "text": "The text again, where the run has only its hash: a file, or - for standard "
+            "input."
+        },
     ),
     "sweep": LibraryCommand(
         "sweeps:sweep",
@@ -105,7 +109,11 @@ LIBRARY_COMMANDS: Mapping[str, LibraryCommand] = {
         "evaluation:evaluate", "evaluating:print_evaluation", ("run", "text"), ("labelling",)
     ),
     "compare": LibraryCommand(
-        "evaluation:compare", "evaluating:print_comparison", ("runs",), ("labelling",)
+        "evaluation:compare",
+        "evaluating:print_comparison",
+        ("runs",),
+        ("labelling",),
+        help={"text": "Another text to evaluate on instead: its path or name."},
     ),
     "mix": LibraryCommand(
         "ensembles.mix:mix",
@@ -116,7 +124,13 @@ LIBRARY_COMMANDS: Mapping[str, LibraryCommand] = {
     "similar": LibraryCommand("evaluation:similar", "evaluating:print_similar", ("run", "word")),
     "next": LibraryCommand("generation:next_tokens", "generating:print_next", ("run", "text")),
     "complete": LibraryCommand(
-        "generation:complete", "generating:print_completions", ("run", "text")
+        "generation:complete",
+        "generating:print_completions",
+        ("run", "text"),
+        help={
+            "length_penalty": "Rank by log-probability / length ** this (default: 0, by "
+            "probability)."
+        },
     ),
     "fill": LibraryCommand(
         "generation:fill",

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Literal, TextIO, get_args, get_origin
+from typing import Literal, TextIO, get_origin
 
 from cyclopts import (
     CoercionError,
@@ -27,7 +27,6 @@ SETTING = re.compile(r"`([a-z_0-9]+)(?:=(?:'([^`']*)'|([^`]*)))?`")
 """A setting in a message, with or without a value: `tied`, `softmax='adaptive'`, `layers=0`."""
 OTHER_FLAGS = {"from_run": "from", "goes_on": "open", "source": "from"}
 """Settings whose flags have other names."""
-KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
 CHOSEN = ("--model", "--config", "--lr", "--epochs", "--batch-size")
@@ -77,22 +76,11 @@ def explain(error: CycloptsError, command: str = "") -> str:
 
 
 def _not_of_its_kind(error: CoercionError) -> str:
+    from thence.settings import describe_type  # It loads NumPy.
+
     assert error.token is not None
     name = error.token.keyword or (error.argument.name if error.argument else "An argument")
-    return f"{name} is {error.token.value}; it must be {' or '.join(_kinds(error.target_type))}."
-
-
-def _kinds(kind: Any) -> list[str]:
-    """Return the kinds of value of a type in words.
-
-    >>> _kinds(float | Literal["auto"])
-    ['a number', 'auto']
-    """
-    if get_origin(kind) is Literal:
-        return [str(choice) for choice in get_args(kind)]
-    if get_args(kind):
-        return [word for part in get_args(kind) if part is not type(None) for word in _kinds(part)]
-    return [KINDS.get(kind, "another kind of value")]
+    return f"{name} is {error.token.value}; it must be {describe_type(error.target_type)}."
 
 
 def _missing(error: MissingArgumentError) -> str:

@@ -16,20 +16,24 @@ from cyclopts.config import Dict as DictConfig
 
 from thence.cli.arguments import as_typed
 from thence.cli.streams import result_console
-from thence.corpus import LabelOptions, ReadingOptions, SplitOptions
 from thence.errors import SettingError
 from thence.models.registry import (
     DEFAULT_CLASSIFIER,
     DEFAULT_MODEL,
     get_family,
-    is_classifier,
     summaries,
 )
-from thence.recipes.options import TrainingOptions
-from thence.recipes.recipe import FROM_RUN, Recipe, hint_for_unknown, make_recipe, read_settings
+from thence.recipes.recipe import (
+    FROM_RUN,
+    GROUPS,
+    Recipe,
+    groups_of,
+    hint_for_unknown,
+    make_recipe,
+    read_settings,
+)
 from thence.runs.run import Run
 from thence.settings import as_in_file
-from thence.tokens import TokenOptions, WordOptions
 from thence.training.finetuning import (
     DURATION_SETTINGS,
     TEXT_SETTINGS,
@@ -37,17 +41,14 @@ from thence.training.finetuning import (
     settings_from_run,
 )
 
-GROUPS = {
-    "reading": (ReadingOptions, "Reading"),
-    "splitting": (SplitOptions, "Splits"),
-    "tokens": (TokenOptions, "Tokens"),
-    "training": (TrainingOptions, "Training"),
+TITLES = {
+    "reading": "Reading",
+    "splitting": "Splits",
+    "tokens": "Tokens",
+    "training": "Training",
+    "labelling": "Labels",
 }
-CLASSIFIER_GROUPS = {
-    **GROUPS,
-    "labelling": (LabelOptions, "Labels"),
-    "tokens": (WordOptions, "Tokens"),
-}
+"""What the help calls the groups of settings."""
 NO_FLAG = re.compile("^(?!encoder$)")
 """What no setting is called that is filled in when training begins."""
 TEXT_HELP = "File, folder, - for standard input, or a named text (thence data list)."
@@ -184,9 +185,9 @@ def with_recipe_flags(
     run: Callable[..., None], model: str | None, begins: Begins = Begins()
 ) -> Callable[..., None]:
     """Return ``run`` with one parameter per group of settings in place of the recipe."""
-    groups = dict(CLASSIFIER_GROUPS if model is not None and is_classifier(model) else GROUPS)
+    groups = dict(GROUPS if model is None else groups_of(model))
     if model is not None:
-        groups["options"] = (get_family(model).options_class(), f"Model {model}")
+        groups["options"] = get_family(model).options_class()
 
     def command(text: str | None = None, /, **values: Any) -> None:
         is_other = text is not None and not is_same_text(text, begins.text or "")
@@ -196,7 +197,7 @@ def with_recipe_flags(
                 "There is no text to train on: name a file, a folder, - for standard input, or a "
                 "bundled text such as given-names (thence data list)."
             )
-        chosen = {group: values.pop(group, kind()) for group, (kind, _) in groups.items()}
+        chosen = {group: values.pop(group, kind()) for group, kind in groups.items()}
         if is_other:
             chosen |= {group: _without(chosen[group], begins.of_its_text) for group in OF_TEXTS}
         for read_before in ("model", "config", FROM_RUN):
@@ -211,7 +212,8 @@ def with_recipe_flags(
         _parameter(FROM_RUN, Path | None, None, FROM_HELP, flag="--from"),
         *own,
     ]
-    for group, (kind, title) in groups.items():
+    for group, kind in groups.items():
+        title = TITLES.get(group, f"Model {model}")
         flags = Parameter(
             name="*",
             group=Group(title, sort_key=10),

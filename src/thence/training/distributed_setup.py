@@ -101,7 +101,7 @@ def same_run(folder: Path, world: "World | None") -> Run:
         until = time.monotonic() + VISIBLE_WITHIN
         while not (Path(name) / "config.toml").exists() and time.monotonic() < until:
             time.sleep(0.1)
-        remedy = "Put it on a file system that all machines share, under the same path (--output)."
+        remedy = "Put it on a file system that all machines share, under the same path (`output`)."
         if not Path(name).exists():
             raise RunError(
                 f"This machine does not see the run folder {name} of the first process. {remedy}"
