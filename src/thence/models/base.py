@@ -204,6 +204,33 @@ class FittedClassifier(Classifier, Protocol):
         """
 
 
+def join_tensors(models: Sequence[LanguageModel | Classifier]) -> dict[str, Array]:
+    """Return the tensors of several models, the names of each after its number and a slash."""
+    return {
+        f"{number}/{name}": value
+        for number, model in enumerate(models)
+        for name, value in model.tensors().items()
+    }
+
+
+def load_joined(
+    models: Sequence[LanguageModel | Classifier], tensors: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Set the tensors of several models to those of ``join_tensors``; return the others.
+
+    Raises:
+        ValueError: If a name or shape does not fit a model.
+    """
+    parts: dict[str, dict[str, Array]] = {str(number): {} for number in range(len(models))}
+    others: dict[str, Array] = {}
+    for name, value in tensors.items():
+        number, _, own = name.partition("/")
+        parts.get(number, others)[own or name] = value
+    for model, part in zip(models, parts.values(), strict=True):
+        model.load_tensors(part)
+    return others
+
+
 def log_probs_of_truth(
     log_probs: Float[np.ndarray, "documents classes"], labels: Labels
 ) -> Float64[np.ndarray, " questions"]:

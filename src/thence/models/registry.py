@@ -80,6 +80,11 @@ class Family:
         """Return the dataclass of this family's settings."""
         return cast(type[Any], _imported(self.options))
 
+    def make_options(self, settings: Mapping[str, Any]) -> Any:
+        """Return settings by name, as a file has them, as the dataclass."""
+        kept = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+        return self.options_class()(**kept)
+
     def language_model(self, options: Any, vocabulary_size: int) -> LanguageModel:
         """Make a language model that has learned nothing yet."""
         return cast(LanguageModel, _imported(self.make)(options, vocabulary_size))

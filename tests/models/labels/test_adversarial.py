@@ -8,7 +8,7 @@ from torch import Tensor
 
 from thence.models.base import Classes
 from thence.models.labels.convolution import ConvolutionOptions, create
-from thence.models.labels.embeddings import EmbeddingNetwork, EmbeddingOptions, adversarial_loss
+from thence.models.labels.neural import EmbeddingNetwork, EmbeddingOptions, adversarial_loss
 
 
 class Dot(EmbeddingNetwork):

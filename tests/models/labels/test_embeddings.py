@@ -10,7 +10,7 @@ from thence.corpus.labels import Labels
 from thence.errors import SettingError
 from thence.models.base import Classes
 from thence.models.labels.convolution import ConvolutionOptions, create
-from thence.models.labels.embeddings import EmbeddingNetwork, EmbeddingOptions, Kind, start_from
+from thence.models.labels.neural import EmbeddingNetwork, EmbeddingOptions, Kind, start_from
 from thence.recipes.options import TrainingOptions
 from thence.tokens.texts import Texts
 from thence.training.optimizers import Optimizer

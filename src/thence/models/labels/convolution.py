@@ -21,8 +21,7 @@ from torch import Tensor, nn
 
 from thence.errors import SettingError
 from thence.models.base import Classes
-from thence.models.labels.embeddings import EmbeddingNetwork, EmbeddingOptions
-from thence.models.labels.neural import NeuralClassifier
+from thence.models.labels.neural import EmbeddingNetwork, EmbeddingOptions, NeuralClassifier
 from thence.models.memory_guard import Size
 from thence.models.network import Dropout
 from thence.settings import PositiveInt

@@ -25,7 +25,14 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64
 
 from thence.corpus.labels import Labels
-from thence.models.base import MIN_LOG_PROB, Array, Classes, Classifier, log_probs_of_truth
+from thence.models.base import (
+    MIN_LOG_PROB,
+    Array,
+    Classes,
+    join_tensors,
+    load_joined,
+    log_probs_of_truth,
+)
 from thence.models.mixture_weights import learn_single
 from thence.models.registry import get_family
 from thence.settings import Settings
@@ -141,7 +148,11 @@ class Ensemble:
 
     def __init__(self, options: EnsembleOptions, vocabulary_size: int, classes: Classes) -> None:
         self.options, self.classes = options, classes
-        self.members = [_create(each, vocabulary_size, classes) for each in options.members]
+        families = [get_family(member.model) for member in options.members]
+        self.members = [
+            family.classifier(family.make_options(member.options), vocabulary_size, classes)
+            for family, member in zip(families, options.members, strict=True)
+        ]
         count = len(self.members)
         self.weights: Float64[np.ndarray, " members"] = np.full(count, 1 / max(count, 1))
 
@@ -152,18 +163,11 @@ class Ensemble:
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights and every member's tensors, numbered."""
-        named: dict[str, Array] = {"weights": self.weights}
-        for number, member in enumerate(self.members):
-            named |= {f"{number}/{name}": value for name, value in member.tensors().items()}
-        return named
+        return {"weights": self.weights, **join_tensors(self.members)}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Set the weights and the members' tensors."""
-        parts: dict[str, dict[str, Array]] = {str(n): {} for n in range(len(self.members))}
-        others: dict[str, Array] = {}
-        for name, value in tensors.items():
-            number, _, own = name.partition("/")
-            parts.get(number, others)[own or name] = value
+        others = load_joined(self.members, tensors)
         if others.keys() != {"weights"}:
             raise ValueError(f"{', '.join(others)} are not the tensors of an ensemble")
         weights = others["weights"]
@@ -171,19 +175,11 @@ class Ensemble:
             raise ValueError("the weights do not fit the members")
         if not (np.all(weights >= 0) and abs(weights.sum() - 1) < ROUNDING):
             raise ValueError("the weights of the members are no numbers from 0 on that sum to 1")
-        for member, part in zip(self.members, parts.values(), strict=True):
-            member.load_tensors(part)
         self.weights = weights
 
     def num_parameters(self) -> int:
         """Return how many numbers the members learned, and the weights."""
         return sum(member.num_parameters() for member in self.members) + self.weights.size
-
-
-def _create(member: Member, vocabulary_size: int, classes: Classes) -> Classifier:
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in member.options.items()}
-    family = get_family(member.model)
-    return family.classifier(family.options_class()(**settings), vocabulary_size, classes)
 
 
 def _name(member: Member, members: Sequence[Member]) -> str:

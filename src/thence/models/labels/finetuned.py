@@ -115,9 +115,9 @@ def new_encoder(encoder: Mapping[str, Any] | None, vocabulary_size: int) -> tupl
     """
     if encoder is None:
         raise ValueError("the encoder has not been filled in from a language model's run")
-    entry = get_family(encoder["model"])
-    options = entry.options_class()(**{k: v for k, v in encoder.items() if k != "model"})
-    network = cast(Any, entry.language_model(options, vocabulary_size)).network
+    family = get_family(encoder["model"])
+    options = family.make_options({k: v for k, v in encoder.items() if k != "model"})
+    network = cast(Any, family.language_model(options, vocabulary_size)).network
     return network, getattr(network, "output_size", options.embedding_size)
 
 

@@ -1,24 +1,180 @@
-"""Classifiers made of a network that reads sequences: their batches, loss and predictions.
+"""Classifiers made of a network that reads sequences: their embeddings, batches and loss.
 
 A network maps ids (B, T) and lengths (B,) to one row of logits per document (B, C). With one label
 per document the loss is the cross-entropy of a softmax; where there may be several, the sum over
 the labels of the cross-entropy of yes and no.
+
+The vectors of tokens are drawn at random, or copied from vectors that were learned on other text.
+They are learned on (``non-static``), kept as they are (``static``), or both side by side
+(``multichannel``), in the words of Y. Kim 2014, "Convolutional neural networks for sentence
+classification", section 3.1. While training whole tokens may be left out (word dropout: M. Iyyer et
+al. 2015, "Deep unordered composition rivals syntactic methods for text classification").
+
+Adversarial training moves the embeddings x of a document in the direction in which the loss rises
+fastest, by a share s of their length, and minimises the mean of both losses:
+
+    g = gradient of loss(x),   loss = (loss(x) + loss(x + s ||x|| g / ||g||)) / 2
+
+Source: T. Miyato, A. Dai and I. Goodfellow 2017, "Adversarial training methods for semi-supervised
+text classification". There embeddings are normalised so that they cannot outgrow a fixed step; here
+the step grows with them. On SST-2 it brings the convolutional classifier from 81.4 to 82.6 % (two
+seeds each), for twice the time a step.
 """
 
-from typing import Any, Protocol, cast, runtime_checkable
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from thence.batches.labelled import LabelledBatch, LabelledRows
 from thence.corpus.labels import Labels
+from thence.errors import SettingError
 from thence.models.base import Array, Classes, State
-from thence.models.labels.embeddings import EmbeddingNetwork, adversarial_loss
+from thence.models.memory_guard import Size
 from thence.models.network import NetworkModel
+from thence.settings import DropProbability, Fraction, Settings
 from thence.tokens.texts import Texts
+
+Kind = Literal["non-static", "static", "multichannel"]
+INITIAL_DEVIATION = 0.1
+"""Standard deviation of random embeddings: small beside the layers that read them."""
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions(Settings):
+    """Settings of every classifier that reads embeddings in order."""
+
+    embedding_size: Size = 100
+    """Numbers per token in the embedding."""
+    vectors: str | None = None
+    """Begin with the word vectors of this file: GloVe, word2vec (text or binary) or .vec; their \
+size is that of the embeddings."""
+    embeddings: Kind = "non-static"
+    """Embeddings are learned, kept as they were given (static), or both (multichannel)."""
+    word_dropout: DropProbability = 0.1
+    """Chance that a token is left out at a training step."""
+    dropout: DropProbability = 0.5
+    """Chance that a number that describes the document is left out at a training step."""
+    adversarial: Fraction = 0.08
+    """Learn also from embeddings that are moved the way that hurts most, by this share of their \
+length."""
+    max_length: Size = 400
+    """Tokens of a document that are read, its first ones."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.embeddings != "non-static" and self.vectors is None:
+            raise SettingError(
+                f"`embeddings={self.embeddings!r}` keeps vectors that were learned before, and "
+                "none are given: name their file with `vectors`, or leave out `embeddings`."
+            )
+
+
+class EmbeddingNetwork(nn.Module):
+    """The first layer of a network that reads sequences.
+
+    Args:
+        options: The size and the kind of embeddings.
+        vocabulary_size: Number of ids (V).
+    """
+
+    def __init__(self, options: EmbeddingOptions, vocabulary_size: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary_size, options.embedding_size)
+        nn.init.normal_(self.embedding.weight, std=INITIAL_DEVIATION)
+        self.embedding.weight.requires_grad_(options.embeddings != "static")
+        self.fixed = None
+        if options.embeddings == "multichannel":
+            self.fixed = nn.Embedding(vocabulary_size, options.embedding_size)
+            self.fixed.weight.requires_grad_(False)
+        self.embedded_size = options.embedding_size * (1 if self.fixed is None else 2)
+        self._word_dropout = options.word_dropout
+        self.adversarial = options.adversarial
+
+    def forward(
+        self, ids: Int64[Tensor, "batch time"], lengths: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Return the logits of each document."""
+        return self.read(self.embed(ids, lengths), lengths)
+
+    def read(
+        self, values: Float[Tensor, "batch time embedding"], lengths: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Return the logits of each document from its embeddings."""
+        raise NotImplementedError
+
+    def embed(
+        self, ids: Int64[Tensor, "batch time"], lengths: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, "batch places embedding"]:
+        """Return the embeddings of each document, zeros after its end; at least one place."""
+        if not ids.shape[1]:
+            ids = ids.new_zeros(len(ids), 1)
+        tables = [self.embedding] if self.fixed is None else [self.embedding, self.fixed]
+        values = torch.cat([table(ids) for table in tables], dim=-1)
+        kept = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]  # (B, T)
+        if self.training and self._word_dropout:
+            kept &= torch.rand(kept.shape, device=ids.device) >= self._word_dropout
+        return values * kept[..., None]
+
+    def load_vectors(
+        self,
+        matrix: Float32[np.ndarray, "vocab embedding"],
+        found: Bool[np.ndarray, " vocab"],
+    ) -> None:
+        """Begin with vectors that were learned on other text.
+
+        Args:
+            matrix: The vector of each id.
+            found: Which ids have one; the rows of the others do not count.
+        """
+        start_from(self.embedding, matrix, found)
+        if self.fixed is not None:
+            self.fixed.load_state_dict(self.embedding.state_dict())
+
+
+def adversarial_loss(
+    network: EmbeddingNetwork,
+    ids: Int64[Tensor, "batch time"],
+    lengths: Int64[Tensor, " batch"],
+    loss_of: Callable[[Float[Tensor, "batch classes"]], Float[Tensor, ""]],
+) -> Float[Tensor, ""]:
+    """Return the mean of the usual loss and the loss of embeddings moved along its gradient."""
+    values = network.embed(ids, lengths)
+    if not values.requires_grad:  # Static embeddings do not learn, but their gradient is needed.
+        values.requires_grad_()
+    loss = loss_of(network.read(values, lengths))
+    (gradient,) = torch.autograd.grad(loss, values, retain_graph=True)
+    norms = gradient.norm(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(gradient.dtype).tiny)
+    lengths_of = values.detach().norm(dim=(1, 2), keepdim=True)
+    moved = values + network.adversarial * lengths_of * gradient / norms
+    return (loss + loss_of(network.read(moved, lengths))) / 2
+
+
+@torch.no_grad()
+def start_from(
+    embedding: nn.Embedding,
+    matrix: Float32[np.ndarray, "vocab embedding"],
+    found: Bool[np.ndarray, " vocab"],
+) -> None:
+    """Copy the vectors that were found, and draw the others from U(-a, a) with the same variance.
+
+    Raises:
+        ValueError: If the matrix has another shape than the embedding.
+    """
+    if matrix.shape != tuple(embedding.weight.shape):
+        raise ValueError(f"vectors of shape {matrix.shape}, not {tuple(embedding.weight.shape)}")
+    if not found.any():
+        return
+    bound = math.sqrt(3) * float(matrix[found].std())  # The variance of U(-a, a) is a^2 / 3.
+    embedding.weight.uniform_(-bound, bound)
+    embedding.weight[torch.from_numpy(found)] = torch.from_numpy(matrix[found])
+
 
 MAX_CELLS = 1 << 14
 """Tokens, padding included, that are read at once while classifying."""

@@ -23,11 +23,11 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from thence.models.base import Classes
-from thence.models.labels.embeddings import (
+from thence.models.labels.neural import (
     EmbeddingNetwork,
     EmbeddingOptions,
+    NeuralClassifier,
 )
-from thence.models.labels.neural import NeuralClassifier
 from thence.models.language.recurrent import Layer
 from thence.models.memory_guard import Layers, Size
 from thence.models.network import Dropout

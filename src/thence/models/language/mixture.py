@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 from jaxtyping import Float, Int64, Integer
 
-from thence.models.base import Array, LanguageModel, State, restart
+from thence.models.base import Array, LanguageModel, State, join_tensors, load_joined, restart
 from thence.models.mixture_weights import learn_gate, learn_single, learn_table, log_weights_of
 from thence.models.ngram import NGram
 from thence.models.registry import get_family
@@ -252,24 +252,15 @@ class Mixture:
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights and every member's tensors, numbered."""
-        named = {"weights": self.weights}
-        for number, model in enumerate(self.models):
-            named |= {f"{number}/{name}": value for name, value in model.tensors().items()}
-        return named
+        return {"weights": self.weights, **join_tensors(self.models)}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Set the weights and the members' tensors."""
-        for number, model in enumerate(self.models):
-            mark = f"{number}/"
-            own = {n.removeprefix(mark): v for n, v in tensors.items() if n.startswith(mark)}
-            model.load_tensors(own)
-        others = [name for name in tensors if "/" not in name]
-        if others != ["weights"] or tensors["weights"].shape != (
-            self._num_rows(),
-            len(self.models),
-        ):
+        others = load_joined(self.models, tensors)
+        shape = (self._num_rows(), len(self.models))
+        if others.keys() != {"weights"} or others["weights"].shape != shape:
             raise ValueError("the weights do not fit the members")
-        weights = tensors["weights"]
+        weights = others["weights"]
         if weights.dtype.kind != "f" or not np.isfinite(weights).all():
             raise ValueError("the weights of the members are no finite numbers")
         if self.options.weights != "gated" and np.any(weights < 0):
@@ -283,16 +274,13 @@ class Mixture:
 
 def _create(member: Member, before: Sequence[LanguageModel], vocabulary_size: int) -> LanguageModel:
     """Make a member's model; a neural cache shares the network of a member before it."""
-    settings: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in member.options.items()
-    }
     if member.model == "neural-cache":
         from thence.models.language.neural_cache import NeuralCache, NeuralCacheOptions
 
-        options = NeuralCacheOptions(**settings)
+        options = NeuralCacheOptions(**member.options)
         return NeuralCache(options, cast("NeuralLanguageModel", before[options.of]))
-    entry = get_family(member.model)
-    return entry.language_model(entry.options_class()(**settings), vocabulary_size)
+    family = get_family(member.model)
+    return family.language_model(family.make_options(member.options), vocabulary_size)
 
 
 def _score(
