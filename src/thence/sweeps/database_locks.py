@@ -19,7 +19,7 @@ from typing import Any
 
 from thence.atomic import write_atomically
 from thence.sweeps.database import Answer, ask_again
-from thence.sweeps.locks import HAS_FILE_LOCKS, LOCKS, FileLock, holding
+from thence.sweeps.locks import HAS_FILE_LOCKS, LOCKS, FileLock, Lock
 
 POLL_INTERVAL = 0.2
 """Seconds between looks at a lock that another has."""
@@ -158,8 +158,8 @@ class DatabaseLocks:
         return (self._table.c.study == self._study) & (self._table.c.name == name)
 
 
-class DatabaseLock:
-    """A lock in a database; see ``Lock``."""
+class DatabaseLock(Lock):
+    """A lock in a database, with the file lock of the same name."""
 
     def __init__(self, locks: DatabaseLocks, name: str) -> None:
         self._locks, self._name = locks, name
@@ -193,7 +193,7 @@ class DatabaseLock:
 def _place(folder: Path) -> str:
     """Return what tells a folder apart from all others, also from a copy of it."""
     path = folder / LOCKS / "place"
-    with holding(FileLock(folder / LOCKS / "study")):
+    with FileLock(folder / LOCKS / "study"):
         if not path.exists():
             write_atomically(path, token_hex(8).encode("ascii"))
     return f"{path.read_text('ascii')}-{path.stat().st_ino}"

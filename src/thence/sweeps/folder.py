@@ -28,7 +28,7 @@ from thence.recipes.recipe import read_toml
 from thence.runs.files import check_ordinary, refuse_links
 from thence.runs.sources import keep_sources, kept_files, readable_sources, text_hashes
 from thence.settings import as_in_file, validate
-from thence.sweeps.locks import LOCKS, FileLock, holding
+from thence.sweeps.locks import LOCKS, FileLock
 from thence.sweeps.recipe import SweepOptions, SweepRecipe
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def open_folder(
             )
         (folder / LOCKS).mkdir(parents=True, exist_ok=True)
         refuse_links(folder)
-        with holding(FileLock(folder / LOCKS / "study")):
+        with FileLock(folder / LOCKS / "study"):
             clear_leftovers(folder)
             if not (folder / CONFIG).exists():
                 name = study or (folder.resolve().name if in_database else "sweep")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from thence.sweeps.locks import Lock, holding
+from thence.sweeps.locks import Lock
 from thence.sweeps.recipe import SweepRecipe
 from thence.sweeps.study import OpenSweep, make_sampler, suggest
 
@@ -58,7 +58,7 @@ def lease_trial(sweep: OpenSweep) -> Lease | None:
     Returns:
         None where there is nothing to do: all trials are done or held by others.
     """
-    with holding(sweep.locks.lock("study")):
+    with sweep.locks.lock("study"):
         trials = sweep.trials()
         for found in trials:
             if not found.state.is_finished():

@@ -1,8 +1,7 @@
 """Locks between processes; a killed process releases its own by itself."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -18,17 +17,26 @@ LOCKS = "locks"
 """The folder of locks in that of a sweep."""
 
 
-class Lock(Protocol):
-    """Is held by one process at a time."""
+class Lock(ABC):
+    """Is held by one process at a time; as a context manager, for a while."""
 
+    @abstractmethod
     def take(self, wait: bool = True) -> bool:
         """Take it; return False where another has it and this process does not wait."""
 
+    @abstractmethod
     def held(self) -> bool:
-        """Whether it is still this process's."""
+        """Return whether it is still this process's."""
 
+    @abstractmethod
     def release(self) -> None:
         """Release it."""
+
+    def __enter__(self) -> None:
+        self.take()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 class Locks(Protocol):
@@ -46,17 +54,7 @@ class Locks(Protocol):
         """Return the lock of that name, not taken yet."""
 
 
-@contextmanager
-def holding(lock: Lock) -> Iterator[None]:
-    """Hold a lock for a while."""
-    lock.take()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-class FileLock:
+class FileLock(Lock):
     """A lock that is held by one process at a time, also on a folder that machines share.
 
     Args:
@@ -68,7 +66,7 @@ class FileLock:
         self._descriptor: int | None = None
 
     def take(self, wait: bool = True) -> bool:
-        """Take the lock; return False where another has it and this one does not wait."""
+        """Take the lock with ``flock``."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             if fcntl is not None:
@@ -85,7 +83,7 @@ class FileLock:
         return True
 
     def held(self) -> bool:
-        """Whether this process has it: nobody can take it away."""
+        """Return whether this process has it: nobody can take it away."""
         return self._descriptor is not None
 
     def release(self) -> None:

@@ -20,7 +20,7 @@ from thence.sweeps.database import database_errors, hide_password
 from thence.sweeps.database_locks import DatabaseLocks
 from thence.sweeps.folder import check_joined, kept_in_folder, open_folder, put_copies
 from thence.sweeps.leases import BEGAN, ENDED, WHERE, seconds_left
-from thence.sweeps.locks import FileLocks, holding
+from thence.sweeps.locks import FileLocks
 from thence.sweeps.recipe import SweepRecipe, read_sweep_recipe
 from thence.sweeps.results import Sweep, Trial, checked_trial, write_sweep
 from thence.sweeps.study import (
@@ -135,7 +135,7 @@ def _open(
 ) -> Iterator[OpenSweep]:
     """Open the folder and the study of a sweep, with the locks of its processes."""
     name = open_folder(folder, recipe, storage is not None, name)
-    with holding(FileLocks(folder).lock("study")):
+    with FileLocks(folder).lock("study"):
         put_copies(copies, folder)
     study, opened = open_study(folder, name, storage)
     if storage is None:
@@ -144,7 +144,7 @@ def _open(
     with database_errors():
         locks = DatabaseLocks(storage, name, folder)
         with locks.heartbeats():
-            with holding(locks.lock("study")):
+            with locks.lock("study"):
                 check_joined(study, recipe)
             yield OpenSweep(folder, recipe, study, opened, locks)
 
@@ -214,7 +214,7 @@ def _finish(sweep: OpenSweep) -> Sweep:
     A best run of another machine is kept there.
     """
     folder = sweep.folder
-    with holding(FileLocks(folder).lock("best")):
+    with FileLocks(folder).lock("best"):
         clear_trials(folder)
         done = snapshot(sweep)
         if done.best_trial.where is None or is_here(folder, done.best_trial):
