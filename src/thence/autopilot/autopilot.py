@@ -134,6 +134,11 @@ class Autopilot:
     tried: list[Tried] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids (V)."""
+        return len(self.data.tokenizer.vocabulary)
+
     def run(self, strategy: Strategy) -> Ensemble:
         """Try what the strategy has until the budget is spent; return the best that came out.
 

@@ -73,8 +73,7 @@ class LanguageStrategy:
 
     def count(self) -> Iterator[TrainedCandidate]:
         """Count n-grams once and smooth them for each order; yield each model, then caches."""
-        data = self.autopilot.data
-        size = len(data.tokenizer.vocabulary)
+        data, size = self.autopilot.data, self.autopilot.vocabulary_size
         orders = ORDERS[self.kind]
         counted = count_ngrams(data.train, max(orders), size, carry_context=False)
         for order in orders:
@@ -130,14 +129,12 @@ class LanguageStrategy:
 
     def combine(self, members: Sequence[TrainedCandidate], seconds: float = math.inf) -> Ensemble:
         """Mix the members that pay for their place."""
-        data = self.autopilot.data
-        size = len(data.tokenizer.vocabulary)
-        return combine_language_models(members, data.dev, size, seconds)
+        dev, size = self.autopilot.data.dev, self.autopilot.vocabulary_size
+        return combine_language_models(members, dev, size, seconds)
 
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single language model as a mixture of one."""
-        size = len(self.autopilot.data.tokenizer.vocabulary)
-        model = mixture_of(one.members, size)
+        model = mixture_of(one.members, self.autopilot.vocabulary_size)
         return replace(one, family="mixture", model=model, options=model.options)
 
 
@@ -267,14 +264,12 @@ class LabelStrategy:
 
     def combine(self, members: Sequence[TrainedCandidate], seconds: float = math.inf) -> Ensemble:
         """Average the members that pay for their place."""
-        data = self.autopilot.data
-        size = len(data.tokenizer.vocabulary)
+        data, size = self.autopilot.data, self.autopilot.vocabulary_size
         return combine_classifiers(members, data.dev_labels, size, data.classes)
 
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single classifier as an average of one."""
-        data = self.autopilot.data
-        size = len(data.tokenizer.vocabulary)
+        data, size = self.autopilot.data, self.autopilot.vocabulary_size
         model = average_of(one.members, np.ones(1), size, data.classes)
         return replace(one, family="ensemble", model=model, options=model.options)
 
