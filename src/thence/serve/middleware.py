@@ -92,27 +92,31 @@ class Metrics(Collector):
 
 @dataclass
 class _Request:
-    """What a request has taken of the server.
+    """A request, and what it has taken of the server.
 
     Attributes:
+        scope: What ASGI says of it.
+        receive: Returns the next message of its client.
+        send: Sends a message of the response.
+        end: Time of the event loop at its timeout.
         in_progress: Whether it counts among the requests in progress.
         counted_bytes: Bytes of its body that count towards the room for all bodies.
         responding: Whether its response has begun.
     """
 
+    scope: Scope
+    receive: Receive
+    send: Send
+    end: float
     in_progress: bool = False
     counted_bytes: int = 0
     responding: bool = False
 
 
-class _ClientDisconnectedError(Exception):
-    """The client disconnected before its request was complete."""
-
-
 class _RefusedError(Exception):
-    """A request is answered with this response instead of by its endpoint."""
+    """A request gets this response instead of that of its endpoint; None if its client has gone."""
 
-    def __init__(self, response: JSONResponse) -> None:
+    def __init__(self, response: JSONResponse | None) -> None:
         super().__init__()
         self.response = response
 
@@ -147,7 +151,6 @@ class Middleware:
             await self._app(scope, receive, send)
             return
         began, status = perf_counter(), CLIENT_CLOSED_REQUEST
-        request = _Request()
 
         async def send_watched(message: MutableMapping[str, Any]) -> None:
             nonlocal status
@@ -163,12 +166,14 @@ class Middleware:
 
         # HEAD is answered like GET; uvicorn leaves out the body, by the method of its own scope.
         scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        end = asyncio.get_running_loop().time() + self._limits.timeout
+        request = _Request(scope, receive, send_watched, end)
         try:
             refusal = self._refusal(scope)
             if refusal is not None:
                 await refusal(scope, receive, send_watched)
             else:
-                await self._answer(scope, receive, send_watched, request)
+                await self._answer(request)
         finally:
             self._finish(request)
             self._bytes -= request.counted_bytes
@@ -219,45 +224,42 @@ class Middleware:
             headers={"WWW-Authenticate": "Bearer"},
         )
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, request: _Request) -> None:
+    async def _answer(self, request: _Request) -> None:
         """Answer a request whose head is acceptable: receive its body, then call the endpoint."""
-        end = asyncio.get_running_loop().time() + self._limits.timeout
+        scope, refusal = request.scope, None
         try:
-            is_post = scope["method"] == "POST"
-            body = await self._receive_body(receive, end, request) if is_post else b""
+            body = await self._receive_body(request) if scope["method"] == "POST" else b""
             if is_work(scope) and not await self._begin(request):
                 limit = self._limits.max_requests
                 raise _overloaded(f"The server is at {limit} requests already; try again soon.")
-            await self._call(scope, body, receive, send, end, request)
-        except _ClientDisconnectedError:
-            pass
+            await self._call(request, body)
         except _RefusedError as refused:
-            if not request.responding:
-                await refused.response(scope, receive, send)
+            refusal = refused.response
         except asyncio.CancelledError:  # The server is being stopped, and has waited for a while.
-            if not request.responding:
-                await error_response(503, "The server is being stopped.")(scope, receive, send)
+            refusal = error_response(503, "The server is being stopped.")
+        if refusal is not None and not request.responding:
+            await refusal(scope, request.receive, request.send)
 
-    async def _receive_body(self, receive: Receive, end: float, request: _Request) -> bytes:
+    async def _receive_body(self, request: _Request) -> bytes:
         """Return the whole body of a request.
 
         Raises:
-            _RefusedError: If it is too large or too slow, or all bodies take too much room.
-            _ClientDisconnectedError: If the client disconnects before it is complete.
+            _RefusedError: If it is too large or too slow, all bodies together take too much room,
+                or the client disconnects.
         """
         body, more, idle = bytearray(), True, self._limits.idle_timeout
         clock = asyncio.get_running_loop().time
         while more:
             try:
-                async with asyncio.timeout(min(idle, end - clock())):
-                    message = await receive()
+                async with asyncio.timeout(min(idle, request.end - clock())):
+                    message = await request.receive()
             except TimeoutError:
-                if clock() >= end:
+                if clock() >= request.end:
                     raise self._too_slow() from None
                 said = f"Nothing more of the request came for {idle:g} seconds."
                 raise _RefusedError(error_response(408, said, headers=CLOSE)) from None
             if message["type"] == "http.disconnect":
-                raise _ClientDisconnectedError
+                raise _RefusedError(None)
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > self._limits.max_body:
@@ -284,15 +286,7 @@ class Middleware:
         self._in_progress -= request.in_progress
         request.in_progress = False
 
-    async def _call(
-        self,
-        scope: Scope,
-        body: bytes,
-        receive: Receive,
-        send: Send,
-        end: float,
-        request: _Request,
-    ) -> None:
+    async def _call(self, request: _Request, body: bytes) -> None:
         """Call the application, and cancel it when the client disconnects or time is over.
 
         Raises:
@@ -300,7 +294,7 @@ class Middleware:
         """
 
         async def wait_for_disconnect() -> None:
-            while (await receive())["type"] != "http.disconnect":
+            while (await request.receive())["type"] != "http.disconnect":
                 pass
 
         disconnected = asyncio.create_task(wait_for_disconnect())
@@ -312,9 +306,9 @@ class Middleware:
             await asyncio.wait({disconnected})
             return {"type": "http.disconnect"}
 
-        work = asyncio.ensure_future(self._app(scope, receive_whole, send))
+        work = asyncio.ensure_future(self._app(request.scope, receive_whole, request.send))
         try:
-            for seconds in (end - asyncio.get_running_loop().time(), SECONDS_TO_END):
+            for seconds in (request.end - asyncio.get_running_loop().time(), SECONDS_TO_END):
                 done, _ = await asyncio.wait(
                     {work, disconnected}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
                 )
