@@ -85,6 +85,7 @@ def test_several_labels(tmp_path: Path, make: Callable[..., Best]) -> None:
     assert done.accuracy is not None and done.accuracy >= max(one.accuracy for one in done.tried)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", [None, "label"])
 def test_the_default_folder_is_named_after_the_text(
     table: Path, monkeypatch: pytest.MonkeyPatch, label: str | None

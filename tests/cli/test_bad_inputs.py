@@ -204,6 +204,7 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "sentence"), CASES.values(), ids=CASES)
 def test_bad_input(thence, broken, home, monkeypatch, command, sentence):
     monkeypatch.chdir(broken)
@@ -232,6 +233,7 @@ def file_size_limit(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -149,6 +149,7 @@ def test_a_page_explains_each_document(thence, opinions, folder):
     assert strongest[0]["title"].endswith(" nats")
 
 
+@pytest.mark.slow
 def test_odd_lines(thence, opinions):
     long = "good film " * 100_000
     first, second = lines(thence("classify", opinions.folder, stdin=f"{long}\n\u2028\n"))

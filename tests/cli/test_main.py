@@ -61,6 +61,7 @@ def test_help_explains_every_flag(thence, command, flags):
     assert [flag for flag in flags.split() if f" {flag} " not in text] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -93,6 +93,7 @@ def as_flags(settings: dict[str, Any]) -> list[str]:
     return flags
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MADE_FROM_TEXT)
 def test_every_setting_is_a_flag_and_a_key(recipe_of, model):
     settings = other_settings(model)
@@ -109,6 +110,7 @@ def test_every_setting_is_a_flag_and_a_key(recipe_of, model):
     assert recipe_of("--config=flat.toml") == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["train", "find-lr"])
 @pytest.mark.parametrize("model", MADE_FROM_TEXT)
 def test_help_mentions_every_setting(thence, command, model):

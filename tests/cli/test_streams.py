@@ -95,6 +95,7 @@ def shell(redirection: str, *arguments: object) -> subprocess.CompletedProcess[s
     return subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", ["data list", "train --help"])
 @pytest.mark.parametrize("redirection", [">&-", "<&- >&-", ">/dev/full"])
 def test_output_that_goes_nowhere_is_a_sentence(arguments, redirection):
@@ -104,6 +105,7 @@ def test_output_that_goes_nowhere_is_a_sentence(arguments, redirection):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirection", ["2>&-", "<&-", "<&- 2>&-", "2>/dev/full"])
 def test_what_is_no_result_may_go_nowhere(redirection):
     done = shell(redirection, "data", "list")

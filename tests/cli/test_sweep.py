@@ -44,6 +44,7 @@ def test_tables_the_best_and_the_page(thence, recipe):
     assert "Next: thence report" in done.err
 
 
+@pytest.mark.slow
 def test_json(thence, recipe):
     found = thence("sweep", recipe, "-o", "out", "--json").json()
     assert [trial["state"] for trial in found["trials"]] == ["finished"] * 2

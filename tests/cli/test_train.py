@@ -23,6 +23,7 @@ def text(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_train_prints_the_score_on_dev(thence, small):
     outcome = thence("train", "text.txt", *small)
     assert outcome.code == 0
@@ -95,6 +96,7 @@ def test_without_a_dev_split_there_is_no_score(thence, small):
     assert [line.split()[0] for line in outcome.out.splitlines()] == ["run", "model"]
 
 
+@pytest.mark.slow
 def test_default_folders_are_numbered(thence):
     flags = ["--model", "bigram-counts", "--no-report", "--json"]
     folders = [thence("train", "text.txt", *flags).json()["run"] for _ in range(3)]
@@ -188,6 +190,7 @@ def test_resume_of_a_finished_run_changes_nothing_and_says_so(thence, small, kin
     assert contents(kind) == before
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_trained_on(thence, small):
     first = thence("train", "text.txt", *small, "-o", "run", "--json").json()
     Path("other.txt").write_text("abc\nbca\ncab\n" * 10)

@@ -21,6 +21,7 @@ def texts_of(source: str, options: ReadingOptions, size: int) -> list[str]:
     return list(Documents.join(read_block(block, options) for block in blocks))
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     files=st.lists(st.lists(st.sampled_from(LINES), max_size=8), min_size=1, max_size=4),

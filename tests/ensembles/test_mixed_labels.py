@@ -39,6 +39,7 @@ def mixed(runs: list[Run], table: Path) -> Run:
     return mix(runs, table.parent / "ensemble")
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_on_dev_as_good_as_its_best_member(runs: list[Run], mixed: Run) -> None:
     alone = [thence.evaluate(run).nats_per_document for run in runs]
     judged = thence.evaluate(mixed)

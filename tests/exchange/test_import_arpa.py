@@ -40,6 +40,7 @@ def log10_scores(run: Run) -> np.ndarray:
     return run.model.score(run.tokenizer.encode(HELD_OUT)) / np.log(10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unknown", ["symbol", "refuse"])
 @pytest.mark.parametrize(
     "settings",

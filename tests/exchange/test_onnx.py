@@ -54,6 +54,7 @@ def open_file(path: Path) -> Any:
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_log_probabilities_are_the_runs(network: Network, tmp_path: Path, case: str) -> None:
     name, settings = CASES[case]

@@ -56,6 +56,7 @@ def pair(
     return ours, Tokenizer.from_file(str(path))
 
 
+@pytest.mark.slow
 @given(text=TEXTS)
 @example(text="")
 @example(text=" \t two  spaces ")

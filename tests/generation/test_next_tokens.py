@@ -22,6 +22,7 @@ def test_by_hand(trained: Trained) -> None:
     assert next_tokens(run, "a", 1).tokens == [("b", pytest.approx(1 / 2))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["bigram-counts", "mlp", "bigram"])
 @pytest.mark.parametrize("text", ["", "a", "axb", "zz"])
 def test_all_probabilities_sum_to_one(trained: Trained, model: str, text: str) -> None:

@@ -106,6 +106,7 @@ def test_a_link_that_comes_later_is_not_written_through(
     assert outside() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["test-looks.jsonl", "metrics.jsonl", "model.safetensors"])
 def test_a_file_with_a_second_name_is_changed_in_a_copy(
     run: Path, tmp_path: Path, name: str

@@ -192,6 +192,7 @@ def model(request: pytest.FixtureRequest) -> LanguageModel:
     return make(*request.param)
 
 
+@pytest.mark.slow
 @property_of_texts
 @given(documents=texts)
 def test_without_carried_context_no_neighbour_matters(
@@ -202,6 +203,7 @@ def test_without_carried_context_no_neighbour_matters(
     np.testing.assert_allclose(together, np.concatenate(alone), atol=CLOSE)
 
 
+@pytest.mark.slow
 @property_of_texts
 @given(documents=texts, others=texts, place=st.integers(0, 40))
 def test_what_comes_later_changes_no_score(
@@ -227,6 +229,7 @@ def with_another_end(documents: Texts, place: int, others: Texts) -> Texts:
     return kept + others
 
 
+@pytest.mark.slow
 @property_of_texts
 @given(documents=texts)
 def test_steps_give_the_scores(
@@ -259,6 +262,7 @@ def by_steps(model: LanguageModel, documents: Texts, carry: bool) -> list[float]
     return scores
 
 
+@pytest.mark.slow
 @property_of_texts
 @given(document=st.lists(st.integers(0, LETTERS - 1), min_size=1, max_size=12))
 def test_reading_several_at_once_gives_the_scores(

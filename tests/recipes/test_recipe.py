@@ -61,6 +61,7 @@ def recipes(draw: Any, model: str) -> Recipe:
     return make_recipe(draw(st.text(min_size=1)), model, chosen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MADE_FROM_TEXT)
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -35,6 +35,7 @@ def test_a_recipe_says_how_to_run_it_and_what_to_expect(path):
     assert any(line.startswith("# Expected: ") for line in head)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_trains(path, tmp_path):
     recipe = read_recipe(path)
@@ -53,6 +54,7 @@ def test_a_recipe_trains(path, tmp_path):
     assert look["dev_nats_per_token" if len(run.documents("dev")) else "train_nats_per_token"] > 0
 
 
+@pytest.mark.slow
 def test_the_recipe_of_a_sweep(tmp_path):
     pytest.importorskip("optuna")
     path = ROOT / "recipes" / "sweeps" / "names-mlp.toml"

@@ -63,6 +63,7 @@ def names_of_pictures(run: thence.Run) -> list[str]:
     return [*curves, "confusion", "reliability", *maps]
 
 
+@pytest.mark.slow
 def test_the_report_has_its_sections(run: thence.Run) -> None:
     page = Page(whole_report(run))
     by = "Embeddings" if embedding_table(run) is not None else BY.get(run.recipe.model)
@@ -106,6 +107,7 @@ def test_the_splits_section_names_what_train_lacks_and_what_it_shares(run: thenc
     assert "test labels" not in page.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["linear", "averaging"], indirect=True)
 def test_plot_writes_the_pictures(run: thence.Run, tmp_path: Path) -> None:
     written = plot(run, tmp_path, formats=["svg"])
@@ -113,6 +115,7 @@ def test_plot_writes_the_pictures(run: thence.Run, tmp_path: Path) -> None:
     assert not any(b"<script" in path.read_bytes() for path in written)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["linear", "averaging"])
 def test_a_run_without_dev_has_a_report(
     model: str, classifier_of: MakeClassifier, tmp_path: Path
@@ -127,6 +130,7 @@ def test_a_run_without_dev_has_a_report(
     assert page.tags["img"] == len(drawn)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["linear", "averaging", "ensemble"], indirect=True)
 def test_documents_with_several_labels(run: thence.Run, tmp_path: Path) -> None:
     rows = [
@@ -142,6 +146,7 @@ def test_documents_with_several_labels(run: thence.Run, tmp_path: Path) -> None:
     assert page.tags["img"] == len(names_of_pictures(run)) - 1  # All but the confusions.
 
 
+@pytest.mark.slow
 def test_of_many_labels_the_most_and_least_frequent_are_listed(tmp_path: Path) -> None:
     rows = [(f"label {n:02}", f"text {n} number {at}") for n in range(45) for at in range(2 + n)]
     many = train_on(tmp_path, "linear", rows, split="50/25/25")

@@ -165,6 +165,7 @@ def test_what_cannot_be_judged_is_shown_with_the_reason(
     assert "it has no dev split" in page.text and "imported, and so without a text" in page.text
 
 
+@pytest.mark.slow
 def test_each_report_that_exists_is_linked(runs: dict[str, Run], tmp_path: Path) -> None:
     chosen = several(runs, TRAP, "counts")
     written = report(chosen[0])
@@ -177,6 +178,7 @@ def test_each_report_that_exists_is_linked(runs: dict[str, Run], tmp_path: Path)
     assert link(tmp_path / "a:b" / "report.html", tmp_path) == "./a%3Ab/report.html"
 
 
+@pytest.mark.slow
 def test_one_run_in_a_list_is_one_run(runs: dict[str, Run]) -> None:
     run = runs["counts"]
     path = report([run, run.folder])
@@ -198,6 +200,7 @@ def test_the_default_place_is_the_working_directory(
     assert report(chosen) == report(chosen) == Path("comparison.html")  # Its own may be replaced.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_file_of_another_kind_is_left_as_it_is(
     runs: dict[str, Run], tmp_path: Path, number: int

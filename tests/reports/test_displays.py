@@ -87,6 +87,7 @@ def score_of(text: str) -> dict[str, Any]:
     return {"text": text, **numbers, "tokens": [token, impossible]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_nothing_of_a_text_gets_out(text: str) -> None:
     expected = [Page(result._repr_html_()).tags for result in results_with("plain")]
@@ -337,6 +338,7 @@ def test_no_colour_but_those_of_lines_hides_the_ground() -> None:
     assert set(re.findall(r"[; \"]color: ([^;\"]+)", everything)) == {"inherit"}
 
 
+@pytest.mark.slow
 def test_a_result_costs_nothing_where_no_notebook_is() -> None:
     code = (
         "import sys; sys.modules['IPython'] = None\n"

@@ -95,6 +95,7 @@ def test_listing_waits_for_no_torch(runs: Path) -> None:
     assert done.stdout == "2 False\n"
 
 
+@pytest.mark.slow
 def test_a_name_is_looked_for_in_runs(runs: Path, text: Path) -> None:
     assert Run("mlp").folder == Path("runs/mlp")
     assert thence.resume("mlp").folder == Path("runs/mlp")

@@ -41,6 +41,7 @@ def test_files_of_a_counted_run(small: SmallTrain) -> None:
     assert names == {"config.toml", "tokenizer.json", "model.safetensors", "metrics.jsonl"}
 
 
+@pytest.mark.slow
 def test_config_read_back_is_the_recipe_with_everything_resolved(
     small: SmallTrain, text: Path
 ) -> None:

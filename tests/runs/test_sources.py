@@ -57,6 +57,7 @@ def weights(run: Run) -> dict[str, Any]:
     return {name: value.tolist() for name, value in tensors.items()}
 
 
+@pytest.mark.slow
 def test_a_text_in_memory_trains_what_its_file_would(small: SmallTrain, lines: list[str]) -> None:
     of_file = small("file")
     of_memory = train((line for line in lines), output=of_file.folder.parent / "memory", **TINY)

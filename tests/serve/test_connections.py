@@ -211,6 +211,7 @@ def test_who_reads_nothing_of_a_large_answer_is_let_go(
         wait_until(lambda: len(kind.all) == 0, 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("path", ["/health", "/", "/v1/models", "/metrics", "/page/main.js"])

@@ -108,6 +108,7 @@ def test_too_many_log_probabilities_are_refused(client: Any) -> None:
     assert "log-probabilities" in client.refused("/v1/completions", asked)["message"]
 
 
+@pytest.mark.slow
 def test_who_leaves_while_a_picture_is_made_stops_it(core: Any, serving: Any) -> None:
     with serving(core) as client:
         started = time.monotonic()

@@ -180,6 +180,7 @@ def test_the_token_opens(protected: Any, kind: str) -> None:
     assert without.ask("GET", "/v1/models", headers={"Authorization": header}).status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("host", "status"),
     [

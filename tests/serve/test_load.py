@@ -73,6 +73,7 @@ def ask(port: int, clients: int, requests: int, kinds: list[str]) -> Counter[int
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kinds", [["plain"], ["abort"], ["plain", "stream", "close", "abort"]])
 def test_as_many_clients_as_are_allowed_are_not_refused(
     lasting: Any, serving: Any, kinds: list[str]

@@ -150,6 +150,7 @@ def test_a_wrong_password_is_not_repeated(language, tmp_path, address):
         sweep(language(SHORT), tmp_path / "b", storage=address.replace(PASSWORD, "wr@ng"))
 
 
+@pytest.mark.slow
 def test_the_best_run_is_copied_from_the_other_machine(language, tmp_path):
     recipe, address = language(SHORT), f"sqlite:///{tmp_path / 'study.db'}"
     here, there = tmp_path / "here", tmp_path / "there"
@@ -166,6 +167,7 @@ def test_the_best_run_is_copied_from_the_other_machine(language, tmp_path):
     assert done.best.recipe.options.hidden_size == done.best_trial.fields["hidden_size"]
 
 
+@pytest.mark.slow
 def test_another_recipe_or_text_is_refused(language, text, tmp_path):
     address = f"sqlite:///{tmp_path / 'study.db'}"
     sweep(language(SHORT), tmp_path / "a", storage=address, study="one")

@@ -48,6 +48,7 @@ def test_the_best_is_judged_on_test_once(language, tmp_path):
     assert len(more.best.test_looks()) == 1 + changed
 
 
+@pytest.mark.slow
 def test_that_the_best_was_chosen_on_dev_is_said(language, tmp_path):
     recipe, folder = language(GRID), tmp_path / "sweep"
     done = sweep(recipe, folder, trials=1)
@@ -67,6 +68,7 @@ def test_that_the_best_was_chosen_on_dev_is_said(language, tmp_path):
     assert thence.evaluate(done.best, "dev").chosen_on_dev == several  # As 0.1 wrote it.
 
 
+@pytest.mark.slow
 def test_a_classifier_is_judged_by_its_mistakes(labels, tmp_path):
     space = 'trials = 4\npruner = "asha"\n[sweep.space]\nlr = {low=0.01, high=1.0, log=true}\n'
     done = sweep(labels(space + "ngrams = [1, 2]\n"), tmp_path / "sweep")
@@ -77,6 +79,7 @@ def test_a_classifier_is_judged_by_its_mistakes(labels, tmp_path):
     assert "documents right" in pages
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_trials_also_after_a_pause(language, tmp_path):
     space = (
         'trials = 3\nseed = {seed}\nsampler = "{sampler}"\n[sweep.space]\nhidden_size = [2, 8]\n'

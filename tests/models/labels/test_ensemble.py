@@ -101,6 +101,7 @@ def test_members_that_are_quite_sure_do_no_harm() -> None:
     assert np.isfinite(learn_pool([np.zeros((2, 1)), np.full((2, 1), -np.inf)], labels).nats)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),

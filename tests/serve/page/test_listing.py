@@ -17,6 +17,7 @@ def entries_of(listing):
     return {entry.name: entry for entry in listing.entries().runs}
 
 
+@pytest.mark.slow
 def test_all_runs_are_listed_with_what_is_known_of_them(server, runs_folder):
     runs = {run["name"]: run for run in server.ask("/playground/runs")["runs"]}
     assert "no run" not in runs and ".hidden" not in runs
