@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from thence.cli.output import say_table
+from thence.cli.output import print_table
 from thence.evaluation.compare import Compared, Comparison
 from thence.evaluation.compare_labels import compare_classifiers
 
@@ -19,7 +19,7 @@ def runs_of_language_models() -> Comparison:
 
 
 def test_ten_language_models_with_long_names(capsys: pytest.CaptureFixture[str]) -> None:
-    say_table(*runs_of_language_models().table(), title="t" * 100, narrow=True)
+    print_table(*runs_of_language_models().table(), title="t" * 100, narrow=True)
     title, *lines = capsys.readouterr().out.splitlines()
     assert title == "t" * 100
     assert max(map(len, lines)) <= 80
@@ -30,7 +30,7 @@ def test_ten_language_models_with_long_names(capsys: pytest.CaptureFixture[str])
 def test_ten_classifiers_with_long_names(capsys: pytest.CaptureFixture[str]) -> None:
     right = np.random.default_rng(0).random((10, 5000)) < np.linspace(0.95, 0.5, 10)[:, None]
     compared = compare_classifiers([f"{at} {LONG}" for at in range(10)], right, "text")
-    say_table(*compared.table(), title="text", narrow=True)
+    print_table(*compared.table(), title="text", narrow=True)
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 80
     for row in compared.table()[1]:

@@ -58,7 +58,7 @@ def test_a_write_that_fails_is_a_sentence(monkeypatch):
 
     monkeypatch.setattr(sys, "stdout", Full())
     with pytest.raises(streams.OutputError, match="No space left on device"):
-        streams.say("result")
+        streams.print_text("result")
 
 
 def test_a_reader_that_has_gone_is_told_apart(monkeypatch):
@@ -71,7 +71,7 @@ def test_a_reader_that_has_gone_is_told_apart(monkeypatch):
 
     monkeypatch.setattr(sys, "stdout", Gone())
     with pytest.raises(BrokenPipeError):
-        streams.say("result")
+        streams.print_text("result")
     with pytest.raises(BrokenPipeError):
         streams.finish_output()
 
@@ -81,7 +81,7 @@ def test_any_text_can_be_written(monkeypatch):
     monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setattr(sys, "stderr", stream)
     streams.prepare_streams()
-    streams.say("zoë \ud800")
+    streams.print_text("zoë \ud800")
     streams.finish_output()
     assert stream.buffer.getvalue().decode() == "zoë ?\n"
 

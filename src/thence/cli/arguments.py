@@ -20,7 +20,7 @@ def unshield(value: str) -> str:
     return "-" if value == STANDARD_INPUT else value
 
 
-def as_typed(kind: Any, tokens: Sequence[Token]) -> Any:
+def convert_argument(kind: Any, tokens: Sequence[Token]) -> Any:
     """Convert an argument as the parser does, but a fraction never becomes a whole number.
 
     Raises:

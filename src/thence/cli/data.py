@@ -7,8 +7,8 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from thence.cli.output import say_json, say_table
-from thence.cli.streams import is_at_terminal, say
+from thence.cli.output import print_json, print_table
+from thence.cli.streams import is_at_terminal, print_text
 from thence.corpus import BUNDLED, CATALOGUE, get
 from thence.errors import DownloadError
 from thence.terminal import stderr_console
@@ -41,7 +41,7 @@ def list_texts(*, json: Annotated[bool, Parameter(negative=())] = False) -> None
         for name, entry in CATALOGUE.items()
     ]
     if json:
-        say_json(entries)
+        print_json(entries)
         return
     sizes = {name: f"{entry.download_size / 1e6:,.1f} MB" for name, entry in CATALOGUE.items()}
     columns = ["where", "description", "licence", "origin"]
@@ -50,7 +50,7 @@ def list_texts(*, json: Annotated[bool, Parameter(negative=())] = False) -> None
         + [str(entry.get(column, "")) for column in columns]
         for entry in entries
     ]
-    say_table(["name", "size", *columns], rows)
+    print_table(["name", "size", *columns], rows)
 
 
 @app.command(name="get")
@@ -82,4 +82,4 @@ def get_text(
         folder = get(
             name, source, lambda done, total: progress.update(task, completed=done, total=total)
         )
-    say(str(folder))
+    print_text(str(folder))

@@ -15,9 +15,9 @@ from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 
-from thence.cli.given import texts_given
-from thence.cli.output import Json, note_unknown, print_result, say_json, say_pairs, say_table
-from thence.cli.streams import finish_output, print_note, say, say_drawn
+from thence.cli.literal_texts import literal_texts
+from thence.cli.output import Json, note_unknown, print_json, print_pairs, print_result, print_table
+from thence.cli.streams import finish_output, print_note, print_styled, print_text
 from thence.corpus import Documents, LabelOptions, ReadingOptions, load
 from thence.corpus.labelled import without_marks
 from thence.corpus.reading import STANDARD_INPUT, inner_suffix, parse, read_standard_input
@@ -49,7 +49,7 @@ MANY_COLOURS = ("256", "truecolor")
 
 
 @dataclass(frozen=True)
-class WhereLabelsAre:
+class LabelColumns:
     """Where the labels of a text are."""
 
     label: str | None = None
@@ -62,20 +62,20 @@ def print_evaluation(
     call: Callable[..., Any],
     given: SimpleNamespace,
     *,
-    labelling: Annotated[WhereLabelsAre | None, Parameter(name="*")] = None,
+    labelling: Annotated[LabelColumns | None, Parameter(name="*")] = None,
     json: Json = False,
 ) -> None:
     """Print how good a model is, with units and intervals."""
     where = LabelOptions(labelling.label, labelling.label_separator) if labelling else None
     report = call(labelling=where)
     if json:
-        say_json(report.to_json())
+        print_json(report.to_json())
         return
-    say_pairs(report.rows())
+    print_pairs(report.rows())
     if isinstance(report, ClassificationReport):
-        say_table(*report.table())
+        print_table(*report.table())
         if report.mistakes:
-            say_table(*report.mistakes_table(), title="The most confident mistakes")
+            print_table(*report.mistakes_table(), title="The most confident mistakes")
 
 
 def print_comparison(
@@ -84,12 +84,12 @@ def print_comparison(
     """Print which run is better, and by how much for sure."""
     comparison = call()
     if json:
-        say_json(comparison.to_json())
+        print_json(comparison.to_json())
         return
     unit = "" if isinstance(comparison, Comparison) else " labelled"
     documents = f"{comparison.documents:,}{unit} documents"
     columns, rows = comparison.table()
-    say_table(columns, rows, title=f"{comparison.text} ({documents})", narrow=True)
+    print_table(columns, rows, title=f"{comparison.text} ({documents})", narrow=True)
     if comparison.remark:
         print_note(comparison.remark)
 
@@ -123,10 +123,10 @@ def score_texts(
         reading: How a file is read.
     """
     opened = Run(run)
-    texts = texts_given([text, *others])
+    texts = literal_texts([text, *others])
     if texts is None:
         for line in score(opened, load(text, reading or ReadingOptions()), tokens).once():
-            say_json(line)
+            print_json(line)
         return
     if reading is not None:
         raise SettingError(
@@ -137,19 +137,19 @@ def score_texts(
         note_unknown(opened, one)
     if len(texts) == 1 or tokens:
         for one in texts:
-            say_json(score(opened, one, tokens)[0])
+            print_json(score(opened, one, tokens)[0])
         return
     ranking = rank(opened, texts)
     if json:
         for ranked in ranking.to_json():
-            say_json(ranked)
+            print_json(ranked)
         return
-    say_table(*ranking.table())
+    print_table(*ranking.table())
     print_note(ranking.in_words())
 
 
 @dataclass(frozen=True)
-class LineByLine(ReadingOptions):
+class LineReadingOptions(ReadingOptions):
     """How the text is read."""
 
     keep_empty: bool = True
@@ -157,8 +157,8 @@ class LineByLine(ReadingOptions):
 
 
 @dataclass(frozen=True)
-class WhatIsShown:
-    """What is said of each document."""
+class ClassifyOptions:
+    """What is printed of each document."""
 
     top: int = TOP
     """How many of the most probable labels to list."""
@@ -188,8 +188,8 @@ def classify_texts(
     /,
     *others: str,
     html: Path | None = None,
-    shown: Annotated[WhatIsShown, Parameter(name="*")] = WhatIsShown(),
-    reading: Annotated[LineByLine, Parameter(name="*")] = LineByLine(),
+    shown: Annotated[ClassifyOptions, Parameter(name="*")] = ClassifyOptions(),
+    reading: Annotated[LineReadingOptions, Parameter(name="*")] = LineReadingOptions(),
 ) -> None:
     """Give the label of a text, or of each document of a file, one JSON line each.
 
@@ -202,11 +202,11 @@ def classify_texts(
             itself.
         others: More texts.
         html: Write a page that explains the label of each document, and nothing else.
-        shown: What is said of each document.
+        shown: What is printed of each document.
         reading: How a file is read.
     """
     opened = Run(run)
-    texts = texts_given([text, *others])
+    texts = literal_texts([text, *others])
     explains = shown.explain or html is not None
     if shown.label is not None and not explains:
         raise SettingError("--label says which label to explain; give --explain or --html too.")
@@ -224,11 +224,11 @@ def classify_texts(
         _write_page(opened, found, html)
         return
     if texts is not None and len(texts) > 1 and shown.for_people and not explains:
-        say_table(["text", "label", "probability"], [_row(one) for one, _ in found])
+        print_table(["text", "label", "probability"], [_row(one) for one, _ in found])
         return
     done = nothing_known = 0
     for classification, explanation in found:
-        _print_label(classification, explanation, shown, typed or texts is not None)
+        _print_classification(classification, explanation, shown, typed or texts is not None)
         done += 1
         nothing_known += classification.nothing_known and classification.tokens > 0
     if nothing_known and not typed:
@@ -238,9 +238,9 @@ def classify_texts(
         )
 
 
-def _given(run: Run, texts: list[str], reading: LineByLine) -> Documents:
+def _given(run: Run, texts: list[str], reading: LineReadingOptions) -> Documents:
     """Return texts that are given themselves."""
-    if reading != LineByLine():
+    if reading != LineReadingOptions():
         raise SettingError(
             "Flags of reading say how a file is read, and the text itself is given here; leave "
             "them out."
@@ -284,33 +284,35 @@ def _typed(run: Run, reading: ReadingOptions) -> Iterator[Documents]:
         finish_output()
 
 
-def _find(run: Run, documents: Documents, shown: WhatIsShown, explains: bool) -> Iterator[Found]:
+def _find(
+    run: Run, documents: Documents, shown: ClassifyOptions, explains: bool
+) -> Iterator[Found]:
     for found in classify(run, documents, shown.top, shown.threshold).once():
         yield found, explain(run, found.text, shown.label) if explains else None
 
 
-def _print_label(
+def _print_classification(
     classification: Classification,
     explanation: Explanation | None,
-    shown: WhatIsShown,
+    shown: ClassifyOptions,
     typed: bool,
 ) -> None:
     if shown.for_people and explanation is not None:
-        say_drawn(coloured(explanation))
+        print_styled(coloured(explanation))
         if classification.nothing_known:
-            say(NOTHING_KNOWN)
+            print_text(NOTHING_KNOWN)
     elif shown.for_people and typed:
-        say(str(classification))
+        print_text(str(classification))
     else:
         of_words = {} if explanation is None else explanation.to_json()
-        say_json(classification.to_json(not shown.no_text) | of_words)
+        print_json(classification.to_json(not shown.no_text) | of_words)
 
 
 def _write_page(run: Run, found: Iterable[Found], path: Path) -> None:
     from thence.reports.explanation import write_explanations  # Imports matplotlib.
 
     explanations = (explanation for _, explanation in found if explanation is not None)
-    say(str(write_explanations(run, explanations, path)))
+    print_text(str(write_explanations(run, explanations, path)))
 
 
 def coloured(explanation: Explanation) -> str:

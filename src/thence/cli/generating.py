@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 from thence.cli.output import Json, note_unknown, print_result
-from thence.cli.streams import print_note, say
+from thence.cli.streams import print_note, print_text
 from thence.generation import Completions, Fillings, NextTokens, Samples, split_blanks
 
 
@@ -55,7 +55,7 @@ def print_samples(
     if json:
         print_result(samples, json)
         return
-    say("\n".join(samples.texts))
+    print_text("\n".join(samples.texts))
     cut = samples.finished.count(False)
     notes = [f"{cut} cut at {given.max_length} tokens"] if cut else []
     if samples.copies is not None:

@@ -14,7 +14,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from thence import __version__
-from thence.cli.arguments import as_typed, shield_standard_input
+from thence.cli.arguments import convert_argument, shield_standard_input
 from thence.cli.messages import explain, in_flags, show_bug, warnings_as_remarks
 from thence.cli.streams import (
     OutputError,
@@ -73,7 +73,7 @@ def build_app() -> App:
         help="Train, judge, compare and sample small language models on your own text.",
         version=__version__,
         help_format="plaintext",
-        default_parameter=Parameter(converter=as_typed),
+        default_parameter=Parameter(converter=convert_argument),
     )
     for place, (name, summary) in enumerate(COMMANDS.items()):
         if name in RECIPE_COMMANDS:
@@ -113,16 +113,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         finish_output()
     except OutputError as error:
         drop_output()
-        _fail(str(error))
+        _exit_with(str(error))
     except ThenceError as error:
-        _fail(in_flags(str(error)), error.exit_code)
+        _exit_with(in_flags(str(error)), error.exit_code)
     except CycloptsError as error:
-        _fail(f"{explain(error, *given[:1])} (see: {' '.join(_command(given))} --help)")
+        _exit_with(f"{explain(error, *given[:1])} (see: {' '.join(_command(given))} --help)")
     except BrokenPipeError:
         drop_output()  # The reader of our output has gone: nothing is left to say to it.
         sys.exit(141)
     except KeyboardInterrupt as error:
-        _fail("Interrupted.", exit_code(signal_number(error)))
+        _exit_with("Interrupted.", exit_code(signal_number(error)))
 
 
 def _run(arguments: Sequence[str]) -> None:
@@ -145,7 +145,7 @@ def _command(arguments: Sequence[str]) -> list[str]:
     return named
 
 
-def _fail(message: str, code: int = 2) -> None:
+def _exit_with(message: str, code: int = 2) -> None:
     if local_number() != 0:  # Of several that train together, one on each machine says it.
         sys.exit(code)
     line = " ".join(message.split())

@@ -29,7 +29,7 @@ OTHER_FLAGS = {"from_run": "from", "goes_on": "open", "source": "from"}
 """Settings whose flags have other names."""
 
 
-CHOSEN = ("--model", "--config", "--lr", "--epochs", "--batch-size")
+TRAIN_FLAGS = ("--model", "--config", "--lr", "--epochs", "--batch-size")
 """Flags of ``thence train`` that ``thence best`` has no use for."""
 
 
@@ -53,7 +53,7 @@ def in_flags(message: str) -> str:
 def explain(error: CycloptsError, command: str = "") -> str:
     """Return a sentence that names the argument, its value, and what is wanted."""
     match error:
-        case UnknownOptionError() if command == "best" and error.token.keyword in CHOSEN:
+        case UnknownOptionError() if command == "best" and error.token.keyword in TRAIN_FLAGS:
             return (
                 f"thence best has no {error.token.keyword}: it chooses models and their settings "
                 "itself. Choose them with thence train."
@@ -94,7 +94,7 @@ def _missing(error: MissingArgumentError) -> str:
 @contextmanager
 def warnings_as_remarks() -> Iterator[None]:
     """Print our own warnings as remarks, each once; those of other libraries as Python does."""
-    said: set[str] = set()
+    shown: set[str] = set()
     with warnings.catch_warnings():
         warnings.simplefilter("always", ThenceWarning)
         usual = warnings.showwarning
@@ -109,8 +109,8 @@ def warnings_as_remarks() -> Iterator[None]:
         ) -> None:
             if not issubclass(category, ThenceWarning):
                 usual(message, category, filename, lineno, file, line)
-            elif str(message) not in said and local_number() == 0:
-                said.add(str(message))
+            elif str(message) not in shown and local_number() == 0:
+                shown.add(str(message))
                 print_note(in_flags(str(message)))
 
         warnings.showwarning = show

@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from thence.cli.streams import is_at_terminal, print_note, result_console, say
+from thence.cli.streams import is_at_terminal, print_note, print_text, result_console
 from thence.evaluation.results import format_pairs
 from thence.printable import printable, printable_json
 from thence.processes import is_first_process
@@ -28,20 +28,20 @@ NARROWEST_HEADER = 8
 """Characters that a line of a narrow table's header has room for at least."""
 
 
-def say_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """Print one JSON value on one line, safe to look at; numbers that JSON lacks are a bug."""
-    say(printable_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
+    print_text(printable_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
 
 
 def print_result(found: Any, as_json: bool) -> None:
     """Print a result as JSON, or as it shows itself."""
     if as_json:
-        say_json(found.to_json())
+        print_json(found.to_json())
     else:
-        say(str(found))
+        print_text(str(found))
 
 
-def say_table(
+def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", narrow: bool = False
 ) -> None:
     """Print a table; in cells control characters are shown as codes, and nothing is markup.
@@ -69,9 +69,9 @@ def say_table(
         table.add_row(*(Text(printable(cell)) for cell in row))
     drawn = StringIO()
     if title and narrow:  # A title within a table is folded, and paths in it break.
-        say(printable(title))
+        print_text(printable(title))
     SafeConsole(file=drawn, highlight=False, width=width).print(table)
-    say("\n".join(line.rstrip() for line in drawn.getvalue().split("\n")).strip("\n"))
+    print_text("\n".join(line.rstrip() for line in drawn.getvalue().split("\n")).strip("\n"))
 
 
 def _wrapped(name: str, cells: Sequence[str]) -> str:
@@ -81,9 +81,9 @@ def _wrapped(name: str, cells: Sequence[str]) -> str:
     return "\n".join(wrap(name, longest))
 
 
-def say_pairs(rows: Sequence[tuple[str, str]]) -> None:
+def print_pairs(rows: Sequence[tuple[str, str]]) -> None:
     """Print names and values in two columns."""
-    say("\n".join(format_pairs(rows)))
+    print_text("\n".join(format_pairs(rows)))
 
 
 def progress_for(as_json: bool) -> ProgressFactory:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter, UnknownOptionError
 from cyclopts.config import Dict as DictConfig
 
-from thence.cli.arguments import as_typed
+from thence.cli.arguments import convert_argument
 from thence.cli.streams import result_console
 from thence.errors import SettingError
 from thence.models.registry import (
@@ -49,14 +49,14 @@ TITLES = {
     "labelling": "Labels",
 }
 """What the help calls the groups of settings."""
-NO_FLAG = re.compile("^(?!encoder$)")
+FLAG_NAMES = re.compile("^(?!encoder$)")
 """What no setting is called that is filled in when training begins."""
 TEXT_HELP = "File, folder, - for standard input, or a named text (thence data list)."
 FROM_HELP = (
     "A run of a network to train on: begin with its best weights, and with its tokens, text and "
     "settings where no others are given."
 )
-OF_TEXTS = ("reading", "splitting")
+TEXT_GROUPS = ("reading", "splitting")
 """Groups of settings that belong to a text."""
 HELP_FLAGS = ("--help", "-h")
 
@@ -95,12 +95,12 @@ def parse_recipe_command(
         help=f"{summary}\n\nModels (own flags: thence {name} --model NAME --help):\n\n{choices}",
         help_format="plaintext",
         version_flags=[],
-        default_parameter=Parameter(converter=as_typed),
+        default_parameter=Parameter(converter=convert_argument),
         config=DictConfig(
             {
                 key: value
                 for key, value in given.items()
-                if key not in ("text", "model", FROM_RUN) and NO_FLAG.search(key)
+                if key not in ("text", "model", FROM_RUN) and FLAG_NAMES.search(key)
             },
             source=str(config or start),
             use_commands_as_keys=False,
@@ -112,11 +112,11 @@ def parse_recipe_command(
         for name in TEXT_SETTINGS
         if name in inherited and name not in own and _value_of(f"--{name}", arguments) is None
     ]
-    begins = Begins(given.get("text"), inherited.get(FROM_RUN), of_its_text)
+    begins = RecipeStart(given.get("text"), inherited.get(FROM_RUN), of_its_text)
     app.default(with_recipe_flags(run, chosen, begins))
     try:
         app(
-            _column_by_its_other_name(arguments),
+            _text_flag_as_column(arguments),
             exit_on_error=False,
             print_error=False,
             console=result_console(),
@@ -130,7 +130,7 @@ def parse_recipe_command(
         raise SettingError(f"Unknown option: {flag}.{hint}") from error
 
 
-def _column_by_its_other_name(arguments: Sequence[str]) -> list[str]:
+def _text_flag_as_column(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with ``--column`` for ``--text``, which goes well with ``--label``."""
     return [
         "--column" + argument.removeprefix("--text")
@@ -167,13 +167,13 @@ def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
 
 
 @dataclass(frozen=True)
-class Begins:
+class RecipeStart:
     """What is known of a recipe before its flags are.
 
     Attributes:
         text: What is read unless another text is named.
         from_run: The run whose training is gone on with.
-        of_its_text: Settings of that run that say nothing of another text.
+        of_its_text: Settings of that run that do not apply to another text.
     """
 
     text: str | None = None
@@ -182,7 +182,7 @@ class Begins:
 
 
 def with_recipe_flags(
-    run: Callable[..., None], model: str | None, begins: Begins = Begins()
+    run: Callable[..., None], model: str | None, begins: RecipeStart = RecipeStart()
 ) -> Callable[..., None]:
     """Return ``run`` with one parameter per group of settings in place of the recipe."""
     groups = dict(GROUPS if model is None else groups_of(model))
@@ -199,7 +199,7 @@ def with_recipe_flags(
             )
         chosen = {group: values.pop(group, kind()) for group, kind in groups.items()}
         if is_other:
-            chosen |= {group: _without(chosen[group], begins.of_its_text) for group in OF_TEXTS}
+            chosen |= {group: _without(chosen[group], begins.of_its_text) for group in TEXT_GROUPS}
         for read_before in ("model", "config", FROM_RUN):
             values.pop(read_before, None)
         run(Recipe(text, str(model), **chosen, from_run=begins.from_run), **values)
@@ -219,7 +219,7 @@ def with_recipe_flags(
             group=Group(title, sort_key=10),
             negative_iterable=(),
             consume_multiple=True,
-            parse=NO_FLAG,
+            parse=FLAG_NAMES,
         )
         parameters.append(_grouped(group, kind, flags))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -6,8 +6,8 @@ from shlex import quote
 from types import SimpleNamespace
 from typing import Any
 
-from thence.cli.output import Json, say_json, say_pairs, say_table
-from thence.cli.streams import print_note, say
+from thence.cli.output import Json, print_json, print_pairs, print_table
+from thence.cli.streams import print_note, print_text
 
 COLUMNS = ("run", "model", "text", "on dev", "state", "looks at test", "made (UTC)")
 
@@ -16,9 +16,9 @@ def print_runs(call: Callable[..., Any], given: SimpleNamespace, *, json: Json =
     """Print the runs in a folder, the newest last."""
     found = call()
     if json:
-        say_json([run.to_json() for run in found])
+        print_json([run.to_json() for run in found])
     elif not found:
-        say(f"There are no runs in {given.folder}.")
+        print_text(f"There are no runs in {given.folder}.")
     else:
         rows = [
             [
@@ -32,24 +32,24 @@ def print_runs(call: Callable[..., Any], given: SimpleNamespace, *, json: Json =
             ]
             for run in found
         ]
-        say_table(COLUMNS, rows)
+        print_table(COLUMNS, rows)
 
 
 def print_path(call: Callable[..., Path], given: SimpleNamespace) -> None:
     """Print the file that was written."""
-    say(str(call()))
+    print_text(str(call()))
 
 
 def print_paths(call: Callable[..., Iterable[Path]], given: SimpleNamespace) -> None:
     """Print the files that were written."""
     for path in call():
-        say(str(path))
+        print_text(str(path))
 
 
 def print_exported(call: Callable[..., Any], given: SimpleNamespace) -> None:
     """Print the file that was written, and how exactly it says what the run does."""
     exported = call()
-    say(str(exported.path))
+    print_text(str(exported.path))
     if exported.difference is not None:
         print_note(
             f"Checked on random ids: log-probabilities differ from the run's by at most "
@@ -62,7 +62,7 @@ def print_imported(call: Callable[..., Any], given: SimpleNamespace, *, json: Js
     run = call()
     order, words = run.recipe.options.order, run.tokenizer.vocabulary
     if json:
-        say_json(
+        print_json(
             {
                 "run": str(run.folder),
                 "model": run.recipe.model,
@@ -74,7 +74,7 @@ def print_imported(call: Callable[..., Any], given: SimpleNamespace, *, json: Js
         )
         return
     others = "all others are refused" if words.unknown_id is None else "all others are <unk>"
-    say_pairs(
+    print_pairs(
         [
             ("run", str(run.folder)),
             ("model", f"ngram of order {order}, {run.model.num_parameters():,} parameters"),

@@ -26,9 +26,9 @@ __all__ = [
     "is_at_terminal",
     "prepare_streams",
     "print_note",
+    "print_styled",
+    "print_text",
     "result_console",
-    "say",
-    "say_drawn",
 ]
 CLOSED = "it is closed"
 
@@ -63,16 +63,16 @@ def _fill_closed_numbers() -> None:
         sys.stdin = TextIOWrapper(BytesIO(), encoding="utf-8")  # It holds nothing.
 
 
-def say(text: str) -> None:
+def print_text(text: str) -> None:
     """Print a result; at a terminal its control characters are shown as codes.
 
     Raises:
         OutputError: If it cannot be written; a reader that has gone is a ``BrokenPipeError``.
     """
-    say_drawn(printable(text) if result_file.isatty() else text)
+    print_styled(printable(text) if result_file.isatty() else text)
 
 
-def say_drawn(text: str) -> None:
+def print_styled(text: str) -> None:
     """Print what a ``SafeConsole`` has drawn: the colours in it are ours.
 
     Raises:

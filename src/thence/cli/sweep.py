@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from thence.cli.output import Json, say_json, say_pairs, say_table
-from thence.cli.streams import is_at_terminal, print_note, say
+from thence.cli.output import Json, print_json, print_pairs, print_table
+from thence.cli.streams import is_at_terminal, print_note, print_text
 from thence.printable import printable
 from thence.sweeps import Sweep
 from thence.sweeps.results import Trial
@@ -36,15 +36,15 @@ def print_sweep(
     json: Json = False,
 ) -> None:
     """Show how a sweep goes, then its best trials and how the best run does on test."""
-    with watching(json) as watch:
+    with sweep_watcher(json) as watch:
         done = call(watch=watch)
     page = _report(done) if report else None
     if json:
-        say_json({**done.to_json(), "report": page and str(page)})
+        print_json({**done.to_json(), "report": page and str(page)})
         return
     _say(done)
     if page:
-        say(f"\nPictures and all numbers: {page}")
+        print_text(f"\nPictures and all numbers: {page}")
     if done.best_is_here:
         print_note(f"Next: thence report {quote(str(done.folder / 'best'))}")
     else:
@@ -68,14 +68,14 @@ def _say(done: Sweep) -> None:
         for trial in ranked[:SHOWN]
     ]
     loss = "dev accuracy" if done.unit == "document" else "dev nats per token"
-    say_table(["trial", *names, loss, "seconds"], rows, f"The best of {len(done.trials)} trials")
+    print_table(["trial", *names, loss, "seconds"], rows, f"The best of {len(done.trials)} trials")
     shares = [[name, f"{share:.0%}"] for name, share in done.importances.items()]
-    say_table(["field", "share of the differences that it explains"], shares)
+    print_table(["field", "share of the differences that it explains"], shares)
     best = ranked[0]
     place = f"{done.folder / 'best'}, a copy of {best.name}"
     about = [("best", place if done.best_is_here else f"{best.name}, in {best.where}")]
     chosen = [("", done.chosen_on_dev)] if done.chosen_on_dev else []
-    say_pairs([*about, ("", described(ranked[0])), *chosen, *_test_rows(done)])
+    print_pairs([*about, ("", described(ranked[0])), *chosen, *_test_rows(done)])
 
 
 def _test_rows(done: Sweep) -> list[tuple[str, str]]:
@@ -97,7 +97,7 @@ def _report(done: Sweep) -> Path:
 
 
 @contextmanager
-def watching(as_json: bool) -> Iterator[Watcher | None]:
+def sweep_watcher(as_json: bool) -> Iterator[Watcher | None]:
     """Show how a sweep goes on standard error; nothing for a program."""
     if as_json:
         yield None

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from thence.atomic import write_atomically
-from thence.cli.output import Json, Report, progress_for, say_json, say_pairs, say_table
+from thence.cli.output import Json, Report, print_json, print_pairs, print_table, progress_for
 from thence.cli.recipe_flags import parse_recipe_command
-from thence.cli.streams import is_at_terminal, print_note, say
+from thence.cli.streams import is_at_terminal, print_note, print_text
 from thence.errors import RunError, SettingError
 from thence.evaluation import evaluate
 from thence.evaluation.labels import cut_rows
@@ -72,7 +72,7 @@ def run_training(
         _remark_on_imitation(recipe)
     progress = progress_for(json)
     run = train_recipe(recipe, output, progress, logs, cluster, keep_text=keep_text)
-    finish(run, report, json)
+    print_trained_run(run, report, json)
 
 
 def _remark_on_imitation(recipe: Recipe) -> None:
@@ -132,7 +132,7 @@ def run_lr_finder(
     )
     write_atomically(picture, to_png(figure) if picture.suffix == ".png" else to_svg(figure))
     if json:
-        say_json(
+        print_json(
             {
                 "suggestion": curve.suggestion,
                 "rates": curve.rates.tolist(),
@@ -142,8 +142,8 @@ def run_lr_finder(
             }
         )
         return
-    say(f"suggested learning rate  {curve.suggestion:.2g}")
-    say(f"picture                  {picture}")
+    print_text(f"suggested learning rate  {curve.suggestion:.2g}")
+    print_text(f"picture                  {picture}")
     if curve.still_falling:
         print_note(
             "The loss is lowest at the last rate: a higher one may be better. Try a larger --high."
@@ -182,19 +182,19 @@ def print_resumed(
     was_over = Run(given.folder).finished and logs is None
     run = call(progress=progress_for(json), logs=logs)
     if was_over:
-        _say_nothing_to_do(run, json)
+        _print_nothing_to_do(run, json)
     else:
-        finish(run, report, json)
+        print_trained_run(run, report, json)
 
 
-def _say_nothing_to_do(run: Run, as_json: bool) -> None:
+def _print_nothing_to_do(run: Run, as_json: bool) -> None:
     """Say that a run was finished already, and what can be done instead."""
     if not is_first_process():
         return
     if as_json:
-        say_json({"run": str(run.folder), "model": run.recipe.model, "nothing_to_do": True})
+        print_json({"run": str(run.folder), "model": run.recipe.model, "nothing_to_do": True})
         return
-    say(f"{run.folder} is finished: there was nothing to do, and nothing was changed.")
+    print_text(f"{run.folder} is finished: there was nothing to do, and nothing was changed.")
     method, folder = get_family(run.recipe.model).method, quote(str(run.folder))
     if method == "train":
         print_note(f"Next: thence train --from {folder} --lr 0.001   (trains it on, as a new run)")
@@ -235,7 +235,9 @@ def print_mixture(
     else:
         run = train_mixture(config, given.output, progress_for(json))
     members = weights_of(run)
-    finish(run, report, json, {"members": [{"name": n, "weight": weight} for n, weight in members]})
+    print_trained_run(
+        run, report, json, {"members": [{"name": n, "weight": weight} for n, weight in members]}
+    )
     for name, weight in members:
         print_note(f"weight {weight:.3f}  {name}")
 
@@ -257,7 +259,7 @@ def print_best(
         page=_write_best_page if report else None,
     )
     if json:
-        say_json(done.to_json())
+        print_json(done.to_json())
     else:
         _print_best(done)
 
@@ -279,11 +281,11 @@ def _note_candidate(one: "Tried") -> None:
 def _print_best(done: "Best") -> None:
     from thence.autopilot.result import COLUMNS, PAGE, about_rows, tried_rows
 
-    say_table(COLUMNS, tried_rows(done))
-    say_pairs([("run", str(done.folder)), *about_rows(done)])
+    print_table(COLUMNS, tried_rows(done))
+    print_pairs([("run", str(done.folder)), *about_rows(done)])
     page = done.folder / PAGE
     if page.exists():
-        say(f"\nWhat was tried, in pictures: {page}")
+        print_text(f"\nWhat was tried, in pictures: {page}")
     folder = quote(str(done.folder))
     use = f"classify {folder} -" if done.unit == "document" else f"sample {folder}"
     print_note(
@@ -291,7 +293,9 @@ def _print_best(done: "Best") -> None:
     )
 
 
-def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None = None) -> None:
+def print_trained_run(
+    run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None = None
+) -> None:
     """Show how good a trained run is and write its report; of several processes, one does.
 
     Args:
@@ -305,7 +309,7 @@ def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None
     judged = evaluate(run, "dev") if len(run.documents("dev")) else None
     path = _write_report(run) if report else None
     if as_json:
-        say_json(
+        print_json(
             {
                 "run": str(run.folder),
                 "model": run.recipe.model,
@@ -322,9 +326,9 @@ def finish(run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None
     about += [("pretrained vectors", vectors)] if vectors else []
     about += parent_row(run)
     about += cut_rows(run)
-    say_pairs([*about, *(judged.rows() if judged else [])])
+    print_pairs([*about, *(judged.rows() if judged else [])])
     if path:
-        say(f"\nPictures and all numbers: {path}")
+        print_text(f"\nPictures and all numbers: {path}")
     folder = quote(str(run.folder))
     judge = f"   thence evaluate {folder} --split test" if len(run.documents("test")) else ""
     use = f"classify {folder} -" if isinstance(run, ClassifierRun) else f"sample {folder}"

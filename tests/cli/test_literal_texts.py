@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from thence.cli.given import texts_given
+from thence.cli.literal_texts import literal_texts
 from thence.errors import SettingError, TextError
 from thence.evaluation import rank, score
 from thence.runs import Run
@@ -36,7 +36,7 @@ def pipe() -> Callable[[str], str]:
     "texts", [["emma"], ["the cat sat"], [""], ["and/or", "a b"], ["a.b"], ["é" * 300], ["notes"]]
 )
 def test_what_names_nothing_is_the_text(texts, folder):
-    assert texts_given(texts) == texts
+    assert literal_texts(texts) == texts
 
 
 @pytest.mark.parametrize("name", ["-", "given-names", "hf:imdb", "here.txt", "folder", "emma"])
@@ -44,16 +44,16 @@ def test_what_is_there_is_read(folder, name):
     Path("here.txt").write_text("a")
     Path("emma").write_text("a")
     Path("folder").mkdir()
-    assert texts_given([name]) is None
+    assert literal_texts([name]) is None
     with pytest.raises(SettingError, match=f"'{name}' names a file or a known text"):
-        texts_given(["a text", name])
+        literal_texts(["a text", name])
 
 
 @pytest.mark.parametrize("name", ["foo.txt", "foo.csv.gz", "/foo", "./foo", "~/foo", "folder/foo"])
 def test_what_looks_like_a_path_is_not_taken_for_a_text(folder, name):
     Path("folder").mkdir()
     with pytest.raises(TextError, match=r"does not exist\. Is the path spelt right\?"):
-        texts_given([name])
+        literal_texts([name])
 
 
 def test_score_takes_a_text(thence, trained):
@@ -104,7 +104,7 @@ def test_classify_takes_texts(thence, opinions, monkeypatch):
 
 def test_people_see_bars_or_a_table(thence, opinions, monkeypatch):
     monkeypatch.setattr(
-        "thence.cli.evaluating.WhatIsShown.for_people", property(lambda shown: True)
+        "thence.cli.evaluating.ClassifyOptions.for_people", property(lambda shown: True)
     )
     assert "█" in thence("classify", opinions.folder, "a good film").out
     table = thence("classify", opinions.folder, "a good film", "so bad").out

@@ -17,18 +17,18 @@ from thence.corpus.reading import KNOWN_SUFFIXES, inner_suffix
 from thence.corpus.tables import HUGGING_FACE
 from thence.errors import SettingError, TextError
 
-BEGINNINGS = ("/", "./", "../", "~/")
+PATH_BEGINNINGS = ("/", "./", "../", "~/")
 """How a path may begin that is written out."""
 
 
-def texts_given(arguments: Sequence[str]) -> list[str] | None:
+def literal_texts(arguments: Sequence[str]) -> list[str] | None:
     """Return the arguments if they are texts; None where the only one names a text.
 
     Raises:
         TextError: One looks like a path, and there is no such file; or it is not UTF-8.
         SettingError: There are several, and one of them names a text.
     """
-    named = [argument for argument in arguments if names_a_text(argument)]
+    named = [argument for argument in arguments if is_text_name(argument)]
     if named and len(arguments) > 1:
         raise SettingError(
             f"Several texts are given, and '{named[0]}' names a file or a known text. Give one "
@@ -41,7 +41,7 @@ def texts_given(arguments: Sequence[str]) -> list[str] | None:
     return list(arguments)
 
 
-def names_a_text(argument: str) -> bool:
+def is_text_name(argument: str) -> bool:
     """Return whether an argument is the path or the name of a text."""
     is_name = argument in ("-", *BUNDLED) or argument.startswith(HUGGING_FACE)
     return is_name or (argument != "" and exists_as_path(argument))
@@ -63,7 +63,7 @@ def check_text(argument: str) -> None:
         TextError: It is.
     """
     one_word = argument and not any(map(str.isspace, argument))
-    written_out = argument.startswith(BEGINNINGS)
+    written_out = argument.startswith(PATH_BEGINNINGS)
     in_a_folder = "/" in argument and exists_as_path(argument.rpartition("/")[0])
     if one_word and (written_out or in_a_folder or inner_suffix(argument) in KNOWN_SUFFIXES):
         raise TextError(
