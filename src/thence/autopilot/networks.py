@@ -11,7 +11,7 @@ from thence.autopilot.candidates import Candidate, Kind
 from thence.autopilot.sizes import HIDDEN_SIZES, Size, largest_size
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import get_family
-from thence.recipes.options import Precision
+from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe
 from thence.tokens import TokenStore
 from thence.training.data import TrainingData
@@ -80,50 +80,36 @@ def choose_recipe(
     guess = Size(candidate.family, kind, FIRST_GUESS, layers)
     if seconds is None:
         assert steps is not None
-        read = steps * build_setup(_recipe_of(base, guess, 1.0, tokens), data).batches.at(0).tokens
+        batches = build_setup(_recipe_of(base, guess, 1.0, tokens), data).batches
+        read = steps * batches.at(0).tokens
         size = largest_size(guess, dict.fromkeys(HIDDEN_SIZES, read), tokens)
         recipe = _recipe_of(base, size, read / tokens, tokens)
         return replace(recipe, training=replace(recipe.training, steps=steps, precision="float32"))
-    speed = _measure_speed(base, data, guess)
-    size = largest_size(guess, _tokens_read(speed, data, seconds), tokens)
+    fastest, reads = _tokens_read(base, data, guess, seconds)
+    size = largest_size(guess, reads, tokens)
     if size != guess:  # Once more: what is fast for a small step need not be so for a large one.
-        speed = _measure_speed(base, data, size)
-        size = largest_size(size, _tokens_read(speed, data, seconds), tokens)
-    passes = _tokens_read(speed, data, seconds)[size.hidden] / tokens
-    recipe = _recipe_of(base, size, passes, tokens)
-    training = replace(recipe.training, threads=speed.threads, precision=speed.precision)
+        fastest, reads = _tokens_read(base, data, size, seconds)
+        size = largest_size(size, reads, tokens)
+    recipe = _recipe_of(base, size, reads[size.hidden] / tokens, tokens)
+    training = replace(recipe.training, threads=fastest.threads, precision=fastest.precision)
     return replace(recipe, training=training)
 
 
-@dataclass(frozen=True)
-class _Speed:
-    """How fast a network of some size is trained.
+def _tokens_read(
+    base: Recipe, data: TrainingData, size: Size, seconds: float
+) -> tuple[TrainingOptions, dict[int, float]]:
+    """Time a few steps of a network of some size.
 
-    Attributes:
-        size: The size.
-        tokens: Tokens that it reads in a second.
-        threads: The number of threads with which it is fastest.
-        precision: The precision with which it is fastest.
+    Returns:
+        The training with the threads and precision that are fastest, and how many tokens a network
+        of each hidden size reads in the time.
     """
-
-    size: Size
-    tokens: float
-    threads: int | None
-    precision: Precision
-
-
-def _measure_speed(base: Recipe, data: TrainingData, size: Size) -> _Speed:
-    """Time a few steps of a network."""
-    recipe, seconds, read = timed(_recipe_of(base, size, 1.0, data.train.num_targets), data)
-    return _Speed(size, read / seconds, recipe.training.threads, recipe.training.precision)
-
-
-def _tokens_read(speed: _Speed, data: TrainingData, seconds: float) -> dict[int, float]:
-    """Return how many tokens networks of each hidden size read in a time, from the speed of one."""
-    work = speed.size.weights + _output_weights(speed.size, data)
-    sizes = (replace(speed.size, hidden=hidden) for hidden in HIDDEN_SIZES)
-    works = {size.hidden: size.weights + _output_weights(size, data) for size in sizes}
-    return {hidden: seconds * speed.tokens * work / other for hidden, other in works.items()}
+    recipe, step, read = timed(_recipe_of(base, size, 1.0, data.train.num_targets), data)
+    speed, work = read / step, size.weights + _output_weights(size, data)
+    sizes = (replace(size, hidden=hidden) for hidden in HIDDEN_SIZES)
+    works = {one.hidden: one.weights + _output_weights(one, data) for one in sizes}
+    reads = {hidden: seconds * speed * work / other for hidden, other in works.items()}
+    return recipe.training, reads
 
 
 def _output_weights(size: Size, data: TrainingData) -> int:
