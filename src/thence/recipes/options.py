@@ -33,19 +33,20 @@ class TrainingOptions(Settings):
     """Passes over the train split (default: 20, or what suits the classifier, but no fewer than \
 300 steps)."""
     steps: NonNegativeInt | None = None
-    """Train for so many steps; epochs then do not count. 0 keeps the weights as they were drawn."""
+    """Train for this many steps; epochs then do not count. 0 keeps the initial weights."""
     time: str | None = None
-    """End within this time, such as 90s, 30m or 2h, the schedule fitted to it; epochs and steps \
-that are given still count."""
+    """End within this time, such as 90s, 30m or 2h; the learning-rate schedule is fitted to it. \
+Epochs and steps that are given still count."""
     batch_size: PositiveInt | None = None
     """Rows per step: windows (default: 512); for networks that read sequences, documents, or \
 streams of running text (default: 32); for classifiers, documents (default: theirs)."""
     window: PositiveInt = 64
-    """For networks that read sequences: symbols that are read, and learned through, at a time."""
+    """For networks that read sequences: length in symbols of truncated backpropagation through \
+time."""
     vary_windows: bool = False
-    """Cut running text at other places in each epoch."""
+    """Cut running text into windows at other places in each epoch."""
     accumulate: PositiveInt = 1
-    """Batches whose gradients are added up for one step."""
+    """Batches whose gradients are summed for one step."""
     optimizer: Optimizer | None = None
     """AdamW (the default), Adagrad (that of word averaging), or stochastic gradient descent."""
     lr: PositiveFloat | Literal["auto"] | None = None
@@ -55,29 +56,30 @@ classifier's own); auto runs the learning-rate finder first."""
     """How the learning rate changes: up and down once, constant, divided by 10 at given points, \
 1 / (1 + decay x step) (Bengio et al. 2003), or halved when dev stops improving."""
     step_points: tuple[Annotated[float, Range(gt=0, lt=1)], ...] = (0.5,)
-    """For the step schedule: shares of the training after which the rate is divided by 10."""
+    """For the step schedule: fractions of the training after which the rate is divided by 10."""
     decay: NonNegativeFloat = 1e-3
     """For the inverse-time schedule: decay per step."""
     momentum: Fraction = 0.0
-    """For SGD: share of the last step that is kept."""
+    """For SGD: decay of the running sum of gradients."""
     weight_decay: NonNegativeFloat = 0.0
-    """Pull of the weights towards zero, per step and unit of learning rate."""
+    """Share of each weight that is subtracted, per step and unit of learning rate."""
     clip: Annotated[float, Range(gt=0, finite=False)] | None = None
-    """Scale gradients down to this norm where they are longer (default: 5 for sequences, else \
-never; inf for never)."""
+    """Scale gradients of a larger norm down to this norm (default: 5 for sequences, else never; \
+inf for never)."""
     average: Average = "none"
-    """Judge and keep an average of the weights: a moving one over the steps (ema), or one over \
-all steps since dev stopped improving (triggered; with sgd, the NT-ASGD of Merity et al. 2018)."""
+    """Evaluate and save an average of the weights: an exponential moving average (ema), or the \
+mean over all steps since the dev loss stopped falling (triggered; with sgd, the NT-ASGD of Merity \
+et al. 2018)."""
     ema_decay: Fraction = 0.999
-    """For the moving average: share of it that a step keeps."""
+    """Decay of the exponential moving average, per step."""
     evaluate_every: PositiveInt | None = None
-    """Steps between looks at the dev split (default: a tenth of the training)."""
+    """Steps between evaluations on dev (default: a tenth of the training)."""
     patience: PositiveInt | None = None
-    """Stop after so many looks at dev without improvement (default: never)."""
+    """Stop after this many evaluations on dev without improvement (default: never)."""
     checkpoint_seconds: NonNegativeFloat = 60.0
     """Write a checkpoint to resume from at least this often."""
     carry_context: bool = False
-    """Let a document see the documents before it (running text)."""
+    """Documents are running text: each is predicted with those before it as context."""
     seed: Seed = 42
     """Seed of the weights, the order of batches and dropout."""
     threads: Annotated[int, Range(ge=1, le=1024)] | None = None
@@ -85,7 +87,8 @@ all steps since dev stopped improving (triggered; with sgd, the NT-ASGD of Merit
     device: Device = "auto"
     """Where to train (default: a GPU where there is one)."""
     precision: Precision = "auto"
-    """Numbers of products of matrices while training; auto measures which is faster."""
+    """Number format in which matrices are multiplied in training; auto measures which is \
+faster."""
 
     @property
     def seconds(self) -> float | None:

@@ -51,7 +51,8 @@ class Recipe:
         model: Name of the family.
         options: The family's own settings.
         labelling: Where the labels are; only for classifiers.
-        from_run: The run whose best weights the training begins with; see ``training_on.py``.
+        from_run: The run from whose best weights the training starts; see
+            ``training/finetuning.py``.
     """
 
     text: str
