@@ -17,7 +17,6 @@ from thence.evaluation import Classification, Explanation, SimilarWords
 from thence.evaluation.compare import Compared, Comparison
 from thence.evaluation.compare_labels import AgainstBest, ComparedClassifier, LabelComparison
 from thence.evaluation.explain import Part
-from thence.evaluation.results import Results, Score
 from thence.generation import Completion, Completions, Filling, Fillings, NextTokens, Samples
 from thence.hooks import repr_html
 from thence.reports.content import NOTEBOOK, STRONGEST, Bars, to_html
@@ -25,6 +24,7 @@ from thence.reports.displays import DISPLAYS, LONGEST_SAMPLE, MOST_RESULTS, chos
 from thence.reports.formatting import short
 from thence.reports.markup import escaped
 from thence.reports.style import Plot, new_figure
+from thence.results import Results, Score
 from thence.sweeps import Sweep, Trial
 from thence.training import find_learning_rate
 

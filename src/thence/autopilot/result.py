@@ -10,8 +10,8 @@ from typing import Any
 
 from thence.atomic import write_atomically
 from thence.errors import RunError
-from thence.evaluation.results import json_value
 from thence.hooks import repr_html
+from thence.results import json_value
 from thence.runs import Run
 from thence.runs.description import BEST_OF_TIME, combined_on_dev
 from thence.runs.files import find_run

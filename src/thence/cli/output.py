@@ -1,4 +1,4 @@
-"""The forms of what commands print: JSON, tables, pairs; notes on texts; and the progress."""
+"""The forms of what commands print: JSON, tables, pairs; and notes on texts."""
 
 import json
 from collections.abc import Sequence
@@ -11,12 +11,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from thence.cli.streams import is_at_terminal, print_note, print_text, result_console
-from thence.evaluation.results import format_pairs
+from thence.cli.streams import print_note, print_text, result_console
 from thence.printable import printable, printable_json
-from thence.processes import is_first_process
+from thence.results import format_pairs
 from thence.terminal import SafeConsole
-from thence.training.progress import ProgressFactory, bar_progress, line_progress, silent_progress
 
 Json = Annotated[bool, Parameter(negative=(), help="Print the result as JSON.")]
 Report = Annotated[bool, Parameter(help="Write report.html at the end.")]
@@ -84,13 +82,6 @@ def _wrapped(name: str, cells: Sequence[str]) -> str:
 def print_pairs(rows: Sequence[tuple[str, str]]) -> None:
     """Print names and values in two columns."""
     print_text("\n".join(format_pairs(rows)))
-
-
-def progress_for(as_json: bool) -> ProgressFactory:
-    """Return a bar for a person at a terminal, lines for a file, silence for a program."""
-    if as_json or not is_first_process():
-        return silent_progress
-    return bar_progress if is_at_terminal() else line_progress
 
 
 def note_unknown(run: Any, text: str, read: Sequence[str] | None = None) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from thence.atomic import write_atomically
-from thence.cli.output import Json, Report, print_json, print_pairs, print_table, progress_for
+from thence.cli.output import Json, Report, print_json, print_pairs, print_table
 from thence.cli.recipe_flags import parse_recipe_command
 from thence.cli.streams import is_at_terminal, print_note, print_text
 from thence.errors import RunError, SettingError
@@ -26,6 +26,7 @@ from thence.runs.sources import display_name
 from thence.training import find_learning_rate, train_recipe
 from thence.training.callbacks import LoggerName
 from thence.training.finetuning import parent_row
+from thence.training.progress import ProgressFactory, bar_progress, line_progress, silent_progress
 
 if TYPE_CHECKING:
     from thence.autopilot import Best, Tried
@@ -339,3 +340,10 @@ def _write_report(run: Run) -> Path:
     from thence.reports import report  # Matplotlib takes its time to load.
 
     return report(run)
+
+
+def progress_for(as_json: bool) -> ProgressFactory:
+    """Return a bar for a person at a terminal, lines for a file, silence for a program."""
+    if as_json or not is_first_process():
+        return silent_progress
+    return bar_progress if is_at_terminal() else line_progress

@@ -9,10 +9,10 @@ import numpy as np
 
 from thence.corpus import Documents, documents_of
 from thence.errors import SettingError
-from thence.evaluation.results import Results, format_pairs
 from thence.hooks import repr_html
 from thence.models.labels.known import known_of
 from thence.printable import printable_line
+from thence.results import Results, format_pairs
 from thence.runs import ClassifierRun
 from thence.runs.run import Run
 from thence.settings import PositiveInt, Range, validate

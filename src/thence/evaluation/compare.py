@@ -31,8 +31,8 @@ from thence.evaluation.language import (
     covers,
 )
 from thence.evaluation.metrics import bits, perplexity
-from thence.evaluation.results import BestFirst, json_value, with_margin
 from thence.hooks import repr_html
+from thence.results import BestFirst, json_value, with_margin
 from thence.runs import ClassifierRun
 from thence.runs.description import choices_on_dev
 from thence.runs.run import Run, Split, open_run

@@ -13,8 +13,8 @@ from thence.errors import RunError
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.intervals import SIMULTANEOUS, difference_margins
 from thence.evaluation.metrics import are_right
-from thence.evaluation.results import BestFirst, json_value, with_margin
 from thence.hooks import repr_html
+from thence.results import BestFirst, json_value, with_margin
 from thence.runs import ClassifierRun
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from thence.errors import RunError, SettingError, UnknownSymbolError, nearest
-from thence.evaluation.results import Listing
 from thence.hooks import repr_html
+from thence.results import Listing
 from thence.runs.run import Run, open_run
 from thence.settings import PositiveInt, validate
 from thence.tokens import Tokenizer, nearest_words

@@ -29,12 +29,13 @@ from thence.evaluation.metrics import (
     most_frequent,
     predict,
 )
-from thence.evaluation.results import RunReport, format_pairs, format_table, json_value
 from thence.hooks import repr_html
 from thence.models.labels.known import Known, known_of
 from thence.models.registry import get_family
+from thence.results import format_pairs, format_table, json_value
 from thence.runs import ClassifierRun
 from thence.runs.description import choice_on_dev
+from thence.runs.looks_at_test import RunReport
 from thence.runs.run import Run, Split
 
 MISTAKES = 10

@@ -19,10 +19,11 @@ from thence.evaluation.intervals import (
     unit_sums,
 )
 from thence.evaluation.metrics import bits, perplexity
-from thence.evaluation.results import RunReport, format_pairs, json_value
 from thence.hooks import repr_html
 from thence.models.registry import get_family
+from thence.results import format_pairs, json_value
 from thence.runs.description import choice_on_dev
+from thence.runs.looks_at_test import RunReport
 from thence.runs.run import Run
 from thence.tokens import TokenStore
 

@@ -12,7 +12,7 @@ from thence.corpus import Documents, documents_of
 from thence.errors import TextError
 from thence.evaluation.language import are_unknown
 from thence.evaluation.metrics import bits, finite
-from thence.evaluation.results import Listing, Results, Score, format_table, json_value
+from thence.results import Listing, Results, Score, format_table, json_value
 from thence.runs.run import Run, open_run
 
 

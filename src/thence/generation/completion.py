@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from thence.errors import SettingError, TextError
-from thence.evaluation.results import Listing
 from thence.generation.beam import Beam, BeamWidth, Continuation, beam_search
 from thence.generation.sampling import Ids, draw, encode_prefix, read_prefix
 from thence.generation.sampling_filters import DecodingOptions, without_bad_words
 from thence.hooks import repr_html
 from thence.models.base import LanguageModel
 from thence.printable import printable
+from thence.results import Listing
 from thence.runs import open_run
 from thence.runs.run import Run
 from thence.settings import NonNegativeFloat, NonNegativeInt, PositiveInt, validate

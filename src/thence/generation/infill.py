@@ -22,13 +22,13 @@ from jaxtyping import Bool
 
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError
-from thence.evaluation.results import Listing
 from thence.generation.beam import NO_ID, Beam, BeamWidth, join_beams
 from thence.generation.sampling import Ids, encode_prefix
 from thence.generation.sampling_filters import softmax
 from thence.hooks import repr_html
 from thence.models.base import LanguageModel
 from thence.printable import printable
+from thence.results import Listing
 from thence.runs import open_run
 from thence.runs.run import Run
 from thence.settings import PositiveInt, Range, validate

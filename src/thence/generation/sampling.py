@@ -10,7 +10,6 @@ from jaxtyping import Float, Integer
 
 from thence.corpus import Documents
 from thence.errors import DownloadError, SettingError, TextError, nearest
-from thence.evaluation.results import Listing
 from thence.generation.sampling_filters import (
     DecodingOptions,
     LogProbs,
@@ -21,6 +20,7 @@ from thence.generation.sampling_filters import (
 from thence.hooks import repr_html
 from thence.models.base import LanguageModel, State, read, take_rows
 from thence.printable import printable
+from thence.results import Listing
 from thence.runs import open_run
 from thence.runs.run import Run
 from thence.settings import NonNegativeInt, PositiveInt, validate

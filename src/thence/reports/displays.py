@@ -24,7 +24,6 @@ from thence.evaluation import (
     SimilarWords,
 )
 from thence.evaluation.classify import NOTHING_KNOWN
-from thence.evaluation.results import Results, Score
 from thence.generation import Completions, Fillings, NextTokens, Samples
 from thence.models.registry import get_family
 from thence.reports import style
@@ -51,6 +50,7 @@ from thence.reports.plots.training import (
     plot_loss,
 )
 from thence.reports.sweep import BEST, result_text
+from thence.results import Results, Score
 from thence.runs import ClassifierRun, Run
 from thence.runs.metrics import unit_of
 from thence.sweeps import Sweep

@@ -11,7 +11,6 @@ import numpy as np
 
 from thence.hooks import repr_html
 from thence.printable import printable_line
-from thence.runs.looks_at_test import count_inherited, describe_looks
 
 Item = TypeVar("Item")
 
@@ -192,25 +191,3 @@ def with_margin(difference: tuple[float, float, float], digits: int) -> str:
     middle, low, high = difference
     margin = "" if math.isnan(low) else f" ± {(high - low) / 2:.{digits}f}"
     return f"{middle:+.{digits}f}{margin}"
-
-
-class RunReport:
-    """What the reports on one run share: the looks at its test split."""
-
-    looks: tuple[Mapping[str, str], ...]
-
-    @property
-    def test_looks(self) -> int:
-        """How often the run's test split has been evaluated, this time included."""
-        return len(self.looks)
-
-    def looks_row(self) -> list[tuple[str, str]]:
-        """Return the looks in words, if there are any."""
-        return [("looks at the test split", describe_looks(self.looks))] if self.looks else []
-
-    def looks_json(self) -> dict[str, int]:
-        """Return how many looks there are, and how many came with runs that this is made of."""
-        return {
-            "test_looks": self.test_looks,
-            "test_looks_before": count_inherited(self.looks),
-        }

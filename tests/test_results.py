@@ -6,7 +6,7 @@ import pytest
 
 import thence
 from thence.errors import SettingError, TextError, UnknownSymbolError
-from thence.evaluation.results import Results
+from thence.results import Results
 
 
 def counting(asked: list[int], error: Exception | None = None) -> Iterator[int]:
