@@ -1,5 +1,9 @@
 """Networks trained with thence, for Hugging Face's transformers; needs PyTorch and transformers.
 
+This file travels with exported runs and imports nothing of thence, so it is a second copy of the
+equations in ``thence/models/language``; every export compares the two on random texts, and so do
+the tests.
+
 A text begins with the boundary (``config.bos_token_id``), which the tokenizer puts there. The whole
 text is read anew for each token that is generated: nothing is cached.
 

@@ -124,7 +124,7 @@ def restart(state: State, fresh: State, rows: Bool[np.ndarray, " batch"]) -> Sta
     """Return a state in which some rows are as in a fresh one."""
 
     def mix(old: Any, new: Any) -> Any:
-        mixed = old.clone() if hasattr(old, "clone") else old.copy()
+        mixed = old.copy() if isinstance(old, np.ndarray) else old.clone()
         mixed[rows] = new[rows]
         return mixed
 

@@ -54,6 +54,8 @@ class Family:
         word_vectors: Whether the setting ``vectors`` names word vectors that it begins with.
         pretrained: Whether the settings ``start_from`` and ``encoder`` hold a language model that
             it begins with.
+        adapts: Whether it remembers the text that it is evaluated on, as a cache does.
+        bags: Whether it is trained on bags of features, whose steps gain nothing from threads.
         truncates: Whether it reads only the first ``max_length`` tokens of a document.
         training: Training settings where none are given.
         epochs: Passes over the train split where neither steps nor epochs are given.
@@ -71,6 +73,8 @@ class Family:
     window: bool = False
     word_vectors: bool = False
     pretrained: bool = False
+    adapts: bool = False
+    bags: bool = False
     truncates: bool = False
     training: Mapping[str, Any] = field(default_factory=lambda: WINDOWS)
     epochs: float = 5.0
@@ -136,6 +140,7 @@ _TABLE = (
     _language(
         "cache", "fit", "language.cache", "CacheOptions Cache",
         "counts of the last few hundred symbols; for mixing with others on running text",
+        adapts=True,
     ),
     _language(
         "bigram", "train", "language.bigram", "BigramOptions create",
@@ -170,7 +175,7 @@ _TABLE = (
     _labels(
         "averaging", "train", "labels.averaging", "AveragingOptions Averaging",
         "the mean of the embeddings of words and runs of words (fastText, deep averaging)",
-        word_vectors=True, epochs=2.0,
+        word_vectors=True, bags=True, epochs=2.0,
         training={"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
     ),
     _labels(

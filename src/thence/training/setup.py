@@ -200,7 +200,7 @@ def fastest(
         "precision": "float32" if open_precision else training.precision,
     }
     # Word averaging sums rows: it waits for memory, and has no products of matrices to speed up.
-    if not (open_threads or open_precision) or recipe.model == "averaging":
+    if not (open_threads or open_precision) or get_family(recipe.model).bags:
         _refuse_too_large(recipe, data)
         return chosen
     setup = build_setup(recipe, data)

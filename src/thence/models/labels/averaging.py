@@ -35,6 +35,7 @@ from thence.batches.bags import (
     FeatureTable,
     NGramLength,
     bags_of,
+    character_bags,
     learn_table,
     number_of_features,
 )
@@ -207,6 +208,12 @@ class Averaging(NetworkModel):
         )
         sums = functional.embedding_bag(rows, self.embeddings, starts_of, mode="sum")
         return self._logits(sums, sizes)
+
+    def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
+        """Return whether each document has a run of characters that train has too."""
+        if not self.options.character_ngrams:
+            return np.zeros(len(texts), bool)
+        return self.table.rows(character_bags(texts, self.options.bags)).sizes > 0
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights by name, copied, and which features have an embedding."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Bool, Float, Float32, Float64
 
 from thence.corpus.labels import Labels
 from thence.models.base import (
@@ -33,6 +33,7 @@ from thence.models.base import (
     load_joined,
     log_probs_of_truth,
 )
+from thence.models.labels.known import ReadsCharacters
 from thence.models.mixture_weights import learn_single
 from thence.models.registry import get_family
 from thence.settings import Settings
@@ -160,6 +161,14 @@ class Ensemble:
         """Return the log-probability of each label; members with weight 0 are not computed."""
         asked = np.flatnonzero(self.weights)
         return pooled([self.members[at].classify(texts) for at in asked], self.weights[asked])
+
+    def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
+        """Return whether each document has a run of characters that a member knows."""
+        knows = np.zeros(len(texts), bool)
+        for member in self.members:
+            if isinstance(member, ReadsCharacters):
+                knows |= member.knows_characters(texts)
+        return knows
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights and every member's tensors, numbered."""

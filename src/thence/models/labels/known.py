@@ -8,16 +8,22 @@ Where nothing is known, all that is left of a linear classifier is how frequent 
 networks answer by what unknown tokens stood beside in training, or by their biases.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from thence.batches.bags import character_bags
 from thence.models.base import Classifier
 from thence.tokens.texts import Texts
+
+
+@runtime_checkable
+class ReadsCharacters(Protocol):
+    """A classifier that may read runs of characters."""
+
+    def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
+        """Return whether each document has a run of characters that train has too."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +55,6 @@ def known_of(classifier: Classifier, texts: Texts) -> Known:
     known = before[store.offsets[1:] - 1] - before[store.offsets[:-1] - 1]
     nothing = known == 0
     unsure = np.flatnonzero(nothing)
-    if len(unsure):
-        nothing[unsure] = ~_knows_characters(classifier, texts.take(unsure))
+    if len(unsure) and isinstance(classifier, ReadsCharacters):
+        nothing[unsure] = ~classifier.knows_characters(texts.take(unsure))
     return Known(store.target_counts - 1, known, nothing)
-
-
-def _knows_characters(classifier: Any, texts: Texts) -> Bool[np.ndarray, " documents"]:
-    """Return whether there is a run of characters in each document that the train text has."""
-    knows = np.zeros(len(texts), bool)
-    members: Iterable[Any] = getattr(classifier, "members", ())
-    for member in members:
-        knows |= _knows_characters(member, texts)
-    bags = getattr(classifier.options, "bags", None) if hasattr(classifier, "options") else None
-    if bags is not None and bags.character_ngrams:
-        knows |= classifier.table.rows(character_bags(texts, bags)).sizes > 0
-    return knows

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 from torch.nn import functional
 
@@ -37,6 +37,7 @@ from thence.batches.bags import (
     FeatureTable,
     NGramLength,
     bags_of,
+    character_bags,
     learn_table,
     number_of_features,
 )
@@ -356,6 +357,12 @@ class Linear:
             weights = weights - weights.mean(1, keepdim=True)
         found: Array = weights.numpy()
         return found
+
+    def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
+        """Return whether each document has a run of characters that train has too."""
+        if not self.options.character_ngrams:
+            return np.zeros(len(texts), bool)
+        return self.table.rows(character_bags(texts, self.options.bags)).sizes > 0
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights, and which features have one."""

@@ -67,7 +67,11 @@ class Member(Settings):
     @property
     def adapts(self) -> bool:
         """Whether it remembers or learns the text that it is judged on."""
-        return self.model in ("cache", "neural-cache") or self.dynamic is not None
+        return (
+            self.dynamic is not None
+            or self.model == "neural-cache"
+            or get_family(self.model).adapts
+        )
 
 
 @dataclass(frozen=True)
