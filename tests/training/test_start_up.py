@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import thence
+
 JOBS = {
     "train": "thence.train('given-names', 'ngram', output='made')",
     "best": "thence.best('given-names', time='1s', output='made')",
@@ -39,3 +41,22 @@ def test_training_never_imports_the_compiler(model: str, tmp_path: Path) -> None
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+NEXT = """
+import sys
+from thence.cli.main import main
+main(["next", "made", "t"])
+print(*sys.modules, file=sys.stderr)
+"""
+
+
+def test_asking_a_count_model_loads_neither_training_nor_evaluation(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    thence.train("first-sentences", "bigram-counts", split="100/0/0", output=folder)
+    done = subprocess.run(
+        [sys.executable, "-c", NEXT], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stderr.split())
+    assert "thence.generation.completion" in loaded
+    assert not {"torch", "thence.training", "thence.evaluation", "matplotlib"} & loaded
