@@ -144,9 +144,11 @@ def test_a_page_explains_each_document(thence, opinions, folder):
     assert tags.count("li") == 3
     assert "default-src 'none'" in page.text and "http" not in page.text.replace("http-equiv", "")
     assert "<script>alert('bad')</script> $title &amp; bad" in "".join(page.words)
-    strongest = [of for tag, of in page.tags if of.get("style") == "--w:64" and "title" in of]
-    assert strongest[0]["class"] in ("for", "against")
-    assert strongest[0]["title"].endswith(" nats")
+    words = [of for _, of in page.tags if of.get("title", "").endswith(" nats")]
+    strongest = [of for of in words if "/ 70%)" in of["style"] and of["title"][0] in "+-"]
+    assert strongest
+    for word in strongest:
+        assert ("213 94 0" in word["style"]) == word["title"].startswith("-")
 
 
 @pytest.mark.slow
