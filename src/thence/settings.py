@@ -172,7 +172,7 @@ def describe_type(hint: Any) -> str:
 
 def as_in_file(error: Exception) -> str:
     """Return a message about a file, in which settings are no flags: 'hidden_size'."""
-    return re.sub(r"`([^`=]*)`", r"'\1'", str(error)).replace("`", "")
+    return re.sub(r"`([\w-]+)`", r"'\1'", str(error)).replace("`", "")
 
 
 def shown(value: Any) -> str:
