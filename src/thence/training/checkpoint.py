@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from thence.errors import RunError
-from thence.models.base import Array
+from thence.models.base import Array, State, leaves, map_state
+from thence.models.language.neural import NeuralLanguageModel
 from thence.runs.files import load_tensors
 
 CHECKPOINT = Path("last", "checkpoint.safetensors")
@@ -123,12 +124,29 @@ def load_state(prefix: str, tensors: Iterable[Tensor], saved: Mapping[str, Array
         tensor.copy_(value)
 
 
-def tensor_like(template: Tensor, value: Array) -> Tensor:
-    """Return part of a recurrent state, with the type and device of a fresh one.
+def load_recurrent_state(
+    network: NeuralLanguageModel, tensors: Mapping[str, Array], max_rows: int
+) -> tuple[State, int]:
+    """Return the recurrent state in a checkpoint and its number of rows; None and 0 without one.
+
+    The file has the tensors alone, so they are put into the structure of a fresh state.
 
     Raises:
-        ValueError: If it has another shape, or holds what is no usable number.
+        KeyError: If a tensor is missing.
+        ValueError: If one has another shape, or holds what is no usable number.
     """
+    if "state.0" not in tensors:
+        return None, 0
+    rows = len(tensors["state.0"])
+    if rows > max_rows:
+        raise ValueError(f"its state has {rows} rows")
+    template = network.start(rows)
+    values = iter([tensors[f"state.{place}"] for place in range(len(leaves(template)))])
+    return map_state(lambda leaf: _tensor_like(leaf, next(values)), template), rows
+
+
+def _tensor_like(template: Tensor, value: Array) -> Tensor:
+    """Return an array with the type and device of a tensor."""
     if value.shape != tuple(template.shape):
         raise ValueError(f"a part of its state has shape {value.shape}")
     check_numbers("its state", value)

@@ -8,7 +8,6 @@ saved. On the CPU a resumed training therefore gives the same weights, bit for b
 
 import math
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch import nn
 
 from thence.batches import Batches
 from thence.errors import RunError, TrainingError
-from thence.models.base import Array, State, leaves, map_state
+from thence.models.base import Array, State, leaves
 from thence.models.language.neural import NeuralLanguageModel
 from thence.recipes.options import TrainingOptions
 from thence.runs.files import save_tensors
@@ -34,10 +33,10 @@ from thence.training.checkpoint import (
     CHECKPOINT,
     Counters,
     finite,
+    load_recurrent_state,
     load_state,
     read_checkpoint,
     state_dict,
-    tensor_like,
 )
 from thence.training.dev_evaluation import DevEvaluator, EvalResult, Trainable
 from thence.training.device import autocast
@@ -386,26 +385,13 @@ class Trainer:
             else:  # Dropout masks must differ from the first process's, and from those before.
                 torch.manual_seed(hash((self.options.seed, self._world.rank, self.counters.step)))
             self._dev_losses = [finite(float(loss)) for loss in tensors["dev_losses"]]
-            self._state = self._restored_state(tensors)
+            network, max_rows = cast(NeuralLanguageModel, self.model), self.options.batch_size
+            state, self._rows = load_recurrent_state(network, tensors, cast(int, max_rows))
+            self._state = self._world.shard_rows(state, self._rows)
             load_state("average", self._average.state(), tensors)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(f"{path} does not fit the run's config: {error}") from error
         return True
-
-    def _restored_state(self, tensors: Mapping[str, Array]) -> State:
-        """Return this process's rows of the recurrent state in a checkpoint.
-
-        The file has the tensors alone, so they are put into the structure of a fresh state.
-        """
-        if "state.0" not in tensors:
-            return None
-        self._rows = len(tensors["state.0"])
-        if self._rows > cast(int, self.options.batch_size):
-            raise ValueError(f"its state has {self._rows} rows")
-        template = cast(NeuralLanguageModel, self.model).start(self._rows)
-        values = iter([tensors[f"state.{place}"] for place in range(len(leaves(template)))])
-        state = map_state(lambda leaf: tensor_like(leaf, next(values)), template)
-        return self._world.shard_rows(state, self._rows)
 
     def _how_to_resume(self) -> str:
         of = f" of {self.total_steps:,}" if math.isfinite(self.total_steps) else ""
