@@ -6,7 +6,7 @@ once for ``--model`` and ``--config``, then with all flags known.
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,7 +50,7 @@ TITLES = {
 }
 """What the help calls the groups of settings."""
 FLAG_NAMES = re.compile("^(?!encoder$)")
-"""What no setting is called that is filled in when training begins."""
+"""What no setting is called that is filled in when training start."""
 TEXT_HELP = "File, folder, - for standard input, or a named text (thence data list)."
 FROM_HELP = (
     "A run of a network to train on: begin with its best weights, and with its tokens, text and "
@@ -73,47 +73,30 @@ def parse_recipe_command(
         summary: Shown on top of the help.
         arguments: What came after the command.
     """
-    config = _value_of("--config", arguments)
-    model = _value_of("--model", arguments)
-    own = given = _read_config(Path(config), model) if config is not None else {}
-    start = _value_of("--from", arguments) or given.get(FROM_RUN)
-    inherited = {}
-    if start is not None:
-        shown = {
-            name: "" for name in DURATION_SETTINGS if _value_of(f"--{name}", arguments) is not None
-        }
-        asked = {} if model is None else {"model": model}
-        inherited = settings_from_run(Run(start), {**given, **shown, **asked})
-        given = {name: value for name, value in inherited.items() if name not in shown} | given
+    config, model = _value_of("--config", arguments), _value_of("--model", arguments)
+    own = _read_config(Path(config), model) if config is not None else {}
+    given, start = _with_parent_run(own, model, arguments)
     labelled = "label" in given or _value_of("--label", arguments) is not None
     default = DEFAULT_CLASSIFIER if labelled else DEFAULT_MODEL
     model = model or given.get("model")
     asks_help = any(flag in arguments for flag in HELP_FLAGS)
     choices = "\n\n".join(summaries() if asks_help else [])
+    chosen = None if asks_help and model is None else str(model or default)
+    settings = {
+        key: value
+        for key, value in given.items()
+        if key not in ("text", "model", FROM_RUN) and FLAG_NAMES.search(key)
+    }
+    source = str(config or _value_of("--from", arguments) or given.get(FROM_RUN))
     app = App(
         name=f"thence {name}",
         help=f"{summary}\n\nModels (own flags: thence {name} --model NAME --help):\n\n{choices}",
         help_format="plaintext",
         version_flags=[],
         default_parameter=Parameter(converter=convert_argument),
-        config=DictConfig(
-            {
-                key: value
-                for key, value in given.items()
-                if key not in ("text", "model", FROM_RUN) and FLAG_NAMES.search(key)
-            },
-            source=str(config or start),
-            use_commands_as_keys=False,
-        ),
+        config=DictConfig(settings, source=source, use_commands_as_keys=False),
     )
-    chosen = None if asks_help and model is None else str(model or default)
-    of_its_text = [
-        name
-        for name in TEXT_SETTINGS
-        if name in inherited and name not in own and _value_of(f"--{name}", arguments) is None
-    ]
-    begins = RecipeStart(given.get("text"), inherited.get(FROM_RUN), of_its_text)
-    app.default(with_recipe_flags(run, chosen, begins))
+    app.default(with_recipe_flags(run, chosen, start))
     try:
         app(
             _text_flag_as_column(arguments),
@@ -128,6 +111,33 @@ def parse_recipe_command(
         if not hint:
             raise
         raise SettingError(f"Unknown option: {flag}.{hint}") from error
+
+
+def _with_parent_run(
+    own: Mapping[str, Any], model: str | None, arguments: Sequence[str]
+) -> tuple[Mapping[str, Any], "RecipeStart"]:
+    """Return the settings of a config together with those of the run that is trained on, if any.
+
+    Args:
+        own: The settings of the config; they come before those of the run.
+        model: What ``--model`` says.
+        arguments: What was typed.
+    """
+    parent = _value_of("--from", arguments) or own.get(FROM_RUN)
+    if parent is None:
+        return own, RecipeStart(own.get("text"))
+    durations = [
+        name for name in DURATION_SETTINGS if _value_of(f"--{name}", arguments) is not None
+    ]
+    asked = {} if model is None else {"model": model}
+    inherited = settings_from_run(Run(parent), {**own, **dict.fromkeys(durations, ""), **asked})
+    given = {name: value for name, value in inherited.items() if name not in durations} | dict(own)
+    of_its_text = [
+        name
+        for name in TEXT_SETTINGS
+        if name in inherited and name not in own and _value_of(f"--{name}", arguments) is None
+    ]
+    return given, RecipeStart(given.get("text"), inherited.get(FROM_RUN), of_its_text)
 
 
 def _text_flag_as_column(arguments: Sequence[str]) -> list[str]:
@@ -182,7 +192,7 @@ class RecipeStart:
 
 
 def with_recipe_flags(
-    run: Callable[..., None], model: str | None, begins: RecipeStart = RecipeStart()
+    run: Callable[..., None], model: str | None, start: RecipeStart = RecipeStart()
 ) -> Callable[..., None]:
     """Return ``run`` with one parameter per group of settings in place of the recipe."""
     groups = dict(GROUPS if model is None else groups_of(model))
@@ -190,8 +200,8 @@ def with_recipe_flags(
         groups["options"] = get_family(model).options_class()
 
     def command(text: str | None = None, /, **values: Any) -> None:
-        is_other = text is not None and not is_same_text(text, begins.text or "")
-        text = text or begins.text
+        is_other = text is not None and not is_same_text(text, start.text or "")
+        text = text or start.text
         if text is None:
             raise SettingError(
                 "There is no text to train on: name a file, a folder, - for standard input, or a "
@@ -199,10 +209,10 @@ def with_recipe_flags(
             )
         chosen = {group: values.pop(group, kind()) for group, kind in groups.items()}
         if is_other:
-            chosen |= {group: _without(chosen[group], begins.of_its_text) for group in TEXT_GROUPS}
+            chosen |= {group: _without(chosen[group], start.of_its_text) for group in TEXT_GROUPS}
         for read_before in ("model", "config", FROM_RUN):
             values.pop(read_before, None)
-        run(Recipe(text, str(model), **chosen, from_run=begins.from_run), **values)
+        run(Recipe(text, str(model), **chosen, from_run=start.from_run), **values)
 
     own = list(inspect.signature(run).parameters.values())[1:]
     parameters = [
