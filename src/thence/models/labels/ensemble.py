@@ -194,12 +194,12 @@ class Ensemble:
 def _name(member: Member, members: Sequence[Member]) -> str:
     """Return a member's family and those of its settings that others of the family do not share."""
     alike = [other.options for other in members if other.model == member.model]
-    told = [
+    differing = [
         f"{key} {_short(value)}"
         for key, value in member.options.items()
         if key not in LEFT_OUT_OF_NAMES and any(other.get(key) != value for other in alike)
     ]
-    return " ".join([member.model, *told])
+    return " ".join([member.model, *differing])
 
 
 def _short(value: Any) -> str:

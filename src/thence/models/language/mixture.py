@@ -57,16 +57,16 @@ class Member(Settings):
 
     @property
     def name(self) -> str:
-        """What to call it: its family and the settings that tell it from others."""
-        told = ("order", "length", "theta")
-        parts = [f"{key} {_short(self.options[key])}" for key in told if key in self.options]
+        """Its family and the settings in which members of one family usually differ."""
+        named = ("order", "length", "theta")
+        parts = [f"{key} {_short(self.options[key])}" for key in named if key in self.options]
         if self.dynamic is not None:
             parts.append(f"dynamic {_short(self.dynamic)}")
         return " ".join([self.model, *parts])
 
     @property
     def adapts(self) -> bool:
-        """Whether it remembers or learns the text that it is judged on."""
+        """Whether it remembers or learns the text that it is evaluated on."""
         return (
             self.dynamic is not None
             or self.model == "neural-cache"
