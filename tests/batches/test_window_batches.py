@@ -118,6 +118,7 @@ def epoch_loss(model: NeuralLanguageModel, batches: Batches, epoch: int) -> torc
     return loss / weight
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 3, 8, 1000])
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_an_epoch_of_collapsed_contexts_has_the_loss_and_gradient_of_all_examples(

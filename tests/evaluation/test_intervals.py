@@ -196,6 +196,7 @@ def test_interval_holds_the_middle_95_per_cent() -> None:
     assert percentile_interval(np.arange(1001.0)) == pytest.approx((25, 975))
 
 
+@pytest.mark.slow
 def test_coverage_is_about_95_per_cent() -> None:
     # Documents of 1 to 9 targets, whose costs share a document's own level: the true mean per
     # target is 2. Of 300 intervals about 94 % should hold it (the percentile interval is a little

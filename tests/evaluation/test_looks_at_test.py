@@ -131,6 +131,7 @@ def test_a_fingerprint_recognises_documents_by_their_content() -> None:
     assert not expected.matches(Documents.from_strings(["abc"]))
 
 
+@pytest.mark.slow
 def test_nothing_that_judges_goes_round_the_record() -> None:
     """What encodes documents with a run's tokenizer by itself is listed here, and why it may."""
     may = {

@@ -53,6 +53,7 @@ def test_of_very_many_labels_the_most_mistaken_are_drawn() -> None:
     assert shares[3].max() == pytest.approx(9 / 11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 4, 12, 20, 40])
 def test_labels_do_not_overlap(size: int) -> None:
     names = [f"a label that is much too long for this picture, {at}" for at in range(size)]

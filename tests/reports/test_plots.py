@@ -263,6 +263,7 @@ def test_colours_grow_with_the_surprisal():
 # Report and plot
 
 
+@pytest.mark.slow
 def test_the_report_is_whole_and_harmless(mlp):
     page = Page(report(mlp).read_text("utf-8"))
     assert page.tags["script"] == 0 and SCRIPT in page.text
@@ -320,6 +321,7 @@ def test_embedded_drawings_follow_light_and_dark():
     assert "prefers-color-scheme:dark" in svg and "var(--ink)" in svg
 
 
+@pytest.mark.slow
 def test_plot_writes_every_picture(counts):
     written = plot(counts)
     names = ["heat-map.png", "heat-map.svg"]

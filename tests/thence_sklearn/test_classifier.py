@@ -31,6 +31,7 @@ def shouted(texts: list[str]) -> list[str]:
     return [text.upper() for text in texts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_what_was_learned_is_predicted(
     model: str, quick: Quick, texts: list[str], labels: list[str]
@@ -130,6 +131,7 @@ def test_in_a_pipeline(quick: Quick, texts: list[str], labels: list[str]) -> Non
     assert pipeline.score(texts, labels) > 0.9
 
 
+@pytest.mark.slow
 def test_in_cross_validation(quick: Quick, texts: list[str], labels: list[str]) -> None:
     for scoring in ("accuracy", "neg_log_loss", "roc_auc", "f1_macro"):
         scores = cross_val_score(quick("linear"), texts, labels, cv=2, scoring=scoring)
@@ -152,6 +154,7 @@ def test_in_calibration(quick: Quick, texts: list[str], labels: list[str]) -> No
     assert calibrated.score(texts, labels) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_several_labels(model: str, quick: Quick, sets: tuple[list[str], list[Any]]) -> None:
     texts, labels = sets
@@ -195,6 +198,7 @@ def test_what_weighs_nothing_is_left_out(quick: Quick, texts: list[str], labels:
     assert (with_more.predict_proba(texts) == quick().fit(texts, labels).predict_proba(texts)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_weights_of_labels(model: str, quick: Quick) -> None:
     texts, labels = ["a b"] * 40, ["rare", *["common"] * 3] * 10
@@ -208,6 +212,7 @@ def test_too_few_texts_for_dev_are_all_learned_from(quick: Quick) -> None:
     assert quick().fit(["a", "b"], [1, 2]).predict(["b", "a"]).tolist() == [2, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["one", "sets"])
 @pytest.mark.parametrize(
     ("model", "settings"),
