@@ -78,7 +78,6 @@ def test_labels_make_a_run_like_any_other(table: Path, make: Callable[..., Best]
     assert [one.labels for one in thence.classify(done.run, ["a good film"])] == [("pos",)]
 
 
-@pytest.mark.slow
 def test_several_labels(tmp_path: Path, make: Callable[..., Best]) -> None:
     text = write(tmp_path, "\n".join(["text,label", *SEVERAL]) + "\n", "several.csv")
     done = make(text, label="label", label_separator=";")

@@ -58,7 +58,6 @@ def test_a_table_and_what_is_left_out(thence, opinions):
     assert len(lines(thence(*arguments, "--no-keep-empty"))) == 2
 
 
-@pytest.mark.slow
 def test_several_labels(thence, topics):
     stdin = "war and trade\nthe\n"
     first, _ = lines(thence("classify", topics.folder, stdin=stdin))

@@ -80,7 +80,6 @@ def test_one_label_each(
         assert documents.labels.names == tuple(sorted({n for _, some in expected for n in some}))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "data", "options", "expected"),
     [

@@ -85,7 +85,6 @@ def test_the_command(runs: list[Run], tmp_path: Path, capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out)["label"] == "tool"
 
 
-@pytest.mark.slow
 def test_several_labels(tmp_path: Path) -> None:
     rows = [(f"{text} pear", f"{label};fruit") for text, label in sentences(60)]
     with (tmp_path / "several.csv").open("w", newline="") as file:

@@ -56,7 +56,6 @@ def test_what_a_classifier_cannot_read_weighs_like_any_unknown_word(opinions):
     assert first.weight == second.weight
 
 
-@pytest.mark.slow
 def test_several_labels(topics):
     found = thence.explain(topics, "war and trade", "economy")
     war, _, trade = found.tokens
