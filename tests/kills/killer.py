@@ -15,6 +15,8 @@ import random
 import resource
 import signal
 import sys
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -123,5 +125,12 @@ def offer_toy() -> None:
 
 if __name__ == "__main__":
     assert thence.__version__
+    # What its forks would each import anew.
+    hugging_face = [
+        f"transformers.models.auto.{name}_auto" for name in ("modeling", "tokenization")
+    ]
+    for name in ("matplotlib.figure", "alembic.command", "optuna.storages", *hugging_face):
+        with suppress(ImportError):
+            import_module(name)
     offer_toy()
     serve()
