@@ -1,5 +1,6 @@
 """``thence train`` and ``thence resume``."""
 
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -188,6 +189,14 @@ def test_resume_of_a_finished_run_changes_nothing_and_says_so(thence, small, kin
     said = thence("resume", kind, "--json").json()
     assert (said["run"], said["nothing_to_do"]) == (kind, True)
     assert contents(kind) == before
+
+
+def test_resume_without_a_checkpoint_says_that_it_begins_anew(thence, small):
+    thence("train", "text.txt", *small, "-o", "mlp", "--no-report")
+    shutil.rmtree("mlp/last")
+    outcome = thence("resume", "mlp", "--no-report")
+    assert outcome.code == 0
+    assert "mlp has no checkpoint: it is trained from the beginning." in outcome.err
 
 
 @pytest.mark.slow

@@ -167,7 +167,7 @@ def test_a_long_document_has_an_interval_over_its_pieces(counted: Counted) -> No
     report = evaluate(counted(dev=["abababbabab" * 30]))
     low, high = report.interval
     assert low < report.nats_per_token < high
-    assert "over pieces of 1 documents" in str(report)
+    assert "over pieces of 1 document)" in str(report)
 
 
 def test_networks_and_running_text(tmp_path: Path) -> None:
@@ -191,3 +191,12 @@ def test_report_of_numbers_alone() -> None:
     assert report.bits_per_byte == pytest.approx(8 / 6)
     assert "1 (25.00 %)" in str(report)
     assert replace(report, nats=math.inf).perplexity == math.inf
+
+
+def test_no_interval_of_a_loss_begins_below_zero(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("a" * 30_000)
+    run = train(path, "bigram-counts", by="position", output=tmp_path / "run")
+    report = run.evaluate()
+    assert report.interval[0] == 0 < report.nats_per_token
+    assert "over pieces of 1 document)" in str(report)

@@ -138,8 +138,8 @@ def test_a_setting_that_only_imported_runs_have(counted: Counted, tmp_path: Path
     with pytest.raises(SettingError) as caught:
         counted(smoothing="imported")
     assert str(caught.value).startswith(
-        "--smoothing imported marks a run that thence import made; to count a text, choose one of "
-        "modified-kneser-ney, "
+        "`smoothing='imported'` marks a run that thence import made; to count a text, choose "
+        "one of modified-kneser-ney, "
     )
     assert [item.name for item in tmp_path.iterdir()] == ["text.txt"]
 
@@ -229,3 +229,12 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         f"The ARPA file {tmp_path / 'none.arpa'} cannot be read: No such file or directory."
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_a_model_of_characters_comes_back_as_one_of_words_and_that_is_said(tmp_path: Path) -> None:
+    run = train("given-names", "ngram", order=2, output=tmp_path / "characters")
+    path = export(run, tmp_path / "characters.arpa")
+    with pytest.warns(ThenceWarning, match="every word is a single character.*'M a r i a'"):
+        imported = import_arpa(path, tmp_path / "imported")
+    apart, together = imported.score(["M a r i a"])[0], run.score(["Maria"])[0]
+    assert apart["log_probability"] == pytest.approx(together["log_probability"], abs=1e-3)

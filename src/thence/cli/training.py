@@ -180,7 +180,10 @@ def print_resumed(
     json: Json = False,
 ) -> None:
     """Print how good a run is whose training was gone on with, or that there was nothing to do."""
-    was_over = Run(given.folder).finished and logs is None
+    stopped = Run(given.folder)
+    was_over = stopped.finished and logs is None
+    if not (was_over or (stopped.folder / "last").exists()) and is_first_process():
+        print_note(f"{stopped.folder} has no checkpoint: it is trained from the beginning.")
     run = call(progress=progress_for(json), logs=logs)
     if was_over:
         _print_nothing_to_do(run, json)

@@ -163,7 +163,7 @@ class LikelihoodReport(RunReport):
         if math.isnan(low):
             return "too little text for an interval"
         few = self.documents < FEWEST_DOCUMENTS
-        drawn = f" over pieces of {self.documents} documents" if few else ""
+        drawn = f" over pieces of {_documents(self.documents)}" if few else ""
         return f"95 % interval {low:.4f} to {high:.4f}{drawn}"
 
     def to_json(self) -> dict[str, Any]:
@@ -252,6 +252,10 @@ def _text_is_there(run: Run) -> bool:
         return False
 
 
+def _documents(number: int) -> str:
+    return "1 document" if number == 1 else f"{number} documents"
+
+
 def _interval(
     store: TokenStore, costs: Float[np.ndarray, " targets"], in_order: bool
 ) -> tuple[float, float]:
@@ -261,7 +265,8 @@ def _interval(
         return math.nan, math.nan
     starts = unit_starts(store)
     sizes = unit_sizes(starts, store.num_targets)
-    return mean_interval(unit_sums(costs, starts), sizes, in_order)
+    low, high = mean_interval(unit_sums(costs, starts), sizes, in_order)
+    return max(low, 0.0), high  # No probability is above one; NaN stays, as it is the first.
 
 
 def _share(

@@ -1,5 +1,6 @@
 """N-gram models as ARPA files, out and in."""
 
+import re
 from hashlib import file_digest
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,9 @@ from thence.runs.create import create_run
 from thence.runs.run import Run
 from thence.runs.weights import save_model
 from thence.tokens import TokenOptions, tokenizer_of
+
+SPELLED = re.compile(r"<U\+[0-9A-F]+>|<unk>")
+"""Symbols that the export of a model of characters spells out."""
 
 
 def export_arpa(run: Run, path: Path) -> None:
@@ -70,6 +74,7 @@ def import_arpa(path: str | Path, output: str | Path, allow_unnormalized: bool =
 def _import_into(new: NewFolder, path: Path, allow_unnormalized: bool) -> Run:
     read = read_arpa(path)
     _check_sums(read, path, allow_unnormalized)
+    _note_characters(read, path)
     tokenizer = tokenizer_of(
         read.symbols,
         TokenOptions("words", word_split="whitespace", unknown=read.vocabulary.unknown),
@@ -107,6 +112,19 @@ def _check_sums(read: ArpaModel, path: Path, allow_above: bool) -> None:
     if any(some.any() for some in below):
         told = f"{path}: the probabilities {_worst(read, found, below)}."
         warn(f"{told} Likelihoods look worse than they are.", ThenceWarning, stacklevel=4)
+
+
+def _note_characters(read: ArpaModel, path: Path) -> None:
+    """Warn that a model of characters is read as one of words, which occur in no ordinary text."""
+    words = [word for word in read.symbols if not SPELLED.fullmatch(word)]
+    if len(words) > 1 and all(len(word) == 1 for word in words):
+        warn(
+            f"{path}: every word is a single character, as in an export of a model of characters. "
+            "It is read as a model of words: write the characters of a text apart ('M a r i a') "
+            "to evaluate it on one.",
+            ThenceWarning,
+            stacklevel=4,
+        )
 
 
 def _worst(read: ArpaModel, found: list[Sums], misses: list[Float[np.ndarray, " contexts"]]) -> str:

@@ -105,7 +105,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         metadata = dict(header["metadata"])
         intact = header["sha256"] == _digest(tensors, metadata)
     except FileNotFoundError as error:
-        raise RunError(f"{path} is missing; training has not come so far yet.") from error
+        raise RunError(
+            f"{path} is missing: the training has not come so far yet, or the file was deleted. "
+            "Resume the training, or restore the file from a copy."
+        ) from error
     except UNREADABLE as error:
         raise RunError(
             f"{path} is damaged ({error}); restore it from a copy or train again."
