@@ -192,7 +192,8 @@ def test_resume_of_a_finished_run_changes_nothing_and_says_so(thence, small, kin
 
 
 def test_resume_without_a_checkpoint_says_that_it_begins_anew(thence, small):
-    thence("train", "text.txt", *small, "-o", "mlp", "--no-report")
+    trained = thence("train", "text.txt", *small, "-o", "mlp")
+    assert trained.code == 0, trained.err
     shutil.rmtree("mlp/last")
     outcome = thence("resume", "mlp", "--no-report")
     assert outcome.code == 0
