@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from torch import nn
 
 import thence
+from thence import plugins
 from thence.cli.main import main
 from thence.errors import RunError, SettingError
 from thence.models import registry
@@ -256,3 +258,16 @@ def test_what_cannot_be_registered(changes: Mapping[str, Any], message: str) -> 
         thence.register_model(replace(OWN, **changes))
     with pytest.raises(SettingError, match="'words' is taken"):
         thence.register_tokenizer(thence.TokenizerFamily("words", str, str))
+
+
+def test_all_packages_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[dict[str, Any]] = []
+
+    def count(**given: Any) -> Any:
+        looked.append(given)
+        return entry_points(**given)
+
+    plugins._scan.cache_clear()
+    monkeypatch.setattr(plugins, "entry_points", count)
+    assert not any(registry.is_known("no-such-model") for _ in range(100))
+    assert len(looked) == 1

@@ -63,7 +63,8 @@ def test_without_the_library(thence, recipe, monkeypatch):
 
 
 @pytest.mark.parametrize("address", ["nonsense", "postgresql://localhost:1/x", "oracle://x"])
-def test_a_database_that_cannot_be_reached(thence, recipe, address):
+def test_a_database_that_cannot_be_reached(thence, recipe, address, monkeypatch):
+    monkeypatch.setattr("thence.sweeps.database.PATIENCE_AT_START", 0.5)
     done = thence("sweep", recipe, "--storage", address)
     assert done.code == 2
     assert "--storage" in done.err and "Traceback" not in done.err
