@@ -197,7 +197,7 @@ def test_resume_without_a_checkpoint_says_that_it_begins_anew(thence, small):
     shutil.rmtree("mlp/last")
     outcome = thence("resume", "mlp", "--no-report")
     assert outcome.code == 0
-    assert "mlp has no checkpoint: it is trained from the beginning." in outcome.err
+    assert "mlp had no checkpoint: it was trained from the beginning." in outcome.err
 
 
 @pytest.mark.slow

@@ -182,9 +182,10 @@ def print_resumed(
     """Print how good a run is whose training was gone on with, or that there was nothing to do."""
     stopped = Run(given.folder)
     was_over = stopped.finished and logs is None
-    if not (was_over or (stopped.folder / "last").exists()) and is_first_process():
-        print_note(f"{stopped.folder} has no checkpoint: it is trained from the beginning.")
+    begins_anew = not was_over and not (stopped.folder / "last").exists()
     run = call(progress=progress_for(json), logs=logs)
+    if begins_anew and is_first_process():
+        print_note(f"{run.folder} had no checkpoint: it was trained from the beginning.")
     if was_over:
         _print_nothing_to_do(run, json)
     else:
