@@ -24,8 +24,8 @@ from thence.locks import NEW, BusyError, can_lock, lock_open
 NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """Flags of opening: a symbolic link is an error, and a pipe does not wait for its other end."""
 ATTEMPTS = 1000
-"""How often a name is tried while other processes take and release it. A place where nothing can be
-made, such as /proc, gives the same error each time."""
+"""Attempts to create and lock a hidden file while other processes create and remove the same name.
+The bound ends the attempts where no file can be created at all, as in /proc."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 

@@ -17,13 +17,14 @@ from thence.training.data import TrainingData
 from thence.training.progress import ProgressCallback, ProgressFactory
 
 SECONDS_PER_STEP = 0.02
-"""Seconds that a step is taken for, where the budget is steps: chooses what is trained."""
+"""Seconds per training step assumed with a budget of steps, to choose the candidates. It is not a
+measurement: with it the choice is the same on every machine."""
 MIN_TIME_FOR_PAGE = 20.0
 """Seconds of a budget from which on a page about the result is written within it."""
 PAGE_SECONDS = 2.0
 """Seconds that the page takes."""
 SAVING_SECONDS, SAVING_SHARE = 0.1, 0.01
-"""What is kept for writing the run: seconds, and a share of the whole time."""
+"""Time reserved for writing the run: seconds, plus this share of the whole budget."""
 MIN_TRAINING = 0.5
 """Seconds that a network must be trained for, at least."""
 LOADING_SECONDS = 2.0
@@ -44,7 +45,7 @@ Watcher = Callable[[Tried], None]
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be spent: seconds, or steps where the result must not depend on a clock.
+    """The budget of a search: seconds; or training steps, with which the result is reproducible.
 
     Attributes:
         seconds: In all, from ``began`` on; infinite where steps count.
@@ -79,15 +80,15 @@ class Budget:
 
 
 class Strategy(Protocol):
-    """What is tried, and how it is put together: for language models, or for classifiers."""
+    """What depends on the task: which models are trained, and how they are combined."""
 
     @property
     def unit(self) -> str:
-        """What losses are means over: ``token`` or ``document``."""
+        """The unit that losses are averaged over: ``token`` or ``document``."""
 
     @property
     def description(self) -> str:
-        """What the text is like, in words."""
+        """A description of the text for the report, such as its kind and size."""
 
     def count(self) -> Iterator[TrainedCandidate]:
         """Yield the models that need no training."""

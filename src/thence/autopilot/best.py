@@ -36,9 +36,9 @@ from thence.training.new_run import data_provenance, default_run_folder, resolve
 from thence.training.progress import ProgressFactory, silent_progress
 
 MARKED: Mapping[str, Any] = {"word_split": "whitespace"}
-"""How a text is read whose unknown words are marked in it already."""
+"""Token settings for a text that already contains ``<unk>`` symbols, as the Penn Treebank does."""
 UNMARKED: Mapping[str, Any] = {"min_count": 2, "max_size": 30_000}
-"""Which words of another text are known: those that occur twice, and at most 30,000."""
+"""Token settings for other texts of words: words that occur twice, at most 30,000 of them."""
 
 
 def best(

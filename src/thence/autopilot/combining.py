@@ -34,7 +34,8 @@ PRUNING_TARGETS = 20_000
 # The time to combine language models is nearly all that of learning gates. It is estimated in
 # multiples of the time to learn and judge one gate of all members, as measured.
 GATE_SPEED = 4.5e5
-"""Targets times members for which a gate is learned and judged in a second, about."""
+"""Rough number of (dev target, member) pairs per second for which a gate is learned and evaluated.
+A default from one machine: it only decides how much time is reserved for combining."""
 WITH_PRUNING, WITHOUT_PRUNING = 6.5, 2.5
 """Gates that combining takes, with and without pruning."""
 MIN_FOR_PRUNING = 5.0

@@ -82,8 +82,8 @@ class Best:
 
     Attributes:
         folder: Of the run.
-        unit: What losses are means over: ``token`` or ``document``.
-        text: What the text is like, in words.
+        unit: The unit that losses are averaged over: ``token`` or ``document``.
+        text: A description of the text, such as its kind and size.
         limit: The budget in seconds; None where it was in steps.
         steps: The budget in steps.
         seconds: How long it took.

@@ -63,7 +63,7 @@ class LanguageStrategy:
     Attributes:
         autopilot: Says what may be spent, and on what text.
         kind: What is modelled.
-        description: What the text is like, in words.
+        description: A description of the text for the report, such as its kind and size.
     """
 
     autopilot: Autopilot
@@ -188,7 +188,7 @@ class LabelStrategy:
 
     @property
     def description(self) -> str:
-        """What the text is like, in words."""
+        """A description of the text for the report, such as its kind and size."""
         data = self.autopilot.data
         documents, labels = data.train.num_documents, data.train_labels
         number = "any number of" if labels.multilabel else "one of"

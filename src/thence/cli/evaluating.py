@@ -40,7 +40,7 @@ from thence.runs.sources import readable
 from thence.terminal import SafeConsole
 
 FOR_COLOUR, AGAINST_COLOUR = (0, 158, 115), (213, 94, 0)
-"""Bluish green and vermilion, which are told apart with any colour vision (M. Okabe, K. Ito)."""
+"""Bluish green and vermilion, distinguishable with any colour vision (M. Okabe, K. Ito)."""
 FAINTEST = 0.1
 """Share of the largest weight below which a word has no colour."""
 STRONG = 0.5

@@ -74,7 +74,7 @@ def _check_sources(run: "Run") -> None:
         file = run.kept_texts.get(role)
         if file == "" or (file is None and name == STANDARD_INPUT):
             raise TextError(
-                f"The run {run.folder} keeps only the hash of its {role}, as it was told to. "
+                f"The run {run.folder} keeps only the hash of its {role}. "
                 "Judge on another text (thence evaluate RUN TEXT), or give the same again: "
                 "thence resume RUN --text TEXT goes on with it."
             )

@@ -83,7 +83,7 @@ class Sweep:
 
     Attributes:
         folder: Where it is.
-        unit: What losses are means over: ``token`` or ``document``.
+        unit: The unit that losses are averaged over: ``token`` or ``document``.
         space: The fields, each with its values as a recipe has them.
         trials: In order.
         test: What the best run has on the test split, as ``thence evaluate --json`` prints it;

@@ -1,4 +1,4 @@
-"""The layouts of files of word vectors, told apart by their first bytes and read in pieces.
+"""The layouts of files of word vectors, recognised by their first bytes and read in chunks.
 
 | layout                | first line | a row                                                 |
 |-----------------------|------------|-------------------------------------------------------|

@@ -173,7 +173,7 @@ def match_labels(parent: ClassifierRun, splits: Splits) -> Splits:
     if new or multilabel != parent.classes.multilabel:
         what = f"has the label '{new[0]}'" if new else "gives documents another number of labels"
         raise SettingError(
-            f"The text {what}, which {parent.folder} does not know; what is told apart cannot "
+            f"The text {what}, which {parent.folder} does not know; the labels cannot "
             "change when a classifier is trained on. Train a new one."
         )
     return named

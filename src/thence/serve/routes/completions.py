@@ -166,7 +166,7 @@ def encode_prompts(loaded: LoadedRun, request: CompletionRequest, limits: Limits
         if size > MAX_LOG_PROBS:
             raise SettingError(
                 f"The request asks for {size} log-probabilities (tokens times one more than "
-                f'"logprobs"); at most {MAX_LOG_PROBS} are told at a time.'
+                f'"logprobs"); at most {MAX_LOG_PROBS} can be returned at once.'
             )
     return [_prompt_of(loaded, one, ids) for one, ids in zip(given, ids_of_each, strict=True)]
 
