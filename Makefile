@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test fast exhaustive lint types docs outputs reference notebooks release clean
+.PHONY: demo test fast exhaustive lint types docs outputs reference benchmarks-page notebooks release clean
 
 demo: $(VENV)/demo-ready
 	rm -rf runs/demo
@@ -46,6 +46,10 @@ outputs: $(VENV)/test-ready
 # The tables of flags and settings in docs/reference, from the code.
 reference: $(VENV)/test-ready
 	$(BIN)/python docs/build_reference.py
+
+# The tables of docs/benchmarks.md, from benchmarks/results.
+benchmarks-page: $(VENV)/test-ready
+	$(BIN)/python docs/build_benchmarks.py
 
 # The .ipynb files of the repository, without output, from the .py files.
 notebooks: $(VENV)/test-ready
