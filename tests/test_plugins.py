@@ -268,6 +268,6 @@ def test_all_packages_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
         return entry_points(**given)
 
     plugins._scan.cache_clear()
-    monkeypatch.setattr(plugins, "entry_points", count)
+    monkeypatch.setattr("importlib.metadata.entry_points", count)
     assert not any(registry.is_known("no-such-model") for _ in range(100))
     assert len(looked) == 1

@@ -15,7 +15,6 @@ The public functions are imported when first used, so that ``import thence`` is 
 
 import os
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from thence.hooks import set_lookup
@@ -64,6 +63,8 @@ if TYPE_CHECKING:
     from thence.training import train as train
     from thence.training import train_recipe as train_recipe
     from thence.training.callbacks import StopTraining as StopTraining
+
+    __version__: str
 
 # Threads that wait for each other by spinning for long take the processor from those they wait
 # for: as soon as anything else runs on the machine, two threads are twenty times slower than one.
@@ -118,7 +119,6 @@ _HOMES = {
 _INTERNAL_HOMES = {"display": "thence.reports.displays"}
 """Functions that methods of results call, and nobody else."""
 
-__version__ = version("thence")
 # Without what needs an extra, so that import * and help() are no worse for lacking it.
 __all__ = [*(name for name in _HOMES if name != "TextClassifier"), "__version__"]
 
@@ -128,6 +128,10 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # It takes a tenth of the start-up time.
+
+        return version("thence")
     if name not in _HOMES:
         raise AttributeError(f"module 'thence' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from thence.errors import SettingError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """What an addition may be called, so that it can be typed, and be a part of a folder's name."""
@@ -77,7 +79,7 @@ class Plugins(Generic[Entry]):
         self.table[name] = added
         return added
 
-    def _load(self, point: EntryPoint) -> Entry:
+    def _load(self, point: "EntryPoint") -> Entry:
         try:
             entry: Entry = point.load()
             return entry
@@ -101,7 +103,7 @@ def missing(what: str, supplier: str) -> str:
     return f"{what}, which a script added: call thence.register_model or register_tokenizer first."
 
 
-def _points(group: str, name: str | None = None) -> list[EntryPoint]:
+def _points(group: str, name: str | None = None) -> "list[EntryPoint]":
     """Return the entry points of a group, of one name or of any."""
     # What is installed later changes the time of its folder.
     folders = tuple((folder, _time_of(folder)) for folder in sys.path)
@@ -109,8 +111,10 @@ def _points(group: str, name: str | None = None) -> list[EntryPoint]:
 
 
 @lru_cache(maxsize=8)
-def _scan(group: str, folders: Sequence[tuple[str, int]]) -> list[EntryPoint]:
+def _scan(group: str, folders: Sequence[tuple[str, int]]) -> "list[EntryPoint]":
     """Return the entry points of a group; to look at all packages takes a tenth of a second."""
+    from importlib.metadata import entry_points  # Only asked for names that are none of ours.
+
     return list(entry_points(group=group))
 
 
@@ -121,12 +125,14 @@ def _time_of(folder: str) -> int:
         return 0
 
 
-def _supplier_of(point: EntryPoint) -> str:
+def _supplier_of(point: "EntryPoint") -> str:
     return f"{point.dist.name}=={point.dist.version}" if point.dist else ""
 
 
 def _supplier_of_module(entry: Any) -> str:
     """Return the package of the module that an entry's ``make`` is in, if they share a name."""
+    from importlib.metadata import PackageNotFoundError, version
+
     module = getattr(entry.make, "__module__", str(entry.make)).partition(".")[0]
     with suppress(PackageNotFoundError):
         return f"{module}=={version(module)}"

@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
 
+from thence.array_types import Bool, Float, Float64
 from thence.autopilot.candidates import Ensemble, TrainedCandidate, single
 from thence.corpus.labels import Labels
 from thence.ensembles.members import build_average, build_mixture

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
-from jaxtyping import Bool, Int32, Int64, UInt64
 
+from thence.array_types import Bool, Int32, Int64, UInt64
 from thence.corpus import Documents
 from thence.settings import Range
 from thence.tokens.characters import code_points

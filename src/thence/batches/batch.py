@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Int64
+
+from thence.array_types import Bool, Int64
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -12,8 +12,8 @@ result every time.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
 
+from thence.array_types import Float32, Int32, Int64
 from thence.batches.bags import Bags
 from thence.batches.batch import Array, EpochOrder
 from thence.batches.sequences import order_by_length, ragged

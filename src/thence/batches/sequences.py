@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Int64
 
+from thence.array_types import Bool, Int64
 from thence.batches.batch import Batch
 from thence.tokens import TokenStore
 

@@ -21,8 +21,8 @@ exactly those that would have come.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int64, Integer, UInt
 
+from thence.array_types import Float32, Int64, Integer, UInt
 from thence.batches.batch import Array, Batch, Batches, EpochOrder
 from thence.tokens import TokenStore
 

@@ -13,7 +13,6 @@ from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from thence import __version__
 from thence.cli.arguments import convert_argument, shield_standard_input
 from thence.cli.messages import explain, in_flags, show_bug, warnings_as_remarks
 from thence.cli.streams import (
@@ -71,7 +70,7 @@ def build_app() -> App:
     app = App(
         name="thence",
         help="Train, judge, compare and sample small language models on your own text.",
-        version=__version__,
+        version=_version,
         help_format="plaintext",
         default_parameter=Parameter(converter=convert_argument),
     )
@@ -84,6 +83,12 @@ def build_app() -> App:
             target = OTHER_COMMANDS.get(name, f"thence.cli.library_commands:{name}")
             app.command(target, name=name, help=summary, sort_key=place)
     return app
+
+
+def _version() -> str:
+    from thence import __version__  # Looked up only where it is shown, since that takes time.
+
+    return __version__
 
 
 def _raw(target: str) -> Callable[..., None]:

@@ -10,8 +10,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Int64
 
+from thence.array_types import Int64
 from thence.cluster import engine
 from thence.corpus import Documents
 from thence.corpus.blocks import Block, File, cut_into_blocks

@@ -14,8 +14,8 @@ import re
 from typing import Literal
 
 import numpy as np
-from jaxtyping import UInt8
 
+from thence.array_types import UInt8
 from thence.errors import SettingError, TextError, nearest
 
 Bytes = bytes | bytearray

@@ -11,8 +11,8 @@ from hashlib import sha256
 from pathlib import PurePath
 
 import numpy as np
-from jaxtyping import Int64, UInt8
 
+from thence.array_types import Int64, UInt8
 from thence.errors import TextError
 
 

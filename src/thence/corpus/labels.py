@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
-from jaxtyping import Float32, Int64
 
+from thence.array_types import Float32, Int64
 from thence.corpus.documents import Documents
 from thence.errors import SettingError
 from thence.settings import Settings

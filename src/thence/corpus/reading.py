@@ -36,8 +36,8 @@ from pathlib import Path, PurePath
 from typing import Literal, NoReturn
 
 import numpy as np
-from jaxtyping import Int64, UInt8
 
+from thence.array_types import Int64, UInt8
 from thence.corpus.decoding import CHUNK, Bytes, Errors, to_utf8
 from thence.corpus.documents import Documents
 from thence.corpus.opening import open_named, read_to_end, refuse_odd

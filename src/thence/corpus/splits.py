@@ -12,8 +12,8 @@ from random import Random
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, UInt8, UInt64
 
+from thence.array_types import Bool, Float64, Int64, UInt8, UInt64
 from thence.corpus.decoding import CHUNK
 from thence.corpus.documents import Documents
 from thence.corpus.labels import LabelledDocuments, Labels

@@ -25,8 +25,8 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
+from thence.array_types import UInt8
 from thence.corpus.decoding import UNUSABLE, Bytes, Errors, mend
 from thence.corpus.shapes import LOOKED_AT, first_lines, refuse_other_separator
 from thence.errors import DownloadError, TextError, nearest

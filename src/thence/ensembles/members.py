@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float64
 
+from thence.array_types import Float64
 from thence.corpus.labels import as_labelled
 from thence.errors import RunError
 from thence.models.base import Array, Classes, Classifier, LanguageModel

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
+from thence.array_types import Float
 from thence.corpus import LabelOptions, ReadingOptions, Source
 from thence.errors import RunError, TextError
 from thence.evaluation.compare_labels import LabelComparison, compare_labels

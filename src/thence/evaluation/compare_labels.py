@@ -7,8 +7,8 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
 
+from thence.array_types import Bool
 from thence.errors import RunError
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.intervals import SIMULTANEOUS, difference_margins

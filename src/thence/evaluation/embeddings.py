@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
+from thence.array_types import Float
 from thence.errors import RunError, SettingError, UnknownSymbolError, nearest
 from thence.hooks import repr_html
 from thence.results import Listing

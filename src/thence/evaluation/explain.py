@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int64
 
+from thence.array_types import Float, Int64
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError, nearest
 from thence.evaluation.classify import DIGITS

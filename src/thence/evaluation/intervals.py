@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from jaxtyping import Float, Int64
 
+from thence.array_types import Float, Int64
 from thence.tokens import TokenStore
 
 LEVEL = 0.95

@@ -6,8 +6,8 @@ from math import isnan
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int64
 
+from thence.array_types import Float, Int64
 from thence.batches.labelled import cut_share
 from thence.corpus import (
     Documents,

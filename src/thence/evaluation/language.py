@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt
 
+from thence.array_types import Bool, Float, UInt
 from thence.corpus import seen_in
 from thence.errors import DownloadError, TextError
 from thence.evaluation.data import EvaluationData

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
 
+from thence.array_types import Bool, Float, Int64
 from thence.corpus import Documents
 from thence.corpus.labels import Labels
 from thence.evaluation.intervals import (

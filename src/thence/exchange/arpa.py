@@ -7,8 +7,8 @@ from typing import cast
 from warnings import warn
 
 import numpy as np
-from jaxtyping import Float
 
+from thence.array_types import Float
 from thence.atomic import NewFolder, new_folder
 from thence.errors import RunError, SettingError, TextError, ThenceWarning
 from thence.exchange.arpa_reader import ArpaModel, read_arpa

@@ -14,8 +14,8 @@ from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64, Integer
 
+from thence.array_types import Bool, Float, Int64, Integer
 from thence.corpus.opening import refuse_odd
 from thence.errors import TextError
 from thence.exchange.arpa_writer import END, LN_10, NEVER, START

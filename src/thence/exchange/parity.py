@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
 
+from thence.array_types import Float, Int64
 from thence.errors import RunError
 from thence.models.base import State
 from thence.models.language.neural import NeuralLanguageModel

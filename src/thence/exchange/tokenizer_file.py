@@ -18,9 +18,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
+from thence.array_types import Bool
 from thence.errors import SettingError
 from thence.tokens import Tokenizer as OurTokenizer
 from thence.tokens.tokenizer import TokenOptions

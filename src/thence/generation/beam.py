@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
 
+from thence.array_types import Bool, Float, Int64
 from thence.generation.sampling import Ids, read_prefix
 from thence.models.base import LanguageModel, State, join_rows, take_rows
 from thence.settings import Range

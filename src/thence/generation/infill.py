@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from jaxtyping import Bool
 
+from thence.array_types import Bool
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError
 from thence.generation.beam import NO_ID, Beam, BeamWidth, join_beams

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Integer
 
+from thence.array_types import Float, Integer
 from thence.corpus import Documents
 from thence.errors import DownloadError, SettingError, TextError, nearest
 from thence.generation.sampling_filters import (

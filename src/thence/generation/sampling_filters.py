@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from jaxtyping import Float, Integer
 
+from thence.array_types import Float, Integer
 from thence.corpus import Documents
 from thence.errors import SettingError, UnknownSymbolError
 from thence.models.base import LanguageModel, State, read

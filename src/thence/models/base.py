@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int64, Integer
 
+from thence.array_types import Bool, Float, Float32, Float64, Int64, Integer
 from thence.corpus.labels import Labels
 from thence.tokens import TokenStore
 from thence.tokens.texts import Texts

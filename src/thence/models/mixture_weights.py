@@ -11,8 +11,8 @@ and G. Hinton 1991, "Adaptive mixtures of local experts"; its experts stay as th
 """
 
 import numpy as np
-from jaxtyping import Float, Int64
 
+from thence.array_types import Float, Int64
 from thence.lbfgs import minimize
 from thence.models.base import Array
 

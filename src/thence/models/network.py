@@ -5,9 +5,9 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from thence.array_types import Float
 from thence.models.base import Array
 
 MAX_WEIGHT = 1e6

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from thence.array_types import Float, Int64
 from thence.models.memory_guard import parse_size
 from thence.models.onnx_graph import Graph
 from thence.settings import PositiveInt, Settings

@@ -1,8 +1,8 @@
 """What the report of a classifier shows: labels, its score on dev, what its answers rest on."""
 
 import numpy as np
-from jaxtyping import Float, Int64
 
+from thence.array_types import Float, Int64
 from thence.corpus.labels import as_labelled
 from thence.ensembles.mix import weights_of
 from thence.evaluation.labels import ClassificationReport, cut_rows

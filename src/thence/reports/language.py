@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Integer
 
+from thence.array_types import Float, Integer
 from thence.evaluation.language import evaluate_language_model
 from thence.generation import sample
 from thence.models.ngram import NGram

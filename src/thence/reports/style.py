@@ -12,7 +12,6 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -21,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import PercentFormatter
 
+from thence.array_types import Float
 from thence.hooks import repr_html
 from thence.reports.formatting import code_point, short, visible
 

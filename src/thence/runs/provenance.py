@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +120,7 @@ def migrate(
     if type(number) is not int or not oldest <= number <= newest:
         raise RunError(
             f"The run {config.parent} has format {shown(number)}; this thence, "
-            f"{version('thence')}, reads formats {oldest} to {newest}. Install the version that "
+            f"{_version()}, reads formats {oldest} to {newest}. Install the version that "
             f"made it, thence {shown(provenance.get('thence'))}, or a newer one."
         )
     for older in range(number, newest):
@@ -197,7 +196,7 @@ def new_provenance(
     packages = {group: names for group, names in supplied.items() if names}
     provenance = {
         "format": FORMAT,
-        "thence": version("thence"),
+        "thence": _version(),
         "python": platform.python_version(),
         "made": now(),
         "tokenizer": tokenizer,
@@ -206,6 +205,13 @@ def new_provenance(
     } | ({PACKAGES: packages} if packages else {})
     checksum = config_checksum(tomllib.loads(recipe.to_toml(provenance)))
     return {"checksum": checksum, **provenance}
+
+
+def _version() -> str:
+    """Return the version of thence; only new runs and messages ask for it, since it takes time."""
+    from importlib.metadata import version
+
+    return version("thence")
 
 
 def check_provenance(config: Config, labelled: bool) -> dict[str, Any]:

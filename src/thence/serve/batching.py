@@ -20,8 +20,8 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Float, Integer
 
+from thence.array_types import Float, Integer
 from thence.models.base import LanguageModel, State, join_rows, read, take_rows
 from thence.serve.errors import ThreadEndedError
 

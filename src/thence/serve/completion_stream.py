@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 
+from thence.array_types import Float
 from thence.generation import DecodingOptions
 from thence.generation.sampling import choose, text_generator
 from thence.models.base import Array, State

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
-from jaxtyping import Float32, Float64
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from thence.array_types import Float32, Float64
 from thence.corpus import LabelledDocuments, LabelledSplits, LabelOptions, Labels, ReadingOptions
 from thence.corpus.splits import SplitOptions, shuffled, strata, stratify
 from thence.errors import SettingError, nearest

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 from safetensors.numpy import load, save
 
+from thence.array_types import Float64
 from thence.corpus import Documents
 from thence.models.base import Classes, Classifier
 from thence.models.registry import get_family

@@ -11,11 +11,11 @@ from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32
 from sklearn.preprocessing import MultiLabelBinarizer
 from sklearn.utils import check_array, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+from thence.array_types import Float32
 from thence.corpus import Documents, Labels
 from thence.corpus.labels import bounds
 from thence.errors import TextError

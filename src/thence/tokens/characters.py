@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int32, Int64, Integer, UInt
 
+from thence.array_types import Int32, Int64, Integer, UInt
 from thence.corpus import Documents
 from thence.tokens.vocabulary import Encoded, Vocabulary, resolve_unknowns, spell_bytes
 

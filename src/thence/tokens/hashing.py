@@ -6,7 +6,8 @@ longest of these ways has, and each step looks only at those that have not arriv
 """
 
 import numpy as np
-from jaxtyping import Int32, Int64, Integer, UInt64
+
+from thence.array_types import Int32, Int64, Integer, UInt64
 
 SLOTS_PER_HASH = 2
 """At least so many; with fewer, ways are longer."""

@@ -15,8 +15,8 @@ from hashlib import file_digest
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64, Integer, UInt
 
+from thence.array_types import Int64, Integer, UInt
 from thence.errors import RunError
 
 TABLES = ("target_counts", "byte_counts", "character_counts")

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64
 
+from thence.array_types import Int64
 from thence.corpus import Documents
 from thence.tokens.store import TokenStore
 from thence.tokens.tokenizer import Tokenizer

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, SupportsIndex, cast, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int64, UInt
 
+from thence.array_types import Int64, UInt
 from thence.atomic import ExistsError, WriteError, new_folder
 from thence.corpus import Documents, cache_folder, documents_of
 from thence.corpus.opening import free_memory

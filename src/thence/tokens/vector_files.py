@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float32
 
+from thence.array_types import Float32
 from thence.corpus.decoding import CHUNK, MARK
 from thence.corpus.download import Progress
 from thence.corpus.opening import refuse_odd

@@ -34,8 +34,8 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Integer
 
+from thence.array_types import Bool, Float, Float32, Integer
 from thence.atomic import whole_file
 from thence.corpus.download import Progress
 from thence.errors import RunError, SettingError, TextError

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int64, Integer
 
+from thence.array_types import Int64, Integer
 from thence.errors import UnknownSymbolError
 
 BOUNDARY = "<boundary>"

@@ -25,8 +25,8 @@ from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Int64, Integer, UInt, UInt8, UInt64
 
+from thence.array_types import Bool, Int64, Integer, UInt, UInt8, UInt64
 from thence.corpus import Documents
 from thence.tokens.characters import code_points
 

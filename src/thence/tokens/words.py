@@ -7,8 +7,8 @@ from functools import cached_property
 from itertools import chain
 
 import numpy as np
-from jaxtyping import Int32
 
+from thence.array_types import Int32
 from thence.corpus import Documents
 from thence.tokens.hashing import HashTable
 from thence.tokens.vocabulary import UNKNOWN, Encoded, Vocabulary, resolve_unknowns

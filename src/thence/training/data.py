@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from jaxtyping import Float32
 
+from thence.array_types import Float32
 from thence.corpus import Documents, Instead, Labels, Splits, as_labelled, load_splits
 from thence.corpus.loading import NOTHING, warn_of_labels
 from thence.errors import SettingError, TextError, ThenceWarning

@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
+from thence.array_types import Float
 from thence.batches import Batches, Step
 from thence.errors import SettingError, TrainingError
 from thence.hooks import repr_html

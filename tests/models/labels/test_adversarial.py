@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from thence.array_types import Float
 from thence.models.base import Classes
 from thence.models.labels.convolution import ConvolutionOptions, create
 from thence.models.labels.neural import EmbeddingNetwork, EmbeddingOptions, adversarial_loss

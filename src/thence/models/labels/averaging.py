@@ -24,10 +24,10 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
 from torch import Tensor, nn
 from torch.nn import functional
 
+from thence.array_types import Bool, Float, Float32
 from thence.batches.bags import (
     BagOptions,
     Bags,

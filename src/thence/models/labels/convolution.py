@@ -16,9 +16,9 @@ batched with, so further zeros cannot change the maximum.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from thence.array_types import Float, Int64
 from thence.errors import SettingError
 from thence.models.base import Classes
 from thence.models.labels.neural import EmbeddingNetwork, EmbeddingOptions, NeuralClassifier

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64
 
+from thence.array_types import Bool, Float, Float32, Float64
 from thence.corpus.labels import Labels
 from thence.models.base import (
     MIN_LOG_PROB,

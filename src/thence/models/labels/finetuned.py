@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 import torch
-from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from thence.array_types import Float, Int64
 from thence.models.base import Classes
 from thence.models.labels.neural import NeuralClassifier
 from thence.models.labels.recurrent import take_places

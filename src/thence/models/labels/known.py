@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Int64
 
+from thence.array_types import Bool, Int64
 from thence.models.base import Classifier
 from thence.tokens.texts import Texts
 

@@ -26,10 +26,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 from torch.nn import functional
 
+from thence.array_types import Bool, Float, Float32
 from thence.batches.bags import (
     BagOptions,
     Bags,

@@ -28,10 +28,10 @@ from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from thence.array_types import Bool, Float, Float32, Int64
 from thence.batches.labelled import LabelledBatch, LabelledRows
 from thence.corpus.labels import Labels
 from thence.errors import SettingError

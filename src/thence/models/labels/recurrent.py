@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import torch
-from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from thence.array_types import Bool, Float, Int64
 from thence.models.base import Classes
 from thence.models.labels.neural import (
     EmbeddingNetwork,

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from thence.array_types import Float, Int64
 from thence.models.language.neural import (
     NeuralLanguageModel,
     draw_standard_normal,

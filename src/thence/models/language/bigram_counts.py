@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Integer
 
+from thence.array_types import Float, Integer
 from thence.models.base import Array
 from thence.settings import NonNegativeFloat, Settings
 from thence.tokens import TokenStore

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int64, Integer
 
+from thence.array_types import Float, Int64, Integer
 from thence.models.base import Array
 from thence.models.memory_guard import check_memory
 from thence.settings import PositiveInt, Settings

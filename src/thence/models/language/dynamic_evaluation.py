@@ -17,9 +17,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from thence.array_types import Float
 from thence.batches import Streams
 from thence.models.base import map_state
 from thence.models.language.neural import NeuralLanguageModel

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-from jaxtyping import Float, Int64, Integer
 
+from thence.array_types import Float, Int64, Integer
 from thence.models.base import Array, LanguageModel, State, join_tensors, load_joined, restart
 from thence.models.mixture_weights import learn_gate, learn_single, learn_table, log_weights_of
 from thence.models.ngram import NGram

@@ -22,9 +22,9 @@ from typing import Annotated, Literal, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from thence.array_types import Float, Int64
 from thence.errors import SettingError
 from thence.models.language.neural import (
     NeuralLanguageModel,

@@ -10,9 +10,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, Integer
 from torch import Tensor
 
+from thence.array_types import Bool, Float, Int64, Integer
 from thence.batches import Batch, Padded, group_by_context, windows
 from thence.batches.sequences import batch_of, ragged
 from thence.models.base import Array, State, map_state

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, Integer
 from torch import Tensor
 
+from thence.array_types import Float, Int64, Integer
 from thence.models.base import Array, State
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.memory_guard import check_memory

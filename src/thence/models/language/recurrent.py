@@ -28,10 +28,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from thence.array_types import Float, Int64
 from thence.errors import SettingError
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.memory_guard import Layers

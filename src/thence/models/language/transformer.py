@@ -31,10 +31,10 @@ from typing import Annotated, Literal, cast
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from thence.array_types import Bool, Float, Int64
 from thence.errors import SettingError
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.memory_guard import Layers, check_memory

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Int32, Int64, Integer
 
+from thence.array_types import Int32, Int64, Integer
 from thence.corpus import ReadingOptions
 from thence.corpus.blocks import Block, read_block
 from thence.models.ngram.counting import OrderCounts, count_ngrams, distinct, find

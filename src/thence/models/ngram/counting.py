@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float, Int32, Int64, Integer
 
+from thence.array_types import Float, Int32, Int64, Integer
 from thence.tokens import TokenStore
 
 BLOCK = 1 << 18

@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, Integer
 
+from thence.array_types import Int64, Integer
 from thence.errors import RunError
 from thence.models.ngram.counting import OrderCounts, distinct, opening_targets
 from thence.tokens import TokenStore

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
 import numpy as np
-from jaxtyping import Float, Int64, Integer
 
+from thence.array_types import Float, Int64, Integer
 from thence.errors import SettingError
 from thence.models.base import Array
 from thence.models.memory_guard import parse_size

@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64, Integer
 
+from thence.array_types import Bool, Float, Int64, Integer
 from thence.models.ngram.counting import find
 from thence.models.ngram.smoothing import OrderTable
 

@@ -38,8 +38,8 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64, Integer
 
+from thence.array_types import Float, Float32, Int64, Integer
 from thence.models.ngram.counting import BLOCK, OrderCounts, adjusted_counts, find
 from thence.tokens import TokenStore
 

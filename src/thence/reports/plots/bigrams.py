@@ -1,10 +1,10 @@
 """The heat map of bigrams: which symbol follows which, for a model or as train counts it."""
 
 import numpy as np
-from jaxtyping import Float, Int64, Integer
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
+from thence.array_types import Float, Int64, Integer
 from thence.models.base import LanguageModel
 from thence.reports import style
 from thence.reports.formatting import symbol_text

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int64
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
+from thence.array_types import Float, Int64
 from thence.evaluation.labels import ClassificationReport
 from thence.evaluation.metrics import Calibration
 from thence.reports import style

@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from thence.array_types import Float
 from thence.evaluation.embeddings import embedding_table
 from thence.reports import style
 from thence.reports.formatting import symbol_text

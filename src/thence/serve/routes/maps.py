@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query
-from jaxtyping import Float, Int64
 from pydantic import BaseModel, Field
 
+from thence.array_types import Float, Int64
 from thence.errors import SettingError
 from thence.evaluation.embeddings import embedding_table
 from thence.generation import DecodingOptions

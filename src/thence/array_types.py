@@ -1,0 +1,32 @@
+"""Types of arrays with their shapes, such as ``Float[np.ndarray, "batch vocab"]``.
+
+They are those of jaxtyping for type checkers, and where jaxtyping was imported before, as by tests
+that check shapes at run time. Everywhere else such a type is only its class of arrays: importing
+jaxtyping takes as long as reading a small run.
+"""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING or "jaxtyping" in sys.modules:
+    from jaxtyping import Bool as Bool
+    from jaxtyping import Float as Float
+    from jaxtyping import Float32 as Float32
+    from jaxtyping import Float64 as Float64
+    from jaxtyping import Int32 as Int32
+    from jaxtyping import Int64 as Int64
+    from jaxtyping import Integer as Integer
+    from jaxtyping import UInt as UInt
+    from jaxtyping import UInt8 as UInt8
+    from jaxtyping import UInt64 as UInt64
+else:
+
+    class _ClassOfArray:
+        """Stands for a type of arrays without its shape."""
+
+        def __class_getitem__(cls, class_and_shape: tuple[Any, str]) -> Any:
+            return class_and_shape[0]
+
+    Bool = Float = Float32 = Float64 = Int32 = Int64 = Integer = UInt = UInt8 = UInt64 = (
+        _ClassOfArray
+    )
