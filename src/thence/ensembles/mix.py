@@ -12,8 +12,8 @@ from thence.errors import RunError, SettingError, TextError
 from thence.models.language.mixture import Mixture, Weights
 from thence.models.registry import get_family, is_classifier
 from thence.runs import ClassifierRun, open_run
-from thence.runs.create import create_run
-from thence.runs.looks_at_test import TEST, Fingerprint, inherited_looks
+from thence.runs.create import create_run, inherited_looks
+from thence.runs.looks_at_test import TEST, Fingerprint
 from thence.runs.provenance import CLUSTER
 from thence.runs.run import Run
 from thence.training.fitting import FittedModel, fitted_metrics, save_fitted

@@ -35,8 +35,8 @@ from thence.reports.content import (
 from thence.reports.formatting import date_and_time, short
 from thence.reports.plots.training import plot_comparison
 from thence.runs import ClassifierRun, Run
+from thence.runs.folder import Kind
 from thence.runs.provenance import now
-from thence.runs.run import Kind
 from thence.tokens import encode_texts
 
 TITLES: Mapping[Kind, str] = {"language model": "Language models", "classifier": "Classifiers"}

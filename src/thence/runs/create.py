@@ -1,13 +1,14 @@
 """Making a run folder: what is written before anything is learned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from thence.atomic import write_atomically
+from thence.corpus import Documents
 from thence.errors import RunError
 from thence.recipes.recipe import Recipe
-from thence.runs.looks_at_test import TEST_LOOKS, to_json_lines
+from thence.runs.looks_at_test import TEST_LOOKS, merge_looks, to_json_lines
 from thence.runs.provenance import KEPT, new_provenance
 from thence.runs.run import Run
 from thence.runs.sources import Sources, keep_sources, kept_files
@@ -52,3 +53,24 @@ def create_run(
         write_atomically(folder / TEST_LOOKS, to_json_lines(looks))
     write_atomically(folder / "config.toml", config)
     return Run(folder)
+
+
+def inherited_looks(parents: Iterable[Run], test: Documents) -> list[dict[str, Any]]:
+    """Return the looks that a run begins with which is made of others.
+
+    A look that came to several of the runs from one they were all made of counts once.
+
+    Args:
+        parents: The runs it is made of.
+        test: The documents of its test split; runs with another test split have not looked at it.
+
+    Returns:
+        The looks by time, each with the name of the ``run`` that was evaluated.
+    """
+    return merge_looks(
+        *(
+            [{"run": parent.name, **look} for look in parent.test_looks()]
+            for parent in parents
+            if parent.is_test_split(test)
+        )
+    )

@@ -6,16 +6,13 @@ Both are made of what the run folder says, without loading the model.
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from thence.errors import ThenceError
 from thence.models.registry import get_family
 from thence.runs.files import number_of_values
+from thence.runs.folder import RunFolder
 from thence.runs.metrics import best_line
 from thence.runs.saved_json import UNUSABLE, read_json
-
-if TYPE_CHECKING:
-    from thence.runs.run import Run
 
 BEST_OF_SWEEP = "best-of-sweep.json"
 """File of a sweep's best run: which trial of how many it is, and its result on test."""
@@ -25,7 +22,7 @@ WORSE = "expect the test number to be worse"
 """The best of many has been lucky too: on text that had no part in the choice it does worse."""
 
 
-def describe(run: "Run") -> str:
+def describe(run: RunFolder) -> str:
     """Return a line such as ``mlp, 41,437 parameters, given-names, dev 2.5079 nats per token``.
 
     What cannot be read is left out.
@@ -37,7 +34,7 @@ def describe(run: "Run") -> str:
     return ", ".join(filter(None, parts))
 
 
-def _parameters(run: "Run") -> str:
+def _parameters(run: RunFolder) -> str:
     """Return how many there are; of a counted model the file holds more than its counts."""
     weights = run.folder / "model.safetensors"
     if get_family(run.recipe.model).method == "train" and weights.exists():
@@ -46,11 +43,11 @@ def _parameters(run: "Run") -> str:
     return f"{run.num_parameters:,} parameters" if is_loaded else ""
 
 
-def _text(run: "Run") -> str:
+def _text(run: RunFolder) -> str:
     return Path(run.text_name).name
 
 
-def _dev(run: "Run") -> str:
+def _dev(run: RunFolder) -> str:
     best = best_line(run.metrics())
     if "dev_accuracy" in best:
         return f"dev accuracy {best['dev_accuracy']:.2%}"
@@ -58,7 +55,7 @@ def _dev(run: "Run") -> str:
     return "" if loss is None else f"dev {loss:.4f} nats per {run.loss_unit}"
 
 
-def _state(run: "Run") -> str:
+def _state(run: RunFolder) -> str:
     if run.imported:
         return "imported"
     return "finished" if run.finished else "not finished"
@@ -79,7 +76,7 @@ def combined_on_dev(count: int | None) -> str:
     return chosen_among(count, "models, with weights from dev")
 
 
-def choice_on_dev(run: "Run") -> str | None:
+def choice_on_dev(run: RunFolder) -> str | None:
     """Return in words what of a run was chosen on dev; None if nothing is known to be.
 
     A run that stopped at its best loss on dev counts as not chosen: that is little luck.
@@ -97,13 +94,13 @@ def choice_on_dev(run: "Run") -> str | None:
     return None
 
 
-def choices_on_dev(runs: "Sequence[Run]") -> str:
+def choices_on_dev(runs: Sequence[RunFolder]) -> str:
     """Return a sentence on each run of which something was chosen on dev; empty without any."""
     found = ((run.name, choice_on_dev(run)) for run in runs)
     return " ".join(f"{name}: {choice}." for name, choice in found if choice)
 
 
-def _content(run: "Run", name: str) -> dict[str, object] | None:
+def _content(run: RunFolder, name: str) -> dict[str, object] | None:
     try:
         return dict(read_json(run.folder / name))
     except (OSError, ThenceError, *UNUSABLE):

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from thence.corpus import Documents, Splits, load_splits
 from thence.errors import TextError
 from thence.runs.files import check_ordinary
+from thence.runs.folder import RunFolder
 from thence.runs.provenance import FROM
 from thence.runs.sources import (
     IN_MEMORY,
@@ -18,11 +18,8 @@ from thence.runs.sources import (
     text_hashes,
 )
 
-if TYPE_CHECKING:
-    from thence.runs.run import Run
 
-
-def read_splits(run: "Run") -> Splits:
+def read_splits(run: RunFolder) -> Splits:
     """Read the documents of a run again.
 
     Raises:
@@ -49,7 +46,7 @@ def read_splits(run: "Run") -> Splits:
     return check_splits(run, splits)
 
 
-def check_splits(run: "Run", splits: Splits) -> Splits:
+def check_splits(run: RunFolder, splits: Splits) -> Splits:
     """Return documents with the ids of labels that the run has.
 
     Raises:
@@ -68,7 +65,7 @@ def check_splits(run: "Run", splits: Splits) -> Splits:
     return splits
 
 
-def _check_sources(run: "Run") -> None:
+def _check_sources(run: RunFolder) -> None:
     """Refuse texts that are gone or never end."""
     for role, name in named_sources(run.recipe).items():
         file = run.kept_texts.get(role)
@@ -89,7 +86,7 @@ def _check_sources(run: "Run") -> None:
             )
 
 
-def read_held_out_splits(run: "Run") -> Mapping[str, Documents]:
+def read_held_out_splits(run: RunFolder) -> Mapping[str, Documents]:
     """Read dev and test of a run that was counted on a cluster, from files of their own.
 
     Raises:

@@ -10,13 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from thence.corpus import Documents
 from thence.runs.metrics import damaged_line, read_json_lines
-
-if TYPE_CHECKING:
-    from thence.runs.run import Run
 
 TEST_LOOKS = "test-looks.jsonl"
 """File of a run folder with one line for each look: ``time``, ``command``, and perhaps ``run``."""
@@ -76,27 +73,6 @@ def read_test_looks(path: Path) -> list[dict[str, Any]]:
         if not isinstance(line.get("run", ""), str):
             raise damaged_line(path, number, "its 'run' is no name")
     return lines
-
-
-def inherited_looks(parents: "Iterable[Run]", test: Documents) -> list[dict[str, Any]]:
-    """Return the looks that a run begins with which is made of others.
-
-    A look that came to several of the runs from one they were all made of counts once.
-
-    Args:
-        parents: The runs it is made of.
-        test: The documents of its test split; runs with another test split have not looked at it.
-
-    Returns:
-        The looks by time, each with the name of the ``run`` that was evaluated.
-    """
-    return merge_looks(
-        *(
-            [{"run": parent.name, **look} for look in parent.test_looks()]
-            for parent in parents
-            if parent.is_test_split(test)
-        )
-    )
 
 
 def merge_looks(*lists: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -14,43 +14,34 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, cast, get_args
+from typing import ClassVar, Literal, Self, cast, get_args
 
 from thence.atomic import NOT_ALLOWED, WriteError
 from thence.corpus import Documents, Splits
-from thence.errors import RunError, SettingError, TextError, ThenceError, nearest
+from thence.errors import RunError, SettingError, ThenceError, nearest
 from thence.hooks import PackageFunction, repr_html
 from thence.models.base import Classes, Classifier, LanguageModel
 from thence.models.registry import get_family, is_classifier
-from thence.recipes.recipe import Recipe, recipe_of
+from thence.recipes.recipe import recipe_of
 from thence.runs.description import describe
 from thence.runs.documents import check_splits, read_held_out_splits, read_splits
-from thence.runs.files import find_run, is_finished, refuse_links, why_no_run
-from thence.runs.looks_at_test import TEST, TEST_LOOKS, Fingerprint, read_test_looks
-from thence.runs.metrics import append_json_line, read_metrics
+from thence.runs.files import find_run, refuse_links, why_no_run
+from thence.runs.folder import RunFolder
+from thence.runs.looks_at_test import TEST, TEST_LOOKS, Fingerprint
+from thence.runs.metrics import append_json_line
 from thence.runs.provenance import (
-    CLUSTER,
-    FROM,
-    KEPT,
     check_provenance,
-    config_checksum,
     now,
     read_config,
-)
-from thence.runs.sources import (
-    Sources,
-    display_name,
-    kept_sources,
 )
 from thence.runs.weights import load_model
 from thence.settings import as_in_file
 from thence.tokens import Texts, Tokenizer, TokenStore, load_tokenizer
 
 Split = Literal["train", "dev", "test"]
-Kind = Literal["language model", "classifier"]
 
 
-class Run:
+class Run(RunFolder):
     """A run folder, opened for reading; nothing large is loaded until it is asked for.
 
     ``Run(folder)`` is a ``LanguageRun`` or a ``ClassifierRun``, whichever the folder holds, and
@@ -74,16 +65,8 @@ class Run:
             way round.
     """
 
-    kind: ClassVar[Kind]
-    loss_unit: ClassVar[Literal["token", "document"]]
     _instead: ClassVar[str]
     """What to say to whoever takes a run of this kind for one of the other."""
-    folder: Path
-    recipe: Recipe
-    provenance: Mapping[str, Any]
-    _settings: dict[str, Any]
-    """The recipe as the config has it, without settings that came with later versions."""
-
     _repr_html_ = repr_html
 
     evaluate = PackageFunction("evaluate")
@@ -134,90 +117,6 @@ class Run:
             SettingError: If it is a language model.
         """
         raise SettingError(self._of_other_kind())
-
-    def load(self) -> LanguageModel | Classifier:
-        """Return the model or the classifier, whichever the run has; it is read only once."""
-        raise NotImplementedError
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers the run has learned or counted."""
-        return self.load().num_parameters()
-
-    @property
-    def name(self) -> str:
-        """Name of the folder."""
-        return self.folder.resolve().name
-
-    @property
-    def text_name(self) -> str:
-        """The name, for messages, of the text that the run was trained on."""
-        return display_name(self.recipe.text)
-
-    @property
-    def imported(self) -> bool:
-        """Whether the run was made from a file of another program, and so has no text."""
-        return "arpa" in self.provenance["sha256"]
-
-    def check_text(self) -> None:
-        """Refuse an imported run where its own text is needed.
-
-        Raises:
-            TextError: If the run was imported.
-        """
-        if self.imported:
-            raise TextError(
-                f"The run {self.folder} was imported from {Path(self.recipe.text).name} and has no "
-                "text of its own; judge it on another (thence evaluate RUN TEXT, thence compare "
-                "--text TEXT)."
-            )
-
-    @property
-    def kept_texts(self) -> Mapping[str, str]:
-        """The files of the run that keep texts that can be read only once.
-
-        By the setting that names the text: ``text``, ``dev`` or ``test``. The name is empty if the
-        run has only the hash of the text.
-        """
-        found: Mapping[str, str] = self.provenance.get(KEPT, {})
-        return found
-
-    @property
-    def sources(self) -> Sources:
-        """Texts that the run keeps, which are read in place of those that the recipe names."""
-        kept = self.kept_texts
-        return Sources(kept_sources(self.folder, self.recipe, kept), all(kept.values()))
-
-    @property
-    def has_text(self) -> bool:
-        """Whether the documents can be read; not if imported, or if only a hash is kept."""
-        return not self.imported and (self.sources.keep or "splits" in self.__dict__)
-
-    @property
-    def cluster_counts(self) -> Mapping[str, int] | None:
-        """How much a run that was counted on a cluster has read there; None for other runs."""
-        found: Mapping[str, int] | None = self.provenance.get(CLUSTER)
-        return found
-
-    @property
-    def has_train_text(self) -> bool:
-        """Whether ``documents("train")`` can be read; not after counting on a cluster."""
-        return self.has_text and self.cluster_counts is None
-
-    @property
-    def identity(self) -> str:
-        """The hash of recipe, tokenizer and text, which its files of weights carry too.
-
-        The recipe counts as the config says it, without settings that came with later versions.
-        """
-        parts = {"tokenizer": self.provenance["tokenizer"], "sha256": self.provenance["sha256"]}
-        parts |= {FROM: self.provenance[FROM]} if FROM in self.provenance else {}
-        return config_checksum(self._settings | parts)
-
-    @property
-    def finished(self) -> bool:
-        """Whether the training came to its end; always, if it took a single step."""
-        return is_finished(self.folder, self.recipe.model)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -315,15 +214,6 @@ class Run:
         """What the documents of the test split are recognised by."""
         found = self.provenance.get(TEST)
         return None if found is None else Fingerprint(**found)
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """Return the lines of ``metrics.jsonl``; an unfinished last line is left out."""
-        trained = get_family(self.recipe.model).method == "train"
-        return read_metrics(self.folder / "metrics.jsonl", trained)
-
-    def test_looks(self) -> list[dict[str, Any]]:
-        """Return every recorded look at the test split."""
-        return read_test_looks(self.folder / TEST_LOOKS)
 
     def record_test_look(self, command: str) -> int:
         """Record a look at the test split; return how many there have been."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from tokenizers import Tokenizer as BytePairEncoder
@@ -18,11 +18,22 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 from thence.corpus import Documents
 from thence.errors import SettingError
 from thence.tokens.characters import strings
-from thence.tokens.tokenizer import TokenOptions
 from thence.tokens.vocabulary import Encoded, Vocabulary
 
 DEFAULT_SIZE = 4096
 """Pieces that are learned where no ``max_size`` is given."""
+
+
+class Limits(Protocol):
+    """The options that matter here; ``TokenOptions`` is above this module, as it knows all."""
+
+    @property
+    def max_size(self) -> int | None:
+        """At most so many pieces."""
+
+    @property
+    def min_count(self) -> int:
+        """How often a pair must occur to be merged."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ class SubwordTokenizer:
         return str(self._encoder.decode([index for index in ids if index != boundary]))
 
 
-def learn_subwords(chunks: Iterable[Documents], options: TokenOptions) -> SubwordTokenizer:
+def learn_subwords(chunks: Iterable[Documents], options: Limits) -> SubwordTokenizer:
     """Learn up to ``max_size`` pieces (at least the 256 bytes) from the given chunks.
 
     Raises:

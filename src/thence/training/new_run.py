@@ -11,9 +11,9 @@ from thence.corpus.loading import NOTHING
 from thence.errors import SettingError
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
-from thence.runs.create import create_run
+from thence.runs.create import create_run, inherited_looks
 from thence.runs.files import RUNS
-from thence.runs.looks_at_test import TEST, Fingerprint, inherited_looks
+from thence.runs.looks_at_test import TEST, Fingerprint
 from thence.runs.provenance import FROM
 from thence.runs.run import Run
 from thence.runs.sources import Sources, default_run_name, text_hashes
