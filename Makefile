@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test fast exhaustive lint types docs outputs reference benchmarks-page notebooks release clean
+.PHONY: demo core wheels test fast exhaustive lint types docs outputs reference benchmarks-page notebooks release clean
 
 demo: $(VENV)/demo-ready
 	rm -rf runs/demo
@@ -68,7 +68,20 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-$(VENV)/demo-ready: $(VENV)/bin/python pyproject.toml
+# The compiled core, after its C files were changed.
+core:
+	$(PYTHON) hatch_build.py
+
+# Wheels for all platforms, with the compiler of the package ziglang (minutes).
+wheels: $(VENV)/test-ready
+	$(BIN)/python -m pip install --quiet 'ziglang>=0.13'
+	for target in x86_64-linux aarch64-linux arm64-macos x86_64-macos x86_64-windows; do \
+		THENCE_TARGET=$$target $(BIN)/python -m build --no-isolation --wheel --outdir dist || exit 1; \
+	done
+
+CORE := $(wildcard src/thence/_core/*.[ch]) hatch_build.py
+
+$(VENV)/demo-ready: $(VENV)/bin/python pyproject.toml $(CORE)
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@

@@ -1,0 +1,69 @@
+"""The compiled core: a small library in plain C, called through ctypes on NumPy's arrays.
+
+``*.c`` are compiled by ``hatch_build.py`` when thence is installed (or by ``make core``) into one
+library beside them. It knows nothing of Python: a kernel takes arrays and lengths and refuses what
+does not fit before it touches memory. Where the library is missing, the NumPy code that each
+kernel equals does the same work, more slowly; ``thence --version`` says so.
+
+To add a kernel: write the function in a C file, with its equation or algorithm and the NumPy
+function that it equals; declare its arguments and check the arrays in a Python file here; call it
+where the NumPy function stands, ``if library() is not None``; compare the two on random and edge
+cases in ``tests/_core``. If an older function's arguments change, raise ``VERSION``, here and in C.
+"""
+
+import ctypes
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+VERSION = 1
+"""Of the interface, as ``core.c`` has it: a library built of older files is not used."""
+VARIABLE = "THENCE_CORE"
+"""Environment variable; ``none`` lets NumPy do all work, to compare the two."""
+SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
+
+Pointer = ctypes.c_void_p
+Size = ctypes.c_int64
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """Return the compiled library; None if there is none of this version."""
+    path = Path(__file__).with_name(f"core.{SUFFIX}")
+    if os.environ.get(VARIABLE) == "none" or not path.is_file():
+        return None
+    try:
+        found = ctypes.CDLL(str(path))
+        return found if found.thence_core_version() == VERSION else None
+    except (OSError, AttributeError):  # Of another platform, or no library of ours.
+        return None
+
+
+def function(name: str, *arguments: Any, result: Any = ctypes.c_int32) -> Any:
+    """Return a function of the library, which must be there.
+
+    Args:
+        name: What it is called in C.
+        *arguments: The C types of its arguments.
+        result: The C type of what it returns.
+    """
+    core = library()
+    assert core is not None  # The caller has asked.
+    found = core[name]  # A new object each time, so that no other caller's types are changed.
+    found.argtypes, found.restype = arguments, result
+    return found
+
+
+def address(array: np.ndarray[Any, Any], dtype: Any) -> int:
+    """Return where the numbers of an array begin in memory.
+
+    Raises:
+        TypeError: If they are of another type, or do not stand one after another.
+    """
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise TypeError(f"the core reads {np.dtype(dtype)} in a row, not {array.dtype}")
+    return int(array.ctypes.data)

@@ -1,0 +1,70 @@
+/* What all files of the core share.
+
+   Every function that Python calls is marked CORE_EXPORT, takes plain arrays with their lengths, and
+   checks what could lead it outside of them: files from strangers reach it. None keeps state
+   between calls but in memory that Python gave it, none allocates without saying who frees, and
+   the result depends on nothing but the arguments. */
+
+#ifndef THENCE_CORE_H
+#define THENCE_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define CORE_EXPORT __declspec(dllexport)
+#else
+#define CORE_EXPORT __attribute__((visibility("default")))
+#endif
+
+/* Words: words.c. */
+
+typedef struct { /* How words are found. */
+    const uint8_t *classes; /* of the first code points: LETTER and so on */
+    const uint64_t *scramble;
+    int64_t points;         /* how many code points have a class */
+    uint64_t multiplier;
+    int32_t rule;           /* BY_SPACE .. APART_WITH_SYMBOLS */
+} Rules;
+
+typedef struct { /* Numbers of hashes: an open hash table. */
+    const uint64_t *hashes;
+    const int32_t *numbers; /* -1 where a slot is free */
+    int32_t bits;           /* there are 2^bits slots */
+} Table;
+
+/* One code point of UTF-8, and how many bytes it takes. */
+uint32_t code_point(const uint8_t *at, const uint8_t *end, int *bytes);
+
+/* Go to the next character that is no white space between words; 0 if there is none. Counts the
+   characters passed, and notes in after_space if there were any. */
+int skip_space(const Rules *rules, const uint8_t **at, const uint8_t *end, int64_t *place,
+               int *after_space);
+
+/* Pass the word that begins here, counting its characters; return its hash. */
+uint64_t next_word(const Rules *rules, const uint8_t **at, const uint8_t *end, int64_t *place,
+                   int after_space);
+
+/* The number of a hash, or -1. */
+int32_t number_of(const Table *table, uint64_t hash);
+
+/* N-grams: ngram.c. */
+
+enum { MAX_ORDER = 100 };
+
+typedef struct { /* One order of a model. */
+    const int64_t *keys;
+    const float *log_probs;
+    const float *log_backoffs; /* of no entries in the highest order */
+    const uint32_t *starts;    /* size + 1 entries into the order above; of none in the highest */
+    int64_t size;
+} Order;
+
+/* Whether the numbers of a model are in range. */
+int model_fits(const Order *orders, int32_t N, int64_t V);
+
+/* The log-probability of a word in a state, which becomes that after the word. Of a unigram model
+   the state is not looked at. */
+double read_word(const Order *orders, int32_t N, int64_t V, int64_t word, int64_t *state);
+
+#endif

@@ -1,0 +1,150 @@
+/* Words of a text: where they begin and end, their hashes, and their numbers in a table of hashes.
+
+   The rules are those of tokens/word_splitting.py, which says them in NumPy over a whole chunk; here
+   they are followed from left to right. The hash is the same polynomial,
+   hash(a, b) = sum of r[c_i] M^(i - a) modulo 2^64. */
+
+#include <string.h>
+
+#include "core.h"
+
+enum { LETTER = 1, SPACE = 2, COMBINING = 4, APOSTROPHE = 8, ASCII_SPACE = 16 };
+enum { BY_SPACE = 0, BY_ASCII_SPACE = 1, APART = 2, APART_WITH_SYMBOLS = 3 };
+
+/* One code point of UTF-8, and how many bytes it takes. What is no UTF-8 counts byte by byte and is
+   never read beyond the end: texts were decoded before, this is for safety alone. */
+uint32_t code_point(const uint8_t *at, const uint8_t *end, int *bytes) {
+    uint32_t first = at[0];
+    int more = first < 0xC0 ? 0 : first < 0xE0 ? 1 : first < 0xF0 ? 2 : 3;
+    if (first < 0x80 || more == 0 || end - at <= more) {
+        *bytes = 1;
+        return first;
+    }
+    uint32_t point = first & (0x3Fu >> more);
+    for (int i = 1; i <= more; i++) point = point << 6 | (at[i] & 0x3Fu);
+    *bytes = more + 1;
+    return point;
+}
+
+static inline uint8_t class_at(const Rules *rules, const uint8_t *at, const uint8_t *end,
+                               uint32_t *point, int *bytes) {
+    *point = code_point(at, end, bytes);
+    return (int64_t)*point < rules->points ? rules->classes[*point] : 0;
+}
+
+/* How many bytes at a place are a special symbol such as </s> between white space; 0: none. */
+static int symbol_at(const Rules *rules, const uint8_t *at, const uint8_t *end) {
+    static const char *const SYMBOLS[] = {"[UNK]", "</s>", "</eos>", "[PAD]"};
+    for (size_t i = 0; i < sizeof SYMBOLS / sizeof *SYMBOLS; i++) {
+        int size = (int)strlen(SYMBOLS[i]), bytes;
+        uint32_t point;
+        if (end - at < size || memcmp(at, SYMBOLS[i], (size_t)size)) continue;
+        if (end - at == size || class_at(rules, at + size, end, &point, &bytes) & SPACE) return size;
+    }
+    return 0;
+}
+
+/* The end of the word that begins at a place which is no white space. */
+static const uint8_t *word_end(const Rules *rules, const uint8_t *at, const uint8_t *end,
+                               int after_space) {
+    uint32_t point;
+    int bytes;
+    uint8_t class = class_at(rules, at, end, &point, &bytes);
+    if (rules->rule < APART) {
+        uint8_t space = rules->rule == BY_SPACE ? SPACE : ASCII_SPACE;
+        for (at += bytes; at < end; at += bytes)
+            if (class_at(rules, at, end, &point, &bytes) & space) break;
+        return at;
+    }
+    if (!(class & (LETTER | COMBINING))) { /* A mark of its own, unless it opens a symbol or a tag. */
+        const uint8_t *inner = at + bytes;
+        if (rules->rule == APART_WITH_SYMBOLS && after_space &&
+            (point == '[' || (point == '<' && inner < end && *inner == '/'))) {
+            int size = symbol_at(rules, at, end);
+            if (size) return at + size;
+        }
+        if (point == '<') {
+            const uint8_t *last = inner;
+            while (last < end && class_at(rules, last, end, &point, &bytes) & LETTER) last += bytes;
+            if (last > inner && last < end && *last == '>') return last + 1;
+        }
+        return inner;
+    }
+    for (at += bytes; at < end; at += bytes) {
+        class = class_at(rules, at, end, &point, &bytes);
+        if (class & (LETTER | COMBINING)) continue;
+        int more;
+        if (!(class & APOSTROPHE) || at + bytes >= end) break;
+        if (!(class_at(rules, at + bytes, end, &point, &more) & (LETTER | COMBINING))) break;
+    }
+    return at;
+}
+
+int skip_space(const Rules *rules, const uint8_t **at, const uint8_t *end, int64_t *place,
+               int *after_space) {
+    uint8_t space = rules->rule == BY_ASCII_SPACE ? ASCII_SPACE : SPACE;
+    for (; *at < end; ++*place, *after_space = 1) {
+        uint32_t point;
+        int bytes;
+        if (!(class_at(rules, *at, end, &point, &bytes) & space)) return 1;
+        *at += bytes;
+    }
+    return 0;
+}
+
+uint64_t next_word(const Rules *rules, const uint8_t **at, const uint8_t *end, int64_t *place,
+                   int after_space) {
+    const uint8_t *stop = word_end(rules, *at, end, after_space);
+    uint64_t hash = 0, power = 1;
+    int bytes;
+    for (; *at < stop; *at += bytes, ++*place, power *= rules->multiplier) {
+        uint32_t point = code_point(*at, stop, &bytes);
+        if ((int64_t)point < rules->points) hash += rules->scramble[point] * power;
+    }
+    return hash;
+}
+
+/* Find the words of documents that stand one after another, document d ending at byte ends[d].
+
+   Writes the first character of each word, one past its last, its hash, and how many words each
+   document has; there is room for `room` words. Returns how many there are, or -1 if something does
+   not fit. NumPy: find_words. */
+CORE_EXPORT int64_t words_find(const Rules *rules, const uint8_t *text, int64_t size,
+                               const int64_t *ends, int64_t documents, int64_t room, int64_t *starts,
+                               int64_t *stops, uint64_t *hashes, int64_t *lengths) {
+    int64_t found = 0, place = 0, begin = 0;
+    for (int64_t d = 0; d < documents; d++) {
+        if (ends[d] < begin || ends[d] > size) return -1;
+        const uint8_t *at = text + begin, *end = text + ends[d];
+        int64_t before = found;
+        int after_space = 1;
+        while (skip_space(rules, &at, end, &place, &after_space)) {
+            if (found == room) return -1;
+            starts[found] = place;
+            hashes[found] = next_word(rules, &at, end, &place, after_space);
+            stops[found++] = place;
+            after_space = 0;
+        }
+        lengths[d] = found - before;
+        begin = ends[d];
+    }
+    return found;
+}
+
+int32_t number_of(const Table *table, uint64_t hash) {
+    uint64_t mask = ((uint64_t)1 << table->bits) - 1;
+    for (uint64_t slot = hash >> (64 - table->bits), tried = 0; tried <= mask; tried++) {
+        if (table->numbers[slot] < 0 || table->hashes[slot] == hash) return table->numbers[slot];
+        slot = (slot + 1) & mask;
+    }
+    return -1;
+}
+
+/* Write the number of each hash, -1 where it has none; NumPy: HashTable.find. Returns 0, or -1 if
+   the table does not fit. */
+CORE_EXPORT int32_t words_numbers(const Table *table, const uint64_t *hashes, int64_t size,
+                                  int32_t *numbers) {
+    if (table->bits < 1 || table->bits > 32) return -1;
+    for (int64_t i = 0; i < size; i++) numbers[i] = number_of(table, hashes[i]);
+    return 0;
+}

@@ -1,0 +1,115 @@
+"""Words and their numbers by the compiled core; ``words.c`` says how."""
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from thence._core import Pointer, Size, address, function
+from thence.array_types import Int32, Int64, UInt8, UInt64
+
+BY_SPACE, BY_ASCII_SPACE, APART, APART_WITH_SYMBOLS = range(4)
+"""The rules by which words are found, as ``core.h`` numbers them."""
+
+
+class Rules(ctypes.Structure):
+    """How words are found: classes and scrambled numbers of the first code points."""
+
+    _fields_ = (
+        ("classes", Pointer), ("scramble", Pointer), ("points", Size),
+        ("multiplier", ctypes.c_uint64), ("rule", ctypes.c_int32),
+    )  # fmt: skip
+    kept: tuple[Any, ...]
+    """The arrays, which must live as long as this."""
+
+    @classmethod
+    def of(
+        cls,
+        classes: UInt8[np.ndarray, " points"],
+        scramble: UInt64[np.ndarray, " points"],
+        multiplier: int,
+        rule: int,
+    ) -> "Rules":
+        """Return the rules of tables of equal length; see ``core.h``."""
+        if len(classes) != len(scramble):
+            raise TypeError("the tables differ in length")
+        rules = cls(
+            address(classes, np.uint8), address(scramble, np.uint64), len(classes), multiplier, rule
+        )
+        rules.kept = (classes, scramble)
+        return rules
+
+
+class Table(ctypes.Structure):
+    """An open hash table of 2^bits slots."""
+
+    _fields_ = (("hashes", Pointer), ("numbers", Pointer), ("bits", ctypes.c_int32))
+    kept: tuple[Any, ...]
+    """The arrays, which must live as long as this."""
+
+    @classmethod
+    def of(
+        cls, hashes: UInt64[np.ndarray, " slots"], numbers: Int32[np.ndarray, " slots"]
+    ) -> "Table":
+        """Return a table of as many slots as both arrays have."""
+        bits = len(hashes).bit_length() - 1
+        if len(hashes) != len(numbers) or len(hashes) != 1 << bits:
+            raise TypeError("a table has a power of two of slots")
+        table = cls(address(hashes, np.uint64), address(numbers, np.int32), bits)
+        table.kept = (hashes, numbers)
+        return table
+
+
+@cache
+def _find() -> Callable[..., int]:
+    arrays = (Pointer, Pointer, Pointer, Pointer)
+    found: Callable[..., int] = function(
+        "words_find", Pointer, Pointer, Size, Pointer, Size, Size, *arrays, result=Size
+    )
+    return found
+
+
+@cache
+def _numbers() -> Callable[..., int]:
+    found: Callable[..., int] = function("words_numbers", Pointer, Pointer, Size, Pointer)
+    return found
+
+
+def find_words(
+    rules: Rules, text: UInt8[np.ndarray, " bytes"], ends: Int64[np.ndarray, " documents"]
+) -> tuple[
+    Int64[np.ndarray, " words"],
+    Int64[np.ndarray, " words"],
+    UInt64[np.ndarray, " words"],
+    Int64[np.ndarray, " documents"],
+]:
+    """Return first character, one past the last, and hash of each word; and words of each document.
+
+    Args:
+        rules: How words are found.
+        text: Valid UTF-8, documents one after another.
+        ends: Byte after the last of each document.
+    """
+    text, ends = np.ascontiguousarray(text), np.ascontiguousarray(ends, np.int64)
+    starts, stops = np.empty(len(text), np.int64), np.empty(len(text), np.int64)
+    hashes, lengths = np.empty(len(text), np.uint64), np.empty(len(ends), np.int64)
+    found = _find()(
+        ctypes.byref(rules), address(text, np.uint8), len(text), address(ends, np.int64), len(ends),
+        len(text), starts.ctypes.data, stops.ctypes.data, hashes.ctypes.data, lengths.ctypes.data,
+    )  # fmt: skip
+    if found < 0:
+        raise ValueError("the documents do not fit the text")
+    return starts[:found].copy(), stops[:found].copy(), hashes[:found].copy(), lengths
+
+
+def find_numbers(
+    table: Table, hashes: UInt64[np.ndarray, " hashes"]
+) -> Int32[np.ndarray, " hashes"]:
+    """Return the number of each hash, -1 where it has none."""
+    hashes = np.ascontiguousarray(hashes, np.uint64)
+    numbers = np.empty(len(hashes), np.int32)
+    if _numbers()(ctypes.byref(table), hashes.ctypes.data, len(hashes), numbers.ctypes.data):
+        raise ValueError("the table does not fit")
+    return numbers
