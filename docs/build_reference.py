@@ -22,7 +22,7 @@ from thence.cli.library_commands import field_help
 from thence.cli.main import RECIPE_COMMANDS, build_app
 from thence.cli.recipe_flags import with_recipe_flags
 from thence.corpus import ReadingOptions
-from thence.models.output_layer import OutputLayerOptions
+from thence.models.language.options import OutputLayerOptions
 from thence.models.registry import get_family
 from thence.recipes.recipe import CLASSIFIER_GROUPS
 from thence.settings import declared_types, describe_type

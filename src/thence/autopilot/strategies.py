@@ -26,6 +26,7 @@ from thence.autopilot.combining import (
 from thence.batches.bags import BagOptions, bags_of
 from thence.models.base import Classifier, LanguageModel
 from thence.models.language.cache import Cache, CacheOptions
+from thence.models.language.options import NeuralCacheOptions
 from thence.models.ngram import NGram
 from thence.models.ngram.counting import count_ngrams
 from thence.models.ngram.model import NGramOptions
@@ -165,7 +166,7 @@ def _scored(
 
 def _neural_cache(one: TrainedCandidate, data: TrainingData) -> TrainedCandidate:
     """Return a cache of the hidden states of a network that reads running text."""
-    from thence.models.language.neural_cache import NeuralCache, NeuralCacheOptions, choose_theta
+    from thence.models.language.neural_cache import NeuralCache, choose_theta
 
     theta = choose_theta(one.model, data.dev, NEURAL_CACHE)
     options = NeuralCacheOptions(NEURAL_CACHE, theta, of=0)

@@ -15,6 +15,7 @@ from thence.errors import RunError
 from thence.models.base import Array, Classes, Classifier, LanguageModel
 from thence.models.labels import ensemble as classifiers
 from thence.models.language.mixture import Member, Mixture, MixtureOptions, Weights
+from thence.models.language.options import NeuralCacheOptions
 from thence.recipes.recipe import Recipe
 from thence.runs.run import ClassifierRun, Run
 from thence.settings import PositiveInt, Settings
@@ -150,7 +151,7 @@ def _adapt(
         options: Say whether the networks go on learning, and how much the cache remembers.
     """
     from thence.models.language.dynamic_evaluation import choose_rate
-    from thence.models.language.neural_cache import NeuralCacheOptions, choose_theta
+    from thence.models.language.neural_cache import choose_theta
 
     members = list(members)
     if options.dynamic:

@@ -18,38 +18,16 @@ approximation for GPUs" (adaptive).
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from thence.array_types import Float, Int64
+from thence.models.language.options import SPECIAL_IDS, OutputLayerOptions
 from thence.models.memory_guard import parse_size
 from thence.models.onnx_graph import Graph
-from thence.settings import PositiveInt, Settings
-
-Softmax = Literal["full", "sampled", "adaptive"]
-SPECIAL_IDS = 2
-"""The last ids, the unknown symbol and the boundary, are frequent though ids are by frequency."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputLayerOptions(Settings):
-    """Settings of the output layer, which every network has."""
-
-    softmax: Softmax = "full"
-    """Compare with the whole vocabulary, with a sample of it while training, or by clusters of \
-frequent and rare symbols (the last two for large vocabularies of words)."""
-    samples: PositiveInt = 2048
-    """For the sampled softmax: how many symbols each training step compares with."""
-    logits_memory: str = "16MB"
-    """How much memory the logits may take at once."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        parse_size("logits_memory", self.logits_memory)
 
 
 @runtime_checkable

@@ -107,7 +107,7 @@ def _imported(thing: Any) -> Any:
 
 
 def _built_in(
-    task: Task, name: str, method: Method, module: str, names: str, summary: str, **facts: Any
+    task: Task, name: str, method: Method, options: str, make: str, summary: str, **facts: Any
 ) -> Family:
     """Return the entry of a family of this package.
 
@@ -115,92 +115,99 @@ def _built_in(
         task: What it is for.
         name: What ``--model`` calls it.
         method: How it learns.
-        module: Where its code is, below ``thence.models``.
-        names: Of the dataclass of its settings, and of what makes a model.
+        options: The dataclass of its settings, ``module:name`` below ``thence.models``.
+        make: What makes a model, likewise.
         summary: One line for help.
         facts: The other attributes of a family.
     """
-    options, make = (f"thence.models.{module}:{one}" for one in names.split())
-    return Family(name, task, method, options, make, summary, **facts)
+    within = "thence.models."
+    return Family(name, task, method, within + options, within + make, summary, **facts)
 
 
 _language, _labels = partial(_built_in, "language"), partial(_built_in, "labels")
 _recurrent = partial(
-    _language, method="train", module="language.recurrent", reads_sequences=True, training=SEQUENCES
+    _language,
+    method="train",
+    make="language.recurrent:create",
+    reads_sequences=True,
+    training=SEQUENCES,
 )
 _TABLE = (
     _language(
-        "bigram-counts", "fit", "language.bigram_counts", "BigramCountsOptions BigramCounts",
+        "bigram-counts", "fit",
+        "language.bigram_counts:BigramCountsOptions", "language.bigram_counts:BigramCounts",
         "counts of symbol pairs with add-k smoothing",
     ),
     _language(
-        "ngram", "fit", "ngram", "NGramOptions NGram",
+        "ngram", "fit", "ngram:NGramOptions", "ngram:NGram",
         "counts of up to N symbols, smoothed: modified Kneser-Ney and others",
     ),
     _language(
-        "cache", "fit", "language.cache", "CacheOptions Cache",
+        "cache", "fit", "language.cache:CacheOptions", "language.cache:Cache",
         "counts of the last few hundred symbols; for mixing with others on running text",
         adapts=True,
     ),
     _language(
-        "bigram", "train", "language.bigram", "BigramOptions create",
+        "bigram", "train", "language.options:BigramOptions", "language.bigram:create",
         "a network of one linear layer on a one-hot input: bigram counts, learned",
     ),
     _language(
-        "mlp", "train", "language.mlp", "MLPOptions create",
+        "mlp", "train", "language.options:MLPOptions", "language.mlp:create",
         "embeddings of a fixed window, tanh layers, softmax (Bengio et al. 2003)",
         window=True,
     ),
     _recurrent(
-        "rnn", names="RNNOptions create",
+        "rnn", options="language.options:RNNOptions",
         summary="a recurrent network of tanh units (Elman 1990, Mikolov et al. 2010)",
     ),
     _recurrent(
-        "lstm", names="LSTMOptions create",
+        "lstm", options="language.options:LSTMOptions",
         summary="long short-term memory: a recurrent network with gates and cells",
     ),
     _recurrent(
-        "gru", names="GRUOptions create",
+        "gru", options="language.options:GRUOptions",
         summary="gated recurrent units: gates without cells",
     ),
     _language(
-        "transformer", "train", "language.transformer", "TransformerOptions create",
+        "transformer", "train",
+        "language.options:TransformerOptions", "language.transformer:create",
         "attention to the last places, layer upon layer (Vaswani et al. 2017)",
         reads_sequences=True, training=SEQUENCES,
     ),
     _language(
-        "mixture", "combine", "language.mixture", "MixtureOptions Mixture",
+        "mixture", "combine", "language.mixture:MixtureOptions", "language.mixture:Mixture",
         "a weighted average of runs, made by thence mix",
     ),
     _labels(
-        "averaging", "train", "labels.averaging", "AveragingOptions Averaging",
+        "averaging", "train", "labels.averaging:AveragingOptions", "labels.averaging:Averaging",
         "the mean of the embeddings of words and runs of words (fastText, deep averaging)",
         word_vectors=True, bags=True, epochs=2.0,
         training={"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
     ),
     _labels(
-        "finetuned", "train", "labels.finetuned", "FinetunedOptions FinetunedClassifier",
+        "finetuned", "train",
+        "labels.options:FinetunedOptions", "labels.finetuned:FinetunedClassifier",
         "a language model trained here before, with a head on its states (ULMFiT)",
         reads_sequences=True, pretrained=True, truncates=True, epochs=4.0,
         training={**DOCUMENTS, "lr": 0.004},
     ),
     _labels(
-        "linear", "fit", "labels.linear", "LinearOptions Linear",
+        "linear", "fit", "labels.linear:LinearOptions", "labels.linear:Linear",
         "logistic regression on runs of words, weighed by naive Bayes (NBSVM's kind)",
         training=DOCUMENTS,
     ),
     _labels(
-        "convolution", "train", "labels.convolution", "ConvolutionOptions create",
+        "convolution", "train", "labels.options:ConvolutionOptions", "labels.convolution:create",
         "filters over a few words in a row, the largest of each (Kim 2014)",
         reads_sequences=True, word_vectors=True, truncates=True, epochs=6.0, training=DOCUMENTS,
     ),
     _labels(
-        "recurrent", "train", "labels.recurrent", "RecurrentOptions create",
+        "recurrent", "train", "labels.options:RecurrentOptions", "labels.recurrent:create",
         "an LSTM or GRU that reads a document from both sides",
         reads_sequences=True, word_vectors=True, truncates=True, training=DOCUMENTS,
     ),
     _labels(
-        "ensemble", "combine", "labels.ensemble", "EnsembleOptions Ensemble",
+        "ensemble", "combine", "labels.ensemble:EnsembleOptions", "labels.ensemble:Ensemble",
         "several runs of classifiers as one, made by thence mix",
         training=DOCUMENTS,
     ),

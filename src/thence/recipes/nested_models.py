@@ -8,6 +8,7 @@ from typing import Any
 
 from thence.errors import SettingError
 from thence.models.labels.ensemble import Member as ClassifierMember
+from thence.models.language.options import NeuralCacheOptions
 from thence.models.registry import Family, Method, Task, get_family, is_known
 from thence.settings import LONGEST_SHOWN, declared_types, validate
 
@@ -87,10 +88,6 @@ def check_neural_cache(settings: Mapping[str, Any], before: Sequence[str]) -> No
     Raises:
         SettingError: Says what is wrong.
     """
-    from thence.models.language.neural_cache import (
-        NeuralCacheOptions,  # Torch, which counts never wait for.
-    )
-
     if missing := declared_types(NeuralCacheOptions).keys() - settings.keys():
         raise SettingError(f"A neural cache does not say its `{min(missing)}`.")
     options = _options(NeuralCacheOptions, settings, "neural-cache")

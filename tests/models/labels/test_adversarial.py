@@ -7,8 +7,9 @@ from torch import Tensor
 
 from thence.array_types import Float
 from thence.models.base import Classes
-from thence.models.labels.convolution import ConvolutionOptions, create
-from thence.models.labels.neural import EmbeddingNetwork, EmbeddingOptions, adversarial_loss
+from thence.models.labels.convolution import create
+from thence.models.labels.neural import EmbeddingNetwork, adversarial_loss
+from thence.models.labels.options import ConvolutionOptions, EmbeddingOptions
 
 
 class Dot(EmbeddingNetwork):

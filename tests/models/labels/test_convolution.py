@@ -4,7 +4,8 @@ import torch
 
 from thence.errors import SettingError
 from thence.models.base import Classes
-from thence.models.labels.convolution import Convolution, ConvolutionOptions, create
+from thence.models.labels.convolution import Convolution, create
+from thence.models.labels.options import ConvolutionOptions
 
 
 def by_loops(network: Convolution, document: list[int]) -> np.ndarray:

@@ -9,8 +9,9 @@ from thence.batches.labelled import LabelledRows
 from thence.corpus.labels import Labels
 from thence.errors import SettingError
 from thence.models.base import Classes
-from thence.models.labels.convolution import ConvolutionOptions, create
-from thence.models.labels.neural import EmbeddingNetwork, EmbeddingOptions, Kind, start_from
+from thence.models.labels.convolution import create
+from thence.models.labels.neural import EmbeddingNetwork, start_from
+from thence.models.labels.options import ConvolutionOptions, EmbeddingOptions, Kind
 from thence.recipes.options import TrainingOptions
 from thence.tokens.texts import Texts
 from thence.training.optimizers import Optimizer

@@ -5,11 +5,8 @@ import torch
 
 from thence.errors import SettingError
 from thence.models.base import Classes
-from thence.models.labels.finetuned import (
-    FinetunedClassifier,
-    FinetunedOptions,
-    concat_pool,
-)
+from thence.models.labels.finetuned import FinetunedClassifier, concat_pool
+from thence.models.labels.options import FinetunedOptions
 from thence.models.registry import get_family
 from thence.tokens.texts import Texts
 

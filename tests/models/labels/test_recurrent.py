@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from thence.errors import SettingError
-from thence.models.labels.recurrent import Recurrent, RecurrentOptions
+from thence.models.labels.options import RecurrentOptions
+from thence.models.labels.recurrent import Recurrent
 
 
 def as_torch_has_it(network: Recurrent, cell: str, layers: int) -> Any:

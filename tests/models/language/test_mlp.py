@@ -9,7 +9,8 @@ import torch
 from thence.batches import windows
 from thence.corpus import Documents
 from thence.errors import SettingError
-from thence.models.language.mlp import Activation, MLPOptions, create
+from thence.models.language.mlp import create
+from thence.models.language.options import Activation, MLPOptions
 from thence.tokens import TokenOptions, TokenStore, make_tokenizer
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from thence.errors import SettingError
 from thence.models.language.mixture import Member, Mixture, MixtureOptions
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.language.neural_cache import NeuralCache, NeuralCacheOptions, remembered
+from thence.models.language.neural_cache import NeuralCache, remembered
+from thence.models.language.options import NeuralCacheOptions
 from thence.models.registry import get_family
 from thence.tokens import TokenStore
 

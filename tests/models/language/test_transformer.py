@@ -9,7 +9,8 @@ from thence.batches import Padded, Streams
 from thence.errors import SettingError
 from thence.models.base import restart, take_rows
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.language.transformer import TransformerOptions, create, turn
+from thence.models.language.options import TransformerOptions
+from thence.models.language.transformer import create, turn
 from thence.tokens import TokenStore
 
 V = 7

@@ -13,35 +13,14 @@ document is long enough. The last window then holds nothing but zeros, whatever 
 batched with, so further zeros cannot change the maximum.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from thence.array_types import Float, Int64
-from thence.errors import SettingError
 from thence.models.base import Classes
-from thence.models.labels.neural import EmbeddingNetwork, EmbeddingOptions, NeuralClassifier
-from thence.models.memory_guard import Size
+from thence.models.labels.neural import EmbeddingNetwork, NeuralClassifier
+from thence.models.labels.options import ConvolutionOptions
 from thence.models.network import Dropout
-from thence.settings import PositiveInt
-
-
-@dataclass(frozen=True)
-class ConvolutionOptions(EmbeddingOptions):
-    """Settings of the ``convolution`` classifier."""
-
-    embedding_size: Size = 200
-    """Numbers per token in the embedding."""
-    widths: tuple[PositiveInt, ...] = (3, 4, 5)
-    """Tokens that a filter looks at (n), for each set of filters."""
-    filters: Size = 100
-    """Filters of each width."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.widths:
-            raise SettingError("`widths` is empty; give at least one.")
 
 
 class Convolution(EmbeddingNetwork):

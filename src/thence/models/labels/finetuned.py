@@ -23,8 +23,7 @@ on 3 million words of film reviews gave on SST-2 (dev, three seeds) 82.2 % with 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,35 +31,11 @@ from torch import Tensor, nn
 from thence.array_types import Float, Int64
 from thence.models.base import Classes
 from thence.models.labels.neural import NeuralClassifier
+from thence.models.labels.options import FinetunedOptions
 from thence.models.labels.recurrent import take_places
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.memory_guard import LARGEST_SIZE, Size
 from thence.models.network import Dropout
 from thence.models.registry import get_family
-from thence.settings import DropProbability, Fraction, Range, Settings
-
-
-@dataclass(frozen=True)
-class FinetunedOptions(Settings):
-    """Settings of the ``finetuned`` classifier."""
-
-    start_from: str | None = None
-    """Run of the language model to start from (rnn, lstm, gru or transformer); needed only while \
-training begins, and its tokens are the classifier's."""
-    encoder: Mapping[str, Any] | None = None
-    """What that language model is, its model and its settings; filled in from its run."""
-    head_size: Size = 50
-    """Units of the layer between what describes a document and the logits."""
-    dropout: DropProbability = 0.4
-    """Chance that a number that the head reads is left out at a training step; the language model \
-keeps its own dropout."""
-    unfreeze: Fraction = 0.3
-    """Share of the training after which all layers learn; the head alone learns from the start."""
-    layer_ratio: Annotated[float, Range(ge=1, le=LARGEST_SIZE)] = 1.0
-    """Each layer's learning rate is that of the layer above divided by this (1: all alike; above \
-it, such as 2.6 with --lr 0.01, to keep more of what a strong language model knows)."""
-    max_length: Size = 400
-    """Tokens of a document that are read, its first ones."""
 
 
 class Finetuned(nn.Module):

@@ -23,8 +23,7 @@ seeds each), for twice the time a step.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -34,46 +33,13 @@ from torch.nn import functional
 from thence.array_types import Bool, Float, Float32, Int64
 from thence.batches.labelled import LabelledBatch, LabelledRows
 from thence.corpus.labels import Labels
-from thence.errors import SettingError
 from thence.models.base import Array, Classes, State
-from thence.models.memory_guard import Size
+from thence.models.labels.options import EmbeddingOptions
 from thence.models.network import NetworkModel
-from thence.settings import DropProbability, Fraction, Settings
 from thence.tokens.texts import Texts
 
-Kind = Literal["non-static", "static", "multichannel"]
 INITIAL_DEVIATION = 0.1
 """Standard deviation of random embeddings: small beside the layers that read them."""
-
-
-@dataclass(frozen=True)
-class EmbeddingOptions(Settings):
-    """Settings of every classifier that reads embeddings in order."""
-
-    embedding_size: Size = 100
-    """Numbers per token in the embedding."""
-    vectors: str | None = None
-    """Begin with the word vectors of this file: GloVe, word2vec (text or binary) or .vec; their \
-size is that of the embeddings."""
-    embeddings: Kind = "non-static"
-    """Embeddings are learned, kept as they were given (static), or both (multichannel)."""
-    word_dropout: DropProbability = 0.1
-    """Chance that a token is left out at a training step."""
-    dropout: DropProbability = 0.5
-    """Chance that a number that describes the document is left out at a training step."""
-    adversarial: Fraction = 0.08
-    """Learn also from embeddings that are moved the way that hurts most, by this share of their \
-length."""
-    max_length: Size = 400
-    """Tokens of a document that are read, its first ones."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.embeddings != "non-static" and self.vectors is None:
-            raise SettingError(
-                f"`embeddings={self.embeddings!r}` keeps vectors that were learned before, and "
-                "none are given: name their file with `vectors`, or leave out `embeddings`."
-            )
 
 
 class EmbeddingNetwork(nn.Module):

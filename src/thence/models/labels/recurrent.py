@@ -15,8 +15,7 @@ network architectures"; the maximum over time: A. Conneau et al. 2017, "Supervis
 universal sentence representations from natural language inference data".
 """
 
-from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -25,36 +24,11 @@ from thence.array_types import Bool, Float, Int64
 from thence.models.base import Classes
 from thence.models.labels.neural import (
     EmbeddingNetwork,
-    EmbeddingOptions,
     NeuralClassifier,
 )
+from thence.models.labels.options import RecurrentOptions
 from thence.models.language.recurrent import Layer
-from thence.models.memory_guard import Layers, Size
 from thence.models.network import Dropout
-from thence.settings import DropProbability
-
-Cell = Literal["lstm", "gru"]
-Pooling = Literal["last", "mean", "max"]
-
-
-@dataclass(frozen=True)
-class RecurrentOptions(EmbeddingOptions):
-    """Settings of the ``recurrent`` classifier."""
-
-    cell: Cell = "lstm"
-    """Long short-term memory or gated recurrent units."""
-    embedding_size: Size = 200
-    """Numbers per token in the embedding."""
-    hidden_size: Size = 64
-    """Units of each layer in each direction."""
-    layers: Layers = 1
-    """Recurrent layers, each reading the one below."""
-    bidirectional: bool = True
-    """Read from the end too."""
-    pooling: Pooling = "max"
-    """What describes a document: the last states, or the mean or maximum of all."""
-    input_dropout: DropProbability = 0.0
-    """Chance that a number of the embeddings is left out at a training step."""
 
 
 class Recurrent(EmbeddingNetwork):

@@ -9,9 +9,6 @@ maximum-likelihood bigram counts, and weight decay plays the part of added count
 Source: the one-layer case of Y. Bengio et al. 2003, "A neural probabilistic language model".
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
@@ -22,17 +19,9 @@ from thence.models.language.neural import (
     slide_window,
     start_window,
 )
+from thence.models.language.options import BigramOptions
 from thence.models.onnx_graph import Graph, Hidden
 from thence.models.output_layer import FullSoftmax
-from thence.settings import Settings
-
-
-@dataclass(frozen=True)
-class BigramOptions(Settings):
-    """Settings of the neural ``bigram`` model."""
-
-    initialization: Literal["zeros", "normal"] = "zeros"
-    """How the logits begin: zeros (a uniform distribution), or drawn from the standard normal."""
 
 
 class Bigram(nn.Module):

@@ -16,6 +16,7 @@ import numpy as np
 
 from thence.array_types import Float, Int64, Integer
 from thence.models.base import Array, LanguageModel, State, join_tensors, load_joined, restart
+from thence.models.language.options import NeuralCacheOptions
 from thence.models.mixture_weights import learn_gate, learn_single, learn_table, log_weights_of
 from thence.models.ngram import NGram
 from thence.models.registry import get_family
@@ -279,7 +280,7 @@ class Mixture:
 def _create(member: Member, before: Sequence[LanguageModel], vocabulary_size: int) -> LanguageModel:
     """Make a member's model; a neural cache shares the network of a member before it."""
     if member.model == "neural-cache":
-        from thence.models.language.neural_cache import NeuralCache, NeuralCacheOptions
+        from thence.models.language.neural_cache import NeuralCache
 
         options = NeuralCacheOptions(**member.options)
         return NeuralCache(options, cast("NeuralLanguageModel", before[options.of]))

@@ -16,36 +16,29 @@ and more than one hidden layer, or none.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Literal, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from thence.array_types import Float, Int64
-from thence.errors import SettingError
 from thence.models.language.neural import (
     NeuralLanguageModel,
     draw_standard_normal,
     slide_window,
     start_window,
 )
-from thence.models.memory_guard import MAX_LAYERS
+from thence.models.language.options import Activation, MLPOptions
 from thence.models.network import Dropout
 from thence.models.onnx_graph import END, Graph, Hidden
 from thence.models.output_layer import (
     AdaptiveSoftmax,
     FullSoftmax,
-    OutputLayerOptions,
     draw_output,
     make_output_layer,
 )
-from thence.settings import DropProbability, PositiveInt, Range
-
-Activation = Literal["tanh", "relu", "gelu", "sigmoid", "none"]
-Initialization = Literal["kaiming", "uniform", "normal"]
 
 ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
@@ -65,39 +58,6 @@ GAINS: Mapping[Activation, float] = {
 }
 """By how much the weights before an activation are larger than 1 / sqrt(fan in), so that what
 comes out of it varies as much as what goes in (PyTorch's ``calculate_gain``)."""
-
-
-@dataclass(frozen=True)
-class MLPOptions(OutputLayerOptions):
-    """Settings of the ``mlp`` model."""
-
-    context: PositiveInt = 3
-    """Symbols of context (n): how far back the model sees."""
-    embedding_size: PositiveInt = 10
-    """Numbers per symbol in the shared embedding (m)."""
-    hidden_size: PositiveInt = 200
-    """Units of each hidden layer (h)."""
-    layers: Annotated[int, Range(ge=0, le=MAX_LAYERS)] = 1
-    """Hidden layers; 0 for a linear model of the embeddings."""
-    activation: Activation = "tanh"
-    """What the units of a hidden layer do with their sum; none leaves it as it is."""
-    initialization: Initialization = "kaiming"
-    """How the weights are drawn: kaiming (neither flat nor saturated, first loss near ln V), \
-uniform (PyTorch's defaults), or normal (standard normal, the first loss is far too high)."""
-    direct: bool = False
-    """Connect the embeddings to the output directly too (W of the paper)."""
-    dropout: DropProbability = 0.0
-    """Chance that a hidden unit is left out at a training step."""
-    embedding_dropout: DropProbability = 0.0
-    """Chance that a number of the concatenated embeddings is left out at a training step."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.direct and self.layers == 0:
-            raise SettingError(
-                "`direct` does not go with `layers=0`, where the embeddings are connected to the "
-                "output already; leave out one of them."
-            )
 
 
 class MLP(nn.Module):

@@ -13,7 +13,6 @@ continuous cache", equations 2 to 5.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,8 +21,8 @@ from torch import Tensor
 from thence.array_types import Float, Int64, Integer
 from thence.models.base import Array, State
 from thence.models.language.neural import NeuralLanguageModel
+from thence.models.language.options import NeuralCacheOptions
 from thence.models.memory_guard import check_memory
-from thence.settings import PositiveInt, Settings
 from thence.tokens import TokenStore
 
 SHARPNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -35,18 +34,6 @@ MAX_TARGETS = 20_000
 """Theta is chosen on the first targets of dev, at most this many."""
 CELLS = 1 << 21
 """Products of hidden states held at once while scoring."""
-
-
-@dataclass(frozen=True)
-class NeuralCacheOptions(Settings):
-    """Settings of a ``neural-cache`` member of a mixture."""
-
-    length: PositiveInt
-    """Places that are remembered (L)."""
-    theta: float
-    """How much more similar states count (theta); 0 counts all alike."""
-    of: int
-    """Number of the member whose network's hidden states are compared."""
 
 
 class NeuralCache:

@@ -22,9 +22,8 @@ large enough for an input.
 """
 
 import math
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,15 +31,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thence.array_types import Float, Int64
-from thence.errors import SettingError
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.memory_guard import Layers
+from thence.models.language.options import Cell, RecurrentOptions
 from thence.models.network import Dropout, LockedDropout
 from thence.models.onnx_graph import Graph, Hidden
-from thence.models.output_layer import OutputLayerOptions, draw_output, make_output_layer
-from thence.settings import DropProbability, PositiveInt
+from thence.models.output_layer import draw_output, make_output_layer
 
-Cell = Literal["rnn", "lstm", "gru"]
 GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
 """Blocks of H rows in the weights of a cell: i, f, g, o of an LSTM; r, z, n of a GRU."""
 FUSED: dict[Cell, Any] = {"rnn": torch.rnn_tanh, "lstm": torch.lstm, "gru": torch.gru}
@@ -54,61 +50,6 @@ LayerState = tuple[Float[Tensor, "1 batch hidden"], ...]
 
 GATE_ORDERS = {"rnn": [0], "lstm": [0, 3, 1, 2], "gru": [1, 0, 2]}
 """Which of our gates are ONNX's first, second and so on."""
-
-
-@dataclass(frozen=True)
-class RecurrentOptions(OutputLayerOptions):
-    """Settings of the recurrent models."""
-
-    cell: ClassVar[Cell]
-
-    embedding_size: PositiveInt = 128
-    """Numbers per symbol in the embedding."""
-    hidden_size: PositiveInt = 256
-    """Units of each recurrent layer."""
-    layers: Layers = 1
-    """Recurrent layers, each reading the one below."""
-    dropout: DropProbability = 0.2
-    """Chance that an output of a recurrent layer is left out at a training step."""
-    input_dropout: DropProbability = 0.0
-    """Chance that a number of the embeddings is left out."""
-    embedding_dropout: DropProbability = 0.0
-    """Chance that a symbol is left out of the embedding table, wherever it stands."""
-    weight_drop: DropProbability = 0.0
-    """Chance that a weight from hidden to hidden is left out (DropConnect)."""
-    locked: bool = True
-    """Leave out the same numbers at every place of a sequence (variational dropout)."""
-    tied: bool = False
-    """Let the embedding be the output weights too, behind a projection where the sizes differ."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.tied and self.softmax == "adaptive":
-            raise SettingError(
-                "`tied` does not go with `softmax='adaptive'`, whose rare symbols have narrower "
-                "output weights; leave out one of them."
-            )
-
-
-@dataclass(frozen=True)
-class RNNOptions(RecurrentOptions):
-    """Settings of the ``rnn`` model."""
-
-    cell = "rnn"
-
-
-@dataclass(frozen=True)
-class LSTMOptions(RecurrentOptions):
-    """Settings of the ``lstm`` model."""
-
-    cell = "lstm"
-
-
-@dataclass(frozen=True)
-class GRUOptions(RecurrentOptions):
-    """Settings of the ``gru`` model."""
-
-    cell = "gru"
 
 
 class Layer(nn.Module):

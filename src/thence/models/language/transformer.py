@@ -26,8 +26,7 @@ embeddings are. Dropout acts on what comes out of each part, not on the weights 
 """
 
 import math
-from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -35,13 +34,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thence.array_types import Bool, Float, Int64
-from thence.errors import SettingError
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.memory_guard import Layers, check_memory
+from thence.models.language.options import TransformerOptions
+from thence.models.memory_guard import check_memory
 from thence.models.network import Dropout
 from thence.models.onnx_graph import Graph, Hidden
-from thence.models.output_layer import OutputLayerOptions, draw_output, make_output_layer
-from thence.settings import DropProbability, PositiveInt, Range
+from thence.models.output_layer import draw_output, make_output_layer
 
 Cache = Float[Tensor, "batch 2 heads room size"]
 """Keys and values of the last C - 1 places, before any turn; the latest is last."""
@@ -55,48 +53,6 @@ FEED_FORWARD_FACTOR = 4
 EMBEDDING_SCALE = 0.02
 """Standard deviation of new embeddings: small, since they are the output weights too; the input is
 larger by the square root of H."""
-
-
-@dataclass(frozen=True)
-class TransformerOptions(OutputLayerOptions):
-    """Settings of the ``transformer`` model."""
-
-    context: Annotated[int, Range(ge=1, le=1 << 24)] = 128
-    """How many places each place attends to, itself included."""
-    embedding_size: PositiveInt = 128
-    """Numbers per symbol in the embedding, and per place in every layer."""
-    layers: Layers = 4
-    """Layers, each of attention and a feed-forward part."""
-    heads: PositiveInt = 4
-    """Heads of attention in each layer, among which the embedding size is divided."""
-    positions: Literal["rotary", "learned"] = "rotary"
-    """Tell places apart by turning what is compared, or by an embedding of each."""
-    dropout: DropProbability = 0.1
-    """Chance that a number of the embeddings or of a part's output is left out."""
-    tied: bool = True
-    """Let the embedding be the output weights too."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check_heads()
-        if self.tied and self.softmax == "adaptive":
-            raise SettingError(
-                "`tied` does not go with `softmax='adaptive'`, whose rare symbols have narrower "
-                "output weights; use `tied=False`, or another softmax."
-            )
-
-    def _check_heads(self) -> None:
-        size, heads = self.embedding_size, self.heads
-        if size % heads:
-            raise SettingError(
-                f"`embedding_size` is {size}, which {heads} heads cannot divide evenly; "
-                "use a multiple of `heads`."
-            )
-        if self.positions == "rotary" and size // heads % 2:
-            raise SettingError(
-                f"`embedding_size` is {size} and `heads` {heads}, so each head has {size // heads} "
-                "numbers, but rotary positions turn pairs; use an even number per head."
-            )
 
 
 class Attention(nn.Module):

@@ -1,0 +1,188 @@
+"""Settings of language models that are networks, apart from them: recipes need no torch."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from thence.errors import SettingError
+from thence.models.memory_guard import MAX_LAYERS, Layers, parse_size
+from thence.settings import DropProbability, PositiveInt, Range, Settings
+
+Softmax = Literal["full", "sampled", "adaptive"]
+
+SPECIAL_IDS = 2
+"""The last ids, the unknown symbol and the boundary, are frequent though ids are by frequency."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputLayerOptions(Settings):
+    """Settings of the output layer, which every network has."""
+
+    softmax: Softmax = "full"
+    """Compare with the whole vocabulary, with a sample of it while training, or by clusters of \
+frequent and rare symbols (the last two for large vocabularies of words)."""
+    samples: PositiveInt = 2048
+    """For the sampled softmax: how many symbols each training step compares with."""
+    logits_memory: str = "16MB"
+    """How much memory the logits may take at once."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse_size("logits_memory", self.logits_memory)
+
+
+@dataclass(frozen=True)
+class BigramOptions(Settings):
+    """Settings of the neural ``bigram`` model."""
+
+    initialization: Literal["zeros", "normal"] = "zeros"
+    """How the logits begin: zeros (a uniform distribution), or drawn from the standard normal."""
+
+
+Activation = Literal["tanh", "relu", "gelu", "sigmoid", "none"]
+
+Initialization = Literal["kaiming", "uniform", "normal"]
+
+
+@dataclass(frozen=True)
+class MLPOptions(OutputLayerOptions):
+    """Settings of the ``mlp`` model."""
+
+    context: PositiveInt = 3
+    """Symbols of context (n): how far back the model sees."""
+    embedding_size: PositiveInt = 10
+    """Numbers per symbol in the shared embedding (m)."""
+    hidden_size: PositiveInt = 200
+    """Units of each hidden layer (h)."""
+    layers: Annotated[int, Range(ge=0, le=MAX_LAYERS)] = 1
+    """Hidden layers; 0 for a linear model of the embeddings."""
+    activation: Activation = "tanh"
+    """What the units of a hidden layer do with their sum; none leaves it as it is."""
+    initialization: Initialization = "kaiming"
+    """How the weights are drawn: kaiming (neither flat nor saturated, first loss near ln V), \
+uniform (PyTorch's defaults), or normal (standard normal, the first loss is far too high)."""
+    direct: bool = False
+    """Connect the embeddings to the output directly too (W of the paper)."""
+    dropout: DropProbability = 0.0
+    """Chance that a hidden unit is left out at a training step."""
+    embedding_dropout: DropProbability = 0.0
+    """Chance that a number of the concatenated embeddings is left out at a training step."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.direct and self.layers == 0:
+            raise SettingError(
+                "`direct` does not go with `layers=0`, where the embeddings are connected to the "
+                "output already; leave out one of them."
+            )
+
+
+Cell = Literal["rnn", "lstm", "gru"]
+
+
+@dataclass(frozen=True)
+class RecurrentOptions(OutputLayerOptions):
+    """Settings of the recurrent models."""
+
+    cell: ClassVar[Cell]
+
+    embedding_size: PositiveInt = 128
+    """Numbers per symbol in the embedding."""
+    hidden_size: PositiveInt = 256
+    """Units of each recurrent layer."""
+    layers: Layers = 1
+    """Recurrent layers, each reading the one below."""
+    dropout: DropProbability = 0.2
+    """Chance that an output of a recurrent layer is left out at a training step."""
+    input_dropout: DropProbability = 0.0
+    """Chance that a number of the embeddings is left out."""
+    embedding_dropout: DropProbability = 0.0
+    """Chance that a symbol is left out of the embedding table, wherever it stands."""
+    weight_drop: DropProbability = 0.0
+    """Chance that a weight from hidden to hidden is left out (DropConnect)."""
+    locked: bool = True
+    """Leave out the same numbers at every place of a sequence (variational dropout)."""
+    tied: bool = False
+    """Let the embedding be the output weights too, behind a projection where the sizes differ."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tied and self.softmax == "adaptive":
+            raise SettingError(
+                "`tied` does not go with `softmax='adaptive'`, whose rare symbols have narrower "
+                "output weights; leave out one of them."
+            )
+
+
+@dataclass(frozen=True)
+class RNNOptions(RecurrentOptions):
+    """Settings of the ``rnn`` model."""
+
+    cell = "rnn"
+
+
+@dataclass(frozen=True)
+class LSTMOptions(RecurrentOptions):
+    """Settings of the ``lstm`` model."""
+
+    cell = "lstm"
+
+
+@dataclass(frozen=True)
+class GRUOptions(RecurrentOptions):
+    """Settings of the ``gru`` model."""
+
+    cell = "gru"
+
+
+@dataclass(frozen=True)
+class TransformerOptions(OutputLayerOptions):
+    """Settings of the ``transformer`` model."""
+
+    context: Annotated[int, Range(ge=1, le=1 << 24)] = 128
+    """How many places each place attends to, itself included."""
+    embedding_size: PositiveInt = 128
+    """Numbers per symbol in the embedding, and per place in every layer."""
+    layers: Layers = 4
+    """Layers, each of attention and a feed-forward part."""
+    heads: PositiveInt = 4
+    """Heads of attention in each layer, among which the embedding size is divided."""
+    positions: Literal["rotary", "learned"] = "rotary"
+    """Tell places apart by turning what is compared, or by an embedding of each."""
+    dropout: DropProbability = 0.1
+    """Chance that a number of the embeddings or of a part's output is left out."""
+    tied: bool = True
+    """Let the embedding be the output weights too."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_heads()
+        if self.tied and self.softmax == "adaptive":
+            raise SettingError(
+                "`tied` does not go with `softmax='adaptive'`, whose rare symbols have narrower "
+                "output weights; use `tied=False`, or another softmax."
+            )
+
+    def _check_heads(self) -> None:
+        size, heads = self.embedding_size, self.heads
+        if size % heads:
+            raise SettingError(
+                f"`embedding_size` is {size}, which {heads} heads cannot divide evenly; "
+                "use a multiple of `heads`."
+            )
+        if self.positions == "rotary" and size // heads % 2:
+            raise SettingError(
+                f"`embedding_size` is {size} and `heads` {heads}, so each head has {size // heads} "
+                "numbers, but rotary positions turn pairs; use an even number per head."
+            )
+
+
+@dataclass(frozen=True)
+class NeuralCacheOptions(Settings):
+    """Settings of a ``neural-cache`` member of a mixture."""
+
+    length: PositiveInt
+    """Places that are remembered (L)."""
+    theta: float
+    """How much more similar states count (theta); 0 counts all alike."""
+    of: int
+    """Number of the member whose network's hidden states are compared."""
