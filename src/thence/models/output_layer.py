@@ -87,14 +87,13 @@ def _logits(
     project: nn.Module, hidden: Float[Tensor, "*batch hidden"]
 ) -> Float[Tensor, "*batch vocab"]:
     """Return the logits of hidden states."""
-    weight, bias = getattr(project, "weight", None), getattr(project, "bias", None)
+    weight = getattr(project, "weight", None)
     one_row = hidden.numel() == hidden.shape[-1] and not torch.is_grad_enabled()
-    if one_row and isinstance(weight, Tensor) and isinstance(bias, Tensor):
-        parts = (hidden, weight, bias)
-        if all(part.device.type == "cpu" and part.dtype == torch.float32 for part in parts):
-            # One row is bound by reading the weights, which NumPy's matrix-vector product does in
-            # a sixth of the time of PyTorch's.
-            return torch.from_numpy(hidden.numpy() @ weight.detach().numpy().T) + bias
+    if one_row and isinstance(weight, Tensor) and weight.dtype == hidden.dtype:
+        # One row is bound by reading the weights. The library's matrix-vector product reads them
+        # once on every processor, its matrix product on some only.
+        product = torch.addmv(cast(Tensor, project.bias), weight, hidden.flatten())
+        return product.view(*hidden.shape[:-1], -1)
     logits: Tensor = project(hidden)
     return logits
 
