@@ -27,7 +27,7 @@ from thence.models.registry import get_family
 from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe, known_settings, make_recipe
 from thence.runs.create import create_run
-from thence.runs.sources import Sources, readable_sources, take_from_memory, text_hashes
+from thence.runs.sources import Sources, readable_sources, take_from_memory
 from thence.settings import PositiveInt, validate
 from thence.signals import Interrupted, stop_on_signals
 from thence.training.data import load_data
@@ -199,7 +199,7 @@ def _write_run(
     losses = {f"dev_nats_per_{strategy.unit}": best.nats}
     if best.accuracy is not None:
         losses["dev_accuracy"] = best.accuracy
-    more, hashes = data_provenance(base, data), text_hashes(data.splits)
+    more, hashes = data_provenance(base, data), data.splits.hashes()
     line = fitted_metrics(data.train.num_targets, losses, autopilot.budget.began)
     weights = {one.name: w for one, w in zip(best.members, best.weights, strict=True)}
     result = Best(

@@ -136,7 +136,7 @@ def load_splits(
             splitting, dev=splitting.dev or own.get("dev"), test=splitting.test or own.get("test")
         )
     if labelling is None:
-        documents = load(there, reading, progress)
+        documents = there if isinstance(there, Documents) else load(there, reading, progress)
         return split_documents(
             documents, splitting, lambda path: read_held_out(path, reading, instead)
         )

@@ -49,6 +49,10 @@ class Splits:
     dev: Documents
     test: Documents
 
+    def hashes(self) -> dict[str, str]:
+        """Return the SHA-256 of the documents of each split."""
+        return {name: getattr(self, name).content_hash() for name in ("train", "dev", "test")}
+
 
 @dataclass(frozen=True)
 class LabelledSplits(Splits):

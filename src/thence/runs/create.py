@@ -11,7 +11,7 @@ from thence.recipes.recipe import Recipe
 from thence.runs.looks_at_test import TEST_LOOKS, merge_looks, to_json_lines
 from thence.runs.provenance import KEPT, new_provenance
 from thence.runs.run import Run
-from thence.runs.sources import Sources, keep_sources, kept_files
+from thence.runs.sources import Sources, keep_sources
 from thence.tokens import Tokenizer
 
 
@@ -31,7 +31,7 @@ def create_run(
             (``thence.atomic.new_folder``).
         recipe: What is going to be trained.
         tokenizer: Made from the train split.
-        hashes: The SHA-256 of what it is made from: ``text_hashes``, or that of an ``arpa`` file.
+        hashes: The SHA-256 of what it is made from: ``Splits.hashes``, or that of an ``arpa`` file.
         sources: What was read in place of texts that cannot be read again, to be kept.
         more: What else to say of where it came from: the labels of a classifier.
         looks: Those at the test split by the runs that it is made of.
@@ -39,16 +39,15 @@ def create_run(
     Raises:
         RunError: If it cannot be written.
     """
-    about, files = dict(more or {}), kept_files(recipe, sources)
-    if files:
-        about[KEPT] = files
+    about = dict(more or {})
+    if kept := keep_sources(folder, recipe, sources):
+        about[KEPT] = kept
     try:
         provenance = new_provenance(recipe, tokenizer.content_hash(), hashes, about)
         config = recipe.to_toml(provenance).encode("utf-8")
     except UnicodeEncodeError as error:
         raise RunError(f"The run cannot be made: the path {recipe.text!r} is not UTF-8.") from error
     write_atomically(folder / "tokenizer.json", tokenizer.to_json().encode("utf-8"))
-    keep_sources(folder, recipe, sources)
     if looks:
         write_atomically(folder / TEST_LOOKS, to_json_lines(looks))
     write_atomically(folder / "config.toml", config)

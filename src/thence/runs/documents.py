@@ -15,7 +15,6 @@ from thence.runs.sources import (
     named_sources,
     named_splits,
     read_dev_and_test,
-    text_hashes,
 )
 
 
@@ -55,7 +54,7 @@ def check_splits(run: RunFolder, splits: Splits) -> Splits:
     if FROM in run.provenance and "labels" in run.provenance:
         # A classifier that went on from another keeps the ids of that one's labels.
         splits = named_splits(splits, run.provenance["labels"])
-    if text_hashes(splits) != run.provenance["sha256"]:
+    if splits.hashes() != run.provenance["sha256"]:
         name = run.recipe.text
         text = f"The text {name}" if display_name(name) == name != IN_MEMORY["text"] else "The text"
         raise TextError(

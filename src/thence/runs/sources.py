@@ -234,8 +234,8 @@ def kept_files(recipe: Recipe, sources: Sources) -> dict[str, str]:
     return files
 
 
-def keep_sources(folder: Path, recipe: Recipe, sources: Sources) -> None:
-    """Write what cannot be read again into a folder.
+def keep_sources(folder: Path, recipe: Recipe, sources: Sources) -> dict[str, str]:
+    """Write what cannot be read again into a folder; return the files by role, as ``kept_files``.
 
     Args:
         folder: That of a run that is being made, or another.
@@ -245,8 +245,8 @@ def keep_sources(folder: Path, recipe: Recipe, sources: Sources) -> None:
     Raises:
         RunError: If they cannot be written.
     """
-    named = named_sources(recipe)
-    for role, file in kept_files(recipe, sources).items():
+    named, files = named_sources(recipe), kept_files(recipe, sources)
+    for role, file in files.items():
         if not file:
             continue
         there, place = sources.instead[named[role]], folder / file
@@ -259,6 +259,7 @@ def keep_sources(folder: Path, recipe: Recipe, sources: Sources) -> None:
                         shutil.copyfileobj(copy, target)
         except OSError as error:
             raise WriteError(place, error) from error
+    return files
 
 
 def kept_sources(folder: Path, recipe: Recipe, kept: Mapping[str, str]) -> dict[str, Path]:
@@ -304,8 +305,3 @@ def named_splits(splits: Splits, names: Sequence[str]) -> Splits:
     """Return labelled documents with the ids of labels by the order of names."""
     parts = {part: getattr(splits, part).named(names) for part in ("train", "dev", "test")}
     return replace(splits, **parts)
-
-
-def text_hashes(splits: Splits) -> dict[str, str]:
-    """Return the SHA-256 of each split's documents."""
-    return {name: getattr(splits, name).content_hash() for name in ("train", "dev", "test")}

@@ -26,7 +26,7 @@ from thence.corpus import load_splits
 from thence.errors import RunError, SettingError, TextError
 from thence.recipes.recipe import read_toml
 from thence.runs.files import check_ordinary, refuse_links
-from thence.runs.sources import keep_sources, kept_files, readable_sources, text_hashes
+from thence.runs.sources import keep_sources, readable_sources
 from thence.settings import as_in_file, validate
 from thence.sweeps.locks import LOCKS, FileLock
 from thence.sweeps.recipe import SweepOptions, SweepRecipe
@@ -160,7 +160,7 @@ def check_joined(study: "optuna.Study", recipe: SweepRecipe) -> None:
     }
     one = recipe.any_recipe()
     splits = load_splits(one.text, one.reading, one.splitting, labelling=one.labelling)
-    hashes = text_hashes(splits)
+    hashes = splits.hashes()
     attributes = study.user_attrs
     if RECIPE not in attributes:
         study.set_user_attr(TEXT, hashes)
@@ -199,8 +199,7 @@ def kept_in_folder(
     """
     one = recipe.any_recipe()
     with TemporaryDirectory(prefix="thence-") as made, readable_sources(one, held) as sources:
-        keep_sources(Path(made), one, sources)
-        kept = kept_files(one, sources)
+        kept = keep_sources(Path(made), one, sources)
         paths = {role: str(folder.resolve() / name) for role, name in kept.items()}
         text = paths.pop("text", recipe.text)
         yield replace(recipe, text=text, settings={**recipe.settings, **paths}), Path(made)

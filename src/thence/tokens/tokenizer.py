@@ -241,7 +241,8 @@ class Tokenizer:
         Raises:
             UnknownSymbolError: If the vocabulary is closed and a symbol is not in it.
         """
-        documents = documents_of(documents)
+        if not isinstance(documents, Documents):
+            documents = documents_of(documents)
         if documents.num_bytes < LARGE_TEXT:
             return encode_in_memory(self, documents)
         return _encode_cached(self, documents)

@@ -14,7 +14,7 @@ from thence.errors import RunError, SettingError, TextError
 from thence.processes import is_first_process, launch, number_of_processes
 from thence.recipes.recipe import Recipe
 from thence.runs.run import Run
-from thence.runs.sources import display_name, is_read_once, named_sources, text_hashes
+from thence.runs.sources import display_name, is_read_once, named_sources
 from thence.training.data import TrainingData
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def shared_run(folder: Path, data: TrainingData, world: "World | None") -> Run:
     with world.fail_together():
         if world.is_writer:
             return run
-        if text_hashes(data.splits) != run.provenance["sha256"]:
+        if data.splits.hashes() != run.provenance["sha256"]:
             raise TextError(
                 f"The text {run.recipe.text} is not the same on all machines: this process has "
                 "read another than the first one. Copy it anew, or put it where all see it."

@@ -16,7 +16,7 @@ from thence.runs.files import RUNS
 from thence.runs.looks_at_test import TEST, Fingerprint
 from thence.runs.provenance import FROM
 from thence.runs.run import Run
-from thence.runs.sources import Sources, default_run_name, text_hashes
+from thence.runs.sources import Sources, default_run_name
 from thence.training.data import TrainingData, vector_coverage
 from thence.training.finetuning import parent_provenance, parent_run, source_runs
 
@@ -109,5 +109,5 @@ def new_run_writer(
     if launches:
         more["launches"] = sorted(launches)
     looks = inherited_looks(source_runs(recipe), data.splits.test)
-    hashes = text_hashes(data.splits)
+    hashes = data.splits.hashes()
     return lambda folder: create_run(folder, recipe, data.tokenizer, hashes, sources, more, looks)
