@@ -3,9 +3,9 @@
     python benchmarks/counting.py path/to/data
 
 The folder holds ``ptb``, ``wikitext-2``, ``names`` and ``imdb`` as in their usual distributions.
-Prints one table. Times are medians of three runs; a whole job is a process of its own, from the
-text to the saved run, its start-up (importing thence) told apart. If the Python module ``kenlm``
-is installed, it scores the same text through an ARPA file.
+Times are processor seconds; a whole job is a process of its own, from the text to the saved run,
+beside one that only imports thence. If the Python module ``kenlm`` is installed, it scores the same
+text through an ARPA file, in turn with thence.
 """
 
 import argparse
@@ -13,24 +13,19 @@ import copy
 import csv
 import gzip
 import importlib
-import importlib.metadata
 import json
 import math
 import os
-import platform
 import re
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from measuring import Results, Usage, command, cpu
 
 import thence
 from thence.corpus import Documents, load
@@ -60,56 +55,28 @@ REPEATS = 40
 """How often the test text stands in the text that is scored for speed."""
 
 JOB = """
-import json, resource, sys, time
-from pathlib import Path
-started = time.perf_counter()
+import json, sys
 import thence, thence.training, thence.models.ngram
-imported = time.perf_counter()
-text, output, settings = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-run = thence.train(text, "ngram", output=output, order=5, **settings)
-done = time.perf_counter()
-status = Path("/proc/self/status")  # Linux's ru_maxrss would count the process that started this.
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-if status.exists():
-    peak = int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
-print(json.dumps([imported - started, done - imported, peak]))
+if sys.argv[1:]:
+    thence.train(sys.argv[1], "ngram", output=sys.argv[2], order=5, **json.loads(sys.argv[3]))
 """
-
-Row = tuple[str, str, str, bool | None]
+RESULTS = Results("counting", "python benchmarks/counting.py DATA", ("numpy", "kenlm"))
 
 
 def main() -> None:
-    """Measure everything and print the table."""
+    """Measure everything and keep the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder of the data sets")
     data = parser.parse_args().data.resolve()
-    print_machine()
-    parts: list[Callable[[Path, Path], list[Row]]] = [
-        parity, names, smoothings, sizes, whole_jobs, scoring, mixtures, text8,
-    ]  # fmt: skip
-    rows: list[Row] = []
     with TemporaryDirectory() as folder:
-        for part in parts:
-            print(f"{part.__name__} ...", file=sys.stderr, flush=True)
-            rows += part(data, Path(folder))
-    print_rows(rows)
+        for part in (parity, names, smoothings, sizes, whole_jobs, scoring, mixtures, text8):
+            part(data, Path(folder))
 
 
-def print_machine() -> None:
-    """Say where and when the figures were measured."""
-    load_now = "/".join(f"{value:.2f}" for value in os.getloadavg())
-    print(
-        f"{time.strftime('%Y-%m-%d')}, thence {thence.__version__}, numpy {np.__version__}, "
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, load at start {load_now}"
-    )
-
-
-def print_rows(rows: list[Row]) -> None:
-    """Print the table as Markdown."""
-    print("\n| what | expected | measured | |\n|---|---|---|---|")
-    for what, expected, measured, good in rows:
-        verdict = {True: "ok", False: "MISSED", None: ""}[good]
-        print(f"| {what} | {expected} | {measured} | {verdict} |")
+def keep(key: str, claim: str, unit: str, **facts: Any) -> None:
+    """Keep numbers that are the same in every run; those beside the facts of ``Results.add``."""
+    known = {name: facts.pop(name) for name in ("goal", "note") if name in facts}
+    RESULTS.add(key, claim, {name: [value] for name, value in facts.items()}, unit, **known)
 
 
 def settings_of(name: str, data: Path) -> tuple[Path, dict[str, Any]]:
@@ -128,81 +95,59 @@ def nats(run: thence.Run, split: Any) -> float:
     return -float(np.mean(run.model.score(run.store(split))))
 
 
-def parity(data: Path, folder: Path) -> list[Row]:
+def parity(data: Path, folder: Path) -> None:
     """Perplexities that KenLM gives for the same n-grams."""
-    rows: list[Row] = []
     for name, order, *expected in KENLM:
         text, settings = settings_of(name, data)
-        run = thence.train(
-            text, "ngram", output=folder / f"{name}-{order}", order=order, **settings
-        )
-        found = [math.exp(nats(run, split)) for split in ("dev", "test")]
-        good = all(abs(a - b) <= 0.05 for a, b in zip(found, expected, strict=True))
-        what = f"{name}, modified Kneser-Ney, order {order}: dev / test perplexity (KenLM)"
-        rows.append((what, pair(expected, 3), pair(found, 3), good))
-    return rows
+        output = folder / f"{name}-{order}"
+        run = thence.train(text, "ngram", output=output, order=order, **settings)
+        for split, kenlm in zip(("dev", "test"), expected, strict=True):
+            claim = f"{name}, modified Kneser-Ney, order {order}: {split}"
+            found = math.exp(nats(run, split))
+            keep(f"{name}-{order}-{split}", claim, "perplexity", thence=found, KenLM=kenlm)
 
 
-def pair(values: Any, digits: int) -> str:
-    """Write two figures."""
-    return " / ".join(f"{value:.{digits}f}" for value in values)
-
-
-def names(data: Path, folder: Path) -> list[Row]:
+def names(data: Path, folder: Path) -> None:
     """The same for the names, letter by letter."""
-    rows: list[Row] = []
     text = data / "names" / "names.txt"
     for order, expected in NAMES.items():
-        run = thence.train(
-            text, "ngram", output=folder / f"names-{order}", order=order, unknown="refuse"
-        )
-        found = [nats(run, split) for split in ("dev", "test")]
-        good = all(abs(a - b) <= 0.002 for a, b in zip(found, expected, strict=True))
-        rows.append(
-            (f"names, order {order}: dev / test nats", pair(expected, 4), pair(found, 4), good)
-        )
-    return rows
+        output = folder / f"names-{order}"
+        run = thence.train(text, "ngram", output=output, order=order, unknown="refuse")
+        for split, kenlm in zip(("dev", "test"), expected, strict=True):
+            claim = f"names, modified Kneser-Ney, order {order}: {split}"
+            keep(f"names-{order}-{split}", claim, "nats", thence=nats(run, split), KenLM=kenlm)
 
 
-def mixtures(data: Path, folder: Path) -> list[Row]:
+def mixtures(data: Path, folder: Path) -> None:
     """Orders mixed on names; on PTB counts with caches, and with a perceptron of five minutes."""
-    rows: list[Row] = []
     for weights in get_args(Weights):
         orders = [folder / f"names-{order}" for order in NAMES]
         mixed = thence.mix(orders, folder / f"names-{weights}", weights=weights)
-        found = [nats(mixed, split) for split in ("dev", "test")]
-        good = found[1] <= 1.965 if weights == "gated" else None
-        expected = "test at most 1.965" if weights == "gated" else ""
-        what = f"names, orders 2 to 7 mixed, weights {weights}: dev / test nats"
-        rows.append((what, expected, pair(found, 4), good))
+        claim = f"names, orders 2 to 7 mixed, weights {weights}"
+        keep(f"names-{weights}", claim, "nats", **on_both(mixed, nats))
     text, settings = settings_of("ptb", data)
-    cached = thence.mix([folder / "ptb-5"], folder / "ptb-cache", cache=500)
-    found = [math.exp(carried_nats(cached, split)) for split in ("dev", "test")]
-    what = "PTB, KN-5 + caches (running text): dev / test perplexity"
-    rows.append((what, "test at most 127", pair(found, 2), found[1] <= 127))
-    began = time.perf_counter()
     network = thence.train(text, "mlp", output=folder / "ptb-mlp", **MLP, **settings)
-    minutes = (time.perf_counter() - began) / 60
-    found = [math.exp(nats(network, split)) for split in ("dev", "test")]
-    what = f"PTB, the mlp alone, {minutes:.1f} minutes: dev / test perplexity"
-    rows.append((what, "", pair(found, 2), None))
-    runs = [folder / "ptb-5", network]
-    found_by = {
-        "KN-5 + caches + mlp": thence.mix(runs, folder / "ptb-all", cache=500),
-        "KN-5 + mlp": thence.mix(runs, folder / "ptb-two"),
-    }
-    for name, mixed in found_by.items():
-        found = [math.exp(carried_nats(mixed, split)) for split in ("dev", "test")]
-        rows.append((f"PTB, {name}: dev / test perplexity", "", pair(found, 2), None))
-    return rows
+    counts = folder / "ptb-5"
+    for key, claim, made in (
+        ("cache", "KN-5 + caches (running text)", thence.mix([counts], folder / "c", cache=500)),
+        ("mlp", "the mlp alone, 5 minutes", network),
+        ("all", "KN-5 + caches + mlp", thence.mix([counts, network], folder / "a", cache=500)),
+        ("two", "KN-5 + mlp", thence.mix([counts, network], folder / "t")),
+    ):
+        keep(f"ptb-{key}", f"PTB, {claim}", "perplexity", **on_both(made, carried_perplexity))
 
 
-def carried_nats(run: thence.Run, split: Any) -> float:
-    """Return the mean loss of a split as the run reads it: caches see the documents before."""
-    return thence.evaluate(run, split).nats_per_token
+def on_both(run: thence.Run, measure: Any) -> dict[str, float]:
+    """Return a number of dev and of test."""
+    return {split: measure(run, split) for split in ("dev", "test")}
 
 
-def text8(data: Path, folder: Path) -> list[Row]:
+def carried_perplexity(run: thence.Run, split: Any) -> float:
+    """Return the perplexity of a split as the run reads it: caches see the documents before."""
+    return thence.evaluate(run, split).perplexity
+
+
+def text8(data: Path, folder: Path) -> None:
     """The prefix of text8 as words, the last tenth dev and test."""
     words = gzip.decompress((data / "text8" / "text8.prefix.gz").read_bytes()).decode().split()
     cuts = [0, int(0.9 * len(words)), int(0.95 * len(words)), len(words)]
@@ -212,38 +157,29 @@ def text8(data: Path, folder: Path) -> list[Row]:
         lines = [" ".join(words[at : min(at + 1000, last)]) for at in range(first, last, 1000)]
         paths[-1].write_text("\n".join(lines) + "\n", encoding="utf-8")
     given = {"dev": str(paths[1]), "test": str(paths[2]), "max_size": 50_000}
-    rows: list[Row] = []
     for order in (3, 5):
-        run = thence.train(
-            paths[0], "ngram", output=folder / f"text8-{order}", order=order, **WORDS, **given
-        )
-        found = [math.exp(nats(run, split)) for split in ("dev", "test")]
-        what = f"text8 prefix, 50,000 words and <unk>, order {order}: dev / test perplexity"
-        rows.append((what, "", pair(found, 2), None))
-    return rows
+        output = folder / f"text8-{order}"
+        run = thence.train(paths[0], "ngram", output=output, order=order, **WORDS, **given)
+        claim = f"text8 prefix, 50,000 words and <unk>, order {order}"
+        keep(f"text8-{order}", claim, "perplexity", **on_both(run, carried_perplexity))
 
 
-def smoothings(data: Path, folder: Path) -> list[Row]:
+def smoothings(data: Path, folder: Path) -> None:
     """Every smoothing on dev."""
     text, settings = settings_of("ptb", data)
-    rows: list[Row] = []
+    letters = {"order": 5, "unknown": "refuse"}
     for method in get_args(Smoothing):
-        ptb = thence.train(
-            text, "ngram", output=folder / f"s-{method}", order=3, smoothing=method, **settings
-        )
-        letters = thence.train(
-            data / "names" / "names.txt", "ngram", output=folder / f"n-{method}",
-            order=5, smoothing=method, unknown="refuse",
-        )  # fmt: skip
-        shown = f"{math.exp(nats(ptb, 'dev')):.2f}; {nats(letters, 'dev'):.4f}"
-        note = "" if ptb.model.is_probability else " (no probability)"
-        rows.append(
-            (f"{method}{note}: PTB order 3 dev perplexity; names order 5 dev nats", "", shown, None)
-        )
-    return rows
+        output = folder / f"s-{method}"
+        ptb = thence.train(text, "ngram", output=output, order=3, smoothing=method, **settings)
+        given = {"output": folder / f"n-{method}", "smoothing": method, **letters}
+        run = thence.train(data / "names" / "names.txt", "ngram", **given)
+        note = "" if ptb.model.is_probability else "no probability"
+        found = {"PTB order 3, dev perplexity": math.exp(nats(ptb, "dev"))}
+        found["names order 5, dev nats"] = nats(run, "dev")
+        keep(method, method, "", note=note, **found)
 
 
-def sizes(data: Path, folder: Path) -> list[Row]:
+def sizes(data: Path, folder: Path) -> None:
     """How many n-grams pruning leaves, and what they cost on disk and in perplexity."""
     run = thence.Run(folder / "ptb-5")
     store, dev, size = run.store("train"), run.store("dev"), len(run.tokenizer.vocabulary)
@@ -257,41 +193,37 @@ def sizes(data: Path, folder: Path) -> list[Row]:
             for share in (1e-8, 1e-7)
         },
     }
-    rows: list[Row] = []
     for name, tables in pruned.items():
         smaller = copy.copy(model)
         smaller.tables = tables
         perplexity = math.exp(-float(np.mean(smaller.score(dev))))
-        ngrams = smaller.num_parameters()
-        shown = f"{ngrams:,}; {perplexity:.2f}"
-        rows.append((f"PTB order 5, {name}: n-grams; dev perplexity", "", shown, None))
+        found = {"n-grams": smaller.num_parameters(), "dev perplexity": perplexity}
+        keep(f"pruned-{name}", f"PTB order 5, {name}", "", **found)
     path = folder / "ptb-5" / "model.safetensors"
     each = path.stat().st_size / model.num_parameters()
-    rows.append(("PTB order 5: saved bytes an n-gram", "at most 25", f"{each:.1f}", each <= 25))
-    return rows
+    keep("bytes", "PTB order 5: saved bytes an n-gram", "bytes", goal="<= 25", thence=each)
 
 
-def whole_jobs(data: Path, folder: Path) -> list[Row]:
-    """From the text to the saved run, each in a process of its own."""
+def whole_jobs(data: Path, folder: Path) -> None:
+    """From the text to the saved run, each in a process of its own, beside the start-up alone."""
     imdb = folder / "imdb.txt"
     tokens = write_reviews(data / "imdb", imdb)
-    whole = {**PTB, "split": "100/0/0"}
-    jobs = [
-        ("PTB", *settings_of("ptb", data), 1.6, None),
-        ("WikiText-2", *settings_of("wikitext-2", data), 4.0, None),
-        (f"IMDB ({tokens / 1e6:.2f} M tokens)", imdb, whole, 25.0, 2.5e9),
-    ]
-    rows: list[Row] = []
-    for name, text, settings, limit, memory in jobs:
-        runs = [job(text, settings, folder) for _ in range(3)]
-        start_up, seconds, peak = (median(values) for values in zip(*runs, strict=True))
-        shown = f"{seconds:.2f} (start-up {start_up:.2f})"
-        what = f"{name}, order 5, text to saved run: seconds"
-        rows.append((what, f"at most {limit:g}", shown, seconds <= limit))
-        good = None if memory is None else peak < memory
-        bound = "" if memory is None else f"under {memory / 1e9:g}"
-        rows.append((f"{name}: peak memory, GB", bound, f"{peak / 1e9:.2f}", good))
-    return rows
+    for key, name, (text, settings), goal in (
+        ("ptb", "PTB", settings_of("ptb", data), 1.6),
+        ("wikitext-2", "WikiText-2", settings_of("wikitext-2", data), 4.0),
+        ("imdb", f"IMDB ({tokens / 1e6:.2f} M tokens)", (imdb, {**PTB, "split": "100/0/0"}), 25.0),
+    ):
+        used: list[Usage] = []
+
+        def whole(text: Path = text, settings: Any = settings, used: Any = used) -> float:
+            used.append(job(folder, str(text), settings))
+            return used[-1].seconds
+
+        sides = {"thence": whole, "start-up": lambda: job(folder).seconds}
+        claim = f"{name}, order 5, text to saved run"
+        RESULTS.measure(f"job-{key}", claim, sides, goal=f"<= {goal:g}")
+        peaks = {"thence": [usage.peak / 1e9 for usage in used]}
+        RESULTS.add(f"memory-{key}", f"{claim}: peak memory", peaks, "GB")
 
 
 def write_reviews(source: Path, path: Path) -> int:
@@ -308,59 +240,38 @@ def write_reviews(source: Path, path: Path) -> int:
     return total
 
 
-def job(text: Path, settings: dict[str, Any], folder: Path) -> list[float]:
-    """Return the start-up's seconds, the job's, and the peak memory in bytes."""
-    with TemporaryDirectory(dir=folder) as fresh:  # Nothing in the cache.
-        arguments = [str(text), f"{fresh}/run", json.dumps(settings)]
-        environment = {**os.environ, "THENCE_HOME": f"{fresh}/home"}
-        command = [sys.executable, "-c", JOB, *arguments]
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
-    measured: list[float] = json.loads(done.stdout)
-    return measured
+def job(folder: Path, *given: Any) -> Usage:
+    """Train in a process of its own, with nothing in the cache; without a text only start it."""
+    with TemporaryDirectory(dir=folder) as fresh:
+        words = [given[0], f"{fresh}/run", json.dumps(given[1])] if given else []
+        return command([sys.executable, "-c", JOB, *words], THENCE_HOME=f"{fresh}/home")
 
 
-def scoring(data: Path, folder: Path) -> list[Row]:
-    """Loading, and scoring the test text many times over, with KenLM beside it."""
-    loads = [timed(lambda: thence.Run(folder / "ptb-5").model)[0] for _ in range(3)]
-    run = thence.Run(folder / "ptb-5")
-    test = load(data / "ptb" / "ptb.test.txt")
-    store = run.tokenizer.encode(Documents.join([test] * REPEATS))
-    times = [timed(lambda: run.model.score(store))[0] for _ in range(3)]
-    speed = store.num_targets / median(times) / 1e6
-    rows: list[Row] = [
-        ("PTB order 5: seconds to load", "under 0.3", f"{median(loads):.2f}", median(loads) < 0.3),
-        ("scoring, M tokens a second, one thread", "at least 1.5", f"{speed:.2f}", speed >= 1.5),
-    ]
+def scoring(data: Path, folder: Path) -> None:
+    """Loading, and scoring the test text many times over, beside KenLM's module."""
+    folder = folder / "ptb-5"
+    loading = {"thence": cpu(lambda: thence.Run(folder).model)}
+    RESULTS.measure("load", "PTB order 5: loading", loading, goal="<= 0.3")
+    run = thence.Run(folder)
+    model: Any = run.model
+    texts = list(load(data / "ptb" / "ptb.test.txt"))
+    store = run.tokenizer.encode(Documents.from_strings(texts * REPEATS))
+    sides = {"thence": cpu(lambda: model.score(store))}
     try:
         kenlm = importlib.import_module("kenlm")
     except ImportError:
-        return [*rows, ("the same with KenLM", "", "the module kenlm is not installed", None)]
-    return [*rows, *beside_kenlm(kenlm, run, list(test), folder)]
-
-
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the seconds a piece of work takes, and what it gives."""
-    started = time.perf_counter()
-    result = work()
-    return time.perf_counter() - started, result
-
-
-def beside_kenlm(kenlm: Any, run: thence.Run, texts: list[str], folder: Path) -> list[Row]:
-    """The speed of KenLM's Python module, and how far its scores are from ours."""
-    model: Any = run.model
-    write_arpa(model.tables, run.tokenizer.vocabulary, folder / "ptb.arpa")
-    other = kenlm.Model(str(folder / "ptb.arpa"))
-    ours = model.score(run.tokenizer.encode(texts)) / math.log(10)
-    theirs = np.array([p for text in texts for p, _, _ in other.full_scores(text)])
-    apart = float(np.max(np.abs(ours - theirs)))
-    repeated = texts * REPEATS
-    seconds = median(timed(lambda: [other.score(text) for text in repeated])[0] for _ in range(3))
-    speed = len(theirs) * REPEATS / seconds / 1e6
-    version = importlib.metadata.version("kenlm")
-    return [
-        (f"the same with KenLM {version}, `score` line by line", "", f"{speed:.2f}", None),
-        ("largest difference from KenLM of a token, log10", "1e-5", f"{apart:.1e}", apart <= 1e-5),
-    ]
+        print("KenLM is not installed", file=sys.stderr)
+    else:
+        write_arpa(model.tables, run.tokenizer.vocabulary, folder / "ptb.arpa")
+        other = kenlm.Model(str(folder / "ptb.arpa"))
+        ours = model.score(run.tokenizer.encode(texts)) / math.log(10)
+        theirs = [p for text in texts for p, _, _ in other.full_scores(text)]
+        apart = float(np.max(np.abs(ours - theirs)))
+        claim = "largest difference from KenLM of a token"
+        keep("difference", claim, "log10", goal="<= 0.00001", thence=apart)
+        sides["KenLM, line by line"] = cpu(lambda: [other.score(t) for t in texts * REPEATS])
+    scale = 1e9 / store.num_targets
+    RESULTS.measure("score", "scoring a token, one thread", sides, "ns", scale)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ its peak of memory.
 """
 
 import json
+import operator
 import os
 import platform
 import re
@@ -30,7 +31,7 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 ROUNDS = 3
 """How often each side is measured: the least that has a median and a spread."""
-GOAL = re.compile(r"(ratio )?(<=|>=) ([\d.]+)")
+GOAL = re.compile(r"(ratio )?(<=|>=|=) ([\d.]+)")
 """A goal that can be checked: of the first side's median or of the ratio of the first two sides."""
 OBSERVER = """
 import json, resource, subprocess, sys
@@ -138,7 +139,7 @@ class Results:
             claim: The claim, as its row says it.
             runs: The numbers of each side, ours first.
             unit: Of the numbers.
-            goal: Such as ``<= 15``, ``ratio <= 0.9`` (the first side by the second), or words.
+            goal: ``<= 15``, ``= 3``, ``ratio <= 0.9`` (the first side by the second), or words.
             note: What else the row should say.
             ratio: Whether the row has the ratio of the first two sides, round by round.
         """
@@ -169,7 +170,8 @@ def is_met(goal: str, record: Mapping[str, Any]) -> bool | None:
     if found is None:
         return None
     value = median(record["ratio"] if found[1] else next(iter(record["runs"].values())))
-    return value <= float(found[3]) if found[2] == "<=" else value >= float(found[3])
+    compare = {"<=": operator.le, ">=": operator.ge, "=": operator.eq}[found[2]]
+    return bool(compare(value, float(found[3])))
 
 
 def conditions(packages: Sequence[str] = ()) -> dict[str, Any]:
