@@ -1,6 +1,7 @@
 """Words and their numbers by the compiled core; ``words.c`` says how."""
 
 import ctypes
+import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -12,6 +13,9 @@ from thence.array_types import Int32, Int64, UInt8, UInt64
 
 BY_SPACE, BY_ASCII_SPACE, APART, APART_WITH_SYMBOLS = range(4)
 """The rules by which words are found, as ``core.h`` numbers them."""
+
+MOST_KEPT = 1 << 18
+"""Words for which a thread keeps room (6 MB): more than a chunk has, unless one document is huge."""
 
 
 class Rules(ctypes.Structure):
@@ -77,6 +81,42 @@ def _numbers() -> Callable[..., int]:
     return found
 
 
+@cache
+def _count() -> Callable[..., int]:
+    found: Callable[..., int] = function(
+        "characters_count", Pointer, Size, Pointer, Size, Pointer
+    )
+    return found
+
+
+def count_characters(
+    text: UInt8[np.ndarray, " bytes"], ends: Int64[np.ndarray, " documents"]
+) -> Int64[np.ndarray, " documents"]:
+    """Return the characters of documents that stand one after another; see ``find_words``."""
+    text, ends = np.ascontiguousarray(text), np.ascontiguousarray(ends, np.int64)
+    counts = np.empty(len(ends), np.int64)
+    data = address(text, np.uint8), len(text), address(ends, np.int64), len(ends)
+    if _count()(*data, counts.ctypes.data):
+        raise ValueError("the documents do not fit the text")
+    return counts
+
+
+_kept_scratch = threading.local()
+
+
+def _scratch(size: int) -> tuple[Any, Any, Any]:
+    """Return room for the places and hashes of so many words, in memory that each thread keeps.
+
+    Fresh memory for each chunk would cost more than to find its words.
+    """
+    kept: list[Any] = getattr(_kept_scratch, "arrays", [])
+    if not kept or len(kept[0]) < size:
+        kept = [np.empty(size, dtype) for dtype in (np.int64, np.int64, np.uint64)]
+        if size <= MOST_KEPT:
+            _kept_scratch.arrays = kept
+    return kept[0], kept[1], kept[2]
+
+
 def find_words(
     rules: Rules, text: UInt8[np.ndarray, " bytes"], ends: Int64[np.ndarray, " documents"]
 ) -> tuple[
@@ -93,8 +133,8 @@ def find_words(
         ends: Byte after the last of each document.
     """
     text, ends = np.ascontiguousarray(text), np.ascontiguousarray(ends, np.int64)
-    starts, stops = np.empty(len(text), np.int64), np.empty(len(text), np.int64)
-    hashes, lengths = np.empty(len(text), np.uint64), np.empty(len(ends), np.int64)
+    starts, stops, hashes = _scratch(len(text))
+    lengths = np.empty(len(ends), np.int64)
     found = _find()(
         ctypes.byref(rules), address(text, np.uint8), len(text), address(ends, np.int64), len(ends),
         len(text), starts.ctypes.data, stops.ctypes.data, hashes.ctypes.data, lengths.ctypes.data,

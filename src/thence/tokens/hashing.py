@@ -7,6 +7,8 @@ longest of these ways has, and each step looks only at those that have not arriv
 
 import numpy as np
 
+from thence import _core
+from thence._core import words as core_words
 from thence.array_types import Int32, Int64, Integer, UInt64
 
 SLOTS_PER_HASH = 2
@@ -32,6 +34,17 @@ class HashTable:
 
     def find(self, hashes: Hashes) -> Int32[np.ndarray, " hashes"]:
         """Return the number of each hash, -1 where it has none."""
+        if _core.library() is not None:
+            return core_words.find_numbers(self.core_table, hashes)
+        return self.find_in_numpy(hashes)
+
+    @property
+    def core_table(self) -> core_words.Table:
+        """The table as the compiled core reads it, as long as nothing is added."""
+        return core_words.Table.of(self._hashes, self._numbers)
+
+    def find_in_numpy(self, hashes: Hashes) -> Int32[np.ndarray, " hashes"]:
+        """Return what ``find`` does, where there is no compiled core."""
         slots = self._first_slots(hashes)
         numbers: Int32[np.ndarray, " hashes"] = self._numbers[slots]
         going = np.flatnonzero((self._hashes[slots] != hashes) & (numbers >= 0))

@@ -27,6 +27,8 @@ from typing import Literal
 import numpy as np
 
 from thence.array_types import Bool, Int64, Integer, UInt, UInt8, UInt64
+from thence import _core
+from thence._core import words as core_words
 from thence.corpus import Documents
 from thence.tokens.characters import code_points
 
@@ -50,6 +52,8 @@ STEP = 1 << 16
 """Powers are kept for chunk lengths rounded up to a multiple of this."""
 WORDS_AT_ONCE = 1 << 14
 """Strings hashed at once."""
+_TABLE_SIZES = (0x80, 0x110000)
+"""Code points that tables are made for: those of ASCII, or all."""
 ASCII_SPACES = " \t\n\v\f\r"
 JOINERS = "\u200c\u200d"
 MULTIPLIER = 0x9E3779B97F4A7C15
@@ -91,6 +95,28 @@ def find_words(chunk: Documents, split: WordSplit, edition: Edition = LATEST) ->
     so do ``SYMBOLS`` that stand alone, an apostrophe between letters stays with them, and accents
     and vowel signs belong to theirs.
     """
+    text = chunk.text.tobytes().decode("utf-8")
+    if _core.library() is not None:
+        rules = core_rules(split, edition, len(text) == len(chunk.text))
+        return FoundWords(text, *core_words.find_words(rules, chunk.text, chunk.ends))
+    return FoundWords(text, *find_words_in_numpy(chunk, split, edition))
+
+
+@cache
+def core_rules(split: WordSplit, edition: Edition, ascii_only: bool) -> core_words.Rules:
+    """Return the rules as the compiled core needs them; small tables are enough for ASCII."""
+    size = _TABLE_SIZES[0 if ascii_only else 1]
+    if split == "whitespace":
+        rule = core_words.BY_SPACE if edition == 1 else core_words.BY_ASCII_SPACE
+    else:
+        rule = core_words.APART if edition == 1 else core_words.APART_WITH_SYMBOLS
+    return core_words.Rules.of(class_table(size), _scramble_table(size), MULTIPLIER, rule)
+
+
+def find_words_in_numpy(
+    chunk: Documents, split: WordSplit, edition: Edition
+) -> tuple[Places, Places, UInt64[np.ndarray, " words"], Int64[np.ndarray, " documents"]]:
+    """Return what ``find_words`` gives beside the text, where there is no compiled core."""
     points, sizes = code_points(chunk)
     bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
     edges = np.zeros(len(points) + 1, bool)
@@ -102,9 +128,8 @@ def find_words(chunk: Documents, split: WordSplit, edition: Edition = LATEST) ->
         starts, ends = _apart(points, edges)
         if edition > 1:
             starts, ends = _join_symbols(points, edges, starts, ends)
-    text = chunk.text.tobytes().decode("utf-8")
-    hashes = hash_words(points, starts, ends)
-    return FoundWords(text, starts, ends, hashes, np.diff(np.searchsorted(starts, bounds)))
+    lengths = np.diff(np.searchsorted(starts, bounds))
+    return starts, ends, hash_words(points, starts, ends), lengths
 
 
 def hash_strings(strings: Sequence[str]) -> UInt64[np.ndarray, " words"]:
@@ -206,7 +231,7 @@ def _classes(points: Points) -> UInt8[np.ndarray, " characters"]:
 
 def _table_size(points: Points) -> int:
     """Return how many code points a table must have: a small one stays in the cache."""
-    return 0x80 if points.dtype == np.uint8 else 0x110000
+    return _TABLE_SIZES[0 if points.dtype == np.uint8 else 1]
 
 
 @cache
