@@ -101,15 +101,18 @@ CORE_EXPORT int32_t ngram_score(const Order *orders, int32_t N, int64_t V, const
     return 0;
 }
 
-/* Read ids one after another from a state of N - 1 numbers, in place; 0, or -1 if something does not
-   fit. NumPy: the states of NGram.step. */
+/* Read ids (rows, time) one after another from states (rows, N - 1), in place; 0, or -1 if something
+   does not fit. NumPy: the states of NGram.step. */
 CORE_EXPORT int32_t ngram_advance(const Order *orders, int32_t N, int64_t V, const int64_t *ids,
-                                  int64_t size, int64_t *state) {
-    if (!model_fits(orders, N, V) || !state_fits(orders, N, state)) return -1;
-    int64_t spare[1] = {-1};
-    for (int64_t i = 0; i < size; i++) {
-        if (ids[i] < 0 || ids[i] >= V) return -1;
-        read_word(orders, N, V, ids[i], N > 1 ? state : spare);
+                                  int64_t rows, int64_t time, int64_t *states) {
+    if (!model_fits(orders, N, V)) return -1;
+    int64_t none[1] = {-1};
+    for (int64_t row = 0; row < rows; row++, states += N - 1) {
+        if (!state_fits(orders, N, states)) return -1;
+        for (int64_t i = 0; i < time; i++, ids++) {
+            if (*ids < 0 || *ids >= V) return -1;
+            read_word(orders, N, V, *ids, N > 1 ? states : none);
+        }
     }
     return 0;
 }

@@ -33,7 +33,7 @@ def _c(name: str) -> Callable[..., int]:
     arguments: dict[str, tuple[Any, ...]] = {
         "ngram_index": (Pointer, Size, Size, Size, Pointer),
         "ngram_score": (*model, Pointer, Size, Pointer, Size, Pointer, Pointer),
-        "ngram_advance": (*model, Pointer, Size, Pointer),
+        "ngram_advance": (*model, Pointer, Size, Size, Pointer),
         "ngram_distributions": (*model, Pointer, Size, Pointer),
     }
     found: Callable[..., int] = function(name, *arguments[name])
@@ -92,6 +92,8 @@ class NGramTables:
             contexts: Whether to return the states too.
         """
         places = np.zeros(1, np.int64) if offsets is None else offsets
+        if not len(ids) or not len(places):
+            raise ValueError("there is a symbol before the first target")
         log_probs = np.empty(len(ids) - 1)
         states = np.empty((len(ids) - 1, self.order - 1), np.int64) if contexts else None
         self._call(
@@ -106,11 +108,13 @@ class NGramTables:
         return log_probs, states
 
     def advance(
-        self, ids: Int64[np.ndarray, " ids"], state: Int64[np.ndarray, " order-1"]
-    ) -> Int64[np.ndarray, " order-1"]:
-        """Return the state after reading ids one after another."""
-        after = np.array(state, np.int64)
-        self._call("ngram_advance", address(ids, np.int64), len(ids), after.ctypes.data)
+        self, ids: Int64[np.ndarray, "batch time"], states: Int64[np.ndarray, "batch order-1"]
+    ) -> Int64[np.ndarray, "batch order-1"]:
+        """Return the states after reading ids one after another."""
+        ids, after = np.ascontiguousarray(ids, np.int64), np.array(states, np.int64, order="C")
+        if ids.shape[:1] != after.shape[:1] or after.shape[1:] != (self.order - 1,):
+            raise ValueError("there is a state for each row of ids")
+        self._call("ngram_advance", ids.ctypes.data, *ids.shape, after.ctypes.data)
         return after
 
     def distributions(
@@ -118,6 +122,8 @@ class NGramTables:
     ) -> Float64[np.ndarray, "batch vocab"]:
         """Return the log-probabilities of the next word after each state."""
         states = np.ascontiguousarray(states, np.int64)
+        if states.shape[1:] != (self.order - 1,):
+            raise ValueError("a state has a number for each length of context")
         log_probs = np.empty((len(states), self.vocabulary_size))
         self._call("ngram_distributions", states.ctypes.data, len(states), log_probs.ctypes.data)
         return log_probs

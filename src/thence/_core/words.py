@@ -15,7 +15,7 @@ BY_SPACE, BY_ASCII_SPACE, APART, APART_WITH_SYMBOLS = range(4)
 """The rules by which words are found, as ``core.h`` numbers them."""
 
 MOST_KEPT = 1 << 18
-"""Words for which a thread keeps room (6 MB): more than a chunk has, unless one document is huge."""
+"""Words for which a thread keeps room (6 MB): more than most chunks have."""
 
 
 class Rules(ctypes.Structure):
@@ -83,9 +83,7 @@ def _numbers() -> Callable[..., int]:
 
 @cache
 def _count() -> Callable[..., int]:
-    found: Callable[..., int] = function(
-        "characters_count", Pointer, Size, Pointer, Size, Pointer
-    )
+    found: Callable[..., int] = function("characters_count", Pointer, Size, Pointer, Size, Pointer)
     return found
 
 

@@ -26,9 +26,9 @@ from typing import Literal
 
 import numpy as np
 
-from thence.array_types import Bool, Int64, Integer, UInt, UInt8, UInt64
 from thence import _core
 from thence._core import words as core_words
+from thence.array_types import Bool, Int64, Integer, UInt, UInt8, UInt64
 from thence.corpus import Documents
 from thence.tokens.characters import code_points
 

@@ -1,7 +1,8 @@
-"""The n-gram model: counting, and queries of the tables of a smoothed model."""
+"""The n-gram model: counting, smoothing, and what else is asked of a model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal, get_args
 
 import numpy as np
@@ -10,8 +11,9 @@ from thence.array_types import Float, Int64, Integer
 from thence.errors import SettingError
 from thence.models.base import Array
 from thence.models.memory_guard import parse_size
-from thence.models.ngram.counting import OrderCounts, count_ngrams, find, log_likelihood
+from thence.models.ngram.counting import OrderCounts, count_ngrams, log_likelihood
 from thence.models.ngram.pruning import prune_by_counts, prune_by_entropy, sums
+from thence.models.ngram.queries import Numbers, Queries
 from thence.models.ngram.smoothing import Discounts, OrderTable, Smoothing, interpolate, smooth
 from thence.settings import Fraction, NonNegativeFloat, NonNegativeInt, Range, Settings
 from thence.tokens import TokenStore
@@ -52,8 +54,6 @@ FOLLOWER_BUCKETS = 8
 MIN_LOG_BACKOFF = -10.0
 """Lowest log back-off weight that a mixture's gate sees: a context that leaves nothing to shorter
 ones has minus infinity."""
-
-Numbers = Int64[np.ndarray, "batch order-1"]
 
 
 class NGram:
@@ -151,6 +151,21 @@ class NGram:
             tables = prune_by_entropy(tables, size, options.prune_entropy)
         return tables
 
+    @property
+    def tables(self) -> list[OrderTable]:
+        """The smoothed counts of orders 1 to N."""
+        return self._tables
+
+    @tables.setter
+    def tables(self, tables: list[OrderTable]) -> None:
+        self._tables = tables
+        self.__dict__.pop("queries", None)
+
+    @cached_property
+    def queries(self) -> Queries:
+        """What is asked of the tables, made ready when it is first asked."""
+        return Queries(self.tables, self.vocabulary_size)
+
     def start(self, batch_size: int) -> Numbers:
         """Return the state before any text: no n-gram ends there."""
         return np.full((batch_size, len(self.tables) - 1), -1)
@@ -162,68 +177,33 @@ class NGram:
 
         The state holds the number of the n-gram of each order that ends at the last id, or -1.
         """
-        numbers = np.full_like(state, -1)
-        log_probs = np.tile(self.tables[0].log_probs.astype(np.float64), (len(ids), 1))
-        for level in range(len(self.tables) - 1):
-            if level == 0:
-                numbers[:, 0] = ids
-            else:
-                keys = self.tables[level].keys
-                numbers[:, level] = find(keys, state[:, level - 1], ids, self.vocabulary_size)
-            self._extend(log_probs, level, numbers[:, level])
-        return log_probs, numbers
+        numbers = self.queries.advance(ids[:, None], state)
+        return self.queries.distributions(numbers), numbers
 
-    def _extend(self, log_probs: Array, level: int, contexts: Int64[np.ndarray, " batch"]) -> None:
-        """Let the contexts of one order overrule the shorter ones, in place."""
-        table, longer = self.tables[level], self.tables[level + 1]
-        size = self.vocabulary_size
-        starts = np.searchsorted(longer.keys, contexts * size)
-        ends = np.searchsorted(longer.keys, (contexts + 1) * size)
-        for row in np.flatnonzero(contexts >= 0):
-            log_probs[row] += table.log_backoffs[contexts[row]]
-            seen = slice(starts[row], ends[row])
-            log_probs[row, longer.keys[seen] % size] = longer.log_probs[seen]
+    def read(
+        self, ids: Integer[np.ndarray, "batch time"], state: Numbers, last: bool = False
+    ) -> tuple[Float[np.ndarray, "batch places vocab"], Numbers]:
+        """Return log-probabilities after each id, or after the last only, and the state."""
+        if last:
+            state = self.queries.advance(ids, state)
+            return self.queries.distributions(state)[:, None], state
+        steps = []
+        for column in ids.T:
+            log_probs, state = self.step(column, state)
+            steps.append(log_probs)
+        return np.stack(steps, axis=1), state
 
     def score(
         self, store: TokenStore, carry_context: bool = False
     ) -> Float[np.ndarray, " targets"]:
         """Return the log-probability of every target, in nats."""
-        words = store.targets.astype(np.int64)
-        log_probs = self.tables[0].log_probs.astype(np.float64)[words]
-        walk = self._walk(store, carry_context)
-        for shorter, table, (contexts, found) in zip(
-            self.tables, self.tables[1:], walk, strict=False
-        ):
-            known = contexts >= 0
-            log_probs[known] += shorter.log_backoffs[contexts[known]]
-            seen = found >= 0
-            log_probs[seen] = table.log_probs[found[seen]]
-        return log_probs
-
-    def _walk(
-        self, store: TokenStore, carry_context: bool
-    ) -> Iterator[tuple[Int64[np.ndarray, " targets"], Int64[np.ndarray, " targets"]]]:
-        """Yield, for contexts of 1, 2, ... symbols, two numbers per target, -1 where not seen.
-
-        The first is that of the context before the target, the second that of both together.
-        """
-        words = store.targets.astype(np.int64)
-        reach = None if carry_context else store.places
-        contexts = store.ids[:-1].astype(np.int64)
-        for level in range(1, len(self.tables)):
-            found = find(self.tables[level].keys, contexts, words, self.vocabulary_size)
-            yield contexts, found
-            contexts = np.full_like(found, -1)
-            contexts[1:] = found[:-1]
-            if reach is not None:
-                contexts[reach < level] = -1
+        return self.queries.score(store, carry_context)
 
     def contexts(
         self, store: TokenStore, carry_context: bool = False
     ) -> Int64[np.ndarray, "targets order-1"]:
         """Return the numbers of the contexts before each target, as in the state of ``step``."""
-        found = [contexts for contexts, _ in self._walk(store, carry_context)]
-        return np.stack(found, axis=1) if found else np.zeros((store.num_targets, 0), np.int64)
+        return self.queries.contexts(store, carry_context)
 
     @property
     def num_buckets(self) -> int:
@@ -309,7 +289,7 @@ class NGram:
 
     def _hit_rates(self, dev: TokenStore, carry_context: bool) -> list[tuple[str, str]]:
         longest = np.ones(dev.num_targets, np.int64)
-        for level, (_, found) in enumerate(self._walk(dev, carry_context), start=2):
+        for level, (_, found) in enumerate(self.queries.walk(dev, carry_context), start=2):
             longest[found >= 0] = level
         shares = np.bincount(longest, minlength=len(self.tables) + 1)[1:] / dev.num_targets
         return [

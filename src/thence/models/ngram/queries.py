@@ -1,0 +1,138 @@
+"""Queries of the tables of a smoothed n-gram model: scores, states and distributions.
+
+The log-probability of a word is that of the longest n-gram which ends with it, plus the back-off
+weights of the contexts that were longer (Katz 1987), from the shortest context to the longest:
+
+    l = log p(w);  for each length k = 1 .. N-1 of which the context is known:
+        l += log backoff(context of length k);  if it was followed by w: l = its log p
+
+The compiled core walks through a text target by target, NumPy order by order over all targets; both
+give the same numbers, to the bit.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from thence import _core
+from thence._core.ngram import NGramTables
+from thence.array_types import Float, Int64, Integer
+from thence.models.base import Array
+from thence.models.ngram.counting import find
+from thence.models.ngram.smoothing import OrderTable
+from thence.tokens import TokenStore
+
+Numbers = Int64[np.ndarray, "batch order-1"]
+"""The number of the n-gram of each length 1 to N-1 that ends at the last word, or -1."""
+
+
+class Queries:
+    """What is asked of a model's tables, which must not change meanwhile.
+
+    Args:
+        tables: Of orders 1 to N.
+        vocabulary_size: Number of ids (V).
+    """
+
+    def __init__(self, tables: Sequence[OrderTable], vocabulary_size: int) -> None:
+        self.tables, self.vocabulary_size = tables, vocabulary_size
+        self.core: NGramTables | None = None
+        """The same in the compiled core, where there is one and it reads such arrays."""
+        if _core.library() is not None and all(_is_readable(table) for table in tables):
+            arrays = [(table.keys, table.log_probs, table.log_backoffs) for table in tables]
+            self.core = NGramTables(arrays, vocabulary_size)
+
+    def score(self, store: TokenStore, carry_context: bool) -> Float[np.ndarray, " targets"]:
+        """Return the log-probability of every target, in nats."""
+        if self.core is not None:
+            return self.core.score(*_flat(store, carry_context))[0]
+        words = store.targets.astype(np.int64)
+        log_probs = self.tables[0].log_probs.astype(np.float64)[words]
+        walk = self.walk(store, carry_context)
+        for shorter, table, (contexts, found) in zip(
+            self.tables, self.tables[1:], walk, strict=False
+        ):
+            known = contexts >= 0
+            log_probs[known] += shorter.log_backoffs[contexts[known]]
+            seen = found >= 0
+            log_probs[seen] = table.log_probs[found[seen]]
+        return log_probs
+
+    def contexts(
+        self, store: TokenStore, carry_context: bool
+    ) -> Int64[np.ndarray, "targets order-1"]:
+        """Return the numbers of the contexts before each target."""
+        if self.core is not None:
+            contexts = self.core.score(*_flat(store, carry_context), contexts=True)[1]
+            assert contexts is not None  # As asked for.
+            return contexts
+        found = [contexts for contexts, _ in self.walk(store, carry_context)]
+        return np.stack(found, axis=1) if found else np.zeros((store.num_targets, 0), np.int64)
+
+    def walk(
+        self, store: TokenStore, carry_context: bool
+    ) -> Iterator[tuple[Int64[np.ndarray, " targets"], Int64[np.ndarray, " targets"]]]:
+        """Yield, for contexts of 1, 2, ... symbols, two numbers per target, -1 where not seen.
+
+        The first is that of the context before the target, the second that of both together.
+        """
+        words = store.targets.astype(np.int64)
+        reach = None if carry_context else store.places
+        contexts = store.ids[:-1].astype(np.int64)
+        for level in range(1, len(self.tables)):
+            found = find(self.tables[level].keys, contexts, words, self.vocabulary_size)
+            yield contexts, found
+            contexts = np.full_like(found, -1)
+            contexts[1:] = found[:-1]
+            if reach is not None:
+                contexts[reach < level] = -1
+
+    def advance(self, ids: Integer[np.ndarray, "batch time"], states: Numbers) -> Numbers:
+        """Return the states after reading ids one after another."""
+        if self.core is not None:
+            return self.core.advance(ids, states)
+        for column in ids.T:
+            numbers = np.full_like(states, -1)
+            for level in range(len(self.tables) - 1):
+                if level == 0:
+                    numbers[:, 0] = column
+                else:
+                    keys = self.tables[level].keys
+                    numbers[:, level] = find(
+                        keys, states[:, level - 1], column, self.vocabulary_size
+                    )
+            states = numbers
+        return states
+
+    def distributions(self, states: Numbers) -> Float[np.ndarray, "batch vocab"]:
+        """Return the log-probabilities of the next word after each state."""
+        if self.core is not None:
+            return self.core.distributions(states)
+        log_probs = np.tile(self.tables[0].log_probs.astype(np.float64), (len(states), 1))
+        for level in range(len(self.tables) - 1):
+            self._extend(log_probs, level, states[:, level])
+        return log_probs
+
+    def _extend(self, log_probs: Array, level: int, contexts: Int64[np.ndarray, " batch"]) -> None:
+        """Let the contexts of one order overrule the shorter ones, in place."""
+        table, longer = self.tables[level], self.tables[level + 1]
+        size = self.vocabulary_size
+        starts = np.searchsorted(longer.keys, contexts * size)
+        ends = np.searchsorted(longer.keys, (contexts + 1) * size)
+        for row in np.flatnonzero(contexts >= 0):
+            log_probs[row] += table.log_backoffs[contexts[row]]
+            seen = slice(starts[row], ends[row])
+            log_probs[row, longer.keys[seen] % size] = longer.log_probs[seen]
+
+
+def _is_readable(table: OrderTable) -> bool:
+    """Return whether the arrays of an order are of the types that the compiled core reads."""
+    arrays = ((table.keys, "int64"), (table.log_probs, "float32"), (table.log_backoffs, "float32"))
+    return all(array.dtype == dtype and array.flags.c_contiguous for array, dtype in arrays)
+
+
+def _flat(
+    store: TokenStore, carry_context: bool
+) -> tuple[Integer[np.ndarray, " positions"], Int64[np.ndarray, " _"] | None]:
+    """Return the ids of a store, and where its documents begin if contexts end there."""
+    return store.ids.astype(np.int32), None if carry_context else store.offsets
