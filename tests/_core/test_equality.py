@@ -1,0 +1,160 @@
+"""Every kernel of the compiled core equals the NumPy code it stands for."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thence import _core
+from thence._core import words as core_words
+from thence._core.ngram import NGramTables
+from thence.corpus import Documents
+from thence.models.ngram.counting import count_ngrams
+from thence.models.ngram.model import NGram, NGramOptions
+from thence.models.ngram.pruning import prune_by_counts
+from thence.models.ngram.queries import Queries
+from thence.models.ngram.smoothing import OrderTable
+from thence.tokens import TokenStore
+from thence.tokens.characters import character_counts, character_places
+from thence.tokens.hashing import HashTable
+from thence.tokens.word_splitting import SYMBOLS, find_words, find_words_in_numpy, hash_strings
+
+pytestmark = pytest.mark.skipif(_core.library() is None, reason="the compiled core is not built")
+
+PIECES = [*"ab9_ '’<>[]/.,\n\t\v", "é", "e\u0301", "\u200d", "\u00a0", "\u3000", "語", "\U0001f600"]
+DOCUMENTS = st.lists(st.lists(st.sampled_from([*PIECES, *SYMBOLS]), max_size=12).map("".join))
+
+
+@given(DOCUMENTS, st.sampled_from(["whitespace", "punctuation"]), st.sampled_from([1, 2]))
+def test_words(texts, split, edition):
+    documents = Documents.from_strings(texts)
+    found = find_words(documents, split, edition)
+    expected = find_words_in_numpy(documents, split, edition)
+    for one, other in zip(
+        (found.starts, found.ends, found.hashes, found.lengths), expected, strict=True
+    ):
+        assert np.array_equal(one, other)
+
+
+@given(st.lists(st.text()))
+def test_characters(texts):
+    documents = Documents.from_strings(texts)
+    places = character_places(documents)
+    counts = core_words.count_characters(documents.text, documents.ends)
+    assert np.array_equal(counts, places[documents.ends] - places[documents.starts])
+    assert np.array_equal(counts, character_counts(documents))
+
+
+def test_documents_that_do_not_fit_are_refused():
+    text = np.frombuffer(b"a word", np.uint8)
+    for ends in ([7], [4, 3], [-1]):
+        with pytest.raises(ValueError, match="do not fit"):
+            core_words.count_characters(text, np.array(ends))
+
+
+@given(st.sets(st.text(min_size=1), max_size=60), st.lists(st.text(min_size=1)))
+def test_numbers(known, asked):
+    table = HashTable()
+    table.add(hash_strings(sorted(known)), np.arange(len(known)))
+    hashes = hash_strings([*asked, *known])
+    assert np.array_equal(table.find(hashes), table.find_in_numpy(hashes))
+
+
+def stores(vocabulary_size):
+    """Return a strategy of token stores; the highest id is the boundary."""
+    document = st.lists(st.integers(0, vocabulary_size - 2), max_size=9)
+    return st.lists(document, min_size=1, max_size=6).map(
+        lambda documents: store_of(documents, vocabulary_size - 1)
+    )
+
+
+def store_of(documents, boundary):
+    ids = [boundary, *itertools.chain.from_iterable([*one, boundary] for one in documents)]
+    lengths = np.array([len(one) for one in documents])
+    offsets = np.concatenate([[1], 1 + np.cumsum(lengths + 1)])
+    return TokenStore(np.array(ids, np.uint8), offsets, lengths, lengths, boundary)
+
+
+def both(model):
+    """Return the queries of a model by the core and by NumPy."""
+    core, numpy = model.queries, Queries(model.tables, model.vocabulary_size)
+    assert core.core is not None
+    numpy.core = None
+    return core, numpy
+
+
+SIZE = 5
+SMOOTHINGS = ("modified-kneser-ney", "witten-bell", "mle", "add-k", "stupid-backoff")
+
+
+@given(stores(SIZE), stores(SIZE), st.integers(1, 5), st.sampled_from(SMOOTHINGS), st.booleans())
+def test_ngrams(train, other, order, smoothing, carry_context):
+    model = NGram(NGramOptions(order, smoothing), SIZE)
+    model.fit(train, carry_context)
+    same(*both(model), other, carry_context)
+
+
+@given(stores(SIZE), stores(SIZE), st.booleans())
+def test_ngrams_whose_suffixes_are_pruned(train, other, carry_context):
+    model = NGram(NGramOptions(4), SIZE)
+    model.fit(train, carry_context)
+    counts = [one.counts for one in count_ngrams(train, 4, SIZE, carry_context)]
+    tables = prune_by_counts(model.tables, counts, SIZE, (1, 0, 1))
+    same(*both(NGram.from_tables(tables, SIZE)), other, carry_context)
+
+
+def same(core, numpy, store, carry_context):
+    assert np.array_equal(core.score(store, carry_context), numpy.score(store, carry_context))
+    assert np.array_equal(core.contexts(store, carry_context), numpy.contexts(store, carry_context))
+    states = np.full((2, len(core.tables) - 1), -1)
+    ids = np.stack([store.ids, store.ids[::-1]]).astype(np.int64)
+    states = core.advance(ids, states)
+    assert np.array_equal(states, numpy.advance(ids, np.full_like(states, -1)))
+    assert np.array_equal(core.distributions(states), numpy.distributions(states))
+
+
+def tables_of(keys_of_two):
+    return [
+        (np.arange(3), np.zeros(3, np.float32), np.zeros(3, np.float32)),
+        (
+            np.array(keys_of_two, np.int64),
+            np.zeros(len(keys_of_two), np.float32),
+            np.zeros(0, np.float32),
+        ),
+    ]
+
+
+@pytest.mark.parametrize("keys", [[3, 2], [1, 1], [-1, 2], [0, 9]])
+def test_keys_that_do_not_fit_are_refused(keys):
+    with pytest.raises(ValueError, match="keys of order 2"):
+        NGramTables(tables_of(keys), 3)
+
+
+def test_arrays_of_other_types_are_refused():
+    tables = tables_of([1, 2])
+    with pytest.raises(TypeError, match="int64"):
+        NGramTables([tables[0], (tables[1][0].astype(np.int32), *tables[1][1:])], 3)
+    with pytest.raises(TypeError, match="length"):
+        NGramTables([tables[0], (tables[1][0], tables[1][1][:1], tables[1][2])], 3)
+
+
+@pytest.mark.parametrize(
+    ("ids", "states"), [([[3]], [[0]]), ([[-1]], [[0]]), ([[0]], [[3]]), ([[0]], [[-2]])]
+)
+def test_ids_and_states_out_of_range_are_refused(ids, states):
+    tables = NGramTables(tables_of([1, 2]), 3)
+    with pytest.raises(ValueError, match="out of range"):
+        tables.advance(np.array(ids), np.array(states))
+    if ids == [[0]]:
+        with pytest.raises(ValueError, match="out of range"):
+            tables.distributions(np.array(states))
+    else:
+        with pytest.raises(ValueError, match="out of range"):
+            tables.score(np.array([0, *ids[0]], np.int32), None)
+
+
+def test_tables_of_other_types_are_asked_in_numpy():
+    tables = [OrderTable(np.arange(3), np.zeros(3), np.zeros(0))]
+    assert Queries(tables, 3).core is None
