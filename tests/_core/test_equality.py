@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thence import _core
+from thence._core import library
 from thence._core import words as core_words
 from thence._core.ngram import NGramTables
 from thence.corpus import Documents
@@ -21,7 +21,7 @@ from thence.tokens.characters import character_counts, character_places
 from thence.tokens.hashing import HashTable
 from thence.tokens.word_splitting import SYMBOLS, find_words, find_words_in_numpy, hash_strings
 
-pytestmark = pytest.mark.skipif(_core.library() is None, reason="the compiled core is not built")
+pytestmark = pytest.mark.skipif(library() is None, reason="the compiled core is not built")
 
 PIECES = [*"ab9_ '’<>[]/.,\n\t\v", "é", "e\u0301", "\u200d", "\u00a0", "\u3000", "語", "\U0001f600"]
 DOCUMENTS = st.lists(st.lists(st.sampled_from([*PIECES, *SYMBOLS]), max_size=12).map("".join))

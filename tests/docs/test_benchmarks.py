@@ -73,7 +73,14 @@ def test_sides_run_in_turn_and_are_kept(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("goal", "met"),
-    [("<= 3", True), ("= 3", True), ("<= 2.9", False), (">= 3", True), ("ratio >= 2", False), ("soon", None)],
+    [
+        ("<= 3", True),
+        ("= 3", True),
+        ("<= 2.9", False),
+        (">= 3", True),
+        ("ratio >= 2", False),
+        ("soon", None),
+    ],
 )
 def test_goals_are_checked_on_medians(goal: str, met: bool | None) -> None:
     assert measuring.is_met(goal, {"runs": {"ours": [9.0, 3.0, 1.0]}, "ratio": [1.5]}) is met

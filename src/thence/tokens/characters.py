@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from thence import _core
+from thence._core import library
 from thence._core import words as core_words
 from thence.array_types import Int32, Int64, Integer, UInt
 from thence.corpus import Documents
@@ -84,7 +84,7 @@ def character_counts(chunk: Documents) -> Int64[np.ndarray, " documents"]:
     if is_ascii(chunk):
         lengths: Int64[np.ndarray, " documents"] = chunk.ends - chunk.starts
         return lengths
-    if _core.library() is not None:
+    if library() is not None:
         return core_words.count_characters(chunk.text, chunk.ends)
     places = character_places(chunk)
     counts: Int64[np.ndarray, " documents"] = places[chunk.ends] - places[chunk.starts]

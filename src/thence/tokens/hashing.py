@@ -7,7 +7,7 @@ longest of these ways has, and each step looks only at those that have not arriv
 
 import numpy as np
 
-from thence import _core
+from thence._core import library
 from thence._core import words as core_words
 from thence.array_types import Int32, Int64, Integer, UInt64
 
@@ -34,7 +34,7 @@ class HashTable:
 
     def find(self, hashes: Hashes) -> Int32[np.ndarray, " hashes"]:
         """Return the number of each hash, -1 where it has none."""
-        if _core.library() is not None:
+        if library() is not None:
             return core_words.find_numbers(self.core_table, hashes)
         return self.find_in_numpy(hashes)
 

@@ -26,7 +26,7 @@ from typing import Literal
 
 import numpy as np
 
-from thence import _core
+from thence._core import library
 from thence._core import words as core_words
 from thence.array_types import Bool, Int64, Integer, UInt, UInt8, UInt64
 from thence.corpus import Documents
@@ -96,7 +96,7 @@ def find_words(chunk: Documents, split: WordSplit, edition: Edition = LATEST) ->
     and vowel signs belong to theirs.
     """
     text = chunk.text.tobytes().decode("utf-8")
-    if _core.library() is not None:
+    if library() is not None:
         rules = core_rules(split, edition, len(text) == len(chunk.text))
         return FoundWords(text, *core_words.find_words(rules, chunk.text, chunk.ends))
     return FoundWords(text, *find_words_in_numpy(chunk, split, edition))

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from thence import _core
+from thence._core import library
 from thence._core.ngram import NGramTables
 from thence.array_types import Float, Int64, Integer
 from thence.models.base import Array
@@ -38,7 +38,7 @@ class Queries:
         self.tables, self.vocabulary_size = tables, vocabulary_size
         self.core: NGramTables | None = None
         """The same in the compiled core, where there is one and it reads such arrays."""
-        if _core.library() is not None and all(_is_readable(table) for table in tables):
+        if library() is not None and all(_is_readable(table) for table in tables):
             arrays = [(table.keys, table.log_probs, table.log_backoffs) for table in tables]
             self.core = NGramTables(arrays, vocabulary_size)
 
