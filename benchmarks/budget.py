@@ -208,7 +208,7 @@ from thence.autopilot.candidates import Candidate
 from thence.cli.main import main
 only = (Candidate(sys.argv[1], 1.0),)
 strategies.LanguageStrategy.count = lambda self: iter(())
-strategies.schedule = lambda kind, seconds: only
+strategies.schedule = lambda *about: only
 main(sys.argv[2:])
 """
 """``thence best`` with one network and nothing else."""

@@ -25,7 +25,17 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import numpy as np
 
@@ -39,7 +49,7 @@ KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or
 
 @dataclass(frozen=True)
 class Range:
-    """The range of a number.
+    """The range of a number, or of the length of a text.
 
     Attributes:
         ge: It is this or above.
@@ -47,6 +57,7 @@ class Range:
         le: It is this or below.
         lt: It is below this.
         finite: It cannot be infinite.
+        null: What None stands for: JSON, for example, has no infinity.
         why: A reason or a way out, for the message.
     """
 
@@ -55,15 +66,19 @@ class Range:
     le: float | None = None
     lt: float | None = None
     finite: bool = True
+    null: float | None = None
     why: str = ""
 
-    def __contains__(self, value: float) -> bool:
+    def __contains__(self, value: float | str) -> bool:
+        if value == math.inf:
+            return not self.finite
+        value = len(value) if isinstance(value, str) else value
         return (
             (self.ge is None or value >= self.ge)
             and (self.gt is None or value > self.gt)
             and (self.le is None or value <= self.le)
             and (self.lt is None or value < self.lt)
-            and not (self.finite and isinstance(value, float) and not math.isfinite(value))
+            and not math.isnan(value)
         )
 
     def __str__(self) -> str:
@@ -84,6 +99,17 @@ Fraction = Annotated[float, Range(ge=0, lt=1)]
 DropProbability = Fraction
 """The probability that something is left out, which cannot be everything."""
 Seed = Annotated[int, Range(ge=0, le=(1 << 63) - 1)]
+Number = Annotated[float, Range(gt=-1, lt=10**12)]
+"""A number of a result."""
+Loss = Annotated[float, Range(gt=-1, lt=10**12, finite=False, null=math.inf)]
+"""A loss in nats, infinite where a text was impossible to the model."""
+Text = Annotated[str, Range(le=10_000)]
+"""A text of a result; reasons of failure have at most 500 characters."""
+Scalar = Text | int | float | bool | None
+Values = tuple[Scalar | tuple[Scalar, ...], ...]
+Fields = Mapping[str, Scalar | Values | Mapping[str, Scalar]]
+"""Settings by name, in a result."""
+Kind = TypeVar("Kind")
 
 
 class Settings:
@@ -97,6 +123,10 @@ class Settings:
         """
         for name, hint in declared_types(type(self)).items():
             object.__setattr__(self, name, validate(name, getattr(self, name), hint))
+
+
+class Saved:
+    """The base of results that are saved as JSON, and checked as settings are by ``from_json``."""
 
 
 def declared_types(kind: Any) -> Mapping[str, Any]:
@@ -132,9 +162,18 @@ def validate(name: str, value: Any, hint: Any, in_list: bool = False) -> Any:
             if isinstance(value, str):
                 ending = f".{nearest(value, map(str, get_args(kind)))}"
         elif get_origin(kind) is tuple and isinstance(value, list | tuple):
-            return tuple(validate(name, item, get_args(kind)[0], in_list=True) for item in value)
+            hints = get_args(kind)
+            hints = hints if hints[-1] is not Ellipsis else hints[:1] * len(value)
+            if len(hints) == len(value):
+                pairs = zip(value, hints, strict=True)
+                return tuple(validate(name, item, one, in_list=True) for item, one in pairs)
         elif get_origin(kind) is Mapping and isinstance(value, Mapping):
-            return value
+            hint_of_items = get_args(kind)[1]
+            if hint_of_items is Any:
+                return value
+            return {key: validate(str(key), one, hint_of_items) for key, one in value.items()}
+        elif value is None and limits.null is not None:
+            return limits.null
         elif is_dataclass(kind) and isinstance(value, dict):
             return _from_table(name, value, kind)
         elif kind in (int, float) and type(value) in (int, kind):
@@ -142,8 +181,9 @@ def validate(name: str, value: Any, hint: Any, in_list: bool = False) -> Any:
             if value in limits:
                 return kind(value)
             ending = f": {limits.why}." if limits.why else "."
-        elif kind is str and isinstance(value, Path):
-            return str(value)
+        elif kind in (str, Path) and isinstance(value, str | Path):
+            if kind is Path or str(value) in limits:
+                return kind(value)
         elif isinstance(kind, type) and type(value) is kind:
             return value
     verb, subject = ("holds", "each") if in_list else ("is", "it")
@@ -164,7 +204,8 @@ def describe_type(hint: Any) -> str:
             choices = ", ".join(map(str, get_args(kind)))
             words.append(f"one of {choices}" if len(get_args(kind)) > 1 else choices)
         elif kind in KINDS:
-            words.append(f"{KINDS[kind]} {limits}".rstrip())
+            length = "" if kind is not str or limits.le is None else " characters"
+            words.append(f"{KINDS[kind]} {limits}".rstrip() + length)
         elif kind is not NoneType:
             words.append("a list" if get_origin(kind) is tuple else "a table")
     return " or ".join(words)
@@ -214,12 +255,37 @@ def _number(value: float | None) -> str:
     return f"2^{bits} - 1" if bits > 30 and value == (1 << bits) - 1 else f"{value:,}"
 
 
+def from_json(kind: type[Kind], content: Any) -> Kind:
+    """Return a dataclass made of saved values; parts that it does not declare are left out.
+
+    Raises:
+        SettingError: Says which part is missing, or what it must be.
+    """
+    if not isinstance(content, dict):
+        raise SettingError(f"it is {shown(content)}, no table.")
+    return cast(Kind, _from_table("it", content, kind))
+
+
+def check_parts(table: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
+    """Check the parts of a table that are declared here; it may have others.
+
+    Raises:
+        SettingError: Says which part is missing, or what it must be.
+    """
+    for name, hint in hints.items():
+        if name not in table and all(kind is not NoneType for kind, _ in _alternatives(hint)):
+            raise SettingError(f"it does not say its '{name}'.")
+        validate(name, table.get(name), hint)
+
+
 def _from_table(name: str, table: Mapping[str, Any], kind: Any) -> Any:
-    """Return a dataclass made of a table of a TOML file."""
+    """Return a dataclass made of a table of a file."""
     hints = declared_types(kind)
-    if unknown := table.keys() - hints.keys():
+    if issubclass(kind, Saved):
+        table = {key: value for key, value in table.items() if key in hints}
+    elif unknown := table.keys() - hints.keys():
         raise SettingError(f"`{name}` has an unknown part '{min(unknown)}'.")
-    needed = [item.name for item in fields(kind) if item.default is MISSING]
+    needed = [one.name for one in fields(kind) if one.default is one.default_factory is MISSING]
     if missing := [part for part in needed if part not in table]:
         raise SettingError(f"`{name}` lacks its part '{missing[0]}'.")
     return kind(**{key: validate(key, value, hints[key]) for key, value in table.items()})

@@ -15,7 +15,7 @@ from thence.reports.best import best_html, plot_best_so_far
 
 
 def tried(name: str, ended: float, so_far: float, curve: bool = False, **more: Any) -> Tried:
-    looks = [(ended - 0.5, so_far + 1)] if curve else []
+    looks = ((ended - 0.5, so_far + 1),) if curve else ()
     return Tried(name, "ngram", {"order": 3}, ended - 1, 1.0, so_far, so_far, curve=looks, **more)
 
 
@@ -25,7 +25,8 @@ NETWORKS = [tried("mlp 64", 4.0, 2.25, curve=True), tried("gru 64", 8.0, 2.0, cu
 
 def made(folder: Path, **changes: Any) -> Best:
     best = Best(folder, "token", "12 documents", 10.0, None, 9.0, False, 2.0)
-    return replace(best, **{"tried": [*COUNTS, *NETWORKS], **changes})
+    changes["tried"] = tuple(changes.get("tried", [*COUNTS, *NETWORKS]))
+    return replace(best, **changes)
 
 
 def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 import math
 import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,25 +12,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thence.autopilot.autopilot import SECONDS_PER_STEP, Budget
-from thence.autopilot.best import make_budget
-from thence.autopilot.candidates import Kind
-from thence.autopilot.sizes import HIDDEN_SIZES, Size, largest_size
+from thence.autopilot.best import best, make_budget
+from thence.autopilot.candidates import schedule
+from thence.autopilot.networks import HIDDEN_SIZES, largest_size, options_of
 from thence.errors import SettingError
-from thence.models.registry import get_family
+from thence.models import registry
+from thence.models.candidates import Kind, Rung, Size, TextKind
+from thence.models.registry import Method, get_family
 
 MODELS = st.sampled_from(["mlp", "gru", "lstm"])
 KINDS = st.sampled_from(["names", "characters", "words"])
 TOKENS = st.floats(1, 1e12)
 
 
-def fit(model: str, kind: Kind, read: float, train: int) -> int:
-    return largest_size(Size(model, kind, 128), dict.fromkeys(HIDDEN_SIZES, read), train).hidden
+def size_of(model: str, kind: TextKind, hidden: int = 128, **options: Any) -> Size:
+    return get_family(model).sized(kind, hidden, options)
+
+
+def fit(model: str, kind: TextKind, read: float, train: int) -> int:
+    sizes = {hidden: size_of(model, kind, hidden) for hidden in HIDDEN_SIZES}
+    return largest_size(kind, sizes, dict.fromkeys(HIDDEN_SIZES, read), train).hidden
 
 
 @settings(deadline=None)
 @given(MODELS, KINDS, TOKENS, TOKENS, st.integers(1, 10**10))
 def test_more_time_never_means_a_smaller_network(
-    model: str, kind: Kind, one: float, other: float, train: int
+    model: str, kind: TextKind, one: float, other: float, train: int
 ) -> None:
     low, high = sorted((one, other))
     assert fit(model, kind, low, train) <= fit(model, kind, high, train)
@@ -36,7 +46,7 @@ def test_more_time_never_means_a_smaller_network(
 @settings(deadline=None)
 @given(MODELS, KINDS, st.integers(1, 10**10), st.integers(1, 10**10))
 def test_more_text_never_means_a_smaller_network(
-    model: str, kind: Kind, one: int, other: int
+    model: str, kind: TextKind, one: int, other: int
 ) -> None:
     low, high = sorted((one, other))
     assert fit(model, kind, 1e12, low) <= fit(model, kind, 1e12, high)
@@ -49,30 +59,30 @@ def test_a_small_text_bounds_the_network_however_long_the_time() -> None:
 
 def test_weights_by_hand() -> None:
     # Four gates of 128 units, each with 32 inputs and 128 units before.
-    assert Size("lstm", "characters", 128).weights == 4 * 128 * (32 + 128)
-    assert Size("gru", "names", 128, 2).weights == 3 * 128 * (32 + 128 + 2 * 128)
-    assert Size("mlp", "names", 128).weights == 8 * 32 * 128
+    assert size_of("lstm", "characters").weights == 4 * 128 * (32 + 128)
+    assert size_of("gru", "names", layers=2).weights == 3 * 128 * (32 + 128 + 2 * 128)
+    assert size_of("mlp", "names").weights == 8 * 32 * 128
 
 
 @settings(deadline=None)
 @given(MODELS, KINDS, st.sampled_from(HIDDEN_SIZES), st.floats(0.01, 1e6))
 def test_settings_of_a_size_are_settings_of_its_family(
-    model: str, kind: Kind, hidden: int, passes: float
+    model: str, kind: TextKind, hidden: int, passes: float
 ) -> None:
-    size = Size(model, kind, hidden)
-    get_family(model).options_class()(**size.options(passes, 1000))
-    training = size.training()
+    size = size_of(model, kind, hidden)
+    get_family(model).options_class()(**options_of(size, passes, 1000))
+    training = size.training
     assert 0 < training["lr"] <= 0.02 and training["batch_size"] > 0
 
 
 @settings(deadline=None)
 @given(MODELS, KINDS, st.floats(0.01, 1e6), st.floats(0.01, 1e6))
 def test_the_more_often_a_text_is_read_the_more_is_left_out(
-    model: str, kind: Kind, one: float, other: float
+    model: str, kind: TextKind, one: float, other: float
 ) -> None:
     low, high = sorted((one, other))
-    size = Size(model, kind, 128)
-    assert size.options(low, 1000)["dropout"] <= size.options(high, 1000)["dropout"]
+    size = size_of(model, kind)
+    assert options_of(size, low, 1000)["dropout"] <= options_of(size, high, 1000)["dropout"]
 
 
 def test_a_budget_of_time_runs_down() -> None:
@@ -104,3 +114,49 @@ def test_a_budget_of_steps_knows_no_clock() -> None:
 def test_a_budget_that_makes_no_sense_is_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingError, match=said):
         make_budget(given.get("time"), given.get("steps"), None)
+
+
+def names_of(kind: Kind, seconds: float, *methods: Method) -> list[str]:
+    chosen = schedule(kind, seconds, *methods)
+    return [f"{one.family} {one.share:g} {' '.join(map(str, one.options.values()))}".strip()
+            for one in chosen]  # fmt: skip
+
+
+def test_what_is_trained_for_how_long() -> None:
+    assert names_of("names", 3.9, "train") == []
+    assert names_of("names", 4, "train") == ["mlp 1"]
+    assert names_of("names", 13, "train") == ["gru 1"]
+    assert names_of("names", 100, "train") == ["gru 0.5", "lstm 0.5"]
+    assert names_of("characters", 4, "train") == ["gru 1"]
+    assert names_of("words", 10, "train") == ["lstm 1"]
+    assert names_of("words", 200, "train") == ["lstm 1 2"]
+    assert names_of("words", 0, "fit") == ["ngram 1 3", "ngram 1 5", "cache 1 1", "cache 1 2"]
+    labels = {
+        0: "linear 0.95, averaging 0.05",
+        20: "averaging 0.2, linear 0.5, averaging 0.3 3",
+        60: "averaging 0.1, linear 0.3, averaging 0.1 3, "
+        "convolution 0.3 0.0, recurrent 0.2 0.0 250",
+    }
+    for seconds, expected in labels.items():
+        assert ", ".join(names_of("labels", seconds, "fit", "train")) == expected
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A family of another package: the linear network, and a budget from which it is tried."""
+    monkeypatch.setattr(registry._plugins, "table", dict(registry.FAMILIES))
+    bigram = get_family("bigram")
+    rungs = {"names": (Rung(2, share=0.5),)}
+    registry._plugins.add("my-bigram", replace(bigram, name="my-bigram", candidates=rungs))
+    yield
+
+
+def test_a_family_of_another_package_is_tried_after_ours(own: None) -> None:
+    assert names_of("names", 1, "train") == []
+    assert names_of("names", 5, "train") == ["mlp 1", "my-bigram 0.5"]
+
+
+@pytest.mark.slow
+def test_a_family_without_sizes_is_trained_as_it_is(own: None, names: Path, tmp_path: Path) -> None:
+    done = best(names, steps=400, output=tmp_path / "run", split="60/20/20")
+    assert done.failed == () and "my-bigram" in [one.model for one in done.tried]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from thence.autopilot.candidates import Candidate, Ensemble, TrainedCandidate, single
 from thence.autopilot.result import Tried
@@ -83,7 +83,7 @@ class Strategy(Protocol):
     """What depends on the task: which models are trained, and how they are combined."""
 
     @property
-    def unit(self) -> str:
+    def unit(self) -> Literal["token", "document"]:
         """The unit that losses are averaged over: ``token`` or ``document``."""
 
     @property
@@ -243,7 +243,7 @@ class Autopilot:
             best.nats,
             one.accuracy,
             best.accuracy,
-            curve=[(began + seconds, nats) for seconds, nats in one.curve],
+            curve=tuple((began + seconds, nats) for seconds, nats in one.curve),
         )
         self.tried.append(tried)
         if self.watch is not None:

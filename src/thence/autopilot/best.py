@@ -213,7 +213,7 @@ def _write_run(
         nats=best.nats,
         accuracy=best.accuracy,
         failed=tuple(autopilot.failed),
-        tried=[replace(one, weight=weights.get(one.name)) for one in autopilot.tried],
+        tried=tuple(replace(one, weight=weights.get(one.name)) for one in autopilot.tried),
     )
 
     def write(folder: Path) -> None:

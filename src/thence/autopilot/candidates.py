@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from thence.ensembles.members import settings_of
 from thence.models.base import Array
-
-Kind = Literal["names", "characters", "words", "labels"]
-"""What is modelled: short documents in characters, longer text in characters, text in words, or the
-labels of documents."""
+from thence.models.candidates import Kind
+from thence.models.registry import Method, families
 
 
 @dataclass(frozen=True)
@@ -20,53 +18,35 @@ class Candidate:
         family: The name of its family.
         share: Its share of the time for training.
         options: Those of its settings that do not follow from the time.
+        running: Whether it is only for running text.
     """
 
     family: str
     share: float
     options: Mapping[str, Any] = field(default_factory=dict)
+    running: bool = False
 
 
-SCHEDULES: Mapping[Kind, tuple[tuple[float, tuple[Candidate, ...]], ...]] = {
-    "names": (
-        (100.0, (Candidate("gru", 0.5), Candidate("lstm", 0.5))),
-        (13.0, (Candidate("gru", 1.0),)),
-        (4.0, (Candidate("mlp", 1.0),)),
-    ),
-    "characters": ((4.0, (Candidate("gru", 1.0),)),),
-    "words": (
-        (200.0, (Candidate("lstm", 1.0, {"layers": 2}),)),
-        (10.0, (Candidate("lstm", 1.0),)),
-    ),
-    "labels": (
-        (
-            60.0,
-            (
-                Candidate("averaging", 0.1),
-                Candidate("linear", 0.3),
-                Candidate("averaging", 0.1, {"ngrams": 3}),
-                Candidate("convolution", 0.3, {"adversarial": 0.0}),
-                Candidate("recurrent", 0.2, {"adversarial": 0.0, "max_length": 250}),
-            ),
-        ),
-        (
-            20.0,
-            (
-                Candidate("averaging", 0.2),
-                Candidate("linear", 0.5),
-                Candidate("averaging", 0.3, {"ngrams": 3}),
-            ),
-        ),
-        (0.0, (Candidate("linear", 0.95), Candidate("averaging", 0.05))),
-    ),
-}
-"""For each kind of text: from how many seconds on which models are trained, in order. Time that one
-does not use goes to the next."""
+def schedule(kind: Kind, seconds: float, *methods: Method) -> tuple[Candidate, ...]:
+    """Return the models that are worth making in so many seconds, in order.
 
+    Every family says so of itself (``Family.candidates``), those of other packages too.
 
-def schedule(kind: Kind, seconds: float) -> tuple[Candidate, ...]:
-    """Return the models that are worth training in so many seconds."""
-    return next((chosen for least, chosen in SCHEDULES[kind] if seconds >= least), ())
+    Args:
+        kind: What is modelled.
+        seconds: For training.
+        methods: How the models learn.
+    """
+    found: list[tuple[float, Candidate]] = []
+    for family in families("labels" if kind == "labels" else "language").values():
+        rungs = [rung for rung in family.candidates.get(kind, ()) if rung.seconds <= seconds]
+        best = max((rung.seconds for rung in rungs), default=0.0)
+        found += [
+            (rung.place, Candidate(family.name, rung.share, rung.options, rung.running))
+            for rung in rungs
+            if rung.seconds == best and rung.share > 0 and family.method in methods
+        ]
+    return tuple(one for _, one in sorted(found, key=lambda pair: pair[0]))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,11 @@
-"""Training one network in a given time, as large as the time allows."""
+"""Training one network in a given time, as large as the time allows.
+
+A network that reads D tokens while it is trained does best with about D / r weights: a larger one
+would see too few tokens, a smaller one could hold more (J. Hoffmann et al. 2022, "Training
+compute-optimal large language models": r = 20 for unlimited text and long trainings). A small text
+is read many times over; there weights beyond a few per token overfit, and the more weights and
+passes there are, the higher the dropout. The sizes themselves are those of the family.
+"""
 
 import math
 import time
@@ -7,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from thence.autopilot.autopilot import TrainingEnded, with_training
-from thence.autopilot.candidates import Candidate, Kind
-from thence.autopilot.sizes import HIDDEN_SIZES, Size, largest_size
+from thence.autopilot.candidates import Candidate
+from thence.models.candidates import Size, TextKind
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import get_family
 from thence.recipes.options import TrainingOptions
@@ -18,9 +25,17 @@ from thence.training.data import TrainingData
 from thence.training.dev_evaluation import DevEvaluator, language_evaluator
 from thence.training.device import deterministic_mode
 from thence.training.progress import ProgressCallback
-from thence.training.setup import build_setup, timed
+from thence.training.setup import build_setup, fastest, timed
 from thence.training.trainer import TIME_MARGIN, Trainer
 
+HIDDEN_SIZES = (64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024)
+"""Units of a hidden layer in the sizes that are considered."""
+TOKENS_PER_WEIGHT: Mapping[TextKind, float] = {"names": 6.0, "characters": 10.0, "words": 5.0}
+"""r, as it did best here on names, a megabyte of plays and the Penn Treebank, in a minute each."""
+WEIGHTS_PER_TOKEN = 4.0
+"""Weights at most for each token of the train text."""
+DROPOUTS = ((2.0, 0.0), (6.0, 0.1), (15.0, 0.2), (35.0, 0.3), (math.inf, 0.4))
+"""Dropout rates: each up to so many passes over the train text times weights per token of it."""
 FIRST_GUESS = 128
 """The hidden size whose step is timed first."""
 TIMED_TARGETS = 2000
@@ -60,79 +75,111 @@ def choose_recipe(
     base: Recipe,
     data: TrainingData,
     candidate: Candidate,
-    kind: Kind,
+    kind: TextKind,
     seconds: float | None,
     steps: int | None,
 ) -> Recipe:
     """Return the recipe of the largest network worth training in the time, or for the steps.
 
-    Where time counts, a step of a network of middling size is timed, and one of the chosen size.
+    Where time counts, a step of a network of middling size is timed, and one of the chosen size. A
+    family that has no sizes is trained with the options of the candidate.
 
     Args:
         base: Has the text, how it is read, and the seed, threads and device.
         data: The text.
-        candidate: The family, and perhaps the number of layers.
+        candidate: The family, and perhaps some of its options.
         kind: What is modelled.
         seconds: To train it in; None where steps count.
         steps: To train it for.
     """
-    tokens, layers = data.train.num_targets, candidate.options.get("layers", 1)
-    guess = Size(candidate.family, kind, FIRST_GUESS, layers)
+    family = get_family(candidate.family)
+    if family.size is None:
+        options = family.options_class()(**candidate.options)
+        recipe = with_training(replace(base, model=family.name, options=options))
+        return with_fastest(recipe, data, steps)
+    tokens = data.train.num_targets
+    sizes = {hidden: family.sized(kind, hidden, candidate.options) for hidden in HIDDEN_SIZES}
+
+    def recipe_of(size: Size, passes: float) -> Recipe:
+        return _recipe_of(replace(base, model=family.name), size, passes, tokens)
+
+    def tokens_read(size: Size) -> tuple[TrainingOptions, dict[int, float]]:
+        """Return the fastest settings, and what a network of each size reads in the time."""
+        recipe, step, read = timed(recipe_of(size, 1.0), data)
+        speed, work = read / step, _work(size, data)
+        return recipe.training, {
+            hidden: (seconds or 0.0) * speed * work / _work(other, data)
+            for hidden, other in sizes.items()
+        }
+
+    guess = sizes[FIRST_GUESS]
     if seconds is None:
         assert steps is not None
-        batches = build_setup(_recipe_of(base, guess, 1.0, tokens), data).batches
-        read = steps * batches.at(0).tokens
-        size = largest_size(guess, dict.fromkeys(HIDDEN_SIZES, read), tokens)
-        recipe = _recipe_of(base, size, read / tokens, tokens)
-        return replace(recipe, training=replace(recipe.training, steps=steps, precision="float32"))
-    fastest, reads = _tokens_read(base, data, guess, seconds)
-    size = largest_size(guess, reads, tokens)
+        read = steps * build_setup(recipe_of(guess, 1.0), data).batches.at(0).tokens
+        size = largest_size(kind, sizes, dict.fromkeys(HIDDEN_SIZES, read), tokens)
+        return with_fastest(recipe_of(size, read / tokens), data, steps)
+    fastest, reads = tokens_read(guess)
+    size = largest_size(kind, sizes, reads, tokens)
     if size != guess:  # Once more: what is fast for a small step need not be so for a large one.
-        fastest, reads = _tokens_read(base, data, size, seconds)
-        size = largest_size(size, reads, tokens)
-    recipe = _recipe_of(base, size, reads[size.hidden] / tokens, tokens)
+        fastest, reads = tokens_read(size)
+        size = largest_size(kind, sizes, reads, tokens)
+    recipe = recipe_of(size, reads[size.hidden] / tokens)
     training = replace(recipe.training, threads=fastest.threads, precision=fastest.precision)
     return replace(recipe, training=training)
 
 
-def _tokens_read(
-    base: Recipe, data: TrainingData, size: Size, seconds: float
-) -> tuple[TrainingOptions, dict[int, float]]:
-    """Time a few steps of a network of some size.
+def with_fastest(recipe: Recipe, data: TrainingData, steps: int | None) -> Recipe:
+    """Return a recipe for some steps, or for a time with the threads and precision fastest here."""
+    chosen = fastest(recipe, data) if steps is None else {"steps": steps, "precision": "float32"}
+    return replace(recipe, training=replace(recipe.training, **chosen))
 
-    Returns:
-        The training with the threads and precision that are fastest, and how many tokens a network
-        of each hidden size reads in the time.
+
+def largest_size(
+    kind: TextKind, sizes: Mapping[int, Size], tokens_at: Mapping[int, float], train_tokens: int
+) -> Size:
+    """Return the largest size that reads enough tokens for its weights.
+
+    Args:
+        kind: What is modelled.
+        sizes: Those of a family by hidden size, rising.
+        tokens_at: How many tokens are read in the time, by hidden size.
+        train_tokens: Tokens of the train text.
     """
-    recipe, step, read = timed(_recipe_of(base, size, 1.0, data.train.num_targets), data)
-    speed, work = read / step, size.weights + _output_weights(size, data)
-    sizes = (replace(size, hidden=hidden) for hidden in HIDDEN_SIZES)
-    works = {one.hidden: one.weights + _output_weights(one, data) for one in sizes}
-    reads = {hidden: seconds * speed * work / other for hidden, other in works.items()}
-    return recipe.training, reads
+    best, *larger = sizes.values()
+    for size in (best, *larger):
+        if size.weights * TOKENS_PER_WEIGHT[kind] > tokens_at[size.hidden]:
+            break
+        if size.weights > WEIGHTS_PER_TOKEN * train_tokens:
+            break
+        best = size
+    return best
 
 
-def _output_weights(size: Size, data: TrainingData) -> int:
-    """Return about how many weights of the output layer each token goes through."""
-    return size.hidden * min(len(data.tokenizer.vocabulary), 1000)
+def _work(size: Size, data: TrainingData) -> int:
+    """Return about how many weights each token goes through, those of the output layer included."""
+    return size.weights + size.hidden * min(len(data.tokenizer.vocabulary), 1000)
+
+
+def options_of(size: Size, passes: float, train_tokens: int) -> dict[str, Any]:
+    """Return the settings of a model of a size.
+
+    Args:
+        size: Of the network.
+        passes: Over the train text, from which the dropout follows.
+        train_tokens: Tokens of the train text.
+    """
+    seen = passes * size.weights / train_tokens
+    dropout = next(rate for most, rate in DROPOUTS if seen <= most)
+    return {**size.options, **{name: dropout * times for name, times in size.dropouts.items()}}
 
 
 def _recipe_of(base: Recipe, size: Size, passes: float, train_tokens: int) -> Recipe:
-    """Return the recipe of a size.
-
-    Args:
-        base: Has the text, how it is read, and the seed, threads and device.
-        size: Of the network.
-        passes: Over the train text.
-        train_tokens: Tokens of the train text.
-    """
-    training = size.training()
-    rows, window = training["batch_size"], training.get("window")
-    if window is not None:  # A short text makes no long streams.
-        rows = max(4, min(rows, train_tokens // (4 * window)))
-    made: Any = get_family(size.model).options_class()(**size.options(passes, train_tokens))
-    recipe = replace(base, model=size.model, options=made)
-    return with_training(recipe, **{**training, "batch_size": rows})
+    """Return the recipe of a size; ``base`` has the family and all that is not of the size."""
+    training = dict(size.training)
+    if (window := training.get("window")) is not None:  # A short text makes no long streams.
+        training["batch_size"] = max(4, min(training["batch_size"], train_tokens // (4 * window)))
+    made = get_family(base.model).options_class()(**options_of(size, passes, train_tokens))
+    return with_training(replace(base, options=made), **training)
 
 
 def train(

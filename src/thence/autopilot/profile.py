@@ -10,8 +10,8 @@ from random import Random
 
 import numpy as np
 
-from thence.autopilot.candidates import Kind
 from thence.corpus import Documents
+from thence.models.candidates import TextKind
 from thence.training.data import PLACEHOLDERS
 
 SAMPLE = 300_000
@@ -67,7 +67,7 @@ class TextProfile:
         many = self.sentences and self.words >= FEWEST_WORDS
         return "words" if many and self.spaced else "characters"
 
-    def kind(self, tokens: str) -> Kind:
+    def kind(self, tokens: str) -> TextKind:
         """Return what is modelled, in tokens of some kind."""
         if tokens == "words":
             return "words"

@@ -2,11 +2,11 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from thence.atomic import write_atomically
 from thence.errors import RunError
@@ -15,21 +15,11 @@ from thence.results import json_value
 from thence.runs import Run
 from thence.runs.description import BEST_OF_TIME, combined_on_dev
 from thence.runs.files import find_run
-from thence.runs.saved_json import (
-    UNUSABLE,
-    loss,
-    number,
-    number_or_none,
-    read_json,
-    table,
-    text,
-    whole,
-)
+from thence.runs.saved_json import FORMAT, read_saved
+from thence.settings import Fields, Loss, NonNegativeInt, Number, PositiveFloat, Saved, Text
 
 RESULT = BEST_OF_TIME
 """The file in a run folder that holds the result."""
-FORMAT = 1
-"""The number of its format."""
 PAGE = "best.html"
 """The page about the result in a run folder."""
 DOUBLING = 0.25
@@ -41,7 +31,7 @@ OUTLOOK = (2.0, 5.0)
 
 
 @dataclass(frozen=True)
-class Tried:
+class Tried(Saved):
     """A model that was tried.
 
     Attributes:
@@ -58,17 +48,17 @@ class Tried:
         curve: Seconds and losses of the evaluations on a part of dev in its training.
     """
 
-    name: str
-    model: str
-    settings: Mapping[str, Any]
-    began: float
-    seconds: float
-    nats: float
-    so_far: float
-    accuracy: float | None = None
-    accuracy_so_far: float | None = None
-    weight: float | None = None
-    curve: Sequence[tuple[float, float]] = ()
+    name: Text
+    model: Text
+    settings: Fields
+    began: Number
+    seconds: Number
+    nats: Loss
+    so_far: Loss
+    accuracy: Number | None = None
+    accuracy_so_far: Number | None = None
+    weight: Number | None = None
+    curve: tuple[tuple[Number, Loss], ...] = ()
 
     @property
     def ended(self) -> float:
@@ -77,7 +67,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Best:
+class Best(Saved):
     """The result.
 
     Attributes:
@@ -97,16 +87,16 @@ class Best:
     _repr_html_ = repr_html
 
     folder: Path
-    unit: str
-    text: str
-    limit: float | None
-    steps: int | None
-    seconds: float
+    unit: Literal["token", "document"]
+    text: Text
+    limit: Number | None
+    steps: NonNegativeInt | None
+    seconds: PositiveFloat
     interrupted: bool
-    nats: float
-    accuracy: float | None = None
-    tried: Sequence[Tried] = ()
-    failed: Sequence[str] = ()
+    nats: Number
+    accuracy: Number | None = None
+    tried: tuple[Tried, ...] = ()
+    failed: tuple[Text, ...] = ()
 
     @property
     def run(self) -> Run:
@@ -172,55 +162,13 @@ def read_best(folder: str | Path) -> Best:
         RunError: If there is nothing, or it is damaged.
     """
     folder = find_run(folder)
-    path = folder / RESULT
     try:
-        content = read_json(path)
-        if content["format"] != FORMAT:
-            raise RunError(f"{path} was written by another version of thence.")
-        return _best_of(folder, content)
+        found = read_saved(folder / RESULT, Best, "remove it to use the run", folder=folder)
     except OSError as error:
         raise RunError(f"{folder} was not made by thence best: it has no {RESULT}.") from error
-    except UNUSABLE as error:
-        raise RunError(f"{path} is damaged ({error}); remove it to use the run.") from error
-
-
-def _best_of(folder: Path, content: Mapping[str, Any]) -> Best:
-    """Return the result that JSON holds; everything in it is checked."""
-    tried = [_tried_of(one) for one in content["tried"]]
-    if not tried or content["unit"] not in ("token", "document"):
-        raise ValueError("it tells of no models")
-    if not number(content["seconds"]) > 0:
-        raise ValueError("it took no time")
-    limit, steps = number_or_none(content["limit"]), number_or_none(content["steps"])
-    return Best(
-        folder,
-        content["unit"],
-        text(content["text"]),
-        limit,
-        None if steps is None else whole(steps),
-        number(content["seconds"]),
-        bool(content["interrupted"]),
-        number(content["nats"]),
-        number_or_none(content["accuracy"]),
-        tried,
-        tuple(text(reason) for reason in content["failed"]),
-    )
-
-
-def _tried_of(content: Mapping[str, Any]) -> Tried:
-    return Tried(
-        text(content["name"]),
-        text(content["model"]),
-        table(content["settings"]),
-        number(content["began"]),
-        number(content["seconds"]),
-        loss(content["nats"]),
-        number(content["so_far"]),
-        number_or_none(content["accuracy"]),
-        number_or_none(content["accuracy_so_far"]),
-        number_or_none(content["weight"]),
-        [(number(seconds), loss(nats)) for seconds, nats in content["curve"]],
-    )
+    if not found.tried:
+        raise RunError(f"{folder / RESULT} is damaged (it tells of no models); remove it.")
+    return found
 
 
 COLUMNS = ("tried", "seconds", "loss on dev", "best so far", "weight")

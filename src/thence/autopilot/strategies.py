@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from thence.autopilot.autopilot import MIN_TRAINING, Autopilot, reported_setting
 from thence.autopilot.candidates import (
     Candidate,
     Ensemble,
-    Kind,
     TrainedCandidate,
     schedule,
 )
@@ -25,11 +25,8 @@ from thence.autopilot.combining import (
 )
 from thence.batches.bags import BagOptions, bags_of
 from thence.models.base import Classifier, LanguageModel
-from thence.models.language.cache import Cache, CacheOptions
+from thence.models.candidates import TextKind
 from thence.models.language.options import NeuralCacheOptions
-from thence.models.ngram import NGram
-from thence.models.ngram.counting import count_ngrams
-from thence.models.ngram.model import NGramOptions
 from thence.models.registry import get_family
 from thence.recipes.recipe import Recipe
 from thence.tokens import Texts
@@ -40,15 +37,6 @@ from thence.training.fitting import train_classifier
 if TYPE_CHECKING:
     from thence.autopilot.networks import Trained
 
-ORDERS: dict[Kind, tuple[int, ...]] = {
-    "names": (2, 3, 4, 5, 6, 7),
-    "characters": (3, 4, 5, 6, 7, 9),
-    "words": (3, 5),
-}
-"""The n-grams of each kind of text. The highest orders are no better alone, but tell the gate how
-well a context is known."""
-CACHE = 500
-"""Symbols that a cache remembers of running text."""
 NEURAL_CACHE = 2000
 """Hidden states that a neural cache remembers."""
 SAMPLED = 64
@@ -68,30 +56,28 @@ class LanguageStrategy:
     """
 
     autopilot: Autopilot
-    kind: Kind
+    kind: TextKind
     description: str
-    unit = "token"
+    unit: ClassVar[Literal["token"]] = "token"
 
     def count(self) -> Iterator[TrainedCandidate]:
-        """Count n-grams once and smooth them for each order; yield each model, then caches."""
+        """Fit the counted models of each family, and yield each of them."""
         data, size = self.autopilot.data, self.autopilot.vocabulary_size
-        orders = ORDERS[self.kind]
-        counted = count_ngrams(data.train, max(orders), size, carry_context=False)
-        for order in orders:
-            model = NGram(NGramOptions(order), size)
-            model.fit_counts(counted[:order])
-            scores = model.score(data.dev)
-            yield _scored(f"ngram {order}", "ngram", model.options, model, scores)
-        if self.autopilot.recipe.training.carry_context:
-            for options in (CacheOptions(CACHE, 1), CacheOptions(CACHE, 2)):
-                cache = Cache(options, size)
-                scores = Cache(options, size).score(data.dev, True)
-                name = f"cache {options.order}"
-                yield _scored(name, "cache", options, cache, scores, carry_context=True)
+        running = self.autopilot.recipe.training.carry_context
+        candidates = schedule(self.kind, self.autopilot.budget.for_training(), "fit")
+        for name, some in groupby(candidates, key=lambda one: one.family):
+            chosen = [one.options for one in some if running or not one.running]
+            family, carries = get_family(name), running and get_family(name).adapts
+            options = [family.make_options(settings) for settings in chosen]
+            models = [family.language_model(one, size) for one in options]
+            fitted = family.fit_all(models, data.train, carries)
+            for settings, made, model in zip(chosen, options, fitted, strict=True):
+                title, scores = _title(name, settings), model.score(data.dev, carries)
+                yield _scored(title, name, made, model, scores, carry_context=carries)
 
     def schedule(self, seconds: float) -> tuple[Candidate, ...]:
         """Return the models that are worth training in so many seconds, in order."""
-        return schedule(self.kind, seconds)
+        return schedule(self.kind, seconds, "train")
 
     def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
         """Return about how long it takes to combine the members and one more."""
@@ -110,7 +96,9 @@ class LanguageStrategy:
         from thence.autopilot.networks import choose_recipe  # Torch takes its time to load.
 
         recipe = choose_recipe(autopilot.recipe, data, candidate, self.kind, seconds, steps)
-        name = autopilot.unused_name(f"{candidate.family} {recipe.options.hidden_size}")
+        sized = get_family(candidate.family).size is not None
+        about = {"hidden": recipe.options.hidden_size} if sized else candidate.options
+        name = autopilot.unused_name(_title(candidate.family, about))
         carries = recipe.training.carry_context
         trained = _train_until(ends, autopilot, name, recipe, carries and self.kind == "words")
         if trained is None:
@@ -137,6 +125,10 @@ class LanguageStrategy:
         """Return a single language model as a mixture of one."""
         model = mixture_of(one.members, self.autopilot.vocabulary_size)
         return replace(one, family="mixture", model=model, options=model.options)
+
+
+def _title(family: str, settings: Mapping[str, Any]) -> str:
+    return " ".join([family, *map(str, settings.values())])
 
 
 def _train_until(
@@ -185,7 +177,7 @@ class LabelStrategy:
     """
 
     autopilot: Autopilot
-    unit = "document"
+    unit: ClassVar[Literal["document"]] = "document"
 
     @property
     def description(self) -> str:
@@ -201,7 +193,7 @@ class LabelStrategy:
 
     def schedule(self, seconds: float) -> tuple[Candidate, ...]:
         """Return the models that are worth training in so many seconds, in order."""
-        return schedule("labels", seconds)
+        return schedule("labels", seconds, "fit", "train")
 
     def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
         """Return about how long it takes to combine the members and one more."""
@@ -215,9 +207,8 @@ class LabelStrategy:
         options = family.options_class()(**candidate.options)
         recipe = replace(self.autopilot.recipe, model=candidate.family, options=options)
         name = self.autopilot.unused_name(candidate.family)
-        bags: BagOptions | None = getattr(options, "bags", None)
-        if seconds is not None and bags is not None:
-            needed = SETTING_UP * _seconds_for_features(bags, data)
+        if seconds is not None and family.bags:
+            needed = SETTING_UP * _seconds_for_features(options.bags, data)
             if self.autopilot.left() < needed:
                 return []
         if family.method == "fit":
@@ -228,14 +219,10 @@ class LabelStrategy:
         self, name: str, recipe: Recipe, seconds: float | None, steps: int | None
     ) -> list[TrainedCandidate]:
         ends = self.autopilot.budget.after(seconds)
-        from thence.training.setup import fastest  # Torch takes its time to load.
+        from thence.autopilot.networks import with_fastest  # Torch takes its time to load.
 
-        if steps is None:
-            recipe = with_training(recipe, epochs=get_family(recipe.model).epochs)
-            training = replace(recipe.training, **fastest(recipe, self.autopilot.data))
-            recipe = replace(recipe, training=training)
-        else:
-            recipe = with_training(recipe, steps=steps, precision="float32")
+        epochs = get_family(recipe.model).epochs if steps is None else None
+        recipe = with_fastest(with_training(recipe, epochs=epochs), self.autopilot.data, steps)
         trained = _train_until(ends, self.autopilot, name, recipe)
         if trained is None:
             return []

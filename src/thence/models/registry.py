@@ -12,7 +12,7 @@ Only entry points of installed packages count, so opening a run never executes c
 the run. They are looked up when a name is none of ours, which start-up never waits for.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from functools import partial
 from importlib import import_module
@@ -20,8 +20,10 @@ from typing import Any, Literal, cast, get_args
 
 from thence.errors import SettingError, nearest
 from thence.models.base import Classes, Classifier, LanguageModel
+from thence.models.candidates import Kind, Rung, Size
 from thence.plugins import Plugins
 from thence.synonyms import MODELS
+from thence.tokens import TokenStore
 
 Task = Literal["language", "labels"]
 Method = Literal["fit", "train", "combine"]
@@ -55,10 +57,17 @@ class Family:
         pretrained: Whether the settings ``start_from`` and ``encoder`` hold a language model that
             it begins with.
         adapts: Whether it remembers the text that it is evaluated on, as a cache does.
-        bags: Whether it is trained on bags of features, whose steps gain nothing from threads.
+        bags: Whether it reads bags of features, which its option ``bags`` describes; steps of
+            training on them gain nothing from threads.
         truncates: Whether it reads only the first ``max_length`` tokens of a document.
         training: Training settings where none are given.
         epochs: Passes over the train split where neither steps nor epochs are given.
+        candidates: For which kinds of text ``thence best`` tries it, and from which budget on.
+        size: For language models that are trained: gives ``thence best`` the sizes of which it
+            chooses one, from the kind of text, the units of a hidden layer (64 to 1,024) and the
+            options of the rung; or ``module:name``. Without it the options stay at their defaults.
+        fit_many: For models that are fitted: fits several with different options to the same tokens
+            and yields each, where that is quicker than one by one; or ``module:name``.
         supplier: The package and version that it comes from, as pip writes it
             (``decaying-unigram==0.1``); empty for those of thence.
     """
@@ -78,6 +87,9 @@ class Family:
     truncates: bool = False
     training: Mapping[str, Any] = field(default_factory=lambda: WINDOWS)
     epochs: float = 5.0
+    candidates: Mapping[Kind, Sequence[Rung]] = field(default_factory=dict)
+    size: Callable[..., Size] | str | None = None
+    fit_many: Callable[..., Iterable[Any]] | str | None = None
     supplier: str = ""
 
     def options_class(self) -> type[Any]:
@@ -96,6 +108,21 @@ class Family:
     def classifier(self, options: Any, vocabulary_size: int, classes: Classes) -> Classifier:
         """Make a classifier that has learned nothing yet."""
         return cast(Classifier, _imported(self.make)(options, vocabulary_size, classes))
+
+    def fit_all(
+        self, models: Sequence[Any], store: TokenStore, carry_context: bool
+    ) -> Iterator[Any]:
+        """Fit language models to the same text, and yield each when it is fitted."""
+        if self.fit_many is not None:
+            yield from _imported(self.fit_many)(models, store)
+            return
+        for model in models:
+            model.fit(store, carry_context)
+            yield model
+
+    def sized(self, kind: Kind, hidden: int, options: Mapping[str, Any]) -> Size:
+        """Return a size of its networks, if it has ``size``."""
+        return cast(Size, _imported(self.size)(kind, hidden, **options))
 
 
 def _imported(thing: Any) -> Any:
@@ -141,11 +168,22 @@ _TABLE = (
     _language(
         "ngram", "fit", "ngram:NGramOptions", "ngram:NGram",
         "counts of up to N symbols, smoothed: modified Kneser-Ney and others",
+        # The highest orders are no better alone, but tell a mixture how well a context is known.
+        candidates={
+            "names": [Rung(place=0, options={"order": order}) for order in (2, 3, 4, 5, 6, 7)],
+            "characters": [Rung(place=0, options={"order": order}) for order in (3, 4, 5, 6, 7, 9)],
+            "words": [Rung(place=0, options={"order": order}) for order in (3, 5)],
+        },
+        fit_many="thence.models.ngram.model:fit_orders",
     ),
     _language(
         "cache", "fit", "language.cache:CacheOptions", "language.cache:Cache",
         "counts of the last few hundred symbols; for mixing with others on running text",
         adapts=True,
+        candidates=dict.fromkeys(
+            ("names", "characters", "words"),
+            tuple(Rung(place=1, options={"order": order}, running=True) for order in (1, 2)),
+        ),
     ),
     _language(
         "bigram", "train", "language.options:BigramOptions", "language.bigram:create",
@@ -155,6 +193,8 @@ _TABLE = (
         "mlp", "train", "language.options:MLPOptions", "language.mlp:create",
         "embeddings of a fixed window, tanh layers, softmax (Bengio et al. 2003)",
         window=True,
+        candidates={"names": (Rung(4), Rung(13, share=0))},
+        size="thence.models.language.mlp:size",
     ),
     _recurrent(
         "rnn", options="language.options:RNNOptions",
@@ -163,10 +203,20 @@ _TABLE = (
     _recurrent(
         "lstm", options="language.options:LSTMOptions",
         summary="long short-term memory: a recurrent network with gates and cells",
+        candidates={
+            "names": (Rung(100, share=0.5, place=1),),
+            "words": (Rung(10, place=0), Rung(200, place=0, options={"layers": 2})),
+        },
+        size="thence.models.language.recurrent:lstm_size",
     ),
     _recurrent(
         "gru", options="language.options:GRUOptions",
         summary="gated recurrent units: gates without cells",
+        candidates={
+            "names": (Rung(13, place=0), Rung(100, share=0.5, place=0)),
+            "characters": (Rung(4, place=0),),
+        },
+        size="thence.models.language.recurrent:gru_size",
     ),
     _language(
         "transformer", "train",
@@ -183,6 +233,15 @@ _TABLE = (
         "the mean of the embeddings of words and runs of words (fastText, deep averaging)",
         word_vectors=True, bags=True, epochs=2.0,
         training={"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
+        candidates={
+            "labels": (
+                Rung(0, share=0.05, place=1),
+                Rung(20, share=0.2, place=0),
+                Rung(20, share=0.3, place=2, options={"ngrams": 3}),
+                Rung(60, share=0.1, place=0),
+                Rung(60, share=0.1, place=2, options={"ngrams": 3}),
+            ),
+        },
     ),
     _labels(
         "finetuned", "train",
@@ -194,17 +253,30 @@ _TABLE = (
     _labels(
         "linear", "fit", "labels.linear:LinearOptions", "labels.linear:Linear",
         "logistic regression on runs of words, weighed by naive Bayes (NBSVM's kind)",
-        training=DOCUMENTS,
+        bags=True, training=DOCUMENTS,
+        candidates={
+            "labels": (
+                Rung(0, share=0.95, place=0),
+                Rung(20, share=0.5, place=1),
+                Rung(60, share=0.3, place=1),
+            ),
+        },
     ),
     _labels(
         "convolution", "train", "labels.options:ConvolutionOptions", "labels.convolution:create",
         "filters over a few words in a row, the largest of each (Kim 2014)",
         reads_sequences=True, word_vectors=True, truncates=True, epochs=6.0, training=DOCUMENTS,
+        candidates={"labels": (Rung(60, share=0.3, place=3, options={"adversarial": 0.0}),)},
     ),
     _labels(
         "recurrent", "train", "labels.options:RecurrentOptions", "labels.recurrent:create",
         "an LSTM or GRU that reads a document from both sides",
         reads_sequences=True, word_vectors=True, truncates=True, training=DOCUMENTS,
+        candidates={
+            "labels": (
+                Rung(60, share=0.2, place=4, options={"adversarial": 0.0, "max_length": 250}),
+            ),
+        },
     ),
     _labels(
         "ensemble", "combine", "labels.ensemble:EnsembleOptions", "labels.ensemble:Ensemble",

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from thence.corpus import Documents
-from thence.runs.metrics import damaged_line, read_json_lines
+from thence.runs.metrics import read_json_lines
 
 TEST_LOOKS = "test-looks.jsonl"
 """File of a run folder with one line for each look: ``time``, ``command``, and perhaps ``run``."""
+LOOK: Mapping[str, Any] = {"time": str, "command": str, "run": str | None}
+"""What a line says."""
 TEST = "test"
 """Table of the provenance with the fingerprint of the test split."""
 
@@ -65,14 +67,7 @@ def read_test_looks(path: Path) -> list[dict[str, Any]]:
     Raises:
         RunError: If it cannot be read, or holds other lines than a run writes.
     """
-    lines = read_json_lines(path)
-    for number, line in enumerate(lines, start=1):
-        for name in ("time", "command"):
-            if not isinstance(line.get(name), str):
-                raise damaged_line(path, number, f"it does not say its '{name}'")
-        if not isinstance(line.get("run", ""), str):
-            raise damaged_line(path, number, "its 'run' is no name")
-    return lines
+    return read_json_lines(path, lambda line: LOOK)
 
 
 def merge_looks(*lists: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -5,23 +5,26 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from thence.atomic import NO_LINK, WriteError, sync_folder, whole_file
-from thence.errors import RunError
+from thence.errors import RunError, SettingError
 from thence.locks import wait_for_lock
 from thence.runs.files import check_ordinary
+from thence.settings import Range, as_in_file, check_parts
 
-REQUIRED = ("step", "seconds")
-"""Fields of every line of metrics."""
-REQUIRED_OF_TRAINING = (*REQUIRED, "tokens", "epoch", "learning_rate", "clipped_steps")
-"""Fields of every line of a training that goes on for several steps."""
-LARGEST_NUMBER = 1e100
-"""Absolute value that every number of a line is below."""
+MetricsNumber = Annotated[float, Range(gt=-1e100, lt=1e100)]
+REQUIRED = dict.fromkeys(("step", "seconds"), MetricsNumber)
+"""What every line of metrics says."""
+REQUIRED_OF_TRAINING = REQUIRED | dict.fromkeys(
+    ("tokens", "epoch", "learning_rate", "clipped_steps"), MetricsNumber
+)
+"""What every line of a training says that goes on for several steps."""
+Lines = list[dict[str, Any]]
 
 
 def unit_of(line: Mapping[str, Any]) -> str:
@@ -136,11 +139,17 @@ def _drop_unfinished_line(file: FileIO) -> int:
     return size
 
 
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
+def read_json_lines(
+    path: Path, hints: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda line: {}
+) -> Lines:
     """Read a file of one JSON object per line; an unfinished last line is left out.
 
+    Args:
+        path: The file.
+        hints: Of a line, the declared type of each part that is checked.
+
     Raises:
-        RunError: If it cannot be read.
+        RunError: If it cannot be read, or a line is no object or lacks what it must say.
     """
     if path.is_symlink():
         raise _is_link(path)
@@ -155,15 +164,20 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             read = json.loads(line)
-        except (ValueError, RecursionError):
-            read = None
-        if not isinstance(read, dict):
-            raise damaged_line(path, number, "not a JSON object")
+            if not isinstance(read, dict):
+                raise SettingError("it is not a JSON object.")
+            check_parts(read, hints(read))
+        except (ValueError, RecursionError, SettingError) as error:
+            why = as_in_file(error) if isinstance(error, SettingError) else "it is not JSON."
+            raise RunError(
+                f"{path}, line {number}, is damaged: {why} Restore the file from a copy or remove "
+                "it."
+            ) from error
         found.append(read)
     return found
 
 
-def read_metrics(path: Path, trained: bool) -> list[dict[str, Any]]:
+def read_metrics(path: Path, trained: bool) -> Lines:
     """Read the lines of ``metrics.jsonl``; an unfinished last line is left out.
 
     Args:
@@ -173,25 +187,10 @@ def read_metrics(path: Path, trained: bool) -> list[dict[str, Any]]:
     Raises:
         RunError: If it cannot be read, or holds other lines than a run writes.
     """
-    lines = read_json_lines(path)
-    for number, line in enumerate(lines, start=1):
-        training = (*REQUIRED_OF_TRAINING, f"train_nats_per_{unit_of(line)}")
-        for name in training if trained else REQUIRED:
-            if line.get(name) is None:
-                raise damaged_line(path, number, f"it does not say its '{name}'")
-        for name, value in line.items():
-            if not (value is None or _is_number(value)):
-                raise damaged_line(path, number, f"its '{name[:50]}' is no finite number")
-    return lines
 
+    def hints(line: Mapping[str, Any]) -> Mapping[str, Any]:
+        of_training = {**REQUIRED_OF_TRAINING, f"train_nats_per_{unit_of(line)}": MetricsNumber}
+        optional = dict.fromkeys(line, MetricsNumber | None)
+        return {**optional, **(of_training if trained else REQUIRED)}
 
-def _is_number(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) < LARGEST_NUMBER
-
-
-def damaged_line(path: Path, number: int, why: str) -> RunError:
-    """Return the error about a line of a file that holds what it should not."""
-    return RunError(
-        f"{path}, line {number}, is damaged: {why}. Restore the file from a copy or remove it."
-    )
+    return read_json_lines(path, hints)

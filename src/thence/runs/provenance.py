@@ -18,22 +18,11 @@ from thence.recipes.nested_models import family_names
 from thence.recipes.recipe import FROM_RUN, PROVENANCE, Recipe, read_toml
 from thence.runs.looks_at_test import TEST, Fingerprint
 from thence.runs.sources import STANDARD_INPUT
-from thence.settings import as_in_file, shown, validate
+from thence.settings import as_in_file, check_parts, shown
 from thence.tokens.tokenizer import is_tokenizer, tokenizer_suppliers
 
 FORMAT = 2
 """Number of the format of run folders, which every config says; see ``MIGRATIONS``."""
-FIELDS: Mapping[str, Any] = {
-    "thence": str,
-    "python": str,
-    "made": str,
-    "tokenizer": str,
-    "checksum": str,
-    "sha256": Mapping[str, Any],
-}
-"""What the provenance of every run says, with the types."""
-LABEL_FIELDS: Mapping[str, Any] = {"labels": tuple[str, ...], "multilabel": bool}
-"""What that of a classifier says too."""
 CLUSTER, FROM, KEPT = "cluster", "from", "kept"
 """Tables of the provenance: ``ClusterCounts``, ``ParentRun``, and the kept texts.
 
@@ -70,8 +59,23 @@ class ClusterCounts:
     bytes: int
 
 
-TABLES: Mapping[str, type] = {CLUSTER: ClusterCounts, FROM: ParentRun, TEST: Fingerprint}
-"""Tables that the provenance may have."""
+FIELDS: dict[str, Any] = {
+    "thence": str,
+    "python": str,
+    "made": str,
+    "tokenizer": str,
+    "checksum": str,
+    "sha256": Mapping[str, str],
+    "vectors": str | None,
+    "launches": tuple[str, ...] | None,
+    KEPT: Mapping[str, str] | None,
+    CLUSTER: ClusterCounts | None,
+    FROM: ParentRun | None,
+    TEST: Fingerprint | None,
+}
+"""What the provenance of every run says, with the types; what may be None may be missing."""
+LABEL_FIELDS: dict[str, Any] = {"labels": tuple[str, ...], "multilabel": bool}
+"""What that of a classifier says too."""
 Content = dict[str, Any]
 """Content of a config, as TOML has it."""
 
@@ -165,13 +169,13 @@ def read_config(path: Path) -> Config:
 def _check_packages(packages: Any, folder: Path) -> None:
     """Refuse a run whose model or tokenizer comes from a package that is not installed here."""
     try:
-        validate(PACKAGES, packages, Mapping[str, Any])
+        check_parts({PACKAGES: packages}, {PACKAGES: Mapping[str, Mapping[str, str]]})
         for group, what, known in SUPPLIED:
-            suppliers = validate(group, packages.get(group, {}), Mapping[str, Any])
-            for name, supplier in suppliers.items():
+            for name, supplier in packages.get(group, {}).items():
                 if not known(name):
-                    needed = f"The run {folder} needs the {what} {shown(name)}"
-                    raise RunError(missing(needed, validate(name, supplier, str)))
+                    raise RunError(
+                        missing(f"The run {folder} needs the {what} {shown(name)}", supplier)
+                    )
     except SettingError as error:
         raise RunError(
             f"The packages that {folder} names are unusable: {as_in_file(error)}"
@@ -243,21 +247,12 @@ def check_provenance(config: Config, labelled: bool) -> dict[str, Any]:
 
 
 def _check_fields(found: Mapping[str, Any], labelled: bool) -> None:
-    for name, kind in {**FIELDS, **(LABEL_FIELDS if labelled else {})}.items():
-        if name not in found:
-            raise SettingError(f"it does not say its '{name}'.")
-        validate(name, found[name], kind)
-    validate("vectors", found.get("vectors"), str | None)
-    validate("launches", found.get("launches", ()), tuple[str, ...])
-    for name, value in found["sha256"].items():
-        validate(name, value, str)
-    for name, value in validate(KEPT, found.get(KEPT, {}), Mapping[str, Any]).items():
-        if not KEPT_NAME.fullmatch(validate(name, value, str)):
+    check_parts(found, FIELDS | (LABEL_FIELDS if labelled else {}))
+    for name, value in found.get(KEPT, {}).items():
+        if not KEPT_NAME.fullmatch(value):
             raise SettingError(f"it keeps its {shown(name)} in {shown(value)}.")
     if "arpa" not in found["sha256"] and set(found["sha256"]) != set(SPLITS):
         raise SettingError("it does not say the hashes of its text.")
-    for name, kind in TABLES.items():
-        validate(name, found.get(name), kind | None)
     if labelled and len(set(found["labels"])) != len(found["labels"]):
         raise SettingError("a label occurs twice.")
     if labelled and len(found["labels"]) < 2 - found["multilabel"]:

@@ -2,48 +2,40 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from thence.atomic import write_atomically
-from thence.errors import RunError, SettingError
+from thence.errors import RunError, SettingError, ThenceError
 from thence.hooks import repr_html
 from thence.runs import Run
 from thence.runs.description import BEST_OF_SWEEP, chosen_among
 from thence.runs.files import find_run, refuse_links
-from thence.runs.saved_json import (
-    UNUSABLE,
-    cut,
-    number,
-    number_or_none,
-    read_json,
-    table,
-    text,
-    whole,
+from thence.runs.saved_json import read_saved
+from thence.settings import (
+    Fields,
+    NonNegativeInt,
+    Number,
+    Range,
+    Saved,
+    Scalar,
+    Text,
+    Values,
+    check_parts,
 )
 from thence.sweeps.importance import importances
 
-UNITS = ("token", "document")
+Unit = Literal["token", "document"]
 State = Literal["running", "finished", "pruned", "failed"]
 RESULT = "sweep.json"
 BEST = "best"
-CHECKS: Mapping[str, Callable[[Any], Any]] = {
-    "value": partial(number, least=-math.inf),
-    "nats": number,
-    "accuracy": partial(number, most=1.0 + 1e-6),
-    "seconds": number,
-    "parameters": partial(whole, most=math.inf),
-    "reason": text,
-    "where": text,
-}
-"""What attributes of a trial that was read must be."""
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Saved):
     """One training of a sweep.
 
     Attributes:
@@ -60,16 +52,16 @@ class Trial:
         where: The machine and the folder that its run is in; None for the folder of the sweep.
     """
 
-    number: int
-    fields: Mapping[str, Any]
+    number: NonNegativeInt
+    fields: Fields
     state: State
-    value: float | None = None
-    nats: float | None = None
-    accuracy: float | None = None
-    seconds: float | None = None
-    parameters: int | None = None
-    reason: str | None = None
-    where: str | None = None
+    value: Annotated[float, Range(lt=10**12)] | None = None
+    nats: Number | None = None
+    accuracy: Annotated[float, Range(gt=-1, lt=1 + 1e-6)] | None = None
+    seconds: Number | None = None
+    parameters: NonNegativeInt | None = None
+    reason: Text | None = None
+    where: Text | None = None
 
     @property
     def name(self) -> str:
@@ -78,7 +70,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Sweep(Saved):
     """A sweep that has ended, or so far.
 
     Attributes:
@@ -93,10 +85,13 @@ class Sweep:
     _repr_html_ = repr_html
 
     folder: Path
-    unit: str
-    space: Mapping[str, Any]
+    unit: Unit
+    space: Mapping[str, Values | Mapping[str, Scalar]]
     trials: tuple[Trial, ...]
     test: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        _check_test(self.test, self.unit)
 
     def ranked(self) -> list[Trial]:
         """Return the finished trials, best first."""
@@ -181,68 +176,43 @@ def read_sweep(folder: str | Path) -> Sweep:
     Raises:
         RunError: If there is none.
     """
-    folder = find_run(folder)
-    path = folder / RESULT
+    folder, way_out = find_run(folder), "run the same thence sweep again"
     try:
         refuse_links(folder)
-        return _sweep_of(folder, read_json(path))
+        found = read_saved(folder / RESULT, Sweep, way_out, folder=folder)
+        check_trials(found.trials)
+        return found
+    except ValueError as error:
+        raise RunError(f"{folder / RESULT} is damaged ({error}); {way_out}.") from error
     except OSError as error:
         raise RunError(
             f"There is no sweep with a result in {folder}: {error.strerror}. Let thence sweep run "
             "to its end first."
         ) from error
-    except UNUSABLE as error:
-        raise RunError(f"{path} is damaged ({error}); run the same thence sweep again.") from error
 
 
-def _sweep_of(folder: Path, content: Mapping[str, Any]) -> Sweep:
-    """Return the result that JSON holds; everything in it is checked."""
-    unit = content["unit"]
-    if unit not in UNITS:
-        raise ValueError(f"losses are per {' or '.join(UNITS)}, not per {cut(unit)}")
-    trials = tuple(
-        checked_trial(one["number"], one["fields"], one["state"], one) for one in content["trials"]
-    )
-    if [trial.number for trial in trials] != list(range(len(trials))):
-        raise ValueError("its trials are not in order")
-    return Sweep(folder, unit, table(content["space"]), trials, _test_of(content["test"], unit))
-
-
-def checked_trial(
-    number: int, point: Mapping[str, Any], state: Any, more: Mapping[str, Any]
-) -> Trial:
-    """Return a trial whose parts anyone may have written, checked.
-
-    Args:
-        number: Its number.
-        point: Its fields.
-        state: Its state.
-        more: The other attributes of ``Trial`` by name, as far as there are any.
+def check_trials(trials: Sequence[Trial]) -> None:
+    """Refuse trials that a file or a study may hold and no sweep has.
 
     Raises:
-        ValueError: If a part is not what belongs there; or another of ``UNUSABLE``.
+        ValueError: If they are not in order, or a finished one has no loss.
     """
-    if state not in get_args(State):
-        raise ValueError(f"{cut(state)} is no state of a trial")
-    given = {name: more[name] for name in CHECKS if more.get(name) is not None}
-    checked = {name: CHECKS[name](value) for name, value in given.items()}
-    if state == "finished" and not {"value", "nats"} <= checked.keys():
+    if [trial.number for trial in trials] != list(range(len(trials))):
+        raise ValueError("its trials are not in order")
+    if any(trial.state == "finished" and None in (trial.value, trial.nats) for trial in trials):
         raise ValueError("a finished trial does not say its loss")
-    return Trial(whole(number), table(dict(point)), state, **checked)
 
 
-def _test_of(content: Any, unit: str) -> Mapping[str, Any] | None:
-    """Return the evaluation of the best run on test, if it has all that is shown of it."""
-    if content is None:
-        return None
-    whole(content["test_looks"])
-    whole(content["documents"])
-    number_or_none(content["accuracy" if unit == "document" else "nats_per_token"])
-    return dict(content)
+def _check_test(found: Mapping[str, Any] | None, unit: Unit) -> None:
+    """Refuse an evaluation on test that lacks what is shown of it."""
+    if found is not None:
+        metric = "accuracy" if unit == "document" else "nats_per_token"
+        whole = dict.fromkeys(("test_looks", "documents"), NonNegativeInt)
+        check_parts({metric: ..., **found}, {**whole, metric: Number | None})
 
 
 @dataclass(frozen=True)
-class KeptBest:
+class KeptBest(Saved):
     """What is known of the run in ``FOLDER/best``.
 
     Attributes:
@@ -251,20 +221,18 @@ class KeptBest:
         trials: Among how many trials it was chosen; None of a sweep by 0.1, which did not say.
     """
 
-    run: str
+    run: Text
     test: Mapping[str, Any] | None
-    trials: int | None
+    trials: NonNegativeInt | None = None
 
 
 def read_kept_best(folder: Path) -> KeptBest | None:
     """Return what is known of ``FOLDER/best``; None where there is none, or it is damaged."""
     try:
-        found = read_json(folder / BEST / BEST_OF_SWEEP)
-        test, trials = found["test"], found.get("trials")
-        if test is not None:
-            _test_of(test, "document" if "accuracy" in test else "token")
-        return KeptBest(text(found["run"]), test, None if trials is None else whole(trials))
-    except (OSError, RunError, *UNUSABLE):
+        kept = read_saved(folder / BEST / BEST_OF_SWEEP, KeptBest, "")
+        _check_test(kept.test, "document" if "accuracy" in (kept.test or {}) else "token")
+        return kept
+    except (OSError, ThenceError):
         return None
 
 

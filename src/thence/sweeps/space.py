@@ -43,7 +43,7 @@ class Choices:
 
     def to_toml(self) -> Any:
         """Return it as a recipe writes it."""
-        return list(self.values)
+        return self.values
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from thence.errors import RunError, SettingError
 from thence.models.registry import is_classifier
 from thence.processes import number_of_processes
 from thence.runs.files import RUNS
-from thence.runs.saved_json import UNUSABLE, number_or_none
+from thence.runs.saved_json import UNUSABLE
 from thence.runs.sources import take_from_memory
+from thence.settings import Number, check_parts, from_json
 from thence.signals import Interrupted, signal_number
 from thence.sweeps.best import clear_trials, is_here, keep_best
 from thence.sweeps.database import database_errors, hide_password
@@ -22,7 +23,7 @@ from thence.sweeps.folder import check_joined, kept_in_folder, open_folder, put_
 from thence.sweeps.leases import BEGAN, ENDED, WHERE, seconds_left
 from thence.sweeps.locks import FileLocks
 from thence.sweeps.recipe import SweepRecipe, read_sweep_recipe
-from thence.sweeps.results import Sweep, Trial, checked_trial, write_sweep
+from thence.sweeps.results import Sweep, Trial, Unit, check_trials, write_sweep
 from thence.sweeps.study import (
     OpenSweep,
     fields_of,
@@ -182,30 +183,27 @@ def snapshot(sweep: OpenSweep) -> Sweep:
     """
     recipe = sweep.recipe
     space = {name: dimension.to_toml() for name, dimension in recipe.space.items()}
-    unit = "document" if is_classifier(recipe.model) else "token"
     try:
         trials = tuple(_trial(found, recipe) for found in sweep.trials())
-    except UNUSABLE as error:
+        check_trials(trials)
+    except (SettingError, *UNUSABLE) as error:
         raise RunError(
             f"The study of {sweep.folder} holds what no sweep writes ({error}); begin another "
             "sweep in another folder."
         ) from error
+    unit: Unit = "document" if is_classifier(recipe.model) else "token"
     return Sweep(sweep.folder, unit, space, trials)
 
 
 def _trial(found: "FrozenTrial", recipe: SweepRecipe) -> Trial:
-    point = fields_of(found.params, recipe)
-    state = STATES.get(found.state.name, "running")
-    where = found.user_attrs.get(WHERE)
-    for moment in (BEGAN, ENDED):
-        number_or_none(found.user_attrs.get(moment))
+    point, about = fields_of(found.params, recipe), found.user_attrs
+    check_parts(about, dict.fromkeys((BEGAN, ENDED), Number | None))
+    state, outcome = STATES.get(found.state.name, "running"), about.get(OUTCOME, {})
     if state == "running":
-        values = found.intermediate_values
-        value = min(values.values(), default=None)
-        nats = None if is_classifier(recipe.model) else value
-        return Trial(found.number, point, state, value, nats, where=where)
-    outcome = {**found.user_attrs.get(OUTCOME, {}), "where": where}
-    return checked_trial(found.number, point, state, outcome)
+        value = min(found.intermediate_values.values(), default=None)
+        outcome = {"value": value, "nats": None if is_classifier(recipe.model) else value}
+    trial = {"number": found.number, "fields": point, "state": state, "where": about.get(WHERE)}
+    return from_json(Trial, {**outcome, **trial})
 
 
 def _finish(sweep: OpenSweep) -> Sweep:

@@ -1,6 +1,6 @@
 """The n-gram model: counting, smoothing, and what else is asked of a model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal, get_args
@@ -333,6 +333,15 @@ class NGram:
     def num_parameters(self) -> int:
         """Return how many n-grams the model holds."""
         return sum(len(table.keys) for table in self.tables)
+
+
+def fit_orders(models: Sequence[NGram], store: TokenStore) -> Iterator[NGram]:
+    """Fit models of several orders to a text that is counted once; yield each when it is fitted."""
+    highest = max(model.options.order for model in models)
+    counted = count_ngrams(store, highest, models[0].vocabulary_size, carry_context=False)
+    for model in models:
+        model.fit_counts(counted[: model.options.order])
+        yield model
 
 
 def _as_row(found: Discounts) -> list[float]:

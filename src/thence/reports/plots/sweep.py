@@ -1,7 +1,7 @@
 """Plots of a sweep: its history, which fields matter, and the trials against each field."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,7 @@ def fields_of(sweep: Sweep) -> list[Field]:
     """Return the fields of a sweep, in the order of the space."""
     found = []
     for name, tried in sweep.space.items():
-        if isinstance(tried, dict):
+        if isinstance(tried, Mapping):
             ends = (tried["low"], tried["high"])
             is_whole = all(isinstance(end, int) for end in ends)
             found.append(Field(name, ends, None, bool(tried.get("log")), is_whole))
