@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from thence.cluster import engine, job
+from thence.cluster import engine
 from thence.ensembles.mix import mix
 from thence.errors import MissingExtraError, RunError, SettingError, TextError
 from thence.evaluation import evaluate
 from thence.generation import sample
+from thence.recipes import make_recipe
 from thence.reports import report
 from thence.runs import Run
 from thence.training import train
+from thence.training.fitting import fit_on_cluster
 from thence.training.progress import SilentProgress
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Those of the engine are not ours.
@@ -58,9 +60,10 @@ def workers() -> Iterator[Any]:
         yield cluster
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "SMALLEST_BLOCK", 1000)
+def count_there(text: Path, output: Path, cluster: str, *progress: Any, **settings: Any) -> Run:
+    """Count on the cluster, in blocks that are small enough for there to be many."""
+    recipe = make_recipe(text, "ngram", settings)
+    return fit_on_cluster(recipe, output, cluster, *progress, smallest_block=1000)
 
 
 def tensors(run: Run) -> dict[str, Any]:
@@ -77,7 +80,7 @@ def both(folder: Path, output: Path, cluster: str, **settings: Any) -> tuple[Run
     }
     text = folder / "text"
     here = train(text, "ngram", output=output / "here", **settings)
-    there = train(text, "ngram", output=output / "there", cluster=cluster, **settings)
+    there = count_there(text, output / "there", cluster, **settings)
     return here, there
 
 
@@ -167,14 +170,7 @@ def test_a_killed_worker_changes_nothing(folder: Path, tmp_path: Path, workers: 
     given = {"tokens": "words", "split": "100/0/0"}
     here = train(folder / "text", "ngram", output=tmp_path / "here", **given)
     address = workers.scheduler_address
-    there = train(
-        folder / "text",
-        "ngram",
-        output=tmp_path / "there",
-        cluster=address,
-        progress=progress,
-        **given,
-    )
+    there = count_there(folder / "text", tmp_path / "there", address, progress, **given)
     assert killed
     expected, found = tensors(here), tensors(there)
     assert all(np.array_equal(values, found[name]) for name, values in expected.items())
@@ -205,13 +201,11 @@ def test_clusters_that_cannot_be_used(
 ) -> None:
     from distributed import LocalCluster
 
-    monkeypatch.setattr(engine, "SECONDS_TO_CONNECT", 1)
     given = {"split": "100/0/0", "output": tmp_path / "run"}
     for address in ("tcp://127.0.0.1:1", "nonsense://x"):
-        with pytest.raises(
-            SettingError, match=f"`cluster` is {address}, where no scheduler answers"
-        ):
-            train(folder / "text", "ngram", cluster=address, **given)
+        said = f"`cluster` is {address}, where no scheduler answers"
+        with pytest.raises(SettingError, match=said), engine.connect(address, timeout=1):
+            pass
     for address in ("local", "local:0", "local:x"):
         with pytest.raises(SettingError, match="write local:2"):
             train(folder / "text", "ngram", cluster=address, **given)

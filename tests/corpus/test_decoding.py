@@ -5,18 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thence.corpus import decoding
-from thence.corpus.decoding import Errors, first_invalid, to_utf8
+from thence.corpus.decoding import CHUNK, Errors, first_invalid, to_utf8
 from thence.errors import SettingError, TextError
 
 
-def decode(data: bytes, encoding: str = "utf-8", errors: Errors = "strict") -> str:
-    return to_utf8(data, "a.txt", encoding, errors).tobytes().decode("utf-8")
-
-
-@pytest.fixture
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "CHUNK", 8)
+def decode(
+    data: bytes, encoding: str = "utf-8", errors: Errors = "strict", chunk_size: int = CHUNK
+) -> str:
+    return to_utf8(data, "a.txt", encoding, errors, chunk_size).tobytes().decode("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -65,31 +61,28 @@ def test_what_is_not_text_is_refused_with_its_place(
         decode(data, encoding)
 
 
-@pytest.mark.usefixtures("small_chunks")
 def test_places_are_right_beyond_the_first_chunk() -> None:
     with pytest.raises(TextError, match="line 3: byte 0xff at byte offset 23"):
-        decode("żółw\nżółw\nżółw".encode() + b"\xff")
+        decode("żółw\nżółw\nżółw".encode() + b"\xff", chunk_size=8)
     with pytest.raises(TextError, match="line 2: byte 0x00 at byte offset 26 is not utf-16-le"):
-        decode("abcdefg\n12xyż".encode("utf-16-le") + b"\0", "utf-16-le")
+        decode("abcdefg\n12xyż".encode("utf-16-le") + b"\0", "utf-16-le", chunk_size=8)
 
 
-@pytest.mark.usefixtures("small_chunks")
 @given(st.binary(max_size=40))
 def test_first_invalid_agrees_with_python(data: bytes) -> None:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
-        assert first_invalid(data) == error.start
+        assert first_invalid(data, 8) == error.start
     else:
-        assert first_invalid(data) is None
+        assert first_invalid(data, 8) is None
 
 
-@pytest.mark.usefixtures("small_chunks")
 @given(st.binary(max_size=40), st.sampled_from(["replace", "ignore"]))
 def test_mending_agrees_with_python(data: bytes, errors: Errors) -> None:
     substitute = "\ufffd" if errors == "replace" else ""
     expected = data.decode("utf-8", errors).replace("\0", substitute).removeprefix("\ufeff")
-    assert decode(data, errors=errors) == expected
+    assert decode(data, errors=errors, chunk_size=8) == expected
 
 
 def test_valid_text_is_not_copied() -> None:

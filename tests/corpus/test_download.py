@@ -115,10 +115,9 @@ def test_bad_downloads_are_refused_and_leave_nothing(
 def test_a_server_that_falls_silent(
     server: str, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
-    monkeypatch.setattr(download, "TIMEOUT", 0.1)
     offer(monkeypatch, text_file(f"{server}/silent"))
     with pytest.raises(DownloadError, match=r"broke off after 0 of 320,000 bytes \(timed out\)"):
-        get("toy")
+        get("toy", timeout=0.1)
     assert everything_in(cache) == []
 
 

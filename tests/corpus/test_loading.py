@@ -1,10 +1,11 @@
 import gzip
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from thence.corpus import CATALOGUE, ReadingOptions, SplitOptions, bundled, load, load_splits
+from thence.corpus import BUNDLED, CATALOGUE, ReadingOptions, SplitOptions, load, load_splits
 from thence.corpus.catalogue import DataFile, Dataset, Remote, Role, copy
 from thence.errors import SettingError, TextError
 
@@ -14,7 +15,9 @@ def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two bundled texts of our own."""
     (tmp_path / "given-names.txt").write_text("emma\nolivia\n")
     (tmp_path / "cities.csv").write_text("city,country\nOslo,Norway\n")
-    monkeypatch.setattr(bundled, "TEXTS", tmp_path)
+    for name in ("given-names", "cities"):
+        file = tmp_path / str(BUNDLED[name].file)
+        monkeypatch.setitem(BUNDLED, name, replace(BUNDLED[name], file=str(file)))
     return tmp_path
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from thence.corpus import ReadingOptions, read_documents, reading
+from thence.corpus import Documents, ReadingOptions, read_documents, reading
+from thence.corpus.reading import line_bounds
 from thence.errors import SettingError, TextError
 
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -64,13 +65,10 @@ def test_written_lines_come_back(tmp_path: Path, strings: list[str], closed: boo
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7])
-def test_lines_do_not_depend_on_the_chunk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
-) -> None:
-    monkeypatch.setattr(reading, "CHUNK", chunk)
-    data = b"emma\r\n\nzo\r\r\n\r\nava\n" * 3
-    expected = ["emma", "", "zo\r", "", "ava"] * 3
-    assert read(tmp_path / "a.txt", data, keep_empty=True) == expected
+def test_lines_do_not_depend_on_the_chunk(chunk: int) -> None:
+    text = np.frombuffer(b"emma\r\n\nzo\r\r\n\r\nava\n" * 3, np.uint8)
+    found = Documents(text, *line_bounds(text, chunk))
+    assert list(found) == ["emma", "", "zo\r", "", "ava"] * 3
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])

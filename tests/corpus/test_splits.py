@@ -14,7 +14,6 @@ from thence.corpus import (
     count_shared,
     load_splits,
     seen_in,
-    splits,
 )
 from thence.corpus.splits import character_offset, hashes, num_characters, split_documents
 from thence.errors import SettingError, TextError
@@ -209,14 +208,13 @@ def test_too_few_labelled_documents() -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 1 << 20])
-def test_characters_are_found_across_chunks(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    monkeypatch.setattr(splits, "CHUNK", chunk)
+def test_characters_are_found_across_chunks(chunk: int) -> None:
     string = "zoëżółw名人🎈!"
     text = np.frombuffer(string.encode(), np.uint8)
     expected = [len(string[:number].encode()) for number in range(len(string) + 1)]
-    found = [character_offset(text, number) for number in range(len(string) + 1)]
+    found = [character_offset(text, number, chunk) for number in range(len(string) + 1)]
     assert found == expected
-    assert num_characters(Documents.from_strings([string, "ë"])) == len(string) + 1
+    assert num_characters(Documents.from_strings([string, "ë"]), chunk) == len(string) + 1
 
 
 @given(st.lists(texts, max_size=20), st.lists(texts, max_size=20))
@@ -226,11 +224,11 @@ def test_seen_in_is_membership(train: list[str], other: list[str]) -> None:
     assert count_shared(*both) == sum(string in set(train) for string in other)
 
 
-def test_long_documents_are_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splits, "LONGEST_MULTILINEAR", 3)
+def test_long_documents_are_compared_too() -> None:
     train = Documents.from_strings(["abcd", "abc", "ab", ""])
     other = Documents.from_strings(["abcd", "abce", "abc", "abd", "", "a"])
-    assert seen_in(train, other).tolist() == [True, False, True, False, True, False]
+    found = np.isin(*(hashes(documents, longest_multilinear=3) for documents in (other, train)))
+    assert found.tolist() == [True, False, True, False, True, False]
 
 
 def test_hashes_of_many_documents_differ() -> None:

@@ -8,7 +8,7 @@ import pytest
 import thence
 from thence.corpus import Documents
 from thence.errors import SettingError, UnknownSymbolError
-from thence.evaluation.classify import BLOCK, Classification
+from thence.evaluation.classify import Classification, classified
 from thence.tokens import encode_texts
 
 MODULE = import_module("thence.evaluation.classify")  # The package has a function of that name.
@@ -34,19 +34,17 @@ def test_a_single_text_and_no_text(opinions):
     assert list(thence.classify(opinions, [])) == []
 
 
-def test_blocks_change_nothing(opinions, monkeypatch):
+def test_blocks_change_nothing(opinions):
+    documents = Documents.from_strings(TEXTS * 3)
     whole = list(thence.classify(opinions, TEXTS * 3))
-    monkeypatch.setattr(MODULE, "BLOCK", 15)
-    small = list(thence.classify(opinions, TEXTS * 3))
-    monkeypatch.setattr(MODULE, "BLOCK", BLOCK)
-    monkeypatch.setattr(MODULE, "CELLS_AT_ONCE", 4)
-    rows = list(thence.classify(opinions, TEXTS * 3))
+    small = list(classified(opinions, documents, block_size=15))
+    rows = list(classified(opinions, documents, cells=4))
     for some in (small, rows):
         assert [one.text for one in some] == TEXTS * 3
         assert [one.labels for one in some] == [one.labels for one in whole]
 
 
-def test_a_refused_symbol_is_named_by_its_document_in_the_whole_text(tmp_path, monkeypatch):
+def test_a_refused_symbol_is_named_by_its_document_in_the_whole_text(tmp_path):
     text = tmp_path / "two.csv"
     text.write_text("text,label\n" + "aa,x\nbb,y\n" * 8)
     run = thence.train(
@@ -58,9 +56,9 @@ def test_a_refused_symbol_is_named_by_its_document_in_the_whole_text(tmp_path, m
         epochs=1,
         output=tmp_path / "run",
     )
-    monkeypatch.setattr(MODULE, "BLOCK", 4)
+    documents = Documents.from_strings(["aa", "bb", "aa", "bb", "bc"])
     with pytest.raises(UnknownSymbolError, match=r"'c' \(symbol 2 of document 5\)"):
-        list(thence.classify(run, ["aa", "bb", "aa", "bb", "bc"]))
+        list(classified(run, documents, block_size=4))
 
 
 def test_several_labels_are_those_that_are_probable_enough(topics):

@@ -10,7 +10,7 @@ import pytest
 import thence
 from thence.corpus import Documents
 from thence.errors import SettingError
-from thence.evaluation.explain import MOST_PARTS, _log_odds, _without
+from thence.evaluation.explain import MOST_PARTS, _log_odds, _without, odds_without, parts_of
 from thence.tokens import encode_texts
 
 MODULE = import_module("thence.evaluation.explain")  # The package has a function of that name.
@@ -73,22 +73,20 @@ def test_characters(places):
     )
 
 
-def test_many_words_are_left_out_in_runs(opinions, monkeypatch):
+def test_many_words_are_left_out_in_runs(opinions):
     text = "good " * (MOST_PARTS * 2 + 1)
     found = thence.explain(opinions, text)
     assert len(found.tokens) == 267  # 801 words, three at a time
     assert {part.text for part in found.tokens} == {"good good good"}
     assert "".join(piece for piece, _ in found.pieces()) == text
-    monkeypatch.setattr(MODULE, "MOST_CHARACTERS", 1)
-    assert len(thence.explain(opinions, text).tokens) == 20
+    assert len(parts_of(text, opinions.tokenizer, most_characters=1)) == 20
 
 
-def test_variants_in_several_batches_change_nothing(opinions, monkeypatch):
-    whole = thence.explain(opinions, "not a bad but a good film")
-    monkeypatch.setattr(MODULE, "CHARACTERS_AT_ONCE", 60)
-    parts = thence.explain(opinions, "not a bad but a good film")
-    for one, other in zip(whole.tokens, parts.tokens, strict=True):
-        assert one.weight == pytest.approx(other.weight, abs=1e-5)
+def test_variants_in_several_batches_change_nothing(opinions):
+    text = "not a bad but a good film"
+    bounds = parts_of(text, opinions.tokenizer)
+    whole = odds_without(opinions, text, bounds, 0)
+    np.testing.assert_allclose(odds_without(opinions, text, bounds, 0, 60), whole, atol=1e-5)
 
 
 def test_words_never_grow_together_when_one_is_left_out():

@@ -7,7 +7,7 @@ import pytest
 
 from thence.errors import SettingError, TextError, UnknownSymbolError
 from thence.evaluation import score
-from thence.generation import fill, infill, split_blanks
+from thence.generation import fill, split_blanks
 from thence.runs import Run
 
 Trained = Callable[..., Run]
@@ -74,15 +74,11 @@ def test_several_blanks_are_filled_together(words: Run) -> None:
 
 
 @pytest.mark.parametrize("model", ["ngram", "mlp", "bigram-counts"])
-def test_a_wide_beam_is_exact_too(
-    trained: Trained, model: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wide_beam_is_exact_too(trained: Trained, model: str) -> None:
     run = trained(model, lines=SENTENCES, tokens="words")
     for text in ("the ___ sat on ___ mat.", "___ ___ sat", "a ___", "___"):
         exact = fill(run, text, 10)
-        with monkeypatch.context() as patch:
-            patch.setattr(infill, "MAX_EXACT", 0)
-            searched = fill(run, text, 10, beam=999)
+        searched = fill(run, text, 10, beam=999, max_exact=0)
         assert exact.exact and not searched.exact
         same(
             [(one.text, one.log_probability) for one in searched.fillings],
@@ -190,12 +186,11 @@ def test_words_between_spaces_hold_their_marks(trained: Trained) -> None:
         fill(words, "the cat sat on the ___.")
 
 
-def test_nothing_possible_is_a_sentence(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_possible_is_a_sentence(trained: Trained) -> None:
     run = trained(lines=["ab", "ab", "bx"], add_k=0.0, unknown="refuse")
     for exact in (0, 8192):
-        monkeypatch.setattr(infill, "MAX_EXACT", exact)
         with pytest.raises(TextError, match=r"No filling of 'x___a' .* above 0; widen `beam`"):
-            fill(run, "x___a", longest=1)
+            fill(run, "x___a", longest=1, max_exact=exact)
 
 
 def test_what_may_stand_in_a_blank_can_be_given(sentences: Run) -> None:

@@ -4,6 +4,7 @@ Every family, every kind of mixture, and files of other programs, fitted with an
 context. Streams, windows and caches are so short here that a few symbols go through many of them.
 """
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from thence.exchange.arpa_reader import read_arpa
 from thence.models.base import CountedModel, LanguageModel, read
 from thence.models.language.mixture import Member, Mixture, MixtureOptions
+from thence.models.language.neural import NeuralLanguageModel, Scoring
 from thence.models.ngram import NGram
 from thence.models.ngram.smoothing import Smoothing
 from thence.models.registry import families, get_family
@@ -118,10 +120,16 @@ def make(kind: str, carry: bool) -> LanguageModel:
     return fitted(get_family(name).language_model(options, SIZE), carry)
 
 
+SHORT = Scoring(
+    window=4, warm_up=4, stream_length=6, streams=2, dynamic_window=3
+)  # fmt: skip
+
+
 def fitted(model: LanguageModel, carry: bool) -> LanguageModel:
     if isinstance(model, CountedModel):
         model.fit(train_store(), carry, train_store())
-    elif isinstance(model, torch.nn.Module):
+    elif isinstance(model, NeuralLanguageModel):
+        model.scoring = SHORT
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.normal_(0, 0.5)
@@ -175,18 +183,6 @@ def read_arpa_text(content: str, path: Path) -> Any:
         return read_arpa(file).tables
 
 
-@pytest.fixture(autouse=True)
-def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "STREAM_LENGTH": 6,
-        "WARM_UP": 4,
-        "SCORE_STREAMS": 2,
-        "SCORE_WINDOW": 4,
-    }.items():
-        monkeypatch.setattr(f"thence.models.language.neural.{name}", value)
-    monkeypatch.setattr("thence.models.language.dynamic_evaluation.WINDOW", 3)
-
-
 @pytest.fixture(params=KINDS, ids=lambda given: f"{given[0]}{' carrying' * given[1]}")
 def model(request: pytest.FixtureRequest) -> LanguageModel:
     return make(*request.param)
@@ -235,9 +231,9 @@ def with_another_end(documents: Texts, place: int, others: Texts) -> Texts:
 def test_steps_give_the_scores(
     model: LanguageModel, documents: Texts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "thence.models.language.neural.STREAM_LENGTH", 1000
-    )  # One pass, as steps are.
+    for network in model.models if isinstance(model, Mixture) else [model]:
+        if isinstance(network, NeuralLanguageModel):  # One pass, as steps are.
+            monkeypatch.setattr(network, "scoring", replace(SHORT, stream_length=1000))
     store = store_of_ids(documents)
     for carry in (False, True):
         if carry and isinstance(model, Mixture) and any(map(learns, model.options.members)):

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thence.corpus import Documents
-from thence.tokens import TokenOptions, learn_tokens, make_tokenizer, tokenizer
+from thence.tokens import TokenOptions, learn_tokens, make_tokenizer
 from thence.tokens.parallel import in_threads
+
+from .chunks import in_chunks
 
 OPTIONS = [
     TokenOptions("words"),
@@ -33,9 +35,9 @@ def test_at_once_is_one_after_the_other(texts: list[str], options: TokenOptions)
     assert store.ids.dtype == other.ids.dtype
 
 
-def test_several_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenizer, "CHUNK", 16)
-    documents = Documents.from_strings([f"word {n % 7} of é {n}" for n in range(99)])
+def test_several_chunks() -> None:
+    texts = Documents.from_strings([f"word {n % 7} of é {n}" for n in range(99)])
+    documents = in_chunks(texts, 16)
     learned, store = learn_tokens(documents, TokenOptions("words", min_count=2))
     np.testing.assert_array_equal(store.ids, learned.encode(documents).ids)
 

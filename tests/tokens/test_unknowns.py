@@ -4,6 +4,8 @@ from thence.corpus import Documents
 from thence.errors import UnknownSymbolError
 from thence.tokens import Tokenizer, TokenOptions, make_tokenizer
 
+from .chunks import in_chunks
+
 TRAIN = Documents.from_strings(["ab a", "b"])
 
 
@@ -77,12 +79,11 @@ def test_a_spelling_that_breaks_off_stays_in_its_place() -> None:
     ],
 )
 def test_a_refusal_names_the_symbol_and_its_place(
-    chunk: int, tokens: str, texts: list[str], place: str, monkeypatch: pytest.MonkeyPatch
+    chunk: int, tokens: str, texts: list[str], place: str
 ) -> None:
     made = tokenizer(tokens=tokens, unknown="refuse")
-    monkeypatch.setattr("thence.tokens.tokenizer.CHUNK", chunk)
     with pytest.raises(UnknownSymbolError) as refusal:
-        made.encode(texts)
+        made.encode(in_chunks(Documents.from_strings(texts), chunk))
     assert str(refusal.value) == (
         f"{place} is not in the closed vocabulary of 3 symbols; remove it from the text, or train "
         "with `unknown='symbol'` or `unknown='bytes'`."

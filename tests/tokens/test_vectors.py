@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from thence.corpus.decoding import CHUNK
 from thence.errors import RunError, SettingError, TextError
 from thence.tokens import WordVectors, nearest_words, read_vectors, write_vectors
 
@@ -35,9 +36,9 @@ BINARY = binary([(b"the", THE), (b"cat", CAT)])
 def read(tmp_path: Path) -> Callable[..., WordVectors]:
     """Write bytes to a file and read the vectors of some words from it."""
 
-    def reading(content: bytes, *words: str) -> WordVectors:
+    def reading(content: bytes, *words: str, piece_size: int = CHUNK) -> WordVectors:
         (tmp_path / "vectors").write_bytes(content)
-        return read_vectors(tmp_path / "vectors", words)
+        return read_vectors(tmp_path / "vectors", words, piece_size=piece_size)
 
     return reading
 
@@ -84,11 +85,7 @@ def test_two_gzip_files_in_one_are_one(read: Callable[..., WordVectors]) -> None
     assert read(packed, "the", "cat").found.all()
 
 
-def test_rows_that_straddle_pieces(
-    read: Callable[..., WordVectors], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The smallest piece that still holds a header and a row.
-    monkeypatch.setattr("thence.tokens.vector_files.CHUNK", 23)
+def test_rows_that_straddle_pieces(read: Callable[..., WordVectors]) -> None:
     words = [f"w{index}" for index in range(50)]
     values = [[index, index / 2, -index] for index in range(50)]
     rows = [f"{word} {' '.join(map(str, row))}" for word, row in zip(words, values, strict=True)]
@@ -96,7 +93,9 @@ def test_rows_that_straddle_pieces(
         "\n".join(rows).encode(),
         binary([(word.encode(), row) for word, row in zip(words, values, strict=True)]),
     ):
-        np.testing.assert_array_equal(read(content, *words).matrix, np.array(values, np.float32))
+        # The smallest piece that still holds a header and a row.
+        found = read(content, *words, piece_size=23)
+        np.testing.assert_array_equal(found.matrix, np.array(values, np.float32))
 
 
 def test_the_dimension_is_that_of_most_first_rows(read: Callable[..., WordVectors]) -> None:

@@ -4,6 +4,8 @@ import csv
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import thence
 from thence.corpus import Labels
 from thence.errors import SettingError, TextError
 from thence.evaluation import ClassificationReport
+from thence.models.registry import FAMILIES, get_family
 from thence.runs import Run
 from thence.runs.files import load_tensors
 from thence.runs.run import Run as AnyRun
@@ -302,9 +305,10 @@ def test_settings_that_cannot_be(
 def test_too_many_weights_for_the_linear_classifier(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from thence.models.labels import linear
+    from thence.models.labels.linear import Linear
 
-    monkeypatch.setattr(linear, "MAX_WEIGHTS", 10)
+    linear = replace(get_family("linear"), make=partial(Linear, max_weights=10))
+    monkeypatch.setitem(FAMILIES, "linear", linear)
     with pytest.raises(SettingError, match="features x 1 labels, too many to keep in memory"):
         train(table, "linear", output=tmp_path / "run", **FAST["linear"])
     assert not (tmp_path / "run").exists()

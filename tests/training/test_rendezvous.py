@@ -25,14 +25,14 @@ def test_each_start_has_a_name_of_its_own() -> None:
     assert len({of_one[0] for of_one in names}) == 3
 
 
-def test_a_greeting_of_a_dead_process_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meeting, "RENDEZVOUS_TIMEOUT", timedelta(seconds=0.3))
+def test_a_greeting_of_a_dead_process_is_none() -> None:
+    soon = timedelta(seconds=0.3)
     store = HashStore()
     store.set("greeting-1", "dead")
     with pytest.raises(TrainingError, match="number 1, 2 did not come"):
-        meeting.new_prefix(store, 3)
+        meeting.new_prefix(store, 3, soon)
     with pytest.raises(TrainingError, match="number 0 did not come"):
-        meeting.learn_prefix(store, 1, 3)
+        meeting.learn_prefix(store, 1, 3, soon)
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,7 @@ LIBRARY_COMMANDS: Mapping[str, LibraryCommand] = {
         "generation:fill",
         "generating:print_fillings",
         ("run", "text"),
+        hidden=("max_exact",),
         renamed={"goes_on": "open"},
         help={
             "among": 'Rank these instead of looking for any: cat,dog,"guinea pig"; may be repeated.'

@@ -30,11 +30,12 @@ SECONDS_TO_CONNECT = 15
 
 
 @contextmanager
-def connect(address: str) -> Iterator["Client"]:
+def connect(address: str, timeout: float = SECONDS_TO_CONNECT) -> Iterator["Client"]:
     """Connect to a cluster, or start one on this machine for the duration of the block.
 
     Args:
         address: ``local:2`` for two workers on this machine, or a scheduler's ``tcp://host:8786``.
+        timeout: Seconds within which the scheduler must answer.
 
     Raises:
         MissingExtraError: If Dask is not installed.
@@ -69,7 +70,7 @@ def connect(address: str) -> Iterator["Client"]:
             ):
                 yield client
         else:
-            with _connected(Client, address) as client:
+            with _connected(Client, address, timeout) as client:
                 _check_workers(client)
                 yield client
     except KilledWorker as error:
@@ -84,9 +85,9 @@ def connect(address: str) -> Iterator["Client"]:
         ) from error
 
 
-def _connected(connect: Callable[..., "Client"], address: str) -> "Client":
+def _connected(connect: Callable[..., "Client"], address: str, timeout: float) -> "Client":
     try:
-        return connect(address, timeout=SECONDS_TO_CONNECT)
+        return connect(address, timeout=timeout)
     except (OSError, ValueError, TypeError) as error:  # A timeout is an OSError.
         raise SettingError(
             f"`cluster` is {address}, where no scheduler answers ({str(error)[:200]}). Start one "

@@ -85,6 +85,7 @@ def count_on_cluster(
     dev: Documents,
     on_task: OnTask,
     on_symbols: Callable[[Mapping[str, int]], None],
+    smallest_block: int = SMALLEST_BLOCK,
 ) -> ClusterCounts:
     """Count an n-gram model on a cluster.
 
@@ -95,6 +96,7 @@ def count_on_cluster(
         dev: The dev split; may be empty.
         on_task: Shows progress.
         on_symbols: Is called with how often each of ``SYMBOLS`` is a word of the text, once known.
+        smallest_block: Bytes of text in a block at least.
 
     Raises:
         TextError: If there is no text.
@@ -103,7 +105,7 @@ def count_on_cluster(
     size = sum(file.size for file in files) // (
         BLOCKS_PER_THREAD * engine.number_of_threads(client)
     )
-    size = min(max(size, SMALLEST_BLOCK), LARGEST_BLOCK)
+    size = min(max(size, smallest_block), LARGEST_BLOCK)
     job = _Job(recipe, client, cut_into_blocks(files, recipe.reading, size), on_task)
     surveyed = job.survey()
     tokenizer = tokenizer_from_counts(surveyed.symbols, recipe.tokens)

@@ -42,7 +42,8 @@ class Bundled:
 
     Attributes:
         description: What it is, in one line.
-        file: File name in ``texts``; None if it is built from this Python's standard library.
+        file: File in ``texts``, or anywhere by its absolute path; None if it is built from this
+            Python's standard library.
         column: The column of a table that is the text.
         label: The column of a table that is the label.
     """
@@ -103,7 +104,7 @@ def bundled_file(name: str) -> tuple[str, Bytes]:
             f"{nearest(name, BUNDLED)}"
         )
     file = BUNDLED[name].file
-    return (name, python_docs()) if file is None else (file, read_file(TEXTS / file))
+    return (name, python_docs()) if file is None else (Path(file).name, read_file(TEXTS / file))
 
 
 def python_docs() -> bytes:

@@ -27,7 +27,9 @@ UNUSABLE = re.compile("[\0\ud800-\udfff]")  # NUL and halves of surrogate pairs
 COMMON = ("utf-8", "latin-1", "cp1252", "ascii", "utf-16", "utf-32", "gb18030", "shift_jis", "big5")
 
 
-def to_utf8(data: Bytes, name: str, encoding: str, errors: Errors) -> UInt8[np.ndarray, " bytes"]:
+def to_utf8(
+    data: Bytes, name: str, encoding: str, errors: Errors, chunk_size: int = CHUNK
+) -> UInt8[np.ndarray, " bytes"]:
     """Return ``data`` as valid UTF-8 without NUL bytes and without a byte order mark.
 
     Args:
@@ -35,6 +37,7 @@ def to_utf8(data: Bytes, name: str, encoding: str, errors: Errors) -> UInt8[np.n
         name: The file's name, for messages.
         encoding: A text encoding that Python knows.
         errors: What to do with bytes that are not text: the table above.
+        chunk_size: Bytes that are decoded at a time.
 
     Raises:
         SettingError: No text encoding has that name.
@@ -42,12 +45,12 @@ def to_utf8(data: Bytes, name: str, encoding: str, errors: Errors) -> UInt8[np.n
     """
     codec = find_codec(encoding)
     if codec.name not in ("utf-8", "utf-8-sig"):
-        data = transcode(data, name, codec, errors)
+        data = transcode(data, name, codec, errors, chunk_size)
     elif errors == "strict":
-        refuse_invalid(data, name)
+        refuse_invalid(data, name, chunk_size)
         refuse_nul(data, name)
-    elif first_invalid(data) is not None or b"\0" in data:
-        data = transcode(data, name, codec, errors)
+    elif first_invalid(data, chunk_size) is not None or b"\0" in data:
+        data = transcode(data, name, codec, errors, chunk_size)
     # The mark is stepped over, not cut off: a view costs nothing.
     return np.frombuffer(data, np.uint8)[len(MARK) if data.startswith(MARK) else 0 :]
 
@@ -68,7 +71,7 @@ def find_codec(encoding: str) -> codecs.CodecInfo:
     return codec
 
 
-def first_invalid(data: Bytes) -> int | None:
+def first_invalid(data: Bytes, chunk_size: int = CHUNK) -> int | None:
     r"""Return the offset of the first byte that is not UTF-8, or None.
 
     >>> first_invalid("zoë".encode()), first_invalid(b"zo\xeb")
@@ -77,18 +80,19 @@ def first_invalid(data: Bytes) -> int | None:
     view = memoryview(data)
     position = 0
     while position < len(view):
-        last = position + CHUNK >= len(view)
+        last = position + chunk_size >= len(view)
         try:
             # A sequence that the chunk's end cuts is left for the next chunk.
-            position += codecs.utf_8_decode(view[position : position + CHUNK], "strict", last)[1]
+            chunk = view[position : position + chunk_size]
+            position += codecs.utf_8_decode(chunk, "strict", last)[1]
         except UnicodeDecodeError as error:
             return position + error.start
     return None
 
 
-def refuse_invalid(data: Bytes, name: str) -> None:
+def refuse_invalid(data: Bytes, name: str, chunk_size: int = CHUNK) -> None:
     """Raise TextError with the place of the first byte that is not UTF-8, if there is one."""
-    position = first_invalid(data)
+    position = first_invalid(data, chunk_size)
     if position is None:
         return
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -119,7 +123,9 @@ def place(data: Bytes, name: str, position: int) -> str:
     return f"{name}, line {line}: byte 0x{data[position]:02x} at byte offset {position}"
 
 
-def transcode(data: Bytes, name: str, codec: codecs.CodecInfo, errors: Errors) -> bytearray:
+def transcode(
+    data: Bytes, name: str, codec: codecs.CodecInfo, errors: Errors, chunk_size: int = CHUNK
+) -> bytearray:
     """Decode by ``codec`` and encode again as UTF-8.
 
     Works chunk by chunk, so that the text as Python strings (up to four bytes a character) is
@@ -133,8 +139,8 @@ def transcode(data: Bytes, name: str, codec: codecs.CodecInfo, errors: Errors) -
     decode = decoder(errors).decode
     view = memoryview(data)
     result = bytearray()
-    for start in range(0, max(len(view), 1), CHUNK):
-        end = min(start + CHUNK, len(view))
+    for start in range(0, max(len(view), 1), chunk_size):
+        end = min(start + chunk_size, len(view))
         try:
             piece = decode(bytes(view[start:end]), end == len(view))
         except UnicodeDecodeError as error:

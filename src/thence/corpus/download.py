@@ -57,7 +57,12 @@ class Copy:
         return self.path.open("rb")
 
 
-def get(name: str, source: Path | None = None, progress: Progress | None = None) -> Path:
+def get(
+    name: str,
+    source: Path | None = None,
+    progress: Progress | None = None,
+    timeout: float = TIMEOUT,
+) -> Path:
     """Return the folder that holds the verified files of a set, fetching what is missing.
 
     Args:
@@ -65,6 +70,7 @@ def get(name: str, source: Path | None = None, progress: Progress | None = None)
         source: A folder or one file to take copies from, gzip-compressed or not: of the wanted
             files, or of the downloads that they are made from.
         progress: Called with the bytes done and the bytes in all of the download in progress.
+        timeout: Seconds without a byte after which a download is given up.
 
     Raises:
         DownloadError: The name is unknown, ``source`` holds no file of the set, a download
@@ -86,7 +92,7 @@ def get(name: str, source: Path | None = None, progress: Progress | None = None)
     if shared := os.environ.get("THENCE_DATA"):
         copies = find_copies(Path(shared), missing) | copies
     try:
-        fill(folder, missing, copies, progress)
+        fill(folder, missing, copies, progress, timeout)
     except BusyError:
         raise DownloadError(f"{name} is being fetched by another process; wait for it.") from None
     except OSError as error:
@@ -108,6 +114,7 @@ def fill(
     files: Sequence[DataFile],
     copies: dict[DataFile | Remote, Copy],
     progress: Progress | None,
+    timeout: float,
 ) -> None:
     """Write each file from its copy or, where there is none, from its download."""
     for file in files:
@@ -116,7 +123,7 @@ def fill(
                 shutil.copyfileobj(copied, target)
     to_make = [file for file in files if file not in copies]
     for remote in dict.fromkeys(file.remote for file in to_make):
-        with original(remote, copies.get(remote), folder, progress) as path:
+        with original(remote, copies.get(remote), folder, progress, timeout) as path:
             for file in to_make:
                 if file.remote == remote:
                     with whole_file(folder / file.name) as target:
@@ -125,7 +132,7 @@ def fill(
 
 @contextmanager
 def original(
-    remote: Remote, copied: Copy | None, folder: Path, progress: Progress | None
+    remote: Remote, copied: Copy | None, folder: Path, progress: Progress | None, timeout: float
 ) -> Iterator[Path]:
     """Give the path of a verified download for as long as the block lasts."""
     if copied and not copied.packed:
@@ -138,7 +145,7 @@ def original(
                 with copied.open() as unpacked:
                     shutil.copyfileobj(unpacked, file)
             else:
-                download(remote, file, progress)
+                download(remote, file, progress, timeout)
         yield path
 
 
@@ -181,7 +188,12 @@ def checksum_of(copy: Copy) -> str | None:
     return digest.hexdigest()
 
 
-def download(remote: Remote, target: BufferedIOBase, progress: Progress | None = None) -> None:
+def download(
+    remote: Remote,
+    target: BufferedIOBase,
+    progress: Progress | None = None,
+    timeout: float = TIMEOUT,
+) -> None:
     """Write a file of the web to ``target``; the caller removes what was written if this raises.
 
     Raises:
@@ -189,7 +201,7 @@ def download(remote: Remote, target: BufferedIOBase, progress: Progress | None =
     """
     request = Request(remote.url, headers={"User-Agent": "thence"})
     try:
-        with urlopen(request, timeout=TIMEOUT) as response:
+        with urlopen(request, timeout=timeout) as response:
             stated = response.headers.get("Content-Length")
             if stated is not None and int(stated) != remote.size:
                 raise DownloadError(wrong(remote, f"the server offers {int(stated):,} bytes"))

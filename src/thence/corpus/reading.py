@@ -279,7 +279,7 @@ def without_empty(documents: Documents) -> Documents:
 
 
 def line_bounds(
-    text: UInt8[np.ndarray, " bytes"],
+    text: UInt8[np.ndarray, " bytes"], chunk_size: int = CHUNK
 ) -> tuple[Int64[np.ndarray, " lines"], Int64[np.ndarray, " lines"]]:
     r"""Return where each line starts and ends, its line end not counted.
 
@@ -288,30 +288,24 @@ def line_bounds(
     """
     unfinished = len(text) > 0 and text[-1] != LINE_FEED
     # Counting first costs little and keeps the largest arrays from being made twice.
-    num_lines = count(text, LINE_FEED) + unfinished
+    num_lines = sum(map(len, occurrences(text, LINE_FEED, chunk_size))) + unfinished
     ends = np.full(num_lines, len(text), np.int64)
     filled = 0
-    for found in occurrences(text, LINE_FEED):
+    for found in occurrences(text, LINE_FEED, chunk_size):
         ends[filled : filled + len(found)] = found
         filled += len(found)
     starts = np.zeros_like(ends)
     np.add(ends[:-1], 1, out=starts[1:])
     # Only a CR right before an LF belongs to the line end.
-    for found in occurrences(text, CARRIAGE_RETURN):
+    for found in occurrences(text, CARRIAGE_RETURN, chunk_size):
         closing = found[text[np.minimum(found + 1, len(text) - 1)] == LINE_FEED]
         ends[np.searchsorted(ends, closing)] -= 1
     return starts, ends
 
 
-def count(text: UInt8[np.ndarray, " bytes"], byte: int) -> int:
-    """Return how often ``byte`` occurs."""
-    chunks = range(0, len(text), CHUNK)
-    return sum(int(np.count_nonzero(text[at : at + CHUNK] == byte)) for at in chunks)
-
-
 def occurrences(
-    text: UInt8[np.ndarray, " bytes"], byte: int
+    text: UInt8[np.ndarray, " bytes"], byte: int, chunk_size: int = CHUNK
 ) -> Iterator[Int64[np.ndarray, " found"]]:
     """Yield where ``byte`` occurs, a chunk of the text at a time."""
-    for start in range(0, len(text), CHUNK):
-        yield np.flatnonzero(text[start : start + CHUNK] == byte) + start
+    for start in range(0, len(text), chunk_size):
+        yield np.flatnonzero(text[start : start + chunk_size] == byte) + start

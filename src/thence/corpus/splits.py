@@ -266,23 +266,25 @@ def cut_characters(documents: Documents, bounds: Sequence[int]) -> list[Document
     return [part if part.num_bytes else part.take(np.empty(0, np.int64)) for part in whole]
 
 
-def num_characters(documents: Documents) -> int:
+def num_characters(documents: Documents, chunk_size: int = CHUNK) -> int:
     """Return the number of characters (code points) in all documents together."""
     return sum(
-        int(np.count_nonzero(first_bytes(chunk.text[start : start + CHUNK])))
-        for chunk in documents.chunks(CHUNK)
-        for start in range(0, len(chunk.text), CHUNK)
+        int(np.count_nonzero(first_bytes(chunk.text[start : start + chunk_size])))
+        for chunk in documents.chunks(chunk_size)
+        for start in range(0, len(chunk.text), chunk_size)
     )
 
 
-def character_offset(text: UInt8[np.ndarray, " bytes"], number: int) -> int:
+def character_offset(
+    text: UInt8[np.ndarray, " bytes"], number: int, chunk_size: int = CHUNK
+) -> int:
     """Return the byte offset where character ``number`` (from 0) starts, or the text's length.
 
     >>> character_offset(np.frombuffer("zoë!".encode(), np.uint8), 3)
     4
     """
-    for start in range(0, len(text), CHUNK):
-        begins = np.flatnonzero(first_bytes(text[start : start + CHUNK]))
+    for start in range(0, len(text), chunk_size):
+        begins = np.flatnonzero(first_bytes(text[start : start + chunk_size]))
         if number < len(begins):
             return start + int(begins[number])
         number -= len(begins)
@@ -312,7 +314,9 @@ def count_shared(train: Documents, other: Documents) -> int:
     return int(np.count_nonzero(seen_in(train, other)))
 
 
-def hashes(documents: Documents) -> UInt64[np.ndarray, " documents"]:
+def hashes(
+    documents: Documents, longest_multilinear: int = LONGEST_MULTILINEAR
+) -> UInt64[np.ndarray, " documents"]:
     """Return a 64-bit hash of each document: a sum of its bytes, each times a random number.
 
     This is multilinear hashing: with fixed random weights, one for each place in a document, two
@@ -320,11 +324,11 @@ def hashes(documents: Documents) -> UInt64[np.ndarray, " documents"]:
     """
     lengths = documents.ends - documents.starts
     result = np.empty(len(documents), np.uint64)
-    for index in np.flatnonzero(lengths > LONGEST_MULTILINEAR):
+    for index in np.flatnonzero(lengths > longest_multilinear):
         start, end = documents.starts[index], documents.ends[index]
         digest = blake2b(documents.text[start:end].tobytes(), digest_size=8).digest()
         result[index] = int.from_bytes(digest, "little")
-    short = np.flatnonzero(lengths <= LONGEST_MULTILINEAR)
+    short = np.flatnonzero(lengths <= longest_multilinear)
     longest = int(lengths[short].max(initial=0))
     weights = np.random.default_rng(0).integers(0, 2**64, longest + 1, np.uint64)
     # The length has weight 0, lest a shorter document pass for the beginning of a longer one.

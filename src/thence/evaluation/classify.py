@@ -112,7 +112,7 @@ def classify(
     run = ClassifierRun(run)
     _check(run.name, run.classes.multilabel, top, threshold)
     documents = documents_of(texts)
-    found = _in_blocks(run, documents, top, THRESHOLD if threshold is None else threshold)
+    found = classified(run, documents, top, THRESHOLD if threshold is None else threshold)
     return Results(found, len(documents))
 
 
@@ -128,13 +128,28 @@ def _check(name: str, multilabel: bool, top: int, threshold: float | None) -> No
     validate("threshold", threshold, Annotated[float, Range(ge=0, le=1)])
 
 
-def _in_blocks(
-    run: ClassifierRun, documents: Documents, top: int, threshold: float
+def classified(
+    run: ClassifierRun,
+    documents: Documents,
+    top: int = TOP,
+    threshold: float = THRESHOLD,
+    block_size: int = BLOCK,
+    cells: int = CELLS_AT_ONCE,
 ) -> Iterator[Classification]:
+    """Yield what a classifier says of each document; see ``classify``.
+
+    Args:
+        run: The run.
+        documents: The texts.
+        top: How many of the most probable labels to keep.
+        threshold: Of several labels, those at least so probable.
+        block_size: Bytes of text that are classified at once.
+        cells: Documents times labels that are classified at once.
+    """
     run.record_if_test(documents, "classify")
     done, multilabel = 0, run.classes.multilabel
     names = np.array(run.label_names, object)
-    for block in _blocks(documents, max(1, CELLS_AT_ONCE // run.classes.num_classes)):
+    for block in _blocks(documents, block_size, max(1, cells // run.classes.num_classes)):
         try:
             texts = encode_texts(run.tokenizer, block)
         except RefusedError as error:
@@ -155,9 +170,9 @@ def _in_blocks(
             )
 
 
-def _blocks(documents: Documents, rows: int) -> Iterator[Documents]:
+def _blocks(documents: Documents, size: int, rows: int) -> Iterator[Documents]:
     """Yield the documents in order, some at a time, so that memory stays bounded."""
-    for chunk in documents.chunks(BLOCK):
+    for chunk in documents.chunks(size):
         for first in range(0, len(chunk), rows):
             last = min(first + rows, len(chunk))
             yield chunk.take(np.arange(first, last)).compact()

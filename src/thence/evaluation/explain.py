@@ -123,9 +123,9 @@ def explain(run: Run | str | Path, text: str, label: str | None = None) -> Expla
         )
     whole = classifier.classify(encode_texts(run.tokenizer, Documents.from_strings([text])))[0]
     index = int(np.argmax(whole)) if label is None else names.index(label)
-    bounds = _parts(text, run.tokenizer)
+    bounds = parts_of(text, run.tokenizer)
     odds = _log_odds(whole[None], index, run.classes.multilabel)[0]
-    weights = odds - _odds_without(run, text, bounds, index)
+    weights = odds - odds_without(run, text, bounds, index)
     tokens = tuple(
         Part(text[start:end], weight, start)
         for (start, end), weight in zip(bounds.tolist(), weights.tolist(), strict=True)
@@ -133,7 +133,9 @@ def explain(run: Run | str | Path, text: str, label: str | None = None) -> Expla
     return Explanation(text, names[index], math.exp(whole[index]), tokens)
 
 
-def _parts(text: str, tokenizer: Tokenizer) -> Int64[np.ndarray, "parts 2"]:
+def parts_of(
+    text: str, tokenizer: Tokenizer, most_characters: int = MOST_CHARACTERS
+) -> Int64[np.ndarray, "parts 2"]:
     """Return where each part begins and ends, runs of tokens where there are very many."""
     if tokenizer.options.tokens in ("characters", "bytes"):
         places = np.arange(len(text))
@@ -141,7 +143,7 @@ def _parts(text: str, tokenizer: Tokenizer) -> Int64[np.ndarray, "parts 2"]:
     else:
         found = tokenizer.find_words(Documents.from_strings([text]))
         bounds = np.stack([found.starts, found.ends], axis=1)
-    most = max(FEWEST_PARTS, min(MOST_PARTS, MOST_CHARACTERS // max(len(text), 1)))
+    most = max(FEWEST_PARTS, min(MOST_PARTS, most_characters // max(len(text), 1)))
     size = -(-len(bounds) // most)
     if size <= 1:
         return bounds
@@ -150,12 +152,16 @@ def _parts(text: str, tokenizer: Tokenizer) -> Int64[np.ndarray, "parts 2"]:
     return np.stack([bounds[firsts, 0], bounds[lasts, 1]], axis=1)
 
 
-def _odds_without(
-    run: ClassifierRun, text: str, bounds: Int64[np.ndarray, "parts 2"], index: int
+def odds_without(
+    run: ClassifierRun,
+    text: str,
+    bounds: Int64[np.ndarray, "parts 2"],
+    index: int,
+    characters_at_once: int = CHARACTERS_AT_ONCE,
 ) -> Float[np.ndarray, " parts"]:
     """Return the log-odds of a label without each part; some variants are in memory at a time."""
     keeps_space = run.tokenizer.options.tokens in ("characters", "bytes")
-    at_once = max(1, CHARACTERS_AT_ONCE // max(len(text), 1))
+    at_once = max(1, characters_at_once // max(len(text), 1))
     odds = [np.zeros(0)]
     for first in range(0, len(bounds), at_once):
         some = bounds[first : first + at_once].tolist()

@@ -35,8 +35,13 @@ ERRORS_ONLY = 3
 """The level of ONNX Runtime's messages at which warnings are not shown."""
 
 
-def export_onnx(run: Run, path: Path) -> float:
+def export_onnx(run: Run, path: Path, limit: int = PROTOBUF_LIMIT) -> float:
     """Write a network as an ONNX file; return its greatest difference from the run, in nats.
+
+    Args:
+        run: The run.
+        path: The file.
+        limit: Bytes of weights that the format can hold.
 
     Raises:
         RunError: If the run has no network that models language, or the file would differ.
@@ -44,7 +49,7 @@ def export_onnx(run: Run, path: Path) -> float:
         OSError: If the file cannot be written.
     """
     model = network_of(run, "an ONNX file")
-    content = onnx_model(run, model).SerializeToString()
+    content = onnx_model(run, model, limit).SerializeToString()
     session = open_session(content)
     difference = greatest_difference(
         run, model, lambda ids: _read_in_two(session, ids, model), TOLERANCE
@@ -54,11 +59,11 @@ def export_onnx(run: Run, path: Path) -> float:
     return difference
 
 
-def onnx_model(run: Run, model: NeuralLanguageModel) -> Any:
+def onnx_model(run: Run, model: NeuralLanguageModel, limit: int = PROTOBUF_LIMIT) -> Any:
     """Return the network as a model of the ``onnx`` library, with the vocabulary as metadata."""
     onnx = import_extra("onnx", "onnx", "writing an ONNX file")
     size = 4 * model.num_parameters()
-    if size > PROTOBUF_LIMIT:
+    if size > limit:
         raise RunError(
             f"{run.folder} has weights of {size / 1e9:.1f} GB, but an ONNX file holds 2 GB at "
             "most; train a smaller network."

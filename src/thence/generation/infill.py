@@ -110,11 +110,12 @@ def fill(
     blank: str = BLANK,
     goes_on: bool = False,
     beam: int = DEFAULT_BEAM,
+    max_exact: int = MAX_EXACT,
 ) -> Fillings:
     """Fill the blanks of a text that is a whole document.
 
-    Exact if there are at most 8192 candidates, as for one blank of one word and a vocabulary up to
-    that size; else a beam search, which may miss some.
+    Exact if there are at most ``max_exact`` candidates, as for one blank of one word and a
+    vocabulary up to that size; else a beam search, which may miss some.
 
     Args:
         run: The run or its folder.
@@ -126,6 +127,7 @@ def fill(
         blank: The mark that stands for a blank; ``___`` stands for three underscores or more.
         goes_on: The text is only the beginning of a document: its end does not count.
         beam: Width of the beam, if one is needed.
+        max_exact: Up to this many candidates, all are scored.
 
     Raises:
         SettingError: If a number is out of range or the mark is empty.
@@ -141,13 +143,13 @@ def fill(
         validate("count", count, PositiveInt)
         validate("beam", beam, BeamWidth)
         validate("longest", longest, Annotated[int, Range(ge=1, le=MAX_LONGEST)])
-        texts, exact = _propose(run, text, split_blanks(text, blank), longest, beam)
+        texts, exact = _propose(run, text, split_blanks(text, blank), longest, beam, max_exact)
     elif longest is not None:
         raise SettingError("`longest` says how long what is looked for may be; leave it out.")
     else:
         candidates = _check_candidates(among)
         validate("count", count, PositiveInt | None)
-        texts, exact = _combine(candidates, split_blanks(text, blank)), True
+        texts, exact = _combine(candidates, split_blanks(text, blank), max_exact), True
     fillings = _rank(run, texts, goes_on)
     if not fillings and among is not None:
         raise TextError(f"With none of the candidates {text!r} has a probability above 0.")
@@ -189,13 +191,15 @@ def _check_candidates(among: Iterable[str]) -> list[str]:
     return candidates
 
 
-def _combine(candidates: Sequence[str], pieces: Sequence[str]) -> dict[str, list[str]]:
+def _combine(
+    candidates: Sequence[str], pieces: Sequence[str], max_exact: int
+) -> dict[str, list[str]]:
     """Return the text for every combination of candidates, and what its blanks hold."""
     blanks = len(pieces) - 1
-    if len(candidates) ** blanks > MAX_EXACT:
+    if len(candidates) ** blanks > max_exact:
         raise SettingError(
             f"`among` has {len(candidates):,} candidates for {blanks} blanks, which is more than "
-            f"{MAX_EXACT:,} texts to judge; name fewer."
+            f"{max_exact:,} texts to judge; name fewer."
         )
     return {_join(pieces, chosen): list(chosen) for chosen in product(candidates, repeat=blanks)}
 
@@ -206,7 +210,7 @@ def _join(pieces: Sequence[str], blanks: Sequence[str]) -> str:
 
 
 def _propose(
-    run: Run, text: str, pieces: Sequence[str], longest: int, beam: int
+    run: Run, text: str, pieces: Sequence[str], longest: int, beam: int, max_exact: int
 ) -> tuple[dict[str, list[str]], bool]:
     """Return filled texts, what their blanks hold, and whether these are all candidates."""
     tokenizer = run.tokenizer
@@ -219,7 +223,7 @@ def _propose(
         for first in firsts
     ]
     candidates: Iterable[Sequence[Tokens]]
-    exact = prod(sizes) <= MAX_EXACT
+    exact = prod(sizes) <= max_exact
     if exact:
         candidates = product(*(_sequences(first, allowed, longest) for first in firsts))
     else:

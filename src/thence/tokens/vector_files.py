@@ -254,19 +254,22 @@ def trailing_numbers(line: bytes) -> int:
     return next((count for count, number in enumerate(numbers) if not number), len(parts))
 
 
-def pieces_of(path: Path, progress: Progress | None = None) -> Generator[bytes, None, None]:
+def pieces_of(
+    path: Path, progress: Progress | None = None, piece_size: int = CHUNK
+) -> Generator[bytes, None, None]:
     """Yield the unpacked bytes of a file, a megabyte at a time.
 
     Args:
         path: The file, plain or compressed with gzip or xz, which its first bytes tell.
         progress: Called with the bytes of the file that were read, and all.
+        piece_size: Bytes at a time.
 
     Raises:
         TextError: It is missing, cannot be read, or is compressed and cut short or damaged.
     """
     with open_file(path) as file, unpacking(file, path) as stream:
         size = os.fstat(file.fileno()).st_size
-        while piece := read_piece(stream, path):
+        while piece := read_piece(stream, path, piece_size):
             if progress:
                 progress(file.tell(), size)
             yield piece
@@ -301,14 +304,14 @@ def unpacking(file: BufferedReader, path: Path) -> BufferedIOBase:
     return lzma.open(file) if first.startswith(XZ) else file
 
 
-def read_piece(stream: BufferedIOBase, path: Path) -> bytes:
-    """Read up to a megabyte; nothing at the end.
+def read_piece(stream: BufferedIOBase, path: Path, size: int = CHUNK) -> bytes:
+    """Read up to so many bytes; nothing at the end.
 
     Raises:
         TextError: The file cannot be read, or is compressed and cut short or damaged.
     """
     try:
-        return stream.read(CHUNK)
+        return stream.read(size)
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise TextError(
             f"{path} is compressed, but broken ({error}). Was it copied or downloaded whole?"

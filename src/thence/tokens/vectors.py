@@ -37,6 +37,7 @@ import numpy as np
 
 from thence.array_types import Bool, Float, Float32, Integer
 from thence.atomic import whole_file
+from thence.corpus.decoding import CHUNK
 from thence.corpus.download import Progress
 from thence.errors import RunError, SettingError, TextError
 from thence.tokens.vector_files import BinaryRows, BrokenRowError, TextRows, find_layout, pieces_of
@@ -120,7 +121,10 @@ class Tally:
 
 
 def read_vectors(
-    path: str | Path, words: Sequence[str], progress: Progress | None = None
+    path: str | Path,
+    words: Sequence[str],
+    progress: Progress | None = None,
+    piece_size: int = CHUNK,
 ) -> WordVectors:
     """Read the vectors of some words; the rules are in the module's head.
 
@@ -128,7 +132,8 @@ def read_vectors(
         path: A file of GloVe, word2vec (text or binary) or fastText (``.vec``), plain or
             compressed with gzip or xz.
         words: The wanted words.
-        progress: Called with the bytes of the file that were read, and all, each megabyte.
+        progress: Called with the bytes of the file that were read, and all, after each piece.
+        piece_size: Bytes of the file that are read at a time.
 
     Raises:
         TextError: The file is missing, cut short, damaged, or none of word vectors.
@@ -136,7 +141,7 @@ def read_vectors(
     path = Path(path)
     lowered = [word.lower() for word in words]
     places = {word: place for place, word in enumerate(dict.fromkeys([*words, *lowered]))}
-    with closing(pieces_of(path, progress)) as pieces:
+    with closing(pieces_of(path, progress, piece_size)) as pieces:
         sample = next(pieces, b"")
         if not sample:
             raise TextError(f"{path} holds no word vectors: it is empty.")

@@ -227,14 +227,14 @@ def rendezvous_store() -> tuple[Store, int, int]:
     return PrefixStore(prefix, store), rank, size
 
 
-def new_prefix(store: Store, size: int) -> str:
+def new_prefix(store: Store, size: int, timeout: timedelta = RENDEZVOUS_TIMEOUT) -> str:
     """Return a new prefix for this start, once all other processes have read it.
 
     Each of them has written a random greeting. The prefix is the answer to that greeting, so that a
     process cannot take an answer of an earlier start for its own.
     """
     prefix, missing = token_hex(8), list(range(1, size))
-    until = time.monotonic() + RENDEZVOUS_TIMEOUT.total_seconds()
+    until = time.monotonic() + timeout.total_seconds()
     while missing:
         for rank in missing:
             if store.check([f"greeting-{rank}"]):  # Maybe of a process that is dead by now.
@@ -242,27 +242,29 @@ def new_prefix(store: Store, size: int) -> str:
                 store.set(f"answer-{greeting}", prefix)
         missing = [rank for rank in missing if not store.check([f"{prefix}-{rank}"])]
         if missing and time.monotonic() > until:
-            raise _absent(missing, size)
+            raise _absent(missing, size, timeout)
         time.sleep(0.05)
     return prefix
 
 
-def learn_prefix(store: Store, rank: int, size: int) -> str:
+def learn_prefix(
+    store: Store, rank: int, size: int, timeout: timedelta = RENDEZVOUS_TIMEOUT
+) -> str:
     """Greet the first process, and return the prefix of this start."""
     greeting = token_hex(8)
     store.set(f"greeting-{rank}", greeting)
     try:
-        store.wait([f"answer-{greeting}"], RENDEZVOUS_TIMEOUT)
+        store.wait([f"answer-{greeting}"], timeout)
     except RuntimeError as error:
-        raise _absent([0], size) from error
+        raise _absent([0], size, timeout) from error
     prefix = store.get(f"answer-{greeting}").decode("ascii")
     store.set(f"{prefix}-{rank}", "")
     return prefix
 
 
-def _absent(missing: list[int], size: int) -> TrainingError:
+def _absent(missing: list[int], size: int, timeout: timedelta) -> TrainingError:
     numbers = ", ".join(map(str, missing))
     return TrainingError(
         f"Of the {size} processes that should train together, number {numbers} did not come within "
-        f"{RENDEZVOUS_TIMEOUT.seconds // 60} minutes; see what it says on its machine."
+        f"{timeout.seconds // 60} minutes; see what it says on its machine."
     )

@@ -32,7 +32,7 @@ from thence.training.callbacks import Logs, StopTraining, open_logger
 from thence.training.data import TrainingData, train_weights, warn_of_symbols
 from thence.training.dev_evaluation import evaluate_labels
 from thence.training.new_run import refuse_combined, resolve_paths
-from thence.training.progress import ProgressFactory
+from thence.training.progress import ProgressFactory, silent_progress
 
 Losses = Mapping[str, float]
 """Losses on train and dev by their names in ``metrics.jsonl``."""
@@ -124,7 +124,12 @@ def train_classifier(
 
 
 def fit_on_cluster(
-    recipe: Recipe, folder: Path, address: str, progress: ProgressFactory, logs: Logs
+    recipe: Recipe,
+    folder: Path,
+    address: str,
+    progress: ProgressFactory = silent_progress,
+    logs: Logs = None,
+    **blocks: int,
 ) -> Run:
     """Count an n-gram model on a Dask cluster; see ``train``.
 
@@ -134,6 +139,7 @@ def fit_on_cluster(
         address: A scheduler's address, or ``local:2`` for two workers on this machine.
         progress: Shows how many tasks are done.
         logs: Gets the one record of metrics.
+        **blocks: How the text is cut; see ``count_on_cluster``.
 
     Raises:
         ThenceError: If the text, a setting, the cluster or the output cannot be used.
@@ -156,6 +162,7 @@ def fit_on_cluster(
                 held_out["dev"],
                 on_task=lambda done, fraction: callback.on_step(done, 0.0, fraction),
                 on_symbols=lambda symbols: warn_of_symbols(recipe, symbols),
+                **blocks,
             )
         losses = {"train_nats_per_token": -counts.train_log_prob / counts.tokens}
         if counts.dev is not None:

@@ -9,7 +9,7 @@ import torch
 
 from thence.corpus.labels import Labels
 from thence.models.base import Classes
-from thence.models.labels.linear import STRENGTH, Linear, LinearOptions
+from thence.models.labels.linear import STRENGTH, TOLERANCE, Linear, LinearOptions
 from thence.tokens import Texts
 
 Data = tuple[Texts, Labels]
@@ -31,22 +31,21 @@ def noisy(read: Callable[[Sequence[str]], Texts]) -> tuple[Data, Data]:
     return draw(), draw()
 
 
-def fitted(data: Data, dev: Data | None = None, **settings: object) -> Linear:
+def fitted(
+    data: Data, dev: Data | None = None, tolerance: float = TOLERANCE, **settings: object
+) -> Linear:
     texts, labels = data
     options = LinearOptions(ngrams=1, buckets=1 << 12, **settings)  # type: ignore[arg-type]
-    model = Linear(options, len(texts.tokenizer.vocabulary), Classes(2))
+    model = Linear(options, len(texts.tokenizer.vocabulary), Classes(2), tolerance)
     model.fit(texts, labels, np.ones(len(labels), np.float32), dev)
     return model
 
 
-def test_it_is_logistic_regression(
-    noisy: tuple[Data, Data], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_logistic_regression(noisy: tuple[Data, Data]) -> None:
     from sklearn.linear_model import LogisticRegression
 
-    monkeypatch.setattr("thence.models.labels.linear.TOLERANCE", 1e-9)
     (texts, labels), (others, _) = noisy
-    model = fitted((texts, labels), naive_bayes=0.0, strength=2.0)
+    model = fitted((texts, labels), tolerance=1e-9, naive_bayes=0.0, strength=2.0)
 
     def features(of: Texts) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         found = np.zeros((len(of), len(of.tokenizer.vocabulary)))

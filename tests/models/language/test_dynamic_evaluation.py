@@ -8,15 +8,15 @@ import torch
 
 from thence.models.language.dynamic_evaluation import (
     MAX_TARGETS,
-    WINDOW,
     choose_rate,
     score_dynamically,
 )
 from thence.models.language.mixture import Member, Mixture, MixtureOptions
-from thence.models.language.neural import NeuralLanguageModel
+from thence.models.language.neural import NeuralLanguageModel, Scoring
 from thence.models.registry import get_family
 from thence.tokens import TokenStore
 
+WINDOW = Scoring().dynamic_window
 SIZES = {"hidden_size": 8, "embedding_size": 6}
 
 

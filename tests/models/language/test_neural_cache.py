@@ -45,13 +45,12 @@ def test_three_places_by_hand() -> None:
     assert np.exp(found) == pytest.approx([math.nan, 0, 0], nan_ok=True)
 
 
-def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_change_nothing() -> None:
     random = np.random.default_rng(0)
     hidden = torch.from_numpy(random.normal(size=(50, 3)))
     targets, oldest = random.integers(0, 4, 50), np.maximum(np.arange(50) - 7, 0)
     whole = remembered(hidden, targets, oldest, 0.5)
-    monkeypatch.setattr("thence.models.language.neural_cache.CELLS", 1)
-    np.testing.assert_allclose(remembered(hidden, targets, oldest, 0.5), whole)
+    np.testing.assert_allclose(remembered(hidden, targets, oldest, 0.5, max_cells=1), whole)
     products = np.exp(0.5 * (hidden @ hidden.T).numpy())
     for place in (1, 20, 49):
         band = np.arange(oldest[place], place)

@@ -10,7 +10,7 @@ import torch
 from thence.batches import Padded, Streams
 from thence.errors import SettingError
 from thence.models.base import leaves
-from thence.models.language.neural import NeuralLanguageModel
+from thence.models.language.neural import NeuralLanguageModel, Scoring
 from thence.models.registry import get_family
 from thence.tokens import TokenStore
 
@@ -103,14 +103,13 @@ def test_padding_changes_nothing(name: str, five_names: TokenStore) -> None:
 
 
 def test_streams_are_scored_nearly_as_one_long_text(
-    store_of: Callable[[Iterable[str]], TokenStore], monkeypatch: pytest.MonkeyPatch
+    store_of: Callable[[Iterable[str]], TokenStore],
 ) -> None:
     random = np.random.default_rng(0)
     store = store_of(["".join(random.choice(list("abcd"), 40)) for _ in range(30)])
     model = make("lstm", size=store.boundary_id + 1)
     whole = model.score(store, carry_context=True)
-    monkeypatch.setattr("thence.models.language.neural.STREAM_LENGTH", 100)
-    monkeypatch.setattr("thence.models.language.neural.WARM_UP", 60)
+    model.scoring = Scoring(stream_length=100, warm_up=60)
     np.testing.assert_allclose(model.score(store, carry_context=True), whole, atol=1e-3)
 
 

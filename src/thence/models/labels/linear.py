@@ -213,9 +213,19 @@ class Linear:
         options: Its settings.
         vocabulary_size: Number of token ids (V).
         classes: The labels that it predicts.
+        tolerance: L-BFGS stops when five iterations gain less than this, in nats per document.
+        max_weights: Weights at most: each takes some 120 bytes while they are learned.
     """
 
-    def __init__(self, options: LinearOptions, vocabulary_size: int, classes: Classes) -> None:
+    def __init__(
+        self,
+        options: LinearOptions,
+        vocabulary_size: int,
+        classes: Classes,
+        tolerance: float = TOLERANCE,
+        max_weights: int = MAX_WEIGHTS,
+    ) -> None:
+        self._tolerance, self._max_weights = tolerance, max_weights
         self.options, self.classes, self.vocabulary_size = options, classes, vocabulary_size
         self._is_difference = classes.num_classes == 2 and not classes.multilabel
         columns = 1 if self._is_difference else classes.num_classes
@@ -273,7 +283,7 @@ class Linear:
             SettingError: Says what would need less.
         """
         rows, columns = len(self.table.kept), len(self._bias)
-        if rows * columns > MAX_WEIGHTS:
+        if rows * columns > self._max_weights:
             raise SettingError(
                 f"The linear classifier would need {rows:,} features x {columns:,} labels, too "
                 "many to keep in memory. Use a higher `min_ngram_count`, `ngrams=1`, or "
@@ -323,7 +333,7 @@ class Linear:
             return summed.item() + penalty, gradient
 
         curvature = data.curvature() + 1 / strength
-        tolerance = TOLERANCE * float(sample_weight.sum())
+        tolerance = self._tolerance * float(sample_weight.sum())
         return minimize(
             loss,
             start,

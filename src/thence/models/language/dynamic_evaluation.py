@@ -2,10 +2,10 @@
 
     w <- w - rate * gradient of the window's mean loss + DECAY (w_trained - w)
 
-after each window of ``WINDOW`` targets was scored, so no target has been learned from before its
-score is known. The text is read in its order as a single stream: with several streams side by side
-a target early in the text would be scored by weights that know what comes later. At the end the
-weights are again as they were trained.
+after each window of targets was scored (``Scoring.dynamic_window``), so no target has been learned
+from before its score is known. The text is read in its order as a single stream: with several
+streams side by side a target early in the text would be scored by weights that know what comes
+later. At the end the weights are again as they were trained.
 
 Source: B. Krause, E. Kahembwe, I. Murray and S. Renals 2018, "Dynamic evaluation of neural sequence
 models". Its RMS rule divides by the gradients' size on the train text, which a run does not keep;
@@ -25,8 +25,6 @@ from thence.models.base import map_state
 from thence.models.language.neural import NeuralLanguageModel
 from thence.tokens import TokenStore
 
-WINDOW = 32
-"""Targets that are scored before each step of learning."""
 DECAY = 0.001
 """Share of the way back to the trained weights at each step."""
 RATES = (0.03, 0.1, 0.3, 1.0)
@@ -50,15 +48,16 @@ def score_dynamically(
     scores = np.zeros(size, np.float32)
     model.eval()
     state = model.start(1)
-    streams = Streams(store, 1, WINDOW)
+    length = model.scoring.dynamic_window
+    streams = Streams(store, 1, length)
     with _restored(model) as (weights, trained), torch.enable_grad():
-        for step in range(-(-size // WINDOW)):
+        for step in range(-(-size // length)):
             batch = streams.at(step)
             ids, targets = model.to_device(batch.ids, batch.targets[0])
             hidden, state = model.network(ids, map_state(Tensor.detach, state))
             found = model.output_layer.target_log_probs(hidden[0], targets)
-            window = slice(step * WINDOW, (step + 1) * WINDOW)
-            scores[window] = found.detach().cpu().numpy()[: size - step * WINDOW]
+            window = slice(step * length, (step + 1) * length)
+            scores[window] = found.detach().cpu().numpy()[: size - step * length]
             _learn(-found.mean(), weights, trained, rate)
     return scores
 

@@ -6,6 +6,7 @@ language model follows from these two.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -24,17 +25,32 @@ SCORE_CELLS = 1 << 22
 """Logits held at once while scoring (16 MB in single precision)."""
 SCORE_ROWS = 1 << 13
 """Contexts read at once while scoring, which bounds the memory of wide hidden layers."""
-SCORE_WINDOW = 128
-"""Ids of a sequence that are read at a time while scoring."""
-SCORE_DOCUMENTS = 64
-"""Documents that are scored side by side."""
-WARM_UP = 256
-STREAM_LENGTH = 8 * WARM_UP
-"""Running text is scored in streams of ``STREAM_LENGTH`` targets, each after reading the
-``WARM_UP`` ids before it. Where streams begin does not depend on how long the text is, so no score
-depends on what comes later."""
-SCORE_STREAMS = 64
-"""Streams that are scored side by side."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a text is cut to be scored.
+
+    Running text is scored in streams of ``stream_length`` targets, each after reading the
+    ``warm_up`` ids before it. Where streams begin does not depend on how long the text is, so no
+    score depends on what comes later.
+
+    Attributes:
+        window: Ids of a sequence that are read at a time.
+        documents: Documents that are scored side by side.
+        warm_up: Ids that are read before a stream.
+        stream_length: Targets of a stream.
+        streams: Streams that are scored side by side.
+        dynamic_window: Targets that dynamic evaluation scores before each step of learning.
+    """
+
+    window: int = 128
+    documents: int = 64
+    warm_up: int = 256
+    stream_length: int = 2048
+    streams: int = 64
+    dynamic_window: int = 32
+
 
 Read = tuple[Int64[np.ndarray, " read"], Float[Tensor, "read hidden"]]
 """Places of some targets of a store, and the hidden states that they are predicted from."""
@@ -71,6 +87,7 @@ class NeuralLanguageModel(NetworkModel):
         self.network = network
         self.output_layer = output_layer
         self.vocabulary_size = vocabulary_size
+        self.scoring = Scoring()
 
     def loss(
         self,
@@ -188,13 +205,14 @@ class NeuralLanguageModel(NetworkModel):
         One long pass would have every stream begin with the state of the one before it; what was
         read so long ago hardly tells any more.
         """
-        starts = np.arange(0, store.num_targets, STREAM_LENGTH)
-        lengths = np.minimum(store.num_targets - starts, STREAM_LENGTH)
-        groups = -(-len(starts) // SCORE_STREAMS)
+        length, window = self.scoring.stream_length, self.scoring.window
+        starts = np.arange(0, store.num_targets, length)
+        lengths = np.minimum(store.num_targets - starts, length)
+        groups = -(-len(starts) // self.scoring.streams)
         for rows in np.array_split(np.arange(len(starts)), groups):
             state = self._warmed_up(store, starts[rows])
-            for begin in range(0, int(lengths[rows].max()), SCORE_WINDOW):
-                left = np.clip(lengths[rows] - begin, 0, SCORE_WINDOW)
+            for begin in range(0, int(lengths[rows].max()), window):
+                left = np.clip(lengths[rows] - begin, 0, window)
                 places, valid = ragged(starts[rows] + begin, left)
                 # A row that has ended still needs places to read.
                 places = np.minimum(places, store.num_targets - 1)
@@ -207,7 +225,8 @@ class NeuralLanguageModel(NetworkModel):
         first = self.start(len(starts) - len(later))
         if not len(later):
             return first
-        places, _ = ragged(later - WARM_UP, np.full(len(later), WARM_UP))
+        warm_up = self.scoring.warm_up
+        places, _ = ragged(later - warm_up, np.full(len(later), warm_up))
         _, warm = self._read(batch_of(store, places, None, fresh=True), None)
         if len(later) == len(starts):
             return warm
@@ -215,7 +234,7 @@ class NeuralLanguageModel(NetworkModel):
 
     def _read_sequences(self, store: TokenStore) -> Iterator[Read]:
         """Read documents side by side, each from its beginning."""
-        batches, state = Padded(store, SCORE_DOCUMENTS, SCORE_WINDOW), None
+        batches, state = Padded(store, self.scoring.documents, self.scoring.window), None
         for step in range(batches.steps_per_epoch):
             places, valid, fresh = batches.places(step)
             state, read = self._read_places(store, places, valid, None if fresh else state)

@@ -120,6 +120,7 @@ def remembered(
     targets: Integer[np.ndarray, " targets"],
     oldest: Int64[np.ndarray, " targets"],
     theta: float,
+    max_cells: int = CELLS,
 ) -> Float[np.ndarray, " targets"]:
     """Return the log-probability of every target, in nats; NaN where nothing is remembered.
 
@@ -128,13 +129,14 @@ def remembered(
         targets: Their ids.
         oldest: The first place that each remembers; it never goes back.
         theta: How sharply.
+        max_cells: Products of hidden states held at once.
     """
     size, device = len(targets), hidden.device
     place, first = torch.arange(size, device=device), torch.from_numpy(oldest).to(device)
     ids = torch.from_numpy(targets.astype(np.int64)).to(device)
     longest = int((np.arange(size) - oldest).max(initial=1))
     found = []
-    for rows in torch.split(place, max(1, min(longest, CELLS // (2 * longest)))):
+    for rows in torch.split(place, max(1, min(longest, max_cells // (2 * longest)))):
         band = slice(int(oldest[rows[0]]), int(rows[-1]) + 1)
         products = (theta * hidden[rows]) @ hidden[band].T
         outside = (place[band] >= rows[:, None]) | (place[band] < first[rows, None])
