@@ -5,28 +5,25 @@
 The folder holds ``names``, ``ptb``, ``imdb`` and ``tinyshakespeare``. The parts are ``names``,
 ``ptb``, ``imdb`` and ``shakespeare``; all take about two hours on two cores that do nothing else.
 Every limit is a new process; its time is that of the whole command. The test split is looked at
-once for each row, after all choices were made on dev. With ``--alone`` the table also has one
-network that has all of each time for itself. Prints one table; ``--points FILE`` keeps the numbers
-as JSON lines, from which ``--picture`` draws.
+once for each row, after all choices were made on dev. With ``--alone`` one network also has all of
+each time for itself. ``--picture`` draws what was measured so far.
 """
 
 import argparse
 import gzip
 import json
 import math
-import os
-import platform
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import thence
-from thence.recipes.options import TrainingOptions
+from measuring import RESULTS, Results
 
+KEPT = Results("budget", "python benchmarks/budget.py DATA", ("torch", "numpy"))
 NANOGPT = 0.9
 """The share of tiny shakespeare that nanoGPT trains on; it is judged on the rest."""
 
@@ -50,25 +47,6 @@ class Text:
     arguments: tuple[str, ...]
     network: str
     peers: tuple[tuple[str, float, float], ...]
-
-
-@dataclass(frozen=True)
-class Point:
-    """A result.
-
-    Attributes:
-        text: Which text.
-        what: Which model.
-        limit: The time it was given, in seconds.
-        seconds: The time it took.
-        result: On test, in the unit of the text.
-    """
-
-    text: str
-    what: str
-    limit: float
-    seconds: float
-    result: float
 
 
 def texts(data: Path, folder: Path) -> dict[str, Text]:
@@ -108,64 +86,43 @@ def texts(data: Path, folder: Path) -> dict[str, Text]:
 
 
 def main() -> None:
-    """Measure the chosen parts, print the table, draw the picture."""
+    """Measure the chosen parts, and draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder of the data sets")
     parser.add_argument("parts", nargs="*", help="which parts (default: all)")
     parser.add_argument("--limits", nargs="*", help="only these limits")
     parser.add_argument("--alone", action="store_true", help="also one network for the whole time")
-    parser.add_argument("--points", type=Path, help="file that keeps the results, one JSON a line")
-    parser.add_argument("--picture", type=Path, help="draw the results in --points to this file")
+    parser.add_argument("--picture", type=Path, help="draw the results to this file")
     given = parser.parse_args()
-    print(heading())
-    print("\n| text | limit | took | test | dev | best single on dev | weights |")
-    print("|---|---|---|---|---|---|---|", flush=True)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         found = texts(given.data.resolve(), folder)
         for name in given.parts or found:
             for limit in found[name].limits:
-                if given.limits and limit not in given.limits:
-                    continue
-                for point in measured(name, found[name], limit, folder, given.alone):
-                    if given.points:
-                        with given.points.open("a") as file:
-                            file.write(json.dumps(asdict(point)) + "\n")
+                if not given.limits or limit in given.limits:
+                    measure(name, found[name], limit, folder, given.alone)
         if given.picture:
-            draw(found, given.points, given.picture)
+            draw(found, given.picture)
 
 
-def heading() -> str:
-    """Return when, with what and where this is measured."""
-    load_now = "/".join(f"{value:.2f}" for value in os.getloadavg())
-    return (
-        f"{time.strftime('%Y-%m-%d')}, thence {thence.__version__}, Python "
-        f"{platform.python_version()}, {os.cpu_count()} cores, load at start {load_now}"
-    )
-
-
-def measured(part: str, text: Text, limit: str, folder: Path, alone: bool) -> list[Point]:
-    """Run the autopilot in a process of its own, judge it on test, and print a row."""
+def measure(part: str, text: Text, limit: str, folder: Path, alone: bool) -> None:
+    """Run the autopilot in a process of its own, evaluate on test, and keep the result."""
     output = folder / f"{part}-{limit}"
     command = ["best", *text.arguments, "--time", limit, "--output", str(output), "--json"]
     began = time.perf_counter()
     found = json.loads(thence_says(command))
     took = time.perf_counter() - began
-    seconds = TrainingOptions(time=limit).seconds or 0.0
-    points = [Point(part, "thence best", seconds, took, on_test(output, text.unit))]
-    if alone:
-        points += [one_alone(part, text, seconds, folder)]
-    used = ", ".join(
-        f"{one['name']} {one['weight']:.2f}" for one in found["tried"] if one["weight"] is not None
-    )
     single = min(found["tried"], key=lambda one: math.inf if one["nats"] is None else one["nats"])
-    others = "".join(f"; {one.what} {shown(one.result, text)}" for one in points[1:])
-    print(
-        f"| {text.title} | {limit} | {took:.2f} s | {shown(points[0].result, text)}{others} | "
-        f"{on_dev(found, text)} | {on_dev(single, text)} ({single['name']}) | {used} |",
-        flush=True,
-    )
-    return points
+    note = f"dev {on_dev(found, text)}; best single {on_dev(single, text)} ({single['name']})"
+    keep(f"{part}, {limit}", f"{text.title}, {limit}", text, on_test(output, text.unit), took, note)
+    if alone:
+        key, claim = f"{part}, {limit}, alone", f"{text.title}, {limit}, {text.network} alone"
+        keep(key, claim, text, *one_alone(part, text, limit, folder))
+
+
+def keep(key: str, claim: str, text: Text, result: float, took: float, note: str = "") -> None:
+    """Keep a result on test, in the unit of the text, and the seconds it took."""
+    KEPT.add(key, claim, {"test": [result], "took, s": [took]}, text.unit, note=note)
 
 
 def thence_says(arguments: list[str]) -> str:
@@ -214,31 +171,35 @@ main(sys.argv[2:])
 """``thence best`` with one network and nothing else."""
 
 
-def one_alone(part: str, text: Text, seconds: float, folder: Path) -> Point:
-    """Let one network have all the time; judge it on test."""
-    output = folder / f"{part}-{seconds}-alone"
-    arguments = ["best", *text.arguments, "--time", f"{seconds}s", "--output", str(output)]
+def one_alone(part: str, text: Text, limit: str, folder: Path) -> tuple[float, float]:
+    """Let one network have all the time; return its result on test and the seconds it took."""
+    output = folder / f"{part}-{limit}-alone"
+    arguments = ["best", *text.arguments, "--time", limit, "--output", str(output)]
     began = time.perf_counter()
     command = [sys.executable, "-c", ALONE, text.network, *arguments, "--json"]
     subprocess.run(command, check=True, capture_output=True)
     took = time.perf_counter() - began
-    return Point(part, f"{text.network} alone", seconds, took, on_test(output, text.unit))
+    return on_test(output, text.unit), took
 
 
-def draw(found: dict[str, Text], points: Path, picture: Path) -> None:
+def draw(found: dict[str, Text], picture: Path) -> None:
     """Draw every text's results against the time, the peers' among them."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    lines = [json.loads(line) for line in points.read_text().splitlines()]
+    records = json.loads((RESULTS / "budget.json").read_text("utf-8"))
     figure = Figure(figsize=(11, 8), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, (part, text) in zip(figure.subplots(2, 2).flat, found.items(), strict=True):
-        for what in sorted({line["what"] for line in lines if line["text"] == part}, reverse=True):
-            own = [line for line in lines if (line["text"], line["what"]) == (part, what)]
-            own.sort(key=lambda line: line["seconds"])
-            x, y = ([line[name] for line in own] for name in ("seconds", "result"))
-            axes.plot(x, y, "o-" if what == "thence best" else "s", label=what)
+        for what, mark in (("thence best", "o-"), (f"{text.network} alone", "s")):
+            own = [
+                [runs[0] for runs in record["runs"].values()]
+                for key, record in records.items()
+                if key.split(", ")[0] == part and key.endswith("alone") == what.endswith("alone")
+            ]
+            if own:
+                results, seconds = zip(*sorted(own, key=lambda one: one[1]), strict=True)
+                axes.plot(seconds, results, mark, label=what)
         for name, seconds, result in text.peers:
             axes.plot([seconds], [result], "x", color="#8a939c")
             late = seconds > 60

@@ -5,9 +5,9 @@
 The folder holds plain text, one document a line. What a worker does is the same for all, the
 functions of ``thence.models.ngram.blocks``; the engines only send it around. Each runs in a process
 of its own, three times; those that are not installed are left out. Every result is compared with
-counting at once. Prints one table: what an engine adds to an installation of numpy alone, the
-seconds from nothing to workers that answer, those of the two passes over the text, and those to
-end. Ray needs its extra ``ray[data]``, Spark a Java runtime, whose size is not counted.
+counting at once. Kept are the seconds from nothing to workers that answer, those of the two passes
+over the text and those to end, and what an engine adds to an installation of numpy alone. Ray needs
+its extra ``ray[data]``, Spark a Java runtime, whose size is not counted.
 """
 
 import argparse
@@ -20,10 +20,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
+from measuring import ROUNDS, Results
 from packaging.requirements import Requirement
 
 from thence.corpus import ReadingOptions, read_documents
@@ -46,10 +46,8 @@ READING = ReadingOptions()
 TOKENS = TokenOptions(tokens="words", word_split="whitespace")
 ORDER = 5
 BLOCK = 1 << 20
-REPEATS = 3
 PACKAGES = {"dask": "distributed", "ray": "ray[data]", "spark": "pyspark"}
-COLUMNS = ("engine", "version", "MB", "packages", "start", "symbols", "n-grams", "stop", "total")
-"""Of the table; all from ``start`` on are seconds."""
+COMMAND = "python benchmarks/counting_engines.py FOLDER"
 
 Run = Callable[[Sequence[Any], Callable[[Survey], Plan], int], tuple[list[Part], list[float]]]
 """Given blocks, what makes a plan of their survey, and workers: the parts, and the clock."""
@@ -198,7 +196,7 @@ def weight(requirement: str) -> tuple[float, int]:
 
 
 def main() -> None:
-    """Measure the engines that are installed, each in processes of its own; print a table."""
+    """Measure the engines that are installed, each in processes of its own; keep the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
     parser.add_argument("--workers", type=int, default=2)
@@ -208,15 +206,13 @@ def main() -> None:
     if chosen.measure:
         print(json.dumps(measure(chosen.measure, chosen.folder, chosen.workers)))
         return
-    print("| " + " | ".join(COLUMNS) + " |")
-    print("|---" * len(COLUMNS) + "|")
     for engine in chosen.engine:
         package = Requirement(PACKAGES[engine]).name
         if importlib.util.find_spec(package) is None:
             continue
         command = [sys.executable, __file__, chosen.folder, "--workers", str(chosen.workers)]
         runs = []
-        for _ in range(REPEATS):
+        for _ in range(ROUNDS):
             done = subprocess.run(
                 [*command, "--measure", engine], capture_output=True, text=True, check=False
             )
@@ -224,9 +220,11 @@ def main() -> None:
                 sys.exit(f"{engine} failed:\n{done.stderr[-3000:]}")
             runs.append(json.loads(done.stdout.splitlines()[-1]))
         size, packages = weight(PACKAGES[engine])
-        seconds = [f"{median(run[name] for run in runs):.1f}" for name in COLUMNS[4:]]
-        row = [engine, importlib.metadata.version(package), f"{size:.0f}", str(packages), *seconds]
-        print("| " + " | ".join(row) + " |", flush=True)
+        seconds = {name: [run[name] for run in runs] for name in runs[0]}
+        note = f"{size:.0f} MB in {packages} packages beside numpy"
+        Results("counting_engines", COMMAND, (package,)).add(
+            engine, engine, seconds, "s", note=note
+        )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/intervals.py path/to/data
 
-The folder holds ``ptb``, ``wikitext-2``, ``tinyshakespeare`` and ``names``. Prints three tables:
+The folder holds ``ptb``, ``wikitext-2``, ``tinyshakespeare`` and ``names``. Measured are
 how often the 95 % interval of a passage holds the mean of its whole text; the same of documents
 that are drawn at random; and how often at least one of equally good models is found to differ from
 the best. Beside coverage stands what version 0.1 did: the percentile bootstrap with each document
@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from names import print_machine
+from measuring import Results
 
 import thence
 from thence.corpus import load
@@ -43,27 +43,28 @@ FAMILIES = (
 """Documents, whether they stand in order, and autocorrelation of what tells models apart."""
 WORDS = {"word_split": "whitespace"}
 
+RESULTS = Results("intervals", "python benchmarks/intervals.py DATA", ("numpy",))
+
 Costs = tuple[np.ndarray, np.ndarray]
 """Summed nats of each line under a model, and its targets."""
 
 
 def main() -> None:
-    """Measure everything and print the tables."""
+    """Measure everything and keep the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder of the data sets")
     parser.add_argument("--trials", type=int, default=TRIALS)
     arguments = parser.parse_args()
-    print_machine()
     with TemporaryDirectory() as folder:
         texts = running_texts(arguments.data.resolve(), Path(folder))
         names = lines_of(arguments.data / "names" / "names.txt")
         half = len(names) // 2
         shuffled = [names[at] for at in np.random.default_rng(0).permutation(len(names))]
         of_names = line_costs(shuffled[:half], shuffled[half:], Path(folder), tokens="characters")
-    print_coverage("lines in a row", texts, passage, arguments.trials, in_order=True)
+    keep_coverage("lines in a row", texts, passage, arguments.trials, in_order=True)
     at_random = {"names": of_names, "Penn Treebank, lines": texts["Penn Treebank, train"]}
-    print_coverage("drawn at random", at_random, draw, arguments.trials, in_order=False)
-    print_families(arguments.trials)
+    keep_coverage("drawn at random", at_random, draw, arguments.trials, in_order=False)
+    keep_families(arguments.trials)
 
 
 def running_texts(data: Path, folder: Path) -> dict[str, Costs]:
@@ -120,24 +121,27 @@ def draw(generator: np.random.Generator, lines: int, size: int) -> np.ndarray:
     return generator.integers(0, lines, size)
 
 
-def print_coverage(
+def keep_coverage(
     title: str, texts: dict[str, Costs], choose: Callable[..., np.ndarray], trials: int,
     in_order: bool,
 ) -> None:  # fmt: skip
-    """Print how often intervals hold the mean of the whole text."""
-    print(f"\n| {title} | lines | 0.1 | now | width |\n|---|---|---|---|---|")
+    """Keep how often intervals hold the mean of the whole text."""
     for name, (sums, targets) in texts.items():
         for size in SIZES:
             generator = np.random.default_rng(size)
             whole, held, widths = sums.sum() / targets.sum(), np.zeros(2, int), np.zeros(2)
             for _ in range(trials):
                 at = choose(generator, len(sums), size)
-                bounds = [old_interval(sums[at], targets[at])]
-                bounds.append(mean_interval(sums[at], targets[at], in_order))
+                bounds = [mean_interval(sums[at], targets[at], in_order)]
+                bounds.append(old_interval(sums[at], targets[at]))
                 held += [low <= whole <= high for low, high in bounds]
                 widths += [high - low for low, high in bounds]
-            old, new = (f"{100 * count / trials:.0f} % ({count} of {trials})" for count in held)
-            print(f"| {name} | {size:,} | {old} | {new} | {widths[1] / widths[0]:.2f} |")
+            now, old = (100 * held / trials).tolist()
+            note = f"width {widths[0] / widths[1]:.2f} times that of 0.1"
+            claim, unit = f"{name}: {size:,} {title}", f"% of {trials} passages"
+            RESULTS.add(
+                f"{title}-{name}-{size}", claim, {"now": [now], "0.1": [old]}, unit, note=note
+            )
 
 
 def old_interval(sums: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
@@ -147,26 +151,31 @@ def old_interval(sums: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
     return percentile_interval(bootstrap_means(blocks[:, None], sizes)[:, 0])
 
 
-def print_families(trials: int) -> None:
-    """Print how often at least one of equally good models is found to differ from the best."""
-    print("\n| equally good models | " + " | ".join(str(models) for models in MODELS) + " |")
-    print("|---|" + "---|" * len(MODELS))
+def keep_families(trials: int) -> None:
+    """Keep how often at least one of equally good models is found to differ from the best."""
     for documents, in_order, drift in FAMILIES:
         generator = np.random.default_rng(1)
-        shown = []
-        for models in MODELS:
-            found = sum(
-                is_found(generator, documents, models, in_order, drift) for _ in range(trials)
-            )
-            shown.append(f"{100 * found / trials:.1f} % ({found})")
         order = f"in order, autocorrelation {drift:g}" if in_order else "drawn at random"
-        print(f"| {documents:,} documents {order} | {' | '.join(shown)} |")
+        found = {
+            f"{models} models": [
+                sum(is_found(generator, documents, models, in_order, drift) for _ in range(trials))
+            ]
+            for models in MODELS
+        }
+        keep_found(f"{documents:,} documents {order}", found, trials)
     for column, what in enumerate(("McNemar alone", "McNemar, Holm")):
-        generator, shown = np.random.default_rng(1), []
-        for models in MODELS:
-            found = sum(classifiers(generator, models)[column] for _ in range(trials))
-            shown.append(f"{100 * found / trials:.1f} % ({found})")
-        print(f"| classifiers, 1,000 documents: {what} | {' | '.join(shown)} |")
+        generator = np.random.default_rng(1)
+        found = {
+            f"{models} models": [sum(classifiers(generator, models)[column] for _ in range(trials))]
+            for models in MODELS
+        }
+        keep_found(f"classifiers, 1,000 documents: {what}", found, trials)
+
+
+def keep_found(claim: str, found: dict[str, list[int]], trials: int) -> None:
+    """Keep in how many of the trials a difference was found, in per cent."""
+    shares = {models: [100 * count / trials for count in some] for models, some in found.items()}
+    RESULTS.add(claim, claim, shares, f"% of {trials} trials")
 
 
 def is_found(

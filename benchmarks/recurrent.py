@@ -4,15 +4,13 @@
 
 The folder holds ``ptb``, ``wikitext-2``, ``names``, ``tinyshakespeare`` and ``text8``. The parts
 are ``throughput``, ``ptb``, ``names``, ``shakespeare``, ``text8`` and ``memory``; all take about an
-hour and a half on two cores that do nothing else. Prints one table.
+hour and a half on two cores that do nothing else.
 """
 
 import argparse
+import gzip
 import json
 import math
-import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from measuring import Results, command
 
 import thence  # Before torch, which it tells how its threads wait.
 from thence.corpus import ReadingOptions, load
@@ -38,20 +37,15 @@ CLASSIC = {"hidden_size": 200, "embedding_size": 200, "layers": 2, "dropout": 0.
 
 MEMORY_JOB = """
 import json, sys
-from pathlib import Path
 import thence
-text, output, settings = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-thence.train(text, "lstm", output=output, **settings)
-status = Path("/proc/self/status").read_text()
-print(int(status.split("VmHWM:")[1].split()[0]) * 1024)
+thence.train(sys.argv[1], "lstm", output=sys.argv[2], **json.loads(sys.argv[3]))
 """
-
-Row = tuple[str, str, str, bool | None]
+RESULTS = Results("recurrent", "python benchmarks/recurrent.py DATA", ("torch", "numpy"))
 
 
 def main() -> None:
-    """Measure the chosen parts and print the table."""
-    parts: dict[str, Callable[[Path, Path], list[Row]]] = {
+    """Measure the chosen parts and keep the results."""
+    parts: dict[str, Callable[[Path, Path], None]] = {
         "throughput": throughput, "names": names, "shakespeare": shakespeare, "memory": memory,
         "text8": text8, "ptb": ptb,
     }  # fmt: skip
@@ -59,17 +53,21 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder of the data sets")
     parser.add_argument("parts", nargs="*", choices=[*parts, []], help="which parts (default: all)")
     given = parser.parse_args()
-    load_now = "/".join(f"{value:.2f}" for value in os.getloadavg())
-    print(
-        f"{time.strftime('%Y-%m-%d')}, thence {thence.__version__}, torch {torch.__version__}, "
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, load at start {load_now}"
-    )
-    print("\n| what | expected | measured | |\n|---|---|---|---|", flush=True)
     with TemporaryDirectory() as folder:
         for part in given.parts or parts:
-            for what, expected, measured, good in parts[part](given.data.resolve(), Path(folder)):
-                verdict = {True: "ok", False: "MISSED", None: ""}[good]
-                print(f"| {what} | {expected} | {measured} | {verdict} |", flush=True)
+            parts[part](given.data.resolve(), Path(folder))
+
+
+def keep(key: str, claim: str, value: float, unit: str, **facts: Any) -> None:
+    """Keep one number."""
+    RESULTS.add(key, claim, {"thence": [value]}, unit, **facts)
+
+
+def keep_perplexity(key: str, claim: str, run: thence.Run, **facts: Any) -> None:
+    """Keep the perplexity of a run on dev and test."""
+    for split in ("dev", "test"):
+        given = facts if split == "test" else {}
+        keep(f"{key}-{split}", f"{claim}: {split}", perplexity(run, split), "perplexity", **given)
 
 
 def settings_of(name: str, data: Path) -> tuple[Path, dict[str, Any]]:
@@ -111,7 +109,7 @@ class Classic(nn.Module):
 def classic_script(
     train: Any, dev: Any, size: int, steps: int | None
 ) -> tuple[float, float | None]:
-    """Train as the classic script does; return tokens a second and the dev perplexity.
+    """Train as the classic script does; return microseconds a token and the dev perplexity.
 
     Args:
         train: Ids of the train text.
@@ -122,7 +120,7 @@ def classic_script(
     torch.manual_seed(1)
     model, state, loss_of = Classic(size), None, nn.CrossEntropyLoss()
     streams = torch.from_numpy(train[: len(train) // 20 * 20].astype(np.int64)).view(20, -1).T
-    began, tokens = time.perf_counter(), 0
+    began, tokens = time.process_time(), 0
     for start in range(0, min(len(streams) - 1, 35 * (steps or 10**9)), 35):
         ids, targets = streams[start : start + 35], streams[start + 1 : start + 36]
         model.zero_grad()
@@ -134,64 +132,68 @@ def classic_script(
             for parameter in model.parameters():
                 parameter -= 20 * parameter.grad
         tokens += targets.numel()
-    speed = tokens / (time.perf_counter() - began)
+    each = (time.process_time() - began) / tokens * 1e6
     if steps is not None:
-        return speed, None
+        return each, None
     model.eval()
     with torch.no_grad():
         ids = torch.from_numpy(dev[: len(dev) // 10 * 10].astype(np.int64)).view(10, -1).T
         logits, _ = model(ids[:-1], None)
-        return speed, math.exp(float(loss_of(logits, ids[1:].flatten())))
+        return each, math.exp(float(loss_of(logits, ids[1:].flatten())))
 
 
 class Clock(SilentProgress):
-    """Hears how many targets were read between the first step and the last, and in what time."""
+    """Processor seconds and targets read between the first step and the last."""
 
     def __init__(self) -> None:
         self.first: tuple[float, float] | None = None
         self.last = (0.0, 0.0)
 
     def on_step(self, step: int, tokens: float, share: float) -> None:
-        """Hear of a step."""
-        self.last = (time.perf_counter(), tokens)
+        """Note a step."""
+        self.last = (time.process_time(), tokens)
         self.first = self.first or self.last
 
     @property
-    def speed(self) -> float:
-        """Targets a second."""
+    def each(self) -> float:
+        """Microseconds of processor time a target."""
         assert self.first is not None
-        return (self.last[1] - self.first[1]) / (self.last[0] - self.first[0])
+        return (self.last[0] - self.first[0]) / (self.last[1] - self.first[1]) * 1e6
 
 
-def throughput(data: Path, folder: Path) -> list[Row]:
-    """Tokens a second beside the classic script, at the same sizes."""
-    rows: list[Row] = []
+def throughput(data: Path, folder: Path) -> None:
+    """Processor time a token beside the classic script, at the same sizes, in turn."""
     for name, factor, steps in (("ptb", 3, None), ("wikitext-2", 6, 40)):
         text, settings = settings_of(name, data)
         given = {**settings, **CLASSIC, "tied": True, "softmax": "sampled", "batch_size": 32}
-        clock = Clock()
-        run = thence.train(
-            text, "lstm", output=folder / f"speed-{name}",
-            progress=lambda _, clock=clock: nullcontext(clock), epochs=1, window=35,
-            lr=0.006, evaluate_every=10**6, **given,
-        )  # fmt: skip
-        ours = clock.speed
-        size = len(run.tokenizer.vocabulary)
-        theirs, judged = classic_script(run.store("train").ids, run.store("dev").ids, size, steps)
-        what = f"{name}, LSTM 2 x 200"
-        shown = f"{ours:,.0f} / {theirs:,.0f} = {ours / theirs:.1f}"
-        expected = f"at least {factor} times"
-        rows.append((f"{what}: training tokens/s by the plain script's", expected,
-                     shown, ours / theirs >= factor))  # fmt: skip
-        found = perplexity(run, "dev")
-        beside = "" if judged is None else f"; the plain script {judged:.1f}"
-        good = None if judged is None else found <= 1.02 * judged
-        rows.append((f"{what}: dev perplexity after one epoch", "at most 2 % behind",
-                     f"{found:.1f}{beside}", good))  # fmt: skip
-    return rows
+        given |= {"epochs": 1, "window": 35, "lr": 0.006, "evaluate_every": 10**6}
+        runs: list[thence.Run] = []
+        judged: list[float | None] = []
+
+        def ours(text: Path = text, given: Any = given, runs: Any = runs) -> float:
+            clock = Clock()
+            output = folder / f"speed-{text.parent.name}-{len(runs)}"
+            show = lambda _: nullcontext(clock)  # noqa: E731
+            runs.append(thence.train(text, "lstm", output=output, progress=show, **given))
+            return clock.each
+
+        def theirs(runs: Any = runs, judged: Any = judged, steps: int | None = steps) -> float:
+            train, dev = (runs[-1].store(split).ids for split in ("train", "dev"))
+            each, found = classic_script(train, dev, len(runs[-1].tokenizer.vocabulary), steps)
+            judged.append(found)
+            return each
+
+        sides = {"thence": ours, "plain script": theirs}
+        claim = f"{name}, LSTM 2 x 200: processor time of a token in training"
+        RESULTS.measure(f"step-{name}", claim, sides, "us", goal=f"ratio <= {1 / factor:.3f}")
+        dev = {"thence": [perplexity(run, "dev") for run in runs]}
+        if None not in judged:
+            dev["plain script"] = judged
+        claim = f"{name}, LSTM 2 x 200: dev after one epoch"
+        RESULTS.add(f"epoch-{name}", claim, dev, "perplexity")
 
 
-def ptb(data: Path, folder: Path) -> list[Row]:
+def ptb(data: Path, folder: Path) -> None:
     """Half an hour on PTB: one network, and mixed with counts and caches."""
     text, settings = settings_of("ptb", data)
     places = f'text = "{text}"\n[splitting]\ndev = "{settings["dev"]}"\ntest = "{settings["test"]}"'
@@ -203,17 +205,15 @@ def ptb(data: Path, folder: Path) -> list[Row]:
     seconds = time.monotonic() - began
     lstm, counts = (thence.Run(part) for part in sorted((folder / "ptb-runs").iterdir()))
     last = lstm.metrics()[-1]
-    alone, together = (perplexity(run, "test") for run in (lstm, mixed))
-    about = f"{last['tokens'] / last['seconds']:,.0f} tokens/s, {last['epoch']:.1f} epochs"
-    return [
-        ("PTB, LSTM in 30 minutes: dev perplexity", "", f"{perplexity(lstm, 'dev'):.1f}", None),
-        ("PTB, LSTM in 30 minutes: test perplexity", "at most 100 (aim 90)",
-         f"{alone:.1f} after {last['seconds'] / 60:.1f} min, {about}", alone <= 100),
-        ("PTB, KN-5: test perplexity", "141.2", f"{perplexity(counts, 'test'):.1f}", None),
-        ("PTB, LSTM + KN-5 + caches: dev perplexity", "", f"{perplexity(mixed, 'dev'):.1f}", None),
-        ("PTB, LSTM + KN-5 + caches: test perplexity", "at most 85 (aim 80)",
-         f"{together:.1f} after {seconds / 60:.1f} min in all", together <= 85),
-    ]  # fmt: skip
+    note = (
+        f"after {last['seconds'] / 60:.1f} min, {last['tokens'] / last['seconds']:,.0f} tokens/s, "
+        f"{last['epoch']:.1f} epochs"
+    )
+    keep_perplexity("ptb-lstm", "PTB, LSTM in 30 minutes", lstm, goal="<= 100", note=note)
+    keep_perplexity("ptb-counts", "PTB, KN-5", counts)
+    note = f"after {seconds / 60:.1f} min in all"
+    claim = "PTB, LSTM + KN-5 + caches"
+    keep_perplexity("ptb-mixed", claim, mixed, goal="<= 85", note=note)
 
 
 SEQUENCES: dict[str, dict[str, Any]] = {
@@ -224,49 +224,26 @@ SEQUENCES: dict[str, dict[str, Any]] = {
 }
 
 
-def names(data: Path, folder: Path) -> list[Row]:
+def names(data: Path, folder: Path) -> None:
     """The families on names, and an ensemble of them with counts."""
-    rows: list[Row] = []
-    runs = []
-    found: dict[str, float] = {}
+    text, runs, found = data / "names" / "names.txt", [], {}
     for model, settings in SEQUENCES.items():
-        limit = "180s" if model == "lstm" else "75s"
-        began = time.monotonic()
-        run = thence.train(
-            data / "names" / "names.txt", model, output=folder / f"names-{model}",
-            unknown="refuse", batch_size=256, time=limit, average="ema", ema_decay=0.998,
-            progress=line_progress, **settings,
-        )  # fmt: skip
-        seconds = time.monotonic() - began
+        given = {"unknown": "refuse", "batch_size": 256, "average": "ema", "ema_decay": 0.998}
+        given |= {"time": "180s" if model == "lstm" else "75s", "output": folder / f"names-{model}"}
+        run = thence.train(text, model, progress=line_progress, **given, **settings)
         runs.append(run)
         found[model] = thence.evaluate(run, "dev").nats_per_token
-        shown = f"{found[model]:.4f} in {seconds:.0f} s"
-        rows.append((f"names, {model}: dev nats, seconds in all", "", shown, None))
-    best = min(found.values())
-    rows.append(
-        ("names, the best of them: dev nats", "at most 1.955", f"{best:.4f}", best <= 1.955)
-    )
-    runs += [
-        thence.train(
-            data / "names" / "names.txt", "ngram", output=folder / f"names-{order}",
-            order=order, unknown="refuse",
-        )
-        for order in (3, 4, 5, 6, 7)
-    ]  # fmt: skip
-    mixed = thence.mix(runs, folder / "names-mixed")
-    test = thence.evaluate(mixed, "test").nats_per_token
-    rows.append(
-        (
-            "names, all four mixed with counts: test nats",
-            "at most 1.93",
-            f"{test:.4f}",
-            test <= 1.93,
-        )
-    )
-    return rows
+        note = f"in {run.metrics()[-1]['seconds']:.0f} s"
+        keep(f"names-{model}", f"names, {model}: dev", found[model], "nats", note=note)
+    keep("names-best", "names, the best: dev", min(found.values()), "nats", goal="<= 1.955")
+    for order in (3, 4, 5, 6, 7):
+        output = folder / f"names-{order}"
+        runs.append(thence.train(text, "ngram", output=output, order=order, unknown="refuse"))
+    test = thence.evaluate(thence.mix(runs, folder / "names-mixed"), "test").nats_per_token
+    keep("names-mixed", "names, all four mixed with counts: test", test, "nats", goal="<= 1.93")
 
 
-def shakespeare(data: Path, folder: Path) -> list[Row]:
+def shakespeare(data: Path, folder: Path) -> None:
     """Characters of tiny shakespeare in 110 seconds of training."""
     whole = list(load(data / "tinyshakespeare" / "input.txt.gz", ReadingOptions(keep_empty=True)))
     text = "\n".join(whole)
@@ -281,15 +258,13 @@ def shakespeare(data: Path, folder: Path) -> list[Row]:
     )  # fmt: skip
     last = run.metrics()[-1]
     nats = thence.evaluate(run, "dev").nats_per_token
-    shown = f"{nats:.4f} after {last['seconds']:.0f} s, {last['tokens'] / last['seconds']:,.0f}/s"
-    return [("tiny shakespeare, characters: validation nats", "at most 1.75 (aim 1.65)", shown,
-             nats <= 1.75)]  # fmt: skip
+    note = f"after {last['seconds']:.0f} s, {last['tokens'] / last['seconds']:,.0f} tokens/s"
+    claim = "tiny shakespeare, characters: validation"
+    keep("shakespeare", claim, nats, "nats", goal="<= 1.75", note=note)
 
 
-def text8(data: Path, folder: Path) -> list[Row]:
+def text8(data: Path, folder: Path) -> None:
     """The prefix of text8 as words: counts, an LSTM and their mixture."""
-    import gzip
-
     words = gzip.decompress((data / "text8" / "text8.prefix.gz").read_bytes()).decode().split()
     cuts = [0, int(0.9 * len(words)), int(0.95 * len(words)), len(words)]
     paths = []
@@ -308,25 +283,19 @@ def text8(data: Path, folder: Path) -> list[Row]:
     )  # fmt: skip
     mixed = thence.mix([lstm, counts], folder / "text8-mixed", cache=500)
     minutes = (time.monotonic() - began) / 60
-    what = {"KN-5": counts, "LSTM": lstm, "LSTM + KN-5 + caches": mixed}
-    rows: list[Row] = []
-    for name, run in what.items():
-        shown = f"{perplexity(run, 'dev'):.1f} / {perplexity(run, 'test'):.1f}"
-        rows.append((f"text8 prefix, {name}: dev / test perplexity", "", shown, None))
-    rows.append(("text8 prefix: minutes in all", "within 20", f"{minutes:.1f}", minutes <= 20))
-    return rows
+    for key, run in (("KN-5", counts), ("LSTM", lstm), ("LSTM + KN-5 + caches", mixed)):
+        keep_perplexity(f"text8-{key}", f"text8 prefix, {key}", run)
+    keep("text8-minutes", "text8 prefix: time in all", minutes, "min", goal="<= 20")
 
 
-def memory(data: Path, folder: Path) -> list[Row]:
+def memory(data: Path, folder: Path) -> None:
     """Peak memory of training a large LSTM on WikiText-2, in a process of its own."""
     text, settings = settings_of("wikitext-2", data)
     given = {**settings, "hidden_size": 512, "embedding_size": 512, "tied": True, "steps": 30,
              "batch_size": 32, "window": 70, "evaluate_every": 1000}  # fmt: skip
-    arguments = [str(text), str(folder / "memory"), json.dumps(given)]
-    command = [sys.executable, "-c", MEMORY_JOB, *arguments]
-    peak = int(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-    return [("WikiText-2, LSTM of 512 units, full softmax: peak memory, GB", "under 2",
-             f"{peak / 1e9:.2f}", peak < 2e9)]  # fmt: skip
+    words = [sys.executable, "-c", MEMORY_JOB, text, folder / "memory", json.dumps(given)]
+    claim = "WikiText-2, LSTM of 512 units, full softmax: peak memory"
+    keep("memory", claim, command(words).peak / 1e9, "GB", goal="<= 2")
 
 
 if __name__ == "__main__":

@@ -6,29 +6,25 @@ The folder holds ``names`` and ``ptb``. Trains an MLP of names, an LSTM and a 5-
 minutes), serves them in a process of its own, and asks with 1, 8 and 32 clients, each of which
 sends its next request when it has its answer. Then sends many requests and watches the memory, and
 serves the LSTM once more with requests read one at a time, to see what reading them together gains.
-Takes six minutes; prints tables.
+Takes six minutes.
 """
 
 import argparse
 import asyncio
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from measuring import Results
 
 import thence
-
-import torch  # isort: skip
 
 CLIENTS = (1, 8, 32)
 MODELS = ("names-mlp", "ptb-lstm", "ptb-5gram")
@@ -42,7 +38,9 @@ SENTENCE = {
     "ptb-lstm": "the company said it will sell its stake in the unit for about N million",
     "ptb-5gram": "the company said it will sell its stake in the unit for about N million",
 }
+ONE = "50-token completion, one request at a time"
 WARM_UP = 0.5
+RESULTS = Results("serving", "python benchmarks/serving.py DATA", ("torch", "uvicorn", "fastapi"))
 
 SERVER = """
 import sys
@@ -54,24 +52,16 @@ serve(models, "127.0.0.1", 0, Limits(), None, False, lambda address: print(addre
 
 
 def main() -> None:
-    """Measure everything and print the tables."""
+    """Measure everything and keep the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder of the data sets")
     parser.add_argument("--runs", type=Path, help="folder of runs to serve, made there if missing")
     parser.add_argument("--seconds", type=float, default=4.0, help="for each number of clients")
     parser.add_argument("--requests", type=int, default=10_000, help="while memory is watched")
     given = parser.parse_args()
-    load_now = "/".join(f"{value:.2f}" for value in os.getloadavg())
-    print(
-        f"{time.strftime('%Y-%m-%d')}, thence {thence.__version__}, torch {torch.__version__}, "
-        f"uvicorn {version('uvicorn')}, fastapi {version('fastapi')}, "
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, load at start {load_now}"
-    )
     with TemporaryDirectory() as made:
         folder = given.runs or Path(made)
         train(given.data, folder)
-        print("\n| model | what | clients | requests/s | p50 ms | p99 ms | errors |")
-        print("|---|---|---|---|---|---|---|", flush=True)
         together: dict[int, float] = {}
         with serving(folder, "together") as (port, process):
             for model in MODELS:
@@ -82,19 +72,14 @@ def main() -> None:
                             together[clients] = rate
             watch_memory(port, process, given.requests)
         with serving(folder, "apart") as (port, _):
-            print("\n| one request at a time | what | clients | requests/s | p50 | p99 | errors |")
-            print("|---|---|---|---|---|---|---|", flush=True)
             request = requests_of("ptb-lstm")["50-token completion"]
             apart = {
-                clients: measure(
-                    port, "ptb-lstm", "50-token completion", request, clients, given.seconds
-                )
+                clients: measure(port, "ptb-lstm", ONE, request, clients, given.seconds)
                 for clients in (1, 32)
             }
-        print(
-            f"\nReading together, 32 clients: {together[32] / apart[32]:.1f} times the rate of one "
-            f"request at a time, {together[32] / apart[1]:.1f} times that of one client."
-        )
+        claim = "ptb-lstm, 50-token completion, 32 clients: the rate"
+        rates = {"read together": [together[32]], "one at a time": [apart[32]]}
+        RESULTS.add("together", claim, rates, "requests/s", ratio=True)
 
 
 def train(data: Path, folder: Path) -> None:
@@ -143,17 +128,16 @@ def serving(folder: Path, batching: str) -> Iterator[tuple[int, "subprocess.Pope
 def measure(
     port: int, model: str, what: str, request: dict[str, Any], clients: int, seconds: float
 ) -> float:
-    """Ask for some seconds with so many clients; print a line; return the rate."""
+    """Ask for some seconds with so many clients; keep and return the rate."""
     asked = {"model": model, "seed": 1, **request}
     asyncio.run(ask(port, asked, clients, time.perf_counter() + WARM_UP))
     started = time.perf_counter()
     times, errors = asyncio.run(ask(port, asked, clients, started + seconds))
     rate = len(times) / (time.perf_counter() - started)
     middle, slowest = np.percentile(np.array(times) * 1000, [50, 99])
-    print(
-        f"| {model} | {what} | {clients} | {rate:,.0f} | {middle:.1f} | {slowest:.1f} | {errors} |",
-        flush=True,
-    )
+    claim = f"{model}, {what}, {clients} clients"
+    found = {"requests/s": [rate], "p50, ms": [middle], "p99, ms": [slowest], "errors": [errors]}
+    RESULTS.add(claim, claim, found)
     return rate
 
 
@@ -197,7 +181,7 @@ async def status_of_answer(reader: asyncio.StreamReader) -> int:
 
 
 def watch_memory(port: int, process: "subprocess.Popen[str]", requests: int) -> None:
-    """Send many requests of all kinds; print the memory before, halfway and after."""
+    """Send many requests of all kinds; keep the memory before and after."""
     kinds = [
         {"model": model, **request}
         for model in MODELS
@@ -221,10 +205,8 @@ def watch_memory(port: int, process: "subprocess.Popen[str]", requests: int) -> 
     before = resident(process.pid)
     wrong = asyncio.run(send(requests))
     after = resident(process.pid)
-    print(
-        f"\n{requests:,} requests: {wrong} errors; memory before {before / 2**20:.1f} MB, after "
-        f"{after / 2**20:.1f} MB."
-    )
+    found = {"before": [before / 2**20], "after": [after / 2**20], "errors": [wrong]}
+    RESULTS.add("memory", f"memory over {requests:,} requests, MB", found)
 
 
 def resident(process: int) -> int:

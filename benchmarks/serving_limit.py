@@ -6,14 +6,11 @@ Trains an MLP of the bundled names, serves it with at most 1,024 open files, and
 (the default of ``--max-requests``), each the next time as soon as it has its answer. Most ask for
 whole texts; one in eight asks for a stream, one closes its connection after the answer, one leaves
 in the middle of a stream and asks anew at once. Meanwhile connections are opened on which nothing
-is ever sent, and opened anew a second after the server has closed them. Needs Linux and no data;
-prints a table.
+is ever sent, and opened anew a second after the server has closed them. Needs Linux and no data.
 """
 
 import argparse
 import asyncio
-import os
-import platform
 import random
 import subprocess
 import sys
@@ -21,10 +18,10 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from measuring import Results
 from serving import as_bytes, resident
 
 import thence
@@ -51,16 +48,11 @@ class Found:
 
 
 def main() -> None:
-    """Measure, and print what was found."""
+    """Measure, and keep what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--idle", type=int, default=1100, help="connections that ask for nothing")
     given = parser.parse_args()
-    load = "/".join(f"{value:.2f}" for value in os.getloadavg())
-    print(
-        f"{time.strftime('%Y-%m-%d')}, thence {thence.__version__}, uvicorn {version('uvicorn')}, "
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, load at start {load}\n"
-    )
     with TemporaryDirectory() as folder:
         run = thence.train("given-names", "mlp", output=f"{folder}/names", steps=300)
         command = [sys.executable, "-c", SERVER, str(run.folder)]
@@ -74,26 +66,24 @@ def main() -> None:
             finally:
                 process.terminate()
             log = process.stderr.read().splitlines()
-    show(found, given.seconds, log)
+    keep(found, given.seconds, log)
 
 
-def show(found: Found, seconds: float, log: list[str]) -> None:
-    """Print the table."""
+def keep(found: Found, seconds: float, log: list[str]) -> None:
+    """Keep the results."""
+    results = Results("serving_limit", "python benchmarks/serving_limit.py", ("uvicorn",))
     total, middle = sum(found.statuses.values()), len(found.memory) // 2
-    memory = [found.memory[place] / 2**20 for place in (0, middle, -1)]
-    rows = {
-        "seconds": f"{seconds:.0f}",
-        "clients at work, of as many allowed": str(CLIENTS),
-        "idle connections opened": f"{found.opened:,}",
-        "requests": f"{total:,} ({total / seconds:,.0f} a second)",
-        "refused": str(total - found.statuses[200]),
-        "memory at start, middle, end (MB)": ", ".join(f"{value:.1f}" for value in memory),
-        "/health, slowest of": f"{max(found.health) * 1000:.0f} ms, {len(found.health)}",
-        "lines in the log": str(len(log)),
-    }
-    print("| | |\n|---|---|")
-    for name, value in rows.items():
-        print(f"| {name} | {value} |")
+    note = f"{seconds:.0f} s, {CLIENTS} clients at work, {found.opened:,} idle connections opened"
+    for key, claim, value, unit, goal in (
+        ("requests", "requests", total / seconds, "a second", ""),
+        ("refused", "refused", total - found.statuses[200], "", "= 0"),
+        ("health", "/health, slowest answer", max(found.health) * 1000, "ms", ""),
+        ("log", "lines in the log", len(log), "", "= 0"),
+    ):
+        results.add(key, claim, {"thence": [value]}, unit, goal=goal, note=note)
+    memory = {"start": 0, "middle": middle, "end": -1}
+    shown = {name: [found.memory[place] / 2**20] for name, place in memory.items()}
+    results.add("memory", "memory", shown, "MB", note=note)
 
 
 async def work(port: int, process: int, seconds: float, idle: int, found: Found) -> None:

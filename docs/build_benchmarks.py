@@ -11,7 +11,6 @@ date.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -43,23 +42,17 @@ def updated(page: str, results: Path = RESULTS) -> str:
 
 
 def lines_of(records: Sequence[Record]) -> Iterator[str]:
-    """Yield the lines of the tables: one for each command, day, machine and kind of row."""
-    first_line = ""
-    for _, group in groupby(records, key=kind_of):
-        rows = list(group)
-        about = condition_line(rows[0])
-        if first_line:
-            yield "\n"
-        if about != first_line:
-            yield f"{about}\n\n"
-            first_line = about
-        yield from table(rows)
-
-
-def kind_of(record: Record) -> str:
-    """Return what records of one table have in common."""
-    shared = [record.get(name) for name in FACTS]
-    return json.dumps([shared, list(record["runs"]), "ratio" in record])
+    """Yield the lines of the tables: one for each command, day, machine and set of columns."""
+    groups: dict[str, dict[str, list[Record]]] = {}
+    for record in records:
+        shared = json.dumps([record.get(name) for name in FACTS])
+        columns = json.dumps([list(record["runs"]), "ratio" in record])
+        groups.setdefault(shared, {}).setdefault(columns, []).append(record)
+    lines = []
+    for tables in groups.values():
+        lines.append(condition_line(next(iter(tables.values()))[0]) + "\n")
+        lines += ["".join(table(rows)) for rows in tables.values()]
+    yield "\n".join(lines)
 
 
 def condition_line(record: Record) -> str:
@@ -82,7 +75,7 @@ def table(records: Sequence[Record]) -> Iterator[str]:
             **{side: with_spread(runs) for side, runs in record["runs"].items()},
             "ratio": with_spread(record.get("ratio", [])),
             "goal": goal_of(record),
-            "runs": str(max(map(len, record["runs"].values()))),
+            "runs": number_of_runs(record),
             "note": record.get("note", ""),
         }
         for record in records
@@ -102,12 +95,12 @@ def name_of(record: Record) -> str:
     return f"{record['claim']} ({record['unit']})" if record["unit"] else record["claim"]
 
 
-def with_spread(runs: Sequence[float]) -> str:
+def with_spread(runs: Sequence[float | str]) -> str:
     """Return a number as it is, or the median of several with the least and the greatest."""
     if not runs:
         return ""
-    if min(runs) == max(runs):
-        return f"{runs[0]:,.10g}"
+    if len(set(runs)) == 1:
+        return runs[0] if isinstance(runs[0], str) else f"{runs[0]:,.10g}"
     middle, least, most = (rounded(value) for value in (median(runs), min(runs), max(runs)))
     return f"{middle} ({least} to {most})"
 
@@ -115,6 +108,13 @@ def with_spread(runs: Sequence[float]) -> str:
 def rounded(value: float) -> str:
     """Return a measured number with three digits that count, or as a whole number."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def number_of_runs(record: Record) -> str:
+    """Return how often each side ran; of old records only the median may be known."""
+    if "median_of" in record:
+        return f"median of {record['median_of']}"
+    return str(max(map(len, record["runs"].values())))
 
 
 def goal_of(record: Record) -> str:
