@@ -78,11 +78,11 @@ class Uniform:
 '''
     },
     edits={
-        "models/registry.py": [
+        "models/families.py": [
             (
-                "_TABLE = (\n",
-                '_TABLE = (\n    _language("uniform", "fit", "language.uniform:UniformOptions", '
-                '"language.uniform:Uniform", "all symbols alike"),\n',
+                "add_built_in([\n",
+                'add_built_in([\n    _language("uniform", "fit", '
+                '"language.uniform:UniformOptions", "language.uniform:Uniform", "all alike"),\n',
             )
         ]
     },

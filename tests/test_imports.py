@@ -15,9 +15,6 @@ SOURCE = Path(thence.__file__).parent
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 KNOWN_CIRCLES: set[tuple[str, str]] = {
     ("thence.models.ngram.counting", "thence.models.ngram.external"),
-    ("thence.models.registry", "thence.models.labels.ensemble"),
-    ("thence.models.registry", "thence.models.labels.finetuned"),
-    ("thence.models.registry", "thence.models.language.mixture"),
 }
 
 

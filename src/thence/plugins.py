@@ -6,7 +6,7 @@ some, so that no run folder, recipe or text can name code of its own.
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -35,7 +35,12 @@ class Plugins(Generic[Entry]):
 
     def __init__(self, group: str, kind: type[Entry], table: dict[str, Entry]) -> None:
         self.group, self.kind, self.table = group, kind, table
-        self._built_in = frozenset(table)
+        self._built_in = set(table)
+
+    def add_built_in(self, entries: Mapping[str, Entry]) -> None:
+        """Add entries of thence's own."""
+        self.table.update(entries)
+        self._built_in.update(entries)
 
     def find(self, name: str) -> Entry | None:
         """Return the entry of that name, or None if there is none.

@@ -1,5 +1,6 @@
 """Models: one file per family, for language and for labels, and the registry that names them."""
 
+from thence.models import families as families  # Fills the registry.
 from thence.models.base import (
     Classes,
     Classifier,

@@ -1,0 +1,166 @@
+"""The table of thence's own families. To add one: its file, and an entry here."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from thence.models.candidates import Rung
+from thence.models.registry import Family, Method, Task, add_built_in
+
+SEQUENCES: Mapping[str, Any] = {"batch_size": 32, "lr": 0.004, "clip": 5.0, "optimizer": "adamw"}
+"""Training settings of language models that read sequences, where none are given."""
+DOCUMENTS: Mapping[str, Any] = {"batch_size": 50, "lr": 0.002, "clip": 5.0, "optimizer": "adamw"}
+"""Training settings of classifiers that read sequences, where none are given."""
+
+
+def _built_in(
+    task: Task, name: str, method: Method, options: str, make: str, summary: str, **facts: Any
+) -> Family:
+    """Return the entry of a family of this package.
+
+    Args:
+        task: What it is for.
+        name: What ``--model`` calls it.
+        method: How it learns.
+        options: The dataclass of its settings, ``module:name`` below ``thence.models``.
+        make: What makes a model, likewise.
+        summary: One line for help.
+        facts: The other attributes of a family.
+    """
+    within = "thence.models."
+    return Family(name, task, method, within + options, within + make, summary, **facts)
+
+
+_language, _labels = partial(_built_in, "language"), partial(_built_in, "labels")
+_recurrent = partial(
+    _language,
+    method="train",
+    make="language.recurrent:create",
+    reads_sequences=True,
+    training=SEQUENCES,
+)
+add_built_in([
+    _language(
+        "bigram-counts", "fit",
+        "language.bigram_counts:BigramCountsOptions", "language.bigram_counts:BigramCounts",
+        "counts of symbol pairs with add-k smoothing",
+    ),
+    _language(
+        "ngram", "fit", "ngram:NGramOptions", "ngram:NGram",
+        "counts of up to N symbols, smoothed: modified Kneser-Ney and others",
+        # The highest orders are no better alone, but tell a mixture how well a context is known.
+        candidates={
+            "names": [Rung(place=0, options={"order": order}) for order in (2, 3, 4, 5, 6, 7)],
+            "characters": [Rung(place=0, options={"order": order}) for order in (3, 4, 5, 6, 7, 9)],
+            "words": [Rung(place=0, options={"order": order}) for order in (3, 5)],
+        },
+        fit_many="thence.models.ngram.model:fit_orders",
+    ),
+    _language(
+        "cache", "fit", "language.cache:CacheOptions", "language.cache:Cache",
+        "counts of the last few hundred symbols; for mixing with others on running text",
+        adapts=True,
+        candidates=dict.fromkeys(
+            ("names", "characters", "words"),
+            tuple(Rung(place=1, options={"order": order}, running=True) for order in (1, 2)),
+        ),
+    ),
+    _language(
+        "bigram", "train", "language.options:BigramOptions", "language.bigram:create",
+        "a network of one linear layer on a one-hot input: bigram counts, learned",
+    ),
+    _language(
+        "mlp", "train", "language.options:MLPOptions", "language.mlp:create",
+        "embeddings of a fixed window, tanh layers, softmax (Bengio et al. 2003)",
+        window=True,
+        candidates={"names": (Rung(4), Rung(13, share=0))},
+        size="thence.models.language.mlp:size",
+    ),
+    _recurrent(
+        "rnn", options="language.options:RNNOptions",
+        summary="a recurrent network of tanh units (Elman 1990, Mikolov et al. 2010)",
+    ),
+    _recurrent(
+        "lstm", options="language.options:LSTMOptions",
+        summary="long short-term memory: a recurrent network with gates and cells",
+        candidates={
+            "names": (Rung(100, share=0.5, place=1),),
+            "words": (Rung(10, place=0), Rung(200, place=0, options={"layers": 2})),
+        },
+        size="thence.models.language.recurrent:lstm_size",
+    ),
+    _recurrent(
+        "gru", options="language.options:GRUOptions",
+        summary="gated recurrent units: gates without cells",
+        candidates={
+            "names": (Rung(13, place=0), Rung(100, share=0.5, place=0)),
+            "characters": (Rung(4, place=0),),
+        },
+        size="thence.models.language.recurrent:gru_size",
+    ),
+    _language(
+        "transformer", "train",
+        "language.options:TransformerOptions", "language.transformer:create",
+        "attention to the last places, layer upon layer (Vaswani et al. 2017)",
+        reads_sequences=True, training=SEQUENCES,
+    ),
+    _language(
+        "mixture", "combine", "language.mixture:MixtureOptions", "language.mixture:Mixture",
+        "a weighted average of runs, made by thence mix",
+    ),
+    _labels(
+        "averaging", "train", "labels.averaging:AveragingOptions", "labels.averaging:Averaging",
+        "the mean of the embeddings of words and runs of words (fastText, deep averaging)",
+        word_vectors=True, bags=True, epochs=2.0,
+        training={"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
+        candidates={
+            "labels": (
+                Rung(0, share=0.05, place=1),
+                Rung(20, share=0.2, place=0),
+                Rung(20, share=0.3, place=2, options={"ngrams": 3}),
+                Rung(60, share=0.1, place=0),
+                Rung(60, share=0.1, place=2, options={"ngrams": 3}),
+            ),
+        },
+    ),
+    _labels(
+        "finetuned", "train",
+        "labels.options:FinetunedOptions", "labels.finetuned:FinetunedClassifier",
+        "a language model trained here before, with a head on its states (ULMFiT)",
+        reads_sequences=True, pretrained=True, truncates=True, epochs=4.0,
+        training={**DOCUMENTS, "lr": 0.004},
+    ),
+    _labels(
+        "linear", "fit", "labels.linear:LinearOptions", "labels.linear:Linear",
+        "logistic regression on runs of words, weighed by naive Bayes (NBSVM's kind)",
+        bags=True, training=DOCUMENTS,
+        candidates={
+            "labels": (
+                Rung(0, share=0.95, place=0),
+                Rung(20, share=0.5, place=1),
+                Rung(60, share=0.3, place=1),
+            ),
+        },
+    ),
+    _labels(
+        "convolution", "train", "labels.options:ConvolutionOptions", "labels.convolution:create",
+        "filters over a few words in a row, the largest of each (Kim 2014)",
+        reads_sequences=True, word_vectors=True, truncates=True, epochs=6.0, training=DOCUMENTS,
+        candidates={"labels": (Rung(60, share=0.3, place=3, options={"adversarial": 0.0}),)},
+    ),
+    _labels(
+        "recurrent", "train", "labels.options:RecurrentOptions", "labels.recurrent:create",
+        "an LSTM or GRU that reads a document from both sides",
+        reads_sequences=True, word_vectors=True, truncates=True, training=DOCUMENTS,
+        candidates={
+            "labels": (
+                Rung(60, share=0.2, place=4, options={"adversarial": 0.0, "max_length": 250}),
+            ),
+        },
+    ),
+    _labels(
+        "ensemble", "combine", "labels.ensemble:EnsembleOptions", "labels.ensemble:Ensemble",
+        "several runs of classifiers as one, made by thence mix",
+        training=DOCUMENTS,
+    ),
+])  # fmt: skip
