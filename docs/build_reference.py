@@ -17,10 +17,8 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import thence
-from thence.cli import training
-from thence.cli.library_commands import field_help
-from thence.cli.main import RECIPE_COMMANDS, build_app
-from thence.cli.recipe_flags import with_recipe_flags
+from thence.cli.flags import field_help
+from thence.cli.main import build_app
 from thence.corpus import ReadingOptions
 from thence.models.language.options import OutputLayerOptions
 from thence.models.registry import get_family
@@ -59,16 +57,14 @@ def updated(page: str) -> str:
 def flag_rows(command: str) -> Iterator[str]:
     """Yield the lines of the table of a command's own flags."""
     yield from _header("flag", "default", "meaning")
-    if command in RECIPE_COMMANDS:
-        yield from _recipe_flag_rows(command)
-        return
     app = build_app()
     for name in command.split():
         app = app[name]
     of_reading = []
     for argument in app.assemble_argument_collection(parse_docstring=True):
         names = ", ".join(map(_code, argument.names))
-        if argument.index is not None or not argument.show:
+        is_setting = any(group.name != "Parameters" for group in argument.parameter.group)
+        if argument.index is not None or not argument.show or is_setting:
             continue
         if command != "best" and argument.names[0] in READING:
             of_reading.append(names)
@@ -76,20 +72,6 @@ def flag_rows(command: str) -> Iterator[str]:
         yield _row(names, _shown(argument.field_info.default), argument.parameter.help)
     if of_reading:
         yield _row(", ".join(of_reading), "", "How the text is read: [settings](settings.md).")
-
-
-def _recipe_flag_rows(command: str) -> Iterator[str]:
-    """Yield the rows of the flags that train and find-lr have besides the settings."""
-    run = training.run_training if command == "train" else training.run_lr_finder
-    signature = inspect.signature(with_recipe_flags(run, None))
-    for name, item in signature.parameters.items():
-        parameter = get_args(item.annotation)[1]
-        if item.kind is not inspect.Parameter.KEYWORD_ONLY or parameter.name == ("*",):
-            continue
-        flag = name.replace("_", "-")
-        names = list(parameter.name or (f"--{flag}",))
-        names += [f"--no-{flag}"] if item.default is True else []
-        yield _row(", ".join(map(_code, names)), _shown(item.default), parameter.help)
 
 
 def setting_rows(group: str) -> Iterator[str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import thence as library
-from thence.cli.evaluating import coloured
 from thence.cli.main import main
+from thence.cli.texts import coloured
 from thence.evaluation.explain import Explanation, Part
 
 from .conftest import strict_json

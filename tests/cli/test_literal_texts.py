@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from thence.cli.literal_texts import literal_texts
+from thence.cli.texts import literal_texts
 from thence.errors import SettingError, TextError
 from thence.evaluation import rank, score
 from thence.runs import Run
@@ -103,9 +103,7 @@ def test_classify_takes_texts(thence, opinions, monkeypatch):
 
 
 def test_people_see_bars_or_a_table(thence, opinions, monkeypatch):
-    monkeypatch.setattr(
-        "thence.cli.evaluating.ClassifyOptions.for_people", property(lambda shown: True)
-    )
+    monkeypatch.setattr("thence.cli.texts.shows_for_people", lambda: True)
     assert "█" in thence("classify", opinions.folder, "a good film").out
     table = thence("classify", opinions.folder, "a good film", "so bad").out
     assert [line.split()[-2] for line in table.splitlines()[2:]] == ["pos", "neg"]

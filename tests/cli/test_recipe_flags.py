@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -24,12 +25,12 @@ def recipe_of(thence, monkeypatch):
     def parse(*arguments: str) -> Recipe:
         seen: list[Recipe] = []
 
-        def train_recipe(recipe: Recipe, *rest: object, **more: object) -> None:
-            seen.append(recipe)
+        def print_trained(call: object, given: SimpleNamespace) -> None:
+            seen.append(given.recipe)
             raise ThenceError("That is all.")
 
         with monkeypatch.context() as patch:
-            patch.setattr("thence.cli.training.train_recipe", train_recipe)
+            patch.setattr("thence.cli.training.print_trained", print_trained)
             outcome = thence("train", *arguments)
         assert outcome.err == "thence: That is all.\n"
         return seen[0]
@@ -205,5 +206,5 @@ def test_what_is_filled_in_is_no_flag_and_a_saved_config_may_hold_it(thence, rec
         'text = "a"\nmodel = "finetuned"\n[options]\nstart_from = "b"\n'
         '[options.encoder]\nmodel = "lstm"\nhidden_size = 3\n'
     )
-    options = recipe_of("--config", "saved.toml").options
-    assert (options.start_from, options.encoder) == ("b", None)  # The run b says what it is.
+    # The training asks the run b what its encoder is (``with_encoder``).
+    assert recipe_of("--config", "saved.toml").options.start_from == "b"

@@ -314,7 +314,7 @@ def test_the_best_shows_what_was_tried() -> None:
 def test_the_finder_shows_its_suggestion(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("ab\nba\n" * 10)
-    curve = find_learning_rate(thence.make_recipe(text, "bigram", {}), steps=20)
+    curve = find_learning_rate(thence.make_recipe(text, "bigram", {}), rates=20)
     page = page_of(curve)
     assert f"{curve.suggestion:.2g}" in page.text
     assert page.tags["img"] == 1

@@ -241,8 +241,8 @@ def test_the_finder_and_best_take_what_train_takes(
     lines: list[str], pipe: Callable[..., str], text: Path, tmp_path: Path
 ) -> None:
     recipe = make_recipe(pipe(text.read_bytes()), "mlp", TINY)
-    of_memory = find_learning_rate(recipe, steps=10, text=iter(lines))
-    of_pipe = find_learning_rate(recipe, steps=10)
+    of_memory = find_learning_rate(recipe, rates=10, text=iter(lines))
+    of_pipe = find_learning_rate(recipe, rates=10)
     assert of_memory.losses.tolist() == of_pipe.losses.tolist()
     done = thence.best(lines, steps=2, output=tmp_path / "best", threads=1, dev=lines[:9])
     assert Run(done.folder).kept_texts == {"text": "text.jsonl", "dev": "dev.jsonl"}

@@ -191,6 +191,7 @@ def test_a_missing_extra_is_named(
     monkeypatch: pytest.MonkeyPatch,
     module: str,
 ) -> None:
+    monkeypatch.delitem(sys.modules, "thence.serve")
     monkeypatch.setitem(sys.modules, module, None)
     assert "thence[serve]" in failure(capsys, run.folder)
 

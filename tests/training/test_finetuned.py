@@ -179,7 +179,7 @@ def test_a_config_trains_the_same_again(finetune: Finetune, tmp_path: Path) -> N
 def test_find_lr_begins_with_the_language_model(reviews: Path, language: Run) -> None:
     settings = {"label": "label", "start_from": language.folder, "batch_size": 8}
     recipe = make_recipe(reviews, "finetuned", {**settings, "threads": 1})
-    assert find_learning_rate(recipe, steps=20).suggestion > 0
+    assert find_learning_rate(recipe, rates=20).suggestion > 0
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_a_loss_that_still_falls_at_the_last_rate_is_told(recipe: Callable[..., 
 
 def test_the_same_seed_gives_the_same_curve(recipe: Callable[..., Recipe]) -> None:
     one, two, other = (
-        find_learning_rate(recipe(dropout=0.3, seed=seed), steps=20) for seed in (1, 1, 2)
+        find_learning_rate(recipe(dropout=0.3, seed=seed), rates=20) for seed in (1, 1, 2)
     )
     assert np.array_equal(one.losses, two.losses)
     assert not np.array_equal(one.losses, other.losses)

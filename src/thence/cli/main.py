@@ -8,12 +8,12 @@ import atexit
 import gc
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
-from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from thence.cli.arguments import convert_argument, shield_standard_input
+import thence
+from thence.cli.commands import COMMAND_GROUPS, COMMANDS
+from thence.cli.flags import HELP_FLAGS, convert_argument, make_command, shield_standard_input
 from thence.cli.messages import explain, in_flags, show_bug, warnings_as_remarks
 from thence.cli.streams import (
     OutputError,
@@ -27,77 +27,43 @@ from thence.errors import ThenceError
 from thence.processes import local_number
 from thence.signals import exit_code, signal_number, signals_as_exceptions
 
-COMMANDS = {
-    "train": "Train a model on a text.",
-    "best": "Make the best model of a text that a given time allows.",
-    "resume": "Go on with a training that was stopped.",
-    "find-lr": "Find a good learning rate.",
-    "sweep": "Train with many settings and keep the best.",
-    "runs": "List the runs in a folder.",
-    "evaluate": "Judge a run on its dev or test split, or on a text.",
-    "compare": "Judge several runs on the same text, with intervals of all differences.",
-    "mix": "Average the models of several runs, with weights from dev.",
-    "score": "Give the log-probability of texts; say which of several is likelier.",
-    "classify": "Give the label of each text; explain it.",
-    "similar": "Show the words that a model takes for nearest to a word.",
-    "next": "Show the most probable next tokens after a text.",
-    "complete": "Go on with a text, in the likeliest ways or in drawn ones.",
-    "fill": "Fill the blanks of a text.",
-    "sample": "Draw texts from a model.",
-    "serve": "Answer over HTTP, and show a page to see models with.",
-    "report": "Write a run's report.html.",
-    "plot": "Write a run's pictures as PNG and SVG.",
-    "export": "Write a run for other programs: ARPA, word2vec, ONNX, Hugging Face.",
-    "import": "Make a run of an ARPA file.",
-    "data": "List and fetch named texts.",
-}
-"""The table of sub-commands with the line that help shows, in the order that help has them."""
-
 LONGEST_MESSAGE = 1500
-RECIPE_COMMANDS = {"train": "thence.cli.training:train", "find-lr": "thence.cli.training:find_lr"}
-"""Commands whose flags depend on the model, which parse their own arguments."""
-OTHER_COMMANDS = {
-    "score": "thence.cli.evaluating:score_texts",
-    "classify": "thence.cli.evaluating:classify_texts",
-    "serve": "thence.cli.serve:command",
-    "data": "thence.cli.data:app",
-}
-"""Commands with flags of their own; the others are made of library functions."""
+"""Characters of an error that are shown; a longer one repeats a value that people cannot read."""
 
 
-def build_app() -> App:
-    """Return the command-line application."""
+def build_app(arguments: Sequence[str] = ()) -> App:
+    """Return the command-line application.
+
+    Args:
+        arguments: What was typed: the flags of a training depend on the model that it names.
+    """
     app = App(
         name="thence",
         help="Train, judge, compare and sample small language models on your own text.",
-        version=_version,
+        version=lambda: thence.__version__,
         help_format="plaintext",
         default_parameter=Parameter(converter=convert_argument),
     )
-    for place, (name, summary) in enumerate(COMMANDS.items()):
-        if name in RECIPE_COMMANDS:
-            raw = App(name=name, help=summary, help_flags=[], version_flags=[], sort_key=place)
-            raw.default(_raw(RECIPE_COMMANDS[name]))
-            app.command(raw)
-        else:
-            target = OTHER_COMMANDS.get(name, f"thence.cli.library_commands:{name}")
-            app.command(target, name=name, help=summary, sort_key=place)
+    groups = {"": app}
+    for place, (path, entry) in enumerate(COMMANDS.items()):
+        group, _, name = path.rpartition(" ")
+        if group not in groups:
+            groups[group] = App(name=group, help=COMMAND_GROUPS[group], sort_key=place)
+            app.command(groups[group])
+        target: str | Callable[..., None] = f"thence.cli.flags:{path}"
+        summary = entry.summary
+        if entry.takes_recipe and arguments[:1] == [path]:
+            target = make_command(entry, arguments)
+            summary += _models_help(path) if any(flag in arguments for flag in HELP_FLAGS) else ""
+        groups[group].command(target, name=name, help=summary, sort_key=place)
     return app
 
 
-def _version() -> str:
-    from thence import __version__  # Looked up only where it is shown, since that takes time.
+def _models_help(command: str) -> str:
+    from thence.models.registry import summaries
 
-    return __version__
-
-
-def _raw(target: str) -> Callable[..., None]:
-    module, function = target.split(":")
-
-    def run(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]) -> None:
-        getattr(import_module(module), function)(shield_standard_input(arguments))
-
-    return run
+    models = "\n\n".join(summaries())
+    return f"\n\nModels (own flags: thence {command} --model NAME --help):\n\n{models}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -122,7 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ThenceError as error:
         _exit_with(in_flags(str(error)), error.exit_code)
     except CycloptsError as error:
-        _exit_with(f"{explain(error, *given[:1])} (see: {' '.join(_command(given))} --help)")
+        message = in_flags(explain(error, given))
+        _exit_with(f"{message} (see: {' '.join(_command(given))} --help)")
     except BrokenPipeError:
         drop_output()  # The reader of our output has gone: nothing is left to say to it.
         sys.exit(141)
@@ -131,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str]) -> None:
-    build_app()(
+    build_app(arguments)(
         shield_standard_input(arguments),
         exit_on_error=False,
         print_error=False,
@@ -142,19 +109,17 @@ def _run(arguments: Sequence[str]) -> None:
 
 def _command(arguments: Sequence[str]) -> list[str]:
     """Return the part of the arguments that names the command, for a hint at its help."""
-    named = ["thence"]
-    if arguments and arguments[0] in COMMANDS:
-        named.append(arguments[0])
-        if arguments[0] == "data" and arguments[1:2] in (["list"], ["get"]):
-            named.append(arguments[1])
-    return named
+    for length in (2, 1):
+        if " ".join(arguments[:length]) in (*COMMANDS, *COMMAND_GROUPS):
+            return ["thence", *arguments[:length]]
+    return ["thence"]
 
 
 def _exit_with(message: str, code: int = 2) -> None:
     if local_number() != 0:  # Of several that train together, one on each machine says it.
         sys.exit(code)
     line = " ".join(message.split())
-    if len(line) > LONGEST_MESSAGE:  # It repeats a value that is no reading for people.
+    if len(line) > LONGEST_MESSAGE:
         line = f"{line[: LONGEST_MESSAGE // 2]} ... {line[-LONGEST_MESSAGE // 2 :]}"
     print_note(f"thence: {line}")
     sys.exit(code)

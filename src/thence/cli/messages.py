@@ -3,7 +3,7 @@
 import re
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Literal, TextIO, get_origin
@@ -18,9 +18,11 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
+from thence.cli.commands import COMMANDS
+from thence.cli.flags import chosen_model
 from thence.errors import ThenceWarning
 from thence.processes import local_number
-from thence.synonyms import COMMANDS
+from thence.synonyms import COMMANDS as SYNONYMS
 from thence.terminal import print_note
 
 SETTING = re.compile(r"`([a-z_0-9]+)(?:=(?:'([^`']*)'|([^`]*)))?`")
@@ -50,17 +52,19 @@ def in_flags(message: str) -> str:
     return SETTING.sub(flag, message)
 
 
-def explain(error: CycloptsError, command: str = "") -> str:
-    """Return a sentence that names the argument, its value, and what is wanted."""
+def explain(error: CycloptsError, arguments: Sequence[str] = ()) -> str:
+    """Return a sentence that names the argument, its value, and what is wanted.
+
+    Args:
+        error: What the parser says.
+        arguments: What was typed.
+    """
     match error:
-        case UnknownOptionError() if command == "best" and error.token.keyword in TRAIN_FLAGS:
-            return (
-                f"thence best has no {error.token.keyword}: it chooses models and their settings "
-                "itself. Choose them with thence train."
-            )
-        case UnknownCommandError() if error.unused_tokens and error.unused_tokens[0] in COMMANDS:
+        case UnknownOptionError():
+            return _unknown_option(error, arguments)
+        case UnknownCommandError() if error.unused_tokens and error.unused_tokens[0] in SYNONYMS:
             name = error.unused_tokens[0]
-            return f'Unknown command "{name}". Here it is: {COMMANDS[name]}.'
+            return f'Unknown command "{name}". Here it is: {SYNONYMS[name]}.'
         case UnusedCliTokensError():
             return f"Too many arguments: {' '.join(error.unused_tokens or [])} is left over."
         case CoercionError() if (
@@ -73,6 +77,23 @@ def explain(error: CycloptsError, command: str = "") -> str:
             return _missing(error)
         case _:
             return str(error)
+
+
+def _unknown_option(error: UnknownOptionError, arguments: Sequence[str]) -> str:
+    flag = error.token.keyword or ""
+    if arguments[0] == "best" and flag in TRAIN_FLAGS:
+        return (
+            f"thence best has no {flag}: it chooses models and their settings itself. Choose them "
+            "with thence train."
+        )
+    entry = COMMANDS.get(arguments[0])
+    if entry is not None and entry.takes_recipe:
+        from thence.recipes.recipe import hint_for_unknown
+
+        name, model = flag.removeprefix("--").replace("-", "_"), chosen_model(arguments)
+        if model is not None and (hint := hint_for_unknown(name, model)):
+            return f"Unknown option: {flag}.{hint}"
+    return str(error)
 
 
 def _not_of_its_kind(error: CoercionError) -> str:

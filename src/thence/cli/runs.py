@@ -1,4 +1,4 @@
-"""What the commands print that list, show, export and import runs."""
+"""What the commands print that list, show, export, import and serve runs, and named texts."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -6,8 +6,13 @@ from shlex import quote
 from types import SimpleNamespace
 from typing import Any
 
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
 from thence.cli.output import Json, print_json, print_pairs, print_table
-from thence.cli.streams import print_note, print_text
+from thence.cli.streams import is_at_terminal, print_note, print_text
+from thence.corpus import BUNDLED, CATALOGUE
+from thence.errors import DownloadError
+from thence.terminal import stderr_console
 
 COLUMNS = ("run", "model", "text", "on dev", "state", "looks at test", "made (UTC)")
 
@@ -82,3 +87,48 @@ def print_imported(call: Callable[..., Any], given: SimpleNamespace, *, json: Js
         ]
     )
     print_note(f"Next: thence evaluate {quote(str(run.folder))} TEXT")
+
+
+def print_served(call: Callable[..., None], given: SimpleNamespace) -> None:
+    """Print where models are served."""
+
+    def say_where(names: Iterable[str], address: str) -> None:
+        print_note(f"Serving {', '.join(names)} at {address} (Ctrl+C stops).")
+
+    call(on_start=say_where)
+
+
+def print_named_texts(
+    call: Callable[..., list[dict[str, Any]]], given: SimpleNamespace, *, json: Json = False
+) -> None:
+    """Print the texts that can be named in place of a file."""
+    entries = call()
+    if json:
+        print_json(entries)
+        return
+    sizes = {name: f"{entry.download_size / 1e6:,.1f} MB" for name, entry in CATALOGUE.items()}
+    columns = ["where", "description", "licence", "origin"]
+    rows = [
+        [entry["name"], sizes.get(entry["name"], ""), *(entry.get(name, "") for name in columns)]
+        for entry in entries
+    ]
+    print_table(["name", "size", *columns], rows)
+
+
+def print_fetched(call: Callable[..., Path], given: SimpleNamespace) -> None:
+    """Show how a download goes, and print the folder that holds it."""
+    if given.name in BUNDLED:
+        raise DownloadError(
+            f"'{given.name}' comes with thence, so there is nothing to fetch; give its name in "
+            f"place of a file, as in: thence train {given.name}"
+        )
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr_console(), disable=not is_at_terminal()) as bar:
+        task = bar.add_task(given.name, total=None)
+        folder = call(progress=lambda done, total: bar.update(task, completed=done, total=total))
+    print_text(str(folder))

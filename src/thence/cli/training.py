@@ -1,6 +1,6 @@
 """The commands that train: train, find-lr, resume, mix, best."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
@@ -13,67 +13,42 @@ from cyclopts import Parameter
 
 from thence.atomic import write_atomically
 from thence.cli.output import Json, Report, print_json, print_pairs, print_table
-from thence.cli.recipe_flags import parse_recipe_command
 from thence.cli.streams import is_at_terminal, print_note, print_text
 from thence.errors import RunError, SettingError
-from thence.evaluation import evaluate
-from thence.evaluation.labels import cut_rows
 from thence.models.registry import get_family, is_classifier
 from thence.processes import is_first_process
 from thence.recipes import Recipe
 from thence.runs import ClassifierRun, Run
 from thence.runs.sources import display_name
-from thence.training import find_learning_rate, train_recipe
 from thence.training.callbacks import LoggerName
 from thence.training.finetuning import parent_row
 from thence.training.progress import ProgressFactory, bar_progress, line_progress, silent_progress
 
 if TYPE_CHECKING:
     from thence.autopilot import Best, Tried
+    from thence.training.lr_finder import LearningRateCurve
 
-TRAIN_SUMMARY = (
-    "Train a model on a text; judge it on the dev split; write a run folder with a report."
-)
-
-
-def train(arguments: Sequence[str]) -> None:
-    """Parse the arguments and train."""
-    parse_recipe_command("train", run_training, TRAIN_SUMMARY, arguments)
+FORMATS = (".png", ".svg")
+DEFAULT_PICTURE = Path("learning-rate.png")
 
 
-def run_training(
-    recipe: Recipe,
+def print_trained(
+    call: Callable[..., Run],
+    given: SimpleNamespace,
     *,
-    output: Annotated[
-        Path | None,
-        Parameter(name=("--output", "-o"), help="Run folder to make (default: runs/TEXT-MODEL)."),
-    ] = None,
     logs: Annotated[
         LoggerName | None,
         Parameter(help="Write the training for TensorBoard too, into RUN/tensorboard."),
     ] = None,
     report: Report = True,
-    cluster: Annotated[
-        str | None,
-        Parameter(
-            help="Count an ngram model on a Dask cluster: tcp://HOST:8786, or local:2 for two "
-            "workers here."
-        ),
-    ] = None,
-    keep_text: Annotated[
-        bool,
-        Parameter(help="Keep a text from standard input or a pipe in the run, not its hash alone."),
-    ] = True,
     json: Json = False,
 ) -> None:
-    """Train what a recipe says, and print how good the run is."""
+    """Print how good a trained run is."""
     if not json and is_at_terminal():
-        print_note(f"Reading {display_name(recipe.text)} ...")
-    if recipe.training.precision == "bfloat16":
-        _remark_on_imitation(recipe)
-    progress = progress_for(json)
-    run = train_recipe(recipe, output, progress, logs, cluster, keep_text=keep_text)
-    print_trained_run(run, report, json)
+        print_note(f"Reading {display_name(given.recipe.text)} ...")
+    if given.recipe.training.precision == "bfloat16":
+        _remark_on_imitation(given.recipe)
+    print_trained_run(call(progress=progress_for(json), logs=logs), report, json)
 
 
 def _remark_on_imitation(recipe: Recipe) -> None:
@@ -88,27 +63,10 @@ def _remark_on_imitation(recipe: Recipe) -> None:
         )
 
 
-FIND_LR_SUMMARY = (
-    "Train one step at each of many learning rates, and suggest one for thence train --lr."
-)
-FORMATS = (".png", ".svg")
-DEFAULT_PICTURE = Path("learning-rate.png")
-
-
-def find_lr(arguments: Sequence[str]) -> None:
-    """Parse the arguments and run the finder."""
-    parse_recipe_command("find-lr", run_lr_finder, FIND_LR_SUMMARY, arguments)
-
-
-def run_lr_finder(
-    recipe: Recipe,
+def print_learning_rate(
+    call: Callable[..., "LearningRateCurve"],
+    given: SimpleNamespace,
     *,
-    low: Annotated[float, Parameter(help="First learning rate.")] = 1e-3,
-    high: Annotated[float, Parameter(help="Last learning rate.")] = 1.0,
-    rates: Annotated[
-        int | None,
-        Parameter(help="How many rates, one step each (default: 100 for each factor of ten)."),
-    ] = None,
     output: Annotated[
         Path | None,
         Parameter(
@@ -117,20 +75,20 @@ def run_lr_finder(
             "after it where that is taken).",
         ),
     ] = None,
-    json: Annotated[bool, Parameter(negative=(), help="Print the curve as JSON.")] = False,
+    json: Json = False,
 ) -> None:
-    """Train one step at each of many learning rates, draw the losses, and suggest a rate."""
+    """Draw the loss at each learning rate, and print which rate is suggested."""
     picture = _picture(output)
     if not json and is_at_terminal():
-        print_note(f"Reading {display_name(recipe.text)}, then a step at each learning rate ...")
-    curve = find_learning_rate(recipe, low, high, rates)
+        text = display_name(given.recipe.text)
+        print_note(f"Reading {text}, then a step at each learning rate ...")
+    curve = call()
     # Drawing needs matplotlib, which takes its time to load.
     from thence.reports.plots.training import draw_learning_rate_finder
     from thence.reports.style import to_png, to_svg
 
-    figure = draw_learning_rate_finder(
-        curve, "document" if is_classifier(recipe.model) else "token"
-    )
+    unit = "document" if is_classifier(given.recipe.model) else "token"
+    figure = draw_learning_rate_finder(curve, unit)
     write_atomically(picture, to_png(figure) if picture.suffix == ".png" else to_svg(figure))
     if json:
         print_json(
@@ -309,6 +267,9 @@ def print_trained_run(
         as_json: Print the result as JSON.
         more: What the JSON has besides.
     """
+    from thence.evaluation import evaluate
+    from thence.evaluation.labels import cut_rows
+
     if not is_first_process():
         return
     judged = evaluate(run, "dev") if len(run.documents("dev")) else None

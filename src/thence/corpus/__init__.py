@@ -8,7 +8,7 @@
 """
 
 from thence.corpus.bundled import BUNDLED, read_bundled
-from thence.corpus.catalogue import CATALOGUE
+from thence.corpus.catalogue import CATALOGUE, named_texts
 from thence.corpus.documents import Documents
 from thence.corpus.download import get
 from thence.corpus.labelled import read_labelled
@@ -48,6 +48,7 @@ __all__ = [
     "load",
     "load_labelled",
     "load_splits",
+    "named_texts",
     "read_bundled",
     "read_documents",
     "read_held_out",

@@ -13,12 +13,14 @@ import tomllib
 import zipfile
 from codecs import getwriter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, Literal
+
+from thence.corpus.bundled import BUNDLED
 
 Role = Literal["all", "train", "dev", "test", "vectors"]
 Unpack = Callable[[Path, BufferedIOBase], None]
@@ -171,3 +173,29 @@ def _data_file(file: Mapping[str, Any]) -> DataFile:
 CATALOGUE = read_catalogue(
     tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text("utf-8"))
 )
+
+
+def named_texts() -> list[dict[str, Any]]:
+    """Return what is known of each text that can be named in place of a file.
+
+    Each has its ``name``, ``where`` it is (``bundled``, or the command that fetches it), a
+    ``description`` and the ``licence``; those to fetch have an ``origin`` and ``files`` too.
+    """
+    bundled: list[dict[str, Any]] = [
+        {"name": name, "where": "bundled", "description": entry.description, "licence": "MIT"}
+        for name, entry in BUNDLED.items()
+    ]
+    return bundled + [
+        {
+            "name": name,
+            "where": "thence data get",
+            "description": entry.description,
+            "licence": entry.licence,
+            "origin": entry.origin,
+            "files": [
+                {"name": file.name, "role": file.role, **asdict(file.remote)}
+                for file in entry.files
+            ],
+        }
+        for name, entry in CATALOGUE.items()
+    ]

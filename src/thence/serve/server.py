@@ -6,7 +6,7 @@ import math
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
@@ -15,9 +15,10 @@ from typing import Annotated, Any
 import uvicorn
 
 from thence.errors import SettingError
+from thence.runs.run import Run
 from thence.serve.app import create_app
 from thence.serve.connections import connection_class
-from thence.serve.loaded_runs import LoadedRun
+from thence.serve.loaded_runs import LoadedRun, open_runs
 from thence.serve.schemas import Limits
 from thence.settings import Range, validate
 from thence.signals import SIGHUP
@@ -51,47 +52,61 @@ def is_loopback(host: str) -> bool:
 
 
 def serve(
-    models: dict[str, LoadedRun],
-    host: str,
-    port: int,
-    limits: Limits,
-    token: str | None,
-    no_auth: bool,
-    on_start: Callable[[str], None],
-    folders: Iterable[Path] | None = None,
+    runs: Sequence[Run | str | Path],
+    *,
+    folders: Sequence[str | Path] = (),
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    no_auth: bool = False,
+    on_start: Callable[[Iterable[str], str], None] = lambda names, address: None,
+    **limits: Any,
 ) -> None:
-    """Serve until a signal stops it; requests in progress get ten seconds to finish.
+    """Serve models until a signal stops it; requests in progress get ten seconds to finish.
+
+    The API is one that OpenAI's clients understand, and there is a page to see the models with.
 
     Args:
-        models: The models by name (see ``open_runs``).
-        host: Address to listen on.
+        runs: The runs or their folders; each model gets the name of its folder.
+        folders: Folders whose runs the page lists with their learning curves (default: those that
+            hold the served runs).
+        host: Address to listen on; by default only this machine can ask.
         port: Port to listen on; 0 takes a free one.
-        limits: Limits of requests.
-        token: The bearer token that clients must send; None: none.
-        no_auth: Whether other machines may ask without a token.
-        on_start: Called with the address when the server listens.
-        folders: Folders whose runs the page lists; None: those that hold the loaded runs.
+        token: What clients must send as a bearer token (default: the variable THENCE_TOKEN).
+        no_auth: Let other machines ask without a token.
+        on_start: Called with the names of the models and the address when the server listens.
+        **limits: Limits of requests, the fields of ``Limits``.
 
     Raises:
-        SettingError: If other machines could ask and there is no token, or the port is not free.
+        SettingError: If no run is given, other machines could ask and there is no token, or the
+            port is not free.
     """
+    if not runs:
+        raise SettingError("Say which run to serve: thence serve RUN [RUN ...].")
+    bounds = Limits(**limits)
+    if token is not None and not token.strip():
+        raise SettingError("`token` is empty; give one, or leave it out.")
+    token = (token or os.environ.get("THENCE_TOKEN", "")).strip() or None
     if not is_loopback(host) and token is None and not no_auth:
         raise SettingError(
             f"`host={host!r}` lets other machines in; give `token` (or THENCE_TOKEN) to let in "
             "only those who know it, or `no_auth` to let in everyone."
         )
+    models = open_runs(runs)
     hosts = frozenset({"localhost", host.lower()}) if token is None and not no_auth else None
-    app = create_app(models, limits, token=token, hosts=hosts, folders=folders)
+    app = create_app(
+        models, bounds, token=token, hosts=hosts, folders=[Path(one) for one in folders] or None
+    )
     logging.getLogger("uvicorn.error").addFilter(_is_no_client_error)
     with _listen(host, port) as listening:
         shown = f"[{host}]" if ":" in host else host
-        on_start(f"http://{shown}:{listening.getsockname()[1]}")
+        on_start(models, f"http://{shown}:{listening.getsockname()[1]}")
         # Handlers of our own, so that a signal ends the server with exit code 0.
         before = {signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: None)}
         if SIGHUP is not None and signal.getsignal(SIGHUP) is not signal.SIG_IGN:
             before[SIGHUP] = signal.signal(SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
         try:
-            Server(app, limits, models).run(sockets=[listening])
+            Server(app, bounds, models).run(sockets=[listening])
         except KeyboardInterrupt:
             pass
         finally:

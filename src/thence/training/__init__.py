@@ -1,5 +1,19 @@
 """Training: from a recipe to a run."""
 
-from thence.training.train import find_learning_rate, resume, train, train_recipe
+from thence.training.train import (
+    default_model,
+    find_learning_rate,
+    recipe_from,
+    resume,
+    train,
+    train_recipe,
+)
 
-__all__ = ["find_learning_rate", "resume", "train", "train_recipe"]
+__all__ = [
+    "default_model",
+    "find_learning_rate",
+    "recipe_from",
+    "resume",
+    "train",
+    "train_recipe",
+]

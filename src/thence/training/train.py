@@ -24,6 +24,7 @@ from thence.runs import open_run
 from thence.runs.files import check_ordinary, find_run
 from thence.runs.run import Run
 from thence.runs.sources import named_sources, readable_sources, take_from_memory
+from thence.settings import as_in_file
 from thence.training.callbacks import Logs, check_logs
 from thence.training.data import TrainingData, load_data, load_word_vectors
 from thence.training.distributed_setup import (
@@ -90,27 +91,85 @@ def train(
     Raises:
         ThenceError: If the text, a setting or the output cannot be used.
     """
-    given = read_settings(Path(config)) if config is not None else {}
+    given = _merge_settings(text, model, config, from_run, settings)
+    in_memory = take_from_memory(given)
+    return train_recipe(_recipe(given), output, progress, logs, cluster, in_memory, keep_text)
+
+
+def recipe_from(
+    text: str | Path | None = None,
+    model: str | None = None,
+    *,
+    config: str | Path | None = None,
+    from_run: Run | str | Path | None = None,
+    **settings: Any,
+) -> Recipe:
+    """Return the recipe that ``train`` would follow with the same arguments.
+
+    Args:
+        text: A file, a folder, ``-`` for standard input, or the name of a bundled or downloaded
+            text.
+        model: Name of the model family; by default that of the recipe, else ``averaging`` if a
+            ``label`` is named, else ``mlp``.
+        config: A recipe in TOML; settings given here override those of the recipe.
+        from_run: A run of a network to fine-tune: the new run starts from its best weights, with
+            its tokens and, where no others are given, its text and its settings.
+        **settings: The flags of ``thence train``, with underscores.
+
+    Raises:
+        ThenceError: If the text, a setting or the run cannot be used.
+    """
+    return _recipe(_merge_settings(text, model, config, from_run, settings))
+
+
+def _merge_settings(
+    text: Source | None,
+    model: str | None,
+    config: str | Path | None,
+    from_run: Run | str | Path | None,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return all settings by name: those given come first, then the recipe's, then the run's."""
+    given = {} if config is None else read_settings(Path(config))
+    start = from_run or given.get(FROM_RUN)
+    if config is not None:
+        of_run = None if start is None else open_run(start).recipe.model
+        _check_config(Path(config), given, model or given.get("model", of_run))
     given |= settings
-    if text is not None:
-        given["text"] = text
-    if model is not None:
-        given["model"] = model
-    if (start := from_run or given.get(FROM_RUN)) is not None:
+    named = {"text": text, "model": model}
+    given |= {name: value for name, value in named.items() if value is not None}
+    if start is not None:
         given = settings_from_run(open_run(start), given)
     if "labels" in given:
         raise SettingError(
             "A language model has no labels. Train a classifier on lists of texts and labels with "
             "thence.TextClassifier, or name the column of a table, label='COLUMN'."
         )
-    in_memory = take_from_memory(given)
-    text = given.get("text")
-    model = given.get("model", DEFAULT_CLASSIFIER if "label" in given else DEFAULT_MODEL)
-    if text is None:
-        raise SettingError("There is no text to train on; name a file or a bundled text.")
-    rest = {name: value for name, value in given.items() if name not in ("text", "model")}
-    recipe = make_recipe(text, str(model), rest)
-    return train_recipe(recipe, output, progress, logs, cluster, in_memory, keep_text)
+    if given.get("text") is None:
+        raise SettingError(
+            "There is no text to train on: name a file, a folder, - for standard input, or a "
+            "bundled text such as given-names (thence data list)."
+        )
+    return given
+
+
+def _check_config(path: Path, given: Mapping[str, Any], model: str | None) -> None:
+    """Check the settings of a recipe by themselves, so that a message can name its file."""
+    try:
+        _recipe({**given, "text": given.get("text", ""), "model": model or default_model(given)})
+    except SettingError as error:
+        raise SettingError(f"{path}: {as_in_file(error)}") from error
+
+
+def _recipe(given: Mapping[str, Any]) -> Recipe:
+    settings = dict(given)
+    text, model = settings.pop("text"), settings.pop("model", None)
+    return make_recipe(text, str(model or default_model(given)), settings)
+
+
+def default_model(settings: Mapping[str, Any]) -> str:
+    """Return the model of a training where none is named."""
+    return DEFAULT_CLASSIFIER if "label" in settings else DEFAULT_MODEL
 
 
 def train_recipe(
@@ -129,7 +188,8 @@ def train_recipe(
         output: The run folder to make; by default ``runs/TEXT-NAME``.
         progress: Opens the display of progress.
         logs: A logger that gets each record of the metrics.
-        cluster: Where to count an n-gram model.
+        cluster: Where to count an ``ngram`` model: a Dask scheduler's address, or ``local:2`` for
+            two workers here.
         in_memory: The texts in memory by the setting that names them: ``text``, ``dev``, ``test``.
         keep_text: Keep texts that cannot be read again in the run.
     """
@@ -318,7 +378,7 @@ def find_learning_rate(
     recipe: Recipe,
     low: float = 1e-3,
     high: float = 1.0,
-    steps: int | None = None,
+    rates: int | None = None,
     text: Source | None = None,
 ) -> "LearningRateCurve":
     """Run the learning-rate finder on a recipe's network and text; nothing is kept.
@@ -327,7 +387,7 @@ def find_learning_rate(
         recipe: The network and the text.
         low: The first rate.
         high: The last rate.
-        steps: How many rates.
+        rates: How many rates, one step each; by default 100 for each factor of ten.
         text: A text in place of the recipe's: its path or name, or the texts themselves.
 
     Raises:
@@ -342,4 +402,4 @@ def find_learning_rate(
     recipe = resolve_source_runs(replace(recipe, text=str(given["text"])))
     with readable_sources(recipe, in_memory) as sources:
         data = load_data(recipe, sources.instead)
-        return lr_curve(recipe, data, low, high, steps)
+        return lr_curve(recipe, data, low, high, rates)

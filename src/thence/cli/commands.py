@@ -1,0 +1,266 @@
+"""The commands: which library function each one calls, and which function prints the result.
+
+Flags, defaults and help are those of the library function (``flags.py``). The printing function
+gets
+
+* ``call``: calls the library function with what was typed; further arguments may be added,
+* ``given``: what was typed, by the names of the library,
+
+and its keyword-only parameters, such as ``json``, are flags too. The modules are imported when a
+command is run, so that ``thence --help`` never waits for torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command and the library function that it calls.
+
+    Attributes:
+        summary: What the help says of it.
+        function: The library function, as ``module:name`` below ``thence``.
+        printer: The function that prints its result, as ``module:name`` below ``thence.cli``.
+        positional: Parameters that are typed without a flag, in order.
+        hidden: Parameters that are no flags.
+        renamed: Flags that have another name than the parameter.
+        settings: Dataclasses whose fields are flags for the function's ``**settings``, as
+            ``module:Class`` for all fields, or ``module:Class:field,field`` for some.
+        takes_recipe: The function is given a recipe, made of the flags of ``thence train``, which
+            depend on the model.
+        opens_run: The function is given the opened run, not its folder.
+        shows_defaults: The help shows the defaults of ``settings``, which are not chosen otherwise.
+        help: Help for flags in place of what the function's docstring says.
+    """
+
+    summary: str
+    function: str
+    printer: str
+    positional: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+    takes_recipe: bool = False
+    opens_run: bool = True
+    shows_defaults: bool = True
+    help: Mapping[str, str] = field(default_factory=dict)
+
+
+TEXT_HELP = "File, folder, - for standard input, or a named text (thence data list)."
+LITERAL_HELP = (
+    "A file or folder, - for standard input, or a bundled text; anything else is the text itself."
+)
+KEEP_TEXT_HELP = "Keep a text from standard input or a pipe in the run, not its hash alone."
+
+COMMANDS: Mapping[str, Command] = {
+    "train": Command(
+        "Train a model on a text, and write a run folder with a report.",
+        "training:train_recipe",
+        "training:print_trained",
+        ("text",),
+        hidden=("progress", "logs", "in_memory"),
+        renamed={"from_run": "from"},
+        takes_recipe=True,
+        help={"text": TEXT_HELP, "keep_text": KEEP_TEXT_HELP},
+    ),
+    "best": Command(
+        "Make the best model of a text that a given time allows.",
+        "autopilot:best",
+        "training:print_best",
+        ("text",),
+        hidden=("progress", "watch", "began", "page"),
+        settings=(
+            "corpus:LabelOptions:label,label_separator",
+            "corpus:ReadingOptions",
+            "corpus:SplitOptions",
+            "tokens:TokenOptions",
+            "recipes.options:TrainingOptions:carry_context,seed,threads,device",
+        ),
+        shows_defaults=False,
+        help={
+            "text": TEXT_HELP,
+            "label": "Column with the labels, to make a classifier (plain text: any name).",
+            "by": "Which documents go where (default: by position for running text, else "
+            "shuffled).",
+            "tokens": "What one token is (default: words for long texts of sentences, else "
+            "characters).",
+            "carry_context": "Let a document see those before it (default: for running text).",
+            "keep_text": KEEP_TEXT_HELP,
+        },
+    ),
+    "resume": Command(
+        "Go on with a training that was stopped.",
+        "training:resume",
+        "training:print_resumed",
+        ("folder",),
+        hidden=("progress", "logs"),
+        renamed={"folder": "run"},
+        help={
+            "text": "The text again, where the run has only its hash: a file, or - for standard "
+            "input."
+        },
+    ),
+    "find-lr": Command(
+        "Train one step at each of many learning rates, and suggest one for thence train --lr.",
+        "training:find_learning_rate",
+        "training:print_learning_rate",
+        ("text",),
+        renamed={"from_run": "from"},
+        takes_recipe=True,
+        help={"text": TEXT_HELP},
+    ),
+    "sweep": Command(
+        "Train with many settings and keep the best.",
+        "sweeps:sweep",
+        "sweep:print_sweep",
+        ("recipe",),
+        hidden=("watch", "text", "dev", "test"),
+    ),
+    "runs": Command(
+        "List the runs in a folder.", "runs.listing:list_runs", "runs:print_runs", ("folder",)
+    ),
+    "evaluate": Command(
+        "Judge a run on its dev or test split, or on a text.",
+        "evaluation:evaluate",
+        "evaluating:print_evaluation",
+        ("run", "text"),
+        ("labelling",),
+    ),
+    "compare": Command(
+        "Judge several runs on the same text, with intervals of all differences.",
+        "evaluation:compare",
+        "evaluating:print_comparison",
+        ("runs",),
+        ("labelling",),
+        help={"text": "Another text to evaluate on instead: its path or name."},
+    ),
+    "mix": Command(
+        "Average the models of several runs, with weights from dev.",
+        "ensembles.mix:mix",
+        "training:print_mixture",
+        ("runs",),
+        help={"runs": "Two or more run folders, or one and --cache, --neural-cache or --dynamic."},
+    ),
+    "score": Command(
+        "Give the log-probability of texts; say which of several is likelier.",
+        "evaluation:score",
+        "texts:print_scores",
+        ("run", "texts"),
+        help={"texts": f"{LITERAL_HELP} Of several texts: which is likelier, and by how much."},
+    ),
+    "classify": Command(
+        "Give the label of each text; explain it.",
+        "evaluation:classify",
+        "texts:print_labels",
+        ("run", "texts"),
+        help={
+            "run": "The run folder of a classifier.",
+            "texts": f"{LITERAL_HELP} By default standard input.",
+        },
+    ),
+    "similar": Command(
+        "Show the words that a model takes for nearest to a word.",
+        "evaluation:similar",
+        "evaluating:print_similar",
+        ("run", "word"),
+    ),
+    "next": Command(
+        "Show the most probable next tokens after a text.",
+        "generation:next_tokens",
+        "evaluating:print_next",
+        ("run", "text"),
+    ),
+    "complete": Command(
+        "Go on with a text, in the likeliest ways or in drawn ones.",
+        "generation:complete",
+        "evaluating:print_completions",
+        ("run", "text"),
+        help={
+            "length_penalty": "Rank by log-probability / length ** this (default: 0, by "
+            "probability)."
+        },
+    ),
+    "fill": Command(
+        "Fill the blanks of a text.",
+        "generation:fill",
+        "evaluating:print_fillings",
+        ("run", "text"),
+        hidden=("max_exact",),
+        renamed={"goes_on": "open"},
+        help={
+            "among": 'Rank these instead of looking for any: cat,dog,"guinea pig"; may be repeated.'
+        },
+    ),
+    "sample": Command(
+        "Draw texts from a model.",
+        "generation:sample",
+        "evaluating:print_samples",
+        ("run",),
+        settings=("generation:DecodingOptions",),
+    ),
+    "serve": Command(
+        "Answer over HTTP, and show a page to see models with.",
+        "serve:serve",
+        "runs:print_served",
+        ("runs",),
+        hidden=("on_start",),
+        renamed={"folders": "runs"},
+        settings=(
+            "serve:Limits:max_tokens,max_prompt,max_body,max_requests,timeout,max_connections",
+        ),
+        help={"runs": "The run folders; each model gets the name of its folder."},
+    ),
+    "report": Command(
+        "Write a run's report.html.",
+        "reports:report",
+        "runs:print_path",
+        ("runs",),
+        renamed={"path": "output"},
+        help={"runs": "The run folder, or that of a sweep, or several to compare."},
+    ),
+    "plot": Command(
+        "Write a run's pictures as PNG and SVG.",
+        "reports:plot",
+        "runs:print_paths",
+        ("run",),
+        hidden=("formats",),
+        renamed={"folder": "output"},
+        opens_run=False,
+        help={"run": "The run folder, or that of a sweep."},
+    ),
+    "export": Command(
+        "Write a run for other programs: ARPA, word2vec, ONNX, Hugging Face.",
+        "exchange:export_checked",
+        "runs:print_exported",
+        ("run", "path"),
+        help={
+            "path": "The file or folder to make.",
+            "to": "Its format (default: onnx for a file of that suffix, arpa for an n-gram run and "
+            "for a file of that suffix, else word2vec, as text).",
+        },
+    ),
+    "import": Command(
+        "Make a run of an ARPA file.", "exchange:import_arpa", "runs:print_imported", ("path",)
+    ),
+    "data list": Command(
+        "List the texts that can be named in place of a file.",
+        "corpus:named_texts",
+        "runs:print_named_texts",
+    ),
+    "data get": Command(
+        "Fetch a named text, check it against its checksum, and say where it is.",
+        "corpus:get",
+        "runs:print_fetched",
+        ("name",),
+        hidden=("progress",),
+        renamed={"source": "from"},
+        help={
+            "name": "One of the names of thence data list.",
+            "source": "Take a local copy from this folder or file instead of downloading.",
+        },
+    ),
+}
+"""Each command, in the order that help has them."""
+COMMAND_GROUPS = {"data": "List and fetch named texts."}
+"""What the help says of commands whose names are two words."""

@@ -1,0 +1,304 @@
+"""The flags of commands: those of the library function that a command of ``commands.py`` calls."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from types import NoneType, SimpleNamespace
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import docstring_parser
+from cyclopts import CoercionError, Group, Parameter, Token, convert
+
+from thence.cli.commands import COMMANDS, Command
+from thence.errors import SettingError
+
+STANDARD_INPUT = "standard-input:"
+SHORT = {"count": "-n", "output": "-o"}
+"""Flags that have a short form too."""
+RUN_HELP = {"run": "The run folder.", "runs": "The run folders."}
+"""Help for what most commands take first."""
+SEVERAL = ("runs", "texts")
+"""Parameters for any number of arguments."""
+TITLES = {
+    "reading": "Reading",
+    "splitting": "Splits",
+    "tokens": "Tokens",
+    "training": "Training",
+    "labelling": "Labels",
+}
+"""What the help of a training calls the groups of settings."""
+FILLED_IN = ("encoder", "members")
+"""Settings that are filled in when a training starts, and so are no flags."""
+HELP_FLAGS = ("--help", "-h")
+POSITIONAL, FLAG = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.KEYWORD_ONLY
+
+
+def shield_standard_input(arguments: Iterable[str]) -> list[str]:
+    """Write ``-`` in a way that the parser does not take for the start of a flag."""
+    return [STANDARD_INPUT if argument == "-" else argument for argument in arguments]
+
+
+def unshield(value: str) -> str:
+    """Return ``-`` where ``shield_standard_input`` has hidden it."""
+    return "-" if value == STANDARD_INPUT else value
+
+
+def convert_argument(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Convert an argument as the parser does, but a fraction never becomes a whole number.
+
+    Raises:
+        CoercionError: If the text does not stand for a value of that kind.
+    """
+    tokens = [token.evolve(value=unshield(token.value)) for token in tokens]
+    fraction = next((token for token in tokens if "." in token.value), None)
+    if fraction is not None and int in (kind, *get_args(kind)):
+        raise CoercionError(token=fraction, target_type=int)
+    return convert(kind, tokens)
+
+
+def _as_text(kind: Any, tokens: Sequence[Token]) -> str:
+    value = unshield(tokens[0].value)
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise SettingError(
+            f"The text {value!r} is not UTF-8: character {error.start + 1} cannot be read. Is the "
+            "terminal set to another encoding?"
+        ) from error
+    return value
+
+
+Text = Annotated[str, Parameter(converter=_as_text)]
+"""What somebody wrote, for a model to read."""
+BadWords = Annotated[
+    tuple[Text, ...], Parameter(consume_multiple=True, negative_iterable=(), negative=())
+]
+"""Words that are not to be written."""
+
+
+def __getattr__(name: str) -> Callable[..., None]:
+    """Return a command by its name: what cyclopts looks for when the command is run."""
+    if name not in COMMANDS:
+        raise AttributeError(name)
+    return make_command(COMMANDS[name])
+
+
+def make_command(entry: Command, arguments: Sequence[str] = ()) -> Callable[..., None]:
+    """Return the function whose signature has every flag of a command.
+
+    Args:
+        entry: The command.
+        arguments: What was typed, which names the model whose settings are flags of a training.
+    """
+    function, printer = _named(entry.function), _named(f"cli.{entry.printer}")
+    own = [item for item in inspect.signature(printer).parameters.values() if item.kind is FLAG]
+    of_recipe = _recipe_parameters(entry)
+    settings = list(_settings(entry, arguments))
+    parameters = [*of_recipe, *_parameters(function, entry, of_recipe), *settings, *own]
+    parameters.sort(key=lambda item: _place(item, entry))
+    signature = inspect.Signature(parameters)
+
+    def command(*arguments: Any, **flags: Any) -> None:
+        bound = signature.bind(*arguments, **flags)
+        left_open = {item.name for item in settings} - bound.arguments.keys()
+        bound.apply_defaults()
+        values = {name: v for name, v in bound.arguments.items() if name not in left_open}
+        printed = {item.name: values.pop(item.name) for item in own}
+        if entry.takes_recipe:
+            from thence.training import recipe_from
+
+            names = [item.name for item in (*of_recipe, *settings)]
+            given = {name: values.pop(name) for name in names if name in values}
+            values["recipe"] = recipe_from(**given)
+        if "run" in values and entry.opens_run:
+            from thence.runs import open_run
+
+            values["run"] = open_run(values["run"])
+        printer(lambda **more: function(**(values | more)), SimpleNamespace(**values), **printed)
+
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__annotations__ = {item.name: item.annotation for item in parameters}
+    command.__doc__ = None
+    return command
+
+
+def _named(path: str) -> Any:
+    module, name = path.split(":")[:2]
+    return getattr(import_module(f"thence.{module}"), name)
+
+
+def _place(item: inspect.Parameter, entry: Command) -> tuple[int, int]:
+    """Return where a parameter stands in the signature: positional ones first, in their order."""
+    return (1, 0) if item.kind is FLAG else (0, entry.positional.index(item.name))
+
+
+def _recipe_parameters(entry: Command) -> list[inspect.Parameter]:
+    if not entry.takes_recipe:
+        return []
+    from thence.training import recipe_from
+
+    return list(_parameters(recipe_from, entry))
+
+
+def _parameters(
+    function: Any, entry: Command, of_recipe: Sequence[inspect.Parameter] = ()
+) -> Iterator[inspect.Parameter]:
+    """Yield the parameters of a command for those of a library function."""
+    found = docstring_parser.parse(inspect.getdoc(function) or "", docstring_parser.Style.GOOGLE)
+    documented = {item.arg_name: item.description or "" for item in found.params}
+    signature = inspect.signature(function)
+    hidden = {*entry.hidden, *(item.name for item in of_recipe)}
+    hidden |= {"recipe"} if of_recipe else set()
+    for item in signature.parameters.values():
+        if item.kind is inspect.Parameter.VAR_KEYWORD or item.name in hidden:
+            continue
+        flag, default = entry.renamed.get(item.name, item.name), item.default
+        kind: Any = POSITIONAL if item.name in entry.positional else FLAG
+        if kind is POSITIONAL and item.name in SEVERAL:
+            kind, default = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.empty
+        text = entry.help.get(item.name) or ("" if kind is FLAG else RUN_HELP.get(flag, ""))
+        text = text or as_help(documented.get(item.name, ""), signature.parameters)
+        yield _parameter(item.name, kind, default, _typed(item), text, flag=flag)
+
+
+def _settings(entry: Command, arguments: Sequence[str]) -> Iterator[inspect.Parameter]:
+    """Yield the parameters of a command for the fields of dataclasses of settings."""
+    for path in entry.settings:
+        kind, chosen = _named(path), path.split(":")[2:]
+        names = chosen[0].split(",") if chosen else [item.name for item in fields(kind)]
+        yield from _fields(kind, names, entry)
+    if entry.takes_recipe:
+        for title, kind in _groups(arguments).items():
+            names = [item.name for item in fields(kind) if item.name not in FILLED_IN]
+            yield from _fields(kind, names, entry, Group(title, sort_key=10))
+
+
+def _fields(
+    kind: Any, names: Sequence[str], entry: Command, group: Group | None = None
+) -> Iterator[inspect.Parameter]:
+    hints, texts = get_type_hints(kind), field_help(kind)
+    for item in fields(kind):
+        if item.name in names:
+            default = item.default if entry.shows_defaults else None
+            hint = hints[item.name] if entry.shows_defaults else hints[item.name] | None
+            text = entry.help.get(item.name) or texts[item.name]
+            yield _parameter(item.name, FLAG, default, hint, text, group)
+
+
+def _groups(arguments: Sequence[str]) -> dict[str, type[Any]]:
+    """Return the groups of settings of a training by their titles, the model's own among them."""
+    from thence.models.registry import get_family
+    from thence.recipes.recipe import GROUPS, groups_of
+
+    model = chosen_model(arguments)
+    groups = {TITLES[name]: kind for name, kind in (groups_of(model) if model else GROUPS).items()}
+    return groups | ({f"Model {model}": get_family(model).options_class()} if model else {})
+
+
+def chosen_model(arguments: Sequence[str]) -> str | None:
+    """Return the model of a training, by what was typed; None if only help is asked for."""
+    from thence.models.registry import is_known
+    from thence.recipes.recipe import FROM_RUN, read_settings
+    from thence.runs import open_run
+    from thence.training import default_model
+
+    config = _value_of("--config", arguments)
+    given = {} if config is None else read_settings(Path(config))
+    parent = _value_of("--from", arguments) or given.get(FROM_RUN)
+    model = _value_of("--model", arguments)
+    if model is None and is_known(str(given.get("model"))):  # Else the recipe is refused later.
+        model = given["model"]
+    if model is None and parent is not None:
+        return open_run(parent).recipe.model
+    if model is not None or any(flag in arguments for flag in HELP_FLAGS):
+        return model
+    return default_model(given if _value_of("--label", arguments) is None else {"label": ""})
+
+
+def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
+    for index, argument in enumerate(arguments):
+        if argument == flag and index + 1 < len(arguments):
+            return arguments[index + 1]
+        if argument.startswith(f"{flag}="):
+            return argument.removeprefix(f"{flag}=")
+    return None
+
+
+def field_help(kind: type[Any]) -> dict[str, str]:
+    """Return the string below each field of a dataclass, and of those that it is made from."""
+    found: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        if is_dataclass(each):
+            parsed = docstring_parser.parse_from_object(each)
+            found |= {
+                item.arg_name: " ".join((item.description or "").split()) for item in parsed.params
+            }
+    return found
+
+
+def as_help(text: str, names: Iterable[str]) -> str:
+    """Return what a docstring says of a parameter as the help of a flag.
+
+    >>> as_help("Text i of a seed does not depend on ``count``.", ["count"])
+    'Text i of a seed does not depend on --count.'
+    """
+
+    def flag(found: re.Match[str]) -> str:
+        return "--" + found[1].replace("_", "-") if found[1] in names else found[1]
+
+    return re.sub("``(.*?)``", flag, " ".join(text.split()))
+
+
+def _parameter(
+    name: str,
+    kind: Any,
+    default: Any,
+    hint: Any,
+    text: str,
+    group: Group | None = None,
+    flag: str | None = None,
+) -> inspect.Parameter:
+    parts = get_args(hint) or (hint,)
+    about: dict[str, Any] = {"help": text}
+    if kind is FLAG:
+        written = f"--{(flag or name).replace('_', '-')}"
+        about["name"] = (written, *([SHORT[flag]] if flag in SHORT else ()))
+        about["allow_leading_hyphen"] = hint is Text
+    elif flag != name:
+        about["name"] = flag
+    if any(is_dataclass(part) for part in parts):
+        about = {"name": "*"}
+    if group is not None:
+        about |= {"group": group, "consume_multiple": True, "negative_iterable": ()}
+        if name == "column":  # It goes well with --label.
+            about["name"] = ("--column", "--text")
+    elif default is False or any(get_origin(part) is tuple for part in (hint, *parts)):
+        about["negative"] = ()
+    default = inspect.Parameter.empty if default is MISSING else default
+    annotation = Annotated[hint, Parameter(**about)]
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def _typed(item: inspect.Parameter) -> Any:
+    """Return the type that what is typed for a parameter is converted to."""
+    from thence.runs import Run
+
+    hint = item.annotation
+    kinds = get_args(hint) or (hint,)
+    if item.name == "texts" or hint is str:
+        return Text
+    if item.name == "runs":
+        return Path
+    if get_origin(hint) is Sequence:
+        return BadWords if kinds == (str,) else tuple[Path, ...]
+    if Iterable[str] in kinds and Path not in kinds:
+        return Annotated[list[Text] | None, Parameter(negative=())]
+    if (
+        Path in kinds
+    ):  # Of a run or a file; else of a text: a path, a name, or the texts themselves.
+        one: Any = Path if Run in kinds or {*kinds} <= {str, Path, NoneType} else str
+        return one | None if NoneType in kinds else one
+    return Path if Run in kinds else hint

@@ -1,0 +1,296 @@
+"""The commands that take texts themselves or the name of a text: score and classify.
+
+| argument                                                        | what it is                     |
+|-----------------------------------------------------------------|--------------------------------|
+| ``-``, ``hf:NAME``, the path of what exists, a bundled text     | a text by its name             |
+| one word that looks like a path: ``notes.txt``, ``./x``, ``a/b``| an error, since it is not there|
+| in a folder that exists                                         |                                |
+| anything else                                                   | the text itself                |
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from io import StringIO
+from itertools import chain
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.color import Color
+from rich.style import Style
+from rich.text import Text
+
+from thence.cli.output import Json, note_unknown, print_json, print_table
+from thence.cli.streams import finish_output, print_note, print_styled, print_text
+from thence.corpus import BUNDLED, Documents, ReadingOptions, load
+from thence.corpus.labelled import without_marks
+from thence.corpus.loading import exists
+from thence.corpus.reading import (
+    KNOWN_SUFFIXES,
+    STANDARD_INPUT,
+    inner_suffix,
+    parse,
+    read_standard_input,
+)
+from thence.corpus.tables import HUGGING_FACE, TABLES
+from thence.errors import RunError, SettingError, TextError
+from thence.evaluation import Classification, Explanation, rank
+from thence.evaluation import explain as explained
+from thence.evaluation.classify import NOTHING_KNOWN
+from thence.printable import printable, printable_line
+from thence.results import Results, Score
+from thence.runs import Run
+from thence.runs.sources import readable
+from thence.terminal import SafeConsole
+
+PATH_BEGINNINGS = ("/", "./", "../", "~/")
+"""How a path may begin that is written out."""
+FOR_COLOUR, AGAINST_COLOUR = (0, 158, 115), (213, 94, 0)
+"""Bluish green and vermilion, distinguishable with any colour vision (M. Okabe, K. Ito)."""
+FAINTEST = 0.1
+"""Share of the largest weight below which a word has no colour."""
+STRONG = 0.5
+"""Share of the largest weight above which a word is bold."""
+MANY_COLOURS = ("256", "truecolor")
+
+
+def literal_texts(arguments: Sequence[str]) -> list[str] | None:
+    """Return the arguments if they are texts; None where the only one names a text.
+
+    Raises:
+        TextError: One looks like a path, and there is no such file; or it is not UTF-8.
+        SettingError: There are several, and one of them names a text; or there is none.
+    """
+    if not arguments:
+        raise SettingError("TEXTS are missing: give a text, the name of a file, or - .")
+    named = [argument for argument in arguments if is_text_name(argument)]
+    if named and len(arguments) > 1:
+        raise SettingError(
+            f"Several texts are given, and '{named[0]}' names a file or a known text. Give one "
+            "file alone, or the texts themselves."
+        )
+    if named:
+        return None
+    for argument in arguments:
+        check_text(argument)
+    return list(arguments)
+
+
+def is_text_name(argument: str) -> bool:
+    """Return whether an argument is the path or the name of a text."""
+    is_name = argument in ("-", *BUNDLED) or argument.startswith(HUGGING_FACE)
+    return is_name or (argument != "" and exists_as_path(argument))
+
+
+def exists_as_path(argument: str) -> bool:
+    """Return whether there is such a file or folder; a long text is no path at all."""
+    try:
+        Path(argument).stat()
+    except (OSError, ValueError):
+        return len(argument) < 256 and "\0" not in argument and exists(Path(argument))
+    return True
+
+
+def check_text(argument: str) -> None:
+    """Refuse what is not a text but the path of a file that does not exist.
+
+    Raises:
+        TextError: It is.
+    """
+    one_word = argument and not any(map(str.isspace, argument))
+    written_out = argument.startswith(PATH_BEGINNINGS)
+    in_a_folder = "/" in argument and exists_as_path(argument.rpartition("/")[0])
+    if one_word and (written_out or in_a_folder or inner_suffix(argument) in KNOWN_SUFFIXES):
+        raise TextError(
+            f"{argument} does not exist. Is the path spelt right? If it is not a path but the text "
+            "itself, give it through standard input (-)."
+        )
+
+
+def _given(run: Run, texts: list[str], is_read_otherwise: bool) -> Documents:
+    """Return texts that are given themselves, after a note on what the run does not know."""
+    if is_read_otherwise:
+        raise SettingError(
+            "Flags of reading say how a file is read, and the text itself is given here; leave "
+            "them out."
+        )
+    for text in texts:
+        note_unknown(run, text)
+    return Documents.from_strings(texts)
+
+
+def print_scores(
+    call: Callable[..., Results[Score]],
+    given: SimpleNamespace,
+    *,
+    reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
+    json: Json = False,
+) -> None:
+    """Print a JSON line for each document of a file or a single text; or a ranking of texts."""
+    texts = literal_texts(given.texts)
+    if texts is None:
+        for line in call(texts=load(given.texts[0], reading or ReadingOptions())).once():
+            print_json(line)
+        return
+    documents = _given(given.run, texts, reading is not None)
+    if len(texts) == 1 or given.tokens:
+        for text in texts:
+            print_json(call(texts=text)[0])
+        return
+    ranking = rank(given.run, documents)
+    if json:
+        for ranked in ranking.to_json():
+            print_json(ranked)
+        return
+    print_table(*ranking.table())
+    print_note(ranking.in_words())
+
+
+@dataclass(frozen=True)
+class LineReadingOptions(ReadingOptions):
+    """How the text is read."""
+
+    keep_empty: bool = True
+    """Keep empty lines and cells, so that each has its line of output."""
+
+
+def print_labels(
+    call: Callable[..., Results[Classification]],
+    given: SimpleNamespace,
+    *,
+    html: Annotated[
+        Path | None,
+        Parameter(help="Write a page that explains the label of each document, and nothing else."),
+    ] = None,
+    explain: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            help="Show how much each word speaks for the label: in colours at a terminal, else in "
+            "the JSON.",
+        ),
+    ] = False,
+    label: Annotated[
+        str | None, Parameter(help="Explain this label instead of the most probable one.")
+    ] = None,
+    no_text: Annotated[bool, Parameter(negative=(), help="Leave the text out.")] = False,
+    json: Annotated[bool, Parameter(negative=(), help="Print JSON at a terminal too.")] = False,
+    reading: Annotated[LineReadingOptions, Parameter(name="*")] = LineReadingOptions(),
+) -> None:
+    """Print the label of a text, or of each document of a file, one JSON line each.
+
+    At a terminal the labels of texts are shown as bars, or in a table. Without a text, what is
+    typed there is classified line by line.
+    """
+    run, named = given.run, given.texts or ("-",)
+    texts = literal_texts(named)
+    if label is not None and not explain and html is None:
+        raise SettingError("--label says which label to explain; give --explain or --html too.")
+    next(call(texts=[]), None)  # Refuse before reading.
+    is_typed = named == ("-",) and sys.stdin.isatty()
+    if html is not None and html.exists():
+        raise RunError(f"{html} exists already and is left as it is; choose another name.")
+    documents: Iterable[Documents]
+    if texts is not None:
+        documents = [_given(run, texts, reading != LineReadingOptions())]
+    else:
+        documents = _typed(run, reading) if is_typed else [_read(run, named[0], reading)]
+    classified = chain.from_iterable(call(texts=some).once() for some in documents)
+    if html is not None:
+        from thence.reports.explanation import write_explanations  # Imports matplotlib.
+
+        explanations = (explained(run, one.text, label) for one in classified)
+        print_text(str(write_explanations(run, explanations, html)))
+        return
+    for_people = shows_for_people() and not json
+    if texts is not None and len(texts) > 1 and for_people and not explain:
+        print_table(["text", "label", "probability"], [_row(one) for one in classified])
+        return
+    done = nothing_known = 0
+    for one in classified:
+        explanation = explained(run, one.text, label) if explain else None
+        if for_people and explanation is not None:
+            print_styled(coloured(explanation))
+            if one.nothing_known:
+                print_text(NOTHING_KNOWN)
+        elif for_people and (is_typed or texts is not None):
+            print_text(str(one))
+        else:
+            of_words = {} if explanation is None else explanation.to_json()
+            print_json(one.to_json(not no_text) | of_words)
+        done += 1
+        nothing_known += one.nothing_known and one.tokens > 0
+    if nothing_known and not is_typed:
+        print_note(
+            f"In {nothing_known:,} of {done:,} texts nothing is known from train: their "
+            "labels are no finding about them (nothing_known in the JSON)."
+        )
+
+
+def shows_for_people() -> bool:
+    """Return whether a person reads what is printed, and not a program."""
+    return sys.stdout.isatty()
+
+
+def _row(found: Classification) -> list[str]:
+    """Return a row of the table of several texts: the labels, and the likeliest's probability."""
+    labels = ", ".join(found.labels) or "no label"
+    labels += " (nothing known)" if found.nothing_known else ""
+    return [found.text, labels, f"{found.probabilities[found.likeliest]:.4f}"]
+
+
+def _read(run: Run, text: str, reading: ReadingOptions) -> Documents:
+    """Read a text like the run's own: the same column, and no ``__label__`` marks."""
+    with readable(text) as path:
+        if str(path) == "-":  # One of empty lines only has its lines of output too.
+            return without_marks(parse(read_standard_input(), STANDARD_INPUT, reading))
+        own = run.recipe.reading.column
+        if reading.column is None and own is not None and inner_suffix(str(path)) in TABLES:
+            with suppress(TextError):  # It may not have that column; then the usual rule decides.
+                return load(str(path), replace(reading, column=own))
+        return without_marks(load(str(path), reading))
+
+
+def _typed(run: Run, reading: ReadingOptions) -> Iterator[Documents]:
+    """Yield what a person types, line by line, and see to it that the answers are not held back."""
+    print_note("Type a text and press Enter (Ctrl-D ends).")
+    for line in sys.stdin.buffer:
+        documents = parse(line, STANDARD_INPUT, reading)
+        for text in documents:
+            note_unknown(run, text)
+        yield documents
+        finish_output()
+
+
+def coloured(explanation: Explanation) -> str:
+    """Return a line with the label, and the text: the stronger the colour, the larger the weight.
+
+    What speaks against the label is underlined too, for terminals and eyes without colour.
+    """
+    drawn = StringIO()
+    console = SafeConsole(file=drawn, force_terminal=True, highlight=False)
+    label = printable_line(explanation.label)
+    text = Text(f"{label}  {explanation.probability:.4f}\n", Style(bold=True))
+    for piece, weight in explanation.pieces():
+        share = weight / explanation.largest if explanation.largest else 0.0
+        text.append(printable(piece), _style(share, console.color_system in MANY_COLOURS))
+    console.print(text, soft_wrap=True, end="")
+    return drawn.getvalue()
+
+
+def _style(share: float, many_colours: bool) -> Style:
+    """Return the style of a word by its share of the largest weight, -1 to 1."""
+    strength, against = abs(share), share < 0
+    if strength < FAINTEST:
+        return Style(bold=False)
+    if not many_colours:
+        named = "red" if against else "green"
+        return Style(color=named, underline=against, bold=strength > STRONG)
+    red, green, blue = (
+        255 - strength * (255 - part) for part in (AGAINST_COLOUR if against else FOR_COLOUR)
+    )
+    background = Color.from_rgb(red, green, blue)
+    return Style(color="black", bgcolor=background, underline=against, bold=strength > STRONG)
