@@ -134,7 +134,8 @@ def __getattr__(name: str) -> Any:
         return version("thence")
     if name not in _HOMES:
         raise AttributeError(f"module 'thence' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found
 
 
 def _function(name: str) -> Any:

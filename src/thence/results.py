@@ -4,7 +4,6 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from itertools import islice
 from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
@@ -65,26 +64,38 @@ class Results(Sequence[Item], Generic[Item]):
 
     def first(self, count: int | None) -> list[Item]:
         """Return the first results, at most so many; all for None."""
-        missing = None if count is None else max(count - len(self._kept), 0)
-        if self._error is not None and missing != 0:
+        self._compute(count)
+        return self._kept[:count]
+
+    def _compute(self, count: int | None) -> None:
+        """Compute the first results, as far as they were not."""
+        if self._error is not None and (count is None or count > len(self._kept)):
             raise self._error
         try:
-            for item in islice(self._items, missing):
-                self._kept.append(item)
+            if count is None:
+                self._kept.extend(self._items)
+            while count is not None and len(self._kept) < count:
+                self._kept.append(next(self._items))
+        except StopIteration:
+            return
         except Exception as error:
             # Nothing can be computed after an error; without this it would look like the end.
             self._error = error
             raise
-        return self._kept[:count]
 
     def __iter__(self) -> Iterator[Item]:
         place = 0
-        while len(self.first(place + 1)) > place:
+        while True:
+            if place == len(self._kept):
+                self._compute(place + 1)
+                if place == len(self._kept):
+                    return
             yield self._kept[place]
             place += 1
 
     def __next__(self) -> Item:
-        if len(self.first(self._given + 1)) == self._given:
+        self._compute(self._given + 1)
+        if len(self._kept) == self._given:
             raise StopIteration
         self._given += 1
         return self._kept[self._given - 1]
@@ -97,7 +108,8 @@ class Results(Sequence[Item], Generic[Item]):
 
     def __getitem__(self, place: int | slice) -> Item | list[Item]:
         if isinstance(place, int):
-            return self.first(place + 1 if place >= 0 else None)[place]
+            self._compute(place + 1 if place >= 0 else None)
+            return self._kept[place]
         ends = (place.start or 0, -1 if place.stop is None else place.stop)
         forward = min(ends) >= 0 and (place.step is None or place.step > 0)
         return self.first(max(ends) if forward else None)[place]
@@ -115,16 +127,16 @@ class Score(dict[str, Any]):
 
     Args:
         content: The names and numbers.
-        vocabulary_size: Of the run; the display compares surprisals with its logarithm.
-        separator: Text between two tokens in the display.
+        display: For a notebook: vocabulary size of the run, with whose logarithm surprisals are
+            compared, and the text between two tokens.
     """
 
+    __slots__ = ("display",)
     _repr_html_ = repr_html
 
-    def __init__(self, content: dict[str, Any], vocabulary_size: int, separator: str) -> None:
+    def __init__(self, content: dict[str, Any], display: tuple[int, str]) -> None:
         super().__init__(content)
-        self.vocabulary_size = vocabulary_size
-        self.separator = separator
+        self.display = display
 
 
 def json_value(value: Any) -> Any:

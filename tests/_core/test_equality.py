@@ -128,7 +128,7 @@ def tables_of(keys_of_two):
 
 @pytest.mark.parametrize("keys", [[3, 2], [1, 1], [-1, 2], [0, 9]])
 def test_keys_that_do_not_fit_are_refused(keys):
-    with pytest.raises(ValueError, match="keys of order 2"):
+    with pytest.raises(ValueError, match="table of order 2"):
         NGramTables(tables_of(keys), 3)
 
 
@@ -152,7 +152,7 @@ def test_ids_and_states_out_of_range_are_refused(ids, states):
             tables.distributions(np.array(states))
     else:
         with pytest.raises(ValueError, match="out of range"):
-            tables.score(np.array([0, *ids[0]], np.int32), None)
+            tables.score(np.array([0, *ids[0]], np.int32), np.array([1, 2]))
 
 
 def test_tables_of_other_types_are_asked_in_numpy():

@@ -52,11 +52,21 @@ int32_t number_of(const Table *table, uint64_t hash);
 
 enum { MAX_ORDER = 100 };
 
-typedef struct { /* One order of a model. */
-    const int64_t *keys;
-    const float *log_probs;
-    const float *log_backoffs; /* of no entries in the highest order */
-    const uint32_t *starts;    /* size + 1 entries into the order above; of none in the highest */
+typedef struct { /* An n-gram that may be a context. What a query needs stands in one place: */
+    uint32_t word;  /* its last word; */
+    float log_prob; /* log p(word | the words before it); */
+    float backoff;  /* log back-off weight of the n-gram as a context; */
+    uint32_t start; /* the first n-gram of the order above that begins with it. */
+} Node;
+
+typedef struct { /* An n-gram of the highest order, which is no context. */
+    uint32_t word;
+    float log_prob;
+} Leaf;
+
+typedef struct { /* One order of a model, sorted by prefix and word. */
+    const Node *nodes;  /* size + 1, the last to say where the followers of the one before it end; */
+    const Leaf *leaves; /* or, of the highest order but not of unigrams, size leaves. */
     int64_t size;
 } Order;
 
@@ -65,6 +75,6 @@ int model_fits(const Order *orders, int32_t N, int64_t V);
 
 /* The log-probability of a word in a state, which becomes that after the word. Of a unigram model
    the state is not looked at. */
-double read_word(const Order *orders, int32_t N, int64_t V, int64_t word, int64_t *state);
+double read_word(const Order *orders, int32_t N, int64_t word, int64_t *state);
 
 #endif

@@ -1,10 +1,9 @@
 /* Queries of a smoothed n-gram model: scores, states and distributions.
 
    A model is a table per order, sorted by key = prefix * V + word, where prefix is the number of the
-   n-gram without its last word in the order below (models/ngram/counting.py). With starts[p] the
-   first n-gram of the order above whose prefix is p, what follows a context is one range, as in a
-   trie of sorted arrays (Heafield 2011, "KenLM: faster and smaller language model queries",
-   section 3.2).
+   n-gram without its last word in the order below (models/ngram/counting.py). Here it becomes a trie
+   of sorted arrays (Heafield 2011, "KenLM: faster and smaller language model queries", section 3.2):
+   what follows a context is one range of the order above, in which a word is looked for.
 
    The state is the number of the n-gram of each length 1 .. N-1 that ends at the last word, or -1.
    The log-probability of a word w is (Katz's recursion, from the shortest context to the longest)
@@ -14,49 +13,71 @@
 
    which equals NGram.score, NGram.step and NGram._walk of models/ngram/model.py, to the bit. */
 
+#include <math.h>
+
 #include "core.h"
 
-/* Fill starts, prefixes + 1 entries, of an order below from the sorted keys of the next; 0, or -1 if
-   the keys do not ascend or lie outside of [0, prefixes * V). NumPy: np.searchsorted(keys,
-   np.arange(prefixes + 1) * V) and the checks of models/ngram/model.py. */
-CORE_EXPORT int32_t ngram_index(const int64_t *keys, int64_t size, int64_t prefixes, int64_t V,
-                                uint32_t *starts) {
-    if (size < 0 || size > UINT32_MAX || prefixes < 0 || V < 1 || prefixes > INT64_MAX / V) return -1;
-    int64_t prefix = 0, bound = V, before = -1; /* bound = (prefix + 1) * V */
-    starts[0] = 0;
+/* Make the nodes or leaves of one order from its table, and fill in the starts of the order below,
+   which has `prefixes` n-grams (below is NULL for unigrams, of which there are V). Returns 0, or -1
+   if keys do not ascend, lie outside of [0, prefixes * V), or a logarithm is no number. */
+CORE_EXPORT int32_t ngram_build(const int64_t *keys, const float *log_probs, const float *backoffs,
+                                int64_t size, int64_t prefixes, int64_t V, Node *below, Node *nodes,
+                                Leaf *leaves) {
+    if (size < 0 || size >= UINT32_MAX || prefixes < 0 || V < 1 || V > UINT32_MAX ||
+        prefixes > INT64_MAX / V - 1 || (!below && size != V))
+        return -1;
+    int64_t prefix = 0, first = 0, before = -1; /* first = prefix * V */
+    if (below) below[0].start = 0;
     for (int64_t i = 0; i < size; i++) {
         if (keys[i] <= before || keys[i] >= prefixes * V) return -1;
         before = keys[i];
-        for (; before >= bound; bound += V) starts[++prefix] = (uint32_t)i;
+        for (; before >= first + V; first += V)
+            if (below) below[++prefix].start = (uint32_t)i;
+        uint32_t word = (uint32_t)(before - first);
+        /* Not a number, or above 0 without bound; minus infinity is log 0. */
+        if (!(log_probs[i] < INFINITY) || (backoffs && !(backoffs[i] < INFINITY))) return -1;
+        if (leaves) leaves[i] = (Leaf){word, log_probs[i]};
+        else nodes[i] = (Node){word, log_probs[i], backoffs ? backoffs[i] : 0, 0};
     }
-    while (prefix < prefixes) starts[++prefix] = (uint32_t)size;
+    if (below) while (prefix < prefixes) below[++prefix].start = (uint32_t)size;
     return 0;
 }
 
-/* The number of the n-gram (prefix, word) in the order above, or -1. */
-static inline int64_t find(const Order *below, const Order *above, int64_t prefix, int64_t word,
-                           int64_t V) {
-    const int64_t *keys = above->keys, wanted = prefix * V + word;
-    uint32_t low = below->starts[prefix];
-    uint32_t count = below->starts[prefix + 1] - low;
-    while (count > 1) { /* Without branches that depend on what is found: nobody can guess them. */
-        uint32_t half = count / 2;
-        low += keys[low + half] <= wanted ? half : 0;
-        count -= half;
-    }
-    return count && keys[low] == wanted ? (int64_t)low : -1;
+/* The number of the n-gram of a context and a word, of order k + 2 where the context has k + 1 words;
+   -1 if it is none. The search has no branches that depend on what is found: nobody could guess them. */
+#define SEARCH(entries)                                              \
+    while (count > 1) {                                              \
+        uint32_t half = count / 2;                                   \
+        low += (entries)[low + half].word <= word ? half : 0;        \
+        count -= half;                                               \
+    }                                                                \
+    return count && (entries)[low].word == word ? (int64_t)low : -1;
+
+static inline int64_t find_node(const Node *nodes, uint32_t low, uint32_t count, uint32_t word) {
+    SEARCH(nodes)
 }
 
-double read_word(const Order *orders, int32_t N, int64_t V, int64_t word, int64_t *state) {
-    double log_prob = orders[0].log_probs[word];
+static inline int64_t find_leaf(const Leaf *leaves, uint32_t low, uint32_t count, uint32_t word) {
+    SEARCH(leaves)
+}
+
+double read_word(const Order *orders, int32_t N, int64_t word, int64_t *state) {
+    double log_prob = orders[0].nodes[word].log_prob;
     int64_t before = state[0]; /* The state of length k, kept while that of k + 1 is made of it. */
     if (N > 1) state[0] = word;
     for (int32_t k = 1; k < N; k++) {
         int64_t found = -1;
         if (before >= 0) {
-            log_prob += orders[k - 1].log_backoffs[before];
-            found = find(&orders[k - 1], &orders[k], before, word, V);
-            if (found >= 0) log_prob = orders[k].log_probs[found];
+            const Node *context = &orders[k - 1].nodes[before];
+            uint32_t low = context->start, count = context[1].start - low;
+            log_prob += context->backoff;
+            if (orders[k].leaves) {
+                found = find_leaf(orders[k].leaves, low, count, (uint32_t)word);
+                if (found >= 0) log_prob = orders[k].leaves[found].log_prob;
+            } else {
+                found = find_node(orders[k].nodes, low, count, (uint32_t)word);
+                if (found >= 0) log_prob = orders[k].nodes[found].log_prob;
+            }
         }
         if (k < N - 1) {
             before = state[k];
@@ -79,24 +100,24 @@ static int state_fits(const Order *orders, int32_t N, const int64_t *state) {
 /* Write the log-probability of every target, ids[1 ..], in nats; 0, or -1 if something does not fit.
 
    offsets[d] is the place in ids of the first target of document d, and offsets[documents] that
-   after the last one; without any documents context is carried over the whole text. If contexts is
-   not NULL it gets the state before each target, N - 1 numbers. NumPy: NGram.score, NGram.contexts. */
+   after the last one; context begins at the symbol before a document. If contexts is not NULL it gets
+   the state before each target, N - 1 numbers. NumPy: NGram.score, NGram.contexts. */
 CORE_EXPORT int32_t ngram_score(const Order *orders, int32_t N, int64_t V, const int32_t *ids,
                                 int64_t size, const int64_t *offsets, int64_t documents,
                                 double *log_probs, int64_t *contexts) {
-    if (!model_fits(orders, N, V) || size < 1 || ids[0] < 0 || ids[0] >= V) return -1;
-    int64_t state[MAX_ORDER], document = 0;
-    for (int32_t k = 0; k < N; k++) state[k] = -1;
-    state[0] = ids[0];
-    for (int64_t i = 1; i < size; i++) {
-        if (document < documents && i == offsets[document]) {
-            document++;
-            for (int32_t k = 1; k < N; k++) state[k] = -1; /* Only the boundary before it is left. */
+    if (!model_fits(orders, N, V)) return -1;
+    int64_t state[MAX_ORDER];
+    for (int64_t d = 0; d < documents; d++) {
+        int64_t at = offsets[d], end = offsets[d + 1];
+        if (at < 1 || end < at || end > size || ids[at - 1] < 0 || ids[at - 1] >= V) return -1;
+        for (int32_t k = 0; k < N; k++) state[k] = -1;
+        state[0] = ids[at - 1]; /* The boundary. */
+        for (; at < end; at++) {
+            if (ids[at] < 0 || ids[at] >= V) return -1;
+            if (contexts)
+                for (int32_t k = 0; k < N - 1; k++) contexts[(at - 1) * (N - 1) + k] = state[k];
+            log_probs[at - 1] = read_word(orders, N, ids[at], state);
         }
-        if (ids[i] < 0 || ids[i] >= V) return -1;
-        if (contexts)
-            for (int32_t k = 0; k < N - 1; k++) *contexts++ = state[k];
-        log_probs[i - 1] = read_word(orders, N, V, ids[i], state);
     }
     return 0;
 }
@@ -111,7 +132,7 @@ CORE_EXPORT int32_t ngram_advance(const Order *orders, int32_t N, int64_t V, con
         if (!state_fits(orders, N, states)) return -1;
         for (int64_t i = 0; i < time; i++, ids++) {
             if (*ids < 0 || *ids >= V) return -1;
-            read_word(orders, N, V, *ids, N > 1 ? states : none);
+            read_word(orders, N, *ids, N > 1 ? states : none);
         }
     }
     return 0;
@@ -124,15 +145,17 @@ CORE_EXPORT int32_t ngram_distributions(const Order *orders, int32_t N, int64_t 
     if (!model_fits(orders, N, V)) return -1;
     for (int64_t row = 0; row < rows; row++, states += N - 1, log_probs += V) {
         if (!state_fits(orders, N, states)) return -1;
-        for (int64_t word = 0; word < V; word++) log_probs[word] = orders[0].log_probs[word];
+        for (int64_t word = 0; word < V; word++) log_probs[word] = orders[0].nodes[word].log_prob;
         for (int32_t k = 0; k < N - 1; k++) {
             if (states[k] < 0) continue;
-            const Order *above = &orders[k + 1];
-            double backoff = orders[k].log_backoffs[states[k]];
+            const Node *context = &orders[k].nodes[states[k]];
+            double backoff = context->backoff;
             for (int64_t word = 0; word < V; word++) log_probs[word] += backoff;
-            uint32_t end = orders[k].starts[states[k] + 1];
-            for (uint32_t at = orders[k].starts[states[k]]; at < end; at++)
-                log_probs[above->keys[at] - states[k] * V] = above->log_probs[at];
+            for (uint32_t at = context->start; at < context[1].start; at++) {
+                if (orders[k + 1].leaves)
+                    log_probs[orders[k + 1].leaves[at].word] = orders[k + 1].leaves[at].log_prob;
+                else log_probs[orders[k + 1].nodes[at].word] = orders[k + 1].nodes[at].log_prob;
+            }
         }
     }
     return 0;

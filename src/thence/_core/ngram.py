@@ -20,10 +20,7 @@ Table = tuple[
 class Order(ctypes.Structure):
     """One order of a model, as ``core.h`` has it."""
 
-    _fields_ = (
-        ("keys", Pointer), ("log_probs", Pointer), ("log_backoffs", Pointer), ("starts", Pointer),
-        ("size", Size),
-    )  # fmt: skip
+    _fields_ = (("nodes", Pointer), ("leaves", Pointer), ("size", Size))
 
 
 @cache
@@ -31,7 +28,7 @@ def _c(name: str) -> Callable[..., int]:
     """Return a function of ``ngram.c``."""
     model = (Pointer, N, Size)
     arguments: dict[str, tuple[Any, ...]] = {
-        "ngram_index": (Pointer, Size, Size, Size, Pointer),
+        "ngram_build": (Pointer, Pointer, Pointer, Size, Size, Size, Pointer, Pointer, Pointer),
         "ngram_score": (*model, Pointer, Size, Pointer, Size, Pointer, Pointer),
         "ngram_advance": (*model, Pointer, Size, Size, Pointer),
         "ngram_distributions": (*model, Pointer, Size, Pointer),
@@ -40,8 +37,11 @@ def _c(name: str) -> Callable[..., int]:
     return found
 
 
+NODE, LEAF = np.dtype("u4, f4, f4, u4"), np.dtype("u4, f4")
+
+
 class NGramTables:
-    """The tables of a model and where what follows each context begins.
+    """The tables of a model as a trie, a copy of them.
 
     Args:
         tables: Of orders 1 to N; the keys of order 1 are all V ids.
@@ -49,59 +49,56 @@ class NGramTables:
 
     Raises:
         TypeError: If arrays are of other types or lengths.
-        ValueError: If keys do not ascend, or are out of range.
+        ValueError: If keys do not ascend or are out of range, or logarithms are no numbers.
     """
 
     def __init__(self, tables: Sequence[Table], vocabulary_size: int) -> None:
         self.order, self.vocabulary_size = len(tables), vocabulary_size
         self.orders = (Order * len(tables))()
-        self._kept: list[Any] = [tables]
-        contexts = 1
+        self._kept = []
+        contexts, below = 1, None
         for level, (keys, log_probs, log_backoffs) in enumerate(tables):
             is_last = level == len(tables) - 1
-            sizes = (len(log_probs), len(log_backoffs))
-            if sizes != (len(keys), 0 if is_last else len(keys)):
+            size = len(keys)
+            if (len(log_probs), len(log_backoffs)) != (size, 0 if is_last else size):
                 raise TypeError("the arrays of an order differ in length")
-            order = self.orders[level]
-            order.keys, order.size = address(keys, np.int64), len(keys)
-            order.log_probs = address(log_probs, np.float32)
-            order.log_backoffs = address(log_backoffs, np.float32)
-            starts = np.empty(contexts + 1, np.uint32)
-            self._kept.append(starts)
-            if _c("ngram_index")(
-                order.keys, len(keys), contexts, vocabulary_size, starts.ctypes.data
-            ):
-                raise ValueError(f"the keys of order {level + 1} do not fit")
-            if level:
-                self.orders[level - 1].starts = starts.ctypes.data
-            contexts = len(keys)
-        self._model = (ctypes.addressof(self.orders), self.order, vocabulary_size)
+            has_leaves = is_last and level > 0
+            made = np.zeros(size + 1, LEAF if has_leaves else NODE)
+            place = made.ctypes.data
+            nodes, leaves = (None, place) if has_leaves else (place, None)
+            backoffs = None if is_last else address(log_backoffs, np.float32)
+            arrays = address(keys, np.int64), address(log_probs, np.float32), backoffs
+            if _c("ngram_build")(*arrays, size, contexts, vocabulary_size, below, nodes, leaves):
+                raise ValueError(f"the table of order {level + 1} does not fit")
+            self.orders[level] = Order(nodes, leaves, size)
+            self._kept.append(made)
+            contexts, below = size, nodes
+        self.model = (ctypes.addressof(self.orders), self.order, vocabulary_size)
 
     def score(
         self,
         ids: Int32[np.ndarray, " positions"],
-        offsets: Int64[np.ndarray, " _"] | None,
+        offsets: Int64[np.ndarray, " _"],
         contexts: bool = False,
     ) -> tuple[Float64[np.ndarray, " targets"], Int64[np.ndarray, "targets order-1"] | None]:
         """Return the log-probability of every target, and the state before each if asked for.
 
         Args:
             ids: The text; all but the first are targets.
-            offsets: Place of the first target of each document, and one past the last; None:
-                context is carried over the whole text.
+            offsets: Place of the first target of each document, and one past the last; together
+                the documents are the whole text.
             contexts: Whether to return the states too.
         """
-        places = np.zeros(1, np.int64) if offsets is None else offsets
-        if not len(ids) or not len(places):
-            raise ValueError("there is a symbol before the first target")
+        if not len(ids) or offsets[:1].tolist() != [1] or offsets[-1] != len(ids):
+            raise ValueError("the documents are not the whole text")
         log_probs = np.empty(len(ids) - 1)
         states = np.empty((len(ids) - 1, self.order - 1), np.int64) if contexts else None
         self._call(
             "ngram_score",
             address(ids, np.int32),
             len(ids),
-            address(places, np.int64),
-            len(places) - 1,
+            address(offsets, np.int64),
+            len(offsets) - 1,
             log_probs.ctypes.data,
             None if states is None else states.ctypes.data,
         )
@@ -129,5 +126,5 @@ class NGramTables:
         return log_probs
 
     def _call(self, name: str, *arguments: Any) -> None:
-        if _c(name)(*self._model, *arguments):
+        if _c(name)(*self.model, *arguments):
             raise ValueError("ids or states are out of range")

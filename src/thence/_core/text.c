@@ -14,6 +14,9 @@ typedef struct {
     int64_t num_characters;
     int64_t unknown;           /* the id of the unknown symbol; -1: there is none */
     int64_t boundary;
+    const Order *orders;
+    int64_t V;
+    int32_t N;
 } Reader;
 
 typedef struct {
@@ -45,8 +48,11 @@ static double pairwise_sum(const double *x, int64_t n) {
 
 /* Score a text as a document of its own. Returns 0, or -1 if the text has to go the long way: it is too
    long, or a symbol of it has no id. NumPy: NGram.score(Tokenizer.encode(text)). */
-CORE_EXPORT int32_t text_score(const Reader *reader, const Order *orders, int32_t N, int64_t V,
-                               const uint8_t *text, int64_t size, TextScore *score) {
+CORE_EXPORT int32_t text_score(const Reader *reader, const uint8_t *text, int64_t size,
+                               TextScore *score) {
+    const Order *orders = reader->orders;
+    int64_t V = reader->V;
+    int32_t N = reader->N;
     if (!model_fits(orders, N, V) || reader->unknown >= V || reader->boundary < 0 ||
         reader->boundary >= V || reader->words.bits < 1 || reader->words.bits > 32)
         return -1;
@@ -71,9 +77,9 @@ CORE_EXPORT int32_t text_score(const Reader *reader, const Order *orders, int32_
         if (id < 0) id = reader->unknown;
         if (id < 0 || id >= V || targets == MOST_TARGETS - 1) return -1;
         unknown += id == reader->unknown;
-        log_probs[targets++] = read_word(orders, N, V, id, state);
+        log_probs[targets++] = read_word(orders, N, id, state);
     }
-    log_probs[targets++] = read_word(orders, N, V, reader->boundary, state);
+    log_probs[targets++] = read_word(orders, N, reader->boundary, state);
     score->log_prob = log_probs[0] + pairwise_sum(log_probs + 1, targets - 1);
     score->targets = targets;
     score->unknown = unknown;

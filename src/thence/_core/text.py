@@ -17,7 +17,7 @@ class Reader(ctypes.Structure):
 
     _fields_ = (
         ("rules", Rules), ("words", Table), ("characters", Pointer), ("num_characters", Size),
-        ("unknown", Size), ("boundary", Size),
+        ("unknown", Size), ("boundary", Size), ("orders", Pointer), ("V", Size), ("N", N),
     )  # fmt: skip
 
 
@@ -57,20 +57,21 @@ class TextScorer:
     ) -> None:
         self._kept: tuple[Any, ...] = (tables, words, characters)
         reader = Reader(unknown=-1 if unknown is None else unknown, boundary=boundary)
+        reader.orders, reader.N, reader.V = tables.model
         reader.words.bits = 1
         if words is not None:
             reader.rules, reader.words = words
         if characters is not None:
             reader.characters = address(characters, np.int32)
             reader.num_characters = len(characters)
-        self._reader = reader
+        self._reader, self._place = reader, ctypes.addressof(reader)
         self._call: Callable[..., int] = function(
-            "text_score", Pointer, Pointer, N, Size, ctypes.c_char_p, Size, Pointer
+            "text_score", Pointer, ctypes.c_char_p, Size, Pointer
         )
-        self._model = (ctypes.addressof(reader), *tables._model)
 
     def score(self, text: bytes) -> TextScore | None:
         """Return the score of a text in UTF-8; None if the text has to go the long way."""
         score = TextScore()
-        done = self._call(*self._model, text, len(text), ctypes.byref(score))
-        return None if done else score
+        if self._call(self._place, text, len(text), ctypes.byref(score)):
+            return None
+        return score

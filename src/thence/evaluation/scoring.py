@@ -3,17 +3,23 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from thence.array_types import Float64
 from thence.corpus import Documents, documents_of
 from thence.errors import TextError
 from thence.evaluation.language import are_unknown
 from thence.evaluation.metrics import bits, finite
 from thence.results import Listing, Results, Score, format_table, json_value
-from thence.runs.run import Run, open_run
+from thence.runs.run import LanguageRun, Run, open_run
+from thence.tokens import TokenStore
+
+TARGETS_AT_ONCE = 1 << 14
+"""Targets that become Python numbers at once, which bounds the memory."""
 
 
 def score(
@@ -37,41 +43,84 @@ def score(
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
     """
     run = open_run(run)
+    if not tokens and (one := _score_of_one(run, texts)) is not None:
+        return Results([one], 1)
     documents = documents_of(texts)
     return Results(_scores(run, documents, tokens), len(documents))
 
 
-def _scores(run: Run, documents: Documents, tokens: bool) -> Iterator[Score]:
-    vocabulary = run.tokenizer.vocabulary
-    names = vocabulary.names()
+def _score_of_one(run: Run, texts: Documents | Iterable[str] | str) -> Score | None:
+    """Return the score of a single text by the model's short way; None if there is none for it."""
+    text = texts[0] if isinstance(texts, list) and len(texts) == 1 else texts
+    if not isinstance(text, str) or not isinstance(run, LanguageRun) or run.text_scorer is None:
+        return None
+    found = run.text_scorer(text)
+    size = len(text) if text.isascii() else len(text.encode("utf-8"))
+    if found is None or run.may_be_test_split(1, size):
+        return None
+    nats, targets = -found.log_prob, found.targets
+    line = _line(text, -nats, targets, nats / targets, bits(nats) / (size + 1), found.unknown)
+    return Score(line, _display(run))
+
+
+def _line(
+    text: str, log_prob: float, targets: int, per_token: float, per_byte: float, unknown: int
+) -> dict[str, Any]:
+    possible = math.isfinite(log_prob)
+    return {
+        "text": text,
+        "log_probability": log_prob if possible else None,
+        "targets": targets,
+        "nats_per_token": per_token if possible else None,
+        "bits_per_byte": per_byte if possible else None,
+        "unknown": unknown,
+    }
+
+
+def _display(run: Run) -> tuple[int, str]:
+    """Return what the display of a score needs: vocabulary size and separator of tokens."""
     separator = " " if run.tokenizer.options.tokens == "words" else ""
-    carry_context = run.recipe.training.carry_context
+    return len(run.tokenizer.vocabulary), separator
+
+
+def _scores(run: Run, documents: Documents, tokens: bool) -> Iterator[Score]:
     store = run.encode(documents, "score")
-    scores = run.model.score(store, carry_context).astype(np.float64)
-    sums = store.sum_by_document(scores)
-    for index, text in enumerate(documents):
-        place = slice(store.offsets[index] - 1, store.offsets[index + 1] - 1)
-        ids = store.targets[place]
-        nats = -float(sums[index])
-        line: dict[str, Any] = {
-            "text": text,
-            "log_probability": finite(-nats),
-            "targets": len(ids),
-            "nats_per_token": finite(nats / len(ids)),
-            "bits_per_byte": finite(bits(nats) / (int(store.byte_counts[index]) + 1)),
-            "unknown": int(are_unknown(run, ids).sum()),
-        }
-        if tokens:
-            line["tokens"] = [
-                {
-                    "token": names[token],
-                    "log_probability": finite(float(value)),
-                    "surprisal_bits": finite(bits(-float(value))),
-                    "special": vocabulary.is_special(int(token)),
-                }
-                for token, value in zip(ids, scores[place], strict=True)
-            ]
-        yield Score(line, len(names), separator)
+    scores = run.model.score(store, run.recipe.training.carry_context).astype(np.float64)
+    log_probs = store.sum_by_document(scores)
+    columns = (
+        log_probs,
+        store.target_counts,
+        -log_probs / store.target_counts,
+        -log_probs / math.log(2) / (store.byte_counts + 1),
+        store.sum_by_document(are_unknown(run, store.targets)).astype(np.int64),
+    )
+    described = _tokens(run, store, scores) if tokens else None
+    display = _display(run)
+    for text, *numbers in zip(documents, *(column.tolist() for column in columns), strict=True):
+        line = _line(text, *numbers)
+        if described is not None:
+            line["tokens"] = list(islice(described, line["targets"]))
+        yield Score(line, display)
+
+
+def _tokens(
+    run: Run, store: TokenStore, scores: Float64[np.ndarray, " targets"]
+) -> Iterator[dict[str, Any]]:
+    """Yield what ``score`` says of each target."""
+    vocabulary = run.tokenizer.vocabulary
+    shown = [(name, vocabulary.is_special(index)) for index, name in enumerate(vocabulary.names())]
+    for first in range(0, store.num_targets, TARGETS_AT_ONCE):
+        values = scores[first : first + TARGETS_AT_ONCE]
+        surprisals = -values / math.log(2)
+        ids = store.targets[first : first + TARGETS_AT_ONCE].tolist()
+        for index, value, surprisal in zip(ids, values.tolist(), surprisals.tolist(), strict=True):
+            name, special = shown[index]
+            yield {
+                "token": name,
+                "log_probability": finite(value),
+                "surprisal_bits": finite(surprisal),
+                "special": special,
+            }
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from thence.array_types import Bool, Float, Float32, Float64, Int64, Integer
 from thence.corpus.labels import Labels
-from thence.tokens import TokenStore
+from thence.tokens import Tokenizer, TokenStore
 from thence.tokens.texts import Texts
 
 State = Any
@@ -262,6 +262,31 @@ class ReadsAtOnce(Protocol):
         self, ids: Integer[np.ndarray, "batch time"], state: State, last: bool = False
     ) -> tuple[Float[np.ndarray, "batch places vocab"], State]:
         """Return log-probabilities after each id, or after the last only, and the state."""
+
+
+class TextScore(Protocol):
+    """The score of one text, a document of its own.
+
+    Attributes:
+        log_prob: Of the text and its end, in nats.
+        targets: Its tokens and its end.
+        unknown: How many of them are the unknown symbol.
+    """
+
+    log_prob: float
+    targets: int
+    unknown: int
+
+
+@runtime_checkable
+class ScoresText(Protocol):
+    """A language model with a short way from one text to its score."""
+
+    def text_scorer(self, tokenizer: Tokenizer) -> Callable[[str], TextScore | None] | None:
+        """Return what scores a text as ``score`` would, to the bit; it gives None for some texts.
+
+        None: there is no short way for this model, or for this tokenizer.
+        """
 
 
 def read(

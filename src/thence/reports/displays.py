@@ -141,14 +141,15 @@ def score(found: Score) -> list[Block]:
     if "tokens" not in found:
         return [Caption(words, about), RunningText([short(found["text"], LONGEST_TEXT)])]
     tokens = []
+    vocabulary_size, separator = found.display
     for token in found["tokens"][:MOST_TOKENS]:
         bits = math.inf if token["surprisal_bits"] is None else token["surprisal_bits"]
-        tokens.append(surprisal_token(token["token"], bits, found.vocabulary_size))
+        tokens.append(surprisal_token(token["token"], bits, vocabulary_size))
     rest = len(found["tokens"]) - len(tokens)
     more = [Note(f"… and {rest:,} more tokens")] if rest else []
     return [
         Caption(words, f"{about}; colour: surprisal"),
-        RunningText(tokens, found.separator),
+        RunningText(tokens, separator),
         *more,
     ]
 

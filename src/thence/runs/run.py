@@ -10,7 +10,7 @@ report.html         pictures and numbers
 text, text.jsonl    what the text was, where it cannot be read again (see ``sources.py``)
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from thence.atomic import NOT_ALLOWED, WriteError
 from thence.corpus import Documents, Splits
 from thence.errors import RunError, SettingError, ThenceError, nearest
 from thence.hooks import PackageFunction, repr_html
-from thence.models.base import Classes, Classifier, LanguageModel
+from thence.models.base import Classes, Classifier, LanguageModel, ScoresText, TextScore
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import recipe_of
 from thence.runs.description import describe
@@ -209,6 +209,11 @@ class Run(RunFolder):
             return self._test.matches(documents)
         return bool(documents.content_hash() == self.provenance["sha256"].get(TEST))
 
+    def may_be_test_split(self, documents: int, num_bytes: int) -> bool:
+        """Return whether so many documents with text may be the test split, by their size alone."""
+        test = self._test
+        return test is None or (test.documents, test.bytes) == (documents, num_bytes)
+
     @cached_property
     def _test(self) -> Fingerprint | None:
         """What the documents of the test split are recognised by."""
@@ -250,6 +255,12 @@ class LanguageRun(Run):
     def load(self) -> LanguageModel:
         """Return ``model``."""
         return self.model
+
+    @cached_property
+    def text_scorer(self) -> Callable[[str], TextScore | None] | None:
+        """What scores one text by a short way, if model and tokenizer have one."""
+        model = self.model
+        return model.text_scorer(self.tokenizer) if isinstance(model, ScoresText) else None
 
 
 class ClassifierRun(Run):

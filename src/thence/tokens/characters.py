@@ -27,7 +27,7 @@ class CharacterTokenizer:
     vocabulary: Vocabulary
 
     @cached_property
-    def _table(self) -> Int32[np.ndarray, " points"]:
+    def table(self) -> Int32[np.ndarray, " points"]:
         """Id of each code point, -1 where it has none."""
         table = np.full(CODE_POINTS, -1, np.int32)
         points = [ord(symbol) for symbol in self.vocabulary.symbols]
@@ -37,7 +37,7 @@ class CharacterTokenizer:
     def encode_chunk(self, chunk: Documents) -> Encoded:
         """Return the ids of all characters and how many each document has."""
         points, lengths = code_points(chunk)
-        ids = self._table[points]
+        ids = self.table[points]
         return resolve_unknowns(ids, lengths, self.vocabulary, lambda at: chr(points[at]))
 
     def decode(self, ids: Iterable[int]) -> str:

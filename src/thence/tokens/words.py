@@ -8,6 +8,7 @@ from itertools import chain
 
 import numpy as np
 
+from thence._core import words as core_words
 from thence.array_types import Int32
 from thence.corpus import Documents
 from thence.tokens.hashing import HashTable
@@ -17,6 +18,7 @@ from thence.tokens.word_splitting import (
     Edition,
     FoundWords,
     WordSplit,
+    core_rules,
     find_words,
     hash_strings,
 )
@@ -45,6 +47,10 @@ class WordTokenizer:
         ids = HashTable()
         ids.add(hash_strings(spelled), np.arange(len(spelled), dtype=np.int32))
         return ids
+
+    def core_words(self, ascii_only: bool) -> tuple[core_words.Rules, core_words.Table]:
+        """Return how words are found and numbered, as the compiled core needs it."""
+        return core_rules(self.split, self.edition, ascii_only), self._ids.core_table
 
     def encode_chunk(self, chunk: Documents) -> Encoded:
         """Return the ids of all words and how many each document has."""

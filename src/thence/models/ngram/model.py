@@ -1,6 +1,6 @@
 """The n-gram model: counting, smoothing, and what else is asked of a model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal, get_args
@@ -9,14 +9,14 @@ import numpy as np
 
 from thence.array_types import Float, Int64, Integer
 from thence.errors import SettingError
-from thence.models.base import Array
+from thence.models.base import Array, TextScore
 from thence.models.memory_guard import parse_size
 from thence.models.ngram.counting import OrderCounts, count_ngrams, log_likelihood
 from thence.models.ngram.pruning import prune_by_counts, prune_by_entropy, sums
 from thence.models.ngram.queries import Numbers, Queries
 from thence.models.ngram.smoothing import Discounts, OrderTable, Smoothing, interpolate, smooth
 from thence.settings import Fraction, NonNegativeFloat, NonNegativeInt, Range, Settings
-from thence.tokens import TokenStore
+from thence.tokens import Tokenizer, TokenStore
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,10 @@ class NGram:
     ) -> Float[np.ndarray, " targets"]:
         """Return the log-probability of every target, in nats."""
         return self.queries.score(store, carry_context)
+
+    def text_scorer(self, tokenizer: Tokenizer) -> Callable[[str], TextScore | None] | None:
+        """Return what scores one text, in microseconds, if the tokenizer allows it."""
+        return self.queries.text_scorer(tokenizer)
 
     def contexts(
         self, store: TokenStore, carry_context: bool = False

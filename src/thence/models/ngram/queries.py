@@ -10,17 +10,22 @@ The compiled core walks through a text target by target, NumPy order by order ov
 give the same numbers, to the bit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 import numpy as np
 
 from thence._core import library
 from thence._core.ngram import NGramTables
+from thence._core.text import TextScorer
 from thence.array_types import Float, Int64, Integer
-from thence.models.base import Array
+from thence.models.base import Array, TextScore
 from thence.models.ngram.counting import find
 from thence.models.ngram.smoothing import OrderTable
-from thence.tokens import TokenStore
+from thence.tokens import Tokenizer, TokenStore
+from thence.tokens.characters import CharacterTokenizer
+from thence.tokens.tokenizer import normalize
+from thence.tokens.words import WordTokenizer
 
 Numbers = Int64[np.ndarray, "batch order-1"]
 """The number of the n-gram of each length 1 to N-1 that ends at the last word, or -1."""
@@ -57,6 +62,35 @@ class Queries:
             seen = found >= 0
             log_probs[seen] = table.log_probs[found[seen]]
         return log_probs
+
+    def text_scorer(self, tokenizer: Tokenizer) -> Callable[[str], TextScore | None] | None:
+        """Return what scores one text by the compiled core; None if it cannot.
+
+        It gives None for a text with a symbol that has no id, and for a long text.
+        """
+        core, level, vocabulary = self.core, tokenizer.level, tokenizer.vocabulary
+        if core is None or not isinstance(level, WordTokenizer | CharacterTokenizer):
+            return None
+        special = vocabulary.unknown_id, vocabulary.boundary_id
+
+        @cache
+        def scorer_of(ascii_only: bool) -> Callable[[bytes], TextScore | None]:
+            if isinstance(level, WordTokenizer):
+                return TextScorer(core, *special, words=level.core_words(ascii_only)).score
+            return TextScorer(core, *special, characters=level.table).score
+
+        options = tokenizer.options
+        is_changed = options.lowercase or options.nfc
+
+        def score(text: str) -> TextScore | None:
+            if is_changed:
+                text = normalize(text, options)
+            try:
+                return scorer_of(text.isascii())(text.encode("utf-8"))
+            except UnicodeEncodeError:  # The long way says what is wrong.
+                return None
+
+        return score
 
     def contexts(
         self, store: TokenStore, carry_context: bool
@@ -133,6 +167,7 @@ def _is_readable(table: OrderTable) -> bool:
 
 def _flat(
     store: TokenStore, carry_context: bool
-) -> tuple[Integer[np.ndarray, " positions"], Int64[np.ndarray, " _"] | None]:
-    """Return the ids of a store, and where its documents begin if contexts end there."""
-    return store.ids.astype(np.int32), None if carry_context else store.offsets
+) -> tuple[Integer[np.ndarray, " positions"], Int64[np.ndarray, " _"]]:
+    """Return the ids of a store and where its documents begin; with carried context it is one."""
+    whole = np.array([1, len(store.ids)])
+    return store.ids.astype(np.int32), whole if carry_context else store.offsets.astype(np.int64)
