@@ -17,6 +17,10 @@
 #define CORE_EXPORT __attribute__((visibility("default")))
 #endif
 
+/* Ask for memory that is read a little later, so that nobody waits for it then. */
+#define PREFETCH(address) __builtin_prefetch(address)
+enum { AHEAD = 8 }; /* How many are asked for before the first one is read; a power of two. */
+
 /* Words: words.c. */
 
 typedef struct { /* How words are found. */
@@ -45,12 +49,12 @@ int skip_space(const Rules *rules, const uint8_t **at, const uint8_t *end, int64
 uint64_t next_word(const Rules *rules, const uint8_t **at, const uint8_t *end, int64_t *place,
                    int after_space);
 
-/* The number of a hash, or -1. */
-int32_t number_of(const Table *table, uint64_t hash);
+/* The numbers of hashes, -1 for those that have none. */
+void find_numbers(const Table *table, const uint64_t *hashes, int64_t size, int32_t *numbers);
 
 /* N-grams: ngram.c. */
 
-enum { MAX_ORDER = 100 };
+enum { MAX_ORDER = 100, BLOCK = 128 };
 
 typedef struct { /* An n-gram that may be a context. What a query needs stands in one place: */
     uint32_t word;  /* its last word; */
@@ -76,5 +80,10 @@ int model_fits(const Order *orders, int32_t N, int64_t V);
 /* The log-probability of a word in a state, which becomes that after the word. Of a unigram model
    the state is not looked at. */
 double read_word(const Order *orders, int32_t N, int64_t word, int64_t *state);
+
+/* The log-probabilities of up to BLOCK words after a state, which becomes that after the last of
+   them; contexts may be NULL. */
+void score_block(const Order *orders, int32_t N, const int32_t *words, const int32_t *places,
+                 int32_t n, int64_t *state, double *log_probs, int64_t *contexts);
 
 #endif

@@ -97,27 +97,99 @@ static int state_fits(const Order *orders, int32_t N, const int64_t *state) {
     return 1;
 }
 
+/* Look for words in ranges of an order, a step of each search in turn: while one waits for memory, the
+   others go on. low[i] becomes the place of word i in its range of count[i] entries, or before it. */
+static void search_together(const Order *order, const int32_t *words, int32_t n, uint32_t *low,
+                            uint32_t *count) {
+    int32_t active[BLOCK], left = 0;
+    for (int32_t i = 0; i < n; i++) {
+        active[left] = i;
+        left += count[i] > 1;
+    }
+    while (left) {
+        int32_t still = 0;
+        for (int32_t a = 0; a < left; a++) {
+            int32_t i = active[a];
+            uint32_t half = count[i] / 2, middle = low[i] + half;
+            uint32_t word = order->leaves ? order->leaves[middle].word : order->nodes[middle].word;
+            low[i] = word <= (uint32_t)words[i] ? middle : low[i];
+            count[i] -= half;
+            middle = low[i] + count[i] / 2;
+            if (order->leaves) PREFETCH(&order->leaves[middle]);
+            else PREFETCH(&order->nodes[middle]);
+            active[still] = i;
+            still += count[i] > 1;
+        }
+        left = still;
+    }
+}
+
+/* The log-probabilities of the words of a block, order by order; see core.h. places[i] is how many
+   words of its own document stand before word i, which bounds its contexts. */
+void score_block(const Order *orders, int32_t N, const int32_t *words, const int32_t *places,
+                 int32_t n, int64_t *state, double *log_probs, int64_t *contexts) {
+    int64_t found[BLOCK + 1]; /* found[i + 1] is the n-gram of the order that ends with word i. */
+    uint32_t low[BLOCK], count[BLOCK];
+    for (int32_t i = 0; i < n; i++) {
+        log_probs[i] = orders[0].nodes[words[i]].log_prob;
+        found[i + 1] = words[i];
+    }
+    for (int32_t k = 1; k < N; k++) { /* Contexts of k words, n-grams of k + 1. */
+        const Order *order = &orders[k];
+        found[0] = state[k - 1];
+        state[k - 1] = found[n];
+        for (int32_t i = 0; i < n; i++) {
+            int64_t context = places[i] >= k - 1 ? found[i] : -1;
+            if (contexts) contexts[(int64_t)i * (N - 1) + k - 1] = context;
+            low[i] = count[i] = 0;
+            if (context < 0) continue;
+            const Node *node = &orders[k - 1].nodes[context];
+            log_probs[i] += node->backoff;
+            low[i] = node->start;
+            count[i] = node[1].start - node->start;
+            if (order->leaves) PREFETCH(&order->leaves[low[i] + count[i] / 2]);
+            else PREFETCH(&order->nodes[low[i] + count[i] / 2]);
+        }
+        search_together(order, words, n, low, count);
+        for (int32_t i = 0; i < n; i++) {
+            found[i + 1] = -1;
+            if (!count[i]) continue;
+            uint32_t word = order->leaves ? order->leaves[low[i]].word : order->nodes[low[i]].word;
+            if (word != (uint32_t)words[i]) continue;
+            found[i + 1] = low[i];
+            log_probs[i] = order->leaves ? order->leaves[low[i]].log_prob : order->nodes[low[i]].log_prob;
+        }
+    }
+}
+
 /* Write the log-probability of every target, ids[1 ..], in nats; 0, or -1 if something does not fit.
 
    offsets[d] is the place in ids of the first target of document d, and offsets[documents] that
-   after the last one; context begins at the symbol before a document. If contexts is not NULL it gets
-   the state before each target, N - 1 numbers. NumPy: NGram.score, NGram.contexts. */
+   after the last one, the end; context begins at the symbol before a document. If contexts is not NULL
+   it gets the state before each target, N - 1 numbers. NumPy: NGram.score, NGram.contexts. */
 CORE_EXPORT int32_t ngram_score(const Order *orders, int32_t N, int64_t V, const int32_t *ids,
                                 int64_t size, const int64_t *offsets, int64_t documents,
                                 double *log_probs, int64_t *contexts) {
-    if (!model_fits(orders, N, V)) return -1;
-    int64_t state[MAX_ORDER];
-    for (int64_t d = 0; d < documents; d++) {
-        int64_t at = offsets[d], end = offsets[d + 1];
-        if (at < 1 || end < at || end > size || ids[at - 1] < 0 || ids[at - 1] >= V) return -1;
-        for (int32_t k = 0; k < N; k++) state[k] = -1;
-        state[0] = ids[at - 1]; /* The boundary. */
-        for (; at < end; at++) {
-            if (ids[at] < 0 || ids[at] >= V) return -1;
-            if (contexts)
-                for (int32_t k = 0; k < N - 1; k++) contexts[(at - 1) * (N - 1) + k] = state[k];
-            log_probs[at - 1] = read_word(orders, N, ids[at], state);
+    if (!model_fits(orders, N, V) || size < 1 || offsets[0] != 1 || offsets[documents] != size) return -1;
+    for (int64_t i = 0; i < size; i++)
+        if (ids[i] < 0 || ids[i] >= V) return -1;
+    int64_t state[MAX_ORDER], next = 0, first = 0;
+    int32_t places[BLOCK], place = 0;
+    for (int32_t k = 0; k < N; k++) state[k] = -1;
+    for (int64_t at = 1; at < size; at += BLOCK) {
+        int32_t n = size - at < BLOCK ? (int32_t)(size - at) : BLOCK;
+        for (int32_t i = 0; i < n; i++) {
+            while (next < documents && offsets[next] <= at + i) {
+                if (offsets[next + 1] < offsets[next]) return -1;
+                next++, place = 0;
+            }
+            places[i] = place;
+            place += place < MAX_ORDER;
         }
+        state[0] = ids[at - 1];
+        score_block(orders, N, ids + at, places, n, state, log_probs + first,
+                    contexts ? contexts + first * (N - 1) : NULL);
+        first += n;
     }
     return 0;
 }

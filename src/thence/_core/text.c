@@ -46,6 +46,28 @@ static double pairwise_sum(const double *x, int64_t n) {
     return sum;
 }
 
+/* Write the ids of a text, -1 for symbols that have none; return how many, or -1 for too many. */
+static int64_t read_text(const Reader *reader, const uint8_t *text, int64_t size, int32_t *ids) {
+    const uint8_t *at = text, *end = text + size;
+    int64_t count = 0, place = 0;
+    if (reader->characters) {
+        for (int bytes; at < end; at += bytes) {
+            uint32_t point = code_point(at, end, &bytes);
+            if (count == MOST_TARGETS - 1) return -1;
+            ids[count++] = (int64_t)point < reader->num_characters ? reader->characters[point] : -1;
+        }
+        return count;
+    }
+    uint64_t hashes[MOST_TARGETS];
+    int after_space = 1;
+    for (; skip_space(&reader->rules, &at, end, &place, &after_space); after_space = 0) {
+        if (count == MOST_TARGETS - 1) return -1;
+        hashes[count++] = next_word(&reader->rules, &at, end, &place, after_space);
+    }
+    find_numbers(&reader->words, hashes, count, ids);
+    return count;
+}
+
 /* Score a text as a document of its own. Returns 0, or -1 if the text has to go the long way: it is too
    long, or a symbol of it has no id. NumPy: NGram.score(Tokenizer.encode(text)). */
 CORE_EXPORT int32_t text_score(const Reader *reader, const uint8_t *text, int64_t size,
@@ -54,32 +76,26 @@ CORE_EXPORT int32_t text_score(const Reader *reader, const uint8_t *text, int64_
     int64_t V = reader->V;
     int32_t N = reader->N;
     if (!model_fits(orders, N, V) || reader->unknown >= V || reader->boundary < 0 ||
-        reader->boundary >= V || reader->words.bits < 1 || reader->words.bits > 32)
+        reader->boundary >= V || V > INT32_MAX || reader->words.bits < 1 || reader->words.bits > 32)
         return -1;
-    int64_t state[MAX_ORDER], place = 0, targets = 0, unknown = 0;
+    int32_t ids[MOST_TARGETS];
     double log_probs[MOST_TARGETS];
-    for (int32_t k = 0; k < N; k++) state[k] = -1;
-    state[0] = reader->boundary;
-    const uint8_t *at = text, *end = text + size;
-    int after_space = 1;
-    while (reader->characters ? at < end
-                              : skip_space(&reader->rules, &at, end, &place, &after_space)) {
-        int64_t id;
-        if (reader->characters) {
-            int bytes;
-            uint32_t point = code_point(at, end, &bytes);
-            id = (int64_t)point < reader->num_characters ? reader->characters[point] : -1;
-            at += bytes;
-        } else {
-            id = number_of(&reader->words, next_word(&reader->rules, &at, end, &place, after_space));
-            after_space = 0;
-        }
-        if (id < 0) id = reader->unknown;
-        if (id < 0 || id >= V || targets == MOST_TARGETS - 1) return -1;
-        unknown += id == reader->unknown;
-        log_probs[targets++] = read_word(orders, N, id, state);
+    int64_t state[MAX_ORDER], size_in_ids = read_text(reader, text, size, ids);
+    if (size_in_ids < 0) return -1;
+    int32_t places[BLOCK], targets = (int32_t)size_in_ids, unknown = 0;
+    for (int32_t i = 0; i < targets; i++) {
+        if (ids[i] < 0) ids[i] = (int32_t)reader->unknown;
+        if (ids[i] < 0 || ids[i] >= V) return -1;
+        unknown += ids[i] == reader->unknown;
     }
-    log_probs[targets++] = read_word(orders, N, reader->boundary, state);
+    ids[targets++] = (int32_t)reader->boundary;
+    for (int32_t k = 0; k < N; k++) state[k] = -1;
+    for (int32_t at = 0; at < targets; at += BLOCK) {
+        int32_t n = targets - at < BLOCK ? targets - at : BLOCK;
+        for (int32_t i = 0; i < n; i++) places[i] = at + i;
+        state[0] = at ? ids[at - 1] : (int32_t)reader->boundary;
+        score_block(orders, N, ids + at, places, n, state, log_probs + at, NULL);
+    }
     score->log_prob = log_probs[0] + pairwise_sum(log_probs + 1, targets - 1);
     score->targets = targets;
     score->unknown = unknown;

@@ -131,13 +131,20 @@ CORE_EXPORT int64_t words_find(const Rules *rules, const uint8_t *text, int64_t 
     return found;
 }
 
-int32_t number_of(const Table *table, uint64_t hash) {
-    uint64_t mask = ((uint64_t)1 << table->bits) - 1;
-    for (uint64_t slot = hash >> (64 - table->bits), tried = 0; tried <= mask; tried++) {
-        if (table->numbers[slot] < 0 || table->hashes[slot] == hash) return table->numbers[slot];
-        slot = (slot + 1) & mask;
+void find_numbers(const Table *table, const uint64_t *hashes, int64_t size, int32_t *numbers) {
+    const uint64_t mask = ((uint64_t)1 << table->bits) - 1;
+    for (int64_t i = 0; i < size + AHEAD; i++) {
+        if (i < size) {
+            uint64_t slot = hashes[i] >> (64 - table->bits);
+            PREFETCH(&table->hashes[slot]);
+            PREFETCH(&table->numbers[slot]);
+        }
+        if (i < AHEAD) continue;
+        uint64_t hash = hashes[i - AHEAD], slot = hash >> (64 - table->bits), tried = 0;
+        while (table->numbers[slot] >= 0 && table->hashes[slot] != hash && tried++ <= mask)
+            slot = (slot + 1) & mask;
+        numbers[i - AHEAD] = tried > mask ? -1 : table->numbers[slot];
     }
-    return -1;
 }
 
 /* Write the number of each hash, -1 where it has none; NumPy: HashTable.find. Returns 0, or -1 if
@@ -145,7 +152,7 @@ int32_t number_of(const Table *table, uint64_t hash) {
 CORE_EXPORT int32_t words_numbers(const Table *table, const uint64_t *hashes, int64_t size,
                                   int32_t *numbers) {
     if (table->bits < 1 || table->bits > 32) return -1;
-    for (int64_t i = 0; i < size; i++) numbers[i] = number_of(table, hashes[i]);
+    find_numbers(table, hashes, size, numbers);
     return 0;
 }
 

@@ -45,8 +45,9 @@ def score(
     run = open_run(run)
     if not tokens and (one := _score_of_one(run, texts)) is not None:
         return Results([one], 1)
+    strings = texts if isinstance(texts, list) else None
     documents = documents_of(texts)
-    return Results(_scores(run, documents, tokens), len(documents))
+    return Results(_scores(run, documents, strings or documents, tokens), len(documents))
 
 
 def _score_of_one(run: Run, texts: Documents | Iterable[str] | str) -> Score | None:
@@ -83,7 +84,8 @@ def _display(run: Run) -> tuple[int, str]:
     return len(run.tokenizer.vocabulary), separator
 
 
-def _scores(run: Run, documents: Documents, tokens: bool) -> Iterator[Score]:
+def _scores(run: Run, documents: Documents, texts: Iterable[str], tokens: bool) -> Iterator[Score]:
+    """Yield the score of each document; the texts are the same, as strings."""
     store = run.encode(documents, "score")
     scores = run.model.score(store, run.recipe.training.carry_context).astype(np.float64)
     log_probs = store.sum_by_document(scores)
@@ -96,7 +98,7 @@ def _scores(run: Run, documents: Documents, tokens: bool) -> Iterator[Score]:
     )
     described = _tokens(run, store, scores) if tokens else None
     display = _display(run)
-    for text, *numbers in zip(documents, *(column.tolist() for column in columns), strict=True):
+    for text, *numbers in zip(texts, *(column.tolist() for column in columns), strict=True):
         line = _line(text, *numbers)
         if described is not None:
             line["tokens"] = list(islice(described, line["targets"]))
