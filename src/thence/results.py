@@ -1,10 +1,9 @@
 """Base classes of results: sequences, comparisons and reports; and their form as plain text."""
 
 import math
-from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import numpy as np
 
@@ -14,12 +13,42 @@ from thence.printable import printable_line
 Item = TypeVar("Item")
 
 
-class Listing(Sequence[Item]):
-    """A result that holds a list, and can be iterated and indexed like it."""
+class Serializable:
+    """What has a form in JSON.
 
-    @abstractmethod
+    Attributes:
+        in_json: The attributes that its JSON has, in order, as ``name`` or ``name=attribute``; by
+            default the fields of the dataclass.
+    """
+
+    in_json: ClassVar[tuple[str, ...]] = ()
+
+    def to_json(self) -> Any:
+        """Return everything for a program; None stands for numbers that JSON lacks."""
+        names = self.in_json or tuple(item.name for item in fields(self))  # type: ignore[arg-type]
+        pairs = (name.partition("=") for name in names)
+        return {name: json_value(getattr(self, other or name)) for name, _, other in pairs}
+
+
+class Result(Serializable):
+    """A result: it shows itself as JSON and in notebooks (``thence.reports.displays``)."""
+
+    _repr_html_ = repr_html
+
+
+class Listing(Result, Sequence[Item]):
+    """A result that holds a list, and can be iterated and indexed like it.
+
+    Attributes:
+        listed: The name of the field with the list.
+    """
+
+    listed: ClassVar[str]
+
     def items(self) -> Sequence[Item]:
         """Return the list."""
+        found: Sequence[Item] = getattr(self, self.listed)
+        return found
 
     @overload
     def __getitem__(self, place: int) -> Item: ...
@@ -145,6 +174,8 @@ def json_value(value: Any) -> Any:
     >>> json_value({"interval": (0.5, math.inf)})
     {'interval': [0.5, None]}
     """
+    if isinstance(value, Serializable):
+        return value.to_json()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, np.ndarray):
@@ -152,7 +183,8 @@ def json_value(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [json_value(item) for item in value]
     if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: json_value(getattr(value, item.name)) for item in fields(value)}
+        shown = [item.name for item in fields(value) if item.metadata.get("in_json", True)]
+        return {name: json_value(getattr(value, name)) for name in shown}
     if isinstance(value, Mapping):
         return {name: json_value(item) for name, item in value.items()}
     return value
@@ -183,11 +215,13 @@ def format_pairs(rows: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{name:<{width}}  {value}" for name, value in shown]
 
 
-class BestFirst:
-    """A comparison of language models or of classifiers: how it is written."""
+class BestFirst(Result):
+    """A comparison of language models or of classifiers, the best first: how it is written."""
 
     text: str
+    documents: int
     remark: str
+    difference_interval: ClassVar[str] = "simultaneous 95 %"
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the column names and the rows to show."""

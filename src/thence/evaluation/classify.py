@@ -9,10 +9,9 @@ import numpy as np
 
 from thence.corpus import Documents, documents_of
 from thence.errors import SettingError
-from thence.hooks import repr_html
 from thence.models.labels.known import known_of
 from thence.printable import printable_line
-from thence.results import Results, format_pairs
+from thence.results import Result, Results, format_pairs
 from thence.runs import ClassifierRun
 from thence.runs.run import Run
 from thence.settings import PositiveInt, Range, validate
@@ -32,7 +31,7 @@ NOTHING_KNOWN = "Nothing in this text is known from train: the label is no findi
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Result):
     """What a classifier says of a document.
 
     Attributes:
@@ -46,8 +45,6 @@ class Classification:
         nothing_known: Whether the classifier knows nothing in the document (``known.py``): its
             labels then are those of a text of which nothing is known.
     """
-
-    _repr_html_ = repr_html
 
     text: str
     labels: tuple[str, ...]

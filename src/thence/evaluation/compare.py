@@ -6,9 +6,8 @@ classifiers document by document.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,8 +30,7 @@ from thence.evaluation.language import (
     covers,
 )
 from thence.evaluation.metrics import bits, perplexity
-from thence.hooks import repr_html
-from thence.results import BestFirst, json_value, with_margin
+from thence.results import BestFirst, with_margin
 from thence.runs import ClassifierRun
 from thence.runs.description import choices_on_dev
 from thence.runs.run import Run, Split, open_run
@@ -63,7 +61,7 @@ class Compared:
     bits_per_byte: float
     nats_per_token: float | None
     difference: tuple[float, float, float] | None
-    place: int
+    place: int = field(metadata={"in_json": False})
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,10 @@ class Comparison(BestFirst):
             random; the intervals follow it.
     """
 
-    _repr_html_ = repr_html
+    in_json = (
+        *("text", "documents", "same_tokens", "difference_unit=unit", "difference_interval"),
+        *("interval_of", "in_order", "remark", "runs"),
+    )
 
     text: str
     documents: int
@@ -93,6 +94,11 @@ class Comparison(BestFirst):
     def unit(self) -> str:
         """Unit of the differences."""
         return "nats per token" if self.same_tokens else "bits per byte"
+
+    @property
+    def interval_of(self) -> str:
+        """What the intervals are about, in words."""
+        return covers(self.in_order)
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the column names and the rows to show."""
@@ -117,23 +123,6 @@ class Comparison(BestFirst):
         if compared.difference is None:
             return [*row, "-"]
         return [*row, with_margin(compared.difference, 4)]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return every number for a program; None stands for what is infinite or missing."""
-        runs = [json_value(item) for item in self.runs]
-        for item in runs:
-            del item["place"]
-        return {
-            "text": self.text,
-            "documents": self.documents,
-            "same_tokens": self.same_tokens,
-            "difference_unit": self.unit,
-            "difference_interval": "simultaneous 95 %",
-            "interval_of": covers(self.in_order),
-            "in_order": self.in_order,
-            "remark": self.remark,
-            "runs": runs,
-        }
 
 
 def compare(

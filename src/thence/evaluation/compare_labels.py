@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +12,7 @@ from thence.errors import RunError
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.intervals import SIMULTANEOUS, difference_margins
 from thence.evaluation.metrics import are_right
-from thence.hooks import repr_html
-from thence.results import BestFirst, json_value, with_margin
+from thence.results import BestFirst, with_margin
 from thence.runs import ClassifierRun
 
 
@@ -66,7 +64,7 @@ class LabelComparison(BestFirst):
         remark: What to know when reading the table.
     """
 
-    _repr_html_ = repr_html
+    in_json = ("text", "documents", "difference_interval", "runs", "remark")
 
     text: str
     documents: int
@@ -88,16 +86,6 @@ class LabelComparison(BestFirst):
         alone = [f"{against.best_alone:,}", f"{against.this_alone:,}"]
         p_value = f"{against.p_holm:.3g}" if against.p_holm > 1e-300 else "< 1e-300"
         return [*row, with_margin((middle, low, high), 2), *alone, p_value]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return every number for a program; None stands for what is missing."""
-        return {
-            "text": self.text,
-            "documents": self.documents,
-            "difference_interval": "simultaneous 95 %",
-            "runs": json_value(self.runs),
-            "remark": self.remark,
-        }
 
 
 def compare_labels(runs: Sequence[ClassifierRun], data: EvaluationData) -> LabelComparison:

@@ -1,5 +1,6 @@
-"""The documents that runs are evaluated on: a split of their own text, or another text."""
+"""What evaluations of all runs share: the documents, and the looks at the test split."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from thence.corpus.labels import as_labelled
 from thence.corpus.reading import inner_suffix
 from thence.corpus.tables import HUGGING_FACE, TABLES
 from thence.errors import TextError
+from thence.results import Result
 from thence.runs import ClassifierRun
+from thence.runs.looks_at_test import count_inherited, describe_looks
 from thence.runs.run import Run, Split
 from thence.runs.sources import IN_MEMORY
 
@@ -104,3 +107,23 @@ def _has_columns(text: Source) -> bool:
         return False
     name = str(text)
     return inner_suffix(name) in TABLES or name.startswith(HUGGING_FACE) or Path(text).is_dir()
+
+
+class RunReport(Result):
+    """What the reports on one run share: the looks at its test split."""
+
+    looks: tuple[Mapping[str, str], ...]
+
+    @property
+    def test_looks(self) -> int:
+        """How often the run's test split has been evaluated, this time included."""
+        return len(self.looks)
+
+    @property
+    def test_looks_before(self) -> int:
+        """How many of the looks came with the runs that this one was made of."""
+        return count_inherited(self.looks)
+
+    def looks_row(self) -> list[tuple[str, str]]:
+        """Return the looks in words, if there are any."""
+        return [("looks at the test split", describe_looks(self.looks))] if self.looks else []

@@ -8,7 +8,6 @@ import numpy as np
 
 from thence.array_types import Float
 from thence.errors import RunError, SettingError, UnknownSymbolError, nearest
-from thence.hooks import repr_html
 from thence.results import Listing
 from thence.runs.run import Run, open_run
 from thence.settings import PositiveInt, validate
@@ -70,14 +69,10 @@ class SimilarWords(Listing[tuple[str, float]]):
         words: Each word and the cosine of its embedding, -1 to 1; the nearest first.
     """
 
-    _repr_html_ = repr_html
+    listed = "words"
 
     word: str
     words: list[tuple[str, float]]
-
-    def items(self) -> list[tuple[str, float]]:
-        """Return ``words``, over which this is iterated."""
-        return self.words
 
     def to_json(self) -> dict[str, Any]:
         """Return everything for a program."""

@@ -32,7 +32,7 @@ from thence.array_types import Float, Int64
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError, nearest
 from thence.evaluation.classify import DIGITS
-from thence.hooks import repr_html
+from thence.results import Result
 from thence.runs import ClassifierRun
 from thence.runs.run import Run
 from thence.tokens import Tokenizer, encode_texts
@@ -61,7 +61,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Result):
     """What in a document speaks for a label.
 
     Attributes:
@@ -70,8 +70,6 @@ class Explanation:
         probability: Of the label.
         tokens: The parts of the document in order; between them is white space only.
     """
-
-    _repr_html_ = repr_html
 
     text: str
     label: str

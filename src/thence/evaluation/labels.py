@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isnan
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from thence.corpus import (
     Documents,
 )
 from thence.corpus.labels import Labels
-from thence.evaluation.data import EvaluationData
+from thence.evaluation.data import EvaluationData, RunReport
 from thence.evaluation.intervals import wilson_interval
 from thence.evaluation.metrics import (
     Calibration,
@@ -29,13 +28,11 @@ from thence.evaluation.metrics import (
     most_frequent,
     predict,
 )
-from thence.hooks import repr_html
 from thence.models.labels.known import Known, known_of
 from thence.models.registry import get_family
-from thence.results import format_pairs, format_table, json_value
+from thence.results import format_pairs, format_table
 from thence.runs import ClassifierRun
 from thence.runs.description import choice_on_dev
-from thence.runs.looks_at_test import RunReport
 from thence.runs.run import Run, Split
 
 MISTAKES = 10
@@ -80,7 +77,14 @@ class ClassificationReport(RunReport):
             evaluated on; None where it was not, or for another text.
     """
 
-    _repr_html_ = repr_html
+    in_json = (
+        *("run", "text", "documents", "multilabel", "train_labels", "right", "accuracy"),
+        *("accuracy_interval", "guess", "guess_accuracy", "macro_f1", "macro_f1_interval"),
+        *("intervals_of", "chosen_on_dev", "micro_f1", "nats_per_document", "calibration"),
+        *("unseen", "empty", "nothing_known", "unknown=unknown_share", "test_looks"),
+        *("test_looks_before", "classes", "confusion", "mistakes"),
+    )
+    intervals_of = COVERS
 
     run: str
     text: str
@@ -210,37 +214,6 @@ class ClassificationReport(RunReport):
             [_percent(mistake.probability), mistake.predicted, mistake.label, mistake.text]
             for mistake in self.mistakes
         ]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return every number for a program; None stands for infinity and for what is missing."""
-        content: dict[str, Any] = {
-            "run": self.run,
-            "text": self.text,
-            "documents": self.documents,
-            "multilabel": self.multilabel,
-            "train_labels": self.train_labels,
-            "right": self.right,
-            "accuracy": self.accuracy,
-            "accuracy_interval": self.accuracy_interval,
-            "guess": self.guess,
-            "guess_accuracy": self.guess_accuracy,
-            "macro_f1": self.macro_f1,
-            "macro_f1_interval": self.macro_f1_interval,
-            "intervals_of": COVERS,
-            "chosen_on_dev": self.chosen_on_dev,
-            "micro_f1": self.micro_f1,
-            "nats_per_document": self.nats_per_document,
-            "calibration": self.calibration.to_json(),
-            "unseen": self.unseen,
-            "empty": self.empty,
-            "nothing_known": self.nothing_known,
-            "unknown": self.unknown_share,
-            **self.looks_json(),
-            "classes": self.classes,
-            "confusion": self.confusion,
-            "mistakes": self.mistakes,
-        }
-        return {name: json_value(value) for name, value in content.items()}
 
     def __str__(self) -> str:
         return "\n".join([*format_pairs(self.rows()), "", *format_table(*self.table())])

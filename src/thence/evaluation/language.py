@@ -3,14 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from thence.array_types import Bool, Float, UInt
 from thence.corpus import seen_in
 from thence.errors import DownloadError, TextError
-from thence.evaluation.data import EvaluationData
+from thence.evaluation.data import EvaluationData, RunReport
 from thence.evaluation.intervals import (
     FEWEST_DOCUMENTS,
     mean_interval,
@@ -19,11 +18,9 @@ from thence.evaluation.intervals import (
     unit_sums,
 )
 from thence.evaluation.metrics import bits, perplexity
-from thence.hooks import repr_html
 from thence.models.registry import get_family
-from thence.results import format_pairs, json_value
+from thence.results import format_pairs
 from thence.runs.description import choice_on_dev
-from thence.runs.looks_at_test import RunReport
 from thence.runs.run import Run
 from thence.tokens import TokenStore
 
@@ -75,7 +72,12 @@ class LikelihoodReport(RunReport):
             other, and were not drawn from it at random; the interval follows it.
     """
 
-    _repr_html_ = repr_html
+    in_json = (
+        *("run", "text", "documents", "targets", "unknown", "impossible", "characters", "bytes"),
+        *("nats", "nats_per_token", "interval", "interval_of=covers", "in_order", "chosen_on_dev"),
+        *("perplexity", "bits_per_character", "bits_per_byte", "seen", "unseen", "carry_context"),
+        *("test_looks", "test_looks_before", "dynamic"),
+    )
 
     run: str
     text: str
@@ -165,30 +167,6 @@ class LikelihoodReport(RunReport):
         few = self.documents < FEWEST_DOCUMENTS
         drawn = f" over pieces of {_documents(self.documents)}" if few else ""
         return f"95 % interval {low:.4f} to {high:.4f}{drawn}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return every number for a program; None stands for infinity."""
-        counts = ("documents", "targets", "unknown", "impossible", "characters", "bytes")
-        content: dict[str, Any] = {
-            "run": self.run,
-            "text": self.text,
-            **{name: getattr(self, name) for name in counts},
-            "nats": self.nats,
-            "nats_per_token": self.nats_per_token,
-            "interval": self.interval,
-            "interval_of": self.covers,
-            "in_order": self.in_order,
-            "chosen_on_dev": self.chosen_on_dev,
-            "perplexity": self.perplexity,
-            "bits_per_character": self.bits_per_character,
-            "bits_per_byte": self.bits_per_byte,
-            "seen": self.seen,
-            "unseen": self.unseen,
-            "carry_context": self.carry_context,
-            **self.looks_json(),
-            "dynamic": self.dynamic,
-        }
-        return {name: json_value(value) for name, value in content.items()}
 
     def __str__(self) -> str:
         return "\n".join(format_pairs(self.rows()))

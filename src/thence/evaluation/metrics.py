@@ -18,6 +18,7 @@ from thence.evaluation.intervals import (
     document_blocks,
     percentile_interval,
 )
+from thence.results import Serializable
 
 LARGEST_CONFUSION = 1000
 """Labels up to which a confusion matrix is counted: it grows with their square."""
@@ -178,7 +179,7 @@ def confusion_matrix(labels: Labels, predicted: YesNo) -> Int64[np.ndarray, "lab
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Serializable):
     """Predictions in bins of equal width by their confidence, from 0 to 1.
 
     Source: C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger 2017, "On calibration of modern neural

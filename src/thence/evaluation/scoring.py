@@ -160,11 +160,9 @@ class Ranking(Listing[Ranked]):
         texts: Each with its score.
     """
 
-    texts: tuple[Ranked, ...]
+    listed = "texts"
 
-    def items(self) -> tuple[Ranked, ...]:
-        """Return ``texts``, over which this is iterated."""
-        return self.texts
+    texts: tuple[Ranked, ...]
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return everything for a program; None stands for what is infinite."""

@@ -5,7 +5,7 @@ Continuations come from a beam search, or are drawn as ``sample`` does.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from thence.errors import SettingError, TextError
 from thence.generation.beam import Beam, BeamWidth, Continuation, beam_search
 from thence.generation.sampling import Ids, draw, encode_prefix, read_prefix
 from thence.generation.sampling_filters import DecodingOptions, without_bad_words
-from thence.hooks import repr_html
 from thence.models.base import LanguageModel
 from thence.printable import printable
 from thence.results import Listing
@@ -38,15 +37,11 @@ class NextTokens(Listing[tuple[str, float]]):
         special: Those of the tokens that no text spells: the boundary, the unknown symbol.
     """
 
-    _repr_html_ = repr_html
+    listed = "tokens"
 
     text: str
     tokens: list[tuple[str, float]]
     special: frozenset[str] = frozenset((BOUNDARY, UNKNOWN))
-
-    def items(self) -> list[tuple[str, float]]:
-        """Return ``tokens``, over which this is iterated."""
-        return self.tokens
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields as JSON values."""
@@ -124,18 +119,10 @@ class Completions(Listing[Completion]):
         completions: The best first, or in the order they were drawn.
     """
 
-    _repr_html_ = repr_html
+    listed = "completions"
 
     text: str
     completions: list[Completion]
-
-    def items(self) -> list[Completion]:
-        """Return ``completions``, over which this is iterated."""
-        return self.completions
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all fields as JSON values."""
-        return asdict(self)
 
     def __str__(self) -> str:
         probs = [_format_probability(found.log_probability) for found in self.completions]

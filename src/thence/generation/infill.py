@@ -11,11 +11,11 @@ as ``score`` gives it.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
@@ -25,7 +25,6 @@ from thence.errors import SettingError, TextError
 from thence.generation.beam import NO_ID, Beam, BeamWidth, join_beams
 from thence.generation.sampling import Ids, encode_prefix
 from thence.generation.sampling_filters import softmax
-from thence.hooks import repr_html
 from thence.models.base import LanguageModel
 from thence.printable import printable
 from thence.results import Listing
@@ -77,20 +76,12 @@ class Fillings(Listing[Filling]):
         exact: Whether those are all candidates; else a beam search proposed them.
     """
 
-    _repr_html_ = repr_html
+    listed = "fillings"
 
     text: str
     fillings: list[Filling]
     found: int
     exact: bool
-
-    def items(self) -> list[Filling]:
-        """Return ``fillings``, over which this is iterated."""
-        return self.fillings
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all fields as JSON values."""
-        return asdict(self)
 
     def __str__(self) -> str:
         width = max(len(f"{found.log_probability:.2f}") for found in self.fillings)

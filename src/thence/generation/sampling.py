@@ -1,7 +1,7 @@
 """Sampling: whole documents drawn from a model, side by side."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from thence.generation.sampling_filters import (
     softmax,
     without_bad_words,
 )
-from thence.hooks import repr_html
 from thence.models.base import LanguageModel, State, read, take_rows
 from thence.printable import printable
 from thence.results import Listing
@@ -46,20 +45,12 @@ class Samples(Listing[str]):
             if tokens are words, and as U+FFFD if they are characters.
     """
 
-    _repr_html_ = repr_html
+    listed = "texts"
 
     texts: list[str]
     finished: list[bool]
     copies: int | None
     unknown: list[int] = field(default_factory=list)
-
-    def items(self) -> list[str]:
-        """Return ``texts``, over which this is iterated."""
-        return self.texts
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all fields as JSON values."""
-        return asdict(self)
 
     def __str__(self) -> str:
         """Return the texts, safe to print: control characters are shown as codes."""

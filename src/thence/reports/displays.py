@@ -21,6 +21,7 @@ from thence.evaluation import (
     Explanation,
     LabelComparison,
     LikelihoodReport,
+    Ranking,
     SimilarWords,
 )
 from thence.evaluation.classify import NOTHING_KNOWN
@@ -124,6 +125,11 @@ def comparison(compared: Comparison | LabelComparison) -> list[Block]:
     remark = [Note(compared.remark)] if compared.remark else []
     caption = Caption(compared.text, f"{compared.documents:,} documents")
     return [caption, _table(*compared.table(), words), *remark]
+
+
+def ranking(found: Ranking) -> list[Block]:
+    """Show which of several texts is likelier."""
+    return [_table(*found.table()), Note(found.in_words())]
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> Table:
@@ -340,6 +346,7 @@ DISPLAYS: dict[type, Callable[[Any], list[Block]]] = {
     LikelihoodReport: likelihood_report,
     NextTokens: next_tokens,
     style.Plot: lambda plot: [Plots([plot])],
+    Ranking: ranking,
     Results: results,
     Run: run_card,
     Samples: samples,

@@ -100,25 +100,3 @@ def describe_looks(looks: Iterable[Mapping[str, Any]]) -> str:
         return words
     names = sorted({str(look["run"]) for look in looks if "run" in look})
     return f"{words}, {inherited} of them before it was made: as {', '.join(names)}"
-
-
-class RunReport:
-    """What the reports on one run share: the looks at its test split."""
-
-    looks: tuple[Mapping[str, str], ...]
-
-    @property
-    def test_looks(self) -> int:
-        """How often the run's test split has been evaluated, this time included."""
-        return len(self.looks)
-
-    def looks_row(self) -> list[tuple[str, str]]:
-        """Return the looks in words, if there are any."""
-        return [("looks at the test split", describe_looks(self.looks))] if self.looks else []
-
-    def looks_json(self) -> dict[str, int]:
-        """Return how many looks there are, and how many came with runs that this is made of."""
-        return {
-            "test_looks": self.test_looks,
-            "test_looks_before": count_inherited(self.looks),
-        }
