@@ -20,7 +20,7 @@ from thence.models.labels.neural import NeuralClassifier
 from thence.models.language.bigram import Bigram
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.output_layer import FullSoftmax
-from thence.runs.listing import list_runs
+from thence.runs.description import list_runs
 from thence.tokens import tokenizer
 
 CODE = '''

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from thence.runs import LanguageRun as LanguageRun
     from thence.runs import Run as Run
     from thence.runs import open_run as open_run
-    from thence.runs.listing import RunSummary as RunSummary
-    from thence.runs.listing import list_runs as list_runs
+    from thence.runs.description import RunSummary as RunSummary
+    from thence.runs.description import list_runs as list_runs
     from thence.sklearn import TextClassifier as TextClassifier
     from thence.sweeps import Sweep as Sweep
     from thence.sweeps import read_sweep as read_sweep
@@ -102,8 +102,8 @@ _HOMES = {
     "LanguageRun": "thence.runs",
     "Run": "thence.runs",
     "open_run": "thence.runs",
-    "RunSummary": "thence.runs.listing",
-    "list_runs": "thence.runs.listing",
+    "RunSummary": "thence.runs.description",
+    "list_runs": "thence.runs.description",
     "TextClassifier": "thence.sklearn",
     "Sweep": "thence.sweeps",
     "read_sweep": "thence.sweeps",

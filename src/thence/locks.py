@@ -94,13 +94,20 @@ def lock_open(descriptor: int, path: Path, wait: bool) -> bool:
     return (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
 
 
-def _flock(descriptor: int, wait: bool) -> None:
-    if not HAS_LOCKS:
-        return
-    try:
+def flock(descriptor: int, wait: bool) -> None:
+    """Lock an open file, where the system has locks.
+
+    Raises:
+        BlockingIOError: If another process has locked it, and is not waited for.
+        OSError: If the file system has no locks.
+    """
+    if HAS_LOCKS:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        raise
+
+
+def _flock(descriptor: int, wait: bool) -> None:
+    try:
+        flock(descriptor, wait)
     except OSError as error:
         if error.errno not in NO_LOCKS_HERE:
             raise

@@ -11,7 +11,7 @@ from thence.errors import RunError, SettingError
 from thence.reports import plot, report
 from thence.runs import Run
 from thence.sweeps import read_sweep, sweep
-from thence.sweeps.importance import importances
+from thence.sweeps.results import importances
 
 GRID = 'sampler = "grid"\n[sweep.space]\nhidden_size = [2, 8]\ncontext = [1, 2]\n'
 

@@ -14,8 +14,7 @@ from thence.hooks import repr_html
 from thence.results import json_value
 from thence.runs import Run
 from thence.runs.description import BEST_OF_TIME, combined_on_dev
-from thence.runs.files import find_run
-from thence.runs.saved_json import FORMAT, read_saved
+from thence.runs.files import FORMAT, find_run, read_saved
 from thence.settings import Fields, Loss, NonNegativeInt, Number, PositiveFloat, Saved, Text
 
 RESULT = BEST_OF_TIME

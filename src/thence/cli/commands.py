@@ -118,7 +118,7 @@ COMMANDS: Mapping[str, Command] = {
         hidden=("watch", "text", "dev", "test"),
     ),
     "runs": Command(
-        "List the runs in a folder.", "runs.listing:list_runs", "runs:print_runs", ("folder",)
+        "List the runs in a folder.", "runs.description:list_runs", "runs:print_runs", ("folder",)
     ),
     "evaluate": Command(
         "Judge a run on its dev or test split, or on a text.",

@@ -5,6 +5,8 @@ with underscores, each known in one group only, so that a flat list of settings 
 make one.
 """
 
+import re
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -13,11 +15,11 @@ from typing import Any
 import tomli_w
 
 from thence.corpus import LabelOptions, ReadingOptions, SplitOptions
+from thence.corpus.opening import odd_kind
 from thence.errors import SettingError, nearest
 from thence.models.registry import FAMILIES, get_family, is_classifier
 from thence.recipes.nested_models import check_nested_models
 from thence.recipes.options import TrainingOptions
-from thence.recipes.toml_files import read_toml_file
 from thence.settings import as_in_file, declared_types, validate
 from thence.synonyms import SETTINGS
 from thence.tokens import TokenOptions, WordOptions
@@ -39,6 +41,14 @@ FROM_RUN = "from_run"
 """Setting of a recipe that names the run whose training it goes on with."""
 PROVENANCE = "provenance"
 """A table of a saved config that says where it came from; not part of the recipe."""
+
+LARGEST = 16 << 20
+"""Bytes of a file of TOML; those of mixtures with many members have thousands."""
+DEEP, MOST_DEEP = 10, 2000
+"""Dots from which on a key is deep, and how many dots the deep keys of a file may have in all:
+Python's reader takes a time that grows with the square of how many parts a key has (``a.b.c``)."""
+PIECES = re.compile(r"[=,\n]")
+"""What a key does not reach beyond, unless in quotes."""
 
 
 @dataclass(frozen=True)
@@ -252,3 +262,28 @@ def recipe_of(content: Mapping[str, Any], path: Path) -> Recipe:
         return make_recipe(text, model, settings)
     except SettingError as error:
         raise SettingError(f"{path}: {as_in_file(error)}") from error
+
+
+def read_toml_file(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file that anybody may have written, in bounded time and memory.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no file, too large, not TOML or not UTF-8, or has a number of
+            thousands of digits; says which.
+    """
+    kind = odd_kind(path, pipes=True)
+    if kind is not None:
+        raise ValueError(f"it is {kind}, not a file")
+    with path.open("rb") as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise ValueError(f"it is larger than {LARGEST >> 20} MiB")
+    text = data.decode("utf-8")
+    dots = (piece.count(".") for piece in PIECES.split(text))
+    if sum(number for number in dots if number > DEEP) > MOST_DEEP:
+        raise ValueError("it has keys of too many parts (a.b.c)")
+    try:
+        return tomllib.loads(text)
+    except (RecursionError, MemoryError):
+        raise ValueError("it has lists within lists without end") from None

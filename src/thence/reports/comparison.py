@@ -18,8 +18,7 @@ from thence.evaluation.compare_labels import LabelComparison, compare_classifier
 from thence.evaluation.labels import ClassificationReport, classification_report
 from thence.evaluation.language import MANY_UNKNOWN, evaluate_language_model
 from thence.evaluation.metrics import are_right, perplexity
-from thence.recipes.recipe import PROVENANCE
-from thence.recipes.toml_files import read_toml_file
+from thence.recipes.recipe import PROVENANCE, read_toml_file
 from thence.reports.content import (
     Block,
     Note,

@@ -21,11 +21,12 @@ from thence.reports.markup import MADE_BY
 from thence.reports.sweep import sweep_html
 from thence.reports.training import metrics_section
 from thence.runs import ClassifierRun, Run, open_run
+from thence.runs.description import is_sweep
 from thence.runs.files import find_run
 from thence.runs.looks_at_test import count_inherited
 from thence.runs.provenance import now
 from thence.runs.run import Split
-from thence.sweeps.results import is_sweep, read_sweep
+from thence.sweeps.results import read_sweep
 from thence.training.finetuning import parent_row
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")

@@ -1,23 +1,42 @@
-"""What a run is, in a line of words; and whether it was selected on its own dev split.
+"""What a run is: a line of words, and a list of the runs in a folder; and what was chosen on dev.
 
-Both are made of what the run folder says, without loading the model.
+All is made of the small files of run folders; no weights are read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
-from thence.errors import ThenceError
-from thence.models.registry import get_family
-from thence.runs.files import number_of_values
+from thence.errors import RunError, ThenceError
+from thence.locks import is_locked
+from thence.models.registry import get_family, is_classifier
+from thence.runs.files import (
+    RUNS,
+    UNUSABLE,
+    find_run,
+    is_finished,
+    number_of_values,
+    read_json,
+    refuse_links,
+)
 from thence.runs.folder import RunFolder
-from thence.runs.metrics import best_line
-from thence.runs.saved_json import UNUSABLE, read_json
+from thence.runs.looks_at_test import TEST_LOOKS, read_test_looks
+from thence.runs.metrics import best_line, read_metrics, unit_of
+from thence.runs.provenance import check_provenance, read_config
+from thence.runs.sources import display_name
+from thence.settings import validate
 
+State = Literal["finished", "training", "stopped", "sweep", "damaged", "no run"]
 BEST_OF_SWEEP = "best-of-sweep.json"
 """File of a sweep's best run: which trial of how many it is, and its result on test."""
 BEST_OF_TIME = "best.json"
 """File of a run that the autopilot made: the models that were tried."""
+SWEEP, BEST, TRIALS = "sweep.toml", "best", "trial-*"
+"""What the folder of a sweep has: its recipe, its best run, and its trials."""
+MOST_METRICS = 1 << 25
+"""Bytes of metrics that are read for a list: a hundred thousand evaluations."""
 WORSE = "expect the test number to be worse"
 """The best of many has been lucky too: on text that had no part in the choice it does worse."""
 
@@ -28,7 +47,7 @@ def describe(run: RunFolder) -> str:
     What cannot be read is left out.
     """
     parts = [run.recipe.model]
-    for part in (_parameters, _text, _dev, _state):
+    for part in (_parameters, lambda run: Path(run.text_name).name, _dev, _ended):
         with suppress(ThenceError, OSError):
             parts.append(part(run))
     return ", ".join(filter(None, parts))
@@ -43,10 +62,6 @@ def _parameters(run: RunFolder) -> str:
     return f"{run.num_parameters:,} parameters" if is_loaded else ""
 
 
-def _text(run: RunFolder) -> str:
-    return Path(run.text_name).name
-
-
 def _dev(run: RunFolder) -> str:
     best = best_line(run.metrics())
     if "dev_accuracy" in best:
@@ -55,7 +70,7 @@ def _dev(run: RunFolder) -> str:
     return "" if loss is None else f"dev {loss:.4f} nats per {run.loss_unit}"
 
 
-def _state(run: RunFolder) -> str:
+def _ended(run: RunFolder) -> str:
     if run.imported:
         return "imported"
     return "finished" if run.finished else "not finished"
@@ -105,3 +120,163 @@ def _content(run: RunFolder, name: str) -> dict[str, object] | None:
         return dict(read_json(run.folder / name))
     except (OSError, ThenceError, *UNUSABLE):
         return None
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run in a list of runs; what is not known is None.
+
+    Attributes:
+        name: Of its folder, from the one that was listed on.
+        folder: Where it is.
+        state: Whether its training came to an end, goes on in some process, or was stopped; or that
+            it is a sweep (and the rest is of its best run), cannot be read, or is no run.
+        model: Name of its family.
+        text: What it was trained on.
+        step: The step of the last evaluation on dev; 0 for a model that was fitted or combined.
+        unit: What the loss is a mean over: ``token`` or ``document``.
+        nats: Loss on dev of its best evaluation.
+        accuracy: Of a classifier, on dev.
+        test_looks: How often its test split was evaluated on.
+        made: When it was begun, in UTC.
+        trials: Of a sweep, how many were begun.
+        problem: Why it cannot be read.
+    """
+
+    name: str
+    folder: Path
+    state: State
+    model: str | None = None
+    text: str | None = None
+    step: int | None = None
+    unit: str | None = None
+    nats: float | None = None
+    accuracy: float | None = None
+    test_looks: int | None = None
+    made: str | None = None
+    trials: int | None = None
+    problem: str | None = None
+
+    def in_words(self) -> str:
+        """Return the state with what belongs to it."""
+        if self.state == "sweep":
+            return f"sweep of {self.trials} trials"
+        if self.state in ("training", "stopped"):
+            return f"{self.state} at step {self.step or 0:,}"
+        return self.state if self.problem is None else f"{self.state}: {self.problem}"
+
+    def on_dev(self) -> str:
+        """Return how good it is on dev, with the unit."""
+        if self.nats is None:
+            return "-"
+        loss = f"{self.nats:.4f} nats per {self.unit}"
+        return loss if self.accuracy is None else f"{self.accuracy:.2%}, {loss}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything for a program."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+
+def list_runs(folder: str | Path = RUNS) -> list[RunSummary]:
+    """Return the runs in a folder and in the folders right inside it, by the time they were begun.
+
+    A sweep is one entry. What cannot be read, or is no run, is one too, and says so.
+
+    Args:
+        folder: Where to look; a run folder is listed itself.
+
+    Raises:
+        RunError: If there is no such folder.
+    """
+    folder = Path(folder)
+    try:
+        if not folder.is_dir():
+            raise RunError(
+                f"There is no folder {folder} to look for runs in; thence train makes runs/. Name "
+                "another with thence runs FOLDER."
+            )
+        found = [_summary(path, _name(path, folder)) for path in _candidates(folder)]
+    except OSError as error:
+        raise RunError(f"{folder} cannot be read: {error.strerror}.") from error
+    return sorted(found, key=lambda run: (run.made or "", run.name))
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    """Yield the folders that are listed."""
+    if _is_run(folder):
+        yield folder
+        return
+    for path in _folders_in(folder):
+        inside = [] if _is_run(path) or is_sweep(path) else _folders_in(path)
+        runs_inside = [one for one in inside if _is_run(one) or is_sweep(one)]
+        yield from runs_inside or [path]
+
+
+def _name(path: Path, folder: Path) -> str:
+    name = str(path.resolve().name if path == folder else path.relative_to(folder))
+    return name.encode("utf-8", "replace").decode("utf-8")  # Not every name is text.
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.is_dir())
+    except OSError:  # It may not be looked into.
+        return []
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.toml").is_file()
+
+
+def is_sweep(folder: str | Path) -> bool:
+    """Return whether a folder is that of a sweep."""
+    return (find_run(folder) / SWEEP).is_file()
+
+
+def _summary(folder: Path, name: str) -> RunSummary:
+    try:
+        if is_sweep(folder):
+            best = folder / BEST
+            found = _of_run(best, name) if _is_run(best) else RunSummary(name, folder, "sweep")
+            trials = sum(1 for path in folder.glob(TRIALS) if _is_run(path))
+            return replace(found, folder=folder, state="sweep", trials=trials)
+        if not _is_run(folder):
+            return RunSummary(name, folder, "no run")
+        return _of_run(folder, name)
+    except (ThenceError, OSError, *UNUSABLE) as error:
+        said = str(error) if isinstance(error, ThenceError) else "its files cannot be read"
+        return RunSummary(name, folder, "damaged", problem=said.replace(f"{folder}/", ""))
+
+
+def _of_run(folder: Path, name: str) -> RunSummary:
+    """Return what is known of a run; its settings are not made a recipe, which may need torch."""
+    refuse_links(folder)
+    config = read_config(folder / "config.toml")
+    content = config.content
+    model, source = (validate(what, content.get(what), str) for what in ("model", "text"))
+    trained = get_family(model).method == "train"
+    provenance = check_provenance(config, is_classifier(model))
+    if (path := folder / "metrics.jsonl").exists() and path.stat().st_size > MOST_METRICS:
+        raise RunError(f"metrics.jsonl has {path.stat().st_size:,} bytes, too many to be listed.")
+    metrics = read_metrics(path, trained=trained)
+    best = best_line(metrics)
+    unit = unit_of(best)
+    return RunSummary(
+        name,
+        folder,
+        _state(folder, model),
+        model,
+        Path(display_name(source)).name,
+        int(metrics[-1]["step"]) if metrics else None,
+        unit if best else None,
+        best.get(f"dev_nats_per_{unit}"),
+        best.get("dev_accuracy"),
+        len(read_test_looks(folder / TEST_LOOKS)),
+        str(provenance["made"]),
+    )
+
+
+def _state(folder: Path, model: str) -> State:
+    if is_finished(folder, model):
+        return "finished"
+    return "training" if is_locked(folder) else "stopped"

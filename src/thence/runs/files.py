@@ -1,4 +1,4 @@
-"""The files of a run: its folder, tensors with a checksum; links and pipes are refused."""
+"""The files of a run: its folder, tensors with a checksum, JSON; links and pipes are refused."""
 
 import json
 import os
@@ -14,8 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from thence.atomic import write_atomically
-from thence.errors import RunError, nearest
+from thence.errors import RunError, SettingError, nearest
 from thence.models.registry import get_family
+from thence.settings import Kind, as_in_file, from_json
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -195,3 +196,52 @@ def is_finished(folder: Path, model: str) -> bool:
     if get_family(model).method != "train":
         return (folder / "model.safetensors").exists()
     return last.exists() and bool(load_metadata(last).get("finished"))
+
+
+UNUSABLE = (
+    ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError,
+)  # fmt: skip
+"""Errors that damaged content may raise where its form is another library's."""
+FORMAT = 1
+"""The number of the format of such files; those of sweeps do not say it."""
+LARGEST = 1 << 28
+"""Bytes of a file of results; one of 10,000 trials has some 3 million."""
+
+
+def read_saved(path: Path, kind: type[Kind], way_out: str, **more: Any) -> Kind:
+    """Return what was saved, as the dataclass that declares it.
+
+    Args:
+        path: The file.
+        kind: A dataclass based on ``Saved``.
+        way_out: What to do where the file is damaged, for the message.
+        **more: Parts that the file does not hold, such as where it is.
+
+    Raises:
+        OSError: If it cannot be read.
+        RunError: If it is no ordinary file, larger than any that was saved, or damaged.
+    """
+    try:
+        content = read_json(path)
+        if isinstance(content, Mapping) and content.get("format", FORMAT) != FORMAT:
+            raise RunError(f"{path} was written by another version of thence.")
+        return from_json(kind, {**content, **more} if isinstance(content, Mapping) else content)
+    except (ValueError, SettingError) as error:
+        raise RunError(f"{path} is damaged ({as_in_file(error)}); {way_out}.") from error
+
+
+def read_json(path: Path) -> Any:
+    """Return what a file of JSON holds.
+
+    Raises:
+        OSError: If it cannot be read.
+        RunError: If it is no ordinary file, or larger than any that was saved.
+        ValueError: If it is not JSON, or holds lists within lists without end.
+    """
+    check_ordinary(path)
+    if path.stat().st_size > LARGEST:
+        raise RunError(f"{path} has {path.stat().st_size:,} bytes, which no result has.")
+    try:
+        return json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError("lists within lists without end") from error

@@ -73,7 +73,7 @@ def append_json_line(path: Path, line: Mapping[str, Any]) -> int:
     content = json.dumps(line).encode("utf-8") + b"\n"
     try:
         with opened_alone(path, os.O_RDWR | os.O_CREAT) as file:
-            size = _drop_unfinished_line(file)
+            size = drop_unfinished_line(file)
             try:
                 written = file.write(content)
                 if written < len(content):  # The disk is full; the next attempt says so.
@@ -126,7 +126,7 @@ def _is_link(path: Path) -> RunError:
     return RunError(f"{path} is a link, and no run has one: it may lead anywhere. Remove it.")
 
 
-def _drop_unfinished_line(file: FileIO) -> int:
+def drop_unfinished_line(file: FileIO) -> int:
     """Cut what a killed process left without a line end; return the size in bytes."""
     size = file.seek(0, os.SEEK_END)
     if size == 0:

@@ -18,8 +18,9 @@ from secrets import token_hex
 from typing import Any
 
 from thence.atomic import write_atomically
+from thence.locks import HAS_LOCKS
 from thence.sweeps.database import Answer, ask_again
-from thence.sweeps.locks import HAS_FILE_LOCKS, LOCKS, FileLock, Lock
+from thence.sweeps.locks import LOCKS, FileLock, Lock
 
 POLL_INTERVAL = 0.2
 """Seconds between looks at a lock that another has."""
@@ -118,7 +119,7 @@ class DatabaseLocks:
                 connection.execute(table.update().where(mine).values(beats=table.c.beats + 1))
 
     def _is_dead(self, name: str, owner: str, place: str, beats: int) -> bool:
-        if place == self._place and HAS_FILE_LOCKS:
+        if place == self._place and HAS_LOCKS:
             return True  # It had the same folder, and its file lock is ours now.
         now, heartbeat = time.monotonic(), (owner, beats)
         before, since = self._seen.get(name, (None, now))

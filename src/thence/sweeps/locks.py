@@ -6,13 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks; there a sweep is for one process.
-    fcntl = None  # type: ignore[assignment]
+from thence.locks import flock
+from thence.runs.metrics import drop_unfinished_line
 
-HAS_FILE_LOCKS = fcntl is not None
-"""Whether file locks do lock here."""
 LOCKS = "locks"
 """The folder of locks in that of a sweep."""
 
@@ -57,6 +53,8 @@ class Locks(Protocol):
 class FileLock(Lock):
     """A lock that is held by one process at a time, also on a folder that machines share.
 
+    Where the system has no such locks, as on Windows, a sweep is for one process.
+
     Args:
         path: A file of its own, which is made and stays.
     """
@@ -69,16 +67,12 @@ class FileLock(Lock):
         """Take the lock with ``flock``."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            if fcntl is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
+            flock(descriptor, wait)
+        except BaseException as error:
             os.close(descriptor)
-            if wait:
+            if wait or not isinstance(error, OSError):
                 raise
             return False
-        except BaseException:
-            os.close(descriptor)
-            raise
         self._descriptor = descriptor
         return True
 
@@ -127,21 +121,10 @@ class JournalLock:
     def acquire(self) -> bool:
         """Wait for the lock, then remove an unfinished line."""
         self._lock.take()
-        drop_unfinished_line(self._journal)
+        with self._journal.open("r+b", buffering=0) as file:
+            drop_unfinished_line(file)
         return True
 
     def release(self) -> None:
         """Release it."""
         self._lock.release()
-
-
-def drop_unfinished_line(path: Path) -> None:
-    """Cut what follows the last line end."""
-    with path.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size == 0:
-            return
-        file.seek(size - 1)
-        if file.read(1) != b"\n":
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)

@@ -12,8 +12,7 @@ import numpy as np
 
 from thence.errors import RunError
 from thence.extras import import_extra
-from thence.runs.files import check_ordinary
-from thence.runs.saved_json import UNUSABLE
+from thence.runs.files import UNUSABLE, check_ordinary
 from thence.sweeps.database import open_database
 from thence.sweeps.locks import JournalLock, Locks
 from thence.sweeps.recipe import SweepRecipe

@@ -11,8 +11,7 @@ from thence.corpus import Source
 from thence.errors import RunError, SettingError
 from thence.models.registry import is_classifier
 from thence.processes import number_of_processes
-from thence.runs.files import RUNS
-from thence.runs.saved_json import UNUSABLE
+from thence.runs.files import RUNS, UNUSABLE
 from thence.runs.sources import take_from_memory
 from thence.settings import Number, check_parts, from_json
 from thence.signals import Interrupted, signal_number
@@ -20,7 +19,6 @@ from thence.sweeps.best import clear_trials, is_here, keep_best
 from thence.sweeps.database import database_errors, hide_password
 from thence.sweeps.database_locks import DatabaseLocks
 from thence.sweeps.folder import check_joined, kept_in_folder, open_folder, put_copies
-from thence.sweeps.leases import BEGAN, ENDED, WHERE, seconds_left
 from thence.sweeps.locks import FileLocks
 from thence.sweeps.recipe import SweepRecipe, read_sweep_recipe
 from thence.sweeps.results import Sweep, Trial, Unit, check_trials, write_sweep
@@ -32,7 +30,7 @@ from thence.sweeps.study import (
     open_study,
     quiet_log,
 )
-from thence.sweeps.worker import OUTCOME, Event, work
+from thence.sweeps.worker import BEGAN, ENDED, OUTCOME, WHERE, Event, seconds_left, work
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -16,8 +16,9 @@ from thence.reports.plots.embeddings import plot_embeddings
 from thence.reports.plots.sweep import sweep_plots
 from thence.reports.plots.training import training_plots
 from thence.runs import ClassifierRun, Run, open_run
+from thence.runs.description import is_sweep
 from thence.runs.files import find_run
-from thence.sweeps.results import is_sweep, read_sweep
+from thence.sweeps.results import read_sweep
 
 FORMATS: dict[str, Callable[[Figure], bytes]] = {"png": style.to_png, "svg": style.to_svg}
 
