@@ -4,17 +4,17 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from threading import Event, Timer
 from typing import Any
 
 import numpy as np
 import pytest
 
 import thence
-from thence.generation.sampling_filters import DecodingOptions
 from thence.models.base import ReadsAtOnce, read
 from thence.serve import open_runs
-from thence.serve.batching import Worker
-from thence.serve.completion_stream import generate, read_text
+from thence.serve.batching import Read, Reading, Work, Worker, call, together
+from thence.serve.completion_stream import read_text
 from thence.serve.loaded_runs import LoadedRun
 
 Made = Callable[..., thence.Run]
@@ -55,10 +55,12 @@ def same(one: Any, other: Any) -> None:
 def test_together_as_alone(client: Any, at_once: Any, name: str) -> None:
     asked = requests(name, 32)
     alone = [client.complete(**fields) for fields in asked]
-    worker = client.models[name].worker
+    worker, all_wait = client.models[name].worker, Event()
     turns, rows = worker.batches_read, worker.rows_read
-    together = at_once(lambda fields=fields: client.complete(**fields) for fields in asked)
-    for one, other in zip(alone, together, strict=True):
+    worker.submit(call(all_wait.wait, 20))
+    Timer(0.5, all_wait.set).start()
+    found = at_once(lambda fields=fields: client.complete(**fields) for fields in asked)
+    for one, other in zip(alone, found, strict=True):
         same(one, other)
     turns, rows = worker.batches_read - turns, worker.rows_read - rows
     assert turns < 0.8 * rows
@@ -94,10 +96,15 @@ class Fails:
         return np.tile(ids[:, None], (1, 5)).astype(float), state + ids
 
 
+def read_one(index: int) -> Work[Reading]:
+    (reading,) = yield [Read(np.array([index]), np.zeros(1))]
+    return reading
+
+
 def test_an_error_is_for_those_who_caused_it_alone() -> None:
     async def ask() -> list[Any]:
-        model, worker = Fails(), Worker("fails")
-        asked = [worker.read(model, np.array([i]), model.start(1)) for i in (0, 1, 3, 2)]
+        worker = Worker("fails", Fails())
+        asked = [worker.run(read_one(index)) for index in (0, 1, 3, 2)]
         return await asyncio.gather(*asked, return_exceptions=True)
 
     zero, one, three, two = asyncio.run(ask())
@@ -107,13 +114,14 @@ def test_an_error_is_for_those_who_caused_it_alone() -> None:
 
 def test_who_gave_up_is_not_read_for() -> None:
     async def ask() -> Worker:
-        model, worker = Fails(), Worker("cancelled")
-        tasks = [
-            asyncio.create_task(worker.read(model, np.array([1]), model.start(1))) for _ in range(6)
-        ]
+        all_wait, worker = Event(), Worker("cancelled", Fails())
+        worker.submit(call(all_wait.wait, 20))
+        tasks = [asyncio.create_task(worker.run(read_one(1))) for _ in range(6)]
         await asyncio.sleep(0)
         for task in tasks[:4]:
             task.cancel()
+        await asyncio.sleep(0)
+        all_wait.set()
         found = await asyncio.gather(*tasks, return_exceptions=True)
         assert [isinstance(item, asyncio.CancelledError) for item in found] == [True] * 4 + [
             False
@@ -124,18 +132,40 @@ def test_who_gave_up_is_not_read_for() -> None:
     assert (worker.batches_read, worker.rows_read) == (1, 2)
 
 
-def test_a_place_is_a_value(core: dict[str, LoadedRun]) -> None:
+def test_work_side_by_side_shares_batches_and_may_be_set_aside() -> None:
+    def read_some(ids: list[int]) -> Work[list[float]]:
+        found, state = [], np.zeros(1)
+        for index in ids:
+            while not is_wanted.is_set():
+                yield []
+            ((log_probs, state),) = yield [Read(np.array([index]), state)]
+            found.append(float(log_probs[0, 0]))
+        return found
+
+    is_wanted, worker = Event(), Worker("side by side", Fails())
+    job = worker.submit(together([read_some([0, 1, 2]), read_some([]), read_some([4, 1])]))
+    worker.wake(job)
+    with pytest.raises(TimeoutError):
+        job.done.result(0.1)
+    is_wanted.set()
+    worker.wake(job)
+    assert job.done.result(20) == [[0, 1, 2], [], [4, 1]]
+    assert (worker.batches_read, worker.rows_read) == (3, 5)
+    worker.close()
+
+
+def test_a_cursor_is_a_value(core: dict[str, LoadedRun]) -> None:
     loaded = core["mixture"]
 
-    async def write(cursor: Any, seed: int) -> list[int]:
-        steps = generate(loaded, cursor, DecodingOptions(), np.random.default_rng(seed), 8)
-        return [step.index async for step in steps]
+    def go_on(cursor: Any, ids: list[int]) -> Work[Any]:
+        _, after = yield from read_text(loaded, np.array(ids), cursor)
+        return after.log_probs
 
     async def both() -> None:
-        _, cursor = await read_text(loaded, loaded.encode("the"))
-        first = await write(cursor, 1)
-        await asyncio.gather(write(cursor, 2), write(cursor, 3))
-        assert await write(cursor, 1) == first
+        _, cursor = await loaded.worker.run(read_text(loaded, loaded.encode("the")))
+        first = await loaded.worker.run(go_on(cursor, [1, 2, 3]))
+        await loaded.worker.run(together([go_on(cursor, [3, 1]), go_on(cursor, [2, 2])]))
+        np.testing.assert_array_equal(await loaded.worker.run(go_on(cursor, [1, 2, 3])), first)
 
     asyncio.run(both())
 
@@ -170,7 +200,7 @@ def worker_is_busy(worker: Worker) -> bool:
 def test_networks_read_at_once_what_others_read_step_by_step(core: dict[str, LoadedRun]) -> None:
     kinds = {name: isinstance(loaded.run.model, ReadsAtOnce) for name, loaded in core.items()}
     assert (kinds["lstm"], kinds["transformer"], kinds["mlp"]) == (True, True, True)
-    assert (kinds["ngram"], kinds["mixture"]) == (False, False)
+    assert (kinds["ngram"], kinds["mixture"]) == (True, False)
     ids = np.array([[0, 1, 2, 3], [3, 2, 1, 0]])
     for loaded in core.values():
         model = loaded.run.model
@@ -189,16 +219,16 @@ def test_a_mistake_in_a_stream_is_its_last_event(
 ) -> None:
     models = open_runs([made("ngram", "ngram")])
     model, calls = models["ngram"].run.model, 0
-    step = model.step
+    read = model.read
 
-    def fail_late(ids: Any, state: Any) -> Any:
+    def fail_late(*arguments: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls > 5:
+        if calls > 4:
             raise RuntimeError("a bug")
-        return step(ids, state)
+        return read(*arguments)
 
-    monkeypatch.setattr(model, "step", fail_late)
+    monkeypatch.setattr(model, "read", fail_late)
     with serving(models) as client:
         answer = client.post("/v1/completions", {"prompt": "a", "stream": True, "seed": 1})
         *events, last = answer.events()

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import thence
 from thence.serve import Limits, open_runs
-from thence.serve.batching import ModelThread, Worker
+from thence.serve.batching import Read, Work, Worker, call
 from thence.serve.errors import ThreadEndedError
 from thence.serve.loaded_runs import LoadedRun
 from thence.serve.server import RunWatcher
@@ -34,7 +35,7 @@ def copied(made: Made, tmp_path: Path) -> Iterator[dict[str, LoadedRun]]:
 
 def end_thread(worker: Worker) -> None:
     """Let the thread of a worker end where it is, as no error of a model would."""
-    identity = ctypes.c_ulong(worker.thread._thread.ident or 0)
+    identity = ctypes.c_ulong(worker._thread.ident or 0)
     assert ctypes.pythonapi.PyThreadState_SetAsyncExc(identity, ctypes.py_object(SystemExit)) == 1
 
 
@@ -77,25 +78,25 @@ def test_a_thread_that_ends_within_a_call_fails_all_that_wait(
         begun.wait(20)
         raise SystemExit
 
-    begun, thread = threading.Event(), ModelThread("leaves")
-    calls = [thread.submit(leave), *(thread.submit(int, "1") for _ in range(3))]
-    calls[2].cancel()
+    begun, worker = threading.Event(), Worker("leaves")
+    jobs = [worker.submit(call(leave)), *(worker.submit(call(int, "1")) for _ in range(3))]
+    jobs[2].done.cancel()
     begun.set()
-    thread._thread.join(20)
-    for call in (calls[0], calls[1], calls[3]):
+    worker._thread.join(20)
+    for job in (jobs[0], jobs[1], jobs[3]):
         with pytest.raises(ThreadEndedError, match="leaves cannot be asked any more"):
-            call.result(20)
+            job.done.result(20)
     with pytest.raises(ThreadEndedError):
-        thread.submit(int)
+        worker.submit(call(int))
     caplog.clear()
 
 
 def test_a_call_that_never_ends_does_not_keep_the_server_from_stopping() -> None:
     over, worker = threading.Event(), Worker("stuck")
-    call = worker.thread.submit(over.wait, 60)
+    job = worker.submit(call(over.wait, 60))
     worker.close(timeout=0.1)
     with pytest.raises(ThreadEndedError, match="being stopped"):
-        call.result(20)
+        job.done.result(20)
     over.set()
 
 
@@ -105,10 +106,12 @@ def test_a_mistake_in_a_turn_is_told_to_all_who_wait() -> None:
         def vocabulary_size(self) -> int:
             raise ValueError("no size")
 
+    def read_one() -> Work[None]:
+        yield [Read(np.array([0]), None)]
+
     async def ask() -> list[Any]:
-        worker = Worker("odd")
-        odd: Any = Odd()
-        asked = [worker.read(odd, [0], None) for _ in range(3)]  # type: ignore[arg-type]
+        worker = Worker("odd", Odd())
+        asked = [worker.run(read_one()) for _ in range(3)]
         found = await asyncio.gather(*asked, return_exceptions=True)
         worker.close()
         return found
@@ -119,7 +122,7 @@ def test_a_mistake_in_a_turn_is_told_to_all_who_wait() -> None:
 def test_a_call_that_never_ends_is_told(made: Made, serving: Any) -> None:
     models = open_runs([made("ngram", "ngram")])
     over = threading.Event()
-    models["ngram"].worker.thread.submit(over.wait, 60)
+    models["ngram"].worker.submit(call(over.wait, 60))
     try:
         with serving(models, Limits(timeout=0.2)) as client:
             assert client.post("/v1/completions", {"prompt": "a"}).status == 504

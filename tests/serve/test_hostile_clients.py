@@ -12,6 +12,7 @@ import pytest
 
 import thence
 from thence.serve import Limits, open_runs
+from thence.serve.batching import call
 from thence.serve.completion_stream import MAX_UNSENT, CompletionStream
 from thence.serve.errors import CHARACTERS_PER_TOKEN
 from thence.serve.routes.completions import PROMPTS_TOGETHER, encode_prompts
@@ -81,7 +82,7 @@ def test_what_is_plainly_too_long_never_occupies_the_model(made: Any, serving: A
     ]
     with serving(models, Limits(max_prompt=20, max_tokens=30, timeout=20)) as client:
         for loaded in models.values():
-            loaded.worker.thread.submit(over.wait, 60)
+            loaded.worker.submit(call(over.wait, 60))
         for path, body in refused:
             for model in models:
                 said = client.refused(path, {"model": model, **body})["message"]

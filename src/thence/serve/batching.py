@@ -1,20 +1,20 @@
-"""Continuous batching: requests that wait for the same model are read in one forward pass.
+"""Continuous batching: texts that wait for the same model are read in one forward pass.
 
-A request that wants ids read joins the queue of its model. Each batch takes those at the head of
-the queue that want equally many ids, joins their states, reads, and gives every one its rows. A
-long text is read in several batches, so that it does not hold up the others.
-
-A model runs in a thread of its own, one call at a time, while the event loop goes on.
+A model has a thread, in which all of its work is done while the event loop goes on. A piece of work
+is a generator: it yields the reads that it wants, and is resumed with what the model says of them.
+Each batch takes the reads at the head of the queue that want equally many ids, joins their states,
+and gives every read its row. A long text is read in several batches, so that it does not hold up
+the others.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
-from queue import SimpleQueue
+from dataclasses import dataclass, field
+from itertools import islice
+from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from time import monotonic
 from typing import Any, TypeVar
@@ -26,7 +26,9 @@ from thence.models.base import LanguageModel, State, join_rows, read, take_rows
 from thence.serve.errors import ThreadEndedError
 
 Ids = Integer[np.ndarray, " time"]
-LogProbs = Float[np.ndarray, "time vocab"]
+LogProbs = Float[np.ndarray, "places vocab"]
+Reading = tuple[LogProbs, State]
+"""Log-probabilities after each id that was read, or after the last, and the state after it."""
 Result = TypeVar("Result")
 
 CHUNK_SIZES = (64, 32, 16, 8, 4, 2, 1)
@@ -38,72 +40,178 @@ MAX_LOG_PROBS = 1 << 23
 """Log-probabilities that one batch returns at most, which bounds its rows."""
 SECONDS_TO_CLOSE = 10.0
 """Time for the current call of a model when the server stops; a longer one is abandoned."""
-FEW_TOKENS = 32
-"""Work for so few tokens takes less time than handing it to another thread."""
 
 
-async def run_in_thread(tokens: int, function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call a function whose work grows with the tokens, in another thread if they are many."""
-    if tokens <= FEW_TOKENS:
-        return function(*arguments)
-    return await asyncio.to_thread(function, *arguments)
+@dataclass(frozen=True)
+class Read:
+    """What a piece of work wants its model to read.
+
+    Attributes:
+        ids: As many as one of ``CHUNK_SIZES``.
+        state: State of one row.
+        last: Whether only the distribution after the last id is wanted.
+    """
+
+    ids: Ids
+    state: State
+    last: bool = False
+
+    @property
+    def shape(self) -> tuple[int, bool]:
+        """What reads of one batch have in common."""
+        return len(self.ids), self.last and len(self.ids) > 1
 
 
-class ModelThread:
-    """Calls functions one after another in a thread of its own.
+Work = Generator[list[Read], Any, Result]
+"""What yields the reads that it wants, and is sent a list of what each gave (``Reading``). If it
+yields no read, it is set aside until ``Worker.wake``."""
+
+
+def together(works: Sequence[Work[Result]]) -> Work[list[Result]]:
+    """Do several pieces of work side by side; return their results in order."""
+    if len(works) == 1:
+        return [(yield from works[0])]
+    results: list[Any] = [None] * len(works)
+    readings: dict[int, Any] = dict.fromkeys(range(len(works)))
+    while True:
+        wanted: dict[int, list[Read]] = {}
+        for number, of_work in readings.items():
+            try:
+                wanted[number] = works[number].send(of_work)
+            except StopIteration as end:
+                results[number] = end.value
+        if not wanted:
+            return results
+        # None if it was set aside and is woken.
+        found = iter((yield [one for reads in wanted.values() for one in reads]) or ())
+        readings = {number: list(islice(found, len(reads))) for number, reads in wanted.items()}
+
+
+def call(function: Callable[..., Result], *arguments: Any) -> Work[Result]:
+    """Return the work of calling a function, which wants nothing read."""
+    yield from ()
+    return function(*arguments)
+
+
+@dataclass(eq=False)
+class Job:
+    """A piece of work that a worker has begun or is to begin.
+
+    Attributes:
+        work: The work.
+        done: Its result; if this is cancelled, the work ends.
+        missing: How many reads it still waits for.
+        readings: Results of its reads so far, by their number.
+    """
+
+    work: Work[Any]
+    done: "Future[Any]" = field(default_factory=Future)
+    missing: int = 0
+    readings: dict[int, Reading] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A read in the queue: whose it is, and its number there."""
+
+    job: Job
+    number: int
+    read: Read
+
+
+class Worker:
+    """The queue and the thread of one model.
 
     Unlike those of ``ThreadPoolExecutor``, callers do not wait for ever if the thread ends: all
-    calls without a result fail then, and so does every later one.
+    unfinished jobs fail then, and so does every later one.
 
     Args:
         name: Name of the model.
+        model: The model; a classifier is asked by calls only.
+        batching: Whether waiting texts share batches; else each is read alone.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self._unanswered = set[Future[Any]]()
-        self._lock = Lock()  # Guards _unanswered and ended.
-        self._call_began: float | None = None
+    def __init__(self, name: str, model: Any = None, batching: bool = True) -> None:
+        self._name, self._model = name, model
+        self._max_batch = MAX_BATCH if batching else 1
+        self._new: SimpleQueue[Job | None] = SimpleQueue()
+        self._queue: list[_Waiting] = []
+        self._unfinished = set[Job]()
+        self._lock = Lock()  # Guards _unfinished and ended.
+        self._busy_since: float | None = None
+        self.rows_read = 0
+        self.batches_read = 0
         self.ended: str | None = None
         """Why the thread has ended; None while it runs."""
         # A daemon, so that a program that never closes it can exit.
         self._thread = Thread(target=self._work, name=f"model {name}", daemon=True)
         self._thread.start()
 
-    def busy_seconds(self) -> float:
-        """Return for how long the current call has run; 0 if there is none."""
-        began = self._call_began
-        return 0.0 if began is None else monotonic() - began
+    async def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Call a function in the model's thread.
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        """Queue a call.
+        Raises:
+            ThreadEndedError: If the thread has ended, or ends before the call does.
+        """
+        return await self.run(call(function, *arguments))
+
+    async def run(self, work: Work[Result]) -> Result:
+        """Do a piece of work in the model's thread, and end it if this is cancelled.
+
+        Raises:
+            ThreadEndedError: If the thread has ended, or ends before the work does.
+        """
+        result: Result = await asyncio.wrap_future(self.submit(work).done)
+        return result
+
+    def submit(self, work: Work[Any]) -> Job:
+        """Queue a piece of work.
 
         Raises:
             ThreadEndedError: If the thread has ended.
         """
-        result: Future[Any] = Future()
+        job = Job(work)
         with self._lock:
             if self.ended is not None:
                 raise ThreadEndedError(self.ended)
-            self._unanswered.add(result)
-        self._calls.put((result, partial(function, *arguments)))
-        return result
+            self._unfinished.add(job)
+        job.done.add_done_callback(lambda _: self._forget(job))
+        self._new.put(job)
+        return job
 
-    def close(self, timeout: float) -> None:
-        """Fail queued calls, and wait so many seconds for the current one."""
+    def _forget(self, job: Job) -> None:
+        with self._lock:
+            self._unfinished.discard(job)
+        if job.done.cancelled():
+            self.wake(job)  # So that its work can end.
+
+    def wake(self, job: Job) -> None:
+        """Resume a job that was set aside."""
+        self._new.put(job)
+
+    def find_trouble(self, patience: float) -> str | None:
+        """Return why the model cannot answer; None if it can.
+
+        Args:
+            patience: Seconds that one call may take; a longer one is taken to hang.
+        """
+        since = self._busy_since
+        busy = 0.0 if since is None else monotonic() - since
+        if self.ended is None and busy > patience:
+            return f"The model {self._name} has been at one piece of work for {busy:.0f} seconds."
+        return self.ended
+
+    def close(self, timeout: float = SECONDS_TO_CLOSE) -> None:
+        """Fail unfinished jobs, and wait so many seconds for the end of the current call."""
         self._end("The server is being stopped.")
-        self._calls.put(None)
+        self._new.put(None)
         self._thread.join(timeout)
 
     def _work(self) -> None:
+        """Begin and resume jobs, and read batches, until the worker is closed."""
         try:
-            while (call := self._calls.get()) is not None and self.ended is None:
-                self._call_began = monotonic()
-                self._run(*call)
-                self._call_began = None
-                with self._lock:
-                    self._unanswered.discard(call[0])
+            while self._take_new():
+                self._read_next()
         except BaseException as error:
             logging.getLogger("thence.serve").critical(
                 "the thread of model %s has ended", self._name, exc_info=True
@@ -113,157 +221,101 @@ class ModelThread:
                 f"({type(error).__name__}). Restart the server."
             )
 
-    def _run(self, result: "Future[Any]", function: Callable[[], Any]) -> None:
-        """Run a call; what is no ``Exception``, such as SystemExit, ends the thread."""
-        if not result.set_running_or_notify_cancel():
-            return
-        try:
-            value, error = function(), None
-        except Exception as raised:  # noqa: BLE001 (raised where the result is awaited)
-            value, error = None, raised
-        with suppress(InvalidStateError):  # The thread was closed meanwhile.
-            result.set_result(value) if error is None else result.set_exception(error)
-
     def _end(self, why: str) -> None:
-        """Accept no more calls, and fail those without a result."""
+        """Accept no more jobs, and fail those without a result."""
         with self._lock:
             self.ended = self.ended or why
-            unanswered, self._unanswered = self._unanswered, set()
-        for result in unanswered:
+            unfinished, self._unfinished = self._unfinished, set()
+        for job in unfinished:
             with suppress(InvalidStateError):
-                result.set_exception(ThreadEndedError(self.ended))
+                job.done.set_exception(ThreadEndedError(self.ended))
 
+    def _take_new(self) -> bool:
+        """Begin new jobs, and wait for one if nothing is to be read; return False at the end."""
+        while self.ended is None:
+            self._busy_since = None
+            try:
+                job = self._new.get(block=not self._queue)
+            except Empty:
+                return True
+            self._busy_since = monotonic()
+            if job is not None and (job.missing == 0 or job.done.cancelled()):
+                self._resume(job, None)
+        return False
 
-@dataclass
-class _Waiting:
-    """A request in the queue: ids to read after a state, and whether only the end is wanted."""
+    def _resume(self, job: Job, readings: list[Reading] | Exception | None) -> None:
+        """Do the work of a job up to its next reads; an exception is raised where it waits.
 
-    ids: Ids
-    state: State
-    last: bool
-    done: "asyncio.Future[tuple[LogProbs, State]]"
-
-    @property
-    def shape(self) -> tuple[int, bool]:
-        """What requests of one batch have in common."""
-        return len(self.ids), self.last
-
-
-class Worker:
-    """The queue and the thread of one model.
-
-    Args:
-        name: Name of the model.
-        batching: Whether waiting requests share batches; else each is read alone.
-    """
-
-    def __init__(self, name: str, batching: bool = True) -> None:
-        self._name, self.thread = name, ModelThread(name)
-        self._max_batch = MAX_BATCH if batching else 1
-        self._queue: list[_Waiting] = []
-        self._batches: asyncio.Task[None] | None = None
-        self.rows_read = 0
-        self.batches_read = 0
-
-    async def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Call a function in the model's thread.
-
-        Raises:
-            ThreadEndedError: If the thread has ended, or ends before the call does.
+        What is no ``Exception``, such as SystemExit, ends the thread.
         """
-        result: Result = await asyncio.wrap_future(self.thread.submit(function, *arguments))
-        return result
-
-    async def read(
-        self, model: LanguageModel, ids: Ids, state: State, last: bool = False
-    ) -> tuple[LogProbs, State]:
-        """Read ids, in a batch with other waiting requests.
-
-        Args:
-            model: The model of this worker.
-            ids: As many as one of ``CHUNK_SIZES``.
-            state: State of one row.
-            last: Whether only the distribution after the last id is wanted.
-
-        Returns:
-            The log-probabilities after each id, or after the last, and the state after it.
-        """
-        done: asyncio.Future[tuple[LogProbs, State]] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(ids, state, last and len(ids) > 1, done))
-        if self._batches is None or self._batches.done():
-            self._batches = asyncio.create_task(self._read_batches(model))
-        return await done
-
-    def find_trouble(self, patience: float) -> str | None:
-        """Return why the model cannot answer; None if it can.
-
-        Args:
-            patience: Seconds that one call may take; a longer one is taken to hang.
-        """
-        busy = self.thread.busy_seconds()
-        if self.thread.ended is None and busy > patience:
-            return f"The model {self._name} has been at one piece of work for {busy:.0f} seconds."
-        return self.thread.ended
-
-    async def _read_batches(self, model: LanguageModel) -> None:
-        """Read batches until the queue is empty."""
-        batch: list[_Waiting] = []
         try:
-            while True:
-                # Requests that got a result may first ask for their next token, for this batch.
-                await asyncio.sleep(0)
-                batch = self._next_batch(model.vocabulary_size)
-                if not batch:
-                    return
-                await self._read_batch(model, batch)
-        except Exception as error:  # noqa: BLE001 (or the queue would wait for ever)
-            queue, self._queue = [*batch, *self._queue], []
-            for waiting in queue:
-                if not waiting.done.done():
-                    waiting.done.set_exception(error)
+            if job.done.done():  # Cancelled, or failed by another of its reads.
+                job.work.close()
+                return
+            if isinstance(readings, Exception):
+                wanted = job.work.throw(readings)
+            else:
+                wanted = job.work.send(readings)
+        except StopIteration as end:
+            value, error = end.value, None
+        except Exception as raised:  # noqa: BLE001 (raised where the result is awaited)
+            value, error = None, raised
+        else:
+            job.missing, job.readings = len(wanted), {}
+            self._queue += [_Waiting(job, number, one) for number, one in enumerate(wanted)]
+            return
+        with suppress(InvalidStateError):  # It was cancelled, or the worker closed.
+            job.done.set_result(value) if error is None else job.done.set_exception(error)
 
-    async def _read_batch(self, model: LanguageModel, batch: Sequence[_Waiting]) -> None:
-        """Read a batch; if that fails, read each request alone, so that only the culprit fails."""
+    def _read_next(self) -> None:
+        """Read the next batch."""
+        self._busy_since = monotonic()
         try:
-            results = await self.run(_read_rows, model, batch)
-        except Exception as error:  # noqa: BLE001 (raised in the request that waits)
-            if len(batch) == 1 and not batch[0].done.done():
-                batch[0].done.set_exception(error)
+            batch = self._next_batch()
+            if batch:
+                self._read_batch(batch)
+        except Exception as error:  # noqa: BLE001 (or the jobs in the queue would wait for ever)
+            failed, self._queue = {waiting.job for waiting in self._queue}, []
+            for job in failed:
+                self._resume(job, error)
+
+    def _next_batch(self) -> list[_Waiting]:
+        """Return the head of the queue, and others of its shape, taken out of it."""
+        self._queue = queue = [one for one in self._queue if not one.job.done.done()]
+        if not queue:
+            return []
+        head = queue[0].read
+        row_size = self._model.vocabulary_size * (1 if head.last else len(head.ids))
+        rows = min(self._max_batch, max(1, MAX_LOG_PROBS // row_size))
+        batch = [one for one in queue if one.read.shape == head.shape][:rows]
+        taken = set(map(id, batch))
+        self._queue = [one for one in queue if id(one) not in taken]
+        return batch
+
+    def _read_batch(self, batch: list[_Waiting]) -> None:
+        """Read a batch; if that fails, each read alone, so that only the culprit fails."""
+        try:
+            readings = _read_rows(self._model, [waiting.read for waiting in batch])
+        except Exception as error:  # noqa: BLE001 (raised in the work that waits)
+            if len(batch) == 1:
+                self._resume(batch[0].job, error)
             for waiting in batch if len(batch) > 1 else []:
-                await self._read_batch(model, [waiting])
+                self._read_batch([waiting])
             return
         self.batches_read += 1
         self.rows_read += len(batch)
-        for waiting, result in zip(batch, results, strict=True):
-            if not waiting.done.done():
-                waiting.done.set_result(result)
-
-    def _next_batch(self, vocabulary_size: int) -> list[_Waiting]:
-        """Take the head of the queue, and others of its shape."""
-        queue = [
-            waiting for waiting in self._queue if not waiting.done.done()
-        ]  # Some were cancelled.
-        if not queue:
-            self._queue = []
-            return []
-        head = queue[0]
-        row_size = vocabulary_size * (1 if head.last else len(head.ids))
-        rows = min(self._max_batch, max(1, MAX_LOG_PROBS // row_size))
-        batch = [waiting for waiting in queue if waiting.shape == head.shape][:rows]
-        taken = set(map(id, batch))
-        self._queue = [waiting for waiting in queue if id(waiting) not in taken]
-        return batch
-
-    def close(self, timeout: float = SECONDS_TO_CLOSE) -> None:
-        """Let the thread end after its current call, and wait so many seconds for that."""
-        self.thread.close(timeout)
+        for waiting, reading in zip(batch, readings, strict=True):
+            job = waiting.job
+            job.readings[waiting.number] = reading
+            job.missing -= 1
+            if job.missing == 0:
+                self._resume(job, [job.readings[number] for number in range(len(job.readings))])
 
 
-def _read_rows(model: LanguageModel, batch: Sequence[_Waiting]) -> list[tuple[LogProbs, State]]:
-    ids = np.stack([waiting.ids for waiting in batch])
-    states = [waiting.state for waiting in batch]
-    joined = states[0] if len(batch) == 1 else join_rows(states)
-    log_probs, state = read(model, ids, joined, batch[0].last)
+def _read_rows(model: LanguageModel, batch: Sequence[Read]) -> list[Reading]:
     if len(batch) == 1:
+        log_probs, state = read(model, batch[0].ids[None], batch[0].state, batch[0].last)
         return [(log_probs[0], state)]
+    ids = np.stack([one.ids for one in batch])
+    log_probs, state = read(model, ids, join_rows([one.state for one in batch]), batch[0].last)
     return [(log_probs[row], take_rows(state, np.array([row]))) for row in range(len(batch))]

@@ -1,18 +1,21 @@
-"""Reading prompts and generating completions token by token, side by side with other requests."""
+"""Reading prompts and generating completions token by token, side by side with other requests.
+
+What a model does for a request is a generator (``batching.Work``) that runs in its thread.
+"""
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import secrets
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from thence.array_types import Float
-from thence.generation import DecodingOptions
 from thence.generation.sampling import choose, text_generator
-from thence.models.base import Array, State
-from thence.serve.batching import CHUNK_SIZES, MAX_BATCH, Ids, run_in_thread
+from thence.models.base import State
+from thence.serve.batching import CHUNK_SIZES, MAX_BATCH, Ids, Read, Work, together
 from thence.serve.loaded_runs import LoadedRun, top_tokens
 from thence.serve.schemas import Choice, CompletionRequest, TokenLogProbs, Usage
 from thence.serve.text_stream import StopSequences, TextStream
@@ -51,9 +54,9 @@ class Cursor:
     state: State
 
 
-async def read_text(
+def read_text(
     loaded: LoadedRun, ids: Ids, cursor: Cursor | None = None, top: int | None = None
-) -> tuple[list[ScoredToken], Cursor]:
+) -> Work[tuple[list[ScoredToken], Cursor]]:
     """Read ids from a cursor, or from the beginning of a text.
 
     Args:
@@ -67,7 +70,7 @@ async def read_text(
     """
     if cursor is None and (len(ids) == 0 or ids[0] != loaded.boundary_id):
         whole = np.concatenate([[loaded.boundary_id], ids])
-        tokens, cursor = await read_text(loaded, whole, top=top)
+        tokens, cursor = yield from read_text(loaded, whole, top=top)
         return tokens[1:], cursor
     documents = _split_documents(loaded, ids)
     if top is None:
@@ -80,7 +83,7 @@ async def read_text(
         )
         cursors = [cursor if continues else None, *[None] * (len(group) - 1)]
         pairs = zip(group, cursors, strict=True)
-        read = await asyncio.gather(*(_read_document(loaded, *pair, top) for pair in pairs))
+        read = yield from together([_read_document(loaded, *pair, top) for pair in pairs])
         for before, (document_tokens, end) in zip(cursors, read, strict=True):
             if top is not None and before is None:  # The boundary that begins this document.
                 first_token = ScoredToken(loaded.boundary_id, None, [])
@@ -104,61 +107,30 @@ def _split_documents(loaded: LoadedRun, ids: Ids) -> list[Ids]:
     return [part for part in parts if len(part)]
 
 
-async def _read_document(
+def _read_document(
     loaded: LoadedRun, ids: Ids, cursor: Cursor | None, top: int | None
-) -> tuple[list[ScoredToken], Cursor]:
+) -> Work[tuple[list[ScoredToken], Cursor]]:
     """Read a document chunk by chunk; return a token for each id that has something before it."""
     model, tokens = loaded.run.model, list[ScoredToken]()
     while len(ids):
         size = next(size for size in CHUNK_SIZES if size <= len(ids))
         chunk, ids = ids[:size], ids[size:]
         state = model.start(1) if cursor is None else cursor.state
-        log_probs, state = await loaded.worker.read(model, chunk, state, last=top is None)
+        ((log_probs, state),) = yield [Read(chunk, state, last=top is None)]
         if top is not None:
             before = log_probs[:-1] if cursor is None else [cursor.log_probs, *log_probs[:-1]]
             scored = chunk[len(chunk) - len(before) :]
-            tokens += await run_in_thread(len(scored), _score_tokens, before, scored, top)
+            pairs = zip(before, scored, strict=True)
+            tokens += [score_token(row, int(index), top) for row, index in pairs]
         cursor = Cursor(log_probs[-1], state)
     assert cursor is not None
     return tokens, cursor
-
-
-def _score_tokens(before: Sequence[Array], ids: Ids, top: int) -> list[ScoredToken]:
-    return [score_token(row, int(index), top) for row, index in zip(before, ids, strict=True)]
 
 
 def score_token(log_probs: Float[np.ndarray, " vocab"], index: int, top: int) -> ScoredToken:
     """Return a token with its log-probability and the likeliest tokens in its place."""
     likeliest = [(i, float(log_probs[i])) for i in top_tokens(log_probs, top)]
     return ScoredToken(index, float(log_probs[index]), likeliest)
-
-
-async def generate(
-    loaded: LoadedRun,
-    cursor: Cursor,
-    options: DecodingOptions,
-    generator: np.random.Generator,
-    count: int,
-    top: int = 0,
-) -> AsyncIterator[ScoredToken]:
-    """Yield tokens from a cursor on, until a document ends or there are ``count``.
-
-    Running text continues after the end of a document.
-
-    Args:
-        loaded: The run whose model generates.
-        cursor: Where to continue.
-        options: How each token is chosen.
-        generator: Random numbers for this text alone, so that other texts do not change it.
-        count: Maximum number of tokens.
-        top: Number of likeliest tokens to return with each.
-    """
-    for number in range(count):
-        index = int(choose(cursor.log_probs[None], options, generator)[0])
-        yield score_token(cursor.log_probs, index, top)
-        if number == count - 1 or (index == loaded.boundary_id and not loaded.is_running_text):
-            return
-        _, cursor = await read_text(loaded, np.array([index]), cursor)
 
 
 @dataclass(frozen=True)
@@ -199,10 +171,12 @@ class CompletionStream:
         self, loaded: LoadedRun, request: CompletionRequest, prompts: list[Prompt]
     ) -> None:
         self._loaded, self._request, self._prompts = loaded, request, prompts
+        self._decoding = request.decoding()
+        self._seed = secrets.randbits(63) if request.seed is None else request.seed % 2**64
         self._generated = 0
-        self._room = asyncio.Semaphore(MAX_UNSENT)
-        random_seed = int(np.random.default_rng().integers(2**63))
-        self._seed = random_seed if request.seed is None else request.seed % 2**64
+        self._max_unsent = math.inf
+        # Pieces; each is changed by one thread only: that of the model, and the event loop's.
+        self._emitted = self._sent = 0
 
     def usage(self) -> Usage:
         """Return the numbers of tokens so far."""
@@ -210,78 +184,92 @@ class CompletionStream:
         total = read + self._generated
         return Usage(prompt_tokens=read, completion_tokens=self._generated, total_tokens=total)
 
-    async def choices(self) -> list[Choice]:
+    async def whole(self) -> list[Piece]:
         """Return every completion when all are done."""
         pieces: list[list[Piece]] = [[] for _ in range(len(self._prompts) * self._request.n)]
-        async for piece in self.pieces():
-            pieces[piece.index].append(piece)
-        joined = [_join_pieces(of_choice) for of_choice in pieces]
-        tokens = sum(len(piece.tokens) for piece in joined)
-        return await run_in_thread(tokens, lambda: [self.choice(piece) for piece in joined])
+        await self._loaded.worker.run(
+            self._complete_all(lambda piece: pieces[piece.index].append(piece))
+        )
+        return [_join_pieces(of_choice) for of_choice in pieces]
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:
         """Yield pieces of all completions as they come."""
         queue: asyncio.Queue[Piece | None] = asyncio.Queue()
+        loop, worker = asyncio.get_running_loop(), self._loaded.worker
 
-        async def complete_all() -> None:
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for number, prompt in enumerate(self._prompts):
-                        group.create_task(self._complete_prompt(number, prompt, queue))
-            finally:
-                queue.put_nowait(None)
+        def put(piece: Piece | None) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(queue.put_nowait, piece)
 
-        completing = asyncio.create_task(complete_all())
+        def emit(piece: Piece) -> None:
+            self._emitted += 1
+            put(piece)
+
+        self._max_unsent = MAX_UNSENT
+        job = worker.submit(self._complete_all(emit))
+        job.done.add_done_callback(lambda _: put(None))
         try:
             while (piece := await queue.get()) is not None:
                 yield piece
-                self._room.release()
-            await completing
-        except ExceptionGroup as group:
-            raise _first_error(group) from group
+                self._sent += 1
+                if self._emitted - self._sent == MAX_UNSENT - 1:  # There is room again.
+                    worker.wake(job)
+            job.done.result()
         finally:
-            completing.cancel()
+            job.done.cancel()
 
-    async def _complete_prompt(
-        self, number: int, prompt: Prompt, queue: "asyncio.Queue[Piece | None]"
-    ) -> None:
-        request, n = self._request, self._request.n
-        top = request.logprobs if request.echo else None
-        tokens, cursor = await read_text(self._loaded, prompt.ids, top=top)
-        with_offsets = await run_in_thread(len(tokens), _add_offsets, self._loaded, tokens)
-        async with asyncio.TaskGroup() as group:
-            for index in range(number * n, (number + 1) * n):
-                if request.echo:
-                    queue.put_nowait(Piece(index, prompt.text, with_offsets, None))
-                group.create_task(self._complete(index, prompt, cursor, queue))
+    def _complete_all(self, emit: Callable[[Piece], None]) -> Work[None]:
+        prompts = enumerate(self._prompts)
+        yield from together([self._complete_prompt(*pair, emit) for pair in prompts])
 
-    async def _complete(
-        self, index: int, prompt: Prompt, cursor: Cursor, queue: "asyncio.Queue[Piece | None]"
-    ) -> None:
-        """Generate one completion into the queue."""
+    def _complete_prompt(
+        self, number: int, prompt: Prompt, emit: Callable[[Piece], None]
+    ) -> Work[None]:
         request, loaded = self._request, self._loaded
-        generator = text_generator(self._seed, index)
+        top = request.logprobs if request.echo else None
+        tokens, cursor = yield from read_text(loaded, prompt.ids, top=top)
+        indices = range(number * request.n, (number + 1) * request.n)
+        if request.echo:
+            with_offsets = _add_offsets(loaded, tokens)
+            for index in indices:
+                emit(Piece(index, prompt.text, with_offsets, None))
+        yield from together([self._complete(index, prompt, cursor, emit) for index in indices])
+
+    def _complete(
+        self, index: int, prompt: Prompt, cursor: Cursor, emit: Callable[[Piece], None]
+    ) -> Work[None]:
+        """Generate one completion.
+
+        It ends where a document ends, except for running text.
+        """
+        request, loaded = self._request, self._loaded
+        generator = text_generator(self._seed, index)  # Its own, so other texts do not change it.
         stops, stream = StopSequences(request.stops()), TextStream(loaded)
         stream.follow(prompt.text, prompt.ids, prompt.incomplete)
         reason: Literal["stop", "length"] = "length"
-        top = request.logprobs or 0
-        async for token in generate(
-            loaded, cursor, request.decoding(), generator, request.max_tokens, top
-        ):
-            await self._room.acquire()
+        chosen = None
+        for _ in range(request.max_tokens):
+            if chosen is not None:
+                ((log_probs, state),) = yield [Read(np.array([chosen]), cursor.state)]
+                cursor = Cursor(log_probs[-1], state)
+            while self._emitted - self._sent >= self._max_unsent:
+                yield []
+            chosen = int(choose(cursor.log_probs[None], self._decoding, generator)[0])
+            token = score_token(cursor.log_probs, chosen, request.logprobs or 0)
             self._generated += 1
             offset = len(prompt.text) + len(stream.text)
-            ended = token.index == loaded.boundary_id and not loaded.is_running_text
-            text = stops.add("" if ended else stream.add(token.index))
+            ended = chosen == loaded.boundary_id and not loaded.is_running_text
+            text = stops.add("" if ended else stream.add(chosen))
             tokens = [] if request.logprobs is None else [(token, offset)]
-            if ended or stops.stopped:
-                reason = "stop"
             if stops.stopped:
-                queue.put_nowait(Piece(index, text, tokens, reason))
+                emit(Piece(index, text, tokens, "stop"))
                 return
-            queue.put_nowait(Piece(index, text, tokens, None))
+            emit(Piece(index, text, tokens, None))
+            if ended:
+                reason = "stop"
+                break
         rest = stops.add(stream.finish()) + stops.finish()
-        queue.put_nowait(Piece(index, rest, [], "stop" if stops.stopped else reason))
+        emit(Piece(index, rest, [], "stop" if stops.stopped else reason))
 
     def choice(self, piece: Piece) -> Choice:
         """Return a piece in the shape of OpenAI's API."""
@@ -317,12 +305,6 @@ def _join_pieces(pieces: list[Piece]) -> Piece:
     tokens = [token for piece in pieces for token in piece.tokens]
     text = "".join(piece.text for piece in pieces)
     return Piece(pieces[-1].index, text, tokens, pieces[-1].finish_reason)
-
-
-def _first_error(group: ExceptionGroup[Exception]) -> Exception:
-    """Return the first error of a group, which made the others."""
-    first = group.exceptions[0]
-    return _first_error(first) if isinstance(first, ExceptionGroup) else first
 
 
 def _add_offsets(loaded: LoadedRun, tokens: list[ScoredToken]) -> list[tuple[ScoredToken, int]]:

@@ -44,25 +44,23 @@ class LoadedRun:
         name: The name by which clients ask for it.
         run: The run.
         worker: Does the work of its model.
+        token_names: The name of each token, by id.
         created: When the run was made, in seconds since 1970.
+        stamps: Of its files as they were loaded.
     """
 
     name: str
     run: Run
     worker: Worker
-    created: int = 0
-    _stamps: list[Stamp | None] = field(default_factory=list)
+    token_names: list[str]
+    created: int
+    stamps: list[Stamp | None]
     _token_texts: dict[int, str] = field(default_factory=dict)
 
     @property
     def boundary_id(self) -> int:
         """The id that begins and ends documents."""
         return self.run.tokenizer.vocabulary.boundary_id
-
-    @cached_property
-    def token_names(self) -> list[str]:
-        """The name of each token, by id."""
-        return self.run.tokenizer.vocabulary.names()
 
     @cached_property
     def is_running_text(self) -> bool:
@@ -76,26 +74,12 @@ class LoadedRun:
         table = suffix in TABLES or self.run.recipe.text.startswith(HUGGING_FACE)
         return self.run.recipe.reading.document == "line" and not table
 
-    def load(self) -> None:
-        """Load the model now rather than with the first request.
-
-        Raises:
-            RunError: If a file is missing or damaged.
-        """
-        # Stamps come first, so that a write during the loading counts as a change.
-        self._stamps[:] = self._read_stamps()
-        self.token_names  # noqa: B018 (reads the tokenizer)
-        self.run.load()
-
     def on_disk(self) -> OnDisk:
         """Return whether the run's files have changed since they were loaded."""
-        now = self._read_stamps()
-        if now == self._stamps:
+        now = _stamps_of(self.run)
+        if now == self.stamps:
             return "unchanged"
         return "deleted" if None in now else "changed"
-
-    def _read_stamps(self) -> list[Stamp | None]:
-        return [stamp_of(self.run.folder / name) for name in LOADED_FILES]
 
     def encode(self, text: str) -> Ids:
         """Return the ids of a text that begins a document.
@@ -168,9 +152,15 @@ def open_runs(runs: Iterable[Run | str | Path], batching: bool = True) -> dict[s
                 "Rename one of the folders."
             )
         created = int(datetime.fromisoformat(run.provenance["made"]).timestamp())
-        models[run.name] = LoadedRun(run.name, run, Worker(run.name, batching), created)
-        models[run.name].load()
+        stamps = _stamps_of(run)  # Before the loading, so that a write during it is a change.
+        worker = Worker(run.name, run.load(), batching)
+        names = run.tokenizer.vocabulary.names()
+        models[run.name] = LoadedRun(run.name, run, worker, names, created, stamps)
     return models
+
+
+def _stamps_of(run: Run) -> list[Stamp | None]:
+    return [stamp_of(run.folder / name) for name in LOADED_FILES]
 
 
 def find_model(models: dict[str, LoadedRun], name: str | None, classifier: bool) -> LoadedRun:

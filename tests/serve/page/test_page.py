@@ -3,7 +3,6 @@
 Its pictures are written to the folder that THENCE_SCREENSHOTS names, or to artifacts/screenshots.
 """
 
-import asyncio
 import os
 import re
 import shutil
@@ -225,16 +224,16 @@ def test_an_older_answer_never_replaces_a_newer_one(visit):
 
 
 def test_a_text_is_written_on_and_stopped(visit, server, monkeypatch):
-    worker = server.models["running"].worker
-    read = worker.read
+    model = server.models["running"].run.model
+    read = model.read
 
-    async def read_slowly(*arguments: Any, **settings: Any) -> Any:
-        await asyncio.sleep(0.03)
-        return await read(*arguments, **settings)
+    def read_slowly(*arguments: Any, **settings: Any) -> Any:
+        time.sleep(0.03)
+        return read(*arguments, **settings)
 
     page = visit(m="running", text="the", length="2000", seed="1")
     found = wait_until_read(page, "running", "the")
-    monkeypatch.setattr(worker, "read", read_slowly)
+    monkeypatch.setattr(model, "read", read_slowly)
     page.get_by_role("button", name="Generate").click()
     wait_for(page, lambda: found.locator(".generated .token").count() > 5)
     page.get_by_role("button", name="Stop").click()

@@ -79,7 +79,7 @@ def routes(context: Context) -> APIRouter:
                 f"{len(texts)} texts of up to {longest} characters are too much to explain: at "
                 f"most {MAX_EXPLAINED} of {MAX_EXPLAINED_CHARACTERS} can be at a time."
             )
-        return await loaded.worker.run(_classify, loaded, texts, request)
+        return await loaded.worker.call(_classify, loaded, texts, request)
 
     return router
 

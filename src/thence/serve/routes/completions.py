@@ -11,14 +11,14 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from itertools import count
 from time import time
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 
 from thence.errors import SettingError
-from thence.serve.batching import Ids, run_in_thread
+from thence.serve.batching import Ids
 from thence.serve.completion_stream import CompletionStream, Prompt
 from thence.serve.errors import (
     SERVER_ERROR,
@@ -33,10 +33,14 @@ from thence.serve.loaded_runs import LoadedRun, find_model
 from thence.serve.routes import Context
 from thence.serve.schemas import MAX_CHOICES, CompletionAnswer, CompletionRequest, Limits
 
+Result = TypeVar("Result")
+
 SHORT_PROMPTS = 2000
 """Characters or ids of prompts that are tokenized at once, which is sooner than in a thread."""
 MAX_LOG_PROBS = 1 << 18
 """Log-probabilities that one request may ask for: tokens times one more than ``logprobs``."""
+FEW_TOKENS = 32
+"""Work for so few tokens takes less time than handing it to another thread."""
 PROMPTS_TOGETHER = 16
 """All prompts of a request together may be so many times as long as ``--max-prompt``."""
 
@@ -54,7 +58,7 @@ def routes(context: Context) -> APIRouter:
         if sum(map(len, given)) <= SHORT_PROMPTS:
             prompts = encode_prompts(loaded, request, context.limits)
         else:
-            prompts = await loaded.worker.run(encode_prompts, loaded, request, context.limits)
+            prompts = await loaded.worker.call(encode_prompts, loaded, request, context.limits)
         answer = CompletionAnswer(
             id=f"cmpl-{next(serial)}", created=int(time()), model=loaded.name, choices=[]
         )
@@ -68,12 +72,24 @@ def routes(context: Context) -> APIRouter:
                 options is not None and options.include_usage,
             )
             return StreamingResponse(events, media_type="text/event-stream")
-        answer.choices = await stream.choices()
+        pieces = await stream.whole()
         answer.usage = stream.usage()
-        content = await run_in_thread(answer.usage.total_tokens, answer.model_dump_json)
+
+        def render() -> str:
+            answer.choices = [stream.choice(piece) for piece in pieces]
+            return answer.model_dump_json()
+
+        content = await run_in_thread(answer.usage.total_tokens, render)
         return Response(content, media_type="application/json")
 
     return router
+
+
+async def run_in_thread(tokens: int, function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function whose work grows with the tokens, in another thread if they are many."""
+    if tokens <= FEW_TOKENS:
+        return function(*arguments)
+    return await asyncio.to_thread(function, *arguments)
 
 
 async def _events(

@@ -60,7 +60,7 @@ def routes(context: Context) -> APIRouter:
         loaded = find_model(context.models, request.model, classifier=False)
         if len(split_blanks(request.text, request.blank)) > MAX_BLANKS + 1:
             raise reject(f"A text may have at most {MAX_BLANKS} blanks here.")
-        return await loaded.worker.run(_fill, loaded, request)
+        return await loaded.worker.call(_fill, loaded, request)
 
     return router
 

@@ -83,7 +83,7 @@ def routes(context: Context) -> APIRouter:
         async with lock:
             if model not in embedding_maps:
                 loaded = models[model]
-                embedding_maps[model] = await loaded.worker.run(_embedding_map, loaded)
+                embedding_maps[model] = await loaded.worker.call(_embedding_map, loaded)
         whole = embedding_maps[model]
         return whole.model_copy(update={"points": whole.points[:limit]})
 
@@ -126,16 +126,16 @@ def _embedding_map(loaded: LoadedRun) -> EmbeddingMap:
 
 async def _heat_map(loaded: LoadedRun, size: int) -> HeatMap:
     """Generate texts, and average the next-token probabilities after each frequent symbol."""
-    run, boundary = loaded.worker.run, loaded.boundary_id
+    call, boundary = loaded.worker.call, loaded.boundary_id
     batches, counts = list[Contexts](), np.zeros(boundary + 1, np.int64)
     while counts.sum() < MIN_TOKENS and len(batches) < MAX_ROUNDS:
-        batches.append(await run(_generate, loaded, len(batches)))
+        batches.append(await call(_generate, loaded, len(batches)))
         counts += np.bincount(batches[-1].compressed(), minlength=len(counts))
     likeliest = np.argsort(-counts[:boundary], kind="stable")[: size - 1]
     shown = np.append(boundary, np.sort(likeliest[counts[likeliest] > 0]))
     sums = np.zeros((len(shown), len(shown)))
     for contexts in batches:
-        sums += await run(_sum_probs, loaded.run.model, contexts, shown)
+        sums += await call(_sum_probs, loaded.run.model, contexts, shown)
     probs = sums / np.maximum(counts[shown], 1)[:, None]
     return HeatMap(
         model=loaded.name,

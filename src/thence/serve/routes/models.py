@@ -107,14 +107,14 @@ def routes(context: Context) -> APIRouter:
         """Split a text into tokens."""
         loaded = find_model(models, request.model, classifier=False)
         check_characters("text", len(request.prompt), max_tokens)
-        return await loaded.worker.run(_tokenize, loaded, request, max_tokens)
+        return await loaded.worker.call(_tokenize, loaded, request, max_tokens)
 
     @router.post("/detokenize")
     async def detokenize(request: DetokenizeRequest) -> Text:
         """Return the text of tokens."""
         loaded = find_model(models, request.model, classifier=False)
         check_length("request", len(request.tokens), max_tokens)
-        return await loaded.worker.run(_detokenize, loaded, request.tokens)
+        return await loaded.worker.call(_detokenize, loaded, request.tokens)
 
     @router.get("/tokenizer_info")
     async def tokenizer_info(model: str | None = None) -> TokenizerInfo:

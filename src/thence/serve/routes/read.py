@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from thence.corpus import Documents
 from thence.evaluation.metrics import bits, finite, perplexity
-from thence.serve.batching import Ids
+from thence.serve.batching import Ids, Work
 from thence.serve.completion_stream import Cursor, ScoredToken, read_text
 from thence.serve.errors import check_characters, check_length
 from thence.serve.loaded_runs import LoadedRun, find_model, top_tokens
@@ -86,18 +86,19 @@ def routes(context: Context) -> APIRouter:
     @router.post("/playground/read")
     async def read_a_text(request: ReadRequest) -> ReadAnswer:
         """Read a text: the surprisal of every token, and what may follow."""
-        loaded, maximum = (
-            find_model(context.models, request.model, False),
-            context.limits.max_prompt,
-        )
-        check_characters("text", len(request.text), maximum)
-        ids = await loaded.worker.run(loaded.encode, request.text)
-        check_length("text", len(ids), maximum)
-        top = min(request.alternatives, MAX_ALL_ALTERNATIVES // max(len(ids), 1))
-        tokens, cursor = await read_text(loaded, ids, top=top)
-        return await loaded.worker.run(_answer, loaded, request, ids, tokens, cursor)
+        loaded = find_model(context.models, request.model, classifier=False)
+        check_characters("text", len(request.text), context.limits.max_prompt)
+        return await loaded.worker.run(_read(loaded, request, context.limits.max_prompt))
 
     return router
+
+
+def _read(loaded: LoadedRun, request: ReadRequest, max_tokens: int) -> Work[ReadAnswer]:
+    ids = loaded.encode(request.text)
+    check_length("text", len(ids), max_tokens)
+    top = min(request.alternatives, MAX_ALL_ALTERNATIVES // max(len(ids), 1))
+    tokens, cursor = yield from read_text(loaded, ids, top=top)
+    return _answer(loaded, request, ids, tokens, cursor)
 
 
 def _answer(
