@@ -16,6 +16,7 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:
     from jaxtyping import Int32 as Int32
     from jaxtyping import Int64 as Int64
     from jaxtyping import Integer as Integer
+    from jaxtyping import Num as Num
     from jaxtyping import UInt as UInt
     from jaxtyping import UInt8 as UInt8
     from jaxtyping import UInt64 as UInt64
@@ -27,6 +28,6 @@ else:
         def __class_getitem__(cls, class_and_shape: tuple[Any, str]) -> Any:
             return class_and_shape[0]
 
-    Bool = Float = Float32 = Float64 = Int32 = Int64 = Integer = UInt = UInt8 = UInt64 = (
+    Bool = Float = Float32 = Float64 = Int32 = Int64 = Integer = Num = UInt = UInt8 = UInt64 = (
         _ClassOfArray
     )

@@ -12,7 +12,7 @@ is replaced, never written through.
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedIOBase
 from pathlib import Path
@@ -55,12 +55,14 @@ class WriteError(RunError):
         self.path, self.error, self.way_out = path, error, way_out
 
 
-def write_atomically(path: Path, content: bytes, within: Path | None = None) -> None:
+def write_atomically(
+    path: Path, content: bytes | Iterable[bytes | memoryview], within: Path | None = None
+) -> None:
     """Write a file, or leave what was there.
 
     Args:
         path: The file; missing folders on the way are made.
-        content: What it is to hold.
+        content: What it is to hold, whole or part by part.
         within: A folder that may come from anyone: links below it are refused.
 
     Raises:
@@ -70,7 +72,7 @@ def write_atomically(path: Path, content: bytes, within: Path | None = None) -> 
         if within is not None:
             make_folders(path.parent, within)
         with whole_file(path, wait=True) as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
     except OSError as error:
         raise WriteError(path, error) from error
 

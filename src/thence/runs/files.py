@@ -2,19 +2,20 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from hashlib import sha256
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from thence.atomic import write_atomically
 from thence.errors import RunError, SettingError, nearest
+from thence.mapped import map_file, release
 from thence.models.registry import get_family
 from thence.settings import Kind, as_in_file, from_json
 
@@ -24,6 +25,15 @@ RUNS = Path("runs")
 """Where runs are made unless another folder is named, and where their names are looked for."""
 HEADER = "thence"
 """Name of the one entry of metadata in a safetensors file."""
+
+DTYPES = ("|b1", "|u1", "|i1", "<i2", "<u2", "<f2", "<i4", "<u4", "<f4", "<f8", "<i8", "<u8")
+"""Types of tensors, as safetensors orders them: those of the last come first in a file."""
+KINDS = {"b": "BOOL", "u": "U", "i": "I", "f": "F"}
+"""What NumPy's kinds of numbers are called in a safetensors file."""
+LARGE_FILE = 1 << 26
+"""Bytes from which a file may be memory-mapped: a smaller one is read sooner than it is asked."""
+PART = 1 << 22
+"""Bytes of a tensor that are written at once."""
 
 UNREADABLE = (
     SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
@@ -51,9 +61,19 @@ def save_tensors(
     """
     # Not ascontiguousarray, which would turn a scalar into a vector of one.
     contiguous = {name: np.asarray(value, order="C") for name, value in tensors.items()}
-    header = {"metadata": metadata, "sha256": _digest(contiguous, metadata)}
-    # One entry only: safetensors writes several in random order, and so never the same file twice.
-    write_atomically(path, save(contiguous, {HEADER: json.dumps(header)}), within)
+    about = {"metadata": metadata, "sha256": _digest(contiguous, metadata)}
+    names = sorted(contiguous, key=lambda name: (-DTYPES.index(contiguous[name].dtype.str), name))
+    header: dict[str, Any] = {"__metadata__": {HEADER: json.dumps(about)}}
+    start = 0
+    for name in names:
+        value = contiguous[name]
+        offsets = [start, start := start + value.nbytes]
+        kind = f"{KINDS[value.dtype.kind]}{8 * value.itemsize}".replace("BOOL8", "BOOL")
+        header[name] = {"dtype": kind, "shape": value.shape, "data_offsets": offsets}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # So that all numbers are aligned.
+    parts = (part for name in names for part in _parts(contiguous[name]))
+    write_atomically(path, chain([len(text).to_bytes(8, "little"), text], parts), within)
 
 
 def refuse_links(folder: Path) -> None:
@@ -92,16 +112,23 @@ def check_ordinary(path: Path) -> None:
             )
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+def load_tensors(path: Path, mapped: bool = False) -> tuple[dict[str, Array], dict[str, Any]]:
     """Read the tensors and the metadata of a file that ``save_tensors`` wrote.
+
+    Args:
+        path: The file.
+        mapped: Leave the tensors in the file, memory-mapped, if it is as large as ``LARGE_FILE``.
 
     Raises:
         RunError: If the file is missing, truncated, or does not match its checksum.
     """
     check_ordinary(path)
     try:
-        with safe_open(path, framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        with safe_open(path, framework="numpy") as file:  # Refuses what is not such a file.
+            if mapped and path.stat().st_size >= LARGE_FILE:
+                tensors = _map_tensors(path)
+            else:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             header = json.loads((file.metadata() or {})[HEADER])
         metadata = dict(header["metadata"])
         intact = header["sha256"] == _digest(tensors, metadata)
@@ -137,12 +164,38 @@ def load_metadata(path: Path) -> dict[str, Any]:
         raise RunError(f"{path} is damaged ({error}); restore it from a copy.") from error
 
 
+def _map_tensors(path: Path) -> dict[str, Array]:
+    """Return the tensors of a safetensors file, memory-mapped."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, about in header.items():
+        kind = about["dtype"].rstrip("0123456789")
+        size = 1 if kind == "BOOL" else int(about["dtype"][len(kind) :]) // 8
+        dtype = np.dtype(f"<{next(one for one, two in KINDS.items() if two == kind)}{size}")
+        found = map_file(path, dtype, prod(about["shape"]), 8 + length + about["data_offsets"][0])
+        aligned = found if found.flags.aligned else found.copy()
+        tensors[name] = aligned.reshape(about["shape"])
+    return tensors
+
+
+def _parts(value: Array) -> Iterator[memoryview]:
+    """Yield the bytes of a tensor some at a time, and let go of the memory of one in a file."""
+    flat = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+    for start in range(0, len(flat), PART):
+        yield flat[start : start + PART].data
+        release(flat)
+
+
 def _digest(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> str:
     digest = sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(tensors):
         value = tensors[name]
         digest.update(f"{name} {value.dtype} {value.shape}".encode())
-        digest.update(np.ascontiguousarray(value).data)
+        for part in _parts(value):
+            digest.update(part)
     return digest.hexdigest()
 
 

@@ -39,7 +39,10 @@ def load_model(
     Raises:
         RunError: If the file is damaged or belongs to another model.
     """
-    tensors, about = load_tensors(path)
+    family = get_family(recipe.model)
+    # Networks change their numbers in place; counts are only read.
+    is_counted = family.method == "fit" and family.task == "language"
+    tensors, about = load_tensors(path, mapped=is_counted)
     if identity is not None and about.get("run") != identity:
         raise RunError(
             f"{path} belongs to another run: it was trained with another recipe or on another "

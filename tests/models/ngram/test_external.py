@@ -4,8 +4,9 @@ import errno
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thence.errors import RunError
-from thence.models.ngram import external
+from thence.mapped import Spool
+from thence.models.ngram import NGram, NGramOptions, external, gathering
+from thence.models.ngram import smoothing as smoothing_module
 from thence.models.ngram.counting import OrderCounts, count_ngrams
+from thence.models.ngram.smoothing import Smoothing
 from thence.tokens import TokenStore
 
 StoreOf = Callable[[Iterable[str]], TokenStore]
@@ -98,7 +102,62 @@ def test_a_full_disk_is_a_sentence(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(external._Spool, "overwrite", full)
+    monkeypatch.setattr(Spool, "overwrite", full)
     with pytest.raises(RunError, match=r"No space left on device.*free some space"):
         count_ngrams(store_of(["abba"]), 3, 3, False, 1000)
     assert not list(tmp_path.iterdir())
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    texts=st.lists(st.text("abc", max_size=9), min_size=3, max_size=12),
+    order=st.integers(1, 5),
+    smoothing=st.sampled_from(get_args(Smoothing)),
+    prune=st.sampled_from([(), (0, 1), (1, 2)]),
+    share=st.sampled_from([None, 1e-3]),
+    carry_context=st.booleans(),
+    size=st.integers(1, 20),
+)
+def test_the_model_is_the_same_to_the_bit(
+    store_of: StoreOf,
+    texts: list[str],
+    order: int,
+    smoothing: Smoothing,
+    prune: tuple[int, ...],
+    share: float | None,
+    carry_context: bool,
+    size: int,
+) -> None:
+    if smoothing in ("mle", "add-k", "stupid-backoff"):
+        prune, share = (), None
+    store = store_of(["abc", *texts])
+    options = NGramOptions(order, smoothing, prune=prune, prune_entropy=share)
+    unbounded = NGram(options, 4)
+    expected = unbounded.fit(store, carry_context, store)
+    bounded = NGram(replace(options, memory="200B"), 4)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (gathering, smoothing_module):
+            patch.setattr(module, "BLOCK", size)
+        found = bounded.fit(store, carry_context, store)
+    assert found == (None if expected is None else pytest.approx(expected, rel=1e-12))
+    tensors = bounded.tensors()
+    for name, value in unbounded.tensors().items():
+        assert tensors[name].dtype == value.dtype
+        assert np.array_equal(tensors[name], value), name
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(st.floats(-9, 9), min_size=1, max_size=40),
+    asked=st.lists(st.integers(0, 1000), max_size=60),
+    memory=st.integers(1, 2000),
+)
+def test_looking_up_range_by_range(values: list[float], asked: list[int], memory: int) -> None:
+    array, numbers = np.array(values), np.array(asked, np.int32) % np.int32(len(values))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gathering, "BLOCK", 7)
+        found = gathering.Gathered(array, numbers, memory)
+        assert np.array_equal(found[0 : len(numbers)], array[numbers])
+        for weights in (None, np.arange(len(numbers))):
+            sums = gathering.sum_by_number(numbers, weights, len(values), memory)
+            assert np.array_equal(sums, np.bincount(numbers, weights, len(values)))

@@ -14,10 +14,9 @@ from itertools import pairwise
 import numpy as np
 
 from thence.array_types import Float, Int32, Int64, Integer
+from thence.mapped import Spool, release
+from thence.models.ngram.gathering import BLOCK, blocks, pieces, sum_by_number
 from thence.tokens import TokenStore
-
-BLOCK = 1 << 18
-"""About so many n-grams are sorted or looked up at once."""
 
 
 @dataclass(frozen=True)
@@ -199,16 +198,28 @@ def sort_with_places(
     return packed, order
 
 
-def adjusted_counts(counts: list[OrderCounts], level: int) -> Int64[np.ndarray, " ngrams"]:
+def adjusted_counts(
+    counts: list[OrderCounts], level: int, memory: int | None = None
+) -> Int64[np.ndarray, " ngrams"]:
     """Return how many different words precede each n-gram of an order below the highest.
 
     An n-gram that nothing precedes opens the text; it keeps its own count. (Chen and Goodman
     1999, section 3; Heafield et al. 2013, "Scalable modified Kneser-Ney language model
     estimation", section 3.2.)
+
+    Args:
+        counts: Of orders 1 to N.
+        level: One less than the order.
+        memory: About how many bytes to work in; None: as many as needed.
     """
-    below = counts[level]
-    preceding = np.bincount(counts[level + 1].suffixes, minlength=len(below.keys))
-    return np.where(preceding > 0, preceding, below.counts)
+    below = counts[level].counts
+    preceding = sum_by_number(counts[level + 1].suffixes, None, len(below), memory)
+    if memory is None:
+        return np.where(preceding > 0, preceding, below)
+    adjusted = Spool(np.int64)
+    for some, own in zip(blocks(preceding), blocks(below), strict=True):
+        adjusted.append(np.where(some > 0, some, own))
+    return adjusted.array()
 
 
 def find(
@@ -232,7 +243,9 @@ def find(
 
 
 def log_likelihood(
-    counts: list[OrderCounts], log_probs: Sequence[Float[np.ndarray, " ngrams"]]
+    counts: list[OrderCounts],
+    log_probs: Sequence[Float[np.ndarray, " ngrams"]],
+    memory: int | None = None,
 ) -> float:
     """Return the log-probability of the counted text itself, in nats, from counts alone.
 
@@ -242,13 +255,19 @@ def log_likelihood(
     Args:
         counts: Of orders 1 to N.
         log_probs: Of the same n-grams, none left out.
+        memory: About how many bytes to work in; None: as many as needed.
     """
     nats = 0.0
     for level, (order, values) in enumerate(zip(counts, log_probs, strict=True)):
-        longest = order.counts
+        ends = None
         if level + 1 < len(counts):
             longer = counts[level + 1]
-            longest = longest - np.bincount(longer.suffixes, longer.counts, len(order.keys))
-        is_used = longest > 0
-        nats += float(longest[is_used] @ values[is_used].astype(np.float64))
+            ends = sum_by_number(longer.suffixes, longer.counts, len(order.keys), memory)
+        size = len(order.keys) if memory is None else BLOCK
+        for start, stop in pieces(0, len(order.keys), size):
+            longest = order.counts[start:stop]
+            longest = longest if ends is None else longest - ends[start:stop]
+            is_used = longest > 0
+            nats += float(longest[is_used] @ values[start:stop][is_used].astype(np.float64))
+            release(order.counts, values, *([] if ends is None else [ends]))
     return nats

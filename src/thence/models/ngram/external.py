@@ -7,17 +7,15 @@ all. With it, the numbers of the n-grams at each position are known, and the nex
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
 from thence.array_types import Int64, Integer
-from thence.errors import RunError
+from thence.mapped import Spool, release, room_on_disk
 from thence.models.ngram.counting import OrderCounts, distinct, opening_targets
+from thence.models.ngram.gathering import pieces
 from thence.tokens import TokenStore
 
 BYTES_PER_NGRAM = 96
@@ -35,87 +33,33 @@ def count_within(
         RunError: If the temporary files cannot be written.
     """
     block = max(memory // BYTES_PER_NGRAM, 1)
-    try:
-        # Windows keeps files that are mapped; elsewhere they go when the last map does.
-        with TemporaryDirectory(prefix="thence-", ignore_cleanup_errors=True) as folder:
-            return _count_orders(store, order, vocabulary_size, carry_context, block, Path(folder))
-    except OSError as error:
-        raise RunError(
-            f"Counting in {memory} bytes of memory needs room for temporary files, which cannot be "
-            f"written ({error.strerror or error}); free some space, set TMPDIR to another folder, "
-            "or give more memory."
-        ) from error
+    with room_on_disk(memory):
+        return _count_orders(store, order, vocabulary_size, carry_context, block)
 
 
 def _count_orders(
-    store: TokenStore,
-    order: int,
-    vocabulary_size: int,
-    carry_context: bool,
-    block: int,
-    folder: Path,
+    store: TokenStore, order: int, vocabulary_size: int, carry_context: bool, block: int
 ) -> list[OrderCounts]:
-    numbers = _Spool(folder / "1.numbers", np.int32)
+    numbers = Spool(np.int32)
     unigrams = np.zeros(vocabulary_size, np.int64)
-    for start, stop in _pieces(0, len(store.ids), block):
+    for start, stop in pieces(0, len(store.ids), block):
         words = store.ids[start:stop]
         unigrams += np.bincount(words, minlength=vocabulary_size)
         numbers.append(words)
+        release(store.ids)
     unigrams[store.ids[0]] -= 1  # Not a target.
     nothing = np.zeros(vocabulary_size, np.int32)
     counts = [OrderCounts(np.arange(vocabulary_size), unigrams, nothing)]
     for length in range(2, order + 1):
-        runs = _Runs.make(folder, length)
-        for start, stop in _pieces(1, numbers.size, block):
+        runs = _Runs()
+        for start, stop in pieces(1, numbers.size, block):
             opening = opening_targets(store, length, carry_context, start, stop)
             window = numbers.read(start - 1, stop)
             _add_run(runs, window, store.ids[start:stop], opening, vocabulary_size)
-        counts.append(_merge(runs, block, folder, length))
-        numbers.remove()
-        numbers = _renumber(runs, folder / f"{length}.numbers", block)
-        runs.remove()
-    numbers.remove()
+            release(store.ids)
+        counts.append(_merge(runs, block))
+        numbers = _renumber(runs, block) if length < order else numbers
     return counts
-
-
-class _Spool:
-    """Integers in a file: added at its end, read and overwritten anywhere.
-
-    Not a memory map, to which writing on a full disk ends the process.
-
-    Args:
-        path: The file to make.
-        dtype: Type of the integers.
-    """
-
-    def __init__(self, path: Path, dtype: type[np.signedinteger[Any]]) -> None:
-        self.path, self.dtype, self.size = path, np.dtype(dtype), 0
-        path.touch()
-
-    def append(self, values: Integer[np.ndarray, " values"]) -> None:
-        """Add values at the end."""
-        self.overwrite(self.size, values)
-        self.size += len(values)
-
-    def overwrite(self, start: int, values: Integer[np.ndarray, " values"]) -> None:
-        """Write values from a place on."""
-        with self.path.open("r+b") as file:
-            file.seek(start * self.dtype.itemsize)
-            values.astype(self.dtype, copy=False).tofile(file)
-
-    def read(self, start: int, stop: int) -> Integer[np.ndarray, " values"]:
-        """Return the values between two places."""
-        return np.fromfile(self.path, self.dtype, stop - start, offset=start * self.dtype.itemsize)
-
-    def mapped(self) -> Integer[np.ndarray, " values"]:
-        """Return all values, memory-mapped."""
-        if not self.size:
-            return np.zeros(0, self.dtype)
-        return np.asarray(np.memmap(self.path, self.dtype, "r"))
-
-    def remove(self) -> None:
-        """Remove the file."""
-        self.path.unlink()
 
 
 @dataclass(frozen=True)
@@ -130,31 +74,11 @@ class _Runs:
         bounds: Where each run begins and ends.
     """
 
-    keys: _Spool
-    counts: _Spool
-    suffixes: _Spool
-    places: _Spool
-    bounds: Bounds
-
-    @classmethod
-    def make(cls, folder: Path, length: int) -> "_Runs":
-        """Open the files."""
-        return cls(
-            _Spool(folder / f"{length}.run-keys", np.int64),
-            _Spool(folder / f"{length}.run-counts", np.int64),
-            _Spool(folder / f"{length}.run-suffixes", np.int32),
-            _Spool(folder / f"{length}.places", np.int32),
-            [],
-        )
-
-    def remove(self) -> None:
-        """Remove the files."""
-        for spool in (self.keys, self.counts, self.suffixes, self.places):
-            spool.remove()
-
-
-def _pieces(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
-    return pairwise([*range(start, stop, size), stop]) if start < stop else iter(())
+    keys: Spool = field(default_factory=lambda: Spool(np.int64))
+    counts: Spool = field(default_factory=lambda: Spool(np.int64))
+    suffixes: Spool = field(default_factory=lambda: Spool(np.int32))
+    places: Spool = field(default_factory=lambda: Spool(np.int32))
+    bounds: Bounds = field(default_factory=list)
 
 
 def _add_run(
@@ -202,10 +126,9 @@ def _extend(
     return keys, places
 
 
-def _merge(runs: _Runs, block: int, folder: Path, length: int) -> OrderCounts:
+def _merge(runs: _Runs, block: int) -> OrderCounts:
     """Count the n-grams of all runs together, and put their numbers in place of the runs' keys."""
-    keys, counts = (_Spool(folder / f"{length}.{name}", np.int64) for name in ("keys", "counts"))
-    suffixes = _Spool(folder / f"{length}.suffixes", np.int32)
+    keys, counts, suffixes = Spool(np.int64), Spool(np.int64), Spool(np.int32)
     for parts in _narrow_ranges(runs, block):
         run_keys, run_counts, run_suffixes = (
             np.concatenate([spool.read(*part) for part in parts])
@@ -220,7 +143,7 @@ def _merge(runs: _Runs, block: int, folder: Path, length: int) -> OrderCounts:
         keys.append(found)
         counts.append(times)
         suffixes.append(run_suffixes[first])
-    return OrderCounts(keys.mapped(), counts.mapped(), suffixes.mapped())
+    return OrderCounts(keys.array(), counts.array(), suffixes.array())
 
 
 def _split(
@@ -250,11 +173,11 @@ def _narrow_ranges(runs: _Runs, block: int) -> Iterator[Bounds]:
             yield parts
 
 
-def _renumber(runs: _Runs, path: Path, block: int) -> _Spool:
+def _renumber(runs: _Runs, block: int) -> Spool:
     """Return the number among all of the n-gram that ends at each position."""
-    numbers = _Spool(path, np.int32)
+    numbers = Spool(np.int32)
     numbers.append(np.array([-1]))
-    blocks = _pieces(0, runs.places.size, block)
+    blocks = pieces(0, runs.places.size, block)
     for (start, stop), bound in zip(blocks, runs.bounds, strict=True):
         global_numbers = np.append(runs.keys.read(*bound), -1)
         numbers.append(global_numbers[runs.places.read(start, stop)])

@@ -9,10 +9,12 @@ import numpy as np
 
 from thence.array_types import Float, Int64, Integer
 from thence.errors import SettingError
+from thence.mapped import room_on_disk
 from thence.models.base import Array, TextScore
 from thence.models.memory_guard import parse_size
 from thence.models.ngram.counting import OrderCounts, count_ngrams, log_likelihood
-from thence.models.ngram.pruning import prune_by_counts, prune_by_entropy, sums
+from thence.models.ngram.gathering import blocks
+from thence.models.ngram.pruning import prune, sums
 from thence.models.ngram.queries import Numbers, Queries
 from thence.models.ngram.smoothing import Discounts, OrderTable, Smoothing, interpolate, smooth
 from thence.settings import Fraction, NonNegativeFloat, NonNegativeInt, Range, Settings
@@ -127,29 +129,25 @@ class NGram:
     ) -> float | None:
         """Smooth counts that were made before; see ``fit`` and ``check_fit``."""
         options, size = self.options, self.vocabulary_size
+        memory = options.memory_bytes
         self.discounts = []
-        if options.smoothing == "jelinek-mercer":
-            assert dev is not None  # As check_fit has seen.
-            tables, _ = interpolate(counts, size, dev, carry_context)
-        else:
-            assert options.smoothing != "imported"
-            tables, self.discounts = smooth(
-                counts, size, options.smoothing, options.add_k, carry_context
-            )
-        self.counted = [len(table.keys) for table in tables]
-        self.tables = self._pruned(tables, counts)
+        with room_on_disk(memory):
+            if options.smoothing == "jelinek-mercer":
+                assert dev is not None  # As check_fit has seen.
+                tables, _ = interpolate(counts, size, dev, carry_context, memory)
+            else:
+                assert options.smoothing != "imported"
+                tables, self.discounts = smooth(
+                    counts, size, options.smoothing, options.add_k, carry_context, memory
+                )
+            self.counted = [len(table.keys) for table in tables]
+            self.tables = tables
+            if options.prunes:
+                share = options.prune_entropy
+                self.tables = prune(tables, counts, size, options.prune, share, memory)
         if options.prunes or options.smoothing == "add-k":
             return None
-        return log_likelihood(counts, [table.log_probs for table in tables])
-
-    def _pruned(self, tables: list[OrderTable], counts: list[OrderCounts]) -> list[OrderTable]:
-        options, size = self.options, self.vocabulary_size
-        if options.prune:
-            seen = [order.counts for order in counts]
-            tables = prune_by_counts(tables, seen, size, options.prune)
-        if options.prune_entropy is not None:
-            tables = prune_by_entropy(tables, size, options.prune_entropy)
-        return tables
+        return log_likelihood(counts, [table.log_probs for table in tables], memory)
 
     @property
     def tables(self) -> list[OrderTable]:
@@ -368,11 +366,17 @@ def _check_table(order: int, table: OrderTable, key_limit: int, is_last: bool) -
     size = len(table.keys)
     if kinds != ["i", "f", "f"] or shapes != [(size,), (size,), (0 if is_last else size,)]:
         raise ValueError(f"the arrays of order {order} differ in type or length")
-    ascending = bool(np.all(np.diff(table.keys, prepend=-1) > 0))
-    if not ascending or (size and table.keys[-1] >= key_limit):
+    before = -1
+    for block in blocks(table.keys):
+        if block[0] <= before or np.any(block[1:] <= block[:-1]):
+            before = key_limit
+            break
+        before = int(block[-1])
+    if before >= key_limit:
         raise ValueError(f"the keys of order {order} do not fit the vocabulary")
     if order == 1 and size != key_limit:
         raise ValueError(f"order 1 has {size} symbols of {key_limit}")
     for logarithms in (table.log_probs, table.log_backoffs):
-        if np.any(np.isnan(logarithms) | (logarithms == np.inf)):
-            raise ValueError(f"order {order} holds logarithms that are no numbers")
+        for block in blocks(logarithms):
+            if np.any(np.isnan(block) | (block == np.inf)):
+                raise ValueError(f"order {order} holds logarithms that are no numbers")

@@ -20,14 +20,16 @@ are counted here sum to one by construction; files of other programs may hold an
 Source: A. Stolcke 1998, "Entropy-based pruning of backoff language models", equations 3 to 6.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from thence.array_types import Bool, Float, Int64, Integer
-from thence.models.ngram.counting import find
-from thence.models.ngram.smoothing import OrderTable
+from thence.array_types import Bool, Float, Int64
+from thence.mapped import release
+from thence.models.ngram.counting import OrderCounts, find
+from thence.models.ngram.gathering import Gathered, blocks
+from thence.models.ngram.smoothing import OrderTable, context_blocks, new_columns
 
 TOLERANCE = 0.01
 """A sum may be so far from one, which changes a likelihood by 0.01 nats per token at most: files
@@ -152,110 +154,204 @@ LEAST = 1e-12
 """What rounding leaves of a probability is held above this."""
 
 
-def prune_by_counts(
+def prune(
     tables: list[OrderTable],
-    counts: Sequence[Integer[np.ndarray, " ngrams"]],
+    counts: list[OrderCounts],
     vocabulary_size: int,
-    thresholds: Sequence[int],
+    thresholds: Sequence[int] = (),
+    share: float | None = None,
+    memory: int | None = None,
 ) -> list[OrderTable]:
-    """Leave out n-grams by how often they were seen; single symbols always stay.
+    """Leave out n-grams by how often they were seen, then those that hardly matter.
+
+    Single symbols always stay, and so does what begins a longer n-gram that stays.
 
     Args:
         tables: A smoothed model.
-        counts: How often each n-gram of each order was seen.
+        counts: That it was made of.
         vocabulary_size: Number of ids (V).
         thresholds: One per order from 2; n-grams seen so often or less go. The last holds for all
-            higher orders.
+            higher orders; none at all: nothing goes.
+        share: Leave out n-grams without which the perplexity rises by less than this share, such
+            as 1e-8; None: none.
+        memory: About how many bytes to work in, all tables being on disk; None: no bound.
     """
-    for level in range(len(tables) - 1, 0, -1):
-        threshold = thresholds[min(level - 1, len(thresholds) - 1)]
-        tables = _keep(tables, level, counts[level] > threshold, vocabulary_size)
-    return mend_backoffs(tables, vocabulary_size)
+    pruner = _Pruner(tables, counts, vocabulary_size, memory)
+    if thresholds:
+        pruner.drop_rare(thresholds)
+        pruner.mend_backoffs()
+    if share is not None:
+        pruner.drop_by_entropy(share)
+        pruner.mend_backoffs()
+    return pruner.kept_tables()
 
 
-def prune_by_entropy(
-    tables: list[OrderTable], vocabulary_size: int, threshold: float
-) -> list[OrderTable]:
-    """Leave out the n-grams whose loss raises the perplexity by less than a share of it.
+class _Pruner:
+    """A model whose n-grams are marked to be left out, and keep their numbers until all are.
 
     Args:
         tables: A smoothed model.
+        counts: That it was made of; every suffix of an n-gram is there too.
         vocabulary_size: Number of ids (V).
-        threshold: Largest relative rise of perplexity for each, such as 1e-8.
+        memory: About how many bytes to work in; None: no bound.
     """
-    probs = [np.exp(tables[0].log_probs.astype(np.float64))]  # of each n-gram's words in a row
-    for table in tables[1:]:
-        own = np.exp(table.log_probs.astype(np.float64))
-        probs.append(probs[-1][table.keys // vocabulary_size] * own)
-    for level in range(len(tables) - 1, 0, -1):
-        losses = _losses(tables, level, probs[level - 1], vocabulary_size)
-        tables = _keep(tables, level, losses >= np.log1p(threshold), vocabulary_size)
-    return mend_backoffs(tables, vocabulary_size)
+
+    def __init__(
+        self,
+        tables: list[OrderTable],
+        counts: list[OrderCounts],
+        vocabulary_size: int,
+        memory: int | None,
+    ) -> None:
+        self._tables, self._counts, self._size = list(tables), counts, vocabulary_size
+        self._memory, self._column = memory, new_columns(memory)
+        self._kept = [np.ones(len(table.keys), bool) for table in tables[:1]]
+        for table in tables[1:]:
+            kept = self._column(bool, len(table.keys))
+            for block in blocks(table.keys):
+                kept.append(np.ones(len(block), bool))
+            self._kept.append(kept.array())
+        # log p(w | h) of each n-gram, kept or not, by what is kept.
+        self._log_probs = [table.log_probs for table in tables]
+
+    def drop_rare(self, thresholds: Sequence[int]) -> None:
+        """Leave out n-grams by their counts."""
+        for level in range(len(self._tables) - 1, 0, -1):
+            threshold = thresholds[min(level - 1, len(thresholds) - 1)]
+            counts = self._counts[level].counts
+            self._keep(level, (block > threshold for block in blocks(counts)))
+
+    def drop_by_entropy(self, share: float) -> None:
+        """Leave out n-grams by what they are worth, the longest first."""
+        probs = [np.exp(self._tables[0].log_probs.astype(np.float64))]  # of the words in a row
+        for level, table in enumerate(self._tables[1:-1], 1):
+            column = self._column(np.float64, len(table.keys))
+            for ngrams, prefixes, contexts in self._blocks(level):
+                own = np.exp(table.log_probs[ngrams].astype(np.float64))
+                column.append(probs[-1][contexts][prefixes] * own)
+                release(table.log_probs, probs[-1])
+            probs.append(column.array())
+        for level in range(len(self._tables) - 1, 0, -1):
+            losses = self._losses(level, probs[level - 1])
+            self._keep(level, (block >= np.log1p(share) for block in losses))
+
+    def _blocks(self, level: int) -> Iterator[tuple[slice, Int64[np.ndarray, " ngrams"], slice]]:
+        """Yield the n-grams of an order with their prefixes, counted from those of the block."""
+        keys = self._tables[level].keys
+        shorter = len(self._tables[level - 1].keys)
+        for ngrams, contexts in context_blocks(keys, shorter, self._size):
+            yield ngrams, keys[ngrams] // self._size - contexts.start, contexts
+            release(keys)
+
+    def _keep(self, level: int, kept: Iterable[Bool[np.ndarray, " block"]]) -> None:
+        """Keep some n-grams of an order, and those that begin a longer one that has stayed."""
+        begins = self._begins_longer(level)
+        column, start = self._column(bool, len(self._kept[level])), 0
+        for block in kept:
+            part = slice(start, start := start + len(block))
+            stays = block & self._kept[level][part]
+            column.append(stays if begins is None else stays | begins[part])
+            release(self._kept[level], *([] if begins is None else [begins]))
+        self._kept[level] = column.array()
+
+    def _begins_longer(self, level: int) -> Bool[np.ndarray, " ngrams"] | None:
+        """Return which n-grams of an order begin a longer one; None of the highest."""
+        if level + 1 == len(self._tables):
+            return None
+        column, longer = self._column(bool, len(self._kept[level])), self._kept[level + 1]
+        for ngrams, prefixes, contexts in self._blocks(level + 1):
+            column.append(_any(prefixes[longer[ngrams]], contexts))
+            release(longer)
+        return column.array()
+
+    def _losses(
+        self, level: int, context_probs: Float[np.ndarray, " contexts"]
+    ) -> Iterator[Float[np.ndarray, " block"]]:
+        """Yield D of each n-gram of an order, in nats."""
+        table, kept = self._tables[level], self._kept[level]
+        lower = Gathered(self._log_probs[level - 1], self._counts[level].suffixes, self._memory)
+        for ngrams, prefixes, contexts in self._blocks(level):
+            log_p = table.log_probs[ngrams].astype(np.float64)
+            log_lower = lower[ngrams].astype(np.float64)
+            others, lower_others = _unlisted(prefixes, log_p, log_lower, kept[ngrams], contexts)
+            weight = np.log(others) - np.log(lower_others)
+            after = np.log(others[prefixes] + np.exp(log_p)) - np.log(
+                lower_others[prefixes] + np.exp(log_lower)
+            )
+            moved = np.exp(log_p) * (log_lower + after - log_p)
+            rest = (after - weight[prefixes]) * others[prefixes]
+            losses: Float[np.ndarray, " ngrams"]
+            losses = -context_probs[contexts][prefixes] * (moved + rest)
+            yield losses
+            release(table.log_probs, kept, context_probs)
+            lower.release()
+
+    def mend_backoffs(self) -> None:
+        """Set every back-off weight to what makes its context's distribution sum to one."""
+        for level in range(1, len(self._tables)):
+            table, below = self._tables[level], self._tables[level - 1]
+            suffixes, kept = self._counts[level].suffixes, self._kept[level]
+            lower = Gathered(self._log_probs[level - 1], suffixes, self._memory)
+            backoffs = self._column(np.float32, len(below.keys))
+            found = self._column(np.float64, len(table.keys))
+            for ngrams, prefixes, contexts in self._blocks(level):
+                log_p = table.log_probs[ngrams].astype(np.float64)
+                log_lower, stays = lower[ngrams].astype(np.float64), kept[ngrams]
+                others, lower_others = _unlisted(prefixes, log_p, log_lower, stays, contexts)
+                used = _any(prefixes[stays], contexts)
+                weights = np.where(used, np.log(others) - np.log(lower_others), 0)
+                weights = weights.astype(np.float32)
+                backoffs.append(weights)
+                found.append(np.where(stays, log_p, weights[prefixes] + log_lower))
+                release(table.log_probs, kept)
+                lower.release()
+            self._tables[level - 1] = replace(below, log_backoffs=backoffs.array())
+            if level + 1 < len(self._tables):  # Else no n-gram is longer, to ask for it.
+                self._log_probs[level] = found.array()
+
+    def kept_tables(self) -> list[OrderTable]:
+        """Return the tables of what is kept, numbered anew."""
+        first, tables = self._tables[0], []
+        tables.append(first)
+        for level in range(1, len(self._tables)):
+            table, kept = self._tables[level], self._kept[level]
+            size = sum(int(np.count_nonzero(block)) for block in blocks(kept))
+            keys = self._column(np.int64, size)
+            log_probs, log_backoffs = (self._column(np.float32, size) for _ in range(2))
+            before = 0
+            for ngrams, prefixes, contexts in self._blocks(level):
+                stays, is_there = kept[ngrams], self._kept[level - 1][contexts]
+                numbers = before - 1 + np.cumsum(is_there)
+                words = table.keys[ngrams] % self._size
+                keys.append((numbers[prefixes] * self._size + words)[stays])
+                log_probs.append(table.log_probs[ngrams][stays])
+                if len(table.log_backoffs):
+                    log_backoffs.append(table.log_backoffs[ngrams][stays])
+                before += int(np.count_nonzero(is_there))
+                release(kept, self._kept[level - 1], table.log_probs, table.log_backoffs)
+            left = log_backoffs.array() if len(table.log_backoffs) else table.log_backoffs
+            tables.append(OrderTable(keys.array(), log_probs.array(), left))
+        return tables
 
 
-def _losses(
-    tables: list[OrderTable],
-    level: int,
-    context_probs: Float[np.ndarray, " contexts"],
-    vocabulary_size: int,
-) -> Float[np.ndarray, " ngrams"]:
-    """Return D of each n-gram of an order, in nats."""
-    prefixes = tables[level].keys // vocabulary_size
-    log_p = tables[level].log_probs.astype(np.float64)
-    log_lower = shorter_log_probs(tables, level, vocabulary_size)
-    others, lower_others = _unlisted(prefixes, log_p, log_lower, len(context_probs))
-    weight = np.log(others) - np.log(lower_others)
-    after = np.log(others[prefixes] + np.exp(log_p)) - np.log(
-        lower_others[prefixes] + np.exp(log_lower)
-    )
-    moved = np.exp(log_p) * (log_lower + after - log_p)
-    rest = (after - weight[prefixes]) * others[prefixes]
-    losses: Float[np.ndarray, " ngrams"] = -context_probs[prefixes] * (moved + rest)
-    return losses
-
-
-def mend_backoffs(tables: list[OrderTable], vocabulary_size: int) -> list[OrderTable]:
-    """Set every back-off weight to what makes its context's distribution sum to one."""
-    mended = [tables[0]]
-    for level in range(1, len(tables)):
-        shorter = mended[level - 1]
-        prefixes = tables[level].keys // vocabulary_size
-        log_p = tables[level].log_probs.astype(np.float64)
-        log_lower = shorter_log_probs([*mended, tables[level]], level, vocabulary_size)
-        others, lower_others = _unlisted(prefixes, log_p, log_lower, len(shorter.keys))
-        weights = np.log(others) - np.log(lower_others)
-        used = np.bincount(prefixes, minlength=len(shorter.keys)) > 0
-        backoffs = np.where(used, weights, 0).astype(np.float32)
-        mended[level - 1] = OrderTable(shorter.keys, shorter.log_probs, backoffs)
-        mended.append(tables[level])
-    return mended
+def _any(prefixes: Int64[np.ndarray, " ngrams"], contexts: slice) -> Bool[np.ndarray, " contexts"]:
+    """Return which contexts of a block are the prefix of an n-gram."""
+    found = np.zeros(contexts.stop - contexts.start, bool)
+    found[prefixes] = True
+    return found
 
 
 def _unlisted(
     prefixes: Int64[np.ndarray, " ngrams"],
     log_p: Float[np.ndarray, " ngrams"],
     log_lower: Float[np.ndarray, " ngrams"],
-    contexts: int,
+    kept: Bool[np.ndarray, " ngrams"],
+    contexts: slice,
 ) -> tuple[Float[np.ndarray, " contexts"], Float[np.ndarray, " contexts"]]:
     """Return what is left for unlisted words after each context, by it and by the shorter one."""
-    left = 1 - np.bincount(prefixes, np.exp(log_p), contexts)
-    lower_left = 1 - np.bincount(prefixes, np.exp(log_lower), contexts)
+    size = contexts.stop - contexts.start
+    left, lower_left = (
+        1 - np.bincount(prefixes[kept], np.exp(log_p[kept]), size),
+        1 - np.bincount(prefixes[kept], np.exp(log_lower[kept]), size),
+    )
     return np.maximum(left, LEAST), np.maximum(lower_left, LEAST)
-
-
-def _keep(
-    tables: list[OrderTable], level: int, kept: Bool[np.ndarray, " ngrams"], vocabulary_size: int
-) -> list[OrderTable]:
-    """Keep some n-grams of an order, and those that begin a longer one that has stayed."""
-    tables, table = list(tables), tables[level]
-    if level + 1 < len(tables):
-        longer = tables[level + 1]
-        prefixes, words = longer.keys // vocabulary_size, longer.keys % vocabulary_size
-        kept = kept.copy()
-        kept[prefixes] = True
-        renumbered = np.cumsum(kept) - 1
-        keys = renumbered[prefixes] * vocabulary_size + words
-        tables[level + 1] = OrderTable(keys, longer.log_probs, longer.log_backoffs)
-    backoffs = table.log_backoffs[kept] if len(table.log_backoffs) else table.log_backoffs
-    tables[level] = OrderTable(table.keys[kept], table.log_probs[kept], backoffs)
-    return tables

@@ -39,8 +39,10 @@ from typing import Literal
 
 import numpy as np
 
-from thence.array_types import Float, Float32, Int64, Integer
-from thence.models.ngram.counting import BLOCK, OrderCounts, adjusted_counts, find
+from thence.array_types import Float, Float32, Int64, Integer, Num
+from thence.mapped import Columns, MemoryColumn, Spool, release
+from thence.models.ngram.counting import OrderCounts, adjusted_counts, find
+from thence.models.ngram.gathering import BLOCK, Gathered, blocks, pieces
 from thence.tokens import TokenStore
 
 Smoothing = Literal[
@@ -89,13 +91,21 @@ class Discounts:
     fallback: bool
 
 
+def counts_of_counts(counts: Integer[np.ndarray, " ngrams"]) -> tuple[int, int, int, int]:
+    """Return how many n-grams have count 1, 2, 3 and 4."""
+    found = np.zeros(6, np.int64)
+    for block in blocks(counts):
+        found += np.bincount(np.minimum(block, 5), minlength=6)
+    n1, n2, n3, n4 = found[1:5].tolist()
+    return n1, n2, n3, n4
+
+
 def modified_discounts(order: int, counts: Integer[np.ndarray, " ngrams"]) -> Discounts:
     """Estimate the three discounts of modified Kneser-Ney (Chen and Goodman 1999, equation 26).
 
     Y = n1 / (n1 + 2 n2),  D_j = j - (j + 1) Y n_{j+1} / n_j  for j = 1, 2, 3+.
     """
-    n1, n2, n3, n4 = (int(np.count_nonzero(counts == times)) for times in (1, 2, 3, 4))
-    found = (n1, n2, n3, n4)
+    n1, n2, n3, n4 = found = counts_of_counts(counts)
     if min(n1, n2, n3) > 0:
         y = n1 / (n1 + 2 * n2)
         values = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
@@ -106,11 +116,10 @@ def modified_discounts(order: int, counts: Integer[np.ndarray, " ngrams"]) -> Di
 
 def single_discount(order: int, counts: Integer[np.ndarray, " ngrams"]) -> Discounts:
     """Estimate one discount, D = n1 / (n1 + 2 n2) (Ney, Essen and Kneser 1994)."""
-    found = tuple(int(np.count_nonzero(counts == times)) for times in (1, 2, 3, 4))
-    n1, n2 = found[:2]
+    n1, n2, *_ = found = counts_of_counts(counts)
     fallback = n1 == 0 or n2 == 0
     value = 0.5 if fallback else n1 / (n1 + 2 * n2)
-    return Discounts(order, found, (value,) * 3, fallback)  # type: ignore[arg-type]
+    return Discounts(order, found, (value, value, value), fallback)
 
 
 def smooth(
@@ -119,6 +128,7 @@ def smooth(
     method: Smoothing,
     add_k: float = 1.0,
     carry_context: bool = False,
+    memory: int | None = None,
 ) -> tuple[list[OrderTable], list[Discounts]]:
     """Turn counts into a smoothed model.
 
@@ -128,30 +138,36 @@ def smooth(
         method: Which smoothing.
         add_k: What ``add-k`` adds.
         carry_context: Whether the n-grams were counted across documents.
+        memory: About how many bytes to work in, all tables being on disk; None: no bound.
 
     Returns:
         One table per order, and the discounts where the method has them.
     """
     if method == "add-k":
-        return _add_k_tables(counts, vocabulary_size, add_k, carry_context), []
+        return _add_k_tables(counts, vocabulary_size, add_k, carry_context, memory), []
     tables: list[OrderTable] = []
     discounts: list[Discounts] = []
     lower = np.full(1, 1 / vocabulary_size)  # p(w | h') of each n-gram's suffix; uniform at first
     for level, order in enumerate(counts):
         used = order.counts
         if method in ("kneser-ney", "modified-kneser-ney") and level + 1 < len(counts):
-            used = adjusted_counts(counts, level)
+            used = adjusted_counts(counts, level, memory)
         if method in ("absolute", "kneser-ney"):
             discounts.append(single_discount(level + 1, used))
         elif method == "modified-kneser-ney":
             discounts.append(modified_discounts(level + 1, used))
         taken = discounts[-1].values if discounts else (0.0, 0.0, 0.0)
         given = OrderCounts(order.keys, used, order.suffixes)
-        lower, table, backoffs = _smooth_order(given, lower, vocabulary_size, method, taken)
+        lower, table, backoffs = _smooth_order(given, lower, vocabulary_size, method, taken, memory)
         if tables:
             tables[-1] = replace(tables[-1], log_backoffs=backoffs)
         tables.append(table)
     return tables, discounts
+
+
+def new_columns(memory: int | None) -> Columns:
+    """Return what makes columns: in memory, or on disk if the memory is bounded."""
+    return MemoryColumn if memory is None else Spool
 
 
 def _smooth_order(
@@ -160,6 +176,7 @@ def _smooth_order(
     vocabulary_size: int,
     method: Smoothing,
     discounts: tuple[float, float, float],
+    memory: int | None,
 ) -> tuple[Float[np.ndarray, " ngrams"], OrderTable, Float32[np.ndarray, " shorter"]]:
     """Smooth one order, a block at a time, as little else is then in memory than the results.
 
@@ -169,33 +186,49 @@ def _smooth_order(
         vocabulary_size: Number of ids (V).
         method: Which smoothing.
         discounts: Taken off counts of 1, 2, and 3 or more.
+        memory: About how many bytes to work in; None: no bound.
 
     Returns:
         The probabilities of the n-grams, their table, and the log-weights of the contexts.
     """
-    probabilities = np.zeros(len(order.keys))
-    log_probs = np.zeros(len(order.keys), np.float32)
-    backoffs = np.zeros(len(lower), np.float32)
-    for ngrams, contexts in _blocks(order.keys, len(lower), vocabulary_size):
+    column = new_columns(memory)
+    probabilities, log_probs = (
+        column(dtype, len(order.keys)) for dtype in (np.float64, np.float32)
+    )
+    backoffs = column(np.float32, len(lower))
+    shorter = Gathered(lower, order.suffixes, memory)
+    for ngrams, contexts in context_blocks(order.keys, len(lower), vocabulary_size):
         prefixes = order.keys[ngrams] // vocabulary_size - contexts.start
         size = contexts.stop - contexts.start
         share = _shares(method, order.counts[ngrams], prefixes, size, discounts)
         left = share.left
-        probabilities[ngrams] = share.seen + left[prefixes] * lower[order.suffixes[ngrams]]
+        found = share.seen + left[prefixes] * shorter[ngrams]
+        probabilities.append(found)
         if method == "stupid-backoff":  # What was seen is not interpolated.
             left = np.where(share.known, STUPID_WEIGHT, 1.0)
         with np.errstate(divide="ignore"):
-            log_probs[ngrams] = np.log(probabilities[ngrams])
-            backoffs[contexts] = np.log(left)
-    return probabilities, OrderTable(order.keys, log_probs, np.zeros(0, np.float32)), backoffs
+            log_probs.append(np.log(found))
+            backoffs.append(np.log(left))
+        release(order.keys, order.counts, order.suffixes)
+        shorter.release()
+    table = OrderTable(order.keys, log_probs.array(), np.zeros(0, np.float32))
+    release(lower)
+    return probabilities.array(), table, backoffs.array()
 
 
-def _blocks(
+def context_blocks(
     keys: Int64[np.ndarray, " ngrams"], contexts: int, vocabulary_size: int
 ) -> Iterator[tuple[slice, slice]]:
-    """Yield ranges of n-grams and of their contexts; no context's n-grams are parted."""
+    """Yield ranges of n-grams and of their contexts; no context's n-grams are parted.
+
+    Args:
+        keys: Of the n-grams.
+        contexts: How many contexts there are.
+        vocabulary_size: Number of ids (V).
+    """
     firsts = np.unique(keys[BLOCK::BLOCK] // vocabulary_size)
     cuts = np.searchsorted(keys, firsts * vocabulary_size)
+    release(keys)
     of_ngrams = pairwise([0, *cuts.tolist(), len(keys)])
     of_contexts = pairwise([0, *firsts.tolist(), contexts])
     for ngrams, some in zip(of_ngrams, of_contexts, strict=True):
@@ -239,7 +272,11 @@ def _shares(
 
 
 def _add_k_tables(
-    counts: list[OrderCounts], vocabulary_size: int, add_k: float, carry_context: bool
+    counts: list[OrderCounts],
+    vocabulary_size: int,
+    add_k: float,
+    carry_context: bool,
+    memory: int | None,
 ) -> list[OrderTable]:
     """Add k to every count of the longest context there is, and to no other.
 
@@ -248,25 +285,34 @@ def _add_k_tables(
     """
     uniform = -np.log(vocabulary_size)
     boundary = vocabulary_size - 1
+    column = new_columns(memory)
     tables: list[OrderTable] = []
     opens = np.zeros(1, bool)  # whether each n-gram begins with the boundary
     for level, order in enumerate(counts):
-        prefixes = order.prefixes(vocabulary_size)
-        full = opens[prefixes] if level else np.zeros(len(order.keys), bool)
-        if level == len(counts) - 1:
-            full = np.ones(len(order.keys), bool)
-        totals = np.bincount(prefixes, order.counts, len(opens)) + add_k * vocabulary_size
-        with np.errstate(divide="ignore"):
-            seen = np.log(order.counts + add_k) - np.log(np.maximum(totals, 1e-300))[prefixes]
-            left = np.log(add_k * vocabulary_size) - np.log(np.maximum(totals, 1e-300))
-        log_probs = np.where(full, seen, uniform).astype(np.float32)
-        if tables:
-            used = np.zeros(len(opens), bool)
+        log_probs, fulls = (column(dtype, len(order.keys)) for dtype in (np.float32, bool))
+        backoffs = column(np.float32, len(opens))
+        for ngrams, contexts in context_blocks(order.keys, len(opens), vocabulary_size):
+            prefixes = order.keys[ngrams] // vocabulary_size - contexts.start
+            seen = order.counts[ngrams]
+            full = opens[contexts][prefixes] if level else np.zeros(len(seen), bool)
+            if level == len(counts) - 1:
+                full = np.ones(len(seen), bool)
+            size = contexts.stop - contexts.start
+            totals = np.bincount(prefixes, seen, size) + add_k * vocabulary_size
+            with np.errstate(divide="ignore"):
+                totals = np.log(np.maximum(totals, 1e-300))
+                shares = np.log(seen + add_k) - totals[prefixes]
+                left = np.log(add_k * vocabulary_size) - totals
+            log_probs.append(np.where(full, shares, uniform))
+            used = np.zeros(size, bool)
             used[prefixes[full]] = True
-            backoffs = np.where(used, left, 0).astype(np.float32)
-            tables[-1] = OrderTable(tables[-1].keys, tables[-1].log_probs, backoffs)
-        opens = full if level else (order.keys == boundary) & (not carry_context)
-        tables.append(OrderTable(order.keys, log_probs, np.zeros(0, np.float32)))
+            backoffs.append(np.where(used, left, 0))
+            fulls.append(full)
+            release(order.keys, order.counts, opens)
+        if tables:
+            tables[-1] = replace(tables[-1], log_backoffs=backoffs.array())
+        opens = fulls.array() if level else (order.keys == boundary) & (not carry_context)
+        tables.append(OrderTable(order.keys, log_probs.array(), np.zeros(0, np.float32)))
     return tables
 
 
@@ -275,7 +321,11 @@ ITERATIONS = 50
 
 
 def interpolate(
-    counts: list[OrderCounts], vocabulary_size: int, dev: TokenStore, carry_context: bool
+    counts: list[OrderCounts],
+    vocabulary_size: int,
+    dev: TokenStore,
+    carry_context: bool,
+    memory: int | None = None,
 ) -> tuple[list[OrderTable], list[Float[np.ndarray, " buckets"]]]:
     """Return the tables of a model whose weights fit dev best, and those weights.
 
@@ -284,7 +334,10 @@ def interpolate(
         vocabulary_size: Number of ids (V).
         dev: Tokens that the counts have not seen.
         carry_context: Whether context reaches across documents.
+        memory: About how many bytes to work in beside dev, all tables being on disk; None: no
+            bound.
     """
+    column = new_columns(memory)
     tables: list[OrderTable] = []
     weights = []
     lower = np.full(1, 1 / vocabulary_size)
@@ -293,31 +346,78 @@ def interpolate(
     dev_lower = np.full(len(words), 1 / vocabulary_size)
     reach = None if carry_context else dev.places
     for level, order in enumerate(counts):
-        prefixes = order.prefixes(vocabulary_size)
-        totals = np.bincount(prefixes, order.counts, len(lower) if level else 1)
-        shares = order.counts / np.maximum(totals, 1)[prefixes]
+        totals = _totals(order, len(lower), vocabulary_size, column)
         found = words if level == 0 else find(order.keys, contexts, words, vocabulary_size)
-        known = contexts >= 0
-        known[known] = totals[contexts[known]] > 0
-        dev_shares = np.zeros(len(words))
-        dev_shares[found >= 0] = shares[found[found >= 0]]
-        which = bucket(totals)
-        weight = learn(dev_shares[known], dev_lower[known], which[contexts[known]])
+        of_context = _at(totals, contexts)
+        known = of_context > 0
+        dev_shares = _at(order.counts, found) / np.maximum(of_context, 1)
+        which = bucket(of_context)
+        weight = learn(dev_shares[known], dev_lower[known], which[known])
         weights.append(weight)
-        trust = np.where(totals > 0, weight[which], 0.0)
-        dev_trust = np.zeros(len(words))
-        dev_trust[known] = trust[contexts[known]]
+        dev_trust = np.where(known, weight[which], 0.0)
         dev_lower = dev_trust * dev_shares + (1 - dev_trust) * dev_lower
-        seen = trust[prefixes] * shares + (1 - trust[prefixes]) * lower[order.suffixes]
+        lower, table, backoffs = _mix_order(order, totals, lower, weight, vocabulary_size, memory)
         if tables:
-            left = np.log(np.maximum(1 - trust, 1e-30)).astype(np.float32)
-            tables[-1] = OrderTable(tables[-1].keys, tables[-1].log_probs, left)
-        log_probs = np.log(np.maximum(seen, 1e-300)).astype(np.float32)
-        tables.append(OrderTable(order.keys, log_probs, np.zeros(0, np.float32)))
-        lower = seen
+            tables[-1] = replace(tables[-1], log_backoffs=backoffs)
+        tables.append(table)
         numbers = dev.ids[:-1].astype(np.int64) if level == 0 else np.append(-1, found[:-1])
         contexts = numbers if reach is None else np.where(reach >= level, numbers, -1)
     return tables, weights
+
+
+def _totals(
+    order: OrderCounts, contexts: int, vocabulary_size: int, column: Columns
+) -> Float[np.ndarray, " contexts"]:
+    """Return how often each context was seen, C(h)."""
+    totals = column(np.float64, contexts)
+    for ngrams, some in context_blocks(order.keys, contexts, vocabulary_size):
+        prefixes = order.keys[ngrams] // vocabulary_size - some.start
+        totals.append(np.bincount(prefixes, order.counts[ngrams], some.stop - some.start))
+        release(order.keys, order.counts)
+    return totals.array()
+
+
+def _at(
+    values: Num[np.ndarray, " values"], numbers: Int64[np.ndarray, " targets"]
+) -> Float[np.ndarray, " targets"]:
+    """Return values by their numbers, 0 where the number is -1."""
+    found = np.zeros(len(numbers))
+    for start, stop in pieces(0, len(numbers), BLOCK):
+        some = numbers[start:stop]
+        found[start:stop] = np.where(some >= 0, values[some], 0)
+        release(values)
+    return found
+
+
+def _mix_order(
+    order: OrderCounts,
+    totals: Float[np.ndarray, " shorter"],
+    lower: Float[np.ndarray, " shorter"],
+    weight: Float[np.ndarray, " buckets"],
+    vocabulary_size: int,
+    memory: int | None,
+) -> tuple[Float[np.ndarray, " ngrams"], OrderTable, Float32[np.ndarray, " shorter"]]:
+    """Interpolate one order with learned weights; returns what ``_smooth_order`` does."""
+    column = new_columns(memory)
+    probabilities, log_probs = (
+        column(dtype, len(order.keys)) for dtype in (np.float64, np.float32)
+    )
+    backoffs = column(np.float32, len(lower))
+    shorter = Gathered(lower, order.suffixes, memory)
+    for ngrams, contexts in context_blocks(order.keys, len(lower), vocabulary_size):
+        prefixes = order.keys[ngrams] // vocabulary_size - contexts.start
+        total = totals[contexts]
+        shares = order.counts[ngrams] / np.maximum(total, 1)[prefixes]
+        trust = np.where(total > 0, weight[bucket(total)], 0.0)
+        seen = trust[prefixes] * shares + (1 - trust[prefixes]) * shorter[ngrams]
+        probabilities.append(seen)
+        log_probs.append(np.log(np.maximum(seen, 1e-300)))
+        backoffs.append(np.log(np.maximum(1 - trust, 1e-30)))
+        release(order.keys, order.counts, order.suffixes, totals)
+        shorter.release()
+    table = OrderTable(order.keys, log_probs.array(), np.zeros(0, np.float32))
+    release(lower)
+    return probabilities.array(), table, backoffs.array()
 
 
 def bucket(totals: Float[np.ndarray, " contexts"]) -> Integer[np.ndarray, " contexts"]:

@@ -1,0 +1,135 @@
+"""Arrays in files: written from their beginning on, memory-mapped, their pages let go when read.
+
+What a process reads of a mapped file counts as its memory until the system wants the page for
+something else. ``release`` gives such pages back at once, so a large array that is read a block at
+a time takes the memory of a block.
+"""
+
+import mmap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryFile
+from typing import Any, Protocol
+from weakref import finalize
+
+import numpy as np
+
+from thence.errors import RunError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Column(Protocol):
+    """An array that is filled from its beginning on."""
+
+    def append(self, values: Array) -> None:
+        """Add values at the end."""
+
+    def array(self) -> Array:
+        """Return the whole array, once it is filled."""
+
+
+Columns = Callable[[Any, int], Column]
+"""Makes an empty column from the type of its numbers and how many there will be."""
+
+
+class MemoryColumn:
+    """A column in memory.
+
+    Args:
+        dtype: Type of the numbers.
+        size: How many there will be.
+    """
+
+    def __init__(self, dtype: Any, size: int) -> None:
+        self._array, self._size = np.empty(size, dtype), 0
+
+    def append(self, values: Array) -> None:
+        """Add values at the end."""
+        self._array[self._size : self._size + len(values)] = values
+        self._size += len(values)
+
+    def array(self) -> Array:
+        """Return the whole array, once it is filled."""
+        return self._array
+
+
+class Spool:
+    """A column in a temporary file, which is gone when nothing reads it any more.
+
+    It is written as a file, not as a memory map, to which writing on a full disk ends the process.
+
+    Args:
+        dtype: Type of the numbers.
+    """
+
+    def __init__(self, dtype: Any, _: int = 0) -> None:
+        self.dtype, self.size = np.dtype(dtype), 0
+        self._file = TemporaryFile(prefix="thence-")  # noqa: SIM115 (closed with the object)
+        finalize(self, self._file.close)
+
+    def append(self, values: Array) -> None:
+        """Add values at the end."""
+        self.overwrite(self.size, values)
+        self.size += len(values)
+
+    def overwrite(self, start: int, values: Array) -> None:
+        """Write values from a place on."""
+        self._file.seek(start * self.dtype.itemsize)
+        self._file.write(np.ascontiguousarray(values, self.dtype).data)
+
+    def read(self, start: int, stop: int) -> Array:
+        """Return the values between two places."""
+        values = np.empty(stop - start, self.dtype)
+        self._file.seek(start * self.dtype.itemsize)
+        self._file.readinto(values.data)
+        return values
+
+    def array(self) -> Array:
+        """Return all values, memory-mapped."""
+        self._file.flush()
+        return map_file(self._file, self.dtype, self.size)
+
+
+def map_file(file: Any, dtype: Any, size: int, offset: int = 0) -> Array:
+    """Return the numbers in a file, memory-mapped for reading.
+
+    Args:
+        file: The open file or its path.
+        dtype: Type of the numbers.
+        size: How many there are.
+        offset: Where the first begins, in bytes.
+    """
+    if not size:
+        return np.zeros(0, dtype)
+    return np.asarray(np.memmap(file, dtype, "r", offset, size))
+
+
+def release(*arrays: Array) -> None:
+    """Give the memory back that was read of mapped arrays; others are left as they are."""
+    for array in arrays:
+        base: Any = array
+        while isinstance(base, np.ndarray):
+            base = base.base
+        if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # Not on Windows.
+            base.madvise(mmap.MADV_DONTNEED)
+
+
+@contextmanager
+def room_on_disk(memory: int | None) -> Iterator[None]:
+    """Say what to do where temporary files cannot be written.
+
+    Args:
+        memory: Bytes to work in, which is why there are such files.
+
+    Raises:
+        RunError: If they cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"Working in {memory} bytes of memory needs room for temporary files, which cannot be "
+            f"written ({error.strerror or error}); free some space, set TMPDIR to another folder, "
+            "or give more memory."
+        ) from error
