@@ -32,7 +32,7 @@ from thence.corpus import Documents, load
 from thence.exchange.arpa_writer import write_arpa
 from thence.models.language.mixture import Weights
 from thence.models.ngram.counting import count_ngrams
-from thence.models.ngram.pruning import prune_by_counts, prune_by_entropy
+from thence.models.ngram.pruning import prune
 from thence.models.ngram.smoothing import Smoothing
 
 WORDS = {"tokens": "words", "word_split": "whitespace"}
@@ -184,12 +184,12 @@ def sizes(data: Path, folder: Path) -> None:
     run = thence.Run(folder / "ptb-5")
     store, dev, size = run.store("train"), run.store("dev"), len(run.tokenizer.vocabulary)
     model: Any = run.model
-    counts = [order.counts for order in count_ngrams(store, 5, size, carry_context=False)]
+    counts = count_ngrams(store, 5, size, carry_context=False)
     pruned = {
         "whole": model.tables,
-        "counts above 0, 1, 1, 1": prune_by_counts(model.tables, counts, size, (0, 1)),
+        "counts above 0, 1, 1, 1": prune(model.tables, counts, size, (0, 1)),
         **{
-            f"entropy {share:g}": prune_by_entropy(model.tables, size, share)
+            f"entropy {share:g}": prune(model.tables, counts, size, share=share)
             for share in (1e-8, 1e-7)
         },
     }

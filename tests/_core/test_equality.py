@@ -13,7 +13,7 @@ from thence._core.ngram import NGramTables
 from thence.corpus import Documents
 from thence.models.ngram.counting import count_ngrams
 from thence.models.ngram.model import NGram, NGramOptions
-from thence.models.ngram.pruning import prune_by_counts
+from thence.models.ngram.pruning import prune
 from thence.models.ngram.queries import Queries
 from thence.models.ngram.smoothing import OrderTable
 from thence.tokens import TokenStore
@@ -100,8 +100,8 @@ def test_ngrams(train, other, order, smoothing, carry_context):
 def test_ngrams_whose_suffixes_are_pruned(train, other, carry_context):
     model = NGram(NGramOptions(4), SIZE)
     model.fit(train, carry_context)
-    counts = [one.counts for one in count_ngrams(train, 4, SIZE, carry_context)]
-    tables = prune_by_counts(model.tables, counts, SIZE, (1, 0, 1))
+    counts = count_ngrams(train, 4, SIZE, carry_context)
+    tables = prune(model.tables, counts, SIZE, (1, 0, 1))
     same(*both(NGram.from_tables(tables, SIZE)), other, carry_context)
 
 

@@ -1,10 +1,13 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from thence.errors import RunError
-from thence.runs.files import load_tensors, refuse_links, save_tensors
+from thence.runs.files import DTYPES, load_tensors, refuse_links, save_tensors
 
 TENSORS = {
     "matrix": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -30,16 +33,43 @@ def same(found: tuple[dict[str, np.ndarray], dict[str, object]]) -> bool:
     )
 
 
-def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mapped_from", [None, 0])
+def test_tensors_come_back_as_they_were(tmp_path: Path, mapped_from: int | None) -> None:
     # A scalar stays a scalar: as a vector of one, no checkpoint could be taken up again.
     save_tensors(tmp_path / "file", TENSORS, METADATA)
-    assert same(load_tensors(tmp_path / "file"))
+    assert same(load_tensors(tmp_path / "file", mapped_from))
+
+
+def test_the_file_is_that_of_safetensors(tmp_path: Path) -> None:
+    tensors = {f"{one}é": np.arange(3).astype(one) for one in DTYPES}
+    save_tensors(tmp_path / "file", tensors, METADATA)
+    with safe_open(tmp_path / "file", framework="numpy") as file:
+        about = file.metadata()
+    assert (tmp_path / "file").read_bytes() == save(tensors, about)
+    assert load_tensors(tmp_path / "file", 0)[0].keys() == tensors.keys()
+
+
+def test_large_tensors_are_written_and_read_some_at_a_time(tmp_path: Path) -> None:
+    values = np.arange(3_000_000)
+    tracemalloc.start()
+    try:
+        save_tensors(tmp_path / "file", {"values": values}, {})
+        found = load_tensors(tmp_path / "file", 0)[0]["values"]
+        assert tracemalloc.get_traced_memory()[1] < values.nbytes / 2
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(found, values)
+    with pytest.raises(ValueError, match="read-only"):
+        found[0] = 1
 
 
 @pytest.mark.parametrize(
     "bit", [0, pytest.param(3, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)]
 )
-def test_every_flipped_byte_is_refused_or_harmless(tmp_path: Path, bit: int) -> None:
+@pytest.mark.parametrize("mapped_from", [None, 0])
+def test_every_flipped_byte_is_refused_or_harmless(
+    tmp_path: Path, bit: int, mapped_from: int | None
+) -> None:
     path = tmp_path / "file"
     save_tensors(path, TENSORS, METADATA)
     intact = path.read_bytes()
@@ -48,7 +78,7 @@ def test_every_flipped_byte_is_refused_or_harmless(tmp_path: Path, bit: int) -> 
         damaged[place] ^= 1 << bit
         path.write_bytes(damaged)
         try:
-            assert same(load_tensors(path)), place
+            assert same(load_tensors(path, mapped_from)), place
         except RunError as error:
             assert "is damaged" in str(error)
 

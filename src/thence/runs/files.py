@@ -26,12 +26,11 @@ RUNS = Path("runs")
 HEADER = "thence"
 """Name of the one entry of metadata in a safetensors file."""
 
-DTYPES = ("|b1", "|u1", "|i1", "<i2", "<u2", "<f2", "<i4", "<u4", "<f4", "<f8", "<i8", "<u8")
-"""Types of tensors, as safetensors orders them: those of the last come first in a file."""
-KINDS = {"b": "BOOL", "u": "U", "i": "I", "f": "F"}
-"""What NumPy's kinds of numbers are called in a safetensors file."""
-LARGE_FILE = 1 << 26
-"""Bytes from which a file may be memory-mapped: a smaller one is read sooner than it is asked."""
+DTYPES = {
+    "|b1": "BOOL", "|u1": "U8", "|i1": "I8", "<i2": "I16", "<u2": "U16", "<f2": "F16",
+    "<i4": "I32", "<u4": "U32", "<f4": "F32", "<f8": "F64", "<i8": "I64", "<u8": "U64",
+}  # fmt: skip
+"""What safetensors calls NumPy's types; tensors of the last ones come first in a file."""
 PART = 1 << 22
 """Bytes of a tensor that are written at once."""
 
@@ -62,13 +61,14 @@ def save_tensors(
     # Not ascontiguousarray, which would turn a scalar into a vector of one.
     contiguous = {name: np.asarray(value, order="C") for name, value in tensors.items()}
     about = {"metadata": metadata, "sha256": _digest(contiguous, metadata)}
-    names = sorted(contiguous, key=lambda name: (-DTYPES.index(contiguous[name].dtype.str), name))
+    rank = {dtype: -place for place, dtype in enumerate(DTYPES)}
+    names = sorted(contiguous, key=lambda name: (rank[contiguous[name].dtype.str], name))
     header: dict[str, Any] = {"__metadata__": {HEADER: json.dumps(about)}}
     start = 0
     for name in names:
         value = contiguous[name]
         offsets = [start, start := start + value.nbytes]
-        kind = f"{KINDS[value.dtype.kind]}{8 * value.itemsize}".replace("BOOL8", "BOOL")
+        kind = DTYPES[value.dtype.str]
         header[name] = {"dtype": kind, "shape": value.shape, "data_offsets": offsets}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # So that all numbers are aligned.
@@ -112,12 +112,15 @@ def check_ordinary(path: Path) -> None:
             )
 
 
-def load_tensors(path: Path, mapped: bool = False) -> tuple[dict[str, Array], dict[str, Any]]:
+def load_tensors(
+    path: Path, mapped_from: int | None = None
+) -> tuple[dict[str, Array], dict[str, Any]]:
     """Read the tensors and the metadata of a file that ``save_tensors`` wrote.
 
     Args:
         path: The file.
-        mapped: Leave the tensors in the file, memory-mapped, if it is as large as ``LARGE_FILE``.
+        mapped_from: Bytes from which the tensors stay in the file, memory-mapped for reading;
+            None: they are always read.
 
     Raises:
         RunError: If the file is missing, truncated, or does not match its checksum.
@@ -125,7 +128,7 @@ def load_tensors(path: Path, mapped: bool = False) -> tuple[dict[str, Array], di
     check_ordinary(path)
     try:
         with safe_open(path, framework="numpy") as file:  # Refuses what is not such a file.
-            if mapped and path.stat().st_size >= LARGE_FILE:
+            if mapped_from is not None and path.stat().st_size >= mapped_from:
                 tensors = _map_tensors(path)
             else:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -170,12 +173,11 @@ def _map_tensors(path: Path) -> dict[str, Array]:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
     header.pop("__metadata__", None)
+    dtypes = {called: dtype for dtype, called in DTYPES.items()}
     tensors = {}
     for name, about in header.items():
-        kind = about["dtype"].rstrip("0123456789")
-        size = 1 if kind == "BOOL" else int(about["dtype"][len(kind) :]) // 8
-        dtype = np.dtype(f"<{next(one for one, two in KINDS.items() if two == kind)}{size}")
-        found = map_file(path, dtype, prod(about["shape"]), 8 + length + about["data_offsets"][0])
+        dtype, start = np.dtype(dtypes[about["dtype"]]), 8 + length + about["data_offsets"][0]
+        found = map_file(path, dtype, prod(about["shape"]), start)
         aligned = found if found.flags.aligned else found.copy()
         tensors[name] = aligned.reshape(about["shape"])
     return tensors

@@ -14,6 +14,9 @@ from thence.recipes.recipe import Recipe
 from thence.runs.files import Array, load_tensors, save_tensors
 from thence.runs.provenance import FORMAT
 
+LARGE_FILE = 1 << 26
+"""Bytes from which the tables of counts are memory-mapped: less is read sooner than it is asked."""
+
 Model = TypeVar("Model", bound=LanguageModel | Classifier)
 
 
@@ -42,7 +45,7 @@ def load_model(
     family = get_family(recipe.model)
     # Networks change their numbers in place; counts are only read.
     is_counted = family.method == "fit" and family.task == "language"
-    tensors, about = load_tensors(path, mapped=is_counted)
+    tensors, about = load_tensors(path, LARGE_FILE if is_counted else None)
     if identity is not None and about.get("run") != identity:
         raise RunError(
             f"{path} belongs to another run: it was trained with another recipe or on another "

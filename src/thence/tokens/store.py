@@ -18,9 +18,12 @@ import numpy as np
 
 from thence.array_types import Int64, Integer, UInt
 from thence.errors import RunError
+from thence.mapped import release
 
 TABLES = ("target_counts", "byte_counts", "character_counts")
 """What is kept of each document beside the ids."""
+BLOCK = 1 << 22
+"""Ids that are counted at once."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,14 @@ class TokenStore:
     def target_counts(self) -> Int64[np.ndarray, " documents"]:
         """Targets of each document, its closing boundary included."""
         return np.diff(self.offsets)
+
+    def id_counts(self, vocabulary_size: int) -> Int64[np.ndarray, " vocab"]:
+        """Return how often each id of the vocabulary is a target."""
+        counts = np.zeros(vocabulary_size, np.int64)
+        for start in range(1, len(self.ids), BLOCK):  # NumPy would turn all ids into 64 bits.
+            counts += np.bincount(self.ids[start : start + BLOCK], minlength=vocabulary_size)
+            release(self.ids)
+        return counts
 
     @property
     def places(self) -> Int64[np.ndarray, " targets"]:

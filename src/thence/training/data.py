@@ -153,7 +153,7 @@ def vector_coverage(data: TrainingData) -> str | None:
     vectors = data.vectors
     if vectors is None:
         return None
-    counts = np.bincount(data.train.targets, minlength=len(vectors.found))
+    counts = data.train.id_counts(len(vectors.found))
     counts[data.train.boundary_id] = 0
     share = vectors.token_coverage(counts)
     words = len(data.tokenizer.vocabulary.symbols)
@@ -243,7 +243,7 @@ def symbol_counts(train: TokenStore, documents: Documents, tokenizer: Tokenizer)
     """
     spelled = tokenizer.vocabulary.spelled
     ids = {spelled[index]: index for index in range(len(spelled)) if spelled[index] in SYMBOLS}
-    times = np.bincount(train.targets, minlength=len(tokenizer.vocabulary))
+    times = train.id_counts(len(tokenizer.vocabulary))
     counts = {symbol: int(times[ids[symbol]]) for symbol in SYMBOLS if symbol in ids}
     found = {symbol: count for symbol, count in counts.items() if count}
     if "<unk>" in found and not any(

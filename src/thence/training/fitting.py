@@ -17,6 +17,7 @@ from thence.atomic import new_folder
 from thence.corpus import Documents
 from thence.corpus.blocks import find_files, is_url
 from thence.models.base import Classifier, CountedModel, FittedClassifier
+from thence.models.ngram import NGram
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
 from thence.runs.create import create_run
@@ -67,11 +68,18 @@ def _fit_language_model(recipe: Recipe, data: TrainingData) -> tuple[Mapping[str
     # The log-probability of the train text falls out of most ways of counting; else it is scored.
     log_prob = model.fit(data.train, carry_context, dev)
     if log_prob is None:
-        log_prob = float(np.sum(model.score(data.train, carry_context)))
+        log_prob = _log_prob(model, data.train, carry_context)
     losses = {"train_nats_per_token": -log_prob / data.train.num_targets}
     if dev is not None:
-        losses["dev_nats_per_token"] = -float(np.mean(model.score(dev, carry_context)))
+        losses["dev_nats_per_token"] = -_log_prob(model, dev, carry_context) / dev.num_targets
     return model.tensors(), losses
+
+
+def _log_prob(model: CountedModel, store: TokenStore, carry_context: bool) -> float:
+    """Return the log-probability of a store, in nats."""
+    if isinstance(model, NGram):  # Which may have to do so in bounded memory.
+        return model.log_prob(store, carry_context)
+    return float(np.sum(model.score(store, carry_context)))
 
 
 def _fit_classifier(recipe: Recipe, data: TrainingData) -> tuple[Mapping[str, Array], Losses]:

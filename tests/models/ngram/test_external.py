@@ -136,10 +136,12 @@ def test_the_model_is_the_same_to_the_bit(
     expected = unbounded.fit(store, carry_context, store)
     bounded = NGram(replace(options, memory="200B"), 4)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (gathering, smoothing_module):
+        for module in (external, gathering, smoothing_module):
             patch.setattr(module, "BLOCK", size)
         found = bounded.fit(store, carry_context, store)
+        score = bounded.log_prob(store, carry_context)
     assert found == (None if expected is None else pytest.approx(expected, rel=1e-12))
+    assert score == pytest.approx(unbounded.score(store, carry_context).sum(), rel=1e-12)
     tensors = bounded.tensors()
     for name, value in unbounded.tensors().items():
         assert tensors[name].dtype == value.dtype

@@ -72,7 +72,7 @@ def count_ngrams(
         from thence.models.ngram.external import count_within  # It needs what is below.
 
         return count_within(store, order, vocabulary_size, carry_context, memory)
-    unigrams = np.bincount(store.targets, minlength=vocabulary_size).astype(np.int64)
+    unigrams = store.id_counts(vocabulary_size)
     nothing = np.zeros(vocabulary_size, np.int32)
     counts = [OrderCounts(np.arange(vocabulary_size), unigrams, nothing)]
     numbers = store.ids.astype(np.int32)  # of the n-gram so far that ends at each position

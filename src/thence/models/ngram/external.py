@@ -6,20 +6,23 @@ of keys so narrow that a piece fits; what was the number within the run becomes 
 all. With it, the numbers of the n-grams at each position are known, and the next order can begin.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
-from thence.array_types import Int64, Integer
+from thence.array_types import Float, Int64, Integer
 from thence.mapped import Spool, release, room_on_disk
-from thence.models.ngram.counting import OrderCounts, distinct, opening_targets
-from thence.models.ngram.gathering import pieces
+from thence.models.ngram.counting import OrderCounts, distinct, opening_targets, sort_with_places
+from thence.models.ngram.gathering import BLOCK, pieces
+from thence.models.ngram.smoothing import OrderTable
 from thence.tokens import TokenStore
 
 BYTES_PER_NGRAM = 96
 """What it takes at most to sort, number and count one n-gram of a block or of a piece."""
+BYTES_PER_TARGET = 128
+"""What it takes at most to score a target."""
 
 Bounds = list[tuple[int, int]]
 
@@ -41,13 +44,10 @@ def _count_orders(
     store: TokenStore, order: int, vocabulary_size: int, carry_context: bool, block: int
 ) -> list[OrderCounts]:
     numbers = Spool(np.int32)
-    unigrams = np.zeros(vocabulary_size, np.int64)
+    unigrams = store.id_counts(vocabulary_size)
     for start, stop in pieces(0, len(store.ids), block):
-        words = store.ids[start:stop]
-        unigrams += np.bincount(words, minlength=vocabulary_size)
-        numbers.append(words)
+        numbers.append(store.ids[start:stop])
         release(store.ids)
-    unigrams[store.ids[0]] -= 1  # Not a target.
     nothing = np.zeros(vocabulary_size, np.int32)
     counts = [OrderCounts(np.arange(vocabulary_size), unigrams, nothing)]
     for length in range(2, order + 1):
@@ -182,3 +182,57 @@ def _renumber(runs: _Runs, block: int) -> Spool:
         global_numbers = np.append(runs.keys.read(*bound), -1)
         numbers.append(global_numbers[runs.places.read(start, stop)])
     return numbers
+
+
+def log_prob_within(
+    tables: Sequence[OrderTable],
+    vocabulary_size: int,
+    store: TokenStore,
+    carry_context: bool,
+    memory: int,
+) -> float:
+    """Return the log-probability of a store by a model, in nats, in about so many bytes.
+
+    The text is scored in pieces, each order by order: its n-grams are looked up sorted, so that
+    the tables, which may be larger than the memory, are read from beginning to end.
+    """
+    room = max(memory // BYTES_PER_TARGET, 1)
+    nats, before = 0.0, len(tables) - 1
+    for start, stop in pieces(0, store.num_targets, room):
+        # Contexts reach back over so many ids, whose own scores are those of the piece before.
+        first = max(start - before, 0)
+        ids = store.ids[first : stop + 1].astype(np.int64)
+        # The places of first targets of documents, counted from the first of these ids.
+        opening = opening_targets(store, 3, carry_context, first, stop + 1)
+        nats += float(_scores(tables, vocabulary_size, ids, opening)[start - first :].sum())
+        release(store.ids)
+    return nats
+
+
+def _scores(
+    tables: Sequence[OrderTable],
+    vocabulary_size: int,
+    ids: Int64[np.ndarray, " positions"],
+    opening: Int64[np.ndarray, " openings"],
+) -> Float[np.ndarray, " targets"]:
+    """Return the log-probability of all ids but the first; see ``models/ngram/queries.py``."""
+    words = ids[1:]
+    log_probs: Float[np.ndarray, " targets"] = tables[0].log_probs[words].astype(np.float64)
+    opening = opening[opening > 0] - 1  # Among the targets.
+    contexts = ids[:-1]  # the number of the context before each target, -1 where not seen
+    for shorter, table in pairwise(tables):
+        known = np.flatnonzero(contexts >= 0)
+        wanted, order = sort_with_places(contexts[known] * vocabulary_size + words[known])
+        found = np.full(len(words), -1)
+        for start, stop in pieces(0, len(wanted), BLOCK):
+            some, targets = wanted[start:stop], known[order[start:stop]]
+            log_probs[targets] += shorter.log_backoffs[some // vocabulary_size]
+            places = np.searchsorted(table.keys, some)
+            is_seen = places < len(table.keys)
+            is_seen[is_seen] = table.keys[places[is_seen]] == some[is_seen]
+            seen, numbers = targets[is_seen], places[is_seen]
+            found[seen], log_probs[seen] = numbers, table.log_probs[numbers]
+            release(table.keys, table.log_probs, shorter.log_backoffs)
+        contexts = np.append(-1, found[:-1])
+        contexts[opening] = -1
+    return log_probs

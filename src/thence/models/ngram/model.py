@@ -13,6 +13,7 @@ from thence.mapped import room_on_disk
 from thence.models.base import Array, TextScore
 from thence.models.memory_guard import parse_size
 from thence.models.ngram.counting import OrderCounts, count_ngrams, log_likelihood
+from thence.models.ngram.external import log_prob_within
 from thence.models.ngram.gathering import blocks
 from thence.models.ngram.pruning import prune, sums
 from thence.models.ngram.queries import Numbers, Queries
@@ -146,7 +147,7 @@ class NGram:
                 share = options.prune_entropy
                 self.tables = prune(tables, counts, size, options.prune, share, memory)
         if options.prunes or options.smoothing == "add-k":
-            return None
+            return None  # Of what was left out the counts do not tell.
         return log_likelihood(counts, [table.log_probs for table in tables], memory)
 
     @property
@@ -200,6 +201,13 @@ class NGram:
     def text_scorer(self, tokenizer: Tokenizer) -> Callable[[str], TextScore | None] | None:
         """Return what scores one text, in microseconds, if the tokenizer allows it."""
         return self.queries.text_scorer(tokenizer)
+
+    def log_prob(self, store: TokenStore, carry_context: bool = False) -> float:
+        """Return the log-probability of a whole store, in nats, within the bound of memory."""
+        memory = self.options.memory_bytes
+        if memory is None:
+            return float(np.sum(self.score(store, carry_context)))
+        return log_prob_within(self.tables, self.vocabulary_size, store, carry_context, memory)
 
     def contexts(
         self, store: TokenStore, carry_context: bool = False
