@@ -53,12 +53,7 @@ def in_flags(message: str) -> str:
 
 
 def explain(error: CycloptsError, arguments: Sequence[str] = ()) -> str:
-    """Return a sentence that names the argument, its value, and what is wanted.
-
-    Args:
-        error: What the parser says.
-        arguments: What was typed.
-    """
+    """Return a sentence that names the argument, its value, and what is wanted."""
     match error:
         case UnknownOptionError():
             return _unknown_option(error, arguments)

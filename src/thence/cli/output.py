@@ -85,13 +85,7 @@ def print_pairs(rows: Sequence[tuple[str, str]]) -> None:
 
 
 def note_unknown(run: Any, text: str, read: Sequence[str] | None = None) -> None:
-    """Say so if the model cannot read all of a text; it is never done silently.
-
-    Args:
-        run: Has the vocabulary.
-        text: What was given.
-        read: The pieces of it that the model reads, where that is not all.
-    """
+    """Say so if the model cannot read all of a text; it is never done silently."""
     from thence.generation import unknown_symbols
 
     unknown = sum(unknown_symbols(run, piece) for piece in read or [text])

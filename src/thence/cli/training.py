@@ -259,14 +259,7 @@ def _print_best(done: "Best") -> None:
 def print_trained_run(
     run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None = None
 ) -> None:
-    """Show how good a trained run is and write its report; of several processes, one does.
-
-    Args:
-        run: The run.
-        report: Write the report.
-        as_json: Print the result as JSON.
-        more: What the JSON has besides.
-    """
+    """Show how good a trained run is and write its report; of several processes, one does."""
     from thence.evaluation import evaluate
     from thence.evaluation.labels import cut_rows
 

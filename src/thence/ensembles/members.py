@@ -46,14 +46,7 @@ def build_mixture(
     vocabulary_size: int,
     weights: Weights = "gated",
 ) -> Mixture:
-    """Return a mixture whose weights are not learned yet.
-
-    Args:
-        members: Its members.
-        models: The first members' models; the others have nothing to learn.
-        vocabulary_size: Number of ids (V).
-        weights: What the weights depend on.
-    """
+    """Return a mixture whose weights are not learned yet."""
     mixture = Mixture(MixtureOptions(tuple(members), weights), vocabulary_size)
     for own, model in zip(mixture.models, models, strict=False):
         own.load_tensors(model.tensors())
@@ -142,14 +135,7 @@ def _adapt(
     dev: TokenStore,
     options: MixOptions,
 ) -> list[Member]:
-    """Return the members with networks that go on learning, and with a neural cache of the first.
-
-    Args:
-        members: Those of the runs.
-        networks: The models among them that read running text, by number.
-        dev: Chooses the rates and theta.
-        options: Say whether the networks go on learning, and how much the cache remembers.
-    """
+    """Return the members, with networks that go on learning and a neural cache of the first."""
     from thence.models.language.dynamic_evaluation import choose_rate
     from thence.models.language.neural_cache import choose_theta
 

@@ -95,10 +95,6 @@ def mix_into(new: NewFolder, runs: Sequence[Run | str | Path], options: MixOptio
 def check_models(models: Sequence[str], options: MixOptions) -> None:
     """Refuse models that cannot be mixed, or not with these settings, before any is trained.
 
-    Args:
-        models: Names of the families of the runs.
-        options: How they are mixed.
-
     Raises:
         RunError: If the models do not go together.
         SettingError: If a setting says nothing to classifiers.

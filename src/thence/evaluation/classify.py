@@ -133,16 +133,7 @@ def classified(
     block_size: int = BLOCK,
     cells: int = CELLS_AT_ONCE,
 ) -> Iterator[Classification]:
-    """Yield what a classifier says of each document; see ``classify``.
-
-    Args:
-        run: The run.
-        documents: The texts.
-        top: How many of the most probable labels to keep.
-        threshold: Of several labels, those at least so probable.
-        block_size: Bytes of text that are classified at once.
-        cells: Documents times labels that are classified at once.
-    """
+    """Yield what a classifier says of each document; see ``classify``."""
     run.record_if_test(documents, "classify")
     done, multilabel = 0, run.classes.multilabel
     names = np.array(run.label_names, object)

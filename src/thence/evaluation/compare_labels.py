@@ -188,10 +188,6 @@ def mcnemar_p(first_alone: int, second_alone: int) -> float:
     Source: Q. McNemar 1947, "Note on the sampling error of the difference between correlated
     proportions or percentages".
 
-    Args:
-        first_alone: Documents that only the first classifier gets right.
-        second_alone: Documents that only the second gets right.
-
     >>> mcnemar_p(0, 5)  # 2 * (1 / 2) ** 5
     0.0625
     """

@@ -149,12 +149,7 @@ def difference_margins(
 
 
 def number_of_blocks(deviations: Units, in_order: bool) -> int:
-    """Return the number of blocks that units are grouped into, neighbours together.
-
-    Args:
-        deviations: The contribution of each unit to the error of each mean.
-        in_order: Whether units stand as in a text; else each is a block.
-    """
+    """Return the number of blocks that units are grouped into, neighbours together."""
     units = len(deviations)
     if not in_order:
         return units
@@ -374,10 +369,6 @@ def wilson_interval(hits: int, number: int) -> tuple[float, float]:
 
     Source: E. B. Wilson 1927, "Probable inference, the law of succession, and statistical
     inference".
-
-    Args:
-        hits: Documents that count.
-        number: Documents in all, at least one.
     """
     z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     share, spread = hits / number, z * z / number

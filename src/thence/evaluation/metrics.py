@@ -222,13 +222,7 @@ def calibrate(
     right: Bool[np.ndarray, " predictions"],
     bins: int = BINS,
 ) -> Calibration:
-    """Sort predictions into bins; a bin holds its upper bound, as in the source.
-
-    Args:
-        confidence: Probability that each prediction is right, says the classifier.
-        right: Whether it is.
-        bins: How many.
-    """
+    """Sort predictions into bins; a bin holds its upper bound, as in the source."""
     confidence = confidence.astype(np.float64)
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins)

@@ -38,11 +38,6 @@ ERRORS_ONLY = 3
 def export_onnx(run: Run, path: Path, limit: int = PROTOBUF_LIMIT) -> float:
     """Write a network as an ONNX file; return its greatest difference from the run, in nats.
 
-    Args:
-        run: The run.
-        path: The file.
-        limit: Bytes of weights that the format can hold.
-
     Raises:
         RunError: If the run has no network that models language, or the file would differ.
         MissingExtraError: If onnx or onnxruntime is not installed.

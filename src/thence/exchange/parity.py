@@ -33,10 +33,6 @@ CELLS = 1 << 26
 def network_of(run: Run, what: str) -> NeuralLanguageModel:
     """Return a run's network.
 
-    Args:
-        run: The run.
-        what: What can hold networks only, for the message.
-
     Raises:
         RunError: If the run has none, or is a classifier.
     """

@@ -184,10 +184,6 @@ def text_generator(seed: int, index: int) -> np.random.Generator:
     No two pairs of seed and index share a stream: ``SeedSequence`` mixes both into the state, as it
     does for the generators that it spawns (https://numpy.org/doc/stable/reference/random/parallel.html).
     ``seed + index`` would make text 1 of seed 1 text 0 of seed 2.
-
-    Args:
-        seed: At least 0.
-        index: The number of the text, from 0.
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
 

@@ -98,10 +98,6 @@ class ModelWithoutBadWords:
     that their sum over a text is still what the model itself says of it.
 
     Its state is that of the model, and the last ids of each row.
-
-    Args:
-        model: The model.
-        words: The ids of each word; none of them holds the boundary.
     """
 
     def __init__(self, model: LanguageModel, words: Sequence[tuple[int, ...]]) -> None:

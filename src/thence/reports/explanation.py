@@ -75,13 +75,7 @@ def explanation_tokens(explanation: Explanation) -> list[Token | str]:
 
 
 def weight_token(text: str, weight: float, share: float) -> Token:
-    """Return a word in the colour of its weight: green if it speaks for the label.
-
-    Args:
-        text: The word.
-        weight: Its weight in nats.
-        share: How strong the colour is, from 0 to 1.
-    """
+    """Return a word in the colour of its weight: green if it speaks for the label."""
     colour = SPEAKS_FOR if weight > 0 else SPEAKS_AGAINST
     is_underlined = weight < 0 and share > MARKED
     return Token(text, f"{weight:+.2f} nats", colour, share, is_underlined)

@@ -166,14 +166,7 @@ def document_tokens(document: ScoredDocument, tokenizer: Tokenizer) -> list[Toke
 
 
 def surprisal_token(text: str, bits: float, vocabulary_size: int, is_name: bool = False) -> Token:
-    """Return a token with a colour for its surprisal.
-
-    Args:
-        text: The token.
-        bits: Its surprisal; infinite for an impossible one.
-        vocabulary_size: Of the model.
-        is_name: Whether the text is the name of a special symbol.
-    """
+    """Return a token with a colour for its surprisal."""
     amount = f"{bits:.2f} bits" if math.isfinite(bits) else "infinitely many bits"
     about = f"{visible(text)}: {amount}, probability {2.0**-bits:.2g}"
     shown = visible(text).replace("␣", " ").replace("⏎", "⏎\n")

@@ -144,14 +144,7 @@ def write_cells(
     values: Float[np.ndarray, "rows columns"],
     size: float,
 ) -> None:
-    """Write a text into each square of an image in shades of blue, white on dark ones.
-
-    Args:
-        axes: What the image is drawn in.
-        texts: A row for each row of squares.
-        values: How dark each square is, from 0 to 1.
-        size: Of the letters, in points.
-    """
+    """Write a text into each square of an image in shades of blue, white on dark ones."""
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if value > 0.6 else "#1b2a3a"
         place: dict[str, Any] = {"ha": "center", "va": "center", "linespacing": 1.3}

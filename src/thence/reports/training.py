@@ -21,12 +21,7 @@ UNFINISHED = Note(
 
 
 def training_section(run: Run, facts: Sequence[Block] = ()) -> Section:
-    """Return the curves of the training.
-
-    Args:
-        run: The run.
-        facts: What else is known of how the model was made.
-    """
+    """Return the curves of the training."""
     plots = training_plots(run)
     absent = (
         "There are no curves: the model was made in one step, by counting or in one evaluation."

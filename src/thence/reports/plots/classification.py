@@ -55,11 +55,6 @@ def draw_confusion_matrix(confusion: Counts, labels: Sequence[str], text: str) -
 
     The colour is the share of the documents with the true label, so that each row is seen alike,
     however rare its label. Of very many labels those most often mistaken are drawn.
-
-    Args:
-        confusion: How often each label (row) was predicted as each (column).
-        labels: Their names.
-        text: The documents, in words.
     """
     chosen = most_mistaken(confusion, MOST_LABELS)
     shares = (confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1))[chosen][:, chosen]
@@ -104,11 +99,6 @@ def draw_reliability(calibration: Calibration, text: str, answers: str = "predic
 
     Source: the diagrams of C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger 2017, "On calibration of
     modern neural networks", figure 1.
-
-    Args:
-        calibration: Predictions in bins by their confidence.
-        text: The documents, in words.
-        answers: What is counted: predictions, or answers where there may be several labels.
     """
     figure, (top, bottom) = style.new_stack(5.6, 7, [2.7, 1.2])
     _draw_accuracy(top, calibration)

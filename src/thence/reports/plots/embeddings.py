@@ -60,9 +60,6 @@ def project(
 ) -> tuple[Float[np.ndarray, "shown 2"], Float[np.ndarray, "2"] | None]:
     """Return points as they are, or on their first two principal components.
 
-    Args:
-        table: One embedding per row.
-
     Returns:
         The points, and the share of the variance along each component (None if the embeddings
         have two dimensions anyway).

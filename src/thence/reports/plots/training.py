@@ -110,12 +110,7 @@ def _finish(axes: Axes, metrics: Metrics, title: str, y: str) -> None:
 
 
 def draw_learning_rate_finder(curve: LearningRateCurve, unit: str = "token") -> Figure:
-    """Draw the loss at each learning rate that the finder tried, its suggestion marked.
-
-    Args:
-        curve: The rates and losses.
-        unit: What the losses are means over.
-    """
+    """Draw the loss at each learning rate that the finder tried, its suggestion marked."""
     figure, axes = style.new_figure(7.5, 4.5)
     faint: dict[str, Any] = {"alpha": 0.35, "linewidth": 1, "label": "each step"}
     axes.plot(curve.rates, curve.losses, color=style.BLUE, **faint)
@@ -191,12 +186,7 @@ def _heights(run: Run, unit: str) -> Heights:
 
 
 def draw_comparison(curves: Mapping[str, Curve], unit: str) -> Figure:
-    """Draw curves twice, by steps and by time; a model that was made in one step is a dashed line.
-
-    Args:
-        curves: By name.
-        unit: Of the heights.
-    """
+    """Draw curves by steps and by time; a model made in one step is a dashed line."""
     figure, both = style.new_stack(7.5, 7 + 0.1 * len(curves), [1, 1], share_x=False)
     is_accuracy = unit == "accuracy"
     title = "Accuracy on dev" if is_accuracy else "Loss on dev"
