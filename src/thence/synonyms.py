@@ -1,131 +1,15 @@
-"""Names of our commands, settings and models in other tools, for suggestions in messages.
+"""Names of our commands, settings and models in other tools, for suggestions in messages."""
 
-Sources of the words: nanoGPT and makemore, fastText, KenLM, PyTorch, scikit-learn, Hugging Face.
-"""
-
+import tomllib
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Literal
 
-COMMANDS: Mapping[str, str] = {
-    "generate": "thence sample RUN, or thence complete RUN TEXT to go on with a text",
-    "fit": "thence train TEXT",
-    "finetune": "thence train TEXT --model finetuned",
-    "autotrain": "thence best TEXT --time 5m",
-    "automl": "thence best TEXT --time 5m",
-    "tune": "thence sweep RECIPE -o FOLDER",
-    "search": "thence sweep RECIPE -o FOLDER",
-    "grid": "thence sweep RECIPE -o FOLDER",
-    "lr-find": "thence find-lr TEXT",
-    "predict": "thence classify RUN TEXT for labels, or thence next RUN TEXT for the next token",
-    "eval": "thence evaluate RUN",
-    "test": "thence evaluate RUN --split test",
-    "perplexity": "thence evaluate RUN",
-    "ppl": "thence evaluate RUN",
-    "query": "thence score RUN TEXT",
-    "lmplz": "thence train TEXT --model ngram --tokens words",
-    "supervised": "thence train TEXT --label COLUMN",
-    "interpolate": "thence mix RUN RUN -o RUN",
-    "ensemble": "thence mix RUN RUN -o RUN",
-    "infill": "thence fill RUN TEXT",
-    "nn": "thence similar RUN WORD",
-    "neighbors": "thence similar RUN WORD",
-    "explain": "thence classify RUN TEXT --explain",
-    "server": "thence serve RUN",
-    "convert": "thence export RUN PATH",
-    "continue": "thence resume RUN",
-    "draw": "thence plot RUN",
-    "download": "thence data get NAME",
-    "datasets": "thence data list",
-}
-"""What to type in place of a command of another tool."""
 
-SETTINGS: Mapping[str, str] = {
-    "learning_rate": "lr",
-    "max_iters": "steps",
-    "max_steps": "steps",
-    "num_steps": "steps",
-    "iterations": "steps",
-    "epoch": "epochs",
-    "num_epochs": "epochs",
-    "bs": "batch_size",
-    "batch": "batch_size",
-    "block_size": "context",
-    "context_length": "context",
-    "context_size": "context",
-    "bptt": "window",
-    "seq_len": "window",
-    "sequence_length": "window",
-    "n": "order",
-    "n_gram": "order",
-    "ngram": "order",
-    "word_ngrams": "ngrams",
-    "n_embd": "embedding_size",
-    "emb_dim": "embedding_size",
-    "embedding_dim": "embedding_size",
-    "emsize": "embedding_size",
-    "dim": "embedding_size",
-    "d_model": "embedding_size",
-    "hidden": "hidden_size",
-    "hidden_dim": "hidden_size",
-    "n_hidden": "hidden_size",
-    "nhid": "hidden_size",
-    "n_layer": "layers",
-    "n_layers": "layers",
-    "nlayers": "layers",
-    "num_layers": "layers",
-    "n_head": "heads",
-    "num_heads": "heads",
-    "wd": "weight_decay",
-    "max_norm": "clip",
-    "grad_clip": "clip",
-    "gradient_clip": "clip",
-    "max_grad_norm": "clip",
-    "accumulation_steps": "accumulate",
-    "gradient_accumulation_steps": "accumulate",
-    "tie_weights": "tied",
-    "init": "initialization",
-    "vocab_size": "max_size",
-    "min_freq": "min_count",
-    "target": "label",
-    "labels": "label",
-    "discount": "smoothing",
-    "early_stopping": "patience",
-    "dtype": "precision",
-    "lr_schedule": "schedule",
-    "scheduler": "schedule",
-}
-"""Our name of a setting, by its name elsewhere."""
-
-MODELS: Mapping[str, str] = {
-    "unigram": "ngram with --order 1",
-    "trigram": "ngram with --order 3",
-    "n-gram": "ngram",
-    "kneser-ney": "ngram",
-    "kenlm": "ngram",
-    "markov": "ngram",
-    "gpt": "transformer",
-    "gpt2": "transformer",
-    "nanogpt": "transformer",
-    "attention": "transformer",
-    "elman": "rnn",
-    "bengio": "mlp",
-    "nplm": "mlp",
-    "feedforward": "mlp",
-    "fasttext": "averaging",
-    "bow": "averaging",
-    "cbow": "averaging",
-    "dan": "averaging",
-    "logistic": "linear",
-    "logistic-regression": "linear",
-    "naive-bayes": "linear",
-    "nbsvm": "linear",
-    "svm": "linear",
-    "tfidf": "linear",
-    "cnn": "convolution",
-    "textcnn": "convolution",
-    "bilstm": "recurrent",
-    "birnn": "recurrent",
-    "bigru": "recurrent",
-    "ulmfit": "finetuned",
-    "interpolation": "mixture",
-}
-"""Our name of a model, by its name elsewhere."""
+@cache
+def synonyms(kind: Literal["commands", "settings", "models"]) -> Mapping[str, str]:
+    """Return what to write here, by its name elsewhere; the file is read when first asked for."""
+    names: Mapping[str, Mapping[str, str]]
+    names = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+    return names[kind]

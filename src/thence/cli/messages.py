@@ -22,7 +22,7 @@ from thence.cli.commands import COMMANDS
 from thence.cli.flags import chosen_model
 from thence.errors import ThenceWarning
 from thence.processes import local_number
-from thence.synonyms import COMMANDS as SYNONYMS
+from thence.synonyms import synonyms
 from thence.terminal import print_note
 
 SETTING = re.compile(r"`([a-z_0-9]+)(?:=(?:'([^`']*)'|([^`]*)))?`")
@@ -57,9 +57,10 @@ def explain(error: CycloptsError, arguments: Sequence[str] = ()) -> str:
     match error:
         case UnknownOptionError():
             return _unknown_option(error, arguments)
-        case UnknownCommandError() if error.unused_tokens and error.unused_tokens[0] in SYNONYMS:
-            name = error.unused_tokens[0]
-            return f'Unknown command "{name}". Here it is: {SYNONYMS[name]}.'
+        case UnknownCommandError() if error.unused_tokens and (
+            here := synonyms("commands").get(name := error.unused_tokens[0])
+        ):
+            return f'Unknown command "{name}". Here it is: {here}.'
         case UnusedCliTokensError():
             return f"Too many arguments: {' '.join(error.unused_tokens or [])} is left over."
         case CoercionError() if (

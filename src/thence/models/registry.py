@@ -21,7 +21,7 @@ from thence.errors import SettingError, nearest
 from thence.models.base import Classes, Classifier, LanguageModel
 from thence.models.candidates import Kind, Rung, Size
 from thence.plugins import Plugins
-from thence.synonyms import MODELS
+from thence.synonyms import synonyms
 from thence.tokens import TokenStore
 
 Task = Literal["language", "labels"]
@@ -148,7 +148,7 @@ def get_family(name: str) -> Family:
     family = _plugins.find(name)
     if family is None:
         names = model_names()
-        elsewhere = MODELS.get(name.lower().replace("_", "-"))
+        elsewhere = synonyms("models").get(name.lower().replace("_", "-"))
         hint = nearest(name, names) if elsewhere is None else f" Here it is {elsewhere}."
         raise SettingError(f"There is no model '{name}'; choose one of {', '.join(names)}.{hint}")
     return family

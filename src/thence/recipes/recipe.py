@@ -21,7 +21,7 @@ from thence.models.registry import FAMILIES, get_family, is_classifier
 from thence.recipes.nested_models import check_nested_models
 from thence.recipes.options import TrainingOptions
 from thence.settings import as_in_file, declared_types, validate
-from thence.synonyms import SETTINGS
+from thence.synonyms import synonyms
 from thence.tokens import TokenOptions, WordOptions
 
 GROUPS = {
@@ -158,7 +158,7 @@ def hint_for_unknown(name: str, model: str) -> str:
     >>> hint_for_unknown("heads", "ngram")
     ' It is for the model transformer, and the model here is ngram; name one with `model`.'
     """
-    ours = SETTINGS.get(name, name)
+    ours = synonyms("settings").get(name, name)
     known = known_settings(model)
     if ours in known:
         return f" Did you mean `{ours}`?"
