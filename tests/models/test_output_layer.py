@@ -106,6 +106,39 @@ def test_sampled_gradients_are_near_those_of_the_whole(
     )
 
 
+def plain_sampled_loss(
+    layer: nn.Linear, hidden: torch.Tensor, targets: torch.Tensor, drawn: torch.Tensor
+) -> torch.Tensor:
+    """The equation of the sampled softmax, target by target."""
+    logits = layer(hidden) - log_inclusion_probs(V, 10)
+    losses = []
+    for row, target in zip(logits, targets, strict=True):
+        compared = torch.cat([row[drawn[drawn != target]], row[target, None]])
+        losses.append(compared.logsumexp(0) - row[target])
+    return torch.stack(losses).sum()
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_the_sampled_loss_and_its_gradients_are_those_of_the_equation(
+    hidden: torch.Tensor, targets: torch.Tensor, precision: torch.dtype
+) -> None:
+    layer = nn.Linear(H, V)
+    nn.init.normal_(layer.bias)
+    sampled = SampledSoftmax(layer, samples=10)
+    drawn = sampled._draw(V, hidden.device)
+    sampled._draw = lambda *given: drawn  # type: ignore[method-assign]
+    assert 0 < int(torch.isin(targets, drawn).sum()) < N  # Some targets are in the sample.
+    inputs = [hidden, layer.weight, layer.bias]
+    expected = plain_sampled_loss(layer, hidden, targets, drawn)
+    with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        loss = sampled.loss(hidden, targets)
+    tolerance = 1e-5 if precision == torch.float32 else 0.02
+    torch.testing.assert_close(loss, expected, rtol=tolerance, atol=0)
+    gradients = [torch.autograd.grad(found / 3, inputs) for found in (loss, expected)]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
+
+
 def test_a_tied_layer_has_the_weights_of_the_embedding() -> None:
     embedding = nn.Embedding(V, H)
     layer = TiedLinear(embedding)

@@ -17,14 +17,15 @@ approximation for GPUs" (adaptive).
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, cast, runtime_checkable
+from collections.abc import Sequence
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from thence.array_types import Float, Int64
+from thence.models.cross_entropy import chunked_cross_entropy, sampled_cross_entropy
 from thence.models.language.options import SPECIAL_IDS, OutputLayerOptions
 from thence.models.memory_guard import parse_size
 from thence.models.onnx_graph import Graph
@@ -176,53 +177,6 @@ def _parts(rows: int, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
     return list(zip(*(torch.split(tensor, rows) for tensor in tensors), strict=True))
 
 
-class _ChunkedCrossEntropy(torch.autograd.Function):
-    """The summed cross-entropy of a linear layer, a few rows of logits at a time.
-
-    The logits (N, V) of a large vocabulary would not fit into the cache or, on a GPU, the memory.
-    As the loss ends the forward pass, its gradient by the logits, softmax minus one-hot, is known
-    at once: each chunk is turned into gradients of hidden states, weights and biases and dropped;
-    ``backward`` only scales them. Products are in the precision of autocast, sums in that of the
-    weights.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: Float[Tensor, "rows hidden"],
-        weight: Float[Tensor, "vocab hidden"],
-        bias: Float[Tensor, " vocab"],
-        targets: Int64[Tensor, " rows"],
-        chunk: int,
-    ) -> Float[Tensor, ""]:
-        kind = hidden.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
-        with torch.autocast(kind, enabled=False):
-            narrow, low = weight.to(dtype), bias.to(dtype)
-            d_hidden, d_weight = torch.empty_like(hidden), torch.zeros_like(weight)
-            d_bias = torch.zeros_like(bias)
-            loss = hidden.new_zeros((), dtype=torch.float32)
-            for states, d_states, wanted in _parts(chunk, hidden, d_hidden, targets):
-                states = states.to(dtype)
-                probs = torch.softmax(torch.addmm(low, states, narrow.T), dim=1)
-                of_target = probs.gather(1, wanted[:, None]).float()
-                loss -= of_target.clamp_min(1e-37).log().sum()
-                probs.scatter_add_(1, wanted[:, None], probs.new_full((len(wanted), 1), -1))
-                d_states.copy_(probs @ narrow)
-                d_weight += probs.T @ states
-                d_bias += probs.sum(dim=0, dtype=bias.dtype)
-        ctx.save_for_backward(d_hidden, d_weight, d_bias)
-        return loss
-
-    @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> Any:
-        scale = upstream[0]
-        return *(saved.mul_(scale) for saved in ctx.saved_tensors), None, None
-
-
-chunked_cross_entropy: Callable[..., Tensor] = _ChunkedCrossEntropy.apply
-
-
 class SampledSoftmax(FullSoftmax):
     """Softmax over the whole vocabulary, trained against a sample of it.
 
@@ -250,22 +204,17 @@ class SampledSoftmax(FullSoftmax):
         weight = cast(Tensor, self.project.weight)
         if not self.training or targets.dim() == hidden.dim() or self.samples >= len(weight):
             return super().loss(hidden, targets)
-        flat, wanted = hidden.flatten(0, -2), targets.flatten()
-        log_inclusion = cast(Tensor, self.log_inclusion)
-        drawn = self._draw(len(weight), hidden.device)
-        table = functional.embedding(drawn, weight)  # (S, H)
-        bias = cast(Tensor, self.project.bias)
-        logits = functional.linear(flat, table).float() + (bias[drawn] - log_inclusion[drawn])
-        logits = logits.masked_fill(
-            wanted[:, None] == drawn, -torch.inf
-        )  # The target is added below, once.
-        own = (flat.float() * functional.embedding(wanted, weight).float()).sum(dim=1)
-        own = own + bias[wanted] - log_inclusion[wanted]
-        total = torch.logaddexp(torch.logsumexp(logits, dim=1), own)
-        return (total - own).sum()
+        return sampled_cross_entropy(
+            hidden.flatten(0, -2),
+            weight,
+            cast(Tensor, self.project.bias),
+            targets.flatten(),
+            self._draw(len(weight), hidden.device),
+            cast(Tensor, self.log_inclusion),
+        )
 
     def _draw(self, vocabulary_size: int, device: torch.device) -> Int64[Tensor, " drawn"]:
-        """Return distinct sampled ids."""
+        """Return distinct sampled ids in ascending order."""
         ranked = vocabulary_size - SPECIAL_IDS
         # P(rank) = log((rank + 2) / (rank + 1)) / log(R + 1), by inversion.
         uniform = torch.rand(self.samples, device=device)

@@ -23,6 +23,9 @@ document."""
 class Trainable(Protocol):
     """What the training loop needs of a network, be it a language model or a classifier."""
 
+    training: bool
+    """Whether what is for training only, such as dropout, is on."""
+
     @property
     def device(self) -> "torch.device": ...  # noqa: D102
 

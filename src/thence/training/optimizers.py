@@ -1,17 +1,16 @@
 """Optimizers: PyTorch's fused updates, with their state held as plain tensors.
 
 PyTorch's optimizer classes import its compiler when they are made, which takes longer than many a
-training here. The functions beneath them do not, and their state is easier to save. They are not
+training here. The operators beneath them do not, and their state is easier to save. They are not
 official, hence the upper bound of torch's version in ``pyproject.toml``.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adamw import adamw
-from torch.optim.sgd import sgd
 
 from thence.recipes.options import TrainingOptions
 
@@ -44,6 +43,9 @@ more steps to settle than many a training here has."""
 EPSILON = 1e-8
 """Is added to the root of the mean square, so that nothing is divided by zero."""
 
+EPSILON_OF_NORM = 1e-6
+"""Is added to the norm by which gradients are divided, as in PyTorch's ``clip_grad_norm_``."""
+
 
 class AdamW:
     """Adam with decoupled weight decay, for one group of parameters.
@@ -59,16 +61,18 @@ class AdamW:
         self._parameters, self._decay = parameters, decay
         self._means = [torch.zeros_like(parameter) for parameter in parameters]
         self._squares = [torch.zeros_like(parameter) for parameter in parameters]
-        self._steps = [torch.zeros((), device=parameter.device) for parameter in parameters]
+        # PyTorch's update wants a count of steps for each weight; here all are the same tensor.
+        self._steps = [torch.zeros((), device=parameters[0].device)] * len(parameters)
 
     def step(self, rate: float) -> None:
         """Make one step with this learning rate, and clear the gradients."""
         gradients = take_gradients(self._parameters)
         beta1, beta2 = BETAS
-        adamw(
+        self._steps[0] += 1
+        torch._fused_adamw_(
             self._parameters, gradients, self._means, self._squares, [], self._steps,
-            fused=True, amsgrad=False, maximize=False,
-            beta1=beta1, beta2=beta2, lr=rate, weight_decay=self._decay, eps=EPSILON,
+            lr=rate, beta1=beta1, beta2=beta2, weight_decay=self._decay, eps=EPSILON,
+            amsgrad=False, maximize=False,
         )  # fmt: skip
 
     def state(self) -> list[Tensor]:
@@ -87,19 +91,22 @@ class SGD:
 
     def __init__(self, parameters: list[Tensor], decay: float, momentum: float) -> None:
         self._parameters, self._decay, self._momentum = parameters, decay, momentum
-        self._buffers = [torch.zeros_like(p) if momentum else None for p in parameters]
+        self._sums = [torch.zeros_like(parameter) for parameter in parameters if momentum]
 
     def step(self, rate: float) -> None:
         """Make one step with this learning rate, and clear the gradients."""
-        sgd(
-            self._parameters, take_gradients(self._parameters), self._buffers,
-            foreach=True, nesterov=False, maximize=False,
-            lr=rate, weight_decay=self._decay, momentum=self._momentum, dampening=0.0,
-        )  # fmt: skip
+        gradients = take_gradients(self._parameters)
+        if self._decay:
+            gradients = torch._foreach_add(gradients, self._parameters, alpha=self._decay)
+        if self._momentum:
+            torch._foreach_mul_(self._sums, self._momentum)
+            torch._foreach_add_(self._sums, gradients)
+            gradients = self._sums
+        torch._foreach_add_(self._parameters, gradients, alpha=-rate)
 
     def state(self) -> list[Tensor]:
         """Return the running sum of each parameter's gradients, if there is any momentum."""
-        return [buffer for buffer in self._buffers if buffer is not None]
+        return self._sums
 
 
 class Adagrad:
@@ -225,6 +232,23 @@ def take_gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
         gradients.append(gradient.to_dense() if gradient.is_sparse else gradient)
         parameter.grad = None
     return gradients
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> bool:
+    """Scale the gradients down to a norm of ``limit`` if theirs is larger; return whether it was.
+
+    Sparse gradients become dense.
+    """
+    parameters = [parameter for parameter in parameters if parameter.grad is not None]
+    if math.isinf(limit) or not parameters:
+        return False
+    make_dense(parameters)
+    gradients = [cast(Tensor, parameter.grad) for parameter in parameters]
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    if not norm > limit:
+        return False
+    torch._foreach_mul_(gradients, limit / (norm + EPSILON_OF_NORM))
+    return True
 
 
 def make_dense(parameters: Iterable[nn.Parameter]) -> None:

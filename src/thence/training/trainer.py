@@ -16,7 +16,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import nn
 
 from thence.batches import Batches
 from thence.errors import RunError, TrainingError
@@ -41,7 +40,7 @@ from thence.training.checkpoint import (
 from thence.training.dev_evaluation import DevEvaluator, EvalResult, Trainable
 from thence.training.device import autocast
 from thence.training.distributed import World
-from thence.training.optimizers import Optimizer, make_dense
+from thence.training.optimizers import Optimizer, clip_gradients
 from thence.training.progress import ProgressCallback
 from thence.training.schedules import DEFAULT_EPOCHS, learning_rate_factor, total_steps
 
@@ -101,7 +100,8 @@ class Trainer:
         self._identity, self._world = identity, world
         self.total_steps = total_steps(options, self.batches, setup.default_epochs)
         self.optimizer = Optimizer(self.model, options)
-        self._average = WeightAverage(list(self.model.parameters()), options)
+        self._weights = list(self.model.parameters())
+        self._average = WeightAverage(self._weights, options)
         # The recurrent state after the last batch, and the number of rows of that batch.
         self._state: State = None
         self._rows = 0
@@ -177,7 +177,8 @@ class Trainer:
 
     def _step(self) -> None:
         counters, options = self.counters, self.options
-        self.model.train()
+        if not self.model.training:  # Setting it visits every layer.
+            self.model.train()
         self.optimizer.unfreeze(self.progress())
         first = counters.step * options.accumulate
         batches = [self.batches.at(first + part) for part in range(options.accumulate)]
@@ -192,11 +193,9 @@ class Trainer:
             loss, self._state = self.model.batch_loss(own, self._state)
             (loss / weight).backward()  # type: ignore[no-untyped-call]
             self._loss_sum += loss.detach()
-        self._world.sum_gradients(list(self.model.parameters()))
+        self._world.sum_gradients(self._weights)
         if options.clip is not None:
-            make_dense(self.model.parameters())
-            norm = nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
-            counters.clipped += int(norm > options.clip)
+            counters.clipped += clip_gradients(self._weights, options.clip)
         self.optimizer.step(self.learning_rate())
         self._average.update()
         counters.loss_weight += weight
@@ -312,7 +311,7 @@ class Trainer:
     def _check_finite(self, loss: float, split: str = "training") -> None:
         """Refuse to go on with a loss or weights that are not finite, or with an absurd loss."""
         # A sum in double precision is finite if and only if every summand is.
-        sums = [p.detach().sum(dtype=torch.float64) for p in self.model.parameters()]
+        sums = [p.detach().sum(dtype=torch.float64) for p in self._weights]
         all_finite = all(math.isfinite(total) for total in sums)
         if all_finite and loss < DIVERGENCE_FACTOR * self.dev_evaluator.uniform_loss:
             return

@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from thence.array_types import Bool, Float, Int64
+from thence.array_types import Float, Int64
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.options import TransformerOptions
 from thence.models.memory_guard import check_memory
@@ -73,39 +73,57 @@ class Attention(nn.Module):
         self,
         values: Float[Tensor, "batch time hidden"],
         cached: Float[Tensor, "batch 2 heads cached size"],
-        mask: Bool[Tensor, "batch 1 time places"] | None,
-        turns: Float[Tensor, "2 places half"] | None,
-    ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch 2 heads places size"]]:
-        """Return what each new place reads, and the keys and values of all places.
+        mask: Float[Tensor, "rows 1 time places"] | None,
+        turns: Float[Tensor, "2 places size"] | None,
+    ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch 2 heads time size"]]:
+        """Return what each new place reads, and the keys and values of the new places.
 
         Args:
             values: What stands at each new place.
             cached: Keys and values of P - T places before.
-            mask: Which of all P places each new one may see; None: all up to itself.
+            mask: What is added to the scores of all P places, minus infinity where a new one may
+                not see them, for each row or for all alike; None: each sees all up to itself.
             turns: Cosines and sines of the P places, if positions are rotary.
         """
-        # One product for all three: (B, T, 3, heads, D) to (B, 3, heads, T, D), queries first.
-        projected = self.project(values).unflatten(2, (3, self.heads, -1)).permute(0, 2, 3, 1, 4)
-        new = projected[:, 1:]
-        known = torch.cat([cached.to(new.dtype), new], dim=3)
-        queries, keys = projected[:, 0], known[:, 0]
-        if turns is not None:
-            queries, keys = turn(queries, turns[:, -values.shape[1] :]), turn(keys, turns)
+        # One product for all three. They are taken apart in one step each way: taking a part by its
+        # index would fill a tensor with zeros for every gradient.
+        projected = self.project(values).unflatten(2, (3, self.heads, -1))  # (B, T, 3, heads, D)
+        cached = cached.to(projected.dtype)
+        before, read_before = cached[:, 0], cached[:, 1]
+        if turns is None:
+            queries, keys, read = projected.unbind(2)
+        else:
+            old, new = turns[:, : cached.shape[3]], turns[:, cached.shape[3] :, None, None]
+            compared, read = projected.split([2, 1], dim=2)
+            queries, keys = turn(compared, new).unbind(2)
+            before, read = turn(before, old), read.squeeze(2)
+        queries, keys, read = (part.transpose(1, 2) for part in (queries, keys, read))
+        if cached.shape[3]:
+            keys, read = torch.cat([before, keys], dim=2), torch.cat([read_before, read], dim=2)
         found = functional.scaled_dot_product_attention(
-            queries, keys, known[:, 1], attn_mask=mask, is_causal=mask is None
+            queries, keys, read, attn_mask=mask, is_causal=mask is None
         )
-        read: Tensor = self.output(found.transpose(1, 2).flatten(2))
-        return read, known
+        output: Tensor = self.output(found.transpose(1, 2).flatten(2))
+        return output, projected[:, :, 1:].permute(0, 2, 3, 1, 4)
 
 
 def turn(
-    values: Float[Tensor, "batch heads places size"], turns: Float[Tensor, "2 places half"]
-) -> Float[Tensor, "batch heads places size"]:
+    values: Float[Tensor, "*batch size"], turns: Float[Tensor, "2 *places size"]
+) -> Float[Tensor, "*batch size"]:
     """Return the values with each pair of numbers turned by the angle of its place."""
     cosines, sines = turns
-    first, second = values.chunk(2, dim=-1)
-    turned = [first * cosines - second * sines, first * sines + second * cosines]
-    return torch.cat(turned, dim=-1).to(values.dtype)
+    turned = values * cosines + values.roll(values.shape[-1] // 2, -1) * sines
+    return turned.to(values.dtype)
+
+
+def last_places(
+    cache: Float[Tensor, "batch 2 heads room size"], new: Float[Tensor, "batch 2 heads time size"]
+) -> Float[Tensor, "batch 2 heads room size"]:
+    """Return the last places of a cache and what follows it, as many as the cache has room for."""
+    room, time = cache.shape[3], new.shape[3]
+    if time >= room:
+        return new[:, :, :, time - room :].to(cache.dtype)
+    return torch.cat([cache[:, :, :, time:], new.to(cache.dtype)], dim=3)
 
 
 class Layer(nn.Module):
@@ -137,13 +155,13 @@ class Layer(nn.Module):
         self,
         values: Float[Tensor, "batch time hidden"],
         cached: Float[Tensor, "batch 2 heads cached size"],
-        mask: Bool[Tensor, "batch 1 time places"] | None,
-        turns: Float[Tensor, "2 places half"] | None,
-    ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch 2 heads places size"]]:
+        mask: Float[Tensor, "rows 1 time places"] | None,
+        turns: Float[Tensor, "2 places size"] | None,
+    ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch 2 heads time size"]]:
         """Return the values after this layer, and the keys and values; see ``Attention``."""
-        read, known = self.attention(self.attention_norm(values), cached, mask, turns)
+        read, new = self.attention(self.attention_norm(values), cached, mask, turns)
         values = values + self.dropout(read)
-        return values + self.dropout(self.feed_forward(self.feed_forward_norm(values))), known
+        return values + self.dropout(self.feed_forward(self.feed_forward_norm(values))), new
 
 
 class Transformer(nn.Module):
@@ -185,7 +203,8 @@ class Transformer(nn.Module):
         count, *caches = state
         room, time = self.options.context - 1, ids.shape[1]
         cached = min(int(count.max()), room) if len(ids) else 0
-        before = count.to(ids.device)
+        # Rows that have read equally much share one row of positions and of the mask.
+        before = (count[:1] if bool((count == count[:1]).all()) else count).to(ids.device)
         # For a new text within the context the mask is the plain causal one, for which
         # scaled_dot_product_attention has faster kernels (is_causal) than for a given mask.
         mask = None if cached == 0 and time <= room + 1 else self._mask(before, cached, time)
@@ -194,10 +213,8 @@ class Transformer(nn.Module):
         values = self.dropout(self._embed(ids, before))
         moved = []
         for layer, cache in zip(self.layers, caches, strict=True):
-            values, known = layer(values, cache[..., room - cached :, :], mask, turns)
-            # The cache keeps the last C - 1 places: padded in front with zeros, or cut there.
-            filled = functional.pad(known, (0, 0, room - cached - time, 0))
-            moved.append(filled.to(cache.dtype))
+            values, new = layer(values, cache[:, :, :, room - cached :], mask, turns)
+            moved.append(last_places(cache, new))
         return self.norm(values), (count + time, *moved)
 
     def _check_memory(self, rows: int) -> None:
@@ -218,23 +235,32 @@ class Transformer(nn.Module):
         return math.sqrt(self.options.embedding_size) * values
 
     def _mask(
-        self, before: Int64[Tensor, " batch"], cached: int, time: int
-    ) -> Bool[Tensor, "batch 1 time places"]:
-        """Return which places, cached and new, each new one sees: of its row, and near enough."""
+        self, before: Int64[Tensor, " rows"], cached: int, time: int
+    ) -> Float[Tensor, "rows 1 time places"]:
+        """Return 0 where a new place sees another, cached or new, and minus infinity elsewhere.
+
+        It sees those of its row, up to itself and near enough.
+        """
         places = torch.arange(cached + time, device=before.device)
         lags = places[cached:, None] - places  # (T, P)
         near = (lags >= 0) & (lags < self.options.context)
-        read = places >= cached - before[:, None]  # (B, P)
-        return (near & read[:, None])[:, None]
+        read = places >= cached - before[:, None]  # (rows, P)
+        seen = (near & read[:, None])[:, None]
+        zeros = torch.zeros_like(seen, dtype=self.embedding.weight.dtype)
+        return zeros.masked_fill_(~seen, -torch.inf)
 
-    def _turns(self, places: int, device: torch.device) -> Float[Tensor, "2 places half"] | None:
-        """Return cosines and sines of the angles of so many places, if positions are rotary."""
+    def _turns(self, places: int, device: torch.device) -> Float[Tensor, "2 places size"] | None:
+        """Return cosines and sines of the angles of so many places, if positions are rotary.
+
+        The sines of the first numbers of the pairs are negative.
+        """
         if self.options.positions == "learned":
             return None
         size = self.options.embedding_size // self.options.heads
         speeds = 10_000.0 ** (-torch.arange(0, size, 2, device=device) / size)
         angles = torch.outer(torch.arange(places, device=device), speeds)
-        return torch.stack([angles.cos(), angles.sin()])
+        cosines, sines = angles.cos(), angles.sin()
+        return torch.stack([torch.cat([cosines, cosines], 1), torch.cat([-sines, sines], 1)])
 
     def onnx(self, graph: Graph) -> Hidden:
         """Add the normed values after each id; a text is read from its start, without a state."""
