@@ -125,7 +125,8 @@ class FullSoftmax(nn.Module):
         if wanted.dim() == 1 and isinstance(weight, Tensor):
             rows = self._rows(len(weight))
             if len(flat) > rows:
-                return chunked_cross_entropy(flat, weight, self.project.bias, wanted, rows)
+                bias = cast(Tensor, self.project.bias)
+                return chunked_cross_entropy(flat, weight, bias, wanted, rows)
         logits = at_least_single(self.project(flat))
         return functional.cross_entropy(logits, wanted, reduction="sum")
 

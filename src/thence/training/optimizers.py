@@ -97,7 +97,8 @@ class SGD:
         """Make one step with this learning rate, and clear the gradients."""
         gradients = take_gradients(self._parameters)
         if self._decay:
-            gradients = torch._foreach_add(gradients, self._parameters, alpha=self._decay)
+            decayed = torch._foreach_add(gradients, self._parameters, alpha=self._decay)
+            gradients = list(decayed)
         if self._momentum:
             torch._foreach_mul_(self._sums, self._momentum)
             torch._foreach_add_(self._sums, gradients)

@@ -112,7 +112,8 @@ def turn(
 ) -> Float[Tensor, "*batch size"]:
     """Return the values with each pair of numbers turned by the angle of its place."""
     cosines, sines = turns
-    turned = values * cosines + values.roll(values.shape[-1] // 2, -1) * sines
+    swapped = values.roll(values.shape[-1] // 2, -1)
+    turned: Tensor = values * cosines + swapped * sines
     return turned.to(values.dtype)
 
 
