@@ -1,5 +1,6 @@
 """Our updates against PyTorch's optimiser classes, which are the same functions beneath."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,9 +10,7 @@ from torch import Tensor, nn
 
 from thence.recipes.options import TrainingOptions
 from thence.training.checkpoint import load_state, state_dict
-from thence.training.optimizers import (
-    Optimizer,
-)
+from thence.training.optimizers import Optimizer, clip_gradients
 
 
 def train(model: nn.Module, step: Any, first: int, last: int) -> None:
@@ -72,6 +71,21 @@ def test_a_saved_state_goes_on_bit_for_bit(settings: dict[str, Any]) -> None:
     train(parts, second.step, 3, 6)
     assert torch.equal(whole.weight, parts.weight)
     assert torch.equal(whole.bias, parts.bias)
+
+
+@pytest.mark.parametrize("limit", [0.1, 3.0, 1e6, math.inf])
+def test_clipped_gradients_equal_those_of_torch(limit: float) -> None:
+    ours, theirs = linear(), linear()
+    for model in (ours, theirs):
+        (model(torch.ones(4, 3)) ** 2).sum().backward()
+    norm = nn.utils.clip_grad_norm_(theirs.parameters(), limit)
+    assert clip_gradients(ours.parameters(), limit) == (norm > limit)
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one.grad, other.grad)  # type: ignore[arg-type]
+
+
+def test_without_gradients_nothing_is_clipped() -> None:
+    assert not clip_gradients(linear().parameters(), 0.1)
 
 
 def test_a_state_of_another_shape_is_refused() -> None:
