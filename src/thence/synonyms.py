@@ -10,6 +10,6 @@ from typing import Literal
 @cache
 def synonyms(kind: Literal["commands", "settings", "models"]) -> Mapping[str, str]:
     """Return what to write here, by its name elsewhere; the file is read when first asked for."""
-    names: Mapping[str, Mapping[str, str]]
-    names = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
-    return names[kind]
+    path = Path(__file__).with_suffix(".toml")
+    found: Mapping[str, str] = tomllib.loads(path.read_text("utf-8"))[kind]
+    return found
