@@ -6,6 +6,8 @@ else that escapes is a bug and keeps its traceback.
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
 
 from thence.printable import printable
 
@@ -71,3 +73,18 @@ def nearest(name: str, choices: Iterable[str], quote: str = "'") -> str:
     in_lower_case = {choice.lower(): choice for choice in choices}
     found = get_close_matches(name.lower(), list(in_lower_case), n=1, cutoff=0.6)
     return f" Did you mean {quote}{in_lower_case[found[0]]}{quote}?" if found else ""
+
+
+def import_extra(module: str, extra: str, purpose: str) -> Any:  # as untyped as the libraries are
+    """Import a module of an optional library.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        library = module.partition(".")[0]
+        raise MissingExtraError(
+            f"{purpose} needs {library}, which is not installed: pip install 'thence[{extra}]'"
+        ) from None

@@ -29,8 +29,7 @@ import numpy as np
 from thence.array_types import UInt8
 from thence.corpus.decoding import UNUSABLE, Bytes, Errors, mend
 from thence.corpus.shapes import LOOKED_AT, first_lines, refuse_other_separator
-from thence.errors import DownloadError, TextError, nearest
-from thence.extras import import_extra
+from thence.errors import DownloadError, TextError, import_extra, nearest
 
 Row = tuple[int, str, Sequence[object]]  # number from 1, text, cells of the further columns
 Choose = Callable[[Sequence[str], str], Sequence[str]]

@@ -18,10 +18,9 @@ import torch
 from safetensors.numpy import save
 
 from thence.atomic import new_folder
-from thence.errors import RunError, SettingError
+from thence.errors import RunError, SettingError, import_extra
 from thence.exchange.parity import Ids, LogProbs, greatest_difference, network_of
 from thence.exchange.tokenizer_file import BOUNDARY_TOKEN, tokenizer_file
-from thence.extras import import_extra
 from thence.models.base import Array
 from thence.models.language.neural import NeuralLanguageModel
 from thence.runs.run import Run

@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from thence.atomic import whole_file
-from thence.errors import RunError
+from thence.errors import RunError, import_extra
 from thence.exchange.parity import Ids, LogProbs, greatest_difference, network_of
-from thence.extras import import_extra
 from thence.models.base import leaves
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.onnx_graph import Exportable, Graph

@@ -1,6 +1,6 @@
 """Serving: an HTTP API that OpenAI's clients understand, and a page to explore models."""
 
-from thence.extras import import_extra
+from thence.errors import import_extra
 
 for module in ("fastapi", "uvicorn", "prometheus_client"):
     import_extra(module, "serve", "serving")

@@ -7,7 +7,7 @@
 ['good', 'bad']
 """
 
-from thence.extras import import_extra
+from thence.errors import import_extra
 
 import_extra("sklearn", "eval", "TextClassifier")
 

@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from thence.errors import RunError, SettingError, ThenceWarning
-from thence.extras import import_extra
+from thence.errors import RunError, SettingError, ThenceWarning, import_extra
 
 DRIVERS = {
     "psycopg2": "psycopg2-binary",

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thence.errors import RunError
-from thence.extras import import_extra
+from thence.errors import RunError, import_extra
 from thence.runs.files import UNUSABLE, check_ordinary
 from thence.sweeps.database import open_database
 from thence.sweeps.locks import JournalLock, Locks

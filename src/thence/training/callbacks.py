@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from thence.atomic import WriteError, make_folders
-from thence.errors import SettingError, nearest
-from thence.extras import import_extra
+from thence.errors import SettingError, import_extra, nearest
 from thence.processes import is_first_process
 from thence.runs import ClassifierRun
 from thence.runs.metrics import unit_of
