@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from thence.models.language.neural import NeuralLanguageModel
 from thence.runs import Run
 from thence.training import train
 
@@ -26,11 +25,11 @@ def network(tmp_path: Path) -> Callable[..., Run]:
             text.write_text("\n".join(map(" ".join, zip(words[::2], words[1::2], strict=False))))
         folder = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
         run = train(text, model, output=folder, steps=1, **settings)
-        assert isinstance(run.model, NeuralLanguageModel)
         torch.manual_seed(1)
         with torch.no_grad():
-            for parameter in run.model.parameters():
+            for parameter in run.network.parameters():
                 parameter.normal_(0, 0.5)
+        run.model.load_tensors(run.network.tensors())
         return run
 
     return make

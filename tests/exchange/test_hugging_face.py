@@ -17,7 +17,6 @@ from thence import sample
 from thence.errors import MissingExtraError, RunError, SettingError
 from thence.exchange import export, export_checked, hugging_face, parity
 from thence.exchange.parity import read_texts
-from thence.models.language.neural import NeuralLanguageModel
 from thence.runs import Run
 
 from .conftest import ATTENTIVE, SMALL
@@ -72,14 +71,13 @@ print(json.dumps({
 def test_log_probabilities_are_the_runs(network: Network, tmp_path: Path, case: str) -> None:
     name, settings = CASES[case]
     run = network(name, **settings)
-    assert isinstance(run.model, NeuralLanguageModel)
     exported = export_checked(run, tmp_path / "deep" / "folder", "huggingface")
     assert exported.difference is not None and exported.difference < 1e-5
     assert {item.name for item in exported.path.iterdir()} == FILES
     assert [item.name for item in exported.path.parent.iterdir()] == ["folder"]
     ask = hugging_face.load_folder(exported.path)
     for ids in parity.random_texts(run):
-        assert ask(ids) == pytest.approx(read_texts(run.model, ids)[0], abs=1e-5)
+        assert ask(ids) == pytest.approx(read_texts(run.network, ids)[0], abs=1e-5)
     weights = load_file(exported.path / "model.safetensors")
     assert sum(value.size for value in weights.values()) == run.num_parameters
 
@@ -88,7 +86,6 @@ def test_log_probabilities_are_the_runs(network: Network, tmp_path: Path, case: 
 def test_transformers_loads_and_generates(network: Network, tmp_path: Path, case: str) -> None:
     name, settings = CASES[case]
     run = network(name, **settings)
-    assert isinstance(run.model, NeuralLanguageModel)
     folder = export(run, tmp_path / "folder", "huggingface")
     texts = ["ax cy<unk>", "", "bz", "<document boundary>"]
     kept = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
@@ -106,7 +103,7 @@ def test_transformers_loads_and_generates(network: Network, tmp_path: Path, case
     boundary = run.tokenizer.vocabulary.boundary_id
     ids = [[boundary, *run.tokenizer.encode([text]).document(0).tolist()] for text in texts]
     assert found["ids"] == ids
-    expected = read_texts(run.model, np.array(ids[:1]))[0][0]
+    expected = read_texts(run.network, np.array(ids[:1]))[0][0]
     assert np.array(found["log_probs"]) == pytest.approx(expected, abs=1e-5)
     of_next = [expected[place, index] for place, index in enumerate(ids[0][1:])]
     assert found["loss"] == pytest.approx(-np.mean(of_next), abs=1e-5)

@@ -17,8 +17,7 @@ from thence.errors import MissingExtraError, RunError
 from thence.exchange import export, export_checked, onnx_file
 from thence.exchange.parity import read_texts
 from thence.models.base import leaves
-from thence.models.language import recurrent
-from thence.models.language.neural import NeuralLanguageModel
+from thence.models.language import graphs
 from thence.models.registry import families
 from thence.runs import Run
 from thence.training import train
@@ -59,7 +58,6 @@ def open_file(path: Path) -> Any:
 def test_log_probabilities_are_the_runs(network: Network, tmp_path: Path, case: str) -> None:
     name, settings = CASES[case]
     run = network(name, **settings)
-    assert isinstance(run.model, NeuralLanguageModel)
     exported = export_checked(run, tmp_path / "a.onnx")
     assert exported.difference is not None and exported.difference < 1e-5
     session, size = open_file(exported.path), len(run.tokenizer.vocabulary)
@@ -72,8 +70,8 @@ def test_log_probabilities_are_the_runs(network: Network, tmp_path: Path, case: 
     draw = np.random.default_rng(1)
     for rows, time in [(1, 1), (3, 1), (1, 3), (2, 4), (3, 20)]:
         ids = draw.integers(0, size, (rows, time))
-        expected, after = read_texts(run.model, ids)
-        given = [np.asarray(part) for part in leaves(run.model.start(rows))] if states else []
+        expected, after = read_texts(run.network, ids)
+        given = [np.asarray(part) for part in leaves(run.network.start(rows))] if states else []
         found, *new = session.run(None, dict(zip([first, *states], [ids, *given], strict=True)))
         assert found == pytest.approx(expected, abs=1e-5)
         assert np.exp(found).sum(axis=-1) == pytest.approx(np.ones((rows, time)), abs=1e-5)
@@ -82,7 +80,7 @@ def test_log_probabilities_are_the_runs(network: Network, tmp_path: Path, case: 
         if not states:
             continue
         more = draw.integers(0, size, (rows, 5))
-        expected, _ = read_texts(run.model, more, after)
+        expected, _ = read_texts(run.network, more, after)
         found, *_ = session.run(None, dict(zip([first, *states], [more, *new], strict=True)))
         assert found == pytest.approx(expected, abs=1e-5)
 
@@ -137,8 +135,7 @@ def test_every_family_of_networks_is_tried() -> None:
 
 def test_a_family_without_a_graph_is_refused(network: Network, tmp_path: Path) -> None:
     run = network("bigram")
-    assert isinstance(run.model, NeuralLanguageModel)
-    run.model.network = nn.Identity()  # As a network of another package may be.
+    run.network.network = nn.Identity()  # As a network of another package may be.
     assert refused(run, tmp_path / "a.onnx") == (
         f"{run.folder} is a run of the model 'bigram', which cannot be written as an ONNX file yet."
     )
@@ -167,7 +164,7 @@ def test_a_file_that_would_differ_is_not_written(
     network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = network("lstm", **SMALL)
-    monkeypatch.setitem(recurrent.GATE_ORDERS, "lstm", [0, 1, 2, 3])
+    monkeypatch.setitem(graphs.GATE_ORDERS, "lstm", [0, 1, 2, 3])
     said = refused(run, tmp_path / "a.onnx")
     assert said.startswith(
         f"The exported model would not say the same as {run.folder}: log-probabilities after "
@@ -178,8 +175,7 @@ def test_a_file_that_would_differ_is_not_written(
 
 def test_what_is_not_a_number_is_not_written(network: Network, tmp_path: Path) -> None:
     run = network("bigram")
-    assert isinstance(run.model, NeuralLanguageModel)
-    next(run.model.parameters()).data[:] = np.nan
+    next(run.network.parameters()).data[:] = np.nan
     assert "would not say the same" in refused(run, tmp_path / "a.onnx")
 
 

@@ -8,7 +8,7 @@ import torch
 import thence.corpus
 from thence.models.base import CountedModel, LanguageModel
 from thence.models.language.mixture import Member, Mixture, MixtureOptions
-from thence.models.registry import families, get_family
+from thence.models.registry import Family, families, get_family
 from thence.tokens import TokenStore
 
 
@@ -29,18 +29,29 @@ SMALL: dict[str, Any] = {"hidden_size": 12, "embedding_size": 8, "layers": 2, "c
 """Sizes of the networks that read sequences, whose long sums would hide errors in rounding."""
 
 
+INFERENCE = " inference"
+NAMES = [
+    *families("language"),
+    *(name + INFERENCE for name, family in families("language").items() if family.inference),
+]
+
+
+def family_of(name: str) -> Family:
+    return get_family(name.removesuffix(INFERENCE))
+
+
 def options_of(name: str) -> Any:
     """Settings to make a family by: its defaults, small sizes, and members for a mixture."""
     if name == "mixture":
         return MixtureOptions((Member("ngram", {"order": 3}), Member("bigram-counts", {})))
-    kind = get_family(name).options_class()
-    small = SMALL if get_family(name).reads_sequences else {}
+    kind = family_of(name).options_class()
+    small = SMALL if family_of(name).reads_sequences else {}
     return kind(**{key: value for key, value in small.items() if hasattr(kind, key)})
 
 
 def make(name: str, train: TokenStore, seed: int = 0) -> LanguageModel:
     """A model that says something: counted, or with random weights."""
-    family = get_family(name)
+    family = family_of(name)
     torch.manual_seed(seed)
     model = family.language_model(options_of(name), train.boundary_id + 1)
     if isinstance(model, Mixture):
@@ -57,12 +68,16 @@ def make(name: str, train: TokenStore, seed: int = 0) -> LanguageModel:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, 0.5)
-    return model
+    if not name.endswith(INFERENCE):
+        return model
+    asked = family.language_model(options_of(name), train.boundary_id + 1, inference=True)
+    asked.load_tensors(model.tensors())
+    return asked
 
 
-@pytest.fixture(params=families("language"))
+@pytest.fixture(params=NAMES)
 def name(request: pytest.FixtureRequest) -> str:
-    """Each family in turn."""
+    """Each family in turn, and those again that are asked in NumPy."""
     return str(request.param)
 
 

@@ -11,6 +11,7 @@ import torch
 from thence.batches import Batch, Padded, windows
 from thence.errors import SettingError
 from thence.models.base import CountedModel, LanguageModel
+from thence.models.language.inference import InferenceModel
 from thence.models.language.mixture import Member, Mixture, MixtureOptions
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import families, get_family
@@ -21,7 +22,13 @@ SMALL: dict[str, Any] = {"hidden_size": 12, "embedding_size": 8, "layers": 2, "c
 """Sizes of networks that read sequences: long sums hide errors in rounding. As in conftest.py."""
 TRAINED = [name for name, line in families("language").items() if line.method == "train"]
 COUNTED = [name for name, line in families("language").items() if line.method == "fit"]
-LEARNING = [name for name in families("language") if name != "cache"]
+INFERENCE = " inference"
+"""Added to the name of a family: its model that is only asked, in NumPy."""
+ASKED = [name for name, line in families("language").items() if line.inference]
+LEARNING = [
+    *(name for name in families("language") if name != "cache"),
+    *(name + INFERENCE for name in ASKED),
+]
 """Families that have tensors; a cache has learned nothing."""
 
 
@@ -42,12 +49,13 @@ def some(train: TokenStore) -> TokenStore:
 
 def create(name: str, vocabulary_size: int, seed: int = 0) -> LanguageModel:
     torch.manual_seed(seed)
-    kind = get_family(name).options_class()
-    small = SMALL if get_family(name).reads_sequences else {}
+    family = get_family(name.removesuffix(INFERENCE))
+    kind = family.options_class()
+    small = SMALL if family.reads_sequences else {}
     options = kind(**{key: value for key, value in small.items() if hasattr(kind, key)})
     if name == "mixture":
         options = MixtureOptions((Member("ngram", {"order": 3}), Member("bigram-counts", {})))
-    return get_family(name).language_model(options, vocabulary_size)
+    return family.language_model(options, vocabulary_size, inference=name.endswith(INFERENCE))
 
 
 def read(model: LanguageModel, ids: np.ndarray[Any, Any], state: Any = None) -> tuple[Any, Any]:
@@ -180,6 +188,8 @@ def test_tensors_are_a_snapshot(model: LanguageModel, some: TokenStore, name: st
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(1)
+    elif isinstance(model, InferenceModel):
+        model.load_tensors({key: value + 1 for key, value in tensors.items()})
     else:
         for part in model.models if isinstance(model, Mixture) else [model]:
             assert isinstance(part, CountedModel)
@@ -317,6 +327,7 @@ def test_an_unknown_family_lists_the_others() -> None:
         get_family("bigrams")
 
 
+@pytest.mark.parametrize("name", families("language"))
 def test_every_line_of_the_table_is_whole(name: str) -> None:
     line = get_family(name)
     assert line.method in ("fit", "train", "combine")

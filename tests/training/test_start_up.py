@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import thence
+from thence.models.registry import families
 
 JOBS = {
     "train": "thence.train('given-names', 'ngram', output='made')",
@@ -60,3 +61,30 @@ def test_asking_a_count_model_loads_neither_training_nor_evaluation(tmp_path: Pa
     loaded = set(done.stderr.split())
     assert "thence.generation.completion" in loaded
     assert not {"torch", "thence.training", "thence.evaluation", "matplotlib"} & loaded
+
+
+ASKING = """
+import sys, thence
+run = thence.open_run("made")
+print(thence.next_tokens(run, "a"), thence.sample(run, 3), thence.complete(run, "a"))
+print(list(thence.score(run, ["ab"], tokens=True)), thence.rank(run, ["ab", "ba"]))
+print(thence.evaluate(run, "dev"), thence.fill(run, "a___"), run.num_parameters, repr(run))
+assert "torch" not in sys.modules
+"""
+ASKED = [name for name, family in families("language").items() if family.inference]
+
+
+@pytest.mark.parametrize("model", [*ASKED, "mixture"])
+def test_a_trained_model_is_asked_without_torch(model: str, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("\n".join(["ab", "ba", "abba", "cab"] * 10))
+    kinds = ["mlp", "lstm", "ngram"] if model == "mixture" else [model]
+    runs = []
+    for kind in kinds:
+        steps = {} if kind == "ngram" else {"steps": 2}
+        runs.append(thence.train(tmp_path / "text.txt", kind, output=tmp_path / kind, **steps))
+    asked = runs[0] if len(runs) == 1 else thence.mix(runs, tmp_path / "mixed")
+    program = ASKING.replace('"made"', repr(str(asked.folder)))
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -5,7 +5,7 @@ Language models become a ``Mixture``, classifiers an ``Ensemble``: probabilities
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from thence.models.base import Array, Classes, Classifier, LanguageModel
 from thence.models.labels import ensemble as classifiers
 from thence.models.language.mixture import Member, Mixture, MixtureOptions, Weights
 from thence.models.language.options import NeuralCacheOptions
+from thence.models.registry import get_family
 from thence.recipes.recipe import Recipe
-from thence.runs.run import ClassifierRun, Run
+from thence.runs.run import ClassifierRun, LanguageRun, Run
 from thence.settings import PositiveInt, Settings
 from thence.tokens import TokenStore, encode_texts
 from thence.training.dev_evaluation import evaluate_labels
@@ -107,26 +108,21 @@ def _running_networks(runs: Sequence[Run]) -> dict[int, "NeuralLanguageModel"]:
     Raises:
         RunError: If there is none.
     """
-    from thence.models.language.neural import NeuralLanguageModel
-
-    models = dict(enumerate(run.model for run in runs))
-    sequences = {
-        number: model
-        for number, model in models.items()
-        if isinstance(model, NeuralLanguageModel) and model.network.context_length is None
-    }
+    sequences = [
+        number for number, run in enumerate(runs) if get_family(run.recipe.model).reads_sequences
+    ]
     if not sequences:
         raise RunError(
             "`neural_cache` and `dynamic` need a network that reads sequences (rnn, lstm or gru), "
             "and none of the runs is one."
         )
-    running = {n: m for n, m in sequences.items() if runs[n].recipe.training.carry_context}
+    running = [number for number in sequences if runs[number].recipe.training.carry_context]
     if not running:
         raise RunError(
             f"`neural_cache` and `dynamic` are for running text, but {runs[min(sequences)].folder} "
             "read each document by itself; train it with `carry_context`."
         )
-    return running
+    return {number: cast(LanguageRun, runs[number]).network for number in running}
 
 
 def _adapt(

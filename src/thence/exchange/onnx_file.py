@@ -11,7 +11,7 @@ far back as the context is long. Both batch and time may be of any size.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,13 @@ from thence.atomic import whole_file
 from thence.errors import RunError, import_extra
 from thence.exchange.parity import Ids, LogProbs, greatest_difference, network_of
 from thence.models.base import leaves
+from thence.models.graph import FLOAT, Exportable, Graph, Value
 from thence.models.language.neural import NeuralLanguageModel
-from thence.models.onnx_graph import Exportable, Graph
 from thence.runs.run import Run
 
+OPSET = 17
+IR_VERSION = 8
+"""What ONNX Runtime has read since 2022; nothing newer is needed."""
 TOLERANCE = 1e-4
 """How far log-probabilities may be from the run's; those of bugs are much farther."""
 PROTOBUF_LIMIT = 2_000_000_000
@@ -67,16 +70,36 @@ def onnx_model(run: Run, model: NeuralLanguageModel, limit: int = PROTOBUF_LIMIT
             f"{run.folder} is a run of the model '{run.recipe.model}', which cannot be written as "
             "an ONNX file yet."
         )
-    graph = Graph(onnx, model.tensors())
+    graph = Graph(model.tensors())
     hidden = model.network.onnx(graph)
     graph.name(model.output_layer.onnx(graph, hidden.name), "log_probs")
     inputs = [("ids", np.int64, ["batch", "time"]), *hidden.state]
     outputs = [("log_probs", np.float32, ["batch", "time", model.vocabulary_size])]
-    whole = graph.model(inputs, [*outputs, *hidden.new_state])
+    whole = _model(onnx, graph, inputs, [*outputs, *hidden.new_state])
     onnx.helper.set_model_props(whole, metadata(run))
     whole.producer_name, whole.producer_version = "thence", version("thence")
     onnx.checker.check_model(whole)
     return whole
+
+
+def _model(onnx: Any, graph: Graph, inputs: Iterable[Value], outputs: Iterable[Value]) -> Any:
+    """Return a graph as a model of the ``onnx`` library."""
+    kinds: dict[type, int] = {np.float32: FLOAT, np.int64: onnx.TensorProto.INT64}
+    helper = onnx.helper
+
+    def values(of: Iterable[Value]) -> list[Any]:
+        return [helper.make_tensor_value_info(name, kinds[kind], shape) for name, kind, shape in of]
+
+    nodes = [
+        helper.make_node(node.operator, node.inputs, node.outputs, **node.attributes)
+        for node in graph.nodes
+    ]
+    constants = [
+        onnx.numpy_helper.from_array(value, name) for name, value in graph.constants.items()
+    ]
+    whole = helper.make_graph(nodes, "thence", values(inputs), values(outputs), constants)
+    opset = helper.make_opsetid("", OPSET)
+    return helper.make_model(whole, opset_imports=[opset], ir_version=IR_VERSION)
 
 
 def metadata(run: Run) -> dict[str, str]:

@@ -7,6 +7,7 @@ a text. They may differ from the run's by rounding only, which another order of 
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from thence.errors import RunError
 from thence.models.base import State
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import get_family
-from thence.runs import ClassifierRun
+from thence.runs import ClassifierRun, LanguageRun
 from thence.runs.run import Run
 
 Ids = Int64[np.ndarray, "batch time"]
@@ -43,8 +44,7 @@ def network_of(run: Run, what: str) -> NeuralLanguageModel:
             f"{run.folder} is {kind}; {what} can only hold a network that models language (such "
             "as thence train --model lstm)."
         )
-    assert isinstance(run.model, NeuralLanguageModel)
-    return run.model
+    return cast(LanguageRun, run).network
 
 
 def random_texts(run: Run) -> list[Ids]:

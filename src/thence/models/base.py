@@ -27,6 +27,10 @@ MIN_LOG_PROB, MAX_LOG_PROB = -700.0, -1e-30
 """Log-probabilities of a classifier's answers are kept between these: none is wholly certain, so
 that the loss of a wrong one is finite."""
 
+MAX_WEIGHT = 1e6
+"""Weights of networks beyond this are refused in files: no training comes near it, and far larger
+ones make probabilities that are not numbers."""
+
 
 @runtime_checkable
 class LanguageModel(Protocol):
@@ -202,6 +206,21 @@ class FittedClassifier(Classifier, Protocol):
             dev: Documents on which settings are chosen that were not given, if there are any.
             should_stop: Asked from time to time whether to stop with what is learned so far.
         """
+
+
+def check_weights(tensors: Mapping[str, Array]) -> None:
+    """Refuse weights of a network that no training gives.
+
+    Raises:
+        ValueError: If some are no finite numbers, or larger than ``MAX_WEIGHT``.
+    """
+    for name, value in tensors.items():
+        if value.dtype.kind != "f":
+            raise ValueError(f"{name} holds {value.dtype}, not floating-point numbers")
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name} holds what is no finite number")
+        if np.any(np.abs(value) > MAX_WEIGHT):
+            raise ValueError(f"{name} holds a weight beyond {MAX_WEIGHT:g}")
 
 
 def join_tensors(models: Sequence[LanguageModel | Classifier]) -> dict[str, Array]:

@@ -14,7 +14,14 @@ DOCUMENTS: Mapping[str, Any] = {"batch_size": 50, "lr": 0.002, "clip": 5.0, "opt
 
 
 def _built_in(
-    task: Task, name: str, method: Method, options: str, make: str, summary: str, **facts: Any
+    task: Task,
+    name: str,
+    method: Method,
+    options: str,
+    make: str,
+    summary: str,
+    inference: str = "",
+    **facts: Any,
 ) -> Family:
     """Return the entry of a family of this package.
 
@@ -25,9 +32,11 @@ def _built_in(
         options: The dataclass of its settings, ``module:name`` below ``thence.models``.
         make: What makes a model, likewise.
         summary: One line for help.
+        inference: What makes a model that is only asked, likewise.
         facts: The other attributes of a family.
     """
     within = "thence.models."
+    facts |= {"inference": within + inference} if inference else {}
     return Family(name, task, method, within + options, within + make, summary, **facts)
 
 
@@ -36,6 +45,7 @@ _recurrent = partial(
     _language,
     method="train",
     make="language.recurrent:create",
+    inference="language.inference:recurrent",
     reads_sequences=True,
     training=SEQUENCES,
 )
@@ -68,11 +78,12 @@ add_built_in([
     _language(
         "bigram", "train", "language.options:BigramOptions", "language.bigram:create",
         "a network of one linear layer on a one-hot input: bigram counts, learned",
+        inference="language.inference:bigram",
     ),
     _language(
         "mlp", "train", "language.options:MLPOptions", "language.mlp:create",
         "embeddings of a fixed window, tanh layers, softmax (Bengio et al. 2003)",
-        window=True,
+        inference="language.inference:mlp", window=True,
         candidates={"names": (Rung(4), Rung(13, share=0))},
         size="thence.models.language.mlp:size",
     ),

@@ -96,11 +96,12 @@ _allowed = threading.local()
 
 
 @cache
-def _count_parameters() -> None:
+def count_parameters() -> None:
     """Count every parameter of a module when torch registers it; installed once, for all threads.
 
-    A parameter is registered when its memory is reserved and before it is written, so a network
-    that is too large is refused before the machine runs out of memory.
+    ``models/network.py`` installs it, and ``at_most`` where torch is loaded: what needs no torch
+    never waits for it. A parameter is registered when its memory is reserved and before it is
+    written, so a network that is too large is refused before the machine runs out of memory.
     """
     from torch.nn.modules.module import register_module_parameter_registration_hook
 
@@ -123,7 +124,8 @@ def at_most(numbers: int) -> Iterator[None]:
     Raises:
         TooLargeError: If there would be more.
     """
-    _count_parameters()
+    if "torch" in sys.modules:
+        count_parameters()
     _allowed.numbers = numbers
     try:
         yield

@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from thence.array_types import Float
-from thence.models.base import Array
+from thence.models.base import Array, check_weights
+from thence.models.memory_guard import count_parameters
 
-MAX_WEIGHT = 1e6
-"""Weights beyond this are refused in files: no training comes near it, and far larger ones make
-probabilities that are not numbers."""
+count_parameters()
 
 
 class NetworkModel(nn.Module):
@@ -38,13 +36,7 @@ class NetworkModel(nn.Module):
         Raises:
             ValueError: If a name, a shape or a type does not fit this network.
         """
-        for name, value in tensors.items():
-            if value.dtype.kind != "f":
-                raise ValueError(f"{name} holds {value.dtype}, not floating-point numbers")
-            if not np.isfinite(value).all():
-                raise ValueError(f"{name} holds what is no finite number")
-            if np.any(np.abs(value) > MAX_WEIGHT):
-                raise ValueError(f"{name} holds a weight beyond {MAX_WEIGHT:g}")
+        check_weights(tensors)
         try:
             self.load_state_dict({name: torch.tensor(value) for name, value in tensors.items()})
         except RuntimeError as error:

@@ -17,7 +17,6 @@ approximation for GPUs" (adaptive).
 """
 
 import math
-from collections.abc import Sequence
 from typing import Protocol, cast, runtime_checkable
 
 import torch
@@ -26,9 +25,10 @@ from torch.nn import functional
 
 from thence.array_types import Float, Int64
 from thence.models.cross_entropy import chunked_cross_entropy, sampled_cross_entropy
+from thence.models.graph import Graph
+from thence.models.language import graphs
 from thence.models.language.options import SPECIAL_IDS, OutputLayerOptions
 from thence.models.memory_guard import parse_size
-from thence.models.onnx_graph import Graph
 
 
 @runtime_checkable
@@ -159,13 +159,11 @@ class FullSoftmax(nn.Module):
         return max(1, self.memory // (4 * vocabulary_size))
 
     def onnx(self, graph: Graph, hidden: str) -> str:
-        """Add the log-probabilities of every symbol after each hidden state to an ONNX graph."""
-        logits = hidden
-        if not isinstance(self.project, nn.Identity):
-            tied = isinstance(self.project, TiedLinear)
-            weight = "network.embedding.weight" if tied else "readout.project.weight"
-            logits = graph.linear(hidden, weight, "readout.project.bias")
-        return str(graph.add("LogSoftmax", logits, axis=-1))
+        """Add the log-probabilities of every symbol; see ``language/graphs.py``."""
+        if isinstance(self.project, nn.Identity):
+            return graphs.softmax(graph, hidden, None)
+        tied = isinstance(self.project, TiedLinear)
+        return graphs.softmax(graph, hidden, graphs.EMBEDDING if tied else "readout.project.weight")
 
 
 def at_least_single(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -247,9 +245,8 @@ class AdaptiveSoftmax(nn.Module):
         super().__init__()
         self.vocabulary_size = vocabulary_size
         self.memory = memory
-        cutoffs = cutoffs_for(vocabulary_size)
-        # Each cluster's vectors are a quarter as wide as those of the one before, but never empty.
-        narrower = min(4.0, 0.99 * hidden_size ** (1 / max(len(cutoffs), 1)))
+        cutoffs = graphs.cutoffs_for(vocabulary_size)
+        narrower = graphs.cluster_divisor(hidden_size, cutoffs)
         self.clusters = nn.AdaptiveLogSoftmaxWithLoss(
             hidden_size, vocabulary_size, cutoffs, narrower, head_bias=True
         )
@@ -289,31 +286,10 @@ class AdaptiveSoftmax(nn.Module):
         return torch.cat(found) if found else hidden.new_zeros(0, dtype=torch.float32)
 
     def onnx(self, graph: Graph, hidden: str) -> str:
-        """Add the log-probabilities of frequent symbols, then of each cluster of rare ones."""
-        clusters, name = self.clusters, "readout.clusters"
-        head = graph.linear(hidden, f"{name}.head.weight", f"{name}.head.bias")
-        head = graph.add("LogSoftmax", head, axis=-1)
-        parts = [graph.slice(head, 2, 0, clusters.shortlist_size)]
-        for index in range(clusters.n_clusters):
-            inner = graph.linear(hidden, f"{name}.tail.{index}.0.weight", None)
-            inside = graph.linear(inner, f"{name}.tail.{index}.1.weight", None)
-            place = clusters.shortlist_size + index
-            cluster = graph.slice(head, 2, place, place + 1)
-            parts.append(graph.add("Add", graph.add("LogSoftmax", inside, axis=-1), cluster))
-        ranked = graph.add("Concat", *parts, axis=2)
-        # The last ids come first in it.
-        rest, special = graph.slice(ranked, 2, SPECIAL_IDS), graph.slice(ranked, 2, 0, SPECIAL_IDS)
-        return str(graph.add("Concat", rest, special, axis=2))
-
-
-def cutoffs_for(vocabulary_size: int) -> Sequence[int]:
-    """Return where the clusters begin: about a tenth of the symbols in the head, then thirds.
-
-    >>> cutoffs_for(10_000), cutoffs_for(40)
-    ([1000, 4000], [4, 16])
-    """
-    head = max(2, min(vocabulary_size // 10, 4000))
-    return [cut for cut in (head, 4 * head) if cut < vocabulary_size]
+        """Add the log-probabilities of every symbol; see ``language/graphs.py``."""
+        return graphs.adaptive_softmax(
+            graph, hidden, self.clusters.in_features, self.vocabulary_size
+        )
 
 
 def make_output_layer(

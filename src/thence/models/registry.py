@@ -45,6 +45,8 @@ class Family:
         make: Makes a model that has learned nothing yet, from its options, the vocabulary size
             and, for labels, the classes; or ``module:name``.
         summary: One line for help and documentation.
+        inference: Makes a model that is only asked and needs no torch, with the arguments and the
+            tensors of ``make``; or ``module:name``. Empty where the model of ``make`` is asked.
         reads_sequences: Whether it reads any number of tokens in order, with a state, rather than
             a window of fixed width or a bag of words.
         window: Whether the setting ``context`` is the width of the window that it reads.
@@ -73,6 +75,7 @@ class Family:
     options: type[Any] | str
     make: Callable[..., Any] | str
     summary: str
+    inference: Callable[..., Any] | str = ""
     reads_sequences: bool = False
     window: bool = False
     word_vectors: bool = False
@@ -96,13 +99,26 @@ class Family:
         kept = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
         return self.options_class()(**kept)
 
-    def language_model(self, options: Any, vocabulary_size: int) -> LanguageModel:
-        """Make a language model that has learned nothing yet."""
-        return cast(LanguageModel, _imported(self.make)(options, vocabulary_size))
+    def language_model(
+        self, options: Any, vocabulary_size: int, inference: bool = False
+    ) -> LanguageModel:
+        """Make a language model that has learned nothing yet.
 
-    def classifier(self, options: Any, vocabulary_size: int, classes: Classes) -> Classifier:
-        """Make a classifier that has learned nothing yet."""
-        return cast(Classifier, _imported(self.make)(options, vocabulary_size, classes))
+        Args:
+            options: Its settings.
+            vocabulary_size: Number of ids.
+            inference: Whether it is only to be asked, once it has its tensors.
+        """
+        return cast(LanguageModel, self._maker(inference)(options, vocabulary_size))
+
+    def classifier(
+        self, options: Any, vocabulary_size: int, classes: Classes, inference: bool = False
+    ) -> Classifier:
+        """Make a classifier that has learned nothing yet; see ``language_model``."""
+        return cast(Classifier, self._maker(inference)(options, vocabulary_size, classes))
+
+    def _maker(self, inference: bool) -> Any:
+        return _imported(self.inference if inference and self.inference else self.make)
 
     def fit_all(
         self, models: Sequence[Any], store: TokenStore, carry_context: bool

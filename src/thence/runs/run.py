@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, Self, cast, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, cast, get_args
 
 from thence.atomic import NOT_ALLOWED, WriteError
 from thence.corpus import Documents, Splits
@@ -37,6 +37,9 @@ from thence.runs.provenance import (
 from thence.runs.weights import load_model
 from thence.settings import as_in_file
 from thence.tokens import Texts, Tokenizer, TokenStore, load_tokenizer
+
+if TYPE_CHECKING:
+    from thence.models.language.neural import NeuralLanguageModel
 
 Split = Literal["train", "dev", "test"]
 
@@ -249,8 +252,23 @@ class LanguageRun(Run):
             self.folder / "model.safetensors",
             self.recipe,
             self.identity,
+            lambda: family.language_model(self.recipe.options, size, inference=True),
+        )
+
+    @cached_property
+    def network(self) -> "NeuralLanguageModel":
+        """The best language model as the torch module that was trained; only of a network.
+
+        ``model`` gives the same log-probabilities, without torch where that can be.
+        """
+        family, size = get_family(self.recipe.model), len(self.tokenizer.vocabulary)
+        model = load_model(
+            self.folder / "model.safetensors",
+            self.recipe,
+            self.identity,
             lambda: family.language_model(self.recipe.options, size),
         )
+        return cast("NeuralLanguageModel", model)
 
     def load(self) -> LanguageModel:
         """Return ``model``."""
@@ -291,7 +309,7 @@ class ClassifierRun(Run):
             self.folder / "model.safetensors",
             self.recipe,
             self.identity,
-            lambda: family.classifier(self.recipe.options, size, self.classes),
+            lambda: family.classifier(self.recipe.options, size, self.classes, inference=True),
         )
 
     def load(self) -> Classifier:

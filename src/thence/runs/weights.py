@@ -7,7 +7,13 @@ from typing import Any, TypeVar
 
 from thence.errors import RunError
 from thence.models.base import Classifier, LanguageModel
-from thence.models.memory_guard import BYTES_PER_WEIGHT, TooLargeError, at_most, machine_memory
+from thence.models.memory_guard import (
+    BYTES_PER_WEIGHT,
+    TooLargeError,
+    at_most,
+    count_parameters,
+    machine_memory,
+)
 from thence.models.registry import get_family
 from thence.recipes.nested_models import family_names
 from thence.recipes.recipe import Recipe
@@ -68,10 +74,12 @@ def load_model(
 
 
 def _limit(recipe: Recipe, numbers: int) -> AbstractContextManager[None]:
-    """Let networks have so many numbers; counts, which never wait for torch, have no network."""
+    """Let torch modules have so many numbers; counts have none."""
     families = [get_family(name) for name in family_names(recipe.model, recipe.options)]
     if any(family.pretrained for family in families):
         # The whole language model is made, whose output layer is not in the file.
         return at_most(machine_memory() // BYTES_PER_WEIGHT)
+    if any(family.supplier for family in families):
+        count_parameters()  # Theirs may import torch only when they make a model.
     neural = any(family.method == "train" or family.task == "labels" for family in families)
     return at_most(numbers) if neural else nullcontext()

@@ -12,13 +12,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from thence.corpus import LabelledDocuments, Splits
 from thence.errors import RunError, SettingError
 from thence.models.registry import families, get_family
 from thence.recipes.recipe import FROM_RUN, Recipe, flat_settings
-from thence.runs import ClassifierRun
+from thence.runs import ClassifierRun, LanguageRun
 from thence.runs.files import load_metadata
 from thence.runs.provenance import FROM
 from thence.runs.run import Run
@@ -213,7 +213,7 @@ def starts_from_encoder(recipe: Recipe) -> bool:
     return get_family(recipe.model).pretrained
 
 
-def encoder_run(recipe: Recipe) -> Run:
+def encoder_run(recipe: Recipe) -> LanguageRun:
     """Open the language model's run that a recipe's classifier starts from.
 
     Raises:
@@ -239,7 +239,7 @@ def encoder_run(recipe: Recipe) -> Run:
             f"`start_from` is {folder}, a run of {run.recipe.model}, which {kind}; name that of a "
             f"language model with one of {', '.join(names)}."
         )
-    return run
+    return cast(LanguageRun, run)
 
 
 def with_encoder(recipe: Recipe) -> Recipe:

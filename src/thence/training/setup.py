@@ -90,7 +90,7 @@ def _build_classifier_setup(recipe: Recipe, data: TrainingData, fresh: bool) -> 
         if fresh and parent is not None:
             classifier.load_tensors(parent.classifier.tensors())
         elif fresh and starts_from_encoder(recipe):
-            classifier.start_from(encoder_run(recipe).model)
+            classifier.start_from(encoder_run(recipe).network)
         batches = classifier.batches(
             data.train_texts,
             data.train_labels,

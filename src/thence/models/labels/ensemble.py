@@ -151,7 +151,7 @@ class Ensemble:
         self.options, self.classes = options, classes
         families = [get_family(member.model) for member in options.members]
         self.members = [
-            family.classifier(family.make_options(member.options), vocabulary_size, classes)
+            family.classifier(family.make_options(member.options), vocabulary_size, classes, True)
             for family, member in zip(families, options.members, strict=True)
         ]
         count = len(self.members)

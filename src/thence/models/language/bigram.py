@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from thence.array_types import Float, Int64
+from thence.models.graph import Graph, Hidden
+from thence.models.language import graphs
 from thence.models.language.neural import (
     NeuralLanguageModel,
     draw_standard_normal,
@@ -20,7 +22,6 @@ from thence.models.language.neural import (
     start_window,
 )
 from thence.models.language.options import BigramOptions
-from thence.models.onnx_graph import Graph, Hidden
 from thence.models.output_layer import FullSoftmax
 
 
@@ -51,8 +52,8 @@ class Bigram(nn.Module):
         return self.logits(contexts[:, :, 0]), state
 
     def onnx(self, graph: Graph) -> Hidden:
-        """Return the row of logits of each id."""
-        return Hidden(graph.add("Gather", graph.weight("network.logits.weight"), "ids"))
+        """Add the row of logits of each id; see ``graphs.py``."""
+        return graphs.bigram(graph, self.boundary_id + 1)
 
 
 def create(options: BigramOptions, vocabulary_size: int) -> NeuralLanguageModel:

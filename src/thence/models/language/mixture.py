@@ -98,8 +98,8 @@ class Mixture:
         self.options = options
         self.vocabulary_size = vocabulary_size
         self.models: list[LanguageModel] = []
-        for member in options.members:
-            self.models.append(_create(member, self.models, vocabulary_size))
+        for number in range(len(options.members)):
+            self.models.append(_create(options.members, number, self.models, vocabulary_size))
         judges = [model for model in self.models if isinstance(model, NGram)]
         judge = max(judges, key=lambda model: model.options.order, default=None)
         self._judge = None if options.weights == "single" else judge
@@ -277,15 +277,21 @@ class Mixture:
         return sum(model.num_parameters() for model in self.models) + self.weights.size
 
 
-def _create(member: Member, before: Sequence[LanguageModel], vocabulary_size: int) -> LanguageModel:
+def _create(
+    members: Sequence[Member], number: int, before: Sequence[LanguageModel], vocabulary_size: int
+) -> LanguageModel:
     """Make a member's model; a neural cache shares the network of a member before it."""
+    member = members[number]
     if member.model == "neural-cache":
         from thence.models.language.neural_cache import NeuralCache
 
         options = NeuralCacheOptions(**member.options)
         return NeuralCache(options, cast("NeuralLanguageModel", before[options.of]))
     family = get_family(member.model)
-    return family.language_model(family.make_options(member.options), vocabulary_size)
+    caches = [one.options["of"] for one in members if one.model == "neural-cache"]
+    is_asked_only = member.dynamic is None and number not in caches
+    settings = family.make_options(member.options)
+    return family.language_model(settings, vocabulary_size, inference=is_asked_only)
 
 
 def _score(

@@ -19,12 +19,13 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from thence.array_types import Float, Int64
 from thence.models.candidates import Size, TextKind, embedding_size
+from thence.models.graph import Graph, Hidden
+from thence.models.language import graphs
 from thence.models.language.neural import (
     NeuralLanguageModel,
     draw_standard_normal,
@@ -33,7 +34,6 @@ from thence.models.language.neural import (
 )
 from thence.models.language.options import Activation, MLPOptions
 from thence.models.network import Dropout
-from thence.models.onnx_graph import END, Graph, Hidden
 from thence.models.output_layer import (
     AdaptiveSoftmax,
     FullSoftmax,
@@ -48,8 +48,6 @@ ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "none": nn.Identity,
 }
-OPERATORS: Mapping[type, str] = {nn.Tanh: "Tanh", nn.ReLU: "Relu", nn.Sigmoid: "Sigmoid"}
-"""ONNX's operators for activations; it has none for GELU in the versions written here."""
 GAINS: Mapping[Activation, float] = {
     "tanh": 5 / 3,
     "relu": math.sqrt(2),
@@ -84,6 +82,7 @@ class MLP(nn.Module):
 
     def __init__(self, options: MLPOptions, vocabulary_size: int) -> None:
         super().__init__()
+        self.options = options
         self.context_length = options.context
         self.boundary_id = vocabulary_size - 1
         self.direct = options.direct
@@ -117,29 +116,8 @@ class MLP(nn.Module):
         return (torch.cat([hidden, x], dim=-1) if self.direct else hidden), state
 
     def onnx(self, graph: Graph) -> Hidden:
-        """Return the hidden units after each id, followed by the embeddings if these are direct."""
-        before, joined = self.context_length - 1, "ids"
-        shape = ["batch", before]
-        if before:
-            joined = graph.add("Concat", "context", "ids", axis=1)
-            graph.name(graph.slice(joined, 1, -before), "next_context")
-        embedded = graph.add("Gather", graph.weight("network.embedding.weight"), joined)
-        # The window that ends at each id: the embeddings of all, moved by one place after another.
-        moved = [graph.slice(embedded, 1, lag, lag - before or END) for lag in range(before + 1)]
-        x = hidden = graph.add("Concat", *moved, axis=2)
-        for index, layer in enumerate(self.hidden_layers):
-            if isinstance(layer, nn.Linear):
-                name = f"network.hidden_layers.{index}"
-                hidden = graph.linear(hidden, f"{name}.weight", f"{name}.bias")
-            elif isinstance(layer, nn.GELU):
-                hidden = graph.gelu(hidden)
-            elif type(layer) in OPERATORS:
-                hidden = graph.add(OPERATORS[type(layer)], hidden)
-        if self.direct:
-            hidden = graph.add("Concat", hidden, x, axis=2)
-        if not before:
-            return Hidden(hidden)
-        return Hidden(hidden, [("context", np.int64, shape)], [("next_context", np.int64, shape)])
+        """Add the hidden units after each id; see ``graphs.py``."""
+        return graphs.mlp(graph, self.options, self.boundary_id + 1)
 
 
 def create(options: MLPOptions, vocabulary_size: int) -> NeuralLanguageModel:

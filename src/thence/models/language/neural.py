@@ -5,55 +5,21 @@ maps hidden states to log-probabilities. Everything that evaluation and generati
 language model follows from these two.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from thence.array_types import Bool, Float, Int64, Integer
-from thence.batches import Batch, Padded, group_by_context, windows
-from thence.batches.sequences import batch_of, ragged
+from thence.array_types import Float, Int64, Integer
+from thence.batches import Batch
 from thence.models.base import Array, State, map_state
+from thence.models.language import scoring
+from thence.models.language.scoring import Scoring
 from thence.models.network import NetworkModel
 from thence.models.output_layer import OutputLayer
 from thence.tokens import TokenStore
-
-SCORE_CELLS = 1 << 22
-"""Logits held at once while scoring (16 MB in single precision)."""
-SCORE_ROWS = 1 << 13
-"""Contexts read at once while scoring, which bounds the memory of wide hidden layers."""
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """How a text is cut to be scored.
-
-    Running text is scored in streams of ``stream_length`` targets, each after reading the
-    ``warm_up`` ids before it. Where streams begin does not depend on how long the text is, so no
-    score depends on what comes later.
-
-    Attributes:
-        window: Ids of a sequence that are read at a time.
-        documents: Documents that are scored side by side.
-        warm_up: Ids that are read before a stream.
-        stream_length: Targets of a stream.
-        streams: Streams that are scored side by side.
-        dynamic_window: Targets that dynamic evaluation scores before each step of learning.
-    """
-
-    window: int = 128
-    documents: int = 64
-    warm_up: int = 256
-    stream_length: int = 2048
-    streams: int = 64
-    dynamic_window: int = 32
-
-
-Read = tuple[Int64[np.ndarray, " read"], Float[Tensor, "read hidden"]]
-"""Places of some targets of a store, and the hidden states that they are predicted from."""
 
 
 @runtime_checkable
@@ -126,8 +92,7 @@ class NeuralLanguageModel(NetworkModel):
             state = torch.from_numpy(batch.before).to(self.device)
         elif batch.fresh or state is None:
             state = self.start(len(batch.ids))
-        (ids,) = self.to_device(batch.ids)
-        return self.network(ids, state)
+        return self.read_hidden(batch.ids, state)
 
     def start(self, batch_size: int) -> State:
         """Return the state before any text."""
@@ -146,8 +111,7 @@ class NeuralLanguageModel(NetworkModel):
     ) -> tuple[Float[np.ndarray, "batch places vocab"], State]:
         """Read ids; return log-probabilities after each, or the last only, and the new state."""
         self.eval()
-        read = torch.from_numpy(ids.astype(np.int64)).to(self.device)
-        hidden, state = self.network(read, state)
+        hidden, state = self.read_hidden(ids.astype(np.int64), state)
         if last:
             hidden = hidden[:, -1:]
         log_probs = self.output_layer.log_probs(hidden.flatten(0, 1))
@@ -159,9 +123,13 @@ class NeuralLanguageModel(NetworkModel):
     ) -> tuple[Float[Tensor, "batch hidden"], State]:
         """Read one id per row; return the hidden state after it and the new state."""
         self.eval()
-        column = torch.from_numpy(ids.astype(np.int64)).to(self.device)[:, None]
-        hidden, state = self.network(column, state)
+        hidden, state = self.read_hidden(ids.astype(np.int64)[:, None], state)
         return hidden[:, 0], state
+
+    @property
+    def context_length(self) -> int | None:
+        """How many ids are read before each target; None: a sequence, remembered in its state."""
+        return self.network.context_length
 
     @torch.inference_mode()
     def score(
@@ -169,13 +137,7 @@ class NeuralLanguageModel(NetworkModel):
     ) -> Float[np.ndarray, " targets"]:
         """Return the log-probability of every target, in nats."""
         self.eval()
-        if self.network.context_length is not None:
-            return self._score_windows(store, self.network.context_length, carry_context)
-        scores = np.zeros(store.num_targets, np.float32)
-        for places, hidden in self._read_store(store, carry_context):
-            targets = torch.from_numpy(store.targets[places].astype(np.int64)).to(self.device)
-            scores[places] = self.output_layer.target_log_probs(hidden, targets).cpu().numpy()
-        return scores
+        return scoring.score(self, store, carry_context)
 
     @torch.inference_mode()
     def hidden_states(
@@ -186,91 +148,30 @@ class NeuralLanguageModel(NetworkModel):
         Only of a network that reads sequences, and of a store that is not empty.
         """
         self.eval()
-        places, parts = zip(*self._read_store(store, carry_context), strict=True)
+        places, parts = zip(*scoring.read_store(self, store, carry_context), strict=True)
         hidden = torch.cat(parts)
         ordered = torch.empty_like(hidden)
         ordered[torch.from_numpy(np.concatenate(places)).to(hidden.device)] = hidden
         return ordered
 
-    def _read_store(self, store: TokenStore, carry_context: bool) -> Iterator[Read]:
-        """Yield targets' places and the hidden states before them, until all have been read."""
-        if store.num_targets and carry_context:
-            yield from self._read_streams(store)
-        elif store.num_targets:
-            yield from self._read_sequences(store)
+    def read_hidden(
+        self, ids: Int64[np.ndarray, "batch time"], state: State
+    ) -> tuple[Float[Tensor, "batch time hidden"], State]:
+        """Read ids; return the hidden states after them, and the new state."""
+        (read,) = self.to_device(ids)
+        return self.network(read, state)
 
-    def _read_streams(self, store: TokenStore) -> Iterator[Read]:
-        """Read running text in streams side by side, each after reading some of what is before.
+    def target_log_probs(
+        self, hidden: Float[Tensor, "read hidden"], targets: Int64[np.ndarray, " read"]
+    ) -> Array:
+        """Return the log-probability of one target after each hidden state."""
+        (wanted,) = self.to_device(targets)
+        log_probs: Array = self.output_layer.target_log_probs(hidden, wanted).cpu().numpy()
+        return log_probs
 
-        One long pass would have every stream begin with the state of the one before it; what was
-        read so long ago hardly tells any more.
-        """
-        length, window = self.scoring.stream_length, self.scoring.window
-        starts = np.arange(0, store.num_targets, length)
-        lengths = np.minimum(store.num_targets - starts, length)
-        groups = -(-len(starts) // self.scoring.streams)
-        for rows in np.array_split(np.arange(len(starts)), groups):
-            state = self._warmed_up(store, starts[rows])
-            for begin in range(0, int(lengths[rows].max()), window):
-                left = np.clip(lengths[rows] - begin, 0, window)
-                places, valid = ragged(starts[rows] + begin, left)
-                # A row that has ended still needs places to read.
-                places = np.minimum(places, store.num_targets - 1)
-                state, read = self._read_places(store, places, valid, state)
-                yield read
-
-    def _warmed_up(self, store: TokenStore, starts: Int64[np.ndarray, " streams"]) -> State:
-        """Return the states with which streams begin; nothing is before the first of a text."""
-        later = starts[starts > 0]
-        first = self.start(len(starts) - len(later))
-        if not len(later):
-            return first
-        warm_up = self.scoring.warm_up
-        places, _ = ragged(later - warm_up, np.full(len(later), warm_up))
-        _, warm = self._read(batch_of(store, places, None, fresh=True), None)
-        if len(later) == len(starts):
-            return warm
-        return map_state(lambda new, old: torch.cat([new, old]), first, warm)
-
-    def _read_sequences(self, store: TokenStore) -> Iterator[Read]:
-        """Read documents side by side, each from its beginning."""
-        batches, state = Padded(store, self.scoring.documents, self.scoring.window), None
-        for step in range(batches.steps_per_epoch):
-            places, valid, fresh = batches.places(step)
-            state, read = self._read_places(store, places, valid, None if fresh else state)
-            yield read
-
-    def _read_places(
-        self,
-        store: TokenStore,
-        places: Int64[np.ndarray, "batch time"],
-        valid: Bool[np.ndarray, "batch time"] | None,
-        state: State,
-    ) -> tuple[State, Read]:
-        """Read a table of places from a state on; None: from the beginning."""
-        hidden, state = self._read(batch_of(store, places, valid, fresh=False), state)
-        counted = np.ones(places.shape, bool) if valid is None else valid
-        return state, (places[counted], hidden[torch.from_numpy(counted).to(self.device)])
-
-    def _score_windows(
-        self, store: TokenStore, context: int, carry_context: bool
-    ) -> Float[np.ndarray, " targets"]:
-        """Score fixed windows, each distinct context once."""
-        cut = windows(store, context, carry_context)
-        order, starts = group_by_context(cut, self.vocabulary_size)
-        scores = np.zeros(len(cut), np.float32)
-        at_once = max(1, min(SCORE_ROWS, SCORE_CELLS // self.vocabulary_size))
-        for first in range(0, len(starts) - 1, at_once):
-            groups = starts[first : first + at_once + 1]
-            log_probs = self._after(cut.gather(order[groups[:-1]])[:, :-1])
-            chosen = order[groups[0] : groups[-1]]
-            row = np.repeat(np.arange(len(groups) - 1), np.diff(groups))
-            scores[chosen] = log_probs[row, store.targets[chosen]]
-        return scores
-
-    def _after(self, contexts: Int64[np.ndarray, "batch context"]) -> Array:
+    def after(self, contexts: Int64[np.ndarray, "batch context"]) -> Array:
         """Return the log-probabilities of what follows each context, shape (B, V)."""
-        ids = torch.from_numpy(contexts).to(self.device)
+        (ids,) = self.to_device(contexts)
         hidden, _ = self.network(ids[:, -1:], ids[:, :-1])
         log_probs: Array = self.output_layer.log_probs(hidden[:, 0]).cpu().numpy()
         return log_probs

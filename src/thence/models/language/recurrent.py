@@ -25,17 +25,17 @@ import math
 from functools import cache, partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from thence.array_types import Float, Int64
 from thence.models.candidates import Size, TextKind, embedding_size
+from thence.models.graph import Graph, Hidden
+from thence.models.language import graphs
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.options import Cell, RecurrentOptions
 from thence.models.network import Dropout, LockedDropout
-from thence.models.onnx_graph import Graph, Hidden
 from thence.models.output_layer import draw_output, make_output_layer
 
 GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
@@ -47,10 +47,6 @@ State = tuple[Float[Tensor, "batch layers hidden"], ...]
 """Hidden states of all layers and, for an LSTM, their cells."""
 LayerState = tuple[Float[Tensor, "1 batch hidden"], ...]
 """State of one layer, with the layer first, as PyTorch's fused cells expect it."""
-
-
-GATE_ORDERS = {"rnn": [0], "lstm": [0, 3, 1, 2], "gru": [1, 0, 2]}
-"""Which of our gates are ONNX's first, second and so on."""
 
 
 def _size(cell: Cell, kind: TextKind, hidden: int, layers: int = 1) -> Size:
@@ -219,58 +215,8 @@ class Recurrent(nn.Module):
         return table * kept / (1 - p)
 
     def onnx(self, graph: Graph) -> Hidden:
-        """Return the last layer's hidden states; the state is that of ``Recurrent``."""
-        options = self.options
-        parts = ["hidden", "cell"] if options.cell == "lstm" else ["hidden"]
-        values = graph.add("Gather", graph.weight("network.embedding.weight"), "ids")
-        values = graph.add("Mul", values, graph.constant(math.sqrt(options.embedding_size)))
-        values = graph.add("Transpose", values, perm=[1, 0, 2])  # ONNX has time first.
-        afters = []
-        for index in range(options.layers):
-            first = graph.integers(index)
-            befores = [
-                graph.add("Transpose", graph.add("Gather", part, first, axis=1), perm=[1, 0, 2])
-                for part in parts
-            ]
-            values, *after = _onnx_layer(graph, options, f"network.layers.{index}", values, befores)
-            afters.append(after)
-        for part, *layers in zip(parts, *afters, strict=True):
-            stacked = graph.add("Concat", *layers, axis=0)  # (layers, B, H)
-            graph.name(graph.add("Transpose", stacked, perm=[1, 0, 2]), f"next_{part}")
-        hidden = graph.add("Transpose", values, perm=[1, 0, 2])
-        if isinstance(self.projection, nn.Linear):
-            hidden = graph.linear(hidden, "network.projection.weight", None)
-        shape = ["batch", options.layers, options.hidden_size]
-        return Hidden(
-            hidden,
-            [(part, np.float32, shape) for part in parts],
-            [(f"next_{part}", np.float32, shape) for part in parts],
-        )
-
-
-def _onnx_layer(
-    graph: Graph, options: RecurrentOptions, name: str, values: str, befores: list[str]
-) -> list[str]:
-    """Return the hidden states (time, B, H) of a layer, and its state after the last."""
-
-    def in_order(weight: str) -> Any:
-        """Return a weight with the gates in ONNX's order, for one direction."""
-        rows = np.split(graph.weights[f"{name}.{weight}"], len(order))
-        return np.concatenate([rows[gate] for gate in order])[None]
-
-    order = GATE_ORDERS[options.cell]
-    biases = np.concatenate([in_order("bias_ih"), in_order("bias_hh")], axis=1)
-    weights = [graph.constant(in_order(weight)) for weight in ("weight_ih", "weight_hh")]
-    attributes = {"linear_before_reset": 1} if options.cell == "gru" else {}
-    outputs, *after = graph.add(
-        options.cell.upper(),
-        *(values, *weights, graph.constant(biases), "", *befores),
-        outputs=1 + len(befores),
-        hidden_size=options.hidden_size,
-        **attributes,
-    )
-    # ONNX gives (time, directions, B, H).
-    return [graph.add("Squeeze", outputs, graph.integers(1)), *after]
+        """Add the last layer's hidden states; see ``graphs.py``."""
+        return graphs.recurrent(graph, self.options, self.embedding.num_embeddings)
 
 
 def create(options: RecurrentOptions, vocabulary_size: int) -> NeuralLanguageModel:

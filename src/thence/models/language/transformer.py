@@ -34,11 +34,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thence.array_types import Float, Int64
+from thence.models.graph import FLOAT, Graph, Hidden
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.options import TransformerOptions
 from thence.models.memory_guard import check_memory
 from thence.models.network import Dropout
-from thence.models.onnx_graph import Graph, Hidden
 from thence.models.output_layer import draw_output, make_output_layer
 
 Cache = Float[Tensor, "batch 2 heads room size"]
@@ -304,7 +304,7 @@ def _onnx_turns(graph: Graph, places: str, options: TransformerOptions) -> tuple
     size = options.embedding_size // options.heads
     speeds = 10_000.0 ** (-torch.arange(0, size, 2) / size)
     column = graph.add("Unsqueeze", places, graph.integers(1))
-    column = graph.add("Cast", column, to=graph.onnx.TensorProto.FLOAT)
+    column = graph.add("Cast", column, to=FLOAT)
     angles = graph.add("Mul", column, graph.constant(speeds.numpy()))
     return graph.add("Cos", angles), graph.add("Sin", angles)
 

@@ -1,0 +1,154 @@
+"""Trained networks that are only asked: in NumPy, since importing torch takes seconds.
+
+They compute the graphs of ``graphs.py`` from the weights of a run, and give the log-probabilities
+of the torch modules up to rounding. What learns (training, dynamic evaluation), or needs the hidden
+states of a network as tensors (the neural cache), takes the module instead.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+
+from thence.array_types import Float, Int64, Integer
+from thence.models.base import Array, State, check_weights
+from thence.models.graph import Graph, Hidden, evaluate
+from thence.models.language import graphs, scoring
+from thence.models.language.options import BigramOptions, MLPOptions, RecurrentOptions
+from thence.tokens import TokenStore
+
+CELLS = 1 << 18
+"""Logits that targets are scored with at once (1 MB): they stay in the processor's cache."""
+
+AddNetwork = Callable[[Graph], tuple[Hidden, Callable[[str], str]]]
+"""Adds a network to a graph; returns its hidden states, and what adds its output layer to them."""
+
+
+class InferenceModel:
+    """A language model that is a graph and its weights.
+
+    Args:
+        add_network: Adds the network to a graph.
+        vocabulary_size: Number of ids (V); the boundary is the last.
+        context_length: Ids that it reads before each target; None: a sequence.
+    """
+
+    def __init__(
+        self, add_network: AddNetwork, vocabulary_size: int, context_length: int | None
+    ) -> None:
+        self.vocabulary_size, self.context_length = vocabulary_size, context_length
+        self.scoring = scoring.Scoring()
+        self._add_network = add_network
+        self._tensors: Mapping[str, Array] = {}
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the weights by name."""
+        return dict(self._tensors)
+
+    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
+        """Set the weights."""
+        check_weights(tensors)
+        graph = Graph(tensors)
+        hidden, add_output = self._add_network(graph)
+        size = len(graph.nodes)
+        output = add_output(hidden.name)
+        if unknown := tensors.keys() - graph.used:
+            raise ValueError(f"{', '.join(sorted(unknown))} is no weight of this network")
+        self._tensors, self._constants = tensors, graph.constants
+        self._network, self._output = graph.nodes[:size], graph.nodes[size:]
+        self._hidden, self._log_probs = hidden, output
+
+    def num_parameters(self) -> int:
+        """Return how many numbers were learned."""
+        return sum(value.size for value in self._tensors.values())
+
+    def start(self, batch_size: int) -> State:
+        """Return the state before any text: boundaries, or zeros."""
+        first: dict[type, int] = {np.int64: self.vocabulary_size - 1, np.float32: 0}
+        return tuple(
+            np.full((batch_size, *shape[1:]), first[dtype], dtype)
+            for _, dtype, shape in self._hidden.state
+        )
+
+    def step(
+        self, ids: Integer[np.ndarray, " batch"], state: State
+    ) -> tuple[Float[np.ndarray, "batch vocab"], State]:
+        """Read one id per row; return the log-probabilities of the next and the new state."""
+        log_probs, state = self.read(ids[:, None], state)
+        return log_probs[:, 0], state
+
+    def read(
+        self, ids: Integer[np.ndarray, "batch time"], state: State, last: bool = False
+    ) -> tuple[Float[np.ndarray, "batch places vocab"], State]:
+        """Read ids; return log-probabilities after each, or the last only, and the new state."""
+        hidden, state = self.read_hidden(ids.astype(np.int64), state)
+        return self._after(hidden[:, -1:] if last else hidden), state
+
+    def score(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Float[np.ndarray, " targets"]:
+        """Return the log-probability of every target, in nats."""
+        return scoring.score(self, store, carry_context)
+
+    def read_hidden(
+        self, ids: Int64[np.ndarray, "batch time"], state: State
+    ) -> tuple[Float[np.ndarray, "batch time hidden"], State]:
+        """Read ids; return the hidden states after them, and the new state."""
+        names = [name for name, _, _ in self._hidden.state]
+        values = {**self._constants, "ids": ids, **dict(zip(names, state, strict=True))}
+        evaluate(self._network, values)
+        return values[self._hidden.name], tuple(values[one] for one, _, _ in self._hidden.new_state)
+
+    def _after(self, hidden: Float[np.ndarray, "batch time hidden"]) -> Array:
+        """Return the log-probabilities (batch, time, V) after hidden states."""
+        values = {**self._constants, self._hidden.name: hidden}
+        evaluate(self._output, values)
+        return values[self._log_probs]
+
+    def after(self, contexts: Int64[np.ndarray, "batch context"]) -> Array:
+        """Return the log-probabilities of what follows each context, shape (B, V)."""
+        state = (contexts[:, :-1],) if contexts.shape[1] > 1 else ()
+        return self._after(self.read_hidden(contexts[:, -1:], state)[0])[:, 0]
+
+    def target_log_probs(
+        self, hidden: Float[np.ndarray, "read hidden"], targets: Int64[np.ndarray, " read"]
+    ) -> Float[np.ndarray, " read"]:
+        """Return the log-probability of one target after each hidden state."""
+        rows, found = max(1, CELLS // self.vocabulary_size), [np.zeros(0, np.float32)]
+        for first in range(0, len(targets), rows):
+            log_probs = self._after(hidden[None, first : first + rows])[0]
+            wanted = targets[first : first + rows]
+            found.append(log_probs[np.arange(len(wanted)), wanted])
+        return np.concatenate(found)
+
+
+def bigram(options: BigramOptions, vocabulary_size: int) -> InferenceModel:
+    """Make a ``bigram`` model that is only asked."""
+
+    def add(graph: Graph) -> tuple[Hidden, Callable[[str], str]]:
+        return graphs.bigram(graph, vocabulary_size), partial(graphs.softmax, graph, weight=None)
+
+    return InferenceModel(add, vocabulary_size, 1)
+
+
+def mlp(options: MLPOptions, vocabulary_size: int) -> InferenceModel:
+    """Make an ``mlp`` model that is only asked."""
+    read = options.context * options.embedding_size
+    size = options.hidden_size + options.direct * read if options.layers else read
+
+    def add(graph: Graph) -> tuple[Hidden, Callable[[str], str]]:
+        hidden = graphs.mlp(graph, options, vocabulary_size)
+        return hidden, lambda name: graphs.output(graph, name, options, size, vocabulary_size)
+
+    return InferenceModel(add, vocabulary_size, options.context)
+
+
+def recurrent(options: RecurrentOptions, vocabulary_size: int) -> InferenceModel:
+    """Make an ``rnn``, ``lstm`` or ``gru`` model that is only asked."""
+    size, tied = options.embedding_size if options.tied else options.hidden_size, options.tied
+
+    def add(graph: Graph) -> tuple[Hidden, Callable[[str], str]]:
+        hidden = graphs.recurrent(graph, options, vocabulary_size)
+        return hidden, lambda name: graphs.output(graph, name, options, size, vocabulary_size, tied)
+
+    return InferenceModel(add, vocabulary_size, None)

@@ -1,0 +1,170 @@
+"""Scoring a whole text with a network: which of its places are read together, in torch or NumPy.
+
+Networks with a fixed context score each distinct context once. The others read documents side by
+side, or running text in streams.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from thence.array_types import Bool, Float, Int64
+from thence.batches import Padded, group_by_context, windows
+from thence.batches.sequences import ragged
+from thence.models.base import Array, State, join_rows
+from thence.tokens import TokenStore
+
+SCORE_CELLS = 1 << 22
+"""Logits held at once while scoring (16 MB in single precision)."""
+SCORE_ROWS = 1 << 13
+"""Contexts read at once while scoring, which bounds the memory of wide hidden layers."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a text is cut to be scored.
+
+    Running text is scored in streams of ``stream_length`` targets, each after reading the
+    ``warm_up`` ids before it. Where streams begin does not depend on how long the text is, so no
+    score depends on what comes later.
+
+    Attributes:
+        window: Ids of a sequence that are read at a time.
+        documents: Documents that are scored side by side.
+        warm_up: Ids that are read before a stream.
+        stream_length: Targets of a stream.
+        streams: Streams that are scored side by side.
+        dynamic_window: Targets that dynamic evaluation scores before each step of learning.
+    """
+
+    window: int = 128
+    documents: int = 64
+    warm_up: int = 256
+    stream_length: int = 2048
+    streams: int = 64
+    dynamic_window: int = 32
+
+
+Read = tuple[Int64[np.ndarray, " read"], Any]
+"""Places of some targets of a store, and the hidden states (read, H) they are predicted from."""
+
+
+class ReadsHidden(Protocol):
+    """A network that is asked for hidden states; these are arrays, or tensors on its device."""
+
+    vocabulary_size: int
+    scoring: Scoring
+
+    @property
+    def context_length(self) -> int | None:
+        """How many ids it reads before each target; None: a sequence, remembered in its state."""
+
+    def start(self, batch_size: int) -> State:
+        """Return the state before any text."""
+
+    def read_hidden(self, ids: Int64[np.ndarray, "batch time"], state: State) -> tuple[Any, State]:
+        """Read ids; return the hidden states after them (batch, time, H), and the new state."""
+
+    def after(self, contexts: Int64[np.ndarray, "batch context"]) -> Array:
+        """Return the log-probabilities (B, V) of what follows each context."""
+
+    def target_log_probs(self, hidden: Any, targets: Int64[np.ndarray, " read"]) -> Array:
+        """Return the log-probability of one target after each hidden state (read, H)."""
+
+
+def score(
+    model: ReadsHidden, store: TokenStore, carry_context: bool
+) -> Float[np.ndarray, " targets"]:
+    """Return the log-probability of every target of a store, in nats."""
+    if model.context_length is not None:
+        return _score_windows(model, store, model.context_length, carry_context)
+    scores = np.zeros(store.num_targets, np.float32)
+    for places, hidden in read_store(model, store, carry_context):
+        scores[places] = model.target_log_probs(hidden, store.targets[places].astype(np.int64))
+    return scores
+
+
+def _score_windows(
+    model: ReadsHidden, store: TokenStore, context: int, carry_context: bool
+) -> Float[np.ndarray, " targets"]:
+    """Score fixed windows, each distinct context once."""
+    cut = windows(store, context, carry_context)
+    order, starts = group_by_context(cut, model.vocabulary_size)
+    scores = np.zeros(len(cut), np.float32)
+    at_once = max(1, min(SCORE_ROWS, SCORE_CELLS // model.vocabulary_size))
+    for first in range(0, len(starts) - 1, at_once):
+        groups = starts[first : first + at_once + 1]
+        log_probs = model.after(cut.gather(order[groups[:-1]])[:, :-1])
+        chosen = order[groups[0] : groups[-1]]
+        row = np.repeat(np.arange(len(groups) - 1), np.diff(groups))
+        scores[chosen] = log_probs[row, store.targets[chosen]]
+    return scores
+
+
+def read_store(model: ReadsHidden, store: TokenStore, carry_context: bool) -> Iterator[Read]:
+    """Yield targets' places and the hidden states before them, until all have been read.
+
+    Only of a network that reads sequences.
+    """
+    if store.num_targets and carry_context:
+        yield from _read_streams(model, store)
+    elif store.num_targets:
+        yield from _read_documents(model, store)
+
+
+def _read_streams(model: ReadsHidden, store: TokenStore) -> Iterator[Read]:
+    """Read running text in streams side by side, each after reading some of what is before.
+
+    One long pass would have every stream begin with the state of the one before it; what was
+    read so long ago hardly tells any more.
+    """
+    length, window = model.scoring.stream_length, model.scoring.window
+    starts = np.arange(0, store.num_targets, length)
+    lengths = np.minimum(store.num_targets - starts, length)
+    groups = -(-len(starts) // model.scoring.streams)
+    for rows in np.array_split(np.arange(len(starts)), groups):
+        state = _warmed_up(model, store, starts[rows])
+        for begin in range(0, int(lengths[rows].max()), window):
+            left = np.clip(lengths[rows] - begin, 0, window)
+            places, valid = ragged(starts[rows] + begin, left)
+            # A row that has ended still needs places to read.
+            places = np.minimum(places, store.num_targets - 1)
+            state, read = _read_places(model, store, places, valid, state)
+            yield read
+
+
+def _warmed_up(model: ReadsHidden, store: TokenStore, starts: Int64[np.ndarray, " _"]) -> State:
+    """Return the states with which streams begin; nothing is before the first of a text."""
+    later = starts[starts > 0]
+    first = model.start(len(starts) - len(later))
+    if not len(later):
+        return first
+    warm_up = model.scoring.warm_up
+    places, _ = ragged(later - warm_up, np.full(len(later), warm_up))
+    _, warm = model.read_hidden(store.ids[places].astype(np.int64), model.start(len(later)))
+    return warm if len(later) == len(starts) else join_rows([first, warm])
+
+
+def _read_documents(model: ReadsHidden, store: TokenStore) -> Iterator[Read]:
+    """Read documents side by side, each from its beginning."""
+    batches, state = Padded(store, model.scoring.documents, model.scoring.window), None
+    for step in range(batches.steps_per_epoch):
+        places, valid, fresh = batches.places(step)
+        state = model.start(len(places)) if fresh else state
+        state, read = _read_places(model, store, places, valid, state)
+        yield read
+
+
+def _read_places(
+    model: ReadsHidden,
+    store: TokenStore,
+    places: Int64[np.ndarray, "batch time"],
+    valid: Bool[np.ndarray, "batch time"] | None,
+    state: State,
+) -> tuple[State, Read]:
+    """Read a table of places from a state on."""
+    hidden, state = model.read_hidden(store.ids[places].astype(np.int64), state)
+    counted = np.ones(places.shape, bool) if valid is None else valid
+    return state, (places[counted], hidden[counted])
