@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from thence.exchange.arpa_reader import read_arpa
 from thence.models.base import CountedModel, LanguageModel, read
+from thence.models.language.inference import InferenceModel
 from thence.models.language.mixture import Member, Mixture, MixtureOptions
 from thence.models.language.neural import NeuralLanguageModel, Scoring
 from thence.models.ngram import NGram
@@ -139,6 +140,11 @@ def fitted(model: LanguageModel, carry: bool) -> LanguageModel:
 def mixture(weights: Any, kind: str, carry: bool) -> Mixture:
     model = Mixture(MixtureOptions(members_of(kind, carry), weights), SIZE)
     for part, settings_of in zip(model.models, model.options.members, strict=True):
+        if isinstance(part, InferenceModel):
+            family = get_family(settings_of.model)
+            trained = family.language_model(family.make_options(settings_of.options), SIZE)
+            part.load_tensors(fitted(trained, settings_of.carry_context).tensors())
+            part.scoring = SHORT
         fitted(part, settings_of.carry_context)
     model.learn_weights(train_store(), carry)
     return model
@@ -232,7 +238,7 @@ def test_steps_give_the_scores(
     model: LanguageModel, documents: Texts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for network in model.models if isinstance(model, Mixture) else [model]:
-        if isinstance(network, NeuralLanguageModel):  # One pass, as steps are.
+        if isinstance(network, NeuralLanguageModel | InferenceModel):  # One pass, as steps are.
             monkeypatch.setattr(network, "scoring", replace(SHORT, stream_length=1000))
     store = store_of_ids(documents)
     for carry in (False, True):
