@@ -1,6 +1,5 @@
 """The page of several runs: which is better, how they learned, and in what they differ."""
 
-import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,8 +13,8 @@ import numpy as np
 
 from thence.corpus.labels import as_labelled
 from thence.evaluation.compare import Comparison, compare
-from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
-from thence.evaluation.labels import ClassificationReport, classification_report
+from thence.evaluation.compare_labels import compare_classifiers
+from thence.evaluation.labels import classification_report
 from thence.evaluation.language import MANY_UNKNOWN, evaluate_language_model
 from thence.evaluation.metrics import are_right, perplexity
 from thence.recipes.recipe import PROVENANCE, read_toml_file
@@ -39,7 +38,8 @@ from thence.runs.provenance import now
 from thence.tokens import encode_texts
 
 TITLES: Mapping[Kind, str] = {"language model": "Language models", "classifier": "Classifiers"}
-LIKELIHOOD = ("nats per token", "perplexity", "bits per byte")
+ABOUT = ("run", "model", "tokens", "parameters")
+"""The first columns of a table of runs."""
 HASHES = f"{PROVENANCE}.sha256."
 HASH_DIGITS = 8
 """Digits of a hash that are shown: enough to tell texts apart."""
@@ -162,88 +162,59 @@ def side_by_side(runs: Mapping[str, Run]) -> SideBySide:
     return _classifiers(classifiers) if classifiers else _language_models(runs)
 
 
+def _language_models(runs: Mapping[str, Run]) -> SideBySide:
+    if len(runs) == 1:
+        ((name, run),) = runs.items()
+        report = evaluate_language_model(run)
+        unknown = report.unknown / report.targets
+        nats = report.nats_per_token
+        numbers = [f"{nats:.4f}", f"{perplexity(nats):.3f}", f"{report.bits_per_byte:.4f}"]
+        row = [
+            *_about(name, run),
+            f"{unknown:.2%}",
+            *(text.replace("inf", "∞") for text in numbers),
+        ]
+        remark = f"For nats per token: {report.interval_in_words()}, of {report.covers}."
+        if unknown > MANY_UNKNOWN:
+            remark += " Much of the text is read as <unk>: these numbers say little of it."
+        columns = [*ABOUT, "unknown", "nats per token", "perplexity", "bits per byte"]
+        return SideBySide(runs, columns, [row], remark, "nats per token")
+    compared = cast(Comparison, compare(list(runs.values())))
+    columns, rows = compared.table()
+    ordered = {name: runs[name] for name in (list(runs)[line.place] for line in compared.runs)}
+    first = len(ABOUT) - 1  # The table for a terminal has no room for the kind of tokens.
+    table = [
+        [*_about(name, run), *row[first:]]
+        for (name, run), row in zip(ordered.items(), rows, strict=True)
+    ]
+    columns = [*ABOUT, *columns[first:]]
+    return SideBySide(ordered, columns, table, compared.remark, compared.unit)
+
+
 def _about(name: str, run: Run) -> list[str]:
     shown = name if run.finished else f"{name} (not finished)"
     return [shown, run.recipe.model, run.recipe.tokens.tokens, f"{run.num_parameters:,}"]
 
 
-def _language_models(runs: Mapping[str, Run]) -> SideBySide:
-    names, opened = list(runs), list(runs.values())
-    columns = ["run", "model", "tokens", "parameters", "unknown", *LIKELIHOOD]
-    if len(opened) == 1:
-        report = evaluate_language_model(opened[0])
-        unknown = report.unknown / report.targets
-        numbers = _likelihood(report.nats_per_token, report.bits_per_byte)
-        row = [*_about(names[0], opened[0]), f"{unknown:.2%}", *numbers]
-        remark = f"For nats per token: {report.interval_in_words()}, of {report.covers}."
-        if unknown > MANY_UNKNOWN:
-            remark += " Much of the text is read as <unk>: these numbers say little of it."
-        return SideBySide(runs, columns, [row], remark, LIKELIHOOD[0])
-    compared = cast(Comparison, compare(opened))
-    rows = []
-    for line in compared.runs:
-        run = opened[line.place]
-        nats = line.bits_per_byte * math.log(2) * run.store("dev").bytes_per_target
-        difference = ["best", ""]
-        if line.difference is not None:
-            middle, *interval = line.difference
-            difference = [f"{middle:+.4f}", _interval(interval, 4)]
-        elif line is not compared.runs[0]:
-            difference = ["∞", ""]
-        numbers = _likelihood(nats, line.bits_per_byte)
-        row = [*_about(names[line.place], run), f"{line.unknown:.2%}", *numbers]
-        rows.append([*row, *difference])
-    columns += [f"{compared.unit} above the best", "simultaneous 95 % interval"]
-    ordered = {names[line.place]: opened[line.place] for line in compared.runs}
-    return SideBySide(ordered, columns, rows, compared.remark, compared.unit)
-
-
-def _likelihood(nats_per_token: float, bits_per_byte: float) -> list[str]:
-    found = (f"{nats_per_token:.4f}", f"{perplexity(nats_per_token):.3f}", f"{bits_per_byte:.4f}")
-    return [text.replace("inf", "∞") for text in found]
-
-
-def _interval(bounds: Sequence[float], digits: int) -> str:
-    low, high = bounds
-    return "none" if math.isnan(low) else f"{low:+.{digits}f} to {high:+.{digits}f}"
-
-
 def _classifiers(runs: Mapping[str, ClassifierRun]) -> SideBySide:
-    columns = ["run", "model", "tokens", "parameters", "accuracy", "macro F1"]
-    reports, right = {}, []
+    rows, right = {}, []
     for name, run in runs.items():
-        documents = as_labelled(run.documents("dev"))
-        own = documents.named(run.label_names)
+        own = as_labelled(run.documents("dev")).named(run.label_names)
         log_probs = run.classifier.classify(encode_texts(run.tokenizer, own))
         right.append(are_right(log_probs, own.labels))
-        reports[name] = classification_report(name, "dev", log_probs, own.labels, own, mistakes=0)
-    rows = {name: _scored(name, run, reports[name]) for name, run in runs.items()}
+        report = classification_report(name, "dev", log_probs, own.labels, own, mistakes=0)
+        rows[name] = [*_about(name, run), f"{report.macro_f1:.4f}"]
+        accuracy = f"{100 * report.accuracy:.2f} %"
     if len(runs) == 1:
-        (report,) = reports.values()
         remark = f"For macro F1: {report.macro_f1_interval_in_words()}."
-        return SideBySide(runs, columns, list(rows.values()), remark, "accuracy")
+        table = [[*rows[name], accuracy]]
+        return SideBySide(runs, [*ABOUT, "macro F1", "accuracy"], table, remark, "accuracy")
     compared = compare_classifiers(list(runs), np.stack(right), "dev")
-    columns += ["points below the best", "simultaneous 95 % interval", "p (McNemar, Holm)"]
-    against = zip(compared.runs, _against(compared), strict=True)
-    table = [[*rows[line.run], *difference] for line, difference in against]
-    ordered = {line.run: runs[line.run] for line in compared.runs}
+    columns, found = compared.table()
+    table = [[*rows[row[0]], *row[1:]] for row in found]
+    ordered = {row[0]: runs[row[0]] for row in found}
+    columns = [*ABOUT, "macro F1", *columns[1:]]
     return SideBySide(ordered, columns, table, compared.remark, "accuracy")
-
-
-def _scored(name: str, run: Run, report: ClassificationReport) -> list[str]:
-    return [*_about(name, run), f"{100 * report.accuracy:.2f} %", f"{report.macro_f1:.4f}"]
-
-
-def _against(compared: LabelComparison) -> list[list[str]]:
-    """Return the difference of each run to the best, its interval, and p."""
-    shown = [["best", "", ""]]
-    _, rows = compared.table()
-    for line, row in zip(compared.runs[1:], rows[1:], strict=True):
-        assert line.against_best is not None
-        interval = [100 * bound for bound in line.against_best.interval]
-        difference = f"{100 * line.against_best.difference:+.2f}"
-        shown.append([difference, _interval(interval, 2), row[-1]])
-    return shown
 
 
 def settings_sections(title: str, runs: Mapping[str, Run]) -> list[Section]:
