@@ -25,7 +25,7 @@ from measuring import Results, command
 import thence  # Before torch, which it tells how its threads wait.
 from thence.corpus import ReadingOptions, load
 from thence.ensembles.recipe import train_mixture
-from thence.training.progress import SilentProgress, line_progress
+from thence.training.callbacks import SilentProgress, line_progress
 
 import torch  # isort: skip
 from torch import nn  # isort: skip

@@ -14,7 +14,7 @@ from thence.autopilot.result import Tried
 from thence.errors import TrainingError
 from thence.models.language.cache import CacheOptions
 from thence.signals import Interrupted, StopEvent
-from thence.training.progress import SilentProgress, silent_progress
+from thence.training.callbacks import SilentProgress, silent_progress
 
 
 def candidate(name: str, nats: float, accuracy: float | None = None) -> TrainedCandidate:

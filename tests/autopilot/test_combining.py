@@ -16,7 +16,7 @@ from thence.autopilot.combining import (
     combining_seconds,
     prune,
 )
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.models.base import Classes
 from thence.models.registry import get_family
 from thence.tokens import TokenStore

@@ -11,8 +11,8 @@ from thence.autopilot.candidates import Candidate
 from thence.autopilot.strategies import LanguageStrategy
 from thence.recipes import make_recipe
 from thence.signals import StopEvent
+from thence.training.callbacks import silent_progress
 from thence.training.data import TrainingData
-from thence.training.progress import silent_progress
 
 SLEEP = 0.3
 

@@ -12,7 +12,7 @@ import pytest
 from thence.evaluation import evaluate
 from thence.runs import Run
 from thence.training import device
-from thence.training.progress import SilentProgress
+from thence.training.callbacks import SilentProgress
 
 from .conftest import LINES, SMALL
 

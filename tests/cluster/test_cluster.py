@@ -22,8 +22,8 @@ from thence.recipes import make_recipe
 from thence.reports import report
 from thence.runs import Run
 from thence.training import train
+from thence.training.callbacks import SilentProgress
 from thence.training.fitting import fit_on_cluster
-from thence.training.progress import SilentProgress
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Those of the engine are not ours.
 

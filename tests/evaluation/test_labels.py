@@ -19,7 +19,7 @@ from sklearn.metrics import (
 
 from thence.batches.labelled import cut_share
 from thence.corpus import Documents
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.evaluation.compare_labels import mcnemar_p
 from thence.evaluation.intervals import REPLICATES, percentile_interval, wilson_interval
 from thence.evaluation.labels import ClassificationReport, classification_report, cut_rows

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from thence.recipes.options import TrainingOptions
-from thence.training.averaging import WeightAverage
+from thence.training.schedules import WeightAverage
 
 
 def weights(*values: float) -> list[nn.Parameter]:

@@ -22,9 +22,9 @@ from thence.runs.files import load_tensors
 from thence.runs.run import Run as AnyRun
 from thence.signals import Interrupted
 from thence.training import train
+from thence.training.callbacks import SilentProgress
 from thence.training.data import sample_weights
 from thence.training.dev_evaluation import evaluate_labels, uniform_label_loss
-from thence.training.progress import SilentProgress
 
 WORDS = {"fruit": ("apple", "pear", "plum"), "tool": ("saw", "drill", "file")}
 FAST: dict[str, dict[str, Any]] = {

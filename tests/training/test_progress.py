@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from thence.training import progress
-from thence.training.progress import bar_progress, silent_progress
+from thence.training.callbacks import bar_progress, silent_progress
 
 METRICS = {"step": 5, "tokens": 50, "seconds": 1.0, "train_nats_per_token": 1.5}
 

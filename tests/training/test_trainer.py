@@ -19,10 +19,9 @@ from thence.recipes.options import TrainingOptions
 from thence.runs import Run
 from thence.runs.files import load_tensors
 from thence.signals import Interrupted, stop_on_signals
-from thence.training.callbacks import StopTraining
+from thence.training.callbacks import SilentProgress, StopTraining
 from thence.training.data import load_data
 from thence.training.optimizers import Optimizer
-from thence.training.progress import SilentProgress
 from thence.training.schedules import total_steps
 from thence.training.setup import build_setup
 from thence.training.trainer import Trainer

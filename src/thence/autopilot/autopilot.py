@@ -13,8 +13,8 @@ from thence.errors import SettingError, TrainingError
 from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe
 from thence.signals import Interrupted, StopEvent
+from thence.training.callbacks import ProgressCallback, ProgressFactory
 from thence.training.data import TrainingData
-from thence.training.progress import ProgressCallback, ProgressFactory
 
 SECONDS_PER_STEP = 0.02
 """Seconds per training step assumed with a budget of steps, to choose the candidates. It is not a

@@ -30,10 +30,10 @@ from thence.runs.create import create_run
 from thence.runs.sources import Sources, readable_sources, take_from_memory
 from thence.settings import PositiveInt, validate
 from thence.signals import Interrupted, stop_on_signals
+from thence.training.callbacks import ProgressFactory, silent_progress
 from thence.training.data import load_data
 from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
 from thence.training.new_run import data_provenance, default_run_folder, resolve_paths
-from thence.training.progress import ProgressFactory, silent_progress
 
 MARKED: Mapping[str, Any] = {"word_split": "whitespace"}
 """Token settings for a text that already contains ``<unk>`` symbols, as the Penn Treebank does."""
@@ -176,15 +176,7 @@ def _choose_reading(
 def _write_run(
     autopilot: Autopilot, strategy: Strategy, best: Ensemble, new: NewFolder, sources: Sources
 ) -> Best:
-    """Write the run folder of the best that came out, whole or not at all.
-
-    Args:
-        autopilot: What was tried.
-        strategy: How.
-        best: What came out.
-        new: The run folder to make.
-        sources: Texts that cannot be read again, to be kept.
-    """
+    """Write the run folder of the best that came out, whole or not at all."""
     if len(best.members) == 1 and get_family(best.family).method != "fit":
         # A run of a trained model promises that its training can be resumed; a mixture does not.
         best = strategy.as_combined(best)

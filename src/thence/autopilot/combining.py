@@ -14,7 +14,7 @@ import numpy as np
 
 from thence.array_types import Bool, Float, Float64
 from thence.autopilot.candidates import Ensemble, TrainedCandidate, single
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.ensembles.members import build_average, build_mixture
 from thence.models.base import Classes
 from thence.models.labels import ensemble as classifiers

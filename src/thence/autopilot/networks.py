@@ -21,10 +21,10 @@ from thence.models.registry import get_family
 from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe
 from thence.tokens import TokenStore
+from thence.training.callbacks import ProgressCallback
 from thence.training.data import TrainingData
 from thence.training.dev_evaluation import DevEvaluator, language_evaluator
 from thence.training.device import deterministic_mode
-from thence.training.progress import ProgressCallback
 from thence.training.setup import build_setup, fastest, timed
 from thence.training.trainer import TIME_MARGIN, Trainer
 

@@ -17,7 +17,7 @@ from thence.array_types import Float32, Int32, Int64
 from thence.batches.bags import Bags
 from thence.batches.batch import Array, EpochOrder
 from thence.batches.sequences import order_by_length, ragged
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.tokens import TokenStore
 from thence.tokens.parallel import in_threads
 

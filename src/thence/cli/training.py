@@ -20,9 +20,14 @@ from thence.processes import is_first_process
 from thence.recipes import Recipe
 from thence.runs import ClassifierRun, Run
 from thence.runs.sources import display_name
-from thence.training.callbacks import LoggerName
+from thence.training.callbacks import (
+    LoggerName,
+    ProgressFactory,
+    bar_progress,
+    line_progress,
+    silent_progress,
+)
 from thence.training.finetuning import parent_row
-from thence.training.progress import ProgressFactory, bar_progress, line_progress, silent_progress
 
 if TYPE_CHECKING:
     from thence.autopilot import Best, Tried

@@ -96,11 +96,7 @@ def _connected(connect: Callable[..., "Client"], address: str, timeout: float) -
 
 
 def _check_workers(client: "Client") -> None:
-    """Refuse workers of another version, which might count differently.
-
-    Raises:
-        SettingError: If there are any, or no workers at all.
-    """
+    """Refuse workers of another version, which might count differently."""
     own = own_version()
     try:
         found = client.run(version, "thence")

@@ -128,11 +128,7 @@ def count_on_cluster(
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Refuse what cannot be counted on a cluster.
-
-    Raises:
-        SettingError: Says what, and what to do instead.
-    """
+    """Refuse what cannot be counted on a cluster."""
     split = recipe.splitting
     if recipe.model != "ngram":
         raise SettingError(

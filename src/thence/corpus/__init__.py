@@ -9,10 +9,9 @@
 
 from thence.corpus.bundled import BUNDLED, read_bundled
 from thence.corpus.catalogue import CATALOGUE, named_texts
-from thence.corpus.documents import Documents
+from thence.corpus.documents import Documents, LabelledDocuments, LabelOptions, Labels, as_labelled
 from thence.corpus.download import get
 from thence.corpus.labelled import read_labelled
-from thence.corpus.labels import LabelledDocuments, LabelOptions, Labels, as_labelled
 from thence.corpus.loading import Instead, load, load_labelled, load_splits, read_held_out
 from thence.corpus.memory import Source, Texts, documents_of, read_memory, write_texts
 from thence.corpus.opening import cache_folder

@@ -110,11 +110,7 @@ def _is_text(path: str, folder: str) -> bool:
 
 
 def cut_into_blocks(files: Sequence[File], options: ReadingOptions, size: int) -> list[Block]:
-    """Divide files into blocks of about ``size`` bytes.
-
-    Raises:
-        TextError: A file cannot be read.
-    """
+    """Divide files into blocks of about ``size`` bytes."""
     blocks: list[Block] = []
     waiting: list[Piece] = []
     filled = 0
@@ -145,12 +141,7 @@ def _may_be_cut(file: File, options: ReadingOptions) -> bool:
 
 
 def read_block(block: Block, options: ReadingOptions) -> Documents:
-    """Return the documents of a block; there may be none.
-
-    Raises:
-        TextError: A file is gone, cannot be read, or does not hold what it should.
-        SettingError: The encoding is unknown, or an option does not fit the kind of file.
-    """
+    """Return the documents of a block; there may be none."""
     parts = [_read_piece(piece, options) for piece in block]
     return parts[0] if len(parts) == 1 else Documents.join(parts)
 

@@ -18,9 +18,8 @@ from pathlib import Path
 
 from thence.atomic import whole_file
 from thence.corpus.decoding import Bytes
-from thence.corpus.documents import Documents
+from thence.corpus.documents import Documents, LabelledDocuments, LabelOptions
 from thence.corpus.labelled import parse_labelled
-from thence.corpus.labels import LabelledDocuments, LabelOptions
 from thence.corpus.opening import cache_folder
 from thence.corpus.reading import ReadingOptions, parse, read_file
 from thence.errors import TextError, nearest
@@ -63,11 +62,7 @@ BUNDLED = {
 
 
 def read_bundled(name: str, options: ReadingOptions = ReadingOptions()) -> Documents:
-    """Return the documents of a bundled text; bundled texts are UTF-8 whatever the options say.
-
-    Raises:
-        TextError: No bundled text has that name, or python-docs cannot be built.
-    """
+    """Return the documents of a bundled text; bundled texts are UTF-8 whatever the options say."""
     file, data = bundled_file(name)
     return parse(data, file, for_bundled(name, options))
 
@@ -77,11 +72,7 @@ def read_labelled_bundled(
     reading: ReadingOptions = ReadingOptions(),
     labelling: LabelOptions = LabelOptions(),
 ) -> LabelledDocuments:
-    """Return the documents and labels of a bundled table.
-
-    Raises:
-        TextError: No bundled text has that name, or it has no labels.
-    """
+    """Return the documents and labels of a bundled table."""
     file, data = bundled_file(name)
     labelling = replace(labelling, label=labelling.label or BUNDLED[name].label)
     return parse_labelled(data, file, for_bundled(name, reading), labelling)

@@ -32,8 +32,8 @@ from pathlib import Path
 import numpy as np
 
 from thence.corpus.decoding import UNUSABLE, Bytes
-from thence.corpus.documents import Documents
-from thence.corpus.labels import LabelledDocuments, LabelOptions, Labels
+from thence.corpus.documents import Documents, LabelledDocuments, LabelOptions, Labels
+from thence.corpus.opening import odd_shape, refuse_foreign
 from thence.corpus.reading import (
     PLAIN_SUFFIXES,
     STANDARD_INPUT,
@@ -49,7 +49,6 @@ from thence.corpus.reading import (
     table_rows,
     text_files,
 )
-from thence.corpus.shapes import odd_shape, refuse_foreign
 from thence.corpus.tables import (
     HUGGING_FACE,
     LINE_TABLES,
@@ -212,9 +211,6 @@ def label_names(cell: object, separator: str | None, place: str) -> list[str]:
 
     >>> label_names("war; peace ;", ";", "a.csv, line 2")
     ['war', 'peace']
-
-    Raises:
-        TextError: The label is empty, null or of another kind.
     """
     if isinstance(cell, list):
         return [label_name(piece, place) for piece in cell]

@@ -9,14 +9,16 @@ from typing import TypeAlias, overload
 
 from thence.corpus.bundled import BUNDLED, read_bundled, read_labelled_bundled
 from thence.corpus.catalogue import CATALOGUE
-from thence.corpus.documents import Documents
+from thence.corpus.documents import Documents, LabelledDocuments, LabelOptions
 from thence.corpus.download import Progress, get
 from thence.corpus.labelled import DEFAULT_LABEL, read_labelled
-from thence.corpus.labels import LabelledDocuments, LabelOptions
 from thence.corpus.memory import Source, is_path_or_name, read_memory
-from thence.corpus.opening import unpacked_start
-from thence.corpus.reading import ReadingOptions, inner_suffix, read_documents
-from thence.corpus.shapes import LOOKED_AT
+from thence.corpus.opening import LOOKED_AT, unpacked_start
+from thence.corpus.reading import (
+    ReadingOptions,
+    inner_suffix,
+    read_documents,
+)
 from thence.corpus.splits import LabelledSplits, SplitOptions, Splits, split_documents
 from thence.corpus.tables import HUGGING_FACE, LINE_TABLES, columns_at_first_sight
 from thence.errors import SettingError, TextError, ThenceWarning, nearest
@@ -151,12 +153,7 @@ def load_splits(
 
 
 def read_held_out(path: str, reading: ReadingOptions, instead: Instead = NOTHING) -> Documents:
-    """Read the dev or test documents that a recipe names, or what is there in place of them.
-
-    Raises:
-        TextError: There are none, or they cannot be read.
-        SettingError: An option does not fit the source.
-    """
+    """Read the dev or test documents that a recipe names, or what is there in place of them."""
     there = instead.get(path, path)
     return there if isinstance(there, Documents) else read_documents(there, reading)
 

@@ -6,19 +6,38 @@
 | a pipe: `<(...)`, a FIFO, standard input  | refused     | read to its end, where it may be text |
 | a terminal                                | refused     | read to its end, where it may be text |
 | another device, a socket                  | refused     | refused                               |
+
+Files may not be what their names say:
+
+| found                                              | what is done                                |
+|----------------------------------------------------|---------------------------------------------|
+| an archive, a picture, a PDF, an office document,  | refused                                     |
+| a database, compressed data of a kind we don't read|                                             |
+| a pointer of Git LFS or git-annex in place of what | refused                                     |
+| it points to                                       |                                             |
+| a CSV or TSV whose columns something else separates| refused                                     |
+| JSON, a table or a web page in plain text          | read as it is, with a ``ThenceWarning``     |
+| a column ``label`` beside the text, where no label | left aside in training, with a warning      |
+| is asked for                                       |                                             |
+
+Source code, logs and poems are text, whatever they begin with: only where each of the first lines
+has the form is there a remark.
 """
 
+import json
 import lzma
 import os
+import re
 import stat
 import sys
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from thence.corpus.decoding import CHUNK
-from thence.errors import TextError
+from thence.corpus.decoding import CHUNK, Bytes
+from thence.errors import TextError, ThenceWarning
 
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 MOST_OF_MEMORY = 0.9
@@ -169,3 +188,149 @@ def cache_folder() -> Path:
     variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
     parent = os.environ.get(variable)
     return (Path(parent) if parent else Path.home() / ".cache") / "thence"
+
+
+ARCHIVES = {
+    b"PK\x03\x04": "a zip archive",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed",
+    b"BZh91AY&SY": "bzip2-compressed",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+}
+"""The first bytes of what must be unpacked."""
+NO_TEXTS = {
+    b"%PDF-": "a PDF",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "a document of Word, Excel or PowerPoint",
+    b"{\\rtf1": "a document in RTF",
+    b"\x89PNG\r\n": "a picture (PNG)",
+    b"\xff\xd8\xff": "a picture (JPEG)",
+    b"GIF87a": "a picture (GIF)",
+    b"GIF89a": "a picture (GIF)",
+    b"SQLite format 3\0": "a database (SQLite)",
+    b"\x89HDF\r\n": "a file of arrays (HDF5)",
+    b"\x93NUMPY": "a file of arrays (NumPy)",
+    b"\x7fELF": "a program",
+    b"ID3": "a sound (MP3)",
+    b"OggS\0": "a sound or a film (Ogg)",
+}
+OFFICE = {
+    b"word/": "Word",
+    b"xl/": "Excel",
+    b"ppt/": "PowerPoint",
+    b"mimetypeapplication/vnd.oasis": "LibreOffice",
+    b"mimetypeapplication/epub": "an e-book reader",
+}
+"""What the names in a zip archive say of the program whose document it is."""
+LFS = b"version https://git-lfs.github.com/spec/"
+ANNEX = re.compile(rb"(?:\.\./)*(?:\.git)?/?annex/objects/[^\n]{1,1000}\n?")
+
+LOOKED_AT = 1 << 16
+"""Bytes at the beginning of a text that are looked at."""
+LARGEST_SHAPED = 1 << 24
+"""Bytes of plain text that may be looked at as a whole, to see whether it is a JSON array."""
+FIRST_LINES, FEWEST_LINES = 20, 3
+"""How many lines must all have a form, and how few are no evidence."""
+SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars (|)"}
+COLUMNS = {"text", "label", "labels", "sentence", "document", "category", "class", "target"}
+"""Names of columns by which the first line of a table is known."""
+WEB_PAGE = re.compile(r"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
+
+
+def refuse_foreign(data: Bytes, name: str) -> None:
+    """Raise TextError if the bytes are known not to be text, or only to say where the text is."""
+    for first, kind in ARCHIVES.items():
+        if data.startswith(first):
+            start = bytes(data[:LOOKED_AT])
+            program = next((about for sign, about in OFFICE.items() if sign in start), None)
+            if first == b"PK\x03\x04" and program is not None:
+                raise _no_text(name, f"a document of {program}")
+            raise TextError(f"{name} is {kind}. Unpack it to plain text, gzip or xz first.")
+    for first, kind in NO_TEXTS.items():
+        if data.startswith(first):
+            raise _no_text(name, kind)
+    if data.startswith(LFS) or (len(data) < LOOKED_AT and ANNEX.fullmatch(bytes(data))):
+        tool = "git lfs pull" if data.startswith(LFS) else "git annex get"
+        raise TextError(
+            f"{name} only points to the file that is meant, which is not here. Fetch it: {tool}"
+        )
+
+
+def _no_text(name: str, kind: str) -> TextError:
+    return TextError(
+        f"{name} is {kind}, not text. Unpack it to plain text, or save it as plain text (UTF-8) "
+        "first."
+    )
+
+
+def refuse_other_separator(lines: list[str], separator: str, name: str) -> None:
+    """Raise TextError if a table seems to have another separator than its name says.
+
+    Args:
+        lines: The first lines, the header among them.
+        separator: What should stand between the cells.
+        name: Of the file.
+    """
+    if not lines or separator in lines[0]:
+        return
+    for other, called in SEPARATORS.items():
+        shared = sum(other in line for line in lines[1:])
+        if other in lines[0] and shared and 2 * shared >= len(lines) - 1:
+            tool = "as .tsv" if other == "\t" else f"with {SEPARATORS[separator]}"
+            raise TextError(
+                f"{name} seems to have {called} between its columns, not {SEPARATORS[separator]}: "
+                f"its first line is {lines[0][:60]!r}. Save it {tool}."
+            )
+
+
+def first_lines(text: Bytes) -> list[str]:
+    """Return the first lines of UTF-8 that are not blank, those that are whole."""
+    start = bytes(text[:LOOKED_AT])
+    lines = start.decode("utf-8", "ignore").split("\n")
+    if len(text) > LOOKED_AT and len(lines) > 1:
+        lines.pop()
+    return [line.rstrip("\r") for line in lines if line.strip()][: FIRST_LINES + 1]
+
+
+def odd_shape(text: Bytes) -> str | None:
+    """Return what a plain text seems to be instead, and the way out; None for ordinary text."""
+    lines = first_lines(text)
+    if not lines:
+        return None
+    if all(map(_is_record, lines)):
+        return "JSON lines; name it .jsonl to have a field of each read"
+    if lines[0].lstrip().startswith("[") and _is_array(text):
+        return "a JSON array; name it .json to have its items read"
+    if WEB_PAGE.match("\n".join(lines[:3])):
+        return "a web page (HTML); is it the text that was meant, or a page that says why not?"
+    for separator, called in SEPARATORS.items():
+        names = {cell.strip("\"'").lower() for cell in lines[0].split(separator)}
+        is_header = len(names) > 1 and names & COLUMNS and " " not in "".join(names)
+        is_table = is_header and len(lines) >= FEWEST_LINES
+        if is_table and all(separator in line for line in lines):
+            suffix = ".tsv" if separator == "\t" else ".csv"
+            return f"a table with {called} between its columns; name it {suffix} to have one read"
+    return None
+
+
+def _is_record(line: str) -> bool:
+    if not line.lstrip().startswith("{"):
+        return False
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_array(text: Bytes) -> bool:
+    try:  # Cheap for text that is none: the first character that does not fit ends it.
+        return isinstance(json.loads(bytes(text)), list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def warn_of_shape(text: Bytes, name: str) -> None:
+    """Warn if a plain text seems to be something else."""
+    shape = odd_shape(text)
+    if shape is not None:
+        message = f"{name} is read as plain text, line by line, but seems to be {shape}."
+        warnings.warn(message.replace("?.", "?"), ThenceWarning, stacklevel=2)

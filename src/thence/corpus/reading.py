@@ -40,8 +40,14 @@ import numpy as np
 from thence.array_types import Int64, UInt8
 from thence.corpus.decoding import CHUNK, Bytes, Errors, to_utf8
 from thence.corpus.documents import Documents
-from thence.corpus.opening import open_named, read_to_end, refuse_odd
-from thence.corpus.shapes import LARGEST_SHAPED, refuse_foreign, warn_of_shape
+from thence.corpus.opening import (
+    LARGEST_SHAPED,
+    open_named,
+    read_to_end,
+    refuse_foreign,
+    refuse_odd,
+    warn_of_shape,
+)
 from thence.corpus.tables import (
     HUGGING_FACE,
     TABLES,

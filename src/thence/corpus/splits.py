@@ -15,8 +15,7 @@ import numpy as np
 
 from thence.array_types import Bool, Float64, Int64, UInt8, UInt64
 from thence.corpus.decoding import CHUNK
-from thence.corpus.documents import Documents
-from thence.corpus.labels import LabelledDocuments, Labels
+from thence.corpus.documents import Documents, LabelledDocuments, Labels
 from thence.corpus.reading import read_documents
 from thence.errors import SettingError, TextError
 from thence.settings import Seed, Settings

@@ -28,7 +28,7 @@ import numpy as np
 
 from thence.array_types import UInt8
 from thence.corpus.decoding import UNUSABLE, Bytes, Errors, mend
-from thence.corpus.shapes import LOOKED_AT, first_lines, refuse_other_separator
+from thence.corpus.opening import LOOKED_AT, first_lines, refuse_other_separator
 from thence.errors import DownloadError, TextError, import_extra, nearest
 
 Row = tuple[int, str, Sequence[object]]  # number from 1, text, cells of the further columns
@@ -58,9 +58,6 @@ def line_table_rows(
         name: The file's name, for messages.
         choose: Which columns are wanted.
         errors: What to do with NUL and lone surrogates, which JSON can spell as escapes.
-
-    Raises:
-        TextError: The table is malformed or does not have those columns.
     """
     if suffix == ".json" and text[:LOOKED_AT].tobytes().lstrip().startswith(b"["):
         return array_rows(text, name, choose, errors)

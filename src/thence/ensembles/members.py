@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from thence.array_types import Float64
-from thence.corpus.labels import as_labelled
+from thence.corpus.documents import as_labelled
 from thence.errors import RunError
 from thence.models.base import Array, Classes, Classifier, LanguageModel
 from thence.models.labels import ensemble as classifiers

@@ -30,7 +30,7 @@ from thence.models.registry import get_family
 from thence.recipes.recipe import Recipe, flat_settings, make_recipe, read_toml
 from thence.runs.run import Run
 from thence.settings import as_in_file, declared_types
-from thence.training.progress import ProgressFactory, silent_progress
+from thence.training.callbacks import ProgressFactory, silent_progress
 from thence.training.train import resume, train_recipe
 
 

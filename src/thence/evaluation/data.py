@@ -13,7 +13,7 @@ from thence.corpus import (
     load,
     load_labelled,
 )
-from thence.corpus.labels import as_labelled
+from thence.corpus.documents import as_labelled
 from thence.corpus.reading import inner_suffix
 from thence.corpus.tables import HUGGING_FACE, TABLES
 from thence.errors import TextError

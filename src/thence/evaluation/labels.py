@@ -11,7 +11,7 @@ from thence.batches.labelled import cut_share
 from thence.corpus import (
     Documents,
 )
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.evaluation.data import EvaluationData, RunReport
 from thence.evaluation.intervals import wilson_interval
 from thence.evaluation.metrics import (

@@ -11,7 +11,7 @@ import numpy as np
 
 from thence.array_types import Bool, Float, Int64
 from thence.corpus import Documents
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.evaluation.intervals import (
     FEWEST_UNITS,
     bootstrap_means,

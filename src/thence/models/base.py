@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from thence.array_types import Bool, Float, Float32, Float64, Int64, Integer
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.tokens import Tokenizer, TokenStore
 from thence.tokens.texts import Texts
 

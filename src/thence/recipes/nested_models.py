@@ -19,9 +19,6 @@ def check_nested_models(family: Family, options: Any) -> None:
     Args:
         family: Of the outer model.
         options: Its settings.
-
-    Raises:
-        SettingError: If there is no such model, or a setting is unknown or of another type.
     """
     members = options.members if family.method == "combine" else ()
     for place, member in enumerate(members):
@@ -83,11 +80,7 @@ def check_options(
 
 
 def check_neural_cache(settings: Mapping[str, Any], before: Sequence[str]) -> None:
-    """Refuse a neural cache whose settings are not its own, or that has no network before it.
-
-    Raises:
-        SettingError: Says what is wrong.
-    """
+    """Refuse a neural cache whose settings are not its own, or that has no network before it."""
     if missing := declared_types(NeuralCacheOptions).keys() - settings.keys():
         raise SettingError(f"A neural cache does not say its `{min(missing)}`.")
     options = _options(NeuralCacheOptions, settings, "neural-cache")

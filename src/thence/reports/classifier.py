@@ -3,7 +3,7 @@
 import numpy as np
 
 from thence.array_types import Float, Int64
-from thence.corpus.labels import as_labelled
+from thence.corpus.documents import as_labelled
 from thence.ensembles.mix import weights_of
 from thence.evaluation.labels import ClassificationReport, cut_rows
 from thence.evaluation.metrics import Mistake, excerpt

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from thence.corpus.labels import as_labelled
+from thence.corpus.documents import as_labelled
 from thence.evaluation.compare import Comparison, compare
 from thence.evaluation.compare_labels import compare_classifiers
 from thence.evaluation.labels import classification_report

@@ -8,7 +8,7 @@ import numpy as np
 from thence.atomic import WriteError, clear_dead, write_atomically
 from thence.autopilot.result import RESULT, read_best
 from thence.corpus import count_shared
-from thence.corpus.labels import as_labelled
+from thence.corpus.documents import as_labelled
 from thence.errors import RunError
 from thence.models.registry import get_family
 from thence.reports.best import found_section

@@ -62,11 +62,7 @@ def _digest(documents: Documents) -> str:
 
 
 def read_test_looks(path: Path) -> list[dict[str, Any]]:
-    """Read the lines of ``test-looks.jsonl``; an unfinished last line is left out.
-
-    Raises:
-        RunError: If it cannot be read, or holds other lines than a run writes.
-    """
+    """Read the lines of ``test-looks.jsonl``; an unfinished last line is left out."""
     return read_json_lines(path, lambda line: LOOK)
 
 

@@ -183,9 +183,6 @@ def read_metrics(path: Path, trained: bool) -> Lines:
     Args:
         path: The file.
         trained: Whether the lines are of a training, and not of a model fitted in one step.
-
-    Raises:
-        RunError: If it cannot be read, or holds other lines than a run writes.
     """
 
     def hints(line: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -153,13 +153,7 @@ class Config:
 
 
 def read_config(path: Path) -> Config:
-    """Read the config of a run.
-
-    Raises:
-        SettingError: If it cannot be read or is not TOML.
-        RunError: If it has no provenance, is of a format this version does not know, or needs a
-            package that is not installed.
-    """
+    """Read the config of a run."""
     written = read_toml(path)
     content = migrate(written, path)
     _check_packages(content[PROVENANCE].get(PACKAGES, {}), path.parent)

@@ -24,9 +24,8 @@ from thence.models.base import Classes, Classifier, LanguageModel, ScoresText, T
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import recipe_of
 from thence.runs.description import describe
-from thence.runs.documents import check_splits, read_held_out_splits, read_splits
 from thence.runs.files import find_run, refuse_links, why_no_run
-from thence.runs.folder import RunFolder
+from thence.runs.folder import RunFolder, check_splits, read_held_out_splits, read_splits
 from thence.runs.looks_at_test import TEST, TEST_LOOKS, Fingerprint
 from thence.runs.metrics import append_json_line
 from thence.runs.provenance import (

@@ -150,11 +150,7 @@ def readable_sources(
 
 @contextmanager
 def readable(name: str) -> Iterator[str | Path]:
-    """Yield a source that can be read any number of times: a copy of a pipe, else the name itself.
-
-    Raises:
-        TextError: If the pipe cannot be read.
-    """
+    """Yield what can be read any number of times: a copy of a pipe, else the name itself."""
     is_pipe = name != STANDARD_INPUT and is_read_once(name)
     with _copied({name: "text"} if is_pipe else {}) as copies:
         yield copies.get(name, name)
@@ -289,11 +285,7 @@ def default_run_name(name: str) -> str:
 
 
 def read_dev_and_test(recipe: Recipe) -> dict[str, Documents]:
-    """Read dev and test from files of their own; without a file, there are no documents.
-
-    Raises:
-        TextError: If a file cannot be read.
-    """
+    """Read dev and test from files of their own; without a file, there are no documents."""
     paths = {"dev": recipe.splitting.dev, "test": recipe.splitting.test}
     return {
         name: Documents.from_strings([]) if path is None else read_held_out(path, recipe.reading)

@@ -17,7 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from thence.array_types import Float32
 from thence.corpus import Documents, Labels
-from thence.corpus.labels import bounds
+from thence.corpus.documents import bounds
 from thence.errors import TextError
 from thence.models.base import Array
 

@@ -193,9 +193,6 @@ def kept_in_folder(
     Yields:
         The recipe, with the places that the copies are going to have in the folder, and where they
         are until ``put_copies`` moves them there.
-
-    Raises:
-        TextError: If a text cannot be read.
     """
     one = recipe.any_recipe()
     with TemporaryDirectory(prefix="thence-") as made, readable_sources(one, held) as sources:

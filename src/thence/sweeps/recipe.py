@@ -68,11 +68,7 @@ combination in order (grid)."""
 
 
 def _read_options(table: Mapping[str, Any]) -> SweepOptions:
-    """Return the settings of the table ``[sweep]``.
-
-    Raises:
-        SettingError: If one is unknown or of another type.
-    """
+    """Return the settings of the table ``[sweep]``."""
     names = list(declared_types(SweepOptions))
     for name in table:
         if name not in names:
@@ -135,11 +131,7 @@ class SweepRecipe:
         return self.recipe_of({"model": self.models[0], **own})
 
     def recipe_of(self, point: Mapping[str, Any]) -> Recipe:
-        """Return the recipe with some values of the space.
-
-        Raises:
-            SettingError: If they cannot go together.
-        """
+        """Return the recipe with some values of the space."""
         model = str(point.get("model", self.model))
         settings = {**self.settings, **point}
         settings.pop("model", None)

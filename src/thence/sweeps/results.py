@@ -199,11 +199,7 @@ def read_sweep(folder: str | Path) -> Sweep:
 
 
 def check_trials(trials: Sequence[Trial]) -> None:
-    """Refuse trials that a file or a study may hold and no sweep has.
-
-    Raises:
-        ValueError: If they are not in order, or a finished one has no loss.
-    """
+    """Refuse trials that a file or a study may hold and no sweep has."""
     if [trial.number for trial in trials] != list(range(len(trials))):
         raise ValueError("its trials are not in order")
     if any(trial.state == "finished" and None in (trial.value, trial.nats) for trial in trials):

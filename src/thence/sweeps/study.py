@@ -65,11 +65,7 @@ class OpenSweep:
 
 
 def import_optuna() -> Any:  # as untyped as an optional library is
-    """Return Optuna.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
+    """Return Optuna."""
     return import_extra("optuna", "sweep", "thence sweep")
 
 

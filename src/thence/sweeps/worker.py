@@ -62,11 +62,7 @@ class Lease:
     lock: Lock
 
     def check(self) -> None:
-        """Check that the trial is still this process's.
-
-        Raises:
-            LeaseLostError: If another has taken it over, since this process seemed dead.
-        """
+        """Check that the trial is still this process's."""
         if not self.lock.held():
             raise LeaseLostError
 

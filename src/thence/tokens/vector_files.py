@@ -27,9 +27,8 @@ import numpy as np
 from thence.array_types import Float32
 from thence.corpus.decoding import CHUNK, MARK
 from thence.corpus.download import Progress
-from thence.corpus.opening import refuse_odd
+from thence.corpus.opening import refuse_foreign, refuse_odd
 from thence.corpus.reading import GZIP, XZ
-from thence.corpus.shapes import refuse_foreign
 from thence.errors import TextError
 
 LARGEST_DIMENSION = 1 << 16

@@ -154,11 +154,7 @@ def _tensor_like(template: Tensor, value: Array) -> Tensor:
 
 
 def check_numbers(name: str, value: Array) -> None:
-    """Refuse numbers that are not finite, and integers below zero, which are counts.
-
-    Raises:
-        ValueError: If there are any.
-    """
+    """Refuse numbers that are not finite, and integers below zero, which are counts."""
     if not np.isfinite(value).all() or (value.dtype.kind == "i" and np.any(value < 0)):
         raise ValueError(f"{name} holds what is no usable number")
 

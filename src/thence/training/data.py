@@ -83,10 +83,6 @@ def load_data(recipe: Recipe, instead: Instead = NOTHING) -> TrainingData:
     Args:
         recipe: Names the text and says how it is read, split and tokenized.
         instead: What is read in place of the sources that the recipe names.
-
-    Raises:
-        TextError: If there is too little text, or nothing to learn from it.
-        SettingError: If a setting does not fit the text.
     """
     if recipe.labelling is None:
         warn_of_labels(recipe.text, recipe.reading)

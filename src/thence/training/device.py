@@ -72,11 +72,7 @@ def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
 
 
 def check_precision(precision: Precision, device: torch.device) -> None:
-    """Refuse a precision in which the device cannot multiply matrices at all.
-
-    Raises:
-        SettingError: If a small product fails.
-    """
+    """Refuse a precision in which the device cannot multiply matrices at all."""
     try:
         with autocast(precision, device):
             values = torch.ones(2, 2, device=device, requires_grad=True)

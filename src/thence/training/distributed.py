@@ -159,11 +159,7 @@ class World:
 
 
 def _all_reduce(tensor: Tensor) -> None:
-    """Replace a tensor by the sum of all processes' tensors.
-
-    Raises:
-        TrainingError: If one of them is gone.
-    """
+    """Replace a tensor by the sum of all processes' tensors."""
     try:
         dist.all_reduce(tensor)
     except torch.OutOfMemoryError:
@@ -216,9 +212,6 @@ def rendezvous_store() -> tuple[Store, int, int]:
         number of all. After a restart ``torchrun`` gives the same store, with the addresses of dead
         processes in it, so there each start has a key prefix of its own. The number of the restart
         cannot be that prefix, as machines count restarts differently.
-
-    Raises:
-        TrainingError: If one of the others does not come.
     """
     store, rank, size = next(rendezvous("env://", timeout=RENDEZVOUS_TIMEOUT))
     if number_of_machines() == 1 and not may_be_restarted():

@@ -42,11 +42,7 @@ def fail_together(world: "World | None") -> AbstractContextManager[None]:
 
 
 def check_shareable(recipe: Recipe, world: "World | None") -> None:
-    """Refuse what several processes cannot do together.
-
-    Raises:
-        SettingError: If a text can be read only once, or this machine lacks the device.
-    """
+    """Refuse what several processes cannot do together."""
     if world is None:
         return
     for name in named_sources(recipe).values():

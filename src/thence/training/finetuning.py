@@ -195,11 +195,7 @@ def parent_row(run: Run) -> list[tuple[str, str]]:
 
 
 def check_parent_unchanged(run: Run, parent: Run) -> None:
-    """Check that a training which is begun again would take the same weights from its parent.
-
-    Raises:
-        RunError: If the parent has changed since the run was made.
-    """
+    """Check that a training which is begun again would take the same weights from its parent."""
     was, now = run.provenance[FROM], parent_provenance(parent)
     if any(was.get(name) != now[name] for name in ("identity", "step")):
         raise RunError(

@@ -29,11 +29,16 @@ from thence.runs.run import Run
 from thence.runs.sources import read_dev_and_test
 from thence.runs.weights import save_model
 from thence.tokens import TokenStore
-from thence.training.callbacks import Logs, StopTraining, open_logger
+from thence.training.callbacks import (
+    Logs,
+    ProgressFactory,
+    StopTraining,
+    open_logger,
+    silent_progress,
+)
 from thence.training.data import TrainingData, train_weights, warn_of_symbols
 from thence.training.dev_evaluation import evaluate_labels
 from thence.training.new_run import refuse_combined, resolve_paths
-from thence.training.progress import ProgressFactory, silent_progress
 
 Losses = Mapping[str, float]
 """Losses on train and dev by their names in ``metrics.jsonl``."""
@@ -148,9 +153,6 @@ def fit_on_cluster(
         progress: Shows how many tasks are done.
         logs: Gets the one record of metrics.
         **blocks: How the text is cut; see ``count_on_cluster``.
-
-    Raises:
-        ThenceError: If the text, a setting, the cluster or the output cannot be used.
     """
     from thence.cluster import check_recipe, connect, count_on_cluster
 

@@ -29,11 +29,7 @@ def default_run_folder(text: str, name: str) -> Path:
 
 
 def refuse_combined(model: str) -> None:
-    """Refuse to train a model that is made of other runs.
-
-    Raises:
-        SettingError: Says how it is made.
-    """
+    """Refuse to train a model that is made of other runs."""
     if get_family(model).method == "combine":
         raise SettingError(
             f"The model '{model}' is not trained on a text but made of runs: thence mix RUN RUN -o "

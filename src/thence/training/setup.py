@@ -24,7 +24,13 @@ from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
 from thence.runs.run import Run
 from thence.tokens import TokenStore
-from thence.training.callbacks import Logs, open_logger
+from thence.training.callbacks import (
+    Logs,
+    ProgressFactory,
+    SilentProgress,
+    open_logger,
+    silent_progress,
+)
 from thence.training.checkpoint import CHECKPOINT
 from thence.training.data import TrainingData, train_weights
 from thence.training.dev_evaluation import Trainable, label_evaluator, language_evaluator
@@ -45,7 +51,6 @@ from thence.training.finetuning import (
 )
 from thence.training.lr_finder import LearningRateCurve, lr_range_test
 from thence.training.optimizers import Optimizer
-from thence.training.progress import ProgressFactory, SilentProgress, silent_progress
 from thence.training.trainer import Trainer, TrainingSetup
 
 SMALL_STEP_FLOPS = 3e9
@@ -330,11 +335,7 @@ def train_network(
 
 
 def _check_same_step(world: World, run: Run, step: int) -> None:
-    """Check that all processes go on from the same checkpoint.
-
-    Raises:
-        RunError: If the folder of the run is a copy on some machine.
-    """
+    """Check that all processes go on from the same checkpoint."""
     steps = world.gather(str(step))
     if len(set(steps)) > 1:
         raise RunError(

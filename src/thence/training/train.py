@@ -25,7 +25,7 @@ from thence.runs.files import check_ordinary, find_run
 from thence.runs.run import Run
 from thence.runs.sources import named_sources, readable_sources, take_from_memory
 from thence.settings import as_in_file
-from thence.training.callbacks import Logs, check_logs
+from thence.training.callbacks import Logs, ProgressFactory, check_logs, silent_progress
 from thence.training.data import TrainingData, load_data, load_word_vectors
 from thence.training.distributed_setup import (
     begun_before,
@@ -44,7 +44,6 @@ from thence.training.new_run import (
     refuse_combined,
     resolve_recipe,
 )
-from thence.training.progress import ProgressFactory, silent_progress
 
 if TYPE_CHECKING:
     from thence.training.distributed import World
@@ -303,11 +302,7 @@ def resume(
 
 
 def _is_complete(run: Run) -> bool:
-    """Return whether a run is finished, after checking that its files can be used.
-
-    Raises:
-        RunError: If the weights or the checkpoint of a finished run are damaged.
-    """
+    """Return whether a run is finished, after checking that its files can be used."""
     if not (run.finished and run.metrics()):
         return False
     if _is_network(run):

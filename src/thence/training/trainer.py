@@ -26,8 +26,7 @@ from thence.runs.files import save_tensors
 from thence.runs.metrics import append_json_line, truncate
 from thence.runs.weights import save_model
 from thence.signals import Interrupted, StopEvent, stop_on_signals
-from thence.training.averaging import WeightAverage
-from thence.training.callbacks import Logger, StopTraining, ignore
+from thence.training.callbacks import Logger, ProgressCallback, StopTraining, ignore
 from thence.training.checkpoint import (
     CHECKPOINT,
     Counters,
@@ -41,8 +40,12 @@ from thence.training.dev_evaluation import DevEvaluator, EvalResult, Trainable
 from thence.training.device import autocast
 from thence.training.distributed import World
 from thence.training.optimizers import Optimizer, clip_gradients
-from thence.training.progress import ProgressCallback
-from thence.training.schedules import DEFAULT_EPOCHS, learning_rate_factor, total_steps
+from thence.training.schedules import (
+    DEFAULT_EPOCHS,
+    WeightAverage,
+    learning_rate_factor,
+    total_steps,
+)
 
 DIVERGENCE_FACTOR = 100.0
 """A training has diverged when its loss is this many times that of a uniform distribution."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from thence.corpus import Documents
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.models.base import Classes, Classifier, FittedClassifier
 from thence.models.labels.ensemble import Ensemble, Member
 from thence.models.registry import get_family

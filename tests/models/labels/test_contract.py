@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from thence.batches.labelled import LabelledRows
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.models.base import Classes, Classifier, FittedClassifier
 from thence.models.labels.neural import NeuralClassifier
 from thence.tokens.texts import Texts

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from thence.batches.labelled import LabelledRows
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.errors import SettingError
 from thence.models.base import Classes
 from thence.models.labels.convolution import create

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.models.base import Classes
 from thence.models.labels.ensemble import (
     Ensemble,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.models.base import Classes
 from thence.models.labels.linear import STRENGTH, TOLERANCE, Linear, LinearOptions
 from thence.tokens import Texts

@@ -40,7 +40,7 @@ from thence.batches.bags import (
     number_of_features,
 )
 from thence.batches.labelled import BagBatch, LabelledBags
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.models.base import Array, Classes, State
 from thence.models.labels.neural import label_log_probs, label_loss
 from thence.models.memory_guard import Size

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from thence.array_types import Bool, Float, Float32, Float64
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.models.base import (
     MIN_LOG_PROB,
     Array,

@@ -41,7 +41,7 @@ from thence.batches.bags import (
     learn_table,
     number_of_features,
 )
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.errors import SettingError
 from thence.lbfgs import minimize
 from thence.models.base import Array, Classes, log_probs_of_truth

@@ -32,7 +32,7 @@ from torch.nn import functional
 
 from thence.array_types import Bool, Float, Float32, Int64
 from thence.batches.labelled import LabelledBatch, LabelledRows
-from thence.corpus.labels import Labels
+from thence.corpus.documents import Labels
 from thence.models.base import Array, Classes, State
 from thence.models.labels.options import EmbeddingOptions
 from thence.models.network import NetworkModel
