@@ -4,7 +4,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from thence.training import progress
+from thence.training import callbacks
 from thence.training.callbacks import bar_progress, silent_progress
 
 METRICS = {"step": 5, "tokens": 50, "seconds": 1.0, "train_nats_per_token": 1.5}
@@ -38,7 +38,7 @@ def test_the_bar_and_the_time_left_stay_at_any_width(
 ) -> None:
     drawn = StringIO()
     console = Console(file=drawn, width=width, force_terminal=True, color_system=None)
-    monkeypatch.setattr(progress, "stderr_console", lambda: console)
+    monkeypatch.setattr(callbacks, "stderr_console", lambda: console)
     with bar_progress(name) as bar:
         bar.on_step(1, 10.0, 0.1)
         bar.on_evaluation({**METRICS, "dev_nats_per_token": 2.0})
