@@ -2,12 +2,14 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from thence.errors import TrainingError
 from thence.processes import number_of_processes
 
+Handler = Callable[[int, FrameType | None], object]
 SIGHUP = getattr(signal, "SIGHUP", None)
 """The signal of a closed terminal; Windows has none."""
 TERMINATION_SIGNALS = [signal.SIGTERM, *([] if SIGHUP is None else [SIGHUP])]
@@ -105,14 +107,16 @@ def signals_as_exceptions() -> Iterator[None]:
 
 
 @contextmanager
-def _handled(numbers: list[signal.Signals], handler: object) -> Iterator[None]:
+def _handled(
+    numbers: list[signal.Signals], handler: Callable[[int, FrameType | None], object]
+) -> Iterator[None]:
     """Handle signals for a while; a SIGHUP that is ignored (``nohup``) stays ignored."""
     before = {number: signal.getsignal(number) for number in numbers}
     if SIGHUP is not None and before.get(SIGHUP) is signal.SIG_IGN:
         del before[SIGHUP]
     try:
         for number in before:
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler)
         yield
     finally:
         for number, previous in before.items():

@@ -119,7 +119,7 @@ def make_command(entry: Command, arguments: Sequence[str] = ()) -> Callable[...,
             values["run"] = open_run(values["run"])
         printer(lambda **more: function(**(values | more)), SimpleNamespace(**values), **printed)
 
-    command.__signature__ = signature  # type: ignore[attr-defined]
+    vars(command)["__signature__"] = signature
     command.__annotations__ = {item.name: item.annotation for item in parameters}
     command.__doc__ = None
     return command

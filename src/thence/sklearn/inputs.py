@@ -5,7 +5,7 @@ does and its tools expect.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal
@@ -54,12 +54,12 @@ def documents_of(texts: Any) -> Documents:
         raise ValueError(
             f"X has {dimensions} dimensions; give the texts in one, such as a list or one column."
         )
-    if isinstance(texts, str | bytes | Mapping | set) or not isinstance(texts, Sized):
+    if isinstance(texts, str | bytes | Mapping | set) or not isinstance(texts, Collection):
         raise TypeError(
             f"X is of the type {type(texts).__name__}; give a list, a tuple, an array or a series "
             "of texts."
         )
-    strings = texts.tolist() if hasattr(texts, "tolist") else list(texts)  # type: ignore[call-overload]
+    strings = texts.tolist() if hasattr(texts, "tolist") else list(texts)
     if not strings:
         raise ValueError("X is empty: there are 0 sample(s), a minimum of 1 is required.")
     for place, text in enumerate(strings):
@@ -114,9 +114,9 @@ def _refuse_missing(y: Any) -> None:
 
 def has_label_sets(y: Any) -> bool:
     """Return whether each document has a set of labels."""
-    if getattr(y, "ndim", 1) != 1 or not isinstance(y, Sized):
+    if getattr(y, "ndim", 1) != 1 or not isinstance(y, Collection):
         return False
-    return all(isinstance(labels, tuple | set | frozenset) or _is_list(labels) for labels in y)  # type: ignore[attr-defined]
+    return all(isinstance(labels, tuple | set | frozenset) or _is_list(labels) for labels in y)
 
 
 def _is_list(labels: Any) -> bool:
