@@ -71,6 +71,7 @@ def test_it_is_at_hand() -> None:
 def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn", None)
     monkeypatch.delitem(sys.modules, "thence.sklearn")
+    monkeypatch.delitem(vars(thence), "TextClassifier", raising=False)  # It was kept there.
     with pytest.raises(MissingExtraError, match=r"pip install 'thence\[eval\]'"):
         _ = thence.TextClassifier
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 from types import SimpleNamespace
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.box import SIMPLE_HEAD
@@ -57,18 +57,9 @@ def print_sweep(
 
 def _say(done: Sweep) -> None:
     ranked = done.ranked()
-    names = list(done.space)
-    rows = [
-        [
-            trial.name,
-            *(field_text(trial.fields.get(name)) for name in names),
-            loss_text(trial),
-            f"{trial.seconds:.1f}",
-        ]
-        for trial in ranked[:SHOWN]
-    ]
-    loss = "dev accuracy" if done.unit == "document" else "dev nats per token"
-    print_table(["trial", *names, loss, "seconds"], rows, f"The best of {len(done.trials)} trials")
+    columns, rows = done.table(ranked[:SHOWN])
+    title = f"The best of {len(done.trials)} trials"
+    print_table(columns[:-1], [row[:-1] for row in rows], title)  # All are finished.
     shares = [[name, f"{share:.0%}"] for name, share in done.importances.items()]
     print_table(["field", "share of the differences that it explains"], shares)
     best = ranked[0]
@@ -118,18 +109,14 @@ def _line(progress: SweepProgress) -> None:
 
 def drawn(progress: SweepProgress) -> Group:
     """Return the table, and below it the best so far and the time left."""
-    table = Table(box=SIMPLE_HEAD)
-    space = list(progress.sweep.space)
-    is_label = progress.sweep.unit == "document"
-    for column in ("trial", *space, "dev accuracy" if is_label else "dev loss", "seconds", "state"):
+    table, trials = Table(box=SIMPLE_HEAD), progress.sweep.trials[-ROWS:]
+    columns, rows = progress.sweep.table(trials)
+    for column in columns:
         table.add_column(Text(printable(column)))
     ranked = progress.sweep.ranked()
-    for trial in progress.sweep.trials[-ROWS:]:
-        cells = [trial.name, *(field_text(trial.fields.get(name)) for name in space)]
-        seconds = "" if trial.seconds is None else f"{trial.seconds:.1f}"
+    for trial, row in zip(trials, rows, strict=True):
         style = "bold" if ranked and trial == ranked[0] else ""
         style = {"failed": "red", "pruned": "dim", "running": "cyan"}.get(trial.state, style)
-        row = [*cells, loss_text(trial), seconds, trial.state]
         table.add_row(*(Text(printable(cell)) for cell in row), style=style)
     done = sum(trial.state != "running" for trial in progress.sweep.trials)
     parts = [f"{done} done" if progress.total is None else f"{done} of {progress.total} done"]
@@ -142,34 +129,13 @@ def drawn(progress: SweepProgress) -> Group:
 def best_so_far(progress: SweepProgress) -> str:
     """Return the best trial so far in words."""
     ranked = progress.sweep.ranked()
-    return f"best {loss_text(ranked[0])} ({ranked[0].name})" if ranked else "none finished yet"
+    return f"best {ranked[0].on_dev} ({ranked[0].name})" if ranked else "none finished yet"
 
 
 def described(trial: Trial) -> str:
     """Return the fields of a trial and how it came out, or why it did not."""
-    fields = ", ".join(f"{name} {field_text(value)}" for name, value in trial.fields.items())
     if trial.reason is not None:
-        return f"{fields}: {trial.reason}"
+        return f"{trial.settings}: {trial.reason}"
     seconds = "" if trial.seconds is None else f", {trial.seconds:.1f} s"
     kind = "accuracy" if trial.accuracy is not None else "loss"
-    return f"{fields}, dev {kind} {loss_text(trial)}{seconds}"
-
-
-def loss_text(trial: Trial) -> str:
-    """Return the accuracy of a classifier, or else the loss; nothing before the first look."""
-    if trial.accuracy is not None:
-        return f"{trial.accuracy:.2%}"
-    return "" if trial.nats is None else f"{trial.nats:.4f}"
-
-
-def field_text(value: Any) -> str:
-    """Return the value of a field, short enough for a table.
-
-    >>> field_text(0.0123456), field_text(300), field_text(None), field_text((0.5, 0.75))
-    ('0.01235', '300', '', '0.5 0.75')
-    """
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list | tuple):
-        return " ".join(map(field_text, value))
-    return "" if value is None else str(value)
+    return f"{trial.settings}, dev {kind} {trial.on_dev}{seconds}"

@@ -43,14 +43,13 @@ from thence.reports.content import (
 from thence.reports.explanation import explanation_tokens, weight_legend
 from thence.reports.formatting import duration, number, short, visible
 from thence.reports.language import MOST_TOKENS, surprisal_token
-from thence.reports.plots.sweep import field_text
 from thence.reports.plots.training import (
     best_evaluation,
     draw_learning_rate_finder,
     has_curves,
     plot_loss,
 )
-from thence.reports.sweep import BEST, result_text
+from thence.reports.sweep import BEST
 from thence.results import Results, Score
 from thence.runs import ClassifierRun, Run
 from thence.runs.metrics import unit_of
@@ -306,12 +305,7 @@ def sweep(found: Sweep) -> list[Block]:
     caption = Caption(f"{len(states):,} trials", f"{found.folder}: {counts}")
     if not ranked:
         return [caption, Note("None has come to its end.")]
-    rows = [
-        [trial.name, result_text(trial)]
-        + [field_text(trial.fields.get(name)) for name in found.space]
-        for trial in ranked[:BEST]
-    ]
-    blocks: list[Block] = [caption, _table(["trial", "on dev", *found.space], rows)]
+    blocks: list[Block] = [caption, _table(*found.table(ranked[:BEST]))]
     blocks += [Note(f"The best {BEST} of {len(ranked):,}.")] if len(ranked) > BEST else []
     blocks += [Note(f"The first was {found.chosen_on_dev}.")] if found.chosen_on_dev else []
     shares = ", ".join(f"{name} {share:.0%}" for name, share in found.importances.items() if share)

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from thence.reports import style
 from thence.reports.content import Block, Folded, Note, Pairs, Plots, Section, Table, Title, page
 from thence.reports.formatting import date_and_time, number
-from thence.reports.plots.sweep import field_text, sweep_plots
+from thence.reports.plots.sweep import sweep_plots
 from thence.runs.provenance import now
 from thence.sweeps import Sweep, Trial
 
@@ -58,8 +58,7 @@ def summary_rows(sweep: Sweep) -> list[tuple[str, str]]:
     rows = [("trials", ", ".join(f"{count:,} {state}" for state, count in counts.items()))]
     if sweep.ranked():
         best = sweep.best_trial
-        fields = ", ".join(f"{name} {field_text(value)}" for name, value in best.fields.items())
-        rows += [("best", f"{best.name}: {fields}"), ("on dev", result_text(best))]
+        rows += [("best", f"{best.name}: {best.settings}"), ("on dev", result_text(best))]
         rows += [("", sweep.chosen_on_dev)] if sweep.chosen_on_dev else []
     seconds = sum(trial.seconds or 0 for trial in sweep.trials)
     return [
@@ -86,18 +85,7 @@ def trials_table(sweep: Sweep, trials: Sequence[Trial], best: int | None = None)
     """Return a table of trials, one of them marked as the best."""
     if not trials:
         return [Note("No trial has come to its end.")]
-    columns = ["trial", *sweep.space, "on dev", "seconds", "state"]
-    rows = [
-        [
-            trial.name,
-            *(field_text(trial.fields.get(name)) for name in sweep.space),
-            result_text(trial),
-            "–" if trial.seconds is None else f"{trial.seconds:.1f}",
-            trial.state,
-        ]
-        for trial in trials
-    ]
-    return [Table(columns, rows, style="wide", best=best)]
+    return [Table(*sweep.table(trials), style="wide", best=best)]
 
 
 def result_text(trial: Trial) -> str:

@@ -5,10 +5,10 @@ does and its tools expect.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from sklearn.preprocessing import MultiLabelBinarizer
@@ -54,12 +54,12 @@ def documents_of(texts: Any) -> Documents:
         raise ValueError(
             f"X has {dimensions} dimensions; give the texts in one, such as a list or one column."
         )
-    if isinstance(texts, str | bytes | Mapping | set) or not isinstance(texts, Collection):
+    if isinstance(texts, str | bytes | Mapping | set) or not isinstance(texts, Sized):
         raise TypeError(
             f"X is of the type {type(texts).__name__}; give a list, a tuple, an array or a series "
             "of texts."
         )
-    strings = texts.tolist() if hasattr(texts, "tolist") else list(texts)
+    strings = texts.tolist() if hasattr(texts, "tolist") else list(cast(Any, texts))
     if not strings:
         raise ValueError("X is empty: there are 0 sample(s), a minimum of 1 is required.")
     for place, text in enumerate(strings):
@@ -114,9 +114,11 @@ def _refuse_missing(y: Any) -> None:
 
 def has_label_sets(y: Any) -> bool:
     """Return whether each document has a set of labels."""
-    if getattr(y, "ndim", 1) != 1 or not isinstance(y, Collection):
+    if getattr(y, "ndim", 1) != 1 or not isinstance(y, Sized):
         return False
-    return all(isinstance(labels, tuple | set | frozenset) or _is_list(labels) for labels in y)
+    return all(
+        isinstance(labels, tuple | set | frozenset) or _is_list(labels) for labels in cast(Any, y)
+    )
 
 
 def _is_list(labels: Any) -> bool:

@@ -75,6 +75,31 @@ class Trial(Saved):
         """Name of its run folder."""
         return f"trial-{self.number:04}"
 
+    @property
+    def on_dev(self) -> str:
+        """The accuracy of a classifier, or else the loss; nothing before the first evaluation."""
+        if self.accuracy is not None:
+            return f"{self.accuracy:.2%}"
+        return "" if self.nats is None else f"{self.nats:.4f}"
+
+    @property
+    def settings(self) -> str:
+        """The fields in words."""
+        return ", ".join(f"{name} {field_text(value)}" for name, value in self.fields.items())
+
+
+def field_text(value: Any) -> str:
+    """Return the value of a field, short enough for a table; a dash where a trial has none.
+
+    >>> field_text(0.0123456), field_text(300), field_text(None), field_text((0.5, 0.75))
+    ('0.01235', '300', '–', '0.5 0.75')
+    """
+    if isinstance(value, list | tuple):
+        return " ".join(map(field_text, value))
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
 
 @dataclass(frozen=True)
 class Sweep(Saved):
@@ -104,6 +129,21 @@ class Sweep(Saved):
         """Return the finished trials, best first."""
         done = [trial for trial in self.trials if trial.state == "finished"]
         return sorted(done, key=lambda trial: (trial.value, trial.number))
+
+    def table(self, trials: Sequence[Trial]) -> tuple[list[str], list[list[str]]]:
+        """Return the column names, and a row for each of some trials, as they are shown."""
+        metric = "dev accuracy" if self.unit == "document" else "dev nats per token"
+        rows = [
+            [
+                trial.name,
+                *(field_text(trial.fields.get(name)) for name in self.space),
+                trial.on_dev,
+                "" if trial.seconds is None else f"{trial.seconds:.1f}",
+                trial.state,
+            ]
+            for trial in trials
+        ]
+        return ["trial", *self.space, metric, "seconds", "state"], rows
 
     @property
     def best_trial(self) -> Trial:

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from thence.reports import style
 from thence.sweeps import Sweep, Trial
+from thence.sweeps.results import field_text
 
 PRUNED = "#8a939c"
 """A grey that is seen on white and on black."""
@@ -85,15 +86,6 @@ def fields_of(sweep: Sweep) -> list[Field]:
             names = tuple(style.shortened(field_text(value), LONGEST_TICK) for value in tried)
             found.append(Field(name, tuple(tried), names))
     return found
-
-
-def field_text(value: Any) -> str:
-    """Return the value of a field as it is given to a command; a dash where a trial has none."""
-    if value is None:
-        return "–"
-    if isinstance(value, list | tuple):
-        return " ".join(map(str, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def sweep_plots(sweep: Sweep) -> list[style.Plot]:
