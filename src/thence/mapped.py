@@ -30,7 +30,7 @@ class Column(Protocol):
 
 
 Columns = Callable[[Any, int], Column]
-"""Makes an empty column from the type of its numbers and how many there will be."""
+"""Makes an empty column from the type of its numbers and how many there will be at most."""
 
 
 class MemoryColumn:
@@ -38,7 +38,7 @@ class MemoryColumn:
 
     Args:
         dtype: Type of the numbers.
-        size: How many there will be.
+        size: How many there will be at most; memory that is not written to is not taken.
     """
 
     def __init__(self, dtype: Any, size: int) -> None:
@@ -51,7 +51,7 @@ class MemoryColumn:
 
     def array(self) -> Array:
         """Return the whole array, once it is filled."""
-        return self._array
+        return self._array[: self._size]
 
 
 class Spool:

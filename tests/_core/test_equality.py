@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thence._core import counting as core_counting
 from thence._core import library
 from thence._core import words as core_words
 from thence._core.ngram import NGramTables
 from thence.corpus import Documents
-from thence.models.ngram.counting import count_ngrams
+from thence.models.ngram.counting import count_ngrams, longer_in_numpy
 from thence.models.ngram.model import NGram, NGramOptions
 from thence.models.ngram.pruning import prune
 from thence.models.ngram.queries import Queries
@@ -158,3 +159,82 @@ def test_ids_and_states_out_of_range_are_refused(ids, states):
 def test_tables_of_other_types_are_asked_in_numpy():
     tables = [OrderTable(np.arange(3), np.zeros(3), np.zeros(0))]
     assert Queries(tables, 3).core is None
+
+
+@given(
+    ids=st.lists(st.integers(0, 6), min_size=1, max_size=60),
+    ends=st.sets(st.integers(0, 59)),
+    first=st.integers(0, 60),
+    following=st.integers(0, 9),
+)
+def test_counting(ids, ends, first, following):
+    numbers = np.array(ids, np.int32)
+    followers = np.append(numbers[1:], np.int32(-1))
+    followers[[end for end in ends if end < len(ids)]] = -1
+    places = core_counting.place_words(numbers, 7)
+    assert np.array_equal(places, np.argsort(numbers, kind="stable"))
+    results = []
+    for count in (core_counting.count_longer, longer_in_numpy):
+        state = [numbers[places], places.copy(), numbers.copy()]
+        part = slice(0, len(ids))
+        found, end = count(state[0], state[1], part, 0, followers, state[2], 7, first, following)
+        results.append([*found, state[0][:end], state[1][:end], state[2]])
+    for one, other in zip(*results, strict=True):
+        assert one.dtype == other.dtype
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("size", [24, 25, 4_000, 20_000])
+def test_counting_what_follows_a_frequent_word(size):
+    random = np.random.default_rng(size)
+    numbers = np.zeros(2 * size, np.int32)
+    numbers[1::2] = random.integers(1, 70_000, size)
+    store = TokenStore(
+        np.append(numbers, 0).astype(np.uint32), np.array([1, 2 * size + 1]), np.array([2 * size]),
+        np.array([2 * size]), 0,
+    )  # fmt: skip
+    bigrams = count_ngrams(store, 2, 70_000, True)[1]
+    keys = store.ids[:-1].astype(np.int64) * 70_000 + store.ids[1:]
+    expected, counts = np.unique(keys, return_counts=True)
+    assert np.array_equal(bigrams.keys, expected)
+    assert np.array_equal(bigrams.counts, counts)
+
+
+@given(st.lists(st.one_of(st.integers(0, 9), st.integers(0, 2**62)), max_size=60))
+def test_sorting(listed):
+    keys = np.array(listed, np.int64)
+    ordered, places = core_counting.sort_with_places(keys)
+    assert np.array_equal(places, np.argsort(keys, kind="stable"))
+    assert np.array_equal(ordered, keys[places])
+
+
+def test_counts_that_do_not_fit_are_refused():
+    good = {"which": [0, 0, 1], "places": [0, 2, 1], "followers": [1, 0, -1], "numbers": [0, 1, 0]}
+    damage = [
+        {"which": [-1, 0, 1]}, {"places": [0, 3, 1]}, {"places": [0, -1, 1]},
+        {"followers": [2, 0, -1]}, {"followers": [1, 0, 1]},
+    ]  # fmt: skip
+
+    def count(part=slice(0, 3), written=0, following=0, **other):
+        arrays = {name: np.array(values, np.int32) for name, values in (good | other).items()}
+        core_counting.count_longer(
+            arrays["which"], arrays["places"], part, written, arrays["followers"],
+            arrays["numbers"], 2, 0, following,
+        )  # fmt: skip
+
+    count()
+    for one in damage:
+        with pytest.raises(ValueError, match="out of range"):
+            count(**one)
+    with pytest.raises(ValueError, match="out of range"):
+        count(written=1)
+    with pytest.raises(ValueError, match="out of range"):
+        count(following=2**31 - 2)
+    with pytest.raises(ValueError, match="no such occurrences"):
+        count(part=slice(0, 4))
+    with pytest.raises(TypeError, match="differ in length"):
+        count(numbers=[0, 1])
+    with pytest.raises(ValueError, match="ids are out of range"):
+        core_counting.place_words(np.array([0, 2], np.int32), 2)
+    with pytest.raises(ValueError, match="negative"):
+        core_counting.sort_with_places(np.array([3, -1]))

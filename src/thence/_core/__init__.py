@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-VERSION = 1
+VERSION = 2
 """Of the interface, as ``core.c`` has it: a library built of older files is not used."""
 VARIABLE = "THENCE_CORE"
 """Environment variable; ``none`` lets NumPy do all work, to compare the two."""

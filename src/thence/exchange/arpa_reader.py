@@ -19,8 +19,8 @@ from thence.array_types import Bool, Float, Int64, Integer
 from thence.corpus.opening import refuse_odd
 from thence.errors import TextError
 from thence.exchange.arpa_writer import END, LN_10, NEVER, START
-from thence.models.ngram.counting import find
 from thence.models.ngram.smoothing import OrderTable
+from thence.models.ngram.sorting import find
 from thence.tokens.vocabulary import UNKNOWN, Vocabulary
 
 SPELLINGS = (UNKNOWN, "<UNK>", "<Unk>")

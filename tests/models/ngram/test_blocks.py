@@ -13,7 +13,8 @@ from thence.models.ngram.blocks import (
     merge,
     ranges_of_words,
 )
-from thence.models.ngram.counting import OrderCounts, count_ngrams
+from thence.models.ngram.counting import count_ngrams
+from thence.models.ngram.sorting import OrderCounts
 from thence.tokens import TokenStore
 
 StoreOf = Callable[[Iterable[str]], TokenStore]

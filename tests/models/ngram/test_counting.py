@@ -9,13 +9,9 @@ from hypothesis import strategies as st
 
 from thence.corpus import Documents
 from thence.models.ngram import NGram, NGramOptions, counting
-from thence.models.ngram.counting import (
-    count_ngrams,
-    distinct,
-    find,
-    log_likelihood,
-    sort_with_places,
-)
+from thence.models.ngram.counting import count_ngrams
+from thence.models.ngram.likelihood import log_likelihood
+from thence.models.ngram.sorting import distinct, find, sort_with_places
 from thence.tokens import TokenOptions, make_tokenizer
 
 

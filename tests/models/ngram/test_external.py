@@ -17,8 +17,9 @@ from thence.errors import RunError
 from thence.mapped import Spool
 from thence.models.ngram import NGram, NGramOptions, external, gathering
 from thence.models.ngram import smoothing as smoothing_module
-from thence.models.ngram.counting import OrderCounts, count_ngrams
+from thence.models.ngram.counting import count_ngrams
 from thence.models.ngram.smoothing import Smoothing
+from thence.models.ngram.sorting import OrderCounts
 from thence.tokens import TokenStore
 
 StoreOf = Callable[[Iterable[str]], TokenStore]

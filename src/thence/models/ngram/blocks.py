@@ -21,8 +21,9 @@ import numpy as np
 from thence.array_types import Int32, Int64, Integer
 from thence.corpus import ReadingOptions
 from thence.corpus.blocks import Block, read_block
-from thence.models.ngram.counting import OrderCounts, count_ngrams, distinct, find
+from thence.models.ngram.counting import count_ngrams
 from thence.models.ngram.model import NGram
+from thence.models.ngram.sorting import OrderCounts, distinct, find
 from thence.tokens import Tokenizer, TokenOptions, TokenStore, count_symbols, encode_in_memory
 
 

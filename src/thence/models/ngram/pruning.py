@@ -27,9 +27,9 @@ import numpy as np
 
 from thence.array_types import Bool, Float, Int64
 from thence.mapped import release
-from thence.models.ngram.counting import OrderCounts, find
 from thence.models.ngram.gathering import Gathered, blocks
 from thence.models.ngram.smoothing import OrderTable, context_blocks, new_columns
+from thence.models.ngram.sorting import OrderCounts, find
 
 TOLERANCE = 0.01
 """A sum may be so far from one, which changes a likelihood by 0.01 nats per token at most: files

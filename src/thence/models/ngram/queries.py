@@ -20,8 +20,8 @@ from thence._core.ngram import NGramTables
 from thence._core.text import TextScorer
 from thence.array_types import Float, Int64, Integer
 from thence.models.base import Array, TextScore
-from thence.models.ngram.counting import find
 from thence.models.ngram.smoothing import OrderTable
+from thence.models.ngram.sorting import find
 from thence.tokens import Tokenizer, TokenStore
 from thence.tokens.characters import CharacterTokenizer
 from thence.tokens.tokenizer import normalize

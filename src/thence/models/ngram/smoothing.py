@@ -41,8 +41,8 @@ import numpy as np
 
 from thence.array_types import Float, Float32, Int64, Integer, Num
 from thence.mapped import Columns, MemoryColumn, Spool, release
-from thence.models.ngram.counting import OrderCounts, adjusted_counts, find
-from thence.models.ngram.gathering import BLOCK, Gathered, blocks, pieces
+from thence.models.ngram.gathering import BLOCK, Gathered, blocks, pieces, sum_by_number
+from thence.models.ngram.sorting import OrderCounts, find
 from thence.tokens import TokenStore
 
 Smoothing = Literal[
@@ -120,6 +120,30 @@ def single_discount(order: int, counts: Integer[np.ndarray, " ngrams"]) -> Disco
     fallback = n1 == 0 or n2 == 0
     value = 0.5 if fallback else n1 / (n1 + 2 * n2)
     return Discounts(order, found, (value, value, value), fallback)
+
+
+def adjusted_counts(
+    counts: list[OrderCounts], level: int, memory: int | None = None
+) -> Int64[np.ndarray, " ngrams"]:
+    """Return how many different words precede each n-gram of an order below the highest.
+
+    An n-gram that nothing precedes opens the text; it keeps its own count. (Chen and Goodman
+    1999, section 3; Heafield et al. 2013, "Scalable modified Kneser-Ney language model
+    estimation", section 3.2.)
+
+    Args:
+        counts: Of orders 1 to N.
+        level: One less than the order.
+        memory: About how many bytes to work in; None: as many as needed.
+    """
+    below = counts[level].counts
+    preceding = sum_by_number(counts[level + 1].suffixes, None, len(below), memory)
+    if memory is None:
+        return np.where(preceding > 0, preceding, below)
+    adjusted = Spool(np.int64)
+    for some, own in zip(blocks(preceding), blocks(below), strict=True):
+        adjusted.append(np.where(some > 0, some, own))
+    return adjusted.array()
 
 
 def smooth(

@@ -1,0 +1,150 @@
+/* Counting n-grams: from those of one length to those that are longer by a word.
+
+   The occurrences of the n-grams of one length stand in order of their numbers (which), each with
+   the position of its last word (places). Those with the same number have the same prefix when a
+   word is added, so only the added words are sorted, group by group: few by insertion, many by
+   their digits (radix sort, least significant digit first). Equal words of a group in a row are the
+   occurrences of one longer n-gram. models/ngram/counting.py is the same in NumPy. */
+
+#include <string.h>
+
+#include "core.h"
+
+enum { FEW = 24, MANY = 4096 };
+
+/* Sort numbers by the bits from 32 on, of which the words have so many; equal ones stay in turn. */
+static void sort_by_word(uint64_t *values, uint64_t *spare, int64_t size, int bits) {
+    if (size <= FEW) { /* The lower bits are places in turn, so whole numbers may be compared. */
+        for (int64_t i = 1; i < size; i++) {
+            uint64_t value = values[i];
+            int64_t at = i;
+            for (; at > 0 && values[at - 1] > value; at--) values[at] = values[at - 1];
+            values[at] = value;
+        }
+        return;
+    }
+    int width = size < MANY ? 6 : 11;
+    uint64_t *from = values, *to = spare, mask = ((uint64_t)1 << width) - 1;
+    for (int shift = 32; shift < 32 + bits; shift += width) {
+        int64_t starts[1 << 11];
+        memset(starts, 0, (mask + 1) * sizeof *starts);
+        for (int64_t i = 0; i < size; i++) starts[from[i] >> shift & mask]++;
+        int64_t total = 0;
+        for (uint64_t digit = 0; digit <= mask; digit++) {
+            int64_t count = starts[digit];
+            starts[digit] = total;
+            total += count;
+        }
+        for (int64_t i = 0; i < size; i++) to[starts[from[i] >> shift & mask]++] = from[i];
+        uint64_t *other = from;
+        from = to;
+        to = other;
+    }
+    if (from != values) memcpy(values, from, (size_t)size * sizeof *values);
+}
+
+/* Count the n-grams that are longer by a word, of the occurrences from start to stop.
+
+   which and places get the longer n-grams' occurrences from *written on, in place: there are never
+   more. followers[p] is the word after position p, or -1 if nothing follows; numbers[p] is the
+   number of the n-gram that ends at p, and becomes that of the longer one. Occurrences before the
+   position first are numbered but not counted. The numbers of the longer n-grams begin with next.
+   keys, counts and suffixes get one entry for each and have room for most; spare has room for twice
+   stop - start.
+
+   Returns how many different ones there are, or -1 if something does not fit. NumPy:
+   longer_in_numpy of models/ngram/counting.py. */
+CORE_EXPORT int64_t count_longer(int32_t *which, int32_t *places, int64_t start, int64_t stop,
+                                 int64_t *written, const int32_t *followers, int32_t *numbers,
+                                 int64_t positions, int64_t V, int64_t first, int64_t next,
+                                 int64_t *keys, int64_t *counts, int32_t *suffixes,
+                                 int64_t most, uint64_t *spare) {
+    int64_t out = *written, found = 0;
+    if (start < 0 || stop < start || out < 0 || out > start || V < 1 || V > INT32_MAX) return -1;
+    if (next < 0 || next > INT32_MAX - (stop - start)) return -1;
+    int bits = 0;
+    while (V - 1 >> bits) bits++;
+    uint64_t *values = spare, *room = spare + (stop - start);
+    while (start < stop) {
+        int64_t prefix = which[start], size = 0;
+        int in_order = 1;
+        if (prefix < 0) return -1;
+        for (; start < stop && which[start] == prefix; start++) {
+            if (places[start] < 0 || places[start] >= positions) return -1;
+            int64_t word = followers[places[start]];
+            if (word < 0) continue;
+            if (word >= V || places[start] + 1 >= positions) return -1;
+            uint64_t value = (uint64_t)word << 32 | (uint32_t)(places[start] + 1);
+            in_order &= size == 0 || values[size - 1] <= value;
+            values[size++] = value;
+        }
+        if (!in_order) sort_by_word(values, room, size, bits);
+        for (int64_t i = 0; i < size; i++) {
+            int64_t word = (int64_t)(values[i] >> 32), place = (int64_t)(uint32_t)values[i];
+            if (i == 0 || word != (int64_t)(values[i - 1] >> 32)) {
+                if (found == most) return -1;
+                keys[found] = prefix * V + word;
+                counts[found] = 0;
+                suffixes[found++] = numbers[place];
+            }
+            counts[found - 1] += place >= first;
+            which[out] = (int32_t)(next + found - 1);
+            places[out++] = (int32_t)place;
+            numbers[place] = (int32_t)(next + found - 1);
+        }
+    }
+    *written = out;
+    return found;
+}
+
+/* Write the positions of each word one after another, in turn: places[starts[w] ..] are those of w.
+   starts, V numbers, ends as where those of the next word begin. Returns 0, or -1 if an id is out
+   of range. NumPy: np.argsort(ids, kind="stable"). */
+CORE_EXPORT int32_t place_words(const int32_t *ids, int64_t size, int64_t *starts, int64_t V,
+                                int32_t *places) {
+    if (size < 0 || size > INT32_MAX) return -1;
+    for (int64_t i = 0; i < size; i++) {
+        if (ids[i] < 0 || ids[i] >= V || starts[ids[i]] < 0 || starts[ids[i]] >= size) return -1;
+        places[starts[ids[i]]++] = (int32_t)i;
+    }
+    return 0;
+}
+
+/* Sort numbers that are not negative, of so many bits, with where each was; equal ones stay in turn.
+
+   places gets where each was. spare and spare_places have room for as many. Returns 0, or -1 if
+   something does not fit. NumPy: np.argsort(keys, kind="stable"). */
+CORE_EXPORT int32_t sort_places(int64_t *keys, int32_t *places, int64_t size, int32_t bits,
+                                int64_t *spare, int32_t *spare_places) {
+    enum { WIDTH = 11 };
+    if (size < 0 || size > INT32_MAX || bits < 0 || bits > 63) return -1;
+    int64_t *from = keys, *to = spare;
+    int32_t *from_places = places, *to_places = spare_places;
+    for (int64_t i = 0; i < size; i++) {
+        if (keys[i] < 0) return -1;
+        places[i] = (int32_t)i;
+    }
+    for (int shift = 0; shift < bits; shift += WIDTH) {
+        int64_t starts[1 << WIDTH] = {0}, total = 0;
+        for (int64_t i = 0; i < size; i++) starts[from[i] >> shift & ((1 << WIDTH) - 1)]++;
+        for (int digit = 0; digit < 1 << WIDTH; digit++) {
+            int64_t count = starts[digit];
+            starts[digit] = total;
+            total += count;
+        }
+        for (int64_t i = 0; i < size; i++) {
+            int64_t at = starts[from[i] >> shift & ((1 << WIDTH) - 1)]++;
+            to[at] = from[i];
+            to_places[at] = from_places[i];
+        }
+        int64_t *other = from;
+        int32_t *other_places = from_places;
+        from = to, to = other;
+        from_places = to_places, to_places = other_places;
+    }
+    if (from != keys) {
+        memcpy(keys, from, (size_t)size * sizeof *keys);
+        memcpy(places, from_places, (size_t)size * sizeof *places);
+    }
+    return 0;
+}

@@ -1,0 +1,101 @@
+"""The log-probability of whole texts: from counts alone, or looked up in bounded memory."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from thence.array_types import Float, Int64
+from thence.mapped import release
+from thence.models.ngram.gathering import BLOCK, pieces, sum_by_number
+from thence.models.ngram.smoothing import OrderTable
+from thence.models.ngram.sorting import OrderCounts, opening_targets, sort_with_places
+from thence.tokens import TokenStore
+
+BYTES_PER_TARGET = 128
+"""What it takes at most to look up a target."""
+
+
+def log_likelihood(
+    counts: list[OrderCounts],
+    log_probs: Sequence[Float[np.ndarray, " ngrams"]],
+    memory: int | None = None,
+) -> float:
+    """Return the log-probability of the counted text itself, in nats, from counts alone.
+
+    Every target is predicted by the longest n-gram that ends there, which was seen: one of the
+    highest order or, near the beginning of a document, one that no longer one ends with.
+
+    Args:
+        counts: Of orders 1 to N.
+        log_probs: Of the same n-grams, none left out.
+        memory: About how many bytes to work in; None: as many as needed.
+    """
+    nats = 0.0
+    for level, (order, values) in enumerate(zip(counts, log_probs, strict=True)):
+        ends = None
+        if level + 1 < len(counts):
+            longer = counts[level + 1]
+            ends = sum_by_number(longer.suffixes, longer.counts, len(order.keys), memory)
+        size = len(order.keys) if memory is None else BLOCK
+        for start, stop in pieces(0, len(order.keys), size):
+            longest = order.counts[start:stop]
+            longest = longest if ends is None else longest - ends[start:stop]
+            is_used = longest > 0
+            nats += float(longest[is_used] @ values[start:stop][is_used].astype(np.float64))
+            release(order.counts, values, *([] if ends is None else [ends]))
+    return nats
+
+
+def log_prob_within(
+    tables: Sequence[OrderTable],
+    vocabulary_size: int,
+    store: TokenStore,
+    carry_context: bool,
+    memory: int,
+) -> float:
+    """Return the log-probability of a store by a model, in nats, in about so many bytes.
+
+    The text is scored in pieces, each order by order: its n-grams are looked up sorted, so that
+    the tables, which may be larger than the memory, are read from beginning to end.
+    """
+    room = max(memory // BYTES_PER_TARGET, 1)
+    nats, before = 0.0, len(tables) - 1
+    for start, stop in pieces(0, store.num_targets, room):
+        # Contexts reach back over so many ids, whose own scores are those of the piece before.
+        first = max(start - before, 0)
+        ids = store.ids[first : stop + 1].astype(np.int64)
+        # The places of first targets of documents, counted from the first of these ids.
+        opening = opening_targets(store, 3, carry_context, first, stop + 1)
+        nats += float(_scores(tables, vocabulary_size, ids, opening)[start - first :].sum())
+        release(store.ids)
+    return nats
+
+
+def _scores(
+    tables: Sequence[OrderTable],
+    vocabulary_size: int,
+    ids: Int64[np.ndarray, " positions"],
+    opening: Int64[np.ndarray, " openings"],
+) -> Float[np.ndarray, " targets"]:
+    """Return the log-probability of all ids but the first; see ``models/ngram/queries.py``."""
+    words = ids[1:]
+    log_probs: Float[np.ndarray, " targets"] = tables[0].log_probs[words].astype(np.float64)
+    opening = opening[opening > 0] - 1  # Among the targets.
+    contexts = ids[:-1]  # the number of the context before each target, -1 where not seen
+    for shorter, table in pairwise(tables):
+        known = np.flatnonzero(contexts >= 0)
+        wanted, order = sort_with_places(contexts[known] * vocabulary_size + words[known])
+        found = np.full(len(words), -1)
+        for start, stop in pieces(0, len(wanted), BLOCK):
+            some, targets = wanted[start:stop], known[order[start:stop]]
+            log_probs[targets] += shorter.log_backoffs[some // vocabulary_size]
+            places = np.searchsorted(table.keys, some)
+            is_seen = places < len(table.keys)
+            is_seen[is_seen] = table.keys[places[is_seen]] == some[is_seen]
+            seen, numbers = targets[is_seen], places[is_seen]
+            found[seen], log_probs[seen] = numbers, table.log_probs[numbers]
+            release(table.keys, table.log_probs, shorter.log_backoffs)
+        contexts = np.append(-1, found[:-1])
+        contexts[opening] = -1
+    return log_probs
