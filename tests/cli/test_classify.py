@@ -93,7 +93,7 @@ def test_what_is_typed_is_answered_line_by_line(thence, opinions, monkeypatch, c
     [
         ([], r"pos  0\.\d{4}  █+\nneg  0\.\d{4}(  █+)?\n"),
         (["--explain"], r"\x1b\[1mpos  0\.\d{4}\x1b\[0m\n.*good.*\n"),
-        (["--json"], r'\{"text": "a good film", .*\}\n'),
+        (["--json"], r'\{"text":"a good film",.*\}\n'),
     ],
 )
 def test_a_person_sees_bars_and_colours(opinions, monkeypatch, capsys, flags, expected):

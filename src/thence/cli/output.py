@@ -6,6 +6,7 @@ from io import StringIO
 from textwrap import wrap
 from typing import Annotated, Any
 
+import orjson
 from cyclopts import Parameter
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -27,8 +28,12 @@ NARROWEST_HEADER = 8
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON value on one line, safe to look at; numbers that JSON lacks are a bug."""
-    print_text(printable_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
+    """Print one JSON value on one line, safe to look at; numbers that JSON lacks are null."""
+    try:
+        text = orjson.dumps(value).decode("utf-8")
+    except TypeError:  # Half a surrogate pair, say, which is escaped below.
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    print_text(printable_json(text))
 
 
 def print_result(found: Any, as_json: bool) -> None:
