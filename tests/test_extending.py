@@ -193,6 +193,42 @@ with TestClient(create_app(open_runs(["run"])), "http://localhost") as client:
     assert "/longest" in client.get("/openapi.json").json()["paths"]
 """,
 )
+COMMAND = Addition(
+    new={
+        "cli/vowels.py": '''
+from thence.cli.output import Json, print_json
+from thence.cli.streams import print_text
+
+def share_of_vowels(run, vowels="aeiou"):
+    """Count vowels.
+
+    Args:
+        run: The run.
+        vowels: What counts as one.
+    """
+    symbols = run.tokenizer.vocabulary.symbols
+    return sum(symbol in vowels for symbol in symbols) / len(symbols)
+
+def print_share(call, given, *, json: Json = False):
+    print_json({"share": call()}) if json else print_text(f"{call():.0%} are vowels")
+'''
+    },
+    edits={
+        "cli/commands.py": [
+            (
+                '    "next": Command(',
+                '    "vowels": Command("Count vowels.", "cli.vowels:share_of_vowels", '
+                '"vowels:print_share", ("run",)),\n    "next": Command(',
+            )
+        ]
+    },
+    check="""
+assert printed("vowels", "run") == "50% are vowels\\n"
+assert json.loads(printed("vowels", "run", "--vowels", "ab", "--json")) == {"share": 1.0}
+assert "Count vowels." in printed("--help")
+assert "What counts as one." in printed("vowels", "--help")
+""",
+)
 SCHEDULE = Addition(
     edits={
         "recipes/options.py": [('Literal["one-cycle", ', 'Literal["square-root", "one-cycle", ')],
@@ -236,6 +272,7 @@ ADDITIONS = {
     "tokenizer": TOKENIZER,
     "metric": METRIC,
     "endpoint": ENDPOINT,
+    "command": COMMAND,
     "schedule": SCHEDULE,
     "export format": EXPORT_FORMAT,
 }

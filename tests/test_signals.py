@@ -92,7 +92,7 @@ def test_a_training_ends_with_the_code_of_its_signal_and_all_saved(
     process.send_signal(number)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 128 + number
-    assert "all saved. Go on with: thence resume" in said
+    assert "all saved. Continue with: thence resume" in said
     assert Run(folder).metrics() and not list(tmp_path.rglob(".*"))
 
 

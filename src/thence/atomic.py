@@ -257,7 +257,7 @@ def refuse_existing(path: Path) -> None:
     except OSError as error:  # A name that is too long, for example.
         raise WriteError(path, error) from error
     if taken:
-        resume = f", or go on with: thence resume {path}" if (path / "last").exists() else ""
+        resume = f", or continue with: thence resume {path}" if (path / "last").exists() else ""
         raise ExistsError(
             f"{path} exists already and is left as it is; choose another `output`{resume}."
         )

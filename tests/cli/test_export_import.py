@@ -13,8 +13,8 @@ pytestmark = pytest.mark.usefixtures("folder")
 
 TEXT = "the cat sat\nthe cat ran\na dog sat\nthe dog ran\na cat sat\n" * 4
 NONE = (
-    "thence: The run lm was imported from lm.arpa and has no text of its own; judge it on another "
-    "(thence evaluate RUN TEXT, thence compare --text TEXT).\n"
+    "thence: The run lm was imported from lm.arpa and has no text of its own; evaluate it on "
+    "another (thence evaluate RUN TEXT, thence compare --text TEXT).\n"
 )
 
 

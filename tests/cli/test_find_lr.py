@@ -18,7 +18,7 @@ def test_it_suggests_a_rate_and_draws(thence, folder):
     assert (outcome.code, outcome.err) == (0, "")
     first, second = outcome.out.splitlines()
     assert 0.001 <= float(first.removeprefix("suggested learning rate")) <= 30
-    assert second.split() == ["picture", "learning-rate.png"]
+    assert second.split() == ["figure", "learning-rate.png"]
     assert (folder / "learning-rate.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in folder.iterdir()} == {"text.txt", "learning-rate.png"}
 
@@ -56,7 +56,7 @@ def test_no_picture_is_written_over(thence, folder):
     (folder / "learning-rate.png").write_text("mine")
     (folder / "curve.svg").write_text("mine")
     outcome = thence("find-lr", "text.txt", *FLAGS)
-    assert outcome.out.splitlines()[1].split() == ["picture", "learning-rate-2.png"]
+    assert outcome.out.splitlines()[1].split() == ["figure", "learning-rate-2.png"]
     refused = thence("find-lr", "text.txt", *FLAGS, "-o", "curve.svg")
     assert refused.code == 2
     assert refused.err.startswith("thence: curve.svg exists already and is left as it is")

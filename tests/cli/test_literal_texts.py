@@ -173,7 +173,7 @@ def test_a_sweep_copies_standard_input(thence, trained, folder):
     assert Path("sweep/text").read_text() == lines
     assert Path(Run("sweep/best").recipe.text) == Path("sweep/text").resolve()
     refused = thence("sweep", "recipe.toml", *flags, stdin=lines[:-4])
-    assert refused.code == 2 and "was begun with another text" in refused.err
+    assert refused.code == 2 and "was started with another text" in refused.err
 
 
 def test_fill_ranks_what_is_given(thence, trained):

@@ -127,7 +127,7 @@ def test_a_folder_with_spaces_is_quoted_in_the_hint(thence, small):
 def test_the_report_is_written_unless_refused(thence):
     flags = ["--model", "bigram-counts", "-o", "run"]
     outcome = thence("train", "text.txt", *flags)
-    assert "Pictures and all numbers: run/report.html\n" in outcome.out
+    assert "Figures and all numbers: run/report.html\n" in outcome.out
     assert Path("run/report.html").exists()
 
 
@@ -137,7 +137,7 @@ def test_a_classifier_ends_with_its_report(thence):
     outcome = thence("train", "cities", *flags)
     assert outcome.code == 0
     assert "accuracy" in outcome.out
-    assert outcome.out.endswith("Pictures and all numbers: run/report.html\n")
+    assert outcome.out.endswith("Figures and all numbers: run/report.html\n")
     assert Path("run/report.html").exists()
 
 
@@ -157,7 +157,7 @@ def test_ctrl_c_says_how_to_go_on_and_resume_goes_on(thence, small, monkeypatch)
         outcome = thence("train", "text.txt", *small, "-o", "run")
     assert (outcome.code, outcome.out) == (130, "")
     assert outcome.err == (
-        "thence: Stopped at step 7 of 20, all saved. Go on with: thence resume run\n"
+        "thence: Stopped at step 7 of 20, all saved. Continue with: thence resume run\n"
     )
     again = thence("train", "text.txt", *small, "-o", "run")
     assert again.code == 2 and "thence resume run" in again.err

@@ -33,7 +33,7 @@ def test_evaluate_json(thence, trained):
 def test_evaluate_records_looks_at_test(thence, trained, folder):
     run = shutil.copytree(trained.mlp, folder / "run")
     assert thence("evaluate", run, "--split", "test", "--json").json()["test_looks"] == 1
-    assert "looks at the test split  2" in thence("evaluate", run, "--split=test").out
+    assert "evaluations on test   2" in thence("evaluate", run, "--split=test").out
 
 
 @pytest.mark.parametrize("run", ["mlp", "counts"])

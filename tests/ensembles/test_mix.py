@@ -170,7 +170,9 @@ def test_a_network_remembers_and_goes_on_learning(running: Run, tmp_path: Path) 
         name.startswith(k) for (name, _), k in zip(weights_of(both), bucket_ids, strict=True)
     )
     assert judged.dynamic == tuple(name for name, _ in weights_of(both))
-    assert dict(judged.rows())["dynamic"].startswith("adapts on the text it is judged on: lstm dyn")
+    assert dict(judged.rows())["dynamic"].startswith(
+        "adapts to the text it is evaluated on: lstm dyn"
+    )
     assert judged.to_json()["dynamic"] == list(judged.dynamic)
 
 

@@ -301,9 +301,9 @@ def test_report_in_words_and_for_programs(report: ClassificationReport) -> None:
     assert content["mistakes"][0]["document"] == 4
     # Wilson, 3 of 5: (0.6 + 0.3841 -+ 1.96 sqrt(0.048 + 0.03841)) / 1.7683 = 0.2307 and 0.8824.
     assert dict(report.rows())["accuracy"] == "60.00 % (95 % interval 23.07 to 88.24 %)"
-    assert "looks at the test split" not in dict(report.rows())
+    assert "evaluations on test" not in dict(report.rows())
     lines = str(report).split("\n")
-    assert lines[0].split() == ["judged", "on", "dev", "split"]
+    assert lines[0].split() == ["evaluated", "on", "dev", "split"]
     assert lines[-2].split() == ["b", "0.6667", "1.0000", "0.8000", "2", "3"]
 
 

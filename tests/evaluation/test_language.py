@@ -115,7 +115,7 @@ def test_looks_at_test_are_recorded(counted: Counted) -> None:
     assert evaluate(run, "test").test_looks == 2
     assert evaluate(run).test_looks == 2
     assert [look["command"] for look in run.test_looks()] == ["evaluate", "evaluate"]
-    assert "looks at the test split" in str(evaluate(run))
+    assert "evaluations on test" in str(evaluate(run))
 
 
 def test_another_file_or_named_text(counted: Counted, tmp_path: Path) -> None:

@@ -96,8 +96,8 @@ def test_a_mixture_begins_with_the_looks_of_its_runs(counted: Counted, tmp_path:
     assert sorted(look["run"] for look in mixed.test_looks()) == ["one", "one", "two"]
     judged = thence.evaluate(mixed, "test")
     assert (judged.test_looks, judged.to_json()["test_looks_before"]) == (4, 3)
-    said = dict(judged.rows())["looks at the test split"]
-    assert said == "4 in this run's life, 3 of them before it was made: as one, two"
+    said = dict(judged.rows())["evaluations on test"]
+    assert said == "4 so far, 3 of them before this run was made: as one, two"
     assert "4 times, last " in report(mixed).read_text()
 
 

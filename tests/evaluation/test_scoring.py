@@ -100,9 +100,12 @@ def ranked(text: str, log_probability: float, targets: int, best: tuple[float, i
 @pytest.mark.parametrize(
     ("second", "sentence"),
     [
-        ((-4.0 - math.log(2), 4), "The first is 2 times as likely as the second, and likelier"),
+        (
+            (-4.0 - math.log(2), 4),
+            "The first is 2 times as likely as the second, and more probable",
+        ),
         ((-4.0, 4), "The first two are equally likely"),
-        ((-5.0, 40), "though the second is likelier token by token: it is longer"),
+        ((-5.0, 40), "though the second is more probable per token: it is longer"),
         ((-math.inf, 4), "The other texts are impossible"),
         ((-4e6, 4), r"The first is 10\^1737176.2 times"),
     ],

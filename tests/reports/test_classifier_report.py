@@ -124,7 +124,7 @@ def test_a_run_without_dev_has_a_report(
     whole = train_on(tmp_path, model, train_rows(), split="100/0/0")
     page = Page(report_html(whole))
     assert page.is_harmless()
-    assert "There is no dev split to judge on." in page.text
+    assert "There is no dev split to evaluate on." in page.text
     assert "Confusion matrix" not in page.headings
     drawn = {"loss", "learning-rate", "embedding-map"}.intersection(names_of_pictures(run))
     assert page.tags["img"] == len(drawn)

@@ -143,7 +143,7 @@ def test_classifiers_with_other_labels_are_not_compared(
     (tmp_path / "two").mkdir()
     two = train_on(tmp_path / "two", "linear", train_rows(), dev=str(dev))
     page = LinkedPage(comparison_html([one, two], tmp_path))
-    assert "judged on different labels and texts" in page.text
+    assert "evaluated on different labels and texts" in page.text
     assert "two/linear-run" in page.text.replace("\\", "/")  # Names that are alike are paths.
 
 
@@ -156,7 +156,7 @@ def test_what_cannot_be_judged_is_shown_with_the_reason(
     thence.export(ngram, tmp_path / "lm.arpa")
     imported = thence.import_arpa(tmp_path / "lm.arpa", tmp_path / "lm")
     page = LinkedPage(comparison_html([runs["counts"], undivided, imported], tmp_path))
-    assert "Not judged, and so not compared" in page.text
+    assert "Not evaluated, and so not compared" in page.text
     assert "it has no dev split" in page.text and "imported, and so without a text" in page.text
 
 

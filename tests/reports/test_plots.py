@@ -298,7 +298,7 @@ def test_the_report_of_a_count_model_says_what_it_has_not(counts, tmp_path):
 def test_the_report_of_a_run_without_dev(tmp_path):
     run = make_run(tmp_path, "bigram-counts", split="100/0/0", texts=["ab", "b", "ba"])
     page = Page(report_html(run))
-    assert "There is no dev split to judge on." in page.text
+    assert "There is no dev split to evaluate on." in page.text
     assert page.tags["img"] == 1
 
 

@@ -66,7 +66,7 @@ def weights(run: Run) -> bytes:
 def test_an_existing_output_is_refused_and_left_untouched(small: SmallTrain) -> None:
     run = small()
     before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
-    with pytest.raises(RunError, match=r"exists already .* another `output`, or go on with"):
+    with pytest.raises(RunError, match=r"exists already .* another `output`, or continue with"):
         small()
     assert before == {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
     (run.folder.parent / "file").write_text("mine")
@@ -271,7 +271,7 @@ def test_a_full_disk_during_training_keeps_the_last_checkpoint(
 
     whole = small("whole")
     folder = whole.folder.parent / "run"
-    kept = f"All up to the last checkpoint is kept; go on with: thence resume {folder}"
+    kept = f"All up to the last checkpoint is kept; continue with: thence resume {folder}"
     with pytest.raises(RunError, match=rf"No space left on device\. Free some space\. {kept}"):
         small(progress=telling(hear))
     assert [line["step"] for line in Run(folder).metrics()] == [2, 4, 6, 8, 10]

@@ -286,6 +286,6 @@ def test_a_sweep_of_texts_in_memory_keeps_them(lines: list[str], tmp_path: Path)
     assert thence.evaluate(folder / "best").documents == 9
     again = thence.sweep(recipe, folder, text=lines, dev=lines[:9])
     assert again.best_trial == done.best_trial == read_sweep(folder).best_trial
-    with pytest.raises(RunError, match="was begun with another text"):
+    with pytest.raises(RunError, match="was started with another text"):
         thence.sweep(recipe, folder, text=lines[1:], dev=lines[:9])
     assert not list(tmp_path.glob("**/.*"))

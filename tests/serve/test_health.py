@@ -179,8 +179,7 @@ def test_the_log_tells_of_a_change_once(
     assert told() == []
     (folder / "config.toml").write_text("")
     assert told() == [
-        "The run spoiled on disk has changed since it was loaded; the server goes on with what it "
-        "loaded."
+        "The run spoiled on disk has changed since it was loaded; the server keeps what it loaded."
     ]
     assert told() == []
     shutil.rmtree(folder)

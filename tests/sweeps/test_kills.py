@@ -95,6 +95,6 @@ def test_ctrl_c_says_how_to_go_on(language, tmp_path):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "Stopped after 0 of 2 trials, all saved. Go on with: thence sweep" in err
+    assert "Stopped after 0 of 2 trials, all saved. Continue with: thence sweep" in err
     assert (folder / "trial-0000" / "last").is_dir()
     assert out == ""

@@ -224,7 +224,7 @@ def test_an_interrupt_says_how_to_resume_and_gives_signals_back(
     folder = tmp_path / "run"
     with pytest.raises(
         Interrupted,
-        match=rf"Stopped at step 7 of 20, all saved. Go on with: thence resume {folder}",
+        match=rf"Stopped at step 7 of 20, all saved. Continue with: thence resume {folder}",
     ):
         small(progress=telling(interrupt_at(7)))
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

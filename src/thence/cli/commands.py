@@ -65,7 +65,7 @@ COMMANDS: Mapping[str, Command] = {
         help={"text": TEXT_HELP, "keep_text": KEEP_TEXT_HELP},
     ),
     "best": Command(
-        "Make the best model of a text that a given time allows.",
+        "Train the best model of a text in a given time.",
         "autopilot:best",
         "training:print_best",
         ("text",),
@@ -90,7 +90,7 @@ COMMANDS: Mapping[str, Command] = {
         },
     ),
     "resume": Command(
-        "Go on with a training that was stopped.",
+        "Resume a stopped training.",
         "training:resume",
         "training:print_resumed",
         ("folder",),
@@ -121,14 +121,14 @@ COMMANDS: Mapping[str, Command] = {
         "List the runs in a folder.", "runs.description:list_runs", "runs:print_runs", ("folder",)
     ),
     "evaluate": Command(
-        "Judge a run on its dev or test split, or on a text.",
+        "Evaluate a run on its dev or test split, or on a text.",
         "evaluation:evaluate",
         "evaluating:print_evaluation",
         ("run", "text"),
         ("labelling",),
     ),
     "compare": Command(
-        "Judge several runs on the same text, with intervals of all differences.",
+        "Evaluate several runs on the same text, with intervals of all differences.",
         "evaluation:compare",
         "evaluating:print_comparison",
         ("runs",),
@@ -143,14 +143,16 @@ COMMANDS: Mapping[str, Command] = {
         help={"runs": "Two or more run folders, or one and --cache, --neural-cache or --dynamic."},
     ),
     "score": Command(
-        "Give the log-probability of texts; say which of several is likelier.",
+        "Print the log-probability of texts, or rank several.",
         "evaluation:score",
         "texts:print_scores",
         ("run", "texts"),
-        help={"texts": f"{LITERAL_HELP} Of several texts: which is likelier, and by how much."},
+        help={
+            "texts": f"{LITERAL_HELP} Of several texts: which is more probable, and by how much."
+        },
     ),
     "classify": Command(
-        "Give the label of each text; explain it.",
+        "Predict the label of each text, and explain it.",
         "evaluation:classify",
         "texts:print_labels",
         ("run", "texts"),
@@ -160,7 +162,7 @@ COMMANDS: Mapping[str, Command] = {
         },
     ),
     "similar": Command(
-        "Show the words that a model takes for nearest to a word.",
+        "Show the nearest neighbours of a word in the embeddings of a model.",
         "evaluation:similar",
         "evaluating:print_similar",
         ("run", "word"),
@@ -172,7 +174,7 @@ COMMANDS: Mapping[str, Command] = {
         ("run", "text"),
     ),
     "complete": Command(
-        "Go on with a text, in the likeliest ways or in drawn ones.",
+        "Continue a text, with the most probable continuations or with samples.",
         "generation:complete",
         "evaluating:print_completions",
         ("run", "text"),
@@ -193,14 +195,14 @@ COMMANDS: Mapping[str, Command] = {
         },
     ),
     "sample": Command(
-        "Draw texts from a model.",
+        "Sample texts from a model.",
         "generation:sample",
         "evaluating:print_samples",
         ("run",),
         settings=("generation:DecodingOptions",),
     ),
     "serve": Command(
-        "Answer over HTTP, and show a page to see models with.",
+        "Serve models over HTTP, with a web page.",
         "serve:serve",
         "runs:print_served",
         ("runs",),
@@ -220,7 +222,7 @@ COMMANDS: Mapping[str, Command] = {
         help={"runs": "The run folder, or that of a sweep, or several to compare."},
     ),
     "plot": Command(
-        "Write a run's pictures as PNG and SVG.",
+        "Write the figures of a run as PNG and SVG.",
         "reports:plot",
         "runs:print_paths",
         ("run",),
@@ -241,15 +243,15 @@ COMMANDS: Mapping[str, Command] = {
         },
     ),
     "import": Command(
-        "Make a run of an ARPA file.", "exchange:import_arpa", "runs:print_imported", ("path",)
+        "Import an ARPA file as a run.", "exchange:import_arpa", "runs:print_imported", ("path",)
     ),
     "data list": Command(
-        "List the texts that can be named in place of a file.",
+        "List the texts that have a name.",
         "corpus:named_texts",
         "runs:print_named_texts",
     ),
     "data get": Command(
-        "Fetch a named text, check it against its checksum, and say where it is.",
+        "Download a named text and verify its checksum.",
         "corpus:get",
         "runs:print_fetched",
         ("name",),

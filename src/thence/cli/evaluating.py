@@ -21,7 +21,7 @@ class LabelColumns:
     label: str | None = None
     """Column or field with the labels (default: that of the run's text)."""
     label_separator: str | None = None
-    """What stands between the labels of a document that may have several."""
+    """What separates the labels of a document that may have several."""
 
 
 def print_evaluation(

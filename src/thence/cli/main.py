@@ -39,7 +39,7 @@ def build_app(arguments: Sequence[str] = ()) -> App:
     """
     app = App(
         name="thence",
-        help="Train, judge, compare and sample small language models on your own text.",
+        help="Train, evaluate, compare and sample small language models on your own text.",
         version=lambda: thence.__version__,
         help_format="plaintext",
         default_parameter=Parameter(converter=convert_argument),

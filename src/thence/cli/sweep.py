@@ -44,7 +44,7 @@ def print_sweep(
         return
     _say(done)
     if page:
-        print_text(f"\nPictures and all numbers: {page}")
+        print_text(f"\nFigures and all numbers: {page}")
     if done.best_is_here:
         print_note(f"Next: thence report {quote(str(done.folder / 'best'))}")
     else:

@@ -76,7 +76,7 @@ def print_learning_rate(
         Path | None,
         Parameter(
             name=("--output", "-o"),
-            help="Picture to write, .png or .svg (default: learning-rate.png, or with a number "
+            help="Figure to write, .png or .svg (default: learning-rate.png, or with a number "
             "after it where that is taken).",
         ),
     ] = None,
@@ -107,7 +107,7 @@ def print_learning_rate(
         )
         return
     print_text(f"suggested learning rate  {curve.suggestion:.2g}")
-    print_text(f"picture                  {picture}")
+    print_text(f"figure                   {picture}")
     if curve.still_falling:
         print_note(
             "The loss is lowest at the last rate: a higher one may be better. Try a larger --high."
@@ -185,8 +185,8 @@ def print_mixture(
     config: Annotated[
         Path | None,
         Parameter(
-            help="A recipe for the whole mixture: train the runs that it names and mix them as it "
-            "says, in place of all the rest."
+            help="A recipe for the whole mixture: train the runs that it names and mix them; "
+            "other arguments are left out."
         ),
     ] = None,
     report: Report = True,
@@ -253,7 +253,7 @@ def _print_best(done: "Best") -> None:
     print_pairs([("run", str(done.folder)), *about_rows(done)])
     page = done.folder / PAGE
     if page.exists():
-        print_text(f"\nWhat was tried, in pictures: {page}")
+        print_text(f"\nWhat was tried, in figures: {page}")
     folder = quote(str(done.folder))
     use = f"classify {folder} -" if done.unit == "document" else f"sample {folder}"
     print_note(
@@ -292,7 +292,7 @@ def print_trained_run(
     about += cut_rows(run)
     print_pairs([*about, *(judged.rows() if judged else [])])
     if path:
-        print_text(f"\nPictures and all numbers: {path}")
+        print_text(f"\nFigures and all numbers: {path}")
     folder = quote(str(run.folder))
     judge = f"   thence evaluate {folder} --split test" if len(run.documents("test")) else ""
     use = f"classify {folder} -" if isinstance(run, ClassifierRun) else f"sample {folder}"

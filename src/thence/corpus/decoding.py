@@ -113,7 +113,7 @@ def refuse_nul(data: Bytes, name: str) -> None:
         guess = "If the file is UTF-16" if encoding is None else "It seems to be UTF-16:"
         raise TextError(
             f"{place(data, name, position)} is not text. {guess} use "
-            f"`encoding={encoding or 'utf-16'!r}`; to go on regardless, `errors='replace'`."
+            f"`encoding={encoding or 'utf-16'!r}`; to continue regardless, `errors='replace'`."
         )
 
 

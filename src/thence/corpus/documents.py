@@ -172,7 +172,7 @@ class LabelOptions(Settings):
     """Column or field of a table with the labels (default: 'label'); plain text has __label__ \
 marks instead, a folder the names of its subfolders."""
     label_separator: str | None = None
-    """What stands between the labels of a document, such as ';': it may have several, or none."""
+    """What separates the labels of a document, such as ';': it may have several, or none."""
     class_weights: bool = False
     """Let each label weigh the same in training, however rare it is."""
 
@@ -180,7 +180,7 @@ marks instead, a folder the names of its subfolders."""
         super().__post_init__()
         if self.label_separator == "":
             raise SettingError(
-                "`label_separator` is empty; give what stands between labels, such as ';'."
+                "`label_separator` is empty; give what separates labels, such as ';'."
             )
 
 

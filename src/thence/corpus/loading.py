@@ -71,7 +71,7 @@ def load_labelled(
         return source
     if not isinstance(source, str | Path):
         raise SettingError(
-            "Texts in memory come without labels here. Train and judge a classifier on lists of "
+            "Texts in memory come without labels here. Train and evaluate a classifier on lists of "
             "texts and labels with thence.TextClassifier, or write both to a table (.csv, .jsonl)."
         )
     if is_one_of(source, BUNDLED):

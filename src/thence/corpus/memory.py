@@ -83,8 +83,8 @@ def _usable(texts: Iterable[str], name: str, errors: Errors) -> Iterator[str]:
         if isinstance(text, str) and (found := UNUSABLE.search(text)):
             if errors == "strict":
                 raise TextError(
-                    f"{name}, item {place}, holds U+{ord(found[0]):04X}, which is not text. Mend "
-                    "it, or set errors to 'replace' or 'ignore'."
+                    f"{name}, item {place}, holds U+{ord(found[0]):04X}, which is not text. "
+                    "Correct it, or set errors to 'replace' or 'ignore'."
                 )
             text = mend(text, errors)
         yield text

@@ -33,7 +33,7 @@ class SplitOptions(Settings):
     """Which documents go where: a random choice, of each label its share, or in order (for \
 running text)."""
     split_seed: Seed = 42
-    """Seed of the random choice, apart from the training's so that all runs share one split."""
+    """Seed of the random choice; not that of the training, so that all runs share one split."""
     dev: str | None = None
     """File with the dev documents; without --test the source is all train and test is empty."""
     test: str | None = None

@@ -202,7 +202,7 @@ def usable_text(value: object, place: str, errors: Errors) -> str:
     refused = UNUSABLE.search(value)
     if refused and errors == "strict":
         raise TextError(
-            f"{place} holds U+{ord(refused[0]):04X}, which is not text. Mend the file, or use "
+            f"{place} holds U+{ord(refused[0]):04X}, which is not text. Correct the file, or use "
             "`errors='replace'`."
         )
     return mend(value, errors) if refused else value

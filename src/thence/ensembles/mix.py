@@ -39,12 +39,12 @@ def mix(
         runs: Two or more runs of the same text, split, labels and tokens, or of language models one
             and a cache or so.
         output: The run folder to make; the members' models are copied into it.
-        cache: Also mix in caches of the last so many symbols, and of what followed them; for
+        cache: Also mix in caches of this many last symbols, and of what followed them; for
             running text.
-        neural_cache: Also mix in a cache of the last so many hidden states of the first run of a
-            recurrent network; its theta is chosen on dev.
-        dynamic: Let recurrent networks go on learning from running text that is judged, after each
-            window of it; the rate is chosen on dev.
+        neural_cache: Also mix in a cache of this many last hidden states of the first recurrent
+            network; its theta is chosen on dev.
+        dynamic: Dynamic evaluation: recurrent networks learn from running text that they are
+            evaluated on, after each window; the rate is chosen on dev.
         weights: What the weights of the members depend on: how well each context is known and the
             place in its document (``gated``, the default), its kind (``buckets``), or nothing
             (``single``).

@@ -190,7 +190,7 @@ def _check_same_split(runs: list[Run], split: Split) -> None:
     if len(hashes) > 1:
         raise TextError(
             f"The runs have different {split} splits, so their numbers are not about the same "
-            "text; name one text to judge them all on with `text`."
+            "text; name one text to evaluate them all on with `text`."
         )
 
 

@@ -72,8 +72,8 @@ class EvaluationData:
         if len(documents) == 0:
             raise TextError(
                 f"The {self.split} split of {run.name} is empty "
-                f"(`split={run.recipe.splitting.split!r}`); name a file to judge on, or train with "
-                "another `split`."
+                f"(`split={run.recipe.splitting.split!r}`); name a file to evaluate on, or train "
+                "with another `split`."
             )
         return documents
 
@@ -95,7 +95,7 @@ class EvaluationData:
         if documents.labels.multilabel and not run.classes.multilabel:
             raise TextError(
                 f"{self.name(run)} has documents with several labels, but {run.name} gives each "
-                "exactly one. Judge on a text with one label per document."
+                "exactly one. Evaluate on a text with one label per document."
             )
         labels = replace(documents.labels, multilabel=run.classes.multilabel)
         return LabelledDocuments.of(documents, labels)
@@ -126,4 +126,4 @@ class RunReport(Result):
 
     def looks_row(self) -> list[tuple[str, str]]:
         """Return the looks in words, if there are any."""
-        return [("looks at the test split", describe_looks(self.looks))] if self.looks else []
+        return [("evaluations on test", describe_looks(self.looks))] if self.looks else []

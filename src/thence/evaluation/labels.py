@@ -136,7 +136,7 @@ class ClassificationReport(RunReport):
         low, high = self.accuracy_interval
         calibrated = "answers, yes or no" if self.multilabel else "predictions"
         rows = [
-            ("judged on", self.text),
+            ("evaluated on", self.text),
             ("documents", f"{self.documents:,}"),
             ("labels", f"{self.train_labels:,}, {kind}"),
             (

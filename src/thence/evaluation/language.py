@@ -125,7 +125,7 @@ class LikelihoodReport(RunReport):
     def rows(self) -> list[tuple[str, str]]:
         """Return names and values with their units, in the order to show them."""
         rows = [
-            ("judged on", self.text),
+            ("evaluated on", self.text),
             ("documents", f"{self.documents:,}"),
             ("targets", f"{self.targets:,} (each document's end is one)"),
             ("unknown targets", f"{self.unknown:,} ({100 * self.unknown / self.targets:.2f} %)"),
@@ -154,7 +154,7 @@ class LikelihoodReport(RunReport):
         )
         if self.dynamic:
             names = ", ".join(self.dynamic)
-            rows.append(("dynamic", f"adapts on the text it is judged on: {names}"))
+            rows.append(("dynamic", f"adapts to the text it is evaluated on: {names}"))
         return rows + self.looks_row()
 
     def interval_in_words(self) -> str:
@@ -209,7 +209,7 @@ def evaluate_language_model(run: Run, data: EvaluationData = EvaluationData()) -
 def covers(in_order: bool) -> str:
     """Return in words what intervals of a text are about; ``is_in_order`` says which."""
     if in_order:
-        return "this text, as it goes on in passages like these; no other text"
+        return "this text, in passages like these; no other text"
     return "the text that these documents were drawn from; no other text"
 
 

@@ -154,7 +154,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Ranking(Listing[Ranked]):
-    """Texts by their probability, the likeliest first.
+    """Texts by their probability, the most probable first.
 
     Attributes:
         texts: Each with its score.
@@ -201,8 +201,8 @@ class Ranking(Listing[Ranked]):
         times = f"{factor:.3g}" if factor < 100 else f"{float(f'{factor:.3g}'):,.0f}"
         if factor >= 1e6:
             times = f"10^{second.difference / math.log(10):.1f}"
-        longer = ", and likelier token by token" if second.difference_per_token > 0 else ""
-        shorter = ", though the second is likelier token by token: it is longer"
+        longer = ", and more probable per token" if second.difference_per_token > 0 else ""
+        shorter = ", though the second is more probable per token: it is longer"
         about = shorter if second.difference_per_token < 0 else longer
         return f"The first is {times} times as likely as the second{about}."
 

@@ -255,7 +255,7 @@ class _Words:
 def _read_words(lines: _Lines, places: dict[bytes, int], entries: _Entries) -> _Words:
     listed = entries.places[:, 0]
     again = listed != np.arange(len(listed))
-    lines.refuse(again, entries.numbers, "a word stands twice among the 1-grams.")
+    lines.refuse(again, entries.numbers, "a word occurs twice among the 1-grams.")
     names = []
     for word, number in zip(places, entries.numbers.tolist(), strict=True):
         try:

@@ -158,9 +158,9 @@ def complete(
         count: How many completions; fewer come if the beam is narrower or no more are possible.
         beam: Width of the beam (default: 10, or the count if that is more); 1 is greedy.
         length_penalty: Rank by log-probability / length ** this (default 0, see ``beam_search``).
-        temperature: Below 1 likelier tokens are preferred (default 1).
-        top_k: Draw from the k likeliest tokens only.
-        top_p: Draw from the fewest likeliest tokens that together have this probability.
+        temperature: Below 1, probable tokens become more probable (default 1).
+        top_k: Sample from the k most probable tokens only.
+        top_p: Sample from the most probable tokens that together have this probability.
         seed: The same seed draws the same continuations (default 0).
         max_length: Tokens to add at most.
         bad_words: Words that no continuation may complete; ``<unk>`` is the unknown symbol.
@@ -174,8 +174,8 @@ def complete(
     drawing = any(given is not None for given in (temperature, top_k, top_p, seed))
     if drawing and not (beam is None and length_penalty is None):
         raise SettingError(
-            "`beam` and `length_penalty` search for the likeliest continuations, while "
-            "`temperature`, `top_k`, `top_p` and `seed` draw some; give only one kind."
+            "`beam` and `length_penalty` search for the most probable continuations, while "
+            "`temperature`, `top_k`, `top_p` and `seed` sample some; give only one kind."
         )
     options = DecodingOptions(1.0 if temperature is None else temperature, top_k, top_p)
     beam = max(DEFAULT_BEAM, count) if beam is None else beam

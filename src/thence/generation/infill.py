@@ -176,9 +176,9 @@ def _check_candidates(among: Iterable[str]) -> list[str]:
     candidates = list(dict.fromkeys([among] if isinstance(among, str) else among))
     for candidate in candidates:
         if not isinstance(candidate, str) or not candidate.strip():
-            raise SettingError(f"`among` has {candidate!r}; what stands in a blank must be a text.")
+            raise SettingError(f"`among` has {candidate!r}; what fills a blank must be a text.")
     if not candidates:
-        raise SettingError("`among` is empty; name what may stand in the blank.")
+        raise SettingError("`among` is empty; name what may fill the blank.")
     return candidates
 
 
@@ -190,7 +190,7 @@ def _combine(
     if len(candidates) ** blanks > max_exact:
         raise SettingError(
             f"`among` has {len(candidates):,} candidates for {blanks} blanks, which is more than "
-            f"{max_exact:,} texts to judge; name fewer."
+            f"{max_exact:,} texts to score; name fewer."
         )
     return {_join(pieces, chosen): list(chosen) for chosen in product(candidates, repeat=blanks)}
 

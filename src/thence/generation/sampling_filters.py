@@ -18,7 +18,7 @@ from thence.models.base import LanguageModel, State, read
 from thence.runs.run import Run
 from thence.settings import PositiveInt, Range, Settings
 
-Temperature = Annotated[float, Range(gt=0, why="`greedy` takes the likeliest token")]
+Temperature = Annotated[float, Range(gt=0, why="`greedy` takes the most probable token")]
 LogProbs = Float[np.ndarray, "batch vocab"]
 NO_ID = -1
 """Fills the history of a row before anything was read; no token has this id."""
@@ -29,13 +29,13 @@ class DecodingOptions(Settings):
     """How the next token is chosen from its distribution."""
 
     temperature: Temperature = 1.0
-    """Below 1 likelier tokens are preferred, above 1 all become more alike."""
+    """Below 1, probable tokens become more probable; above 1, the distribution becomes flatter."""
     top_k: PositiveInt | None = None
-    """Draw from the k likeliest tokens only."""
+    """Sample from the k most probable tokens only."""
     top_p: Annotated[float, Range(gt=0, le=1)] | None = None
-    """Draw from the fewest likeliest tokens that together have this probability."""
+    """Sample from the most probable tokens that together have this probability."""
     greedy: bool = False
-    """Always take the likeliest token: the same text every time."""
+    """Always take the most probable token: the same text every time."""
 
 
 def apply_filters(log_probs: LogProbs, options: DecodingOptions) -> LogProbs:

@@ -143,7 +143,7 @@ add_built_in([
     ),
     _labels(
         "linear", "fit", "labels.linear:LinearOptions", "labels.linear:Linear",
-        "logistic regression on runs of words, weighed by naive Bayes (NBSVM's kind)",
+        "logistic regression on runs of words, weighted by naive Bayes (as in NBSVM)",
         bags=True, training=DOCUMENTS,
         candidates={
             "labels": (

@@ -133,7 +133,7 @@ def mistakes_section(run: ClassifierRun, report: ClassificationReport) -> Sectio
         )
         for mistake in report.mistakes
     ]
-    explained = "The surest come first. See whether their own labels are right."
+    explained = "The most confident come first. Check whether their own labels are right."
     return Section(title, [Note(explained), Texts(items)])
 
 

@@ -81,7 +81,9 @@ def results_section(title: str, runs: Mapping[str, Run]) -> Section:
     blocks: list[Block] = []
     if len(groups) > 1:
         apart = "labels and texts" if title == TITLES["classifier"] else "texts"
-        warning = f"These runs were judged on different {apart}: only runs in the same table can be"
+        warning = (
+            f"These runs were evaluated on different {apart}: only runs in the same table can be"
+        )
         blocks.append(Note(f"{warning} compared."))
     for group in groups:
         blocks += group_blocks(group)
@@ -91,7 +93,7 @@ def results_section(title: str, runs: Mapping[str, Run]) -> Section:
         if reason is not None
     ]
     if rows:
-        blocks.append(Subtitle("Not judged, and so not compared"))
+        blocks.append(Subtitle("Not evaluated, and so not compared"))
         blocks.append(Table(["run", "model", "parameters", "why"], rows))
     return Section(title, blocks)
 
@@ -224,7 +226,7 @@ def settings_sections(title: str, runs: Mapping[str, Run]) -> list[Section]:
     rows = differing_settings(list(runs.values()))
     heading = f"Settings that differ: {title.lower()}"
     if not rows:
-        return [Section(heading, [Note("All settings are alike, and so are the texts.")])]
+        return [Section(heading, [Note("All settings are the same, and so are the texts.")])]
     columns = ["setting", *runs]
     return [Section(heading, [Table(columns, rows, words=len(columns), style="settings")])]
 

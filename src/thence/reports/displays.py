@@ -235,7 +235,7 @@ def run_card(run: Run) -> list[Block]:
     rows += [("settings", words)] if (words := chosen_settings(run.recipe.options)) else []
     rows += [*_size_rows(run), *_training_rows(run, metrics), ("dev", _best_text(metrics))]
     if not run.finished:
-        rows.append(("unfinished", "go on with thence.resume"))
+        rows.append(("unfinished", "continue with thence.resume"))
     return [Caption(run.name, str(run.folder)), Pairs(rows), *_curve(run)]
 
 
@@ -287,7 +287,7 @@ def _training_rows(run: Run, metrics: Sequence[dict[str, Any]]) -> list[tuple[st
 def _best_text(metrics: list[dict[str, Any]]) -> str:
     best = best_evaluation(metrics)
     if best is None:
-        return "not judged"
+        return "not evaluated"
     unit = unit_of(best)
     words = f"{best[f'dev_nats_per_{unit}']:.4f} nats per {unit}"
     if "dev_accuracy" in best:

@@ -45,7 +45,7 @@ UNKNOWN_RULES = {
 def report(
     runs: Run | str | Path | Sequence[Run | str | Path], path: str | Path | None = None
 ) -> Path:
-    """Write everything about a run, or what sets several apart, as one self-contained HTML page.
+    """Write everything about a run, or a comparison of several, as one self-contained HTML page.
 
     The test split is not looked at.
 

@@ -72,7 +72,7 @@ def test_text(sweep: Sweep) -> str:
     """Return how the best run does on test."""
     test = sweep.test
     if test is None:
-        return "not judged"
+        return "not evaluated"
     if sweep.unit == "document":
         found = f"{test['accuracy']:.2%} of {test['documents']:,} documents right"
     else:

@@ -13,10 +13,10 @@ from thence.runs import Run
 
 METRICS_ROWS = 100
 """Evaluations that are listed at most, evenly spread over the training."""
-NO_DEV = Note("There is no dev split to judge on.")
+NO_DEV = Note("There is no dev split to evaluate on.")
 UNFINISHED = Note(
-    "The training was stopped before its end; these are the best weights so far. Go on with "
-    "thence resume."
+    "The training was stopped before its end; these are the best weights so far. Continue "
+    "with thence resume."
 )
 
 

@@ -124,7 +124,7 @@ def _content(run: RunFolder, name: str) -> dict[str, object] | None:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run in a list of runs; what is not known is None.
+    """A run in a list of runs; unknown fields are None.
 
     Attributes:
         name: Of its folder, from the one that was listed on.
@@ -178,7 +178,7 @@ class RunSummary:
 
 
 def list_runs(folder: str | Path = RUNS) -> list[RunSummary]:
-    """Return the runs in a folder and in the folders right inside it, by the time they were begun.
+    """Return the runs in a folder and in its direct subfolders, by the time they were started.
 
     A sweep is one entry. What cannot be read, or is no run, is one too, and says so.
 

@@ -75,7 +75,7 @@ class RunFolder:
         if self.imported:
             raise TextError(
                 f"The run {self.folder} was imported from {Path(self.recipe.text).name} and has no "
-                "text of its own; judge it on another (thence evaluate RUN TEXT, thence compare "
+                "text of its own; evaluate it on another (thence evaluate RUN TEXT, thence compare "
                 "--text TEXT)."
             )
 
@@ -199,7 +199,7 @@ def _check_sources(run: RunFolder) -> None:
         if (is_known or file is not None) and not path.exists():
             raise TextError(
                 f"The {role} that {run.folder} was made with, {path}, is no longer there; "
-                "bring it back, or judge on another text."
+                "restore it, or evaluate on another text."
             )
 
 
@@ -219,7 +219,7 @@ def read_held_out_splits(run: RunFolder) -> Mapping[str, Documents]:
         if documents.content_hash() != run.provenance["sha256"][name]:
             raise TextError(
                 f"The {name} text {getattr(splitting, name)} is not what {run.folder} was made "
-                "with: it has changed since. Bring the old text back, or judge on a file of its "
-                "own."
+                "with: it has changed since. Restore the old text, or evaluate on another "
+                "file."
             )
     return held_out

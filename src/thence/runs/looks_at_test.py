@@ -88,11 +88,11 @@ def describe_looks(looks: Iterable[Mapping[str, Any]]) -> str:
     """Return how often a test split was looked at, and in which runs before this one was made.
 
     >>> describe_looks([{"run": "lstm"}, {}, {"run": "ngram"}])
-    "3 in this run's life, 2 of them before it was made: as lstm, ngram"
+    "3 so far, 2 of them before this run was made: as lstm, ngram"
     """
     looks = list(looks)
-    words, inherited = f"{len(looks)} in this run's life", count_inherited(looks)
+    words, inherited = f"{len(looks)} so far", count_inherited(looks)
     if not inherited:
         return words
     names = sorted({str(look["run"]) for look in looks if "run" in look})
-    return f"{words}, {inherited} of them before it was made: as {', '.join(names)}"
+    return f"{words}, {inherited} of them before this run was made: as {', '.join(names)}"

@@ -250,7 +250,7 @@ def _check_fields(found: Mapping[str, Any], labelled: bool) -> None:
     if labelled and len(set(found["labels"])) != len(found["labels"]):
         raise SettingError("a label occurs twice.")
     if labelled and len(found["labels"]) < 2 - found["multilabel"]:
-        raise SettingError("there are too few labels to tell apart.")
+        raise SettingError("there are too few labels to distinguish.")
 
 
 def config_checksum(content: Mapping[str, Any]) -> str:

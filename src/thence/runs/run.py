@@ -231,7 +231,7 @@ class Run(RunFolder):
                 raise
             raise RunError(
                 f"The look at the test split of {self.folder} cannot be recorded, as you may not "
-                "write there. Copy the run to a folder of your own, and judge the copy."
+                "write there. Copy the run to a folder of your own, and evaluate the copy."
             ) from error
         return len(self.test_looks())
 

@@ -107,14 +107,21 @@ class CompletionRequest(ModelRequest):
         "", description="A text, several, its token ids, or several of those."
     )
     max_tokens: int = Field(16, ge=0, description="Tokens to add at most.")
-    temperature: float = Field(1.0, ge=0, le=100, description="0 takes the likeliest token.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Draw from the likeliest that have this.")
-    top_k: int | None = Field(None, ge=1, description="Draw from the k likeliest tokens only.")
+    temperature: float = Field(1.0, ge=0, le=100, description="0 takes the most probable token.")
+    top_p: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Sample from the most probable tokens that together have this probability.",
+    )
+    top_k: int | None = Field(
+        None, ge=1, description="Sample from the k most probable tokens only."
+    )
     n: int = Field(1, ge=1, le=MAX_CHOICES, description="Completions of each prompt.")
     best_of: int | None = Field(None, description="Not offered, unless it equals n.")
     echo: bool = Field(False, description="Return the prompt before its completion.")
     logprobs: int | None = Field(
-        None, ge=0, le=20, description="Likeliest tokens to return at each position."
+        None, ge=0, le=20, description="Most probable tokens to return at each position."
     )
     stop: Stop | Stops | None = Field(None, description="Texts before which to stop.")
     stream: bool = Field(False, description="Send each token as it comes (server-sent events).")

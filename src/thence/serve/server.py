@@ -181,8 +181,7 @@ class RunWatcher:
                 self._logged[loaded.name] = found
                 what = "has been deleted" if found == "deleted" else "has changed"
                 logging.getLogger("thence.serve").warning(
-                    "The run %s on disk %s since it was loaded; the server goes on with what it "
-                    "loaded.",
+                    "The run %s on disk %s since it was loaded; the server keeps what it loaded.",
                     loaded.name,
                     what,
                 )

@@ -256,7 +256,7 @@ def _check_labels(targets: Targets, train: Labels) -> None:
     if present < (1 if train.multilabel else 2):
         found = "none has a label" if train.multilabel else "all are of one class"
         raise ValueError(
-            f"There is nothing to tell apart: of the {len(train)} texts that count, {found}. Give "
+            f"There is nothing to distinguish: of the {len(train)} texts that count, {found}. Give "
             "texts of at least two classes."
         )
 

@@ -258,5 +258,5 @@ def _unreachable(error: BaseException) -> RunError:
     reason = " ".join(str(getattr(error, "orig", None) or error).partition("\n")[0].split())
     return RunError(
         f"The database of `storage` cannot be used: {reason}. What is done is kept; when the "
-        "database answers, the same thence sweep goes on."
+        "database answers, the same thence sweep continues."
     )

@@ -122,7 +122,7 @@ def _check_same(folder: Path, content: dict[str, Any], wanted: dict[str, Any]) -
         )
     if (what := difference(content, wanted)) is not None:
         raise RunError(
-            f"The sweep {folder} was begun with another recipe: {what}. Only trials and time may "
+            f"The sweep {folder} was started with another recipe: {what}. Only trials and time may "
             "change; choose another `output` for another sweep."
         )
 
@@ -174,8 +174,8 @@ def check_joined(study: "optuna.Study", recipe: SweepRecipe) -> None:
     if attributes[TEXT] != hashes:
         raise TextError(
             f"The text {recipe.text} is not the one that the study '{study.study_name}' in the "
-            "database was begun with. Give this machine the same text, or begin another sweep with "
-            "another `study`."
+            "database was started with. Give this machine the same text, or start another sweep "
+            "with another `study`."
         )
 
 
@@ -214,8 +214,8 @@ def put_copies(copies: Path, folder: Path) -> None:
             if place.exists():
                 if not filecmp.cmp(copy, place, shallow=False):
                     raise RunError(
-                        f"The sweep {folder} was begun with another text than it is given now; it "
-                        f"keeps that in {place.name}. Give the same again, or choose another "
+                        f"The sweep {folder} was started with another text than it is given now; "
+                        f"it keeps that in {place.name}. Give the same again, or choose another "
                         "`output`."
                     )
                 continue

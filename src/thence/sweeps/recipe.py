@@ -220,8 +220,8 @@ def _check_name(name: str, models: tuple[str, ...]) -> None:
     known = {key: group for model in models for key, group in known_settings(model).items()}
     if name == "text" or known.get(name) in ("reading", "splitting", "labelling"):
         raise SettingError(
-            f"'{name}' cannot be in the space: it changes what is judged, and trials on different "
-            "dev splits cannot be compared. Set it for all trials, outside [sweep]."
+            f"'{name}' cannot be in the space: it changes what is evaluated, and trials on "
+            "different dev splits cannot be compared. Set it for all trials, outside [sweep]."
         )
     if name not in known:
         raise SettingError(

@@ -86,8 +86,8 @@ def sweep(
     Args:
         recipe: A recipe in TOML with a table ``[sweep]``.
         output: The folder of the sweep; by default ``runs/RECIPE-sweep``.
-        trials: How many trials, in place of what the recipe says.
-        time: How long, in place of what the recipe says.
+        trials: Number of trials, instead of the recipe's.
+        time: Time limit, instead of the recipe's.
         storage: Address of a database for the study; by default it is a file in the folder.
             Machines that share the database need not share the folder.
         study: Name of the study in the database; by default that of the folder.
@@ -169,7 +169,8 @@ def _work(sweep: OpenSweep, watch: Watcher | None, again: str) -> None:
         done = sum(trial.state.is_finished() for trial in sweep.trials())
         of = f" of {sweep.recipe.trials}" if sweep.recipe.trials is not None else ""
         raise Interrupted(
-            f"Stopped after {done}{of} trials, all saved. Go on with: {again}", signal_number(error)
+            f"Stopped after {done}{of} trials, all saved. Continue with: {again}",
+            signal_number(error),
         ) from error
 
 
@@ -186,7 +187,7 @@ def snapshot(sweep: OpenSweep) -> Sweep:
         check_trials(trials)
     except (SettingError, *UNUSABLE) as error:
         raise RunError(
-            f"The study of {sweep.folder} holds what no sweep writes ({error}); begin another "
+            f"The study of {sweep.folder} holds what no sweep writes ({error}); start another "
             "sweep in another folder."
         ) from error
     unit: Unit = "document" if is_classifier(recipe.model) else "token"

@@ -74,9 +74,9 @@ class TokenOptions(Settings):
     tokens: str = "characters"
     """What one token is: a character, a byte, a word, or a subword (byte-level BPE)."""
     word_split: WordSplit = "punctuation"
-    """Words are cut at white space only, as KenLM cuts them, or punctuation is set apart too."""
+    """Words are split at white space only, as in KenLM, or at punctuation too."""
     max_size: PositiveInt | None = None
-    """At most so many symbols of the text get an id (default: all; 4096 for subwords)."""
+    """Largest number of symbols of the text that get an id (default: all; 4096 for subwords)."""
     min_count: PositiveInt = 1
     """Symbols that occur less often in the train split are unknown."""
     unknown: Unknown = "symbol"

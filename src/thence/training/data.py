@@ -199,7 +199,7 @@ def _check_splits(recipe: Recipe, splits: Splits) -> None:
     if len(splits.train) > 1 and _all_equal(splits):
         raise TextError(
             f"All {len(splits.train)} train documents of {recipe.text} are the same, so there is "
-            "nothing to learn and nothing to judge by; give text with different lines."
+            "nothing to learn and nothing to evaluate; give text with different lines."
         )
 
 
@@ -225,7 +225,7 @@ def _check_labels(recipe: Recipe, labels: Labels) -> None:
     if len(names) == 0 or (len(names) == 1 and not labels.multilabel):
         found = f"all have the label '{names[0]}'" if names else "none has a label"
         raise TextError(
-            f"There is nothing to tell apart: of the {len(labels)} train documents of "
+            f"There is nothing to distinguish: of the {len(labels)} train documents of "
             f"{recipe.text} {found}. Give documents with at least two labels, or name another "
             "column with `label`."
         )

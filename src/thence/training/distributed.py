@@ -173,7 +173,7 @@ def _connection_lost(error: RuntimeError) -> TrainingError:
     return TrainingError(
         "Another of the processes that train together has ended, or its machine cannot be reached "
         f"({reason}). See what it says. From the last checkpoint, if there is one, the training "
-        "goes on with torchrun and thence resume RUN."
+        "continues with torchrun and thence resume RUN."
     )
 
 

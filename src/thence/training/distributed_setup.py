@@ -72,7 +72,7 @@ def shared_run(folder: Path, data: TrainingData, world: "World | None") -> Run:
         if data.splits.hashes() != run.provenance["sha256"]:
             raise TextError(
                 f"The text {run.recipe.text} is not the same on all machines: this process has "
-                "read another than the first one. Copy it anew, or put it where all see it."
+                "read another than the first one. Copy it again, or put it where all see it."
             )
         if data.tokenizer.content_hash() != run.provenance["tokenizer"]:
             raise SettingError(

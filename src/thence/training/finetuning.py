@@ -86,7 +86,7 @@ def _check_parent(parent: Run) -> None:
         again = "mix runs again" if method == "combine" else "train again with other settings"
         raise RunError(
             f"{parent.folder} is a run of {parent.recipe.model}, which {how}: there is no training "
-            f"to go on with. Leave `from_run` out and {again}."
+            f"to continue. Leave `from_run` out and {again}."
         )
 
 
@@ -183,7 +183,7 @@ def parent_provenance(parent: Run) -> dict[str, Any]:
     """Return what a run's provenance says of its parent."""
     path = parent.folder / "model.safetensors"
     if not path.exists():
-        raise RunError(f"{parent.folder} has no weights yet; wait until it was judged once.")
+        raise RunError(f"{parent.folder} has no weights yet; wait until it was evaluated once.")
     step = int(load_metadata(path).get("step", 0))
     return {"run": parent.name, "identity": parent.identity, "step": step}
 
@@ -199,7 +199,7 @@ def check_parent_unchanged(run: Run, parent: Run) -> None:
     was, now = run.provenance[FROM], parent_provenance(parent)
     if any(was.get(name) != now[name] for name in ("identity", "step")):
         raise RunError(
-            f"{run.folder} was begun from {parent.folder} as it was at step {was.get('step')}, "
+            f"{run.folder} was started from {parent.folder} as it was at step {was.get('step')}, "
             "and that run has changed since. Train on from it again, into another folder."
         )
 

@@ -329,7 +329,7 @@ def train_network(
                 try:
                     trainer.run(log)
                 except WriteError as error:
-                    way_out = "All up to the last checkpoint is kept; go on with: thence resume "
+                    way_out = "All up to the last checkpoint is kept; continue with: thence resume "
                     way_out += quote(str(run.folder))
                     raise WriteError(error.path, error.error, way_out) from error
 
@@ -339,7 +339,7 @@ def _check_same_step(world: World, run: Run, step: int) -> None:
     steps = world.gather(str(step))
     if len(set(steps)) > 1:
         raise RunError(
-            f"The processes would go on with {run.folder} from different steps "
+            f"The processes would continue with {run.folder} from different steps "
             f"({', '.join(steps)}): it is not the same folder on all machines. Put it on a file "
             "system that they share."
         )

@@ -198,7 +198,7 @@ def train_recipe(
         return fit_on_cluster(recipe, _folder(recipe, output), cluster, progress, logs)
     if may_be_restarted() and output is None:
         raise SettingError(
-            "With --max-restarts, name the run folder with `output`, to go on with it."
+            "With --max-restarts, name the run folder with `output`, to continue it."
         )
     with processes() as world:
         launched_by = launches(world)

@@ -398,6 +398,6 @@ class Trainer:
     def _how_to_resume(self) -> str:
         of = f" of {self.total_steps:,}" if math.isfinite(self.total_steps) else ""
         return (
-            f"Stopped at step {self.counters.step:,}{of}, all saved. Go on with: thence resume "
+            f"Stopped at step {self.counters.step:,}{of}, all saved. Continue with: thence resume "
             f"{quote(str(self.folder))}"
         )

@@ -1,4 +1,4 @@
-"""A linear classifier on which features a document has, weighed by naive Bayes (NBSVM's kind).
+"""A linear classifier on which features a document has, weighted by naive Bayes (as in NBSVM).
 
 With f the 0/1 vector of features of a document, |f| their number, and for each label the log ratio
 of how common each feature is with the label and without,

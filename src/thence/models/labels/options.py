@@ -48,7 +48,7 @@ class ConvolutionOptions(EmbeddingOptions):
     embedding_size: Size = 200
     """Numbers per token in the embedding."""
     widths: tuple[PositiveInt, ...] = (3, 4, 5)
-    """Tokens that a filter looks at (n), for each set of filters."""
+    """Width of a filter in tokens (n), for each set of filters."""
     filters: Size = 100
     """Filters of each width."""
 

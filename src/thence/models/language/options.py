@@ -96,7 +96,7 @@ class RecurrentOptions(OutputLayerOptions):
     input_dropout: DropProbability = 0.0
     """Chance that a number of the embeddings is left out."""
     embedding_dropout: DropProbability = 0.0
-    """Chance that a symbol is left out of the embedding table, wherever it stands."""
+    """Probability that a symbol's row of the embedding table is dropped, at all its positions."""
     weight_drop: DropProbability = 0.0
     """Chance that a weight from hidden to hidden is left out (DropConnect)."""
     locked: bool = True
@@ -147,7 +147,7 @@ class TransformerOptions(OutputLayerOptions):
     heads: PositiveInt = 4
     """Heads of attention in each layer, among which the embedding size is divided."""
     positions: Literal["rotary", "learned"] = "rotary"
-    """Tell places apart by turning what is compared, or by an embedding of each."""
+    """Rotary embedding (rotates queries and keys), or a learned embedding of each position."""
     dropout: DropProbability = 0.1
     """Chance that a number of the embeddings or of a part's output is left out."""
     tied: bool = True

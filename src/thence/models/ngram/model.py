@@ -30,9 +30,9 @@ class NGramOptions(Settings):
     order: Annotated[int, Range(ge=1, le=100, why="longer n-grams hardly ever recur")] = 5
     """Symbols in the longest n-gram: one less is the context."""
     smoothing: Smoothing | Literal["imported"] = "modified-kneser-ney"
-    """How probability is kept for what was never seen; imported: as thence import found it."""
+    """How probability is reserved for unseen n-grams; imported: as thence import found it."""
     add_k: NonNegativeFloat = 1.0
-    """For add-k smoothing: what is added to every count."""
+    """For add-k smoothing: the number that is added to every count."""
     prune: tuple[NonNegativeInt, ...] = ()
     """Leave out n-grams seen so often or less: a threshold for order 2, 3, ... and beyond."""
     prune_entropy: Fraction | None = None

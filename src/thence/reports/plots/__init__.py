@@ -30,7 +30,7 @@ def plot(
 
     Args:
         run: The run or its folder, or the folder of a sweep.
-        folder: Where to; by default ``pictures`` in the run folder.
+        folder: Folder of the figures; by default ``pictures`` in the run folder.
         formats: ``png``, ``svg`` or both.
 
     Returns:
@@ -44,7 +44,7 @@ def plot(
     for name in formats:
         if name not in FORMATS:
             raise SettingError(
-                f"There is no picture format '{name}'; choose from {', '.join(FORMATS)}."
+                f"There is no image format '{name}'; choose from {', '.join(FORMATS)}."
                 + nearest(name, FORMATS)
             )
     if not isinstance(run, Run) and is_sweep(run):

@@ -24,10 +24,12 @@ class ClassifyRequest(ModelRequest):
     """Texts to classify."""
 
     input: str | Texts = Field(description="A text, or several.")
-    top: int = Field(5, ge=1, le=1000, description="Number of likeliest labels to return.")
+    top: int = Field(5, ge=1, le=1000, description="Number of most probable labels to return.")
     threshold: float | None = Field(None, ge=0, le=1, description="For multilabel classifiers.")
     explain: bool = Field(False, description="Return how much each word speaks for the label.")
-    label: str | None = Field(None, description="What to explain; by default the likeliest label.")
+    label: str | None = Field(
+        None, description="What to explain; by default the most probable label."
+    )
 
 
 class Word(BaseModel):

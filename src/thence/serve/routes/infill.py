@@ -27,7 +27,7 @@ class FillRequest(ModelRequest):
     )
     count: int = Field(10, ge=1, le=MAX_FILLINGS, description="Fillings to return at most.")
     longest: int | None = Field(None, ge=1, le=12, description="Tokens in each blank at most.")
-    goes_on: bool = Field(False, description="The document goes on after the text.")
+    goes_on: bool = Field(False, description="The document continues after the text.")
 
 
 class FillingOfText(BaseModel):

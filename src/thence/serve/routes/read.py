@@ -28,10 +28,10 @@ class ReadRequest(ModelRequest):
 
     text: str = Field("", description="The beginning of a document, or a whole one.")
     alternatives: int = Field(
-        5, ge=0, le=MAX_ALTERNATIVES, description="Likeliest tokens to return at each position."
+        5, ge=0, le=MAX_ALTERNATIVES, description="Most probable tokens to return at each position."
     )
     next: int = Field(
-        20, ge=0, le=MAX_NEXT, description="Likeliest next tokens to return, and the boundary."
+        20, ge=0, le=MAX_NEXT, description="Most probable next tokens to return, and the boundary."
     )
 
 
