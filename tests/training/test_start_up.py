@@ -88,3 +88,38 @@ def test_a_trained_model_is_asked_without_torch(model: str, tmp_path: Path) -> N
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_settings_of_every_family_are_read_without_torch() -> None:
+    program = (
+        "import sys\nfrom thence.models.registry import FAMILIES\n"
+        "print([family.options_class() for family in FAMILIES.values()])\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+CLASSIFYING = """
+import sys, thence
+print(thence.classify(run := thence.open_run("made"), ["ab", "ba", ""])[0])
+print(thence.evaluate(run, "dev"), thence.explain(run, "ab ba"), run.num_parameters, repr(run))
+assert "torch" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("model", ["linear", "averaging", "ensemble"])
+def test_a_classifier_is_asked_without_torch(model: str, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("text,label\n" + "a b c,one\nd e f,two\n" * 20)
+    kinds = ["linear", "averaging"] if model == "ensemble" else [model]
+    settings = {"label": "label", "buckets": 1024}
+    runs = [
+        thence.train(tmp_path / "table.csv", kind, output=tmp_path / kind, **settings)
+        for kind in kinds
+    ]
+    asked = runs[0] if len(runs) == 1 else thence.mix(runs, tmp_path / "mixed")
+    program = CLASSIFYING.replace('"made"', repr(str(asked.folder)))
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -8,12 +8,13 @@ of a table, from 0 up.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
 
-from thence.array_types import Bool, Int32, Int64, UInt64
+from thence.array_types import Bool, Float32, Int32, Int64, UInt64
 from thence.corpus import Documents
 from thence.settings import Range
 from thence.tokens.characters import code_points
@@ -28,6 +29,8 @@ MULTIPLIER, MIXER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 CHARACTER_SALT = np.uint64(0x94D049BB133111EB)
 NGramLength = Annotated[int, Range(ge=1, le=50, why="longer runs hardly ever recur")]
 Buckets = Annotated[int, Range(ge=1, le=(1 << 31) - 1)]
+SEARCH_COST = 64
+"""To search for the row of a feature takes as long as writing the rows of so many into a table."""
 MAX_LOOKUP_SIZE = 1 << 26
 """Features up to which the row of each is kept ready (256 MB); of more it is searched for."""
 END_OF_TEXT = 0x110000
@@ -88,6 +91,22 @@ class Bags:
 
         return join(in_threads(once, self.pieces()))
 
+    def sums(
+        self, table: Float32[np.ndarray, "rows columns"]
+    ) -> Float32[np.ndarray, "documents columns"]:
+        """Return the sum of each document's rows of a table; zeros for one without any."""
+
+        def sums_of(part: Bags) -> Float32[np.ndarray, "part columns"]:
+            found = np.zeros((len(part.sizes), table.shape[1]), np.float32)
+            filled = np.flatnonzero(part.sizes)
+            if len(filled):
+                rows = table.take(part.features, axis=0)
+                found[filled] = np.add.reduceat(rows, part.offsets[filled], axis=0)
+            return found
+
+        nothing = np.zeros((0, table.shape[1]), np.float32)
+        return np.concatenate([nothing, *in_threads(sums_of, self.pieces())])
+
     def pieces(self) -> Iterator["Bags"]:
         """Yield the bags a few documents at a time."""
         for first, last in _pieces(self.offsets):
@@ -106,31 +125,28 @@ class FeatureTable:
 
     kept: Int64[np.ndarray, " rows"]
     size: int
-    _rows: Int32[np.ndarray, " size"] | None = field(
-        init=False, repr=False, compare=False, default=None
-    )
 
-    def __post_init__(self) -> None:
-        if self.size > MAX_LOOKUP_SIZE:
-            return
+    @cached_property
+    def _lookup(self) -> Int32[np.ndarray, " size"]:
+        """The row of each feature, -1 where it has none."""
         rows = np.full(self.size, -1, np.int32)
         rows[self.kept] = np.arange(len(self.kept), dtype=np.int32)
-        object.__setattr__(self, "_rows", rows)
+        return rows
 
-    def _rows_of(self, features: Int32[np.ndarray, " features"]) -> Int32[np.ndarray, " features"]:
-        """Return the row of each feature, -1 where it has none."""
-        if self._rows is not None:
-            looked_up: Int32[np.ndarray, " features"] = self._rows[features]
-            return looked_up
+    def _search(self, features: Int32[np.ndarray, " features"]) -> Int32[np.ndarray, " features"]:
         rows = np.minimum(np.searchsorted(self.kept, features), len(self.kept) - 1)
         found: Int32[np.ndarray, " features"] = np.where(self.kept[rows] == features, rows, -1)
         return found.astype(np.int32)
 
     def rows(self, bags: Bags) -> Bags:
         """Return bags with rows in place of features; what has none is left out."""
+        is_looked_up = "_lookup" in self.__dict__ or (
+            len(bags.features) * SEARCH_COST > self.size and self.size <= MAX_LOOKUP_SIZE
+        )
+        find = self._lookup.take if is_looked_up else self._search
 
         def rows_of(part: Bags) -> Bags:
-            rows = self._rows_of(part.features)
+            rows = find(part.features)
             is_kept = rows >= 0
             kept_before = np.concatenate([np.zeros(1, np.int64), np.cumsum(is_kept)])
             return Bags(rows[is_kept], kept_before[part.offsets])

@@ -157,6 +157,16 @@ class Classes:
     num_classes: int
     multilabel: bool = False
 
+    @property
+    def is_difference(self) -> bool:
+        """Whether one logit tells two labels apart, since a softmax depends on differences."""
+        return self.num_classes == 2 and not self.multilabel
+
+    @property
+    def num_columns(self) -> int:
+        """How many logits the labels need."""
+        return 1 if self.is_difference else self.num_classes
+
 
 @runtime_checkable
 class Classifier(Protocol):
@@ -248,6 +258,18 @@ def load_joined(
     for model, part in zip(models, parts.values(), strict=True):
         model.load_tensors(part)
     return others
+
+
+def class_log_probs(
+    logits: Float32[np.ndarray, "documents classes"], classes: Classes
+) -> Float32[np.ndarray, "documents classes"]:
+    """Return the log-probability of each label: of a softmax, or of a yes to each."""
+    if classes.multilabel:  # log(1 / (1 + exp(-x))), without overflow.
+        yes: Array = np.minimum(logits, 0) - np.log1p(np.exp(-np.abs(logits)))
+        return yes
+    shifted: Array = logits - logits.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
 
 
 def log_probs_of_truth(

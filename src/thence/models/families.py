@@ -120,8 +120,10 @@ add_built_in([
         "a weighted average of runs, made by thence mix",
     ),
     _labels(
-        "averaging", "train", "labels.averaging:AveragingOptions", "labels.averaging:Averaging",
+        "averaging", "train", "labels.averaging:AveragingOptions",
+        "labels.averaging_network:AveragingNetwork",
         "the mean of the embeddings of words and runs of words (fastText, deep averaging)",
+        inference="labels.averaging:Averaging",
         word_vectors=True, bags=True, epochs=2.0,
         training={"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
         candidates={

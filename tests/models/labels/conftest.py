@@ -11,6 +11,8 @@ import torch
 from thence.corpus import Documents
 from thence.corpus.documents import Labels
 from thence.models.base import Classes, Classifier, FittedClassifier
+from thence.models.labels.averaging import Averaging
+from thence.models.labels.averaging_network import AveragingNetwork
 from thence.models.labels.ensemble import Ensemble, Member
 from thence.models.registry import get_family
 from thence.tokens import TokenOptions, make_tokenizer
@@ -32,6 +34,7 @@ class Line:
 
     family: str
     settings: tuple[tuple[str, Any], ...] = ()
+    inference: bool = False
 
     def create(self, vocabulary_size: int, classes: Classes, seed: int, **more: Any) -> Any:
         torch.manual_seed(seed)
@@ -39,13 +42,14 @@ class Line:
         kind = family.options_class()
         small = {name: value for name, value in SMALL.items() if hasattr(kind, name)}
         options = kind(**{**small, **dict(self.settings), **more})
-        return family.classifier(options, vocabulary_size, classes)
+        return family.classifier(options, vocabulary_size, classes, self.inference)
 
 
 FAMILIES = {
     "averaging": Line("averaging"),
     "averaging-deep": Line("averaging", (("hidden_sizes", (16, 8)), ("ngrams", 1))),
     "averaging-of-characters": Line("averaging", (("character_ngrams", (2, 3)),)),
+    "averaging-inference": Line("averaging", (("hidden_sizes", (6,)),), inference=True),
     "linear": Line("linear", (("buckets", 1 << 16),)),
     "linear-of-characters": Line("linear", (("character_ngrams", (3,)), ("buckets", 1 << 16))),
     "linear-plain": Line("linear", (("naive_bayes", 0.0), ("buckets", 1 << 16))),
@@ -139,6 +143,10 @@ def fill(model: Classifier, some: Texts) -> None:
         names = tuple(map(str, range(classes.num_classes)))
         labels = Labels(names, ids, np.arange(len(some) + 1), classes.multilabel)
         model.fit(some, labels, np.ones(len(some), np.float32))
+    if isinstance(model, Averaging):
+        network = AveragingNetwork(model.options, model.vocabulary_size, classes)
+        fill(network, some)
+        model.load_tensors(network.tensors())
     if isinstance(model, torch.nn.Module):
         with torch.no_grad():
             for parameter in model.parameters():

@@ -20,6 +20,8 @@ CLOSE = 1e-5
 READERS = [name for name in FAMILIES if name.startswith(("convolution", "recurrent"))]
 NETWORKS = [*READERS, *(name for name in FAMILIES if name.startswith("finetuned"))]
 """Families whose networks read the tokens in their order."""
+LEARNING = [name for name in FAMILIES if name not in ("ensemble", "averaging-inference")]
+"""Families that learn from documents themselves."""
 Read = Callable[[Sequence[str]], Texts]
 Make = Callable[..., Any]
 
@@ -141,7 +143,7 @@ def test_every_weight_gets_a_gradient(model: Classifier, classes: Classes, some:
         assert parameter.grad.abs().max() > 0
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "ensemble"])
+@pytest.mark.parametrize("name", LEARNING)
 def test_few_documents_are_learned_by_heart(
     make: Make, name: str, labelled: tuple[Texts, Labels]
 ) -> None:

@@ -86,12 +86,12 @@ def test_it_ends_with_what_it_has(labelled: Data) -> None:
 
 def test_documents_of_each_row_are_in_order() -> None:
     from thence.batches.bags import bags_with
-    from thence.models.labels.linear import _design
+    from thence.models.labels.linear_fit import make_design
 
     random = np.random.default_rng(3)
     sizes = random.integers(0, 40, 50)
     bags = bags_with(random.integers(0, 30, sizes.sum()).astype(np.int32), sizes).distinct()
-    design = _design(bags, 33)  # Rows 30 to 32 are in no document.
+    design = make_design(bags, 33)  # Rows 30 to 32 are in no document.
     owners = np.repeat(np.arange(50), bags.sizes)
     for row in range(33):
         first = int(design.owner_starts[row])

@@ -13,45 +13,29 @@ classification" (fastText); M. Iyyer, V. Manjunatha, J. Boyd-Graber and H. Daum√
 unordered composition rivals syntactic methods for text classification" (hidden layers, dropout of
 whole words).
 
-The rows of E that a step does not read are left alone: forward and backward are both sums of rows
-(``batches/labelled.py``), and the gradient of E is sparse.
+Texts are classified here, in NumPy; ``averaging_network.py`` is what torch trains.
 """
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from itertools import pairwise
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
 
-from thence.array_types import Bool, Float, Float32
+from thence.array_types import Bool, Float32
 from thence.batches.bags import (
     BagOptions,
-    Bags,
     Buckets,
     FeatureTable,
     NGramLength,
     bags_of,
     character_bags,
-    learn_table,
     number_of_features,
 )
-from thence.batches.labelled import BagBatch, LabelledBags
-from thence.corpus.documents import Labels
-from thence.models.base import Array, Classes, State
-from thence.models.labels.neural import label_log_probs, label_loss
+from thence.models.base import Array, Classes, check_weights, class_log_probs
 from thence.models.memory_guard import Size
-from thence.models.network import NetworkModel
 from thence.settings import DropProbability, PositiveInt, Settings
 from thence.tokens import Texts
-
-MAX_FEATURES = 1 << 22
-"""Features of documents that are classified at once, which bounds the memory (16 MB of ids)."""
-INITIAL_RANGE = 0.1
-"""New embeddings are uniform between minus and plus this divided by their size, as in fastText."""
 
 
 @dataclass(frozen=True)
@@ -85,32 +69,8 @@ size is that of the embeddings."""
         return BagOptions(self.ngrams, lengths, self.buckets)
 
 
-class SumOfRows(torch.autograd.Function):
-    """The sum of each document's rows; the gradient of the table is sparse."""
-
-    @staticmethod
-    def forward(ctx: Any, table: Tensor, batch: tuple[Tensor, ...], kept: Tensor | None) -> Tensor:
-        """Sum the rows of each document, those that are dropped times zero."""
-        rows, starts, touched, owners, owner_starts, order = batch
-        ctx.size, ctx.back = table.shape, (touched, owners, owner_starts)
-        ctx.kept = None if kept is None else kept[order]
-        return functional.embedding_bag(rows, table, starts, mode="sum", per_sample_weights=kept)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        """Sum the documents of each row."""
-        touched, owners, owner_starts = ctx.back
-        values = functional.embedding_bag(
-            owners, gradients[0].contiguous(), owner_starts, mode="sum", per_sample_weights=ctx.kept
-        )
-        gradient = torch.sparse_coo_tensor(
-            touched[None], values, ctx.size, is_coalesced=True, check_invariants=False
-        )
-        return gradient, None, None
-
-
-class Averaging(NetworkModel):
-    """Word averaging.
+class Averaging:
+    """Word averaging that is only asked.
 
     Args:
         options: Its settings.
@@ -119,112 +79,80 @@ class Averaging(NetworkModel):
     """
 
     def __init__(self, options: AveragingOptions, vocabulary_size: int, classes: Classes) -> None:
-        super().__init__()
         self.options, self.classes, self.vocabulary_size = options, classes, vocabulary_size
-        sizes = (options.embedding_size, *options.hidden_sizes)
-        layers = [nn.Linear(size, wider) for size, wider in itertools.pairwise(sizes)]
-        self.hidden = nn.ModuleList(layers)
-        self.output = nn.Linear(sizes[-1], classes.num_classes)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
-        self._set_table(np.arange(vocabulary_size))
+        size = number_of_features(vocabulary_size, options.bags)
+        self.table = FeatureTable(np.arange(vocabulary_size), size)
+        self._weights: Mapping[str, Array] = {}
 
-    def _set_table(self, kept: Array) -> None:
-        size = number_of_features(self.vocabulary_size, self.options.bags)
-        self.table = FeatureTable(kept.astype(np.int64), size)
-        bound = INITIAL_RANGE / self.options.embedding_size
-        table = torch.empty(
-            len(kept), self.options.embedding_size, device=self.output.weight.device
-        )
-        self.embeddings = nn.Parameter(table)  # Counted here, before its memory is used.
-        nn.init.uniform_(self.embeddings, -bound, bound)
-
-    def batches(
-        self,
-        texts: Texts,
-        labels: Labels,
-        sample_weight: Float32[np.ndarray, " documents"],
-        rows: int,
-        seed: int,
-    ) -> LabelledBags:
-        """Choose the features that have an embedding; cut the train documents into steps."""
-        options = self.options
-        bags = bags_of(texts, options.bags)
-        table = learn_table(bags, self.vocabulary_size, options.bags, options.min_ngram_count)
-        self._set_table(table.kept)
-        return LabelledBags(self.table.rows(bags), labels, sample_weight, rows, seed)
-
-    def load_vectors(
-        self, matrix: Float32[np.ndarray, "vocab embedding"], found: Bool[np.ndarray, " vocab"]
-    ) -> None:
-        """Begin with pretrained vectors where there are some."""
-        at = torch.from_numpy(np.flatnonzero(found))
-        with torch.no_grad():
-            self.embeddings[at] = torch.from_numpy(matrix[found]).to(self.device)
-
-    def batch_loss(self, batch: BagBatch, state: State = None) -> tuple[Float[Tensor, ""], State]:
-        """Return the summed loss of a training batch in nats; there is no state to carry."""
-        *places, sizes, targets, sample_weight = self.to_device(
-            batch.rows, batch.starts, batch.touched, batch.owners, batch.owner_starts, batch.order,
-            batch.sizes, batch.targets, batch.sample_weight,
-        )  # fmt: skip
-        kept = None
-        if self.training and self.options.word_dropout:
-            share = 1 - self.options.word_dropout
-            drawn = torch.full((len(batch.rows),), share, device=self.device)
-            kept = torch.bernoulli(drawn) / share
-        sums = cast(Tensor, SumOfRows.apply(self.embeddings, places, kept))  # type: ignore[no-untyped-call]
-        return label_loss(self._logits(sums, sizes), targets, sample_weight), None
-
-    def _logits(
-        self, sums: Float[Tensor, "batch embedding"], sizes: Tensor
-    ) -> Float[Tensor, "batch classes"]:
-        hidden = sums / sizes.clamp(min=1)[:, None]
-        dropout = self.options.dropout
-        hidden = functional.dropout(hidden, dropout, self.training)
-        for layer in self.hidden:
-            hidden = functional.dropout(layer(hidden).relu(), dropout, self.training)
-        return cast(Tensor, self.output(hidden))
-
-    @torch.inference_mode()
-    def classify(self, texts: Texts) -> Float[np.ndarray, "documents classes"]:
+    def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label for each document."""
-        self.eval()
-        bags = self.table.rows(bags_of(texts, self.options.bags))
-        found = [np.zeros((0, self.classes.num_classes), np.float32)]
-        first = 0
-        while first < len(texts):
-            limit = bags.offsets[first] + MAX_FEATURES
-            last = max(first + 1, int(np.searchsorted(bags.offsets, limit, "right")) - 1)
-            found.append(label_log_probs(self._classify(bags, first, last), self.classes))
-            first = last
-        return np.concatenate(found)
-
-    def _classify(self, bags: Bags, first: int, last: int) -> Float[Tensor, "batch classes"]:
-        begin, end = bags.offsets[first], bags.offsets[last]
-        starts = (bags.offsets[first:last] - begin).astype(np.int32)
-        rows, starts_of, sizes = self.to_device(
-            bags.features[begin:end], starts, bags.sizes[first:last]
-        )
-        sums = functional.embedding_bag(rows, self.embeddings, starts_of, mode="sum")
-        return self._logits(sums, sizes)
+        return classify(texts, self.options, self.table, self._weights, self.classes)
 
     def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
         """Return whether each document has a run of characters that train has too."""
-        if not self.options.character_ngrams:
-            return np.zeros(len(texts), bool)
-        return self.table.rows(character_bags(texts, self.options.bags)).sizes > 0
+        return knows_characters(texts, self.options, self.table)
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights by name, copied, and which features have an embedding."""
-        return {**super().tensors(), "kept": self.table.kept.astype(np.int32)}
+        """Return the weights by name, and which features have an embedding."""
+        return {**self._weights, "kept": self.table.kept.astype(np.int32)}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Set the weights."""
         if "kept" not in tensors:
             raise ValueError("kept is missing")
         table = self.table.restored(tensors["kept"])
-        # Where nothing changes the parameter must stay the same one: an optimiser may hold it.
-        if not np.array_equal(table.kept, self.table.kept):
-            self._set_table(table.kept)
-        super().load_tensors({name: value for name, value in tensors.items() if name != "kept"})
+        weights = {name: value for name, value in tensors.items() if name != "kept"}
+        check_weights(weights)
+        shapes = {name: value.shape for name, value in weights.items()}
+        if shapes != (expected := self._shapes(len(table.kept))):
+            raise ValueError(f"the weights have the shapes {shapes}, not {expected}")
+        self.table = table
+        self._weights = {name: value.astype(np.float32) for name, value in weights.items()}
+
+    def _shapes(self, num_embeddings: int) -> dict[str, tuple[int, ...]]:
+        sizes = (self.options.embedding_size, *self.options.hidden_sizes)
+        shapes: dict[str, tuple[int, ...]] = {"embeddings": (num_embeddings, sizes[0])}
+        layers = [*pairwise(sizes), (sizes[-1], self.classes.num_classes)]
+        names = [*(f"hidden.{number}" for number in range(len(sizes) - 1)), "output"]
+        for name, (size_in, size_out) in zip(names, layers, strict=True):
+            shapes |= {f"{name}.weight": (size_out, size_in), f"{name}.bias": (size_out,)}
+        return shapes
+
+    def num_parameters(self) -> int:
+        """Return how many numbers were learned."""
+        return sum(value.size for value in self._weights.values())
+
+
+def classify(
+    texts: Texts,
+    options: AveragingOptions,
+    table: FeatureTable,
+    weights: Mapping[str, Array],
+    classes: Classes,
+) -> Float32[np.ndarray, "documents classes"]:
+    """Return the log-probability of each label for each document, by the equations above.
+
+    Args:
+        texts: The documents.
+        options: Of the classifier.
+        table: Which features have an embedding.
+        weights: By name: E is ``embeddings``, U and c are ``hidden.0.weight`` and so on, W and b
+            ``output.weight`` and ``output.bias``.
+        classes: The labels.
+    """
+    bags = table.rows(bags_of(texts, options.bags))
+    hidden = bags.sums(weights["embeddings"])
+    hidden /= np.maximum(bags.sizes, 1)[:, None]
+    for layer in range(len(options.hidden_sizes)):
+        name = f"hidden.{layer}"
+        hidden = np.maximum(hidden @ weights[f"{name}.weight"].T + weights[f"{name}.bias"], 0)
+    return class_log_probs(hidden @ weights["output.weight"].T + weights["output.bias"], classes)
+
+
+def knows_characters(
+    texts: Texts, options: AveragingOptions, table: FeatureTable
+) -> Bool[np.ndarray, " documents"]:
+    """Return whether each document has a run of characters that has an embedding."""
+    if not options.character_ngrams:
+        return np.zeros(len(texts), bool)
+    return table.rows(character_bags(texts, options.bags)).sizes > 0

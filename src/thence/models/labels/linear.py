@@ -13,26 +13,21 @@ a document's logits are
 and w and b are learned by logistic regression: the softmax of s over the labels (one difference
 where there are two), or one yes or no each where a document may have several. The squared weights,
 divided by twice the strength, are added to the summed loss, which L-BFGS (``lbfgs.py``) minimises
-over all documents at once.
+over all documents at once (``linear_fit.py``).
 
 Sources: S. Wang and C. Manning 2012, "Baselines and bigrams: simple, good sentiment and topic
 classification"; with logistic regression: G. Mesnil, T. Mikolov, M. Ranzato and Y. Bengio 2014,
 "Ensemble of generative and discriminative techniques for sentiment analysis of movie reviews".
 """
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
-from thence.array_types import Bool, Float, Float32
+from thence.array_types import Bool, Float32
 from thence.batches.bags import (
     BagOptions,
-    Bags,
     Buckets,
     FeatureTable,
     NGramLength,
@@ -43,30 +38,19 @@ from thence.batches.bags import (
 )
 from thence.corpus.documents import Labels
 from thence.errors import SettingError
-from thence.lbfgs import minimize
-from thence.models.base import Array, Classes, log_probs_of_truth
-from thence.models.labels.neural import label_log_probs, label_loss
+from thence.models.base import Array, Classes, class_log_probs, log_probs_of_truth
 from thence.models.memory_guard import Size
 from thence.settings import NonNegativeFloat, PositiveFloat, Settings
 from thence.tokens import Texts
-from thence.tokens.parallel import in_threads
 
 STRENGTH = 30.0
 """Strength that is tried first, and used where there is no dev split."""
 STRONGER_STRENGTHS, WEAKER_STRENGTHS = (100.0, 300.0), (10.0, 3.0, 1.0)
 """Strengths that are tried next: larger ones while dev gets likelier, else smaller ones."""
-MAX_ITERATIONS = 100
-"""Iterations of L-BFGS at most."""
-HISTORY = 10
-"""Pairs of steps and gradient changes that L-BFGS estimates the curvature from."""
 TOLERANCE = 1e-3
 """L-BFGS stops when five iterations gain less than this, in nats per document."""
 MAX_WEIGHTS = 40_000_000
 """Weights at most: each takes some 120 bytes while they are learned."""
-
-
-SORT_PARTS = 8
-"""The features are sorted by row in so many parts, which threads share."""
 
 
 @dataclass(frozen=True)
@@ -92,92 +76,6 @@ without a dev split)."""
         """What is in the bags."""
         lengths = tuple(sorted(set(self.character_ngrams)))
         return BagOptions(self.ngrams, lengths, self.buckets)
-
-
-@dataclass(frozen=True)
-class _Design:
-    """The design matrix, sorted by document and by row: both its products are sums of rows.
-
-    Attributes:
-        rows: Of all documents, one document after another.
-        starts: Where each document's begin.
-        owners: Documents that have each row, one row after another.
-        owner_starts: Where each row's begin.
-        scale: One by the root of each document's number of features.
-    """
-
-    rows: Tensor
-    starts: Tensor
-    owners: Tensor
-    owner_starts: Tensor
-    scale: Tensor
-
-    def to_documents(self, weights: Float[Tensor, "rows columns"]) -> Tensor:
-        """Return each document's sum of weights, scaled."""
-        return functional.embedding_bag(self.rows, weights, self.starts, mode="sum") * self.scale
-
-    def to_rows(self, values: Float[Tensor, "documents columns"]) -> Tensor:
-        """Return for each row the sum of its documents' values, scaled."""
-        scaled = values * self.scale
-        return functional.embedding_bag(self.owners, scaled, self.owner_starts, mode="sum")
-
-
-def _design(bags: Bags, num_rows: int) -> _Design:
-    counts = np.bincount(bags.features, minlength=num_rows)
-    owner_starts = np.cumsum(counts) - counts
-    scale = 1 / np.sqrt(np.maximum(bags.sizes, 1))
-    arrays = (
-        bags.features,
-        bags.offsets[:-1].astype(np.int32),
-        _owners(bags, owner_starts),
-        owner_starts.astype(np.int32),
-        scale.astype(np.float32)[:, None],
-    )
-    return _Design(*(torch.from_numpy(array) for array in arrays))
-
-
-def _owners(bags: Bags, starts: Array) -> Array:
-    """Return the documents that have each row, one row after another, sorted a part at a time."""
-    owners = np.repeat(np.arange(len(bags.sizes)), bags.sizes)
-    parts = np.linspace(0, len(owners), SORT_PARTS + 1)[1:-1]
-    bounds = [0, *np.searchsorted(starts, parts).tolist(), len(starts)]
-
-    def owners_of(rows: tuple[int, int]) -> Array:
-        at = np.flatnonzero((bags.features >= rows[0]) & (bags.features < rows[1]))
-        keys = (bags.features[at].astype(np.int64) << 32) + owners[at]
-        keys.sort()
-        return (keys & 0xFFFFFFFF).astype(np.int32)
-
-    return np.concatenate(list(in_threads(owners_of, itertools.pairwise(bounds))))
-
-
-@dataclass(frozen=True)
-class _Data:
-    """What the weights are learned from.
-
-    Attributes:
-        design: The train documents.
-        ratios: Of naive Bayes, for each row and column.
-        targets: The labels.
-        sample_weight: How much each document counts.
-    """
-
-    design: _Design
-    ratios: Tensor
-    targets: Tensor
-    sample_weight: Tensor
-
-    def curvature(self) -> Array:
-        """Return an upper bound of the loss's second derivative by each weight and each bias.
-
-        The second derivative of a log-sigmoid or log-softmax is at most 1/4 by each logit, so the
-        diagonal of the Hessian is at most a quarter of the summed squares of the features. L-BFGS
-        divides by it (a Jacobi preconditioner): rare and frequent features then learn alike.
-        """
-        squares = self.design.to_rows(self.sample_weight[:, None] * self.design.scale)
-        biases = self.sample_weight.sum().expand(1, self.ratios.shape[1])
-        found: Array = (torch.cat([self.ratios.square() * squares, biases]) / 4).numpy()
-        return found
 
 
 @dataclass(frozen=True)
@@ -227,13 +125,12 @@ class Linear:
     ) -> None:
         self._tolerance, self._max_weights = tolerance, max_weights
         self.options, self.classes, self.vocabulary_size = options, classes, vocabulary_size
-        self._is_difference = classes.num_classes == 2 and not classes.multilabel
-        columns = 1 if self._is_difference else classes.num_classes
+        columns = classes.num_columns
         size = number_of_features(vocabulary_size, options.bags)
         self.table = FeatureTable(np.arange(vocabulary_size), size)
         # NumPy's zeros take no memory until they are written to, and these never are.
-        self._weights = torch.from_numpy(np.zeros((vocabulary_size, columns), np.float32))
-        self._bias = torch.zeros(columns)
+        self._weights: Array = np.zeros((vocabulary_size, columns), np.float32)
+        self._bias: Array = np.zeros(columns, np.float32)
         self.strength = 0.0
         """The strength that was chosen; 0 before ``fit``."""
 
@@ -246,34 +143,34 @@ class Linear:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Learn from labelled texts; see ``FittedClassifier``."""
+        from thence.models.labels.linear_fit import Regression  # With torch.
+
         options = self.options
         bags = bags_of(texts, options.bags).distinct()
         self.table = learn_table(bags, self.vocabulary_size, options.bags, options.min_ngram_count)
         self._check_memory()
-        design = _design(self.table.rows(bags), len(self.table.kept))
+        rows, num_rows = self.table.rows(bags), len(self.table.kept)
         del bags
-        targets = torch.from_numpy(labels.matrix() if labels.multilabel else labels.single)
-        weights = torch.from_numpy(sample_weight)
-        ratios = self._ratios(design, targets, weights)
-        data = _Data(design, ratios, targets, weights)
+        regression = Regression(
+            rows, num_rows, labels, sample_weight, self.classes, options.naive_bayes
+        )
 
         def attempt(strength: float, start: Array) -> _Attempt:
-            learned = self._minimize(data, strength, start, should_stop)
-            self._take(ratios, learned, strength)
+            learned = regression.minimize(strength, start, self._tolerance, should_stop)
+            self._take(regression.ratios, learned, strength)
             return _Attempt(strength, learned, 0.0 if dev is None else self._likelihood(*dev))
 
-        start = np.zeros((len(self.table.kept) + 1, ratios.shape[1]), np.float32)
+        start = np.zeros((num_rows + 1, self.classes.num_columns), np.float32)
         first = best = attempt(options.strength or STRENGTH, start)
         if dev is not None and options.strength is None:
             best = _likeliest(first, STRONGER_STRENGTHS, attempt, should_stop)
             if best is first:
                 best = _likeliest(first, WEAKER_STRENGTHS, attempt, should_stop)
-        self._take(ratios, best.learned, best.strength)
+        self._take(regression.ratios, best.learned, best.strength)
 
-    def _take(self, ratios: Tensor, learned: Array, strength: float) -> None:
+    def _take(self, ratios: Array, learned: Array, strength: float) -> None:
         """Use these weights from now on: naive Bayes times what L-BFGS learned, and the biases."""
-        self._weights = ratios * torch.from_numpy(learned[:-1])
-        self._bias = torch.from_numpy(learned[-1])
+        self._weights, self._bias = ratios * learned[:-1], learned[-1]
         self.strength = strength
 
     def _check_memory(self) -> None:
@@ -293,67 +190,17 @@ class Linear:
     def _likelihood(self, texts: Texts, labels: Labels) -> float:
         return float(log_probs_of_truth(self.classify(texts), labels).sum())
 
-    def _ratios(self, design: _Design, targets: Tensor, sample_weight: Tensor) -> Tensor:
-        """Return the log ratio of each row for each column; ones without naive Bayes."""
-        is_label = targets
-        if targets.dim() == 1:
-            is_label = functional.one_hot(targets, self.classes.num_classes).float()
-        counted = is_label * sample_weight[:, None]
-        others = (1 - is_label) * sample_weight[:, None]
-        # to_rows scales each document; naive Bayes counts it whole.
-        if not self.options.naive_bayes:
-            return torch.ones(len(self.table.kept), self._weights.shape[1])
-        with_label = self.options.naive_bayes + design.to_rows(counted / design.scale)
-        without = self.options.naive_bayes + design.to_rows(others / design.scale)
-        ratios = (with_label / with_label.sum(0)).log() - (without / without.sum(0)).log()
-        return ratios[:, 1:] if self._is_difference else ratios
-
-    def _logits(self, columns: Tensor) -> Float[Tensor, "documents classes"]:
-        if self._is_difference:
-            return torch.cat([torch.zeros_like(columns), columns], dim=1)
+    def _logits(self, columns: Array) -> Float32[np.ndarray, "documents classes"]:
+        if self.classes.is_difference:
+            return np.concatenate([np.zeros_like(columns), columns], axis=1)
         return columns
 
-    def _minimize(
-        self, data: _Data, strength: float, start: Array, should_stop: Callable[[], bool]
-    ) -> Array:
-        """Return the weights and, in the last row, the biases with the lowest loss."""
-        ratios, sample_weight = data.ratios, data.sample_weight
-
-        def loss(learned: Array) -> tuple[float, Array]:
-            weights, biases = torch.from_numpy(learned[:-1]), torch.from_numpy(learned[-1])
-            columns = data.design.to_documents(ratios * weights) + biases
-            columns = columns.double().requires_grad_(True)
-            summed = label_loss(self._logits(columns), data.targets, sample_weight)
-            (by_logit,) = torch.autograd.grad(summed, columns)
-            by_logit = by_logit.float()
-            gradient = np.empty_like(learned)
-            gradient[:-1] = ratios * data.design.to_rows(by_logit) + weights / strength
-            gradient[-1] = by_logit.sum(0)
-            penalty = float(weights.square().sum()) / (2 * strength)
-            return summed.item() + penalty, gradient
-
-        curvature = data.curvature() + 1 / strength
-        tolerance = self._tolerance * float(sample_weight.sum())
-        return minimize(
-            loss,
-            start,
-            lambda gradient: gradient / curvature,
-            tolerance,
-            MAX_ITERATIONS,
-            HISTORY,
-            should_stop,
-        )
-
-    @torch.inference_mode()
-    def classify(self, texts: Texts) -> Float[np.ndarray, "documents classes"]:
+    def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label for each document."""
         bags = self.table.rows(bags_of(texts, self.options.bags).distinct())
-        starts = torch.from_numpy(bags.offsets[:-1].astype(np.int32))
-        sums = functional.embedding_bag(
-            torch.from_numpy(bags.features), self._weights, starts, mode="sum"
-        )
-        scale = torch.from_numpy(np.sqrt(np.maximum(bags.sizes, 1)).astype(np.float32))
-        return label_log_probs(self._logits(sums / scale[:, None] + self._bias), self.classes)
+        scale = np.sqrt(np.maximum(bags.sizes, 1)).astype(np.float32)
+        columns = bags.sums(self._weights) / scale[:, None] + self._bias
+        return class_log_probs(self._logits(columns), self.classes)
 
     def token_weights(self) -> Float32[np.ndarray, "vocab classes"]:
         """Return how much each token adds to the logit of each label.
@@ -364,9 +211,8 @@ class Linear:
         # Each token has a row, whatever runs have one, and tokens come first.
         weights = self._logits(self._weights[: self.vocabulary_size])
         if not self.classes.multilabel:
-            weights = weights - weights.mean(1, keepdim=True)
-        found: Array = weights.numpy()
-        return found
+            weights = weights - weights.mean(1, keepdims=True)
+        return weights
 
     def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
         """Return whether each document has a run of characters that train has too."""
@@ -377,8 +223,8 @@ class Linear:
     def tensors(self) -> dict[str, Array]:
         """Return the weights, and which features have one."""
         return {
-            "weights": self._weights.numpy(),
-            "bias": self._bias.numpy(),
+            "weights": self._weights,
+            "bias": self._bias,
             "kept": self.table.kept.astype(np.int32),
             "strength": np.array(self.strength),
         }
@@ -399,8 +245,8 @@ class Linear:
         if tensors["strength"].shape != () or tensors["strength"].dtype.kind != "f":
             raise ValueError("the strength is no number")
         self.table, self.strength = table, float(tensors["strength"])
-        self._weights, self._bias = torch.tensor(weights), torch.tensor(bias)
+        self._weights, self._bias = weights, bias
 
     def num_parameters(self) -> int:
         """Return how many numbers were learned."""
-        return self._weights.numel() + self._bias.numel()
+        return self._weights.size + self._bias.size

@@ -33,7 +33,7 @@ from torch.nn import functional
 from thence.array_types import Bool, Float, Float32, Int64
 from thence.batches.labelled import LabelledBatch, LabelledRows
 from thence.corpus.documents import Labels
-from thence.models.base import Array, Classes, State
+from thence.models.base import Classes, State, class_log_probs
 from thence.models.labels.options import EmbeddingOptions
 from thence.models.network import NetworkModel
 from thence.tokens.texts import Texts
@@ -172,14 +172,6 @@ def label_loss(
     return (losses * sample_weight).sum()
 
 
-def label_log_probs(logits: Tensor, classes: Classes) -> Float[np.ndarray, "batch classes"]:
-    """Return the log-probability of each label."""
-    logits = logits.float()
-    found = functional.logsigmoid(logits) if classes.multilabel else logits.log_softmax(1)
-    log_probs: Array = found.cpu().numpy()
-    return log_probs
-
-
 class NeuralClassifier(NetworkModel):
     """A classifier made of a network that reads sequences.
 
@@ -237,5 +229,7 @@ class NeuralClassifier(NetworkModel):
         for step in range(batches.steps_per_epoch):
             batch = batches.at(step)
             logits = self.network(*self.to_device(batch.ids, batch.lengths))
-            found[batches.documents(step)] = label_log_probs(logits, self.classes)
+            found[batches.documents(step)] = class_log_probs(
+                logits.float().cpu().numpy(), self.classes
+            )
         return found
