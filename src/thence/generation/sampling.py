@@ -217,11 +217,14 @@ def choose_at(
 
 def _decode(run: Run, ids: Ids) -> str:
     """Return the text of ids, a line per document."""
-    boundary = run.tokenizer.vocabulary.boundary_id
-    ends = np.flatnonzero(ids == boundary)
-    pieces = [piece[piece != boundary] for piece in np.split(ids, ends)]
-    texts = [run.tokenizer.decode(piece.tolist()) for piece in pieces]
-    return "\n".join(texts[:-1] if len(ends) and ends[-1] == len(ids) - 1 else texts)
+    boundary, decode = run.tokenizer.vocabulary.boundary_id, run.tokenizer.decode
+    whole = ids.tolist()
+    if whole and whole[-1] == boundary:
+        del whole[-1]
+    if boundary not in whole:
+        return decode(whole)
+    parts = np.split(whole, np.flatnonzero(np.equal(whole, boundary)))
+    return "\n".join(decode(part[part != boundary]) for part in parts)
 
 
 def _count_copies(run: Run, drawn: list[Ids]) -> int | None:
@@ -233,11 +236,9 @@ def _count_copies(run: Run, drawn: list[Ids]) -> int | None:
     boundary = run.tokenizer.vocabulary.boundary_id
     documents = [ids[:-1] if len(ids) and ids[-1] == boundary else ids for ids in drawn]
     # Of running text the boundaries between documents stay, so only single documents can match.
-    return sum(_occurs(train, ids) for ids in documents)
-
-
-def _occurs(store: TokenStore, ids: Ids) -> bool:
-    """Whether a store holds a document of exactly these ids."""
-    rows = np.flatnonzero(store.target_counts == len(ids) + 1)
-    found = store.ids[store.offsets[rows][:, None] + np.arange(len(ids))]
-    return bool(np.all(found == ids, axis=1).any())
+    rows = np.flatnonzero(np.isin(train.target_counts, [len(ids) + 1 for ids in documents]))
+    size = train.ids.itemsize
+    starts, ends = train.offsets[rows] * size, (train.offsets[rows + 1] - 1) * size
+    data = train.ids.view(np.uint8).data
+    known = {bytes(data[a:b]) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)}
+    return sum(ids.astype(train.ids.dtype).tobytes() in known for ids in documents)
