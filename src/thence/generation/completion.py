@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from thence.array_types import Float, Integer
 from thence.errors import SettingError, TextError
 from thence.generation.beam import Beam, BeamWidth, Continuation, beam_search
 from thence.generation.sampling import Ids, draw, encode_prefix, read_prefix
@@ -83,11 +84,23 @@ def next_tokens(run: Run | str | Path, text: str = "", count: int = 10) -> NextT
     validate("count", count, PositiveInt)
     vocabulary = run.tokenizer.vocabulary
     log_probs, _ = read_prefix(run.model, encode_prefix(run, text), 1, vocabulary.boundary_id)
-    likeliest = np.argsort(-log_probs[0], kind="stable")[:count]
+    likeliest = _likeliest(log_probs[0], count)
     names = vocabulary.names()
     tokens = [(names[index], float(np.exp(log_probs[0, index]))) for index in likeliest]
     special = frozenset(names[index] for index in likeliest if vocabulary.is_special(int(index)))
     return NextTokens(text, tokens, special)
+
+
+def _likeliest(
+    log_probs: Float[np.ndarray, " vocab"], count: int
+) -> Integer[np.ndarray, " chosen"]:
+    """Return the ids of the highest values, the highest first; of equal ones the lower ids."""
+    candidates = np.arange(len(log_probs))
+    if count < len(log_probs):  # To sort them all takes longer than everything else.
+        least = np.partition(log_probs, -count)[-count]
+        candidates = np.flatnonzero(log_probs >= least)
+    order = np.argsort(-log_probs[candidates], kind="stable")
+    return candidates[order[:count]]
 
 
 def _visible(token: str) -> str:

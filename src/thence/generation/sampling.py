@@ -23,7 +23,6 @@ from thence.results import Listing
 from thence.runs import open_run
 from thence.runs.run import Run
 from thence.settings import NonNegativeInt, PositiveInt, validate
-from thence.tokens import TokenStore
 
 Ids = Integer[np.ndarray, " _"]
 PREFIX_CHUNK = 64

@@ -11,6 +11,7 @@ text can never spell, come last::
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -68,12 +69,16 @@ class Vocabulary:
         """The symbols that text can spell, by id: a literal ``<unk>`` is the unknown symbol."""
         return self.symbols if self.unknown_id is None else (*self.symbols, UNKNOWN)
 
-    def names(self) -> list[str]:
+    def names(self) -> tuple[str, ...]:
         """Return what to show for every id, in order of id; no two have the same name.
 
         Where the text has a special symbol's name as a word of its own, the special one has a name
         with a space in it, as no symbol has.
         """
+        return self._names
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
         spelled = {
             "symbol": [UNKNOWN],
             "bytes": [f"<0x{byte:02X}>" for byte in range(256)],
@@ -81,7 +86,7 @@ class Vocabulary:
         }
         special = [*spelled[self.unknown], BOUNDARY]
         taken = set(special).intersection(self.symbols)
-        return [*self.symbols, *(BESIDE.format(n[1:]) if n in taken else n for n in special)]
+        return (*self.symbols, *(BESIDE.format(n[1:]) if n in taken else n for n in special))
 
     def is_special(self, index: int) -> bool:
         """Whether an id is none of a text's symbols: the boundary, ``<unk>``, a byte of a word.
