@@ -222,6 +222,7 @@ class BestFirst(Result):
     documents: int
     remark: str
     difference_interval: ClassVar[str] = "simultaneous 95 %"
+    kind_of_documents: ClassVar[str] = "documents"
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the column names and the rows to show."""

@@ -10,7 +10,6 @@ from cyclopts import Parameter
 from thence.cli.output import Json, note_unknown, print_json, print_pairs, print_result, print_table
 from thence.cli.streams import print_note, print_text
 from thence.corpus import LabelOptions
-from thence.evaluation import ClassificationReport, Comparison
 from thence.generation import Completions, Fillings, NextTokens, Samples, split_blanks
 
 
@@ -32,6 +31,8 @@ def print_evaluation(
     json: Json = False,
 ) -> None:
     """Print how good a model is, with units and intervals."""
+    from thence.evaluation import ClassificationReport
+
     where = LabelOptions(labelling.label, labelling.label_separator) if labelling else None
     report = call(labelling=where)
     if json:
@@ -52,10 +53,8 @@ def print_comparison(
     if json:
         print_json(comparison.to_json())
         return
-    unit = "" if isinstance(comparison, Comparison) else " labelled"
-    documents = f"{comparison.documents:,}{unit} documents"
-    columns, rows = comparison.table()
-    print_table(columns, rows, title=f"{comparison.text} ({documents})", narrow=True)
+    title = f"{comparison.text} ({comparison.documents:,} {comparison.kind_of_documents})"
+    print_table(*comparison.table(), title=title, narrow=True)
     if comparison.remark:
         print_note(comparison.remark)
 

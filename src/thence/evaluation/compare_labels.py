@@ -64,6 +64,7 @@ class LabelComparison(BestFirst):
         remark: What to know when reading the table.
     """
 
+    kind_of_documents = "labelled documents"
     in_json = ("text", "documents", "difference_interval", "runs", "remark")
 
     text: str

@@ -11,10 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
-
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Column
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from thence.atomic import WriteError, make_folders
 from thence.errors import SettingError, import_extra, nearest
@@ -24,6 +21,9 @@ from thence.runs.metrics import unit_of
 from thence.runs.run import Run
 from thence.terminal import print_note, stderr_console
 from thence.tokens import TokenStore
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 Record = Mapping[str, Any]
 """A line of ``metrics.jsonl``."""
@@ -213,7 +213,7 @@ class ProgressBar:
         name: Shown before the bar.
     """
 
-    def __init__(self, progress: Progress, name: str) -> None:
+    def __init__(self, progress: "Progress", name: str) -> None:
         self._progress, self._narrow = progress, progress.console.width < NARROW
         self._task = progress.add_task(name, total=1.0, steps="", rate="", losses="")
         self._started: tuple[float, float] | None = None
@@ -289,6 +289,10 @@ def line_progress(name: str) -> Iterator[ProgressLines]:
 @contextmanager
 def bar_progress(name: str) -> Iterator[ProgressBar]:
     """Show a progress bar on standard error."""
+    # Imported where somebody watches, since that takes a tenth of the start-up time.
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
     console = stderr_console()
     columns = (
         # The name alone gives way where there is too little room.

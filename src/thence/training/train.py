@@ -37,7 +37,6 @@ from thence.training.distributed_setup import (
     shared_run,
 )
 from thence.training.finetuning import resolve_source_runs, settings_from_run
-from thence.training.fitting import fit, fit_on_cluster, log_fitted, save_fitted
 from thence.training.new_run import (
     default_run_folder,
     new_run_writer,
@@ -192,6 +191,8 @@ def train_recipe(
         in_memory: The texts in memory by the setting that names them: ``text``, ``dev``, ``test``.
         keep_text: Keep texts that cannot be read again in the run.
     """
+    from thence.training.fitting import fit, fit_on_cluster, log_fitted, save_fitted
+
     check_logs(logs)
     refuse_combined(recipe.model)
     if cluster is not None:
@@ -346,6 +347,8 @@ def provide_text(run: Run, given: Mapping[str, Source]) -> None:
 
 def _continue(run: Run, progress: ProgressFactory, world: "World | None", logs: Logs) -> Run:
     """Train a run from its newest checkpoint to the end."""
+    from thence.training.fitting import fit, log_fitted, save_fitted
+
     is_combined = get_family(run.recipe.model).method == "combine"
     # Such folders are whole as soon as they appear.
     if is_combined or run.cluster_counts is not None:
