@@ -126,7 +126,7 @@ def _parse(lines: _Lines) -> ArpaModel:
         entries, section = _read_section(lines, reader, order, count, places.__getitem__)
         tables.append(_table(lines, entries, words, tables))
     if section not in (b"\\end\\", b""):
-        raise lines.error(f"here should stand \\end\\, not {_shown(section)}.")
+        raise lines.error(f"here should be \\end\\, not {_shown(section)}.")
     last = tables.pop()  # Some programs write back-off weights here too, which nothing asks for.
     tables.append(OrderTable(last.keys, last.log_probs, np.zeros(0, np.float32)))
     return ArpaModel(words.symbols, words.knows_unknown, tables)
@@ -151,7 +151,7 @@ def _read_header(lines: _Lines, reader: Iterator[list[bytes]]) -> tuple[list[int
 
 def _check_title(lines: _Lines, section: bytes, order: int) -> None:
     if section != b"\\%d-grams:" % order:
-        raise lines.error(f"here should stand \\{order}-grams:, not {_shown(section)}.")
+        raise lines.error(f"here should be \\{order}-grams:, not {_shown(section)}.")
 
 
 def _shown(line: bytes) -> str:

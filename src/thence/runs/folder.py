@@ -149,7 +149,7 @@ def read_splits(run: RunFolder) -> Splits:
         raise TextError(
             f"The train text of {run.folder} was read on a cluster, "
             f"{run.cluster_counts['files']:,} files at {run.text_name}, and is not read here; "
-            "judge on dev or test, or on another text."
+            "evaluate on dev or test, or on another text."
         )
     _check_sources(run)
     recipe = run.recipe
@@ -176,8 +176,8 @@ def check_splits(run: RunFolder, splits: Splits) -> Splits:
         name = run.recipe.text
         text = f"The text {name}" if display_name(name) == name != IN_MEMORY["text"] else "The text"
         raise TextError(
-            f"{text} is not what {run.folder} was trained on: it has changed since. Bring the old "
-            "text back, or judge on a file of its own."
+            f"{text} is not what {run.folder} was trained on: it has changed since. Restore the "
+            "old text, or evaluate on another file."
         )
     return splits
 
@@ -189,8 +189,8 @@ def _check_sources(run: RunFolder) -> None:
         if file == "" or (file is None and name == STANDARD_INPUT):
             raise TextError(
                 f"The run {run.folder} keeps only the hash of its {role}. "
-                "Judge on another text (thence evaluate RUN TEXT), or give the same again: "
-                "thence resume RUN --text TEXT goes on with it."
+                "Evaluate on another text (thence evaluate RUN TEXT), or give the same again: "
+                "thence resume RUN --text TEXT continues it."
             )
         # Whoever made the run chose these paths, which may lead to what never ends.
         path = run.folder / file if file is not None else Path(name)

@@ -52,8 +52,8 @@ def settings_from_run(parent: Run, given: Mapping[str, Any]) -> dict[str, Any]:
     model = given.get("model", parent.recipe.model)
     if model != parent.recipe.model:
         raise SettingError(
-            f"`model` is {model}, but {parent.folder} is a run of {parent.recipe.model}, and what "
-            "goes on from it is the same model. Leave `model` out, or `from_run`."
+            f"`model` is {model}, but {parent.folder} is a run of {parent.recipe.model}, and a "
+            "training continues with the same model. Leave `model` out, or `from_run`."
         )
     settings = flat_settings(tomllib.loads(parent.recipe.to_toml()))
     left_out = set(MACHINE_SETTINGS)
