@@ -209,7 +209,7 @@ BROKEN = {
         "line 13: the word 'x' is in an n-gram but not",
     ),
     "twice": (SRILM.replace("-0.25 a </s>", "-0.1 <s> a"), "line 14: an n-gram is listed twice."),
-    "a word twice": (SRILM.replace("-0.5 </s>", "-0.5 a"), "line 10: a word stands twice among"),
+    "a word twice": (SRILM.replace("-0.5 </s>", "-0.5 a"), "line 10: a word occurs twice among"),
     "no beginning": (
         SRILM.replace("2=2", "2=2\nngram 3=1") + "\n\\3-grams:\n-0.1 a a a\n",
         "line 18: an n-gram is listed whose beginning is not listed one order below.",
