@@ -300,9 +300,13 @@ def print_trained_run(
 
 
 def _write_report(run: Run) -> Path:
+    from thence.models.memory_guard import within_memory
     from thence.reports import report  # Matplotlib takes its time to load.
 
-    return report(run)
+    # Counting may have had to do with so much.
+    memory = run.recipe.options.memory_bytes if run.recipe.model == "ngram" else None
+    with within_memory(memory):
+        return report(run)
 
 
 def progress_for(as_json: bool) -> ProgressFactory:

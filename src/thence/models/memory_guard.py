@@ -1,15 +1,18 @@
 """The memory guard: a network too large for the machine is refused before its memory is touched."""
 
+import math
 import os
 import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+from thence.corpus.opening import free_memory
 from thence.errors import SettingError
 from thence.settings import Range
 
@@ -41,6 +44,24 @@ def machine_memory() -> int:
     with suppress(ValueError, OSError):
         memory = min(memory, int(CONTAINER_LIMIT.read_text()))
     return memory
+
+
+_bound = ContextVar[float]("memory that is read into at once", default=math.inf)
+
+
+@contextmanager
+def within_memory(memory: int | None) -> Iterator[None]:
+    """Leave what does not fit into so many bytes on disk meanwhile, where there is a choice."""
+    token = _bound.set(math.inf if memory is None else memory)
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def fits_into_memory(size: int) -> bool:
+    """Return whether so many bytes may be taken where the same can be done, slower, from disk."""
+    return size <= min(_bound.get(), free_memory())
 
 
 def parse_size(name: str, text: str) -> int:

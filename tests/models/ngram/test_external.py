@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from thence.errors import RunError
 from thence.mapped import Spool
+from thence.models.memory_guard import within_memory
 from thence.models.ngram import NGram, NGramOptions, external, gathering
 from thence.models.ngram import smoothing as smoothing_module
 from thence.models.ngram.counting import count_ngrams
@@ -164,3 +165,13 @@ def test_looking_up_range_by_range(values: list[float], asked: list[int], memory
         for weights in (None, np.arange(len(numbers))):
             sums = gathering.sum_by_number(numbers, weights, len(values), memory)
             assert np.array_equal(sums, np.bincount(numbers, weights, len(values)))
+
+
+def test_a_model_larger_than_memory_is_asked_from_disk(store_of: StoreOf) -> None:
+    store = store_of(["abcab", "cabba"])
+    model, other = NGram(NGramOptions(3), 4), NGram(NGramOptions(3), 4)
+    for one in (model, other):
+        one.fit(store)
+    with within_memory(100):
+        assert model.queries.core is None
+    assert np.array_equal(model.score(store), other.score(store))

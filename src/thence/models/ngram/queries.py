@@ -19,7 +19,9 @@ from thence._core import library
 from thence._core.ngram import NGramTables
 from thence._core.text import TextScorer
 from thence.array_types import Float, Int64, Integer
+from thence.mapped import release
 from thence.models.base import Array, TextScore
+from thence.models.memory_guard import fits_into_memory
 from thence.models.ngram.smoothing import OrderTable
 from thence.models.ngram.sorting import find
 from thence.tokens import Tokenizer, TokenStore
@@ -29,6 +31,10 @@ from thence.tokens.words import WordTokenizer
 
 Numbers = Int64[np.ndarray, "batch order-1"]
 """The number of the n-gram of each length 1 to N-1 that ends at the last word, or -1."""
+
+
+BYTES_PER_NGRAM = 16
+"""What the compiled core takes for an n-gram at most, and about what its tables take."""
 
 
 class Queries:
@@ -43,7 +49,9 @@ class Queries:
         self.tables, self.vocabulary_size = tables, vocabulary_size
         self.core: NGramTables | None = None
         """The same in the compiled core, where there is one and it reads such arrays."""
-        if library() is not None and all(_is_readable(table) for table in tables):
+        size = sum(len(table.keys) for table in tables) * BYTES_PER_NGRAM
+        is_readable = all(_is_readable(table) for table in tables)
+        if library() is not None and is_readable and fits_into_memory(2 * size):
             arrays = [(table.keys, table.log_probs, table.log_backoffs) for table in tables]
             self.core = NGramTables(arrays, vocabulary_size)
 
@@ -61,7 +69,13 @@ class Queries:
             log_probs[known] += shorter.log_backoffs[contexts[known]]
             seen = found >= 0
             log_probs[seen] = table.log_probs[found[seen]]
+        self._release()
         return log_probs
+
+    def _release(self) -> None:
+        """Give memory back where the tables stay on disk for want of it."""
+        for table in self.tables:
+            release(table.keys, table.log_probs, table.log_backoffs)
 
     def text_scorer(self, tokenizer: Tokenizer) -> Callable[[str], TextScore | None] | None:
         """Return what scores one text by the compiled core; None if it cannot.
@@ -145,6 +159,7 @@ class Queries:
         log_probs = np.tile(self.tables[0].log_probs.astype(np.float64), (len(states), 1))
         for level in range(len(self.tables) - 1):
             self._extend(log_probs, level, states[:, level])
+        self._release()
         return log_probs
 
     def _extend(self, log_probs: Array, level: int, contexts: Int64[np.ndarray, " batch"]) -> None:

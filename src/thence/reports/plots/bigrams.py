@@ -17,6 +17,8 @@ MOST_WITH_COUNTS = 30
 """Symbols up to which counts are written into the squares."""
 BOUNDARY_MARK = "■"
 
+BLOCK = 1 << 20
+"""Tokens that are looked at together."""
 Ids = Integer[np.ndarray, " shown"]
 
 
@@ -28,7 +30,7 @@ def plot_bigrams(run: Run) -> style.Plot:
     on more than the previous one, the train split is counted instead.
     """
     store, size = run.store("train"), len(run.tokenizer.vocabulary)
-    ids = most_frequent(symbol_counts(store, size), MOST_SYMBOLS, store.boundary_id)
+    ids = most_frequent(store.id_counts(size), MOST_SYMBOLS, store.boundary_id)
     shown = f"{len(ids)} most frequent of {size:,}"
     if len(ids) == size:
         ids, shown = np.concatenate([ids[:1], np.sort(ids[1:])]), f"all {size}"
@@ -82,7 +84,8 @@ def train_probabilities(
     store: TokenStore, ids: Ids, vocabulary_size: int
 ) -> Float[np.ndarray, "shown shown"]:
     """Return the share of each next symbol among all that followed the previous one in train."""
-    totals = np.bincount(store.ids[:-1], minlength=vocabulary_size)[ids][:, None]
+    # Each target but the last comes before another; the last is the boundary, as the first id is.
+    totals = store.id_counts(vocabulary_size)[ids][:, None]
     counts = pair_counts(store, ids, vocabulary_size)
     shares: Float[np.ndarray, "shown shown"] = counts / np.maximum(totals, 1)
     return shares
@@ -127,11 +130,6 @@ def draw_matrix(
     return figure
 
 
-def symbol_counts(store: TokenStore, vocabulary_size: int) -> Int64[np.ndarray, " vocab"]:
-    """Return how often each id is a target; the boundary once per document."""
-    return np.bincount(store.targets, minlength=vocabulary_size)
-
-
 def most_frequent(
     counts: Integer[np.ndarray, " vocab"], most: int, boundary_id: int
 ) -> Int64[np.ndarray, " shown"]:
@@ -150,7 +148,10 @@ def pair_counts(
     """Return how often the second of two shown ids came right after the first."""
     place = np.full(vocabulary_size, -1)
     place[ids] = np.arange(len(ids))
-    previous, following = place[store.ids[:-1]], place[store.targets]
-    both = (previous >= 0) & (following >= 0)
-    keys = previous[both] * len(ids) + following[both]
-    return np.bincount(keys, minlength=len(ids) ** 2).reshape(len(ids), len(ids))
+    counts = np.zeros(len(ids) ** 2, np.int64)
+    for start in range(0, store.num_targets, BLOCK):
+        places = place[store.ids[start : start + BLOCK + 1]]
+        both = (places[:-1] >= 0) & (places[1:] >= 0)
+        keys = places[:-1][both] * len(ids) + places[1:][both]
+        counts += np.bincount(keys, minlength=len(counts))
+    return counts.reshape(len(ids), len(ids))

@@ -11,7 +11,7 @@ from thence.array_types import Float
 from thence.evaluation.embeddings import embedding_table
 from thence.reports import style
 from thence.reports.formatting import symbol_text
-from thence.reports.plots.bigrams import most_frequent, symbol_counts
+from thence.reports.plots.bigrams import most_frequent
 from thence.runs import ClassifierRun, Run
 
 MOST_SYMBOLS = 150
@@ -36,7 +36,7 @@ def plot_embeddings(run: Run) -> style.Plot | None:
     if table is None:
         return None
     store = run.store("train")
-    counts = symbol_counts(store, len(table))
+    counts = store.id_counts(len(table))
     if isinstance(run, ClassifierRun):  # It never reads the boundary.
         ids = most_frequent(counts, MOST_SYMBOLS + 1, store.boundary_id)[1:]
     else:
