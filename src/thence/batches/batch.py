@@ -49,18 +49,15 @@ class Batch:
 
 @runtime_checkable
 class Step(Protocol):
-    """What the training loop knows of a batch of any kind; its length is the number of rows.
-
-    Attributes:
-        weight: The summed loss divided by this estimates the mean loss.
-        tokens: Tokens that the step stands for.
-    """
+    """What the training loop knows of a batch of any kind; its length is the number of rows."""
 
     @property
-    def weight(self) -> float: ...  # noqa: D102
+    def weight(self) -> float:
+        """The summed loss divided by this estimates the mean loss."""
 
     @property
-    def tokens(self) -> float: ...  # noqa: D102
+    def tokens(self) -> float:
+        """Tokens that the step stands for."""
 
     def __len__(self) -> int: ...
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from thence.atomic import whole_file
 from thence.corpus.decoding import Bytes
-from thence.corpus.documents import Documents, LabelledDocuments, LabelOptions
+from thence.corpus.documents import Documents, LabelOptions
 from thence.corpus.labelled import parse_labelled
 from thence.corpus.opening import cache_folder
 from thence.corpus.reading import ReadingOptions, parse, read_file
@@ -61,26 +61,27 @@ BUNDLED = {
 }
 
 
-def read_bundled(name: str, options: ReadingOptions = ReadingOptions()) -> Documents:
-    """Return the documents of a bundled text; bundled texts are UTF-8 whatever the options say."""
-    file, data = bundled_file(name)
-    return parse(data, file, for_bundled(name, options))
-
-
-def read_labelled_bundled(
+def read_bundled(
     name: str,
     reading: ReadingOptions = ReadingOptions(),
-    labelling: LabelOptions = LabelOptions(),
-) -> LabelledDocuments:
-    """Return the documents and labels of a bundled table."""
+    labelling: LabelOptions | None = None,
+) -> Documents:
+    """Return the documents of a bundled text, with their labels if it is said how they are read.
+
+    The text and its labels are in the columns that the entry names, if no others are asked for.
+    Bundled texts are UTF-8, whatever the options say.
+
+    Raises:
+        TextError: No bundled text has that name, it has no labels, or python-docs cannot be built.
+    """
     file, data = bundled_file(name)
-    labelling = replace(labelling, label=labelling.label or BUNDLED[name].label)
-    return parse_labelled(data, file, for_bundled(name, reading), labelling)
-
-
-def for_bundled(name: str, options: ReadingOptions) -> ReadingOptions:
-    """Return the options with the entry's own column, if none is asked for, and encoding."""
-    return replace(options, column=options.column or BUNDLED[name].column, encoding="utf-8")
+    entry = BUNDLED[name]
+    reading = replace(reading, column=reading.column or entry.column, encoding="utf-8")
+    if labelling is None:
+        return parse(data, file, reading)
+    return parse_labelled(
+        data, file, reading, replace(labelling, label=labelling.label or entry.label)
+    )
 
 
 def bundled_file(name: str) -> tuple[str, Bytes]:

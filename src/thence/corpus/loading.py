@@ -5,11 +5,11 @@ from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias, overload
+from typing import TypeAlias
 
-from thence.corpus.bundled import BUNDLED, read_bundled, read_labelled_bundled
+from thence.corpus.bundled import BUNDLED, read_bundled
 from thence.corpus.catalogue import CATALOGUE
-from thence.corpus.documents import Documents, LabelledDocuments, LabelOptions
+from thence.corpus.documents import Documents, LabelledDocuments, LabelOptions, as_labelled
 from thence.corpus.download import Progress, get
 from thence.corpus.labelled import DEFAULT_LABEL, read_labelled
 from thence.corpus.memory import Source, is_path_or_name, read_memory
@@ -75,31 +75,8 @@ def load_labelled(
             "texts and labels with thence.TextClassifier, or write both to a table (.csv, .jsonl)."
         )
     if is_one_of(source, BUNDLED):
-        return read_labelled_bundled(str(source), reading, labelling)
+        return as_labelled(read_bundled(str(source), reading, labelling))
     return read_labelled(locate(source, progress), reading, labelling)
-
-
-@overload
-def load_splits(
-    source: str | Path,
-    reading: ReadingOptions = ...,
-    splitting: SplitOptions = ...,
-    progress: Progress | None = ...,
-    labelling: None = ...,
-    instead: Instead = ...,
-) -> Splits: ...
-
-
-@overload
-def load_splits(
-    source: str | Path,
-    reading: ReadingOptions = ...,
-    splitting: SplitOptions = ...,
-    progress: Progress | None = ...,
-    *,
-    labelling: LabelOptions,
-    instead: Instead = ...,
-) -> LabelledSplits: ...
 
 
 def load_splits(
@@ -137,34 +114,28 @@ def load_splits(
         splitting = replace(
             splitting, dev=splitting.dev or own.get("dev"), test=splitting.test or own.get("test")
         )
-    if labelling is None:
+    if labelling is not None:
+        documents: Documents = load_labelled(there, reading, labelling, progress)
+    else:
         documents = there if isinstance(there, Documents) else load(there, reading, progress)
-        return split_documents(
-            documents, splitting, lambda path: read_held_out(path, reading, instead)
-        )
-    labelled = load_labelled(there, reading, labelling, progress)
-    return with_ids_of_train(
-        split_documents(
-            labelled,
-            splitting,
-            lambda path: read_labelled_held_out(path, reading, labelling, instead),
-        )
+    splits = split_documents(
+        documents, splitting, lambda path: read_held_out(path, reading, instead, labelling)
     )
+    return splits if labelling is None else with_ids_of_train(splits)
 
 
-def read_held_out(path: str, reading: ReadingOptions, instead: Instead = NOTHING) -> Documents:
+def read_held_out(
+    path: str,
+    reading: ReadingOptions,
+    instead: Instead = NOTHING,
+    labelling: LabelOptions | None = None,
+) -> Documents:
     """Read the dev or test documents that a recipe names, or what is there in place of them."""
     there = instead.get(path, path)
-    return there if isinstance(there, Documents) else read_documents(there, reading)
-
-
-def read_labelled_held_out(
-    path: str, reading: ReadingOptions, labelling: LabelOptions, instead: Instead
-) -> LabelledDocuments:
-    """Read labelled dev or test documents; see ``read_held_out``."""
-    there = instead.get(path, path)
     if isinstance(there, Documents):
-        return load_labelled(there)
+        return there if labelling is None else load_labelled(there)
+    if labelling is None:
+        return read_documents(there, reading)
     return read_labelled(there, reading, labelling)
 
 

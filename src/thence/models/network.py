@@ -1,13 +1,13 @@
 """What networks of all families share: weights as arrays by name for files, and dropout."""
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from thence.array_types import Float
-from thence.models.base import Array, check_weights
+from thence.models.base import Array, State, check_weights
 from thence.models.memory_guard import count_parameters
 
 count_parameters()
@@ -20,6 +20,10 @@ class NetworkModel(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
+
+    def batch_loss(self, batch: Any, state: State = None) -> tuple[Float[Tensor, ""], State]:
+        """Return the summed loss of a training batch in nats, and the recurrent state after it."""
+        raise NotImplementedError
 
     def to_device(self, *arrays: Array) -> list[Tensor]:
         """Return arrays as tensors where the weights are."""

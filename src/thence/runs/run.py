@@ -87,7 +87,8 @@ class Run(RunFolder):
     export = PackageFunction("export")
     resume = PackageFunction("resume")
 
-    def __new__(cls, folder: "str | Path | Run") -> Self:  # noqa: D102 (the class says it)
+    def __new__(cls, folder: "str | Path | Run") -> Self:
+        """Return the run in a folder, or the one that is open already."""
         run = folder if isinstance(folder, Run) else _open(folder)
         if not isinstance(run, cls):
             raise SettingError(run._of_other_kind())

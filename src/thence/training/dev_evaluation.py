@@ -1,54 +1,18 @@
 """How a network is evaluated on dev during its training, for language models and classifiers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import log
-from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from thence.corpus import Labels
-from thence.models.base import Array, Classes, Classifier, LanguageModel, State
+from thence.models.base import Array, Classes, Classifier, LanguageModel
 from thence.tokens import Texts, TokenStore
-
-if TYPE_CHECKING:  # Counts, which are evaluated with this module too, do without torch.
-    import torch
-    from torch import Tensor, nn
 
 TIE_BREAK = 1e-9
 """Weight of a nat beside an accuracy of 1: it orders equal accuracies, and never outweighs a single
 document."""
-
-
-class Trainable(Protocol):
-    """What the training loop needs of a network, be it a language model or a classifier."""
-
-    training: bool
-    """Whether what is for training only, such as dropout, is on."""
-
-    @property
-    def device(self) -> "torch.device": ...  # noqa: D102
-
-    def batch_loss(self, batch: Any, state: State = None) -> "tuple[Tensor, State]":
-        """Return the summed loss of a batch in nats, and the recurrent state after it."""
-
-    def tensors(self) -> dict[str, Array]:
-        """Return all weights by name."""
-
-    def load_tensors(self, tensors: dict[str, Array]) -> None:
-        """Load what ``tensors`` gave."""
-
-    def num_parameters(self) -> int:
-        """Return how many numbers are learned."""
-
-    def parameters(self) -> "Iterator[nn.Parameter]":
-        """Yield the weights."""
-
-    def train(self, mode: bool = True) -> Any:
-        """Turn on what is for training only, such as dropout."""
-
-    def zero_grad(self) -> None:
-        """Clear the gradients."""
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def check_precision(precision: Precision, device: torch.device) -> None:
     try:
         with autocast(precision, device):
             values = torch.ones(2, 2, device=device, requires_grad=True)
-            (values @ values).float().sum().backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward((values @ values).float().sum())
     except RuntimeError as error:
         raise SettingError(
             f"`precision` is {precision}, which device {device.type} cannot compute here; leave "

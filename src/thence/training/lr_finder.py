@@ -7,13 +7,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from thence.array_types import Float
 from thence.batches import Batches, Step
 from thence.errors import SettingError, TrainingError
 from thence.hooks import repr_html
 from thence.models.base import State
-from thence.training.dev_evaluation import Trainable
+from thence.models.network import NetworkModel
 from thence.training.optimizers import Optimizer
 
 RATES_PER_DECADE = 100
@@ -58,7 +59,7 @@ class LearningRateCurve:
 
 
 def lr_range_test(
-    model: Trainable,
+    model: NetworkModel,
     batches: Batches,
     optimizer: Optimizer,
     low: float = 1e-3,
@@ -117,11 +118,11 @@ def _rates(low: float, high: float, steps: int | None) -> Float[np.ndarray, " st
 
 
 def _step(
-    model: Trainable, batch: Step, state: State, optimizer: Optimizer, rate: float
+    model: NetworkModel, batch: Step, state: State, optimizer: Optimizer, rate: float
 ) -> tuple[float, State]:
     loss, state = model.batch_loss(batch, state)
     loss = loss / batch.weight
-    loss.backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(loss)
     optimizer.step(rate)
     return float(loss.detach()), state
 

@@ -20,6 +20,7 @@ from thence.errors import RunError, SettingError
 from thence.models.base import Classifier
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.memory_guard import make_trainable
+from thence.models.network import NetworkModel
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
 from thence.runs.run import Run
@@ -33,7 +34,7 @@ from thence.training.callbacks import (
 )
 from thence.training.checkpoint import CHECKPOINT
 from thence.training.data import TrainingData, train_weights
-from thence.training.dev_evaluation import Trainable, label_evaluator, language_evaluator
+from thence.training.dev_evaluation import label_evaluator, language_evaluator
 from thence.training.device import (
     autocast,
     check_precision,
@@ -262,7 +263,7 @@ def _time_steps(setup: TrainingSetup, settings: Mapping[str, Any]) -> float:
         for _ in range(TIMED_STEPS):
             began = time.perf_counter()
             loss, state = network.batch_loss(batch, state)
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss)
             network.zero_grad()
             times.append(time.perf_counter() - began)
     return min(times[1:])
@@ -345,7 +346,7 @@ def _check_same_step(world: World, run: Run, step: int) -> None:
         )
 
 
-def train_in_memory(recipe: Recipe, data: TrainingData) -> Trainable:
+def train_in_memory(recipe: Recipe, data: TrainingData) -> NetworkModel:
     """Return a network with its best weights; nothing is written.
 
     Args:

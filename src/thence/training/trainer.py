@@ -21,6 +21,7 @@ from thence.batches import Batches
 from thence.errors import RunError, TrainingError
 from thence.models.base import Array, State, leaves
 from thence.models.language.neural import NeuralLanguageModel
+from thence.models.network import NetworkModel
 from thence.recipes.options import TrainingOptions
 from thence.runs.files import save_tensors
 from thence.runs.metrics import append_json_line, truncate
@@ -36,7 +37,7 @@ from thence.training.checkpoint import (
     read_checkpoint,
     state_dict,
 )
-from thence.training.dev_evaluation import DevEvaluator, EvalResult, Trainable
+from thence.training.dev_evaluation import DevEvaluator, EvalResult
 from thence.training.device import autocast
 from thence.training.distributed import World
 from thence.training.optimizers import Optimizer, clip_gradients
@@ -70,7 +71,7 @@ class TrainingSetup:
         default_epochs: Passes over the train split where no other duration is asked for.
     """
 
-    network: Trainable
+    network: NetworkModel
     batches: Batches
     dev_evaluator: DevEvaluator
     default_epochs: float = DEFAULT_EPOCHS
@@ -174,9 +175,8 @@ class Trainer:
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
-        highest = float(cast(float, self.options.lr))
         factor = learning_rate_factor(self.options, self.counters.step, self.progress())
-        return highest * factor * 0.5**self.counters.halvings
+        return float(cast(float, self.options.lr)) * factor * 0.5**self.counters.halvings
 
     def _step(self) -> None:
         counters, options = self.counters, self.options
@@ -194,7 +194,7 @@ class Trainer:
             if not len(own):  # The batch has fewer rows than there are processes.
                 continue
             loss, self._state = self.model.batch_loss(own, self._state)
-            (loss / weight).backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss / weight)
             self._loss_sum += loss.detach()
         self._world.sum_gradients(self._weights)
         if options.clip is not None:
@@ -231,8 +231,7 @@ class Trainer:
         own = self._world.shard(batch)
         if len(own):
             with torch.no_grad():
-                loss, _ = self.model.batch_loss(own)
-            self._loss_sum += loss
+                self._loss_sum += self.model.batch_loss(own)[0]
         self.counters.loss_weight = batch.weight
         self.callback.on_step(0, 0, 1.0)
         self._evaluate()
@@ -258,9 +257,8 @@ class Trainer:
         self._evaluated_at, self._evaluation_seconds = counters.seconds, counters.seconds - began
         done = self.progress()
         counters.evaluations = max(counters.evaluations + 1, int(done * DEFAULT_EVALUATIONS))
-        patience = options.patience
-        exhausted = patience is not None and counters.evals_without_improvement >= patience
-        counters.finished = done >= 1 or exhausted
+        patience = options.patience or math.inf
+        counters.finished = done >= 1 or counters.evals_without_improvement >= patience
         if result is not None:
             self._dev_losses.append(result.nats)
             self._average.trigger(self._dev_losses)
@@ -273,9 +271,8 @@ class Trainer:
     def _dev_result(self) -> EvalResult | None:
         if self.dev_evaluator.evaluate is None:
             return None
-        result = EvalResult(0.0, 0.0)
-        if self._world.is_writer:  # The others wait for it.
-            result = self.dev_evaluator.evaluate()
+        # The others wait for the first process.
+        result = self.dev_evaluator.evaluate() if self._world.is_writer else EvalResult(0.0, 0.0)
         numbers = [result.nats, result.selection_loss]
         nats, selection_loss = self._world.sum(numbers, self.model.device)
         self._check_finite(nats, "dev")
