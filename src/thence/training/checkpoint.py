@@ -5,23 +5,29 @@ A run folder may come from anyone, so a checkpoint may hold anything, with a che
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from thence.errors import RunError
+from thence.errors import RunError, SettingError
 from thence.models.base import Array, State, leaves, map_state
 from thence.models.language.neural import NeuralLanguageModel
 from thence.runs.files import load_tensors
+from thence.settings import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    Range,
+    as_in_file,
+    declared_types,
+    validate,
+)
 
 CHECKPOINT = Path("last", "checkpoint.safetensors")
 """Where the newest checkpoint is in a run folder."""
-MAX_COUNTER = 1 << 62
-"""Counters must be smaller, so that they fit into 64 bits."""
 SAVED_NAMES = {"evals_without_improvement": "stale", "evaluations": "looks"}
 """The names in the file, where they differ from the fields: those that version 0.1 has written."""
 
@@ -44,16 +50,16 @@ class Counters:
         finished: Whether the training is over.
     """
 
-    step: int = 0
-    tokens: float = 0.0
-    seconds: float = 0.0
-    best_dev: float = math.inf
-    evals_without_improvement: int = 0
-    evaluations: int = 0
-    halvings: int = 0
-    loss_weight: float = 0.0
-    clipped: int = 0
-    metrics_bytes: int = 0
+    step: NonNegativeInt = 0
+    tokens: NonNegativeFloat = 0.0
+    seconds: NonNegativeFloat = 0.0
+    best_dev: Annotated[float, Range(finite=False)] = math.inf
+    evals_without_improvement: NonNegativeInt = 0
+    evaluations: NonNegativeInt = 0
+    halvings: NonNegativeInt = 0
+    loss_weight: NonNegativeFloat = 0.0
+    clipped: NonNegativeInt = 0
+    metrics_bytes: NonNegativeInt = 0
     finished: bool = False
 
     def to_metadata(self) -> dict[str, Any]:
@@ -68,21 +74,14 @@ class Counters:
         """Return what ``to_metadata`` gave.
 
         Raises:
-            ValueError: If a value is unknown, no number, or out of range.
+            SettingError: If a value is unknown, of another type, or out of range.
         """
-        counters, unread = cls(), dict(found)
-        for item in fields(cls):
-            name = SAVED_NAMES.get(item.name, item.name)
-            value = unread.pop(name, item.default)
-            kind: Any = type(item.default)
-            if not isinstance(value, int | float if kind is float else kind):
-                raise ValueError(f"its {name} is not of the right type")
-            if not (0 <= value < MAX_COUNTER or (name == "best_dev" and not math.isnan(value))):
-                raise ValueError(f"its {name} is no usable number")
-            setattr(counters, item.name, value)
-        if unread:
-            raise ValueError(f"its {next(iter(unread))} is unknown")
-        return counters
+        hints = declared_types(cls)
+        fields = {SAVED_NAMES.get(name, name): name for name in hints}
+        if unknown := found.keys() - fields.keys():
+            raise SettingError(f"its {min(unknown)} is unknown.")
+        named = ((fields[name], name, value) for name, value in found.items())
+        return cls(**{field: validate(name, value, hints[field]) for field, name, value in named})
 
 
 def read_checkpoint(path: Path, identity: str | None) -> tuple[dict[str, Array], Counters]:
@@ -100,8 +99,10 @@ def read_checkpoint(path: Path, identity: str | None) -> tuple[dict[str, Array],
         if found.pop("run") != identity:
             raise RunError(f"{path} belongs to another run; restore this run's own.")
         return tensors, Counters.from_metadata(found)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} does not fit the run's config: {error}") from error
+    except KeyError as error:
+        raise RunError(f"{path} does not say its {error}.") from error
+    except SettingError as error:
+        raise RunError(f"{path} does not fit the run's config: {as_in_file(error)}") from error
 
 
 def state_dict(prefix: str, tensors: Iterable[Tensor]) -> dict[str, Array]:
