@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from thence.batches import window_batches, windows
-from thence.batches.batch import Batch, Batches, EpochOrder
+from thence.batches.batch import Batch, Batches, epoch_orders
 from thence.batches.windows import (
     DistinctWindows,
     ShuffledWindows,
@@ -74,12 +74,12 @@ def test_the_same_seed_gives_the_same_order_from_any_step(five_names: TokenStore
 
 
 def test_orders_are_permutations() -> None:
-    order = EpochOrder(10, 1)
-    assert sorted(order.of(0).tolist()) == list(range(10))
-    first = order.of(0).tolist()
-    assert order.of(1).tolist() != first
-    assert order.of(0).tolist() == first
-    assert EpochOrder(0, 1).of(0).tolist() == []
+    order = epoch_orders(10, 1)
+    assert sorted(order(0).tolist()) == list(range(10))
+    first = order(0).tolist()
+    assert order(1).tolist() != first
+    assert order(0).tolist() == first
+    assert epoch_orders(0, 1)(0).tolist() == []
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 8, 1000])

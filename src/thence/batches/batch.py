@@ -1,13 +1,16 @@
 """What one step reads, and what a training set cut into steps provides."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from thence.array_types import Bool, Int64
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -75,22 +78,11 @@ class Batches(Protocol):
         """Return the batch of a step, counted from 0 over all epochs."""
 
 
-class EpochOrder:
-    """A permutation for each epoch, the current one kept.
+def each_epoch(make: Callable[[int], Value]) -> Callable[[int], Value]:
+    """Return the same function of the epoch, which keeps its latest value."""
+    return lru_cache(maxsize=1)(make)
 
-    Args:
-        size: How many items.
-        seed: Seed of all permutations.
-    """
 
-    def __init__(self, size: int, seed: int) -> None:
-        self._size, self._seed = size, seed
-        self._epoch = -1
-        self._current: Int64[np.ndarray, " size"] = np.zeros(0, np.int64)
-
-    def of(self, epoch: int) -> Int64[np.ndarray, " size"]:
-        """Return the order of an epoch."""
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._current = np.random.default_rng((self._seed, epoch)).permutation(self._size)
-        return self._current
+def epoch_orders(size: int, seed: int) -> Callable[[int], Int64[np.ndarray, " size"]]:
+    """Return a function that gives a permutation of so many items for each epoch."""
+    return each_epoch(lambda epoch: np.random.default_rng((seed, epoch)).permutation(size))

@@ -10,12 +10,13 @@ result every time.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from thence.array_types import Float32, Int32, Int64
 from thence.batches.bags import Bags
-from thence.batches.batch import Array, EpochOrder
+from thence.batches.batch import Array, each_epoch, epoch_orders
 from thence.batches.sequences import order_by_length, ragged
 from thence.corpus.documents import Labels
 from thence.tokens import TokenStore
@@ -82,7 +83,7 @@ class LabelledRows:
         seed: int | None = None,
     ) -> None:
         documents = store.num_documents
-        self._store, self._rows, self._seed = store, rows, seed
+        self._store, self._rows = store, rows
         self._lengths = np.minimum(store.target_counts - 1, max_length)
         self._targets: Array = np.zeros(documents, np.int64)
         if labels is not None:
@@ -90,7 +91,9 @@ class LabelledRows:
         ones = np.ones(documents, np.float32)
         self._sample_weight = ones if sample_weight is None else sample_weight
         self.steps_per_epoch = -(-documents // rows)
-        self._number, self._order, self._batches = -1, np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._order = each_epoch(
+            partial(order_by_length, self._lengths, self.steps_per_epoch, seed)
+        )
 
     def at(self, step: int) -> LabelledBatch:
         """Return the batch of a step, counted from 0 over all epochs."""
@@ -110,17 +113,10 @@ class LabelledRows:
 
     def documents(self, step: int) -> Int64[np.ndarray, " batch"]:
         """Return which documents a step reads, shortest first."""
-        number, index = divmod(step, self.steps_per_epoch)
-        if number != self._number:
-            self._draw(number)
-        first = self._batches[index] * self._rows
-        return self._order[first : first + self._rows]
-
-    def _draw(self, number: int) -> None:
-        self._number = number
-        self._order, self._batches = order_by_length(
-            self._lengths, self.steps_per_epoch, self._seed, number
-        )
+        epoch, index = divmod(step, self.steps_per_epoch)
+        documents, batches = self._order(epoch)
+        first = batches[index] * self._rows
+        return documents[first : first + self._rows]
 
 
 def cut_share(store: TokenStore, max_length: int) -> tuple[float, int]:
@@ -241,14 +237,14 @@ class LabelledBags:
         self._sample_weight = sample_weight
         self.steps_per_epoch = -(-len(labels) // documents)
         self._together = np.random.default_rng(seed).permutation(len(labels))
-        self._order = EpochOrder(self.steps_per_epoch, seed)
+        self._order = epoch_orders(self.steps_per_epoch, seed)
         numbers = range(self.steps_per_epoch if len(bags.features) < MAX_KEPT_FEATURES else 0)
         self._kept = list(in_threads(self._make, numbers))
 
     def at(self, step: int) -> BagBatch:
         """Return the batch of a step, counted from 0 over all epochs."""
         epoch, index = divmod(step, self.steps_per_epoch)
-        number = int(self._order.of(epoch)[index])
+        number = int(self._order(epoch)[index])
         return self._kept[number] if self._kept else self._make(number)
 
     def _make(self, number: int) -> BagBatch:

@@ -16,16 +16,17 @@ time, R. Williams and J. Peng 1990).
 Documents longer than a window are read window by window, each row going on where it was.
 """
 
-from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
 from thence.array_types import Bool, Int64
-from thence.batches.batch import Batch
+from thence.batches.batch import Batch, each_epoch
 from thence.tokens import TokenStore
 
 Places = Int64[np.ndarray, "batch time"]
+Steps = Int64[np.ndarray, " steps"]
 
 
 def ragged(
@@ -98,12 +99,13 @@ class Streams:
     def __init__(
         self, store: TokenStore, streams: int, window: int, seed: int = 0, vary: bool = False
     ) -> None:
-        self._store, self._seed, self._vary = store, seed, vary
+        self._store = store
         self.starts, self.lengths = stream_bounds(store.num_targets, streams)
         longest = int(self.lengths.max(initial=0))
         self.steps_per_epoch = max(1, -(-longest // window))
-        self._even = np.minimum(np.arange(self.steps_per_epoch + 1) * window, longest)
-        self._cuts = (-1, self._even)
+        even = np.minimum(np.arange(self.steps_per_epoch + 1) * window, longest)
+        # Where the windows of an epoch begin and end in their streams.
+        self._cuts = each_epoch(partial(_varied, even, seed) if vary else lambda epoch: even)
 
     def at(self, step: int) -> Batch:
         """Return the window of a step; the first of an epoch begins anew."""
@@ -113,21 +115,21 @@ class Streams:
     def places(self, step: int) -> tuple[Places, Bool[np.ndarray, "batch time"] | None, bool]:
         """Return where the ids of a step stand, which of them count, and whether they begin."""
         epoch, index = divmod(step, self.steps_per_epoch)
-        begin, end = self._cuts_of(epoch)[index : index + 2]
+        begin, end = self._cuts(epoch)[index : index + 2]
         lengths = np.clip(self.lengths, begin, end) - begin
         places, valid = ragged(self.starts + begin, lengths)
         return np.minimum(places, self._store.num_targets - 1), valid, index == 0
 
-    def _cuts_of(self, epoch: int) -> Int64[np.ndarray, " edges"]:
-        """Return where the windows of an epoch begin and end in their streams."""
-        if not self._vary:
-            return self._even
-        if self._cuts[0] != epoch:
-            random = np.random.default_rng((self._seed, epoch))
-            sizes = np.clip(random.normal(1, 0.15, self.steps_per_epoch), 0.3, 1.7)
-            shares = np.concatenate([[0], np.cumsum(sizes)]) / sizes.sum()
-            self._cuts = (epoch, np.round(shares * self._even[-1]).astype(np.int64))
-        return self._cuts[1]
+
+def _varied(
+    even: Int64[np.ndarray, " edges"], seed: int, epoch: int
+) -> Int64[np.ndarray, " edges"]:
+    """Return other edges of as many windows for each epoch."""
+    drawn = np.random.default_rng((seed, epoch)).normal(1, 0.15, len(even) - 1)
+    sizes = np.clip(drawn, 0.3, 1.7)
+    shares = np.concatenate([[0], np.cumsum(sizes)]) / sizes.sum()
+    edges: Int64[np.ndarray, " edges"] = np.round(shares * even[-1]).astype(np.int64)
+    return edges
 
 
 def stream_bounds(
@@ -144,23 +146,6 @@ def stream_bounds(
     return np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths.copy()
 
 
-@dataclass(frozen=True)
-class _Epoch:
-    """The steps of one epoch.
-
-    Attributes:
-        number: Which epoch.
-        documents: All documents in order of length.
-        batch: Which batch of them each step reads.
-        window: Which window of it.
-    """
-
-    number: int
-    documents: Int64[np.ndarray, " documents"]
-    batch: Int64[np.ndarray, " steps"]
-    window: Int64[np.ndarray, " steps"]
-
-
 class Padded:
     """A store as batches of whole documents.
 
@@ -172,13 +157,13 @@ class Padded:
     """
 
     def __init__(self, store: TokenStore, rows: int, window: int, seed: int | None = None) -> None:
-        self._store, self._rows, self._window, self._seed = store, rows, window, seed
+        self._store, self._rows, self._window = store, rows, window
         by_length = np.sort(store.target_counts)
         # The longest document of a batch is its last: as many windows as that one needs.
         last = np.minimum(np.arange(rows, len(by_length) + rows, rows), len(by_length)) - 1
-        self._windows: Int64[np.ndarray, " batches"] = -(-by_length[last] // window)
-        self.steps_per_epoch = int(self._windows.sum())
-        self._epoch = self._make_epoch(0)
+        windows: Int64[np.ndarray, " batches"] = -(-by_length[last] // window)
+        self.steps_per_epoch = int(windows.sum())
+        self._epoch = each_epoch(partial(_padded_epoch, store.target_counts, windows, seed))
 
     def at(self, step: int) -> Batch:
         """Return the window of a step; the first of each batch begins anew."""
@@ -187,22 +172,33 @@ class Padded:
 
     def places(self, step: int) -> tuple[Places, Bool[np.ndarray, "batch time"] | None, bool]:
         """Return where the ids of a step stand, which of them count, and whether they begin."""
-        number, index = divmod(step, self.steps_per_epoch)
-        if number != self._epoch.number:
-            self._epoch = self._make_epoch(number)
-        epoch = self._epoch
-        first = epoch.batch[index] * self._rows
-        documents = epoch.documents[first : first + self._rows]
-        done = epoch.window[index] * self._window
+        epoch, index = divmod(step, self.steps_per_epoch)
+        order, batch, window = self._epoch(epoch)
+        first = batch[index] * self._rows
+        documents = order[first : first + self._rows]
+        done = window[index] * self._window
         lengths = np.clip(self._store.target_counts[documents] - done, 0, self._window)
         places, valid = ragged(self._store.offsets[:-1][documents] - 1 + done, lengths)
         # A row that ended in an earlier window still needs places to read: its last one.
         return np.minimum(places, self._store.num_targets - 1), valid, bool(done == 0)
 
-    def _make_epoch(self, number: int) -> _Epoch:
-        counts = self._store.target_counts
-        documents, batches = order_by_length(counts, len(self._windows), self._seed, number)
-        repeats = self._windows[batches]
-        ends = np.cumsum(repeats)
-        window = np.arange(self.steps_per_epoch) - np.repeat(ends - repeats, repeats)
-        return _Epoch(number, documents, np.repeat(batches, repeats), window)
+
+def _padded_epoch(
+    lengths: Int64[np.ndarray, " documents"],
+    windows: Int64[np.ndarray, " batches"],
+    seed: int | None,
+    epoch: int,
+) -> tuple[Int64[np.ndarray, " documents"], Steps, Steps]:
+    """Return all documents by length, which batch of them each step reads, and its window of it.
+
+    Args:
+        lengths: Targets of each document.
+        windows: How many windows each batch has.
+        seed: See ``order_by_length``.
+        epoch: Each has another order.
+    """
+    documents, batches = order_by_length(lengths, len(windows), seed, epoch)
+    repeats = windows[batches]
+    ends = np.cumsum(repeats)
+    window = np.arange(int(repeats.sum())) - np.repeat(ends - repeats, repeats)
+    return documents, np.repeat(batches, repeats), window

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thence.array_types import Float32, Int64, Integer, UInt
-from thence.batches.batch import Array, Batch, Batches, EpochOrder
+from thence.batches.batch import Array, Batch, Batches, epoch_orders
 from thence.tokens import TokenStore
 
 
@@ -167,14 +167,14 @@ class ShuffledWindows:
     ) -> None:
         self._windows = windows(store, context, carry_context)
         self._batch_size = batch_size
-        self._order = EpochOrder(len(self._windows), seed)
+        self._order = epoch_orders(len(self._windows), seed)
         self.steps_per_epoch = -(-len(self._windows) // batch_size)
 
     def at(self, step: int) -> Batch:
         """Return the batch of a step."""
         epoch, index = divmod(step, self.steps_per_epoch)
         first = index * self._batch_size
-        examples = self._windows.gather(self._order.of(epoch)[first : first + self._batch_size])
+        examples = self._windows.gather(self._order(epoch)[first : first + self._batch_size])
         size = len(examples)
         contexts, targets = examples[:, :-1], examples[:, -1:]
         return _window_batch(contexts, targets, float(size), float(size))
@@ -201,12 +201,12 @@ class StratifiedContexts:
         self._frequent = np.arange(min(half, len(targets), max(1, batch_size // 2)))
         rare = len(targets) - len(self._frequent)
         self.steps_per_epoch = max(1, -(-rare // max(1, batch_size - len(self._frequent))))
-        self._order = EpochOrder(rare, seed)
+        self._order = epoch_orders(rare, seed)
 
     def at(self, step: int) -> Batch:
         """Return the batch of a step."""
         epoch, index = divmod(step, self.steps_per_epoch)
-        rare = self._order.of(epoch)[index :: self.steps_per_epoch] + len(self._frequent)
+        rare = self._order(epoch)[index :: self.steps_per_epoch] + len(self._frequent)
         chosen = np.concatenate([self._frequent, rare])
         counts = self._distinct.counts[chosen]
         counts[len(self._frequent) :] *= self.steps_per_epoch
