@@ -25,7 +25,6 @@ from thence.reports.plots.bigrams import (
     most_frequent,
     pair_counts,
     plot_bigrams,
-    symbol_counts,
 )
 from thence.reports.plots.embeddings import draw_points, plot_embeddings, project
 from thence.reports.plots.training import (
@@ -150,7 +149,7 @@ def test_frequencies_put_the_boundary_first_and_leave_out_what_never_occurs():
     # |ab|b| with a 0, b 1, c 2 (never seen), | 3: a once, b twice, the boundary twice.
     tokenizer = make_tokenizer(Documents.from_strings(["abc"]), TokenOptions(unknown="refuse"))
     store = tokenizer.encode(["ab", "b"])
-    counts = symbol_counts(store, 4)
+    counts = store.id_counts(4)
     assert counts.tolist() == [1, 2, 0, 2]
     assert most_frequent(counts, 10, 3).tolist() == [3, 1, 0]
     assert most_frequent(counts, 2, 3).tolist() == [3, 1]
