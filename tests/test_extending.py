@@ -147,14 +147,16 @@ METRIC = Addition(
             ),
             (
                 "        if not math.isnan(self.interval[0]):\n",
-                '        rows.append(("bits of twenty", f"{surprise_of_twenty(self.nats_per_token)'
-                ':.2f}"))\n        if not math.isnan(self.interval[0]):\n',
+                '        rows.append(("bits of twenty", f"{self.bits_of_twenty:.2f}"))\n'
+                "        if not math.isnan(self.interval[0]):\n",
             ),
             (
-                '            "bits_per_byte": self',
-                '            "bits_of_twenty": surprise_of_twenty(self.nats_per_token),\n'
-                '            "bits_per_byte": self',
+                "    @property\n    def covers(",
+                "    @property\n    def bits_of_twenty(self):\n"
+                "        return surprise_of_twenty(self.nats_per_token)\n\n"
+                "    @property\n    def covers(",
             ),
+            ('"bits_per_byte",', '"bits_of_twenty", "bits_per_byte",'),
         ],
     },
     check="""
