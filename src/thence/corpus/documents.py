@@ -98,11 +98,13 @@ class Documents:
         return Documents(self.text, self.starts[indices], self.ends[indices])
 
     def compact(self) -> "Documents":
-        """Return the same documents copied next to each other, nothing between them."""
+        """Return the same documents next to each other, nothing between them."""
         lengths = self.ends - self.starts
         ends = np.cumsum(lengths)
         gaps = self.starts[1:] - self.ends[:-1]
-        if len(self) and np.all(gaps >= 0) and gaps.sum() <= ends[-1]:
+        if len(self) and not gaps.any():
+            text = self.text[self.starts[0] : self.ends[-1]]
+        elif len(self) and np.all(gaps >= 0) and gaps.sum() <= ends[-1]:
             # As in the file: one byte for each of the text says whether it is kept.
             is_kept = np.ones(2 * len(self) - 1, bool)
             is_kept[1::2] = False

@@ -10,7 +10,8 @@ A state is a value: a tree (lists and tuples) of arrays or tensors whose first a
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from functools import cache
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -330,6 +331,12 @@ class ScoresText(Protocol):
         """
 
 
+@cache
+def _reads_at_once(kind: type) -> bool:
+    """Return whether models of a class have ``read``; asking its protocol takes a while."""
+    return issubclass(kind, ReadsAtOnce)
+
+
 def read(
     model: LanguageModel,
     ids: Integer[np.ndarray, "batch time"],
@@ -344,8 +351,8 @@ def read(
         state: Of as many rows.
         last: Whether only what follows the last id is wanted, which costs less.
     """
-    if isinstance(model, ReadsAtOnce):
-        return model.read(ids, state, last)
+    if _reads_at_once(type(model)):
+        return cast(ReadsAtOnce, model).read(ids, state, last)
     steps = []
     for column in ids.T:
         log_probs, state = model.step(column, state)

@@ -4,6 +4,7 @@ What a model does for a request is a generator (``batching.Work``) that runs in 
 """
 
 import asyncio
+import itertools
 import math
 import secrets
 from collections.abc import AsyncGenerator, Callable
@@ -101,10 +102,9 @@ def _split_documents(loaded: LoadedRun, ids: Ids) -> list[Ids]:
 
     Running text is one part. Of other texts only the first part may continue from a cursor.
     """
-    if loaded.is_running_text or len(ids) == 0:
-        return [ids] if len(ids) else []
-    parts = np.split(ids, np.flatnonzero(ids == loaded.boundary_id))
-    return [part for part in parts if len(part)]
+    starts = [] if loaded.is_running_text else np.flatnonzero(ids == loaded.boundary_id).tolist()
+    edges = itertools.pairwise([0, *starts, len(ids)])
+    return [ids[start:end] for start, end in edges if start < end]
 
 
 def _read_document(

@@ -57,7 +57,7 @@ class LoadedRun:
     stamps: list[Stamp | None]
     _token_texts: dict[int, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def boundary_id(self) -> int:
         """The id that begins and ends documents."""
         return self.run.tokenizer.vocabulary.boundary_id
@@ -190,8 +190,8 @@ def find_model(models: dict[str, LoadedRun], name: str | None, classifier: bool)
 def top_tokens(log_probs: Array, count: int) -> list[int]:
     """Return the ids of the highest log-probabilities, the highest first, the lower id on ties."""
     count = min(count, len(log_probs))
-    if count == 0:
-        return []
+    if count < 2:
+        return [int(log_probs.argmax())] if count else []
     edge = np.partition(log_probs, len(log_probs) - count)[len(log_probs) - count]
     candidates = np.flatnonzero(log_probs >= edge)
     order = np.argsort(-log_probs[candidates], kind="stable")[:count]

@@ -290,14 +290,34 @@ class Middleware:
         """Call the application, and cancel it when the client disconnects or time is over.
 
         Raises:
-            _RefusedError: If time is over.
+            _RefusedError: If it was cancelled.
         """
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # In a coroutine there is one.
+        ended: _RefusedError | None = None
+        timer: asyncio.TimerHandle
+
+        def end(why: _RefusedError) -> None:
+            nonlocal ended
+            if ended is None:
+                ended = why
+                self._finish(request)
+                task.cancel()
+
+        def end_in_time() -> None:
+            nonlocal timer
+            if request.responding:  # A stream ends itself, with an error event.
+                timer = loop.call_later(SECONDS_TO_END, end, self._too_slow())
+            else:
+                end(self._too_slow())
 
         async def wait_for_disconnect() -> None:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
+            end(_RefusedError(None))
 
         disconnected = asyncio.create_task(wait_for_disconnect())
+        timer = loop.call_at(request.end, end_in_time)
         bodies = iter([{"type": "http.request", "body": body, "more_body": False}])
 
         async def receive_whole() -> MutableMapping[str, Any]:
@@ -306,28 +326,17 @@ class Middleware:
             await asyncio.wait({disconnected})
             return {"type": "http.disconnect"}
 
-        work = asyncio.ensure_future(self._app(request.scope, receive_whole, request.send))
         try:
-            for seconds in (request.end - asyncio.get_running_loop().time(), SECONDS_TO_END):
-                done, _ = await asyncio.wait(
-                    {work, disconnected}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-                )
-                # A stream that has begun ends itself with an error event at the timeout.
-                if done or not request.responding:
-                    break
-            self._finish(request)
-            if work in done:
-                await work
+            await self._app(request.scope, receive_whole, request.send)
+        except (Exception, asyncio.CancelledError):
+            if ended is None:
+                raise
         finally:
+            timer.cancel()
             disconnected.cancel()
-            if not work.done():
-                work.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait({work, disconnected})
-            if work.done() and not work.cancelled():
-                work.exception()  # Retrieved, as asyncio would log it otherwise.
-        if not done:
-            raise self._too_slow()
+        if ended is not None:
+            task.uncancel()
+            raise ended
 
     def _too_large(self) -> JSONResponse:
         return error_response(

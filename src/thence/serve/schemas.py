@@ -1,6 +1,7 @@
 """What clients may ask: limits of the server, and the schemas of OpenAI's completions API."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -139,9 +140,14 @@ class CompletionRequest(ModelRequest):
 
     def decoding(self) -> DecodingOptions:
         """Return how each token is chosen."""
-        if self.temperature == 0:
-            return DecodingOptions(greedy=True)
-        return DecodingOptions(self.temperature, self.top_k, self.top_p if self.top_p < 1 else None)
+        return _decoding(self.temperature, self.top_k, self.top_p)
+
+
+@lru_cache
+def _decoding(temperature: float, top_k: int | None, top_p: float) -> DecodingOptions:
+    if temperature == 0:
+        return DecodingOptions(greedy=True)
+    return DecodingOptions(temperature, top_k, top_p if top_p < 1 else None)
 
 
 class TokenLogProbs(BaseModel):

@@ -16,10 +16,11 @@ AHEAD = 2
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield what a function gives for each item, in order."""
-    threads = min(MOST_THREADS, os.cpu_count() or 1)
     items = iter(items)
     first = list(islice(items, 2))
-    if threads == 1 or len(first) < 2:  # A single item is no work to share: threads cost more.
+    # A single item is no work to share: threads cost more, and so does counting processors.
+    threads = min(MOST_THREADS, os.cpu_count() or 1) if len(first) == 2 else 1
+    if threads == 1:
         yield from map(function, chain(first, items))
         return
     begun: deque[Future[Result]] = deque()

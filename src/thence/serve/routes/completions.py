@@ -30,7 +30,7 @@ from thence.serve.errors import (
     reject,
 )
 from thence.serve.loaded_runs import LoadedRun, find_model
-from thence.serve.routes import Context
+from thence.serve.routes import Context, JsonRoute
 from thence.serve.schemas import MAX_CHOICES, CompletionAnswer, CompletionRequest, Limits
 
 Result = TypeVar("Result")
@@ -47,7 +47,7 @@ PROMPTS_TOGETHER = 16
 
 def routes(context: Context) -> APIRouter:
     """Return the endpoint for completions."""
-    router, serial = APIRouter(), count(1)
+    router, serial = APIRouter(route_class=JsonRoute), count(1)
 
     @router.post("/v1/completions", response_model=CompletionAnswer)
     async def completions(request: CompletionRequest) -> Response:
