@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count, product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import hypothesis
@@ -37,6 +38,8 @@ import pytest
 import thence
 from thence.corpus import Documents
 from thence.tokens import TokenOptions, TokenStore, make_tokenizer
+
+from .processes import ADDRESS
 
 sys.dont_write_bytecode = False
 # No example has a time limit, since machines differ. Where a test names no number of its own, so
@@ -47,6 +50,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("thence")
 
 FIVE_NAMES = ("emma", "olivia", "ava", "isabella", "sophia")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the place where all workers find the process that forks."""
+    if ADDRESS not in os.environ:
+        folder = TemporaryDirectory(prefix="thence-fork-server-")
+        os.environ[ADDRESS] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -101,6 +112,15 @@ def home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "80")
     for name in ("FORCE_COLOR", "NO_COLOR", "LINES"):
         monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for tests of all workers that only read: making python-docs takes seconds."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "shared-home"
+    folder.mkdir(exist_ok=True)
     return folder
 
 

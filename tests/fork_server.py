@@ -1,9 +1,14 @@
-"""Forks processes in which everything slow to import is there already; see ``processes.py``."""
+"""Forks processes in which everything slow to import is there already; see ``processes.py``.
+
+One server is shared by all workers of a session. It listens on a socket that it is given, and ends
+when the last of those that were connected to it is gone.
+"""
 
 import json
 import os
 import random
 import runpy
+import select
 import socket
 import sys
 from contextlib import suppress
@@ -13,34 +18,47 @@ from typing import Any
 SLOW = ("torch", "torch.distributed.run", "alembic.command", "optuna.storages", "uvicorn")
 SLOW += ("matplotlib.figure", "thence.cli.main", "thence.training.train", "thence.training.trainer")
 SLOW += ("thence.autopilot", "thence.serve.app", "thence.sweeps.sweep", "thence.sweeps.database")
+MESSAGE = 1 << 18
+MAX_FILES = 16
 
 
-def next_job(control: socket.socket) -> dict[str, Any]:
+def next_job(listening: socket.socket) -> dict[str, Any]:
     """Return a job in a process of its own; in the server itself this ends when tests end."""
+    clients: list[socket.socket] = []
     while True:
-        message, files, _, _ = socket.recv_fds(control, 1 << 18, 3)
-        if not message:
-            sys.exit()
-        if os.fork() == 0 and (job := watched(message, files)):
-            control.close()
-            return job
-        for file in files:
-            os.close(file)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+        for ready in select.select([listening, *clients], [], [])[0]:
+            if ready is listening:
+                clients.append(listening.accept()[0])
+                continue
+            message, files, _, _ = socket.recv_fds(ready, MESSAGE, MAX_FILES)
+            if not message:
+                ready.close()
+                clients.remove(ready)
+                if not clients:
+                    sys.exit()
+                continue
+            if os.fork() == 0:
+                for connection in (listening, *clients):
+                    connection.close()
+                return watched(message, files)
+            for file in files:
+                os.close(file)
+            with suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
 
 
 def watched(message: bytes, files: list[int]) -> dict[str, Any]:
     """Fork the process of a job and return the job there; tell its number and how it ended."""
-    *streams, answers = files
+    job: dict[str, Any] = json.loads(message)
+    answers, *streams = files
     pid = os.fork()
     if pid == 0:
         os.close(answers)
-        for number, stream in enumerate(streams, 1):
+        for number, stream in zip(job["files"], streams, strict=True):
             os.dup2(stream, number)
             os.close(stream)
-        return json.loads(message)
+        return job
     for stream in streams:
         os.close(stream)
     os.write(answers, f"{pid}\n".encode())
@@ -53,6 +71,7 @@ def watched(message: bytes, files: list[int]) -> dict[str, Any]:
 def become(job: dict[str, Any]) -> None:
     """Be a Python that was started with these arguments."""
     # Those of the server believe that their files can be rewound.
+    sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     random.seed()
@@ -61,6 +80,8 @@ def become(job: dict[str, Any]) -> None:
         os.setpgid(0, 0)
     os.environ.clear()
     os.environ.update(job["environment"])
+    places = job["environment"].get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = [place for place in places if place and place not in sys.path]
     kind, what, *words = job["words"]
     sys.argv = [what if kind == "-m" else "-c", *words]
     if kind == "-m":
@@ -70,9 +91,9 @@ def become(job: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    for name in SLOW:
-        with suppress(ImportError):
-            import_module(name)
-    with socket.socket(fileno=int(sys.argv[1])) as connection:
-        job = next_job(connection)
+    with socket.socket(fileno=int(sys.argv[1])) as listening:
+        for name in SLOW:
+            with suppress(ImportError):
+                import_module(name)
+        job = next_job(listening)
     become(job)

@@ -1,10 +1,12 @@
 """Processes for tests that kill, restart or serve: real ones, but forked when torch is loaded.
 
 To start Python and import torch takes two or three seconds of a processor each time, far more than
-most tests do with it. ``Process`` behaves like ``subprocess.Popen`` of ``python -m thence ...``.
-Tests of start-up itself, of pipes and of the terminal use ``subprocess``.
+most tests do with it. ``Process`` behaves like ``subprocess.Popen`` of ``python -m thence ...``; in
+the folder ``COMMANDS`` a shell finds a ``python`` and a ``thence`` that are forked so. Tests of
+start-up itself, of pipes and of the terminal use ``subprocess``.
 """
 
+import fcntl
 import json
 import os
 import select
@@ -20,22 +22,36 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
+ADDRESS = "THENCE_TEST_FORK_SERVER"
+"""Variable that names the folder of the server's socket; the first process of a session sets it."""
+COMMANDS = Path(__file__).with_name("commands")
+
 
 @cache
 def fork_server() -> socket.socket:
-    """Start the process that forks, once, and return the connection to it."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    script = Path(__file__).with_name("fork_server.py")
-    words = [sys.executable, str(script), str(theirs.fileno())]
-    server = subprocess.Popen(words, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
-    theirs.close()
+    """Return a connection to the process that forks, which is started if there is none."""
+    folder = Path(os.environ[ADDRESS])
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            connection.connect(str(folder / "socket"))
+        except (FileNotFoundError, ConnectionRefusedError):
+            _start(folder / "socket")
+            connection.connect(str(folder / "socket"))
+    register(connection.close)  # Before the server is waited for, which ends thereupon.
+    return connection
 
-    @register
-    def end() -> None:
-        ours.close()
-        server.wait()
 
-    return ours
+def _start(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        script = Path(__file__).with_name("fork_server.py")
+        words = [sys.executable, str(script), str(listening.fileno())]
+        server = subprocess.Popen(words, pass_fds=[listening.fileno()], stdin=subprocess.DEVNULL)
+    register(server.wait)
 
 
 class Process:
@@ -46,6 +62,7 @@ class Process:
         folder: Where it runs; here if not given.
         own_group: Whether it leads a process group of its own.
         environment: What it has beside the variables of this process.
+        talks: Whether its standard input is ``stdin``; else it is empty.
     """
 
     def __init__(
@@ -54,21 +71,26 @@ class Process:
         folder: Path | None = None,
         own_group: bool = False,
         environment: Mapping[str, str] | None = None,
+        talks: bool = False,
     ) -> None:
         job = {
             "words": [str(word) for word in words],
             "folder": str(folder or Path.cwd()),
             "own_group": own_group,
             "environment": {**os.environ, **(environment or {})},
+            "files": [0, 1, 2],
         }
         ours, theirs = socket.socketpair()
-        pipes = [os.pipe(), os.pipe()]
-        files = [*(writing for _, writing in pipes), theirs.fileno()]
-        socket.send_fds(fork_server(), [json.dumps(job).encode()], files)
+        reading, writing = zip(os.pipe(), os.pipe(), os.pipe(), strict=True)
+        files = [reading[0], *writing[1:]]
+        socket.send_fds(fork_server(), [json.dumps(job).encode()], [theirs.fileno(), *files])
         theirs.close()
-        for _, writing in pipes:
-            os.close(writing)
-        self.stdout, self.stderr = (os.fdopen(reading, encoding="utf-8") for reading, _ in pipes)
+        for file in files:
+            os.close(file)
+        self.stdin = os.fdopen(writing[0], "w", encoding="utf-8")
+        self.stdout, self.stderr = (os.fdopen(file, encoding="utf-8") for file in reading[1:])
+        if not talks:
+            self.stdin.close()
         self.returncode: int | None = None
         self._answers = ours
         self.pid = int(ours.makefile("rb", buffering=0).readline())
@@ -103,6 +125,7 @@ class Process:
         for reader in readers:
             reader.join(timeout)
         self.wait(timeout)
+        self.stdin.close()
         self.stdout.close()
         self.stderr.close()
         return found.get("stdout", ""), found.get("stderr", "")

@@ -32,6 +32,7 @@ from thence.cli.main import main
 from thence.corpus import CATALOGUE
 from thence.models.registry import FAMILIES
 
+from ..processes import COMMANDS, Process, fork_server
 from .outputs import Tolerance, problem, tidied, tolerance_of, updated
 from .pages import PAGES, ROOT, Block, blocks_of, commands_of, name_of, printed_of
 
@@ -131,7 +132,8 @@ def run_console(command: str, fails: bool) -> Came:
     """Run a command and return its output; of one that is to fail, what it says."""
     if is_plain(command):
         return run_here(shlex.split(command.replace("\\\n", " ")), fails)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    fork_server()
+    path = os.pathsep.join([str(COMMANDS), str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"],
         capture_output=True,
@@ -159,10 +161,8 @@ def run_here(words: list[str], fails: bool) -> Came:
 @contextmanager
 def server(command: str, port: int) -> Iterator[None]:
     """Start a server; it is there when it has said so, and stopped at the end."""
-    words = [sys.executable, "-m", "thence", *shlex.split(command)[1:], "--port", str(port)]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+    with Process("-m", *shlex.split(command), "--port", port) as process:
         try:
-            assert process.stderr is not None
             said = process.stderr.readline()
             assert said.startswith("Serving"), f"$ {command}\n{said}"
             yield
@@ -254,12 +254,6 @@ def run_page(page: Path, at_hand: bool) -> Findings:
                         came = Came(came.out.replace(f":{port}", ":8000"), came.remarks)
                         found.compare(place, command.shown, came, allowed)
     return found
-
-
-@pytest.fixture(scope="module")
-def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for all pages: making python-docs takes seconds."""
-    return tmp_path_factory.mktemp("home-of-pages")
 
 
 @pytest.mark.slow

@@ -11,8 +11,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -22,6 +20,8 @@ from pathlib import Path
 import pytest
 
 from thence.runs import Run
+
+from ..processes import Process
 
 pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("THENCE_TEST_KILLS", "2"))
@@ -131,16 +131,12 @@ class Killer:
     """The process that runs commands in forks of its own."""
 
     def __init__(self, text: bytes) -> None:
-        script = Path(__file__).with_name("killer.py")
-        words = [sys.executable, str(script), str(len(text)), sha256(text).hexdigest()]
-        self.process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        program = Path(__file__).with_name("killer.py").read_text("utf-8")
+        self.process = Process("-c", program, len(text), sha256(text).hexdigest(), talks=True)
 
     def run(self, folder: Path, command: str, kill_at: int | None = None) -> tuple[int, int]:
         """Return the exit code and the number of changes."""
         job = {"arguments": command.split(), "folder": str(folder), "kill_at": kill_at}
-        assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(json.dumps({**job, "seed": SEED + (kill_at or 0)}) + "\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
@@ -163,6 +159,7 @@ def killer() -> Iterator[Killer]:
         pytest.skip("names of open files are read from /proc")
     made = Killer(TEXT)
     yield made
+    made.process.stdin.close()
     made.process.communicate(timeout=20)
 
 

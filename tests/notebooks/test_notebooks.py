@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +10,8 @@ from typing import Any
 import pytest
 
 import thence
+
+from ..processes import COMMANDS, Process, fork_server
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "notebooks"
@@ -21,7 +21,9 @@ by_name = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.s
 LIBRARY = str(Path(thence.__file__).parents[1])
 # Like a notebook: shows the value of each line that is an expression.
 RUNNER = """
-import ast, sys
+import ast, sys, warnings
+
+warnings.simplefilter("error")
 
 def show(value):
     if value is not None:
@@ -52,30 +54,20 @@ def build() -> ModuleType:
 
 
 def run_as_script(source: Path, folder: Path, home: Path, **more: str) -> str:
-    """Run a notebook in a fresh process, where warnings are errors; return what it shows."""
-    environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": LIBRARY, **more}
-    environment["THENCE_HOME"] = str(home)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", RUNNER, str(source)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    """Run a notebook in a process of its own, where warnings are errors; return what it shows."""
+    environment = {"MPLBACKEND": "agg", "PYTHONPATH": LIBRARY, "THENCE_HOME": str(home), **more}
+    process = Process("-c", RUNNER, source, folder=folder, environment=environment)
+    shown, said = process.communicate()
+    assert process.returncode == 0, said
+    return shown
 
 
-def shortened(source: Path, folder: Path) -> Path:
-    """Write a notebook whose networks are trained for a moment only."""
-    text = source.read_text("utf-8")
-    text = re.sub(r"^STEPS = .*$", "STEPS = 20", text, flags=re.M)
+def shortened(text: str) -> str:
+    """Return a notebook whose networks are trained, and judged on the way, for a moment only."""
+    text = text.replace("steps=STEPS", "steps=20, evaluate_every=10")
     text = re.sub(r"^(small|large) = {", r'\1 = {"steps": 20, ', text, flags=re.M)
-    text = text.replace("epochs=5, output", "steps=20, output")
-    short = folder / source.name
-    short.write_text(text, encoding="utf-8")
-    return short
+    text = text.replace('"filters": 64', '"filters": 64, "steps": 20, "evaluate_every": 10')
+    return text.replace("epochs=5, output", "steps=20, output")
 
 
 def test_there_are_three() -> None:
@@ -106,8 +98,12 @@ def test_prose_stands_before_code_and_fits_the_page(source: Path) -> None:
 
 @pytest.mark.slow
 @by_name
-def test_a_notebook_runs_and_shows_its_results(source: Path, tmp_path: Path, home: Path) -> None:
-    shown = run_as_script(shortened(source, tmp_path), tmp_path, home)
+def test_a_notebook_runs_and_shows_its_results(
+    source: Path, tmp_path: Path, shared_home: Path
+) -> None:
+    short = tmp_path / source.name
+    short.write_text(shortened(source.read_text("utf-8")), encoding="utf-8")
+    shown = run_as_script(short, tmp_path, shared_home)
     assert len(re.findall(r"^shown: ", shown, re.M)) >= 10
     assert re.search(r"^shown: (Language|Classifier)Run ", shown, re.M)
     if source.stem == "1-names":  # It begins with what is worth looking at.
@@ -116,7 +112,7 @@ def test_a_notebook_runs_and_shows_its_results(source: Path, tmp_path: Path, hom
     beginning = source.read_text("utf-8").split("\n# ## ", 2)
     again = tmp_path / "again.py"
     again.write_text("\n# ## ".join(beginning[:2]), encoding="utf-8")
-    run_as_script(again, tmp_path, home)
+    run_as_script(again, tmp_path, shared_home)
 
 
 @pytest.mark.slow
@@ -126,8 +122,8 @@ def test_the_numbers_of_the_lectures(tmp_path: Path, home: Path) -> None:
     if not (data / "names").exists():
         pytest.skip("there are no data sets here (THENCE_TEST_DATA)")
     # The numbers are of counts, and of how large the networks are: those need no long training.
-    source = shortened(FOLDER / "1-names.py", tmp_path)
-    text = source.read_text("utf-8")
+    source = tmp_path / "1-names.py"
+    text = shortened((FOLDER / "1-names.py").read_text("utf-8"))
     source.write_text(text.replace('TEXT = "given-names"', 'TEXT = "names"'), encoding="utf-8")
     shown = run_as_script(source, tmp_path, home, THENCE_DATA=str(data))
     for number in ("2.4533 nats per token", "2.4529", "3,481", "11,897"):
@@ -136,13 +132,20 @@ def test_the_numbers_of_the_lectures(tmp_path: Path, home: Path) -> None:
 
 @pytest.mark.slow
 def test_a_kernel_shows_results_as_html(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", LIBRARY)
     pytest.importorskip("ipykernel")
     nbclient = pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")
+    kernel = tmp_path / "kernels" / "python3" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    words = [str(COMMANDS / "python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    kernel.write_text(json.dumps({"argv": words, "display_name": "Python", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    fork_server()
     notebook = nbformat.read(FOLDER / "3-classification.ipynb", as_version=4)
     # Each kind of result has been shown by then; the other test runs the rest.
     notebook.cells = notebook.cells[:17]
+    for cell in notebook.cells:
+        cell.source = shortened(cell.source)
     client = nbclient.NotebookClient(
         notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}
     )

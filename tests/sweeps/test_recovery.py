@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from itertools import product
 
 import pytest
@@ -13,6 +11,8 @@ from thence.evaluation import evaluate
 from thence.runs import Run
 from thence.sweeps import read_sweep, sweep
 from thence.sweeps.best import recover
+
+from ..processes import Process
 
 KILLED = """\
 import os, sys
@@ -65,8 +65,8 @@ def looks(folder):
 @pytest.mark.parametrize("renames", [0, 1, 2])
 def test_a_kill_while_the_best_is_replaced_loses_no_look(recipe, folder, renames):
     (folder / "trial-0000").rename(folder / "trial-0001")
-    words = [sys.executable, "-c", KILLED, str(renames), str(folder)]
-    assert subprocess.run(words, check=False).returncode == 9
+    with Process("-c", KILLED, renames, folder) as process:
+        assert process.wait() == 9
     (folder / "trial-0001").rename(folder / "trial-0000")
     done = sweep(recipe, folder)
     assert looks(folder) == (5 if renames < 2 else 7)  # That of the new best, and of the next.

@@ -29,6 +29,7 @@ def test_counting_never_imports_torch(job: str, tmp_path: Path) -> None:
     assert (tmp_path / "made" / "model.safetensors").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["linear", "averaging"])
 def test_training_never_imports_the_compiler(model: str, tmp_path: Path) -> None:
     rows = "text,label\n" + "a b c,one\nd e f,two\n" * 20
