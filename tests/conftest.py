@@ -25,7 +25,7 @@ if os.environ.get("THENCE_CHECK_SHAPES"):
     CHECKED = ("tokens", "batches", "models", "classifiers", "evaluation", "generation")
     install_import_hook([f"thence.{package}" for package in CHECKED], "beartype.beartype")
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count, product
 from pathlib import Path
@@ -34,6 +34,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from _pytest.doctest import DoctestModule
 
 import thence
 from thence.corpus import Documents
@@ -58,6 +59,13 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = TemporaryDirectory(prefix="thence-fork-server-")
         os.environ[ADDRESS] = folder.name
         config.add_cleanup(folder.cleanup)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for doctests in the library only."""
+    found = yield
+    return [one for one in found if not isinstance(one, DoctestModule)]
 
 
 @pytest.hookimpl(tryfirst=True)

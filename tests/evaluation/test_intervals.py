@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from thence.evaluation.intervals import (
     FEWEST_BLOCKS,
@@ -67,6 +66,7 @@ def test_few_documents_are_cut_into_equal_pieces(lengths: list[int], pieces: int
 
 @given(st.integers(5, 5000))
 def test_student_agrees_with_scipy(freedom: int) -> None:
+    stats = pytest.importorskip("scipy.stats")  # Here, since to import it takes a second.
     assert student_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), abs=1e-3)
 
 

@@ -58,9 +58,9 @@ BODIES = {
 
 @pytest.fixture(scope="session")
 def unit() -> float:
-    """Processor time of ten million additions: what is slow is so on any machine."""
+    """Processor time of a million additions: what is slow is so on any machine."""
     begun = time.process_time()
-    sum(map(int.__add__, range(10_000_000), range(10_000_000)))
+    sum(map(int.__add__, range(1_000_000), range(1_000_000)))
     return time.process_time() - begun
 
 
@@ -78,7 +78,7 @@ def test_a_bad_body_is_refused(client: Any, path: str, name: str, unit: float) -
     assert 400 <= answer.status < 500, answer.body[:300]
     assert len(answer.body) < 2000
     assert answer.problem()["message"]
-    assert time.process_time() - begun < 4 * unit  # Nobody else is answered meanwhile.
+    assert time.process_time() - begun < 40 * unit  # Nobody else is answered meanwhile.
 
 
 @pytest.mark.parametrize("path", POSTS)

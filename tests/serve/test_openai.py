@@ -4,13 +4,17 @@ from typing import Any
 
 import pytest
 
-openai = pytest.importorskip("openai")
-
 NO_RETRIES: dict[str, Any] = {"api_key": "none", "max_retries": 0}
 
 
 @pytest.fixture(scope="module")
-def ask(client: Any) -> Any:
+def openai() -> Any:
+    """Return the library, which takes a second to import."""
+    return pytest.importorskip("openai")
+
+
+@pytest.fixture(scope="module")
+def ask(client: Any, openai: Any) -> Any:
     with openai.OpenAI(base_url=f"{client.address}/v1", **NO_RETRIES) as made:
         yield made
 
@@ -53,7 +57,7 @@ def test_it_scores(ask: Any, client: Any) -> None:
     assert answer.choices[0].logprobs.token_logprobs[0] is None
 
 
-def test_errors_have_their_types(ask: Any, client: Any, serving: Any) -> None:
+def test_errors_have_their_types(ask: Any, client: Any, serving: Any, openai: Any) -> None:
     with pytest.raises(openai.NotFoundError, match="no model 'nothing'") as missing:
         ask.completions.create(model="nothing", prompt="a")
     assert missing.value.code == "model_not_found"
@@ -74,7 +78,7 @@ def test_errors_have_their_types(ask: Any, client: Any, serving: Any) -> None:
             assert right.completions.create(model="lstm", prompt="a").choices
 
 
-def test_a_stream_that_fails_raises(ask: Any, client: Any, serving: Any) -> None:
+def test_a_stream_that_fails_raises(ask: Any, client: Any, serving: Any, openai: Any) -> None:
     from thence.serve import Limits
 
     with (

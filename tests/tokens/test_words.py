@@ -1,9 +1,11 @@
 import re
 import sys
-import unicodedata
 from collections import Counter
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 import pytest
@@ -22,21 +24,28 @@ from thence.tokens.word_splitting import (
 )
 from thence.tokens.words import count_words
 
-COMBINED = "".join(
-    point
-    for point in map(chr, range(sys.maxunicode + 1))
-    if unicodedata.category(point)[0] == "M" or point in "\u200c\u200d"
-)
-LETTER = rf"[\w{COMBINED}]"
-ALONE = rf"(?<!\S)(?:{'|'.join(map(re.escape, SYMBOLS))})(?!\S)"
-MARKS = rf"<\w+>|{LETTER}+(?:['’]{LETTER}+)*|[^\w\s{COMBINED}]"
-WORDS = {
-    ("whitespace", 1): re.compile(r"\S+"),
-    ("whitespace", 2): re.compile(r"[^ \t\n\v\f\r]+"),
-    ("punctuation", 1): re.compile(MARKS),
-    ("punctuation", 2): re.compile(f"{ALONE}|{MARKS}"),
-}
-"""What the words of a text are: the definition, against which the fast way is tested."""
+JOINERS = "\u200c\u200d"
+
+
+@cache
+def combining() -> str:
+    """Return all characters that combine with the one before."""
+    points = map(chr, range(sys.maxunicode + 1))
+    return "".join(point for point in points if category(point)[0] == "M" or point in JOINERS)
+
+
+WAYS = [("whitespace", 1), ("whitespace", 2), ("punctuation", 1), ("punctuation", 2)]
+
+
+@cache
+def words_of(split: str, edition: int) -> Callable[[str], list[str]]:
+    """Return what finds the words of a text: the definition, to test the fast way against."""
+    if split == "whitespace":
+        return re.compile(r"\S+" if edition == 1 else r"[^ \t\n\v\f\r]+").findall
+    letter = rf"[\w{combining()}]"
+    alone = rf"(?<!\S)(?:{'|'.join(map(re.escape, SYMBOLS))})(?!\S)"
+    marks = rf"<\w+>|{letter}+(?:['’]{letter}+)*|[^\w\s{combining()}]"
+    return re.compile(marks if edition == 1 else f"{alone}|{marks}").findall
 
 
 @pytest.mark.parametrize(
@@ -57,7 +66,7 @@ WORDS = {
     ],
 )
 def test_punctuation_is_set_apart(text: str, words: list[str]) -> None:
-    assert WORDS["punctuation", LATEST].findall(text) == words
+    assert words_of("punctuation", LATEST)(text) == words
     assert found_by_document([text], "punctuation") == [words]
 
 
@@ -141,11 +150,11 @@ TEXTS = st.lists(
 )
 
 
-@pytest.mark.parametrize(("split", "edition"), WORDS)
+@pytest.mark.parametrize(("split", "edition"), WAYS)
 @given(texts=TEXTS)
 @settings(max_examples=60, deadline=None)
 def test_words_are_those_of_each_document_alone(split: Any, edition: Any, texts: list[str]) -> None:
-    cut = WORDS[split, edition].findall
+    cut = words_of(split, edition)
     assert found_by_document(texts, split, edition) == [cut(text) for text in texts]
     counted = count_words([find_words(Documents.from_strings(texts), split, edition)])
     assert counted == Counter(word for text in texts for word in cut(text))
@@ -168,8 +177,8 @@ def test_many_documents_of_one_word() -> None:
 
 
 def test_every_combining_character_is_known() -> None:
-    combining = np.flatnonzero(class_table(0x110000) & COMBINING)
-    assert "".join(map(chr, combining)) == COMBINED
+    found = np.flatnonzero(class_table(0x110000) & COMBINING)
+    assert "".join(map(chr, found)) == combining()
 
 
 def test_equal_words_hash_alike_wherever_they_stand() -> None:
