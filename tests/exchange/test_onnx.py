@@ -93,7 +93,7 @@ def test_a_program_needs_the_file_alone(network: Network, tmp_path: Path, case: 
     about = session.get_modelmeta().custom_metadata_map
     assert (about["model"], about["tokens"]) == (name, "characters")
     names, boundary = json.loads(about["vocabulary"]), int(about["boundary_id"])
-    assert names == run.tokenizer.vocabulary.names()
+    assert tuple(names) == run.tokenizer.vocabulary.names()
     assert names[int(about["unknown_id"])] == "<unk>"
 
     state, read, written = None, [boundary], ""

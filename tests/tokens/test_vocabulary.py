@@ -11,7 +11,7 @@ def test_ids_run_symbols_then_unknown_then_boundary() -> None:
     vocabulary = Vocabulary(("b", "a"), "symbol")
     assert vocabulary.spelled == ("b", "a", UNKNOWN)
     assert (vocabulary.unknown_id, vocabulary.first_byte_id, vocabulary.boundary_id) == (2, None, 3)
-    assert vocabulary.names() == ["b", "a", UNKNOWN, BOUNDARY]
+    assert vocabulary.names() == ("b", "a", UNKNOWN, BOUNDARY)
     assert len(vocabulary) == 4
 
 
@@ -20,26 +20,26 @@ def test_bytes_stand_between_symbols_and_boundary() -> None:
     # 2 symbols, 256 bytes, the boundary: 259 ids, the boundary's is 258.
     assert (vocabulary.unknown_id, vocabulary.first_byte_id) == (None, 2)
     assert (vocabulary.boundary_id, len(vocabulary)) == (258, 259)
-    assert vocabulary.names()[2:4] == ["<0x00>", "<0x01>"]
+    assert vocabulary.names()[2:4] == ("<0x00>", "<0x01>")
     assert len(vocabulary.names()) == 259
 
 
 def test_a_closed_vocabulary_adds_only_the_boundary() -> None:
     vocabulary = Vocabulary(("b", "a"), "refuse")
     assert (vocabulary.unknown_id, vocabulary.first_byte_id) == (None, None)
-    assert (vocabulary.boundary_id, vocabulary.names()) == (2, ["b", "a", BOUNDARY])
+    assert (vocabulary.boundary_id, vocabulary.names()) == (2, ("b", "a", BOUNDARY))
 
 
 def test_no_two_ids_have_one_name() -> None:
     """A text may hold what looks like a special symbol as a word of its own."""
     words = ("a", "<boundary>", "<unk>", "<0x41>")
     names = {unknown: Vocabulary(words, unknown).names() for unknown in ("bytes", "refuse")}
-    assert names["refuse"] == [*words, "<special boundary>"]
+    assert names["refuse"] == (*words, "<special boundary>")
     assert names["bytes"][-1] == "<special boundary>"
     assert names["bytes"][4 + 0x41] == "<special 0x41>"
     assert names["bytes"][4 + 0x42] == "<0x42>"
     assert len(set(names["bytes"])) == 4 + 256 + 1
-    assert Vocabulary(("a", "<boundary>"), "symbol").names()[2:] == [UNKNOWN, "<special boundary>"]
+    assert Vocabulary(("a", "<boundary>"), "symbol").names()[2:] == (UNKNOWN, "<special boundary>")
 
 
 @pytest.mark.parametrize(

@@ -32,15 +32,31 @@ Size = ctypes.c_int64
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """Return the compiled library; None if there is none of this version."""
+    """Return the compiled library; None if there is none that can be used."""
+    return _open()[0]
+
+
+def why_missing() -> str | None:
+    """Return in words why NumPy does the work of the compiled library; None: it does not."""
+    return _open()[1]
+
+
+@cache
+def _open() -> tuple[ctypes.CDLL | None, str | None]:
+    """Return the library, or why there is none."""
+    slower = "NumPy does its work, more slowly"
+    if os.environ.get(VARIABLE) == "none":
+        return None, f"without the compiled core, as {VARIABLE}=none says: {slower}"
     path = Path(__file__).with_name(f"core.{SUFFIX}")
-    if os.environ.get(VARIABLE) == "none" or not path.is_file():
-        return None
+    if not path.is_file():
+        return None, f"without the compiled core, for which no compiler was found: {slower}"
     try:
         found = ctypes.CDLL(str(path))
-        return found if found.thence_core_version() == VERSION else None
+        if found.thence_core_version() == VERSION:
+            return found, None
     except (OSError, AttributeError):  # Of another platform, or no library of ours.
-        return None
+        pass
+    return None, f"the compiled core is not of this version, install thence again: {slower}"
 
 
 def function(name: str, *arguments: Any, result: Any = ctypes.c_int32) -> Any:

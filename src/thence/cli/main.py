@@ -40,7 +40,7 @@ def build_app(arguments: Sequence[str] = ()) -> App:
     app = App(
         name="thence",
         help="Train, evaluate, compare and sample small language models on your own text.",
-        version=lambda: thence.__version__,
+        version=_version,
         help_format="plaintext",
         default_parameter=Parameter(converter=convert_argument),
     )
@@ -57,6 +57,14 @@ def build_app(arguments: Sequence[str] = ()) -> App:
             summary += _models_help(path) if any(flag in arguments for flag in HELP_FLAGS) else ""
         groups[group].command(target, name=name, help=summary, sort_key=place)
     return app
+
+
+def _version() -> str:
+    """Return the version, and whether all work is done in NumPy."""
+    from thence._core import why_missing
+
+    reason = why_missing()
+    return thence.__version__ if reason is None else f"{thence.__version__} ({reason})"
 
 
 def _models_help(command: str) -> str:

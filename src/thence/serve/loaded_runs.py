@@ -52,7 +52,7 @@ class LoadedRun:
     name: str
     run: Run
     worker: Worker
-    token_names: list[str]
+    token_names: tuple[str, ...]
     created: int
     stamps: list[Stamp | None]
     _token_texts: dict[int, str] = field(default_factory=dict)
