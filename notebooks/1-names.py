@@ -253,7 +253,7 @@ thence.complete(mixed, spelled("Mari"))
 # ## Once, at the end
 #
 # Dev has helped us choose, and the weights of the mixture were learned on it, so its number
-# flatters. The one to quote is that of test. Each look at it is written down in the run.
+# is a little too good. Quote the number on test. Every evaluation on test is recorded in the run.
 
 # %%
 thence.evaluate(mixed, "test")

@@ -96,8 +96,8 @@ thence.next_tokens(tiny, "the dog", count=5)
 # %% [markdown]
 # After "the dog" came "sat", "ran" and the end of the sentence, once each, and the network says
 # so. The lecture, with sentences that leave no choice, gets 0.785 for the right word after 20
-# epochs and 0.989 after 100. It warns at once: judged on the text it was trained on, any model
-# looks good. So from here on we judge on text that the model has not seen.
+# epochs and 0.989 after 100. This is a warning: on the text it was trained on, any model
+# looks good. So from here on we evaluate on text that the model has not seen.
 #
 # ## Words, and those that are unknown
 #
@@ -126,7 +126,7 @@ three = thence.train(TEXT, "ngram", order=3, output=new("three"), **RUNNING)
 thence.evaluate(three)
 
 # %% [markdown]
-# Words are judged by *perplexity*, $e$ to the mean loss, or
+# Models of words are compared by *perplexity*, $e$ to the mean loss, or
 #
 # $$\mathrm{PPL} = P(x_1 \dots x_T)^{-1/T}$$
 #
@@ -221,14 +221,14 @@ cached = thence.mix([five, lstm], new("cached"), cache=500)
 thence.compare([cached, pair, five, lstm])
 
 # %% [markdown]
-# The cache adapts to the text that it is judged on, word by word, always before it sees the word;
+# The cache adapts to the text that it is evaluated on, word by word, before it sees the next word;
 # results say so. The Penn Treebank, half an hour of training and `recipes/mixtures/ptb.toml` give
 # 80.2 on dev and 79.8 on test in this way, where the LSTM alone has 103.9 and 99.2.
 #
 # ## Writing
 #
-# Draw word by word, and each time it is another text; always take the likeliest, and it is always
-# the same one:
+# Sampling gives another text each time; always taking the most probable word gives the same text
+# every time:
 
 # %%
 thence.sample(pair, 5, prefix=START, max_length=25, seed=1)
@@ -237,8 +237,8 @@ thence.sample(pair, 5, prefix=START, max_length=25, seed=1)
 thence.complete(pair, START, count=3)
 
 # %% [markdown]
-# A model that reads from left to right can fill in a blank too: it tries every word and asks
-# which whole sentence is likeliest.
+# A model that reads from left to right can fill in a blank too: it tries every word and returns
+# the most probable whole sentence.
 
 # %%
 thence.fill(pair, BLANK)

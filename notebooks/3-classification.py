@@ -181,8 +181,8 @@ for run in (letters, averaging, linear, convolution):
     print(f"{run.name:12} {judged.accuracy:6.1%} right, off by {judged.calibration.error:5.1%}")
 
 # %% [markdown]
-# A network that has learned its train texts by heart is certain of everything, also of what it
-# gets wrong: look at the convolution.
+# A network that has memorised its train texts is certain of everything, including its mistakes:
+# see the convolution.
 #
 # ## Once, at the end
 

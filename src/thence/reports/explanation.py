@@ -27,7 +27,7 @@ MARKED = 1 / 16
 EXPLAINED = (
     "Each word was left out in turn; its weight is how much the log-odds of the label (in nats) "
     "fall without it. Green speaks for the label, orange and underlined against it, and the "
-    "stronger the colour, the larger the weight beside the largest of the document. Hold the "
+    "stronger the colour, the larger the weight, relative to the largest of the document. Hold the "
     "pointer over a word for its weight."
 )
 

@@ -259,7 +259,7 @@ def test_the_same_seed_writes_the_same_and_settings_count(visit, server):
     slider = page.get_by_label(re.compile("Temperature"))
     slider.focus()
     page.keyboard.press("Home")
-    expect(page.locator("output").first).to_have_text("0, the likeliest")
+    expect(page.locator("output").first).to_have_text("0, the most probable")
     page.get_by_role("button", name="Generate").click()
     greedy = server.ask("/v1/completions", completion | {"temperature": 0})["choices"][0]["text"]
     written = found.locator(".generated")

@@ -68,7 +68,7 @@ function compareCard(model) {
       }
       frame.warn(null);
       body.hidden = true;
-      verdict.textContent = "Write both texts to see which is likelier.";
+      verdict.textContent = "Enter both texts to see which is more probable.";
     },
   };
 }

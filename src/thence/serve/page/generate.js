@@ -8,7 +8,7 @@ import { END, fixed, visible } from "./format.js";
 
 const SETTINGS = [
   { key: "temperature", label: "Temperature", min: 0, max: 2, step: 0.05, start: 1,
-    say: (number) => (number === 0 ? "0, the likeliest" : number.toFixed(2)) },
+    say: (number) => (number === 0 ? "0, the most probable" : number.toFixed(2)) },
   { key: "top_k", label: "Top-k", min: 0, max: 100, step: 1, start: 0,
     say: (number) => (number === 0 ? "all" : String(number)) },
   { key: "top_p", label: "Top-p", min: 0.05, max: 1, step: 0.01, start: 1,

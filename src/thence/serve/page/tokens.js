@@ -85,7 +85,7 @@ function explain(token, shown) {
     el("p", {}, `${fixed(token.surprisal)} bits; perplexity so far ${fixed(token.perplexity, 1)}`),
   ];
   if (token.alternatives.length > 0) {
-    parts.push(el("p", { class: "instead" }, "Likeliest here:"), el("ul", { class: "alternatives" },
+    parts.push(el("p", { class: "instead" }, "Most probable here:"), el("ul", { class: "alternatives" },
       token.alternatives.map((one) => el("li", {
         class: one.id === token.id ? "it" : null, vars: { "--share": `${one.probability * 100}%` },
       }, el("span", { class: "mono" }, tokenText(one) === END ? `${END} end` : tokenText(one)), el("span", {}, percent(one.probability))))));
