@@ -4,25 +4,27 @@
 
 Both states serve the same runs (those of ``serving.py``), each in a process of its own. Clients on
 the loopback, in this process, each send their next request when they have its answer; the server's
-processor time comes from ``/proc``. Beside them stands an endpoint of FastAPI that does nothing.
-Prints medians of milliseconds per request, their ratio, and the spread of the ratios. Needs Linux.
+processor time comes from ``/proc``. An endpoint of FastAPI that does nothing is measured too. Needs
+Linux.
 """
 
 import argparse
 import asyncio
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from measuring import Results
 from serving import CLIENTS, MODELS, as_bytes, requests_of, status_of_answer, train
 
+COMMAND = "python benchmarks/serving_requests.py SRC DATA"
+RESULTS = Results("serving_requests", COMMAND, ("torch", "uvicorn", "fastapi"))
 HERE = Path(__file__).parents[1] / "src"
 TICKS = os.sysconf("SC_CLK_TCK")
 WARM_UP = 20
@@ -72,7 +74,7 @@ Server = tuple[int, int]
 
 
 def main() -> None:
-    """Measure everything and print the table."""
+    """Measure everything and keep the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("other", type=Path, help="the source folder of the state before")
     parser.add_argument("data", type=Path, help="folder of the data sets")
@@ -85,47 +87,33 @@ def main() -> None:
         folder = given.runs or Path(made)
         train(given.data, folder)
         runs = [str(folder / name) for name in MODELS]
-        before, now = (
-            stack.enter_context(serving(SERVER, source, *runs))
-            for source in (given.other.resolve(), HERE)
-        )
+        servers = {
+            name: stack.enter_context(serving(SERVER, source, *runs))
+            for name, source in (("now", HERE), ("before", given.other.resolve()))
+        }
         nothing = stack.enter_context(serving(NOTHING, HERE))
-        print(f"{processor()}, Python {platform.python_version()}")
-        print("\n| model | what | clients | before ms | now ms | now / before | spread |")
-        print("|---|---|---|---|---|---|---|", flush=True)
         for model in MODELS:
             for what, request in requests_of(model).items():
                 if (model, what) in ASKED and given.only in f"{model} {what}":
                     count = given.requests // (1 if request["max_tokens"] < 2 else LONG_WORK)
-                    for clients in CLIENTS:
-                        asked = {"model": model, "seed": 1, **request}
-                        show(model, what, clients, (before, now), asked, count, given.rounds)
+                    asked = {"model": model, "seed": 1, **request}
+                    measure(f"{model}, {what}", servers, asked, count, given.rounds)
         asked = {"model": "names-mlp", **requests_of("names-mlp")["next token"]}
-        for clients in CLIENTS:
-            used = [
-                milliseconds(nothing, asked, clients, given.requests) for _ in range(given.rounds)
-            ]
-            print(f"| - | FastAPI doing nothing | {clients} | - | {median(used):.2f} | - | - |")
+        claim = "an endpoint of FastAPI that does nothing"
+        measure(claim, {"now": nothing}, asked, given.requests, given.rounds)
 
 
-def show(
-    model: str,
-    what: str,
-    clients: int,
-    servers: tuple[Server, Server],
-    asked: dict[str, Any],
-    count: int,
-    rounds: int,
+def measure(
+    claim: str, servers: dict[str, Server], asked: dict[str, Any], count: int, rounds: int
 ) -> None:
-    """Measure both states in turn, and print a line of the table."""
-    both = [[milliseconds(one, asked, clients, count) for one in servers] for _ in range(rounds)]
-    ratios = [now / before for before, now in both]
-    before, now = (median(column) for column in zip(*both, strict=True))
-    print(
-        f"| {model} | {what} | {clients} | {before:.2f} | {now:.2f} | {now / before:.2f} | "
-        f"{min(ratios):.2f} to {max(ratios):.2f} |",
-        flush=True,
-    )
+    """Measure servers in turn with each number of clients, and keep the results."""
+    for clients in CLIENTS:
+        sides = {
+            name: partial(milliseconds, server, asked, clients, count)
+            for name, server in servers.items()
+        }
+        name = f"{claim}, {clients} clients"
+        RESULTS.measure(name, name, sides, "ms of the processor a request", rounds=rounds)
 
 
 def milliseconds(server: Server, asked: dict[str, Any], clients: int, count: int) -> float:
@@ -156,12 +144,6 @@ def processor_seconds(process: int) -> float:
     """Return the processor time of all threads of a process so far."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def processor() -> str:
-    """Return the name of the machine's processor."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "?")
 
 
 @contextmanager
