@@ -47,11 +47,9 @@ class Command:
     help: Mapping[str, str] = field(default_factory=dict)
 
 
-TEXT_HELP = "File, folder, - for standard input, or a named text (thence data list)."
 LITERAL_HELP = (
     "A file or folder, - for standard input, or a bundled text; anything else is the text itself."
 )
-KEEP_TEXT_HELP = "Keep a text from standard input or a pipe in the run, not its hash alone."
 
 COMMANDS: Mapping[str, Command] = {
     "train": Command(
@@ -62,7 +60,6 @@ COMMANDS: Mapping[str, Command] = {
         hidden=("progress", "logs", "in_memory"),
         renamed={"from_run": "from"},
         takes_recipe=True,
-        help={"text": TEXT_HELP, "keep_text": KEEP_TEXT_HELP},
     ),
     "best": Command(
         "Train the best model of a text in a given time.",
@@ -79,14 +76,13 @@ COMMANDS: Mapping[str, Command] = {
         ),
         shows_defaults=False,
         help={
-            "text": TEXT_HELP,
+            "text": "File, folder, - for standard input, or a named text (thence data list).",
             "label": "Column with the labels, to make a classifier (plain text: any name).",
             "by": "Which documents go where (default: by position for running text, else "
             "shuffled).",
             "tokens": "What one token is (default: words for long texts of sentences, else "
             "characters).",
             "carry_context": "Let a document see those before it (default: for running text).",
-            "keep_text": KEEP_TEXT_HELP,
         },
     ),
     "resume": Command(
@@ -96,10 +92,6 @@ COMMANDS: Mapping[str, Command] = {
         ("folder",),
         hidden=("progress", "logs"),
         renamed={"folder": "run"},
-        help={
-            "text": "The text again, where the run has only its hash: a file, or - for standard "
-            "input."
-        },
     ),
     "find-lr": Command(
         "Train one step at each of many learning rates, and suggest one for thence train --lr.",
@@ -108,7 +100,6 @@ COMMANDS: Mapping[str, Command] = {
         ("text",),
         renamed={"from_run": "from"},
         takes_recipe=True,
-        help={"text": TEXT_HELP},
     ),
     "sweep": Command(
         "Train with many settings and keep the best.",
@@ -133,14 +124,12 @@ COMMANDS: Mapping[str, Command] = {
         "evaluating:print_comparison",
         ("runs",),
         ("labelling",),
-        help={"text": "Another text to evaluate on instead: its path or name."},
     ),
     "mix": Command(
         "Average the models of several runs, with weights from dev.",
         "ensembles.mix:mix",
         "training:print_mixture",
         ("runs",),
-        help={"runs": "Two or more run folders, or one and --cache, --neural-cache or --dynamic."},
     ),
     "score": Command(
         "Print the log-probability of texts, or rank several.",
@@ -156,10 +145,7 @@ COMMANDS: Mapping[str, Command] = {
         "evaluation:classify",
         "texts:print_labels",
         ("run", "texts"),
-        help={
-            "run": "The run folder of a classifier.",
-            "texts": f"{LITERAL_HELP} By default standard input.",
-        },
+        help={"texts": f"{LITERAL_HELP} By default standard input."},
     ),
     "similar": Command(
         "Show the nearest neighbours of a word in the embeddings of a model.",
@@ -178,10 +164,6 @@ COMMANDS: Mapping[str, Command] = {
         "generation:complete",
         "evaluating:print_completions",
         ("run", "text"),
-        help={
-            "length_penalty": "Rank by log-probability / length ** this (default: 0, by "
-            "probability)."
-        },
     ),
     "fill": Command(
         "Fill the blanks of a text.",
@@ -211,7 +193,6 @@ COMMANDS: Mapping[str, Command] = {
         settings=(
             "serve:Limits:max_tokens,max_prompt,max_body,max_requests,timeout,max_connections",
         ),
-        help={"runs": "The run folders; each model gets the name of its folder."},
     ),
     "report": Command(
         "Write a run's report.html.",
@@ -219,7 +200,6 @@ COMMANDS: Mapping[str, Command] = {
         "runs:print_path",
         ("runs",),
         renamed={"path": "output"},
-        help={"runs": "The run folder, or that of a sweep, or several to compare."},
     ),
     "plot": Command(
         "Write the figures of a run as PNG and SVG.",
@@ -229,7 +209,6 @@ COMMANDS: Mapping[str, Command] = {
         hidden=("formats",),
         renamed={"folder": "output"},
         opens_run=False,
-        help={"run": "The run folder, or that of a sweep."},
     ),
     "export": Command(
         "Write a run for other programs: ARPA, word2vec, ONNX, Hugging Face.",
@@ -257,10 +236,6 @@ COMMANDS: Mapping[str, Command] = {
         ("name",),
         hidden=("progress",),
         renamed={"source": "from"},
-        help={
-            "name": "One of the names of thence data list.",
-            "source": "Take a local copy from this folder or file instead of downloading.",
-        },
     ),
 }
 """Each command, in the order that help has them."""

@@ -18,8 +18,8 @@ from thence.errors import SettingError
 STANDARD_INPUT = "standard-input:"
 SHORT = {"count": "-n", "output": "-o"}
 """Flags that have a short form too."""
-RUN_HELP = {"run": "The run folder.", "runs": "The run folders."}
-"""Help for what most commands take first."""
+RUN_PHRASES = {"run or its folder": "run folder", "runs or their folders": "run folders"}
+"""What a docstring calls a run, and what it is on the command line."""
 SEVERAL = ("runs", "texts")
 """Parameters for any number of arguments."""
 TITLES = {
@@ -159,7 +159,7 @@ def _parameters(
         kind: Any = POSITIONAL if item.name in entry.positional else FLAG
         if kind is POSITIONAL and item.name in SEVERAL:
             kind, default = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.empty
-        text = entry.help.get(item.name) or ("" if kind is FLAG else RUN_HELP.get(flag, ""))
+        text = entry.help.get(item.name)
         text = text or as_help(documented.get(item.name, ""), signature.parameters)
         yield _parameter(item.name, kind, default, _typed(item), text, flag=flag)
 
@@ -249,7 +249,10 @@ def as_help(text: str, names: Iterable[str]) -> str:
     def flag(found: re.Match[str]) -> str:
         return "--" + found[1].replace("_", "-") if found[1] in names else found[1]
 
-    return re.sub("``(.*?)``", flag, " ".join(text.split()))
+    text = re.sub("``(.*?)``", flag, " ".join(text.split()))
+    for phrase, typed in RUN_PHRASES.items():
+        text = text.replace(phrase, typed)
+    return text
 
 
 def _parameter(

@@ -66,9 +66,9 @@ def get(
     """Return the folder that holds the verified files of a set, fetching what is missing.
 
     Args:
-        name: A name of the catalogue.
-        source: A folder or one file to take copies from, gzip-compressed or not: of the wanted
-            files, or of the downloads that they are made from.
+        name: A name of the catalogue (``thence data list``).
+        source: A folder or one file to take copies from instead of downloading, gzip-compressed or
+            not: of the wanted files, or of the downloads that they are made from.
         progress: Called with the bytes done and the bytes in all of the download in progress.
         timeout: Seconds without a byte after which a download is given up.
 
