@@ -31,11 +31,6 @@ def schedule(kind: Kind, seconds: float, *methods: Method) -> tuple[Candidate, .
     """Return the models that are worth making in so many seconds, in order.
 
     Every family says so of itself (``Family.candidates``), those of other packages too.
-
-    Args:
-        kind: What is modelled.
-        seconds: For training.
-        methods: How the models learn.
     """
     found: list[tuple[float, Candidate]] = []
     for family in families("labels" if kind == "labels" else "language").values():

@@ -89,13 +89,7 @@ def combine_language_models(
 
 
 def combining_seconds(members: Sequence[TrainedCandidate], dev: TokenStore, left: float) -> float:
-    """Return about how long it takes to mix members, and to prune them if there is time for it.
-
-    Args:
-        members: What was trained.
-        dev: The text that weights are learned and judged on.
-        left: Seconds left in all.
-    """
+    """Return about how long it takes to mix members, and to prune them if there is time for it."""
     gate = _gate_seconds(members, dev)
     return min(WITH_PRUNING * gate, max(WITHOUT_PRUNING * gate, PRUNING_SHARE * left))
 

@@ -120,12 +120,7 @@ class LabelledRows:
 
 
 def cut_share(store: TokenStore, max_length: int) -> tuple[float, int]:
-    """Return which share of the tokens is never read, and how many documents lose some.
-
-    Args:
-        store: The tokens.
-        max_length: Tokens of a document that are read, its first ones.
-    """
+    """Return which share of the tokens is never read, and how many documents lose some."""
     lengths = store.target_counts - 1
     lost = np.maximum(lengths - max_length, 0)
     return float(lost.sum() / max(lengths.sum(), 1)), int(np.count_nonzero(lost))

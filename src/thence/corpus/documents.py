@@ -147,12 +147,7 @@ class Documents:
 
 
 def not_a_text(value: object, place: int) -> str:
-    """Return the sentence for an item among texts that is no string.
-
-    Args:
-        value: The item.
-        place: How many come before it.
-    """
+    """Return the sentence for an item among texts that is no string."""
     # NaN and what stands for it elsewhere differ from themselves, or cannot say.
     is_missing = value is None or type(value).__name__ in ("NAType", "NaTType")
     is_missing = is_missing or (isinstance(value, float) and value != value)

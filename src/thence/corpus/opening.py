@@ -263,13 +263,7 @@ def _no_text(name: str, kind: str) -> TextError:
 
 
 def refuse_other_separator(lines: list[str], separator: str, name: str) -> None:
-    """Raise TextError if a table seems to have another separator than its name says.
-
-    Args:
-        lines: The first lines, the header among them.
-        separator: What should stand between the cells.
-        name: Of the file.
-    """
+    """Raise TextError if a table seems to have another separator than its name says."""
     if not lines or separator in lines[0]:
         return
     for other, called in SEPARATORS.items():

@@ -14,12 +14,7 @@ from thence.settings import LONGEST_SHOWN, declared_types, validate
 
 
 def check_nested_models(family: Family, options: Any) -> None:
-    """Refuse models within a model whose settings are not theirs: members, and an encoder.
-
-    Args:
-        family: Of the outer model.
-        options: Its settings.
-    """
+    """Refuse models within a model whose settings are not theirs: members, and an encoder."""
     members = options.members if family.method == "combine" else ()
     for place, member in enumerate(members):
         if isinstance(member, ClassifierMember):
@@ -40,12 +35,7 @@ def check_nested_models(family: Family, options: Any) -> None:
 
 
 def family_names(model: str, options: Any) -> set[str]:
-    """Return the names of all families in a model: its own, its members' and its encoder's.
-
-    Args:
-        model: Name of the family.
-        options: Its settings, as its dataclass or by name.
-    """
+    """Return the names of all families in a model: its own, its members' and its encoder's."""
     settings = options if isinstance(options, Mapping) else vars(options)
     family, names = get_family(model), {model}
     if family.method == "combine":

@@ -109,11 +109,6 @@ def migrate(
 ) -> Content:
     """Return the content of a config in the newest format.
 
-    Args:
-        content: As it was written.
-        config: Its file, for messages.
-        migrations: From each older format to the next.
-
     Raises:
         RunError: If it has no provenance, or is of a format this version does not know.
     """
@@ -179,14 +174,7 @@ def _check_packages(packages: Any, folder: Path) -> None:
 def new_provenance(
     recipe: Recipe, tokenizer: str, hashes: Mapping[str, str], more: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the provenance of a run that is made now.
-
-    Args:
-        recipe: What is going to be trained.
-        tokenizer: The hash of the tokenizer.
-        hashes: The SHA-256 of what the run is made from.
-        more: What else to say.
-    """
+    """Return the provenance of a run that is made now."""
     supplied = {
         "models": suppliers(family_names(recipe.model, recipe.options)),
         "tokenizers": tokenizer_suppliers(recipe.tokens.tokens),
@@ -214,10 +202,6 @@ def _version() -> str:
 
 def check_provenance(config: Config, labelled: bool) -> dict[str, Any]:
     """Return the provenance of a run, checked to be whole and of the right types.
-
-    Args:
-        config: That of the run.
-        labelled: Whether the run must name labels.
 
     Raises:
         RunError: If the config was changed or is damaged.

@@ -73,10 +73,6 @@ def take_from_memory(given: dict[str, Any]) -> dict[str, Any]:
 def read_held(recipe: Recipe, held: Mapping[str, Any]) -> dict[str, Documents]:
     """Turn texts in memory into documents, with the reading options of the recipe.
 
-    Args:
-        recipe: The recipe that names them.
-        held: The texts by their role.
-
     Returns:
         The documents by their name in the recipe.
 

@@ -47,12 +47,6 @@ def open_folder(
 ) -> str:
     """Make the folder, or check that it is of this recipe.
 
-    Args:
-        folder: Where.
-        recipe: What is tried.
-        in_database: Whether the study is in a database.
-        study: The name of the study; by default that of the folder.
-
     Returns:
         The name of the study.
 
@@ -184,11 +178,6 @@ def kept_in_folder(
     recipe: SweepRecipe, folder: Path, held: Mapping[str, Any]
 ) -> Iterator[tuple[SweepRecipe, Path]]:
     """Copy the texts of a sweep that can be read only once.
-
-    Args:
-        recipe: What is tried.
-        folder: Of the sweep.
-        held: Texts that a program holds, by the setting that names them.
 
     Yields:
         The recipe, with the places that the copies are going to have in the folder, and where they

@@ -87,10 +87,6 @@ class Counters:
 def read_checkpoint(path: Path, identity: str | None) -> tuple[dict[str, Array], Counters]:
     """Return the tensors and the counters of a checkpoint.
 
-    Args:
-        path: The file.
-        identity: Of the run that it must belong to.
-
     Raises:
         RunError: If it is missing or damaged, or is of another run.
     """

@@ -347,12 +347,7 @@ def _check_same_step(world: World, run: Run, step: int) -> None:
 
 
 def train_in_memory(recipe: Recipe, data: TrainingData) -> NetworkModel:
-    """Return a network with its best weights; nothing is written.
-
-    Args:
-        recipe: Resolved by ``resolve_training``.
-        data: What to train on.
-    """
+    """Return a network with its best weights; nothing is written."""
     with deterministic_mode(recipe.training):
         setup = build_setup(recipe, data)
         trainer = Trainer(setup, recipe.training, None, SilentProgress())
