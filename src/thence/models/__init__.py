@@ -9,6 +9,7 @@ from thence.models.base import (
     LanguageModel,
     State,
 )
+from thence.models.candidates import Rung, Size
 from thence.models.registry import Family, get_family, register_model
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "Family",
     "FittedClassifier",
     "LanguageModel",
+    "Rung",
+    "Size",
     "State",
     "get_family",
     "register_model",
