@@ -216,6 +216,7 @@ COMMANDS: Mapping[str, Command] = {
         "runs:print_exported",
         ("run", "path"),
         help={
+            "run": "The run folder.",
             "path": "The file or folder to make.",
             "to": "Its format (default: onnx for a file of that suffix, arpa for an n-gram run and "
             "for a file of that suffix, else word2vec, as text).",

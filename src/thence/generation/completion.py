@@ -170,7 +170,7 @@ def complete(
         text: What has been written so far.
         count: How many completions; fewer come if the beam is narrower or no more are possible.
         beam: Width of the beam (default: 10, or the count if that is more); 1 is greedy.
-        length_penalty: Rank by log-probability / length ** this (default: 0, by probability; see ``beam_search``).
+        length_penalty: Rank by log-probability / length ** this (default: 0, by probability).
         temperature: Below 1, probable tokens become more probable (default 1).
         top_k: Sample from the k most probable tokens only.
         top_p: Sample from the most probable tokens that together have this probability.
