@@ -150,13 +150,13 @@ COMMANDS: Mapping[str, Command] = {
     "similar": Command(
         "Show the nearest neighbours of a word in the embeddings of a model.",
         "evaluation:similar",
-        "evaluating:print_similar",
+        "evaluating:print_found",
         ("run", "word"),
     ),
     "next": Command(
         "Show the most probable next tokens after a text.",
         "generation:next_tokens",
-        "evaluating:print_next",
+        "evaluating:print_found",
         ("run", "text"),
     ),
     "complete": Command(
@@ -197,7 +197,7 @@ COMMANDS: Mapping[str, Command] = {
     "report": Command(
         "Write a run's report.html.",
         "reports:report",
-        "runs:print_path",
+        "runs:print_paths",
         ("runs",),
         renamed={"path": "output"},
     ),

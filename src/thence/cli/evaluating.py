@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from thence.cli.output import Json, note_unknown, print_json, print_pairs, print_result, print_table
 from thence.cli.streams import print_note, print_text
 from thence.corpus import LabelOptions
-from thence.generation import Completions, Fillings, NextTokens, Samples, split_blanks
+from thence.generation import Completions, Fillings, Samples, split_blanks
 
 
 @dataclass(frozen=True)
@@ -60,17 +60,11 @@ def print_comparison(
         print_note(comparison.remark)
 
 
-def print_similar(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
-    """Print the words that a model takes for nearest to a word."""
+def print_found(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
+    """Print a result as it shows itself, or as JSON."""
     print_result(call(), json)
-
-
-def print_next(
-    call: Callable[..., NextTokens], given: SimpleNamespace, *, json: Json = False
-) -> None:
-    """Print the most probable next tokens, with their probabilities as bars."""
-    print_result(call(), json)
-    note_unknown(given.run, given.text)
+    if "text" in vars(given):
+        note_unknown(given.run, given.text)
 
 
 def print_completions(

@@ -40,14 +40,10 @@ def print_runs(call: Callable[..., Any], given: SimpleNamespace, *, json: Json =
         print_table(COLUMNS, rows)
 
 
-def print_path(call: Callable[..., Path], given: SimpleNamespace) -> None:
-    """Print the file that was written."""
-    print_text(str(call()))
-
-
-def print_paths(call: Callable[..., Iterable[Path]], given: SimpleNamespace) -> None:
-    """Print the files that were written."""
-    for path in call():
+def print_paths(call: Callable[..., Path | list[Path]], given: SimpleNamespace) -> None:
+    """Print the file, or the files, that were written."""
+    found = call()
+    for path in [found] if isinstance(found, Path) else found:
         print_text(str(path))
 
 

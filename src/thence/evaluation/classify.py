@@ -107,22 +107,16 @@ def classify(
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
     """
     run = ClassifierRun(run)
-    _check(run.name, run.classes.multilabel, top, threshold)
-    documents = documents_of(texts)
-    found = classified(run, documents, top, THRESHOLD if threshold is None else threshold)
-    return Results(found, len(documents))
-
-
-def _check(name: str, multilabel: bool, top: int, threshold: float | None) -> None:
     validate("top", top, PositiveInt)
-    if threshold is None:
-        return
-    if not multilabel:
+    if threshold is not None and not run.classes.multilabel:
         raise SettingError(
-            f"`threshold` is {threshold}, but {name} gives each document exactly one label, "
+            f"`threshold` is {threshold}, but {run.name} gives each document exactly one label, "
             "the most probable; leave `threshold` out."
         )
+    threshold = THRESHOLD if threshold is None else threshold
     validate("threshold", threshold, Annotated[float, Range(ge=0, le=1)])
+    documents = documents_of(texts)
+    return Results(classified(run, documents, top, threshold), len(documents))
 
 
 def classified(

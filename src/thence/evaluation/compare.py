@@ -153,7 +153,10 @@ def compare(
     """
     if isinstance(runs, str | Path):
         raise RunError(f"A comparison needs several runs in a list, not {str(runs)!r} alone.")
-    opened = _open_all(runs)
+    # One that is given twice is opened once, so that it has one look at test.
+    unique: dict[Path, Run] = {}
+    every = [open_run(run) for run in runs]
+    opened = [unique.setdefault(run.folder.resolve(), run) for run in every]
     if len(opened) < 2:
         raise RunError(f"A comparison needs at least two runs; {len(opened)} was given.")
     if text is None:
@@ -174,13 +177,6 @@ def compare(
         remark = f"{compared.remark} {choices_on_dev(opened)}".strip()
         compared = replace(compared, remark=remark)
     return compared
-
-
-def _open_all(runs: Sequence[Run | str | Path]) -> list[Run]:
-    """Open runs; one that is given twice is opened once, so that it has one look at test."""
-    opened: dict[Path, Run] = {}
-    every = [open_run(run) for run in runs]
-    return [opened.setdefault(run.folder.resolve(), run) for run in every]
 
 
 def _check_same_split(runs: list[Run], split: Split) -> None:

@@ -165,7 +165,8 @@ class LikelihoodReport(RunReport):
         if math.isnan(low):
             return "too little text for an interval"
         few = self.documents < FEWEST_DOCUMENTS
-        drawn = f" over pieces of {_documents(self.documents)}" if few else ""
+        plural = "" if self.documents == 1 else "s"
+        drawn = f" over pieces of {self.documents} document{plural}" if few else ""
         return f"95 % interval {low:.4f} to {high:.4f}{drawn}"
 
     def __str__(self) -> str:
@@ -228,10 +229,6 @@ def _text_is_there(run: Run) -> bool:
         return len(run.documents("train")) > 0
     except (TextError, DownloadError):
         return False
-
-
-def _documents(number: int) -> str:
-    return "1 document" if number == 1 else f"{number} documents"
 
 
 def _interval(

@@ -6,7 +6,7 @@ from thence.array_types import Float, Int64
 from thence.corpus.documents import as_labelled
 from thence.ensembles.mix import weights_of
 from thence.evaluation.labels import ClassificationReport, cut_rows
-from thence.evaluation.metrics import Mistake, excerpt
+from thence.evaluation.metrics import excerpt
 from thence.models.labels.ensemble import Ensemble
 from thence.models.labels.linear import Linear
 from thence.reports.content import (
@@ -103,21 +103,16 @@ def dev_sections(run: ClassifierRun, report: ClassificationReport) -> list[Secti
     about = f"of the documents right, 95 % interval {100 * low:.2f} to {100 * high:.2f} %"
     score = Score(f"{100 * report.accuracy:.2f} %", about)
     by_label = [Subtitle("By label"), Table(*report.table())]
+    confusion = plot_confusion_matrix(report)
+    absent = f"There are too many labels for a confusion matrix: {len(report.classes):,}."
+    if report.multilabel:
+        absent = "A document may have several labels, so that none is taken for another."
     return [
         Section("Score on dev", [score, Pairs(report.rows()), *by_label]),
-        confusion_section(report),
+        Section("Confusion matrix", [Note(absent) if confusion is None else Plots([confusion])]),
         Section("Calibration", [Plots([plot_reliability(report)])]),
         mistakes_section(run, report),
     ]
-
-
-def confusion_section(report: ClassificationReport) -> Section:
-    """Return which label is taken for which."""
-    plot = plot_confusion_matrix(report)
-    absent = "A document may have several labels, so that none is taken for another."
-    if not report.multilabel:
-        absent = f"There are too many labels for a confusion matrix: {len(report.classes):,}."
-    return Section("Confusion matrix", [Note(absent) if plot is None else Plots([plot])])
 
 
 def mistakes_section(run: ClassifierRun, report: ClassificationReport) -> Section:
@@ -126,23 +121,17 @@ def mistakes_section(run: ClassifierRun, report: ClassificationReport) -> Sectio
     if not report.mistakes:
         return Section(title, [Note("There are no mistakes on dev.")])
     documents = run.documents("dev")
+    of = " of a wrong answer" if report.multilabel else ""  # Then not all answers are wrong.
     items = [
         RunningText(
             [excerpt(documents[mistake.document], EXCERPT)],
-            about=mistake_in_words(mistake, report.multilabel),
+            about=f"predicted: {mistake.predicted} ({100 * mistake.probability:.2f} % sure{of}); "
+            f"its own: {mistake.label}",
         )
         for mistake in report.mistakes
     ]
     explained = "The most confident come first. Check whether their own labels are right."
     return Section(title, [Note(explained), Texts(items)])
-
-
-def mistake_in_words(mistake: Mistake, multilabel: bool) -> str:
-    """Return what was predicted instead of what."""
-    sure = f"{100 * mistake.probability:.2f} % sure"
-    if multilabel:  # Then each label is an answer, and not all of them are wrong.
-        sure += " of a wrong answer"
-    return f"predicted: {mistake.predicted} ({sure}); its own: {mistake.label}"
 
 
 def strongest_section(run: ClassifierRun) -> Section:

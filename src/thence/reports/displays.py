@@ -236,12 +236,9 @@ def run_card(run: Run) -> list[Block]:
     rows += [*_size_rows(run), *_training_rows(run, metrics), ("dev", _best_text(metrics))]
     if not run.finished:
         rows.append(("unfinished", "continue with thence.resume"))
-    return [Caption(run.name, str(run.folder)), Pairs(rows), *_curve(run)]
-
-
-def _curve(run: Run) -> list[Block]:
     loss = plot_loss(run)
-    return [] if loss is None else [Plots([loss])]
+    curve = [] if loss is None else [Plots([loss])]
+    return [Caption(run.name, str(run.folder)), Pairs(rows), *curve]
 
 
 def chosen_settings(options: Any) -> str:

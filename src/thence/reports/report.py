@@ -119,13 +119,14 @@ def report_html(run: Run) -> str:
     sections = (
         classifier_sections(run) if isinstance(run, ClassifierRun) else language_sections(run)
     )
+    settings = [(name, str(value)) for name, value in settings_of(run)]
     has_search = (run.folder / RESULT).exists()
     blocks = [
         *heading(run),
         *([found_section(read_best(run.folder))] if has_search else []),
         *sections,
         *([splits_section(run)] if run.has_text else []),
-        settings_section(run),
+        Section("Settings", [Folded("config.toml", [Pairs(settings)])]),
         metrics_section(run),
     ]
     return page(f"{run.name}: report", blocks)
@@ -213,9 +214,3 @@ def split_rows(run: Run, split: Split) -> list[tuple[str, str]]:
             shown = ", ".join(unseen[:MOST_NAMES]) + (", …" if len(unseen) > MOST_NAMES else "")
             rows.append((f"{split} labels that train lacks, with their documents", shown))
     return rows
-
-
-def settings_section(run: Run) -> Section:
-    """Return every setting."""
-    rows = [(name, str(value)) for name, value in settings_of(run)]
-    return Section("Settings", [Folded("config.toml", [Pairs(rows)])])

@@ -58,7 +58,10 @@ def summary_rows(sweep: Sweep) -> list[tuple[str, str]]:
     rows = [("trials", ", ".join(f"{count:,} {state}" for state, count in counts.items()))]
     if sweep.ranked():
         best = sweep.best_trial
-        rows += [("best", f"{best.name}: {best.settings}"), ("on dev", result_text(best))]
+        on_dev = number(best.nats)
+        if best.accuracy is not None:
+            on_dev = f"{best.accuracy:.2%} right, {on_dev} nats per document"
+        rows += [("best", f"{best.name}: {best.settings}"), ("on dev", on_dev)]
         rows += [("", sweep.chosen_on_dev)] if sweep.chosen_on_dev else []
     seconds = sum(trial.seconds or 0 for trial in sweep.trials)
     return [
@@ -86,10 +89,3 @@ def trials_table(sweep: Sweep, trials: Sequence[Trial], best: int | None = None)
     if not trials:
         return [Note("No trial has come to its end.")]
     return [Table(*sweep.table(trials), style="wide", best=best)]
-
-
-def result_text(trial: Trial) -> str:
-    """Return the accuracy of a classifier, or the loss of a language model."""
-    if trial.accuracy is not None:
-        return f"{trial.accuracy:.2%} right, {number(trial.nats)} nats per document"
-    return number(trial.nats)
