@@ -33,6 +33,7 @@ def recipe(folder):
     return "sweep.toml"
 
 
+@pytest.mark.slow
 def test_tables_the_best_and_the_page(thence, recipe):
     done = thence("sweep", recipe)
     assert done.code == 0

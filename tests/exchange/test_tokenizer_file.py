@@ -87,6 +87,7 @@ def test_every_character_is_in_the_same_class() -> None:
         assert theirs.encode(text, add_special_tokens=False).ids == expected
 
 
+@pytest.mark.slow
 def test_lower_case_is_the_same_but_for_letters_that_python_does_not_know_yet() -> None:
     normalizer = tokenizer_file(OURS["bytes-lowercase"]).normalizer
     known = [

@@ -85,6 +85,7 @@ def test_the_report_has_its_sections(run: thence.Run) -> None:
     assert run.test_looks() == []
 
 
+@pytest.mark.slow
 def test_the_report_is_harmless_and_shows_labels_and_texts_as_they_are(run: thence.Run) -> None:
     content = whole_report(run)
     page = Page(content)

@@ -319,6 +319,7 @@ def test_the_best_shows_what_was_tried() -> None:
     assert "dropped" in text
 
 
+@pytest.mark.slow
 def test_the_finder_shows_its_suggestion(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("ab\nba\n" * 10)

@@ -236,6 +236,7 @@ FEW = settings(
 MANY = settings(FEW, max_examples=600)
 
 
+@pytest.mark.slow
 @FEW
 @given(st.sampled_from(POSTS), st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=6))
 def test_any_json(client: Any, path: str, body: Any) -> None:

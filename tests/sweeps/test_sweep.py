@@ -208,6 +208,7 @@ def test_time_ends_a_sweep_and_more_time_goes_on(language, tmp_path):
     assert len(more.trials) == len(done.trials) + 1
 
 
+@pytest.mark.slow
 def test_pictures_and_page(language, tmp_path):
     space = "hidden_size = [2, 8]\nlr = {low = 1e-3, high = 1e-1, log = true}\n"
     space += "step_points = [[0.5], [0.5, 0.75]]\n"

@@ -139,6 +139,7 @@ def test_in_cross_validation(quick: Quick, texts: list[str], labels: list[str]) 
         assert (scores > (-0.5 if scoring == "neg_log_loss" else 0.9)).all()
 
 
+@pytest.mark.slow
 def test_in_a_search(quick: Quick, texts: list[str], labels: list[str]) -> None:
     grid = [
         {"model": ["averaging"], "epochs": np.array([1, 2]), "embedding_size": np.array([4])},
@@ -150,6 +151,7 @@ def test_in_a_search(quick: Quick, texts: list[str], labels: list[str]) -> None:
     assert len(search.cv_results_["params"]) == 7
 
 
+@pytest.mark.slow
 def test_in_calibration(quick: Quick, texts: list[str], labels: list[str]) -> None:
     calibrated = CalibratedClassifierCV(quick("linear"), cv=2).fit(texts, labels)
     assert calibrated.score(texts, labels) > 0.9

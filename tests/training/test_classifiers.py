@@ -60,7 +60,13 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("labelled") / "things.csv", sentences(150))
 
 
-@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in ("convolution", "recurrent") else [])
+        for name in FAST
+    ],
+)
 def test_every_family_learns_from_a_table(table: Path, tmp_path: Path, name: str) -> None:
     run = train(table, name, output=tmp_path / "run", **FAST[name])
     report = thence.evaluate(run)

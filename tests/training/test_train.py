@@ -34,7 +34,10 @@ def test_the_callers_own_state_is_untouched(small: SmallTrain, settings: dict[st
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
 
-@pytest.mark.parametrize("settings", [{"dropout": 0.2}, {"lr": "auto", "dropout": 0.2}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"dropout": 0.2}, pytest.param({"lr": "auto", "dropout": 0.2}, marks=pytest.mark.slow)],
+)
 def test_the_same_seed_gives_the_same_weights(
     small: SmallTrain, settings: dict[str, object]
 ) -> None:

@@ -16,6 +16,8 @@ from thence.training.optimizers import make_dense
 
 from .conftest import FAMILIES
 
+pytestmark = pytest.mark.sampled
+
 CLOSE = 1e-5
 READERS = [name for name in FAMILIES if name.startswith(("convolution", "recurrent"))]
 NETWORKS = [*READERS, *(name for name in FAMILIES if name.startswith("finetuned"))]

@@ -65,10 +65,12 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """One window for all tests, so that the files of the page are read and compiled once."""
     with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        settings = ["--no-sandbox", "--renderer-process-limit=1"]
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=settings)
         sync_api.expect.set_options(timeout=15_000)
-        yield started
+        yield started.new_context()
         started.close()
 
 
@@ -80,11 +82,10 @@ def visit(browser, server) -> Iterator[Callable[..., Any]]:
     def open_it(
         tab: str = "text", path: str = "/", address: str = "", size: Any = None, **state: Any
     ) -> Any:
-        context = browser.new_context(
-            viewport=size or {"width": 1200, "height": 900}, color_scheme=state.pop("scheme", None)
-        )
         address = address or server.address
-        page = context.new_page()
+        page = browser.new_page()
+        page.set_viewport_size(size or {"width": 1200, "height": 900})
+        page.emulate_media(color_scheme=state.pop("scheme", None))
         page.set_default_timeout(15_000)
         watched.append(Watched(page, address))
         page.goto(f"{address}{path}#{urlencode({'tab': tab, **state}, doseq=True)}")
@@ -92,7 +93,7 @@ def visit(browser, server) -> Iterator[Callable[..., Any]]:
 
     yield open_it
     for one in watched:
-        one.page.context.close()
+        one.page.close()
     assert [wrong for one in watched for wrong in one.wrongs] == []
 
 
@@ -460,22 +461,21 @@ TABS = {
 @pytest.mark.parametrize("tab", TABS)
 def test_every_tab_fits_a_telephone_and_is_pictured(visit, tab):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    phone = {"width": 360, "height": 740}
-    looks = {"light": ("light", None), "phone": ("light", phone)}
+    phone, screen = {"width": 360, "height": 740}, {"width": 1200, "height": 900}
+    looks = {"phone": ("light", phone), "light": ("light", screen)}
     if tab == "text":  # The colours of the others are defined by the same variables.
-        looks["dark"] = ("dark", None)
-    pages = {
-        name: visit(tab, size=size, scheme=scheme, **TABS[tab])
-        for name, (scheme, size) in looks.items()
-    }
-    for page in pages.values():  # All are opened before, so that their waits are one.
-        expect(page.get_by_role("tabpanel")).to_be_visible()
-        if tab != "curves":
-            page.wait_for_load_state("networkidle")
+        looks["dark"] = ("dark", screen)
+    page = visit(tab, size=phone, scheme="light", **TABS[tab])
+    expect(page.get_by_role("tabpanel")).to_be_visible()
+    if tab != "curves":
+        page.wait_for_load_state("networkidle")
     page.wait_for_timeout(800 if tab == "curves" else 300)
-    for name, page in pages.items():
+    for name, (scheme, size) in looks.items():
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size(size)
+        page.wait_for_timeout(200)
         page.screenshot(path=SCREENSHOTS / f"{tab}-{name}.png", full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 
 def shown_in(panel: Any, text: str) -> bool:
@@ -568,7 +568,7 @@ def test_a_token_is_asked_for_and_kept_for_the_tab(visit, start_server):
         page.reload()
         wait_until_read(page, "counts", "An")
         assert "geh" not in page.url
-        page.context.close()
+        page.close()
 
 
 def test_a_server_of_classifiers_alone_has_no_tabs_for_texts(visit, start_server):
@@ -578,7 +578,7 @@ def test_a_server_of_classifiers_alone_has_no_tabs_for_texts(visit, start_server
         expect(page.get_by_role("tab", name="Text")).to_have_count(0)
         page.get_by_role("tab", name="Runs").click()
         expect(page.locator("tr[data-run]")).not_to_have_count(0)
-        page.context.close()
+        page.close()
 
 
 def test_the_documentation_has_every_route_and_tries_it(visit, server):
