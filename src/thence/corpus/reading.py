@@ -33,7 +33,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePath
-from typing import Literal, NoReturn
+from typing import BinaryIO, Literal, NoReturn
 
 import numpy as np
 
@@ -170,23 +170,25 @@ def read_file(path: Path) -> Bytes:
     Raises:
         TextError: It does not exist, cannot be read, is no file, or is larger than memory.
     """
-    try:
-        with open_named(path) as file:
-            return read_to_end(file, str(path), os.fstat(file.fileno()).st_size)
-    except OSError as error:
-        raise TextError(f"{path} cannot be read: {error.strerror}.") from None
+    with open_named(path) as file:
+        return _read(file, str(path), os.fstat(file.fileno()).st_size)
 
 
 def read_standard_input() -> Bytes:
-    """Return all that comes from standard input.
+    """Return all that comes from standard input."""
+    return _read(sys.stdin.buffer, STANDARD_INPUT)
+
+
+def _read(stream: BinaryIO, name: str, known_size: int = 0) -> Bytes:
+    """Return all that a stream gives.
 
     Raises:
         TextError: It cannot be read, or is larger than memory.
     """
     try:
-        return read_to_end(sys.stdin.buffer, STANDARD_INPUT)
+        return read_to_end(stream, name, known_size)
     except OSError as error:
-        raise TextError(f"{STANDARD_INPUT} cannot be read: {error.strerror}.") from None
+        raise TextError(f"{name} cannot be read: {error.strerror}.") from None
 
 
 def unpack(data: Bytes, name: str) -> Bytes:

@@ -27,7 +27,7 @@ POLL_INTERVAL = 0.2
 
 
 class DatabaseLocks:
-    """The locks of a sweep in a database; see ``Locks``.
+    """The locks of a sweep in a database; see ``FileLocks``.
 
     Args:
         address: Of the database.

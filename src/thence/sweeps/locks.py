@@ -4,7 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from thence.locks import flock
 from thence.runs.metrics import drop_unfinished_line
@@ -33,21 +33,6 @@ class Lock(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.release()
-
-
-class Locks(Protocol):
-    """The locks of a sweep."""
-
-    @property
-    def wait(self) -> float:
-        """Seconds between looks at whether another process is done."""
-
-    @property
-    def where(self) -> str | None:
-        """Where this process keeps its runs, for people; None in the one folder of all."""
-
-    def lock(self, name: str) -> Lock:
-        """Return the lock of that name, not taken yet."""
 
 
 class FileLock(Lock):
@@ -93,11 +78,13 @@ class FileLocks:
 
     Attributes:
         folder: Of the sweep.
+        wait: Seconds between looks at whether another process is done.
+        where: Where this process keeps its runs, for people; None in the one folder of all.
     """
 
     folder: Path
-    wait: ClassVar = 0.2
-    where: ClassVar = None
+    wait: ClassVar[float] = 0.2
+    where: ClassVar[str | None] = None
 
     def lock(self, name: str) -> FileLock:
         """Return the lock of that name."""

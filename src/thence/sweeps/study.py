@@ -13,7 +13,8 @@ import numpy as np
 from thence.errors import RunError, import_extra
 from thence.runs.files import UNUSABLE, check_ordinary
 from thence.sweeps.database import open_database
-from thence.sweeps.locks import JournalLock, Locks
+from thence.sweeps.database_locks import DatabaseLocks
+from thence.sweeps.locks import FileLocks, JournalLock
 from thence.sweeps.recipe import SweepRecipe
 from thence.sweeps.space import Choices, Range
 
@@ -44,7 +45,7 @@ class OpenSweep:
     recipe: SweepRecipe
     study: "optuna.Study"
     storage: Any
-    locks: Locks
+    locks: FileLocks | DatabaseLocks
 
     def trials(self) -> "list[FrozenTrial]":
         """Return all trials so far, those of other processes too, in order."""
