@@ -24,7 +24,7 @@ from thence.autopilot.strategies import LabelStrategy, LanguageStrategy
 from thence.corpus import Instead, ReadingOptions, Source, SplitOptions, load
 from thence.errors import SettingError, TextError, nearest
 from thence.models.registry import get_family
-from thence.recipes.options import TrainingOptions
+from thence.recipes.options import seconds_of
 from thence.recipes.recipe import Recipe, known_settings, make_recipe
 from thence.runs.create import create_run
 from thence.runs.sources import Sources, readable_sources, take_from_memory
@@ -124,8 +124,8 @@ def make_budget(time: str | None, steps: int | None, began: float | None) -> Bud
             "does not depend on the machine's speed."
         )
     validate("steps", steps, PositiveInt | None)
-    options = TrainingOptions(time=time, steps=steps)
-    seconds = math.inf if options.seconds is None else options.seconds
+    seconds = seconds_of(time)
+    seconds = math.inf if seconds is None else seconds
     return Budget(seconds, steps, monotonic() if began is None else began)
 
 

@@ -14,6 +14,7 @@ from thence.settings import (
     Range,
     Seed,
     Settings,
+    validate,
 )
 
 Optimizer = Literal["adamw", "adagrad", "sgd"]
@@ -23,6 +24,23 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Average = Literal["none", "ema", "triggered"]
 _DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(s|m|h|d)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds_of(time: str | None) -> float | None:
+    """Return a time such as 90s, 30m or 2h in seconds; None for None.
+
+    Raises:
+        SettingError: If it is no time, or none at all.
+    """
+    if time is None:
+        return None
+    found = _DURATION.fullmatch(validate("time", time, str).strip())
+    if not found:
+        raise SettingError(f"`time` is {time!r}; write it like 90s, 30m or 2h.")
+    seconds = float(found[1]) * _SECONDS[found[2]]
+    if seconds == 0:
+        raise SettingError(f"`time` is {time!r}; it must be above 0, such as 30m.")
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -93,15 +111,7 @@ faster."""
     @property
     def seconds(self) -> float | None:
         """The time limit in seconds."""
-        if self.time is None:
-            return None
-        found = _DURATION.fullmatch(self.time.strip())
-        if not found:
-            raise SettingError(f"`time` is {self.time!r}; write it like 90s, 30m or 2h.")
-        seconds = float(found[1]) * _SECONDS[found[2]]
-        if seconds == 0:
-            raise SettingError(f"`time` is {self.time!r}; it must be above 0, such as 30m.")
-        return seconds
+        return seconds_of(self.time)
 
     def __post_init__(self) -> None:
         super().__post_init__()

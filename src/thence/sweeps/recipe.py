@@ -22,7 +22,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from thence.corpus.loading import NOTHING
 from thence.errors import SettingError, nearest
 from thence.models.registry import DEFAULT_CLASSIFIER, DEFAULT_MODEL, get_family, is_classifier
-from thence.recipes.options import TrainingOptions
+from thence.recipes.options import seconds_of
 from thence.recipes.recipe import (
     Recipe,
     flat_settings,
@@ -64,7 +64,7 @@ combination in order (grid)."""
     @property
     def seconds(self) -> float | None:
         """The time limit in seconds."""
-        return TrainingOptions(time=self.time).seconds
+        return seconds_of(self.time)
 
 
 def _read_options(table: Mapping[str, Any]) -> SweepOptions:
