@@ -171,8 +171,10 @@ def _settings(entry: Command, arguments: Sequence[str]) -> Iterator[inspect.Para
         names = chosen[0].split(",") if chosen else [item.name for item in fields(kind)]
         yield from _fields(kind, names, entry)
     if entry.takes_recipe:
-        for title, kind in _groups(arguments).items():
-            names = [item.name for item in fields(kind) if item.name not in FILLED_IN]
+        taken = set(FILLED_IN)  # A model's own setting goes before one of training of its name.
+        for title, kind in reversed(_groups(arguments).items()):
+            names = [item.name for item in fields(kind) if item.name not in taken]
+            taken.update(names)
             yield from _fields(kind, names, entry, Group(title, sort_key=10))
 
 
