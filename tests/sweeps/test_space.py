@@ -84,7 +84,7 @@ def test_each_model_has_its_own_fields(language):
         (TEN + "model = ['mpl']", "Did you mean 'mlp'"),
         (TEN + "model = ['mlp', 'averaging']", "not all classifiers or all language models"),
         (TEN + "model = ['mixture']", "mixture"),
-        (TEN + "split = ['80/10/10']", "changes what is judged"),
+        (TEN + "split = ['80/10/10']", "changes what is evaluated"),
         (TEN + "tokens = ['words', 'bytes']", "where the tokens differ"),
         (TEN, "is empty; name at least one field"),
         ("trails = 3\n[sweep.space]\nlr = [1.0]", "no setting 'trails'.*Did you mean 'trials'"),
