@@ -13,7 +13,8 @@ from thence.models.labels.linear import Linear
 from thence.models.registry import families, get_family
 from thence.reports import plot, report
 from thence.reports.classifier import MOST_LABELS, listed_labels, strongest_section
-from thence.reports.content import Note, to_html
+from thence.reports.content import Note
+from thence.reports.markup import to_html
 from thence.reports.plots.training import best_evaluation, plot_accuracy, plot_loss
 from thence.reports.report import report_html, splits_section
 

@@ -19,10 +19,10 @@ from thence.evaluation.compare_labels import AgainstBest, ComparedClassifier, La
 from thence.evaluation.explain import Part
 from thence.generation import Completion, Completions, Filling, Fillings, NextTokens, Samples
 from thence.hooks import repr_html
-from thence.reports.content import NOTEBOOK, STRONGEST, Bars, to_html
+from thence.reports.content import Bars
 from thence.reports.displays import DISPLAYS, LONGEST_SAMPLE, MOST_RESULTS, chosen_settings, display
 from thence.reports.formatting import short
-from thence.reports.markup import escaped
+from thence.reports.markup import NOTEBOOK, STRONGEST, escaped, to_html
 from thence.reports.style import Plot, new_figure
 from thence.results import Result, Results, Score
 from thence.sweeps import Sweep, Trial

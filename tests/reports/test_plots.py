@@ -8,7 +8,7 @@ import thence
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError
 from thence.reports import plot, report
-from thence.reports.content import SURPRISING, RunningText, to_html
+from thence.reports.content import SURPRISING, RunningText
 from thence.reports.formatting import duration, symbol_text, visible
 from thence.reports.language import (
     document_tokens,
@@ -17,7 +17,7 @@ from thence.reports.language import (
     surprisal_section,
     surprisal_token,
 )
-from thence.reports.markup import with_dark_colours
+from thence.reports.markup import to_html, with_dark_colours
 from thence.reports.plots import run_plots
 from thence.reports.plots.bigrams import (
     has_context_of_one,

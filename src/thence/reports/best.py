@@ -11,7 +11,8 @@ from thence.atomic import write_atomically
 from thence.autopilot import Best
 from thence.autopilot.result import COLUMNS, PAGE, about_rows, frontier, tried_rows
 from thence.reports import style
-from thence.reports.content import Block, Folded, Note, Pairs, Plots, Section, Table, Title, page
+from thence.reports.content import Block, Folded, Note, Pairs, Plots, Section, Table, Title
+from thence.reports.markup import page
 
 NARROW = 10
 """Ratio of the longest time to the shortest below which the times between are named too."""

@@ -28,9 +28,9 @@ from thence.reports.content import (
     Table,
     Texts,
     Title,
-    page,
 )
 from thence.reports.formatting import date_and_time, short
+from thence.reports.markup import page
 from thence.reports.plots.training import plot_comparison
 from thence.runs import ClassifierRun, Run
 from thence.runs.folder import Kind

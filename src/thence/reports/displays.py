@@ -38,11 +38,11 @@ from thence.reports.content import (
     RunningText,
     Table,
     Texts,
-    notebook_output,
 )
 from thence.reports.explanation import explanation_tokens, weight_legend
 from thence.reports.formatting import duration, number, short, visible
 from thence.reports.language import MOST_TOKENS, surprisal_token
+from thence.reports.markup import notebook_output
 from thence.reports.plots.training import (
     best_evaluation,
     draw_learning_rate_finder,

@@ -14,8 +14,8 @@ from thence.reports.content import (
     Texts,
     Title,
     Token,
-    page,
 )
+from thence.reports.markup import page
 from thence.runs import Run
 
 MOST_DOCUMENTS = 1000

@@ -7,12 +7,14 @@ share one page. Neither runs a script nor loads anything.
 
 import base64
 import html
+import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from string import Template
 
-from thence.reports import style
+from thence.reports import content, style
+from thence.reports.content import Block
 from thence.reports.formatting import visible
 
 MADE_BY = '<meta name="generator" content="thence">'
@@ -21,6 +23,8 @@ KEPT = "\n\u200c\u200d"
 """Line ends, and the joiners that Persian, Indic scripts and emoji need."""
 LARGEST_SVG = 600_000
 """Bytes from which a figure is embedded as PNG: one with many words in it is larger as SVG."""
+STRONGEST = 70
+"""How opaque, in percent, the strongest colour is: text on it stays readable in light and dark."""
 DARK = {
     style.INK: ("--ink", "#e4e9ee"),
     style.FAINT: ("--faint", "#39414a"),
@@ -119,15 +123,113 @@ def _is_shown(char: str) -> bool:
     return char.isprintable() or char in KEPT or unicodedata.category(char) == "Zs"
 
 
-def whole_page(title: str, body: str) -> str:
-    """Return a whole page; the body is HTML."""
+def page(title: str, blocks: Iterable[Block]) -> str:
+    """Return a whole page; the title is that of the window."""
     template = Template((files("thence.reports") / "report_template.html").read_text("utf-8"))
-    return template.substitute(title=html.escape(title), body=body)
+    return template.substitute(title=html.escape(title), body=to_html(blocks))
 
 
-def framed(output: str) -> str:
-    """Return the output of a notebook's cell with a box around it."""
-    return f'<div class="thence" style="{FRAME}">{output}</div>'
+def notebook_output(blocks: Iterable[Block]) -> str:
+    """Return the output of a notebook's cell, with a box around it."""
+    return f'<div class="thence" style="{FRAME}">{to_html(blocks, NOTEBOOK)}</div>'
+
+
+def to_html(blocks: Iterable[Block], look: Look = PAGE) -> str:
+    """Return blocks one below the other."""
+    return "\n".join(_block(block, look) for block in blocks)
+
+
+def _block(block: Block, look: Look) -> str:
+    match block:
+        case content.Title():
+            lead = f'\n<p class="lead">{escaped(block.lead)}</p>' if block.lead else ""
+            return f"<h1>{escaped(block.text)}</h1>{lead}"
+        case content.Section():
+            heading = f"<h2>{escaped(block.title)}</h2>"
+            return f"<section>\n{heading}\n{to_html(block.blocks, look)}\n</section>"
+        case content.Subtitle():
+            return f"<h3>{escaped(block.text)}</h3>"
+        case content.Caption():
+            about = element("span", look["beside"], escaped(block.about))
+            beside = f" {about}" if block.about else ""
+            return element("div", look["caption"], f"<b>{escaped(block.text)}</b>{beside}")
+        case content.Note():
+            return element("p", look["note"], escaped(block.text))
+        case content.Score():
+            return f'<p class="score"><b>{escaped(block.value)}</b> {escaped(block.about)}</p>'
+        case content.Folded():
+            summary = f"<summary>{escaped(block.summary)}</summary>"
+            return f"<details>{summary}{to_html(block.blocks, look)}</details>"
+        case content.Pairs():
+            cells = [("th", look["pair name"]), ("td", look["pair value"])]
+            rows = "".join(element("tr", "", _cells(cells, row)) for row in block.rows)
+            return element("table", look["pairs"], rows) if rows else ""
+        case content.Table():
+            return _table(block, look)
+        case content.Bars():
+            rows = "".join(
+                f"<tr>{element('th', look['row name'], escaped(name) or '&nbsp;')}"
+                f"{element('td', look['number'], escaped(number))}"
+                f"{element('td', look['bar cell'], _bar(length / block.whole))}</tr>"
+                for name, length, number in block.rows
+            )
+            return element("table", look["grid"], rows)
+        case content.RunningText():
+            return element("div", look["running text"], _running_text(block, look))
+        case content.Texts():
+            items = (element("li", look["text"], _running_text(one, look)) for one in block.items)
+            kind = "short texts" if block.are_short else "texts"
+            return element("ul", look[kind], "".join(items))
+        case content.Plots():
+            shown = "\n".join(figure(plot, look) for plot in block.items)
+            return element("div", look["small plots"], shown) if block.are_small else shown
+    raise TypeError(f"{type(block).__name__} has no form in HTML.")
+
+
+def _table(table: content.Table, look: Look) -> str:
+    kinds = ["word" if at < table.words else "number" for at in range(len(table.columns))]
+    cells = [("th", look["row name"] if table.words else look["number"])]
+    cells += [("td", look[kind]) for kind in kinds[1:]]
+    head = [("th", look[f"head {kind}"]) for kind in kinds]
+    lines = [element("tr", "", _cells(head, table.columns))]
+    for place, row in enumerate(table.rows):
+        mark = look["best row"] if place == table.best else ""
+        lines.append(element("tr", mark, _cells(cells, row)))
+    caption = f"<caption>{escaped(table.caption)}</caption>" if table.caption else ""
+    inner = element("table", look[table.style], caption + "".join(lines))
+    return element("div", look["wide box"], inner)
+
+
+def _cells(kinds: Sequence[tuple[str, str]], texts: Sequence[str]) -> str:
+    cells = zip(kinds, texts, strict=True)
+    return "".join(element(*kind, escaped(text)) for kind, text in cells)
+
+
+def _bar(share: float) -> str:
+    percent = 100 * min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0
+    shape = f"width: {percent:.1f}%; height: 1em; margin-top: .25em; border-radius: .15em"
+    return f'<div style="{shape}; background: rgb(47 127 209 / 60%)"></div>'
+
+
+def _running_text(text: content.RunningText, look: Look) -> str:
+    shown = text.separator.join(
+        escaped(token) if isinstance(token, str) else _token(token, look) for token in text.tokens
+    )
+    if text.link:
+        shown = f'<a href="{html.escape(text.link)}">{shown}</a>'
+    return (shown or "&nbsp;") + (f"<small>{escaped(text.about)}</small>" if text.about else "")
+
+
+def _token(token: content.Token, look: Look) -> str:
+    if not token.colour:
+        return escaped(token.text)
+    strength = round(STRONGEST * min(max(token.share, 0.0), 1.0))
+    style = f"background: rgb({token.colour} / {strength}%)"
+    style += "; text-decoration: underline dotted" if token.is_underlined else ""
+    attributes = f'style="{style}" title="{escaped(token.about)}"'
+    if token.is_name:
+        attributes = f"{look['symbol name']} {attributes}"
+    return element("span", attributes, escaped(token.text))
 
 
 def element(name: str, attributes: str, inner: str) -> str:

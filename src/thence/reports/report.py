@@ -14,10 +14,10 @@ from thence.models.registry import get_family
 from thence.reports.best import found_section
 from thence.reports.classifier import classifier_sections
 from thence.reports.comparison import comparison_html, settings_of
-from thence.reports.content import Block, Folded, Pairs, RunningText, Section, Title, page
+from thence.reports.content import Block, Folded, Pairs, RunningText, Section, Title
 from thence.reports.formatting import date_and_time
 from thence.reports.language import language_sections
-from thence.reports.markup import MADE_BY
+from thence.reports.markup import MADE_BY, page
 from thence.reports.sweep import sweep_html
 from thence.reports.training import metrics_section
 from thence.runs import ClassifierRun, Run, open_run

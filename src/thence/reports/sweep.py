@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from thence.reports import style
-from thence.reports.content import Block, Folded, Note, Pairs, Plots, Section, Table, Title, page
+from thence.reports.content import Block, Folded, Note, Pairs, Plots, Section, Table, Title
 from thence.reports.formatting import date_and_time, number
+from thence.reports.markup import page
 from thence.reports.plots.sweep import sweep_plots
 from thence.runs.provenance import now
 from thence.sweeps import Sweep, Trial
