@@ -14,8 +14,8 @@ from thence.errors import RunError, SettingError, TextError
 from thence.runs import Run
 from thence.sweeps import sweep
 from thence.sweeps.database import hide_password
-from thence.sweeps.database_locks import DatabaseLocks
 from thence.sweeps.folder import open_folder
+from thence.sweeps.locks import DatabaseLocks
 from thence.sweeps.recipe import read_sweep_recipe
 
 from ..processes import Process
@@ -33,7 +33,7 @@ BEGUN: list[Process] = []
 SHORT = "trials = 2\n[sweep.space]\nhidden_size = [2, 4]\n"
 IMPATIENT = """\
 import sys
-from thence.sweeps.database_locks import DatabaseLocks
+from thence.sweeps.locks import DatabaseLocks
 DatabaseLocks.heartbeat_interval, DatabaseLocks.grace_period, DatabaseLocks.wait = 0.2, 2.0, 0.2
 from thence.cli.main import main
 main(sys.argv[1:])
@@ -42,7 +42,7 @@ TABLES = """\
 import sys
 from pathlib import Path
 from thence.sweeps.database import open_database
-from thence.sweeps.database_locks import DatabaseLocks
+from thence.sweeps.locks import DatabaseLocks
 address, folder = sys.argv[1], Path(sys.argv[2])
 (folder / "locks").mkdir(parents=True)
 open_database(address).get_all_studies()

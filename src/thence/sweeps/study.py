@@ -13,8 +13,7 @@ import numpy as np
 from thence.errors import RunError, import_extra
 from thence.runs.files import UNUSABLE, check_ordinary
 from thence.sweeps.database import open_database
-from thence.sweeps.database_locks import DatabaseLocks
-from thence.sweeps.locks import FileLocks, JournalLock
+from thence.sweeps.locks import DatabaseLocks, FileLocks, JournalLock
 from thence.sweeps.recipe import SweepRecipe
 from thence.sweeps.space import Choices, Range
 
@@ -167,9 +166,9 @@ def _grid_sampler(points: list[dict[str, Any]]) -> Any:
 
     Optuna's own grid sampler takes points at random, and its grid has no fields of one model alone.
     """
-    samplers = import_optuna().samplers
+    from optuna.samplers import BaseSampler
 
-    class Grid(samplers.BaseSampler):  # type: ignore[misc, name-defined]
+    class Grid(BaseSampler):
         def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
             return {}
 

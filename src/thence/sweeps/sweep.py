@@ -17,9 +17,8 @@ from thence.settings import Number, check_parts, from_json
 from thence.signals import Interrupted, signal_number
 from thence.sweeps.best import clear_trials, is_here, keep_best
 from thence.sweeps.database import database_errors, hide_password
-from thence.sweeps.database_locks import DatabaseLocks
 from thence.sweeps.folder import check_joined, kept_in_folder, open_folder, put_copies
-from thence.sweeps.locks import FileLocks
+from thence.sweeps.locks import DatabaseLocks, FileLocks
 from thence.sweeps.recipe import SweepRecipe, read_sweep_recipe
 from thence.sweeps.results import Sweep, Trial, Unit, check_trials, write_sweep
 from thence.sweeps.study import (

@@ -3,7 +3,7 @@
 A process holds the lock of its trial for as long as it works on it. Whoever finds a running trial
 whose lock is free knows that its process has died, and resumes it. New trials are begun under one
 lock for all, so that there are never too many. ``locks.py`` has the locks of processes that share a
-folder, ``database_locks.py`` those of machines that share only a database.
+folder, and of machines that share only a database.
 """
 
 import shutil
