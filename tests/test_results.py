@@ -99,7 +99,7 @@ def test_a_single_string_is_one_text_everywhere(
     assert sentences.tokenizer.encode("the war").num_documents == 1
     assert len(thence.score(sentences, "the war")) == 1
     assert len(thence.classify(opinions, "a good film")) == 1
-    with pytest.raises(TextError, match="One text at a time"):
+    with pytest.raises(TextError, match="it must be one text"):
         thence.explain(opinions, ["a good film"])
     with pytest.raises(TextError, match=r"item 0 is \['the'\]"):
         thence.next_tokens(sentences, ["the"])

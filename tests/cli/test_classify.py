@@ -223,6 +223,6 @@ def test_texts_of_which_nothing_is_known_are_told(thence, opinions):
     assert (unknown["unknown"], unknown["nothing_known"]) == (1.0, True)
     assert (empty["unknown"], empty["nothing_known"]) == (0.0, True)
     assert outcome.err == (
-        "In 1 of 3 texts nothing is known from train: their labels are no finding about them "
+        "1 of 3 texts have nothing that occurs in the train text: their labels are guesses "
         "(nothing_known in the JSON).\n"
     )

@@ -53,7 +53,7 @@ def test_an_imitated_bfloat16_is_said(thence, small, monkeypatch, fast):
     monkeypatch.setattr(device, "has_fast_bfloat16", lambda device: fast)
     outcome = thence("train", "text.txt", "--precision", "bfloat16", "--device", "cpu", *small)
     assert outcome.code == 0
-    assert ("This machine has no bfloat16 of its own" in outcome.err) != fast
+    assert ("This machine emulates bfloat16" in outcome.err) != fast
 
 
 def test_logs_for_tensorboard(thence, small):

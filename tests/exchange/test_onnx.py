@@ -167,7 +167,7 @@ def test_a_file_that_would_differ_is_not_written(
     monkeypatch.setitem(graphs.GATE_ORDERS, "lstm", [0, 1, 2, 3])
     said = refused(run, tmp_path / "a.onnx")
     assert said.startswith(
-        f"The exported model would not say the same as {run.folder}: log-probabilities after "
+        f"The exported model does not give the same as {run.folder}: log-probabilities after "
         "1 ids differ by up to "
     )
     assert said.endswith(" nats. Nothing was written; please report this.")
@@ -176,7 +176,7 @@ def test_a_file_that_would_differ_is_not_written(
 def test_what_is_not_a_number_is_not_written(network: Network, tmp_path: Path) -> None:
     run = network("bigram")
     next(run.network.parameters()).data[:] = np.nan
-    assert "would not say the same" in refused(run, tmp_path / "a.onnx")
+    assert "does not give the same" in refused(run, tmp_path / "a.onnx")
 
 
 def test_a_network_that_no_file_can_hold(network: Network, tmp_path: Path) -> None:

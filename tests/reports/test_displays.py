@@ -307,7 +307,7 @@ def test_a_sweep_shows_its_best_trials_first() -> None:
     assert "2 finished, 1 failed" in text
     assert text.index("trial-0001") < text.index("2.2500") < text.index("trial-0000")
     nothing = Sweep(Path("sweep"), "token", {"lr": [1]}, (trials[2],))
-    assert "None has come to its end" in page_of(nothing).text
+    assert "No trial has finished" in page_of(nothing).text
 
 
 def test_the_best_shows_what_was_tried() -> None:

@@ -65,7 +65,7 @@ def literal_texts(arguments: Sequence[str]) -> list[str] | None:
         SettingError: There are several, and one of them names a text; or there is none.
     """
     if not arguments:
-        raise SettingError("TEXTS are missing: give a text, the name of a file, or - .")
+        raise SettingError("There is no text: give one, a file, or - for standard input.")
     named = [argument for argument in arguments if is_text_name(argument)]
     if named and len(arguments) > 1:
         raise SettingError(
@@ -225,8 +225,8 @@ def print_labels(
         nothing_known += one.nothing_known and one.tokens > 0
     if nothing_known and not is_typed:
         print_note(
-            f"In {nothing_known:,} of {done:,} texts nothing is known from train: their "
-            "labels are no finding about them (nothing_known in the JSON)."
+            f"{nothing_known:,} of {done:,} texts have nothing that occurs in the train text: "
+            "their labels are guesses (nothing_known in the JSON)."
         )
 
 

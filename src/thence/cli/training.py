@@ -63,8 +63,8 @@ def _remark_on_imitation(recipe: Recipe) -> None:
         if has_fast_bfloat16(choose_device(recipe.training.device)):
             return
         print_note(
-            "This machine has no bfloat16 of its own and imitates it, which is slower than "
-            "float32; --precision auto takes what is fastest."
+            "This machine emulates bfloat16, which is slower than float32; --precision auto uses "
+            "the faster one."
         )
 
 
@@ -167,7 +167,7 @@ def _print_nothing_to_do(run: Run, as_json: bool) -> None:
     if method == "train":
         print_note(f"Next: thence train --from {folder} --lr 0.001   (trains it on, as a new run)")
     elif method != "combine" and run.has_text:
-        print_note(f"It was made in one go. With other settings: thence train {_text(run)}")
+        print_note(f"It was made in one step. With other settings: thence train {_text(run)}")
 
 
 def _text(run: Run) -> str:

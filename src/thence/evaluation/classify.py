@@ -27,7 +27,7 @@ CELLS_AT_ONCE = 1 << 22
 """Documents times labels that are classified at once."""
 DIGITS = 6
 """Digits after the point that probabilities have in JSON."""
-NOTHING_KNOWN = "Nothing in this text is known from train: the label is no finding about it."
+NOTHING_KNOWN = "Nothing in this text occurs in the train text: the label is a guess."
 
 
 @dataclass(frozen=True)

@@ -164,8 +164,8 @@ def compare(
     classifiers = [run for run in opened if isinstance(run, ClassifierRun)]
     if 0 < len(classifiers) < len(opened):
         raise RunError(
-            "Some of these runs are classifiers, others language models; what they say cannot be "
-            "compared. Name runs of one kind."
+            "Some of these runs are classifiers, others language models, which cannot be compared. "
+            "Name runs of one kind."
         )
     data = EvaluationData(split, text, reading, labelling)
     compared: Comparison | LabelComparison

@@ -93,13 +93,13 @@ def compare_labels(runs: Sequence[ClassifierRun], data: EvaluationData) -> Label
     """Compare classifiers on the same documents; see ``compare``.
 
     Raises:
-        RunError: If they tell different labels apart.
+        RunError: If they have different labels.
     """
     first = runs[0]
     for run in runs[1:]:
         if set(run.label_names) != set(first.label_names):
             raise RunError(
-                f"{run.name} and {first.name} tell different labels apart, so they cannot be "
+                f"{run.name} and {first.name} have different labels, so they cannot be "
                 "compared; train both on the same labels."
             )
     documents = data.labelled_documents(first)

@@ -50,7 +50,7 @@ def word_embeddings(run: Run) -> WordEmbeddings:
         raise RunError(
             f"{run.folder} is a run of the model '{run.recipe.model}', which has no embeddings. "
             "Perceptrons, recurrent networks and transformers have some, and all classifiers but "
-            "linear; of a mixture, ask the runs it was made of."
+            "linear; of a mixture, use the runs it was made of."
         )
     if not words:
         raise RunError(

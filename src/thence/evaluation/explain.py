@@ -113,7 +113,7 @@ def explain(run: Run | str | Path, text: str, label: str | None = None) -> Expla
     classifier, names = run.classifier, run.label_names
     if not isinstance(text, str):
         kind = type(text).__name__
-        raise TextError(f"One text at a time is explained, and this is of the type {kind}.")
+        raise TextError(f"`text` is of the type {kind}; it must be one text (str).")
     if label is not None and label not in names:
         some = ", ".join(names[:10]) + (" and others" if len(names) > 10 else "")
         raise SettingError(

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-from thence.errors import RunError, SettingError, nearest
+from thence.errors import RunError
 from thence.exchange.arpa import import_arpa
 from thence.runs.run import Run, open_run
+from thence.settings import validate
 
 Format = Literal["arpa", "word2vec", "onnx", "huggingface"]
 
@@ -56,7 +57,7 @@ def export(run: Run | str | Path, path: str | Path, to: Format | None = None) ->
     Raises:
         SettingError: If the format is unknown or cannot say the model.
         RunError: If the run has no model of the kind that the format holds, or the file exists,
-            cannot be written, or would not say the same as the run.
+            cannot be written, or would give other log-probabilities than the run.
         MissingExtraError: If the libraries that the format needs are not installed.
     """
     return export_checked(run, path, to).path
@@ -66,12 +67,7 @@ def export_checked(run: Run | str | Path, path: str | Path, to: Format | None = 
     """Do what ``export`` does; return also how exactly the file says what the run does."""
     run, path = open_run(run), Path(path)
     to = to or _usual_format(run, path)
-    if to not in _WRITERS:
-        formats = get_args(Format)
-        raise SettingError(
-            f"There is no format {to!r}; choose from {', '.join(formats)}." + nearest(to, formats)
-        )
-    module, function = _WRITERS[to]
+    module, function = _WRITERS[validate("to", to, Format)]
     writer: Callable[[Run, Path], float | None]
     writer = getattr(import_module(f"{__name__}.{module}"), function)
     try:

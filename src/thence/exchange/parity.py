@@ -86,7 +86,7 @@ def greatest_difference(
         difference = np.abs(expected - found)
         if not (difference <= tolerance * np.maximum(1, np.abs(expected))).all():
             raise RunError(
-                f"The exported model would not say the same as {run.folder}: log-probabilities "
+                f"The exported model does not give the same as {run.folder}: log-probabilities "
                 f"after {ids.shape[1]} ids differ by up to {difference.max():.2g} nats. "
                 "Nothing was written; please report this."
             )

@@ -301,7 +301,7 @@ def sweep(found: Sweep) -> list[Block]:
     counts = ", ".join(f"{states.count(state):,} {state}" for state in dict.fromkeys(states))
     caption = Caption(f"{len(states):,} trials", f"{found.folder}: {counts}")
     if not ranked:
-        return [caption, Note("None has come to its end.")]
+        return [caption, Note("No trial has finished.")]
     blocks: list[Block] = [caption, _table(*found.table(ranked[:BEST]))]
     blocks += [Note(f"The best {BEST} of {len(ranked):,}.")] if len(ranked) > BEST else []
     blocks += [Note(f"The first was {found.chosen_on_dev}.")] if found.chosen_on_dev else []

@@ -88,5 +88,5 @@ def test_text(sweep: Sweep) -> str:
 def trials_table(sweep: Sweep, trials: Sequence[Trial], best: int | None = None) -> list[Block]:
     """Return a table of trials, one of them marked as the best."""
     if not trials:
-        return [Note("No trial has come to its end.")]
+        return [Note("No trial has finished.")]
     return [Table(*sweep.table(trials), style="wide", best=best)]

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.figure import Figure
 
 from thence.atomic import write_atomically
-from thence.errors import SettingError, nearest
 from thence.evaluation.labels import MISTAKES, ClassificationReport, evaluate_classifier
 from thence.reports import style
 from thence.reports.plots.bigrams import plot_bigrams
@@ -18,6 +18,7 @@ from thence.reports.plots.training import training_plots
 from thence.runs import ClassifierRun, Run, open_run
 from thence.runs.description import is_sweep
 from thence.runs.files import find_run
+from thence.settings import validate
 from thence.sweeps.results import read_sweep
 
 FORMATS: dict[str, Callable[[Figure], bytes]] = {"png": style.to_png, "svg": style.to_svg}
@@ -40,13 +41,7 @@ def plot(
         SettingError: If a format is unknown.
         RunError: If a file cannot be written.
     """
-    formats = list(formats)
-    for name in formats:
-        if name not in FORMATS:
-            raise SettingError(
-                f"There is no image format '{name}'; choose from {', '.join(FORMATS)}."
-                + nearest(name, FORMATS)
-            )
+    formats = validate("formats", tuple(formats), tuple[Literal["png", "svg"], ...])
     if not isinstance(run, Run) and is_sweep(run):
         place, drawn = find_run(run), sweep_plots(read_sweep(run))
     else:
