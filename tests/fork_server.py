@@ -9,10 +9,12 @@ import os
 import random
 import runpy
 import select
+import signal
 import socket
 import sys
 from contextlib import suppress
 from importlib import import_module
+from threading import Thread
 from typing import Any
 
 SLOW = ("torch", "torch.distributed.run", "alembic.command", "optuna.storages", "uvicorn")
@@ -49,7 +51,10 @@ def next_job(listening: socket.socket) -> dict[str, Any]:
 
 
 def watched(message: bytes, files: list[int]) -> dict[str, Any]:
-    """Fork the process of a job and return the job there; tell its number and how it ended."""
+    """Fork the process of a job and return the job there; tell its number and how it ended.
+
+    When whoever asked for the process is gone, it is killed.
+    """
     job: dict[str, Any] = json.loads(message)
     answers, *streams = files
     pid = os.fork()
@@ -62,7 +67,15 @@ def watched(message: bytes, files: list[int]) -> dict[str, Any]:
     for stream in streams:
         os.close(stream)
     os.write(answers, f"{pid}\n".encode())
+
+    def kill() -> None:
+        if os.read(answers, 1) == b"" and not ended:
+            os.kill(pid, signal.SIGKILL)
+
+    ended: list[int] = []
+    Thread(target=kill, daemon=True).start()
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    ended.append(code)
     with suppress(BrokenPipeError):
         os.write(answers, f"{code}\n".encode())
     os._exit(0)

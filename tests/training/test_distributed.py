@@ -20,7 +20,7 @@ from thence.tokens import TokenStore
 from thence.training import train
 from thence.training.distributed import World
 
-from ..processes import Process
+from ..processes import COMMANDS, Process
 
 SETTINGS: dict[str, Any] = {
     "hidden_size": 8, "embedding_size": 4, "dropout": 0.0, "batch_size": 5, "window": 7,
@@ -38,7 +38,14 @@ def together(processes: int, *arguments: str) -> "subprocess.CompletedProcess[st
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
-    words = [*launcher, f"--master-port={port}", "-m", "--", "thence", *arguments]
+    words = [
+        *launcher,
+        f"--master-port={port}",
+        "--no-python",
+        "--",
+        COMMANDS / "thence",
+        *arguments,
+    ]
     process = Process(*words)
     out, err = process.communicate(timeout=300)
     return subprocess.CompletedProcess(words, process.wait(), out, err)

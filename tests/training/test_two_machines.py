@@ -13,7 +13,7 @@ import pytest
 from thence.runs import Run
 from thence.training import train
 
-from ..processes import Process
+from ..processes import COMMANDS, Process
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ def agents(folders: list[Path], arguments: list[str], *flags: str) -> list[Proce
     """Start ``torchrun`` in each folder as on a machine of its own; they meet on one port."""
     meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}", "--rdzv-id=test"]
     launcher = ["-m", "torch.distributed.run", f"--nnodes={len(folders)}", "--nproc-per-node=1"]
-    words = [*launcher, *meeting, *flags, "-m", "--", "thence", *arguments]
+    words = [*launcher, *meeting, *flags, "--no-python", "--", COMMANDS / "thence", *arguments]
     return [Process(*words, folder=folder, own_group=True) for folder in folders]
 
 
