@@ -15,6 +15,7 @@ from thence.models.memory_guard import parse_size
 from thence.models.ngram.counting import count_ngrams
 from thence.models.ngram.gathering import blocks
 from thence.models.ngram.likelihood import log_likelihood, log_prob_within
+from thence.models.ngram.packing import pack_tables, packed_names, quantise, unpack_tables
 from thence.models.ngram.pruning import prune, sums
 from thence.models.ngram.queries import Numbers, Queries
 from thence.models.ngram.smoothing import Discounts, OrderTable, Smoothing, interpolate, smooth
@@ -38,7 +39,9 @@ class NGramOptions(Settings):
     prune_entropy: Fraction | None = None
     """Leave out n-grams that raise the perplexity by less than this share, such as 1e-8."""
     memory: str | None = None
-    """Count within so much memory, such as 1GB, spilling to disk (default: as much as needed)."""
+    """Train within so much memory, such as 1GB, spilling to disk (default: as much as needed)."""
+    bits: Annotated[int, Range(ge=2, le=16)] | None = None
+    """Save each logarithm in so many bits, such as 8, and words packed: a third of the size."""
 
     @property
     def prunes(self) -> bool:
@@ -53,6 +56,8 @@ class NGramOptions(Settings):
         return parse_size("memory", self.memory)
 
 
+PARTS = ("keys", "log_probs", "log_backoffs")
+"""Of a table, as the file of weights names them."""
 FOLLOWER_BUCKETS = 8
 """Buckets of contexts by how many different words followed them, in powers of two."""
 MIN_LOG_BACKOFF = -10.0
@@ -147,9 +152,11 @@ class NGram:
             if options.prunes:
                 share = options.prune_entropy
                 self.tables = prune(tables, counts, size, options.prune, share, memory)
+            if options.bits is not None:
+                self.tables = quantise(self.tables, options.bits, memory)
         if options.prunes or options.smoothing == "add-k":
             return None  # Of what was left out the counts do not tell.
-        return log_likelihood(counts, [table.log_probs for table in tables], memory)
+        return log_likelihood(counts, [table.log_probs for table in self.tables], memory)
 
     @property
     def tables(self) -> list[OrderTable]:
@@ -309,29 +316,39 @@ class NGram:
         ]
 
     def tensors(self) -> dict[str, Array]:
-        """Return keys, log-probabilities and back-off weights of each order."""
+        """Return keys, log-probabilities and back-off weights of each order, packed if so asked."""
         named: dict[str, Array] = {}
-        for number, table in enumerate(self.tables, start=1):
-            named[f"{number}.keys"] = table.keys
-            named[f"{number}.log_probs"] = table.log_probs
-            named[f"{number}.log_backoffs"] = table.log_backoffs
+        options = self.options
+        if options.bits is not None:
+            size, memory = self.vocabulary_size, options.memory_bytes
+            with room_on_disk(memory):
+                named = pack_tables(self.tables, size, options.bits, memory)
+        else:
+            for number, table in enumerate(self.tables, start=1):
+                named |= {f"{number}.{part}": getattr(table, part) for part in PARTS}
         named["counted"] = np.array(self.counted, np.int64)
         named["discounts"] = np.array([_as_row(found) for found in self.discounts]).reshape(-1, 9)
         return named
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Set the tables."""
-        parts = ("keys", "log_probs", "log_backoffs")
-        orders = range(1, self.options.order + 1)
-        names = {f"{order}.{part}" for order in orders for part in parts}
+        options, size = self.options, self.vocabulary_size
+        orders = range(1, options.order + 1)
+        names = {f"{order}.{part}" for order in orders for part in PARTS}
+        names = names if options.bits is None else packed_names(options.order)
         if set(tensors) != names | {"counted", "discounts"}:
             raise ValueError(
                 f"found {', '.join(sorted(tensors))} for a model of order {orders[-1]}"
             )
-        tables = [OrderTable(*(tensors[f"{order}.{part}"] for part in parts)) for order in orders]
+        if options.bits is None:
+            tables = [
+                OrderTable(*(tensors[f"{order}.{part}"] for part in PARTS)) for order in orders
+            ]
+        else:
+            tables = unpack_tables(tensors, options.order, size, options.bits)
         contexts = 1
         for order, table in zip(orders, tables, strict=True):
-            _check_table(order, table, contexts * self.vocabulary_size, order == orders[-1])
+            _check_table(order, table, contexts * size, order == orders[-1])
             contexts = len(table.keys)
         self.tables = tables
         counted, discounts = tensors["counted"], tensors["discounts"]
