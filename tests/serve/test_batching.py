@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from threading import Event, Timer
+from threading import Event, Timer, current_thread
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from thence.models.base import ReadsAtOnce, read
 from thence.serve import open_runs
 from thence.serve.batching import Read, Reading, Work, Worker, call, together
 from thence.serve.completion_stream import read_text
+from thence.serve.errors import ThreadEndedError
 from thence.serve.loaded_runs import LoadedRun
 
 Made = Callable[..., thence.Run]
@@ -265,3 +266,47 @@ def test_those_who_stay_are_not_disturbed_by_those_who_go(
         together = at_once([*stay, *[leave] * 6, *wrong])
         for one, other in zip(alone, together[: len(stay)], strict=True):
             same(one, other)
+
+
+def test_short_work_of_a_free_model_is_done_at_once() -> None:
+    def read_where(threads: list[str]) -> Work[None]:
+        threads.append(current_thread().name)
+        yield [Read(np.array([1]), np.zeros(1))]
+
+    async def ask() -> list[str]:
+        threads, worker, over = list[str](), Worker("quick", Fails()), Event()
+        await worker.run(read_where(threads), ids=1)  # How long it takes is not known yet.
+        await worker.run(read_where(threads), ids=1)
+        await worker.run(read_where(threads), ids=10**9)
+        worker.submit(call(over.wait, 20))
+        waiting = asyncio.create_task(worker.run(read_where(threads), ids=1))
+        await asyncio.sleep(0.1)
+        over.set()
+        await waiting
+        with pytest.raises(MemoryError):
+            await worker.run(read_one(3), ids=1)
+        assert (worker.batches_read, worker.rows_read) == (4, 4)
+        worker.close()
+        with pytest.raises(ThreadEndedError):
+            await worker.run(read_where(threads), ids=1)
+        return threads
+
+    thread, here = "model quick", current_thread().name
+    assert asyncio.run(ask()) == [thread, here, thread, thread]
+
+
+def test_what_ends_a_thread_ends_it_in_short_work_too(caplog: pytest.LogCaptureFixture) -> None:
+    def leave() -> Work[None]:
+        yield [Read(np.array([1]), np.zeros(1))]
+        raise SystemExit
+
+    async def ask() -> None:
+        worker = Worker("leaves", Fails())
+        await worker.run(read_one(1))
+        for work in (leave(), read_one(1)):
+            with pytest.raises(ThreadEndedError, match="SystemExit"):
+                await worker.run(work, ids=1)
+        assert "cannot be asked any more" in (worker.find_trouble(10) or "")
+
+    asyncio.run(ask())
+    caplog.clear()

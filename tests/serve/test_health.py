@@ -37,6 +37,8 @@ def end_thread(worker: Worker) -> None:
     """Let the thread of a worker end where it is, as no error of a model would."""
     identity = ctypes.c_ulong(worker._thread.ident or 0)
     assert ctypes.pythonapi.PyThreadState_SetAsyncExc(identity, ctypes.py_object(SystemExit)) == 1
+    worker._new.put(None)  # It ends when it next runs.
+    worker._thread.join(20)
 
 
 def test_a_thread_that_has_ended_is_told_and_nobody_waits_for_it(

@@ -9,6 +9,7 @@ the others.
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -16,13 +17,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Any, TypeVar
 
 import numpy as np
 
 from thence.array_types import Float, Integer
-from thence.models.base import LanguageModel, State, join_rows, read, take_rows
+from thence.models.base import State, join_rows, read, take_rows
 from thence.serve.errors import ThreadEndedError
 
 Ids = Integer[np.ndarray, " time"]
@@ -38,6 +39,9 @@ MAX_BATCH = 64
 """Rows of a batch at most."""
 MAX_LOG_PROBS = 1 << 23
 """Log-probabilities that one batch returns at most, which bounds its rows."""
+SECONDS_AT_ONCE = 0.002
+"""Work that is expected to take less is done in the event loop if the model is free: handing it to
+the thread would cost more, and so short a pause delays other requests no more than their own."""
 SECONDS_TO_CLOSE = 10.0
 """Time for the current call of a model when the server stops; a longer one is abandoned."""
 
@@ -138,6 +142,8 @@ class Worker:
         self._queue: list[_Waiting] = []
         self._unfinished = set[Job]()
         self._lock = Lock()  # Guards _unfinished and ended.
+        self._in_use = Lock()  # Held by whoever uses the model or the queue.
+        self._seconds_per_id = math.inf  # A moving average of processor time.
         self._busy_since: float | None = None
         self.rows_read = 0
         self.batches_read = 0
@@ -155,14 +161,40 @@ class Worker:
         """
         return await self.run(call(function, *arguments))
 
-    async def run(self, work: Work[Result]) -> Result:
+    async def run(self, work: Work[Result], ids: float = math.inf) -> Result:
         """Do a piece of work in the model's thread, and end it if this is cancelled.
+
+        Args:
+            work: The work.
+            ids: How many ids it wants read at most; if they are few, they may be read at once.
 
         Raises:
             ThreadEndedError: If the thread has ended, or ends before the work does.
         """
+        is_short = ids * self._seconds_per_id < SECONDS_AT_ONCE
+        if is_short and self._in_use.acquire(blocking=False):
+            try:
+                if not self._queue and self._new.empty() and self.ended is None:
+                    return self._run_at_once(work)
+            except Exception:
+                raise
+            except BaseException as error:
+                self._end_by(error)
+                raise ThreadEndedError(self.ended) from error
+            finally:
+                self._in_use.release()
         result: Result = await asyncio.wrap_future(self.submit(work).done)
         return result
+
+    def _run_at_once(self, work: Work[Result]) -> Result:
+        readings = None
+        try:
+            while True:
+                wanted = work.send(readings)
+                readings = [self._read_rows([one])[0] for one in wanted]
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
     def submit(self, work: Work[Any]) -> Job:
         """Queue a piece of work.
@@ -211,15 +243,20 @@ class Worker:
         """Begin and resume jobs, and read batches, until the worker is closed."""
         try:
             while self._take_new():
-                self._read_next()
-        except BaseException as error:
-            logging.getLogger("thence.serve").critical(
-                "the thread of model %s has ended", self._name, exc_info=True
-            )
-            self._end(
-                f"The model {self._name} cannot be asked any more: its thread has ended "
-                f"({type(error).__name__}). Restart the server."
-            )
+                with self._in_use:
+                    self._read_next()
+        except BaseException as error:  # noqa: BLE001 (it is logged)
+            self._end_by(error)
+
+    def _end_by(self, error: BaseException) -> None:
+        """Log what has ended the thread, and accept no more jobs."""
+        logging.getLogger("thence.serve").critical(
+            "the thread of model %s has ended", self._name, exc_info=error
+        )
+        self._end(
+            f"The model {self._name} cannot be asked any more: its thread has ended "
+            f"({type(error).__name__}). Restart the server."
+        )
 
     def _end(self, why: str) -> None:
         """Accept no more jobs, and fail those without a result."""
@@ -240,7 +277,8 @@ class Worker:
                 return True
             self._busy_since = monotonic()
             if job is not None and (job.missing == 0 or job.done.cancelled()):
-                self._resume(job, None)
+                with self._in_use:
+                    self._resume(job, None)
         return False
 
     def _resume(self, job: Job, readings: list[Reading] | Exception | None) -> None:
@@ -295,15 +333,13 @@ class Worker:
     def _read_batch(self, batch: list[_Waiting]) -> None:
         """Read a batch; if that fails, each read alone, so that only the culprit fails."""
         try:
-            readings = _read_rows(self._model, [waiting.read for waiting in batch])
+            readings = self._read_rows([waiting.read for waiting in batch])
         except Exception as error:  # noqa: BLE001 (raised in the work that waits)
             if len(batch) == 1:
                 self._resume(batch[0].job, error)
             for waiting in batch if len(batch) > 1 else []:
                 self._read_batch([waiting])
             return
-        self.batches_read += 1
-        self.rows_read += len(batch)
         for waiting, reading in zip(batch, readings, strict=True):
             job = waiting.job
             job.readings[waiting.number] = reading
@@ -311,11 +347,17 @@ class Worker:
             if job.missing == 0:
                 self._resume(job, [job.readings[number] for number in range(len(job.readings))])
 
-
-def _read_rows(model: LanguageModel, batch: Sequence[Read]) -> list[Reading]:
-    if len(batch) == 1:
-        log_probs, state = read(model, batch[0].ids[None], batch[0].state, batch[0].last)
-        return [(log_probs[0], state)]
-    ids = np.stack([one.ids for one in batch])
-    log_probs, state = read(model, ids, join_rows([one.state for one in batch]), batch[0].last)
-    return [(log_probs[row], take_rows(state, np.array([row]))) for row in range(len(batch))]
+    def _read_rows(self, batch: Sequence[Read]) -> list[Reading]:
+        began, ids, last = thread_time(), np.stack([one.ids for one in batch]), batch[0].last
+        states = [one.state for one in batch]
+        state = states[0] if len(batch) == 1 else join_rows(states)
+        log_probs, state = read(self._model, ids, state, last)
+        self.batches_read += 1
+        self.rows_read += len(batch)
+        seconds = (thread_time() - began) / ids.shape[1]
+        known = self._seconds_per_id
+        self._seconds_per_id = seconds if known == math.inf else known + (seconds - known) / 8
+        if len(batch) == 1:
+            return [(log_probs[0], state)]
+        rows = range(len(batch))
+        return [(log_probs[row], take_rows(state, np.array([row]))) for row in rows]

@@ -187,9 +187,11 @@ class CompletionStream:
     async def whole(self) -> list[Piece]:
         """Return every completion when all are done."""
         pieces: list[list[Piece]] = [[] for _ in range(len(self._prompts) * self._request.n)]
-        await self._loaded.worker.run(
-            self._complete_all(lambda piece: pieces[piece.index].append(piece))
+        work = self._complete_all(lambda piece: pieces[piece.index].append(piece))
+        ids = (
+            sum(1 + len(one.ids) for one in self._prompts) + len(pieces) * self._request.max_tokens
         )
+        await self._loaded.worker.run(work, ids)
         return [_join_pieces(of_choice) for of_choice in pieces]
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:

@@ -194,11 +194,12 @@ class NGram:
         if last:
             state = self.queries.advance(ids, state)
             return self.queries.distributions(state)[:, None], state
-        steps = []
-        for column in ids.T:
-            log_probs, state = self.step(column, state)
-            steps.append(log_probs)
-        return np.stack(steps, axis=1), state
+        states = []
+        for column in ids.T[..., None]:
+            state = self.queries.advance(column, state)
+            states.append(state)
+        log_probs = self.queries.distributions(np.concatenate(states))  # (time x batch, V)
+        return log_probs.reshape(*ids.T.shape, -1).swapaxes(0, 1), state
 
     def score(
         self, store: TokenStore, carry_context: bool = False
