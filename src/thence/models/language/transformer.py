@@ -50,6 +50,9 @@ where reading them does not wait for a GPU; they say how much of the cache is fi
 
 FEED_FORWARD_FACTOR = 4
 """The inner layer of the feed-forward part is this many times wider (Vaswani et al. 2017)."""
+ALIGNMENT = 16
+"""Attention with a cache is computed over a multiple of so many places, the first of them empty:
+with 64 bytes of single precision in a row, products of matrices take up to a fifth less time."""
 EMBEDDING_SCALE = 0.02
 """Standard deviation of new embeddings: small, since they are the output weights too; the input is
 larger by the square root of H."""
@@ -81,8 +84,8 @@ class Attention(nn.Module):
         Args:
             values: What stands at each new place.
             cached: Keys and values of P - T places before.
-            mask: What is added to the scores of all P places, minus infinity where a new one may
-                not see them, for each row or for all alike; None: each sees all up to itself.
+            mask: What is added to the scores of all places, minus infinity where a new one may not
+                see them, for each row or for all alike; None: each sees all up to itself.
             turns: Cosines and sines of the P places, if positions are rotary.
         """
         # One product for all three. They are taken apart in one step each way: taking a part by its
@@ -99,7 +102,7 @@ class Attention(nn.Module):
             before, read = turn(before, old), read.squeeze(2)
         queries, keys, read = (part.transpose(1, 2) for part in (queries, keys, read))
         if cached.shape[3]:
-            keys, read = torch.cat([before, keys], dim=2), torch.cat([read_before, read], dim=2)
+            keys, read = join(before, keys), join(read_before, read)
         found = functional.scaled_dot_product_attention(
             queries, keys, read, attn_mask=mask, is_causal=mask is None
         )
@@ -115,6 +118,20 @@ def turn(
     swapped = values.roll(values.shape[-1] // 2, -1)
     turned: Tensor = values * cosines + swapped * sines
     return turned.to(values.dtype)
+
+
+def join(
+    before: Float[Tensor, "batch heads cached size"], new: Float[Tensor, "batch heads time size"]
+) -> Float[Tensor, "batch heads places size"]:
+    """Return all places in a row, after as many of zeros as ``padding`` says."""
+    batch, heads, cached, size = before.shape
+    shape = (batch, heads, padding(cached + new.shape[2]), size)
+    return torch.cat([before.new_zeros(()).expand(shape), before, new], dim=2)
+
+
+def padding(places: int) -> int:
+    """Return how many places are missing to a multiple of ``ALIGNMENT``."""
+    return -places % ALIGNMENT
 
 
 def last_places(
@@ -238,14 +255,15 @@ class Transformer(nn.Module):
     def _mask(
         self, before: Int64[Tensor, " rows"], cached: int, time: int
     ) -> Float[Tensor, "rows 1 time places"]:
-        """Return 0 where a new place sees another, cached or new, and minus infinity elsewhere.
+        """Return 0 where a new place sees another, and minus infinity elsewhere.
 
-        It sees those of its row, up to itself and near enough.
+        It sees those of its row, up to itself and near enough, but not the empty ones of ``join``.
         """
-        places = torch.arange(cached + time, device=before.device)
-        lags = places[cached:, None] - places  # (T, P)
+        empty = padding(cached + time) if cached else 0
+        places = torch.arange(-empty, cached + time, device=before.device)
+        lags = places[empty + cached :, None] - places  # (T, P)
         near = (lags >= 0) & (lags < self.options.context)
-        read = places >= cached - before[:, None]  # (rows, P)
+        read = places >= cached - before[:, None].clamp(max=cached)  # (rows, P)
         seen = (near & read[:, None])[:, None]
         zeros = torch.zeros_like(seen, dtype=self.embedding.weight.dtype)
         return zeros.masked_fill_(~seen, -torch.inf)
