@@ -19,7 +19,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 from measuring import Results, command
 
 import thence  # Before torch, which it tells how its threads wait.
@@ -28,7 +27,7 @@ from thence.ensembles.recipe import train_mixture
 from thence.training.callbacks import SilentProgress, line_progress
 
 import torch  # isort: skip
-from torch import nn  # isort: skip
+from plain_training import WordLanguageModel  # isort: skip
 
 ROOT = Path(__file__).parents[1]
 WORDS = {"tokens": "words", "word_split": "whitespace"}
@@ -87,25 +86,6 @@ def perplexity(run: thence.Run, split: Any) -> float:
     return math.exp(thence.evaluate(run, split).nats_per_token)
 
 
-class Classic(nn.Module):
-    """The network of the classic word-language-model script: two LSTM layers, full softmax."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(size, 200)
-        self.lstm = nn.LSTM(200, 200, 2, dropout=0.2)
-        self.drop = nn.Dropout(0.2)
-        self.output = nn.Linear(200, size)
-        for weight in (self.embedding.weight, self.output.weight):
-            nn.init.uniform_(weight, -0.1, 0.1)
-        nn.init.zeros_(self.output.bias)
-
-    def forward(self, ids: Any, state: Any) -> Any:
-        """Return the logits of every place, and the new state."""
-        values, state = self.lstm(self.drop(self.embedding(ids)), state)
-        return self.output(self.drop(values)).flatten(0, 1), state
-
-
 def classic_script(
     train: Any, dev: Any, size: int, steps: int | None
 ) -> tuple[float, float | None]:
@@ -117,29 +97,23 @@ def classic_script(
         size: Of the vocabulary.
         steps: So many steps only, for the speed; None: one epoch, then judge.
     """
-    torch.manual_seed(1)
-    model, state, loss_of = Classic(size), None, nn.CrossEntropyLoss()
-    streams = torch.from_numpy(train[: len(train) // 20 * 20].astype(np.int64)).view(20, -1).T
+    model = WordLanguageModel(size)
+    streams = model.streams(train)
     began, tokens = time.process_time(), 0
     for start in range(0, min(len(streams) - 1, 35 * (steps or 10**9)), 35):
-        ids, targets = streams[start : start + 35], streams[start + 1 : start + 36]
-        model.zero_grad()
-        logits, state = model(ids[: len(targets)], state)
-        state = tuple(part.detach() for part in state)
-        loss_of(logits, targets.flatten()).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 0.25)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter -= 20 * parameter.grad
+        targets = streams[start + 1 : start + 36]
+        model.step(streams[start : start + len(targets)], targets)
         tokens += targets.numel()
     each = (time.process_time() - began) / tokens * 1e6
     if steps is not None:
         return each, None
     model.eval()
     with torch.no_grad():
-        ids = torch.from_numpy(dev[: len(dev) // 10 * 10].astype(np.int64)).view(10, -1).T
-        logits, _ = model(ids[:-1], None)
-        return each, math.exp(float(loss_of(logits, ids[1:].flatten())))
+        streams = model.streams(dev)
+        zeros = tuple(torch.zeros_like(part) for part in model.state)
+        log_probs, _ = model(streams[:-1], zeros)
+        loss = torch.nn.functional.nll_loss(log_probs, streams[1:].flatten())
+        return each, math.exp(float(loss))
 
 
 class Clock(SilentProgress):
