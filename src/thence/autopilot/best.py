@@ -85,7 +85,11 @@ def best(
     given = {"text": text, **settings}
     held = take_from_memory(given)
     name = str(given.pop("text"))
-    named = _reading_recipe(name, given, labelled)
+    if labelled:
+        named = make_recipe(name, "linear", given)
+    else:  # How the text is read and split; what its tokens are is chosen by what it is like.
+        known = {*ReadingOptions.__dataclass_fields__, *SplitOptions.__dataclass_fields__}
+        named = make_recipe(name, "ngram", {one: given[one] for one in known & {*given}})
     folder = Path(output) if output is not None else default_run_folder(name, "best")
     with stop_on_signals() as stop_event:
         with new_folder(folder) as new, readable_sources(named, held, keep_text) as sources:
@@ -142,14 +146,6 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
                 f"There is no setting '{name}' here: models and their settings are chosen to fit "
                 "the time." + nearest(name, allowed)
             )
-
-
-def _reading_recipe(text: str, settings: Mapping[str, Any], labelled: bool) -> Recipe:
-    """Return a recipe of how the text is read and split; for a classifier, of everything."""
-    if labelled:
-        return make_recipe(text, "linear", settings)
-    known = {*ReadingOptions.__dataclass_fields__, *SplitOptions.__dataclass_fields__}
-    return make_recipe(text, "ngram", {name: settings[name] for name in known & {*settings}})
 
 
 def _choose_reading(

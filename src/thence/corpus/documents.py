@@ -283,11 +283,6 @@ class LabelledDocuments(Documents):
         """Put documents and their labels together."""
         return cls(documents.text, documents.starts, documents.ends, labels)
 
-    @classmethod
-    def join_labelled(cls, parts: Sequence["LabelledDocuments"]) -> "LabelledDocuments":
-        """Put documents and labels one after another, as ``join`` does the texts alone."""
-        return cls.of(Documents.join(parts), Labels.join([part.labels for part in parts]))
-
     def take(self, indices: Int64[np.ndarray, " chosen"]) -> "LabelledDocuments":
         """Return the chosen documents in that order, sharing the same text buffer."""
         return self.of(super().take(indices), self.labels.take(indices))

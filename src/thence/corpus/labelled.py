@@ -132,7 +132,8 @@ def read_folder(
     ]
     if not whole:
         parts = [parse_labelled(read_file(path), str(path), reading, labelling) for path in files]
-        return LabelledDocuments.join_labelled(parts)
+        labels = Labels.join([part.labels for part in parts])
+        return LabelledDocuments.of(Documents.join(parts), labels)
     refuse_label_column(str(folder), "a folder whose subfolders are the labels", labelling)
     as_files = replace(reading, document="file", keep_empty=True)
     texts = Documents.join(parse(read_file(path), str(path), as_files) for path, _ in whole)

@@ -290,9 +290,9 @@ def odd_shape(text: Bytes) -> str | None:
     lines = first_lines(text)
     if not lines:
         return None
-    if all(map(_is_record, lines)):
+    if all(line.lstrip().startswith("{") and isinstance(_parsed(line), dict) for line in lines):
         return "JSON lines; name it .jsonl to have a field of each read"
-    if lines[0].lstrip().startswith("[") and _is_array(text):
+    if lines[0].lstrip().startswith("[") and isinstance(_parsed(text), list):
         return "a JSON array; name it .json to have its items read"
     if WEB_PAGE.match("\n".join(lines[:3])):
         return "a web page (HTML); is it the text that was meant, or a page that says why not?"
@@ -306,20 +306,12 @@ def odd_shape(text: Bytes) -> str | None:
     return None
 
 
-def _is_record(line: str) -> bool:
-    if not line.lstrip().startswith("{"):
-        return False
+def _parsed(text: Bytes | str) -> object:
+    """Return what JSON holds, or None; cheap for other text, which ends at its first odd sign."""
     try:
-        return isinstance(json.loads(line), dict)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return False
-
-
-def _is_array(text: Bytes) -> bool:
-    try:  # Cheap for text that is none: the first character that does not fit ends it.
-        return isinstance(json.loads(bytes(text)), list)
-    except (ValueError, RecursionError):
-        return False
+        return None
 
 
 def warn_of_shape(text: Bytes, name: str) -> None:

@@ -115,7 +115,8 @@ def sweep(
     folder = Path(output) if output is not None else RUNS / f"{Path(recipe).stem}-sweep"
     again = f"thence sweep {quote(str(recipe))} --output {quote(str(folder))}"
     if storage is not None:
-        again += _storage_flags(storage, study)
+        named_study = "" if study is None else f" --study {quote(study)}"
+        again += f" --storage {quote(hide_password(storage))}{named_study}"
     with (
         kept_in_folder(read, folder, held) as (read, copies),
         quiet_log(),
@@ -145,11 +146,6 @@ def _open(
             with locks.lock("study"):
                 check_joined(study, recipe)
             yield OpenSweep(folder, recipe, study, opened, locks)
-
-
-def _storage_flags(storage: str, study: str | None) -> str:
-    named = "" if study is None else f" --study {quote(study)}"
-    return f" --storage {quote(hide_password(storage))}{named}"
 
 
 def _work(sweep: OpenSweep, watch: Watcher | None, again: str) -> None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from thence.atomic import WriteError, make_folders
@@ -121,7 +120,8 @@ def tensorboard(run: Run, dev: TokenStore) -> Iterator[Logger]:
 
     try:
         make_folders(folder, within=run.folder)
-        _clear(folder)
+        for path in folder.glob("events.out.tfevents.*"):
+            path.unlink()
         # A TensorBoard that is open meanwhile drops what it has read before.
         writer = import_writer()(str(folder), purge_step=0)
     except OSError as error:
@@ -130,11 +130,6 @@ def tensorboard(run: Run, dev: TokenStore) -> Iterator[Logger]:
         yield log
     finally:
         writer.close()
-
-
-def _clear(folder: Path) -> None:
-    for path in folder.glob("events.out.tfevents.*"):
-        path.unlink()
 
 
 def scalars(record: Record, before: Record, bytes_per_target: float) -> dict[str, float]:

@@ -196,16 +196,13 @@ def _check_splits(recipe: Recipe, splits: Splits) -> None:
         )
     if is_classifier(recipe.model):
         _check_labels(recipe, as_labelled(splits.train).labels)
-    if len(splits.train) > 1 and _all_equal(splits):
+    texts = (text for split in (splits.train, splits.dev, splits.test) for text in split)
+    first = splits.train[0]
+    if len(splits.train) > 1 and all(text == first for text in texts):
         raise TextError(
             f"All {len(splits.train)} train documents of {recipe.text} are the same, so there is "
             "nothing to learn and nothing to evaluate; give text with different lines."
         )
-
-
-def _all_equal(splits: Splits) -> bool:
-    first = splits.train[0]
-    return all(text == first for split in (splits.train, splits.dev, splits.test) for text in split)
 
 
 def _check_context(recipe: Recipe, train: TokenStore) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from thence.atomic import WriteError
-from thence.batches import Batch, Batches, Padded, Step, Streams, window_batches
+from thence.batches import Batch, Batches, Padded, Streams, window_batches
 from thence.batches.labelled import LabelledBatch
 from thence.errors import RunError, SettingError
 from thence.models.base import Classifier
@@ -210,8 +210,11 @@ def fastest(
         _refuse_too_large(recipe, data)
         return chosen
     setup = build_setup(recipe, data)
-    # Forward and backward: three products of a multiplication and an addition per weight and id.
-    if 6 * setup.network.num_parameters() * _num_ids(setup.batches.at(0)) < small_step:
+    batch = setup.batches.at(0)
+    assert isinstance(batch, Batch | LabelledBatch)
+    # Forward and backward: three products of a multiplication and an addition per weight and id,
+    # padding included.
+    if 6 * setup.network.num_parameters() * batch.ids.size < small_step:
         return {**chosen, "threads": 1 if open_threads else training.threads}
     candidates = [dict(chosen)]
     if open_precision and has_fast_bfloat16(setup.network.device):
@@ -245,12 +248,6 @@ def _refuse_too_large(recipe: Recipe, data: TrainingData) -> None:
             _new_classifier(recipe, data)
         else:
             new_network(recipe, len(data.tokenizer.vocabulary))
-
-
-def _num_ids(batch: Step) -> int:
-    """Return how many ids a step reads, padding included."""
-    assert isinstance(batch, Batch | LabelledBatch)
-    return batch.ids.size
 
 
 def _time_steps(setup: TrainingSetup, settings: Mapping[str, Any]) -> float:
