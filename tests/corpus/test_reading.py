@@ -3,6 +3,7 @@ import io
 import lzma
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from thence.corpus import Documents, ReadingOptions, read_documents, reading
-from thence.corpus.reading import line_bounds
+from thence.corpus.reading import documents_in, large_text, line_bounds, parse
 from thence.errors import SettingError, TextError
 
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -188,3 +189,43 @@ def test_offsets_point_into_the_text_as_read(tmp_path: Path) -> None:
     assert documents.text.tobytes() == b"emma\r\n\nzo\n"
     np.testing.assert_array_equal(documents.starts, [0, 7])
     np.testing.assert_array_equal(documents.ends, [4, 9])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"ab\nc\r\n\nd",
+        "zoë\nünï".encode() * 400_000,  # A character stands across two pieces.
+        b"\xef\xbb\xbfab\nc\n",
+    ],
+)
+def test_a_large_text_stays_on_disk_and_is_the_same(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(content)
+    text = large_text(path, ReadingOptions(), at_least=0)
+    assert text is not None
+    expected = parse(content, "text.txt", ReadingOptions())
+    found = documents_in(text, ReadingOptions())
+    assert found.content_hash() == expected.content_hash()
+    path.write_bytes(b"changed")
+    assert found.content_hash() == expected.content_hash()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("text.txt", b"zo\xeb", {}),
+        ("text.txt", b"z\0", {}),
+        ("text.txt", "zoë".encode()[:-1], {}),
+        ("text.txt", gzip.compress(b"text"), {}),
+        ("text.csv", b"text\na", {}),
+        ("text.txt", b"text", {"encoding": "latin-1"}),
+        ("text.txt", b"text", {"errors": "ignore"}),
+    ],
+)
+def test_what_is_no_large_plain_text_is_read_whole(
+    tmp_path: Path, name: str, content: bytes, options: dict[str, Any]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert large_text(tmp_path / name, ReadingOptions(**options), at_least=0) is None
+    assert large_text(tmp_path, ReadingOptions(), at_least=0) is None

@@ -15,6 +15,7 @@ import numpy as np
 
 from thence.array_types import Float32, Int64, UInt8
 from thence.errors import SettingError, TextError
+from thence.mapped import release
 from thence.settings import Settings
 
 
@@ -127,6 +128,7 @@ class Documents:
             before = int(cumulative[first - 1]) if first else 0
             last = max(first + 1, int(np.searchsorted(cumulative, before + size, "right")))
             yield Documents(self.text, self.starts[first:last], self.ends[first:last]).compact()
+            release(self.text)
             first = last
 
     def character_counts(self) -> Int64[np.ndarray, " documents"]:

@@ -24,6 +24,7 @@
 | invalid byte, NUL          | refused with its place unless `errors` says otherwise             |
 """
 
+import codecs
 import gzip
 import lzma
 import os
@@ -38,7 +39,7 @@ from typing import BinaryIO, Literal, NoReturn
 import numpy as np
 
 from thence.array_types import Int64, UInt8
-from thence.corpus.decoding import CHUNK, Bytes, Errors, to_utf8
+from thence.corpus.decoding import CHUNK, MARK, Bytes, Errors, find_codec, to_utf8
 from thence.corpus.documents import Documents
 from thence.corpus.opening import (
     LARGEST_SHAPED,
@@ -59,6 +60,7 @@ from thence.corpus.tables import (
     parquet_rows,
 )
 from thence.errors import SettingError, TextError
+from thence.mapped import Spool, release
 from thence.settings import Settings
 
 PLAIN_SUFFIXES = (".txt", ".text", ".md", ".rst")
@@ -68,6 +70,8 @@ PACKED_SUFFIXES = (".gz", ".xz")
 GZIP, XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"  # the first bytes of such files
 STANDARD_INPUT = "standard input"
 LINE_FEED, CARRIAGE_RETURN = 10, 13
+LARGE_FILE = 1 << 26
+"""Bytes from which a plain text is kept on disk and not in memory."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,11 @@ def read_documents(source: str | Path, options: ReadingOptions = ReadingOptions(
         parts = [parse(read_file(path), str(path), options) for path in text_files(Path(source))]
         documents = parts[0] if len(parts) == 1 else Documents.join(parts)
     else:
-        documents = parse(read_file(Path(source)), str(source), options)
+        text = large_text(Path(source), options)
+        if text is None:
+            documents = parse(read_file(Path(source)), str(source), options)
+        else:
+            documents = documents_in(text, options)
     refuse_empty(documents, source)
     return documents
 
@@ -174,6 +182,46 @@ def read_file(path: Path) -> Bytes:
         return _read(file, str(path), os.fstat(file.fileno()).st_size)
 
 
+def large_text(
+    path: Path, options: ReadingOptions, at_least: int = LARGE_FILE
+) -> UInt8[np.ndarray, " bytes"] | None:
+    """Return a large plain text as a copy on disk, memory-mapped; None: read it whole instead.
+
+    It is a copy, since whoever changed the file would change the text while it is learned.
+
+    Args:
+        path: The file.
+        options: How it is read.
+        at_least: Bytes of a large one.
+    """
+    is_plain = options.column is None and inner_suffix(path) not in TABLES
+    is_utf8 = find_codec(options.encoding).name in ("utf-8", "utf-8-sig")
+    if not (is_plain and is_utf8 and options.errors == "strict"):
+        return None
+    copy, left = Spool(np.uint8), b""
+    try:
+        if not path.is_file() or path.stat().st_size < at_least:
+            return None
+        with open_named(path) as file:
+            while piece := file.read(CHUNK):
+                if not copy.size and piece.startswith((GZIP, XZ)):
+                    return None
+                if not copy.size:
+                    refuse_foreign(piece, str(path))
+                piece = left + piece
+                used = codecs.utf_8_decode(piece)[1]  # What the piece's end cuts is left over.
+                if b"\0" in piece:
+                    return None
+                copy.append(np.frombuffer(piece, np.uint8)[:used])
+                left = piece[used:]
+    except (OSError, ValueError):  # Reading it whole says what is wrong.
+        return None
+    text = copy.array()[len(MARK) if copy.read(0, len(MARK)).tobytes() == MARK else 0 :]
+    warn_of_shape(text[:LARGEST_SHAPED].tobytes(), str(path))
+    release(text)
+    return None if left else text
+
+
 def read_standard_input() -> Bytes:
     """Return all that comes from standard input."""
     return _read(sys.stdin.buffer, STANDARD_INPUT)
@@ -223,7 +271,11 @@ def parse(data: Bytes, name: str, options: ReadingOptions) -> Documents:
     """
     if inner_suffix(name) in TABLES:
         return texts_of(table_rows(data, name, options, only(options)), options)
-    text = plain_text(data, name, options)
+    return documents_in(plain_text(data, name, options), options)
+
+
+def documents_in(text: UInt8[np.ndarray, " bytes"], options: ReadingOptions) -> Documents:
+    """Return the documents of a plain text: its lines, or the whole of it."""
     if options.document == "file":
         documents = Documents(text, np.zeros(1, np.int64), np.full(1, len(text), np.int64))
     else:
