@@ -30,10 +30,10 @@ ROOT = Path(__file__).parent
 FOLDER = ROOT / "src" / "thence" / "_core"
 FLAGS = (
     "-std=c11", "-O3", "-shared", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off",
-    "-Wall", "-Wextra",
+    "-fno-math-errno", "-Wall", "-Wextra",
 )  # fmt: skip
 """Nothing for the processor at hand: a wheel runs on others. No multiplication and addition are
-contracted into one, so that every compiler gives the same bits."""
+contracted into one, so that every compiler gives the same bits; roots are the processor's."""
 
 
 @dataclass(frozen=True)

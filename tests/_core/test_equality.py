@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from thence._core import counting as core_counting
 from thence._core import library
+from thence._core import rows as core_rows
 from thence._core import words as core_words
 from thence._core.ngram import NGramTables
+from thence.batches.bags import sum_rows_in_numpy
 from thence.corpus import Documents
 from thence.models.ngram.counting import count_ngrams, longer_in_numpy
 from thence.models.ngram.model import NGram, NGramOptions
@@ -238,3 +240,70 @@ def test_counts_that_do_not_fit_are_refused():
         core_counting.place_words(np.array([0, 2], np.int32), 2)
     with pytest.raises(ValueError, match="negative"):
         core_counting.sort_with_places(np.array([3, -1]))
+
+
+SIZES = st.lists(st.integers(0, 6), max_size=12)
+
+
+@given(SIZES, st.sampled_from([1, 2, 3, 16, 20]), st.integers(0, 99))
+def test_sums_of_rows(sizes, columns, seed):
+    random = np.random.default_rng(seed)
+    table = random.normal(size=(9, columns)).astype(np.float32)
+    rows = random.integers(0, 9, sum(sizes)).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    found = core_rows.sum_rows(table, rows, offsets)
+    np.testing.assert_allclose(found, sum_rows_in_numpy(table, rows, offsets), atol=1e-5)
+    scale = random.normal(size=len(rows)).astype(np.float32)
+    scaled = core_rows.sum_rows(table, rows, offsets, scale)
+    each = np.arange(len(rows) + 1)
+    parts = sum_rows_in_numpy(table, rows, each) * scale[:, None]
+    expected = sum_rows_in_numpy(parts, each[:-1].astype(np.int32), offsets)
+    np.testing.assert_allclose(scaled, expected, atol=1e-5)
+
+
+@given(st.lists(st.integers(0, 5)))
+def test_counts_of_rows(numbers):
+    counts = core_rows.count_numbers(np.array(numbers, np.int32), 6)
+    assert np.array_equal(counts, np.bincount(np.array(numbers, int), minlength=6))
+
+
+@given(st.sets(st.integers(0, 8)), st.sampled_from([1, 3, 8, 16, 21]), st.integers(0, 99))
+def test_adagrad_of_rows(rows, columns, seed):
+    random = np.random.default_rng(seed)
+    chosen = np.array(sorted(rows), np.int64)
+    weights, gradients = (
+        random.normal(size=(size, columns)).astype(np.float32) for size in (9, len(chosen))
+    )
+    totals = random.random((9, 1), np.float32)
+    expected, sums = weights.copy(), totals.copy()
+    sums[chosen] += np.square(gradients).mean(1, keepdims=True)
+    expected[chosen] -= 0.2 * (gradients / np.sqrt(sums[chosen] + 1e-10) + 0.1 * expected[chosen])
+    core_rows.adagrad_rows(weights, totals, chosen, gradients, 0.2, 0.1, 1e-10)
+    np.testing.assert_allclose(totals, sums, rtol=1e-5)
+    np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_rows_that_do_not_fit_are_refused():
+    table, two = np.zeros((3, 4), np.float32), np.array([0, 2])
+    for rows, offsets in [
+        ([0, 3], [0, 2]),
+        ([0, -1], [0, 2]),
+        ([0, 1], [0, 3]),
+        ([0, 1], [-1, 2]),
+        ([0, 1], [0, 2, 1]),
+    ]:
+        with pytest.raises(ValueError, match="do not fit"):
+            core_rows.sum_rows(table, np.array(rows, np.int32), np.array(offsets, np.int64))
+    with pytest.raises(ValueError, match="factor"):
+        core_rows.sum_rows(table, two.astype(np.int32), np.array([0, 2]), np.ones(1, np.float32))
+    for numbers in ([3], [-1]):
+        with pytest.raises(ValueError, match="counted"):
+            core_rows.count_numbers(np.array(numbers, np.int32), 3)
+    for rows, shape in [([3], (1, 4)), ([-1], (1, 4)), ([0], (1, 3)), ([0, 1], (1, 4))]:
+        gradients = np.zeros(shape, np.float32)
+        with pytest.raises(ValueError, match="do not fit"):
+            core_rows.adagrad_rows(
+                table, np.zeros((3, 1), np.float32), np.array(rows), gradients, 1, 0, 1
+            )
+    with pytest.raises(TypeError, match="in a row"):
+        core_rows.sum_rows(table.T, two.astype(np.int32), np.array([0, 2]))

@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from thence._core import library
+from thence._core.rows import count_numbers, sum_rows
 from thence.array_types import Bool, Float32, Int32, Int64, UInt64
 from thence.corpus import Documents
 from thence.settings import Range
@@ -97,12 +99,9 @@ class Bags:
         """Return the sum of each document's rows of a table; zeros for one without any."""
 
         def sums_of(part: Bags) -> Float32[np.ndarray, "part columns"]:
-            found = np.zeros((len(part.sizes), table.shape[1]), np.float32)
-            filled = np.flatnonzero(part.sizes)
-            if len(filled):
-                rows = table.take(part.features, axis=0)
-                found[filled] = np.add.reduceat(rows, part.offsets[filled], axis=0)
-            return found
+            if library() is not None:
+                return sum_rows(table, part.features, part.offsets)
+            return sum_rows_in_numpy(table, part.features, part.offsets)
 
         nothing = np.zeros((0, table.shape[1]), np.float32)
         return np.concatenate([nothing, *in_threads(sums_of, self.pieces())])
@@ -112,6 +111,19 @@ class Bags:
         for first, last in _pieces(self.offsets):
             bounds = self.offsets[first : last + 1]
             yield Bags(self.features[bounds[0] : bounds[-1]], bounds - bounds[0])
+
+
+def sum_rows_in_numpy(
+    table: Float32[np.ndarray, "rows columns"],
+    rows: Int32[np.ndarray, " chosen"],
+    offsets: Int64[np.ndarray, " bounds"],
+) -> Float32[np.ndarray, "bags columns"]:
+    """Return the sum of the rows of each bag; see ``sum_rows`` of the core."""
+    found = np.zeros((len(offsets) - 1, table.shape[1]), np.float32)
+    filled = np.flatnonzero(np.diff(offsets))
+    if len(filled):
+        found[filled] = np.add.reduceat(table.take(rows, axis=0), offsets[filled], axis=0)
+    return found
 
 
 @dataclass(frozen=True)
@@ -183,7 +195,10 @@ def learn_table(
         min_count: Buckets with fewer occurrences in train have none.
     """
     size = number_of_features(vocabulary_size, options)
-    counts = np.bincount(bags.features, minlength=size)
+    if library() is not None and len(bags.features) <= np.iinfo(np.int32).max:
+        counts = count_numbers(bags.features, size)
+    else:
+        counts = np.bincount(bags.features, minlength=size)
     counts[:vocabulary_size] = min_count
     return FeatureTable(np.flatnonzero(counts >= min_count), len(counts))
 

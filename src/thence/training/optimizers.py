@@ -12,6 +12,8 @@ from typing import Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from thence._core import library
+from thence._core.rows import adagrad_rows
 from thence.recipes.options import TrainingOptions
 
 
@@ -146,6 +148,17 @@ class Adagrad:
 def _adagrad(weights: Tensor, gradient: Tensor, total: Tensor, rate: float, decay: float) -> None:
     if gradient.is_sparse:  # Read and write the rows of this step alone, each once.
         rows, values = gradient._indices()[0], gradient._values()
+        if weights.device.type == "cpu" and values.dtype == torch.float32 and library() is not None:
+            adagrad_rows(
+                weights.detach().numpy(),
+                total.numpy(),
+                rows.numpy(),
+                values.contiguous().numpy(),
+                rate,
+                decay,
+                EPSILON**2,
+            )
+            return
         squares = total.index_select(0, rows)
         squares += values.square().mean(1, keepdim=True)
         total.index_copy_(0, rows, squares)

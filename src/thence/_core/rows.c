@@ -1,0 +1,86 @@
+/* Sums of rows of a table, counts of its rows, and steps of Adagrad on some: for word averaging.
+
+   Both go through their rows in order and in one thread, so the result is the same every time. */
+
+#include <math.h>
+
+#include "core.h"
+
+/* The sums of the rows of all bags. Where columns is a constant, a sum stays in registers. */
+static inline void sum_bags(const float *restrict table, int64_t columns,
+                            const int32_t *restrict rows, const float *restrict scale,
+                            const int64_t *restrict offsets, int64_t bags,
+                            float *restrict sums) {
+    for (int64_t b = 0; b < bags; b++) {
+        float *restrict sum = sums + b * columns;
+        for (int64_t c = 0; c < columns; c++) sum[c] = 0;
+        for (int64_t i = offsets[b]; i < offsets[b + 1]; i++) {
+            if (i + AHEAD < offsets[bags]) PREFETCH(table + rows[i + AHEAD] * columns);
+            const float *restrict row = table + rows[i] * columns;
+            if (scale)
+                for (int64_t c = 0; c < columns; c++) sum[c] += scale[i] * row[c];
+            else
+                for (int64_t c = 0; c < columns; c++) sum[c] += row[c];
+        }
+    }
+}
+
+/* For each bag the sum of its rows, as Bags.sums and torch's embedding_bag give it. The rows of bag b
+   are rows[offsets[b]] to rows[offsets[b + 1] - 1]; scale, unless NULL, has a factor for each. */
+CORE_EXPORT int32_t sum_rows(const float *table, int64_t num_rows, int64_t columns,
+                             const int32_t *rows, int64_t size, const float *scale,
+                             const int64_t *offsets, int64_t bags, float *sums) {
+    if (columns < 1 || bags < 0 || offsets[0] < 0 || offsets[bags] > size) return 1;
+    for (int64_t b = 0; b < bags; b++)
+        if (offsets[b] > offsets[b + 1]) return 1;
+    for (int64_t i = 0; i < size; i++)
+        if ((uint64_t)rows[i] >= (uint64_t)num_rows) return 1;
+    if (columns == 1)
+        sum_bags(table, 1, rows, scale, offsets, bags, sums);
+    else if (columns == 16)
+        sum_bags(table, 16, rows, scale, offsets, bags, sums);
+    else
+        sum_bags(table, columns, rows, scale, offsets, bags, sums);
+    return 0;
+}
+
+/* How often each number from 0 to below num_counts occurs, added to counts: np.bincount. */
+CORE_EXPORT int32_t count_numbers(const int32_t *numbers, int64_t size, int32_t *counts,
+                                  int64_t num_counts) {
+    for (int64_t i = 0; i < size; i++)
+        if ((uint32_t)numbers[i] >= (uint64_t)num_counts) return 1;
+    for (int64_t i = 0; i < size; i++) {
+        if (i + AHEAD < size) PREFETCH(counts + numbers[i + AHEAD]);
+        counts[numbers[i]]++;
+    }
+    return 0;
+}
+
+/* One step of Adagrad on distinct rows, as in training/optimizers.py: with g the gradient of a row,
+
+       a <- a + mean of g^2 over the row,   w <- w - rate (g / sqrt(a + epsilon) + decay w). */
+CORE_EXPORT int32_t adagrad_rows(float *weights, float *totals, int64_t num_rows, int64_t columns,
+                                 const int64_t *rows, const float *gradients, int64_t size,
+                                 float rate, float decay, float epsilon) {
+    if (columns < 1) return 1;
+    for (int64_t i = 0; i < size; i++)
+        if (rows[i] < 0 || rows[i] >= num_rows) return 1;
+    for (int64_t i = 0; i < size; i++) {
+        if (i + AHEAD < size) {
+            PREFETCH(weights + rows[i + AHEAD] * columns);
+            PREFETCH(totals + rows[i + AHEAD]);
+        }
+        const float *g = gradients + i * columns;
+        float *w = weights + rows[i] * columns, part[8] = {0};
+        int64_t c = 0;
+        for (; c + 8 <= columns; c += 8)
+            for (int k = 0; k < 8; k++) part[k] += g[c + k] * g[c + k];
+        for (; c < columns; c++) part[0] += g[c] * g[c];
+        float squares = ((part[0] + part[1]) + (part[2] + part[3])) +
+                        ((part[4] + part[5]) + (part[6] + part[7]));
+        float total = totals[rows[i]] += squares / (float)columns;
+        float factor = 1 / sqrtf(total + epsilon);
+        for (c = 0; c < columns; c++) w[c] -= rate * (g[c] * factor + decay * w[c]);
+    }
+    return 0;
+}
