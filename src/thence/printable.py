@@ -39,6 +39,16 @@ def printable_line(text: str) -> str:
     return printable(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
+def printable_symbol(symbol: str) -> str:
+    r"""Return a symbol of a vocabulary, in which a space can be seen.
+
+    >>> print(printable_symbol(" a"), printable_symbol("\n"))
+    ␣a \n
+    """
+    shown = symbol.replace(" ", "␣")
+    return shown if shown.isprintable() else repr(symbol)[1:-1]
+
+
 def printable_json(text: str) -> str:
     r"""Return JSON with the unsafe characters of its strings as JSON's own escapes.
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Literal, TextIO, get_origin
+from typing import Any, Literal, get_origin
 
 from cyclopts import (
     CoercionError,
@@ -116,16 +116,9 @@ def warnings_as_remarks() -> Iterator[None]:
         warnings.simplefilter("always", ThenceWarning)
         usual = warnings.showwarning
 
-        def show(
-            message: Warning | str,
-            category: type[Warning],
-            filename: str,
-            lineno: int,
-            file: TextIO | None = None,
-            line: str | None = None,
-        ) -> None:
+        def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
             if not issubclass(category, ThenceWarning):
-                usual(message, category, filename, lineno, file, line)
+                usual(message, category, *rest, **more)
             elif str(message) not in shown and local_number() == 0:
                 shown.add(str(message))
                 print_note(in_flags(str(message)))

@@ -26,7 +26,6 @@ from thence.evaluation.intervals import (
 )
 from thence.evaluation.language import (
     MANY_UNKNOWN,
-    are_unknown,
     covers,
 )
 from thence.evaluation.metrics import bits, perplexity
@@ -220,7 +219,7 @@ def _rows(
     bytes_total = float((stores[0].byte_counts + 1).sum())
     totals = [float(np.sum(cost, dtype=np.float64)) for cost in costs]
     unknown = [
-        float(np.mean(are_unknown(run, store.targets)))
+        float(np.mean(run.tokenizer.vocabulary.are_unknown(store.targets)))
         for run, store in zip(runs, stores, strict=True)
     ]
     # A model that reads much of the text as <unk> predicts something easier: it comes last.

@@ -8,6 +8,7 @@ import numpy as np
 
 from thence.array_types import Float
 from thence.errors import RunError, SettingError, UnknownSymbolError, nearest
+from thence.printable import printable_symbol
 from thence.results import Listing
 from thence.runs.run import Run, open_run
 from thence.settings import PositiveInt, validate
@@ -80,8 +81,9 @@ class SimilarWords(Listing[tuple[str, float]]):
         return {"word": self.word, "similar": found}
 
     def __str__(self) -> str:
-        width = max((len(_visible(word)) for word, _ in self.words), default=0)
-        return "\n".join(f"{_visible(word):<{width}}  {cosine:.4f}" for word, cosine in self.words)
+        shown = [(printable_symbol(word), cosine) for word, cosine in self.words]
+        width = max((len(word) for word, _ in shown), default=0)
+        return "\n".join(f"{word:<{width}}  {cosine:.4f}" for word, cosine in shown)
 
 
 def similar(run: Run | str | Path, word: str, count: int = 10) -> SimilarWords:
@@ -120,8 +122,3 @@ def _single_token(tokenizer: Tokenizer, text: str, number: int) -> int | None:
     except UnknownSymbolError:
         return None
     return int(ids[0]) if len(ids) == 1 and ids[0] < number else None
-
-
-def _visible(word: str) -> str:
-    shown = word.replace(" ", "␣")
-    return shown if shown.isprintable() else repr(word)[1:-1]

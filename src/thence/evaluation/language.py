@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thence.array_types import Bool, Float, UInt
+from thence.array_types import Bool, Float
 from thence.corpus import seen_in
 from thence.errors import DownloadError, TextError
 from thence.evaluation.data import EvaluationData, RunReport
@@ -191,7 +191,7 @@ def evaluate_language_model(run: Run, data: EvaluationData = EvaluationData()) -
         text=data.name(run),
         documents=store.num_documents,
         targets=store.num_targets,
-        unknown=int(are_unknown(run, store.targets).sum()),
+        unknown=int(run.tokenizer.vocabulary.are_unknown(store.targets).sum()),
         impossible=int(np.isinf(costs).sum()),
         characters=int(store.character_counts.sum()) + store.num_documents,
         bytes=int(store.byte_counts.sum()) + store.num_documents,
@@ -212,15 +212,6 @@ def covers(in_order: bool) -> str:
     if in_order:
         return "this text, in passages like these; no other text"
     return "the text that these documents were drawn from; no other text"
-
-
-def are_unknown(run: Run, ids: UInt[np.ndarray, " ids"]) -> Bool[np.ndarray, " ids"]:
-    """Return which ids are the unknown symbol; none is where the vocabulary has no such symbol."""
-    unknown_id = run.tokenizer.vocabulary.unknown_id
-    if unknown_id is None:
-        return np.zeros(len(ids), bool)
-    found: Bool[np.ndarray, " ids"] = ids == unknown_id
-    return found
 
 
 def _text_is_there(run: Run) -> bool:

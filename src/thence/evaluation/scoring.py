@@ -12,7 +12,6 @@ import numpy as np
 from thence.array_types import Float64
 from thence.corpus import Documents, documents_of
 from thence.errors import TextError
-from thence.evaluation.language import are_unknown
 from thence.evaluation.metrics import bits, finite
 from thence.results import Listing, Results, Score, format_table, json_value
 from thence.runs.run import LanguageRun, Run, open_run
@@ -94,7 +93,7 @@ def _scores(run: Run, documents: Documents, texts: Iterable[str], tokens: bool) 
         store.target_counts,
         -log_probs / store.target_counts,
         -log_probs / math.log(2) / (store.byte_counts + 1),
-        store.sum_by_document(are_unknown(run, store.targets)).astype(np.int64),
+        store.sum_by_document(run.tokenizer.vocabulary.are_unknown(store.targets)).astype(np.int64),
     )
     described = _tokens(run, store, scores) if tokens else None
     display = _display(run)
@@ -227,7 +226,8 @@ def rank(run: Run | str | Path, texts: Documents | Iterable[str]) -> Ranking:
         raise TextError(f"To rank texts takes at least two; {len(documents)} was given.")
     store = run.encode(documents, "rank")
     totals = store.sum_by_document(run.model.score(store).astype(np.float64))
-    unknown = store.sum_by_document(are_unknown(run, store.targets).astype(np.float64))
+    is_unknown = run.tokenizer.vocabulary.are_unknown(store.targets)
+    unknown = store.sum_by_document(is_unknown.astype(np.float64))
     order = np.argsort(-totals, kind="stable")
     best, best_per_token = totals[order[0]], -totals[order[0]] / store.target_counts[order[0]]
     with np.errstate(invalid="ignore"):

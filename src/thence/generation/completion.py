@@ -17,7 +17,7 @@ from thence.generation.beam import Beam, BeamWidth, Continuation, beam_search
 from thence.generation.sampling import Ids, draw, encode_prefix, read_prefix
 from thence.generation.sampling_filters import DecodingOptions, without_bad_words
 from thence.models.base import LanguageModel
-from thence.printable import printable
+from thence.printable import printable, printable_symbol
 from thence.results import Listing
 from thence.runs import open_run
 from thence.runs.run import Run
@@ -54,7 +54,7 @@ class NextTokens(Listing[tuple[str, float]]):
 
     def __str__(self) -> str:
         names = [
-            token if token in self.special else _visible(self.quoted(token))
+            token if token in self.special else printable_symbol(self.quoted(token))
             for token, _ in self.tokens
         ]
         width = max(map(len, names))
@@ -101,11 +101,6 @@ def _likeliest(
         candidates = np.flatnonzero(log_probs >= least)
     order = np.argsort(-log_probs[candidates], kind="stable")
     return candidates[order[:count]]
-
-
-def _visible(token: str) -> str:
-    shown = token.replace(" ", "␣")
-    return shown if shown.isprintable() else repr(token)[1:-1]
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def sample(
     whole = [np.concatenate([prefix_ids, ids]) for ids in drawn]
     texts = [_decode(run, ids) for ids in whole]
     finished = [bool(len(ids) and ids[-1] == boundary) for ids in drawn]
-    unknown = [_count_unknown(run, ids) for ids in whole]
+    unknown = [int(run.tokenizer.vocabulary.are_unknown(ids).sum()) for ids in whole]
     return Samples(texts, finished, _count_copies(run, whole), unknown)
 
 
@@ -111,12 +111,7 @@ def encode_prefix(run: Run, prefix: str) -> Ids:
 
 def unknown_symbols(run: Run, text: str) -> int:
     """Return how many tokens of a text the model reads as the unknown symbol."""
-    return _count_unknown(run, encode_prefix(run, text))
-
-
-def _count_unknown(run: Run, ids: Ids) -> int:
-    unknown_id = run.tokenizer.vocabulary.unknown_id
-    return 0 if unknown_id is None else int(np.sum(ids == unknown_id))
+    return int(run.tokenizer.vocabulary.are_unknown(encode_prefix(run, text)).sum())
 
 
 def read_prefix(

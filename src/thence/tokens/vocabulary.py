@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from thence.array_types import Int64, Integer
+from thence.array_types import Bool, Int64, Integer
 from thence.errors import UnknownSymbolError
 
 BOUNDARY = "<boundary>"
@@ -87,6 +87,12 @@ class Vocabulary:
         special = [*spelled[self.unknown], BOUNDARY]
         taken = set(special).intersection(self.symbols)
         return (*self.symbols, *(BESIDE.format(n[1:]) if n in taken else n for n in special))
+
+    def are_unknown(self, ids: Integer[np.ndarray, " ids"]) -> Bool[np.ndarray, " ids"]:
+        """Return which ids are the unknown symbol; none is where there is no such symbol."""
+        unknown_id = -1 if self.unknown_id is None else self.unknown_id
+        are_unknown: Bool[np.ndarray, " ids"] = ids == unknown_id
+        return are_unknown
 
     def is_special(self, index: int) -> bool:
         """Whether an id is none of a text's symbols: the boundary, ``<unk>``, a byte of a word.
