@@ -14,6 +14,7 @@ its peak of memory.
 """
 
 import json
+import math
 import operator
 import os
 import platform
@@ -120,13 +121,13 @@ class Results:
             unit: Of the numbers.
             scale: By which they are multiplied, such as 1e6 from seconds to microseconds.
             rounds: How often each side runs.
-            facts: ``goal`` and ``note``, as for ``add``.
+            facts: ``goal``, ``note`` and ``ratio`` (by default of two sides), as for ``add``.
         """
         runs: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(rounds):
             for name, side in sides.items():
                 runs[name].append(side() * scale)
-        return self.add(key, claim, runs, unit, ratio=len(runs) > 1, **facts)
+        return self.add(key, claim, runs, unit, **({"ratio": len(runs) > 1} | facts))
 
     def add(
         self, key: str, claim: str, runs: Mapping[str, Sequence[float]], unit: str = "",
@@ -145,7 +146,7 @@ class Results:
         """
         record: dict[str, Any] = {
             "claim": claim, "command": self.command, "unit": unit,
-            "runs": {name: [float(f"{run:.6g}") for run in some] for name, some in runs.items()},
+            "runs": {name: [written(run) for run in some] for name, some in runs.items()},
         }  # fmt: skip
         if ratio:
             ours, theirs = list(runs.values())[:2]
@@ -158,10 +159,17 @@ class Results:
         records = json.loads(path.read_text("utf-8")) if path.exists() else {}
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({**records, key: record}, indent=1) + "\n", "utf-8")
-        shown = {name: float(f"{median(some):.4g}") for name, some in record["runs"].items()}
+        shown = {name: float(f"{median(some):.4g}") for name, some in runs.items()}
         met = {True: "ok", False: "MISSED"}.get(record.get("met"), "")
         print(claim, unit, shown, record.get("ratio", ""), goal, met, flush=True)
         return record
+
+
+def written(number: float) -> float | str:
+    """Return a number as records have it: whole, or with six digits that count; ``inf`` as text."""
+    if not math.isfinite(number):
+        return str(number)
+    return int(number) if number == int(number) else float(f"{number:.6g}")
 
 
 def is_met(goal: str, record: Mapping[str, Any]) -> bool | None:

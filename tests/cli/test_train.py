@@ -233,7 +233,7 @@ def test_a_finished_run_is_trained_on(thence, small):
     [
         (["--hidden-size", "9"], "--hidden-size is 9, but"),
         (["--tokens", "words"], "--tokens is words, but"),
-        (["--model", "lstm"], "is a run of mlp, and what goes on from it is the same model"),
+        (["--model", "lstm"], "is a run of mlp, and a training continues with the same model"),
     ],
 )
 def test_what_cannot_change_is_refused(thence, small, flags, said):

@@ -144,7 +144,7 @@ def test_a_run_of_labels_is_no_language_model_and_back(
 
 def test_one_label_is_nothing_to_tell_apart(tmp_path: Path) -> None:
     path = write(tmp_path / "one.csv", [(f"text {n}", "only") for n in range(20)])
-    with pytest.raises(TextError, match=r"nothing to tell apart: of the 16 .* the label 'only'"):
+    with pytest.raises(TextError, match=r"nothing to distinguish: of the 16 .* the label 'only'"):
         train(path, "averaging", output=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -152,7 +152,7 @@ def test_one_label_is_nothing_to_tell_apart(tmp_path: Path) -> None:
 def test_no_label_at_all_is_nothing_to_tell_apart(tmp_path: Path) -> None:
     path = tmp_path / "none.jsonl"
     path.write_text("".join(json.dumps({"text": f"t {n}", "label": []}) + "\n" for n in range(20)))
-    with pytest.raises(TextError, match=r"nothing to tell apart: .* none has a label"):
+    with pytest.raises(TextError, match=r"nothing to distinguish: .* none has a label"):
         train(path, "linear", output=tmp_path / "run")
 
 
