@@ -1,15 +1,17 @@
 """The table of all runs and their curves, also of those that are damaged or in training."""
 
+import functools
 import os
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
 import thence
 from thence.cli.main import main
 from thence.runs.metrics import append_json_line
-from thence.serve import open_runs
+from thence.serve import open_runs, serve
 from thence.serve.routes.runs import MAX_POINTS, RunListing
 
 
@@ -103,10 +105,15 @@ def test_strange_metrics_break_nothing(runs_folder, tmp_path, content):
 
 def test_the_command_says_whose_runs_are_listed(runs_folder, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("thence.serve.serve", lambda *given: asked.append(given[-1]))
+
+    @functools.wraps(serve)  # The flags are those of its signature.
+    def noted(runs, *, folders=(), **given):
+        asked.append([Path(folder) for folder in folders])
+
+    monkeypatch.setattr("thence.serve.serve", noted)
     main(["serve", str(runs_folder / "counts"), "--runs", str(tmp_path), "--port", "0"])
     main(["serve", str(runs_folder / "counts"), "--port", "0"])
-    assert asked == [(tmp_path,), None]
+    assert asked == [[tmp_path], []]
 
 
 def test_by_default_the_folders_of_the_served_runs_are_listed(start_server):
