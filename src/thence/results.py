@@ -17,15 +17,15 @@ class Serializable:
     """What has a form in JSON.
 
     Attributes:
-        in_json: The attributes that its JSON has, in order, as ``name`` or ``name=attribute``; by
+        _in_json: The attributes that its JSON has, in order, as ``name`` or ``name=attribute``; by
             default the fields of the dataclass.
     """
 
-    in_json: ClassVar[tuple[str, ...]] = ()
+    _in_json: ClassVar[tuple[str, ...]] = ()
 
     def to_json(self) -> Any:
         """Return everything for a program; None stands for numbers that JSON lacks."""
-        names = self.in_json or [item.name for item in fields(cast(Any, self))]
+        names = self._in_json or [item.name for item in fields(cast(Any, self))]
         pairs = (name.partition("=") for name in names)
         return {name: json_value(getattr(self, other or name)) for name, _, other in pairs}
 
@@ -40,14 +40,14 @@ class Listing(Result, Sequence[Item]):
     """A result that holds a list, and can be iterated and indexed like it.
 
     Attributes:
-        listed: The name of the field with the list.
+        _listed: The name of the field with the list.
     """
 
-    listed: ClassVar[str]
+    _listed: ClassVar[str]
 
     def items(self) -> Sequence[Item]:
         """Return the list."""
-        found: Sequence[Item] = getattr(self, self.listed)
+        found: Sequence[Item] = getattr(self, self._listed)
         return found
 
     @overload
@@ -183,7 +183,7 @@ def json_value(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [json_value(item) for item in value]
     if is_dataclass(value) and not isinstance(value, type):
-        shown = [item.name for item in fields(value) if item.metadata.get("in_json", True)]
+        shown = [item.name for item in fields(value) if item.metadata.get("_in_json", True)]
         return {name: json_value(getattr(value, name)) for name in shown}
     if isinstance(value, Mapping):
         return {name: json_value(item) for name, item in value.items()}

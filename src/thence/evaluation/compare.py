@@ -60,7 +60,7 @@ class Compared:
     bits_per_byte: float
     nats_per_token: float | None
     difference: tuple[float, float, float] | None
-    place: int = field(metadata={"in_json": False})
+    place: int = field(metadata={"_in_json": False})
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Comparison(BestFirst):
             random; the intervals follow it.
     """
 
-    in_json = (
+    _in_json = (
         *("text", "documents", "same_tokens", "difference_unit=unit", "difference_interval"),
         *("interval_of", "in_order", "remark", "runs"),
     )

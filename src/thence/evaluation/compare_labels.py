@@ -65,7 +65,7 @@ class LabelComparison(BestFirst):
     """
 
     kind_of_documents = "labelled documents"
-    in_json = ("text", "documents", "difference_interval", "runs", "remark")
+    _in_json = ("text", "documents", "difference_interval", "runs", "remark")
 
     text: str
     documents: int

@@ -70,7 +70,7 @@ class SimilarWords(Listing[tuple[str, float]]):
         words: Each word and the cosine of its embedding, -1 to 1; the nearest first.
     """
 
-    listed = "words"
+    _listed = "words"
 
     word: str
     words: list[tuple[str, float]]

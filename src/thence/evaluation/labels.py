@@ -77,7 +77,7 @@ class ClassificationReport(RunReport):
             evaluated on; None where it was not, or for another text.
     """
 
-    in_json = (
+    _in_json = (
         *("run", "text", "documents", "multilabel", "train_labels", "right", "accuracy"),
         *("accuracy_interval", "guess", "guess_accuracy", "macro_f1", "macro_f1_interval"),
         *("intervals_of", "chosen_on_dev", "micro_f1", "nats_per_document", "calibration"),

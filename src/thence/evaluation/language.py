@@ -72,7 +72,7 @@ class LikelihoodReport(RunReport):
             other, and were not drawn from it at random; the interval follows it.
     """
 
-    in_json = (
+    _in_json = (
         *("run", "text", "documents", "targets", "unknown", "impossible", "characters", "bytes"),
         *("nats", "nats_per_token", "interval", "interval_of=covers", "in_order", "chosen_on_dev"),
         *("perplexity", "bits_per_character", "bits_per_byte", "seen", "unseen", "carry_context"),

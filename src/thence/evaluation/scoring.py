@@ -159,7 +159,7 @@ class Ranking(Listing[Ranked]):
         texts: Each with its score.
     """
 
-    listed = "texts"
+    _listed = "texts"
 
     texts: tuple[Ranked, ...]
 

@@ -38,7 +38,7 @@ class NextTokens(Listing[tuple[str, float]]):
         special: Those of the tokens that no text spells: the boundary, the unknown symbol.
     """
 
-    listed = "tokens"
+    _listed = "tokens"
 
     text: str
     tokens: list[tuple[str, float]]
@@ -127,7 +127,7 @@ class Completions(Listing[Completion]):
         completions: The best first, or in the order they were drawn.
     """
 
-    listed = "completions"
+    _listed = "completions"
 
     text: str
     completions: list[Completion]

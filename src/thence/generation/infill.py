@@ -76,7 +76,7 @@ class Fillings(Listing[Filling]):
         exact: Whether those are all candidates; else a beam search proposed them.
     """
 
-    listed = "fillings"
+    _listed = "fillings"
 
     text: str
     fillings: list[Filling]

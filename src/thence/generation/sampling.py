@@ -44,7 +44,7 @@ class Samples(Listing[str]):
             if tokens are words, and as U+FFFD if they are characters.
     """
 
-    listed = "texts"
+    _listed = "texts"
 
     texts: list[str]
     finished: list[bool]
