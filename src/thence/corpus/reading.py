@@ -369,3 +369,4 @@ def occurrences(
     """Yield where ``byte`` occurs, a chunk of the text at a time."""
     for start in range(0, len(text), chunk_size):
         yield np.flatnonzero(text[start : start + chunk_size] == byte) + start
+        release(text)
