@@ -55,7 +55,8 @@ def printable_json(text: str) -> str:
     >>> print(printable_json('"a\x9bb"'))
     "a\u009bb"
     """
-    if text.isprintable():  # As most is; looking for each unsafe character takes ten times as long.
+    # To look for each unsafe character takes long; in ASCII JSON has escaped all but DEL.
+    if ("\x7f" not in text) if text.isascii() else text.isprintable():
         return text
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 

@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from thence.cli.streams import print_note, print_text, result_console
+from thence.cli.streams import print_note, print_styled, print_text, result_console
 from thence.printable import printable, printable_json
 from thence.results import format_pairs
 from thence.terminal import SafeConsole
@@ -33,7 +33,7 @@ def print_json(value: Any) -> None:
         text = orjson.dumps(value).decode("utf-8")
     except TypeError:  # Half a surrogate pair, say, which is escaped below.
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    print_text(printable_json(text))
+    print_styled(printable_json(text))
 
 
 def print_result(found: Any, as_json: bool) -> None:

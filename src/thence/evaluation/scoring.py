@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,6 @@ from thence.evaluation.metrics import bits, finite
 from thence.results import Listing, Results, Score, format_table, json_value
 from thence.runs.run import LanguageRun, Run, open_run
 from thence.tokens import TokenStore
-
-TARGETS_AT_ONCE = 1 << 14
-"""Targets that become Python numbers at once, which bounds the memory."""
 
 
 def score(
@@ -95,33 +92,37 @@ def _scores(run: Run, documents: Documents, texts: Iterable[str], tokens: bool) 
         -log_probs / math.log(2) / (store.byte_counts + 1),
         store.sum_by_document(run.tokenizer.vocabulary.are_unknown(store.targets)).astype(np.int64),
     )
-    described = _tokens(run, store, scores) if tokens else None
+    described = _tokens(run, store, scores) if tokens else repeat(None)
     display = _display(run)
-    for text, *numbers in zip(texts, *(column.tolist() for column in columns), strict=True):
+    rows = zip(texts, described, *(column.tolist() for column in columns), strict=False)
+    for text, of_text, *numbers in rows:
         line = _line(text, *numbers)
-        if described is not None:
-            line["tokens"] = list(islice(described, line["targets"]))
+        if of_text is not None:
+            line["tokens"] = of_text
         yield Score(line, display)
 
 
 def _tokens(
     run: Run, store: TokenStore, scores: Float64[np.ndarray, " targets"]
-) -> Iterator[dict[str, Any]]:
-    """Yield what ``score`` says of each target."""
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield what ``score`` says of the targets of each document."""
     vocabulary = run.tokenizer.vocabulary
-    shown = [(name, vocabulary.is_special(index)) for index, name in enumerate(vocabulary.names())]
-    for first in range(0, store.num_targets, TARGETS_AT_ONCE):
-        values = scores[first : first + TARGETS_AT_ONCE]
-        surprisals = -values / math.log(2)
-        ids = store.targets[first : first + TARGETS_AT_ONCE].tolist()
-        for index, value, surprisal in zip(ids, values.tolist(), surprisals.tolist(), strict=True):
-            name, special = shown[index]
-            yield {
-                "token": name,
-                "log_probability": finite(value),
-                "surprisal_bits": finite(surprisal),
-                "special": special,
+    names = vocabulary.names()
+    special = [vocabulary.is_special(index) for index in range(len(names))]
+    for first, last in pairwise((store.offsets - 1).tolist()):
+        ids, log_probs = store.targets[first:last].tolist(), scores[first:last]
+        columns = log_probs.tolist(), (-log_probs / math.log(2)).tolist()
+        if not np.isfinite(log_probs).all():
+            columns = tuple([finite(value) for value in column] for column in columns)
+        yield [
+            {
+                "token": names[index],
+                "log_probability": value,
+                "surprisal_bits": surprisal,
+                "special": special[index],
             }
+            for index, value, surprisal in zip(ids, *columns, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
