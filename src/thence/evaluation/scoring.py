@@ -111,9 +111,7 @@ def _tokens(
     special = [vocabulary.is_special(index) for index in range(len(names))]
     for first, last in pairwise((store.offsets - 1).tolist()):
         ids, log_probs = store.targets[first:last].tolist(), scores[first:last]
-        columns = log_probs.tolist(), (-log_probs / math.log(2)).tolist()
-        if not np.isfinite(log_probs).all():
-            columns = tuple([finite(value) for value in column] for column in columns)
+        columns = _json_numbers(log_probs), _json_numbers(-log_probs / math.log(2))
         yield [
             {
                 "token": names[index],
@@ -123,6 +121,12 @@ def _tokens(
             }
             for index, value, surprisal in zip(ids, *columns, strict=True)
         ]
+
+
+def _json_numbers(values: Float64[np.ndarray, " numbers"]) -> list[float | None]:
+    """Return numbers as ``finite`` does."""
+    numbers: list[float] = values.tolist()
+    return [*numbers] if np.isfinite(values).all() else [finite(number) for number in numbers]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from thence.models.ngram.smoothing import OrderTable
 from thence.models.ngram.sorting import find
 from thence.tokens import Tokenizer, TokenStore
 from thence.tokens.characters import CharacterTokenizer
+from thence.tokens.parallel import in_threads
 from thence.tokens.tokenizer import normalize
 from thence.tokens.words import WordTokenizer
 
@@ -35,6 +36,8 @@ Numbers = Int64[np.ndarray, "batch order-1"]
 
 BYTES_PER_NGRAM = 16
 """What the compiled core takes for an n-gram at most, and about what its tables take."""
+TARGETS_AT_ONCE = 1 << 17
+"""Targets scored by one thread at once, by whole documents: it bounds the memory."""
 
 
 class Queries:
@@ -57,8 +60,10 @@ class Queries:
 
     def score(self, store: TokenStore, carry_context: bool) -> Float[np.ndarray, " targets"]:
         """Return the log-probability of every target, in nats."""
-        if self.core is not None:
-            return self.core.score(*_flat(store, carry_context))[0]
+        core = self.core
+        if core is not None:
+            parts = in_threads(lambda part: core.score(*part)[0], _parts(store, carry_context))
+            return np.concatenate([np.zeros(0), *parts])
         words = store.targets.astype(np.int64)
         log_probs = self.tables[0].log_probs.astype(np.float64)[words]
         walk = self.walk(store, carry_context)
@@ -111,9 +116,10 @@ class Queries:
     ) -> Int64[np.ndarray, "targets order-1"]:
         """Return the numbers of the contexts before each target."""
         if self.core is not None:
-            contexts = self.core.score(*_flat(store, carry_context), contexts=True)[1]
-            assert contexts is not None  # As asked for.
-            return contexts
+            parts = [
+                self.core.score(*part, contexts=True)[1] for part in _parts(store, carry_context)
+            ]
+            return np.concatenate([np.zeros((0, len(self.tables) - 1), np.int64), *parts])
         found = [contexts for contexts, _ in self.walk(store, carry_context)]
         return np.stack(found, axis=1) if found else np.zeros((store.num_targets, 0), np.int64)
 
@@ -180,9 +186,17 @@ def _is_readable(table: OrderTable) -> bool:
     return all(array.dtype == dtype and array.flags.c_contiguous for array, dtype in arrays)
 
 
-def _flat(
+def _parts(
     store: TokenStore, carry_context: bool
-) -> tuple[Integer[np.ndarray, " positions"], Int64[np.ndarray, " _"]]:
-    """Return the ids of a store and where its documents begin; with carried context it is one."""
-    whole = np.array([1, len(store.ids)])
-    return store.ids.astype(np.int32), whole if carry_context else store.offsets.astype(np.int64)
+) -> Iterator[tuple[Integer[np.ndarray, " positions"], Int64[np.ndarray, " _"]]]:
+    """Yield the ids of some documents, and where they begin, until all of the store are done.
+
+    Where context is carried over, the store is a single document.
+    """
+    offsets = np.array([1, len(store.ids)]) if carry_context else store.offsets.astype(np.int64)
+    first = 0
+    while first < len(offsets) - 1:
+        last = max(int(np.searchsorted(offsets, offsets[first] + TARGETS_AT_ONCE)), first + 1)
+        places = offsets[first : last + 1]
+        yield store.ids[places[0] - 1 : places[-1]].astype(np.int32), places - places[0] + 1
+        first = min(last, len(offsets) - 1)
