@@ -72,7 +72,7 @@ CASES = {
     "a file for a run": ("resume text.txt", r"text\.txt is not a run folder"),
     "misspelt run": ("sample rum", r"There is no run rum\. Did you mean 'run'\?"),
     "one run to compare": ("compare run", r"at least two runs"),
-    "text gone": ("evaluate homeless", r"is no longer there; bring it back"),
+    "text gone": ("evaluate homeless", r"is no longer there; restore it"),
     # Where results go.
     "output below a file": (
         f"train text.txt {TRAIN} -o text.txt/run",
