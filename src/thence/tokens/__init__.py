@@ -1,5 +1,14 @@
 """Tokens: text to ids and back, the vocabulary, and the token store everything starts from."""
 
+from thence.tokens.making import (
+    count_symbols,
+    learn_tokens,
+    load_tokenizer,
+    make_tokenizer,
+    tokenizer_from_counts,
+    tokenizer_from_json,
+    tokenizer_of,
+)
 from thence.tokens.store import TokenStore
 from thence.tokens.texts import Texts, encode_texts
 from thence.tokens.tokenizer import (
@@ -8,15 +17,8 @@ from thence.tokens.tokenizer import (
     TokenizerFamily,
     TokenOptions,
     WordOptions,
-    count_symbols,
     encode_in_memory,
-    learn_tokens,
-    load_tokenizer,
-    make_tokenizer,
     register_tokenizer,
-    tokenizer_from_counts,
-    tokenizer_from_json,
-    tokenizer_of,
 )
 from thence.tokens.vectors import WordVectors, nearest_words, read_vectors, write_vectors
 from thence.tokens.vocabulary import BOUNDARY, UNKNOWN, Vocabulary

@@ -1,4 +1,4 @@
-"""Making, using, saving and loading tokenizers, behind one interface.
+"""Tokenizers behind one interface: text to ids and back. ``making.py`` learns and loads them.
 
 Characters, bytes and words have vocabularies that are chosen from counts. All others are learned
 as a whole, and stand in a table that other packages can add to, with an entry point of the group
@@ -8,7 +8,7 @@ as a whole, and stand in a table that other packages can add to, with an entry p
 import json
 import shutil
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -26,32 +26,24 @@ from thence.errors import RunError, SettingError, TextError, nearest
 from thence.plugins import Plugins
 from thence.settings import PositiveInt, Settings
 from thence.tokens.characters import (
-    ByteTokenizer,
-    CharacterTokenizer,
     character_counts,
-    count_characters,
     strings,
 )
 from thence.tokens.parallel import in_threads
 from thence.tokens.store import TokenStore, insert_boundaries, load_store, write_store_tables
-from thence.tokens.vocabulary import Encoded, RefusedError, Unknown, Vocabulary, choose_symbols
+from thence.tokens.vocabulary import Encoded, RefusedError, Unknown, Vocabulary
 from thence.tokens.word_splitting import (
     ASCII_SPACES,
-    LATEST,
     Edition,
     FoundWords,
     WordSplit,
     find_words,
 )
-from thence.tokens.words import WordCounter, WordTokenizer, count_words
+from thence.tokens.words import WordTokenizer
 
-FORMATS: tuple[Edition, ...] = (1, 2)
-"""Of ``tokenizer.json``: 2 if its words are found by the second edition of the rules, else 1."""
 LARGE_TEXT = 32 << 20
 """Bytes of text from which the ids are streamed to disk, memory-mapped and kept in the cache;
 anything smaller is tokenised again in less time than it takes to look it up."""
-LARGEST_AT_ONCE = 1 << 28
-"""Bytes of text up to which the words found to learn the vocabulary are kept for the tokens."""
 CHUNK = 1 << 17
 """Bytes of text worked on at once: what is made of them stays in the processor's cache."""
 LONG, BYTES_FOR_A_BYTE = 1 << 20, 50
@@ -60,11 +52,6 @@ LONG, BYTES_FOR_A_BYTE = 1 << 20, 50
 Sizes = Int64[np.ndarray, " documents"]
 COUNTED = ("characters", "bytes", "words")
 """Tokenizers whose vocabulary is chosen from counts, or fixed."""
-UNUSABLE = (
-    OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError,
-    SettingError,
-)  # fmt: skip
-"""What reading a damaged ``tokenizer.json`` may raise."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +150,7 @@ def register_tokenizer(family: TokenizerFamily) -> TokenizerFamily:
     return _plugins.add(family.name, family)
 
 
-def _learned(name: str, what: Literal["make", "load"]) -> Callable[..., "LearnedTokenizer"]:
+def learned(name: str, what: Literal["make", "load"]) -> Callable[..., "LearnedTokenizer"]:
     """Return what makes or loads a learned tokenizer."""
     family = _plugins.find(name)
     assert family is not None  # The options were checked.
@@ -265,138 +252,7 @@ class Tokenizer:
         return sha256(self.to_json().encode("utf-8")).hexdigest()
 
 
-def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
-    """Make a tokenizer from the train split, and from nothing else."""
-    if options.tokens in COUNTED:
-        return tokenizer_from_counts(count_symbols(train, options), options)
-    level = _learned(options.tokens, "make")(normalized_chunks(train, options), options)
-    return Tokenizer(level, options)
-
-
-def count_symbols(train: Documents, options: TokenOptions) -> dict[str, int]:
-    """Count the words or characters that a vocabulary is chosen from; bytes need no counts."""
-    if options.tokens == "bytes":
-        return {}
-    if options.tokens == "words":
-        return count_words(found for found, _ in _found_words(train, options))
-    return count_characters(normalized_chunks(train, options))
-
-
-def tokenizer_from_counts(counts: Mapping[str, int], options: TokenOptions) -> Tokenizer:
-    """Make a tokenizer of bytes, characters or words, whose order in the counts is all the same."""
-    if options.tokens == "bytes":
-        return Tokenizer(ByteTokenizer(), options)
-    symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
-    return tokenizer_of(symbols, options)
-
-
-def learn_tokens(train: Documents, options: TokenOptions) -> tuple[Tokenizer, TokenStore]:
-    """Make a tokenizer from the train split, and its tokens.
-
-    Words are looked for only once, where the text is not too large to be kept as numbers.
-    """
-    once = options.tokens == "words" and options.unknown == "symbol"
-    if not once or train.num_bytes >= LARGEST_AT_ONCE:
-        tokenizer = make_tokenizer(train, options)
-        return tokenizer, tokenizer.encode(train)
-    counter, parts = WordCounter(), []
-    for found, characters in _found_words(train, options):
-        parts.append((counter.add(found), found.lengths, characters))
-    counts = counter.counts()
-    symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
-    tokenizer = tokenizer_of(symbols, options)
-    ids = dict(zip(symbols, range(len(symbols)), strict=True))
-    unknown = tokenizer.vocabulary.unknown_id or 0
-    of_number = np.array([ids.get(word, unknown) for word in counts], np.int32)
-    boundary, dtype = tokenizer.vocabulary.boundary_id, tokenizer.vocabulary.dtype
-    encoded = [
-        EncodedChunk(
-            insert_boundaries(of_number[numbers], lengths, boundary, dtype), lengths + 1, characters
-        )
-        for numbers, lengths, characters in parts
-    ]
-    return tokenizer, _store_of(tokenizer, train, encoded)
-
-
-def _found_words(documents: Documents, options: TokenOptions) -> Iterator[tuple[FoundWords, Sizes]]:
-    """Yield the words of each chunk, and the characters of each of its documents."""
-
-    def find(chunk: Documents) -> tuple[FoundWords, Sizes]:
-        found = find_words(_normalized(chunk, options), options.word_split)
-        return found, character_counts(chunk)
-
-    return in_threads(find, _chunks_of(documents))
-
-
-def tokenizer_of(
-    symbols: Iterable[str], options: TokenOptions, edition: Edition = LATEST
-) -> Tokenizer:
-    """Make a tokenizer of characters or words from symbols that are known already.
-
-    Args:
-        symbols: The symbols; words in order of id.
-        options: How text becomes tokens.
-        edition: Of the rules by which words are found.
-    """
-    if options.tokens == "words":
-        vocabulary = Vocabulary(tuple(symbols), options.unknown)
-        return Tokenizer(WordTokenizer(vocabulary, options.word_split, edition), options)
-    vocabulary = Vocabulary(tuple(sorted(symbols)), options.unknown)
-    return Tokenizer(CharacterTokenizer(vocabulary), options)
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    """Read a ``tokenizer.json``.
-
-    Raises:
-        RunError: If the file is missing, damaged, or of another format version.
-    """
-    try:
-        if path.exists() and not path.is_file():  # A pipe may never end.
-            raise ValueError("it is not a file")
-        return tokenizer_from_json(path.read_text(encoding="utf-8"), str(path))
-    except UNUSABLE as error:
-        raise RunError(
-            f"The tokenizer {path} cannot be read ({getattr(error, 'strerror', None) or error}); "
-            "restore the run folder from a copy or train again."
-        ) from error
-
-
-def tokenizer_from_json(text: str, name: str) -> Tokenizer:
-    """Make the tokenizer again of which ``to_json`` gave the definition; the name is for messages.
-
-    Raises:
-        RunError: If it has another format version.
-        ValueError: If it is damaged; so do KeyError, TypeError and SettingError say.
-    """
-    content = json.loads(text)
-    if content["format"] not in FORMATS:
-        formats = " and ".join(map(str, FORMATS))
-        raise RunError(f"{name} has format {content['format']}, this thence reads {formats}.")
-    options = TokenOptions(**content["options"])
-    if options.tokens == "bytes":
-        return Tokenizer(ByteTokenizer(), options)
-    if options.tokens not in COUNTED:
-        level = _learned(options.tokens, "load")(content[options.tokens])
-        _check_symbols(level.vocabulary.symbols, options)
-        return Tokenizer(level, options)
-    edition = content["format"]
-    return tokenizer_of(_check_symbols(content["symbols"], options), options, edition)
-
-
-def _check_symbols(symbols: Any, options: TokenOptions) -> list[str]:
-    found = list(symbols)
-    if not all(isinstance(symbol, str) and symbol for symbol in found):
-        raise ValueError("a symbol is not text")
-    "".join(found).encode("utf-8")  # Refuses halves of characters.
-    if options.tokens == "characters" and any(len(symbol) != 1 for symbol in found):
-        raise ValueError("a symbol is not one character")
-    if len(set(found)) != len(found):
-        raise ValueError("a symbol occurs twice")
-    return found
-
-
-def _chunks_of(documents: Documents) -> Iterator[Documents]:
+def chunks_of(documents: Documents) -> Iterator[Documents]:
     """Return the documents some at a time, if there is memory for the longest, which is never cut.
 
     Raises:
@@ -416,11 +272,12 @@ def _chunks_of(documents: Documents) -> Iterator[Documents]:
 
 def normalized_chunks(documents: Documents, options: TokenOptions) -> Iterator[Documents]:
     """Yield compact chunks of the documents, normalised as the options say."""
-    for chunk in _chunks_of(documents):
-        yield _normalized(chunk, options)
+    for chunk in chunks_of(documents):
+        yield normalized(chunk, options)
 
 
-def _normalized(chunk: Documents, options: TokenOptions) -> Documents:
+def normalized(chunk: Documents, options: TokenOptions) -> Documents:
+    """Return the documents of a compact chunk, normalised as the options say."""
     if not (options.nfc or options.lowercase):
         return chunk
     return Documents.from_strings(normalize(text, options) for text in strings(chunk))
@@ -457,7 +314,7 @@ def _encode_chunks(tokenizer: Tokenizer, documents: Documents) -> Iterator[Encod
             return error
 
     done = 0
-    for encoded in in_threads(encode, _chunks_of(documents)):
+    for encoded in in_threads(encode, chunks_of(documents)):
         if isinstance(encoded, RefusedError):
             raise encoded.after(done)
         done += len(encoded.target_counts)
@@ -466,19 +323,17 @@ def _encode_chunks(tokenizer: Tokenizer, documents: Documents) -> Iterator[Encod
 
 def _encode_chunk(tokenizer: Tokenizer, chunk: Documents) -> EncodedChunk:
     vocabulary = tokenizer.vocabulary
-    ids, lengths = tokenizer.level.encode_chunk(_normalized(chunk, tokenizer.options))
+    ids, lengths = tokenizer.level.encode_chunk(normalized(chunk, tokenizer.options))
     targets = insert_boundaries(ids, lengths, vocabulary.boundary_id, vocabulary.dtype)
     return EncodedChunk(targets, lengths + 1, character_counts(chunk))
 
 
 def encode_in_memory(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
     """Turn documents into a token store that is not kept in the cache, however large."""
-    return _store_of(tokenizer, documents, list(_encode_chunks(tokenizer, documents)))
+    return store_of(tokenizer, documents, list(_encode_chunks(tokenizer, documents)))
 
 
-def _store_of(
-    tokenizer: Tokenizer, documents: Documents, encoded: list[EncodedChunk]
-) -> TokenStore:
+def store_of(tokenizer: Tokenizer, documents: Documents, encoded: list[EncodedChunk]) -> TokenStore:
     boundary = np.array([tokenizer.vocabulary.boundary_id], tokenizer.vocabulary.dtype)
     ids = np.concatenate([boundary, *(chunk.targets for chunk in encoded)])
     return _assemble(tokenizer, documents, ids, encoded)

@@ -1,0 +1,175 @@
+"""Making tokenizers: from the train split, from counts, and from a ``tokenizer.json``."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thence.corpus import Documents
+from thence.errors import RunError, SettingError
+from thence.tokens.characters import (
+    ByteTokenizer,
+    CharacterTokenizer,
+    character_counts,
+    count_characters,
+)
+from thence.tokens.parallel import in_threads
+from thence.tokens.store import TokenStore, insert_boundaries
+from thence.tokens.tokenizer import (
+    COUNTED,
+    EncodedChunk,
+    Sizes,
+    Tokenizer,
+    TokenOptions,
+    chunks_of,
+    learned,
+    normalized,
+    normalized_chunks,
+    store_of,
+)
+from thence.tokens.vocabulary import Vocabulary, choose_symbols
+from thence.tokens.word_splitting import LATEST, Edition, FoundWords, find_words
+from thence.tokens.words import WordCounter, WordTokenizer, count_words
+
+FORMATS: tuple[Edition, ...] = (1, 2)
+"""Of ``tokenizer.json``: 2 if its words are found by the second edition of the rules, else 1."""
+LARGEST_AT_ONCE = 1 << 28
+"""Bytes of text up to which the words found to learn the vocabulary are kept for the tokens."""
+UNUSABLE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError,
+    SettingError,
+)  # fmt: skip
+"""What reading a damaged ``tokenizer.json`` may raise."""
+
+
+def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
+    """Make a tokenizer from the train split, and from nothing else."""
+    if options.tokens in COUNTED:
+        return tokenizer_from_counts(count_symbols(train, options), options)
+    level = learned(options.tokens, "make")(normalized_chunks(train, options), options)
+    return Tokenizer(level, options)
+
+
+def count_symbols(train: Documents, options: TokenOptions) -> dict[str, int]:
+    """Count the words or characters that a vocabulary is chosen from; bytes need no counts."""
+    if options.tokens == "bytes":
+        return {}
+    if options.tokens == "words":
+        return count_words(found for found, _ in _found_words(train, options))
+    return count_characters(normalized_chunks(train, options))
+
+
+def tokenizer_from_counts(counts: Mapping[str, int], options: TokenOptions) -> Tokenizer:
+    """Make a tokenizer of bytes, characters or words, whose order in the counts is all the same."""
+    if options.tokens == "bytes":
+        return Tokenizer(ByteTokenizer(), options)
+    symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
+    return tokenizer_of(symbols, options)
+
+
+def learn_tokens(train: Documents, options: TokenOptions) -> tuple[Tokenizer, TokenStore]:
+    """Make a tokenizer from the train split, and its tokens.
+
+    Words are looked for only once, where the text is not too large to be kept as numbers.
+    """
+    once = options.tokens == "words" and options.unknown == "symbol"
+    if not once or train.num_bytes >= LARGEST_AT_ONCE:
+        tokenizer = make_tokenizer(train, options)
+        return tokenizer, tokenizer.encode(train)
+    counter, parts = WordCounter(), []
+    for found, characters in _found_words(train, options):
+        parts.append((counter.add(found), found.lengths, characters))
+    counts = counter.counts()
+    symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
+    tokenizer = tokenizer_of(symbols, options)
+    ids = dict(zip(symbols, range(len(symbols)), strict=True))
+    unknown = tokenizer.vocabulary.unknown_id or 0
+    of_number = np.array([ids.get(word, unknown) for word in counts], np.int32)
+    boundary, dtype = tokenizer.vocabulary.boundary_id, tokenizer.vocabulary.dtype
+    encoded = [
+        EncodedChunk(
+            insert_boundaries(of_number[numbers], lengths, boundary, dtype), lengths + 1, characters
+        )
+        for numbers, lengths, characters in parts
+    ]
+    return tokenizer, store_of(tokenizer, train, encoded)
+
+
+def _found_words(documents: Documents, options: TokenOptions) -> Iterator[tuple[FoundWords, Sizes]]:
+    """Yield the words of each chunk, and the characters of each of its documents."""
+
+    def find(chunk: Documents) -> tuple[FoundWords, Sizes]:
+        found = find_words(normalized(chunk, options), options.word_split)
+        return found, character_counts(chunk)
+
+    return in_threads(find, chunks_of(documents))
+
+
+def tokenizer_of(
+    symbols: Iterable[str], options: TokenOptions, edition: Edition = LATEST
+) -> Tokenizer:
+    """Make a tokenizer of characters or words from symbols that are known already.
+
+    Args:
+        symbols: The symbols; words in order of id.
+        options: How text becomes tokens.
+        edition: Of the rules by which words are found.
+    """
+    if options.tokens == "words":
+        vocabulary = Vocabulary(tuple(symbols), options.unknown)
+        return Tokenizer(WordTokenizer(vocabulary, options.word_split, edition), options)
+    vocabulary = Vocabulary(tuple(sorted(symbols)), options.unknown)
+    return Tokenizer(CharacterTokenizer(vocabulary), options)
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Read a ``tokenizer.json``.
+
+    Raises:
+        RunError: If the file is missing, damaged, or of another format version.
+    """
+    try:
+        if path.exists() and not path.is_file():  # A pipe may never end.
+            raise ValueError("it is not a file")
+        return tokenizer_from_json(path.read_text(encoding="utf-8"), str(path))
+    except UNUSABLE as error:
+        raise RunError(
+            f"The tokenizer {path} cannot be read ({getattr(error, 'strerror', None) or error}); "
+            "restore the run folder from a copy or train again."
+        ) from error
+
+
+def tokenizer_from_json(text: str, name: str) -> Tokenizer:
+    """Make the tokenizer again of which ``to_json`` gave the definition; the name is for messages.
+
+    Raises:
+        RunError: If it has another format version.
+        ValueError: If it is damaged; so do KeyError, TypeError and SettingError say.
+    """
+    content = json.loads(text)
+    if content["format"] not in FORMATS:
+        formats = " and ".join(map(str, FORMATS))
+        raise RunError(f"{name} has format {content['format']}, this thence reads {formats}.")
+    options = TokenOptions(**content["options"])
+    if options.tokens == "bytes":
+        return Tokenizer(ByteTokenizer(), options)
+    if options.tokens not in COUNTED:
+        level = learned(options.tokens, "load")(content[options.tokens])
+        _check_symbols(level.vocabulary.symbols, options)
+        return Tokenizer(level, options)
+    edition = content["format"]
+    return tokenizer_of(_check_symbols(content["symbols"], options), options, edition)
+
+
+def _check_symbols(symbols: Any, options: TokenOptions) -> list[str]:
+    found = list(symbols)
+    if not all(isinstance(symbol, str) and symbol for symbol in found):
+        raise ValueError("a symbol is not text")
+    "".join(found).encode("utf-8")  # Refuses halves of characters.
+    if options.tokens == "characters" and any(len(symbol) != 1 for symbol in found):
+        raise ValueError("a symbol is not one character")
+    if len(set(found)) != len(found):
+        raise ValueError("a symbol occurs twice")
+    return found
