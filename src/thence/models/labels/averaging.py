@@ -107,7 +107,7 @@ class Averaging:
         if shapes != (expected := self._shapes(len(table.kept))):
             raise ValueError(f"the weights have the shapes {shapes}, not {expected}")
         self.table = table
-        self._weights = {name: value.astype(np.float32) for name, value in weights.items()}
+        self._weights = {name: np.asarray(value, np.float32) for name, value in weights.items()}
 
     def _shapes(self, num_embeddings: int) -> dict[str, tuple[int, ...]]:
         sizes = (self.options.embedding_size, *self.options.hidden_sizes)
