@@ -54,6 +54,18 @@ SETTINGS = {
         "accumulate": 2,
         "input_dropout": 0.2,
     },
+    "transformer, carried context, sampled softmax": {
+        "carry_context": True,
+        "vary_windows": True,
+        "window": 9,
+        "batch_size": 4,
+        "context": 10,
+        "embedding_size": 8,
+        "layers": 2,
+        "heads": 2,
+        "softmax": "sampled",
+        "samples": 5,
+    },
     "rnn, triggered average": {
         "carry_context": True,
         "optimizer": "sgd",
