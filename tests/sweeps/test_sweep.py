@@ -30,7 +30,9 @@ def test_a_grid_covers_each_point_once(language, tmp_path):
     best = min(done.trials, key=lambda trial: trial.nats)
     assert done.best_trial == best
     assert done.best.recipe == Run(tmp_path / "sweep" / best.name).recipe
-    assert math.isclose(thence.evaluate(done.best, "dev").nats_per_token, best.nats)
+    # Computed without torch, so equal within single precision.
+    nats = thence.evaluate(done.best, "dev").nats_per_token
+    assert math.isclose(nats, best.nats, rel_tol=1e-6)
     assert set(done.importances) == {"hidden_size", "context"}
     assert read_sweep(tmp_path / "sweep") == done
 
