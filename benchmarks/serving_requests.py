@@ -11,6 +11,7 @@ Linux.
 import argparse
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,17 +32,9 @@ WARM_UP = 20
 LONG_WORK = 10
 """A completion is asked for so many times less often than a single token."""
 
-SERVER = """
-import sys
-import torch
-from thence.serve import Limits, open_runs, serve
-torch.set_num_threads(1)
-limits = Limits()
-serve(open_runs(sys.argv[1:]), "127.0.0.1", 0, limits, None, False,
-      lambda address: print(address, flush=True))
-"""
+SERVE = ("-m", "thence", "serve", "--port", "0")
 NOTHING = """
-import socket, uvicorn
+import socket, sys, uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 class Request(BaseModel):
@@ -55,7 +48,7 @@ app = FastAPI()
 async def answer(request: Request) -> Answer:
     return Answer(text=request.prompt)
 listening = socket.create_server(("127.0.0.1", 0))
-print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+print(f"at http://127.0.0.1:{listening.getsockname()[1]} ", file=sys.stderr, flush=True)
 config = uvicorn.Config(app, log_level="warning", access_log=False, http="h11", loop="asyncio")
 uvicorn.Server(config).run(sockets=[listening])
 """
@@ -88,10 +81,12 @@ def main() -> None:
         train(given.data, folder)
         runs = [str(folder / name) for name in MODELS]
         servers = {
-            name: stack.enter_context(serving(SERVER, source, *runs))
+            name: stack.enter_context(
+                serving(source, "-m", "thence", "serve", "--port", "0", *runs)
+            )
             for name, source in (("now", HERE), ("before", given.other.resolve()))
         }
-        nothing = stack.enter_context(serving(NOTHING, HERE))
+        nothing = stack.enter_context(serving(HERE, "-c", NOTHING))
         for model in MODELS:
             for what, request in requests_of(model).items():
                 if (model, what) in ASKED and given.only in f"{model} {what}":
@@ -147,15 +142,16 @@ def processor_seconds(process: int) -> float:
 
 
 @contextmanager
-def serving(program: str, source: Path, *arguments: str) -> Iterator[Server]:
-    """Run a server with the library of a source folder."""
+def serving(source: Path, *arguments: str) -> Iterator[Server]:
+    """Run a server with the library of a source folder; it says first where it listens."""
     environment = {**os.environ, "PYTHONPATH": str(source)}
-    command = [sys.executable, "-c", program, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
+    command = [sys.executable, *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        port = re.search(r"at http://127.0.0.1:(\d+) ", process.stderr.readline())
+        assert port is not None
         try:
-            yield int(address.rpartition(":")[2]), process.pid
+            yield int(port[1]), process.pid
         finally:
             process.terminate()
 

@@ -320,3 +320,14 @@ def test_what_ends_a_thread_ends_it_in_short_work_too(caplog: pytest.LogCaptureF
 
     asyncio.run(ask())
     caplog.clear()
+
+
+def test_a_large_network_is_asked_in_pytorch(made: Made, serving: Any) -> None:
+    run = made("large", "lstm", hidden_size=256, embedding_size=256, steps=4)
+    models = open_runs([run])
+    model, ids = models["large"].worker.model, np.array([[0, 1, 2, 3]])
+    assert model is run.network  # type: ignore[attr-defined]
+    expected, _ = read(run.model, ids, run.model.start(1))
+    np.testing.assert_allclose(read(model, ids, model.start(1))[0], expected, atol=CLOSE)
+    with serving(models) as client:
+        assert client.complete(prompt="the", max_tokens=3, seed=1)["usage"]["prompt_tokens"] == 3

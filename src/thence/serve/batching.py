@@ -136,7 +136,7 @@ class Worker:
     """
 
     def __init__(self, name: str, model: Any = None, batching: bool = True) -> None:
-        self._name, self._model = name, model
+        self._name, self.model = name, model
         self._max_batch = MAX_BATCH if batching else 1
         self._new: SimpleQueue[Job | None] = SimpleQueue()
         self._queue: list[_Waiting] = []
@@ -323,7 +323,7 @@ class Worker:
         if not queue:
             return []
         head = queue[0].read
-        row_size = self._model.vocabulary_size * (1 if head.last else len(head.ids))
+        row_size = self.model.vocabulary_size * (1 if head.last else len(head.ids))
         rows = min(self._max_batch, max(1, MAX_LOG_PROBS // row_size))
         batch = [one for one in queue if one.read.shape == head.shape][:rows]
         taken = set(map(id, batch))
@@ -351,7 +351,7 @@ class Worker:
         began, ids, last = thread_time(), np.stack([one.ids for one in batch]), batch[0].last
         states = [one.state for one in batch]
         state = states[0] if len(batch) == 1 else join_rows(states)
-        log_probs, state = read(self._model, ids, state, last)
+        log_probs, state = read(self.model, ids, state, last)
         self.batches_read += 1
         self.rows_read += len(batch)
         seconds = (thread_time() - began) / ids.shape[1]

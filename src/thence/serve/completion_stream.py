@@ -111,7 +111,7 @@ def _read_document(
     loaded: LoadedRun, ids: Ids, cursor: Cursor | None, top: int | None
 ) -> Work[tuple[list[ScoredToken], Cursor]]:
     """Read a document chunk by chunk; return a token for each id that has something before it."""
-    model, tokens = loaded.run.model, list[ScoredToken]()
+    model, tokens = loaded.worker.model, list[ScoredToken]()
     while len(ids):
         size = next(size for size in CHUNK_SIZES if size <= len(ids))
         chunk, ids = ids[:size], ids[size:]

@@ -12,7 +12,9 @@ import numpy as np
 from thence.corpus import Documents
 from thence.corpus.tables import HUGGING_FACE, TABLES
 from thence.errors import SettingError, nearest
-from thence.runs import Run, open_run
+from thence.models.base import Classifier, LanguageModel
+from thence.models.language.inference import InferenceModel
+from thence.runs import LanguageRun, Run, open_run
 from thence.runs.files import Array
 from thence.serve.batching import Ids, Worker
 from thence.serve.errors import UnknownModelError
@@ -21,6 +23,9 @@ CONTEXT_IDS = 4
 """Ids before a token that may change its text: as many as a character has bytes."""
 LOADED_FILES = ("config.toml", "tokenizer.json", "model.safetensors")
 """The files of a run that the server reads when it starts, and not again."""
+MANY_WEIGHTS = 1 << 18
+"""Networks with so many weights are asked in PyTorch, whose matrix products of several rows take
+less time than NumPy's; for smaller ones its calls take longer than the products."""
 REPLACEMENT = "\ufffd"
 """Stands in decoded text for bytes that are no character."""
 OnDisk = Literal["unchanged", "changed", "deleted"]
@@ -153,10 +158,17 @@ def open_runs(runs: Iterable[Run | str | Path], batching: bool = True) -> dict[s
             )
         created = int(datetime.fromisoformat(run.provenance["made"]).timestamp())
         stamps = _stamps_of(run)  # Before the loading, so that a write during it is a change.
-        worker = Worker(run.name, run.load(), batching)
+        worker = Worker(run.name, _quickest_model(run), batching)
         names = run.tokenizer.vocabulary.names()
         models[run.name] = LoadedRun(run.name, run, worker, names, created, stamps)
     return models
+
+
+def _quickest_model(run: Run) -> LanguageModel | Classifier:
+    """Return the model of a run, in the form that answers requests in the least time."""
+    model = run.load()
+    is_large = isinstance(model, InferenceModel) and model.num_parameters() >= MANY_WEIGHTS
+    return run.network if is_large and isinstance(run, LanguageRun) else model
 
 
 def _stamps_of(run: Run) -> list[Stamp | None]:
