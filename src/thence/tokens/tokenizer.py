@@ -334,6 +334,7 @@ def encode_in_memory(tokenizer: Tokenizer, documents: Documents) -> TokenStore:
 
 
 def store_of(tokenizer: Tokenizer, documents: Documents, encoded: list[EncodedChunk]) -> TokenStore:
+    """Return the store of documents whose chunks were encoded."""
     boundary = np.array([tokenizer.vocabulary.boundary_id], tokenizer.vocabulary.dtype)
     ids = np.concatenate([boundary, *(chunk.targets for chunk in encoded)])
     return _assemble(tokenizer, documents, ids, encoded)
