@@ -21,11 +21,10 @@ from thence.serve.routes import (
     models,
     read,
     runs,
-    status,
 )
 from thence.serve.schemas import Limits
 
-ROUTES = (completions, classify, models, read, infill, runs, maps, status)
+ROUTES = (completions, classify, models, read, infill, runs, maps)
 """The modules of endpoints, in the order in which the documentation has them."""
 PAGE = Path(__file__).parent / "page"
 REVALIDATE = {"Cache-Control": "no-cache"}

@@ -1,14 +1,25 @@
-"""``/v1/models``, ``/tokenize``, ``/detokenize``, ``/tokenizer_info``: models and their tokens."""
+"""``/v1/models``, ``/tokenize``, ``/detokenize``, ``/tokenizer_info``, ``/health``, ``/metrics``.
 
-from typing import Annotated, Literal
+They say what the models are, what their tokens are, and how they and the server are.
+"""
+
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from thence.errors import SettingError
 from thence.runs import ClassifierRun
-from thence.serve.errors import UnknownModelError, check_characters, check_length
+from thence.serve.errors import (
+    UNAVAILABLE,
+    UnknownModelError,
+    check_characters,
+    check_length,
+    error_response,
+)
 from thence.serve.loaded_runs import LoadedRun, OnDisk, find_model
 from thence.serve.routes import Context
 from thence.serve.routes.completions import PROMPTS_TOGETHER
@@ -82,7 +93,7 @@ class TokenizerInfo(BaseModel):
 
 
 def routes(context: Context) -> APIRouter:
-    """Return the endpoints about models and their tokens."""
+    """Return the endpoints about models, their tokens, and the server itself."""
     router, models = APIRouter(), context.models
     max_tokens = PROMPTS_TOGETHER * context.limits.max_prompt
     cards = {name: _card(loaded) for name, loaded in models.items()}
@@ -130,6 +141,21 @@ def routes(context: Context) -> APIRouter:
             unk_token=None if unknown_id is None else loaded.token_names[unknown_id],
             vocab_size=len(loaded.token_names),
         )
+
+    @router.get("/health")
+    def health() -> Any:
+        """Return whether the server runs and its models can answer."""
+        found = (loaded.worker.find_trouble(context.limits.timeout) for loaded in models.values())
+        if troubles := [trouble for trouble in found if trouble is not None]:
+            return error_response(503, " ".join(troubles), code=UNAVAILABLE, kind=UNAVAILABLE)
+        states = {loaded.name: loaded.on_disk() for loaded in models.values()}
+        changed = {name: state for name, state in states.items() if state != "unchanged"}
+        return {"status": "ok", "models": len(models), **({"on_disk": changed} if changed else {})}
+
+    @router.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Return the counts of requests and batches for Prometheus."""
+        return Response(context.metrics.to_text(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 
