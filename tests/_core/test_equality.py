@@ -1,6 +1,8 @@
 """Every kernel of the compiled core equals the NumPy code it stands for."""
 
+import copy
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -116,6 +118,16 @@ def same(core, numpy, store, carry_context):
     states = core.advance(ids, states)
     assert np.array_equal(states, numpy.advance(ids, np.full_like(states, -1)))
     assert np.array_equal(core.distributions(states), numpy.distributions(states))
+
+
+def test_a_model_that_was_asked_can_be_copied_and_sent():
+    store = store_of([[0, 1, 2], [1, 2]], SIZE - 1)
+    model = NGram(NGramOptions(3), SIZE)
+    model.fit(store)
+    expected = model.score(store)
+    assert "queries" in vars(model)
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert np.array_equal(other.score(store), expected)
 
 
 def tables_of(keys_of_two):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -126,3 +127,41 @@ def test_one_text_cannot_be_ranked(sentences: thence.Run) -> None:
 def test_unknown_symbols_are_counted(sentences: thence.Run) -> None:
     found = {one.text: one.unknown for one in thence.rank(sentences, ["the war", "ñandú"])}
     assert found["the war"] == 0 and found["ñandú"] >= 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"tokens": "words"},
+        {"tokens": "words", "word_split": "whitespace", "lowercase": True},
+        {"tokens": "words", "unknown": "bytes"},
+        {"tokens": "characters", "nfc": True},
+        {"tokens": "bytes"},
+    ],
+)
+def test_a_single_text_has_the_score_that_it_has_in_a_list(
+    trained: Callable[..., Run], settings: dict[str, str | bool]
+) -> None:
+    run = trained(**settings)
+    texts = [
+        "the cat sat",
+        "",
+        "  ",
+        "The CAT, é <unk> e\u0301 </s>",
+        "cat " * 5000,
+        "語\u3000\U0001f600",
+    ]
+    together = list(score(run, texts))
+    assert [score(run, text)[0] for text in texts] == together
+    assert [score(run, [text])[0] for text in texts] == together
+    again = pickle.loads(pickle.dumps(run))
+    assert [score(again, text)[0] for text in texts] == together
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Callable[..., Run]:
+    def make(**settings: str | bool) -> Run:
+        text = ["the cat sat on the mat", "a dog sat", "the dog", "café the cat"] * 3
+        return thence.train(text, "ngram", order=3, output=tmp_path / "run", **settings)
+
+    return make

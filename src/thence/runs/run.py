@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 
 from thence.atomic import NOT_ALLOWED, WriteError
 from thence.corpus import Documents, Splits
@@ -96,6 +96,10 @@ class Run(RunFolder):
 
     def __getnewargs__(self) -> tuple[Path]:
         return (self.folder,)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or another process needs; a text scorer belongs to this process."""
+        return {name: value for name, value in self.__dict__.items() if name != "text_scorer"}
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}: {describe(self)})"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 
@@ -172,6 +172,10 @@ class NGram:
     def queries(self) -> Queries:
         """What is asked of the tables, made ready when it is first asked."""
         return Queries(self.tables, self.vocabulary_size)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or another process needs: not the addresses of this one."""
+        return {name: value for name, value in self.__dict__.items() if name != "queries"}
 
     def start(self, batch_size: int) -> Numbers:
         """Return the state before any text: no n-gram ends there."""
