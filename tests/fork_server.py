@@ -4,6 +4,8 @@ One server is shared by all workers of a session. It listens on a socket that it
 when the last of those that were connected to it is gone.
 """
 
+import atexit
+import gc
 import json
 import os
 import random
@@ -12,10 +14,10 @@ import select
 import signal
 import socket
 import sys
+import threading
 from contextlib import suppress
 from importlib import import_module
-from threading import Thread
-from typing import Any
+from typing import Any, NoReturn
 
 SLOW = ("torch", "torch.distributed.run", "alembic.command", "optuna.storages", "uvicorn")
 SLOW += ("matplotlib.figure", "thence.cli.main", "thence.training.train", "thence.training.trainer")
@@ -73,7 +75,7 @@ def watched(message: bytes, files: list[int]) -> dict[str, Any]:
             os.kill(pid, signal.SIGKILL)
 
     ended: list[int] = []
-    Thread(target=kill, daemon=True).start()
+    threading.Thread(target=kill, daemon=True).start()
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     ended.append(code)
     with suppress(BrokenPipeError):
@@ -97,10 +99,25 @@ def become(job: dict[str, Any]) -> None:
     sys.path[:0] = [place for place in places if place and place not in sys.path]
     kind, what, *words = job["words"]
     sys.argv = [what if kind == "-m" else "-c", *words]
-    if kind == "-m":
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
-    else:
-        exec(compile(what, "<program>", "exec"), {"__name__": "__main__"})
+    try:
+        if kind == "-m":
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
+        else:
+            exec(compile(what, "<program>", "exec"), {"__name__": "__main__"})
+        end(0)
+    except SystemExit as stop:
+        if isinstance(stop.code, int | None):
+            end(stop.code or 0)
+        raise
+
+
+def end(code: int) -> NoReturn:
+    """End as Python does, without taking all modules apart, which takes longer than most jobs."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
@@ -108,5 +125,8 @@ if __name__ == "__main__":
         for name in SLOW:
             with suppress(ImportError):
                 import_module(name)
+        with suppress(ImportError):  # SQLAlchemy prepares its tables when they are used first.
+            import_module("optuna").storages.RDBStorage("sqlite://")
+        gc.freeze()
         job = next_job(listening)
     become(job)

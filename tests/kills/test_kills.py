@@ -230,7 +230,7 @@ def test_a_kill_leaves_nothing_dead(
         assert code == KILLED, (where, said(folder))
         after = looks(folder, case.looks)
         assert all(a <= b for a, b in zip(before, after, strict=True)), where
-        go_on(killer, folder, case, where)
+        go_on(killer, folder, case, where, with_report=moment == moments[0])
         assert contents(folder, case) == expected, where
         if case.looks:
             assert all(a >= b for a, b in zip(looks(folder, case.looks), end, strict=True)), where
@@ -240,14 +240,21 @@ def test_a_kill_leaves_nothing_dead(
     print(f"{name}: {len(moments)} kills at {changes} changes")
 
 
-def go_on(killer: Killer, folder: Path, case: Case, where: str) -> None:
-    """Bring what was killed to its end: by the same command, or as a run is gone on with."""
+def go_on(killer: Killer, folder: Path, case: Case, where: str, with_report: bool) -> None:
+    """Bring what was killed to its end: by the same command, or as a run is gone on with.
+
+    A run must be read then, and reported on if asked, which takes longer than most commands.
+    """
     makes_run = case.made == "new" and case.command.split()[0] not in ("export", "sweep")
     if makes_run and (folder / "new").exists():
         if case.again is not None:
             killer.must(folder, case.again)
         assert Run(folder / "new").finished or case.command.startswith("import"), where
-        killer.must(folder, "report new")
+        Run(folder / "new").load()
+        if with_report or list(
+            (folder / "new").rglob(".*")
+        ):  # What is left of a page goes with it.
+            killer.must(folder, "report new")
         return
     if case.command.split()[0] in ("export", "find-lr") and (folder / case.made).exists():
         return  # Whole, if it is there: its content is compared.
