@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from thence.errors import RunError
 from thence.mapped import Spool
 from thence.models.memory_guard import within_memory
-from thence.models.ngram import NGram, NGramOptions, external, gathering
+from thence.models.ngram import NGram, NGramOptions, external, gathering, jelinek_mercer
 from thence.models.ngram import smoothing as smoothing_module
 from thence.models.ngram.counting import count_ngrams
 from thence.models.ngram.smoothing import Smoothing
@@ -138,7 +138,7 @@ def test_the_model_is_the_same_to_the_bit(
     expected = unbounded.fit(store, carry_context, store)
     bounded = NGram(replace(options, memory="200B"), 4)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (external, gathering, smoothing_module):
+        for module in (external, gathering, jelinek_mercer, smoothing_module):
             patch.setattr(module, "BLOCK", size)
         found = bounded.fit(store, carry_context, store)
         score = bounded.log_prob(store, carry_context)

@@ -14,11 +14,12 @@ from thence.models.base import Array, TextScore
 from thence.models.memory_guard import parse_size
 from thence.models.ngram.counting import count_ngrams
 from thence.models.ngram.gathering import blocks
+from thence.models.ngram.jelinek_mercer import interpolate
 from thence.models.ngram.likelihood import log_likelihood, log_prob_within
 from thence.models.ngram.packing import pack_tables, packed_names, quantise, unpack_tables
 from thence.models.ngram.pruning import prune, sums
 from thence.models.ngram.queries import Numbers, Queries
-from thence.models.ngram.smoothing import Discounts, OrderTable, Smoothing, interpolate, smooth
+from thence.models.ngram.smoothing import Discounts, OrderTable, Smoothing, smooth
 from thence.models.ngram.sorting import OrderCounts
 from thence.settings import Fraction, NonNegativeFloat, NonNegativeInt, Range, Settings
 from thence.tokens import Tokenizer, TokenStore
