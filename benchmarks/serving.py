@@ -44,10 +44,13 @@ RESULTS = Results("serving", "python benchmarks/serving.py DATA", ("torch", "uvi
 
 SERVER = """
 import sys
-from thence.serve import Limits, create_app, open_runs, serve
+from thence.serve import create_app, open_runs
+from thence.serve.server import Server, _listen
 batching, *runs = sys.argv[1:]
 models = open_runs(runs, batching == "together")
-serve(models, "127.0.0.1", 0, Limits(), None, False, lambda address: print(address, flush=True))
+with _listen("127.0.0.1", 0) as listening:
+    print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+    Server(create_app(models), models=models).run(sockets=[listening])
 """
 
 
