@@ -1,12 +1,15 @@
 """Tables in a few bits: keys come back as they were, logarithms as the mean of their bin."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 
+import thence
 from thence.models.base import Array
 from thence.models.memory_guard import within_memory
 from thence.models.ngram import NGram, NGramOptions, gathering, packing, smoothing
@@ -153,3 +156,14 @@ def test_sizes_from_a_stranger_take_no_memory(store_of: StoreOf) -> None:
     for sizes in ([4, 2**62], [4, -1], [2**40, 2**40], [4, 10**9]):
         with pytest.raises(ValueError, match="order"):
             NGram(model.options, 4).load_tensors({**model.tensors(), "sizes": np.array(sizes)})
+
+
+def test_a_run_in_few_bits_is_saved_and_opened(tmp_path: Path) -> None:
+    texts = ["ababc", "cabba", "bbcab", "caab", "abcc", "bac", "cab", "abab", "bcb", "acb"]
+    settings = {"order": 3, "bits": 8, "memory": "1kB", "split": "80/20/0"}
+    run = thence.train(texts, "ngram", output=tmp_path / "run", **settings)
+    opened = thence.open_run(tmp_path / "run")
+    expected = run.metrics()[-1]["dev_nats_per_token"]
+    assert thence.evaluate(opened).nats_per_token == pytest.approx(expected)
+    with safe_open(tmp_path / "run" / "model.safetensors", framework="numpy") as file:
+        assert {"2.words", "3.followers", "3.log_probs.values"} <= set(file.keys())
