@@ -155,6 +155,7 @@ def test_a_model_of_an_installed_package_works_everywhere(
     assert "pip install own-unigram" in str(listed["one"])
 
 
+@pytest.mark.slow
 def test_help_names_it_without_importing_it(
     install: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -243,6 +243,7 @@ def test_any_json(client: Any, path: str, body: Any) -> None:
     check_any(client, path, body)
 
 
+@pytest.mark.slow
 @FEW
 @given(LIKELY)
 def test_any_completion(client: Any, body: Any) -> None:
