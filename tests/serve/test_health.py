@@ -126,7 +126,7 @@ def test_a_call_that_never_ends_is_told(made: Made, serving: Any) -> None:
     over = threading.Event()
     models["ngram"].worker.submit(call(over.wait, 60))
     try:
-        with serving(models, Limits(timeout=0.2)) as client:
+        with serving(models, Limits(timeout=1.0)) as client:
             assert client.post("/v1/completions", {"prompt": "a"}).status == 504
             health = client.get("/health")
             assert health.status == 503

@@ -117,7 +117,7 @@ def test_more_requests_than_allowed_are_sent_away(
 
 
 def test_a_request_that_takes_too_long_is_ended(lasting: Any, serving: Any) -> None:
-    with serving(lasting, Limits(timeout=0.3, max_tokens=10**6)) as client:
+    with serving(lasting, Limits(timeout=1.0, max_tokens=10**6)) as client:
         answer = client.post("/v1/completions", {"max_tokens": 10**6})
         assert answer.status == 504
         assert answer.problem()["type"] == "timeout_error"
