@@ -16,9 +16,10 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:  # ``thence --version`` asks for the library, and should not wait for NumPy.
+    import numpy as np
 
 VERSION = 2
 """Of the interface, as ``core.c`` has it: a library built of older files is not used."""
@@ -69,17 +70,20 @@ def function(name: str, *arguments: Any, result: Any = ctypes.c_int32) -> Any:
     """
     core = library()
     assert core is not None  # The caller has asked.
-    found = core[name]  # A new object each time, so that no other caller's types are changed.
+    try:
+        found = core[name]  # A new object each time, so that no other caller's types are changed.
+    except AttributeError:
+        raise RuntimeError(f"core.{SUFFIX} is of older files than core.h: make core") from None
     found.argtypes, found.restype = arguments, result
     return found
 
 
-def address(array: np.ndarray[Any, Any], dtype: Any) -> int:
+def address(array: "np.ndarray[Any, Any]", dtype: Any) -> int:
     """Return where the numbers of an array begin in memory.
 
     Raises:
         TypeError: If they are of another type, or do not stand one after another.
     """
     if array.dtype != dtype or not array.flags.c_contiguous:
-        raise TypeError(f"the core reads {np.dtype(dtype)} in a row, not {array.dtype}")
+        raise TypeError(f"the core reads {dtype.__name__} in a row, not {array.dtype}")
     return int(array.ctypes.data)
