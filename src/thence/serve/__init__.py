@@ -1,13 +1,24 @@
 """Serving: an HTTP API that OpenAI's clients understand, and a page to explore models."""
 
-from thence.errors import import_extra
+from typing import TYPE_CHECKING, Any
 
-for module in ("fastapi", "uvicorn", "prometheus_client"):
-    import_extra(module, "serve", "serving")
+from thence.serve.limits import Limits
+from thence.serve.start import serve
 
-from thence.serve.app import create_app  # noqa: E402  (needs what was just sought)
-from thence.serve.loaded_runs import open_runs  # noqa: E402
-from thence.serve.schemas import Limits  # noqa: E402
-from thence.serve.server import serve  # noqa: E402
+if TYPE_CHECKING:
+    from thence.serve.app import create_app as create_app
+    from thence.serve.loaded_runs import open_runs as open_runs
 
 __all__ = ["Limits", "create_app", "open_runs", "serve"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "create_app":  # They need the extra, which the help of the command does not.
+        from thence.serve.app import create_app
+
+        return create_app
+    if name == "open_runs":
+        from thence.serve.loaded_runs import open_runs
+
+        return open_runs
+    raise AttributeError(f"module 'thence.serve' has no attribute '{name}'")

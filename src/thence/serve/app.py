@@ -10,6 +10,7 @@ from fastapi.staticfiles import StaticFiles
 
 from thence import __version__
 from thence.serve.errors import ERROR_RESPONSES, handle_errors
+from thence.serve.limits import Limits
 from thence.serve.loaded_runs import LoadedRun
 from thence.serve.middleware import Metrics, Middleware
 from thence.serve.routes import (
@@ -22,7 +23,6 @@ from thence.serve.routes import (
     read,
     runs,
 )
-from thence.serve.schemas import Limits
 
 ROUTES = (completions, classify, models, read, infill, runs, maps)
 """The modules of endpoints, in the order in which the documentation has them."""

@@ -20,8 +20,8 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from thence.serve.errors import error_response
+from thence.serve.limits import Limits
 from thence.serve.loaded_runs import LoadedRun
-from thence.serve.schemas import Limits
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

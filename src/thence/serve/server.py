@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -18,8 +17,8 @@ from thence.errors import SettingError
 from thence.runs.run import Run
 from thence.serve.app import create_app
 from thence.serve.connections import connection_class
+from thence.serve.limits import Limits
 from thence.serve.loaded_runs import LoadedRun, open_runs
-from thence.serve.schemas import Limits
 from thence.settings import Range, validate
 from thence.signals import SIGHUP
 
@@ -43,59 +42,32 @@ SECONDS_TO_STOP = 10
 """Time for requests in progress when the server is stopped."""
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach a host."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def serve(
+def run_server(
     runs: Sequence[Run | str | Path],
+    limits: Limits,
     *,
-    folders: Sequence[str | Path] = (),
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    token: str | None = None,
-    no_auth: bool = False,
-    on_start: Callable[[Iterable[str], str], None] = lambda names, address: None,
-    **limits: Any,
+    folders: Sequence[str | Path],
+    host: str,
+    port: int,
+    token: str | None,
+    hosts: frozenset[str] | None,
+    on_start: Callable[[Iterable[str], str], None],
 ) -> None:
-    """Serve models until a signal stops it; requests in progress get ten seconds to finish.
-
-    The API is one that OpenAI's clients understand, and there is a page to see the models with.
+    """Open runs and serve them until a signal comes; see ``serve``, which has checked the rest.
 
     Args:
-        runs: The runs or their folders; each model gets the name of its folder.
-        folders: Folders whose runs the page lists with their learning curves (default: those that
-            hold the served runs).
-        host: Address to listen on; by default only this machine can ask.
-        port: Port to listen on; 0 takes a free one.
-        token: What clients must send as a bearer token (default: the variable THENCE_TOKEN).
-        no_auth: Let other machines ask without a token.
-        on_start: Called with the names of the models and the address when the server listens.
-        **limits: Limits of requests, the fields of ``Limits``.
-
-    Raises:
-        SettingError: If no run is given, other machines could ask and there is no token, or the
-            port is not free.
+        runs: The runs or their folders.
+        limits: Of requests and connections.
+        folders: Folders whose runs the page lists.
+        host: Address to listen on.
+        port: Port to listen on.
+        token: What clients must send; None: nothing.
+        hosts: The names under which a browser may ask; None: any.
+        on_start: Called when the server listens.
     """
-    if not runs:
-        raise SettingError("Say which run to serve: thence serve RUN [RUN ...].")
-    bounds = Limits(**limits)
-    if token is not None and not token.strip():
-        raise SettingError("`token` is empty; give one, or leave it out.")
-    token = (token or os.environ.get("THENCE_TOKEN", "")).strip() or None
-    if not is_loopback(host) and token is None and not no_auth:
-        raise SettingError(
-            f"`host={host!r}` lets other machines in; give `token` (or THENCE_TOKEN) to let in "
-            "only those who know it, or `no_auth` to let in everyone."
-        )
     models = open_runs(runs)
-    hosts = frozenset({"localhost", host.lower()}) if token is None and not no_auth else None
     app = create_app(
-        models, bounds, token=token, hosts=hosts, folders=[Path(one) for one in folders] or None
+        models, limits, token=token, hosts=hosts, folders=[Path(one) for one in folders] or None
     )
     logging.getLogger("uvicorn.error").addFilter(_is_no_client_error)
     with _listen(host, port) as listening:
@@ -106,7 +78,7 @@ def serve(
         if SIGHUP is not None and signal.getsignal(SIGHUP) is not signal.SIG_IGN:
             before[SIGHUP] = signal.signal(SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
         try:
-            Server(app, bounds, models).run(sockets=[listening])
+            Server(app, limits, models).run(sockets=[listening])
         except KeyboardInterrupt:
             pass
         finally:

@@ -13,9 +13,9 @@ from typing import Any, get_type_hints
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from thence.serve.limits import Limits
 from thence.serve.loaded_runs import LoadedRun
 from thence.serve.middleware import Metrics
-from thence.serve.schemas import Limits
 
 
 @dataclass(frozen=True)

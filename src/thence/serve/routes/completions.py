@@ -29,9 +29,10 @@ from thence.serve.errors import (
     error_content,
     reject,
 )
+from thence.serve.limits import Limits
 from thence.serve.loaded_runs import LoadedRun, find_model
 from thence.serve.routes import Context, JsonRoute
-from thence.serve.schemas import MAX_CHOICES, CompletionAnswer, CompletionRequest, Limits
+from thence.serve.schemas import MAX_CHOICES, CompletionAnswer, CompletionRequest
 
 Result = TypeVar("Result")
 
