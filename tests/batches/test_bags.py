@@ -108,7 +108,9 @@ def test_a_table_is_restored_from_what_it_keeps() -> None:
     table = learn_table(bags, 4, RUNS, 2)
     again = table.restored(table.kept.astype(np.int32))
     assert again.rows(bags).features.tolist() == table.rows(bags).features.tolist()
-    for damaged in ([1, 0], [], [-1, 2], [0, table.size]):
+    # In the last, each number is above the one before but for the carry of a difference in 32 bits.
+    wrapping = [0, 2_000_000_000, -2_000_000_000, 5]
+    for damaged in ([1, 0], [], [-1, 2], [0, table.size], wrapping):
         with pytest.raises(ValueError, match="kept does not name features in order"):
             table.restored(np.array(damaged, np.int32))
     with pytest.raises(ValueError, match="kept"):

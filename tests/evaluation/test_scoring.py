@@ -54,6 +54,14 @@ def test_impossible_texts_are_none_in_json(counted: Counted) -> None:
     assert [token["surprisal_bits"] is None for token in read["tokens"]] == [False, True, True]
 
 
+@pytest.mark.parametrize("texts", ["\ud800", ["a\udcff"], ["a", "\ud800"]])
+def test_halves_of_characters_are_refused(counted: Counted, texts: str | list[str]) -> None:
+    # An n-gram model scores a single text by a way of its own.
+    run = counted(model="ngram", order=2)
+    with pytest.raises(TextError, match="half of a surrogate pair"):
+        score(run, texts)
+
+
 def test_empty_texts_and_no_texts(counted: Counted) -> None:
     run = counted()
     assert list(score(run, [])) == []

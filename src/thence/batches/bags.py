@@ -171,7 +171,9 @@ class FeatureTable:
         Raises:
             ValueError: If they do not name features in order.
         """
-        rising = kept.ndim == 1 and kept.dtype == np.int32 and bool(np.all(np.diff(kept) > 0))
+        # Compared, not subtracted: the difference of two such numbers may have no room in 32 bits.
+        is_row = kept.ndim == 1 and kept.dtype == np.int32
+        rising = is_row and bool(np.all(kept[1:] > kept[:-1]))
         if not (rising and len(kept) and kept[0] >= 0 and kept[-1] < self.size):
             raise ValueError("kept does not name features in order")
         return FeatureTable(kept.astype(np.int64), self.size)

@@ -52,8 +52,10 @@ def _score_of_one(run: Run, texts: Documents | Iterable[str] | str) -> Score | N
     if not isinstance(text, str) or not isinstance(run, LanguageRun) or run.text_scorer is None:
         return None
     found = run.text_scorer(text)
+    if found is None:  # So it is for halves of surrogates, which have no bytes.
+        return None
     size = len(text) if text.isascii() else len(text.encode("utf-8"))
-    if found is None or run.may_be_test_split(1, size):
+    if run.may_be_test_split(1, size):
         return None
     nats, targets = -found.log_prob, found.targets
     line = _line(text, -nats, targets, nats / targets, bits(nats) / (size + 1), found.unknown)
