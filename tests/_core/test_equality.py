@@ -16,6 +16,7 @@ from thence._core import words as core_words
 from thence._core.ngram import NGramTables
 from thence.batches.bags import sum_rows_in_numpy
 from thence.corpus import Documents
+from thence.models.ngram import queries
 from thence.models.ngram.counting import count_ngrams, longer_in_numpy
 from thence.models.ngram.model import NGram, NGramOptions
 from thence.models.ngram.pruning import prune
@@ -175,6 +176,22 @@ def test_tables_of_other_types_are_asked_in_numpy():
     assert Queries(tables, 3).core is None
 
 
+def test_orders_of_too_many_ngrams_are_asked_in_numpy(monkeypatch):
+    tables = [OrderTable(*table) for table in tables_of([1, 2])]
+    assert Queries(tables, 3).core is not None
+    monkeypatch.setattr(queries, "MOST_NGRAMS", 2)  # The core refuses from 2^32 - 1 on.
+    assert Queries(tables, 3).core is None
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_a_model_that_has_seen_nothing_is_uniform(order):
+    model = NGram(NGramOptions(order), SIZE)
+    core, numpy = both(model)
+    same(core, numpy, store_of([[0, 1], []], SIZE - 1), False)
+    log_probs, _ = model.step(np.array([1]), model.start(1))
+    np.testing.assert_allclose(np.exp(log_probs), 1 / SIZE, rtol=1e-6)
+
+
 @given(
     ids=st.lists(st.integers(0, 6), min_size=1, max_size=60),
     ends=st.sets(st.integers(0, 59)),
@@ -254,7 +271,7 @@ def test_counts_that_do_not_fit_are_refused():
         core_counting.sort_with_places(np.array([3, -1]))
 
 
-SIZES = st.lists(st.integers(0, 6), max_size=12)
+SIZES = st.lists(st.one_of(st.integers(0, 6), st.sampled_from([150, 300])), max_size=12)
 
 
 @given(SIZES, st.sampled_from([1, 2, 3, 16, 20]), st.integers(0, 99))
@@ -264,13 +281,12 @@ def test_sums_of_rows(sizes, columns, seed):
     rows = random.integers(0, 9, sum(sizes)).astype(np.int32)
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     found = core_rows.sum_rows(table, rows, offsets)
-    np.testing.assert_allclose(found, sum_rows_in_numpy(table, rows, offsets), atol=1e-5)
+    assert np.array_equal(found, sum_rows_in_numpy(table, rows, offsets))
     scale = random.normal(size=len(rows)).astype(np.float32)
     scaled = core_rows.sum_rows(table, rows, offsets, scale)
     each = np.arange(len(rows) + 1)
     parts = sum_rows_in_numpy(table, rows, each) * scale[:, None]
-    expected = sum_rows_in_numpy(parts, each[:-1].astype(np.int32), offsets)
-    np.testing.assert_allclose(scaled, expected, atol=1e-5)
+    assert np.array_equal(scaled, sum_rows_in_numpy(parts, each[:-1].astype(np.int32), offsets))
 
 
 @given(st.lists(st.integers(0, 5)))

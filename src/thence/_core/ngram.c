@@ -29,8 +29,9 @@ CORE_EXPORT int32_t ngram_build(const int64_t *keys, const float *log_probs, con
     int64_t prefix = 0, first = 0, before = -1; /* first = prefix * V */
     if (below) below[0].start = 0;
     for (int64_t i = 0; i < size; i++) {
-        if (keys[i] <= before || keys[i] >= prefixes * V) return -1;
-        before = keys[i];
+        int64_t key = keys[i]; /* Read once: in a file, it may be changed meanwhile. */
+        if (key <= before || key >= prefixes * V) return -1;
+        before = key;
         for (; before >= first + V; first += V)
             if (below) below[++prefix].start = (uint32_t)i;
         uint32_t word = (uint32_t)(before - first);

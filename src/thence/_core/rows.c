@@ -25,8 +25,9 @@ static inline void sum_bags(const float *restrict table, int64_t columns,
     }
 }
 
-/* For each bag the sum of its rows, as Bags.sums and torch's embedding_bag give it. The rows of bag b
-   are rows[offsets[b]] to rows[offsets[b + 1] - 1]; scale, unless NULL, has a factor for each. */
+/* For each bag the sum of its rows, added from left to right. NumPy: sum_rows_in_numpy of
+   batches/bags.py. The rows of bag b are rows[offsets[b]] to rows[offsets[b + 1] - 1]; scale, unless
+   NULL, has a factor for each. */
 CORE_EXPORT int32_t sum_rows(const float *table, int64_t num_rows, int64_t columns,
                              const int32_t *rows, int64_t size, const float *scale,
                              const int64_t *offsets, int64_t bags, float *sums) {
@@ -56,7 +57,8 @@ CORE_EXPORT int32_t count_numbers(const int32_t *numbers, int64_t size, int32_t 
     return 0;
 }
 
-/* One step of Adagrad on distinct rows, as in training/optimizers.py: with g the gradient of a row,
+/* One step of Adagrad on distinct rows, as in training/optimizers.py but for rounding: with g the
+   gradient of a row,
 
        a <- a + mean of g^2 over the row,   w <- w - rate (g / sqrt(a + epsilon) + decay w). */
 CORE_EXPORT int32_t adagrad_rows(float *weights, float *totals, int64_t num_rows, int64_t columns,

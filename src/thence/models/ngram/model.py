@@ -78,7 +78,7 @@ class NGram:
         self.options = options
         self.vocabulary_size = vocabulary_size
         uniform = np.full(vocabulary_size, -np.log(vocabulary_size), np.float32)
-        nothing = np.zeros(vocabulary_size, np.float32)
+        nothing = np.zeros(0, np.float32)  # The longest n-grams have no followers.
         self.tables = [OrderTable(np.arange(vocabulary_size), uniform, nothing)]
         self.counted = [vocabulary_size]
         self.discounts: list[Discounts] = []

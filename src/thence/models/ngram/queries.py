@@ -36,6 +36,8 @@ Numbers = Int64[np.ndarray, "batch order-1"]
 
 BYTES_PER_NGRAM = 16
 """What the compiled core takes for an n-gram at most, and about what its tables take."""
+MOST_NGRAMS = (1 << 32) - 2
+"""Of an order that the compiled core can number."""
 TARGETS_AT_ONCE = 1 << 17
 """Targets scored by one thread at once, by whole documents: it bounds the memory."""
 
@@ -181,7 +183,9 @@ class Queries:
 
 
 def _is_readable(table: OrderTable) -> bool:
-    """Return whether the arrays of an order are of the types that the compiled core reads."""
+    """Return whether an order is of the types and of a size that the compiled core reads."""
+    if len(table.keys) > MOST_NGRAMS:
+        return False
     arrays = ((table.keys, "int64"), (table.log_probs, "float32"), (table.log_backoffs, "float32"))
     return all(array.dtype == dtype and array.flags.c_contiguous for array, dtype in arrays)
 
