@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,7 @@ from thence.batches.bags import (
 )
 from thence.batches.labelled import LabelledBags
 from thence.corpus import Documents, Labels
+from thence.errors import SettingError
 from thence.tokens import Texts, TokenOptions, encode_texts, make_tokenizer
 
 WORDS = TokenOptions("words")
@@ -115,6 +117,15 @@ def test_a_table_is_restored_from_what_it_keeps() -> None:
             table.restored(np.array(damaged, np.int32))
     with pytest.raises(ValueError, match="kept"):
         table.restored(table.kept.astype(np.float32))
+
+
+def test_more_features_than_have_numbers_are_refused() -> None:
+    most = BagOptions(ngrams=2, character_ngrams=(), buckets=(1 << 31) - 1)
+    with pytest.raises(SettingError, match="at most 2,147,483,547"):
+        number_of_features(100, most)
+    assert number_of_features(100, replace(most, ngrams=1)) == 100
+    fewer = replace(most, buckets=most.buckets - 100)
+    assert number_of_features(100, fewer) == most.buckets
 
 
 def test_taking_and_putting_side_by_side() -> None:

@@ -18,6 +18,7 @@ from thence._core import library
 from thence._core.rows import count_numbers, sum_rows
 from thence.array_types import Bool, Float32, Int32, Int64, UInt64
 from thence.corpus import Documents
+from thence.errors import SettingError
 from thence.settings import Range
 from thence.tokens.characters import code_points
 from thence.tokens.parallel import in_threads
@@ -30,7 +31,9 @@ CHUNK = 1 << 16
 MULTIPLIER, MIXER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 CHARACTER_SALT = np.uint64(0x94D049BB133111EB)
 NGramLength = Annotated[int, Range(ge=1, le=50, why="longer runs hardly ever recur")]
-Buckets = Annotated[int, Range(ge=1, le=(1 << 31) - 1)]
+MOST_FEATURES = (1 << 31) - 1
+"""Token ids and buckets, which are numbered together in 32 bits."""
+Buckets = Annotated[int, Range(ge=1, le=MOST_FEATURES)]
 SEARCH_COST = 64
 """To search for the row of a feature takes as long as writing the rows of so many into a table."""
 MAX_LOOKUP_SIZE = 1 << 26
@@ -194,8 +197,17 @@ class FeatureTable:
 
 
 def number_of_features(vocabulary_size: int, options: BagOptions) -> int:
-    """Return how many features there are in all: token ids, then buckets."""
+    """Return how many features there are in all: token ids, then buckets.
+
+    Raises:
+        SettingError: If there are more than numbers of 32 bits can tell apart.
+    """
     has_runs = options.ngrams > 1 or bool(options.character_ngrams)
+    if has_runs and vocabulary_size + options.buckets > MOST_FEATURES:
+        raise SettingError(
+            f"`buckets` is {options.buckets}; beside a vocabulary of {vocabulary_size:,} tokens "
+            f"there are at most {MOST_FEATURES - vocabulary_size:,}."
+        )
     return vocabulary_size + (options.buckets if has_runs else 0)
 
 
