@@ -88,7 +88,7 @@ def describe_looks(looks: Iterable[Mapping[str, Any]]) -> str:
     """Return how often a test split was looked at, and in which runs before this one was made.
 
     >>> describe_looks([{"run": "lstm"}, {}, {"run": "ngram"}])
-    "3 so far, 2 of them before this run was made: as lstm, ngram"
+    '3 so far, 2 of them before this run was made: as lstm, ngram'
     """
     looks = list(looks)
     words, inherited = f"{len(looks)} so far", count_inherited(looks)
