@@ -234,7 +234,7 @@ def test_networks_of_a_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     thence.register_model(OWN_LABELS)
     run = thence.train(TEXT, "own-bigram", steps=20, output="own")
     same = thence.train(TEXT, "bigram", steps=20, output="ours")
-    # The bigram of thence is asked in NumPy, that of the script in torch: equal in single precision.
+    # One is asked in NumPy, the other in torch: equal in single precision.
     found, expected = run.evaluate().nats_per_token, same.evaluate().nats_per_token
     assert found == pytest.approx(expected, rel=1e-6)
     Path("table.csv").write_text("text,label\n" + "".join(f"{x},{x[0]}\n" for x in TEXT))

@@ -118,8 +118,8 @@ def test_an_imported_run_has_no_text(imported: Run, counted: Counted, tmp_path: 
         with pytest.raises(TextError) as caught:
             need()
         assert str(caught.value) == (
-            f"The run {imported.folder} was imported from a.arpa and has no text of its own; judge "
-            "it on another (thence evaluate RUN TEXT, thence compare --text TEXT)."
+            f"The run {imported.folder} was imported from a.arpa and has no text of its own; "
+            "evaluate it on another (thence evaluate RUN TEXT, thence compare --text TEXT)."
         )
     assert sample(imported, 3).copies is None
 
