@@ -11,7 +11,7 @@ import pytest
 from thence.ensembles.mix import mix
 from thence.errors import RunError, SettingError, TextError, ThenceWarning
 from thence.exchange import arpa, export, import_arpa
-from thence.generation import sample
+from thence.generation import complete, next_tokens, sample
 from thence.models.ngram import NGram
 from thence.runs import Run
 from thence.training import resume, train
@@ -98,6 +98,21 @@ def test_sums_that_are_not_one_are_told(counted: Counted, tmp_path: Path) -> Non
         run = import_arpa(path, tmp_path / "imported", allow_unnormalized=True)
     facts = run.model.facts(None)  # type: ignore[attr-defined]
     assert float(dict(facts)["sums of probabilities differ from 1 by at most"]) > 0.1
+
+
+def test_probabilities_without_bound_are_shown_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.arpa"
+    path.write_text(
+        "\\data\\\nngram 1=3\nngram 2=1\n\n\\1-grams:\n-0.5 </s>\n-99 <s> 98\n-0.2 a -0.2\n\n"
+        "\\2-grams:\n-0.1 a </s>\n\n\\end\\\n"
+    )
+    with pytest.warns(ThenceWarning):
+        run = import_arpa(path, tmp_path / "imported", allow_unnormalized=True)
+    assert {probability for _, probability in next_tokens(run, count=2).tokens} == {1}
+    assert "1.0000  " in str(next_tokens(run))
+    found = complete(run, max_length=1)
+    assert "1.0000" in str(found)
+    assert "a" in found._repr_html_()
 
 
 @pytest.fixture

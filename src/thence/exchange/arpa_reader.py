@@ -223,7 +223,10 @@ def _checked(lines: _Lines, entries: _Entries) -> _Entries:
     """Return the entries with logarithms in nats, if they are logarithms."""
     log10, weights, numbers = entries.log_probs, entries.log_backoffs, entries.numbers
     lines.refuse(~(log10 <= 0), numbers, "a log10 probability must be a number from 0 down.")
-    lines.refuse(~(weights < np.inf), numbers, "a back-off weight must be a number.")
+    # Beyond, a product of weights has no room in a float; none that is estimated is near it.
+    lines.refuse(
+        ~(weights < -NEVER), numbers, f"a back-off weight must be a number below {-NEVER:g}."
+    )
     return _Entries(numbers, _nats(log10), entries.places, _nats(weights))
 
 

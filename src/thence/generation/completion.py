@@ -86,7 +86,9 @@ def next_tokens(run: Run | str | Path, text: str = "", count: int = 10) -> NextT
     log_probs, _ = read_prefix(run.model, encode_prefix(run, text), 1, vocabulary.boundary_id)
     likeliest = _likeliest(log_probs[0], count)
     names = vocabulary.names()
-    tokens = [(names[index], float(np.exp(log_probs[0, index]))) for index in likeliest]
+    # An imported model may give more than 1, and more than can be written.
+    likely = np.exp(np.minimum(log_probs[0, likeliest], 0)).tolist()
+    tokens = [(names[index], prob) for index, prob in zip(likeliest, likely, strict=True)]
     special = frozenset(names[index] for index in likeliest if vocabulary.is_special(int(index)))
     return NextTokens(text, tokens, special)
 
@@ -232,7 +234,7 @@ def _append(run: Run, text: str, prefix: Ids, ids: Ids) -> str:
 
 def _format_probability(log_probability: float) -> str:
     """Return a probability as text; of one too small for a float, the power of ten."""
-    probability = math.exp(log_probability)
+    probability = math.exp(min(log_probability, 0))  # An imported model may give more than 1.
     if probability >= 1e-4:
         return f"{probability:.4f}"
     return f"{probability:.1e}" if probability else f"1e{log_probability / math.log(10):.0f}"
