@@ -196,7 +196,7 @@ BROKEN = {
     "not a number": (SRILM.replace("-0.4  a", "minus  a"), "line 10: 'minus' or '-0.2' is not a"),
     "nan": (SRILM.replace("-0.25", "nan"), "line 14: a log10 probability must be a number from 0"),
     "positive": (SRILM.replace("-0.25", "0.25"), "line 14: a log10 probability must be a number"),
-    "nan weight": (SRILM.replace("-0.3", "nan"), "line 8: a back-off weight must be a number below"),
+    "nan weight": (SRILM.replace("-0.3", "nan"), "line 8: a back-off weight must be a number"),
     "infinite weight": (SRILM.replace("-0.3", "inf"), "line 8: a back-off weight must be"),
     "weight without room": (SRILM.replace("-0.3", "99"), "line 8: a back-off weight must be"),
     "too many": (SRILM + "-0.1 <s> <s>", "line 15: 2 n-grams of order 2 are announced, but 3"),

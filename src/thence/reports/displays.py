@@ -198,7 +198,7 @@ def completions(found: Completions) -> list[Block]:
     """Show how a text goes on, with the probability of each way."""
     rows = []
     for completion in found.completions:
-        chance = math.exp(min(completion.log_probability, 0))  # Of an imported model, it may be more.
+        chance = math.exp(min(completion.log_probability, 0))  # Above 1: of an import.
         rows.append((short(completion.text, LONGEST_SAMPLE), chance, f"{chance:.3g}"))
     return [Caption("completions", f"of “{short(found.text)}”"), _bars(rows)]
 
