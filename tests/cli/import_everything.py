@@ -1,7 +1,7 @@
 """Imports every module of thence as where no extra is installed; says what fails, and fails then.
 
 A module that needs an extra may only say which (``MissingExtraError``), so that it keeps no other
-from being imported.
+from being imported. The modules of the server are behind ``thence.serve``, which says it for them.
 """
 
 import importlib
@@ -42,8 +42,15 @@ def failures() -> list[str]:
         except missing:
             continue
         except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
-            if name != FOR_OTHER_PROGRAMS:
+            of_server = name.startswith("thence.serve.") and getattr(error, "name", "") in EXTRAS
+            if name != FOR_OTHER_PROGRAMS and not of_server:
                 found.append(f"{name}: {type(error).__name__}: {error}")
+    for name in ("create_app", "open_runs"):
+        try:
+            getattr(importlib.import_module("thence.serve"), name)
+        except missing:
+            continue
+        found.append(f"thence.serve.{name} does not say which extra it needs")
     return found
 
 

@@ -20,8 +20,8 @@ Harmless = Callable[..., None]
 HUGE = (f"{10**12}", f"{10**30}", "9" * 5000, "1e18")
 ODD = ("1e400", "-1e400", "nan", "-0", "-1", "0", "1e-400", "10", "0x10", "1_0", "٣", "1e3", "½",
        "", " 1", "--", "inf,inf")  # fmt: skip
-AS_LONG_AS_ASKED = ("sample", "best", "find-lr")
-"""Commands that may go on for as long as a huge number says."""
+AS_LONG_AS_ASKED = ("sample", "best", "find-lr", "--steps", "--epochs")
+"""Commands, and flags of the training, that may go on for as long as a huge number says."""
 OTHERS = [
     ["sample", "RUN", "--count"], ["sample", "RUN", "--temperature"], ["sample", "RUN", "--top-k"],
     ["sample", "RUN", "--top-p"], ["sample", "RUN", "--max-length"], ["sample", "RUN", "--seed"],
@@ -79,7 +79,8 @@ def try_out(sound: Path, harmless: Harmless, seed: int, number: int) -> None:
     lines = commands(sound)
     for _ in range(number):
         *line, flag = draw.choice(lines)
-        value = draw.choice(ODD if line[0] in AS_LONG_AS_ASKED else (*ODD, *HUGE))
+        may_take_long = line[0] in AS_LONG_AS_ASKED or flag in AS_LONG_AS_ASKED
+        value = draw.choice(ODD if may_take_long else (*ODD, *HUGE))
         try:
             harmless(*line, f"{flag}={value}")
         except BaseException as error:
@@ -99,4 +100,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_absurd_numbers_do_no_harm(sound: Path, harmless: Harmless) -> None:
-    try_out(sound, harmless, seed=1, number=100)
+    try_out(sound, harmless, seed=1, number=50)
+
+
+@pytest.mark.exhaustive
+def test_more_absurd_numbers_do_no_harm(sound: Path, harmless: Harmless) -> None:
+    try_out(sound, harmless, seed=2, number=200)

@@ -45,6 +45,7 @@ WRITTEN = {
     "context": st.integers(1, 1 << 24),
     "layers": st.integers(1, 1000),
     "order": st.sampled_from([1, 2]),
+    "bits": st.integers(2, 16),
     "threads": st.integers(1, 1024),
 }
 """Settings that are not any text, or not any of their choices beside any others."""

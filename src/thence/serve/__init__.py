@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from thence.serve.limits import Limits
-from thence.serve.start import serve
+from thence.serve.start import check_extra, serve
 
 if TYPE_CHECKING:
     from thence.serve.app import create_app as create_app
@@ -13,12 +13,13 @@ __all__ = ["Limits", "create_app", "open_runs", "serve"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "create_app":  # They need the extra, which the help of the command does not.
+    if name not in ("create_app", "open_runs"):
+        raise AttributeError(f"module 'thence.serve' has no attribute '{name}'")
+    check_extra()  # They need it, which the help of the command does not.
+    if name == "create_app":
         from thence.serve.app import create_app
 
         return create_app
-    if name == "open_runs":
-        from thence.serve.loaded_runs import open_runs
+    from thence.serve.loaded_runs import open_runs
 
-        return open_runs
-    raise AttributeError(f"module 'thence.serve' has no attribute '{name}'")
+    return open_runs

@@ -14,6 +14,16 @@ from thence.runs.run import Run
 from thence.serve.limits import Limits
 
 
+def check_extra() -> None:
+    """Refuse to go on where the libraries of the server are missing.
+
+    Raises:
+        MissingExtraError: If one is; it names the extra.
+    """
+    for module in ("fastapi", "uvicorn", "prometheus_client"):
+        import_extra(module, "serve", "serving")
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach a host."""
     try:
@@ -64,8 +74,7 @@ def serve(
             "only those who know it, or `no_auth` to let in everyone."
         )
     hosts = frozenset({"localhost", host.lower()}) if token is None and not no_auth else None
-    for module in ("fastapi", "uvicorn", "prometheus_client"):
-        import_extra(module, "serve", "serving")
+    check_extra()
     from thence.serve.server import run_server  # It needs what was just sought.
 
     run_server(
