@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from thence.generation import fill as fill
     from thence.generation import next_tokens as next_tokens
     from thence.generation import sample as sample
+    from thence.models import Candidate as Candidate
     from thence.models import Family as Family
-    from thence.models import Rung as Rung
     from thence.models import Size as Size
     from thence.models import register_model as register_model
     from thence.recipes import Recipe as Recipe
@@ -94,7 +94,7 @@ _HOMES = {
     "next_tokens": "thence.generation",
     "sample": "thence.generation",
     "Family": "thence.models",
-    "Rung": "thence.models",
+    "Candidate": "thence.models",
     "Size": "thence.models",
     "register_model": "thence.models",
     "Recipe": "thence.recipes",

@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 class Serializable:
-    """What has a form in JSON.
+    """Base class of results that can be written as JSON.
 
     Attributes:
         _in_json: The attributes that its JSON has, in order, as ``name`` or ``name=attribute``; by

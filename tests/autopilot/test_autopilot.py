@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from thence.autopilot.autopilot import Autopilot, Budget, StoppingListener, TrainingEnded
-from thence.autopilot.candidates import Candidate, Ensemble, TrainedCandidate, single
+from thence.autopilot.candidates import Ensemble, ScheduledCandidate, TrainedCandidate, single
 from thence.autopilot.result import Tried
 from thence.errors import TrainingError
 from thence.models.language.cache import CacheOptions
@@ -26,7 +26,7 @@ class Fake:
     """A strategy whose models are as good as given."""
 
     counted: Sequence[TrainedCandidate] = ()
-    candidates: Sequence[Candidate] = ()
+    candidates: Sequence[ScheduledCandidate] = ()
     trained: Sequence[TrainedCandidate | None] = ()
     blended: Sequence[float] = ()
     asked: list[tuple[str, float | None, int | None]] = field(default_factory=list)
@@ -38,14 +38,14 @@ class Fake:
     def count(self) -> Iterator[TrainedCandidate]:
         return iter(self.counted)
 
-    def schedule(self, seconds: float) -> tuple[Candidate, ...]:
+    def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:
         return tuple(self.candidates)
 
     def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
         return 0.0
 
     def train(
-        self, chosen: Candidate, seconds: float | None, steps: int | None
+        self, chosen: ScheduledCandidate, seconds: float | None, steps: int | None
     ) -> list[TrainedCandidate]:
         self.asked.append((chosen.family, seconds, steps))
         if self.after is not None:
@@ -78,7 +78,11 @@ def autopilot_for(
     return Autopilot(nothing, nothing, budget, stop_event or StopEvent(), silent_progress, watch)
 
 
-CANDIDATES = (Candidate("small", 0.1), Candidate("middle", 0.3), Candidate("large", 0.6))
+CANDIDATES = (
+    ScheduledCandidate("small", 0.1),
+    ScheduledCandidate("middle", 0.3),
+    ScheduledCandidate("large", 0.6),
+)
 TRAINED = (candidate("small", 3.0), candidate("middle", 2.5), candidate("large", 2.0))
 
 
@@ -184,7 +188,7 @@ def test_a_stop_ends_a_training_at_the_next_step() -> None:
 def test_a_network_that_fails_is_left_out_and_the_reason_told() -> None:
     class Failing(Fake):
         def train(
-            self, chosen: Candidate, seconds: float | None, steps: int | None
+            self, chosen: ScheduledCandidate, seconds: float | None, steps: int | None
         ) -> list[TrainedCandidate]:
             raise TrainingError("The training loss is nan.")
 

@@ -15,7 +15,7 @@ import pytest
 
 import thence
 from thence.autopilot import Best, read_best
-from thence.autopilot.candidates import Candidate
+from thence.autopilot.candidates import ScheduledCandidate
 from thence.autopilot.strategies import LanguageStrategy
 from thence.cli.main import main
 from thence.errors import RunError, SettingError, TextError
@@ -230,14 +230,14 @@ def test_one_network_alone_is_a_run(
     names: Path, make: Callable[..., Best], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LanguageStrategy, "count", lambda self: iter(()))
-    only = (Candidate("mlp", 1.0),)
+    only = (ScheduledCandidate("mlp", 1.0),)
     monkeypatch.setattr("thence.autopilot.strategies.schedule", lambda *about: only)
     done = make(names)
     assert done.run.recipe.model == "mixture" and len(done.tried) == 1
     assert thence.evaluate(done.run, "dev").nats_per_token == pytest.approx(done.nats, rel=1e-5)
 
 
-ONE = (Candidate("averaging", 1.0),)
+ONE = (ScheduledCandidate("averaging", 1.0),)
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(

@@ -17,7 +17,7 @@ from thence.autopilot.candidates import schedule
 from thence.autopilot.networks import HIDDEN_SIZES, largest_size, options_of
 from thence.errors import SettingError
 from thence.models import registry
-from thence.models.candidates import Kind, Rung, Size, TextKind
+from thence.models.candidates import Candidate, Kind, Size, TextKind
 from thence.models.registry import Method, get_family
 
 MODELS = st.sampled_from(["mlp", "gru", "lstm"])
@@ -146,8 +146,8 @@ def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A family of another package: the linear network, and a budget from which it is tried."""
     monkeypatch.setattr(registry._plugins, "table", dict(registry.FAMILIES))
     bigram = get_family("bigram")
-    rungs = {"names": (Rung(2, share=0.5),)}
-    registry._plugins.add("my-bigram", replace(bigram, name="my-bigram", candidates=rungs))
+    candidates = {"names": (Candidate(2, share=0.5),)}
+    registry._plugins.add("my-bigram", replace(bigram, name="my-bigram", candidates=candidates))
     yield
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from thence.autopilot.autopilot import MIN_TRAINING, Autopilot, Budget
-from thence.autopilot.candidates import Candidate
+from thence.autopilot.candidates import ScheduledCandidate
 from thence.autopilot.strategies import LanguageStrategy
 from thence.recipes import make_recipe
 from thence.signals import StopEvent
@@ -36,4 +36,4 @@ def test_the_time_to_load_is_part_of_the_share(
     autopilot = Autopilot(recipe, data, budget, StopEvent(), silent_progress, None)
     strategy = LanguageStrategy(autopilot, "names", "names")
     monkeypatch.setitem(sys.modules, "thence.autopilot.networks", Slow())
-    assert strategy.train(Candidate("gru", 1.0), MIN_TRAINING + SLEEP / 2, None) == []
+    assert strategy.train(ScheduledCandidate("gru", 1.0), MIN_TRAINING + SLEEP / 2, None) == []

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # ``thence --version`` asks for the library, and should not w
     import numpy as np
 
 VERSION = 2
-"""Of the interface, as ``core.c`` has it: a library built of older files is not used."""
+"""Version of the functions' arguments. A library that says another one is not used (``core.c``)."""
 VARIABLE = "THENCE_CORE"
 """Environment variable; ``none`` lets NumPy do all work, to compare the two."""
 SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")

@@ -19,7 +19,11 @@ MOST_KEPT = 1 << 18
 
 
 class Rules(ctypes.Structure):
-    """How words are found: classes and scrambled numbers of the first code points."""
+    """The rules that cut a text into words: the struct ``Rules`` of ``core.h``.
+
+    For each of the first code points it has the class (letter, white space ...) and the random
+    number that word hashes add up.
+    """
 
     _fields_ = (
         ("classes", Pointer), ("scramble", Pointer), ("points", Size),

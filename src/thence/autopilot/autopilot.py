@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from thence.autopilot.candidates import Candidate, Ensemble, TrainedCandidate, single
+from thence.autopilot.candidates import Ensemble, ScheduledCandidate, TrainedCandidate, single
 from thence.autopilot.result import Tried
 from thence.errors import SettingError, TrainingError
 from thence.recipes.options import TrainingOptions
@@ -80,7 +80,7 @@ class Budget:
 
 
 class Strategy(Protocol):
-    """What depends on the task: which models are trained, and how they are combined."""
+    """Interface of the two tasks, language models and classifiers: what is trained and combined."""
 
     @property
     def unit(self) -> Literal["token", "document"]:
@@ -93,14 +93,14 @@ class Strategy(Protocol):
     def count(self) -> Iterator[TrainedCandidate]:
         """Yield the models that need no training."""
 
-    def schedule(self, seconds: float) -> tuple[Candidate, ...]:
+    def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:
         """Return the models that are worth training in so many seconds, in order."""
 
     def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
         """Return about how long it takes to combine the members and one more."""
 
     def train(
-        self, candidate: Candidate, seconds: float | None, steps: int | None
+        self, candidate: ScheduledCandidate, seconds: float | None, steps: int | None
     ) -> list[TrainedCandidate]:
         """Train a model; return it and what comes with it, or nothing if there is no time."""
 
@@ -176,7 +176,11 @@ class Autopilot:
         return best if with_care else _better(best, strategy.combine(members, self._share(1.0)))
 
     def _train(
-        self, strategy: Strategy, candidate: Candidate, seconds: float | None, steps: int | None
+        self,
+        strategy: Strategy,
+        candidate: ScheduledCandidate,
+        seconds: float | None,
+        steps: int | None,
     ) -> list[TrainedCandidate]:
         """Train a model; one that fails is left out, with the reason."""
         try:
@@ -210,8 +214,8 @@ class Autopilot:
         return members, best
 
     def _divided(
-        self, candidates: Sequence[Candidate]
-    ) -> Iterator[tuple[Candidate, float, int | None]]:
+        self, candidates: Sequence[ScheduledCandidate]
+    ) -> Iterator[tuple[ScheduledCandidate, float, int | None]]:
         """Yield each candidate, its share of the time that is left then, and of the steps."""
         steps = self.budget.steps
         for number, candidate in enumerate(candidates):

@@ -11,7 +11,7 @@ from thence.models.registry import Method, families
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ScheduledCandidate:
     """A model to train in a share of the time.
 
     Attributes:
@@ -27,19 +27,19 @@ class Candidate:
     running: bool = False
 
 
-def schedule(kind: Kind, seconds: float, *methods: Method) -> tuple[Candidate, ...]:
+def schedule(kind: Kind, seconds: float, *methods: Method) -> tuple[ScheduledCandidate, ...]:
     """Return the models that are worth making in so many seconds, in order.
 
     Every family says so of itself (``Family.candidates``), those of other packages too.
     """
-    found: list[tuple[float, Candidate]] = []
+    found: list[tuple[float, ScheduledCandidate]] = []
     for family in families("labels" if kind == "labels" else "language").values():
-        rungs = [rung for rung in family.candidates.get(kind, ()) if rung.seconds <= seconds]
-        best = max((rung.seconds for rung in rungs), default=0.0)
+        affordable = [one for one in family.candidates.get(kind, ()) if one.seconds <= seconds]
+        best = max((one.seconds for one in affordable), default=0.0)
         found += [
-            (rung.place, Candidate(family.name, rung.share, rung.options, rung.running))
-            for rung in rungs
-            if rung.seconds == best and rung.share > 0 and family.method in methods
+            (one.place, ScheduledCandidate(family.name, one.share, one.options, one.running))
+            for one in affordable
+            if one.seconds == best and one.share > 0 and family.method in methods
         ]
     return tuple(one for _, one in sorted(found, key=lambda pair: pair[0]))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from thence.autopilot.autopilot import TrainingEnded, with_training
-from thence.autopilot.candidates import Candidate
+from thence.autopilot.candidates import ScheduledCandidate
 from thence.models.candidates import Size, TextKind
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import get_family
@@ -74,7 +74,7 @@ class Trained:
 def choose_recipe(
     base: Recipe,
     data: TrainingData,
-    candidate: Candidate,
+    candidate: ScheduledCandidate,
     kind: TextKind,
     seconds: float | None,
     steps: int | None,

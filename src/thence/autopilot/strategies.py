@@ -11,8 +11,8 @@ import numpy as np
 
 from thence.autopilot.autopilot import MIN_TRAINING, Autopilot, reported_settings, with_training
 from thence.autopilot.candidates import (
-    Candidate,
     Ensemble,
+    ScheduledCandidate,
     TrainedCandidate,
     schedule,
 )
@@ -75,7 +75,7 @@ class LanguageStrategy:
                 title, scores = _title(name, settings), model.score(data.dev, carries)
                 yield _scored(title, name, made, model, scores, carry_context=carries)
 
-    def schedule(self, seconds: float) -> tuple[Candidate, ...]:
+    def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:
         """Return the models that are worth training in so many seconds, in order."""
         return schedule(self.kind, seconds, "train")
 
@@ -85,7 +85,7 @@ class LanguageStrategy:
         return combining_seconds([*members, members[0]], dev, self.autopilot.left())
 
     def train(
-        self, candidate: Candidate, seconds: float | None, steps: int | None
+        self, candidate: ScheduledCandidate, seconds: float | None, steps: int | None
     ) -> list[TrainedCandidate]:
         """Train a network; nothing where there is too little time.
 
@@ -191,7 +191,7 @@ class LabelStrategy:
         """Yield nothing: every classifier is trained."""
         return iter(())
 
-    def schedule(self, seconds: float) -> tuple[Candidate, ...]:
+    def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:
         """Return the models that are worth training in so many seconds, in order."""
         return schedule("labels", seconds, "fit", "train")
 
@@ -200,7 +200,7 @@ class LabelStrategy:
         return 2e-6 * (len(members) + 1) * members[0].scores.size
 
     def train(
-        self, candidate: Candidate, seconds: float | None, steps: int | None
+        self, candidate: ScheduledCandidate, seconds: float | None, steps: int | None
     ) -> list[TrainedCandidate]:
         """Train a classifier; nothing where there is too little time."""
         family, data = get_family(candidate.family), self.autopilot.data

@@ -52,7 +52,7 @@ class Batch:
 
 @runtime_checkable
 class Step(Protocol):
-    """What the training loop knows of a batch of any kind; its length is the number of rows."""
+    """Interface of a training batch, whatever is in it; its length is the number of rows."""
 
     @property
     def weight(self) -> float:

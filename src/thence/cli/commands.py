@@ -241,4 +241,4 @@ COMMANDS: Mapping[str, Command] = {
 }
 """Each command, in the order that help has them."""
 COMMAND_GROUPS = {"data": "List and fetch named texts."}
-"""What the help says of commands whose names are two words."""
+"""Help of the groups of commands, such as ``thence data list``."""

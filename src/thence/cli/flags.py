@@ -19,7 +19,7 @@ STANDARD_INPUT = "standard-input:"
 SHORT = {"count": "-n", "output": "-o"}
 """Flags that have a short form too."""
 RUN_PHRASES = {"run or its folder": "run folder", "runs or their folders": "run folders"}
-"""What a docstring calls a run, and what it is on the command line."""
+"""Phrases of docstrings that help texts replace: on the command line a run is always a folder."""
 SEVERAL = ("runs", "texts")
 """Parameters for any number of arguments."""
 TITLES = {
@@ -72,7 +72,7 @@ def _as_text(kind: Any, tokens: Sequence[Token]) -> str:
 
 
 Text = Annotated[str, Parameter(converter=_as_text)]
-"""What somebody wrote, for a model to read."""
+"""An argument that is a text for a model, not an option or a path."""
 BadWords = Annotated[
     tuple[Text, ...], Parameter(consume_multiple=True, negative_iterable=(), negative=())
 ]

@@ -47,7 +47,7 @@ from thence.runs.sources import readable
 from thence.terminal import SafeConsole
 
 PATH_BEGINNINGS = ("/", "./", "../", "~/")
-"""How a path may begin that is written out."""
+"""An argument that begins with one of these is taken for a path, not for a text."""
 FOR_COLOUR, AGAINST_COLOUR = (0, 158, 115), (213, 94, 0)
 """Bluish green and vermilion, distinguishable with any colour vision (M. Okabe, K. Ito)."""
 FAINTEST = 0.1

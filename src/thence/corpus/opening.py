@@ -220,7 +220,7 @@ OFFICE = {
     b"mimetypeapplication/vnd.oasis": "LibreOffice",
     b"mimetypeapplication/epub": "an e-book reader",
 }
-"""What the names in a zip archive say of the program whose document it is."""
+"""Programs whose documents are zip archives, by the beginning of the first file in them."""
 LFS = b"version https://git-lfs.github.com/spec/"
 ANNEX = re.compile(rb"(?:\.\./)*(?:\.git)?/?annex/objects/[^\n]{1,1000}\n?")
 
@@ -229,7 +229,8 @@ LOOKED_AT = 1 << 16
 LARGEST_SHAPED = 1 << 24
 """Bytes of plain text that may be looked at as a whole, to see whether it is a JSON array."""
 FIRST_LINES, FEWEST_LINES = 20, 3
-"""How many lines must all have a form, and how few are no evidence."""
+"""To be taken for JSON lines or a table, so many first lines must all have that form; with fewer
+lines than the second number a text is plain."""
 SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars (|)"}
 COLUMNS = {"text", "label", "labels", "sentence", "document", "category", "class", "target"}
 """Names of columns by which the first line of a table is known."""

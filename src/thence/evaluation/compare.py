@@ -96,7 +96,7 @@ class Comparison(BestFirst):
 
     @property
     def interval_of(self) -> str:
-        """What the intervals are about, in words."""
+        """Return which texts the intervals hold for, as reports say it."""
         return covers(self.in_order)
 
     def table(self) -> tuple[list[str], list[list[str]]]:

@@ -40,7 +40,7 @@ MISTAKES = 10
 CLASSES_SHOWN = 30
 """Labels in the table at most."""
 COVERS = "documents like these, taken as independent of each other; not another text"
-"""What the intervals are about, in words."""
+"""Which documents the intervals of a classifier hold for, as reports say it."""
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,17 @@ from thence.models.base import (
     LanguageModel,
     State,
 )
-from thence.models.candidates import Rung, Size
+from thence.models.candidates import Candidate, Size
 from thence.models.registry import Family, get_family, register_model
 
 __all__ = [
+    "Candidate",
     "Classes",
     "Classifier",
     "CountedModel",
     "Family",
     "FittedClassifier",
     "LanguageModel",
-    "Rung",
     "Size",
     "State",
     "get_family",

@@ -14,10 +14,10 @@ Kind = Literal["names", "characters", "words", "labels"]
 
 
 @dataclass(frozen=True)
-class Rung:
-    """A training of a family from some budget on.
+class Candidate:
+    """A way to train a family within ``thence best``, from some budget on.
 
-    Of a family's rungs those with the largest ``seconds`` within the budget count.
+    Of a family's candidates those with the largest ``seconds`` within the budget count.
 
     Attributes:
         seconds: From how many seconds for training on; counted models need none.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from thence.models.candidates import Rung
+from thence.models.candidates import Candidate
 from thence.models.registry import Family, Method, Task, add_built_in
 
 SEQUENCES: Mapping[str, Any] = {"batch_size": 32, "lr": 0.004, "clip": 5.0, "optimizer": "adamw"}
@@ -60,9 +60,11 @@ add_built_in([
         "counts of up to N symbols, smoothed: modified Kneser-Ney and others",
         # The highest orders are no better alone, but tell a mixture how well a context is known.
         candidates={
-            "names": [Rung(place=0, options={"order": order}) for order in (2, 3, 4, 5, 6, 7)],
-            "characters": [Rung(place=0, options={"order": order}) for order in (3, 4, 5, 6, 7, 9)],
-            "words": [Rung(place=0, options={"order": order}) for order in (3, 5)],
+            "names": [Candidate(place=0, options={"order": order}) for order in (2, 3, 4, 5, 6, 7)],
+            "characters": [
+                Candidate(place=0, options={"order": order}) for order in (3, 4, 5, 6, 7, 9)
+            ],
+            "words": [Candidate(place=0, options={"order": order}) for order in (3, 5)],
         },
         fit_many="thence.models.ngram.model:fit_orders",
     ),
@@ -72,7 +74,7 @@ add_built_in([
         adapts=True,
         candidates=dict.fromkeys(
             ("names", "characters", "words"),
-            tuple(Rung(place=1, options={"order": order}, running=True) for order in (1, 2)),
+            tuple(Candidate(place=1, options={"order": order}, running=True) for order in (1, 2)),
         ),
     ),
     _language(
@@ -84,7 +86,7 @@ add_built_in([
         "mlp", "train", "language.options:MLPOptions", "language.mlp:create",
         "embeddings of a fixed window, tanh layers, softmax (Bengio et al. 2003)",
         inference="language.inference:mlp", window=True,
-        candidates={"names": (Rung(4), Rung(13, share=0))},
+        candidates={"names": (Candidate(4), Candidate(13, share=0))},
         size="thence.models.language.mlp:size",
     ),
     _recurrent(
@@ -95,8 +97,8 @@ add_built_in([
         "lstm", options="language.options:LSTMOptions",
         summary="long short-term memory: a recurrent network with gates and cells",
         candidates={
-            "names": (Rung(100, share=0.5, place=1),),
-            "words": (Rung(10, place=0), Rung(200, place=0, options={"layers": 2})),
+            "names": (Candidate(100, share=0.5, place=1),),
+            "words": (Candidate(10, place=0), Candidate(200, place=0, options={"layers": 2})),
         },
         size="thence.models.language.recurrent:lstm_size",
     ),
@@ -104,8 +106,8 @@ add_built_in([
         "gru", options="language.options:GRUOptions",
         summary="gated recurrent units: gates without cells",
         candidates={
-            "names": (Rung(13, place=0), Rung(100, share=0.5, place=0)),
-            "characters": (Rung(4, place=0),),
+            "names": (Candidate(13, place=0), Candidate(100, share=0.5, place=0)),
+            "characters": (Candidate(4, place=0),),
         },
         size="thence.models.language.recurrent:gru_size",
     ),
@@ -128,11 +130,11 @@ add_built_in([
         training={"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
         candidates={
             "labels": (
-                Rung(0, share=0.05, place=1),
-                Rung(20, share=0.2, place=0),
-                Rung(20, share=0.3, place=2, options={"ngrams": 3}),
-                Rung(60, share=0.1, place=0),
-                Rung(60, share=0.1, place=2, options={"ngrams": 3}),
+                Candidate(0, share=0.05, place=1),
+                Candidate(20, share=0.2, place=0),
+                Candidate(20, share=0.3, place=2, options={"ngrams": 3}),
+                Candidate(60, share=0.1, place=0),
+                Candidate(60, share=0.1, place=2, options={"ngrams": 3}),
             ),
         },
     ),
@@ -149,9 +151,9 @@ add_built_in([
         bags=True, training=DOCUMENTS,
         candidates={
             "labels": (
-                Rung(0, share=0.95, place=0),
-                Rung(20, share=0.5, place=1),
-                Rung(60, share=0.3, place=1),
+                Candidate(0, share=0.95, place=0),
+                Candidate(20, share=0.5, place=1),
+                Candidate(60, share=0.3, place=1),
             ),
         },
     ),
@@ -159,7 +161,7 @@ add_built_in([
         "convolution", "train", "labels.options:ConvolutionOptions", "labels.convolution:create",
         "filters over a few words in a row, the largest of each (Kim 2014)",
         reads_sequences=True, word_vectors=True, truncates=True, epochs=6.0, training=DOCUMENTS,
-        candidates={"labels": (Rung(60, share=0.3, place=3, options={"adversarial": 0.0}),)},
+        candidates={"labels": (Candidate(60, share=0.3, place=3, options={"adversarial": 0.0}),)},
     ),
     _labels(
         "recurrent", "train", "labels.options:RecurrentOptions", "labels.recurrent:create",
@@ -167,7 +169,7 @@ add_built_in([
         reads_sequences=True, word_vectors=True, truncates=True, training=DOCUMENTS,
         candidates={
             "labels": (
-                Rung(60, share=0.2, place=4, options={"adversarial": 0.0, "max_length": 250}),
+                Candidate(60, share=0.2, place=4, options={"adversarial": 0.0, "max_length": 250}),
             ),
         },
     ),

@@ -19,7 +19,7 @@ from typing import Any, Literal, cast, get_args
 
 from thence.errors import SettingError, nearest
 from thence.models.base import Classes, Classifier, LanguageModel
-from thence.models.candidates import Kind, Rung, Size
+from thence.models.candidates import Candidate, Kind, Size
 from thence.plugins import Plugins
 from thence.synonyms import synonyms
 from thence.tokens import TokenStore
@@ -62,7 +62,8 @@ class Family:
         candidates: For which kinds of text ``thence best`` tries it, and from which budget on.
         size: For language models that are trained: gives ``thence best`` the sizes of which it
             chooses one, from the kind of text, the units of a hidden layer (64 to 1,024) and the
-            options of the rung; or ``module:name``. Without it the options stay at their defaults.
+            options of the candidate; or ``module:name``. Without it the options stay at their
+            defaults.
         fit_many: For models that are fitted: fits several with different options to the same tokens
             and yields each, where that is quicker than one by one; or ``module:name``.
         supplier: The package and version that it comes from, as pip writes it
@@ -85,7 +86,7 @@ class Family:
     truncates: bool = False
     training: Mapping[str, Any] = field(default_factory=lambda: WINDOWS)
     epochs: float = 5.0
-    candidates: Mapping[Kind, Sequence[Rung]] = field(default_factory=dict)
+    candidates: Mapping[Kind, Sequence[Candidate]] = field(default_factory=dict)
     size: Callable[..., Size] | str | None = None
     fit_many: Callable[..., Iterable[Any]] | str | None = None
     supplier: str = ""

@@ -48,7 +48,7 @@ DEEP, MOST_DEEP = 10, 2000
 """Dots from which on a key is deep, and how many dots the deep keys of a file may have in all:
 Python's reader takes a time that grows with the square of how many parts a key has (``a.b.c``)."""
 PIECES = re.compile(r"[=,\n]")
-"""What a key does not reach beyond, unless in quotes."""
+"""Characters that end a key of TOML outside of quotes."""
 
 
 @dataclass(frozen=True)

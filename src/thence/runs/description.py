@@ -34,7 +34,7 @@ BEST_OF_SWEEP = "best-of-sweep.json"
 BEST_OF_TIME = "best.json"
 """File of a run that the autopilot made: the models that were tried."""
 SWEEP, BEST, TRIALS = "sweep.toml", "best", "trial-*"
-"""What the folder of a sweep has: its recipe, its best run, and its trials."""
+"""Names in the folder of a sweep: its recipe, its best run, and its trials."""
 MOST_METRICS = 1 << 25
 """Bytes of metrics that are read for a list: a hundred thousand evaluations."""
 WORSE = "expect the test number to be worse"

@@ -18,7 +18,7 @@ from thence.runs.metrics import read_json_lines
 TEST_LOOKS = "test-looks.jsonl"
 """File of a run folder with one line for each look: ``time``, ``command``, and perhaps ``run``."""
 LOOK: Mapping[str, Any] = {"time": str, "command": str, "run": str | None}
-"""What a line says."""
+"""Fields of a line, with their types."""
 TEST = "test"
 """Table of the provenance with the fingerprint of the test split."""
 

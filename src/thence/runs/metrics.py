@@ -19,11 +19,11 @@ from thence.settings import Range, as_in_file, check_parts
 
 MetricsNumber = Annotated[float, Range(gt=-1e100, lt=1e100)]
 REQUIRED = dict.fromkeys(("step", "seconds"), MetricsNumber)
-"""What every line of metrics says."""
+"""Fields, with types, of every line of ``metrics.jsonl``."""
 REQUIRED_OF_TRAINING = REQUIRED | dict.fromkeys(
     ("tokens", "epoch", "learning_rate", "clipped_steps"), MetricsNumber
 )
-"""What every line of a training says that goes on for several steps."""
+"""The same where the model is trained in several steps."""
 Lines = list[dict[str, Any]]
 
 

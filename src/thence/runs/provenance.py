@@ -73,9 +73,9 @@ FIELDS: dict[str, Any] = {
     FROM: ParentRun | None,
     TEST: Fingerprint | None,
 }
-"""What the provenance of every run says, with the types; what may be None may be missing."""
+"""Fields of ``[provenance]`` with their types; one that may be None may be missing."""
 LABEL_FIELDS: dict[str, Any] = {"labels": tuple[str, ...], "multilabel": bool}
-"""What that of a classifier says too."""
+"""Further fields of classifiers."""
 Content = dict[str, Any]
 """Content of a config, as TOML has it."""
 

@@ -48,7 +48,7 @@ SECONDS_TO_CLOSE = 10.0
 
 @dataclass(frozen=True)
 class Read:
-    """What a piece of work wants its model to read.
+    """A request to a model: some ids, read from a state.
 
     Attributes:
         ids: As many as one of ``CHUNK_SIZES``.
@@ -62,13 +62,13 @@ class Read:
 
     @property
     def shape(self) -> tuple[int, bool]:
-        """What reads of one batch have in common."""
+        """Number of ids, and whether only the last distribution is wanted: one for each batch."""
         return len(self.ids), self.last and len(self.ids) > 1
 
 
 Work = Generator[list[Read], Any, Result]
-"""What yields the reads that it wants, and is sent a list of what each gave (``Reading``). If it
-yields no read, it is set aside until ``Worker.wake``."""
+"""A generator that yields lists of reads and is sent the result of each (``Reading``). When it
+yields an empty list, it waits until ``Worker.wake`` is called."""
 
 
 def together(works: Sequence[Work[Result]]) -> Work[list[Result]]:

@@ -1,4 +1,4 @@
-"""What hears of a training: displays of its progress, and loggers.
+"""Callbacks of the training loop: displays of its progress, and loggers.
 
 A logger gets the records of ``metrics.jsonl`` besides: TensorBoard, or any function. It only
 repeats what is in the file, so it is no part of the run. TensorBoard needs the extra ``logs``; its

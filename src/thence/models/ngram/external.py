@@ -18,7 +18,7 @@ from thence.models.ngram.gathering import BLOCK, pieces
 from thence.models.ngram.sorting import OrderCounts, distinct
 
 BYTES_PER_NGRAM = 96
-"""What it takes at most to sort, number and count one n-gram of a piece of several runs."""
+"""Bytes of memory to sort, number and count one n-gram when sorted runs are merged, at most."""
 
 Bounds = list[tuple[int, int]]
 

@@ -13,7 +13,7 @@ from thence.models.ngram.sorting import OrderCounts, opening_targets, sort_with_
 from thence.tokens import TokenStore
 
 BYTES_PER_TARGET = 128
-"""What it takes at most to look up a target."""
+"""Bytes of memory to look up one target, at most."""
 
 
 def log_likelihood(

@@ -13,10 +13,15 @@ from thence.mapped import room_on_disk
 from thence.models.base import Array, TextScore
 from thence.models.memory_guard import parse_size
 from thence.models.ngram.counting import count_ngrams
-from thence.models.ngram.gathering import blocks
 from thence.models.ngram.jelinek_mercer import interpolate
 from thence.models.ngram.likelihood import log_likelihood, log_prob_within
-from thence.models.ngram.packing import pack_tables, packed_names, quantise, unpack_tables
+from thence.models.ngram.packing import (
+    check_table,
+    pack_tables,
+    packed_names,
+    quantise,
+    unpack_tables,
+)
 from thence.models.ngram.pruning import prune, sums
 from thence.models.ngram.queries import Numbers, Queries
 from thence.models.ngram.smoothing import Discounts, OrderTable, Smoothing, smooth
@@ -333,7 +338,7 @@ class NGram:
             for number, table in enumerate(self.tables, start=1):
                 named |= {f"{number}.{part}": getattr(table, part) for part in PARTS}
         named["counted"] = np.array(self.counted, np.int64)
-        named["discounts"] = np.array([_as_row(found) for found in self.discounts]).reshape(-1, 9)
+        named["discounts"] = np.array([found.to_row() for found in self.discounts]).reshape(-1, 9)
         return named
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
@@ -354,7 +359,7 @@ class NGram:
             tables = unpack_tables(tensors, options.order, size, options.bits)
         contexts = 1
         for order, table in zip(orders, tables, strict=True):
-            _check_table(order, table, contexts * size, order == orders[-1])
+            check_table(order, table, contexts * size, order == orders[-1])
             contexts = len(table.keys)
         self.tables = tables
         counted, discounts = tensors["counted"], tensors["discounts"]
@@ -362,7 +367,7 @@ class NGram:
         if not fit or counted.dtype.kind != "i" or not np.isfinite(discounts).all():
             raise ValueError("the facts about the counts do not fit the order")
         self.counted = tensors["counted"].tolist()
-        self.discounts = [_from_row(row) for row in tensors["discounts"].tolist()]
+        self.discounts = [Discounts.from_row(row) for row in tensors["discounts"].tolist()]
 
     def num_parameters(self) -> int:
         """Return how many n-grams the model holds."""
@@ -376,39 +381,3 @@ def fit_orders(models: Sequence[NGram], store: TokenStore) -> Iterator[NGram]:
     for model in models:
         model.fit_counts(counted[: model.options.order])
         yield model
-
-
-def _as_row(found: Discounts) -> list[float]:
-    return [found.order, *found.counts_of_counts, *found.values, float(found.fallback)]
-
-
-def _from_row(row: list[float]) -> Discounts:
-    n1, n2, n3, n4 = (int(count) for count in row[1:5])
-    return Discounts(int(row[0]), (n1, n2, n3, n4), (row[5], row[6], row[7]), bool(row[8]))
-
-
-def _check_table(order: int, table: OrderTable, key_limit: int, is_last: bool) -> None:
-    """Refuse arrays that are not one order of a model.
-
-    Raises:
-        ValueError: If types, lengths or keys do not fit.
-    """
-    kinds = [array.dtype.kind for array in (table.keys, table.log_probs, table.log_backoffs)]
-    shapes = [table.keys.shape, table.log_probs.shape, table.log_backoffs.shape]
-    size = len(table.keys)
-    if kinds != ["i", "f", "f"] or shapes != [(size,), (size,), (0 if is_last else size,)]:
-        raise ValueError(f"the arrays of order {order} differ in type or length")
-    before = -1
-    for block in blocks(table.keys):
-        if block[0] <= before or np.any(block[1:] <= block[:-1]):
-            before = key_limit
-            break
-        before = int(block[-1])
-    if before >= key_limit:
-        raise ValueError(f"the keys of order {order} do not fit the vocabulary")
-    if order == 1 and size != key_limit:
-        raise ValueError(f"order 1 has {size} symbols of {key_limit}")
-    for logarithms in (table.log_probs, table.log_backoffs):
-        for block in blocks(logarithms):
-            if np.any(np.isnan(block) | (block == np.inf)):
-                raise ValueError(f"order {order} holds logarithms that are no numbers")

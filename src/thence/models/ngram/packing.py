@@ -33,7 +33,7 @@ CELLS = 1 << 12
 PACKED_AT_ONCE = 1 << 16
 """Numbers that are packed or unpacked together; a multiple of 8, so that they fill whole bytes."""
 BYTES_PER_NGRAM = 16
-"""Of the tables, when they are unpacked."""
+"""Bytes that an n-gram takes in memory when its table is unpacked: key, logarithm, back-off."""
 
 
 def quantise(tables: list[OrderTable], bits: int, memory: int | None = None) -> list[OrderTable]:
@@ -285,3 +285,30 @@ def _unpack_keys(
     if (done, context) != (size, contexts):
         raise ValueError(f"the keys of order {order} do not fit")
     return keys.array()
+
+
+def check_table(order: int, table: OrderTable, key_limit: int, is_last: bool) -> None:
+    """Refuse arrays that are not one order of a model.
+
+    Raises:
+        ValueError: If types, lengths or keys do not fit.
+    """
+    kinds = [array.dtype.kind for array in (table.keys, table.log_probs, table.log_backoffs)]
+    shapes = [table.keys.shape, table.log_probs.shape, table.log_backoffs.shape]
+    size = len(table.keys)
+    if kinds != ["i", "f", "f"] or shapes != [(size,), (size,), (0 if is_last else size,)]:
+        raise ValueError(f"the arrays of order {order} differ in type or length")
+    before = -1
+    for block in blocks(table.keys):
+        if block[0] <= before or np.any(block[1:] <= block[:-1]):
+            before = key_limit
+            break
+        before = int(block[-1])
+    if before >= key_limit:
+        raise ValueError(f"the keys of order {order} do not fit the vocabulary")
+    if order == 1 and size != key_limit:
+        raise ValueError(f"order 1 has {size} symbols of {key_limit}")
+    for logarithms in (table.log_probs, table.log_backoffs):
+        for block in blocks(logarithms):
+            if np.any(np.isnan(block) | (block == np.inf)):
+                raise ValueError(f"order {order} holds logarithms that are no numbers")

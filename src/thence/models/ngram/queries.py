@@ -35,15 +35,15 @@ Numbers = Int64[np.ndarray, "batch order-1"]
 
 
 BYTES_PER_NGRAM = 16
-"""What the compiled core takes for an n-gram at most, and about what its tables take."""
+"""Bytes of memory that the compiled core needs for an n-gram at most; its arrays need as many."""
 MOST_NGRAMS = (1 << 32) - 2
-"""Of an order that the compiled core can number."""
+"""N-grams of one order at most that the compiled core can number, in 32 bits."""
 TARGETS_AT_ONCE = 1 << 17
 """Targets scored by one thread at once, by whole documents: it bounds the memory."""
 
 
 class Queries:
-    """What is asked of a model's tables, which must not change meanwhile.
+    """Scores, states and distributions of a model's tables, which must not change meanwhile.
 
     Args:
         tables: Of orders 1 to N.

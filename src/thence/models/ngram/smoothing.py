@@ -26,7 +26,7 @@ modeling"; the trigram baseline of Bengio et al. 2003; T. Brants et al. 2007, "L
 models in machine translation" (stupid back-off).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -82,6 +82,16 @@ class Discounts:
     counts_of_counts: tuple[int, int, int, int]
     values: tuple[float, float, float]
     fallback: bool
+
+    def to_row(self) -> list[float]:
+        """Return all of it as numbers, for the file of weights."""
+        return [self.order, *self.counts_of_counts, *self.values, float(self.fallback)]
+
+    @classmethod
+    def from_row(cls, row: Sequence[float]) -> "Discounts":
+        """Return what ``to_row`` wrote."""
+        n1, n2, n3, n4 = (int(count) for count in row[1:5])
+        return cls(int(row[0]), (n1, n2, n3, n4), (row[5], row[6], row[7]), bool(row[8]))
 
 
 def counts_of_counts(counts: Integer[np.ndarray, " ngrams"]) -> tuple[int, int, int, int]:
