@@ -160,12 +160,12 @@ def shown(result: float, text: Text) -> str:
 
 ALONE = """
 import sys
-from thence.autopilot import strategies
+from thence.autopilot import language
 from thence.autopilot.candidates import Candidate
 from thence.cli.main import main
 only = (Candidate(sys.argv[1], 1.0),)
-strategies.LanguageStrategy.count = lambda self: iter(())
-strategies.schedule = lambda *about: only
+language.LanguageStrategy.count = lambda self: iter(())
+language.schedule = lambda *about: only
 main(sys.argv[2:])
 """
 """``thence best`` with one network and nothing else."""

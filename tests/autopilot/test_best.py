@@ -16,7 +16,7 @@ import pytest
 import thence
 from thence.autopilot import Best, read_best
 from thence.autopilot.candidates import ScheduledCandidate
-from thence.autopilot.strategies import LanguageStrategy
+from thence.autopilot.language import LanguageStrategy
 from thence.cli.main import main
 from thence.errors import RunError, SettingError, TextError
 from thence.runs import ClassifierRun, Run
@@ -217,7 +217,7 @@ def test_an_interrupt_gives_the_best_so_far(tmp_path: Path) -> None:
 def test_one_classifier_alone_is_reported_and_drawn(
     table: Path, make: Callable[..., Best], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thence.autopilot.strategies.schedule", lambda *about: ONE)
+    monkeypatch.setattr("thence.autopilot.labels.schedule", lambda *about: ONE)
     done = make(table, label="label")
     assert done.run.recipe.model == "ensemble" and done.run.finished
     assert thence.evaluate(done.run, "dev").accuracy == done.accuracy
@@ -231,7 +231,7 @@ def test_one_network_alone_is_a_run(
 ) -> None:
     monkeypatch.setattr(LanguageStrategy, "count", lambda self: iter(()))
     only = (ScheduledCandidate("mlp", 1.0),)
-    monkeypatch.setattr("thence.autopilot.strategies.schedule", lambda *about: only)
+    monkeypatch.setattr("thence.autopilot.language.schedule", lambda *about: only)
     done = make(names)
     assert done.run.recipe.model == "mixture" and len(done.tried) == 1
     assert thence.evaluate(done.run, "dev").nats_per_token == pytest.approx(done.nats, rel=1e-5)

@@ -1,8 +1,8 @@
 """The autopilot: the best model of a text that can be made in a given time.
 
 ``best`` reads the text and writes the run. ``profile`` says what the text is like, ``candidates``
-what is trained for it and when, ``sizes`` and ``networks`` how large a network is and how it is
-trained, ``combining`` which models are used together. ``strategies`` puts these together for
+what is trained for it and when, ``networks`` how large a network is and how it is trained,
+``combining`` which models are used together. ``language`` and ``labels`` put these together for
 language models and for classifiers, ``autopilot`` spends the budget on them, and ``result`` is what
 comes out.
 """

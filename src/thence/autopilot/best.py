@@ -18,9 +18,10 @@ from thence.autopilot.autopilot import (
     Watcher,
 )
 from thence.autopilot.candidates import Ensemble
+from thence.autopilot.labels import LabelStrategy
+from thence.autopilot.language import LanguageStrategy
 from thence.autopilot.profile import TextProfile, profile_text
 from thence.autopilot.result import Best
-from thence.autopilot.strategies import LabelStrategy, LanguageStrategy
 from thence.corpus import Instead, ReadingOptions, Source, SplitOptions, load
 from thence.errors import SettingError, TextError, nearest
 from thence.models.registry import get_family

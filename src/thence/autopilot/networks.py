@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from thence.autopilot.autopilot import TrainingEnded, with_training
+from thence.autopilot.autopilot import MIN_TRAINING, Autopilot, TrainingEnded, with_training
 from thence.autopilot.candidates import ScheduledCandidate
 from thence.models.candidates import Size, TextKind
 from thence.models.language.neural import NeuralLanguageModel
@@ -180,6 +180,17 @@ def _recipe_of(base: Recipe, size: Size, passes: float, train_tokens: int) -> Re
         training["batch_size"] = max(4, min(training["batch_size"], train_tokens // (4 * window)))
     made = get_family(base.model).options_class()(**options_of(size, passes, train_tokens))
     return with_training(replace(base, options=made), **training)
+
+
+def train_until(
+    ends: float, autopilot: Autopilot, name: str, recipe: Recipe, with_cache: bool = False
+) -> Trained | None:
+    """Train a network until some time of the budget; None where that is too near."""
+    seconds = None if math.isinf(ends) else ends - autopilot.budget.spent()
+    if seconds is not None and seconds < MIN_TRAINING:
+        return None
+    with autopilot.listening(name) as listener:
+        return train(recipe, autopilot.data, seconds, listener, with_cache)
 
 
 def train(
