@@ -41,6 +41,7 @@ from thence.corpus import Documents
 from thence.tokens import TokenOptions, TokenStore, make_tokenizer
 
 from .processes import ADDRESS
+from .processor_time import ProcessorTime
 
 sys.dont_write_bytecode = False
 # No example has a time limit, since machines differ. Where a test names no number of its own, so
@@ -53,8 +54,16 @@ hypothesis.settings.load_profile("thence")
 FIVE_NAMES = ("emma", "olivia", "ava", "isabella", "sophia")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that shows which tests are expensive."""
+    words = "show the N files, functions and tests that take the most processor time"
+    parser.addoption("--processor-time", type=int, default=0, metavar="N", help=words)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make the place where all workers find the process that forks."""
+    if shown := config.getoption("processor_time"):
+        config.pluginmanager.register(ProcessorTime(shown))
     if ADDRESS not in os.environ:
         folder = TemporaryDirectory(prefix="thence-fork-server-")
         os.environ[ADDRESS] = folder.name

@@ -17,6 +17,7 @@ import sys
 import threading
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 SLOW = ("torch", "torch.distributed.run", "alembic.command", "optuna.storages", "uvicorn")
@@ -55,7 +56,8 @@ def next_job(listening: socket.socket) -> dict[str, Any]:
 def watched(message: bytes, files: list[int]) -> dict[str, Any]:
     """Fork the process of a job and return the job there; tell its number and how it ended.
 
-    When whoever asked for the process is gone, it is killed.
+    When whoever asked for the process is gone, it is killed. The processor seconds that it used are
+    written into a file together with the test that wanted it; see ``processor_time.py``.
     """
     job: dict[str, Any] = json.loads(message)
     answers, *streams = files
@@ -76,8 +78,12 @@ def watched(message: bytes, files: list[int]) -> dict[str, Any]:
 
     ended: list[int] = []
     threading.Thread(target=kill, daemon=True).start()
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    _, status, used = os.wait4(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
     ended.append(code)
+    test = job["environment"].get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+    with Path(os.environ["THENCE_TEST_FORK_SERVER"], "seconds").open("a") as file:
+        file.write(f"{used.ru_utime + used.ru_stime} {test}\n")
     with suppress(BrokenPipeError):
         os.write(answers, f"{code}\n".encode())
     os._exit(0)
