@@ -10,7 +10,8 @@ import pytest
 import thence
 from thence.ensembles.mix import mix, weights_of
 from thence.errors import RunError, SettingError
-from thence.models.language.mixture import Weights
+from thence.models.base import static_model
+from thence.models.language.mixture import Mixture, Weights
 from thence.runs import Run
 from thence.training import resume, train
 
@@ -174,6 +175,35 @@ def test_a_network_remembers_and_goes_on_learning(running: Run, tmp_path: Path) 
         "adapts to the text it is evaluated on: lstm dyn"
     )
     assert judged.to_json()["dynamic"] == list(judged.dynamic)
+
+
+def test_static_leaves_caches_out_and_learns_nothing(running: Run, tmp_path: Path) -> None:
+    alone = thence.evaluate(running, static=True)
+    assert alone.nats == thence.evaluate(running).nats
+    # Of a mixture of one network and what it remembers, the network is left.
+    made = mix([running], tmp_path / "mix", neural_cache=9, cache=50, dynamic=True)
+    judged = thence.evaluate(made, static=True)
+    assert judged.nats == pytest.approx(alone.nats, rel=1e-5)
+    assert (judged.dynamic, judged.to_json()["static"]) == ((), True)
+    assert dict(judged.rows())["static"].startswith("kept from adapting")
+    assert thence.evaluate(made).nats < judged.nats  # The run itself is as it was.
+    compared = thence.compare([made, running], static=True).runs
+    assert compared[0].bits_per_byte == pytest.approx(compared[1].bits_per_byte)
+    texts = ["aa bb", "aa bb"]
+    static = thence.score(made, texts, static=True)
+    for one, other in zip(static, thence.score(running, texts), strict=True):
+        assert one["log_probability"] == pytest.approx(other["log_probability"], rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", ["single", "buckets"])
+def test_static_weights_are_shared_in_proportion(
+    running: Run, tmp_path: Path, weights: Weights
+) -> None:
+    made = mix([running], tmp_path / "mix", cache=50, weights=weights)
+    static = static_model(made.model)
+    assert isinstance(static, Mixture)
+    np.testing.assert_allclose(static.weights, 1)
+    assert made.model.weights.shape[1] == 3
 
 
 def test_an_adapting_mixture_is_a_run_like_any_other(running: Run, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def print_scores(
         for text in texts:
             print_json(call(texts=text)[0])
         return
-    ranking = rank(given.run, documents)
+    ranking = rank(given.run, documents, static=given.static)
     if json:
         for ranked in ranking.to_json():
             print_json(ranked)

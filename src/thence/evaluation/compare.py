@@ -130,6 +130,7 @@ def compare(
     text: Source | None = None,
     reading: ReadingOptions | None = None,
     labelling: LabelOptions | None = None,
+    static: bool = False,
 ) -> Comparison | LabelComparison:
     """Evaluate several runs on the same documents.
 
@@ -144,11 +145,14 @@ def compare(
         text: Another text to evaluate on instead: its path or name, or the texts themselves.
         reading: How that text is read; by default as UTF-8 with documents like the first run's.
         labelling: Where its labels are, for classifiers; by default as in the first run's text.
+        static: Keep language models from adapting to the text: caches are left out, and nothing
+            goes on learning.
 
     Raises:
         RunError: If there are fewer than two runs, classifiers and language models, or classifiers
             of different labels.
         TextError: If the runs have different splits, so that no text is common to them.
+        SettingError: If ``static`` leaves nothing of a model, or they are classifiers.
     """
     if isinstance(runs, str | Path):
         raise RunError(f"A comparison needs several runs in a list, not {str(runs)!r} alone.")
@@ -166,7 +170,7 @@ def compare(
             "Some of these runs are classifiers, others language models, which cannot be compared. "
             "Name runs of one kind."
         )
-    data = EvaluationData(split, text, reading, labelling)
+    data = EvaluationData(split, text, reading, labelling, static)
     compared: Comparison | LabelComparison
     if classifiers:
         compared = compare_labels(classifiers, data)
@@ -194,7 +198,7 @@ def _compare_language_models(runs: list[Run], data: EvaluationData) -> Compariso
     encoded = {run: run.encode(documents, "compare") for run in {*runs}}
     stores = [encoded[run] for run in runs]
     costs = [
-        -run.model.score(store, run.recipe.training.carry_context)
+        -data.model(run).score(store, run.recipe.training.carry_context)
         for run, store in zip(runs, stores, strict=True)
     ]
     same_tokens = all(_same_targets(runs, stores, index) for index in range(1, len(runs)))

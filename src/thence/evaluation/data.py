@@ -16,7 +16,8 @@ from thence.corpus import (
 from thence.corpus.documents import as_labelled
 from thence.corpus.reading import inner_suffix
 from thence.corpus.tables import HUGGING_FACE, TABLES
-from thence.errors import TextError
+from thence.errors import SettingError, TextError
+from thence.models.base import LanguageModel, static_model
 from thence.results import Result
 from thence.runs import ClassifierRun
 from thence.runs.looks_at_test import count_inherited, describe_looks
@@ -33,12 +34,28 @@ class EvaluationData:
         text: Another text instead: its path or name, or the texts themselves.
         reading: How that text is read; by default as UTF-8 with documents like the run's.
         labelling: Where its labels are; by default as in the run's text.
+        static: Whether a language model is kept from adapting to it.
     """
 
     split: Split = "dev"
     text: Source | None = None
     reading: ReadingOptions | None = None
     labelling: LabelOptions | None = None
+    static: bool = False
+
+    def model(self, run: Run) -> LanguageModel:
+        """Return the language model to evaluate.
+
+        Raises:
+            SettingError: If it is to be static, and nothing is left of it.
+        """
+        model = static_model(run.model) if self.static else run.model
+        if model is None:
+            raise SettingError(
+                f"Nothing is left of {run.name} with `static`: it knows only what it has read of "
+                "the text it is evaluated on. Leave `static` out."
+            )
+        return model
 
     @property
     def is_dev_split(self) -> bool:
@@ -83,8 +100,14 @@ class EvaluationData:
         Another text is read as the run's own was, unless it is said how.
 
         Raises:
+            SettingError: If it is to be static.
             TextError: If there are none, or another text has several labels where the run has one.
         """
+        if self.static:
+            raise SettingError(
+                f"`static` is for language models, but {run.folder} is a classifier, which never "
+                "adapts to what it is evaluated on. Leave it out."
+            )
         if self.text is None:
             return as_labelled(self.documents(run))
         own = replace(run.recipe.reading, encoding="utf-8")

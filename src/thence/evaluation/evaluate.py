@@ -17,6 +17,7 @@ def evaluate(
     reading: ReadingOptions | None = None,
     labelling: LabelOptions | None = None,
     mistakes: int = MISTAKES,
+    static: bool = False,
 ) -> LikelihoodReport | ClassificationReport:
     """Evaluate a run's best model on a split of its text, or on another text.
 
@@ -28,14 +29,17 @@ def evaluate(
         reading: How that text is read; by default as UTF-8 with documents like the run's.
         labelling: Where its labels are, for a classifier; by default as in the run's text.
         mistakes: How many of a classifier's most confident mistakes to keep.
+        static: Keep a language model from adapting to the text: caches are left out, and nothing
+            goes on learning.
 
     Returns:
         The likelihood for a language model, the report on labels for a classifier.
 
     Raises:
         TextError: If there is nothing to evaluate on.
+        SettingError: If ``static`` leaves nothing of the model, or it is a classifier.
     """
-    run, data = open_run(run), EvaluationData(split, text, reading, labelling)
+    run, data = open_run(run), EvaluationData(split, text, reading, labelling, static)
     if isinstance(run, ClassifierRun):
         return evaluate_classifier(run, data, mistakes)
     return evaluate_language_model(run, data)

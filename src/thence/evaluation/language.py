@@ -18,7 +18,7 @@ from thence.evaluation.intervals import (
     unit_sums,
 )
 from thence.evaluation.metrics import bits, perplexity
-from thence.models.registry import get_family
+from thence.models.base import Adapts
 from thence.results import format_pairs
 from thence.runs.description import choice_on_dev
 from thence.runs.run import Run
@@ -65,7 +65,9 @@ class LikelihoodReport(RunReport):
         carry_context: Whether documents saw the documents before them.
         looks: Those at the run's test split, this one included: ``time``, ``command`` and, of a
             run that this one was made of, the name of that ``run``.
-        dynamic: The members of a mixture that remembered or learned the text as they went.
+        dynamic: What remembered or learned the text as it went: parts of the model, such as members
+            of a mixture.
+        static: Whether the model was kept from that.
         chosen_on_dev: In words, that the run was chosen or weighed on the dev split that it is
             evaluated on; None where it was not, or for another text.
         in_order: Whether the documents stand as in their text, so that neighbours depend on each
@@ -76,7 +78,7 @@ class LikelihoodReport(RunReport):
         *("run", "text", "documents", "targets", "unknown", "impossible", "characters", "bytes"),
         *("nats", "nats_per_token", "interval", "interval_of=covers", "in_order", "chosen_on_dev"),
         *("perplexity", "bits_per_character", "bits_per_byte", "seen", "unseen", "carry_context"),
-        *("test_looks", "test_looks_before", "dynamic"),
+        *("test_looks", "test_looks_before", "dynamic", "static"),
     )
 
     run: str
@@ -94,6 +96,7 @@ class LikelihoodReport(RunReport):
     carry_context: bool
     looks: tuple[Mapping[str, str], ...]
     dynamic: tuple[str, ...] = ()
+    static: bool = False
     chosen_on_dev: str | None = None
     in_order: bool = False
 
@@ -155,6 +158,8 @@ class LikelihoodReport(RunReport):
         if self.dynamic:
             names = ", ".join(self.dynamic)
             rows.append(("dynamic", f"adapts to the text it is evaluated on: {names}"))
+        if self.static:
+            rows.append(("static", "kept from adapting to the text; caches left out"))
         return rows + self.looks_row()
 
     def interval_in_words(self) -> str:
@@ -178,14 +183,13 @@ def evaluate_language_model(run: Run, data: EvaluationData = EvaluationData()) -
     documents = data.documents(run)
     store = run.encode(documents, "evaluate")
     carry_context = run.recipe.training.carry_context
-    costs = -run.model.score(store, carry_context)
+    model = data.model(run)
+    costs = -model.score(store, carry_context)
     in_order = data.is_in_order(run)
     seen, unseen = None, None
     if (data.split != "train" or data.text is not None) and _text_is_there(run):
         is_seen = seen_in(run.documents("train"), documents)
         seen, unseen = _share(store, costs, is_seen), _share(store, costs, ~is_seen)
-    members = run.recipe.options.members if get_family(run.recipe.model).method == "combine" else ()
-    adapting = [member for member in members if carry_context and member.adapts]
     return LikelihoodReport(
         run=run.name,
         text=data.name(run),
@@ -201,7 +205,8 @@ def evaluate_language_model(run: Run, data: EvaluationData = EvaluationData()) -
         unseen=unseen,
         carry_context=carry_context,
         looks=tuple(run.test_looks()),
-        dynamic=tuple(member.name for member in adapting),
+        dynamic=model.adapting if carry_context and isinstance(model, Adapts) else (),
+        static=data.static,
         chosen_on_dev=choice_on_dev(run) if data.is_dev_split else None,
         in_order=in_order,
     )

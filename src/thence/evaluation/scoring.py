@@ -12,14 +12,19 @@ import numpy as np
 from thence.array_types import Float64
 from thence.corpus import Documents, documents_of
 from thence.errors import TextError
+from thence.evaluation.data import EvaluationData
 from thence.evaluation.metrics import bits, finite
+from thence.models.base import LanguageModel
 from thence.results import Listing, Results, Score, format_table, json_value
 from thence.runs.run import LanguageRun, Run, open_run
 from thence.tokens import TokenStore
 
 
 def score(
-    run: Run | str | Path, texts: Documents | Iterable[str] | str, tokens: bool = False
+    run: Run | str | Path,
+    texts: Documents | Iterable[str] | str,
+    tokens: bool = False,
+    static: bool = False,
 ) -> Results[Score]:
     """Return the score of each text, in order and one by one.
 
@@ -27,6 +32,8 @@ def score(
         run: The run or its folder.
         texts: The texts, each a document of its own, or a single one.
         tokens: Add every token with its surprisal.
+        static: Keep the model from adapting to the texts: caches are left out, and nothing goes on
+            learning from one text to the next.
 
     Returns:
         Dictionaries with ``text``, ``log_probability`` (natural logarithm; None if impossible),
@@ -37,13 +44,15 @@ def score(
 
     Raises:
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
+        SettingError: If ``static`` leaves nothing of the model.
     """
     run = open_run(run)
-    if not tokens and (one := _score_of_one(run, texts)) is not None:
+    if not tokens and not static and (one := _score_of_one(run, texts)) is not None:
         return Results([one], 1)
     strings = texts if isinstance(texts, list) else None
     documents = documents_of(texts)
-    return Results(_scores(run, documents, strings or documents, tokens), len(documents))
+    model = EvaluationData(static=static).model(run)
+    return Results(_scores(run, model, documents, strings or documents, tokens), len(documents))
 
 
 def _score_of_one(run: Run, texts: Documents | Iterable[str] | str) -> Score | None:
@@ -82,10 +91,12 @@ def _display(run: Run) -> tuple[int, str]:
     return len(run.tokenizer.vocabulary), separator
 
 
-def _scores(run: Run, documents: Documents, texts: Iterable[str], tokens: bool) -> Iterator[Score]:
+def _scores(
+    run: Run, model: LanguageModel, documents: Documents, texts: Iterable[str], tokens: bool
+) -> Iterator[Score]:
     """Yield the score of each document; the texts are the same, as strings."""
     store = run.encode(documents, "score")
-    scores = run.model.score(store, run.recipe.training.carry_context).astype(np.float64)
+    scores = model.score(store, run.recipe.training.carry_context).astype(np.float64)
     log_probs = store.sum_by_document(scores)
     columns = (
         log_probs,
@@ -216,23 +227,26 @@ class Ranking(Listing[Ranked]):
         return "\n".join([*format_table(*self.table()), self.in_words()])
 
 
-def rank(run: Run | str | Path, texts: Documents | Iterable[str]) -> Ranking:
+def rank(run: Run | str | Path, texts: Documents | Iterable[str], static: bool = False) -> Ranking:
     """Rank texts by their probability, whatever their length.
 
     Args:
         run: The run of a language model, or its folder.
         texts: Two texts or more. None sees the others, also where the model was trained to.
+        static: Keep the model from remembering a text within it: caches are left out.
 
     Raises:
         TextError: There are fewer than two.
+        SettingError: If ``static`` leaves nothing of the model.
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
     """
     run = open_run(run)
     documents = documents_of(texts)
     if len(documents) < 2:
         raise TextError(f"To rank texts takes at least two; {len(documents)} was given.")
+    model = EvaluationData(static=static).model(run)
     store = run.encode(documents, "rank")
-    totals = store.sum_by_document(run.model.score(store).astype(np.float64))
+    totals = store.sum_by_document(model.score(store).astype(np.float64))
     is_unknown = run.tokenizer.vocabulary.are_unknown(store.targets)
     unknown = store.sum_by_document(is_unknown.astype(np.float64))
     order = np.argsort(-totals, kind="stable")

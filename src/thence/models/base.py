@@ -97,6 +97,30 @@ class CountedModel(LanguageModel, Protocol):
         """
 
 
+@runtime_checkable
+class Adapts(Protocol):
+    """A language model that may remember or learn from the text that it scores, as caches do.
+
+    It learns from each target after that was scored, only from text that its context reaches, and
+    is as before when ``score`` returns.
+    """
+
+    @property
+    def adapting(self) -> tuple[str, ...]:
+        """Names of the parts that adapt, which every result states; none if it is static."""
+
+    def static(self) -> LanguageModel | None:
+        """Return the model without adapting; None where nothing is left, as of a cache.
+
+        It may share arrays with this one, which stays as it is.
+        """
+
+
+def static_model(model: LanguageModel) -> LanguageModel | None:
+    """Return a model without adapting; None where nothing is left of it."""
+    return model.static() if isinstance(model, Adapts) else model
+
+
 def map_state(function: Callable[..., Any], state: State, *others: State) -> State:
     """Return the tree of what a function gives for each leaf, and the others' leaves there."""
     if state is None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from thence.corpus import Documents
+from thence.models.base import static_model
 from thence.models.language.cache import Cache, CacheOptions
 from thence.tokens import TokenOptions, make_tokenizer
 
@@ -36,3 +37,9 @@ def test_followers_by_hand() -> None:
     # c none.
     expected = [1 / 4, 1 / 4, 0, 1 / 4, 1, 1 / 2, 0, 1 / 4]
     assert shares(2, 100, True) == pytest.approx(expected)
+
+
+def test_nothing_is_left_of_a_cache_that_is_static() -> None:
+    model = Cache(CacheOptions(), len(TOKENIZER.vocabulary))
+    assert model.adapting == ("cache",)
+    assert static_model(model) is None

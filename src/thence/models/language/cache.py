@@ -93,6 +93,14 @@ class Cache:
         shares[np.broadcast_to(totals == 0, shares.shape)] = -np.log(self.vocabulary_size)
         return shares
 
+    @property
+    def adapting(self) -> tuple[str, ...]:
+        """Its name: it is made of what it reads."""
+        return ("cache",)
+
+    def static(self) -> None:
+        """Return nothing: a cache that remembers no text says nothing."""
+
     def tensors(self) -> dict[str, Array]:
         """Return nothing: nothing is learned."""
         return {}

@@ -9,13 +9,23 @@ document.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
 from thence.array_types import Float, Int64, Integer
-from thence.models.base import Array, LanguageModel, State, join_tensors, load_joined, restart
+from thence.models.base import (
+    Adapts,
+    Array,
+    LanguageModel,
+    State,
+    join_tensors,
+    load_joined,
+    restart,
+    static_model,
+)
 from thence.models.language.options import NeuralCacheOptions
 from thence.models.mixture_weights import learn_gate, learn_single, learn_table, log_weights_of
 from thence.models.ngram import NGram
@@ -64,15 +74,6 @@ class Member(Settings):
         if self.dynamic is not None:
             parts.append(f"dynamic {_short(self.dynamic)}")
         return " ".join([self.model, *parts])
-
-    @property
-    def adapts(self) -> bool:
-        """Whether it remembers or learns the text that it is evaluated on."""
-        return (
-            self.dynamic is not None
-            or self.model == "neural-cache"
-            or get_family(self.model).adapts
-        )
 
 
 @dataclass(frozen=True)
@@ -254,6 +255,36 @@ class Mixture:
         for start in range(0, store.num_targets, BLOCK):
             block = slice(start, start + BLOCK)
             yield block, self._log_weights(known[block], place[block])
+
+    @property
+    def adapting(self) -> tuple[str, ...]:
+        """Names of the members that adapt."""
+        return tuple(
+            member.name
+            for model, member in zip(self.models, self.options.members, strict=True)
+            if member.dynamic is not None or (isinstance(model, Adapts) and model.adapting)
+        )
+
+    def static(self) -> "Mixture | None":
+        """Return the mixture of the members without adapting.
+
+        Members of which nothing is left, such as caches, are left out, and their weights go to the
+        others in proportion; None where all are.
+        """
+        models = [static_model(model) for model in self.models]
+        kept = [number for number, model in enumerate(models) if model is not None]
+        if not kept:
+            return None
+        static = copy(self)
+        members = [replace(self.options.members[number], dynamic=None) for number in kept]
+        static.options = replace(self.options, members=tuple(members))
+        static.models = [model for model in models if model is not None]
+        static.weights = self.weights[:, kept]
+        if self.options.weights != "gated":  # A gate's softmax divides by the sum anyway.
+            total = static.weights.sum(axis=1, keepdims=True)
+            static.weights = np.where(total > 0, static.weights, 1 / len(kept))
+            static.weights /= static.weights.sum(axis=1, keepdims=True)
+        return static
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights and every member's tensors, numbered."""

@@ -101,6 +101,14 @@ class NeuralCache:
         found[np.isnan(found)] = -math.log(self.vocabulary_size)
         return found
 
+    @property
+    def adapting(self) -> tuple[str, ...]:
+        """Its name: it is made of what it reads."""
+        return ("neural-cache",)
+
+    def static(self) -> None:
+        """Return nothing: a cache that remembers no text says nothing."""
+
     def tensors(self) -> dict[str, Array]:
         """Return nothing: nothing is learned."""
         return {}
