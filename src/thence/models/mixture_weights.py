@@ -13,6 +13,7 @@ and G. Hinton 1991, "Adaptive mixtures of local experts"; its experts stay as th
 import numpy as np
 
 from thence.array_types import Float, Int64
+from thence.deadline import past_deadline
 from thence.lbfgs import minimize
 from thence.models.base import Array
 
@@ -95,7 +96,7 @@ def learn_gate(
     The gradient of the log-likelihood by the gate's logits is the posterior of each member, given
     the target, minus its weight. L-BFGS (``lbfgs.py``) is preconditioned with a bound of the
     curvature, a quarter of the features' second moments (D. Boehning 1992, "Multinomial logistic
-    regression algorithm").
+    regression algorithm"). Past a deadline the coefficients are those reached by then.
 
     Args:
         probs: Each model's probability of each target, up to a factor per target.
@@ -126,7 +127,13 @@ def learn_gate(
 
     inverse, tolerance = np.linalg.inv(bound), TOLERANCE * len(probs)
     return minimize(
-        loss, start, lambda gradient: inverse @ gradient, tolerance, MAX_ITERATIONS, HISTORY
+        loss,
+        start,
+        lambda gradient: inverse @ gradient,
+        tolerance,
+        MAX_ITERATIONS,
+        HISTORY,
+        past_deadline,
     )
 
 

@@ -7,6 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from typing import TypeVar
 
+from thence.deadline import check_deadline
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 MOST_THREADS = 4
@@ -15,19 +17,27 @@ AHEAD = 2
 
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield what a function gives for each item, in order."""
+    """Yield what a function gives for each item, in order.
+
+    Raises:
+        DeadlineError: Between two items, if a deadline has passed.
+    """
     items = iter(items)
     first = list(islice(items, 2))
     # A single item is no work to share: threads cost more, and so does counting processors.
     threads = min(MOST_THREADS, os.cpu_count() or 1) if len(first) == 2 else 1
     if threads == 1:
-        yield from map(function, chain(first, items))
+        for item in chain(first, items):
+            check_deadline()
+            yield function(item)
         return
     begun: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for item in chain(first, items):
             begun.append(pool.submit(function, item))
+            check_deadline()
             if len(begun) > AHEAD * threads:
                 yield begun.popleft().result()
         while begun:
+            check_deadline()
             yield begun.popleft().result()

@@ -140,6 +140,12 @@ class NeuralLanguageModel(NetworkModel):
         return scoring.score(self, store, carry_context)
 
     @torch.inference_mode()
+    def seconds_to_score(self, store: TokenStore, carry_context: bool = False) -> float:
+        """Return about how long ``score`` takes, measured on a part of the text."""
+        self.eval()
+        return scoring.seconds_to_score(self, store, carry_context)
+
+    @torch.inference_mode()
     def hidden_states(
         self, store: TokenStore, carry_context: bool = False
     ) -> Float[Tensor, "targets hidden"]:

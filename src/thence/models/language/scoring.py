@@ -4,6 +4,7 @@ Networks with a fixed context score each distinct context once. The others read 
 side, or running text in streams.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ import numpy as np
 from thence.array_types import Bool, Float, Int64
 from thence.batches import Padded, group_by_context, windows
 from thence.batches.sequences import ragged
+from thence.deadline import check_deadline
 from thence.models.base import Array, State, join_rows
 from thence.tokens import TokenStore
 
@@ -77,30 +79,65 @@ class ReadsHidden(Protocol):
 def score(
     model: ReadsHidden, store: TokenStore, carry_context: bool
 ) -> Float[np.ndarray, " targets"]:
-    """Return the log-probability of every target of a store, in nats."""
-    if model.context_length is not None:
-        return _score_windows(model, store, model.context_length, carry_context)
+    """Return the log-probability of every target of a store, in nats.
+
+    Raises:
+        DeadlineError: Between two parts of the text, if a deadline has passed.
+    """
     scores = np.zeros(store.num_targets, np.float32)
-    for places, hidden in read_store(model, store, carry_context):
-        scores[places] = model.target_log_probs(hidden, store.targets[places].astype(np.int64))
+    for places, log_probs in _parts(model, store, carry_context):
+        check_deadline()
+        scores[places] = log_probs
     return scores
+
+
+def seconds_to_score(
+    model: ReadsHidden, store: TokenStore, carry_context: bool, limit: float = 0.2
+) -> float:
+    """Return about how long ``score`` takes, measured on its first parts.
+
+    They are read as ``score`` reads them: as many streams or documents side by side.
+
+    Args:
+        model: The network.
+        store: The text.
+        carry_context: As for ``score``.
+        limit: Seconds after which no further part is measured.
+    """
+    began, done, seconds = time.perf_counter(), 0, 0.0
+    for places, _ in _parts(model, store, carry_context):
+        done, seconds = done + len(places), time.perf_counter() - began
+        if seconds > limit:
+            break
+    return seconds * store.num_targets / max(done, 1)
+
+
+Scored = tuple[Int64[np.ndarray, " read"], Float[np.ndarray, " read"]]
+"""Places of some targets of a store, and their log-probabilities."""
+
+
+def _parts(model: ReadsHidden, store: TokenStore, carry_context: bool) -> Iterator[Scored]:
+    """Yield the scores of some targets after another, until all are scored."""
+    if model.context_length is not None:
+        yield from _score_windows(model, store, model.context_length, carry_context)
+        return
+    for places, hidden in read_store(model, store, carry_context):
+        yield places, model.target_log_probs(hidden, store.targets[places].astype(np.int64))
 
 
 def _score_windows(
     model: ReadsHidden, store: TokenStore, context: int, carry_context: bool
-) -> Float[np.ndarray, " targets"]:
+) -> Iterator[Scored]:
     """Score fixed windows, each distinct context once."""
     cut = windows(store, context, carry_context)
     order, starts = group_by_context(cut, model.vocabulary_size)
-    scores = np.zeros(len(cut), np.float32)
     at_once = max(1, min(SCORE_ROWS, SCORE_CELLS // model.vocabulary_size))
     for first in range(0, len(starts) - 1, at_once):
         groups = starts[first : first + at_once + 1]
         log_probs = model.after(cut.gather(order[groups[:-1]])[:, :-1])
         chosen = order[groups[0] : groups[-1]]
         row = np.repeat(np.arange(len(groups) - 1), np.diff(groups))
-        scores[chosen] = log_probs[row, store.targets[chosen]]
-    return scores
+        yield chosen, log_probs[row, store.targets[chosen]]
 
 
 def read_store(model: ReadsHidden, store: TokenStore, carry_context: bool) -> Iterator[Read]:

@@ -16,6 +16,7 @@ import numpy as np
 from thence._core import counting as core
 from thence._core import library
 from thence.array_types import Int32, Integer
+from thence.deadline import check_deadline
 from thence.mapped import Columns, MemoryColumn, Spool, release, room_on_disk
 from thence.models.ngram.external import Runs, merge_runs
 from thence.models.ngram.gathering import BLOCK, pieces
@@ -180,6 +181,7 @@ def _longer(
     cuts = np.searchsorted(which, which[BLOCK::BLOCK])  # No n-gram's followers are parted.
     written = following = 0
     for start, stop in pairwise([0, *cuts.tolist(), len(which)]):
+        check_deadline()
         found, written = count(
             which, places, slice(start, stop), written, followers, numbers, vocabulary_size, first,
             following,

@@ -34,6 +34,7 @@ from typing import Literal
 import numpy as np
 
 from thence.array_types import Float, Float32, Int64, Integer
+from thence.deadline import check_deadline
 from thence.mapped import Columns, MemoryColumn, Spool, release
 from thence.models.ngram.gathering import BLOCK, Gathered, blocks, sum_by_number
 from thence.models.ngram.sorting import OrderCounts
@@ -225,6 +226,7 @@ def _smooth_order(
     backoffs = column(np.float32, len(lower))
     shorter = Gathered(lower, order.suffixes, memory)
     for ngrams, contexts in context_blocks(order.keys, len(lower), vocabulary_size):
+        check_deadline()
         prefixes = order.keys[ngrams] // vocabulary_size - contexts.start
         size = contexts.stop - contexts.start
         share = _shares(method, order.counts[ngrams], prefixes, size, discounts)
@@ -319,6 +321,7 @@ def _add_k_tables(
         log_probs, fulls = (column(dtype, len(order.keys)) for dtype in (np.float32, bool))
         backoffs = column(np.float32, len(opens))
         for ngrams, contexts in context_blocks(order.keys, len(opens), vocabulary_size):
+            check_deadline()
             prefixes = order.keys[ngrams] // vocabulary_size - contexts.start
             seen = order.counts[ngrams]
             full = opens[contexts][prefixes] if level else np.zeros(len(seen), bool)
