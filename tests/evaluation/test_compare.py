@@ -1,6 +1,7 @@
 import json
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +151,21 @@ def test_one_run_is_no_comparison(counted: Counted) -> None:
 def test_carried_context_is_remarked(counted: Counted) -> None:
     runs = [counted(name="one"), counted(name="two", carry_context=True)]
     assert "Some runs see the documents before" in compare(runs).remark
+
+
+def test_a_small_vocabulary_is_no_advantage(counted: Counted, lines: list[str]) -> None:
+    text = [f"{first} {second}" for first, second in pairwise(lines)]
+    runs = [
+        counted(text, text, name=str(size), tokens="words", max_size=size, add_k=0.1)
+        for size in (1, 60)
+    ]
+    few, many = (evaluate(run) for run in runs)
+    assert few.bits_per_byte < many.bits_per_byte
+    compared = compare(runs)
+    assert [item.run for item in compared.runs] == ["60", "1"]
+    costs = [item.bits_per_byte for item in compared.runs]
+    assert costs == pytest.approx([r.bits_per_byte_with_spelling for r in (many, few)])
+    assert "spelled out" in compared.remark
+    difference = compared.runs[1].difference
+    assert difference is not None
+    assert difference[0] == pytest.approx(costs[1] - costs[0])

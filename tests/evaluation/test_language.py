@@ -10,6 +10,7 @@ import pytest
 
 from thence.errors import TextError, UnknownSymbolError
 from thence.evaluation import LikelihoodReport, evaluate
+from thence.models.spelling import Spelling
 from thence.runs import Run
 from thence.training import train
 
@@ -200,3 +201,19 @@ def test_no_interval_of_a_loss_begins_below_zero(tmp_path: Path) -> None:
     report = run.evaluate()
     assert report.interval[0] == 0 < report.nats_per_token
     assert "over pieces of 1 document)" in str(report)
+
+
+def test_unknown_words_are_spelled_out(counted: Counted) -> None:
+    text, dev = ["the cat sat", "the cats sat", "a bat"], ["the dog sat", "the cat"]
+    run = counted(text, dev, tokens="words", min_count=2)
+    report = evaluate(run)
+    assert report.unknown == 2
+    # Each of "dog" and "cat" is <unk> and then spelled; 11 + 1 and 7 + 1 bytes.
+    spelled = -float(Spelling(run.tokenizer).log_probs(["dog", "cat"]).sum())
+    assert report.spelling_nats == pytest.approx(spelled)
+    assert report.bits_per_byte == pytest.approx(report.nats / math.log(2) / 20)
+    together = (report.nats + spelled) / math.log(2) / 20
+    assert report.bits_per_byte_with_spelling == pytest.approx(together)
+    assert report.to_json()["bits_per_byte_with_spelling"] == pytest.approx(together)
+    assert dict(report.rows())["with spelling"].startswith(f"{together:.4f}")
+    assert "with spelling" not in dict(evaluate(counted(name="known")).rows())

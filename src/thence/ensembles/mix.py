@@ -142,7 +142,7 @@ def _check_runs(runs: Sequence[Run]) -> None:
                 f"{run.folder} and {runs[0].folder} were trained on different texts{labels} or "
                 f"splits; a mixture needs runs of the same text{labels}, `split` and `split_seed`."
             )
-        if run.tokenizer.to_json() != runs[0].tokenizer.to_json():
+        if not run.tokenizer.same_tokens(runs[0].tokenizer):
             raise RunError(
                 f"{run.folder} and {runs[0].folder} cut the text into different tokens; train them "
                 "with the same settings of `tokens`, `unknown` and the others."

@@ -24,11 +24,9 @@ from thence.evaluation.intervals import (
     unit_starts,
     unit_sums,
 )
-from thence.evaluation.language import (
-    MANY_UNKNOWN,
-    covers,
-)
+from thence.evaluation.language import covers
 from thence.evaluation.metrics import bits, perplexity
+from thence.models.spelling import spelling_costs
 from thence.results import BestFirst, with_margin
 from thence.runs import ClassifierRun
 from thence.runs.description import choices_on_dev
@@ -45,7 +43,7 @@ class Compared:
         model: Name of its family.
         parameters: Numbers learned or counted.
         unknown: Share of the targets that the run reads as the unknown symbol.
-        bits_per_byte: On the compared text.
+        bits_per_byte: On the compared text, unknown targets spelled out.
         nats_per_token: The same per target; None where the runs' tokens differ.
         difference: Bits per byte (or nats per token) above the first run, and its 95 % interval,
             which holds for all runs at once; no numbers bound it where there is too little text,
@@ -137,7 +135,8 @@ def compare(
     Classifiers are compared by which documents each gets right.
 
     Numbers per token are only compared where all runs cut the text into the same targets;
-    otherwise bits per byte are, which do not depend on the tokenisation.
+    otherwise bits per byte are, which do not depend on the tokenisation: what a run reads as
+    ``<unk>`` is spelled out, letter by letter (``bits_per_byte_with_spelling`` of ``evaluate``).
 
     Args:
         runs: Two or more runs or their folders.
@@ -196,14 +195,16 @@ def _check_same_split(runs: list[Run], split: Split) -> None:
 def _compare_language_models(runs: list[Run], data: EvaluationData) -> Comparison:
     documents = data.documents(runs[0])
     encoded = {run: run.encode(documents, "compare") for run in {*runs}}
+    spelled = {run: spelling_costs(run.tokenizer, documents, encoded[run]) for run in encoded}
     stores = [encoded[run] for run in runs]
     costs = [
         -data.model(run).score(store, run.recipe.training.carry_context)
         for run, store in zip(runs, stores, strict=True)
     ]
     same_tokens = all(_same_targets(runs, stores, index) for index in range(1, len(runs)))
+    with_spelling = [cost + spelled[run] for run, cost in zip(runs, costs, strict=True)]
     in_order = any(data.is_in_order(run) for run in runs)
-    rows = _rows(runs, stores, costs, same_tokens, in_order)
+    rows = _rows(runs, stores, costs, with_spelling, same_tokens, in_order)
     name, remark = data.name(runs[0]), _remark(runs, rows, same_tokens, in_order)
     return Comparison(name, len(documents), same_tokens, tuple(rows), remark, in_order)
 
@@ -217,18 +218,20 @@ def _rows(
     runs: list[Run],
     stores: list[TokenStore],
     costs: list[Float[np.ndarray, " targets"]],
+    with_spelling: list[Float[np.ndarray, " targets"]],
     same_tokens: bool,
     in_order: bool,
 ) -> list[Compared]:
     bytes_total = float((stores[0].byte_counts + 1).sum())
+    if not same_tokens:  # What is <unk> for one run may be a word for another.
+        costs = with_spelling
     totals = [float(np.sum(cost, dtype=np.float64)) for cost in costs]
+    spelled = [float(np.sum(cost, dtype=np.float64)) for cost in with_spelling]
     unknown = [
         float(np.mean(run.tokenizer.vocabulary.are_unknown(store.targets)))
         for run, store in zip(runs, stores, strict=True)
     ]
-    # A model that reads much of the text as <unk> predicts something easier: it comes last.
-    many = np.array([share > MANY_UNKNOWN and not same_tokens for share in unknown])
-    order = np.lexsort((np.array(totals), many))
+    order = np.argsort(totals, kind="stable")
     margins = _margins(stores, costs, same_tokens, int(order[0]), in_order)
     unit_total = float(stores[0].num_targets) if same_tokens else bytes_total
     scale = 1.0 if same_tokens else bits(1.0)
@@ -245,7 +248,7 @@ def _rows(
                 model=runs[index].recipe.model,
                 parameters=runs[index].num_parameters,
                 unknown=unknown[index],
-                bits_per_byte=bits(totals[index]) / bytes_total,
+                bits_per_byte=bits(spelled[index]) / bytes_total,
                 nats_per_token=totals[index] / stores[index].num_targets if same_tokens else None,
                 difference=difference,
                 place=int(index),
@@ -298,10 +301,7 @@ def _remark(runs: list[Run], rows: list[Compared], same_tokens: bool, in_order: 
             "bits per byte are (a document's end counts as one byte)."
         )
         if any(run.tokenizer.vocabulary.unknown_id is not None for run in runs):
-            remarks.append(
-                "A run that reads symbols as <unk> predicts less than the text says; one with more "
-                f"than {100 * MANY_UNKNOWN:.0f} % unknown comes last, whatever its number."
-            )
+            remarks.append("What a run reads as <unk> is spelled out, and that counts too.")
     if len({run.recipe.training.carry_context for run in runs}) > 1:
         remarks.append("Some runs see the documents before, others do not.")
     return " ".join(remarks)

@@ -19,6 +19,7 @@ from thence.evaluation.intervals import (
 )
 from thence.evaluation.metrics import bits, perplexity
 from thence.models.base import Adapts
+from thence.models.spelling import spelling_costs
 from thence.results import format_pairs
 from thence.runs.description import choice_on_dev
 from thence.runs.run import Run
@@ -72,12 +73,15 @@ class LikelihoodReport(RunReport):
             evaluated on; None where it was not, or for another text.
         in_order: Whether the documents stand as in their text, so that neighbours depend on each
             other, and were not drawn from it at random; the interval follows it.
+        spelling_nats: What it costs besides to spell the unknown targets, in nats
+            (``models/spelling.py``).
     """
 
     _in_json = (
         *("run", "text", "documents", "targets", "unknown", "impossible", "characters", "bytes"),
         *("nats", "nats_per_token", "interval", "interval_of=covers", "in_order", "chosen_on_dev"),
-        *("perplexity", "bits_per_character", "bits_per_byte", "seen", "unseen", "carry_context"),
+        *("perplexity", "bits_per_character", "bits_per_byte", "bits_per_byte_with_spelling"),
+        *("spelling_nats", "seen", "unseen", "carry_context"),
         *("test_looks", "test_looks_before", "dynamic", "static"),
     )
 
@@ -99,6 +103,7 @@ class LikelihoodReport(RunReport):
     static: bool = False
     chosen_on_dev: str | None = None
     in_order: bool = False
+    spelling_nats: float = 0.0
 
     @property
     def nats_per_token(self) -> float:
@@ -117,8 +122,13 @@ class LikelihoodReport(RunReport):
 
     @property
     def bits_per_byte(self) -> float:
-        """Bits per byte, each document's end counted as one; compares across tokenisers."""
+        """Bits per byte, each document's end counted as one, unknown targets only as ``<unk>``."""
         return bits(self.nats) / self.bytes
+
+    @property
+    def bits_per_byte_with_spelling(self) -> float:
+        """Bits per byte, unknown targets spelled out; compares across tokenisers."""
+        return bits(self.nats + self.spelling_nats) / self.bytes
 
     @property
     def covers(self) -> str:
@@ -137,12 +147,16 @@ class LikelihoodReport(RunReport):
             ("bits per character", f"{self.bits_per_character:.4f}"),
             ("bits per byte", f"{self.bits_per_byte:.4f}"),
         ]
+        if self.unknown:
+            spelled = f"{self.bits_per_byte_with_spelling:.4f} (unknown targets spelled out)"
+            rows.append(("with spelling", spelled))
         if not math.isnan(self.interval[0]):
             rows.append(("interval of", self.covers))
         if self.chosen_on_dev:
             rows.append(("this run", self.chosen_on_dev))
         if self.unknown > MANY_UNKNOWN * self.targets:
-            note = "what is read as <unk> is not predicted: these numbers say little of the text"
+            note = "what is read as <unk> is not predicted: only the number with spelling says "
+            note += "how well the text is"
             rows.append(("note", note))
         if self.impossible:
             rows.append(("impossible targets", f"{self.impossible:,} (probability zero)"))
@@ -209,6 +223,7 @@ def evaluate_language_model(run: Run, data: EvaluationData = EvaluationData()) -
         static=data.static,
         chosen_on_dev=choice_on_dev(run) if data.is_dev_split else None,
         in_order=in_order,
+        spelling_nats=float(spelling_costs(run.tokenizer, documents, store).sum()),
     )
 
 

@@ -40,6 +40,11 @@ class CharacterTokenizer:
         ids = self.table[points]
         return resolve_unknowns(ids, lengths, self.vocabulary, lambda at: chr(points[at]))
 
+    def unknown_symbols(self, chunk: Documents) -> list[str]:
+        """Return the characters of a compact chunk that have no id, in order."""
+        points = code_points(chunk)[0]
+        return list(map(chr, points[self.table[points] == -1].tolist()))
+
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids; special symbols are left out, ``<unk>`` shows as U+FFFD."""
         return spell_bytes(ids, self.vocabulary, "\ufffd")

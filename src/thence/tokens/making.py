@@ -1,7 +1,7 @@
 """Making tokenizers: from the train split, from counts, and from a ``tokenizer.json``."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,15 @@ from thence.tokens.tokenizer import (
     normalized_chunks,
     store_of,
 )
-from thence.tokens.vocabulary import Vocabulary, choose_symbols
+from thence.tokens.vocabulary import UNKNOWN, Vocabulary, choose_symbols
 from thence.tokens.word_splitting import LATEST, Edition, FoundWords, find_words
 from thence.tokens.words import WordCounter, WordTokenizer, count_words
 
 FORMATS: tuple[Edition, ...] = (1, 2)
 """Of ``tokenizer.json``: 2 if its words are found by the second edition of the rules, else 1."""
+MOST_LEFT_OUT = 20_000
+"""Symbols without an id that a tokenizer keeps: as many again as there are words in a usual
+vocabulary teach how unknown words are spelled; their file stays below half a megabyte."""
 LARGEST_AT_ONCE = 1 << 28
 """Bytes of text up to which the words found to learn the vocabulary are kept for the tokens."""
 UNUSABLE = (
@@ -66,7 +69,7 @@ def tokenizer_from_counts(counts: Mapping[str, int], options: TokenOptions) -> T
     if options.tokens == "bytes":
         return Tokenizer(ByteTokenizer(), options)
     symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
-    return tokenizer_of(symbols, options)
+    return tokenizer_of(symbols, options, left_out=choose_left_out(counts, symbols))
 
 
 def learn_tokens(train: Documents, options: TokenOptions) -> tuple[Tokenizer, TokenStore]:
@@ -83,7 +86,7 @@ def learn_tokens(train: Documents, options: TokenOptions) -> tuple[Tokenizer, To
         parts.append((counter.add(found), found.lengths, characters))
     counts = counter.counts()
     symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
-    tokenizer = tokenizer_of(symbols, options)
+    tokenizer = tokenizer_of(symbols, options, left_out=choose_left_out(counts, symbols))
     ids = dict(zip(symbols, range(len(symbols)), strict=True))
     unknown = tokenizer.vocabulary.unknown_id or 0
     of_number = np.array([ids.get(word, unknown) for word in counts], np.int32)
@@ -107,8 +110,23 @@ def _found_words(documents: Documents, options: TokenOptions) -> Iterator[tuple[
     return in_threads(find, chunks_of(documents))
 
 
+def choose_left_out(counts: Mapping[str, int], symbols: Collection[str]) -> tuple[str, ...]:
+    """Return the symbols that were not chosen, ``MOST_LEFT_OUT`` from all over the alphabet.
+
+    >>> choose_left_out({"a": 2, "c": 1, "b": 1, "<unk>": 9}, ["a"])
+    ('b', 'c')
+    """
+    if len(symbols) == len(counts):
+        return ()
+    left = sorted(set(counts).difference(symbols, [UNKNOWN]))
+    return tuple(left[:: -(-len(left) // MOST_LEFT_OUT) or 1])
+
+
 def tokenizer_of(
-    symbols: Iterable[str], options: TokenOptions, edition: Edition = LATEST
+    symbols: Iterable[str],
+    options: TokenOptions,
+    edition: Edition = LATEST,
+    left_out: tuple[str, ...] = (),
 ) -> Tokenizer:
     """Make a tokenizer of characters or words from symbols that are known already.
 
@@ -116,12 +134,16 @@ def tokenizer_of(
         symbols: The symbols; words in order of id.
         options: How text becomes tokens.
         edition: Of the rules by which words are found.
+        left_out: Symbols of the train split that have no id.
     """
+    if options.unknown != "symbol":
+        left_out = ()  # Nothing is <unk>, so that nothing has to be spelled for it.
     if options.tokens == "words":
         vocabulary = Vocabulary(tuple(symbols), options.unknown)
-        return Tokenizer(WordTokenizer(vocabulary, options.word_split, edition), options)
+        level = WordTokenizer(vocabulary, options.word_split, edition)
+        return Tokenizer(level, options, left_out)
     vocabulary = Vocabulary(tuple(sorted(symbols)), options.unknown)
-    return Tokenizer(CharacterTokenizer(vocabulary), options)
+    return Tokenizer(CharacterTokenizer(vocabulary), options, left_out)
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -159,8 +181,9 @@ def tokenizer_from_json(text: str, name: str) -> Tokenizer:
         level = learned(options.tokens, "load")(content[options.tokens])
         _check_symbols(level.vocabulary.symbols, options)
         return Tokenizer(level, options)
-    edition = content["format"]
-    return tokenizer_of(_check_symbols(content["symbols"], options), options, edition)
+    symbols = _check_symbols(content["symbols"], options)
+    left_out = _check_symbols(content.get("left_out", ()), options)
+    return tokenizer_of(symbols, options, content["format"], tuple(left_out))
 
 
 def _check_symbols(symbols: Any, options: TokenOptions) -> list[str]:

@@ -26,6 +26,7 @@ from thence.errors import RunError, SettingError, TextError, nearest
 from thence.plugins import Plugins
 from thence.settings import PositiveInt, Settings
 from thence.tokens.characters import (
+    CharacterTokenizer,
     character_counts,
     strings,
 )
@@ -191,10 +192,14 @@ class Tokenizer:
     Attributes:
         level: Does the cutting and holds the vocabulary.
         options: As given when it was made.
+        left_out: Words (or characters) of the train split that got no id, each once: those that
+            ``min_count`` and ``max_size`` left out, or a sample of them. How unknown words are
+            spelled is learned from them too (``models/spelling.py``).
     """
 
     level: LevelTokenizer
     options: TokenOptions
+    left_out: tuple[str, ...] = ()
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -234,9 +239,29 @@ class Tokenizer:
             return encode_in_memory(self, documents)
         return _encode_cached(self, documents)
 
+    def unknown_symbols(self, documents: Documents) -> list[str] | None:
+        """Return what ``<unk>`` stands for, target by target, in the order of ``encode``.
+
+        A ``<unk>`` that the text itself holds stands for itself. It is None where that cannot be
+        told: for tokenizers of other packages.
+        """
+        vocabulary = self.vocabulary
+        if vocabulary.unknown_id is None:
+            return []
+        level = self.level
+        if not isinstance(level, WordTokenizer | CharacterTokenizer):
+            return None
+        chunks = normalized_chunks(documents, self.options)
+        return [symbol for chunk in chunks for symbol in level.unknown_symbols(chunk)]
+
     def decode(self, ids: Iterable[SupportsIndex]) -> str:
         """Return the text of ids, without special symbols."""
         return self.level.decode(map(int, ids))
+
+    def same_tokens(self, other: "Tokenizer") -> bool:
+        """Whether the other one gives every text the same ids, whatever its train split was."""
+        mine, others = (replace(one, left_out=()).to_json() for one in (self, other))
+        return mine == others
 
     def to_json(self) -> str:
         """Return everything needed to make this tokenizer again, as JSON."""
@@ -245,6 +270,8 @@ class Tokenizer:
             content["symbols"] = self.vocabulary.symbols
         else:
             content[self.options.tokens] = cast(LearnedTokenizer, self.level).definition
+        if self.left_out:
+            content["left_out"] = self.left_out
         return json.dumps(content, ensure_ascii=False)
 
     def content_hash(self) -> str:

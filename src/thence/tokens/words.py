@@ -64,6 +64,12 @@ class WordTokenizer:
             b" ",
         )
 
+    def unknown_symbols(self, chunk: Documents) -> list[str]:
+        """Return the words of a compact chunk whose id is that of ``<unk>``, in order."""
+        found = find_words(chunk, self.split, self.edition)
+        ids = self._ids.find(found.hashes)
+        return found.words(np.flatnonzero((ids == -1) | self.vocabulary.are_unknown(ids)))
+
     def decode(self, ids: Iterable[int]) -> str:
         """Return the words of ids joined by single spaces, marks set back against their word."""
         text = " ".join(self._words(ids))
