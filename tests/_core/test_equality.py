@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from thence._core import counting as core_counting
 from thence._core import library
+from thence._core import linear as core_linear
 from thence._core import rows as core_rows
 from thence._core import words as core_words
 from thence._core.ngram import NGramTables
-from thence.batches.bags import sum_rows_in_numpy
+from thence.batches.bags import bags_with, sum_rows_in_numpy
 from thence.corpus import Documents
+from thence.models.labels.dual_descent import descend_in_numpy
 from thence.models.ngram import queries
 from thence.models.ngram.counting import count_ngrams, longer_in_numpy
 from thence.models.ngram.model import NGram, NGramOptions
@@ -335,3 +337,50 @@ def test_rows_that_do_not_fit_are_refused():
             )
     with pytest.raises(TypeError, match="in a row"):
         core_rows.sum_rows(table.T, two.astype(np.int32), np.array([0, 2]))
+
+
+def descended(visit, sizes, seed, squared):
+    """Return what a pass over random documents gives: alphas, weights, how far gradients differ."""
+    random = np.random.default_rng(seed)
+    features = np.concatenate([np.zeros(0, int), *(random.permutation(9)[:n] for n in sizes)])
+    bags = bags_with(features.astype(np.int32), np.array(sizes, int))
+    values = random.normal(size=len(features)).astype(np.float32)
+    signs = random.choice([-1, 1], len(sizes)).astype(np.float32)
+    diagonal, upper = np.full((2, len(sizes)), np.inf)
+    diagonal[:] = 0.5 if squared else 0
+    upper[:] = np.inf if squared else 0.3
+    squares = [float(np.square(part).sum()) for part in np.split(values, bags.offsets[1:-1])]
+    curvatures = np.array(squares[: len(sizes)]) + 1 + diagonal
+    alphas, weights = np.zeros(len(sizes)), np.zeros(10, np.float32)
+    order = random.permutation(len(sizes))
+    fixed = (bags.features, values, bags.offsets, order, signs, curvatures, diagonal, upper)
+    apart = [visit(*fixed, alphas, weights) for _ in range(3)]
+    return alphas, weights, apart
+
+
+@given(st.lists(st.integers(0, 9), max_size=8), st.integers(0, 2**32), st.booleans())
+def test_dual_coordinate_descent(sizes, seed, squared):
+    found = descended(core_linear.descend, sizes, seed, squared)
+    expected = descended(descend_in_numpy, sizes, seed, squared)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_features_that_do_not_fit_are_refused():
+    ones, whole = np.ones(1, np.float32), np.ones(1)
+    weights, bounds = np.zeros(3, np.float32), np.array([0, 1])
+    for row, offsets, document in (
+        (2, bounds, 0),
+        (0, bounds + 1, 0),
+        (0, bounds, 1),
+        (-1, bounds, 0),
+    ):
+        rows = np.array([row], np.int32)
+        with pytest.raises(ValueError, match="do not fit"):
+            core_linear.descend(
+                rows, ones, offsets, np.array([document]),
+                ones, whole, whole, whole, whole.copy(), weights,
+            )  # fmt: skip
+        if document == 0:
+            with pytest.raises(ValueError, match="do not fit"):
+                core_linear.transpose_features(rows, ones, offsets, 2)

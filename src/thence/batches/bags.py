@@ -67,10 +67,12 @@ class Bags:
         features: Of all documents, one document after another.
         offsets: Where each document's features begin, and one past the last; shape
             (documents + 1,).
+        counts: Of distinct features, how often the document has each; None: not counted.
     """
 
     features: Int32[np.ndarray, " features"]
     offsets: Int64[np.ndarray, " bounds"]
+    counts: Float32[np.ndarray, " features"] | None = None
 
     @property
     def sizes(self) -> Int64[np.ndarray, " documents"]:
@@ -82,46 +84,62 @@ class Bags:
         sizes = self.sizes[indices]
         ends = np.cumsum(sizes)
         shift = np.repeat(self.offsets[:-1][indices] - (ends - sizes), sizes)
-        features = self.features[np.arange(len(shift)) + shift]
-        return Bags(features, np.concatenate([np.zeros(1, np.int64), ends]))
+        at = np.arange(len(shift)) + shift
+        counts = None if self.counts is None else self.counts[at]
+        return bags_with(self.features[at], sizes, counts)
 
     def distinct(self) -> "Bags":
-        """Return each document's features once each, in order."""
+        """Return each document's features once each, in order, with their counts."""
 
         def once(part: Bags) -> Bags:
             owners = np.repeat(np.arange(len(part.sizes)), part.sizes)
             keys = part.features + (owners << 32)
             keys.sort()
-            keys = keys[np.concatenate([np.ones(min(1, len(keys)), bool), keys[1:] != keys[:-1]])]
+            first = np.concatenate([np.ones(min(1, len(keys)), bool), keys[1:] != keys[:-1]])
+            starts = np.flatnonzero(first)
+            counts = np.diff(starts, append=len(keys)).astype(np.float32)
+            keys = keys[starts]
             sizes = np.bincount(keys >> 32, minlength=len(part.sizes))
-            return bags_with((keys & 0xFFFFFFFF).astype(np.int32), sizes)
+            return bags_with((keys & 0xFFFFFFFF).astype(np.int32), sizes, counts)
 
         return join(in_threads(once, self.pieces()))
 
     def sums(
-        self, table: Float32[np.ndarray, "rows columns"]
+        self,
+        table: Float32[np.ndarray, "rows columns"],
+        scale: Float32[np.ndarray, " features"] | None = None,
     ) -> Float32[np.ndarray, "documents columns"]:
-        """Return the sum of each document's rows of a table; zeros for one without any."""
+        """Return the sum of each document's rows of a table; zeros for one without any.
 
-        def sums_of(part: Bags) -> Float32[np.ndarray, "part columns"]:
-            if library() is not None:
-                return sum_rows(table, part.features, part.offsets)
-            return sum_rows_in_numpy(table, part.features, part.offsets)
+        Args:
+            table: The rows.
+            scale: What the row of each feature is multiplied by; None: 1.
+        """
+        sum_all = sum_rows_in_numpy if library() is None else sum_rows
+
+        def sums_of(piece: tuple[int, int]) -> Float32[np.ndarray, "part columns"]:
+            bounds = self.offsets[piece[0] : piece[1] + 1]
+            chosen = slice(bounds[0], bounds[-1])
+            part = None if scale is None else scale[chosen]
+            return sum_all(table, self.features[chosen], bounds - bounds[0], part)
 
         nothing = np.zeros((0, table.shape[1]), np.float32)
-        return np.concatenate([nothing, *in_threads(sums_of, self.pieces())])
+        return np.concatenate([nothing, *in_threads(sums_of, _pieces(self.offsets))])
 
     def pieces(self) -> Iterator["Bags"]:
         """Yield the bags a few documents at a time."""
         for first, last in _pieces(self.offsets):
             bounds = self.offsets[first : last + 1]
-            yield Bags(self.features[bounds[0] : bounds[-1]], bounds - bounds[0])
+            chosen = slice(bounds[0], bounds[-1])
+            counts = None if self.counts is None else self.counts[chosen]
+            yield Bags(self.features[chosen], bounds - bounds[0], counts)
 
 
 def sum_rows_in_numpy(
     table: Float32[np.ndarray, "rows columns"],
     rows: Int32[np.ndarray, " chosen"],
     offsets: Int64[np.ndarray, " bounds"],
+    scale: Float32[np.ndarray, " chosen"] | None = None,
 ) -> Float32[np.ndarray, "bags columns"]:
     """Return the sum of the rows of each bag; see ``sum_rows`` of the core.
 
@@ -130,15 +148,19 @@ def sum_rows_in_numpy(
     """
     sizes = np.diff(offsets)
     found = np.zeros((len(sizes), table.shape[1]), np.float32)
+
+    def scaled(places: Any) -> Float32[np.ndarray, "places columns"]:
+        chosen: Float32[np.ndarray, "places columns"] = table[rows[places]]
+        return chosen if scale is None else chosen * scale[places][:, None]
+
     for bag in np.flatnonzero(sizes > MANY_ROWS):
-        chosen = table[rows[offsets[bag] : offsets[bag + 1]]]
-        found[bag] = np.cumsum(chosen, axis=0)[-1]
+        found[bag] = np.cumsum(scaled(slice(offsets[bag], offsets[bag + 1])), axis=0)[-1]
     bags = np.flatnonzero(sizes <= MANY_ROWS)
     bags = bags[np.argsort(-sizes[bags], kind="stable")]
     starts, lengths, sums = offsets[:-1][bags], sizes[bags], found[bags]
     longer = np.searchsorted(-lengths, -np.arange(lengths.max(initial=0)))
     for place, count in enumerate(longer.tolist()):
-        sums[:count] += table[rows[starts[:count] + place]]
+        sums[:count] += scaled(starts[:count] + place)
     found[bags] = sums
     return found
 
@@ -178,7 +200,8 @@ class FeatureTable:
             rows = find(part.features)
             is_kept = rows >= 0
             kept_before = np.concatenate([np.zeros(1, np.int64), np.cumsum(is_kept)])
-            return Bags(rows[is_kept], kept_before[part.offsets])
+            counts = None if part.counts is None else part.counts[is_kept]
+            return Bags(rows[is_kept], kept_before[part.offsets], counts)
 
         return join(in_threads(rows_of, bags.pieces()))
 
@@ -340,14 +363,17 @@ def join(parts: Iterable[Bags]) -> Bags:
     found = list(parts)
     sizes = np.concatenate([np.zeros(0, np.int64), *(part.sizes for part in found)])
     features = np.concatenate([np.zeros(0, np.int32), *(part.features for part in found)])
-    return bags_with(features, sizes)
+    counts = [part.counts for part in found if part.counts is not None]
+    return bags_with(features, sizes, np.concatenate(counts) if counts else None)
 
 
 def bags_with(
-    features: Int32[np.ndarray, " features"], sizes: Int64[np.ndarray, " documents"]
+    features: Int32[np.ndarray, " features"],
+    sizes: Int64[np.ndarray, " documents"],
+    counts: Float32[np.ndarray, " features"] | None = None,
 ) -> Bags:
     """Return bags of the given sizes."""
-    return Bags(features, np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]))
+    return Bags(features, np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]), counts)
 
 
 def side_by_side(left: Bags, right: Bags) -> Bags:

@@ -147,7 +147,7 @@ add_built_in([
     ),
     _labels(
         "linear", "fit", "labels.linear:LinearOptions", "labels.linear:Linear",
-        "logistic regression on runs of words, weighted by naive Bayes (as in NBSVM)",
+        "logistic regression or a support vector machine on runs of words (NBSVM, TF-IDF)",
         bags=True, training=DOCUMENTS,
         candidates={
             "labels": (

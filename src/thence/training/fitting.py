@@ -88,15 +88,12 @@ def _log_prob(model: CountedModel, store: TokenStore, carry_context: bool) -> fl
 
 
 def _fit_classifier(recipe: Recipe, data: TrainingData) -> tuple[Mapping[str, Array], Losses]:
-    from thence.training.device import num_threads
-
-    with num_threads(recipe.training.threads):
-        classifier = _fitted_classifier(recipe, data, lambda: False)
-        train = evaluate_labels(classifier.classify(data.train_texts), data.train_labels)
-        losses = {"train_nats_per_document": train.nats}
-        if data.dev.num_documents:
-            dev = evaluate_labels(classifier.classify(data.dev_texts), data.dev_labels)
-            losses |= {"dev_nats_per_document": dev.nats, **dev.metrics}
+    classifier = _fitted_classifier(recipe, data, lambda: False)
+    train = evaluate_labels(classifier.classify(data.train_texts), data.train_labels)
+    losses = {"train_nats_per_document": train.nats}
+    if data.dev.num_documents:
+        dev = evaluate_labels(classifier.classify(data.dev_texts), data.dev_labels)
+        losses |= {"dev_nats_per_document": dev.nats, **dev.metrics}
     return classifier.tensors(), losses
 
 
@@ -126,13 +123,11 @@ def train_classifier(
         SettingError: If a setting does not fit this machine.
         TrainingError: If the loss is not finite, or absurdly large.
     """
-    from thence.training.device import num_threads
-    from thence.training.setup import resolve_training, train_in_memory
-
     refuse_combined(recipe.model)
     if get_family(recipe.model).method == "fit":
-        with num_threads(recipe.training.threads):
-            return _fitted_classifier(recipe, data, should_stop)
+        return _fitted_classifier(recipe, data, should_stop)
+    from thence.training.setup import resolve_training, train_in_memory
+
     return cast(Classifier, train_in_memory(resolve_training(recipe, data), data))
 
 

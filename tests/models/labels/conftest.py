@@ -52,6 +52,9 @@ FAMILIES = {
     "averaging-inference": Line("averaging", (("hidden_sizes", (6,)),), inference=True),
     "linear": Line("linear", (("buckets", 1 << 16),)),
     "linear-of-characters": Line("linear", (("character_ngrams", (3,)), ("buckets", 1 << 16))),
+    "linear-machine": Line(
+        "linear", (("loss", "squared_hinge"), ("weighting", "tfidf"), ("buckets", 1 << 16))
+    ),
     "linear-plain": Line("linear", (("naive_bayes", 0.0), ("buckets", 1 << 16))),
     "convolution": Line("convolution"),
     "convolution-of-words": Line("convolution", (("widths", (1, 6)),)),

@@ -2,16 +2,23 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
+from thence._core import library
+from thence._core.linear import transpose_features
+from thence.batches.bags import bags_with
 from thence.corpus.documents import Labels
 from thence.models.base import Classes
-from thence.models.labels.linear import STRENGTH, TOLERANCE, Linear, LinearOptions
+from thence.models.labels.design import transposed_in_numpy
+from thence.models.labels.linear import TOLERANCE, Linear, LinearOptions
+from thence.models.labels.linear_choice import FIRST, folds_of, learn_temperature
+from thence.models.labels.linear_fit import Problem, label_columns
 from thence.tokens import Texts
 
+STRENGTH = FIRST["log_loss"]
 Data = tuple[Texts, Labels]
 
 
@@ -84,18 +91,126 @@ def test_it_ends_with_what_it_has(labelled: Data) -> None:
     assert right.mean() > 0.9
 
 
-def test_documents_of_each_row_are_in_order() -> None:
-    from thence.batches.bags import bags_with
-    from thence.models.labels.linear_fit import make_design
+HINGES = [("squared_hinge", 0.5), ("hinge", 2.0)]
 
+
+@pytest.mark.parametrize(("loss", "strength"), HINGES)
+@pytest.mark.parametrize("naive_bayes", [0.0, 1.0])
+def test_it_is_a_support_vector_machine(
+    noisy: tuple[Data, Data], loss: str, strength: float, naive_bayes: float
+) -> None:
+    from sklearn.svm import LinearSVC
+
+    (texts, labels), dev = noisy
+    settings: dict[str, Any] = {"loss": loss, "strength": strength, "naive_bayes": naive_bayes}
+    model = fitted((texts, labels), dev, **settings)
+    values = dense(model, texts)
+    if naive_bayes:
+        has = values > 0
+        with_label, without = (1 + has[labels.single == label].sum(0) for label in (1, 0))
+        values = values * np.log(with_label / with_label.sum() / without * without.sum())
+    oracle = LinearSVC(C=strength, loss=loss, tol=1e-6, max_iter=100_000, random_state=0)
+    oracle.fit(values, labels.single)
+    found = np.diff(model.classify(texts), axis=1)[:, 0]  # The logit, which a temperature scales.
+    expected = oracle.decision_function(values)
+    np.testing.assert_allclose(found / found.std(), expected / expected.std(), atol=0.05)
+
+
+def dense(model: Linear, texts: Texts) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    design = model._features(texts)
+    found = np.zeros((len(texts), design.num_rows))
+    found[np.repeat(np.arange(len(texts)), design.bags.sizes), design.bags.features] = design.values
+    return found
+
+
+def test_values_are_those_of_tfidf(read: Callable[[Sequence[str]], Texts]) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    strings = ["a a a b", "b c good", "a good good", "", "d"]
+    model = Linear(LinearOptions(ngrams=1, weighting="tfidf"), 11, Classes(2))
+    labels = Labels.from_lists([[name] for name in "xyxyx"], multilabel=False)
+    model.fit(read(strings), labels, np.ones(5, np.float32))
+    oracle = TfidfVectorizer(sublinear_tf=True, token_pattern=r"\w+")
+    expected = oracle.fit_transform(strings).toarray()
+    symbols = list(read([]).tokenizer.vocabulary.symbols)
+    at = [symbols.index(word) for word in oracle.get_feature_names_out()]
+    np.testing.assert_allclose(dense(model, read(strings))[:, at], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_the_temperature_is_the_likeliest(multilabel: bool) -> None:
+    # 75 of 100 answers are right, and half of the pseudo-document's: they are likeliest where the
+    # odds exp(2 / T) are 75.5 / 25.5, at T = 2 / ln(2.961) = 1.842.
+    logits = np.zeros((100, 1 if multilabel else 2), np.float32)
+    logits[:, -1] = 2
+    lists = [["b"]] * 75 + ([[]] if multilabel else [["a"]]) * 25
+    names = ["b"] if multilabel else ["a", "b"]
+    labels = Labels.from_lists(lists, multilabel).named(names)
+    found = learn_temperature(logits, labels, Classes(len(names), multilabel))
+    assert found == pytest.approx(1.842, rel=1e-3)
+
+
+def test_a_temperature_of_documents_that_are_all_right_is_above_zero() -> None:
+    labels = Labels.from_lists([["a"], ["b"]], multilabel=False)
+    logits = np.array([[3, 0], [0, 3]], np.float32)
+    # Two and a half of three answers are right: exp(3 / T) = 5, T = 3 / 1.609 = 1.864.
+    assert learn_temperature(logits, labels, Classes(2)) == pytest.approx(1.864, rel=1e-3)
+
+
+def test_folds_hold_each_label_alike() -> None:
+    labels = Labels.from_lists([[name] for name in "abb" * 10], multilabel=False)
+    folds = folds_of(labels, 5)
+    for label, count in ((0, 2), (1, 4)):
+        np.testing.assert_array_equal(np.bincount(folds[labels.single == label]), [count] * 5)
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "squared_hinge"])
+def test_cross_validation_never_asks_weights_about_what_they_learned(
+    noisy: tuple[Data, Data], loss: str
+) -> None:
+    (texts, labels), _ = noisy
+    model = fitted((texts, labels), loss=loss, cv=3, strength=1.0)
+    said, folds = model.cross_validated, folds_of(labels, 3)
+    assert said is not None
+    ones = np.ones(300, np.float32)
+    for fold in range(3):  # Other labels for what is held out change nothing but the temperature.
+        names = np.where(folds == fold, 1 - labels.single, labels.single)
+        others = Labels(labels.names, names, labels.offsets)
+        problem = [label_columns(given, Classes(2)) for given in (labels, others)]
+        learned = [
+            Problem(model._features(texts), is_label, Classes(2), loss, 1.0, 1e-3, lambda: False)
+            .learn(1.0, np.where(folds == fold, 0, ones))
+            for is_label in problem
+        ]  # fmt: skip
+        np.testing.assert_array_equal(learned[0].weights, learned[1].weights)
+        logits = learned[0].columns(model._features(texts))[folds == fold, 0]
+        ratio = np.diff(said, axis=1)[folds == fold, 0] / logits
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-3)
+
+
+def test_without_dev_a_hinge_is_calibrated_in_folds(noisy: tuple[Data, Data]) -> None:
+    train, (others, truth) = noisy
+    model = fitted(train, loss="squared_hinge")
+    nats = -float(model.classify(others)[np.arange(300), truth.single].mean())
+    assert nats < fitted(train).classify(others).var() + np.log(2)
+    assert nats < 0.65  # A quarter of the labels is wrong: 0.562 at best.
+
+
+def test_rows_one_after_another_hold_their_documents_in_order() -> None:
     random = np.random.default_rng(3)
     sizes = random.integers(0, 40, 50)
     bags = bags_with(random.integers(0, 30, sizes.sum()).astype(np.int32), sizes).distinct()
-    design = make_design(bags, 33)  # Rows 30 to 32 are in no document.
+    values = random.random(len(bags.features)).astype(np.float32)
+    found = [
+        transpose(bags.features, values, bags.offsets, 33)  # Rows 30 to 32 are in no document.
+        for transpose in (transposed_in_numpy, transpose_features)
+        if library() is not None or transpose is transposed_in_numpy
+    ]
+    matrix = np.zeros((50, 33), np.float32)
     owners = np.repeat(np.arange(50), bags.sizes)
-    for row in range(33):
-        first = int(design.owner_starts[row])
-        last = int(design.owner_starts[row + 1]) if row < 32 else len(owners)
-        np.testing.assert_array_equal(
-            torch.as_tensor(design.owners)[first:last], owners[bags.features == row]
-        )
+    matrix[owners, bags.features] = values
+    for starts, documents, amounts in found:
+        for row in range(33):
+            chosen = slice(starts[row], starts[row + 1])
+            np.testing.assert_array_equal(documents[chosen], np.flatnonzero(matrix[:, row]))
+            np.testing.assert_array_equal(amounts[chosen], matrix[documents[chosen], row])

@@ -1,33 +1,36 @@
-"""A linear classifier on which features a document has, weighted by naive Bayes (as in NBSVM).
+"""A linear classifier on the words, runs of words and of characters of a document.
 
-With f the 0/1 vector of features of a document, |f| their number, and for each label the log ratio
-of how common each feature is with the label and without,
+With x the values of a document's features, 0/1 or TF-IDF (``design.py``), and for each label the
+log ratio of how common each feature is with the label and without,
 
     r = log( (p / sum p) / (q / sum q) )
-    p = a + the sum of f over the documents with the label,  q = a + that over the others
+    p = a + how many documents with the label have the feature,  q = a + how many others
 
 a document's logits are
 
-    s = b + w . (r * f) / sqrt|f|
+    s = b + w . (r * x)
 
-and w and b are learned by logistic regression: the softmax of s over the labels (one difference
-where there are two), or one yes or no each where a document may have several. The squared weights,
-divided by twice the strength, are added to the summed loss, which L-BFGS (``lbfgs.py``) minimises
-over all documents at once (``linear_fit.py``).
+Without naive Bayes r is 1. The summed loss, and the squared weights divided by twice the strength,
+are as small as can be: of a logistic regression, the softmax of s over the labels (one difference
+where there are two), or one yes or no each where a document may have several, by L-BFGS
+(``linear_fit.py``); or of a support vector machine for each label (``dual_descent.py``). What the
+strength is, and how logits of the latter become probabilities, is in ``linear_choice.py``.
 
 Sources: S. Wang and C. Manning 2012, "Baselines and bigrams: simple, good sentiment and topic
 classification"; with logistic regression: G. Mesnil, T. Mikolov, M. Ranzato and Y. Bengio 2014,
 "Ensemble of generative and discriminative techniques for sentiment analysis of movie reviews".
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from thence.array_types import Bool, Float32
 from thence.batches.bags import (
     BagOptions,
+    Bags,
     Buckets,
     FeatureTable,
     NGramLength,
@@ -38,19 +41,34 @@ from thence.batches.bags import (
 )
 from thence.corpus.documents import Labels
 from thence.errors import SettingError
-from thence.models.base import Array, Classes, class_log_probs, log_probs_of_truth
+from thence.models.base import Array, Classes, class_log_probs
+from thence.models.labels.design import (
+    Design,
+    Weighting,
+    inverse_document_frequency,
+    make_design,
+)
+from thence.models.labels.linear_choice import (
+    FIRST,
+    Try,
+    folds_of,
+    in_folds,
+    likeliest,
+    logits_of,
+    on_dev,
+)
+from thence.models.labels.linear_fit import Learned, Loss, Problem, label_columns
 from thence.models.memory_guard import Size
-from thence.settings import NonNegativeFloat, PositiveFloat, Settings
+from thence.settings import NonNegativeFloat, PositiveFloat, Range, Settings
 from thence.tokens import Texts
 
-STRENGTH = 30.0
-"""Strength that is tried first, and used where there is no dev split."""
-STRONGER_STRENGTHS, WEAKER_STRENGTHS = (100.0, 300.0), (10.0, 3.0, 1.0)
-"""Strengths that are tried next: larger ones while dev gets likelier, else smaller ones."""
 TOLERANCE = 1e-3
 """L-BFGS stops when five iterations gain less than this, in nats per document."""
 MAX_WEIGHTS = 40_000_000
 """Weights at most: each takes some 120 bytes while they are learned."""
+FOLDS = 5
+"""Folds by which the temperature of a hinge loss is learned where there is no dev split."""
+Folds = Annotated[int, Range(ge=2, le=100, why="each fold is a training of its own")]
 
 
 @dataclass(frozen=True)
@@ -65,43 +83,24 @@ class LinearOptions(Settings):
     """Buckets that runs are hashed into."""
     min_ngram_count: Size = 2
     """Buckets that occur in fewer train documents are left out."""
+    weighting: Weighting = "binary"
+    """Values of features: whether a document has them (binary), or TF-IDF."""
     naive_bayes: NonNegativeFloat = 1.0
-    """What is added to every count of naive Bayes; 0 leaves naive Bayes out."""
+    """What is added to every count of naive Bayes, by whose log ratios values are multiplied; 0 \
+leaves naive Bayes out."""
+    loss: Loss = "log_loss"
+    """Logistic regression (log_loss) or a support vector machine (squared_hinge, hinge)."""
     strength: PositiveFloat | None = None
-    """How closely the train documents are followed (default: chosen on dev from 1 to 300; 30 \
-without a dev split)."""
+    """How closely the train documents are followed, as C of scikit-learn (default: chosen on dev, \
+from 1 to 300 for log_loss and 0.03 to 10 for others; 30 or 1 without a dev split)."""
+    cv: Folds | None = None
+    """Choose by cross-validation in so many folds of train, instead of on dev."""
 
     @property
     def bags(self) -> BagOptions:
         """What is in the bags."""
         lengths = tuple(sorted(set(self.character_ngrams)))
         return BagOptions(self.ngrams, lengths, self.buckets)
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    """Weights of one strength, and the log-likelihood of dev under them."""
-
-    strength: float
-    learned: Array
-    likelihood: float
-
-
-def _likeliest(
-    best: _Attempt,
-    strengths: Sequence[float],
-    attempt: Callable[[float, Array], _Attempt],
-    should_stop: Callable[[], bool],
-) -> _Attempt:
-    """Return the attempt under which dev is likeliest; stop at the first that is no better."""
-    for strength in strengths:
-        if should_stop():
-            break
-        made = attempt(strength, best.learned)
-        if made.likelihood <= best.likelihood:
-            break
-        best = made
-    return best
 
 
 class Linear:
@@ -131,8 +130,11 @@ class Linear:
         # NumPy's zeros take no memory until they are written to, and these never are.
         self._weights: Array = np.zeros((vocabulary_size, columns), np.float32)
         self._bias: Array = np.zeros(columns, np.float32)
+        self._idf: Array = np.ones(vocabulary_size, np.float32)
         self.strength = 0.0
         """The strength that was chosen; 0 before ``fit``."""
+        self.cross_validated: Array | None = None
+        """What each fold said of its train documents, as ``classify`` gives it; None without."""
 
     def fit(
         self,
@@ -143,35 +145,61 @@ class Linear:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Learn from labelled texts; see ``FittedClassifier``."""
-        from thence.models.labels.linear_fit import Regression  # With torch.
+        options = self.options
+        problem = Problem(
+            self._learn_features(texts), label_columns(labels, self.classes), self.classes,
+            options.loss, options.naive_bayes, self._tolerance, should_stop,
+        )  # fmt: skip
+        attempt = self._choice(problem, labels, sample_weight, dev)
+        if attempt is None:
+            self.strength = options.strength or FIRST[options.loss]
+            self._take(problem.learn(self.strength, sample_weight), 1.0)
+            return
+        best = likeliest(attempt, options.loss, options.strength, should_stop)
+        self.strength, learned = best.strength, best.learned[0]
+        if len(best.learned) > 1:
+            self.cross_validated = best.log_probs
+            learned = problem.learn(best.strength, sample_weight, learned.solution)
+        self._take(learned, best.temperature)
 
+    def _learn_features(self, texts: Texts) -> Design:
+        """Choose the features that have a weight; return the train documents."""
         options = self.options
         bags = bags_of(texts, options.bags).distinct()
         self.table = learn_table(bags, self.vocabulary_size, options.bags, options.min_ngram_count)
         self._check_memory()
         rows, num_rows = self.table.rows(bags), len(self.table.kept)
-        del bags
-        regression = Regression(
-            rows, num_rows, labels, sample_weight, self.classes, options.naive_bayes
-        )
+        self._idf = np.ones(num_rows, np.float32)
+        if options.weighting == "tfidf":
+            self._idf = inverse_document_frequency(rows, num_rows)
+        return self._design(rows)
 
-        def attempt(strength: float, start: Array) -> _Attempt:
-            learned = regression.minimize(strength, start, self._tolerance, should_stop)
-            self._take(regression.ratios, learned, strength)
-            return _Attempt(strength, learned, 0.0 if dev is None else self._likelihood(*dev))
+    def _design(self, rows: Bags) -> Design:
+        return make_design(rows, self.options.weighting, self._idf, len(self.table.kept))
 
-        start = np.zeros((num_rows + 1, self.classes.num_columns), np.float32)
-        first = best = attempt(options.strength or STRENGTH, start)
-        if dev is not None and options.strength is None:
-            best = _likeliest(first, STRONGER_STRENGTHS, attempt, should_stop)
-            if best is first:
-                best = _likeliest(first, WEAKER_STRENGTHS, attempt, should_stop)
-        self._take(regression.ratios, best.learned, best.strength)
+    def _features(self, texts: Texts) -> Design:
+        """Return texts as documents of the features that have a weight."""
+        return self._design(self.table.rows(bags_of(texts, self.options.bags).distinct()))
 
-    def _take(self, ratios: Array, learned: Array, strength: float) -> None:
-        """Use these weights from now on: naive Bayes times what L-BFGS learned, and the biases."""
-        self._weights, self._bias = ratios * learned[:-1], learned[-1]
-        self.strength = strength
+    def _choice(
+        self,
+        problem: Problem,
+        labels: Labels,
+        sample_weight: Float32[np.ndarray, " documents"],
+        dev: tuple[Texts, Labels] | None,
+    ) -> Try | None:
+        """Return what tries a strength, on dev or in folds of train; None: there is no choice."""
+        folds = self.options.cv
+        if dev is None and self.options.loss != "log_loss":
+            folds = folds or FOLDS
+        if folds is not None:
+            return in_folds(problem, sample_weight, labels, folds_of(labels, folds))
+        return dev and on_dev(problem, sample_weight, (self._features(dev[0]), dev[1]))
+
+    def _take(self, learned: Learned, temperature: float) -> None:
+        """Use these weights from now on, divided by the temperature."""
+        self._weights = learned.weights / np.float32(temperature)
+        self._bias = learned.bias / np.float32(temperature)
 
     def _check_memory(self) -> None:
         """Refuse more weights than L-BFGS can keep its history of.
@@ -187,20 +215,10 @@ class Linear:
                 "`model='averaging'`."
             )
 
-    def _likelihood(self, texts: Texts, labels: Labels) -> float:
-        return float(log_probs_of_truth(self.classify(texts), labels).sum())
-
-    def _logits(self, columns: Array) -> Float32[np.ndarray, "documents classes"]:
-        if self.classes.is_difference:
-            return np.concatenate([np.zeros_like(columns), columns], axis=1)
-        return columns
-
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label for each document."""
-        bags = self.table.rows(bags_of(texts, self.options.bags).distinct())
-        scale = np.sqrt(np.maximum(bags.sizes, 1)).astype(np.float32)
-        columns = bags.sums(self._weights) / scale[:, None] + self._bias
-        return class_log_probs(self._logits(columns), self.classes)
+        columns = self._features(texts).to_documents(self._weights) + self._bias
+        return class_log_probs(logits_of(columns, self.classes), self.classes)
 
     def token_weights(self) -> Float32[np.ndarray, "vocab classes"]:
         """Return how much each token adds to the logit of each label.
@@ -209,7 +227,7 @@ class Linear:
         on differences.
         """
         # Each token has a row, whatever runs have one, and tokens come first.
-        weights = self._logits(self._weights[: self.vocabulary_size])
+        weights = logits_of(self._weights[: self.vocabulary_size], self.classes)
         if not self.classes.multilabel:
             weights = weights - weights.mean(1, keepdims=True)
         return weights
@@ -222,12 +240,13 @@ class Linear:
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights, and which features have one."""
-        return {
+        found = {
             "weights": self._weights,
             "bias": self._bias,
             "kept": self.table.kept.astype(np.int32),
             "strength": np.array(self.strength),
         }
+        return found | ({"idf": self._idf} if self.options.weighting == "tfidf" else {})
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Set what ``tensors`` returned."""
@@ -238,14 +257,17 @@ class Linear:
         columns = len(self._bias)
         if weights.shape != (len(table.kept), columns) or bias.shape != (columns,):
             raise ValueError(f"weights have shape {weights.shape}, the bias {bias.shape}")
-        if weights.dtype != np.float32 or bias.dtype != np.float32:
+        idf = tensors.get("idf", np.ones(len(table.kept), np.float32))
+        if idf.shape != table.kept.shape or not np.all(idf >= 1):
+            raise ValueError("idf does not hold a number from 1 on for each feature")
+        if any(array.dtype != np.float32 for array in (weights, bias, idf)):
             raise ValueError("weights do not hold single-precision numbers")
-        if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+        if not all(np.isfinite(array).all() for array in (weights, bias, idf)):
             raise ValueError("weights hold what is no finite number")
         if tensors["strength"].shape != () or tensors["strength"].dtype.kind != "f":
             raise ValueError("the strength is no number")
         self.table, self.strength = table, float(tensors["strength"])
-        self._weights, self._bias = weights, bias
+        self._weights, self._bias, self._idf = weights, bias, idf
 
     def num_parameters(self) -> int:
         """Return how many numbers were learned."""

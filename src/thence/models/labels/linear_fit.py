@@ -1,187 +1,162 @@
-"""How the linear classifier learns its weights: logistic regression by L-BFGS, with torch's sums.
+"""How the linear classifier learns its weights: by L-BFGS, or by dual coordinate descent.
 
-The equations are in ``linear.py``.
+The equations are in ``linear.py`` and ``dual_descent.py``.
 """
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
 from thence.array_types import Float, Float32
-from thence.batches.bags import Bags
 from thence.corpus.documents import Labels
 from thence.lbfgs import minimize
 from thence.models.base import Array, Classes
-from thence.models.labels.neural import label_loss
-from thence.tokens.parallel import in_threads
+from thence.models.labels.design import Design
+from thence.models.labels.dual_descent import learn_hinge
 
+Loss = Literal["log_loss", "squared_hinge", "hinge"]
 MAX_ITERATIONS = 100
 """Iterations of L-BFGS at most."""
 HISTORY = 10
 """Pairs of steps and gradient changes that L-BFGS estimates the curvature from."""
-SORT_PARTS = 8
-"""The features are sorted by row in so many parts, which threads share."""
 
 
 @dataclass(frozen=True)
-class Design:
-    """The design matrix, sorted by document and by row: both its products are sums of rows.
+class Learned:
+    """Weights of the values of the design matrix.
 
     Attributes:
-        rows: Of all documents, one document after another.
-        starts: Where each document's begin.
-        owners: Documents that have each row, one row after another.
-        owner_starts: Where each row's begin.
-        scale: One by the root of each document's number of features.
+        weights: Of each row; naive Bayes is in them.
+        bias: Of each column.
+        solution: What was minimised over: the weights without naive Bayes, and the biases last.
     """
 
-    rows: Tensor
-    starts: Tensor
-    owners: Tensor
-    owner_starts: Tensor
-    scale: Tensor
+    weights: Float32[np.ndarray, "rows columns"]
+    bias: Float32[np.ndarray, " columns"]
+    solution: Float32[np.ndarray, "rows+1 columns"]
 
-    def to_documents(self, weights: Float[Tensor, "rows columns"]) -> Tensor:
-        """Return each document's sum of weights, scaled."""
-        return functional.embedding_bag(self.rows, weights, self.starts, mode="sum") * self.scale
-
-    def to_rows(self, values: Float[Tensor, "documents columns"]) -> Tensor:
-        """Return for each row the sum of its documents' values, scaled."""
-        scaled = values * self.scale
-        return functional.embedding_bag(self.owners, scaled, self.owner_starts, mode="sum")
+    def columns(self, design: Design) -> Float32[np.ndarray, "documents columns"]:
+        """Return what the weights say of documents; see ``Classes.num_columns``."""
+        found: Array = design.to_documents(self.weights) + self.bias
+        return found
 
 
-def make_design(bags: Bags, num_rows: int) -> Design:
-    """Return the design matrix of documents whose features are rows."""
-    counts = np.bincount(bags.features, minlength=num_rows)
-    owner_starts = np.cumsum(counts) - counts
-    scale = 1 / np.sqrt(np.maximum(bags.sizes, 1))
-    arrays = (
-        bags.features,
-        bags.offsets[:-1].astype(np.int32),
-        _owners(bags, owner_starts),
-        owner_starts.astype(np.int32),
-        scale.astype(np.float32)[:, None],
-    )
-    return Design(*(torch.from_numpy(array) for array in arrays))
+@dataclass(frozen=True)
+class Problem:
+    """What weights are learned from.
 
-
-def _owners(bags: Bags, starts: Array) -> Array:
-    """Return the documents that have each row, one row after another, sorted a part at a time."""
-    owners = np.repeat(np.arange(len(bags.sizes)), bags.sizes)
-    parts = np.linspace(0, len(owners), SORT_PARTS + 1)[1:-1]
-    bounds = [0, *np.searchsorted(starts, parts).tolist(), len(starts)]
-
-    def owners_of(rows: tuple[int, int]) -> Array:
-        at = np.flatnonzero((bags.features >= rows[0]) & (bags.features < rows[1]))
-        keys = (bags.features[at].astype(np.int64) << 32) + owners[at]
-        keys.sort()
-        return (keys & 0xFFFFFFFF).astype(np.int32)
-
-    return np.concatenate(list(in_threads(owners_of, itertools.pairwise(bounds))))
-
-
-class Regression:
-    """The loss of train documents, and the weights for which it is lowest.
-
-    Args:
-        bags: The rows of each document.
-        num_rows: How many rows there are.
-        labels: Of the documents.
-        sample_weight: How much each document counts.
+    Attributes:
+        design: The documents.
+        is_label: 1 where a document has the label of a column, else 0.
         classes: The labels that are predicted.
+        loss: What is minimised.
         naive_bayes: What is added to every count of naive Bayes; 0 leaves naive Bayes out.
+        tolerance: L-BFGS stops when five iterations gain less than this, in nats per document.
+        should_stop: Asked now and then whether to stop with what is learned so far.
     """
 
-    def __init__(
+    design: Design
+    is_label: Float32[np.ndarray, "documents columns"]
+    classes: Classes
+    loss: Loss
+    naive_bayes: float
+    tolerance: float
+    should_stop: Callable[[], bool]
+
+    def learn(
         self,
-        bags: Bags,
-        num_rows: int,
-        labels: Labels,
+        strength: float,
         sample_weight: Float32[np.ndarray, " documents"],
-        classes: Classes,
-        naive_bayes: float,
-    ) -> None:
-        self._design = make_design(bags, num_rows)
-        self._targets = torch.from_numpy(labels.matrix() if labels.multilabel else labels.single)
-        self._sample_weight = torch.from_numpy(sample_weight)
-        self._classes = classes
-        self._ratios = self._learn_ratios(naive_bayes)
-
-    @property
-    def ratios(self) -> Float32[np.ndarray, "rows columns"]:
-        """The log ratio of each row for each column; ones without naive Bayes."""
-        ratios: Array = self._ratios.numpy()
-        return ratios
-
-    def _learn_ratios(self, naive_bayes: float) -> Tensor:
-        classes, design = self._classes, self._design
-        if not naive_bayes:
-            return torch.ones(len(design.owner_starts), classes.num_columns)
-        is_label = self._targets
-        if is_label.dim() == 1:
-            is_label = functional.one_hot(is_label, classes.num_classes).float()
-        counted = is_label * self._sample_weight[:, None]
-        others = (1 - is_label) * self._sample_weight[:, None]
-        # to_rows scales each document; naive Bayes counts it whole.
-        with_label = naive_bayes + design.to_rows(counted / design.scale)
-        without = naive_bayes + design.to_rows(others / design.scale)
-        ratios = (with_label / with_label.sum(0)).log() - (without / without.sum(0)).log()
-        return ratios[:, -classes.num_columns :].contiguous()
-
-    def minimize(
-        self, strength: float, start: Array, tolerance: float, should_stop: Callable[[], bool]
-    ) -> Float32[np.ndarray, "rows+1 columns"]:
-        """Return the weights and, in the last row, the biases with the lowest loss.
+        start: Float32[np.ndarray, "rows+1 columns"] | None = None,
+    ) -> Learned:
+        """Return the weights with the lowest loss.
 
         Args:
             strength: The squared weights are divided by twice this.
-            start: Where to begin.
-            tolerance: L-BFGS stops when five iterations gain less, in nats per document.
-            should_stop: Asked whether to stop with what is learned so far.
+            sample_weight: How much each document counts; those of weight 0 are as if not there.
+            start: Where L-BFGS begins; None: at zeros.
         """
-        ratios, sample_weight, design = self._ratios, self._sample_weight, self._design
+        ratios = None
+        if self.naive_bayes:
+            ratios = log_count_ratios(self.design, self.is_label, sample_weight, self.naive_bayes)
+        if self.loss == "log_loss":
+            solution = self._minimize_log_loss(strength, ratios, sample_weight, start)
+        else:
+            costs = strength * sample_weight.astype(np.float64)
+            solution = learn_hinge(
+                self.design, ratios, self.is_label, costs, self.loss, self.should_stop
+            )
+        weights = solution[:-1] if ratios is None else ratios * solution[:-1]
+        return Learned(weights, solution[-1], solution)
+
+    def _minimize_log_loss(
+        self, strength: float, ratios: Array | None, sample_weight: Array, start: Array | None
+    ) -> Float32[np.ndarray, "rows+1 columns"]:
+        """Return the solution for the cross-entropy of a softmax, or of a yes or no each."""
+        design, classes, factors = self.design, self.classes, 1 if ratios is None else ratios
+        counted = sample_weight[:, None].astype(np.float64)
 
         def loss(learned: Array) -> tuple[float, Array]:
-            weights, biases = torch.from_numpy(learned[:-1]), torch.from_numpy(learned[-1])
-            columns = design.to_documents(ratios * weights) + biases
-            columns = columns.double().requires_grad_(True)
-            logits = columns
-            if self._classes.is_difference:
-                logits = torch.cat([torch.zeros_like(columns), columns], dim=1)
-            summed = label_loss(logits, self._targets, sample_weight)
-            (by_logit,) = torch.autograd.grad(summed, columns)
-            by_logit = by_logit.float()
+            weights, biases = learned[:-1], learned[-1]
+            columns = (design.to_documents(factors * weights) + biases).astype(np.float64)
+            nats, probs = _cross_entropy(columns, self.is_label, classes)
+            by_column = ((probs - self.is_label) * counted).astype(np.float32)
             gradient = np.empty_like(learned)
-            gradient[:-1] = ratios * design.to_rows(by_logit) + weights / strength
-            gradient[-1] = by_logit.sum(0)
-            penalty = float(weights.square().sum()) / (2 * strength)
-            return summed.item() + penalty, gradient
+            gradient[:-1] = factors * design.to_rows(by_column) + weights / np.float32(strength)
+            gradient[-1] = by_column.sum(0)
+            penalty = float(np.square(weights, dtype=np.float64).sum()) / (2 * strength)
+            return float(nats @ sample_weight) + penalty, gradient
 
-        curvature = self._curvature() + 1 / strength
+        # An upper bound of the second derivative by each weight: that of a log-sigmoid or
+        # log-softmax is at most 1/4 by each column, so the diagonal of the Hessian is at most a
+        # quarter of the summed squares of the values. L-BFGS divides by it (a Jacobi
+        # preconditioner): rare and frequent rows then learn alike.
+        shape = (design.num_rows + 1, classes.num_columns)
+        squares = np.full(shape, float(sample_weight.sum()), np.float32)
+        squares[:-1] = design.squares_to_rows(sample_weight[:, None])
+        squares[:-1] *= np.square(factors)
+        curvature = squares / 4 + np.float32(1 / strength)
         return minimize(
             loss,
-            start,
+            np.zeros(shape, np.float32) if start is None else start,
             lambda gradient: gradient / curvature,
-            tolerance * float(sample_weight.sum()),
+            self.tolerance * float(sample_weight.sum()),
             MAX_ITERATIONS,
             HISTORY,
-            should_stop,
+            self.should_stop,
         )
 
-    def _curvature(self) -> Array:
-        """Return an upper bound of the loss's second derivative by each weight and each bias.
 
-        The second derivative of a log-sigmoid or log-softmax is at most 1/4 by each logit, so the
-        diagonal of the Hessian is at most a quarter of the summed squares of the features. L-BFGS
-        divides by it (a Jacobi preconditioner): rare and frequent features then learn alike.
-        """
-        squares = self._design.to_rows(self._sample_weight[:, None] * self._design.scale)
-        biases = self._sample_weight.sum().expand(1, self._ratios.shape[1])
-        found: Array = (torch.cat([self._ratios.square() * squares, biases]) / 4).numpy()
-        return found
+def label_columns(labels: Labels, classes: Classes) -> Float32[np.ndarray, "documents columns"]:
+    """Return 1 where a document has the label of a column, else 0."""
+    return labels.matrix()[:, classes.num_classes - classes.num_columns : classes.num_classes]
+
+
+def log_count_ratios(
+    design: Design,
+    is_label: Float32[np.ndarray, "documents columns"],
+    sample_weight: Float32[np.ndarray, " documents"],
+    smoothing: float,
+) -> Float32[np.ndarray, "rows columns"]:
+    """Return r of naive Bayes: how common each row is with a label and without; see ``linear``."""
+    counted = is_label * sample_weight[:, None]
+    others = (1 - is_label) * sample_weight[:, None]
+    with_label = smoothing + design.documents_with(counted)
+    without = smoothing + design.documents_with(others)
+    ratios: Array = np.log(with_label / with_label.sum(0)) - np.log(without / without.sum(0))
+    return ratios.astype(np.float32)
+
+
+def _cross_entropy(
+    columns: Float[np.ndarray, "documents columns"], is_label: Array, classes: Classes
+) -> tuple[Float[np.ndarray, " documents"], Float[np.ndarray, "documents columns"]]:
+    """Return the loss of each document in nats, and the probability of each column."""
+    if classes.multilabel or classes.is_difference:
+        yes = np.minimum(columns, 0) - np.log1p(np.exp(-np.abs(columns)))
+        # The logarithm of a no is that of a yes minus the logit.
+        return (columns * (1 - is_label) - yes).sum(1), np.exp(yes)
+    shifted = columns - columns.max(axis=1, keepdims=True)
+    log_probs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return -(log_probs * is_label).sum(1), np.exp(log_probs)
