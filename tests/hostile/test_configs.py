@@ -179,6 +179,8 @@ PARTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "no theta": lambda c: c["options"]["members"][2]["options"].pop("theta"),
     "odd theta": lambda c: c["options"]["members"][2]["options"].update(theta=float("nan")),
     "odd rate": lambda c: c["options"]["members"][1].update(dynamic=float("nan")),
+    "odd decay": lambda c: c["options"]["members"][1].update(dynamic_decay=-1),
+    "odd rule": lambda c: c["options"]["members"][1].update(dynamic_rule="evil"),
     "rate of counts": lambda c: c["options"]["members"][0].update(dynamic=0.1),
     "no members": lambda c: c["options"].update(members=[]),
     "many members": lambda c: c["options"].update(members=c["options"]["members"] * 300),

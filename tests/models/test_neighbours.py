@@ -7,7 +7,7 @@ context. Streams, windows and caches are so short here that a few symbols go thr
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from thence.exchange.arpa_reader import read_arpa
 from thence.models.base import CountedModel, LanguageModel, read
+from thence.models.language.dynamic_evaluation import gradient_sizes
 from thence.models.language.inference import InferenceModel
 from thence.models.language.mixture import Member, Mixture, MixtureOptions
 from thence.models.language.neural import NeuralLanguageModel, Scoring
@@ -77,6 +78,7 @@ def members_of(kind: str, carry: bool) -> tuple[Member, ...]:
         "caches": [counted, *caches],
         "neural cache": [counted, small_network(carry), neural_cache],
         "dynamic": [counted, small_network(carry, 0.5)],
+        "dynamic by rms": [counted, replace(small_network(carry, 0.05), dynamic_rule="rms")],
         "everything": [counted, small_network(carry, 0.5), neural_cache, *caches],
         "some carry": [member("ngram", not carry, order=3), small_network(carry), *caches],
     }
@@ -87,7 +89,7 @@ MIXTURES = {
     f"{weights} plain": (weights, "plain") for weights in ("gated", "buckets", "single")
 } | {
     f"gated {kind}": ("gated", kind)
-    for kind in ("caches", "neural cache", "dynamic", "everything", "some carry")
+    for kind in ("caches", "neural cache", "dynamic", "dynamic by rms", "everything", "some carry")
 }
 COUNTED = {
     f"ngram {smoothing}": {"smoothing": smoothing, "order": 4}
@@ -146,6 +148,9 @@ def mixture(weights: Any, kind: str, carry: bool) -> Mixture:
             part.load_tensors(fitted(trained, settings_of.carry_context).tensors())
             part.scoring = SHORT
         fitted(part, settings_of.carry_context)
+        if settings_of.dynamic_rule == "rms":
+            network = cast(NeuralLanguageModel, part)
+            model.gradient_sizes[model.models.index(part)] = gradient_sizes(network, train_store())
     model.learn_weights(train_store(), carry)
     return model
 

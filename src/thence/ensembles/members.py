@@ -3,7 +3,7 @@
 Language models become a ``Mixture``, classifiers an ``Ensemble``: probabilities side by side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +24,7 @@ from thence.tokens import TokenStore, encode_texts
 from thence.training.dev_evaluation import evaluate_labels
 
 if TYPE_CHECKING:
+    from thence.models.language.dynamic_evaluation import Rule
     from thence.models.language.neural import NeuralLanguageModel
 
 
@@ -52,6 +53,16 @@ def build_mixture(
     for own, model in zip(mixture.models, models, strict=False):
         own.load_tensors(model.tensors())
     return mixture
+
+
+def dynamic_member(member: Member, rule: "Rule") -> Member:
+    """Return a member that goes on learning by a rule."""
+    return replace(
+        member,
+        dynamic=rule.rate,
+        dynamic_decay=rule.decay,
+        dynamic_rule="sgd" if rule.sizes is None else "rms",
+    )
 
 
 def build_average(
@@ -83,8 +94,13 @@ def mix_language_models(
         Member(run.recipe.model, settings_of(run.recipe.options), run.recipe.training.carry_context)
         for run in runs
     ]
+    sizes: dict[int, Mapping[str, Array]] = {}
     if options.dynamic or options.neural_cache is not None:
-        members = _adapt(members, _running_networks(runs), dev, options)
+        networks = _running_networks(runs)
+        if options.dynamic:
+            members, sizes = _learning(members, networks, first.store("train"), dev)
+        if options.neural_cache is not None:
+            members.append(_neural_cache(networks, dev, options.neural_cache))
     if options.cache is not None:
         members += [
             Member("cache", {"length": options.cache, "order": order}, carry_context=True)
@@ -93,6 +109,7 @@ def mix_language_models(
     models = [run.model for run in runs]
     weights = options.weights or "gated"
     mixture = build_mixture(members, models, len(first.tokenizer.vocabulary), weights)
+    mixture.gradient_sizes.update(sizes)
     carries = any(member.carry_context for member in members)
     scores = mixture.member_scores(dev, carries)
     mixture.learn_weights(dev, carries, scores)
@@ -125,26 +142,31 @@ def _running_networks(runs: Sequence[Run]) -> dict[int, "NeuralLanguageModel"]:
     return {number: cast(LanguageRun, runs[number]).network for number in running}
 
 
-def _adapt(
-    members: list[Member],
-    networks: dict[int, "NeuralLanguageModel"],
+def _learning(
+    members: Sequence[Member],
+    networks: Mapping[int, "NeuralLanguageModel"],
+    train: TokenStore,
     dev: TokenStore,
-    options: MixOptions,
-) -> list[Member]:
-    """Return the members, with networks that go on learning and a neural cache of the first."""
-    from thence.models.language.dynamic_evaluation import choose_rate
+) -> tuple[list[Member], dict[int, Mapping[str, Array]]]:
+    """Return the members, with networks that go on learning, and the sizes of their gradients."""
+    from thence.models.language.dynamic_evaluation import choose_rule, gradient_sizes
+
+    learning, sizes = list(members), {}
+    for number, model in networks.items():
+        sizes[number] = gradient_sizes(model, train)
+        learning[number] = dynamic_member(members[number], choose_rule(model, dev, sizes[number]))
+    return learning, sizes
+
+
+def _neural_cache(
+    networks: Mapping[int, "NeuralLanguageModel"], dev: TokenStore, length: int
+) -> Member:
+    """Return a cache of the hidden states of the first network."""
     from thence.models.language.neural_cache import choose_theta
 
-    members = list(members)
-    if options.dynamic:
-        for number, model in networks.items():
-            members[number] = replace(members[number], dynamic=choose_rate(model, dev))
-    if options.neural_cache is not None:
-        number, model = next(iter(networks.items()))
-        theta = choose_theta(model, dev, options.neural_cache)
-        cache = NeuralCacheOptions(options.neural_cache, theta, number)
-        members.append(Member("neural-cache", asdict(cache), carry_context=True))
-    return members
+    number, model = next(iter(networks.items()))
+    options = NeuralCacheOptions(length, choose_theta(model, dev, length), number)
+    return Member("neural-cache", asdict(options), carry_context=True)
 
 
 def average_classifiers(

@@ -1,19 +1,26 @@
 """Dynamic evaluation: a network goes on learning from the text that it is evaluated on.
 
-    w <- w - rate * gradient of the window's mean loss + DECAY (w_trained - w)
+After each window of targets was scored (``Scoring.dynamic_window``), with g the gradient of its
+mean loss and w_trained the weights as they were trained,
 
-after each window of targets was scored (``Scoring.dynamic_window``), so no target has been learned
+    sgd    w <- w - rate g + decay (w_trained - w)
+    rms    w <- w - rate g / (s + EPSILON m) + min(decay s / m, 1) (w_trained - w)
+
+where s is, for each weight by itself, the root of its mean squared gradient on the train text, and
+m the mean of s over all weights. So a weight moves as far as it usually would for a gradient of
+that size, and one that training found to matter is drawn back faster. No target has been learned
 from before its score is known. The text is read in its order as a single stream: with several
 streams side by side a target early in the text would be scored by weights that know what comes
 later. At the end the weights are again as they were trained.
 
 Source: B. Krause, E. Kahembwe, I. Murray and S. Renals 2018, "Dynamic evaluation of neural sequence
-models". Its RMS rule divides by the gradients' size on the train text, which a run does not keep;
-this is its plain rule of stochastic gradient descent with decay.
+models". Our EPSILON is relative to m, so that it suits networks and losses of any size.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -21,75 +28,186 @@ from torch import Tensor
 
 from thence.array_types import Float
 from thence.batches import Streams
-from thence.models.base import map_state
-from thence.models.language.neural import NeuralLanguageModel
+from thence.deadline import check_deadline
+from thence.models.base import Array, State, map_state
+from thence.models.language.neural import NeuralLanguageModel, name_in_files
 from thence.tokens import TokenStore
 
-DECAY = 0.001
-"""Share of the way back to the trained weights at each step."""
-RATES = (0.03, 0.1, 0.3, 1.0)
-"""Learning rates that ``choose_rate`` tries on dev."""
+EPSILON = 1.0
+"""Is added to the size of each weight's gradients, as a multiple of the mean size: without it the
+weights of rare symbols, of which train tells little, would move too far."""
+STATISTICS_WINDOWS = 300
+"""Windows of the train text, evenly spread, that the sizes of gradients are measured on."""
+FIRST_RATE, MOST_DOUBLINGS = 1e-3, 8
+"""The learning rate that ``choose_rule`` tries first, which suited plays in characters and news in
+words, and how often it may double or halve it."""
+DECAYS = (0.003, 0.001, 0.01)
+"""Shares of the way back to the trained weights that it tries, the first with every rate."""
 MAX_TARGETS = 10_000
-"""The rate is chosen on the first targets of dev, at most this many."""
+"""Rate and decay are chosen on the first targets of dev, at most this many."""
+
+GradientSizes = Mapping[str, Array]
+"""Root mean square of the gradient of each weight, by the name of its tensor in files."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the weights change after each window.
+
+    Attributes:
+        rate: Learning rate.
+        decay: Share of the way back to the trained weights.
+        sizes: Sizes of the gradients on train, for ``rms``; None for ``sgd``.
+    """
+
+    rate: float
+    decay: float
+    sizes: GradientSizes | None = None
 
 
 def score_dynamically(
-    model: NeuralLanguageModel, store: TokenStore, rate: float, max_targets: int | None = None
+    model: NeuralLanguageModel, store: TokenStore, rule: Rule, max_targets: int | None = None
 ) -> Float[np.ndarray, " targets"]:
     """Return the log-probability of every target of a running text, in nats.
 
     Args:
         model: A network that reads sequences; its weights are restored.
         store: The text.
-        rate: Learning rate of each step, of the mean loss per target.
+        rule: How it learns.
         max_targets: Stop after so many targets; None: read all.
+
+    Raises:
+        DeadlineError: Between two windows, if a deadline has passed.
     """
     size = store.num_targets if max_targets is None else min(max_targets, store.num_targets)
     scores = np.zeros(size, np.float32)
-    model.eval()
-    state = model.start(1)
     length = model.scoring.dynamic_window
-    streams = Streams(store, 1, length)
-    with _restored(model) as (weights, trained), torch.enable_grad():
+    streams, state = Streams(store, 1, length), model.start(1)
+    with _learning(model, rule) as learn:
         for step in range(-(-size // length)):
-            batch = streams.at(step)
-            ids, targets = model.to_device(batch.ids, batch.targets[0])
-            hidden, state = model.network(ids, map_state(Tensor.detach, state))
-            found = model.output_layer.target_log_probs(hidden[0], targets)
+            check_deadline()
+            found, state = _read(model, streams, step, state)
             window = slice(step * length, (step + 1) * length)
             scores[window] = found.detach().cpu().numpy()[: size - step * length]
-            _learn(-found.mean(), weights, trained, rate)
+            learn(found)
     return scores
 
 
+def gradient_sizes(
+    model: NeuralLanguageModel, train: TokenStore, windows: int = STATISTICS_WINDOWS
+) -> GradientSizes:
+    """Return the root mean square of each weight's gradient over windows of the train text.
+
+    Args:
+        model: A network that reads sequences.
+        train: The text.
+        windows: How many, evenly spread; each is read after the one before it.
+
+    Raises:
+        DeadlineError: Between two windows, if a deadline has passed.
+    """
+    model.eval()
+    weights = dict(model.named_parameters())
+    squares = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    streams = Streams(train, 1, model.scoring.dynamic_window)
+    steps = np.unique(np.linspace(0, streams.steps_per_epoch - 1, windows).astype(int)).tolist()
+    for step in steps if train.num_targets else []:
+        check_deadline()
+        state = model.start(1)
+        if step > 0:
+            with torch.no_grad():
+                _, state = _read(model, streams, step - 1, state)
+        with torch.enable_grad():
+            found, _ = _read(model, streams, step, state)
+            gradients = _gradients(found, list(weights.values()))
+        for square, gradient in zip(squares.values(), gradients, strict=True):
+            square.addcmul_(gradient, gradient, value=1 / len(steps))
+    return {name_in_files(name): square.sqrt().cpu().numpy() for name, square in squares.items()}
+
+
+def choose_rule(
+    model: NeuralLanguageModel,
+    dev: TokenStore,
+    sizes: GradientSizes,
+    max_targets: int = MAX_TARGETS,
+) -> Rule:
+    """Return the rule under which dev, or the beginning of it, is likeliest.
+
+    Args:
+        model: A network that reads sequences.
+        dev: Running text.
+        sizes: What ``gradient_sizes`` gives of the train text.
+        max_targets: How much of dev is read each time.
+
+    Raises:
+        DeadlineError: Between two windows, if a deadline has passed.
+    """
+
+    @cache
+    def likelihood(rate: float, decay: float) -> float:
+        rule = Rule(rate, decay, sizes)
+        total = score_dynamically(model, dev, rule, max_targets).sum(dtype=np.float64)
+        return float(total) if np.isfinite(total) else -np.inf
+
+    rate = FIRST_RATE
+    for factor in (2.0, 0.5):
+        for _ in range(MOST_DOUBLINGS):
+            if not likelihood(factor * rate, DECAYS[0]) > likelihood(rate, DECAYS[0]):
+                break
+            rate *= factor
+    return Rule(rate, max(DECAYS, key=lambda decay: likelihood(rate, decay)), sizes)
+
+
+def _read(
+    model: NeuralLanguageModel, streams: Streams, step: int, state: State
+) -> tuple[Float[Tensor, " read"], State]:
+    """Return the log-probability of each target of a window, and the state after it."""
+    batch = streams.at(step)
+    ids, targets = model.to_device(batch.ids, batch.targets[0])
+    hidden, state = model.network(ids, map_state(Tensor.detach, state))
+    return model.output_layer.target_log_probs(hidden[0], targets), state
+
+
+def _gradients(found: Float[Tensor, " read"], weights: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return the gradients of the mean loss of a window."""
+    # A cluster of the adaptive softmax without a target has no gradient.
+    return torch.autograd.grad(-found.mean(), weights, materialize_grads=True)
+
+
 @contextmanager
-def _restored(model: NeuralLanguageModel) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """Yield a model's weights and a copy of them; the weights are restored afterwards."""
+def _learning(model: NeuralLanguageModel, rule: Rule) -> Iterator[Callable[[Tensor], None]]:
+    """Yield a function that learns from the log-probabilities of a window.
+
+    The weights are restored afterwards.
+    """
+    model.eval()
     weights: list[Tensor] = list(model.parameters())
     trained = [weight.detach().clone() for weight in weights]
+    factors, pulls = _factors(model, rule)
+
+    def learn(found: Tensor) -> None:
+        gradients = _gradients(found, weights)
+        with torch.no_grad():
+            for weight, gradient, before, factor, pull in zip(
+                weights, gradients, trained, factors, pulls, strict=True
+            ):
+                weight.lerp_(before, pull).addcmul_(gradient, factor, value=-rule.rate)
+
     try:
-        yield weights, trained
+        with torch.enable_grad():
+            yield learn
     finally:
         with torch.no_grad():
             torch._foreach_copy_(weights, trained)
 
 
-def _learn(
-    loss: Float[Tensor, ""], weights: Sequence[Tensor], trained: Sequence[Tensor], rate: float
-) -> None:
-    """Take one step down a loss, and a little of the way back to the trained weights."""
-    # A cluster of the adaptive softmax without a target has no gradient.
-    gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
-    with torch.no_grad():
-        for weight, gradient, before in zip(weights, gradients, trained, strict=True):
-            weight.lerp_(before, DECAY).sub_(gradient, alpha=rate)
-
-
-def choose_rate(model: NeuralLanguageModel, dev: TokenStore) -> float:
-    """Return the rate of ``RATES`` under which dev, or much of it, is likeliest."""
-
-    def likelihood(rate: float) -> float:
-        total = score_dynamically(model, dev, rate, MAX_TARGETS).sum(dtype=np.float64)
-        return float(total) if np.isfinite(total) else -np.inf
-
-    return max(RATES, key=likelihood)
+def _factors(model: NeuralLanguageModel, rule: Rule) -> tuple[list[Tensor], list[Tensor]]:
+    """Return what gradients are multiplied by, and the share of the way back, of each weight."""
+    names = [name_in_files(name) for name, _ in model.named_parameters()]
+    if rule.sizes is None:
+        one = torch.ones((), device=model.device)
+        return [one] * len(names), [rule.decay * one] * len(names)
+    sizes = model.to_device(*(rule.sizes[name] for name in names))
+    mean = max(float(torch.cat([size.flatten() for size in sizes]).mean()), 1e-30)
+    factors = [1 / (size + EPSILON * mean) for size in sizes]
+    return factors, [(rule.decay / mean * size).clamp(max=1) for size in sizes]

@@ -21,6 +21,7 @@ from thence.models.base import (
     Array,
     LanguageModel,
     State,
+    check_weights,
     join_tensors,
     load_joined,
     restart,
@@ -59,12 +60,16 @@ class Member(Settings):
         carry_context: Whether it sees the documents before.
         dynamic: The rate at which it goes on learning from running text that it scores (see
             ``dynamic_evaluation``); None: it stays as trained.
+        dynamic_decay: The share of the way back to the trained weights at each step of it.
+        dynamic_rule: The rule that it learns by.
     """
 
     model: str
     options: Mapping[str, Any]
     carry_context: bool = False
     dynamic: NonNegativeFloat | None = None
+    dynamic_decay: NonNegativeFloat = 0.001
+    dynamic_rule: Literal["sgd", "rms"] = "sgd"
 
     @property
     def name(self) -> str:
@@ -107,6 +112,8 @@ class Mixture:
         count = len(self.models)
         start = 0.0 if options.weights == "gated" else 1 / max(count, 1)
         self.weights = np.full((self._num_rows(), count), start)
+        # Of each member that learns by the rms rule, by its number; see ``dynamic_evaluation``.
+        self.gradient_sizes: dict[int, Mapping[str, Array]] = {}
 
     def _num_rows(self) -> int:
         """Return how many features a gate has, or how many buckets a table."""
@@ -145,11 +152,27 @@ class Mixture:
         """Return each member's log-probability of every target, in nats."""
         return np.stack(
             [
-                _score(model, member, store, carry_context).astype(np.float64)
-                for model, member in zip(self.models, self.options.members, strict=True)
+                self._member_score(number, store, carry_context).astype(np.float64)
+                for number in range(len(self.models))
             ],
             axis=1,
         )
+
+    def _member_score(
+        self, number: int, store: TokenStore, carry_context: bool
+    ) -> Float[np.ndarray, " targets"]:
+        """Return a member's log-probability of every target, in nats."""
+        model, member = self.models[number], self.options.members[number]
+        carries = carry_context and member.carry_context
+        if member.dynamic is None or not carries:
+            return model.score(store, carries)
+        from thence.models.language.dynamic_evaluation import (
+            Rule,
+            score_dynamically,  # Torch, which counts never wait for.
+        )
+
+        rule = Rule(member.dynamic, member.dynamic_decay, self.gradient_sizes.get(number))
+        return score_dynamically(cast("NeuralLanguageModel", model), store, rule)
 
     def _contexts(
         self, store: TokenStore, carry_context: bool
@@ -279,7 +302,7 @@ class Mixture:
         members = [replace(self.options.members[number], dynamic=None) for number in kept]
         static.options = replace(self.options, members=tuple(members))
         static.models = [model for model in models if model is not None]
-        static.weights = self.weights[:, kept]
+        static.weights, static.gradient_sizes = self.weights[:, kept], {}
         if self.options.weights != "gated":  # A gate's softmax divides by the sum anyway.
             total = static.weights.sum(axis=1, keepdims=True)
             static.weights = np.where(total > 0, static.weights, 1 / len(kept))
@@ -287,12 +310,18 @@ class Mixture:
         return static
 
     def tensors(self) -> dict[str, Array]:
-        """Return the weights and every member's tensors, numbered."""
-        return {"weights": self.weights, **join_tensors(self.models)}
+        """Return the weights, every member's tensors, numbered, and sizes of their gradients."""
+        sizes = {
+            _name_of_sizes(number, name): size
+            for number, named in self.gradient_sizes.items()
+            for name, size in named.items()
+        }
+        return {"weights": self.weights, **join_tensors(self.models), **sizes}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
-        """Set the weights and the members' tensors."""
+        """Set the weights, the members' tensors, and the sizes of their gradients."""
         others = load_joined(self.models, tensors)
+        self._take_gradient_sizes(others)
         shape = (self._num_rows(), len(self.models))
         if others.keys() != {"weights"} or others["weights"].shape != shape:
             raise ValueError("the weights do not fit the members")
@@ -302,6 +331,28 @@ class Mixture:
         if self.options.weights != "gated" and np.any(weights < 0):
             raise ValueError("a weight of a member is below 0")
         self.weights = weights
+
+    def _take_gradient_sizes(self, tensors: dict[str, Array]) -> None:
+        """Take the sizes of gradients out of some tensors.
+
+        Raises:
+            ValueError: If some are missing, or are no sizes.
+        """
+        self.gradient_sizes = {}
+        for number, (model, member) in enumerate(
+            zip(self.models, self.options.members, strict=True)
+        ):
+            if member.dynamic is None or member.dynamic_rule != "rms":
+                continue
+            shapes = {name: value.shape for name, value in model.tensors().items()}
+            sizes = {name: tensors.pop(_name_of_sizes(number, name), None) for name in shapes}
+            found = {name: size for name, size in sizes.items() if size is not None}
+            if {name: size.shape for name, size in found.items()} != shapes:
+                raise ValueError(f"the sizes of gradients do not fit member {number}")
+            check_weights(found)
+            if any(size.min(initial=0) < 0 for size in found.values()):
+                raise ValueError(f"a size of a gradient of member {number} is below 0")
+            self.gradient_sizes[number] = found
 
     def num_parameters(self) -> int:
         """Return what the members learned or counted, and the weights."""
@@ -325,18 +376,9 @@ def _create(
     return family.language_model(settings, vocabulary_size, inference=is_asked_only)
 
 
-def _score(
-    model: LanguageModel, member: Member, store: TokenStore, carry_context: bool
-) -> Float[np.ndarray, " targets"]:
-    """Return a member's log-probability of every target, in nats."""
-    carries = carry_context and member.carry_context
-    if member.dynamic is None or not carries:
-        return model.score(store, carries)
-    from thence.models.language.dynamic_evaluation import (
-        score_dynamically,  # Torch, which counts never wait for.
-    )
-
-    return score_dynamically(cast("NeuralLanguageModel", model), store, member.dynamic)
+def _name_of_sizes(number: int, name: str) -> str:
+    """Return the name in files for the sizes of the gradients of a member's tensor."""
+    return f"gradients.{number}.{name}"
 
 
 def _short(value: Any) -> str:

@@ -184,15 +184,17 @@ class NeuralLanguageModel(NetworkModel):
 
     def tensors(self) -> dict[str, Array]:
         """Return the weights by name, copied; in files the output layer is called readout."""
-        return {
-            name.replace("output_layer.", "readout.", 1): weights
-            for name, weights in super().tensors().items()
-        }
+        return {name_in_files(name): weights for name, weights in super().tensors().items()}
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Set the weights."""
         named = {name.replace("readout.", "output_layer.", 1): w for name, w in tensors.items()}
         super().load_tensors(named)
+
+
+def name_in_files(name: str) -> str:
+    """Return the name that a tensor of this name has in files."""
+    return name.replace("output_layer.", "readout.", 1)
 
 
 def start_window(
