@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thence._core import averaging as core_averaging
 from thence._core import counting as core_counting
 from thence._core import library
 from thence._core import linear as core_linear
@@ -384,3 +385,41 @@ def test_features_that_do_not_fit_are_refused():
         if document == 0:
             with pytest.raises(ValueError, match="do not fit"):
                 core_linear.transpose_features(rows, ones, offsets, 2)
+
+
+def averaging_steps(**damage):
+    """Return steps on two documents, of two and of no features, with two labels."""
+    weights = (np.zeros((3, 4), np.float32), np.zeros((2, 4), np.float32), np.zeros(2, np.float32))
+    given = {
+        "weights": weights, "totals": tuple(np.zeros(len(part), np.float32) for part in weights),
+        "features": np.array([0, 2], np.int32), "offsets": np.array([0, 2, 2]),
+        "targets": np.array([0, 1]), "sample_weight": np.ones(2, np.float32), "room": 2,
+    }  # fmt: skip
+    return core_averaging.AveragingSteps(**given | damage)
+
+
+def test_averaging_that_does_not_fit_is_refused():
+    steps = averaging_steps()
+    assert steps.step(np.array([0, 1]), 1.0, 0.1, 0.0, 1e-16) == pytest.approx(2 * np.log(2))
+    for damage in [
+        {"features": np.array([0, 3], np.int32)},
+        {"features": np.array([0, -1], np.int32)},
+        {"offsets": np.array([0, 3, 3])},
+        {"offsets": np.array([0, 2, 1])},
+        {"offsets": np.array([-1, 2, 2])},
+        {"targets": np.array([0, 2])},
+        {"targets": np.array([-1, 0])},
+    ]:
+        with pytest.raises(ValueError, match="do not fit"):
+            averaging_steps(**damage)
+    for damage in [
+        {"targets": np.array([0])},
+        {"targets": np.zeros((2, 3), np.float32)},
+        {"offsets": np.array([0, 2])},
+        {"totals": tuple(np.zeros(2, np.float32) for _ in range(3))},
+    ]:
+        with pytest.raises(TypeError, match="differ in length"):
+            averaging_steps(**damage)
+    for chosen, room in [([2], 2), ([-1], 2), ([0], 1)]:
+        with pytest.raises(ValueError, match="no such documents"):
+            averaging_steps(room=room).step(np.array(chosen), 1.0, 0.1, 0.0, 1e-16)

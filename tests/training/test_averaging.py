@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from thence.recipes.options import TrainingOptions
-from thence.training.schedules import WeightAverage
+from thence.training.weight_average import WeightAverage
 
 
 def weights(*values: float) -> list[nn.Parameter]:

@@ -18,7 +18,7 @@ from thence.runs import Run
 from thence.signals import Interrupted
 from thence.tokens import TokenStore
 from thence.training import train
-from thence.training.distributed import World
+from thence.training.world import World
 
 from ..processes import COMMANDS, Process
 
@@ -109,7 +109,7 @@ def test_one_process_alone_changes_nothing() -> None:
     values = [torch.ones(2), torch.zeros(1)]
     world.all_reduce(values)
     assert values[0].tolist() == [1, 1]
-    assert world.sum([1.5, 2.0], torch.device("cpu")) == [1.5, 2.0]
+    assert world.sum([1.5, 2.0]) == [1.5, 2.0]
     assert world.broadcast("a name") == "a name"
     assert world.gather_rows(values[0], 2) is values[0]
 

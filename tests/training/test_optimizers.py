@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from thence.recipes.options import TrainingOptions
-from thence.training.checkpoint import load_state, state_dict
+from thence.training.network_learner import load_state, state_dict
 from thence.training.optimizers import Optimizer, clip_gradients
 
 

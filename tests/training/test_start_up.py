@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import thence
+from thence._core import library
 from thence.models.registry import families
 
 JOBS = {
@@ -30,14 +31,20 @@ def test_counting_never_imports_torch(job: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["linear", "averaging"])
-def test_training_never_imports_the_compiler(model: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "more"), [("linear", {}), ("averaging", {}), ("averaging", {"dropout": 0.1})]
+)
+def test_training_imports_no_more_than_it_needs(
+    model: str, more: dict[str, float], tmp_path: Path
+) -> None:
     rows = "text,label\n" + "a b c,one\nd e f,two\n" * 20
     (tmp_path / "table.csv").write_text(rows)
+    needs_torch = model != "linear" and (bool(more) or library() is None)
     program = (
         "import sys, thence\n"
-        f"thence.train('table.csv', {model!r}, label='label', output='made', buckets=1024)\n"
-        f"assert ('torch' in sys.modules) == ({model!r} != 'linear')\n"
+        f"thence.train('table.csv', {model!r}, label='label', output='made', buckets=1024, "
+        f"**{more})\n"
+        f"assert ('torch' in sys.modules) == {needs_torch}\n"
         "assert 'torch._dynamo' not in sys.modules"
     )
     done = subprocess.run(

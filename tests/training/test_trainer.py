@@ -55,11 +55,11 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
 def test_weight_decay_spares_vectors(trainer: MakeTrainer, name: str) -> None:
     made = trainer()
     options = TrainingOptions(optimizer=name, weight_decay=0.5)
-    parameters = dict(made.model.named_parameters())
+    parameters = dict(made.learner.model.named_parameters())
     for parameter in parameters.values():
         torch.nn.init.ones_(parameter)
         parameter.grad = torch.zeros_like(parameter)
-    optimizer = Optimizer(made.model, options)
+    optimizer = Optimizer(made.learner.model, options)
     optimizer.step(0.1)
     # Without a gradient only the decay moves a weight: 1 - 0.1 * 0.5 = 0.95.
     decayed = {key for key, value in parameters.items() if not torch.all(value == 1)}
@@ -72,9 +72,11 @@ def test_clipping_is_counted_and_shortens_steps(trainer: MakeTrainer, tmp_path: 
     never.run()
     assert [line["clipped_steps"] for line in metrics(tmp_path)] == [0, 0]
     always = trainer(steps=1, clip=1e-3, optimizer="sgd", lr=0.5, schedule="constant")
-    before = torch.cat([value.detach().flatten().clone() for value in always.model.parameters()])
+    before = torch.cat(
+        [value.detach().flatten().clone() for value in always.learner.model.parameters()]
+    )
     always.run()
-    after = torch.cat([value.detach().flatten() for value in always.model.parameters()])
+    after = torch.cat([value.detach().flatten() for value in always.learner.model.parameters()])
     assert [line["clipped_steps"] for line in metrics(tmp_path)] == [1]
     # A gradient of norm 0.001 at the rate 0.5 moves the weights by 0.0005.
     assert float((after - before).norm()) == pytest.approx(5e-4, rel=1e-2)
@@ -93,7 +95,7 @@ def test_train_loss_is_the_mean_over_the_targets_read(
     assert isinstance(made.batches, kind)
     made = trainer(evaluate_every=made.batches.steps_per_epoch, **settings)
     made.run()
-    expected = -made.model.score(made.train_store).mean(dtype=np.float64)  # type: ignore[attr-defined]
+    expected = -made.learner.model.score(made.train_store).mean(dtype=np.float64)  # type: ignore[attr-defined]
     found = [line["train_nats_per_token"] for line in metrics(tmp_path)]
     assert found == pytest.approx([expected, expected], rel=1e-5)
 
@@ -102,7 +104,7 @@ def test_dev_loss_is_the_mean_over_targets(trainer: MakeTrainer, tmp_path: Path)
     made = trainer(steps=3, evaluate_every=3)
     made.run()
     (line,) = metrics(tmp_path)
-    assert line["dev_nats_per_token"] == pytest.approx(-made.model.score(made.dev).mean())
+    assert line["dev_nats_per_token"] == pytest.approx(-made.learner.model.score(made.dev).mean())
     assert line["step"] == 3
 
 
@@ -118,7 +120,7 @@ def test_total_steps(trainer: MakeTrainer) -> None:
 def prescribe_dev(made: Trainer, losses: list[float]) -> None:
     """Let the looks at dev give these losses, in order."""
     given = iter(losses)
-    made.model.score = lambda store, carry: np.full(4, -next(given))  # type: ignore[method-assign]
+    made.learner.model.score = lambda store, carry: np.full(4, -next(given))  # type: ignore[method-assign]
 
 
 def test_plateau_halves_and_patience_stops(trainer: MakeTrainer, tmp_path: Path) -> None:
@@ -141,7 +143,7 @@ def test_the_best_model_is_kept_not_the_last(trainer: MakeTrainer, tmp_path: Pat
     tensors, about = load_tensors(tmp_path / "model.safetensors")
     assert (about["step"], about["dev_nats_per_token"]) == (2, 1.0)
     name = next(iter(tensors))
-    assert not np.array_equal(tensors[name], made.model.tensors()[name])
+    assert not np.array_equal(tensors[name], made.learner.model.tensors()[name])
 
 
 def test_step_schedule_in_a_training(trainer: MakeTrainer, tmp_path: Path) -> None:
@@ -180,7 +182,7 @@ def test_weights_that_are_not_numbers_are_never_written(
     class Saboteur(SilentProgress):
         def on_step(self, step: int, tokens: float, share: float) -> None:
             if step == 5:
-                parameter = next(iter(made.model.parameters()))
+                parameter = next(iter(made.learner.model.parameters()))
                 parameter.data.view(-1)[0] = damage
 
     made.callback = Saboteur()

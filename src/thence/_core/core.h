@@ -8,6 +8,7 @@
 #ifndef THENCE_CORE_H
 #define THENCE_CORE_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -85,5 +86,24 @@ double read_word(const Order *orders, int32_t N, int64_t word, int64_t *state);
    them; contexts may be NULL. */
 void score_block(const Order *orders, int32_t N, const int32_t *words, const int32_t *places,
                  int32_t n, int64_t *state, double *log_probs, int64_t *contexts);
+
+/* Rows of tables: rows.c and averaging.c. */
+
+/* One step of Adagrad on a row, as in training/optimizers.py but for rounding: with g its gradient,
+
+       a <- a + mean of g^2 over the row,   w <- w - rate (g / sqrt(a + epsilon) + decay w). */
+static inline void adagrad_row(float *restrict w, float *total, const float *restrict g,
+                               int64_t columns, float rate, float decay, float epsilon) {
+    float part[8] = {0};
+    int64_t c = 0;
+    for (; c + 8 <= columns; c += 8)
+        for (int k = 0; k < 8; k++) part[k] += g[c + k] * g[c + k];
+    for (; c < columns; c++) part[0] += g[c] * g[c];
+    float squares = ((part[0] + part[1]) + (part[2] + part[3])) +
+                    ((part[4] + part[5]) + (part[6] + part[7]));
+    *total += squares / (float)columns;
+    float factor = 1 / sqrtf(*total + epsilon);
+    for (c = 0; c < columns; c++) w[c] -= rate * (g[c] * factor + decay * w[c]);
+}
 
 #endif

@@ -2,8 +2,6 @@
 
    Both go through their rows in order and in one thread, so the result is the same every time. */
 
-#include <math.h>
-
 #include "core.h"
 
 /* The sums of the rows of all bags. Where columns is a constant, a sum stays in registers. */
@@ -57,10 +55,7 @@ CORE_EXPORT int32_t count_numbers(const int32_t *numbers, int64_t size, int32_t 
     return 0;
 }
 
-/* One step of Adagrad on distinct rows, as in training/optimizers.py but for rounding: with g the
-   gradient of a row,
-
-       a <- a + mean of g^2 over the row,   w <- w - rate (g / sqrt(a + epsilon) + decay w). */
+/* One step of Adagrad on distinct rows of a table. */
 CORE_EXPORT int32_t adagrad_rows(float *weights, float *totals, int64_t num_rows, int64_t columns,
                                  const int64_t *rows, const float *gradients, int64_t size,
                                  float rate, float decay, float epsilon) {
@@ -72,17 +67,8 @@ CORE_EXPORT int32_t adagrad_rows(float *weights, float *totals, int64_t num_rows
             PREFETCH(weights + rows[i + AHEAD] * columns);
             PREFETCH(totals + rows[i + AHEAD]);
         }
-        const float *g = gradients + i * columns;
-        float *w = weights + rows[i] * columns, part[8] = {0};
-        int64_t c = 0;
-        for (; c + 8 <= columns; c += 8)
-            for (int k = 0; k < 8; k++) part[k] += g[c + k] * g[c + k];
-        for (; c < columns; c++) part[0] += g[c] * g[c];
-        float squares = ((part[0] + part[1]) + (part[2] + part[3])) +
-                        ((part[4] + part[5]) + (part[6] + part[7]));
-        float total = totals[rows[i]] += squares / (float)columns;
-        float factor = 1 / sqrtf(total + epsilon);
-        for (c = 0; c < columns; c++) w[c] -= rate * (g[c] * factor + decay * w[c]);
+        adagrad_row(weights + rows[i] * columns, totals + rows[i], gradients + i * columns, columns,
+                rate, decay, epsilon);
     }
     return 0;
 }

@@ -25,7 +25,8 @@ from thence.training.callbacks import ProgressCallback
 from thence.training.data import TrainingData
 from thence.training.dev_evaluation import DevEvaluator, language_evaluator
 from thence.training.device import deterministic_mode
-from thence.training.setup import build_setup, fastest, timed
+from thence.training.gradient_steps import build_setup
+from thence.training.setup import fastest, timed
 from thence.training.trainer import TIME_MARGIN, Trainer
 
 HIDDEN_SIZES = (64, 96, 128, 192, 256, 320, 384, 512, 640, 768, 1024)

@@ -208,8 +208,68 @@ def bag_batch(
     )
 
 
+@dataclass(frozen=True)
+class DocumentBatch:
+    """Which documents one step reads, where their features are at hand.
+
+    Attributes:
+        documents: Their numbers, shape (B,).
+        weight: The summed loss divided by this estimates the mean loss per document.
+        tokens: Features that are read.
+    """
+
+    documents: Int64[np.ndarray, " batch"]
+    weight: float
+    tokens: float
+
+    def __len__(self) -> int:
+        return len(self.documents)
+
+    def take(self, chosen: slice) -> "DocumentBatch":
+        """Return the batch with some of its documents only; weight and tokens stay those of all."""
+        return replace(self, documents=self.documents[chosen])
+
+
+class DocumentBatches:
+    """Documents in batches: the same together in every epoch, in a new order.
+
+    Args:
+        sizes: Features of each document.
+        sample_weight: How much each counts.
+        documents: That are read at once (B).
+        seed: Of what is together, and of the order.
+    """
+
+    def __init__(
+        self,
+        sizes: Int64[np.ndarray, " documents"],
+        sample_weight: Float32[np.ndarray, " documents"],
+        documents: int,
+        seed: int,
+    ) -> None:
+        self._sizes, self._sample_weight, self._size = sizes, sample_weight, documents
+        self.steps_per_epoch = -(-len(sizes) // documents)
+        self._together = np.random.default_rng(seed).permutation(len(sizes))
+        self._order = epoch_orders(self.steps_per_epoch, seed)
+
+    def number(self, step: int) -> int:
+        """Return which of the batches of an epoch a step reads."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        return int(self._order(epoch)[index])
+
+    def numbered(self, number: int) -> DocumentBatch:
+        """Return one of the batches of an epoch."""
+        chosen = self._together[number * self._size : (number + 1) * self._size]
+        weight, tokens = self._sample_weight[chosen].sum(), self._sizes[chosen].sum()
+        return DocumentBatch(chosen, float(weight), float(tokens))
+
+    def at(self, step: int) -> DocumentBatch:
+        """Return the batch of a step, counted from 0 over all epochs."""
+        return self.numbered(self.number(step))
+
+
 class LabelledBags:
-    """Labelled bags as batches: the same documents together in every epoch, in a new order.
+    """Labelled bags in the batches of ``DocumentBatches``, each sorted by row as well.
 
     Args:
         bags: Rows of documents.
@@ -227,25 +287,25 @@ class LabelledBags:
         documents: int,
         seed: int,
     ) -> None:
-        self._bags, self._size = bags, documents
+        self._bags, self._sample_weight = bags, sample_weight
         self._targets: Array = labels.matrix() if labels.multilabel else labels.single
-        self._sample_weight = sample_weight
-        self.steps_per_epoch = -(-len(labels) // documents)
-        self._together = np.random.default_rng(seed).permutation(len(labels))
-        self._order = epoch_orders(self.steps_per_epoch, seed)
+        self._batches = DocumentBatches(bags.sizes, sample_weight, documents, seed)
+        self.steps_per_epoch = self._batches.steps_per_epoch
         numbers = range(self.steps_per_epoch if len(bags.features) < MAX_KEPT_FEATURES else 0)
         self._kept = list(in_threads(self._make, numbers))
 
     def at(self, step: int) -> BagBatch:
         """Return the batch of a step, counted from 0 over all epochs."""
-        epoch, index = divmod(step, self.steps_per_epoch)
-        number = int(self._order(epoch)[index])
+        number = self._batches.number(step)
         return self._kept[number] if self._kept else self._make(number)
 
     def _make(self, number: int) -> BagBatch:
-        chosen = self._together[number * self._size : (number + 1) * self._size]
-        bags, sample_weight = self._bags.take(chosen), self._sample_weight[chosen]
-        tokens = float(len(bags.features))
+        batch = self._batches.numbered(number)
+        chosen = batch.documents
         return bag_batch(
-            bags, self._targets[chosen], sample_weight, float(sample_weight.sum()), tokens
+            self._bags.take(chosen),
+            self._targets[chosen],
+            self._sample_weight[chosen],
+            batch.weight,
+            batch.tokens,
         )

@@ -21,6 +21,7 @@ def _built_in(
     make: str,
     summary: str,
     inference: str = "",
+    core: str = "",
     **facts: Any,
 ) -> Family:
     """Return the entry of a family of this package.
@@ -33,10 +34,12 @@ def _built_in(
         make: What makes a model, likewise.
         summary: One line for help.
         inference: What makes a model that is only asked, likewise.
+        core: What trains it by the compiled core, likewise.
         facts: The other attributes of a family.
     """
     within = "thence.models."
-    facts |= {"inference": within + inference} if inference else {}
+    named = {"inference": inference, "core": core}
+    facts |= {name: within + value for name, value in named.items() if value}
     return Family(name, task, method, within + options, within + make, summary, **facts)
 
 
@@ -125,7 +128,7 @@ add_built_in([
         "averaging", "train", "labels.averaging:AveragingOptions",
         "labels.averaging_network:AveragingNetwork",
         "the mean of the embeddings of words and runs of words (fastText, deep averaging)",
-        inference="labels.averaging:Averaging",
+        inference="labels.averaging:Averaging", core="labels.averaging_fit:AveragingFit",
         word_vectors=True, bags=True, epochs=2.0,
         training={"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
         candidates={

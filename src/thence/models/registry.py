@@ -47,6 +47,8 @@ class Family:
         summary: One line for help and documentation.
         inference: Makes a model that is only asked and needs no torch, with the arguments and the
             tensors of ``make``; or ``module:name``. Empty where the model of ``make`` is asked.
+        core: The class that trains it by the compiled core, without torch, where its ``fits`` says
+            so of the options; or ``module:name``. Empty where there is none.
         reads_sequences: Whether it reads any number of tokens in order, with a state, rather than
             a window of fixed width or a bag of words.
         window: Whether the setting ``context`` is the width of the window that it reads.
@@ -77,6 +79,7 @@ class Family:
     make: Callable[..., Any] | str
     summary: str
     inference: Callable[..., Any] | str = ""
+    core: Callable[..., Any] | str = ""
     reads_sequences: bool = False
     window: bool = False
     word_vectors: bool = False
@@ -117,6 +120,10 @@ class Family:
     ) -> Classifier:
         """Make a classifier that has learned nothing yet; see ``language_model``."""
         return cast(Classifier, self._maker(inference)(options, vocabulary_size, classes))
+
+    def in_core(self) -> Any:
+        """Return the class that trains it by the compiled core; None if there is none."""
+        return _imported(self.core) if self.core else None
 
     def _maker(self, inference: bool) -> Any:
         return _imported(self.inference if inference and self.inference else self.make)

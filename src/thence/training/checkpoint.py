@@ -4,18 +4,15 @@ A run folder may come from anyone, so a checkpoint may hold anything, with a che
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from thence.errors import RunError, SettingError
-from thence.models.base import Array, State, leaves, map_state
-from thence.models.language.neural import NeuralLanguageModel
+from thence.models.base import Array
 from thence.runs.files import load_tensors
 from thence.settings import (
     NonNegativeFloat,
@@ -99,55 +96,6 @@ def read_checkpoint(path: Path, identity: str | None) -> tuple[dict[str, Array],
         raise RunError(f"{path} does not say its {error}.") from error
     except SettingError as error:
         raise RunError(f"{path} does not fit the run's config: {as_in_file(error)}") from error
-
-
-def state_dict(prefix: str, tensors: Iterable[Tensor]) -> dict[str, Array]:
-    """Return tensors as arrays by name: ``prefix.0``, ``prefix.1`` and so on."""
-    return {f"{prefix}.{place}": tensor.cpu().numpy() for place, tensor in enumerate(tensors)}
-
-
-def load_state(prefix: str, tensors: Iterable[Tensor], saved: Mapping[str, Array]) -> None:
-    """Copy what ``state_dict`` gave into tensors.
-
-    Raises:
-        KeyError: If a tensor is missing.
-        ValueError: If one has another shape, or holds what is no usable number.
-    """
-    for place, tensor in enumerate(tensors):
-        value = torch.from_numpy(saved[f"{prefix}.{place}"])
-        if value.shape != tensor.shape:
-            raise ValueError(f"{prefix}.{place} has shape {tuple(value.shape)}")
-        check_numbers(f"{prefix}.{place}", saved[f"{prefix}.{place}"])
-        tensor.copy_(value)
-
-
-def load_recurrent_state(
-    network: NeuralLanguageModel, tensors: Mapping[str, Array], max_rows: int
-) -> tuple[State, int]:
-    """Return the recurrent state in a checkpoint and its number of rows; None and 0 without one.
-
-    The file has the tensors alone, so they are put into the structure of a fresh state.
-
-    Raises:
-        KeyError: If a tensor is missing.
-        ValueError: If one has another shape, or holds what is no usable number.
-    """
-    if "state.0" not in tensors:
-        return None, 0
-    rows = len(tensors["state.0"])
-    if rows > max_rows:
-        raise ValueError(f"its state has {rows} rows")
-    template = network.start(rows)
-    values = iter([tensors[f"state.{place}"] for place in range(len(leaves(template)))])
-    return map_state(lambda leaf: _tensor_like(leaf, next(values)), template), rows
-
-
-def _tensor_like(template: Tensor, value: Array) -> Tensor:
-    """Return an array with the type and device of a tensor."""
-    if value.shape != tuple(template.shape):
-        raise ValueError(f"a part of its state has shape {value.shape}")
-    check_numbers("its state", value)
-    return torch.from_numpy(value).to(template)
 
 
 def check_numbers(name: str, value: Array) -> None:

@@ -18,7 +18,7 @@ from thence.runs.sources import display_name, is_read_once, named_sources
 from thence.training.data import TrainingData
 
 if TYPE_CHECKING:
-    from thence.training.distributed import World
+    from thence.training.world import World
 
 VISIBLE_WITHIN = 10.0
 """Seconds that a network file system may take to show what another machine has written."""

@@ -126,7 +126,7 @@ def train_classifier(
     refuse_combined(recipe.model)
     if get_family(recipe.model).method == "fit":
         return _fitted_classifier(recipe, data, should_stop)
-    from thence.training.setup import resolve_training, train_in_memory
+    from thence.training.gradient_steps import resolve_training, train_in_memory
 
     return cast(Classifier, train_in_memory(resolve_training(recipe, data), data))
 

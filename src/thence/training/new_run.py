@@ -70,7 +70,7 @@ def resolve_recipe(recipe: Recipe, data: TrainingData, instead: Instead) -> Reci
         recipe = replace(recipe, options=options)
     if get_family(recipe.model).method == "fit":
         return recipe
-    from thence.training.setup import resolve_training
+    from thence.training.gradient_steps import resolve_training
 
     return resolve_training(recipe, data)
 

@@ -3,36 +3,23 @@
 Needs torch. ``trainer.py`` has the loop itself.
 """
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from shlex import quote
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 import torch
 
-from thence.atomic import WriteError
 from thence.batches import Batch, Batches, Padded, Streams, window_batches
 from thence.batches.labelled import LabelledBatch
-from thence.errors import RunError, SettingError
 from thence.models.base import Classifier
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.memory_guard import make_trainable
-from thence.models.network import NetworkModel
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
-from thence.runs.run import Run
 from thence.tokens import TokenStore
-from thence.training.callbacks import (
-    Logs,
-    ProgressFactory,
-    SilentProgress,
-    open_logger,
-    silent_progress,
-)
-from thence.training.checkpoint import CHECKPOINT
 from thence.training.data import TrainingData, train_weights
 from thence.training.dev_evaluation import label_evaluator, language_evaluator
 from thence.training.device import (
@@ -43,16 +30,11 @@ from thence.training.device import (
     has_fast_bfloat16,
     num_threads,
 )
-from thence.training.distributed import World
-from thence.training.finetuning import (
-    check_parent_unchanged,
-    encoder_run,
-    parent_run,
-    starts_from_encoder,
-)
+from thence.training.finetuning import encoder_run, parent_run, starts_from_encoder
 from thence.training.lr_finder import LearningRateCurve, lr_range_test
+from thence.training.network_learner import NetworkLearner
 from thence.training.optimizers import Optimizer
-from thence.training.trainer import Trainer, TrainingSetup
+from thence.training.trainer import TrainingSetup
 
 SMALL_STEP_FLOPS = 3e9
 """Floating-point operations of a step up to which one thread is used: more threads gain little
@@ -84,7 +66,8 @@ def build_setup(recipe: Recipe, data: TrainingData, fresh: bool = True) -> Train
         network.load_tensors(parent.model.tensors())
     carry_context = recipe.training.carry_context
     evaluator = language_evaluator(network, data.dev, carry_context, vocabulary_size)
-    return TrainingSetup(network, network_batches(recipe, network, data.train), evaluator)
+    batches = network_batches(recipe, network, data.train)
+    return TrainingSetup(network, batches, evaluator, partial(NetworkLearner, network))
 
 
 def _build_classifier_setup(recipe: Recipe, data: TrainingData, fresh: bool) -> TrainingSetup:
@@ -108,7 +91,8 @@ def _build_classifier_setup(recipe: Recipe, data: TrainingData, fresh: bool) -> 
             classifier.load_vectors(data.vectors.matrix, data.vectors.found)
     evaluator = label_evaluator(cast(Classifier, classifier), data.dev_texts, data.dev_labels)
     network = classifier.to(choose_device(training.device))
-    return TrainingSetup(network, batches, evaluator, family.epochs)
+    learner = partial(NetworkLearner, network)
+    return TrainingSetup(network, batches, evaluator, learner, family.epochs)
 
 
 def _new_classifier(recipe: Recipe, data: TrainingData) -> Any:
@@ -173,11 +157,6 @@ def resolve_training(recipe: Recipe, data: TrainingData) -> Recipe:
     device = choose_device(training.device)
     if training.precision != "auto":
         check_precision(training.precision, device)
-    processors = os.cpu_count() or 1
-    if training.threads is not None and training.threads > processors:
-        raise SettingError(
-            f"`threads` is {training.threads}, but this machine has {processors} processors."
-        )
     recipe = replace(recipe, training=replace(training, **fastest(recipe, data)))
     if training.lr == "auto":
         suggestion = lr_curve(recipe, data).suggestion
@@ -283,71 +262,3 @@ def lr_curve(
         setup = build_setup(recipe, data)
         optimizer = Optimizer(setup.network, recipe.training)
         return lr_range_test(setup.network, setup.batches, optimizer, low, high, steps)
-
-
-def train_network(
-    run: Run,
-    data: TrainingData,
-    progress: ProgressFactory,
-    world: World | None = None,
-    logs: Logs = None,
-) -> None:
-    """Train the network of a run from its newest checkpoint, or from the start.
-
-    Args:
-        run: The run, whose folder this process has locked.
-        data: What to train on.
-        progress: Opens the display of progress.
-        world: The processes that train together.
-        logs: A logger that gets each record of the metrics.
-
-    Raises:
-        RunError: If the run was changed, or cannot be written.
-        TrainingError: If the training diverges.
-        Interrupted: If a signal asks to stop; a checkpoint is saved.
-    """
-    recipe, world = run.recipe, world or World()
-    progress = progress if world.is_writer else silent_progress
-    training = recipe.training
-    if not isinstance(training.lr, float) or training.precision == "auto":
-        raise RunError(
-            f"The config of {run.folder} leaves `lr` or `precision` open, which a training settles "
-            "before it begins: it was changed. Restore it from a copy or train again."
-        )
-    fresh = not (run.folder / CHECKPOINT).exists()
-    if fresh and (parent := parent_run(recipe)) is not None:
-        check_parent_unchanged(run, parent)
-    with deterministic_mode(training, world.rank):
-        setup = build_setup(recipe, data, fresh)
-        with progress(run.folder.name) as callback:
-            trainer = Trainer(setup, training, run.folder, callback, run.identity, world)
-            trainer.restore()
-            _check_same_step(world, run, trainer.counters.step)
-            with open_logger(logs, run, data.dev, trainer.counters.step) as log:
-                try:
-                    trainer.run(log)
-                except WriteError as error:
-                    way_out = "All up to the last checkpoint is kept; continue with: thence resume "
-                    way_out += quote(str(run.folder))
-                    raise WriteError(error.path, error.error, way_out) from error
-
-
-def _check_same_step(world: World, run: Run, step: int) -> None:
-    """Check that all processes go on from the same checkpoint."""
-    steps = world.gather(str(step))
-    if len(set(steps)) > 1:
-        raise RunError(
-            f"The processes would continue with {run.folder} from different steps "
-            f"({', '.join(steps)}): it is not the same folder on all machines. Put it on a file "
-            "system that they share."
-        )
-
-
-def train_in_memory(recipe: Recipe, data: TrainingData) -> NetworkModel:
-    """Return a network with its best weights; nothing is written."""
-    with deterministic_mode(recipe.training):
-        setup = build_setup(recipe, data)
-        trainer = Trainer(setup, recipe.training, None, SilentProgress())
-        trainer.run()
-    setup.network.load_tensors(trainer.best_tensors())
-    return setup.network

@@ -45,8 +45,8 @@ from thence.training.new_run import (
 )
 
 if TYPE_CHECKING:
-    from thence.training.distributed import World
     from thence.training.lr_finder import LearningRateCurve
+    from thence.training.world import World
 
 
 def train(
@@ -260,7 +260,7 @@ def _removed_on(folder: Path, *errors: type[ThenceError]) -> Iterator[None]:
 def _train_network(
     run: Run, data: TrainingData, progress: ProgressFactory, world: "World | None", logs: Logs
 ) -> None:
-    from thence.training.setup import train_network  # Needs torch, which counting does without.
+    from thence.training.gradient_steps import train_network
 
     train_network(run, data, progress, world, logs)
 

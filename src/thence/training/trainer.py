@@ -1,52 +1,37 @@
 """The training loop of networks: steps, evaluations on dev, checkpoints, stopping and resuming.
 
-A run can be killed at any moment. All that decides the next step is in the checkpoint: the weights,
-the optimizer's state, the weight average, the counters, torch's random generator and the recurrent
+A run can be killed at any moment. All that decides the next step is in the checkpoint: the
+counters, and all that the learner says, such as weights, the optimizer's state and the recurrent
 state. Which batch comes next follows from the seed and the step, so no position in the data is
 saved. On the CPU a resumed training therefore gives the same weights, bit for bit.
+
+This module does without torch, which not every learner needs.
 """
 
 import math
 import time
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
-import torch
 
-from thence.batches import Batches
+from thence.batches import Batches, Step
 from thence.errors import RunError, TrainingError
-from thence.models.base import Array, State, leaves
-from thence.models.language.neural import NeuralLanguageModel
-from thence.models.network import NetworkModel
+from thence.models.base import Array
 from thence.recipes.options import TrainingOptions
 from thence.runs.files import save_tensors
 from thence.runs.metrics import append_json_line, truncate
 from thence.runs.weights import save_model
 from thence.signals import Interrupted, StopEvent, stop_on_signals
 from thence.training.callbacks import Logger, ProgressCallback, StopTraining, ignore
-from thence.training.checkpoint import (
-    CHECKPOINT,
-    Counters,
-    finite,
-    load_recurrent_state,
-    load_state,
-    read_checkpoint,
-    state_dict,
-)
+from thence.training.checkpoint import CHECKPOINT, Counters, finite, read_checkpoint
 from thence.training.dev_evaluation import DevEvaluator, EvalResult
-from thence.training.device import autocast
-from thence.training.distributed import World
-from thence.training.optimizers import Optimizer, clip_gradients
-from thence.training.schedules import (
-    DEFAULT_EPOCHS,
-    WeightAverage,
-    learning_rate_factor,
-    total_steps,
-)
+from thence.training.schedules import DEFAULT_EPOCHS, learning_rate_factor, total_steps
+from thence.training.world import World
 
 DIVERGENCE_FACTOR = 100.0
 """A training has diverged when its loss is this many times that of a uniform distribution."""
@@ -60,28 +45,78 @@ FIRST_SAVING_SECONDS = 0.1
 """How long saving is taken to last before the first time."""
 
 
+class Learner(Protocol):
+    """What makes the steps of a training, and holds all that later steps depend on."""
+
+    def step(self, batches: Sequence[Step], rate: float, progress: float) -> bool:
+        """Make one step; return whether the gradient was clipped.
+
+        Args:
+            batches: What is read, all of it for this step.
+            rate: The learning rate.
+            progress: Fraction of the training that is done, from 0 to 1.
+        """
+
+    def add_loss(self, batch: Step) -> None:
+        """Add the loss of a batch to the sum, and learn nothing."""
+
+    def loss_sum(self) -> float:
+        """Return the summed loss of all batches since it was cleared, in nats."""
+
+    def clear_loss(self) -> None:
+        """Begin the sum of losses anew."""
+
+    def is_finite(self) -> bool:
+        """Return whether all weights are finite numbers."""
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """Set up what steps and evaluations compute with, for as long as a training lasts."""
+
+    def averaged(self) -> AbstractContextManager[Any]:
+        """Put an average of the weights in their place for a while, if they are averaged."""
+
+    def note_dev(self, losses: Sequence[float]) -> None:
+        """Hear the losses on dev so far, in order of time."""
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the weights by name, copied."""
+
+    def state(self) -> dict[str, Array]:
+        """Return all that later steps depend on, by name, for a checkpoint."""
+
+    def load_state(self, tensors: Mapping[str, Array], step: int) -> None:
+        """Go on from what ``state`` gave after so many steps.
+
+        Raises:
+            KeyError: If something is missing.
+            TypeError, ValueError, RuntimeError: If something does not fit.
+        """
+
+
 @dataclass(frozen=True)
 class TrainingSetup:
     """What is trained, on what, and how it is evaluated.
 
     Attributes:
-        network: Untrained, on its device.
+        network: What is trained, for the time after: a network or a classifier.
         batches: What each step reads.
-        dev_evaluator: Evaluates the network on dev.
+        dev_evaluator: Evaluates it on dev.
+        make_learner: Makes what trains it.
         default_epochs: Passes over the train split where no other duration is asked for.
     """
 
-    network: NetworkModel
+    network: Any
     batches: Batches
     dev_evaluator: DevEvaluator
+    make_learner: Callable[[TrainingOptions, World], Learner]
     default_epochs: float = DEFAULT_EPOCHS
 
 
 class Trainer:
-    """The training of one network.
+    """The training of one model.
 
     Args:
-        setup: The network, whose weights are changed in place, and its data.
+        setup: The model, whose weights are changed in place, and its data.
         options: The settings of training.
         folder: The run folder, which gets the best weights and checkpoints; None to write nothing.
         callback: Is called after every step and every evaluation.
@@ -98,21 +133,12 @@ class Trainer:
         identity: str = "",
         world: World = World(),
     ) -> None:
-        self.model, self.batches = setup.network, setup.batches
-        self.dev_evaluator = setup.dev_evaluator
+        self.batches, self.dev_evaluator = setup.batches, setup.dev_evaluator
         self.options, self.folder, self.callback = options, folder, callback
         self._identity, self._world = identity, world
         self.total_steps = total_steps(options, self.batches, setup.default_epochs)
-        self.optimizer = Optimizer(self.model, options)
-        self._weights = list(self.model.parameters())
-        self._average = WeightAverage(self._weights, options)
-        # The recurrent state after the last batch, and the number of rows of that batch.
-        self._state: State = None
-        self._rows = 0
+        self.learner = setup.make_learner(options, world)
         self.counters = Counters()
-        # The sum stays on the device, so that no step waits for a transfer, and in double
-        # precision, so that the loss of a resumed training is the same.
-        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.model.device)
         metrics = None if folder is None else folder / "metrics.jsonl"
         self._metrics = metrics if world.is_writer else None
         self._log: Logger = ignore
@@ -141,7 +167,7 @@ class Trainer:
         self._started = time.monotonic() - self.counters.seconds
         self._saved_at = self.counters.seconds
         signals = stop_on_signals() if self.folder else nullcontext(StopEvent())
-        with autocast(self.options.precision, self.model.device), signals as stop_event:
+        with self.learner.computing(), signals as stop_event:
             if self.total_steps == 0 and not self.counters.finished:
                 self._evaluate_untrained()
             while not self.counters.finished:
@@ -179,29 +205,10 @@ class Trainer:
         return float(cast(float, self.options.lr)) * factor * 0.5**self.counters.halvings
 
     def _step(self) -> None:
-        counters, options = self.counters, self.options
-        if not self.model.training:  # Setting it visits every layer.
-            self.model.train()
-        self.optimizer.unfreeze(self.progress())
-        first = counters.step * options.accumulate
-        batches = [self.batches.at(first + part) for part in range(options.accumulate)]
-        # Losses are sums over targets, and are divided by the targets of all batches and all
-        # processes. A mean of means would give targets of small batches more weight.
-        weight = sum(batch.weight for batch in batches)
-        for batch in batches:
-            self._rows = len(batch)
-            own = self._world.shard(batch)
-            if not len(own):  # The batch has fewer rows than there are processes.
-                continue
-            loss, self._state = self.model.batch_loss(own, self._state)
-            torch.autograd.backward(loss / weight)
-            self._loss_sum += loss.detach()
-        self._world.sum_gradients(self._weights)
-        if options.clip is not None:
-            counters.clipped += clip_gradients(self._weights, options.clip)
-        self.optimizer.step(self.learning_rate())
-        self._average.update()
-        counters.loss_weight += weight
+        counters, parts = self.counters, self.options.accumulate
+        batches = [self.batches.at(counters.step * parts + part) for part in range(parts)]
+        counters.clipped += self.learner.step(batches, self.learning_rate(), self.progress())
+        counters.loss_weight += sum(batch.weight for batch in batches)
         counters.tokens += sum(batch.tokens for batch in batches)
         counters.step += 1
 
@@ -211,7 +218,7 @@ class Trainer:
         Whatever depends on the time (schedules, evaluations, the end) is then decided alike.
         """
         seconds = time.monotonic() - self._started if self._world.is_writer else 0.0
-        stops, self.counters.seconds = self._world.sum([stop, seconds], self.model.device)
+        stops, self.counters.seconds = self._world.sum([stop, seconds])
         return stops > 0
 
     def _is_time_to_evaluate(self) -> bool:
@@ -226,12 +233,8 @@ class Trainer:
 
     def _evaluate_untrained(self) -> None:
         """Evaluate and keep the initial weights; the train loss is that of the first batch."""
-        self.model.train(False)
         batch = self.batches.at(0)
-        own = self._world.shard(batch)
-        if len(own):
-            with torch.no_grad():
-                self._loss_sum += self.model.batch_loss(own)[0]
+        self.learner.add_loss(batch)
         self.counters.loss_weight = batch.weight
         self.callback.on_step(0, 0, 1.0)
         self._evaluate()
@@ -240,11 +243,10 @@ class Trainer:
     def _evaluate(self) -> None:
         """Evaluate on dev, keep the weights if they are the best, and write a line of metrics."""
         counters, options = self.counters, self.options
-        self._world.all_reduce([self._loss_sum])
         train_loss = self._train_loss()
         self._check_finite(train_loss)
         began = counters.seconds
-        with self._average.applied():
+        with self.learner.averaged():
             result = self._dev_result()
             if result is None or result.selection_loss < counters.best_dev:
                 counters.best_dev = math.inf if result is None else result.selection_loss
@@ -261,11 +263,11 @@ class Trainer:
         counters.finished = done >= 1 or counters.evals_without_improvement >= patience
         if result is not None:
             self._dev_losses.append(result.nats)
-            self._average.trigger(self._dev_losses)
+            self.learner.note_dev(self._dev_losses)
         record = self._record(train_loss, result)
         counters.finished = self._write(record) or counters.finished
         counters.loss_weight = 0.0
-        self._loss_sum.zero_()
+        self.learner.clear_loss()
         self.callback.on_evaluation(record)
 
     def _dev_result(self) -> EvalResult | None:
@@ -274,7 +276,7 @@ class Trainer:
         # The others wait for the first process.
         result = self.dev_evaluator.evaluate() if self._world.is_writer else EvalResult(0.0, 0.0)
         numbers = [result.nats, result.selection_loss]
-        nats, selection_loss = self._world.sum(numbers, self.model.device)
+        nats, selection_loss = self._world.sum(numbers)
         self._check_finite(nats, "dev")
         return EvalResult(nats, selection_loss, result.metrics)
 
@@ -302,18 +304,16 @@ class Trainer:
                 self._log(record)
             except StopTraining:
                 stop = True
-        (stops,) = self._world.sum([float(stop)], self.model.device)
+        (stops,) = self._world.sum([float(stop)])
         return stops > 0
 
     def _train_loss(self) -> float:
-        return float(self._loss_sum) / max(self.counters.loss_weight, 1e-300)
+        return self.learner.loss_sum() / max(self.counters.loss_weight, 1e-300)
 
     def _check_finite(self, loss: float, split: str = "training") -> None:
         """Refuse to go on with a loss or weights that are not finite, or with an absurd loss."""
-        # Both are NaN where a weight is, and reading them takes an eighth of the time of isfinite.
-        extremes = [torch.aminmax(p.detach()) for p in self._weights if p.numel()]
-        all_finite = all(math.isfinite(end) for ends in extremes for end in ends)
-        if all_finite and loss < DIVERGENCE_FACTOR * self.dev_evaluator.uniform_loss:
+        is_absurd = not loss < DIVERGENCE_FACTOR * self.dev_evaluator.uniform_loss
+        if self.learner.is_finite() and not is_absurd:
             return
         kept = "The last good checkpoint is kept" if self._checkpoint() else "Nothing was saved"
         raise TrainingError(
@@ -328,7 +328,7 @@ class Trainer:
             return
         about = {"run": self._identity, "step": self.counters.step}
         nats = f"dev_nats_per_{self.dev_evaluator.unit}"
-        self._best = self.model.tensors(), {**about, nats: result and result.nats}
+        self._best = self.learner.tensors(), {**about, nats: result and result.nats}
 
     def _is_time_to_save(self, evaluated: bool) -> bool:
         """Return whether to save: after evaluations, unless that takes too much of the time."""
@@ -345,20 +345,12 @@ class Trainer:
     def _save(self) -> None:
         """Write the best weights, if they are new, and a checkpoint."""
         self._check_finite(self._train_loss())
-        state = self._world.gather_rows(self._state, self._rows)
-        loss_sum = self._loss_sum.clone()
-        self._world.all_reduce([loss_sum])
+        tensors = {"dev_losses": np.array(self._dev_losses), **self.learner.state()}
         if self.folder is None or not self._world.is_writer:
             return
         if self._best is not None:
             save_model(self.folder / "model.safetensors", *self._best)
             self._best = None
-        tensors = {f"model.{name}": value for name, value in self.model.tensors().items()}
-        tensors |= state_dict("optimizer", self.optimizer.state())
-        tensors["generator"] = torch.get_rng_state().numpy()
-        tensors["loss_sum"] = loss_sum.cpu().numpy()
-        tensors["dev_losses"] = np.array(self._dev_losses)
-        tensors |= state_dict("state", leaves(state)) | state_dict("average", self._average.state())
         metadata = {"run": self._identity, **self.counters.to_metadata()}
         save_tensors(self.folder / CHECKPOINT, tensors, metadata, within=self.folder)
 
@@ -375,19 +367,8 @@ class Trainer:
             return False
         tensors, self.counters = read_checkpoint(path, self._identity)
         try:
-            model = {n[6:]: value for n, value in tensors.items() if n.startswith("model.")}
-            self.model.load_tensors(model)
-            load_state("optimizer", self.optimizer.state(), tensors)
-            if self._world.is_writer:
-                torch.set_rng_state(torch.from_numpy(tensors["generator"]))
-                self._loss_sum.fill_(finite(float(tensors["loss_sum"])))
-            else:  # Dropout masks must differ from the first process's, and from those before.
-                torch.manual_seed(hash((self.options.seed, self._world.rank, self.counters.step)))
+            self.learner.load_state(tensors, self.counters.step)
             self._dev_losses = [finite(float(loss)) for loss in tensors["dev_losses"]]
-            network, max_rows = cast(NeuralLanguageModel, self.model), self.options.batch_size
-            state, self._rows = load_recurrent_state(network, tensors, cast(int, max_rows))
-            self._state = self._world.shard_rows(state, self._rows)
-            load_state("average", self._average.state(), tensors)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(f"{path} does not fit the run's config: {error}") from error
         return True

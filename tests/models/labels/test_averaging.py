@@ -8,12 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thence._core import library
 from thence.batches.bags import bags_with
 from thence.corpus.documents import Labels
 from thence.models.base import Classes, log_probs_of_truth
 from thence.models.labels.averaging import Averaging, AveragingOptions
+from thence.models.labels.averaging_fit import AveragingFit
 from thence.models.labels.averaging_network import AveragingNetwork
+from thence.recipes.options import TrainingOptions
 from thence.tokens.texts import Texts
+from thence.training.network_learner import NetworkLearner
+from thence.training.world import World
 
 from .conftest import CHOICES, fill
 
@@ -43,6 +48,54 @@ def test_what_is_classified_has_the_loss_of_training(
     likelihood = log_probs_of_truth(asked.classify(texts), labels).sum()
     np.testing.assert_allclose(-likelihood, loss.item(), rtol=1e-5, atol=1e-5)
     assert asked.num_parameters() == network.num_parameters()
+
+
+@pytest.mark.skipif(library() is None, reason="the compiled core is not built")
+@pytest.mark.parametrize("size", [3, 16])
+@pytest.mark.parametrize("classes", CHOICES, ids=str)
+def test_the_core_makes_the_steps_of_torch(
+    classes: Classes, size: int, labelled: tuple[Texts, Labels]
+) -> None:
+    options = AveragingOptions(embedding_size=size, buckets=256, min_ngram_count=1)
+    texts, count = labelled[0], classes.num_classes
+    names, documents = tuple(map(str, range(count))), len(labelled[0])
+    ids = np.arange(documents) % count
+    labels = Labels(names, ids, np.arange(documents + 1), classes.multilabel)
+    weights = np.random.default_rng(1).random(documents).astype(np.float32)
+    vocabulary_size, training = len(texts.tokenizer.vocabulary), TrainingOptions(
+        optimizer="adagrad", weight_decay=0.01, batch_size=8, lr=0.2, precision="float32"
+    )  # fmt: skip
+    network = AveragingNetwork(options, vocabulary_size, classes)
+    batches = network.batches(texts, labels, weights, 8, 5)
+    by_torch = NetworkLearner(network, training, World())
+    fit = AveragingFit(options, vocabulary_size, classes, texts, labels, weights, 8, 5, 0.01)
+    fit.start_from(network.tensors())
+
+    def step(number: int, rate: float) -> None:
+        by_torch.step([batches.at(number)], rate, 0.0)
+        fit.step([fit.batches.at(number)], rate, 0.0)
+
+    for number in range(7):
+        step(number, 0.2 / (number + 1))
+    same(fit.state(), by_torch.state())
+    np.testing.assert_allclose(fit.classify(texts), network.classify(texts), atol=1e-5)
+    before = fit.state()
+    by_torch.load_state(before, 7)  # Each goes on where the other stopped.
+    fit.load_state(by_torch.state(), 7)
+    assert all(np.array_equal(fit.state()[name], value) for name, value in before.items())
+    step(7, 0.1)
+    same(fit.state(), by_torch.state())
+    fit.load_state(before, 7)
+    fit.add_loss(fit.batches.at(8))
+    assert fit.loss_sum() > before["loss_sum"]
+    after = fit.state() | {"loss_sum": before["loss_sum"]}
+    assert all(np.array_equal(after[name], value) for name, value in before.items())
+
+
+def same(ones: dict[str, Any], others: dict[str, Any]) -> None:
+    """Check that all that one training says is what the other says, but for rounding."""
+    for name, value in ones.items():
+        np.testing.assert_allclose(value, others[name], rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 @given(

@@ -13,7 +13,8 @@ classification" (fastText); M. Iyyer, V. Manjunatha, J. Boyd-Graber and H. DaumÃ
 unordered composition rivals syntactic methods for text classification" (hidden layers, dropout of
 whole words).
 
-Texts are classified here, in NumPy; ``averaging_network.py`` is what torch trains.
+Texts are classified here, in NumPy. It is trained by ``averaging_fit.py``, or by torch as
+``averaging_network.py``.
 """
 
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ import numpy as np
 from thence.array_types import Bool, Float32
 from thence.batches.bags import (
     BagOptions,
+    Bags,
     Buckets,
     FeatureTable,
     NGramLength,
@@ -36,6 +38,9 @@ from thence.models.base import Array, Classes, check_weights, class_log_probs
 from thence.models.memory_guard import Size
 from thence.settings import DropProbability, PositiveInt, Settings
 from thence.tokens import Texts
+
+INITIAL_RANGE = 0.1
+"""New embeddings are uniform between minus and plus this divided by their size, as in fastText."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,13 @@ def classify(
             ``output.weight`` and ``output.bias``.
         classes: The labels.
     """
-    bags = table.rows(bags_of(texts, options.bags))
+    return classify_rows(table.rows(bags_of(texts, options.bags)), options, weights, classes)
+
+
+def classify_rows(
+    bags: Bags, options: AveragingOptions, weights: Mapping[str, Array], classes: Classes
+) -> Float32[np.ndarray, "documents classes"]:
+    """Return the same for documents whose features are rows already."""
     hidden = bags.sums(weights["embeddings"])
     hidden /= np.maximum(bags.sizes, 1)[:, None]
     for layer in range(len(options.hidden_sizes)):

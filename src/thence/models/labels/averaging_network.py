@@ -18,13 +18,15 @@ from thence.batches.bags import FeatureTable, bags_of, learn_table, number_of_fe
 from thence.batches.labelled import BagBatch, LabelledBags
 from thence.corpus.documents import Labels
 from thence.models.base import Array, Classes, State
-from thence.models.labels.averaging import AveragingOptions, classify, knows_characters
+from thence.models.labels.averaging import (
+    INITIAL_RANGE,
+    AveragingOptions,
+    classify,
+    knows_characters,
+)
 from thence.models.labels.neural import label_loss
 from thence.models.network import NetworkModel
 from thence.tokens import Texts
-
-INITIAL_RANGE = 0.1
-"""New embeddings are uniform between minus and plus this divided by their size, as in fastText."""
 
 
 class SumOfRows(torch.autograd.Function):

@@ -1,0 +1,186 @@
+"""Word averaging as the compiled core trains it, without torch.
+
+The equations are in ``averaging.py``. The steps are those of ``averaging_network.py`` with Adagrad,
+but for rounding, and a checkpoint has the same names, so that either goes on where the other
+stopped. There are no hidden layers, and nothing is dropped.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from thence._core.averaging import AveragingSteps
+from thence.array_types import Bool, Float32
+from thence.batches.bags import Bags, bags_of, learn_table
+from thence.batches.labelled import DocumentBatch, DocumentBatches
+from thence.corpus.documents import Labels
+from thence.models.base import Array, Classes, check_weights
+from thence.models.labels.averaging import INITIAL_RANGE, AveragingOptions, classify_rows
+from thence.models.memory_guard import BYTES_PER_WEIGHT, SMALLER, check_memory
+from thence.tokens import Texts
+
+EPSILON = 1e-16
+"""Is added to a sum of squared gradients before its root is taken, so that nothing is divided by
+zero; the square of that in ``training/optimizers.py``."""
+NAMES = ("embeddings", "output.weight", "output.bias")
+"""The weights E, W and b in files."""
+
+
+class AveragingFit:
+    """Word averaging that is trained; the interface is that of ``Learner`` in ``trainer.py``.
+
+    Args:
+        options: Its settings.
+        vocabulary_size: Number of token ids (V).
+        classes: The labels that it predicts.
+        texts: The train documents.
+        labels: Theirs.
+        sample_weight: How much each counts.
+        rows: Documents in a step (B).
+        seed: Of the embeddings and of the order of documents.
+        decay: Share of a weight that is subtracted, per step and unit of learning rate.
+    """
+
+    def __init__(
+        self,
+        options: AveragingOptions,
+        vocabulary_size: int,
+        classes: Classes,
+        texts: Texts,
+        labels: Labels,
+        sample_weight: Float32[np.ndarray, " documents"],
+        rows: int,
+        seed: int,
+        decay: float,
+    ) -> None:
+        self.options, self.classes, self._decay, self._loss = options, classes, decay, 0.0
+        bags = bags_of(texts, options.bags)
+        self._table = learn_table(bags, vocabulary_size, options.bags, options.min_ngram_count)
+        known = self._table.rows(bags)
+        self._weights = new_weights(options, len(self._table.kept), classes, seed)
+        embeddings, output, bias = (
+            np.zeros((len(part), 1)[: part.ndim], np.float32) for part in self._weights
+        )
+        self._totals = embeddings, output, bias
+        self.batches = DocumentBatches(known.sizes, sample_weight, rows, seed)
+        targets = labels.matrix() if labels.multilabel else labels.single
+        room = int(np.sort(known.sizes)[-rows:].sum())
+        self._steps = AveragingSteps(
+            self._weights, self._totals, known.features, known.offsets, targets, sample_weight, room
+        )
+        self._read: tuple[Texts, Bags] | None = None  # What was classified last.
+
+    @staticmethod
+    def fits(options: AveragingOptions) -> bool:
+        """Return whether the core can train this: no hidden layers, and nothing is dropped."""
+        return not (options.hidden_sizes or options.dropout or options.word_dropout)
+
+    def load_vectors(
+        self, matrix: Float32[np.ndarray, "vocab embedding"], found: Bool[np.ndarray, " vocab"]
+    ) -> None:
+        """Begin with pretrained vectors where there are some."""
+        self._weights[0][np.flatnonzero(found)] = matrix[found]
+
+    def start_from(self, tensors: Mapping[str, Array]) -> None:
+        """Begin with the weights of another training, where the features are the same."""
+        _, own, others = np.intersect1d(
+            self._table.kept, tensors["kept"], assume_unique=True, return_indices=True
+        )
+        self._weights[0][own] = tensors[NAMES[0]][others]
+        for name, value in zip(NAMES[1:], self._weights[1:], strict=True):
+            value[...] = tensors[name]
+
+    def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
+        """Return the log-probability of each label for each document, such as those of dev."""
+        if self._read is None or self._read[0] is not texts:
+            self._read = texts, self._table.rows(bags_of(texts, self.options.bags))
+        weights = dict(zip(NAMES, self._weights, strict=True))
+        return classify_rows(self._read[1], self.options, weights, self.classes)
+
+    def step(self, batches: Sequence[DocumentBatch], rate: float, progress: float) -> bool:
+        """Make one step on a batch; its gradient is never clipped."""
+        (batch,) = batches
+        self._loss += self._steps.step(batch.documents, batch.weight, rate, self._decay, EPSILON)
+        return False
+
+    def add_loss(self, batch: DocumentBatch) -> None:
+        """Add the loss of a batch to the sum, and learn nothing."""
+        self._loss += self._steps.step(batch.documents, batch.weight, 0, 0, EPSILON, learn=False)
+
+    def loss_sum(self) -> float:
+        """Return the summed loss of all batches since it was cleared, in nats."""
+        return self._loss
+
+    def clear_loss(self) -> None:
+        """Begin the sum of losses anew."""
+        self._loss = 0.0
+
+    def is_finite(self) -> bool:
+        """Return whether all weights are finite numbers."""
+        return all(bool(np.isfinite(end)) for w in self._weights for end in (w.min(), w.max()))
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """Set up nothing."""
+        return nullcontext()
+
+    def averaged(self) -> AbstractContextManager[Any]:
+        """Leave the weights as they are."""
+        return nullcontext()
+
+    def note_dev(self, losses: Sequence[float]) -> None:
+        """Do nothing."""
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the weights by name, copied, and which features have an embedding."""
+        weights = {name: w.copy() for name, w in zip(NAMES, self._weights, strict=True)}
+        return {**weights, "kept": self._table.kept.astype(np.int32)}
+
+    def state(self) -> dict[str, Array]:
+        """Return all that later steps depend on."""
+        totals = {f"optimizer.{place}": total for place, total in enumerate(self._totals)}
+        weights = {f"model.{name}": value for name, value in self.tensors().items()}
+        return {**weights, **totals, "loss_sum": np.array(self._loss)}
+
+    def load_state(self, tensors: Mapping[str, Array], step: int) -> None:
+        """Go on from what ``state`` gave, or a training by torch.
+
+        Raises:
+            KeyError: If something is missing.
+            ValueError: If something has another shape, or holds what is no usable number.
+        """
+        if not np.array_equal(tensors["model.kept"], self._table.kept):
+            raise ValueError("other features have an embedding")
+        found = {name: tensors[f"model.{name}"] for name in NAMES}
+        check_weights(found)
+        totals = {f"optimizer.{at}": tensors[f"optimizer.{at}"] for at in range(len(NAMES))}
+        if any(not np.all(np.isfinite(total) & (total >= 0)) for total in totals.values()):
+            raise ValueError("a sum of squared gradients is no usable number")
+        given = {**found, **totals}
+        for (name, value), own in zip(given.items(), (*self._weights, *self._totals), strict=True):
+            if value.shape != own.shape or value.dtype != own.dtype:
+                raise ValueError(f"{name} has shape {value.shape}")
+            own[...] = value
+        loss = float(tensors["loss_sum"])
+        if not np.isfinite(loss):
+            raise ValueError("a loss is no finite number")
+        self._loss = loss
+
+
+def new_weights(
+    options: AveragingOptions, num_embeddings: int, classes: Classes, seed: int
+) -> tuple[Array, Array, Array]:
+    """Return E, drawn at random, and W and b, which are zero.
+
+    Raises:
+        SettingError: If there is too little memory to train so many.
+    """
+    size, num_classes = options.embedding_size, classes.num_classes
+    numbers = num_embeddings * size + num_classes * (size + 1)
+    what = f"Training the {numbers:,} numbers of this model (averaging)"
+    check_memory(numbers * BYTES_PER_WEIGHT, what, SMALLER)
+    embeddings = np.random.default_rng(seed).random((num_embeddings, size), np.float32)
+    embeddings -= np.float32(0.5)
+    embeddings *= np.float32(2 * INITIAL_RANGE / size)
+    return embeddings, np.zeros((num_classes, size), np.float32), np.zeros(num_classes, np.float32)
