@@ -237,6 +237,24 @@ def test_one_network_alone_is_a_run(
     assert thence.evaluate(done.run, "dev").nats_per_token == pytest.approx(done.nats, rel=1e-5)
 
 
+def test_a_network_learns_from_running_text_where_that_gains(
+    make: Callable[..., Best], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Every part of the text has letters of its own, so that what was just read tells what comes.
+    lines = [f"{chr(97 + part)}{chr(98 + part)} " * 8 for part in range(12) for _ in range(6)]
+    text = write(tmp_path, "\n".join(lines))
+    monkeypatch.setattr(LanguageStrategy, "count", lambda self: iter(()))
+    only = (ScheduledCandidate("gru", 1.0),)
+    monkeypatch.setattr("thence.autopilot.language.schedule", lambda *about: only)
+    monkeypatch.setattr("thence.autopilot.networks.MAX_LEARNING_SHARE", 1e9)
+    done = make(text, tokens="characters", carry_context=True, by="position")
+    (member,) = done.run.recipe.options.members
+    assert member.dynamic_rule == "rms" and member.dynamic > 0
+    adapted, static = (thence.evaluate(done.run, "dev", static=still) for still in (False, True))
+    assert adapted.nats_per_token == pytest.approx(done.nats, rel=1e-5)
+    assert adapted.nats_per_token < static.nats_per_token
+
+
 ONE = (ScheduledCandidate("averaging", 1.0),)
 
 

@@ -60,6 +60,7 @@ class TrainedCandidate:
         training: Settings of its training that are reported.
         curve: Seconds since its training began, and nats on a part of dev.
         network_of: Name of the candidate whose network it uses; None for its own.
+        rule: The ``Rule`` by which it learns from running text that it scores; None: it does not.
     """
 
     name: str
@@ -73,6 +74,7 @@ class TrainedCandidate:
     training: Mapping[str, Any] = field(default_factory=dict)
     curve: Sequence[tuple[float, float]] = ()
     network_of: str | None = None
+    rule: Any = None
 
     @property
     def settings(self) -> dict[str, Any]:

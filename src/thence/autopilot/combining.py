@@ -15,7 +15,7 @@ import numpy as np
 from thence.array_types import Bool, Float, Float64
 from thence.autopilot.candidates import Ensemble, TrainedCandidate, single
 from thence.corpus.documents import Labels
-from thence.ensembles.members import build_average, build_mixture
+from thence.ensembles.members import build_average, build_mixture, dynamic_member
 from thence.models.base import Classes
 from thence.models.labels import ensemble as classifiers
 from thence.models.language.mixture import MAX_TARGETS, Member, Mixture
@@ -184,8 +184,13 @@ def mixture_of(members: Sequence[TrainedCandidate], vocabulary_size: int) -> Mix
     listed = []
     for one in members:
         shared = {} if one.network_of is None else {"of": names.index(one.network_of)}
-        listed.append(Member(one.family, {**one.settings, **shared}, one.carry_context))
-    return build_mixture(listed, [one.model for one in members], vocabulary_size)
+        member = Member(one.family, {**one.settings, **shared}, one.carry_context)
+        listed.append(member if one.rule is None else dynamic_member(member, one.rule))
+    mixture = build_mixture(listed, [one.model for one in members], vocabulary_size)
+    mixture.gradient_sizes.update(
+        {number: one.rule.sizes for number, one in enumerate(members) if one.rule is not None}
+    )
+    return mixture
 
 
 def _scores(members: Sequence[TrainedCandidate]) -> Float[np.ndarray, "targets members"]:

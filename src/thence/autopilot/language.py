@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from thence.models.candidates import TextKind
 from thence.models.language.options import NeuralCacheOptions
 from thence.models.registry import get_family
 from thence.training.data import TrainingData
+
+if TYPE_CHECKING:
+    from thence.autopilot.networks import Trained
 
 NEURAL_CACHE = 2000
 """Hidden states that a neural cache remembers."""
@@ -95,7 +98,10 @@ class LanguageStrategy:
             training=reported_settings(trained.recipe),
             curve=trained.curve,
         )
-        return [one, _neural_cache(one, data)] if trained.with_cache else [one]
+        made = [one, _neural_cache(one, data)] if trained.with_cache else [one]
+        if trained.learns:
+            made[0] = _learning(one, trained, data, autopilot.budget.began + ends)
+        return made
 
     def combine(self, members: Sequence[TrainedCandidate], seconds: float = math.inf) -> Ensemble:
         """Mix the members that pay for their place."""
@@ -134,3 +140,17 @@ def _neural_cache(one: TrainedCandidate, data: TrainingData) -> TrainedCandidate
     scores = cache.score(data.dev, carry_context=True)
     more = {"carry_context": True, "network_of": one.name}
     return _scored(f"cache of {one.name}", "neural-cache", options, cache, scores, **more)
+
+
+def _learning(
+    one: TrainedCandidate, trained: "Trained", data: TrainingData, ends: float
+) -> TrainedCandidate:
+    """Return a network that learns from what it scores, if it gains from that and there is time."""
+    from thence.autopilot.networks import score_while_learning
+
+    learned = score_while_learning(trained, data, ends)
+    if learned is None:
+        return one
+    rule, scores = learned
+    nats = -float(np.mean(scores, dtype=np.float64))
+    return replace(one, rule=rule, scores=scores, nats=nats) if nats < one.nats else one

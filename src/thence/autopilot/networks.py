@@ -13,9 +13,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from thence.array_types import Float
 from thence.autopilot.autopilot import MIN_TRAINING, Autopilot, TrainingEnded, with_training
 from thence.autopilot.candidates import ScheduledCandidate
+from thence.deadline import DeadlineError, deadline
 from thence.models.candidates import Size, TextKind
+from thence.models.language.dynamic_evaluation import (
+    Rule,
+    choose_rule,
+    gradient_sizes,
+    score_dynamically,
+    seconds_per_window,
+    windows_to_learn,
+)
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import get_family
 from thence.recipes.options import TrainingOptions
@@ -47,10 +59,16 @@ EVALUATION_SHARE = 0.005
 """Share of the time that each of the ten evaluations on dev may take."""
 CLASSIFYING_SHARE = 0.03
 """Share of the time that is kept for classifying dev at the end."""
-SCORING, CACHING = 1.2, 1.2
-"""Time kept for scoring dev and for a cache of hidden states, in multiples of a timed scoring."""
+SCORING, CACHING, LEARNING = 1.2, 1.2, 1.2
+"""Time kept for scoring dev, for a cache of hidden states and for dynamic evaluation, in multiples
+of what was timed."""
 MAX_CACHE_SHARE = 0.04
 """Share of the time that scoring dev may take if there is to be a cache of hidden states."""
+MAX_LEARNING_SHARE = 0.2
+"""Share of the time, or of the steps, that dynamic evaluation may take: learning from dev as it is
+scored, and choosing the rates for it."""
+LEARNING_TARGETS = 4000
+"""Targets of dev that these rates are chosen on."""
 MIN_TRAINING_SHARE = 0.3
 """Share of the time that a network is trained for, however long it takes to score dev."""
 
@@ -64,12 +82,14 @@ class Trained:
         model: With its best weights.
         curve: Seconds since the training began, and nats per token on a part of dev.
         with_cache: Whether there is time for a cache of its hidden states.
+        learns: Whether there is time for it to learn from the text that it scores.
     """
 
     recipe: Recipe
     model: Any
     curve: tuple[tuple[float, float], ...]
     with_cache: bool
+    learns: bool
 
 
 def choose_recipe(
@@ -211,6 +231,7 @@ def train(
         with_cache: Whether a cache of its hidden states is wanted, if there is time.
     """
     curve: list[tuple[float, float]] = []
+    learns = False
 
     def on_evaluation(line: Mapping[str, Any]) -> None:
         curve.append((line["seconds"], line[f"dev_nats_per_{setup.dev_evaluator.unit}"]))
@@ -225,6 +246,9 @@ def train(
             scoring = per_target * data.dev.num_targets
             with_cache = with_cache and scoring < MAX_CACHE_SHARE * (seconds or math.inf)
             reserve = scoring * (SCORING + CACHING * with_cache)
+            learning = _learning_time(network, recipe, data, seconds)
+            learns = learning is not None
+            reserve += learning or 0.0
         else:
             reserve = CLASSIFYING_SHARE * (seconds or 0.0)
         if seconds is not None:
@@ -237,7 +261,43 @@ def train(
             if not curve:
                 return None
         network.load_tensors(trainer.best_tensors())
-    return Trained(recipe, network, tuple(curve), with_cache)
+    return Trained(recipe, network, tuple(curve), with_cache, learns)
+
+
+def _learning_time(
+    network: NeuralLanguageModel, recipe: Recipe, data: TrainingData, seconds: float | None
+) -> float | None:
+    """Return the seconds to keep for dynamic evaluation; None where it takes too much of the time.
+
+    Where steps count, a window is taken to last as long as a step, and no time is kept.
+    """
+    if not recipe.training.carry_context or network.context_length is not None:
+        return None
+    windows = windows_to_learn(network, data.dev, LEARNING_TARGETS)
+    if seconds is None:
+        affordable = windows <= MAX_LEARNING_SHARE * (recipe.training.steps or 0)
+        return 0.0 if affordable else None
+    needed = LEARNING * windows * seconds_per_window(network, data.dev)
+    return needed if needed <= MAX_LEARNING_SHARE * seconds else None
+
+
+def score_while_learning(
+    trained: Trained, data: TrainingData, ends: float
+) -> tuple[Rule, Float[np.ndarray, " targets"]] | None:
+    """Return how a network best learns from what it scores, and its scores of dev then.
+
+    Args:
+        trained: A network that reads running text.
+        data: The text.
+        ends: When to give up, by ``time.monotonic``; None is returned then.
+    """
+    try:
+        with deadline(ends), deterministic_mode(trained.recipe.training):
+            sizes = gradient_sizes(trained.model, data.train)
+            rule = choose_rule(trained.model, data.dev, sizes, LEARNING_TARGETS)
+            return rule, score_dynamically(trained.model, data.dev, rule)
+    except DeadlineError:
+        return None
 
 
 def _evaluator(

@@ -17,6 +17,7 @@ Source: B. Krause, E. Kahembwe, I. Murray and S. Renals 2018, "Dynamic evaluatio
 models". Our EPSILON is relative to m, so that it suits networks and losses of any size.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,11 @@ DECAYS = (0.003, 0.001, 0.01)
 """Shares of the way back to the trained weights that it tries, the first with every rate."""
 MAX_TARGETS = 10_000
 """Rate and decay are chosen on the first targets of dev, at most this many."""
+
+RULES_TRIED = 6
+"""Rules that ``choose_rule`` tries as a rule: four rates, and two more decays."""
+TIMED_WINDOWS = 8
+"""Windows that are timed to see how long one takes."""
 
 GradientSizes = Mapping[str, Array]
 """Root mean square of the gradient of each weight, by the name of its tensor in files."""
@@ -156,6 +162,20 @@ def choose_rule(
                 break
             rate *= factor
     return Rule(rate, max(DECAYS, key=lambda decay: likelihood(rate, decay)), sizes)
+
+
+def seconds_per_window(model: NeuralLanguageModel, store: TokenStore) -> float:
+    """Return the seconds that scoring a window and learning from it takes, measured."""
+    targets = min(TIMED_WINDOWS * model.scoring.dynamic_window, store.num_targets)
+    began = time.perf_counter()
+    score_dynamically(model, store, Rule(0.0, 0.0), targets)
+    return (time.perf_counter() - began) / TIMED_WINDOWS
+
+
+def windows_to_learn(model: NeuralLanguageModel, dev: TokenStore, max_targets: int) -> float:
+    """Return about how many windows it takes to choose a rule and to score dev by it."""
+    targets = dev.num_targets + RULES_TRIED * min(max_targets, dev.num_targets)
+    return 2 * STATISTICS_WINDOWS + targets / model.scoring.dynamic_window
 
 
 def _read(
