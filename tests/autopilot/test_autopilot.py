@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from thence.autopilot.autopilot import Autopilot, Budget, StoppingListener, TrainingEnded
+from thence.autopilot.autopilot import Autopilot, StoppingListener, TrainingEnded
+from thence.autopilot.budget import Budget
 from thence.autopilot.candidates import Ensemble, ScheduledCandidate, TrainedCandidate, single
 from thence.autopilot.result import Tried
 from thence.errors import TrainingError
@@ -32,8 +33,12 @@ class Fake:
     asked: list[tuple[str, float | None, int | None]] = field(default_factory=list)
     allowed: list[float] = field(default_factory=list)
     after: Any = None
+    at_once: TrainedCandidate | None = None
     unit = "token"
     description = ""
+
+    def first(self) -> TrainedCandidate | None:
+        return self.at_once
 
     def count(self) -> Iterator[TrainedCandidate]:
         return iter(self.counted)
@@ -53,8 +58,8 @@ class Fake:
         made = self.trained[len(self.asked) - 1]
         return [] if made is None else [made]
 
-    def combine(self, members: Sequence[TrainedCandidate], seconds: float = math.inf) -> Ensemble:
-        self.allowed.append(seconds)
+    def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
+        self.allowed.append(ends - time.monotonic())
         best = single(min(members, key=lambda one: one.nats))
         if not self.blended:
             return best

@@ -1,6 +1,7 @@
 """Combined models: never worse on dev than the best member alone."""
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from thence.autopilot.combining import (
     combining_seconds,
     prune,
 )
+from thence.autopilot.pace import SAFETY, Pace
 from thence.corpus.documents import Labels
 from thence.models.base import Classes
 from thence.models.registry import get_family
@@ -72,8 +74,7 @@ def test_a_model_that_takes_much_for_impossible_may_help(counted: Counted, dev: 
 @pytest.mark.parametrize("seconds", [0.0, 1e-9, 1e-3, math.inf])
 def test_a_hurry_gives_something_sane(counted: Counted, dev: TokenStore, seconds: float) -> None:
     members = [counted(order) for order in (2, 3, 4)]
-    assert 0 < combining_seconds(members, dev, 1.0) <= combining_seconds(members, dev, 1e6)
-    made = combine_language_models(members, dev, len_of(members), seconds)
+    made = combine_language_models(members, dev, len_of(members), time.monotonic() + seconds)
     assert math.isfinite(made.nats) and made.nats <= min(member.nats for member in members)
     assert sum(made.weights) == pytest.approx(1)
 
@@ -90,7 +91,7 @@ def test_a_mixture_is_never_worse_than_its_best_member(
         counted(2, f"member {at}", -random.exponential(random.uniform(0.1, 4), dev.num_targets))
         for at in range(number)
     ]
-    made = combine_language_models(members, dev, len_of(members), seconds)
+    made = combine_language_models(members, dev, len_of(members), time.monotonic() + seconds)
     assert made.nats <= min(member.nats for member in members)
     assert {member.name for member in made.members} <= {member.name for member in members}
     assert all(weight >= 0 for weight in made.weights)
@@ -100,14 +101,37 @@ def len_of(members: list[TrainedCandidate]) -> int:
     return int(members[0].model.vocabulary_size)
 
 
+def test_how_long_combining_takes_is_measured(counted: Counted, dev: TokenStore) -> None:
+    members = [counted(order) for order in (2, 3, 4)]
+    pace = Pace()
+    assert combining_seconds(4, dev, 10.0, pace) == 0
+    combine_language_models(members, dev, len_of(members), time.monotonic() + 60, pace)
+    assert pace.rates.keys() == {"learning", "judging"} and min(pace.rates.values()) > 0
+    assert 0 < combining_seconds(4, dev, 1.0, pace) <= combining_seconds(4, dev, 1e6, pace)
+    assert combining_seconds(4, dev, 1e-3, pace) < 1e-3
+
+
+def test_those_who_scored_less_are_compared_on_what_they_scored(
+    counted: Counted, dev: TokenStore
+) -> None:
+    """The first half of dev is easy for one member, the other half for nobody."""
+    half = dev.beginning(dev.num_targets // 2).num_targets
+    whole = np.where(np.arange(dev.num_targets) < half, -1.0, -9.0)
+    members = [counted(2, "whole", whole), counted(3, "half", np.full(half, -2.0))]
+    for ends in (math.inf, time.monotonic() + 60):
+        made = combine_language_models(members, dev, len_of(members), ends)
+        assert made.nats == pytest.approx(1.0, abs=0.01)
+
+
 def test_a_mixture_in_a_hurry_is_judged_by_all_of_dev(counted: Counted, dev: TokenStore) -> None:
     """Every other target is hard, and two members are each surer where the other is not."""
     base = np.where(np.arange(dev.num_targets) % 2 == 0, -5.0, -1.5)
     turns = np.where(np.random.default_rng(0).random(dev.num_targets) < 0.5, 1.0, -1.0)
     members = [counted(2, "one", base + turns), counted(3, "other", base - turns)]
-    made = combine_language_models(
-        members, dev, len_of(members), seconds=combining_seconds(members, dev, 0.0) / 2
-    )
+    pace = Pace({"learning": 1.0, "judging": 0.0})  # No time for all of dev, or for pruning.
+    few = 2 * SAFETY * len(members) * dev.num_targets / 4
+    ends = time.monotonic() + few + 0.1
+    made = combine_language_models(members, dev, len_of(members), ends, pace)
     # Half of each brings log((exp(1) + exp(-1)) / 2) = 0.434: the mean is 3.25 - 0.434 = 2.816,
     # that of the easy targets alone 1.066 and of the hard ones 4.566.
     assert made.nats == pytest.approx(2.816, abs=0.3)

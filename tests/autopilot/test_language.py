@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from thence.autopilot.autopilot import MIN_TRAINING, Autopilot, Budget
+from thence.autopilot.autopilot import MIN_TRAINING, Autopilot
+from thence.autopilot.budget import Budget
 from thence.autopilot.candidates import ScheduledCandidate
 from thence.autopilot.language import LanguageStrategy
 from thence.recipes import make_recipe

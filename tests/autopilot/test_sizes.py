@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thence.autopilot.autopilot import SECONDS_PER_STEP, Budget
-from thence.autopilot.best import best, make_budget
+from thence.autopilot.best import best
+from thence.autopilot.budget import STEPS_PER_SECOND, Budget, make_budget
 from thence.autopilot.candidates import schedule
 from thence.autopilot.networks import HIDDEN_SIZES, largest_size, options_of
 from thence.errors import SettingError
@@ -94,7 +94,7 @@ def test_a_budget_of_time_runs_down() -> None:
 
 def test_a_budget_of_steps_knows_no_clock() -> None:
     budget = make_budget(None, 500, time.monotonic() - 1e6)
-    assert budget.counts_steps and budget.for_training() == 500 * SECONDS_PER_STEP
+    assert budget.counts_steps and budget.for_training() == 500 / STEPS_PER_SECOND
     assert budget.left() == math.inf
 
 

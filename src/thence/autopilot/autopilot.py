@@ -3,12 +3,16 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from threading import Thread
 from typing import Any, Literal, Protocol
 
+from thence.autopilot.budget import Budget
 from thence.autopilot.candidates import Ensemble, ScheduledCandidate, TrainedCandidate, single
+from thence.autopilot.pace import Pace
 from thence.autopilot.result import Tried
+from thence.deadline import DeadlineError, deadline, past_deadline
 from thence.errors import SettingError, TrainingError
 from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe
@@ -16,19 +20,8 @@ from thence.signals import Interrupted, StopEvent
 from thence.training.callbacks import ProgressCallback, ProgressFactory
 from thence.training.data import TrainingData
 
-SECONDS_PER_STEP = 0.02
-"""Seconds per training step assumed with a budget of steps, to choose the candidates. It is not a
-measurement: with it the choice is the same on every machine."""
-MIN_TIME_FOR_PAGE = 20.0
-"""Seconds of a budget from which on a page about the result is written within it."""
-PAGE_SECONDS = 2.0
-"""Seconds that the page takes."""
-SAVING_SECONDS, SAVING_SHARE = 0.1, 0.01
-"""Time reserved for writing the run: seconds, plus this share of the whole budget."""
 MIN_TRAINING = 0.5
 """Seconds that a network must be trained for, at least."""
-LOADING_SECONDS = 2.0
-"""Seconds that PyTorch takes to load."""
 TOLERANCE = 0.005
 """Nats per unit by which a newer ensemble may be worse than an older one that was combined in a
 hurry: it was pruned and judged with more care."""
@@ -43,42 +36,6 @@ TRAINING_SETTINGS = ("seed", "threads", "device", "carry_context")
 Watcher = Callable[[Tried], None]
 
 
-@dataclass(frozen=True)
-class Budget:
-    """The budget of a search: seconds; or training steps, with which the result is reproducible.
-
-    Attributes:
-        seconds: In all, from ``began`` on; infinite where steps count.
-        steps: Of training, of all networks together; None where time counts.
-        began: By ``time.monotonic``.
-    """
-
-    seconds: float
-    steps: int | None
-    began: float
-
-    @property
-    def counts_steps(self) -> bool:
-        """Whether steps are counted, and nothing may depend on a clock."""
-        return self.steps is not None
-
-    def spent(self) -> float:
-        """Return the seconds since the beginning."""
-        return time.monotonic() - self.began
-
-    def left(self) -> float:
-        """Return the seconds that are left."""
-        return self.seconds - self.spent()
-
-    def after(self, seconds: float | None) -> float:
-        """Return what will be spent after so many seconds from now; infinity for None."""
-        return math.inf if seconds is None else self.spent() + seconds
-
-    def for_training(self) -> float:
-        """Return the seconds that models may be trained for; nominal ones for steps."""
-        return self.left() if self.steps is None else self.steps * SECONDS_PER_STEP
-
-
 class Strategy(Protocol):
     """Interface of the two tasks, language models and classifiers: what is trained and combined."""
 
@@ -89,6 +46,12 @@ class Strategy(Protocol):
     @property
     def description(self) -> str:
         """A description of the text for the report, such as its kind and size."""
+
+    def first(self) -> TrainedCandidate | None:
+        """Return a model that a part of the text gives in a moment; None if all of it is as soon.
+
+        It is the result if there is time for nothing else.
+        """
 
     def count(self) -> Iterator[TrainedCandidate]:
         """Yield the models that need no training."""
@@ -104,8 +67,8 @@ class Strategy(Protocol):
     ) -> list[TrainedCandidate]:
         """Train a model; return it and what comes with it, or nothing if there is no time."""
 
-    def combine(self, members: Sequence[TrainedCandidate], seconds: float = math.inf) -> Ensemble:
-        """Combine the members that pay for their place."""
+    def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
+        """Combine the members that pay for their place, by some time of ``time.monotonic``."""
 
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single model in the form of a combined one."""
@@ -122,6 +85,8 @@ class Autopilot:
         stop_event: Set when the user wants the best so far.
         progress: Opens the listener of a training.
         watch: Is called with each model that was tried.
+        rehearse: Is called with the first result, to measure how long it takes to write one.
+        pace: What was measured on this machine.
         tried: What was tried so far.
         failed: What could not be trained, and why.
     """
@@ -132,26 +97,41 @@ class Autopilot:
     stop_event: StopEvent
     progress: ProgressFactory
     watch: Watcher | None
+    rehearse: Callable[[Ensemble], None] = lambda first: None
+    pace: Pace = field(default_factory=Pace)
     tried: list[Tried] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    _loading: Thread | None = None
+    _num_bytes: int = 0
 
     @property
     def vocabulary_size(self) -> int:
         """Number of ids (V)."""
         return len(self.data.tokenizer.vocabulary)
 
+    def recipe_of(self, candidate: ScheduledCandidate) -> Recipe:
+        """Return the recipe that a candidate's begins with: that of the search, with its seed."""
+        training = self.recipe.training
+        seed = training.seed + candidate.seed
+        return replace(self.recipe, training=replace(training, seed=seed))
+
     def run(self, strategy: Strategy) -> Ensemble:
         """Try what the strategy has until the budget is spent; return the best that came out.
 
         Raises:
-            TrainingError: If there was no time for anything, or the user stopped it before.
+            TrainingError: If nothing could be trained, or the user stopped it before.
         """
-        members, best = self._count(strategy)
-        loading = 0.0 if self.budget.counts_steps else LOADING_SECONDS
-        candidates = strategy.schedule(max(0.0, self.budget.for_training() - loading))
+        self._begin_loading(strategy)
+        first = self._first(strategy)
+        with self.pace.timed("counting"):
+            members, best = self._count(strategy)
+        if first is not None and (best is None or first.nats < best.nats):
+            members, best = [first, *members], single(first)
+            self._add(first, self.budget.spent(), best)
+        candidates = strategy.schedule(max(0.0, self.budget.for_training()))
         if members:
             share = SHARE_AFTER_COUNTS if candidates else 1.0
-            best = _better(best, strategy.combine(members, self._share(share)))
+            best = self._combined(strategy, best, members, share)
             self.tried[-1] = replace(
                 self.tried[-1], so_far=best.nats, accuracy_so_far=best.accuracy
             )
@@ -162,18 +142,54 @@ class Autopilot:
             began = self.budget.spent()
             reserve = strategy.combining_seconds(members) if members else 0.0
             seconds = share * (self.left() - reserve) if steps is None else None
-            new = self._train(strategy, candidate, seconds, steps)
+            with self.pace.timed("training"):
+                new = self._train(strategy, candidate, seconds, steps)
             if not new:
                 continue
-            members += new
-            with_care = candidate is candidates[-1]
-            share = 1.0 if with_care else SHARE_AFTER_NETWORK
-            best = _better(best, strategy.combine(members, self._share(share)))
+            members = _without(first, members) + new
+            with_care = share == 1.0
+            best = self._combined(
+                strategy, best, members, 1.0 if with_care else SHARE_AFTER_NETWORK
+            )
             for one in new:
                 self._add(one, began, best)
         if best is None:
             raise self._nothing()
-        return best if with_care else _better(best, strategy.combine(members, self._share(1.0)))
+        return best if with_care else self._combined(strategy, best, members, 1.0)
+
+    def _first(self, strategy: Strategy) -> TrainedCandidate | None:
+        """Return what is there at once, and see how long it takes to write a run of it.
+
+        There is no deadline: without it there would be no result.
+        """
+        if self.budget.counts_steps or self.stop_event.is_set():
+            return None
+        first = strategy.first()
+        if first is not None:
+            with self.pace.timed("saving"):
+                self.rehearse(single(first))
+        return first
+
+    def _combined(
+        self,
+        strategy: Strategy,
+        before: Ensemble | None,
+        members: Sequence[TrainedCandidate],
+        share: float,
+    ) -> Ensemble:
+        """Combine the members in a share of the time left.
+
+        A newer ensemble takes the place of the one before unless it is clearly worse: it may be
+        combined in a hurry.
+        """
+        with self.pace.timed("combining"):
+            after = strategy.combine(members, self._ends_after(share))
+        best = after
+        if before is not None and not after.nats < before.nats + TOLERANCE:
+            best = before
+        if not self.budget.counts_steps and best.model is not None:
+            self._num_bytes = sum(value.nbytes for value in best.model.tensors().values())
+        return best
 
     def _train(
         self,
@@ -182,12 +198,35 @@ class Autopilot:
         seconds: float | None,
         steps: int | None,
     ) -> list[TrainedCandidate]:
-        """Train a model; one that fails is left out, with the reason."""
+        """Train a model; one that fails, or is not ready in time, is left out with the reason."""
+        began, ends = time.monotonic(), self.ends()
         try:
-            return strategy.train(candidate, seconds, steps)
+            with deadline(ends):
+                if candidate.trains and not self._is_loaded(ends):
+                    raise DeadlineError
+                if seconds is not None:  # Loading was part of it.
+                    seconds = max(0.0, seconds - (time.monotonic() - began))
+                return strategy.train(candidate, seconds, steps)
+        except DeadlineError:
+            self.failed.append(f"{candidate.family}: its time was up before it was of use")
         except (TrainingError, SettingError) as error:
             self.failed.append(f"{candidate.family}: {error}")
-            return []
+        return []
+
+    def _begin_loading(self, strategy: Strategy) -> None:
+        """Begin to load PyTorch, if there is something to train, while other things are done."""
+        if self.budget.counts_steps:
+            return
+        if any(one.trains for one in strategy.schedule(self.budget.for_training())):
+            self._loading = Thread(target=_load_torch, daemon=True)
+            self._loading.start()
+
+    def _is_loaded(self, ends: float) -> bool:
+        """Return whether PyTorch is there by some time, which need not be now."""
+        if self._loading is not None and not math.isinf(ends):
+            self._loading.join(max(0.0, ends - time.monotonic()))
+            return not self._loading.is_alive()
+        return True
 
     def _nothing(self) -> TrainingError:
         """Return why nothing came out."""
@@ -202,15 +241,16 @@ class Autopilot:
         )
 
     def _count(self, strategy: Strategy) -> tuple[list[TrainedCandidate], Ensemble | None]:
-        """Try what needs no training; return all of it, and the best by itself."""
+        """Try what needs no training; return all there is time for, and the best by itself."""
         members: list[TrainedCandidate] = []
         best: Ensemble | None = None
         began = self.budget.spent()
-        for one in strategy.count():
-            members.append(one)
-            best = min((best or single(one), single(one)), key=lambda made: made.nats)
-            self._add(one, began, best)
-            began = self.budget.spent()
+        with suppress(DeadlineError), deadline(self.ends()):
+            for one in strategy.count():
+                members.append(one)
+                best = min((best or single(one), single(one)), key=lambda made: made.nats)
+                self._add(one, began, best)
+                began = self.budget.spent()
         return members, best
 
     def _divided(
@@ -224,20 +264,30 @@ class Autopilot:
             yield candidate, share, own
             steps = None if steps is None else steps - (own or 0)
 
+    def ends(self) -> float:
+        """Return when all but writing the run and its page has to be done, by ``time.monotonic``.
+
+        It is infinite where steps count, and soon once the user asked to stop.
+        """
+        if self.stop_event.is_set():
+            return time.monotonic() + STOPPING_SECONDS
+        saving = self.pace.expected("saving") + self.pace.expected("writing", self._num_bytes)
+        page = self.pace.expected("page")
+        return self.budget.began + self.budget.seconds - saving - page
+
     def left(self) -> float:
         """Return the seconds that are left for anything but writing the run and its page."""
-        page = PAGE_SECONDS if self.budget.seconds >= MIN_TIME_FOR_PAGE else 0.0
-        return self.budget.left() - SAVING_SECONDS - page - SAVING_SHARE * self.budget.seconds
+        return self.ends() - time.monotonic()
 
-    def _share(self, share: float) -> float:
-        """Return the seconds that a share of the time left is; infinite where steps count."""
-        if self.stop_event.is_set():
-            return STOPPING_SECONDS
-        return math.inf if self.budget.counts_steps else max(0.0, share * self.left())
+    def _ends_after(self, share: float) -> float:
+        """Return when a share of the time left is over; all of it once the user asked to stop."""
+        left = self.left()
+        share = 1.0 if self.stop_event.is_set() else share
+        return time.monotonic() + (left if math.isinf(left) else max(0.0, share * left))
 
-    def _add(self, one: TrainedCandidate, began: float, best: Ensemble) -> None:
-        """Record what was tried, and tell the watcher."""
-        tried = Tried(
+    def tried_of(self, one: TrainedCandidate, began: float, best: Ensemble) -> Tried:
+        """Return what the result says of a model, begun at some time and ready now."""
+        return Tried(
             one.name,
             one.family,
             {**one.settings, **one.training},
@@ -249,9 +299,12 @@ class Autopilot:
             best.accuracy,
             curve=tuple((began + seconds, nats) for seconds, nats in one.curve),
         )
-        self.tried.append(tried)
+
+    def _add(self, one: TrainedCandidate, began: float, best: Ensemble) -> None:
+        """Record what was tried, and tell the watcher."""
+        self.tried.append(self.tried_of(one, began, best))
         if self.watch is not None:
-            self.watch(tried)
+            self.watch(self.tried[-1])
 
     @contextmanager
     def listening(self, name: str) -> Iterator["StoppingListener"]:
@@ -266,9 +319,16 @@ class Autopilot:
         return next(other for other in [name, *others] if other not in taken)
 
 
-def _better(before: Ensemble | None, after: Ensemble) -> Ensemble:
-    """Return the newer ensemble unless it is clearly worse: it may be combined in a hurry."""
-    return after if before is None or after.nats < before.nats + TOLERANCE else before
+def _without(
+    first: TrainedCandidate | None, members: Sequence[TrainedCandidate]
+) -> list[TrainedCandidate]:
+    """Return the members without the first result, which a part of the text gave."""
+    return [one for one in members if one is not first]
+
+
+def _load_torch() -> None:
+    with suppress(Exception):  # What is wrong is said where it is needed.
+        import torch  # noqa: F401
 
 
 class TrainingEnded(Exception):  # noqa: N818  (the user asked for it)
@@ -290,7 +350,7 @@ class StoppingListener:
     def on_step(self, step: int, tokens: float, share: float) -> None:
         """Pass on that so many steps are done."""
         self.listener.on_step(step, tokens, share)
-        if self.stop_event.is_set():
+        if self.stop_event.is_set() or past_deadline():
             raise TrainingEnded
 
     def on_evaluation(self, metrics: dict[str, Any]) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from thence.ensembles.members import settings_of
 from thence.models.base import Array
-from thence.models.candidates import Kind
-from thence.models.registry import Method, families
+from thence.models.candidates import Candidate, Kind
+from thence.models.registry import Family, Method, families
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,16 @@ class ScheduledCandidate:
         share: Its share of the time for training.
         options: Those of its settings that do not follow from the time.
         running: Whether it is only for running text.
+        trains: Whether it learns by gradient steps, for which PyTorch is loaded.
+        seed: Is added to the user's, so that a family trained again becomes another model.
     """
 
     family: str
     share: float
     options: Mapping[str, Any] = field(default_factory=dict)
     running: bool = False
+    trains: bool = False
+    seed: int = 0
 
 
 def schedule(kind: Kind, seconds: float, *methods: Method) -> tuple[ScheduledCandidate, ...]:
@@ -37,11 +41,16 @@ def schedule(kind: Kind, seconds: float, *methods: Method) -> tuple[ScheduledCan
         affordable = [one for one in family.candidates.get(kind, ()) if one.seconds <= seconds]
         best = max((one.seconds for one in affordable), default=0.0)
         found += [
-            (one.place, ScheduledCandidate(family.name, one.share, one.options, one.running))
+            (one.place, _scheduled(family, one))
             for one in affordable
             if one.seconds == best and one.share > 0 and family.method in methods
         ]
     return tuple(one for _, one in sorted(found, key=lambda pair: pair[0]))
+
+
+def _scheduled(family: Family, one: Candidate) -> ScheduledCandidate:
+    trains = family.method == "train"
+    return ScheduledCandidate(family.name, one.share, one.options, one.running, trains)
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,8 @@ class TrainedCandidate:
         family: The name of its family.
         options: The settings of the model, an object of the family's options class.
         model: The language model or classifier.
-        scores: What it gives dev: the log-probability of every target, or of every label.
+        scores: What it gives dev: the log-probability of every target, or of every label. A
+            network that takes long to score has scores of the first documents only.
         nats: Its loss on dev, per token or document.
         accuracy: Of a classifier, on dev.
         carry_context: Whether it sees the documents before.

@@ -9,12 +9,15 @@ pruned.
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from thence.array_types import Bool, Float, Float64
 from thence.autopilot.candidates import Ensemble, TrainedCandidate, single
+from thence.autopilot.pace import Pace
 from thence.corpus.documents import Labels
+from thence.deadline import deadline
 from thence.ensembles.members import build_average, build_mixture, dynamic_member
 from thence.models.base import Classes
 from thence.models.labels import ensemble as classifiers
@@ -31,71 +34,115 @@ LIGHT = 0.10
 PRUNING_TARGETS = 20_000
 """Targets of dev that members are pruned on; more change the choice too rarely to be worth it."""
 
-# The time to combine language models is nearly all that of learning gates. It is estimated in
-# multiples of the time to learn and judge one gate of all members, as measured.
-GATE_SPEED = 4.5e5
-"""Rough number of (dev target, member) pairs per second for which a gate is learned and evaluated.
-A default from one machine: it only decides how much time is reserved for combining."""
-WITH_PRUNING, WITHOUT_PRUNING = 6.5, 2.5
-"""Gates that combining takes, with and without pruning."""
-MIN_FOR_PRUNING = 5.0
-"""Gates of time below which nothing is pruned."""
-AFTER_PRUNING = 3.5
-"""Gates of time that pruning leaves: for the mixture of those left, and a last try just begun."""
-FINAL_GATES = 2.2
-"""Gates that the final weights take: learned twice on a half to be judged, and once on all."""
-MAX_STRIDE = 1000
+PROBED = 3000
+"""Targets of dev on which weights are learned to see how long that takes."""
+MAX_STRIDE = 1024
 """In a hurry weights are learned on every nth target, where n is at most this."""
 PRUNING_SHARE = 0.1
 """Share of the time left that pruning may take up."""
+COMBINING_SHARE = 0.2
+"""Share of the time left that is kept for combining at most, once pruning is left out."""
 
 
 def combine_language_models(
     members: Sequence[TrainedCandidate],
     dev: TokenStore,
     vocabulary_size: int,
-    seconds: float = math.inf,
+    ends: float = math.inf,
+    pace: Pace | None = None,
 ) -> Ensemble:
     """Prune the members and mix those that are left.
 
     Args:
         members: What was trained; at least one.
-        dev: The text that weights are learned and judged on.
+        dev: The text that weights are learned and judged on: as much of it as all have scored.
         vocabulary_size: Number of ids (V).
-        seconds: What it may take. If that is little, nothing is pruned, and weights are learned on
-            as many targets as there is time for.
+        ends: When to be done, by ``time.monotonic``. If that is soon, nothing is pruned, and
+            weights are learned on as many targets as there is time for.
+        pace: How long learning weights takes, if that was measured before; measured here.
 
     Returns:
         The ensemble, never worse on dev than the best member alone.
     """
-    best = min((single(one) for one in members if one.network_of is None), key=lambda one: one.nats)
-    gate = _gate_seconds(members, dev)
-    kept, hurry = list(members), seconds < MIN_FOR_PRUNING * gate
-    if len(kept) > 1 and not hurry:
-        ends = time.perf_counter() + seconds - AFTER_PRUNING * gate
-        kept = prune(kept, dev, vocabulary_size, ends)
+    kept, dev = _on_beginning(members, dev, min(len(one.scores) for one in members))
+    best = min((single(one) for one in kept if one.network_of is None), key=lambda one: one.nats)
     if len(kept) == 1:
         return best
-    mixture, scores = mixture_of(kept, vocabulary_size), _scores(kept)
-    carries, stride = _carries(kept), max(1, math.ceil(dev.num_targets / MAX_TARGETS))
-    if hurry:
-        stride *= math.ceil(FINAL_GATES * gate / max(seconds, FINAL_GATES * gate / MAX_STRIDE))
-    nats = _held_out_nats(mixture, scores, dev, carries, stride)
-    mixture.learn_weights(dev, carries, scores, np.arange(dev.num_targets)[::stride])
-    if not nats < best.nats:
+    pace, hurries = pace or Pace(), not math.isinf(ends)
+    if hurries and "learning" not in pace.rates:
+        with deadline(ends):
+            _mixed(*_on_beginning(kept, dev, PROBED), vocabulary_size, 1, pace)
+    full = _seconds(len(kept), dev.num_targets, _usual_stride(dev), pace)
+    sample = _seconds(len(kept), min(PRUNING_TARGETS, dev.num_targets), 1, pace)
+    if not hurries or time.monotonic() + full + 2 * sample < ends:
+        kept = prune(kept, dev, vocabulary_size, ends - full)
+    if len(kept) == 1:
         return best
+    left, stride = max(0.0, ends - time.monotonic()), _usual_stride(dev)
+    while _seconds(len(kept), dev.num_targets, stride, pace) > left:
+        if stride > MAX_STRIDE:
+            return best
+        stride *= 2
+    with deadline(ends):
+        mixed = _mixed(kept, dev, vocabulary_size, stride, pace)
+    return mixed if mixed.nats < best.nats else best
+
+
+def combining_seconds(members: int, dev: TokenStore, left: float, pace: Pace) -> float:
+    """Return how long to keep for mixing so many members, and for pruning if there is time."""
+    full = _seconds(members, dev.num_targets, _usual_stride(dev), pace)
+    sample = _seconds(members, min(PRUNING_TARGETS, dev.num_targets), 1, pace)
+    return min(full, COMBINING_SHARE * left) + min(members * sample, PRUNING_SHARE * left)
+
+
+def _seconds(members: int, targets: int, stride: int, pace: Pace) -> float:
+    """Return about how long ``_mixed`` takes, from what was measured."""
+    # Weights are learned on each half to judge the other, then on all.
+    learning = 2 * pace.expected("learning", members * targets / stride)
+    return learning + pace.expected("judging", members * targets)
+
+
+def _usual_stride(dev: TokenStore) -> int:
+    return max(1, math.ceil(dev.num_targets / MAX_TARGETS))
+
+
+def _on_beginning(
+    members: Sequence[TrainedCandidate], dev: TokenStore, targets: int
+) -> tuple[list[TrainedCandidate], TokenStore]:
+    """Return the first documents of dev that have so many targets, and the members there."""
+    if targets >= dev.num_targets:
+        return list(members), dev
+    dev = dev.beginning(targets)
+    scores = [one.scores[: dev.num_targets] for one in members]
+    nats = [-float(np.mean(some, dtype=np.float64)) for some in scores]
+    cut = zip(members, scores, nats, strict=True)
+    return [replace(one, scores=some, nats=own) for one, some, own in cut], dev
+
+
+def _mixed(
+    members: Sequence[TrainedCandidate],
+    dev: TokenStore,
+    vocabulary_size: int,
+    stride: int,
+    pace: Pace,
+) -> Ensemble:
+    """Return the mixture of all members, its weights learned on every nth target of dev.
+
+    How long that took is remembered as ``learning`` and ``judging``, for each target and member.
+    """
+    mixture, scores = mixture_of(members, vocabulary_size), _scores(members)
+    carries = _carries(members)
+    began, chosen = time.monotonic(), np.arange(dev.num_targets)
+    nats, learning = _held_out_nats(mixture, scores, dev, carries, stride)
+    again = time.monotonic()
+    mixture.learn_weights(dev, carries, scores, chosen[::stride])
+    learning += time.monotonic() - again
     weights = tuple(mixture.mean_weights(dev, carries).tolist())
-    return Ensemble(tuple(kept), weights, "mixture", mixture.options, mixture, nats)
-
-
-def combining_seconds(members: Sequence[TrainedCandidate], dev: TokenStore, left: float) -> float:
-    """Return about how long it takes to mix members, and to prune them if there is time for it."""
-    gate = _gate_seconds(members, dev)
-    return min(WITH_PRUNING * gate, max(WITHOUT_PRUNING * gate, PRUNING_SHARE * left))
-
-
-def _gate_seconds(members: Sequence[TrainedCandidate], dev: TokenStore) -> float:
-    return min(dev.num_targets, MAX_TARGETS) * len(members) / GATE_SPEED
+    judging = time.monotonic() - began - learning
+    pairs = len(members) * dev.num_targets
+    pace.measured("learning", learning, 2 * pairs / stride)
+    pace.measured("judging", judging, pairs)
+    return Ensemble(tuple(members), weights, "mixture", mixture.options, mixture, nats)
 
 
 def prune(
@@ -107,10 +154,11 @@ def prune(
         members: What was trained.
         dev: The text that weights are learned and judged on.
         vocabulary_size: Number of ids (V).
-        ends: When to stop, by ``time.perf_counter``.
+        ends: When to stop, by ``time.monotonic``; no try is begun that would take longer.
     """
     sample, sampled = _sample(dev)
     tried: set[str] = set()
+    began = time.monotonic()
     nats, weights = _evaluate(members, sample, sampled, vocabulary_size)
     while len(members) > 1:
         needed = {*tried, *(member.network_of for member in members)}
@@ -119,7 +167,8 @@ def prune(
             for number, weight in enumerate(weights)
             if weight < LIGHT and members[number].name not in needed
         ]
-        if not light or time.perf_counter() > ends:
+        last, began = time.monotonic() - began, time.monotonic()
+        if not light or began + last > ends:
             break
         number = min(light)[1]
         tried.add(members[number].name)
@@ -148,7 +197,7 @@ def _evaluate(
     if len(members) == 1:
         return -float(np.mean(scores)), [1.0]
     mixture = mixture_of(members, vocabulary_size)
-    nats = _held_out_nats(mixture, scores, sample, carries)
+    nats, _ = _held_out_nats(mixture, scores, sample, carries)
     return nats, mixture.mean_weights(sample, carries).tolist()
 
 
@@ -158,7 +207,7 @@ def _held_out_nats(
     dev: TokenStore,
     carries: bool,
     stride: int = 1,
-) -> float:
+) -> tuple[float, float]:
     """Return the mean loss on dev, each half under weights learned on the other half.
 
     All of dev is judged, whatever the stride: losses on different parts cannot be compared.
@@ -169,13 +218,18 @@ def _held_out_nats(
         dev: The text.
         carries: Whether its documents follow one another.
         stride: Learn from every nth target.
+
+    Returns:
+        The loss, and the seconds that it took to learn the weights.
     """
     first, second = np.array_split(np.arange(dev.num_targets), 2)
-    total = 0.0
+    total = seconds = 0.0
     for learned, judged in ((first, second), (second, first)):
+        began = time.monotonic()
         mixture.learn_weights(dev, carries, scores, learned[::stride])
+        seconds += time.monotonic() - began
         total -= float(np.sum(mixture.mixed(scores, dev, carries)[judged]))
-    return total / max(dev.num_targets, 1)
+    return total / max(dev.num_targets, 1), seconds
 
 
 def mixture_of(members: Sequence[TrainedCandidate], vocabulary_size: int) -> Mixture:

@@ -21,10 +21,12 @@ from thence.models.base import Classifier
 from thence.models.registry import get_family
 from thence.recipes.recipe import Recipe
 from thence.tokens import Texts
-from thence.training.data import TrainingData
+from thence.training.data import TrainingData, part_of_train
 from thence.training.dev_evaluation import evaluate_labels
 from thence.training.fitting import train_classifier
 
+FIRST_DOCUMENTS, FIRST_STRENGTH = 1000, 30.0
+"""Train documents of the first classifier, which is there in a moment, and its strength."""
 SAMPLED = 64
 """The features of every 64th document are computed beforehand, to see how long all take."""
 SETTING_UP = 2.5
@@ -50,6 +52,14 @@ class LabelStrategy:
         number = "any number of" if labels.multilabel else "one of"
         return f"{documents:,} train documents, {number} {data.classes.num_classes:,} labels each"
 
+    def first(self) -> TrainedCandidate | None:
+        """Return a linear classifier of the words of a few documents."""
+        autopilot = self.autopilot
+        options = get_family("linear").make_options({"ngrams": 1, "strength": FIRST_STRENGTH})
+        recipe = replace(autopilot.recipe, model="linear", options=options)
+        model = train_classifier(recipe, part_of_train(autopilot.data, FIRST_DOCUMENTS))
+        return self._classified("linear, of a part", recipe, model)
+
     def count(self) -> Iterator[TrainedCandidate]:
         """Yield nothing: every classifier is trained."""
         return iter(())
@@ -68,7 +78,8 @@ class LabelStrategy:
         """Train a classifier; nothing where there is too little time."""
         family, data = get_family(candidate.family), self.autopilot.data
         options = family.options_class()(**candidate.options)
-        recipe = replace(self.autopilot.recipe, model=candidate.family, options=options)
+        base = self.autopilot.recipe_of(candidate)
+        recipe = replace(base, model=candidate.family, options=options)
         name = self.autopilot.unused_name(candidate.family)
         if seconds is not None and family.bags:
             needed = SETTING_UP * _seconds_for_features(options.bags, data)
@@ -113,7 +124,7 @@ class LabelStrategy:
         options = recipe.options
         return TrainedCandidate(name, family, options, model, scores, result.nats, accuracy, **more)
 
-    def combine(self, members: Sequence[TrainedCandidate], seconds: float = math.inf) -> Ensemble:
+    def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
         """Average the members that pay for their place."""
         data, size = self.autopilot.data, self.autopilot.vocabulary_size
         return combine_classifiers(members, data.dev_labels, size, data.classes)

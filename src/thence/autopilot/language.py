@@ -1,7 +1,9 @@
 """What is tried for a language model, and how it is put together."""
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -16,10 +18,13 @@ from thence.autopilot.candidates import (
     schedule,
 )
 from thence.autopilot.combining import combine_language_models, combining_seconds, mixture_of
+from thence.autopilot.pace import SAFETY
+from thence.deadline import DeadlineError, deadline
 from thence.models.base import LanguageModel
 from thence.models.candidates import TextKind
 from thence.models.language.options import NeuralCacheOptions
 from thence.models.registry import get_family
+from thence.tokens import TokenStore
 from thence.training.data import TrainingData
 
 if TYPE_CHECKING:
@@ -27,6 +32,11 @@ if TYPE_CHECKING:
 
 NEURAL_CACHE = 2000
 """Hidden states that a neural cache remembers."""
+SAMPLE, SMALL = 20_000, 4
+"""Targets of the part of a text that is counted to see how long all of it takes, and of how many
+times as many a text is small, and counted without asking."""
+COUNTING, COUNTING_BEFORE = 0.8, 0.5
+"""Shares of the time left that counting may take: alone, and with networks to be trained after."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +54,74 @@ class LanguageStrategy:
     description: str
     unit: ClassVar[Literal["token"]] = "token"
 
+    def first(self) -> TrainedCandidate | None:
+        """Return the counts of a part of the text that is as large as is counted in a moment."""
+        for candidate in schedule(self.kind, 0.0, "fit"):
+            if not candidate.running:
+                part = _end_of(self.autopilot.data.train, SAMPLE)
+                return next(self._fitted(candidate.family, [candidate.options], part), None)
+        return None
+
     def count(self) -> Iterator[TrainedCandidate]:
         """Fit the counted models of each family, and yield each of them."""
-        data, size = self.autopilot.data, self.autopilot.vocabulary_size
-        running = self.autopilot.recipe.training.carry_context
-        candidates = schedule(self.kind, self.autopilot.budget.for_training(), "fit")
+        autopilot, seconds = self.autopilot, self.autopilot.budget.for_training()
+        networks = schedule(self.kind, seconds, "train")
+        ends = time.monotonic() + autopilot.left() * (COUNTING_BEFORE if networks else COUNTING)
+        candidates = schedule(self.kind, seconds, "fit")
         for name, some in groupby(candidates, key=lambda one: one.family):
-            chosen = [one.options for one in some if running or not one.running]
-            family, carries = get_family(name), running and get_family(name).adapts
-            options = [family.make_options(settings) for settings in chosen]
-            models = [family.language_model(one, size) for one in options]
-            fitted = family.fit_all(models, data.train, carries)
-            for settings, made, model in zip(chosen, options, fitted, strict=True):
-                title, scores = _title(name, settings), model.score(data.dev, carries)
-                yield _scored(title, name, made, model, scores, carry_context=carries)
+            settings = [one.options for one in some if self._carries or not one.running]
+            train: TokenStore | None = autopilot.data.train
+            if not autopilot.budget.counts_steps:
+                train = self._affordable(name, settings, ends - time.monotonic())
+            if train is not None:
+                yield from self._fitted(name, settings, train)
+
+    def _affordable(
+        self, name: str, settings: Sequence[Mapping[str, Any]], seconds: float
+    ) -> TokenStore | None:
+        """Return as much of the end of the train text as can be counted in so many seconds.
+
+        How long that takes, with the scoring of dev, is measured on a small part. None if there is
+        no time for more than that.
+        """
+        train, dev = self.autopilot.data.train, self.autopilot.data.dev
+        if train.num_targets < SMALL * SAMPLE:
+            return train
+        part, judged = _end_of(train, SAMPLE), dev.beginning(SAMPLE)
+        began = time.monotonic()
+        models = [model for _, model in self._models(name, settings, part)]
+        counted = time.monotonic()
+        for model in models:
+            model.score(judged, self._carries)
+        scoring = (time.monotonic() - counted) * dev.num_targets / judged.num_targets
+        per_target = SAFETY * (counted - began) / part.num_targets
+        affordable = (seconds - SAFETY * scoring) / max(per_target, 1e-12)
+        if affordable < part.num_targets:
+            return None
+        return train if affordable >= train.num_targets else _end_of(train, int(affordable))
+
+    @property
+    def _carries(self) -> bool:
+        return bool(self.autopilot.recipe.training.carry_context)
+
+    def _models(
+        self, name: str, settings: Sequence[Mapping[str, Any]], train: TokenStore
+    ) -> Iterator[tuple[Any, Any]]:
+        """Yield the options and the model of each setting of a family, fitted to a text."""
+        family, size = get_family(name), self.autopilot.vocabulary_size
+        options = [family.make_options(one) for one in settings]
+        models = [family.language_model(one, size) for one in options]
+        yield from zip(options, family.fit_all(models, train, self._carries), strict=True)
+
+    def _fitted(
+        self, name: str, settings: Sequence[Mapping[str, Any]], train: TokenStore
+    ) -> Iterator[TrainedCandidate]:
+        """Fit models of one family to a text, and yield each with what it gives dev."""
+        made = self._models(name, settings, train)
+        for one, (options, model) in zip(settings, made, strict=True):
+            scores = model.score(self.autopilot.data.dev, self._carries)
+            more = {"carry_context": self._carries}
+            yield _scored(_title(name, one), name, options, model, scores, **more)
 
     def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:
         """Return the models that are worth training in so many seconds, in order."""
@@ -65,8 +129,9 @@ class LanguageStrategy:
 
     def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
         """Return about how long it takes to combine the members and one more."""
-        dev = self.autopilot.data.dev
-        return combining_seconds([*members, members[0]], dev, self.autopilot.left())
+        autopilot = self.autopilot
+        left, pace = autopilot.left(), autopilot.pace
+        return combining_seconds(len(members) + 1, autopilot.data.dev, left, pace)
 
     def train(
         self, candidate: ScheduledCandidate, seconds: float | None, steps: int | None
@@ -79,34 +144,40 @@ class LanguageStrategy:
         ends = autopilot.budget.after(seconds)
         from thence.autopilot.networks import choose_recipe, train_until  # Torch takes its time.
 
-        recipe = choose_recipe(autopilot.recipe, data, candidate, self.kind, seconds, steps)
+        base = autopilot.recipe_of(candidate)
+        recipe = choose_recipe(base, data, candidate, self.kind, seconds, steps)
         sized = get_family(candidate.family).size is not None
         about = {"hidden": recipe.options.hidden_size} if sized else candidate.options
         name = autopilot.unused_name(_title(candidate.family, about))
-        carries = recipe.training.carry_context
-        trained = train_until(ends, autopilot, name, recipe, carries and self.kind == "words")
+        trained = train_until(ends, autopilot, name, recipe, self._carries and self.kind == "words")
         if trained is None:
             return []
-        scores = trained.model.score(data.dev, carries)
+        scores = trained.model.score(_part_in_time(trained, autopilot.left()), self._carries)
         one = _scored(
             name,
             candidate.family,
             recipe.options,
             trained.model,
             scores,
-            carry_context=carries,
+            carry_context=self._carries,
             training=reported_settings(trained.recipe),
             curve=trained.curve,
         )
-        made = [one, _neural_cache(one, data)] if trained.with_cache else [one]
-        if trained.learns:
-            made[0] = _learning(one, trained, data, autopilot.budget.began + ends)
+        made = [one]
+        if len(scores) == data.dev.num_targets:
+            ends += autopilot.budget.began
+            if trained.with_cache:
+                with suppress(DeadlineError), deadline(ends):
+                    made.append(_neural_cache(one, data))
+            if trained.learns:
+                made[0] = _learning(one, trained, data, ends)
         return made
 
-    def combine(self, members: Sequence[TrainedCandidate], seconds: float = math.inf) -> Ensemble:
+    def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
         """Mix the members that pay for their place."""
-        dev, size = self.autopilot.data.dev, self.autopilot.vocabulary_size
-        return combine_language_models(members, dev, size, seconds)
+        autopilot = self.autopilot
+        dev, size = autopilot.data.dev, autopilot.vocabulary_size
+        return combine_language_models(members, dev, size, ends, autopilot.pace)
 
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single language model as a mixture of one."""
@@ -128,6 +199,19 @@ def _scored(
 ) -> TrainedCandidate:
     nats = -float(np.mean(scores, dtype=np.float64))
     return TrainedCandidate(name, family, options, model, scores, nats, **more)
+
+
+def _end_of(store: TokenStore, targets: int) -> TokenStore:
+    """Return the last documents that have so many targets together; all if there are fewer."""
+    first = int(np.searchsorted(store.offsets, len(store.ids) - targets, "right")) - 1
+    return store.take(np.arange(max(first, 0), store.num_documents))
+
+
+def _part_in_time(trained: "Trained", left: float) -> TokenStore:
+    """Return what a network is to score: all that was planned, or what there is time for."""
+    if trained.scoring <= left:
+        return trained.dev
+    return trained.dev.beginning(int(trained.dev.num_targets * max(left, 0) / trained.scoring))
 
 
 def _neural_cache(one: TrainedCandidate, data: TrainingData) -> TrainedCandidate:

@@ -8,7 +8,6 @@ passes there are, the higher the dropout. The sizes themselves are those of the 
 """
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 from thence.array_types import Float
 from thence.autopilot.autopilot import MIN_TRAINING, Autopilot, TrainingEnded, with_training
 from thence.autopilot.candidates import ScheduledCandidate
+from thence.autopilot.pace import SAFETY
 from thence.deadline import DeadlineError, deadline
 from thence.models.candidates import Size, TextKind
 from thence.models.language.dynamic_evaluation import (
@@ -51,17 +51,18 @@ DROPOUTS = ((2.0, 0.0), (6.0, 0.1), (15.0, 0.2), (35.0, 0.3), (math.inf, 0.4))
 """Dropout rates: each up to so many passes over the train text times weights per token of it."""
 FIRST_GUESS = 128
 """The hidden size whose step is timed first."""
-TIMED_TARGETS = 2000
-"""About how many targets of dev are scored to see how long that takes."""
 MIN_DEV_TARGETS = 5000
 """Targets of dev that a network is evaluated on while it is trained, at least."""
 EVALUATION_SHARE = 0.005
 """Share of the time that each of the ten evaluations on dev may take."""
 CLASSIFYING_SHARE = 0.03
 """Share of the time that is kept for classifying dev at the end."""
-SCORING, CACHING, LEARNING = 1.2, 1.2, 1.2
-"""Time kept for scoring dev, for a cache of hidden states and for dynamic evaluation, in multiples
-of what was timed."""
+SCORING_SHARE, MIN_SCORED = 0.1, 20_000
+"""A network scores as much of dev as takes this share of its time, but at least so many targets."""
+CACHING = 1.0
+"""Time kept for a cache of hidden states, in multiples of that kept for scoring."""
+LEARNING = 1.2
+"""Time kept for dynamic evaluation, in multiples of what was timed."""
 MAX_CACHE_SHARE = 0.04
 """Share of the time that scoring dev may take if there is to be a cache of hidden states."""
 MAX_LEARNING_SHARE = 0.2
@@ -83,6 +84,8 @@ class Trained:
         curve: Seconds since the training began, and nats per token on a part of dev.
         with_cache: Whether there is time for a cache of its hidden states.
         learns: Whether there is time for it to learn from the text that it scores.
+        dev: Of a language model, as much of dev as it has time to score.
+        scoring: Seconds to keep for that.
     """
 
     recipe: Recipe
@@ -90,6 +93,8 @@ class Trained:
     curve: tuple[tuple[float, float], ...]
     with_cache: bool
     learns: bool
+    dev: TokenStore
+    scoring: float
 
 
 def choose_recipe(
@@ -240,16 +245,17 @@ def train(
         setup = build_setup(recipe, data)
         network = setup.network
         if isinstance(network, NeuralLanguageModel):
-            per_target = _seconds_per_target(network, data.dev, recipe.training.carry_context)
+            dev, scoring = _scored_part(network, data.dev, recipe, seconds)
+            per_target = scoring / max(dev.num_targets, 1)
             evaluator = _evaluator(recipe, data, network, seconds, per_target)
             setup = replace(setup, dev_evaluator=evaluator)
-            scoring = per_target * data.dev.num_targets
             with_cache = with_cache and scoring < MAX_CACHE_SHARE * (seconds or math.inf)
-            reserve = scoring * (SCORING + CACHING * with_cache)
+            reserve = scoring * (1 + CACHING * with_cache)
             learning = _learning_time(network, recipe, data, seconds)
             learns = learning is not None
             reserve += learning or 0.0
         else:
+            dev, scoring = data.dev, 0.0
             reserve = CLASSIFYING_SHARE * (seconds or 0.0)
         if seconds is not None:
             limit = max(seconds - reserve, MIN_TRAINING_SHARE * seconds) / TIME_MARGIN
@@ -261,7 +267,7 @@ def train(
             if not curve:
                 return None
         network.load_tensors(trainer.best_tensors())
-    return Trained(recipe, network, tuple(curve), with_cache, learns)
+    return Trained(recipe, network, tuple(curve), with_cache, learns, dev, scoring)
 
 
 def _learning_time(
@@ -316,9 +322,16 @@ def _evaluator(
     return language_evaluator(network, dev, carries, network.vocabulary_size)
 
 
-def _seconds_per_target(network: NeuralLanguageModel, dev: TokenStore, carries: bool) -> float:
-    """Return the seconds that scoring one target takes, measured."""
-    part = dev.beginning(TIMED_TARGETS)
-    began = time.perf_counter()
-    network.score(part, carries)
-    return (time.perf_counter() - began) / max(part.num_targets, 1)
+def _scored_part(
+    network: NeuralLanguageModel, dev: TokenStore, recipe: Recipe, seconds: float | None
+) -> tuple[TokenStore, float]:
+    """Return as much of dev as a network scores in its share of the time, and how long to keep."""
+    if seconds is None:
+        return dev, 0.0
+    scoring = SAFETY * network.seconds_to_score(dev, recipe.training.carry_context)
+    share = SCORING_SHARE * seconds / max(scoring, 1e-9)
+    if share < 1:
+        whole = dev.num_targets
+        dev = dev.beginning(max(int(share * whole), MIN_SCORED))
+        scoring *= dev.num_targets / whole
+    return dev, scoring

@@ -133,7 +133,7 @@ class Family:
     ) -> Iterator[Any]:
         """Fit language models to the same text, and yield each when it is fitted."""
         if self.fit_many is not None:
-            yield from _imported(self.fit_many)(models, store)
+            yield from _imported(self.fit_many)(models, store, carry_context)
             return
         for model in models:
             model.fit(store, carry_context)

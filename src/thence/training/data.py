@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -84,6 +84,11 @@ def load_data(recipe: Recipe, instead: Instead = NOTHING) -> TrainingData:
         recipe: Names the text and says how it is read, split and tokenized.
         instead: What is read in place of the sources that the recipe names.
     """
+    return tokenize(recipe, read_splits(recipe, instead))
+
+
+def read_splits(recipe: Recipe, instead: Instead = NOTHING) -> Splits:
+    """Read and split the text of a recipe; see ``load_data``."""
     if recipe.labelling is None:
         warn_of_labels(recipe.text, recipe.reading)
     splits = load_splits(
@@ -96,7 +101,7 @@ def load_data(recipe: Recipe, instead: Instead = NOTHING) -> TrainingData:
     _check_splits(recipe, splits)
     if isinstance(parent := parent_run(recipe), ClassifierRun):
         splits = match_labels(parent, splits)
-    return tokenize(recipe, splits)
+    return splits
 
 
 def tokenize(
@@ -180,6 +185,17 @@ def sample_weights(
     sizes = np.diff(labels.offsets)
     sums = np.bincount(np.repeat(np.arange(len(labels)), sizes), of_label[labels.ids], len(labels))
     return (weights * np.where(sizes > 0, sums / np.maximum(sizes, 1), 1)).astype(np.float32)
+
+
+def part_of_train(data: TrainingData, documents: int) -> TrainingData:
+    """Return data with at most so many of the labelled train documents, evenly spaced."""
+    total = data.train.num_documents
+    if documents >= total:
+        return data
+    chosen = np.arange(documents) * total // documents
+    splits = replace(data.splits, train=data.splits.train.take(chosen))
+    weights = None if data.weights is None else data.weights[chosen]
+    return replace(data, splits=splits, train=data.train.take(chosen), weights=weights)
 
 
 def train_weights(recipe: Recipe, data: TrainingData) -> Float32[np.ndarray, " documents"]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from thence.array_types import Float, Int64, Integer
+from thence.deadline import check_deadline
 from thence.models.base import Array, State
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.options import NeuralCacheOptions
@@ -145,6 +146,7 @@ def remembered(
     longest = int((np.arange(size) - oldest).max(initial=1))
     found = []
     for rows in torch.split(place, max(1, min(longest, max_cells // (2 * longest)))):
+        check_deadline()
         band = slice(int(oldest[rows[0]]), int(rows[-1]) + 1)
         products = (theta * hidden[rows]) @ hidden[band].T
         outside = (place[band] >= rows[:, None]) | (place[band] < first[rows, None])

@@ -374,10 +374,10 @@ class NGram:
         return sum(len(table.keys) for table in self.tables)
 
 
-def fit_orders(models: Sequence[NGram], store: TokenStore) -> Iterator[NGram]:
+def fit_orders(models: Sequence[NGram], store: TokenStore, carry_context: bool) -> Iterator[NGram]:
     """Fit models of several orders to a text that is counted once; yield each when it is fitted."""
     highest = max(model.options.order for model in models)
-    counted = count_ngrams(store, highest, models[0].vocabulary_size, carry_context=False)
+    counted = count_ngrams(store, highest, models[0].vocabulary_size, carry_context)
     for model in models:
-        model.fit_counts(counted[: model.options.order])
+        model.fit_counts(counted[: model.options.order], carry_context)
         yield model

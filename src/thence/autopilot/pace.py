@@ -1,0 +1,43 @@
+"""How long recurring work takes on this machine, as it was measured last, and where time went."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+Work = Literal["reading", "counting", "training", "combining", "saving", "page"]
+"""What the time of a search goes to."""
+SAFETY = 1.5
+"""What was measured is multiplied by this where time is kept for it: the machine may have more to
+do by then."""
+
+
+@dataclass
+class Pace:
+    """What was measured so far.
+
+    Attributes:
+        rates: Seconds per unit of each kind of work.
+        totals: Seconds that each kind of work has taken in all.
+    """
+
+    rates: dict[str, float] = field(default_factory=dict)
+    totals: dict[Work, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, work: Work) -> Iterator[None]:
+        """Add the seconds of a block to what a kind of work has taken."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.totals[work] = self.totals.get(work, 0.0) + time.monotonic() - began
+
+    def measured(self, kind: str, seconds: float, units: float = 1.0) -> None:
+        """Remember how long so many units of some work took."""
+        self.rates[kind] = seconds / max(units, 1.0)
+
+    def expected(self, kind: str, units: float = 1.0) -> float:
+        """Return the seconds to keep for so many units; 0 for what was never measured."""
+        return SAFETY * self.rates.get(kind, 0.0) * units

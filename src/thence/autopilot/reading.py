@@ -1,0 +1,119 @@
+"""Reading a text within a time: what its tokens are, and how much of it there is time to learn."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from thence.autopilot.budget import Budget
+from thence.autopilot.pace import SAFETY
+from thence.autopilot.profile import TextProfile, profile_text
+from thence.corpus import Documents, Instead, Splits, load
+from thence.corpus.catalogue import CATALOGUE
+from thence.errors import TextError
+from thence.recipes.recipe import Recipe, make_recipe
+from thence.tokens import learn_tokens
+from thence.training.data import TrainingData, read_splits, tokenize
+
+MARKED: Mapping[str, Any] = {"word_split": "whitespace"}
+"""Token settings for a text that already contains ``<unk>`` symbols, as the Penn Treebank does."""
+UNMARKED: Mapping[str, Any] = {"min_count": 2, "max_size": 30_000}
+"""Token settings for other texts of words: words that occur twice, at most 30,000 of them."""
+PROBED, TOKENISING_SHARE = 1 << 20, 0.3
+"""Bytes of text that are tokenised to see how long that takes, and the share of the time left that
+it may take for all of it; of more text only a part is learned."""
+
+
+@dataclass(frozen=True)
+class ReadText:
+    """A text, read to be learned.
+
+    Attributes:
+        recipe: How it was read, divided and tokenised.
+        profile: What it is like; None for labelled text.
+        splits: All of its documents.
+        data: What there is time to learn: all of it, or a part of the train split.
+    """
+
+    recipe: Recipe
+    profile: TextProfile | None
+    splits: Splits
+    data: TrainingData
+
+    @property
+    def remark(self) -> str:
+        """That only a part of the train text is learned; nothing if it is all of it."""
+        share = self.data.splits.train.num_bytes / max(self.splits.train.num_bytes, 1)
+        return "" if share >= 1 else f"of the train text only {share:.0%}, for want of time"
+
+
+def read_text(
+    named: Recipe, instead: Instead, settings: Mapping[str, Any], budget: Budget
+) -> ReadText:
+    """Read a text, choose its tokens, vocabulary and split where they are left open.
+
+    Args:
+        named: Names the text and says how it is read.
+        instead: What is read in place of the sources that it names.
+        settings: What the user has given.
+        budget: What may be spent.
+
+    Raises:
+        TextError: If the text cannot be used, or its dev split is empty.
+    """
+    recipe, profile = named, None
+    if named.labelling is None:
+        documents = load(instead.get(named.text, named.text), named.reading)
+        profile = profile_text(documents)
+        recipe = make_recipe(named.text, "ngram", _chosen(profile, settings))
+        if named.text not in CATALOGUE:  # Whose sets may have a dev and a test of their own.
+            instead = {**instead, named.text: documents}
+    splits = read_splits(recipe, instead)
+    if len(splits.dev) == 0:
+        raise TextError(
+            "Models are chosen and mixed by the dev split, which is empty; use another "
+            "`split`, or give its documents in a file, `dev=FILE`."
+        )
+    learned = splits if budget.counts_steps else _affordable(recipe, splits, budget)
+    return ReadText(recipe, profile, splits, tokenize(recipe, learned))
+
+
+def _chosen(profile: TextProfile, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of reading a text to model, those included that follow from it."""
+    chosen = dict(settings)
+    if chosen.setdefault("tokens", profile.level) == "words":
+        for name, value in (MARKED if profile.marked else UNMARKED).items():
+            chosen.setdefault(name, value)
+    if profile.running:
+        chosen.setdefault("carry_context", True)
+        chosen.setdefault("by", "position")
+    return chosen
+
+
+def _affordable(recipe: Recipe, splits: Splits, budget: Budget) -> Splits:
+    """Return the splits with as much of train as there is time to tokenise.
+
+    Of running text that is its end, which dev follows, of other text documents evenly spaced.
+    """
+    train = splits.train
+    share = PROBED / max(train.num_bytes, 1)
+    if share >= 1 / 2:
+        return splits
+    began = time.monotonic()
+    learn_tokens(_part(recipe, train, share), recipe.tokens)
+    seconds = SAFETY * (time.monotonic() - began) / share
+    most = TOKENISING_SHARE * budget.left() / seconds
+    if most >= 1:
+        return splits
+    return replace(splits, train=_part(recipe, train, max(most, share)))
+
+
+def _part(recipe: Recipe, train: Documents, share: float) -> Documents:
+    """Return about a share of the documents."""
+    total = len(train)
+    number = max(1, int(share * total))
+    if recipe.training.carry_context:
+        return train.take(np.arange(total - number, total))
+    return train.take(np.arange(number) * total // number)

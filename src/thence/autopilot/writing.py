@@ -1,0 +1,137 @@
+"""Writing what came out: the run folder and its page, and how long both take here."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thence.atomic import NewFolder
+from thence.autopilot.autopilot import Autopilot, Strategy
+from thence.autopilot.candidates import Ensemble
+from thence.autopilot.pace import SAFETY
+from thence.autopilot.reading import ReadText
+from thence.autopilot.result import Best
+from thence.models.registry import get_family
+from thence.runs.create import create_run
+from thence.runs.sources import Sources
+from thence.runs.weights import save_model
+from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
+from thence.training.new_run import data_provenance, resolve_paths
+
+MIN_TIME_FOR_PAGE = 20.0
+"""Seconds of a budget from which on a page about the result is written within it."""
+PROBED = np.zeros(1 << 21, np.float32)
+"""Weights that are written to see how long the disk takes for each byte: 8 MB."""
+
+
+@dataclass
+class RunWriter:
+    """Writes the run of a search.
+
+    Attributes:
+        text: What was read.
+        autopilot: The search.
+        strategy: Its strategy.
+        new: The folder to be.
+        sources: What was read in place of texts that cannot be read again.
+        page: Writes a page about the result; None for no page.
+    """
+
+    text: ReadText
+    autopilot: Autopilot
+    strategy: Strategy
+    new: NewFolder
+    sources: Sources
+    page: Callable[[Best], object] | None
+
+    @property
+    def writes_page(self) -> bool:
+        """Whether there is to be a page: only within a time that is long enough for one."""
+        return self.page is not None and self.autopilot.budget.seconds >= MIN_TIME_FOR_PAGE
+
+    @cached_property
+    def _about_text(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """What the run says of its text, and the hashes of its splits."""
+        more = data_provenance(self.autopilot.recipe, self.autopilot.data)
+        return more, self.text.splits.hashes()
+
+    def rehearse(self, first: Ensemble) -> None:
+        """Write a run and a page elsewhere, to measure how long that takes."""
+        pace, folder = self.autopilot.pace, self.new.path / "rehearsal"
+        _ = self._about_text  # Computed once, and not in the end.
+        try:
+            began = time.monotonic()
+            folder.mkdir()
+            result = self._fill(folder, first)
+            pace.measured("saving", time.monotonic() - began)
+            began = time.monotonic()
+            save_model(folder / "probe.safetensors", {"weights": PROBED}, {})
+            pace.measured("writing", time.monotonic() - began, PROBED.nbytes)
+            if self.page is not None and self.writes_page:
+                for _ in range(2):  # The first time Matplotlib is loaded.
+                    began = time.monotonic()
+                    self.page(replace(result, folder=folder))
+                pace.measured("page", time.monotonic() - began)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def write(self, best: Ensemble) -> Best:
+        """Write the run folder of the best that came out, whole or not at all."""
+        results: list[Best] = []
+        self.new.fill(lambda folder: results.append(self._fill(folder, best)))
+        return results[-1]
+
+    def write_page(self, done: Best) -> None:
+        """Write the page beside the run, if there is time; ``thence report`` shows the same."""
+        pace, left = self.autopilot.pace, self.autopilot.budget.left()
+        if self.page is not None and self.writes_page and pace.expected("page") <= SAFETY * left:
+            self.page(done)
+
+    def _fill(self, folder: Path, best: Ensemble) -> Best:
+        """Write the run into a folder; return the result, which is in it too."""
+        autopilot, strategy = self.autopilot, self.strategy
+        if len(best.members) == 1 and get_family(best.family).method != "fit":
+            # A run of a network promises that its training can be resumed; a mixture does not.
+            best = strategy.as_combined(best)
+        base, data = autopilot.recipe, autopilot.data
+        carries = any(one.carry_context for one in best.members)
+        recipe = replace(
+            resolve_paths(base, self.sources.instead),
+            model=best.family,
+            options=best.options,
+            training=replace(base.training, carry_context=carries),
+        )
+        losses = {f"dev_nats_per_{strategy.unit}": best.nats}
+        if best.accuracy is not None:
+            losses["dev_accuracy"] = best.accuracy
+        more, hashes = self._about_text
+        line = fitted_metrics(data.train.num_targets, losses, autopilot.budget.began)
+        run = create_run(folder, recipe, data.tokenizer, hashes, self.sources, more)
+        save_fitted(run, FittedModel(best.model.tensors(), line), **losses)
+        result = self._result(best)
+        replace(result, folder=folder).save()
+        return result
+
+    def _result(self, best: Ensemble) -> Best:
+        autopilot, strategy = self.autopilot, self.strategy
+        tried = autopilot.tried or [autopilot.tried_of(best.members[0], 0.0, best)]
+        weights = {one.name: w for one, w in zip(best.members, best.weights, strict=True)}
+        budget = autopilot.budget
+        return Best(
+            folder=self.new.target,
+            unit=strategy.unit,
+            text="; ".join(filter(None, (strategy.description, self.text.remark))),
+            limit=None if budget.counts_steps else budget.seconds,
+            steps=budget.steps,
+            seconds=budget.spent(),
+            interrupted=autopilot.stop_event.is_set(),
+            nats=best.nats,
+            accuracy=best.accuracy,
+            failed=tuple(autopilot.failed),
+            tried=tuple(replace(one, weight=weights.get(one.name)) for one in tried),
+        )
