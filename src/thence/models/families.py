@@ -81,6 +81,15 @@ add_built_in([
         ),
     ),
     _language(
+        "context-mixing", "fit",
+        "language.context_mixing:ContextMixingOptions", "language.context_mixing:ContextMixing",
+        "bit by bit, what many contexts say, mixed by a network that learns as it reads (PAQ)",
+        adapts=True,
+        candidates=dict.fromkeys(
+            ("names", "characters", "words"), (Candidate(place=0),),
+        ),
+    ),
+    _language(
         "bigram", "train", "language.options:BigramOptions", "language.bigram:create",
         "a network of one linear layer on a one-hot input: bigram counts, learned",
         inference="language.inference:bigram",

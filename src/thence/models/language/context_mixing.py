@@ -1,0 +1,341 @@
+"""Context mixing: many contexts say how likely each bit of a symbol is, and are believed by merit.
+
+A symbol is a path of binary decisions, its code (``symbol_code``). At each, every context i (the
+last 0 to 8 symbols, words, gaps, the column) looks up the history s_i of this decision after the
+same context (a byte in a hashed table, ``bit_history``), and its adaptive probability p_i(s_i):
+
+    x_i  = ln p_i / (1 - p_i)                      the inputs; 0 for a context never seen
+    q_k  = 1 / (1 + exp(-w_k . x))                 w_k: one weight vector of each set k, chosen by
+                                                   the node, the last symbols, the longest match...
+    q    = 1 / (1 + exp(-sum_k v_k ln q_k / (1 - q_k)))
+    p    = q / 4 + (0.15 a_0 + 0.3 a_1 + 0.3 a_2)  a_j: maps from q to what came after such a q, in
+                                                   contexts of the last 0 to 2 symbols
+
+The symbol that followed the last 5 and 12 symbols when they stood together before is an input, too,
+as are the decisions of other models (``mixture``). After each decision with bit b everything
+learns: histories, p_i towards b by one over how often it was asked, w_k by the gradient of
+log-likelihood, (b - q_k) x_i, and the maps.
+
+The model is read once to learn it and, with running text, goes on learning from what it scores,
+each symbol after it was scored. Probabilities of all symbols sum to one because those of each
+decision do.
+
+Sources: M. Mahoney 2005, "Adaptive weighing of context models for lossless data compression", and
+"Data Compression Explained"; B. Knoll and N. de Freitas 2012, "A machine learning perspective on
+predictive coding with PAQ8". The kernel is ``_core/mixing.c``.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from thence._core import library
+from thence._core.mixing import MixingCore
+from thence.array_types import Float, Float32, Float64, Int32, Int64, Integer
+from thence.deadline import past_deadline
+from thence.models.base import Array
+from thence.models.language.bit_history import STATES, history_tables
+from thence.models.language.symbol_code import huffman_code
+from thence.models.memory_guard import check_memory
+from thence.errors import SettingError
+from thence.settings import Range, Settings
+from thence.tokens import TokenStore
+
+CONTEXTS, MATCHES, LANES, SETS = 22, 2, 8, 6
+"""Contexts; matches; floats that are added at once; sets of weight vectors: those of the kernel."""
+WINDOW = 128
+"""Symbols before a target that its contexts may depend on."""
+LENGTHS, CELLS, MAPS, ROWS = 64, 33, 3, 256
+"""Lengths of a match that are told apart; cells of an adaptive map, from -8 to 8 in log-odds; maps;
+symbols and nodes that weights tell apart."""
+WEIGHT_ROWS = 3 * ROWS + 18 * 2 * 8 + 9 * 8 + 16 * ROWS
+"""Weight vectors of all sets: by node, last symbol, the one before; by match and depth; by the
+longest context seen and depth; by the length of the word and node."""
+FIRST_WEIGHT = 0.2
+"""Weight of each input before anything is learned; the right one depends on how alike inputs are."""
+HISTORY = 1 << 22
+"""Symbols of train that matches may point into (16 MB)."""
+BLOCK = 1 << 14
+"""Symbols that are read between looks at the clock."""
+SLOT_BITS = (12, 22)
+"""Least and most of ``slot_bits`` where none is given."""
+SLOTS_PER_SYMBOL = 4
+"""Slots for each symbol of train, as far as ``SLOT_BITS`` allows: beyond some 40 nothing is lost."""
+
+
+LogOdds = Float32[np.ndarray, "decisions models"]
+"""What other models say of each decision of each target: the log-odds of bit 1."""
+
+
+Recent = Int32[np.ndarray, "batch window"]
+
+
+@dataclass(frozen=True)
+class ContextMixingOptions(Settings):
+    """Settings of the ``context-mixing`` model."""
+
+    slot_bits: Annotated[int, Range(ge=8, le=28)] | None = None
+    """The table of bit histories has 2^slot_bits slots of 8 bytes; by default 4 for each symbol of \
+the train split, at most 2^22 (32 MB)."""
+
+
+class ContextMixing:
+    """A context mixing model.
+
+    Args:
+        options: Its settings.
+        vocabulary_size: Number of ids (V).
+    """
+
+    def __init__(self, options: ContextMixingOptions, vocabulary_size: int) -> None:
+        self.options, self.vocabulary_size = options, vocabulary_size
+        self._static, self.models = False, 0
+        self._begin(np.zeros(vocabulary_size, np.int64), np.zeros(1, np.int32))
+
+    def _begin(self, counts: Array, ids: Int32[np.ndarray, " symbols"]) -> None:
+        """Forget everything; make tables for a text."""
+        size = len(ids)
+        least, most = SLOT_BITS
+        wanted = math.ceil(math.log2(max(size * SLOTS_PER_SYMBOL, 1)))
+        slot_bits = self.options.slot_bits or min(max(wanted, least), most)
+        map_bits = min(max(math.ceil(math.log2(max(size, 1))) - 4, 8), 16)
+        match_bits = map_bits + 4
+        check_memory((8 << slot_bits) * 2, "The table of contexts", "Use fewer `slot_bits`.")
+        self._set_code(counts)
+        self._history, self.models = ids, 0
+        levels = 1 / (1 + np.exp(-(np.arange(CELLS) - CELLS // 2) / 2))
+        self._learned: dict[str, Array] = {
+            "separators": np.zeros(self.vocabulary_size, np.uint8),
+            "slots": np.zeros((1 << slot_bits, 8), np.uint8),
+            "probs": np.full((CONTEXTS, STATES), 0.5, np.float32),
+            "counts": np.zeros((CONTEXTS, STATES), np.float32),
+            "places": np.zeros((MATCHES, 1 << match_bits), np.int32),
+            "match_probs": np.full((MATCHES, LENGTHS), 0.75, np.float32),
+            "match_counts": np.zeros((MATCHES, LENGTHS), np.float32),
+            "weights": _weights(0),
+            "final_weights": np.full((ROWS, LANES), 1 / SETS, np.float32),
+            "maps": np.tile(levels.astype(np.float32), (MAPS, 1 << map_bits, 1)),
+            "learned": np.zeros(1, np.int64),
+        }
+
+    def _set_code(self, counts: Int64[np.ndarray, " vocab"]) -> None:
+        """Give every symbol a code, by how often it occurs in train; one more for those that do not."""
+        self._symbol_counts = counts
+        self._code = huffman_code((counts + 1).tolist())
+
+    def _core(self) -> MixingCore:
+        """Return the tables and the code as the kernel reads them."""
+        if library() is None:
+            raise SettingError("The model context-mixing needs the compiled core.")
+        after, evidence = history_tables()
+        return MixingCore(
+            {**self._learned, **vars(self._code), "next": after, "evidence": evidence}, self.models
+        )
+
+    def fit(
+        self, store: TokenStore, carry_context: bool = False, dev: TokenStore | None = None
+    ) -> None:
+        """Read a store once and learn from it; what was learned before is forgotten.
+
+        Once a deadline has passed, the rest of the store is left unread.
+        """
+        counts = np.bincount(store.targets, minlength=self.vocabulary_size)
+        ids = store.ids.astype(np.int32)
+        self._begin(counts, ids)
+        self._learned["separators"][self._ends_of_words()] = 1
+        self._read(ids, 1, carry_context, True)
+
+    def _ends_of_words(self) -> list[int]:
+        """Return the symbols that end words: the boundary, and the most frequent one, the space."""
+        boundary = self.vocabulary_size - 1
+        return [boundary, int(np.argmax(self._symbol_counts[:boundary]))]
+
+    def learn(
+        self, store: TokenStore, carry_context: bool = False, others: LogOdds | None = None
+    ) -> Float[np.ndarray, " targets"]:
+        """Read on, learning from each target after it was scored; return the scores.
+
+        Args:
+            store: What follows the text read so far.
+            carry_context: Whether context reaches across documents.
+            others: What the other models say of it (see ``log_odds``).
+        """
+        # A store begins with a boundary, with which the text before has ended.
+        text = np.concatenate([self._history, store.ids[1:].astype(np.int32)])
+        return self._read(text, len(self._history), carry_context, True, others)
+
+    def _read(
+        self,
+        text: Int32[np.ndarray, " symbols"],
+        begin: int,
+        carry_context: bool,
+        learn: bool,
+        others: LogOdds | None = None,
+    ) -> Float[np.ndarray, " targets"]:
+        """Return the log-probabilities of a text from a place on, and learn from it if wished."""
+        history, core = text if learn else self._history, self._core()
+        starts = self._code.starts
+        depths = starts[text[begin:] + 1] - starts[text[begin:]]
+        ends = np.concatenate([[0], np.cumsum(depths, dtype=np.int64)]) * self.models
+        others = np.zeros(0, np.float32) if others is None else others.ravel()
+        found = np.zeros(len(text) - begin)
+        for at in range(begin, len(text), BLOCK):
+            end = min(at + BLOCK, len(text))
+            odds = others[ends[at - begin] : ends[end - begin]]
+            found[at - begin : end - begin] = core.read(
+                text, at, end, carry_context, history, learn, odds
+            )
+            if learn and past_deadline():
+                text = text[:end]
+                break
+        if learn:
+            self._keep(text)
+        return found
+
+    def _keep(self, text: Int32[np.ndarray, " symbols"]) -> None:
+        """Keep the end of what was read, which matches point into."""
+        forgotten = max(0, len(text) - HISTORY)
+        self._history = text[forgotten:].copy()
+        places = self._learned["places"]
+        np.maximum(places - forgotten, 0, out=places)
+
+    def score(
+        self,
+        store: TokenStore,
+        carry_context: bool = False,
+        others: LogOdds | None = None,
+    ) -> Float[np.ndarray, " targets"]:
+        """Return the log-probability of every target, in nats.
+
+        Running text is learned from as it is scored, unless the model is static; the model itself
+        stays as it is.
+        """
+        if carry_context and not self._static:
+            return self._copy().learn(store, carry_context, others)
+        return self._read(store.ids.astype(np.int32), 1, carry_context, False, others)
+
+    def log_odds(
+        self,
+        targets: Int32[np.ndarray, " targets"],
+        distributions: Iterable[Iterable[tuple[Int64[np.ndarray, " read"], Array]]],
+    ) -> LogOdds:
+        """Return what other models say of each decision of each target.
+
+        Args:
+            targets: The symbols that came.
+            distributions: Of each model, in parts: numbers of targets, and the log-probabilities
+                (read, V) of what could have come.
+        """
+        models, core, starts = [*distributions], self._core(), self._code.starts
+        ends = np.cumsum(starts[targets + 1] - starts[targets], dtype=np.int64)
+        begins = ends - (starts[targets + 1] - starts[targets])
+        found = np.zeros((int(ends[-1]) if len(ends) else 0, len(models)), np.float32)
+        for number, parts in enumerate(models):
+            for places, log_probs in parts:
+                rows = np.ascontiguousarray(log_probs, np.float32)
+                there = np.ascontiguousarray(begins[places])
+                core.log_odds(rows, targets[places], there, found, len(models), number)
+        return found
+
+    def with_models(self, models: int) -> "ContextMixing":
+        """Return a copy that takes other models' decisions as inputs, whose weights are to learn.
+
+        Args:
+            models: How many, at most ``MODELS``.
+        """
+        made = self._copy()
+        made.models, weights = models, _weights(models)
+        known = CONTEXTS + MATCHES + 1
+        weights[:, :known] = self._learned["weights"][:, :known]
+        made._learned |= {"weights": weights, "learned": np.zeros(1, np.int64)}
+        return made
+
+    def _copy(self) -> "ContextMixing":
+        """Return a copy that can learn without changing this model."""
+        made = copy(self)
+        made._learned = {name: array.copy() for name, array in self._learned.items()}
+        return made
+
+    @property
+    def adapting(self) -> tuple[str, ...]:
+        """Its name, unless it is static: it learns from running text as it scores it."""
+        return () if self._static else ("context-mixing",)
+
+    def static(self) -> "ContextMixing":
+        """Return the model as it was learned from train, which learns no more."""
+        made = copy(self)
+        made._static = True
+        return made
+
+    def start(self, batch_size: int) -> Recent:
+        """Return the state before any text: the last symbols read, -1 where there was none."""
+        return np.full((batch_size, WINDOW), -1, np.int32)
+
+    def step(
+        self,
+        ids: Integer[np.ndarray, " batch"],
+        state: Recent,
+        others: Sequence[Float[np.ndarray, "batch vocab"]] = (),
+    ) -> tuple[Float64[np.ndarray, "batch vocab"], Recent]:
+        """Read one id per row; return the log-probabilities of the next and the new state.
+
+        Args:
+            ids: What is read.
+            state: Of as many rows.
+            others: The log-probabilities of the next by each of the other models.
+        """
+        recent = np.concatenate([state[:, 1:], ids[:, None].astype(np.int32)], axis=1)
+        core = self._core()
+        found = np.empty((len(ids), self.vocabulary_size))
+        sums = np.zeros((len(others), self.vocabulary_size + 1))
+        for row, window in enumerate(recent):
+            for number, log_probs in enumerate(others):
+                sums[number, self._code.ranks + 1] = np.exp(log_probs[row])
+            read = np.ascontiguousarray(window[np.count_nonzero(window < 0) :])
+            found[row] = core.next(read, self._history, np.cumsum(sums, axis=1))
+        return found, recent
+
+    def tensors(self) -> dict[str, Array]:
+        """Return all tables, by name."""
+        kept = {"symbol_counts": self._symbol_counts, "history": self._history}
+        return {**self._learned, **kept}
+
+    def load_tensors(self, tensors: Mapping[str, Array]) -> None:
+        """Set what ``tensors`` returned."""
+        if tensors.keys() != self.tensors().keys():
+            raise ValueError(f"{', '.join(tensors)} are not the tensors of context mixing")
+        counts, history = tensors["symbol_counts"], tensors["history"]
+        if counts.shape != (self.vocabulary_size,) or counts.dtype != np.int64:
+            raise ValueError(f"symbol_counts has shape {counts.shape}")
+        if history.ndim != 1 or history.dtype != np.int32 or not len(history):
+            raise ValueError("history is no row of symbols")
+        if not (counts >= 0).all() or not (counts < 1 << 40).all():
+            raise ValueError("symbol_counts are no counts")
+        if history.min() < 0 or history.max() >= self.vocabulary_size:
+            raise ValueError("history has symbols out of range")
+        learned = {name: tensors[name] for name in self._learned}
+        for name, array in learned.items():
+            own = self._learned[name]
+            if array.dtype != own.dtype or not _shapes_fit(name, array.shape, own.shape):
+                raise ValueError(f"{name} holds {array.dtype} {array.shape}")
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ValueError(f"{name} holds what is no finite number")
+        self._set_code(counts)
+        self._learned, self._history = learned, history
+
+    def num_parameters(self) -> int:
+        """Return how many bit histories, weights and probabilities were learned."""
+        others = sum(self._learned[name].size for name in ("weights", "final_weights", "maps"))
+        return int(np.count_nonzero(self._learned["slots"][:, 1:])) + others
+
+
+def _weights(models: int) -> Float32[np.ndarray, "rows inputs"]:
+    """Return the weight vectors before anything is learned, padded to whole ``LANES``."""
+    inputs = CONTEXTS + MATCHES + 1 + models
+    weights = np.zeros((WEIGHT_ROWS, -(-inputs // LANES) * LANES), np.float32)
+    weights[:, :inputs] = FIRST_WEIGHT
+    return weights
