@@ -29,7 +29,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -37,11 +37,11 @@ from thence._core import library
 from thence._core.mixing import MixingCore
 from thence.array_types import Float, Float32, Float64, Int32, Int64, Integer
 from thence.deadline import past_deadline
-from thence.models.base import Array
+from thence.errors import SettingError
+from thence.models.base import MAX_WEIGHT, Array
 from thence.models.language.bit_history import STATES, history_tables
 from thence.models.language.symbol_code import huffman_code
 from thence.models.memory_guard import check_memory
-from thence.errors import SettingError
 from thence.settings import Range, Settings
 from thence.tokens import TokenStore
 
@@ -56,7 +56,7 @@ WEIGHT_ROWS = 3 * ROWS + 18 * 2 * 8 + 9 * 8 + 16 * ROWS
 """Weight vectors of all sets: by node, last symbol, the one before; by match and depth; by the
 longest context seen and depth; by the length of the word and node."""
 FIRST_WEIGHT = 0.2
-"""Weight of each input before anything is learned; the right one depends on how alike inputs are."""
+"""Weight of each input before anything is learned."""
 HISTORY = 1 << 22
 """Symbols of train that matches may point into (16 MB)."""
 BLOCK = 1 << 14
@@ -64,8 +64,11 @@ BLOCK = 1 << 14
 SLOT_BITS = (12, 22)
 """Least and most of ``slot_bits`` where none is given."""
 SLOTS_PER_SYMBOL = 4
-"""Slots for each symbol of train, as far as ``SLOT_BITS`` allows: beyond some 40 nothing is lost."""
+"""Slots for each symbol of train, as far as ``SLOT_BITS`` allows; with some 40 nothing is lost."""
 
+
+BOUNDS = {"f": (-MAX_WEIGHT, MAX_WEIGHT), "u": (0, 255), "i": (0, 1 << 62)}
+"""Least and largest number of a tensor, by the kind of its type."""
 
 LogOdds = Float32[np.ndarray, "decisions models"]
 """What other models say of each decision of each target: the log-odds of bit 1."""
@@ -79,8 +82,8 @@ class ContextMixingOptions(Settings):
     """Settings of the ``context-mixing`` model."""
 
     slot_bits: Annotated[int, Range(ge=8, le=28)] | None = None
-    """The table of bit histories has 2^slot_bits slots of 8 bytes; by default 4 for each symbol of \
-the train split, at most 2^22 (32 MB)."""
+    """The table of bit histories has 2^slot_bits slots of 8 bytes; by default 4 for each symbol \
+of the train split, at most 2^22 (32 MB)."""
 
 
 class ContextMixing:
@@ -123,7 +126,7 @@ class ContextMixing:
         }
 
     def _set_code(self, counts: Int64[np.ndarray, " vocab"]) -> None:
-        """Give every symbol a code, by how often it occurs in train; one more for those that do not."""
+        """Give every symbol a code, by how often it occurs in train, and once more."""
         self._symbol_counts = counts
         self._code = huffman_code((counts + 1).tolist())
 
@@ -308,29 +311,52 @@ class ContextMixing:
         """Set what ``tensors`` returned."""
         if tensors.keys() != self.tensors().keys():
             raise ValueError(f"{', '.join(tensors)} are not the tensors of context mixing")
-        counts, history = tensors["symbol_counts"], tensors["history"]
-        if counts.shape != (self.vocabulary_size,) or counts.dtype != np.int64:
-            raise ValueError(f"symbol_counts has shape {counts.shape}")
-        if history.ndim != 1 or history.dtype != np.int32 or not len(history):
-            raise ValueError("history is no row of symbols")
-        if not (counts >= 0).all() or not (counts < 1 << 40).all():
-            raise ValueError("symbol_counts are no counts")
-        if history.min() < 0 or history.max() >= self.vocabulary_size:
-            raise ValueError("history has symbols out of range")
-        learned = {name: tensors[name] for name in self._learned}
-        for name, array in learned.items():
-            own = self._learned[name]
-            if array.dtype != own.dtype or not _shapes_fit(name, array.shape, own.shape):
-                raise ValueError(f"{name} holds {array.dtype} {array.shape}")
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise ValueError(f"{name} holds what is no finite number")
-        self._set_code(counts)
+        history, learned = tensors["history"], {name: tensors[name] for name in self._learned}
+        _check(tensors, "symbol_counts", (self.vocabulary_size,), np.int64, (0, 1 << 40))
+        _check(tensors, "history", (len(history),), np.int32, (0, self.vocabulary_size - 1))
+        slots, places = _bits(learned["slots"], 0), _bits(learned["places"], 1)
+        maps = _bits(learned["maps"], 1)
+        inputs = learned["weights"].shape[-1] // LANES * LANES
+        free = {
+            "slots": (1 << slots, 8),
+            "places": (MATCHES, 1 << places),
+            "maps": (MAPS, 1 << maps, CELLS),
+            "weights": (WEIGHT_ROWS, max(inputs, _weights(self.models).shape[1])),
+        }
+        for name, own in self._learned.items():
+            shape: tuple[int, ...] = free.get(name) or own.shape
+            _check(learned, name, shape, own.dtype, BOUNDS[own.dtype.kind])
+        self._set_code(tensors["symbol_counts"])
         self._learned, self._history = learned, history
 
     def num_parameters(self) -> int:
         """Return how many bit histories, weights and probabilities were learned."""
         others = sum(self._learned[name].size for name in ("weights", "final_weights", "maps"))
         return int(np.count_nonzero(self._learned["slots"][:, 1:])) + others
+
+
+def _bits(array: Array, axis: int) -> int:
+    """Return the logarithm of the size of a table along an axis, which is a power of two."""
+    return max(array.shape[axis] if array.ndim > axis else 1, 1).bit_length() - 1
+
+
+def _check(
+    tensors: Mapping[str, Array],
+    name: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any] | type,
+    bounds: tuple[float, float],
+) -> None:
+    """Refuse a tensor of another shape or type, or with numbers out of bounds or none.
+
+    Raises:
+        ValueError: If it is one.
+    """
+    array = tensors[name]
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(f"{name} holds {array.dtype} {array.shape}, not {dtype} {shape}")
+    if array.size and not (array.min() >= bounds[0] and array.max() <= bounds[1]):
+        raise ValueError(f"{name} holds numbers that no learning gives")
 
 
 def _weights(models: int) -> Float32[np.ndarray, "rows inputs"]:
