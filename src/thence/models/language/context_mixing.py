@@ -245,16 +245,11 @@ class ContextMixing:
         return found
 
     def with_models(self, models: int) -> "ContextMixing":
-        """Return a copy that takes other models' decisions as inputs, whose weights are to learn.
-
-        Args:
-            models: How many, at most ``MODELS``.
-        """
-        made = self._copy()
-        made.models, weights = models, _weights(models)
-        known = CONTEXTS + MATCHES + 1
+        """Return a copy with so many other models as inputs, whose weights are still to learn."""
+        made, known = self._copy(), CONTEXTS + MATCHES + 1
+        weights = _weights(models)
         weights[:, :known] = self._learned["weights"][:, :known]
-        made._learned |= {"weights": weights, "learned": np.zeros(1, np.int64)}
+        made.models, made._learned["weights"] = models, weights
         return made
 
     def _copy(self) -> "ContextMixing":
