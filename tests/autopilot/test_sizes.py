@@ -130,7 +130,8 @@ def test_what_is_trained_for_how_long() -> None:
     assert names_of("characters", 4, "train") == ["gru 1"]
     assert names_of("words", 10, "train") == ["lstm 1"]
     assert names_of("words", 200, "train") == ["lstm 1 2"]
-    assert names_of("words", 0, "fit") == ["ngram 1 3", "ngram 1 5", "cache 1 1", "cache 1 2"]
+    counted = ["ngram 1 3", "ngram 1 5", "cache 1 1", "cache 1 2", "context-mixing 1"]
+    assert names_of("words", 0, "fit") == counted
     labels = {
         0: "linear 0.95, averaging 0.05",
         20: "averaging 0.2, linear 0.5, averaging 0.3 3",

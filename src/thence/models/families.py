@@ -85,9 +85,7 @@ add_built_in([
         "language.context_mixing:ContextMixingOptions", "language.context_mixing:ContextMixing",
         "bit by bit, what many contexts say, mixed by a network that learns as it reads (PAQ)",
         adapts=True,
-        candidates=dict.fromkeys(
-            ("names", "characters", "words"), (Candidate(place=0),),
-        ),
+        candidates=dict.fromkeys(("names", "characters", "words"), (Candidate(place=2),)),
     ),
     _language(
         "bigram", "train", "language.options:BigramOptions", "language.bigram:create",

@@ -36,7 +36,7 @@ import numpy as np
 from thence._core import library
 from thence._core.mixing import MixingCore
 from thence.array_types import Float, Float32, Float64, Int32, Int64, Integer
-from thence.deadline import past_deadline
+from thence.deadline import check_deadline, past_deadline
 from thence.errors import SettingError
 from thence.models.base import MAX_WEIGHT, Array
 from thence.models.language.bit_history import STATES, history_tables
@@ -150,7 +150,7 @@ class ContextMixing:
         ids = store.ids.astype(np.int32)
         self._begin(counts, ids)
         self._learned["separators"][self._ends_of_words()] = 1
-        self._read(ids, 1, carry_context, True)
+        self._read(ids, 1, carry_context, True, partly=True)
 
     def _ends_of_words(self) -> list[int]:
         """Return the symbols that end words: the boundary, and the most frequent one, the space."""
@@ -178,8 +178,18 @@ class ContextMixing:
         carry_context: bool,
         learn: bool,
         others: LogOdds | None = None,
+        partly: bool = False,
     ) -> Float[np.ndarray, " targets"]:
-        """Return the log-probabilities of a text from a place on, and learn from it if wished."""
+        """Return the log-probabilities of a text from a place on, and learn from it if wished.
+
+        Args:
+            text: What is read, with what is before it.
+            begin: The first target.
+            carry_context: Whether context reaches across documents.
+            learn: Learn from each target after it was scored.
+            others: What the other models say of the targets.
+            partly: Once a deadline has passed, leave the rest unread; else give up.
+        """
         history, core = text if learn else self._history, self._core()
         starts = self._code.starts
         depths = starts[text[begin:] + 1] - starts[text[begin:]]
@@ -192,7 +202,9 @@ class ContextMixing:
             found[at - begin : end - begin] = core.read(
                 text, at, end, carry_context, history, learn, odds
             )
-            if learn and past_deadline():
+            if not partly:
+                check_deadline()
+            elif past_deadline():
                 text = text[:end]
                 break
         if learn:
