@@ -4,6 +4,7 @@ With THENCE_CHECK_SHAPES=1 in the environment shapes and types are checked at ru
 default, since then settings of a wrong type never reach the code that refuses them.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -44,6 +45,8 @@ from .processes import ADDRESS
 from .processor_time import ProcessorTime
 
 sys.dont_write_bytecode = False
+# Nothing of the many things that imports and the collection of tests make is ever garbage.
+gc.disable()
 # No example has a time limit, since machines differ. Where a test names no number of its own, so
 # many examples are tried; THENCE_TEST_EXAMPLES=1000 looks harder.
 hypothesis.settings.register_profile(
@@ -99,6 +102,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("exhaustive")]
         items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
         config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from now on, but only among what tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

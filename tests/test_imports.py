@@ -24,8 +24,8 @@ def modules(folder: Path = SOURCE) -> dict[str, Path]:
 
 
 MODULES = modules()
-TREES = {module: ast.parse(path.read_text("utf-8")) for module, path in MODULES.items()}
 NAMED = re.compile(r"([\w.]+)(:\w[\w:,]*)?")
+Trees = dict[str, ast.Module]
 Imports = Callable[[str, ast.AST], Iterator[str]]
 
 
@@ -64,23 +64,28 @@ def imports_by_name(module: str, tree: ast.AST) -> Iterator[str]:
         yield from names & MODULES.keys() - {"thence"}
 
 
-def edges(find: Sequence[Imports]) -> dict[str, set[str]]:
+@pytest.fixture(scope="module")
+def trees() -> Trees:
+    return {module: ast.parse(path.read_text("utf-8")) for module, path in MODULES.items()}
+
+
+def edges(trees: Trees, find: Sequence[Imports]) -> dict[str, set[str]]:
     found = {}
-    for module, tree in TREES.items():
+    for module, tree in trees.items():
         named = {name for one in find for name in one(module, tree)}
         found[module] = {name for name in named if name in MODULES and name != module}
     return found
 
 
-def test_no_imports_go_in_a_circle() -> None:
-    graph = edges([written_imports, imports_by_name])
+def test_no_imports_go_in_a_circle(trees: Trees) -> None:
+    graph = edges(trees, [written_imports, imports_by_name])
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
-def test_imports_by_name_go_down_too() -> None:
+def test_imports_by_name_go_down_too(trees: Trees) -> None:
     contracts = tomllib.loads(PROJECT.read_text("utf-8"))["tool"]["importlinter"]["contracts"]
     layers = [layer.split(" | ") for layer in contracts[0]["layers"]]
     place = {name: number for number, layer in enumerate(layers) for name in layer}
@@ -88,7 +93,7 @@ def test_imports_by_name_go_down_too() -> None:
     def layer_of(module: str) -> int:
         return place[".".join(module.split(".")[:2])]
 
-    found = edges([imports_by_name])
+    found = edges(trees, [imports_by_name])
     assert found["thence"]  # The table of public functions, which stands above all layers.
     wrong = [
         (module, name)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 POSTS = ["/v1/completions", "/v1/classify", "/tokenize", "/detokenize"]
 DEEP = 100_000
+NAMES = b",".join(b'"%d": 1' % i for i in range(300_000))
 BODIES = {
     "nothing": b"",
     "white space": b" \n",
@@ -45,10 +46,8 @@ BODIES = {
     "a long model": b'{"model": "' + b"a" * 1_000_000 + b'"}',
     "many items": b'{"prompt": [' + b"{}," * 1_000_000 + b"{}]}",
     "many texts": b'{"prompt": [' + b'"",' * 1_000_000 + b'""]}',
-    "many names": b"{" + b",".join(b'"%d": 1' % i for i in range(300_000)) + b"}",
-    "many names in an object": b'{"logit_bias": {'
-    + b",".join(b'"%d": 1' % i for i in range(300_000))
-    + b"}}",
+    "many names": b"{" + NAMES + b"}",
+    "many names in an object": b'{"logit_bias": {' + NAMES + b"}}",
     "NUL in a name": b'{"\\u0000": 1}',
     "NUL in a model": b'{"model": "a\\u0000", "prompt": "a"}',
     "a NUL byte": b'{"prompt": "\x00"}',

@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import NoneType, SimpleNamespace
@@ -229,6 +230,7 @@ def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
     return None
 
 
+@cache
 def field_help(kind: type[Any]) -> dict[str, str]:
     """Return the string below each field of a dataclass, and of those that it is made from."""
     found: dict[str, str] = {}
