@@ -98,13 +98,14 @@ class Results(Sequence[Item], Generic[Item]):
 
     def _compute(self, count: int | None) -> None:
         """Compute the first results, as far as they were not."""
-        if self._error is not None and (count is None or count > len(self._kept)):
+        kept = self._kept
+        if self._error is not None and (count is None or count > len(kept)):
             raise self._error
         try:
             if count is None:
-                self._kept.extend(self._items)
-            while count is not None and len(self._kept) < count:
-                self._kept.append(next(self._items))
+                kept.extend(self._items)
+            while count is not None and len(kept) < count:
+                kept.append(next(self._items))
         except StopIteration:
             return
         except Exception as error:
@@ -113,13 +114,13 @@ class Results(Sequence[Item], Generic[Item]):
             raise
 
     def __iter__(self) -> Iterator[Item]:
-        place = 0
+        kept, place = self._kept, 0
         while True:
-            if place == len(self._kept):
+            if place == len(kept):
                 self._compute(place + 1)
-                if place == len(self._kept):
+                if place == len(kept):
                     return
-            yield self._kept[place]
+            yield kept[place]
             place += 1
 
     def __next__(self) -> Item:
@@ -154,8 +155,9 @@ class Results(Sequence[Item], Generic[Item]):
 class Score(dict[str, Any]):
     """The score of a text: the dictionary that ``score`` documents, with a notebook display.
 
-    Args:
-        content: The names and numbers.
+    It is made like a dictionary, without a function of its own, since there may be very many.
+
+    Attributes:
         display: For a notebook: vocabulary size of the run, with whose logarithm surprisals are
             compared, and the text between two tokens.
     """
@@ -163,9 +165,7 @@ class Score(dict[str, Any]):
     __slots__ = ("display",)
     _repr_html_ = repr_html
 
-    def __init__(self, content: dict[str, Any], display: tuple[int, str]) -> None:
-        super().__init__(content)
-        self.display = display
+    display: tuple[int, str]
 
 
 def json_value(value: Any) -> Any:

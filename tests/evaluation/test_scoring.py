@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import orjson
 import pytest
 
 import thence
 from thence.corpus import Documents
 from thence.errors import TextError, UnknownSymbolError
-from thence.evaluation import evaluate, score
+from thence.evaluation import evaluate, score, scoring
 from thence.evaluation.scoring import Ranked, Ranking
 from thence.runs import Run
 
@@ -52,6 +54,21 @@ def test_impossible_texts_are_none_in_json(counted: Counted) -> None:
     assert read["log_probability"] is read["nats_per_token"] is read["bits_per_byte"] is None
     # b may begin a document; a never followed it, and no document ended in a.
     assert [token["surprisal_bits"] is None for token in read["tokens"]] == [False, True, True]
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+def test_lines_written_from_arrays_are_those_of_the_dictionaries(
+    counted: Counted, tokens: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "LINES_AT_ONCE", 2)
+    run = counted(add_k=0.0)
+    documents = Documents.from_strings(["ab", "", 'b\u00e9\n"', "ba", "\x9b"])
+    lots = list(scoring.score_lines(run, documents, tokens))
+    assert len(lots) == 3
+    expected = [orjson.dumps(line).decode() for line in score(run, documents, tokens)]
+    assert [line for lot in lots for line in lot.split("\n")] == expected
+    assert "null" in expected[3]
+    assert list(scoring.score_lines(run, documents.take(np.zeros(0, np.int64)), tokens)) == []
 
 
 @pytest.mark.parametrize("texts", ["\ud800", ["a\udcff"], ["a", "\ud800"]])

@@ -58,6 +58,13 @@ def styles(page: Page, pattern: str) -> list[float]:
     return [float(match[1]) for match in found if match]
 
 
+def displayed(content: dict[str, Any], separator: str) -> Score:
+    """Return a score of a run with 27 symbols."""
+    score = Score(content)
+    score.display = (27, separator)
+    return score
+
+
 def results_with(text: str) -> Iterator[Any]:
     """Yield a result of each kind in which a text stands wherever one can."""
     yield NextTokens(text, [(text, 0.5), ("a", 0.25)])
@@ -67,7 +74,7 @@ def results_with(text: str) -> Iterator[Any]:
     yield SimilarWords(text, [(text, 0.5), ("a", -0.5)])
     yield Classification(text, (text,), {text: 0.75, f"{text}2": 0.25})
     yield Explanation(text, text, 0.5, (Part(text, -1.5, 0),))
-    yield Score(score_of(text), (27, ""))
+    yield displayed(score_of(text), "")
     yield Results([Classification(text, (text,), {text: 0.75})])
     yield Comparison(text, 3, True, (Compared(text, text, 9, 0.0, 2.0, 1.5, None, 0),), text)
     against = AgainstBest(-0.5, (-0.75, -0.25), 3, 1, 0.5, 0.5)
@@ -164,7 +171,7 @@ def test_surprisal_is_in_the_shades_and_in_the_words(sentences: thence.Run) -> N
 
 def test_an_impossible_text_is_said_to_be() -> None:
     page = page_of(
-        Score({**score_of("a"), "log_probability": None, "nats_per_token": None}, (27, " "))
+        displayed({**score_of("a"), "log_probability": None, "nats_per_token": None}, " ")
     )
     assert "impossible" in page.text
     assert "a a" in page.text  # Two words with what stands between them.
@@ -185,7 +192,7 @@ def test_a_score_is_a_plain_dictionary_still(sentences: thence.Run) -> None:
 
 def test_long_texts_are_shortened() -> None:
     tokens = [{"token": "a", "log_probability": -1.0, "surprisal_bits": 1.4}] * 400
-    page = page_of(Score({**score_of("a"), "tokens": tokens}, (27, "")))
+    page = page_of(displayed({**score_of("a"), "tokens": tokens}, ""))
     assert "… and 100 more tokens" in page.text
     assert len(page_of(Samples(["b" * 9000], [True], None)).text) < 2 * LONGEST_SAMPLE
     assert "… and 20 more" in page_of(Samples(["b"] * 120, [True] * 120, None)).text

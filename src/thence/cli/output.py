@@ -36,6 +36,12 @@ def print_json(value: Any) -> None:
     print_styled(printable_json(text))
 
 
+def print_json_lines(text: str) -> None:
+    """Print lines that each hold one JSON value, safe to look at."""
+    lines = [text] if text.isascii() else text.split("\n")
+    print_styled("\n".join(map(printable_json, lines)))
+
+
 def print_result(found: Any, as_json: bool) -> None:
     """Print a result as JSON, or as it shows itself."""
     if as_json:

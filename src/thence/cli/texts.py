@@ -23,7 +23,7 @@ from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 
-from thence.cli.output import Json, note_unknown, print_json, print_table
+from thence.cli.output import Json, note_unknown, print_json, print_json_lines, print_table
 from thence.cli.streams import finish_output, print_note, print_styled, print_text
 from thence.corpus import BUNDLED, Documents, ReadingOptions, load
 from thence.corpus.labelled import without_marks
@@ -40,6 +40,7 @@ from thence.errors import RunError, SettingError, TextError
 from thence.evaluation import Classification, Explanation, rank
 from thence.evaluation import explain as explained
 from thence.evaluation.classify import NOTHING_KNOWN
+from thence.evaluation.scoring import score_lines
 from thence.printable import printable, printable_line
 from thence.results import Results, Score
 from thence.runs import Run
@@ -132,8 +133,9 @@ def print_scores(
     """Print a JSON line for each document of a file or a single text; or a ranking of texts."""
     texts = literal_texts(given.texts)
     if texts is None:
-        for line in call(texts=load(given.texts[0], reading or ReadingOptions())).once():
-            print_json(line)
+        read = load(given.texts[0], reading or ReadingOptions())
+        for lines in score_lines(given.run, read, given.tokens, given.static):
+            print_json_lines(lines)
         return
     documents = _given(given.run, texts, reading is not None)
     if len(texts) == 1 or given.tokens:

@@ -1,13 +1,14 @@
 """How probable texts are: the score of each text and token, and which of several is likelier."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import chain, islice, pairwise, repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 
 from thence.array_types import Float64
 from thence.corpus import Documents, documents_of
@@ -18,6 +19,14 @@ from thence.models.base import LanguageModel
 from thence.results import Listing, Results, Score, format_table, json_value
 from thence.runs.run import LanguageRun, Run, open_run
 from thence.tokens import TokenStore
+
+LINES_AT_ONCE = 1024
+"""Documents whose JSON lines are written together: enough that the work for each lot is little."""
+LINE = (
+    b'{"text":%b,"log_probability":%b,"targets":%b,"nats_per_token":%b,"bits_per_byte":%b,'
+    b'"unknown":%b'
+)
+"""The JSON of a score, but for its end and for its tokens."""
 
 
 def score(
@@ -68,21 +77,22 @@ def _score_of_one(run: Run, texts: Documents | Iterable[str] | str) -> Score | N
         return None
     nats, targets = -found.log_prob, found.targets
     line = _line(text, -nats, targets, nats / targets, bits(nats) / (size + 1), found.unknown)
-    return Score(line, _display(run))
+    line.display = _display(run)
+    return line
 
 
 def _line(
     text: str, log_prob: float, targets: int, per_token: float, per_byte: float, unknown: int
-) -> dict[str, Any]:
+) -> Score:
     possible = math.isfinite(log_prob)
-    return {
-        "text": text,
-        "log_probability": log_prob if possible else None,
-        "targets": targets,
-        "nats_per_token": per_token if possible else None,
-        "bits_per_byte": per_byte if possible else None,
-        "unknown": unknown,
-    }
+    return Score(
+        text=text,
+        log_probability=log_prob if possible else None,
+        targets=targets,
+        nats_per_token=per_token if possible else None,
+        bits_per_byte=per_byte if possible else None,
+        unknown=unknown,
+    )
 
 
 def _display(run: Run) -> tuple[int, str]:
@@ -91,28 +101,50 @@ def _display(run: Run) -> tuple[int, str]:
     return len(run.tokenizer.vocabulary), separator
 
 
-def _scores(
-    run: Run, model: LanguageModel, documents: Documents, texts: Iterable[str], tokens: bool
-) -> Iterator[Score]:
-    """Yield the score of each document; the texts are the same, as strings."""
+@dataclass(frozen=True)
+class _Numbers:
+    """The numbers of scored documents.
+
+    Attributes:
+        store: Their tokens.
+        scores: The log-probability of each target.
+        columns: What a line of each document has after its text, as arrays.
+    """
+
+    store: TokenStore
+    scores: Float64[np.ndarray, " targets"]
+    columns: tuple[np.ndarray[Any, np.dtype[Any]], ...]
+
+
+def _numbers(run: Run, model: LanguageModel, documents: Documents) -> _Numbers:
+    """Score documents."""
     store = run.encode(documents, "score")
-    scores = model.score(store, run.recipe.training.carry_context).astype(np.float64)
+    scores = model.score(store, run.recipe.training.carry_context).astype(np.float64, copy=False)
     log_probs = store.sum_by_document(scores)
+    unknown = store.sum_by_document(run.tokenizer.vocabulary.are_unknown(store.targets))
     columns = (
         log_probs,
         store.target_counts,
         -log_probs / store.target_counts,
         -log_probs / math.log(2) / (store.byte_counts + 1),
-        store.sum_by_document(run.tokenizer.vocabulary.are_unknown(store.targets)).astype(np.int64),
+        unknown.astype(np.int64),
     )
-    described = _tokens(run, store, scores) if tokens else repeat(None)
-    display = _display(run)
-    rows = zip(texts, described, *(column.tolist() for column in columns), strict=False)
-    for text, of_text, *numbers in rows:
+    return _Numbers(store, scores, columns)
+
+
+def _scores(
+    run: Run, model: LanguageModel, documents: Documents, texts: Iterable[str], tokens: bool
+) -> Iterator[Score]:
+    """Yield the score of each document; the texts are the same, as strings."""
+    found = _numbers(run, model, documents)
+    display, columns = _display(run), [column.tolist() for column in found.columns]
+    described = _tokens(run, found.store, found.scores) if tokens else repeat(None)
+    for text, of_text, *numbers in zip(texts, described, *columns, strict=False):
         line = _line(text, *numbers)
         if of_text is not None:
             line["tokens"] = of_text
-        yield Score(line, display)
+        line.display = display
+        yield line
 
 
 def _tokens(
@@ -140,6 +172,64 @@ def _json_numbers(values: Float64[np.ndarray, " numbers"]) -> list[float | None]
     """Return numbers as ``finite`` does."""
     numbers: list[float] = values.tolist()
     return [*numbers] if np.isfinite(values).all() else [finite(number) for number in numbers]
+
+
+def score_lines(
+    run: Run, documents: Documents, tokens: bool = False, static: bool = False
+) -> Iterator[str]:
+    """Yield the JSON lines of what ``score`` returns, many at a time; see there.
+
+    They are written from arrays: a dictionary for each token would take most of the time.
+    """
+    found = _numbers(run, EvaluationData(static=static).model(run), documents)
+    bounds = found.store.offsets - 1
+    line_of_tokens = _token_writer(run, found) if tokens else None
+    for first in range(0, len(documents), LINES_AT_ONCE):
+        part = slice(first, first + LINES_AT_ONCE)
+        texts = documents.take(np.arange(len(documents))[part])
+        columns = [_written(column[part]) for column in found.columns]
+        rows = zip(map(orjson.dumps, texts), *columns, strict=True)
+        lines = [LINE % row for row in rows]
+        if line_of_tokens is not None:
+            ends = bounds[first : first + len(lines) + 1]
+            told = line_of_tokens(int(ends[0]), ends.tolist())
+            lines = [b'%b,"tokens":[%b]' % pair for pair in zip(lines, told, strict=True)]
+        yield b"}\n".join([*lines, b""])[:-1].decode("utf-8")
+
+
+def _token_writer(run: Run, found: _Numbers) -> Callable[[int, list[int]], list[bytes]]:
+    """Return what writes the tokens of a few documents as JSON, given where each begins."""
+    vocabulary = run.tokenizer.vocabulary
+    names = vocabulary.names()
+    heads = [b'{"token":%b,"log_probability":' % orjson.dumps(name) for name in names]
+    tails = [
+        b',"special":true},' if vocabulary.is_special(index) else b',"special":false},'
+        for index in range(len(names))
+    ]
+
+    def write(first: int, ends: list[int]) -> list[bytes]:
+        ids = found.store.targets[first : ends[-1]].tolist()
+        log_probs = found.scores[first : ends[-1]]
+        parts = zip(
+            [heads[index] for index in ids],
+            _written(log_probs),
+            repeat(b',"surprisal_bits":'),
+            _written(-log_probs / math.log(2)),
+            [tails[index] for index in ids],
+            strict=False,
+        )
+        return [
+            b"".join(chain.from_iterable(islice(parts, end - begin)))[:-1]
+            for begin, end in pairwise(ends)
+        ]
+
+    return write
+
+
+def _written(values: np.ndarray[Any, np.dtype[Any]]) -> list[bytes]:
+    """Return each number as JSON has it, ``null`` for what is infinite."""
+    text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
+    return text[1:-1].split(b",")
 
 
 @dataclass(frozen=True)
