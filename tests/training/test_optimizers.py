@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from thence.models.registry import get_family
 from thence.recipes.options import TrainingOptions
 from thence.training.network_learner import load_state, state_dict
-from thence.training.optimizers import Optimizer, clip_gradients
+from thence.training.optimizers import AdamW, Muon, Optimizer, clip_gradients, orthogonalized
 
 
 def train(model: nn.Module, step: Any, first: int, last: int) -> None:
@@ -59,7 +63,7 @@ def test_steps_equal_those_of_torch(settings: dict[str, Any]) -> None:
     torch.testing.assert_close(ours.bias, theirs.bias)
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("settings", [*SETTINGS, {"optimizer": "muon"}])
 def test_a_saved_state_goes_on_bit_for_bit(settings: dict[str, Any]) -> None:
     options = TrainingOptions(**settings)
     whole, parts = linear(), linear()
@@ -133,6 +137,55 @@ def test_layers_have_rates_of_their_own(kind: Any) -> None:
         for mine, its in zip(model.parameters(), other.parameters(), strict=True):
             torch.testing.assert_close(mine, its, rtol=0, atol=0)
     assert len(optimizer.state()) == sum(len(part.state()) for part in alone)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6)])
+def test_muon_moves_a_hidden_matrix_as_torch_does(shape: tuple[int, int]) -> None:
+    options = TrainingOptions(optimizer="muon", weight_decay=0.1)
+    torch.manual_seed(0)
+    ours = nn.Linear(*shape, bias=False)
+    theirs = nn.Linear(*shape, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    oracle = torch.optim.Muon(
+        theirs.parameters(), lr=0.05, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"
+    )
+    optimizer = Optimizer(ours, options)
+    inputs = torch.randn(5, shape[0])
+    for _ in range(4):
+        for model in (ours, theirs):
+            (model(inputs) ** 2).sum().backward()
+        oracle.step()
+        oracle.zero_grad()
+        optimizer.step(0.05)
+    # PyTorch iterates in bfloat16, which has two digits.
+    torch.testing.assert_close(ours.weight, theirs.weight, atol=0.02, rtol=0.02)
+
+
+def test_muon_is_for_hidden_matrices_alone() -> None:
+    options = get_family("gru").options_class()(embedding_size=4, hidden_size=5)
+    model = get_family("gru").language_model(options, 9)
+    assert isinstance(model, nn.Module)
+    optimizer = Optimizer(model, TrainingOptions(optimizer="muon"))
+    muon, adamw = (
+        [part for rules in optimizer._rules for part in rules if isinstance(part, kind)]
+        for kind in (Muon, AdamW)
+    )
+    # W and U of three gates by Muon; two tables, and three vectors of biases, by AdamW.
+    assert [[tuple(mean.shape) for mean in part.state()] for part in muon] == [[(15, 4), (15, 5)]]
+    assert sorted(len(part.state()) // 3 for part in adamw) == [2, 3]
+
+
+@given(seed=st.integers(0, 1000), rows=st.integers(1, 12), columns=st.integers(1, 12))
+@hypothesis_settings(max_examples=20, deadline=None, derandomize=True)
+def test_an_orthogonalized_matrix_keeps_its_directions(seed: int, rows: int, columns: int) -> None:
+    matrix = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed))
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    found = left.T @ orthogonalized(matrix) @ right.T  # Diagonal: the new singular values.
+    kept = torch.diagonal(found)
+    torch.testing.assert_close(found, torch.diag(kept), atol=1e-3, rtol=0)
+    # The iteration brings all but the smallest of them close to 1.
+    large = kept[values > 0.05 * values.max()]
+    assert float(large.min()) > 0.3 and float(large.max()) < 1.3
 
 
 def adagrad(*parameters: nn.Parameter) -> Optimizer:

@@ -17,7 +17,7 @@ from thence.settings import (
     validate,
 )
 
-Optimizer = Literal["adamw", "adagrad", "sgd"]
+Optimizer = Literal["adamw", "muon", "adagrad", "sgd"]
 Schedule = Literal["one-cycle", "constant", "step", "inverse-time", "plateau"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -66,7 +66,8 @@ time."""
     accumulate: PositiveInt = 1
     """Batches whose gradients are summed for one step."""
     optimizer: Optimizer | None = None
-    """AdamW (the default), Adagrad (that of word averaging), or stochastic gradient descent."""
+    """AdamW (the default), Muon for the matrices of hidden layers and AdamW for all else, Adagrad \
+(that of word averaging), or stochastic gradient descent."""
     lr: PositiveFloat | Literal["auto"] | None = None
     """Learning rate at its highest (default: 0.02 for windows, 0.004 for sequences, a \
 classifier's own); auto runs the learning-rate finder first."""

@@ -82,6 +82,64 @@ class AdamW:
         return [*self._means, *self._squares, *self._steps]
 
 
+MOMENTUM = 0.95
+"""Decay of the running mean of gradients in Muon (K. Jordan et al. 2024)."""
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+"""Coefficients of a step of Muon's iteration: a polynomial that is steep at zero (the same)."""
+NEWTON_SCHULZ_STEPS = 5
+"""Steps of it: singular values then lie between about 0.7 and 1.2."""
+MUON_SCALE = 0.2
+"""Root mean square of the change of a weight, per learning rate: that of AdamW (J. Liu et al.
+2025), so that both take one learning rate."""
+
+
+class Muon:
+    """Momentum that moves a matrix alike in all directions, for one group of matrices.
+
+        m <- 0.95 m + 0.05 g,    u = 0.95 m + 0.05 g
+        w <- w - rate (decay w + 0.2 sqrt(max(rows, columns)) orthogonal(u))
+
+    with orthogonal(U S V^T) about U V^T, by a Newton-Schulz iteration. Gradients of a layer are
+    nearly of low rank: a plain step changes little but its few largest directions.
+
+    Sources: K. Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks";
+    J. Liu et al. 2025, "Muon is scalable for LLM training" (the scale).
+
+    Args:
+        parameters: The weights.
+        decay: Share of a weight that is subtracted, per step and unit of learning rate.
+    """
+
+    def __init__(self, parameters: list[Tensor], decay: float) -> None:
+        self._parameters, self._decay = parameters, decay
+        self._means = [torch.zeros_like(parameter) for parameter in parameters]
+
+    def step(self, rate: float) -> None:
+        """Make one step with this learning rate, and clear the gradients."""
+        gradients = take_gradients(self._parameters)
+        for weights, gradient, mean in zip(self._parameters, gradients, self._means, strict=True):
+            mean.lerp_(gradient, 1 - MOMENTUM)
+            change = orthogonalized(gradient.lerp(mean, MOMENTUM))
+            scale = MUON_SCALE * math.sqrt(max(weights.shape))
+            weights.mul_(1 - rate * self._decay).sub_(change, alpha=rate * scale)
+
+    def state(self) -> list[Tensor]:
+        """Return the running means of gradients."""
+        return self._means
+
+
+def orthogonalized(matrix: Tensor) -> Tensor:
+    """Return a matrix with its singular values brought close to 1."""
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    wide = wide / (torch.linalg.vector_norm(wide) + EPSILON)
+    first, second, third = NEWTON_SCHULZ
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        square = wide @ wide.T
+        polynomial = torch.addmm(square, square, square, beta=second, alpha=third)
+        wide = torch.addmm(wide, polynomial, wide, beta=first)
+    return wide if wide.shape == matrix.shape else wide.T
+
+
 class SGD:
     """Stochastic gradient descent for one group of parameters, with momentum if asked for.
 
@@ -187,10 +245,8 @@ class Optimizer:
         if isinstance(model, Layered):
             layers, self._rate_factors = model.layers(), model.rate_factors
         self._layers = [[weight for weight in layer if weight.requires_grad] for layer in layers]
-        self._rules = [
-            [_rule(group, decay, options) for group, decay in decay_groups(layer, options)]
-            for layer in self._layers
-        ]
+        hidden = _hidden_matrices(model) if options.optimizer == "muon" else set()
+        self._rules = [_rules(layer, hidden, options) for layer in self._layers]
         self._factors: Sequence[float] = ()
         self.unfreeze(1.0)
 
@@ -214,6 +270,33 @@ class Optimizer:
     def state(self) -> list[Tensor]:
         """Return all tensors that later steps depend on, always in the same order."""
         return [tensor for rules in self._rules for rule in rules for tensor in rule.state()]
+
+
+def _hidden_matrices(model: Parameterised) -> set[int]:
+    """Return ids of the matrices of hidden layers: neither embeddings nor output weights."""
+    assert isinstance(model, nn.Module)
+    tables = [part for part in model.modules() if isinstance(part, nn.Embedding | nn.EmbeddingBag)]
+    others = {id(table.weight) for table in tables}
+    return {
+        id(weights)
+        for name, weights in model.named_parameters()
+        if weights.dim() == 2
+        and id(weights) not in others
+        and not name.startswith(("output.", "output_layer."))
+    }
+
+
+def _rules(
+    layer: Sequence[nn.Parameter], hidden: set[int], options: TrainingOptions
+) -> "list[AdamW | Muon | SGD | Adagrad]":
+    """Return the updates of a layer's weights, those of ``hidden`` by Muon."""
+    matrices: list[Tensor] = [weights for weights in layer if id(weights) in hidden]
+    others = [weights for weights in layer if id(weights) not in hidden]
+    made = [Muon(matrices, options.weight_decay)] if matrices else []
+    return [
+        *made,
+        *(_rule(group, decay, options) for group, decay in decay_groups(others, options)),
+    ]
 
 
 def _rule(
