@@ -49,21 +49,25 @@ PROGRAM = """
 import json, sys
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-folder, texts = sys.argv[1], json.loads(sys.argv[2])
-tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
-model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
-one = tokenizer(texts[0], return_tensors="pt")
-with torch.no_grad():
-    answer = model(**one, labels=one.input_ids)
-batch = tokenizer(texts, return_tensors="pt", padding=True)
-written = model.generate(**batch, max_new_tokens=10, do_sample=False)
-print(json.dumps({
-    "ids": [tokenizer(text).input_ids for text in texts],
-    "log_probs": answer.logits.log_softmax(-1)[0].tolist(),
-    "loss": answer.loss.item(),
-    "written": tokenizer.batch_decode(written, skip_special_tokens=True),
-    "thence": "thence" in sys.modules,
-}))
+
+def answers(folder, texts):
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+    model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
+    one = tokenizer(texts[0], return_tensors="pt")
+    with torch.no_grad():
+        answer = model(**one, labels=one.input_ids)
+    batch = tokenizer(texts, return_tensors="pt", padding=True)
+    written = model.generate(**batch, max_new_tokens=10, do_sample=False)
+    return {
+        "ids": [tokenizer(text).input_ids for text in texts],
+        "log_probs": answer.logits.log_softmax(-1)[0].tolist(),
+        "loss": answer.loss.item(),
+        "written": tokenizer.batch_decode(written, skip_special_tokens=True),
+        "thence": "thence" in sys.modules,
+    }
+
+texts, *folders = json.loads(sys.argv[1])
+print(json.dumps([answers(folder, texts) for folder in folders]))
 """
 
 
@@ -82,15 +86,14 @@ def test_log_probabilities_are_the_runs(network: Network, tmp_path: Path, case: 
     assert sum(value.size for value in weights.values()) == run.num_parameters
 
 
-@pytest.mark.parametrize("case", ["lstm", "transformer"])
-def test_transformers_loads_and_generates(network: Network, tmp_path: Path, case: str) -> None:
-    name, settings = CASES[case]
-    run = network(name, **settings)
-    folder = export(run, tmp_path / "folder", "huggingface")
+def test_transformers_loads_and_generates(network: Network, tmp_path: Path) -> None:
+    runs = {case: network(CASES[case][0], **CASES[case][1]) for case in ("lstm", "transformer")}
+    folders = [str(export(run, tmp_path / case, "huggingface")) for case, run in runs.items()]
     texts = ["ax cy<unk>", "", "bz", "<document boundary>"]
     kept = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    # One process for both, since importing transformers takes longer than all the rest.
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM, folder, json.dumps(texts)],
+        [sys.executable, "-W", "error", "-c", PROGRAM, json.dumps([texts, *folders])],
         capture_output=True,
         text=True,
         check=False,
@@ -99,17 +102,19 @@ def test_transformers_loads_and_generates(network: Network, tmp_path: Path, case
         env={**kept, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"},
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    boundary = run.tokenizer.vocabulary.boundary_id
-    ids = [[boundary, *run.tokenizer.encode([text]).document(0).tolist()] for text in texts]
-    assert found["ids"] == ids
-    expected = read_texts(run.network, np.array(ids[:1]))[0][0]
-    assert np.array(found["log_probs"]) == pytest.approx(expected, abs=1e-5)
-    of_next = [expected[place, index] for place, index in enumerate(ids[0][1:])]
-    assert found["loss"] == pytest.approx(-np.mean(of_next), abs=1e-5)
-    greedy = [sample(run, 1, prefix=text, greedy=True, max_length=10).texts[0] for text in texts]
-    assert found["written"] == [text.replace("\ufffd", "") for text in greedy]
-    assert not found["thence"]
+    for run, found in zip(runs.values(), json.loads(done.stdout), strict=True):
+        boundary = run.tokenizer.vocabulary.boundary_id
+        ids = [[boundary, *run.tokenizer.encode([text]).document(0).tolist()] for text in texts]
+        assert found["ids"] == ids
+        expected = read_texts(run.network, np.array(ids[:1]))[0][0]
+        assert np.array(found["log_probs"]) == pytest.approx(expected, abs=1e-5)
+        of_next = [expected[place, index] for place, index in enumerate(ids[0][1:])]
+        assert found["loss"] == pytest.approx(-np.mean(of_next), abs=1e-5)
+        greedy = [
+            sample(run, 1, prefix=text, greedy=True, max_length=10).texts[0] for text in texts
+        ]
+        assert found["written"] == [text.replace("\ufffd", "") for text in greedy]
+        assert not found["thence"]
 
 
 def test_padding_and_labels_that_do_not_count(network: Network, tmp_path: Path) -> None:

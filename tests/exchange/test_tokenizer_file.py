@@ -1,6 +1,8 @@
 """Our tokenizers in the tokenizers library: the same ids for any text."""
 
 import unicodedata
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 
 import pytest
 from hypothesis import example, given, settings
@@ -74,17 +76,37 @@ def test_ids_are_the_same(pair: tuple[OurTokenizer, Tokenizer], text: str) -> No
         assert theirs.decode(expected) == ours.decode(expected)
 
 
+PLANE = 1 << 16
+NEVER_ASSIGNED = range(4 * PLANE, 14 * PLANE)
+"""The planes of Unicode in which no version has any character."""
+PRIVATE = range(15 * PLANE, 17 * PLANE)
+"""The planes whose characters are for private use, all alike."""
+
+
 @pytest.mark.slow
-def test_every_character_is_in_the_same_class() -> None:
+@pytest.mark.parametrize(
+    "points",
+    [
+        (range(4 * PLANE), range(14 * PLANE, 15 * PLANE), NEVER_ASSIGNED[::64], PRIVATE[::64]),
+        pytest.param((NEVER_ASSIGNED, PRIVATE), marks=pytest.mark.exhaustive),
+    ],
+    ids=["assigned", "others"],
+)
+def test_every_character_is_in_the_same_class(points: tuple[range, ...]) -> None:
     ours = OURS["words"]
     theirs = tokenizer_file(ours)
-    for start in range(0, 0x110000, 1 << 12):
-        points = [chr(point) for point in range(start, start + (1 << 12))]
+    for batch in batched(chain(*points), 1 << 12):
         text = "".join(
-            f"x{point}x'{point}" for point in points if not 0xD800 <= ord(point) < 0xE000
+            f"x{chr(point)}x'{chr(point)}" for point in batch if not 0xD800 <= point < 0xE000
         )
         expected = ours.encode([text]).document(0).tolist()
         assert theirs.encode(text, add_special_tokens=False).ids == expected
+
+
+def batched(points: Iterable[int], size: int) -> Iterator[list[int]]:
+    remaining = iter(points)
+    while batch := list(islice(remaining, size)):
+        yield batch
 
 
 @pytest.mark.slow
