@@ -11,7 +11,9 @@ import pytest
 from thence.autopilot.autopilot import Autopilot, StoppingListener, TrainingEnded
 from thence.autopilot.budget import Budget
 from thence.autopilot.candidates import Ensemble, ScheduledCandidate, TrainedCandidate, single
+from thence.autopilot.pace import SAFETY
 from thence.autopilot.result import Tried
+from thence.deadline import check_deadline
 from thence.errors import TrainingError
 from thence.models.language.cache import CacheOptions
 from thence.signals import Interrupted, StopEvent
@@ -114,6 +116,75 @@ def test_time_is_shared_and_what_one_leaves_goes_to_the_next() -> None:
     assert second == pytest.approx(third / 3, rel=0.01)
     assert 900 < third < 1000
     assert all(0 <= seconds < 1000 for seconds in strategy.allowed)
+
+
+def test_time_that_is_left_goes_to_other_seeds_the_best_first() -> None:
+    took, clock = {"small": 20.0, "large": 30.0}, [0.0]
+
+    class Slow(Fake):
+        def train(
+            self, chosen: ScheduledCandidate, seconds: float | None, steps: int | None
+        ) -> list[TrainedCandidate]:
+            clock[0] += took[chosen.family]
+            seeds.append((chosen.family, chosen.seed))
+            return [candidate(chosen.family, {"small": 3.0, "large": 2.0}[chosen.family])]
+
+    seeds: list[tuple[str, int]] = []
+    scheduled = [ScheduledCandidate(name, 0.5, trains=True) for name in took]
+    autopilot = autopilot_for(seconds=130.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("thence.autopilot.autopilot.Thread", NoThread)
+        patch.setattr("time.monotonic", lambda: autopilot.budget.began + clock[0])
+        autopilot.run(Slow(candidates=scheduled))
+    # After 20 + 30 seconds 80 are left: for 30 and 20 again, then for 20, not for 30.
+    assert seeds == [("small", 0), ("large", 0), ("large", 1), ("small", 1), ("small", 2)]
+
+
+class NoThread:
+    """Loads nothing."""
+
+    def __init__(self, target: Any, daemon: bool) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+    def join(self, timeout: float) -> None:
+        pass
+
+    def is_alive(self) -> bool:
+        return False
+
+
+def test_what_a_part_gave_is_the_result_if_there_is_time_for_nothing_else() -> None:
+    first = candidate("of a part", 3.0)
+    for counted, expected in [([], "of a part"), ([candidate("all", 2.0)], "all")]:
+        strategy = Fake(counted, CANDIDATES, (None, None, None), at_once=first)
+        made = autopilot_for(seconds=100.0).run(strategy)
+        assert [one.name for one in made.members] == [expected]
+
+
+def test_a_first_result_is_written_to_see_how_long_that_takes() -> None:
+    autopilot = autopilot_for(seconds=100.0)
+    autopilot.rehearse = lambda first: autopilot.pace.measured("saving", 4.0)
+    before = autopilot.left()
+    autopilot.run(Fake([candidate("all", 2.0)], at_once=candidate("of a part", 3.0)))
+    assert autopilot.left() == pytest.approx(before - SAFETY * 4, abs=1)
+
+
+def test_who_is_past_the_deadline_is_left_out() -> None:
+    class Late(Fake):
+        def train(
+            self, chosen: ScheduledCandidate, seconds: float | None, steps: int | None
+        ) -> list[TrainedCandidate]:
+            time.sleep(0.2)
+            check_deadline()
+            return super().train(chosen, seconds, steps)
+
+    autopilot = autopilot_for(seconds=0.1)
+    made = autopilot.run(Late([candidate("counts", 3.0)], CANDIDATES[:1], TRAINED[:1]))
+    assert made.members[0].name == "counts"
+    assert autopilot.failed == ["small: its time was up before it was of use"]
 
 
 def test_a_network_that_had_too_little_time_is_left_out() -> None:

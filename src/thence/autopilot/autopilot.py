@@ -74,6 +74,15 @@ class Strategy(Protocol):
         """Return a single model in the form of a combined one."""
 
 
+@dataclass(frozen=True)
+class _Training:
+    """A training that has ended: what was trained, how long that took, and its loss on dev."""
+
+    candidate: ScheduledCandidate
+    seconds: float
+    nats: float
+
+
 @dataclass
 class Autopilot:
     """One search for the best model of a text.
@@ -136,7 +145,8 @@ class Autopilot:
                 self.tried[-1], so_far=best.nats, accuracy_so_far=best.accuracy
             )
         with_care = not candidates  # Whether the members were combined with all the time left.
-        for candidate, share, steps in self._divided(candidates):
+        trained: list[_Training] = []
+        for candidate, share, steps in self._to_train(candidates, trained):
             if self.stop_event.is_set():
                 break
             began = self.budget.spent()
@@ -144,6 +154,10 @@ class Autopilot:
             seconds = share * (self.left() - reserve) if steps is None else None
             with self.pace.timed("training"):
                 new = self._train(strategy, candidate, seconds, steps)
+            took = self.budget.spent() - began
+            trained.append(
+                _Training(candidate, took, min((one.nats for one in new), default=math.inf))
+            )
             if not new:
                 continue
             members = _without(first, members) + new
@@ -253,16 +267,25 @@ class Autopilot:
                 began = self.budget.spent()
         return members, best
 
-    def _divided(
-        self, candidates: Sequence[ScheduledCandidate]
+    def _to_train(
+        self, candidates: Sequence[ScheduledCandidate], trained: Sequence[_Training]
     ) -> Iterator[tuple[ScheduledCandidate, float, int | None]]:
-        """Yield each candidate, its share of the time that is left then, and of the steps."""
+        """Yield what to train, each with its share of the time that is left then, and of the steps.
+
+        When all candidates were trained and time is left, they are trained again from other seeds.
+
+        Args:
+            candidates: Those that are scheduled.
+            trained: What was trained so far; grows meanwhile.
+        """
         steps = self.budget.steps
         for number, candidate in enumerate(candidates):
             share = candidate.share / sum(other.share for other in candidates[number:])
             own = None if steps is None else max(1, round(share * steps))
             yield candidate, share, own
             steps = None if steps is None else steps - (own or 0)
+        while steps is None and (again := _worth_another_seed(trained, self.left())) is not None:
+            yield again, 1.0, None
 
     def ends(self) -> float:
         """Return when all but writing the run and its page has to be done, by ``time.monotonic``.
@@ -324,6 +347,23 @@ def _without(
 ) -> list[TrainedCandidate]:
     """Return the members without the first result, which a part of the text gave."""
     return [one for one in members if one is not first]
+
+
+def _worth_another_seed(trained: Sequence[_Training], seconds: float) -> ScheduledCandidate | None:
+    """Return the model to train again in so many seconds; None if there is too little time for any.
+
+    Of those trained least often it is the best by itself. It gets as long as it took last.
+    """
+    newest = {(one.candidate.family, str(one.candidate.options)): one for one in trained}
+    possible = [
+        one
+        for one in newest.values()
+        if one.candidate.trains and one.seconds < seconds and not math.isinf(one.nats)
+    ]
+    if not possible:
+        return None
+    chosen = min(possible, key=lambda one: (one.candidate.seed, one.nats)).candidate
+    return replace(chosen, seed=chosen.seed + 1)
 
 
 def _load_torch() -> None:

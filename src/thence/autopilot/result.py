@@ -81,6 +81,7 @@ class Best(Saved):
         accuracy: Of a classifier, on dev.
         tried: Every model, in order.
         failed: What could not be trained, and why.
+        spent: Seconds that reading, counting, training, combining and writing took.
     """
 
     _repr_html_ = repr_html
@@ -96,6 +97,7 @@ class Best(Saved):
     accuracy: Number | None = None
     tried: tuple[Tried, ...] = ()
     failed: tuple[Text, ...] = ()
+    spent: tuple[tuple[Text, Number], ...] = ()
 
     @property
     def run(self) -> Run:
@@ -193,6 +195,9 @@ def about_rows(done: Best) -> list[tuple[str, str]]:
     of = "" if done.limit is None else f" of {duration(done.limit)}"
     ended = ", broken off" if done.interrupted else ""
     rows = [("text", done.text), ("took", f"{duration(done.seconds)}{of}{ended}")]
+    if done.spent:
+        spent = [f"{work} {duration(seconds)}" for work, seconds in done.spent]
+        rows.append(("of which", ", ".join(spent)))
     rows.append(("on dev", f"{loss_text(done.nats, done.accuracy)} nats per {done.unit}"))
     if done.unit == "token":
         rows.append(("perplexity on dev", f"{math.exp(min(done.nats, 700)):.4g}"))

@@ -133,5 +133,6 @@ class RunWriter:
             nats=best.nats,
             accuracy=best.accuracy,
             failed=tuple(autopilot.failed),
+            spent=() if budget.counts_steps else tuple(autopilot.pace.totals.items()),
             tried=tuple(replace(one, weight=weights.get(one.name)) for one in tried),
         )
