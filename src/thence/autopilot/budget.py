@@ -1,8 +1,10 @@
 """What a search may spend: a time, or a number of training steps."""
 
 import math
+import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from thence.errors import SettingError
 from thence.recipes.options import seconds_of
@@ -64,3 +66,19 @@ def make_budget(limit: str | None, steps: int | None, began: float | None) -> Bu
     seconds = seconds_of(limit)
     seconds = math.inf if seconds is None else seconds
     return Budget(seconds, steps, time.monotonic() if began is None else began)
+
+
+def process_began() -> float:
+    """Return when this process began, by ``time.monotonic``.
+
+    Linux says so; elsewhere the processor time is taken, which a busy machine makes too short.
+    """
+    now = time.monotonic()
+    least = now - time.process_time()
+    try:
+        fields = Path("/proc/self/stat").read_text("utf-8").rpartition(")")[2].split()
+        ticks = int(fields[19])  # The 22nd of all: since the machine was started.
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, ValueError, IndexError):
+        return least
+    return min(least, now - max(age, 0.0))

@@ -17,7 +17,7 @@ from thence.array_types import Bool, Float, Float64
 from thence.autopilot.candidates import Ensemble, TrainedCandidate, single
 from thence.autopilot.pace import Pace
 from thence.corpus.documents import Labels
-from thence.deadline import deadline
+from thence.deadline import deadline, past_deadline
 from thence.ensembles.members import build_average, build_mixture, dynamic_member
 from thence.models.base import Classes
 from thence.models.labels import ensemble as classifiers
@@ -256,7 +256,11 @@ def _carries(members: Sequence[TrainedCandidate]) -> bool:
 
 
 def combine_classifiers(
-    members: Sequence[TrainedCandidate], labels: Labels, vocabulary_size: int, classes: Classes
+    members: Sequence[TrainedCandidate],
+    labels: Labels,
+    vocabulary_size: int,
+    classes: Classes,
+    ends: float = math.inf,
 ) -> Ensemble:
     """Prune the members and average those that are left.
 
@@ -265,12 +269,14 @@ def combine_classifiers(
         labels: Those of dev.
         vocabulary_size: Number of token ids (V).
         classes: The classes of the labels.
+        ends: When to prune no more, by ``time.monotonic``.
 
     Returns:
         The ensemble; the best member alone where it is likelier on dev.
     """
     best = min(map(single, members), key=lambda one: one.nats)
-    kept = _prune_classifiers(list(members), labels)
+    with deadline(ends):
+        kept = _prune_classifiers(list(members), labels)
     if len(kept) == 1:
         return best
     result = _evaluate_held_out(kept, labels)
@@ -287,7 +293,7 @@ def _prune_classifiers(members: list[TrainedCandidate], labels: Labels) -> list[
     All are tried each time: judging an average takes no more than a sum.
     """
     nats = _evaluate_held_out(members, labels).nats
-    while len(members) > 1:
+    while len(members) > 1 and not past_deadline():
         fewer = [members[:at] + members[at + 1 :] for at in range(len(members))]
         losses = [_evaluate_held_out(some, labels).nats for some in fewer]
         if min(losses) > nats + MIN_GAIN_OF_CLASSIFIER:

@@ -127,7 +127,7 @@ class LabelStrategy:
     def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
         """Average the members that pay for their place."""
         data, size = self.autopilot.data, self.autopilot.vocabulary_size
-        return combine_classifiers(members, data.dev_labels, size, data.classes)
+        return combine_classifiers(members, data.dev_labels, size, data.classes, ends)
 
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single classifier as an average of one."""

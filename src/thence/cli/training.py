@@ -5,7 +5,6 @@ from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 from shlex import quote
-from time import monotonic, process_time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -220,10 +219,12 @@ def print_best(
     json: Json = False,
 ) -> None:
     """Print what was tried and how good the best model is."""
+    from thence.autopilot.budget import process_began
+
     done = call(
         progress=progress_for(json),
         watch=None if json else _note_candidate,
-        began=monotonic() - process_time(),  # Python has been starting until now.
+        began=process_began(),  # Python has been starting until now.
         page=_write_best_page if report else None,
     )
     if json:
