@@ -70,6 +70,9 @@ class Fake:
             tuple(members), (1 / len(members),) * len(members), "mixture", None, None, nats
         )
 
+    def finish(self, best: Ensemble) -> Ensemble:
+        return best
+
     def as_combined(self, one: Ensemble) -> Ensemble:
         return one
 

@@ -132,11 +132,11 @@ def test_what_is_trained_for_how_long() -> None:
     assert names_of("words", 200, "train") == ["lstm 1 2"]
     counted = ["ngram 1 3", "ngram 1 5", "cache 1 1", "cache 1 2", "context-mixing 1"]
     assert names_of("words", 0, "fit") == counted
+    runs = "(1, 2, 3, 4, 5) squared_hinge"
+    linear = f"linear 1, linear 1 {runs} tfidf, linear 1 {runs}, linear 1 {runs} tfidf 0.0 1"
     labels = {
-        0: "linear 0.95, averaging 0.05",
-        20: "averaging 0.2, linear 0.5, averaging 0.3 3",
-        60: "averaging 0.1, linear 0.3, averaging 0.1 3, "
-        "convolution 0.3 0.0, recurrent 0.2 0.0 250",
+        0: f"{linear}, averaging 0.5",
+        15: f"{linear}, averaging 1, averaging 1 3, convolution 2 0.0, recurrent 2 0.0 250",
     }
     for seconds, expected in labels.items():
         assert ", ".join(names_of("labels", seconds, "fit", "train")) == expected

@@ -70,6 +70,9 @@ class Strategy(Protocol):
     def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
         """Combine the members that pay for their place, by some time of ``time.monotonic``."""
 
+    def finish(self, best: Ensemble) -> Ensemble:
+        """Return the result in the form in which it is written."""
+
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single model in the form of a combined one."""
 
@@ -169,7 +172,9 @@ class Autopilot:
                 self._add(one, began, best)
         if best is None:
             raise self._nothing()
-        return best if with_care else self._combined(strategy, best, members, 1.0)
+        if not with_care:
+            best = self._combined(strategy, best, members, 1.0)
+        return strategy.finish(best)
 
     def _first(self, strategy: Strategy) -> TrainedCandidate | None:
         """Return what is there at once, and see how long it takes to write a run of it.

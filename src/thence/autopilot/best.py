@@ -38,6 +38,7 @@ def best(
     began: float | None = None,
     page: Callable[[Best], object] | None = None,
     keep_text: bool = True,
+    refit: bool = True,
     **settings: Any,
 ) -> Best:
     """Make the best model of a text that can be made in a given time.
@@ -55,6 +56,7 @@ def best(
         page: Writes a page about the result, within the time; not called where that is below
             ``MIN_TIME_FOR_PAGE`` seconds.
         keep_text: Keep texts that cannot be read again in the run, as in ``thence.train``.
+        refit: Let classifiers learn from dev too, once they are chosen.
         **settings: How the text is read, divided, tokenised and labelled, and ``seed``,
             ``threads``, ``device`` and ``carry_context``, as in ``thence.train``.
 
@@ -82,7 +84,7 @@ def best(
             found = read_text(named, sources.instead, given, budget)
             autopilot = Autopilot(found.recipe, found.data, budget, stop_event, progress, watch)
             autopilot.pace.totals["reading"] = budget.spent()
-            strategy = _strategy_for(found, autopilot)
+            strategy = _strategy_for(found, autopilot, refit)
             writer = RunWriter(found, autopilot, strategy, new, sources, page)
             autopilot.rehearse = writer.rehearse
             done = writer.write(autopilot.run(strategy))
@@ -94,9 +96,9 @@ def best(
         return done
 
 
-def _strategy_for(text: ReadText, autopilot: Autopilot) -> Strategy:
+def _strategy_for(text: ReadText, autopilot: Autopilot, refit: bool) -> Strategy:
     if text.profile is None:
-        return LabelStrategy(autopilot)
+        return LabelStrategy(autopilot, refit)
     tokens = text.recipe.tokens.tokens
     described = f"{text.profile.described()}; in {tokens}"
     return LanguageStrategy(autopilot, text.profile.kind(tokens), described)

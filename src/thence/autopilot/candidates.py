@@ -104,6 +104,7 @@ class Ensemble:
         model: All of them as one model; the member's own for a single one.
         nats: The loss on dev per token or document, each half under weights learned on the other.
         accuracy: Of classifiers, on dev.
+        refit: Whether classifiers have learned from dev too since they were judged.
     """
 
     members: tuple[TrainedCandidate, ...]
@@ -113,6 +114,7 @@ class Ensemble:
     model: Any
     nats: float
     accuracy: float | None = None
+    refit: bool = False
 
 
 def single(one: TrainedCandidate) -> Ensemble:

@@ -1,13 +1,22 @@
-"""What is tried for labels, and how it is put together."""
+"""What is tried for labels, and how it is put together.
+
+Of few documents a dev split is too small to choose by. There linear classifiers are judged, chosen
+and averaged by cross-validation on train and dev together, and no network is trained. Of more
+documents everything is judged on dev, and in the end the linear classifiers of the result are
+fitted again to train and dev together, with what was chosen on dev.
+"""
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from thence.array_types import Float
 from thence.autopilot.autopilot import Autopilot, reported_settings, with_training
 from thence.autopilot.candidates import (
     Ensemble,
@@ -17,32 +26,52 @@ from thence.autopilot.candidates import (
 )
 from thence.autopilot.combining import average_of, combine_classifiers
 from thence.batches.bags import BagOptions, bags_of
-from thence.models.base import Classifier
+from thence.corpus import Labels
+from thence.deadline import DeadlineError, deadline
+from thence.models.base import Classifier, Refits
+from thence.models.labels.linear import Linear
 from thence.models.registry import get_family
 from thence.recipes.recipe import Recipe
 from thence.tokens import Texts
-from thence.training.data import TrainingData, part_of_train
+from thence.training.data import (
+    TrainingData,
+    part_of_train,
+    train_weights,
+    with_dev_in_train,
+)
 from thence.training.dev_evaluation import evaluate_labels
 from thence.training.fitting import train_classifier
 
 FIRST_DOCUMENTS, FIRST_STRENGTH = 1000, 30.0
 """Train documents of the first classifier, which is there in a moment, and its strength."""
+FEW = 2000
+"""Documents of train and dev together up to which classifiers are judged by cross-validation: a
+tenth of more is enough to choose by, and learning five times takes long."""
+FOLDS = 5
+"""Folds of the cross-validation."""
 SAMPLED = 64
 """The features of every 64th document are computed beforehand, to see how long all take."""
 SETTING_UP = 2.5
 """Multiples of the time for the features of all documents that pass before weights are learned."""
+MORE_EPOCHS = 3.0
+"""A network that dev likes is trained again, from the start, with so many times the epochs."""
+SAFETY = 1.5
+"""Time kept for fitting the result again, in multiples of what it should take."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class LabelStrategy:
-    """Word averaging, a linear classifier, then networks, and an average of those that pay.
+    """Linear classifiers, word averaging, then networks, and an average of those that pay.
 
     Attributes:
         autopilot: Says what may be spent, and on what text.
+        refit: Whether classifiers learn from dev too, once they are chosen.
     """
 
     autopilot: Autopilot
+    refit: bool = True
     unit: ClassVar[Literal["document"]] = "document"
+    _fitting: dict[str, float] = field(default_factory=dict)
 
     @property
     def description(self) -> str:
@@ -54,11 +83,29 @@ class LabelStrategy:
 
     def first(self) -> TrainedCandidate | None:
         """Return a linear classifier of the words of a few documents."""
-        autopilot = self.autopilot
-        options = get_family("linear").make_options({"ngrams": 1, "strength": FIRST_STRENGTH})
-        recipe = replace(autopilot.recipe, model="linear", options=options)
-        model = train_classifier(recipe, part_of_train(autopilot.data, FIRST_DOCUMENTS))
+        options = {"ngrams": 1, "strength": FIRST_STRENGTH}
+        recipe = self._recipe(self.autopilot.recipe, "linear", options)
+        if self._few:
+            return self._fit("linear of words", recipe, None)
+        model = train_classifier(recipe, part_of_train(self.autopilot.data, FIRST_DOCUMENTS))
         return self._classified("linear, of a part", recipe, model)
+
+    @cached_property
+    def _all(self) -> TrainingData:
+        """Train and dev as one."""
+        return with_dev_in_train(self.autopilot.data)
+
+    @cached_property
+    def _few(self) -> bool:
+        """Whether classifiers are judged by cross-validation, which only linear ones can be."""
+        data = self.autopilot.data
+        few = data.train.num_documents + data.dev.num_documents <= FEW
+        return self.refit and few and bool(_linear(schedule("labels", math.inf, "fit")))
+
+    @property
+    def _judged(self) -> Labels:
+        """The labels of the documents that classifiers are judged by."""
+        return self._all.train_labels if self._few else self.autopilot.data.dev_labels
 
     def count(self) -> Iterator[TrainedCandidate]:
         """Yield nothing: every classifier is trained."""
@@ -66,42 +113,71 @@ class LabelStrategy:
 
     def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:
         """Return the models that are worth training in so many seconds, in order."""
-        return schedule("labels", seconds, "fit", "train")
+        found = schedule("labels", seconds, "fit", "train")
+        return _linear(found) if self._few else found
 
     def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
-        """Return about how long it takes to combine the members and one more."""
-        return 2e-6 * (len(members) + 1) * members[0].scores.size
+        """Return about how long it takes to combine the members and one more, and to refit them."""
+        combining = 2e-6 * (len(members) + 1) * members[0].scores.size
+        return combining + self._refitting_seconds(members)
+
+    def _refitting_seconds(self, members: Sequence[TrainedCandidate]) -> float:
+        if self._few or not self.refit:
+            return 0.0
+        return SAFETY * sum(self._fitting.get(one.name, 0.0) for one in members)
 
     def train(
         self, candidate: ScheduledCandidate, seconds: float | None, steps: int | None
     ) -> list[TrainedCandidate]:
         """Train a classifier; nothing where there is too little time."""
         family, data = get_family(candidate.family), self.autopilot.data
-        options = family.options_class()(**candidate.options)
-        base = self.autopilot.recipe_of(candidate)
-        recipe = replace(base, model=candidate.family, options=options)
-        name = self.autopilot.unused_name(candidate.family)
+        recipe = self._recipe(
+            self.autopilot.recipe_of(candidate), candidate.family, candidate.options
+        )
+        name = self.autopilot.unused_name(_title(candidate.family, candidate.options))
         if seconds is not None and family.bags:
-            needed = SETTING_UP * _seconds_for_features(options.bags, data)
+            needed = SETTING_UP * _seconds_for_features(recipe.options.bags, data)
             if self.autopilot.left() < needed:
                 return []
         if family.method == "fit":
             return [self._fit(name, recipe, seconds)]
         return self._train_network(name, recipe, seconds, steps)
 
+    def _recipe(self, base: Recipe, family: str, settings: Mapping[str, Any]) -> Recipe:
+        """Return the recipe of a classifier; a linear one of few documents judges itself."""
+        more = {"cv": FOLDS} if self._few and family == "linear" else {}
+        options = get_family(family).make_options({**settings, **more})
+        return replace(base, model=family, options=options)
+
     def _train_network(
         self, name: str, recipe: Recipe, seconds: float | None, steps: int | None
     ) -> list[TrainedCandidate]:
+        """Train a network, and again with more epochs as long as dev gets likelier.
+
+        A learning rate that falls to zero within a training is worth more than a longer training
+        that is stopped early, so each begins anew.
+        """
         ends = self.autopilot.budget.after(seconds)
         from thence.autopilot.networks import train_until, with_fastest  # Torch takes its time.
 
         epochs = get_family(recipe.model).epochs if steps is None else None
         recipe = with_fastest(with_training(recipe, epochs=epochs), self.autopilot.data, steps)
-        trained = train_until(ends, self.autopilot, name, recipe)
-        if trained is None:
-            return []
-        more = {"training": reported_settings(trained.recipe), "curve": trained.curve}
-        return [self._classified(name, trained.recipe, trained.model, **more)]
+        best: TrainedCandidate | None = None
+        while True:
+            began = self.autopilot.budget.spent()
+            trained = train_until(ends, self.autopilot, name, recipe)
+            if trained is None:
+                break
+            more = {"training": reported_settings(trained.recipe), "curve": trained.curve}
+            made = self._classified(name, trained.recipe, trained.model, **more)
+            likelier = best is None or made.nats < best.nats
+            best = made if likelier else best
+            now = self.autopilot.budget.spent()
+            if epochs is None or not likelier or now + MORE_EPOCHS * (now - began) > ends:
+                break
+            epochs *= MORE_EPOCHS
+            recipe = replace(recipe, training=replace(recipe.training, epochs=epochs))
+        return [] if best is None else [best]
 
     def _fit(self, name: str, recipe: Recipe, seconds: float | None) -> TrainedCandidate:
         """Fit a linear classifier, which ends with what it has learned once its time is up."""
@@ -111,15 +187,29 @@ class LabelStrategy:
         def time_is_up() -> bool:
             return autopilot.stop_event.is_set() or autopilot.budget.spent() > ends
 
-        model = train_classifier(recipe, autopilot.data, time_is_up)
-        return self._classified(name, recipe, model)
+        began = time.monotonic()
+        model = train_classifier(recipe, self._all if self._few else autopilot.data, time_is_up)
+        self._fitting[name] = time.monotonic() - began
+        if not self._few:
+            return self._classified(name, recipe, model)
+        assert isinstance(model, Linear) and model.cross_validated is not None
+        return self._judge(name, recipe, model, model.cross_validated)
 
     def _classified(
         self, name: str, recipe: Recipe, model: Classifier, **more: Any
     ) -> TrainedCandidate:
-        data = self.autopilot.data
-        scores = model.classify(data.dev_texts)
-        result = evaluate_labels(scores, data.dev_labels)
+        scores = model.classify(self.autopilot.data.dev_texts)
+        return self._judge(name, recipe, model, scores, **more)
+
+    def _judge(
+        self,
+        name: str,
+        recipe: Recipe,
+        model: Classifier,
+        scores: Float[np.ndarray, "documents classes"],
+        **more: Any,
+    ) -> TrainedCandidate:
+        result = evaluate_labels(scores, self._judged)
         family, accuracy = recipe.model, result.metrics["dev_accuracy"]
         options = recipe.options
         return TrainedCandidate(name, family, options, model, scores, result.nats, accuracy, **more)
@@ -127,13 +217,56 @@ class LabelStrategy:
     def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
         """Average the members that pay for their place."""
         data, size = self.autopilot.data, self.autopilot.vocabulary_size
-        return combine_classifiers(members, data.dev_labels, size, data.classes, ends)
+        return combine_classifiers(members, self._judged, size, data.classes, ends)
 
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single classifier as an average of one."""
+        return self._with_members(replace(one, family="ensemble"), one.members)
+
+    def finish(self, best: Ensemble) -> Ensemble:
+        """Return the result with classifiers that learned from dev too, as far as there is time.
+
+        Those of few documents have done so already.
+        """
+        if self._few or not self.refit or self.autopilot.stop_event.is_set():
+            return replace(best, refit=self._few)
+        members = list(best.members)
+        with suppress(DeadlineError), deadline(self.autopilot.ends()):
+            weights = train_weights(self.autopilot.recipe, self._all)
+            texts, labels = self._all.train_texts, self._all.train_labels
+            for at, one in enumerate(members):
+                if isinstance(one.model, Refits):
+                    members[at] = replace(one, model=one.model.refitted(texts, labels, weights))
+        if all(one is other for one, other in zip(members, best.members, strict=True)):
+            return best
+        return replace(self._with_members(best, members), refit=True)
+
+    def _with_members(self, one: Ensemble, members: Sequence[TrainedCandidate]) -> Ensemble:
+        """Return the ensemble with other models in the places of its members."""
         data, size = self.autopilot.data, self.autopilot.vocabulary_size
-        model = average_of(one.members, np.ones(1), size, data.classes)
-        return replace(one, family="ensemble", model=model, options=model.options)
+        if one.family != "ensemble":
+            return replace(one, members=tuple(members), model=members[0].model)
+        model = average_of(members, np.array(one.weights), size, data.classes)
+        return replace(one, members=tuple(members), model=model, options=model.options)
+
+
+def _linear(candidates: Sequence[ScheduledCandidate]) -> tuple[ScheduledCandidate, ...]:
+    return tuple(one for one in candidates if one.family == "linear")
+
+
+def _title(family: str, settings: Mapping[str, Any]) -> str:
+    """Return what to call a classifier: its family, and the settings that are its own."""
+    named = [
+        str(value) if isinstance(value, str) else _setting(name, value)
+        for name, value in settings.items()
+    ]
+    return " ".join([family, *named])
+
+
+def _setting(name: str, value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return name.removesuffix("_ngrams") + "s"
+    return f"{name} {value:g}".replace("_", " ")
 
 
 def _seconds_for_features(options: BagOptions, data: TrainingData) -> float:

@@ -179,6 +179,10 @@ class LanguageStrategy:
         dev, size = autopilot.data.dev, autopilot.vocabulary_size
         return combine_language_models(members, dev, size, ends, autopilot.pace)
 
+    def finish(self, best: Ensemble) -> Ensemble:
+        """Return the result as it is."""
+        return best
+
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single language model as a mixture of one."""
         model = mixture_of(one.members, self.autopilot.vocabulary_size)

@@ -82,6 +82,8 @@ class Best(Saved):
         tried: Every model, in order.
         failed: What could not be trained, and why.
         spent: Seconds that reading, counting, training, combining and writing took.
+        refit: Whether classifiers have learned from dev too; the losses are those before, or of
+            cross-validation.
     """
 
     _repr_html_ = repr_html
@@ -98,6 +100,7 @@ class Best(Saved):
     tried: tuple[Tried, ...] = ()
     failed: tuple[Text, ...] = ()
     spent: tuple[tuple[Text, Number], ...] = ()
+    refit: bool = False
 
     @property
     def run(self) -> Run:
@@ -111,7 +114,7 @@ class Best(Saved):
         The weights behind ``nats`` have not seen what they are judged by, but the choice of the
         models has.
         """
-        return combined_on_dev(len(self.tried))
+        return combined_on_dev(len(self.tried), self.refit)
 
     def outlook(self) -> list[tuple[float, float]]:
         """Return seconds, and the loss on dev that so much time would likely reach.

@@ -132,6 +132,7 @@ class RunWriter:
             interrupted=autopilot.stop_event.is_set(),
             nats=best.nats,
             accuracy=best.accuracy,
+            refit=best.refit,
             failed=tuple(autopilot.failed),
             spent=() if budget.counts_steps else tuple(autopilot.pace.totals.items()),
             tried=tuple(replace(one, weight=weights.get(one.name)) for one in tried),

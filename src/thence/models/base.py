@@ -286,6 +286,16 @@ def load_joined(
     return others
 
 
+@runtime_checkable
+class Refits(Protocol):
+    """A classifier that can learn from other texts what it learned, with what it has chosen."""
+
+    def refitted(
+        self, texts: Texts, labels: Labels, sample_weight: Float32[np.ndarray, " documents"]
+    ) -> Classifier:
+        """Return a classifier with the same settings that was fitted to these texts."""
+
+
 def class_log_probs(
     logits: Float32[np.ndarray, "documents classes"], classes: Classes
 ) -> Float32[np.ndarray, "documents classes"]:

@@ -1,6 +1,6 @@
 """The table of thence's own families. To add one: its file, and an entry here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -42,6 +42,15 @@ def _built_in(
     facts |= {name: within + value for name, value in named.items() if value}
     return Family(name, task, method, within + options, within + make, summary, **facts)
 
+
+_CHARACTERS: Mapping[str, Any] = {"character_ngrams": (1, 2, 3, 4, 5), "loss": "squared_hinge"}
+LINEAR_OF_CHARACTERS: Sequence[Mapping[str, Any]] = (
+    {**_CHARACTERS, "weighting": "tfidf"},
+    {**_CHARACTERS},
+    {**_CHARACTERS, "weighting": "tfidf", "naive_bayes": 0.0, "min_ngram_count": 1},
+)
+"""Linear classifiers of words and characters that ``thence best`` tries. Opinions prefer naive
+Bayes, topics TF-IDF; together they are better than either."""
 
 _language, _labels = partial(_built_in, "language"), partial(_built_in, "labels")
 _recurrent = partial(
@@ -140,11 +149,9 @@ add_built_in([
         training={"batch_size": 64, "lr": 0.2, "optimizer": "adagrad"},
         candidates={
             "labels": (
-                Candidate(0, share=0.05, place=1),
-                Candidate(20, share=0.2, place=0),
-                Candidate(20, share=0.3, place=2, options={"ngrams": 3}),
-                Candidate(60, share=0.1, place=0),
-                Candidate(60, share=0.1, place=2, options={"ngrams": 3}),
+                Candidate(0, share=0.5, place=1),
+                Candidate(15, share=1.0, place=1),
+                Candidate(15, share=1.0, place=2, options={"ngrams": 3}),
             ),
         },
     ),
@@ -160,10 +167,9 @@ add_built_in([
         "logistic regression or a support vector machine on runs of words (NBSVM, TF-IDF)",
         bags=True, training=DOCUMENTS,
         candidates={
-            "labels": (
-                Candidate(0, share=0.95, place=0),
-                Candidate(20, share=0.5, place=1),
-                Candidate(60, share=0.3, place=1),
+            "labels": tuple(
+                Candidate(place=place / 10, options=options)
+                for place, options in enumerate(({}, *LINEAR_OF_CHARACTERS))
             ),
         },
     ),
@@ -171,7 +177,7 @@ add_built_in([
         "convolution", "train", "labels.options:ConvolutionOptions", "labels.convolution:create",
         "filters over a few words in a row, the largest of each (Kim 2014)",
         reads_sequences=True, word_vectors=True, truncates=True, epochs=6.0, training=DOCUMENTS,
-        candidates={"labels": (Candidate(60, share=0.3, place=3, options={"adversarial": 0.0}),)},
+        candidates={"labels": (Candidate(15, share=2.0, place=3, options={"adversarial": 0.0}),)},
     ),
     _labels(
         "recurrent", "train", "labels.options:RecurrentOptions", "labels.recurrent:create",
@@ -179,7 +185,7 @@ add_built_in([
         reads_sequences=True, word_vectors=True, truncates=True, training=DOCUMENTS,
         candidates={
             "labels": (
-                Candidate(60, share=0.2, place=4, options={"adversarial": 0.0, "max_length": 250}),
+                Candidate(15, share=2.0, place=4, options={"adversarial": 0.0, "max_length": 250}),
             ),
         },
     ),

@@ -86,9 +86,15 @@ def chosen_among(count: int | None, what: str) -> str:
     return f"chosen on dev among {number} {what}: {WORSE}"
 
 
-def combined_on_dev(count: int | None) -> str:
-    """Return in words that a run combines the best on dev of so many models."""
-    return chosen_among(count, "models, with weights from dev")
+def combined_on_dev(count: int | None, refit: bool = False) -> str:
+    """Return in words that a run combines the best on dev of so many models.
+
+    Args:
+        count: How many were tried; None: not known.
+        refit: Whether they have learned from dev too since they were judged.
+    """
+    chosen = chosen_among(count, "models, with weights from dev")
+    return f"{chosen}; fitted again to train and dev since: judge it by test" if refit else chosen
 
 
 def choice_on_dev(run: RunFolder) -> str | None:
@@ -103,7 +109,9 @@ def choice_on_dev(run: RunFolder) -> str | None:
         return None if count == 1 else chosen_among(count, "trials")
     if best is not None:
         tried = best.get("tried")
-        return combined_on_dev(len(tried) if isinstance(tried, list) else None)
+        return combined_on_dev(
+            len(tried) if isinstance(tried, list) else None, best.get("refit") is True
+        )
     if get_family(run.recipe.model).method == "combine":
         return f"weights learned on dev: {WORSE}"
     return None

@@ -114,6 +114,17 @@ class TokenStore:
             self.boundary_id,
         )
 
+    def joined(self, other: "TokenStore") -> "TokenStore":
+        """Return a store of these documents and then those of another one (ids are copied)."""
+        more = other.offsets[1:] + (len(self.ids) - 1)
+        return TokenStore(
+            np.concatenate([self.ids, other.ids[1:]]),
+            np.concatenate([self.offsets, more]),
+            np.concatenate([self.byte_counts, other.byte_counts]),
+            np.concatenate([self.character_counts, other.character_counts]),
+            self.boundary_id,
+        )
+
     def sum_by_document(
         self, values: np.ndarray[tuple[int], np.dtype[np.floating]]
     ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

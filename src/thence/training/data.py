@@ -8,7 +8,15 @@ from itertools import islice
 import numpy as np
 
 from thence.array_types import Float32
-from thence.corpus import Documents, Instead, Labels, Splits, as_labelled, load_splits
+from thence.corpus import (
+    Documents,
+    Instead,
+    LabelledDocuments,
+    Labels,
+    Splits,
+    as_labelled,
+    load_splits,
+)
 from thence.corpus.loading import NOTHING, warn_of_labels
 from thence.errors import SettingError, TextError, ThenceWarning
 from thence.models.base import Classes
@@ -196,6 +204,31 @@ def part_of_train(data: TrainingData, documents: int) -> TrainingData:
     splits = replace(data.splits, train=data.splits.train.take(chosen))
     weights = None if data.weights is None else data.weights[chosen]
     return replace(data, splits=splits, train=data.train.take(chosen), weights=weights)
+
+
+def with_dev_in_train(data: TrainingData) -> TrainingData:
+    """Return data whose train split has the labelled documents of dev too, at its end.
+
+    Those with a label that train lacks are left out.
+    """
+    train, dev = as_labelled(data.splits.train), as_labelled(data.splits.dev)
+    lacking = dev.labels.ids >= len(train.labels.names)
+    owners = np.repeat(np.arange(len(dev)), np.diff(dev.labels.offsets))
+    known = np.setdiff1d(np.arange(len(dev)), owners[lacking])
+    dev = dev.take(known).named(train.labels.names)
+    labels = Labels(
+        train.labels.names,
+        np.concatenate([train.labels.ids, dev.labels.ids]),
+        np.concatenate([train.labels.offsets, dev.labels.offsets[1:] + len(train.labels.ids)]),
+        train.labels.multilabel,
+    )
+    both = LabelledDocuments.of(Documents.join([train, dev]), labels)
+    weights = data.weights
+    if weights is not None:
+        weights = np.concatenate([weights, np.ones(len(dev), np.float32)])
+    store = data.train.joined(data.dev.take(known))
+    splits = replace(data.splits, train=both)
+    return replace(data, splits=splits, train=store, weights=weights)
 
 
 def train_weights(recipe: Recipe, data: TrainingData) -> Float32[np.ndarray, " documents"]:

@@ -40,6 +40,7 @@ from thence.batches.bags import (
     number_of_features,
 )
 from thence.corpus.documents import Labels
+from thence.deadline import check_deadline, past_deadline
 from thence.errors import SettingError
 from thence.models.base import Array, Classes, class_log_probs
 from thence.models.labels.design import (
@@ -133,6 +134,7 @@ class Linear:
         self._idf: Array = np.ones(vocabulary_size, np.float32)
         self.strength = 0.0
         """The strength that was chosen; 0 before ``fit``."""
+        self._temperature = 1.0
         self.cross_validated: Array | None = None
         """What each fold said of its train documents, as ``classify`` gives it; None without."""
 
@@ -146,10 +148,7 @@ class Linear:
     ) -> None:
         """Learn from labelled texts; see ``FittedClassifier``."""
         options = self.options
-        problem = Problem(
-            self._learn_features(texts), label_columns(labels, self.classes), self.classes,
-            options.loss, options.naive_bayes, self._tolerance, should_stop,
-        )  # fmt: skip
+        problem = self._problem(texts, labels, should_stop)
         attempt = self._choice(problem, labels, sample_weight, dev)
         if attempt is None:
             self.strength = options.strength or FIRST[options.loss]
@@ -161,6 +160,27 @@ class Linear:
             self.cross_validated = best.log_probs
             learned = problem.learn(best.strength, sample_weight, learned.solution)
         self._take(learned, best.temperature)
+
+    def refitted(
+        self, texts: Texts, labels: Labels, sample_weight: Float32[np.ndarray, " documents"]
+    ) -> "Linear":
+        """Return a classifier that was fitted to these texts, with this strength and temperature.
+
+        Known only between ``fit`` and the end of the process: the temperature is not saved.
+        """
+        other = Linear(self.options, self.vocabulary_size, self.classes, self._tolerance)
+        problem = other._problem(texts, labels, past_deadline)
+        other.strength, learned = self.strength, problem.learn(self.strength, sample_weight)
+        check_deadline()  # Weights that were not learned to the end would be worse than those here.
+        other._take(learned, self._temperature)
+        return other
+
+    def _problem(self, texts: Texts, labels: Labels, should_stop: Callable[[], bool]) -> Problem:
+        """Choose the features that have a weight; return what the weights are learned from."""
+        return Problem(
+            self._learn_features(texts), label_columns(labels, self.classes), self.classes,
+            self.options.loss, self.options.naive_bayes, self._tolerance, should_stop,
+        )  # fmt: skip
 
     def _learn_features(self, texts: Texts) -> Design:
         """Choose the features that have a weight; return the train documents."""
@@ -198,6 +218,7 @@ class Linear:
 
     def _take(self, learned: Learned, temperature: float) -> None:
         """Use these weights from now on, divided by the temperature."""
+        self._temperature = temperature
         self._weights = learned.weights / np.float32(temperature)
         self._bias = learned.bias / np.float32(temperature)
 
