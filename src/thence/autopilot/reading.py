@@ -12,6 +12,7 @@ from thence.autopilot.pace import SAFETY
 from thence.autopilot.profile import TextProfile, profile_text
 from thence.corpus import Documents, Instead, Splits, load
 from thence.corpus.catalogue import CATALOGUE
+from thence.corpus.reading import without_empty
 from thence.errors import TextError
 from thence.recipes.recipe import Recipe, make_recipe
 from thence.tokens import learn_tokens
@@ -65,9 +66,12 @@ def read_text(
     """
     recipe, profile = named, None
     if named.labelling is None:
-        documents = load(instead.get(named.text, named.text), named.reading)
-        profile = profile_text(documents)
+        source = instead.get(named.text, named.text)
+        documents = load(source, replace(named.reading, keep_empty=True))
+        full = without_empty(documents)
+        profile = profile_text(full)
         recipe = make_recipe(named.text, "ngram", _chosen(profile, settings))
+        documents = documents if recipe.reading.keep_empty else full
         if named.text not in CATALOGUE:  # Whose sets may have a dev and a test of their own.
             instead = {**instead, named.text: documents}
     splits = read_splits(recipe, instead)
@@ -89,6 +93,7 @@ def _chosen(profile: TextProfile, settings: Mapping[str, Any]) -> dict[str, Any]
     if profile.running:
         chosen.setdefault("carry_context", True)
         chosen.setdefault("by", "position")
+        chosen.setdefault("keep_empty", True)  # So that bits per byte are of the text as it is.
     return chosen
 
 
