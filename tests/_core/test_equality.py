@@ -105,6 +105,20 @@ def test_ngrams(train, other, order, smoothing, carry_context):
     same(*both(model), other, carry_context)
 
 
+@pytest.mark.parametrize("order", [2, 3])
+def test_ngrams_of_contexts_with_many_followers(order):  # Which are looked up by hash.
+    random = np.random.default_rng(order)
+    train, other = (
+        store_of(random.geometric(0.05, (20, size)).clip(0, 200).tolist(), 201)
+        for size in (300, 40)
+    )
+    model = NGram(NGramOptions(order), 202)
+    model.fit(train, False)
+    core, numpy = both(model)
+    assert [table.bits > 0 for table in core.core.orders] == [False, True, order == 3][:order]
+    same(core, numpy, other, False)
+
+
 @given(stores(SIZE), stores(SIZE), st.booleans())
 def test_ngrams_whose_suffixes_are_pruned(train, other, carry_context):
     model = NGram(NGramOptions(4), SIZE)

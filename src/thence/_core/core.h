@@ -73,6 +73,8 @@ typedef struct { /* One order of a model, sorted by prefix and word. */
     const Node *nodes;  /* size + 1, the last to say where the followers of the one before it end; */
     const Leaf *leaves; /* or, of the highest order but not of unigrams, size leaves. */
     int64_t size;
+    const uint32_t *slots; /* the numbers of what follows contexts with many followers: */
+    int32_t bits;          /* an open hash table of 2^bits slots; 0: there is none. */
 } Order;
 
 /* Whether the numbers of a model are in range. */

@@ -3,7 +3,8 @@
    A model is a table per order, sorted by key = prefix * V + word, where prefix is the number of the
    n-gram without its last word in the order below (models/ngram/counting.py). Here it becomes a trie
    of sorted arrays (Heafield 2011, "KenLM: faster and smaller language model queries", section 3.2):
-   what follows a context is one range of the order above, in which a word is looked for.
+   what follows a context is one range of the order above, in which a word is looked for. Where that
+   range is long, a hash table says where in it (section 3.1, "probing").
 
    The state is the number of the n-gram of each length 1 .. N-1 that ends at the last word, or -1.
    The log-probability of a word w is (Katz's recursion, from the shortest context to the longest)
@@ -16,6 +17,9 @@
 #include <math.h>
 
 #include "core.h"
+
+#define FREE UINT32_MAX /* A slot that holds no n-gram. */
+enum { MANY = 16 }; /* Fewer followers are found as fast by halving their range. */
 
 /* Make the nodes or leaves of one order from its table, and fill in the starts of the order below,
    which has `prefixes` n-grams (below is NULL for unigrams, of which there are V). Returns 0, or -1
@@ -44,22 +48,71 @@ CORE_EXPORT int32_t ngram_build(const int64_t *keys, const float *log_probs, con
     return 0;
 }
 
-/* The number of the n-gram of a context and a word, of order k + 2 where the context has k + 1 words;
-   -1 if it is none. The search has no branches that depend on what is found: nobody could guess them. */
-#define SEARCH(entries)                                              \
-    while (count > 1) {                                              \
-        uint32_t half = count / 2;                                   \
-        low += (entries)[low + half].word <= word ? half : 0;        \
-        count -= half;                                               \
-    }                                                                \
-    return count && (entries)[low].word == word ? (int64_t)low : -1;
-
-static inline int64_t find_node(const Node *nodes, uint32_t low, uint32_t count, uint32_t word) {
-    SEARCH(nodes)
+/* How many n-grams of an order follow contexts that have many followers; `below` is the order of the
+   contexts. */
+CORE_EXPORT int64_t ngram_many(const Node *below, int64_t prefixes) {
+    int64_t found = 0;
+    for (int64_t i = 0; i < prefixes; i++) {
+        uint32_t count = below[i + 1].start - below[i].start;
+        found += count >= MANY ? count : 0;
+    }
+    return found;
 }
 
-static inline int64_t find_leaf(const Leaf *leaves, uint32_t low, uint32_t count, uint32_t word) {
-    SEARCH(leaves)
+static inline uint32_t word_at(const Order *order, uint32_t place) {
+    return order->leaves ? order->leaves[place].word : order->nodes[place].word;
+}
+
+static inline uint64_t slot_of(int64_t context, uint32_t word, int32_t bits) {
+    return ((uint64_t)context << 32 | word) * 0x9E3779B97F4A7C15u >> (64 - bits);
+}
+
+/* Put the numbers of these n-grams into the slots of an order, more of them than n-grams, all free.
+   Returns 0, or -1 if there are too few. */
+CORE_EXPORT int32_t ngram_index(const Order *order, const Node *below, int64_t prefixes,
+                                uint32_t *slots) {
+    if (order->bits < 1 || order->bits > 32 || ngram_many(below, prefixes) >> order->bits) return -1;
+    const uint64_t mask = ((uint64_t)1 << order->bits) - 1;
+    for (int64_t context = 0; context < prefixes; context++) {
+        uint32_t first = below[context].start, last = below[context + 1].start;
+        if (last - first < MANY) continue;
+        for (uint32_t place = first; place < last; place++) {
+            uint64_t slot = slot_of(context, word_at(order, place), order->bits);
+            while (slots[slot] != FREE) slot = (slot + 1) & mask;
+            slots[slot] = place;
+        }
+    }
+    return 0;
+}
+
+/* The number of the n-gram of a context and a word by the slots, beginning with this one; -1 if it is
+   none. What the slots hold is an n-gram of this context if it stands in the context's range. */
+static inline int64_t look_up(const Order *order, uint64_t slot, uint32_t low, uint32_t count,
+                              uint32_t word) {
+    const uint64_t mask = ((uint64_t)1 << order->bits) - 1;
+    for (;; slot = (slot + 1) & mask) {
+        uint32_t place = order->slots[slot];
+        if (place == FREE) return -1;
+        if (place - low < count && word_at(order, place) == word) return place;
+    }
+}
+
+/* The number of the n-gram of a context, whose followers stand in a range, and a word; -1 if it is
+   none. The search has no branches that depend on what is found: nobody could guess them. */
+static inline int64_t find(const Order *order, int64_t context, uint32_t low, uint32_t count,
+                           uint32_t word) {
+    if (count >= MANY && order->bits)
+        return look_up(order, slot_of(context, word, order->bits), low, count, word);
+    while (count > 1) {
+        uint32_t half = count / 2;
+        low += word_at(order, low + half) <= word ? half : 0;
+        count -= half;
+    }
+    return count && word_at(order, low) == word ? (int64_t)low : -1;
+}
+
+static inline float log_prob_at(const Order *order, int64_t place) {
+    return order->leaves ? order->leaves[place].log_prob : order->nodes[place].log_prob;
 }
 
 double read_word(const Order *orders, int32_t N, int64_t word, int64_t *state) {
@@ -72,13 +125,8 @@ double read_word(const Order *orders, int32_t N, int64_t word, int64_t *state) {
             const Node *context = &orders[k - 1].nodes[before];
             uint32_t low = context->start, count = context[1].start - low;
             log_prob += context->backoff;
-            if (orders[k].leaves) {
-                found = find_leaf(orders[k].leaves, low, count, (uint32_t)word);
-                if (found >= 0) log_prob = orders[k].leaves[found].log_prob;
-            } else {
-                found = find_node(orders[k].nodes, low, count, (uint32_t)word);
-                if (found >= 0) log_prob = orders[k].nodes[found].log_prob;
-            }
+            found = find(&orders[k], before, low, count, (uint32_t)word);
+            if (found >= 0) log_prob = log_prob_at(&orders[k], found);
         }
         if (k < N - 1) {
             before = state[k];
@@ -112,7 +160,7 @@ static void search_together(const Order *order, const int32_t *words, int32_t n,
         for (int32_t a = 0; a < left; a++) {
             int32_t i = active[a];
             uint32_t half = count[i] / 2, middle = low[i] + half;
-            uint32_t word = order->leaves ? order->leaves[middle].word : order->nodes[middle].word;
+            uint32_t word = word_at(order, middle);
             low[i] = word <= (uint32_t)words[i] ? middle : low[i];
             count[i] -= half;
             middle = low[i] + count[i] / 2;
@@ -130,7 +178,8 @@ static void search_together(const Order *order, const int32_t *words, int32_t n,
 void score_block(const Order *orders, int32_t N, const int32_t *words, const int32_t *places,
                  int32_t n, int64_t *state, double *log_probs, int64_t *contexts) {
     int64_t found[BLOCK + 1]; /* found[i + 1] is the n-gram of the order that ends with word i. */
-    uint32_t low[BLOCK], count[BLOCK];
+    uint32_t low[BLOCK], count[BLOCK], slots[BLOCK];
+    int32_t hashed[BLOCK];
     for (int32_t i = 0; i < n; i++) {
         log_probs[i] = orders[0].nodes[words[i]].log_prob;
         found[i + 1] = words[i];
@@ -139,6 +188,7 @@ void score_block(const Order *orders, int32_t N, const int32_t *words, const int
         const Order *order = &orders[k];
         found[0] = state[k - 1];
         state[k - 1] = found[n];
+        int32_t many = 0;
         for (int32_t i = 0; i < n; i++) {
             int64_t context = places[i] >= k - 1 ? found[i] : -1;
             if (contexts) contexts[(int64_t)i * (N - 1) + k - 1] = context;
@@ -148,17 +198,33 @@ void score_block(const Order *orders, int32_t N, const int32_t *words, const int
             log_probs[i] += node->backoff;
             low[i] = node->start;
             count[i] = node[1].start - node->start;
+            if (count[i] >= MANY && order->bits) {
+                slots[i] = (uint32_t)slot_of(context, (uint32_t)words[i], order->bits);
+                PREFETCH(order->slots + slots[i]);
+                hashed[many++] = i;
+                continue;
+            }
             if (order->leaves) PREFETCH(&order->leaves[low[i] + count[i] / 2]);
             else PREFETCH(&order->nodes[low[i] + count[i] / 2]);
+        }
+        for (int32_t a = 0; a < many; a++) { /* What is probably meant. */
+            uint32_t place = order->slots[slots[hashed[a]]];
+            if (place == FREE) continue;
+            if (order->leaves) PREFETCH(&order->leaves[place]);
+            else PREFETCH(&order->nodes[place]);
+        }
+        for (int32_t a = 0; a < many; a++) { /* Ranges become those of the one that is found. */
+            int32_t i = hashed[a];
+            int64_t place = look_up(order, slots[i], low[i], count[i], (uint32_t)words[i]);
+            low[i] = place < 0 ? 0 : (uint32_t)place;
+            count[i] = place >= 0;
         }
         search_together(order, words, n, low, count);
         for (int32_t i = 0; i < n; i++) {
             found[i + 1] = -1;
-            if (!count[i]) continue;
-            uint32_t word = order->leaves ? order->leaves[low[i]].word : order->nodes[low[i]].word;
-            if (word != (uint32_t)words[i]) continue;
+            if (!count[i] || word_at(order, low[i]) != (uint32_t)words[i]) continue;
             found[i + 1] = low[i];
-            log_probs[i] = order->leaves ? order->leaves[low[i]].log_prob : order->nodes[low[i]].log_prob;
+            log_probs[i] = log_prob_at(order, low[i]);
         }
     }
 }

@@ -20,7 +20,9 @@ Table = tuple[
 class Order(ctypes.Structure):
     """One order of a model, as ``core.h`` has it."""
 
-    _fields_ = (("nodes", Pointer), ("leaves", Pointer), ("size", Size))
+    _fields_ = (
+        ("nodes", Pointer), ("leaves", Pointer), ("size", Size), ("slots", Pointer), ("bits", N),
+    )  # fmt: skip
 
 
 @cache
@@ -29,14 +31,19 @@ def _c(name: str) -> Callable[..., int]:
     model = (Pointer, N, Size)
     arguments: dict[str, tuple[Any, ...]] = {
         "ngram_build": (Pointer, Pointer, Pointer, Size, Size, Size, Pointer, Pointer, Pointer),
+        "ngram_many": (Pointer, Size),
+        "ngram_index": (Pointer, Pointer, Size, Pointer),
         "ngram_score": (*model, Pointer, Size, Pointer, Size, Pointer, Pointer),
         "ngram_advance": (*model, Pointer, Size, Size, Pointer),
         "ngram_distributions": (*model, Pointer, Size, Pointer),
     }
-    found: Callable[..., int] = function(name, *arguments[name])
+    result = Size if name == "ngram_many" else N
+    found: Callable[..., int] = function(name, *arguments[name], result=result)
     return found
 
 
+FREE = (1 << 32) - 1
+"""What a slot holds that holds no n-gram."""
 NODE, LEAF = np.dtype("u4, f4, f4, u4"), np.dtype("u4, f4")
 
 
@@ -70,10 +77,24 @@ class NGramTables:
             arrays = address(keys, np.int64), address(log_probs, np.float32), backoffs
             if _c("ngram_build")(*arrays, size, contexts, vocabulary_size, below, nodes, leaves):
                 raise ValueError(f"the table of order {level + 1} does not fit")
-            self.orders[level] = Order(nodes, leaves, size)
             self._kept.append(made)
+            self.orders[level] = Order(nodes, leaves, size)
+            if below is not None:
+                self._index(self.orders[level], below, contexts)
             contexts, below = size, nodes
         self.model = (ctypes.addressof(self.orders), self.order, vocabulary_size)
+
+    def _index(self, order: Order, below: int, contexts: int) -> None:
+        """Make the hash table of what follows contexts that many n-grams of an order follow."""
+        many = _c("ngram_many")(below, contexts)
+        if not many:
+            return
+        order.bits = (3 * many // 2).bit_length()
+        slots = np.full(1 << order.bits, FREE, np.uint32)
+        order.slots = slots.ctypes.data
+        self._kept.append(slots)
+        if _c("ngram_index")(ctypes.addressof(order), below, contexts, order.slots):
+            raise ValueError("there are too many n-grams of an order")
 
     def score(
         self,

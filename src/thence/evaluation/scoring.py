@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice, pairwise, repeat
 from pathlib import Path
 from typing import Any
@@ -76,16 +77,21 @@ def _score_of_one(run: Run, texts: Documents | Iterable[str] | str) -> Score | N
     if run.may_be_test_split(1, size):
         return None
     nats, targets = -found.log_prob, found.targets
-    line = _line(text, -nats, targets, nats / targets, bits(nats) / (size + 1), found.unknown)
-    line.display = _display(run)
-    return line
+    per_byte = bits(nats) / (size + 1)
+    return _line(_display(run), text, -nats, targets, nats / targets, per_byte, found.unknown)
 
 
 def _line(
-    text: str, log_prob: float, targets: int, per_token: float, per_byte: float, unknown: int
+    display: tuple[int, str],
+    text: str,
+    log_prob: float,
+    targets: int,
+    per_token: float,
+    per_byte: float,
+    unknown: int,
 ) -> Score:
-    possible = math.isfinite(log_prob)
-    return Score(
+    possible = log_prob > -math.inf
+    line = Score(
         text=text,
         log_probability=log_prob if possible else None,
         targets=targets,
@@ -93,6 +99,8 @@ def _line(
         bits_per_byte=per_byte if possible else None,
         unknown=unknown,
     )
+    line.display = display
+    return line
 
 
 def _display(run: Run) -> tuple[int, str]:
@@ -137,13 +145,13 @@ def _scores(
 ) -> Iterator[Score]:
     """Yield the score of each document; the texts are the same, as strings."""
     found = _numbers(run, model, documents)
-    display, columns = _display(run), [column.tolist() for column in found.columns]
-    described = _tokens(run, found.store, found.scores) if tokens else repeat(None)
-    for text, of_text, *numbers in zip(texts, described, *columns, strict=False):
-        line = _line(text, *numbers)
-        if of_text is not None:
-            line["tokens"] = of_text
-        line.display = display
+    columns = [column.tolist() for column in found.columns]
+    lines = map(partial(_line, _display(run)), texts, *columns)
+    if not tokens:
+        yield from lines
+        return
+    for line, of_text in zip(lines, _tokens(run, found.store, found.scores), strict=False):
+        line["tokens"] = of_text
         yield line
 
 

@@ -34,8 +34,8 @@ Numbers = Int64[np.ndarray, "batch order-1"]
 """The number of the n-gram of each length 1 to N-1 that ends at the last word, or -1."""
 
 
-BYTES_PER_NGRAM = 16
-"""Bytes of memory that the compiled core needs for an n-gram at most; its arrays need as many."""
+BYTES_PER_NGRAM = 44
+"""Bytes of memory for an n-gram at most: 16 in arrays, 16 in the core, 12 in its hash tables."""
 MOST_NGRAMS = (1 << 32) - 2
 """N-grams of one order at most that the compiled core can number, in 32 bits."""
 TARGETS_AT_ONCE = 1 << 17
@@ -56,7 +56,7 @@ class Queries:
         """The same in the compiled core, where there is one and it reads such arrays."""
         size = sum(len(table.keys) for table in tables) * BYTES_PER_NGRAM
         is_readable = all(_is_readable(table) for table in tables)
-        if library() is not None and is_readable and fits_into_memory(2 * size):
+        if library() is not None and is_readable and fits_into_memory(size):
             arrays = [(table.keys, table.log_probs, table.log_backoffs) for table in tables]
             self.core = NGramTables(arrays, vocabulary_size)
 
