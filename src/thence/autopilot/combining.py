@@ -22,6 +22,7 @@ from thence.ensembles.members import build_average, build_mixture, dynamic_membe
 from thence.models.base import Classes
 from thence.models.labels import ensemble as classifiers
 from thence.models.language.mixture import MAX_TARGETS, Member, Mixture
+from thence.models.mixture_weights import learn_gate, log_weights_of
 from thence.tokens import TokenStore
 from thence.training.dev_evaluation import EvalResult, evaluate_labels
 
@@ -34,7 +35,7 @@ LIGHT = 0.10
 PRUNING_TARGETS = 20_000
 """Targets of dev that members are pruned on; more change the choice too rarely to be worth it."""
 
-PROBED = 3000
+PROBED = 10_000
 """Targets of dev on which weights are learned to see how long that takes."""
 MAX_STRIDE = 1024
 """In a hurry weights are learned on every nth target, where n is at most this."""
@@ -123,25 +124,50 @@ def _mixed(
     members: Sequence[TrainedCandidate],
     dev: TokenStore,
     vocabulary_size: int,
-    stride: int,
-    pace: Pace,
+    stride: int = 1,
+    pace: Pace | None = None,
 ) -> Ensemble:
-    """Return the mixture of all members, its weights learned on every nth target of dev.
+    """Return the mixture of all members, each half of dev judged by weights of the other half.
 
-    How long that took is remembered as ``learning`` and ``judging``, for each target and member.
+    All of dev is judged, whatever the stride: losses on different parts cannot be compared.
+
+    Args:
+        members: What is mixed.
+        dev: The text.
+        vocabulary_size: Number of ids (V).
+        stride: Weights are learned on every nth target.
+        pace: Remembers how long ``learning`` and ``judging`` took for each target and member.
     """
+    pace = pace or Pace()
+    began = time.monotonic()
     mixture, scores = mixture_of(members, vocabulary_size), _scores(members)
-    carries = _carries(members)
-    began, chosen = time.monotonic(), np.arange(dev.num_targets)
-    nats, learning = _held_out_nats(mixture, scores, dev, carries, stride)
+    carries = any(one.carry_context for one in members)
+    chosen = np.arange(0, dev.num_targets, stride)
+    features = np.concatenate(
+        [
+            seen[-block.start % stride :: stride]
+            for block, seen in mixture.gate_features(dev, carries)
+        ]
+    )
+    probs = np.exp(scores[chosen] - scores[chosen].max(axis=1, keepdims=True))
+    half = -(-dev.num_targets // 2)
+    halves = np.split(np.arange(len(chosen)), [-(-half // stride)])
     again = time.monotonic()
-    mixture.learn_weights(dev, carries, scores, chosen[::stride])
-    learning += time.monotonic() - again
-    weights = tuple(mixture.mean_weights(dev, carries).tolist())
-    judging = time.monotonic() - began - learning
+    gates = [learn_gate(probs[some], features[some]) for some in halves]
+    mixture.weights = learn_gate(probs, features)
+    learning = time.monotonic() - again
+    total = 0.0
+    for block, seen in mixture.gate_features(dev, carries):
+        log_weights = [log_weights_of(gate, seen) for gate in gates]
+        in_first = (np.arange(block.start, block.start + len(seen)) < half)[:, None]
+        other = scores[block] + np.where(in_first, log_weights[1], log_weights[0])
+        total -= float(np.sum(np.logaddexp.reduce(other, axis=1)))
+    means = np.exp(log_weights_of(mixture.weights, features)).mean(axis=0)
     pairs = len(members) * dev.num_targets
     pace.measured("learning", learning, 2 * pairs / stride)
-    pace.measured("judging", judging, pairs)
+    pace.measured("judging", time.monotonic() - began - learning, pairs)
+    nats = total / max(dev.num_targets, 1)
+    weights = tuple(means.tolist())
     return Ensemble(tuple(members), weights, "mixture", mixture.options, mixture, nats)
 
 
@@ -193,43 +219,11 @@ def _evaluate(
     vocabulary_size: int,
 ) -> tuple[float, list[float]]:
     """Return the held-out loss of a mixture on a sample of dev, and the mean weights there."""
-    scores, carries = _scores(members)[sampled], _carries(members)
-    if len(members) == 1:
-        return -float(np.mean(scores)), [1.0]
-    mixture = mixture_of(members, vocabulary_size)
-    nats, _ = _held_out_nats(mixture, scores, sample, carries)
-    return nats, mixture.mean_weights(sample, carries).tolist()
-
-
-def _held_out_nats(
-    mixture: Mixture,
-    scores: Float[np.ndarray, "targets members"],
-    dev: TokenStore,
-    carries: bool,
-    stride: int = 1,
-) -> tuple[float, float]:
-    """Return the mean loss on dev, each half under weights learned on the other half.
-
-    All of dev is judged, whatever the stride: losses on different parts cannot be compared.
-
-    Args:
-        mixture: Its weights are learned.
-        scores: Each member's log-probability of every target.
-        dev: The text.
-        carries: Whether its documents follow one another.
-        stride: Learn from every nth target.
-
-    Returns:
-        The loss, and the seconds that it took to learn the weights.
-    """
-    first, second = np.array_split(np.arange(dev.num_targets), 2)
-    total = seconds = 0.0
-    for learned, judged in ((first, second), (second, first)):
-        began = time.monotonic()
-        mixture.learn_weights(dev, carries, scores, learned[::stride])
-        seconds += time.monotonic() - began
-        total -= float(np.sum(mixture.mixed(scores, dev, carries)[judged]))
-    return total / max(dev.num_targets, 1), seconds
+    there = [replace(one, scores=one.scores[sampled]) for one in members]
+    if len(there) == 1:
+        return -float(np.mean(there[0].scores, dtype=np.float64)), [1.0]
+    mixed = _mixed(there, sample, vocabulary_size)
+    return mixed.nats, list(mixed.weights)
 
 
 def mixture_of(members: Sequence[TrainedCandidate], vocabulary_size: int) -> Mixture:
@@ -249,10 +243,6 @@ def mixture_of(members: Sequence[TrainedCandidate], vocabulary_size: int) -> Mix
 
 def _scores(members: Sequence[TrainedCandidate]) -> Float[np.ndarray, "targets members"]:
     return np.stack([one.scores.astype(np.float64) for one in members], axis=1)
-
-
-def _carries(members: Sequence[TrainedCandidate]) -> bool:
-    return any(one.carry_context for one in members)
 
 
 def combine_classifiers(

@@ -32,10 +32,12 @@ if TYPE_CHECKING:
 
 NEURAL_CACHE = 2000
 """Hidden states that a neural cache remembers."""
-SAMPLE, SMALL = 20_000, 4
-"""Targets of the part of a text that is counted to see how long all of it takes, and of how many
-times as many a text is small, and counted without asking."""
-COUNTING, COUNTING_BEFORE = 0.8, 0.5
+SAMPLES, SMALL = (20_000, 80_000), 3
+"""Targets of the parts of a text that are counted to see how long all of it takes: the smaller one
+gives the larger estimate. A text of up to so many times the larger is counted without asking."""
+MEASURING = 0.1
+"""Share of the time that this may take."""
+COUNTING, COUNTING_BEFORE = 0.6, 0.5
 """Shares of the time left that counting may take: alone, and with networks to be trained after."""
 
 
@@ -58,7 +60,7 @@ class LanguageStrategy:
         """Return the counts of a part of the text that is as large as is counted in a moment."""
         for candidate in schedule(self.kind, 0.0, "fit"):
             if not candidate.running:
-                part = _end_of(self.autopilot.data.train, SAMPLE)
+                part = _end_of(self.autopilot.data.train, SAMPLES[0])
                 return next(self._fitted(candidate.family, [candidate.options], part), None)
         return None
 
@@ -85,20 +87,26 @@ class LanguageStrategy:
         no time for more than that.
         """
         train, dev = self.autopilot.data.train, self.autopilot.data.dev
-        if train.num_targets < SMALL * SAMPLE:
+        if train.num_targets < SMALL * SAMPLES[-1]:
             return train
-        part, judged = _end_of(train, SAMPLE), dev.beginning(SAMPLE)
-        began = time.monotonic()
-        models = [model for _, model in self._models(name, settings, part)]
-        counted = time.monotonic()
-        for model in models:
-            model.score(judged, self._carries)
-        scoring = (time.monotonic() - counted) * dev.num_targets / judged.num_targets
-        per_target = SAFETY * (counted - began) / part.num_targets
-        affordable = (seconds - SAFETY * scoring) / max(per_target, 1e-12)
-        if affordable < part.num_targets:
-            return None
-        return train if affordable >= train.num_targets else _end_of(train, int(affordable))
+        affordable = 0.0
+        for size in SAMPLES:
+            part, judged = _end_of(train, size), dev.beginning(size)
+            began = time.monotonic()
+            models = [model for _, model in self._models(name, settings, part)]
+            counted = time.monotonic()
+            for model in models:
+                model.score(judged, self._carries)
+            ended = time.monotonic()
+            scoring = SAFETY * (ended - counted) * dev.num_targets / judged.num_targets
+            counting = SAFETY * (counted - began) / part.num_targets
+            affordable = (seconds - scoring) / max(counting, 1e-12)
+            seconds -= ended - began
+            if affordable >= train.num_targets:
+                return train
+            if SAMPLES[-1] / SAMPLES[0] * (ended - began) > MEASURING * seconds:
+                break  # To measure more would take too long.
+        return _end_of(train, int(affordable)) if affordable >= SAMPLES[0] else None
 
     @property
     def _carries(self) -> bool:

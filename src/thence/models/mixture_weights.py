@@ -32,6 +32,10 @@ PENALTY = 0.6
 the loss of the whole dev text in nats."""
 MIN_WEIGHT = 1e-6
 """Lowest weight that the gate starts from, and what keeps the curvature's bound invertible."""
+PRODUCTS_AT_ONCE = 1 << 18
+"""Products of features and coefficients that the gate computes at once. So few stay in the
+processor's cache, and OpenBLAS multiplies them in one thread: two that wait for each other take six
+times the processor's time on a busy machine, and sum in another order."""
 MIN_PROBABILITY = np.float32(1e-30)
 """Probabilities are held above this, so that a target which no model predicts has a finite loss."""
 
@@ -103,27 +107,38 @@ def learn_gate(
         features: What is known of each target's context; the first is the constant 1.
     """
     rows, columns = features.shape[1], probs.shape[1]
-    by_feature = np.ascontiguousarray(features.T, np.float32)
-    by_model = np.ascontiguousarray(probs.T, np.float32)
+    size = max(1, PRODUCTS_AT_ONCE // (rows * columns))
+    blocks = [
+        (
+            np.ascontiguousarray(features[start : start + size].T, np.float32),
+            np.ascontiguousarray(probs[start : start + size].T, np.float32),
+        )
+        for start in range(0, len(probs), size)
+    ]
     penalty = np.full((rows, 1), PENALTY)
     penalty[0] = 0
-    bound = by_feature @ features / 4 + np.diag(penalty[:, 0] + MIN_WEIGHT)
+    bound = np.diag(penalty[:, 0] + MIN_WEIGHT)
+    for by_feature, _ in blocks:
+        bound += by_feature @ by_feature.T / 4
     start = np.zeros((rows, columns))
     start[0] = np.log(np.maximum(learn_single(probs), MIN_WEIGHT))
 
     def loss(gate: Array) -> tuple[float, Array]:
+        transposed, gradient = gate.T.astype(np.float32), penalty * gate
+        nats = float(np.vdot(gradient, gate)) / 2
         # (M, T) and not (T, M): sums over the few models are then sums of long rows.
-        weights = gate.T.astype(np.float32) @ by_feature
-        weights -= weights.max(axis=0)
-        np.exp(weights, out=weights)
-        weights /= weights.sum(axis=0)
-        posterior = weights * by_model
-        likelihoods = np.maximum(posterior.sum(axis=0), MIN_PROBABILITY)
-        posterior /= likelihoods
-        penalized = penalty * gate
-        nats = -float(np.log(likelihoods).sum(dtype=np.float64))
-        nats += float(np.vdot(penalized, gate)) / 2
-        return nats, penalized - by_feature @ (posterior - weights).T
+        for by_feature, by_model in blocks:
+            weights = transposed @ by_feature
+            weights -= weights.max(axis=0)
+            np.exp(weights, out=weights)
+            weights /= weights.sum(axis=0)
+            posterior = weights * by_model
+            likelihoods = np.maximum(posterior.sum(axis=0), MIN_PROBABILITY)
+            posterior /= likelihoods
+            nats -= float(np.log(likelihoods).sum(dtype=np.float64))
+            posterior -= weights
+            gradient -= by_feature @ posterior.T
+        return nats, gradient
 
     inverse, tolerance = np.linalg.inv(bound), TOLERANCE * len(probs)
     return minimize(

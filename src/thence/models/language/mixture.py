@@ -279,6 +279,15 @@ class Mixture:
             block = slice(start, start + BLOCK)
             yield block, self._log_weights(known[block], place[block])
 
+    def gate_features(
+        self, store: TokenStore, carry_context: bool
+    ) -> Iterator[tuple[slice, Float[np.ndarray, "block features"]]]:
+        """Yield block by block of the targets what a gate sees of their contexts."""
+        known, place = self._contexts(store, carry_context), store.places
+        for start in range(0, store.num_targets, BLOCK):
+            block = slice(start, start + BLOCK)
+            yield block, self._features(known[block], place[block])
+
     @property
     def adapting(self) -> tuple[str, ...]:
         """Names of the members that adapt."""
