@@ -114,6 +114,7 @@ class Autopilot:
     tried: list[Tried] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     _loading: Thread | None = None
+    _beside: Thread | None = None
     _num_bytes: int = 0
 
     @property
@@ -232,13 +233,26 @@ class Autopilot:
             self.failed.append(f"{candidate.family}: {error}")
         return []
 
+    def beside(self, work: Callable[[], object]) -> None:
+        """Do something in a thread, after what is there to be done already."""
+        before = self._beside
+
+        def after_that() -> None:
+            if before is not None:
+                before.join()
+            with suppress(Exception):  # What is wrong is said where it is needed.
+                work()
+
+        self._beside = Thread(target=after_that, daemon=True)
+        self._beside.start()
+
     def _begin_loading(self, strategy: Strategy) -> None:
         """Begin to load PyTorch, if there is something to train, while other things are done."""
         if self.budget.counts_steps:
             return
         if any(one.trains for one in strategy.schedule(self.budget.for_training())):
-            self._loading = Thread(target=_load_torch, daemon=True)
-            self._loading.start()
+            self.beside(_load_torch)
+            self._loading = self._beside
 
     def _is_loaded(self, ends: float) -> bool:
         """Return whether PyTorch is there by some time, which need not be now."""
@@ -372,8 +386,7 @@ def _worth_another_seed(trained: Sequence[_Training], seconds: float) -> Schedul
 
 
 def _load_torch() -> None:
-    with suppress(Exception):  # What is wrong is said where it is needed.
-        import torch  # noqa: F401
+    import torch  # noqa: F401
 
 
 class TrainingEnded(Exception):  # noqa: N818  (the user asked for it)

@@ -1,11 +1,13 @@
 """Writing what came out: the run folder and its page, and how long both take here."""
 
+import math
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,6 @@ import numpy as np
 from thence.atomic import NewFolder
 from thence.autopilot.autopilot import Autopilot, Strategy
 from thence.autopilot.candidates import Ensemble
-from thence.autopilot.pace import SAFETY
 from thence.autopilot.reading import ReadText
 from thence.autopilot.result import Best
 from thence.models.registry import get_family
@@ -61,7 +62,7 @@ class RunWriter:
         return more, self.text.splits.hashes()
 
     def rehearse(self, first: Ensemble) -> None:
-        """Write a run and a page elsewhere, to measure how long that takes."""
+        """Write a run elsewhere, to measure how long that takes; then a page, beside other work."""
         pace, folder = self.autopilot.pace, self.new.path / "rehearsal"
         _ = self._about_text  # Computed once, and not in the end.
         try:
@@ -72,13 +73,18 @@ class RunWriter:
             began = time.monotonic()
             save_model(folder / "probe.safetensors", {"weights": PROBED}, {})
             pace.measured("writing", time.monotonic() - began, PROBED.nbytes)
-            if self.page is not None and self.writes_page:
-                for _ in range(2):  # The first time Matplotlib is loaded.
-                    began = time.monotonic()
-                    self.page(replace(result, folder=folder))
-                pace.measured("page", time.monotonic() - began)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        if self.writes_page:
+            self.autopilot.beside(lambda: self._rehearse_page(result))
+
+    def _rehearse_page(self, result: Best) -> None:
+        """Write a page elsewhere, twice: the first time Matplotlib is loaded."""
+        for _ in range(2):
+            began = time.monotonic()
+            with TemporaryDirectory() as folder:
+                self._page(replace(result, folder=Path(folder)))
+            self.autopilot.pace.measured("page", time.monotonic() - began)
 
     def write(self, best: Ensemble) -> Best:
         """Write the run folder of the best that came out, whole or not at all."""
@@ -88,8 +94,13 @@ class RunWriter:
 
     def write_page(self, done: Best) -> None:
         """Write the page beside the run, if there is time; ``thence report`` shows the same."""
-        pace, left = self.autopilot.pace, self.autopilot.budget.left()
-        if self.page is not None and self.writes_page and pace.expected("page") <= SAFETY * left:
+        budget, pace = self.autopilot.budget, self.autopilot.pace
+        in_time = pace.rates.get("page", math.inf) <= budget.left()
+        if self.writes_page and (budget.counts_steps or in_time):
+            self._page(done)
+
+    def _page(self, done: Best) -> None:
+        if self.page is not None:
             self.page(done)
 
     def _fill(self, folder: Path, best: Ensemble) -> Best:
