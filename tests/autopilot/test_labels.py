@@ -11,10 +11,12 @@ from thence.autopilot import labels as module
 from thence.autopilot.autopilot import Autopilot, Budget
 from thence.autopilot.candidates import ScheduledCandidate, single
 from thence.autopilot.labels import LabelStrategy
+from thence.models.base import Classifier
 from thence.recipes import make_recipe
 from thence.signals import StopEvent
 from thence.training.callbacks import silent_progress
 from thence.training.data import TrainingData, load_data, with_dev_in_train
+from thence.training.fitting import train_classifier
 
 ONLY = ScheduledCandidate("linear", 1.0, {"ngrams": 1, "strength": 3.0})
 
@@ -110,3 +112,23 @@ def test_without_refit_the_labels_of_dev_change_no_weight(
         models.append(finished.model.tensors())
     for name in models[0]:
         np.testing.assert_array_equal(models[0][name], models[1][name])
+
+
+def test_a_first_fit_without_time_for_all_learns_from_some(
+    strategy: Callable[..., LabelStrategy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FEW", 0)
+    monkeypatch.setattr(module, "FIRST_DOCUMENTS", 10)
+    made = strategy()
+    # A second for the features and three to learn, half of which is kept to learn again.
+    monkeypatch.setattr(LabelStrategy, "_seconds_for_features", lambda self, options: 1.0)
+    monkeypatch.setattr(Autopilot, "left", lambda self: 3.0)
+    read: list[int] = []
+
+    def train(recipe: object, data: TrainingData, should_stop: object) -> Classifier:
+        read.append(data.train.num_documents)
+        return train_classifier(recipe, data)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "train_classifier", train)
+    assert made.train(ONLY, 3.0, None) and read == [36]  # Half of 72: 3 - 1.5 of 3 seconds.
+    assert not made.train(ONLY, 3.0, None)

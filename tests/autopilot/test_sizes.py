@@ -132,8 +132,12 @@ def test_what_is_trained_for_how_long() -> None:
     assert names_of("words", 200, "train") == ["lstm 1 2"]
     counted = ["ngram 1 3", "ngram 1 5", "cache 1 1", "cache 1 2", "context-mixing 1"]
     assert names_of("words", 0, "fit") == counted
-    runs = "(1, 2, 3, 4, 5) squared_hinge"
-    linear = f"linear 1, linear 1 {runs} tfidf, linear 1 {runs}, linear 1 {runs} tfidf 0.0 1"
+    linear = (
+        "linear 1 tfidf squared_hinge, linear 1 tfidf squared_hinge 0.0 1 2, "
+        "linear 1 tfidf squared_hinge (1, 2, 3, 4, 5), "
+        "linear 1 tfidf squared_hinge 0.0 1 (1, 2, 3, 4, 5), "
+        "linear 1 squared_hinge (1, 2, 3, 4, 5)"
+    )
     labels = {
         0: f"{linear}, averaging 0.5",
         15: f"{linear}, averaging 1, averaging 1 3, convolution 2 0.0, recurrent 2 0.0 250",

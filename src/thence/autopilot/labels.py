@@ -49,14 +49,17 @@ FEW = 2000
 tenth of more is enough to choose by, and learning five times takes long."""
 FOLDS = 5
 """Folds of the cross-validation."""
-SAMPLED = 64
-"""The features of every 64th document are computed beforehand, to see how long all take."""
-SETTING_UP = 2.5
-"""Multiples of the time for the features of all documents that pass before weights are learned."""
+SAMPLED, FEWEST_SAMPLED = 64, 100
+"""The features of every 64th document are computed beforehand, to see how long all take; of more if
+those would be fewer than this."""
+LEARNING = 3.0
+"""Multiples of the time for the features of all documents that a training takes, until one was
+measured."""
 MORE_EPOCHS = 3.0
 """A network that dev likes is trained again, from the start, with so many times the epochs."""
-SAFETY = 1.5
-"""Time kept for fitting the result again, in multiples of what it should take."""
+REFITTING = 0.5
+"""Time kept for fitting a classifier again, in multiples of the fit, which tries strengths and
+classifies dev."""
 
 
 @dataclass
@@ -72,6 +75,7 @@ class LabelStrategy:
     refit: bool = True
     unit: ClassVar[Literal["document"]] = "document"
     _fitting: dict[str, float] = field(default_factory=dict)
+    _learning: float = LEARNING
 
     @property
     def description(self) -> str:
@@ -86,7 +90,7 @@ class LabelStrategy:
         options = {"ngrams": 1, "strength": FIRST_STRENGTH}
         recipe = self._recipe(self.autopilot.recipe, "linear", options)
         if self._few:
-            return self._fit("linear of words", recipe, None)
+            return self._fit("linear of words", recipe, timed=False)[0]
         model = train_classifier(recipe, part_of_train(self.autopilot.data, FIRST_DOCUMENTS))
         return self._classified("linear, of a part", recipe, model)
 
@@ -124,24 +128,35 @@ class LabelStrategy:
     def _refitting_seconds(self, members: Sequence[TrainedCandidate]) -> float:
         if self._few or not self.refit:
             return 0.0
-        return SAFETY * sum(self._fitting.get(one.name, 0.0) for one in members)
+        return REFITTING * sum(self._fitting.get(one.name, 0.0) for one in members)
 
     def train(
         self, candidate: ScheduledCandidate, seconds: float | None, steps: int | None
     ) -> list[TrainedCandidate]:
         """Train a classifier; nothing where there is too little time."""
-        family, data = get_family(candidate.family), self.autopilot.data
+        family = get_family(candidate.family)
         recipe = self._recipe(
             self.autopilot.recipe_of(candidate), candidate.family, candidate.options
         )
         name = self.autopilot.unused_name(_title(candidate.family, candidate.options))
-        if seconds is not None and family.bags:
-            needed = SETTING_UP * _seconds_for_features(recipe.options.bags, data)
-            if self.autopilot.left() < needed:
-                return []
         if family.method == "fit":
-            return [self._fit(name, recipe, seconds)]
+            return self._fit(name, recipe, timed=seconds is not None)
+        needed = 0.0
+        if seconds is not None and family.bags:
+            needed = LEARNING * self._seconds_for_features(recipe.options.bags)
+        if self.autopilot.left() < needed:
+            return []
         return self._train_network(name, recipe, seconds, steps)
+
+    def _seconds_for_features(self, options: BagOptions) -> float:
+        """Return about how many seconds it takes to compute the features of all documents."""
+        data = self.autopilot.data
+        total = data.train.num_documents
+        chosen = np.arange(0, total, max(1, min(SAMPLED, total // FEWEST_SAMPLED)))
+        train, documents = data.train.take(chosen), data.splits.train.take(chosen)
+        began = time.perf_counter()
+        bags_of(Texts(train, documents, data.tokenizer), options).distinct()
+        return (time.perf_counter() - began) * total / len(chosen)
 
     def _recipe(self, base: Recipe, family: str, settings: Mapping[str, Any]) -> Recipe:
         """Return the recipe of a classifier; a linear one of few documents judges itself."""
@@ -179,21 +194,34 @@ class LabelStrategy:
             recipe = replace(recipe, training=replace(recipe.training, epochs=epochs))
         return [] if best is None else [best]
 
-    def _fit(self, name: str, recipe: Recipe, seconds: float | None) -> TrainedCandidate:
-        """Fit a linear classifier, which ends with what it has learned once its time is up."""
-        autopilot = self.autopilot
-        ends = autopilot.budget.after(seconds)
+    def _fit(self, name: str, recipe: Recipe, timed: bool) -> list[TrainedCandidate]:
+        """Fit a classifier to all at once; nothing where others have been and there is no time.
 
-        def time_is_up() -> bool:
-            return autopilot.stop_event.is_set() or autopilot.budget.spent() > ends
-
+        It takes as long as it needs, so its share of the time does not matter. If it is the first
+        and there is too little time, it is fitted to as many documents as there is time for.
+        """
+        data = self._all if self._few else self.autopilot.data
+        features = self._seconds_for_features(recipe.options.bags) if timed else 0.0
+        needed = features * self._learning
+        left = self.autopilot.left() - REFITTING * (needed + sum(self._fitting.values()))
+        if timed and needed > left:
+            if self._fitting:
+                return []
+            data = part_of_train(
+                data, max(FIRST_DOCUMENTS, int(left / needed * data.train.num_documents))
+            )
         began = time.monotonic()
-        model = train_classifier(recipe, self._all if self._few else autopilot.data, time_is_up)
+        model = train_classifier(recipe, data, self._time_is_up)
         self._fitting[name] = time.monotonic() - began
+        if features:
+            self._learning = max(LEARNING, self._fitting[name] / features)
         if not self._few:
-            return self._classified(name, recipe, model)
+            return [self._classified(name, recipe, model)]
         assert isinstance(model, Linear) and model.cross_validated is not None
-        return self._judge(name, recipe, model, model.cross_validated)
+        return [self._judge(name, recipe, model, model.cross_validated)]
+
+    def _time_is_up(self) -> bool:
+        return self.autopilot.stop_event.is_set() or self.autopilot.left() < 0
 
     def _classified(
         self, name: str, recipe: Recipe, model: Classifier, **more: Any
@@ -267,12 +295,3 @@ def _setting(name: str, value: Any) -> str:
     if isinstance(value, list | tuple):
         return name.removesuffix("_ngrams") + "s"
     return f"{name} {value:g}".replace("_", " ")
-
-
-def _seconds_for_features(options: BagOptions, data: TrainingData) -> float:
-    """Return about how many seconds it takes to compute the features of all train documents."""
-    chosen = np.arange(0, data.train.num_documents, SAMPLED)
-    train, documents = data.train.take(chosen), data.splits.train.take(chosen)
-    began = time.perf_counter()
-    bags_of(Texts(train, documents, data.tokenizer), options).distinct()
-    return (time.perf_counter() - began) * data.train.num_documents / max(len(chosen), 1)
