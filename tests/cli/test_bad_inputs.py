@@ -204,13 +204,17 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="module")
+def untouched(broken: Path) -> dict[str, str]:
+    return contents(broken)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "sentence"), CASES.values(), ids=CASES)
-def test_bad_input(thence, broken, home, monkeypatch, command, sentence):
+def test_bad_input(thence, broken, untouched, home, monkeypatch, command, sentence):
     monkeypatch.chdir(broken)
     monkeypatch.delenv("THENCE_DATA", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    before = contents(broken), contents(home)
     outcome = thence(*command.split())
     assert outcome.code == 2
     assert outcome.out == ""
@@ -218,7 +222,7 @@ def test_bad_input(thence, broken, home, monkeypatch, command, sentence):
     assert outcome.err.endswith("\n") and outcome.err.count("\n") == 1
     assert "Traceback" not in outcome.err and "Errno" not in outcome.err
     assert re.search(sentence, outcome.err), outcome.err
-    assert (contents(broken), contents(home)) == before
+    assert (contents(broken), contents(home)) == (untouched, {})
 
 
 @contextmanager

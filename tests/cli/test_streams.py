@@ -96,6 +96,7 @@ def shell(redirection: str, *arguments: object) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.slow
+@pytest.mark.sampled
 @pytest.mark.parametrize("arguments", ["data list", "train --help"])
 @pytest.mark.parametrize("redirection", [">&-", "<&- >&-", ">/dev/full"])
 def test_output_that_goes_nowhere_is_a_sentence(arguments, redirection):

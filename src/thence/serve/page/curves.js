@@ -2,9 +2,8 @@
 
 import { get, Problem } from "./api.js";
 import { Chart } from "./chart.js";
-import { errorLine, select } from "./controls.js";
-import { el, freshId, labelled } from "./dom.js";
-import { keep, several } from "./state.js";
+import { el, errorLine, freshId, labelled } from "./dom.js";
+import { keep, select, several } from "./state.js";
 import { duration, fixed, grouped, percent } from "./format.js";
 
 /** Milliseconds between two requests for the curves of running trainings. */

@@ -61,3 +61,15 @@ export function labelled(text, control, hint = null) {
   return el("div", { class: "field" }, el("label", { for: control.id }, text), control,
     hint === null ? null : el("p", { class: "hint" }, hint));
 }
+
+/** A place for an error message; `show(null)` hides it. */
+export function errorLine() {
+  const element = el("p", { class: "problem", role: "alert", hidden: true });
+  return {
+    element,
+    show(sentence) {
+      element.textContent = sentence ?? "";
+      element.hidden = !sentence;
+    },
+  };
+}

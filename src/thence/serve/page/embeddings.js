@@ -1,9 +1,8 @@
 /** The embeddings tab: the embeddings of tokens in two dimensions. */
 
 import { newest, get } from "./api.js";
-import { errorLine, select } from "./controls.js";
-import { debounced, el, freshId, labelled, svg } from "./dom.js";
-import { keep, value } from "./state.js";
+import { debounced, el, errorLine, freshId, labelled, svg } from "./dom.js";
+import { keep, select, value } from "./state.js";
 import { grouped, tokenText } from "./format.js";
 
 const AIR = 40;

@@ -1,8 +1,8 @@
 /** The heat map tab: next-token probabilities after each symbol. */
 
 import { newest, get } from "./api.js";
-import { errorLine, select } from "./controls.js";
-import { el, labelled } from "./dom.js";
+import { el, errorLine, labelled } from "./dom.js";
+import { select } from "./state.js";
 import { END, grouped, percent, tokenText } from "./format.js";
 
 const SIZES = [15, 25, 40, 60, 80];

@@ -1,7 +1,6 @@
 /** Checkboxes to choose models, and a card for each chosen model. */
 
-import { errorLine } from "./controls.js";
-import { el, freshId } from "./dom.js";
+import { el, errorLine, freshId } from "./dom.js";
 import { keep, several } from "./state.js";
 import { brief } from "./format.js";
 

@@ -1,8 +1,7 @@
 /** The runs tab: a table of all runs, sorted by any column. */
 
 import { get, Problem } from "./api.js";
-import { errorLine } from "./controls.js";
-import { el } from "./dom.js";
+import { el, errorLine } from "./dom.js";
 import { keep, value } from "./state.js";
 import { brief, duration, fixed, grouped, percent } from "./format.js";
 

@@ -1,5 +1,7 @@
 /** The state of the page in its address, after "#", so that links keep it. */
 
+import { el } from "./dom.js";
+
 const LONGEST = 4000;
 let values = new URLSearchParams(location.hash.slice(1));
 let timer = 0;
@@ -38,4 +40,23 @@ export function enter(name, given) {
   history.replaceState(null, "", `#${values}`);
   values.set(name, given);
   history.pushState(null, "", `#${values}`);
+}
+
+/**
+ * A select whose value is kept in the address.
+ * @param {string} key Its name in the address.
+ * @param {Object|Array} options Titles by value, or values that are their own titles.
+ * @param {string} start The value if the address has none of the options.
+ * @param {() => void} onChange
+ */
+export function select(key, options, start, onChange) {
+  const pairs = Array.isArray(options) ? options.map((one) => [one, one]) : Object.entries(options);
+  const control = el("select", { name: key }, pairs.map(([name, title]) => el("option", { value: name }, title)));
+  control.value = value(key, start);
+  if (control.selectedIndex < 0) control.value = start;
+  control.addEventListener("change", () => {
+    keep(key, control.value);
+    onChange();
+  });
+  return control;
 }
