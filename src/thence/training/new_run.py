@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Set
 from dataclasses import asdict, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from thence.training.finetuning import parent_provenance, parent_run, source_run
 
 def default_run_folder(text: str, name: str) -> Path:
     """Return ``runs/TEXT-NAME``, with a number where that exists or is just being made."""
-    stem = default_run_name(text)
-    names = (f"{stem}-{name}{number}" for number in ["", *(f"-{n}" for n in range(2, 10**6))])
+    stem = f"{default_run_name(text)}-{name}"
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
     return next(path for name in names if not is_taken(path := RUNS / name))
 
 
