@@ -122,7 +122,7 @@ class LabelStrategy:
 
     def combining_seconds(self, members: Sequence[TrainedCandidate]) -> float:
         """Return about how long it takes to combine the members and one more, and to refit them."""
-        combining = 2e-6 * (len(members) + 1) * members[0].scores.size
+        combining = self.autopilot.pace.expected("averaging", len(members) + 1)
         return combining + self._refitting_seconds(members)
 
     def _refitting_seconds(self, members: Sequence[TrainedCandidate]) -> float:
@@ -245,7 +245,10 @@ class LabelStrategy:
     def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
         """Average the members that pay for their place."""
         data, size = self.autopilot.data, self.autopilot.vocabulary_size
-        return combine_classifiers(members, self._judged, size, data.classes, ends)
+        began = time.monotonic()
+        made = combine_classifiers(members, self._judged, size, data.classes, ends)
+        self.autopilot.pace.measured("averaging", time.monotonic() - began, len(members))
+        return made
 
     def as_combined(self, one: Ensemble) -> Ensemble:
         """Return a single classifier as an average of one."""
