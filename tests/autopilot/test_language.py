@@ -2,14 +2,16 @@
 
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from thence.autopilot import language
 from thence.autopilot.autopilot import MIN_TRAINING, Autopilot
 from thence.autopilot.budget import Budget
 from thence.autopilot.candidates import ScheduledCandidate
-from thence.autopilot.language import LanguageStrategy
+from thence.autopilot.language import LanguageStrategy, _end_of
 from thence.recipes import make_recipe
 from thence.signals import StopEvent
 from thence.training.callbacks import silent_progress
@@ -40,3 +42,44 @@ def test_the_time_to_load_is_part_of_the_share(
     strategy = LanguageStrategy(autopilot, "names", "names")
     monkeypatch.setitem(sys.modules, "thence.autopilot.networks", Slow())
     assert strategy.train(ScheduledCandidate("gru", 1.0), MIN_TRAINING + SLEEP / 2, None) == []
+
+
+def strategy_for(data: TrainingData, seconds: float) -> LanguageStrategy:
+    recipe = make_recipe("given-names", "ngram", {})
+    budget = Budget(seconds, None, time.monotonic())
+    autopilot = Autopilot(recipe, data, budget, StopEvent(), silent_progress, None)
+    return LanguageStrategy(autopilot, "names", "names")
+
+
+def test_the_first_result_is_of_a_part(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "SAMPLES", (40, 80))
+    first = strategy_for(data, 60.0).first()
+    assert first is not None and first.family == "ngram"
+    assert len(first.scores) == data.dev.num_targets
+
+
+def test_as_much_is_counted_as_there_is_time_for(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def counted(seconds: float) -> int:
+        part = strategy_for(data, 60.0)._affordable("ngram", [{"order": 2}], seconds)
+        return 0 if part is None else part.num_targets
+
+    whole = data.train.num_targets
+    assert counted(1e-9) == whole  # A small text is counted without asking.
+    monkeypatch.setattr(language, "SAMPLES", (40, 80))
+    monkeypatch.setattr(language, "SMALL", 1)
+    assert counted(1e-9) == 0 and counted(1e6) == whole
+    # Counting 42 targets takes 0.042 s and scoring nothing: 0.15 s are enough for 100, as 1.5 times
+    # the time is kept. To measure twice as many would take more than a tenth of the time.
+    part = _end_of(data.train, 40).num_targets
+    times = iter([0.0, part / 1000, part / 1000])
+    monkeypatch.setattr(language, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    assert 100 <= counted(0.15) < 110
+
+
+def test_the_end_of_a_text_is_whole_documents(data: TrainingData) -> None:
+    end = _end_of(data.train, 10)
+    assert 10 <= end.num_targets <= 10 + data.train.target_counts.max()
+    assert end.ids[1:].tolist() == data.train.ids[-end.num_targets :].tolist()
+    assert _end_of(data.train, 10**9).num_targets == data.train.num_targets
