@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from thence._core import library
 from thence.ensembles.members import settings_of
 from thence.models.base import Array
 from thence.models.candidates import Candidate, Kind
@@ -38,7 +39,11 @@ def schedule(kind: Kind, seconds: float, *methods: Method) -> tuple[ScheduledCan
     """
     found: list[tuple[float, ScheduledCandidate]] = []
     for family in families("labels" if kind == "labels" else "language").values():
-        affordable = [one for one in family.candidates.get(kind, ()) if one.seconds <= seconds]
+        affordable = [
+            one
+            for one in family.candidates.get(kind, ())
+            if one.seconds <= seconds and not (one.compiled and library() is None)
+        ]
         best = max((one.seconds for one in affordable), default=0.0)
         found += [
             (one.place, _scheduled(family, one))

@@ -26,6 +26,7 @@ class Candidate:
         place: Candidates are trained in the order of their places; those of thence have 0 to 4.
         options: Settings of the model that do not follow from the time.
         running: Whether it is only for running text, where documents follow one another.
+        compiled: Whether it is too slow without the compiled core.
     """
 
     seconds: float = 0.0
@@ -33,6 +34,7 @@ class Candidate:
     place: float = 10.0
     options: Mapping[str, Any] = field(default_factory=dict)
     running: bool = False
+    compiled: bool = False
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,9 @@ add_built_in([
         "language.context_mixing:ContextMixingOptions", "language.context_mixing:ContextMixing",
         "bit by bit, what many contexts say, mixed by a network that learns as it reads (PAQ)",
         adapts=True,
-        candidates=dict.fromkeys(("names", "characters", "words"), (Candidate(place=2),)),
+        candidates=dict.fromkeys(
+            ("names", "characters", "words"), (Candidate(place=2, compiled=True),)
+        ),
     ),
     _language(
         "bigram", "train", "language.options:BigramOptions", "language.bigram:create",

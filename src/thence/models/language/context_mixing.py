@@ -22,7 +22,7 @@ decision do.
 
 Sources: M. Mahoney 2005, "Adaptive weighing of context models for lossless data compression", and
 "Data Compression Explained"; B. Knoll and N. de Freitas 2012, "A machine learning perspective on
-predictive coding with PAQ8". The kernel is ``_core/mixing.c``.
+predictive coding with PAQ8". The kernel is ``_core/mixing.c``, its twin ``context_mixing_twin``.
 """
 
 import math
@@ -37,9 +37,9 @@ from thence._core import library
 from thence._core.mixing import MixingCore
 from thence.array_types import Float, Float32, Float64, Int32, Int64, Integer
 from thence.deadline import check_deadline, past_deadline
-from thence.errors import SettingError
 from thence.models.base import MAX_WEIGHT, Array
 from thence.models.language.bit_history import STATES, history_tables
+from thence.models.language.context_mixing_twin import MixingTwin
 from thence.models.language.symbol_code import huffman_code
 from thence.models.memory_guard import check_memory
 from thence.settings import Range, Settings
@@ -130,14 +130,12 @@ class ContextMixing:
         self._symbol_counts = counts
         self._code = huffman_code((counts + 1).tolist())
 
-    def _core(self) -> MixingCore:
-        """Return the tables and the code as the kernel reads them."""
-        if library() is None:
-            raise SettingError("The model context-mixing needs the compiled core.")
+    def _core(self) -> MixingCore | MixingTwin:
+        """Return the tables and the code as the kernel, or its twin, reads them."""
         after, evidence = history_tables()
-        return MixingCore(
-            {**self._learned, **vars(self._code), "next": after, "evidence": evidence}, self.models
-        )
+        tables = {**self._learned, **vars(self._code), "next": after, "evidence": evidence}
+        kind = MixingTwin if library() is None else MixingCore
+        return kind(tables, self.models)
 
     def fit(
         self, store: TokenStore, carry_context: bool = False, dev: TokenStore | None = None
@@ -264,6 +262,13 @@ class ContextMixing:
         made.models, made._learned["weights"] = models, weights
         return made
 
+    def shares(self) -> Float[np.ndarray, " models+1"]:
+        """Return the shares of its own inputs and of each other model in the sizes of weights."""
+        sizes = np.abs(self._learned["weights"]).sum(axis=0, dtype=np.float64)
+        own = CONTEXTS + MATCHES + 1
+        found = np.concatenate([[sizes[:own].sum()], sizes[own : own + self.models]])
+        return np.asarray(found / found.sum())
+
     def _copy(self) -> "ContextMixing":
         """Return a copy that can learn without changing this model."""
         made = copy(self)
@@ -371,4 +376,5 @@ def _weights(models: int) -> Float32[np.ndarray, "rows inputs"]:
     inputs = CONTEXTS + MATCHES + 1 + models
     weights = np.zeros((WEIGHT_ROWS, -(-inputs // LANES) * LANES), np.float32)
     weights[:, :inputs] = FIRST_WEIGHT
+    weights[:, CONTEXTS + MATCHES + 1 : inputs] /= max(models, 1)
     return weights
