@@ -5,7 +5,7 @@
 with weights l that depend on the context h (see ``mixture_weights``). What is known of a context is
 what the n-gram member of the highest order says: which lengths of it were seen, how many different
 words followed, and how much it leaves to what it has not seen. A gate also sees the place in the
-document.
+document, and what a cache that backs off says of the context: lengths seen, and counts.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +27,7 @@ from thence.models.base import (
     restart,
     static_model,
 )
+from thence.models.language.cache import Cache
 from thence.models.language.options import NeuralCacheOptions
 from thence.models.mixture_weights import learn_gate, learn_single, learn_table, log_weights_of
 from thence.models.ngram import NGram
@@ -74,8 +75,8 @@ class Member(Settings):
     @property
     def name(self) -> str:
         """Its family and the settings in which members of one family usually differ."""
-        named = ("order", "length", "theta")
-        parts = [f"{key} {_short(self.options[key])}" for key in named if key in self.options]
+        named = ("order", "length", "discount", "theta")
+        parts = [f"{key} {_short(self.options[key])}" for key in named if self.options.get(key)]
         if self.dynamic is not None:
             parts.append(f"dynamic {_short(self.dynamic)}")
         return " ".join([self.model, *parts])
@@ -90,6 +91,25 @@ class MixtureOptions(Settings):
     weights: Weights = "gated"
     """What the weights depend on: on how well each context is known and on the place in its \
 document, on the kind of context only, or on nothing."""
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """What the weights of a mixture depend on, for each of some targets.
+
+    Attributes:
+        ngram: What the n-gram member of the highest order knows, shape (B, order - 1).
+        cache: What the cache knows that backs off from the highest order, shape (B, 3).
+        place: The place in the document, shape (B,).
+    """
+
+    ngram: Int64[np.ndarray, "batch order-1"]
+    cache: Int64[np.ndarray, "batch 3"]
+    place: Int64[np.ndarray, " batch"]
+
+    def __getitem__(self, chosen: Any) -> "Contexts":
+        """Return those of some of the targets."""
+        return Contexts(self.ngram[chosen], self.cache[chosen], self.place[chosen])
 
 
 class Mixture:
@@ -109,6 +129,10 @@ class Mixture:
         judges = [model for model in self.models if isinstance(model, NGram)]
         judge = max(judges, key=lambda model: model.options.order, default=None)
         self._judge = None if options.weights == "single" else judge
+        caches = [model for model in self.models if isinstance(model, Cache)]
+        backing_off = [model for model in caches if model.options.discount is not None]
+        cache = max(backing_off, key=lambda model: model.options.order, default=None)
+        self._cache = cache if options.weights == "gated" else None
         count = len(self.models)
         start = 0.0 if options.weights == "gated" else 1 / max(count, 1)
         self.weights = np.full((self._num_rows(), count), start)
@@ -118,7 +142,8 @@ class Mixture:
     def _num_rows(self) -> int:
         """Return how many features a gate has, or how many buckets a table."""
         if self.options.weights == "gated":
-            return 1 + PLACES + (self._judge.num_context_features if self._judge else 0)
+            judges = [judge for judge in (self._judge, self._cache) if judge is not None]
+            return 1 + PLACES + sum(judge.num_context_features for judge in judges)
         return self._judge.num_buckets if self._judge else 1
 
     def learn_weights(
@@ -141,11 +166,11 @@ class Mixture:
             targets = np.arange(0, dev.num_targets, -(-dev.num_targets // MAX_TARGETS) or 1)
         scores = (self.member_scores(dev, carry_context) if scores is None else scores)[targets]
         probs = np.exp(scores - scores.max(axis=1, keepdims=True))
-        known = self._contexts(dev, carry_context)[targets]
+        contexts = self._contexts(dev, carry_context)[targets]
         if self.options.weights == "gated":
-            self.weights = learn_gate(probs, self._features(known, dev.places[targets]))
+            self.weights = learn_gate(probs, self._features(contexts))
             return
-        bucket_ids = self._bucket_ids(known)
+        bucket_ids = self._bucket_ids(contexts)
         self.weights = learn_table(probs, bucket_ids, self._num_rows(), learn_single(probs))
 
     def member_scores(self, store: TokenStore, carry_context: bool = False) -> Scores:
@@ -174,44 +199,51 @@ class Mixture:
         rule = Rule(member.dynamic, member.dynamic_decay, self.gradient_sizes.get(number))
         return score_dynamically(cast("NeuralLanguageModel", model), store, rule)
 
-    def _contexts(
-        self, store: TokenStore, carry_context: bool
-    ) -> Int64[np.ndarray, "targets order-1"]:
-        """Return what the n-gram member knows before each target, as in the state of its step."""
-        if self._judge is None:
-            return np.zeros((store.num_targets, 0), np.int64)
-        carried = self.options.members[self.models.index(self._judge)].carry_context
-        return self._judge.contexts(store, carry_context and carried)
+    def _contexts(self, store: TokenStore, carry_context: bool) -> Contexts:
+        """Return what is known before each target, as in the states of ``step``."""
+        ngram, cache = self._judge, self._cache
+        size = store.num_targets
+        return Contexts(
+            np.zeros((size, 0), np.int64)
+            if ngram is None
+            else ngram.contexts(store, carry_context and self._carries(ngram)),
+            np.zeros((size, 3), np.int64)
+            if cache is None
+            else cache.contexts(store, carry_context and self._carries(cache)),
+            store.places,
+        )
 
-    def _log_weights(
-        self,
-        known: Int64[np.ndarray, "batch order-1"],
-        place: Int64[np.ndarray, " batch"],
-    ) -> Float[np.ndarray, "batch models"]:
+    def _carries(self, model: LanguageModel) -> bool:
+        """Return whether a member sees the documents before."""
+        return self.options.members[self.models.index(model)].carry_context
+
+    def _log_weights(self, contexts: Contexts) -> Float[np.ndarray, "batch models"]:
         """Return the logarithm of each member's weight in each context."""
         if self.options.weights == "gated":
-            return log_weights_of(self.weights, self._features(known, place))
+            return log_weights_of(self.weights, self._features(contexts))
         with np.errstate(divide="ignore"):
-            log_weights: Array = np.log(self.weights)[self._bucket_ids(known)]
+            log_weights: Array = np.log(self.weights)[self._bucket_ids(contexts)]
         return log_weights
 
-    def _bucket_ids(self, known: Int64[np.ndarray, "batch order-1"]) -> Int64[np.ndarray, " batch"]:
+    def _bucket_ids(self, contexts: Contexts) -> Int64[np.ndarray, " batch"]:
         """Return the bucket of each context."""
         if self._judge is None:
-            return np.zeros(len(known), np.int64)
-        return self._judge.bucket_ids(known)
+            return np.zeros(len(contexts.place), np.int64)
+        return self._judge.bucket_ids(contexts.ngram)
 
-    def _features(
-        self, known: Int64[np.ndarray, "batch order-1"], place: Int64[np.ndarray, " batch"]
-    ) -> Float[np.ndarray, "batch features"]:
+    def _features(self, contexts: Contexts) -> Float[np.ndarray, "batch features"]:
         """Return what a gate sees of each context: a constant, its place, what is known of it."""
-        features = np.zeros((len(known), self._num_rows()))
+        place = contexts.place
+        features = np.zeros((len(place), 1 + PLACES))
         features[:, 0] = 1
         early = np.flatnonzero(place < PLACES)
         features[early, 1 + place[early]] = 1
+        parts = [features]
         if self._judge is not None:
-            features[:, 1 + PLACES :] = self._judge.context_features(known)
-        return features
+            parts.append(self._judge.context_features(contexts.ngram))
+        if self._cache is not None:
+            parts.append(self._cache.context_features(contexts.cache))
+        return np.concatenate(parts, axis=1)
 
     def start(self, batch_size: int) -> list[State]:
         """Return the states of all members before any text, and the place in the document."""
@@ -233,10 +265,12 @@ class Mixture:
             log_probs.append(member_log_probs)
             states.append(new)
         place = np.where(begins, 0, state[-1] + 1)
-        known = np.zeros((len(ids), 0), np.int64)
+        ngram, cache = np.zeros((len(ids), 0), np.int64), np.zeros((len(ids), 3), np.int64)
         if self._judge is not None:
-            known = states[self.models.index(self._judge)]
-        log_weights = self._log_weights(known, place)
+            ngram = states[self.models.index(self._judge)]
+        if self._cache is not None:
+            _, cache = states[self.models.index(self._cache)]
+        log_weights = self._log_weights(Contexts(ngram, cache, place))
         parts = [p + log_weights[:, [m]] for m, p in enumerate(log_probs)]
         return np.logaddexp.reduce(parts, axis=0), [*states, place]
 
@@ -274,10 +308,10 @@ class Mixture:
         self, store: TokenStore, carry_context: bool
     ) -> Iterator[tuple[slice, Float[np.ndarray, "block models"]]]:
         """Yield block by block of the targets the logarithm of the members' weights there."""
-        known, place = self._contexts(store, carry_context), store.places
+        contexts = self._contexts(store, carry_context)
         for start in range(0, store.num_targets, BLOCK):
             block = slice(start, start + BLOCK)
-            yield block, self._log_weights(known[block], place[block])
+            yield block, self._log_weights(contexts[block])
 
     def gate_features(
         self, store: TokenStore, carry_context: bool
@@ -311,7 +345,9 @@ class Mixture:
         members = [replace(self.options.members[number], dynamic=None) for number in kept]
         static.options = replace(self.options, members=tuple(members))
         static.models = [model for model in models if model is not None]
-        static.weights, static.gradient_sizes = self.weights[:, kept], {}
+        static._cache, static.gradient_sizes = None, {}
+        # What is known of a cache comes last, and a static mixture has none.
+        static.weights = self.weights[: static._num_rows(), kept]
         if self.options.weights != "gated":  # A gate's softmax divides by the sum anyway.
             total = static.weights.sum(axis=1, keepdims=True)
             static.weights = np.where(total > 0, static.weights, 1 / len(kept))
