@@ -130,7 +130,8 @@ def test_what_is_trained_for_how_long() -> None:
     assert names_of("characters", 4, "train") == ["gru 1"]
     assert names_of("words", 10, "train") == ["lstm 1"]
     assert names_of("words", 200, "train") == ["lstm 1 2"]
-    counted = ["ngram 1 3", "ngram 1 5", "cache 1 1", "cache 1 2", "context-mixing 1"]
+    caches = ["cache 1 1", "cache 1 2", "cache 1 4 65536 0.4"]
+    counted = ["ngram 1 3", "ngram 1 5", *caches, "context-mixing 1"]
     assert names_of("words", 0, "fit") == counted
     linear = (
         "linear 1 tfidf squared_hinge, linear 1 tfidf squared_hinge 0.0 1 2, "

@@ -182,7 +182,7 @@ def prune(
         vocabulary_size: Number of ids (V).
         ends: When to stop, by ``time.monotonic``; no try is begun that would take longer.
     """
-    sample, sampled = _sample(dev)
+    sample, sampled = _sample(dev, _carries(members))
     tried: set[str] = set()
     began = time.monotonic()
     nats, weights = _evaluate(members, sample, sampled, vocabulary_size)
@@ -205,8 +205,15 @@ def prune(
     return members
 
 
-def _sample(dev: TokenStore) -> tuple[TokenStore, Bool[np.ndarray, " targets"]]:
-    """Return evenly spaced documents of dev with enough targets, and which targets those are."""
+def _sample(dev: TokenStore, carries: bool) -> tuple[TokenStore, Bool[np.ndarray, " targets"]]:
+    """Return documents of dev with enough targets, and which targets those are.
+
+    They are evenly spaced, but the first ones of running text, whose contexts reach into the
+    documents before.
+    """
+    if carries:
+        sample = dev.beginning(PRUNING_TARGETS)
+        return sample, np.arange(dev.num_targets) < sample.num_targets
     every = max(1, dev.num_targets // PRUNING_TARGETS)
     documents = np.arange(dev.num_documents) % every == 0
     return dev.take(np.flatnonzero(documents)), np.repeat(documents, dev.target_counts)

@@ -57,6 +57,12 @@ LINEAR: Sequence[Mapping[str, Any]] = (
 without, which suits topics; of words, which is fast, and of characters too. Together they do better
 on all texts than any of them."""
 
+
+def _cache(**options: Any) -> Candidate:
+    """Return a cache that ``thence best`` tries on running text."""
+    return Candidate(place=1, options=options, running=True)
+
+
 _language, _labels = partial(_built_in, "language"), partial(_built_in, "labels")
 _recurrent = partial(
     _language,
@@ -89,10 +95,15 @@ add_built_in([
         "cache", "fit", "language.cache:CacheOptions", "language.cache:Cache",
         "counts of the last few hundred symbols; for mixing with others on running text",
         adapts=True,
-        candidates=dict.fromkeys(
-            ("names", "characters", "words"),
-            tuple(Candidate(place=1, options={"order": order}, running=True) for order in (1, 2)),
-        ),
+        # The high orders tell a mixture how well a context is known from what was read. Words
+        # come in bursts, characters do not.
+        candidates={
+            "names": (_cache(order=6, length=1 << 16, discount=0.4),),
+            "characters": (_cache(order=6, length=1 << 16, discount=0.4),),
+            "words": (
+                _cache(order=1), _cache(order=2), _cache(order=4, length=1 << 16, discount=0.4),
+            ),
+        },
     ),
     _language(
         "context-mixing", "fit",
