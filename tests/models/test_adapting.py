@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thence.corpus import Documents
-from thence.models.base import Adapts, LanguageModel
+from thence.models.base import Adapts, CountedModel, LanguageModel
 from thence.models.language.mixture import Member, Mixture, MixtureOptions
-from thence.models.ngram import NGram
 from thence.models.registry import families, get_family
 from thence.tokens import TokenOptions, TokenStore, make_tokenizer
 
@@ -31,12 +30,16 @@ def encoded(texts: list[str]) -> TokenStore:
 def made(*members: Member) -> LanguageModel:
     """One model; of several members a mixture."""
     torch.manual_seed(0)
+    text = encoded(TEXT)
     if len(members) == 1 and members[0].dynamic is None:
         family = get_family(members[0].model)
-        return family.language_model(family.make_options(members[0].options), SIZE)
-    mixture, text = Mixture(MixtureOptions(members), SIZE), encoded(TEXT)
+        model = family.language_model(family.make_options(members[0].options), SIZE)
+        assert isinstance(model, CountedModel)
+        model.fit(text, carry_context=True)
+        return model
+    mixture = Mixture(MixtureOptions(members), SIZE)
     for model in mixture.models:
-        if isinstance(model, NGram):
+        if isinstance(model, CountedModel):
             model.fit(text)
     mixture.learn_weights(text, carry_context=True)
     return mixture
@@ -45,6 +48,7 @@ def made(*members: Member) -> LanguageModel:
 ADAPTIVE: dict[str, Callable[[], LanguageModel]] = {
     "cache": lambda: made(Member("cache", {"length": 4, "order": 2})),
     "cache backing off": lambda: made(BACKING_OFF),
+    "context-mixing": lambda: made(Member("context-mixing", {"slot_bits": 12})),
     "neural-cache": lambda: made(
         LSTM, Member("neural-cache", {"length": 9, "theta": 2.0, "of": 0}, carry_context=True)
     ),

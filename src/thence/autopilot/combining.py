@@ -182,7 +182,7 @@ def prune(
         vocabulary_size: Number of ids (V).
         ends: When to stop, by ``time.monotonic``; no try is begun that would take longer.
     """
-    sample, sampled = _sample(dev, _carries(members))
+    sample, sampled = _sample(dev, any(one.carry_context for one in members))
     tried: set[str] = set()
     began = time.monotonic()
     nats, weights = _evaluate(members, sample, sampled, vocabulary_size)

@@ -317,10 +317,10 @@ class Mixture:
         self, store: TokenStore, carry_context: bool
     ) -> Iterator[tuple[slice, Float[np.ndarray, "block features"]]]:
         """Yield block by block of the targets what a gate sees of their contexts."""
-        known, place = self._contexts(store, carry_context), store.places
+        contexts = self._contexts(store, carry_context)
         for start in range(0, store.num_targets, BLOCK):
             block = slice(start, start + BLOCK)
-            yield block, self._features(known[block], place[block])
+            yield block, self._features(contexts[block])
 
     @property
     def adapting(self) -> tuple[str, ...]:
