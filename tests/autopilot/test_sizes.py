@@ -141,7 +141,7 @@ def test_what_is_trained_for_how_long() -> None:
     )
     labels = {
         0: f"{linear}, averaging 0.5",
-        15: f"{linear}, averaging 1, averaging 1 3, convolution 2 0.0, recurrent 2 0.0 250",
+        15: f"{linear}, averaging 1, averaging 1 3, recurrent 2 0.0 250, convolution 2 0.0",
     }
     for seconds, expected in labels.items():
         assert ", ".join(names_of("labels", seconds, "fit", "train")) == expected

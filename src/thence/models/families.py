@@ -195,7 +195,7 @@ add_built_in([
         "convolution", "train", "labels.options:ConvolutionOptions", "labels.convolution:create",
         "filters over a few words in a row, the largest of each (Kim 2014)",
         reads_sequences=True, word_vectors=True, truncates=True, epochs=6.0, training=DOCUMENTS,
-        candidates={"labels": (Candidate(15, share=2.0, place=3, options={"adversarial": 0.0}),)},
+        candidates={"labels": (Candidate(15, share=2.0, place=4, options={"adversarial": 0.0}),)},
     ),
     _labels(
         "recurrent", "train", "labels.options:RecurrentOptions", "labels.recurrent:create",
@@ -203,7 +203,7 @@ add_built_in([
         reads_sequences=True, word_vectors=True, truncates=True, training=DOCUMENTS,
         candidates={
             "labels": (
-                Candidate(15, share=2.0, place=4, options={"adversarial": 0.0, "max_length": 250}),
+                Candidate(15, share=2.0, place=3, options={"adversarial": 0.0, "max_length": 250}),
             ),
         },
     ),
