@@ -37,6 +37,7 @@ class Fake:
     after: Any = None
     at_once: TrainedCandidate | None = None
     unit = "token"
+    tolerance = 0.005
     description = ""
 
     def first(self) -> TrainedCandidate | None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from thence.autopilot.candidates import TrainedCandidate
 from thence.autopilot.combining import (
+    average_equally,
     combine_classifiers,
     combine_language_models,
     combining_seconds,
@@ -212,3 +213,16 @@ def test_classifiers_that_are_right_about_different_documents_are_averaged() -> 
     ]
     made = combine_classifiers(members, labels, 5, Classes(3, False))
     assert len(made.members) == 2 and made.accuracy == 1.0
+
+
+def test_few_documents_average_all_members_alike() -> None:
+    labels = labels_of([[0], [1]])
+    members = [
+        classifier("sure", np.log([[0.8, 0.2], [0.8, 0.2]]), labels),
+        classifier("right", np.log([[0.6, 0.4], [0.2, 0.8]]), labels),
+    ]
+    made = average_equally(members, labels, 5, Classes(2))
+    assert made.weights == (0.5, 0.5)
+    # The means are 0.7 for the first and 0.5 for the second: -(ln 0.7 + ln 0.5) / 2 = 0.5249.
+    assert made.nats == pytest.approx(0.5249, abs=1e-4)
+    assert average_equally(members[:1], labels, 5, Classes(2)).model is members[0].model

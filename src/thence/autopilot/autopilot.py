@@ -47,6 +47,10 @@ class Strategy(Protocol):
     def description(self) -> str:
         """A description of the text for the report, such as its kind and size."""
 
+    @property
+    def tolerance(self) -> float:
+        """Nats per unit by which a newer ensemble may be worse than the one before."""
+
     def first(self) -> TrainedCandidate | None:
         """Return a model that a part of the text gives in a moment; None if all of it is as soon.
 
@@ -205,7 +209,7 @@ class Autopilot:
         with self.pace.timed("combining"):
             after = strategy.combine(members, self._ends_after(share))
         best = after
-        if before is not None and not after.nats < before.nats + TOLERANCE:
+        if before is not None and not after.nats < before.nats + strategy.tolerance:
             best = before
         if not self.budget.counts_steps and best.model is not None:
             self._num_bytes = sum(value.nbytes for value in best.model.tensors().values())

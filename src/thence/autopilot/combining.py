@@ -284,6 +284,26 @@ def combine_classifiers(
     return min((made, best), key=lambda one: one.nats)
 
 
+def average_equally(
+    members: Sequence[TrainedCandidate], labels: Labels, vocabulary_size: int, classes: Classes
+) -> Ensemble:
+    """Average all members with the same weight: few documents say too little of which is better.
+
+    Args:
+        members: What was trained; at least one.
+        labels: Of the documents that they are judged by.
+        vocabulary_size: Number of token ids (V).
+        classes: The classes of the labels.
+    """
+    if len(members) == 1:
+        return single(members[0])
+    weights = np.full(len(members), 1 / len(members))
+    result = evaluate_labels(classifiers.pooled([one.scores for one in members], weights), labels)
+    model = average_of(members, weights, vocabulary_size, classes)
+    accuracy, shares = result.metrics["dev_accuracy"], tuple(weights.tolist())
+    return Ensemble(tuple(members), shares, "ensemble", model.options, model, result.nats, accuracy)
+
+
 def _prune_classifiers(members: list[TrainedCandidate], labels: Labels) -> list[TrainedCandidate]:
     """Return the members without those that gain too little; the one that gains least goes first.
 

@@ -1,8 +1,8 @@
 """What is tried for labels, and how it is put together.
 
-Of few documents a dev split is too small to choose by. There linear classifiers are judged, chosen
-and averaged by cross-validation on train and dev together, and no network is trained. Of more
-documents everything is judged on dev, and in the end the linear classifiers of the result are
+Of few documents a dev split is too small to choose by. There linear classifiers are judged by
+cross-validation on train and dev together, all are averaged alike, and no network is trained. Of
+more documents everything is judged on dev, and in the end the linear classifiers of the result are
 fitted again to train and dev together, with what was chosen on dev.
 """
 
@@ -17,14 +17,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from thence.array_types import Float
-from thence.autopilot.autopilot import Autopilot, reported_settings, with_training
+from thence.autopilot.autopilot import TOLERANCE, Autopilot, reported_settings, with_training
 from thence.autopilot.candidates import (
     Ensemble,
     ScheduledCandidate,
     TrainedCandidate,
     schedule,
 )
-from thence.autopilot.combining import average_of, combine_classifiers
+from thence.autopilot.combining import average_equally, average_of, combine_classifiers
 from thence.batches.bags import BagOptions, bags_of
 from thence.corpus import Labels
 from thence.deadline import DeadlineError, deadline
@@ -110,6 +110,11 @@ class LabelStrategy:
     def _judged(self) -> Labels:
         """The labels of the documents that classifiers are judged by."""
         return self._all.train_labels if self._few else self.autopilot.data.dev_labels
+
+    @property
+    def tolerance(self) -> float:
+        """By how much an average may be worse than one before; a later one of few has more."""
+        return math.inf if self._few else TOLERANCE
 
     def count(self) -> Iterator[TrainedCandidate]:
         """Yield nothing: every classifier is trained."""
@@ -245,6 +250,8 @@ class LabelStrategy:
     def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
         """Average the members that pay for their place."""
         data, size = self.autopilot.data, self.autopilot.vocabulary_size
+        if self._few:
+            return average_equally(members, self._judged, size, data.classes)
         began = time.monotonic()
         made = combine_classifiers(members, self._judged, size, data.classes, ends)
         self.autopilot.pace.measured("averaging", time.monotonic() - began, len(members))

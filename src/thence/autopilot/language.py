@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from thence.autopilot.autopilot import Autopilot, reported_settings
+from thence.autopilot.autopilot import TOLERANCE, Autopilot, reported_settings
 from thence.autopilot.candidates import (
     Ensemble,
     ScheduledCandidate,
@@ -55,6 +55,7 @@ class LanguageStrategy:
     kind: TextKind
     description: str
     unit: ClassVar[Literal["token"]] = "token"
+    tolerance: ClassVar[float] = TOLERANCE
 
     def first(self) -> TrainedCandidate | None:
         """Return the counts of a part of the text that is as large as is counted in a moment."""
