@@ -36,7 +36,7 @@ def test_all_is_read_where_there_is_time(table: Path) -> None:
 
 
 def test_a_part_is_read_where_there_is_not(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "PROBED", 200)  # A tenth of the text.
+    monkeypatch.setattr(reading, "PROBED", (200,))  # A tenth of the text.
     named = make_recipe(table, "linear", {"label": "label"})
     found = read_text(named, {}, {}, budget_of(0.0))
     part, whole = found.data.train.num_documents, len(found.splits.train)
@@ -48,7 +48,7 @@ def test_a_part_is_read_where_there_is_not(table: Path, monkeypatch: pytest.Monk
 def test_running_text_is_learned_from_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "PROBED", 300)
+    monkeypatch.setattr(reading, "PROBED", (300,))
     text = tmp_path / "text.txt"
     text.write_text("\n".join(f"line {number}" for number in range(500)))
     named = make_recipe(text, "ngram", {})
@@ -65,7 +65,7 @@ def test_a_text_without_dev_is_refused() -> None:
 def test_a_run_of_a_part_has_the_hashes_of_all(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "PROBED", 200)
+    monkeypatch.setattr(reading, "PROBED", (200,))
     monkeypatch.setattr(reading, "TOKENISING_SHARE", 0.0)
     done = thence.best(table, time="1s", label="label", output=tmp_path / "run")
     assert "for want of time" in done.text

@@ -87,6 +87,8 @@ def best(
             strategy = _strategy_for(found, autopilot, refit)
             writer = RunWriter(found, autopilot, strategy, new, sources, page)
             autopilot.rehearse = writer.rehearse
+            if not budget.counts_steps:
+                autopilot.beside(lambda: writer.about_text)
             done = writer.write(autopilot.run(strategy))
         if not stop_event.is_set():
             writer.write_page(done)

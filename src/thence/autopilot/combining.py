@@ -272,6 +272,8 @@ def combine_classifiers(
         The ensemble; the best member alone where it is likelier on dev.
     """
     best = min(map(single, members), key=lambda one: one.nats)
+    if len(members) == 1:
+        return best
     with deadline(ends):
         kept = _prune_classifiers(list(members), labels)
     if len(kept) == 1:

@@ -22,9 +22,11 @@ MARKED: Mapping[str, Any] = {"word_split": "whitespace"}
 """Token settings for a text that already contains ``<unk>`` symbols, as the Penn Treebank does."""
 UNMARKED: Mapping[str, Any] = {"min_count": 2, "max_size": 30_000}
 """Token settings for other texts of words: words that occur twice, at most 30,000 of them."""
-PROBED, TOKENISING_SHARE = 1 << 20, 0.3
-"""Bytes of text that are tokenised to see how long that takes, and the share of the time left that
-it may take for all of it; of more text only a part is learned."""
+PROBED = (1 << 17, 1 << 20)
+"""Bytes of text that are tokenised to see how long that takes; more if all might take too long, as
+the smaller part gives the larger estimate."""
+TOKENISING_SHARE = 0.5
+"""Share of the time left that tokenising may take; of more text only a part is learned."""
 
 
 @dataclass(frozen=True)
@@ -103,16 +105,18 @@ def _affordable(recipe: Recipe, splits: Splits, budget: Budget) -> Splits:
     Of running text that is its end, which dev follows, of other text documents evenly spaced.
     """
     train = splits.train
-    share = PROBED / max(train.num_bytes, 1)
-    if share >= 1 / 2:
-        return splits
-    began = time.monotonic()
-    learn_tokens(_part(recipe, train, share), recipe.tokens)
-    seconds = SAFETY * (time.monotonic() - began) / share
-    most = TOKENISING_SHARE * budget.left() / seconds
-    if most >= 1:
-        return splits
-    return replace(splits, train=_part(recipe, train, max(most, share)))
+    most = 1.0
+    for size in PROBED:
+        share = size / max(train.num_bytes, 1)
+        if share >= 1 / 2:
+            return splits
+        began = time.monotonic()
+        learn_tokens(_part(recipe, train, share), recipe.tokens)
+        seconds = SAFETY * (time.monotonic() - began) / share
+        most = max(share, TOKENISING_SHARE * budget.left() / seconds)
+        if most >= 1:
+            return splits
+    return replace(splits, train=_part(recipe, train, most))
 
 
 def _part(recipe: Recipe, train: Documents, share: float) -> Documents:
