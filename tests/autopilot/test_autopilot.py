@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from thence.autopilot.autopilot import Autopilot, StoppingListener, TrainingEnded
@@ -21,7 +22,7 @@ from thence.training.callbacks import SilentProgress, silent_progress
 
 
 def candidate(name: str, nats: float, accuracy: float | None = None) -> TrainedCandidate:
-    return TrainedCandidate(name, "fake", CacheOptions(1), None, cast(Any, None), nats, accuracy)
+    return TrainedCandidate(name, "fake", CacheOptions(1), None, np.zeros(1), nats, accuracy)
 
 
 @dataclass
@@ -67,9 +68,8 @@ class Fake:
         if not self.blended:
             return best
         nats = self.blended[min(len(self.allowed), len(self.blended)) - 1]
-        return Ensemble(
-            tuple(members), (1 / len(members),) * len(members), "mixture", None, None, nats
-        )
+        weights = (1 / len(members),) * len(members)
+        return Ensemble(tuple(members), weights, "mixture", None, None, nats, judged=1)
 
     def finish(self, best: Ensemble) -> Ensemble:
         return best

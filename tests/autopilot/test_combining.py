@@ -138,6 +138,19 @@ def test_a_mixture_in_a_hurry_is_judged_by_all_of_dev(counted: Counted, dev: Tok
     assert made.nats == pytest.approx(2.816, abs=0.3)
 
 
+def test_where_judging_takes_too_long_less_of_dev_is_judged(
+    counted: Counted, dev: TokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thence.autopilot.combining.PROBED", 8)
+    easy = np.where(np.arange(dev.num_targets) < dev.num_targets // 2, -1.0, -9.0)
+    turns = np.where(np.arange(dev.num_targets) % 2 == 0, 0.5, -0.5)
+    members = [counted(2, "one", easy + turns), counted(3, "other", easy - turns)]
+    pace = Pace({"learning": 0.0, "judging": 1.0})
+    ends = time.monotonic() + SAFETY * len(members) * dev.num_targets / 2 + 0.5
+    made = combine_language_models(members, dev, len_of(members), ends, pace)
+    assert made.judged < 0.6 * dev.num_targets and made.nats == pytest.approx(1.0, abs=0.2)
+
+
 ENDS = st.integers(2, 30)
 
 

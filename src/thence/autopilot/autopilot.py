@@ -204,13 +204,17 @@ class Autopilot:
         """Combine the members in a share of the time left.
 
         A newer ensemble takes the place of the one before unless it is clearly worse: it may be
-        combined in a hurry.
+        combined in a hurry. Where it was judged on less of dev, a single model does not.
         """
         with self.pace.timed("combining"):
             after = strategy.combine(members, self._ends_after(share))
-        best = after
-        if before is not None and not after.nats < before.nats + strategy.tolerance:
-            best = before
+        if before is None:
+            is_better = True
+        elif before.judged == after.judged:
+            is_better = after.nats < before.nats + strategy.tolerance
+        else:
+            is_better = len(after.members) > 1 or len(before.members) == 1
+        best = after if is_better or before is None else before
         if not self.budget.counts_steps and best.model is not None:
             self._num_bytes = sum(value.nbytes for value in best.model.tensors().values())
         return best

@@ -110,6 +110,7 @@ class Ensemble:
         nats: The loss on dev per token or document, each half under weights learned on the other.
         accuracy: Of classifiers, on dev.
         refit: Whether classifiers have learned from dev too since they were judged.
+        judged: Targets or documents of dev that the loss is a mean of.
     """
 
     members: tuple[TrainedCandidate, ...]
@@ -120,8 +121,10 @@ class Ensemble:
     nats: float
     accuracy: float | None = None
     refit: bool = False
+    judged: int = 0
 
 
 def single(one: TrainedCandidate) -> Ensemble:
     """Return an ensemble of one model."""
-    return Ensemble((one,), (1.0,), one.family, one.options, one.model, one.nats, one.accuracy)
+    own = one.family, one.options, one.model, one.nats, one.accuracy
+    return Ensemble((one,), (1.0,), *own, judged=len(one.scores))

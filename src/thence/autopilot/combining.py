@@ -66,7 +66,7 @@ def combine_language_models(
         The ensemble, never worse on dev than the best member alone.
     """
     kept, dev = _on_beginning(members, dev, min(len(one.scores) for one in members))
-    best = min((single(one) for one in kept if one.network_of is None), key=lambda one: one.nats)
+    best = _best_alone(kept)
     if len(kept) == 1:
         return best
     pace, hurries = pace or Pace(), not math.isinf(ends)
@@ -80,10 +80,17 @@ def combine_language_models(
     if len(kept) == 1:
         return best
     left, stride = max(0.0, ends - time.monotonic()), _usual_stride(dev)
-    while _seconds(len(kept), dev.num_targets, stride, pace) > left:
-        if stride > MAX_STRIDE:
+    targets = dev.num_targets
+    while _seconds(len(kept), targets, stride, pace) > left:
+        if _learning_seconds(len(kept), targets, stride, pace) > left / 2:
+            stride *= 2
+        else:
+            targets //= 2
+        if targets < min(PROBED, dev.num_targets) or stride > MAX_STRIDE:
             return best
-        stride *= 2
+    if targets < dev.num_targets:
+        kept, dev = _on_beginning(kept, dev, targets)
+        best = _best_alone(kept)
     with deadline(ends):
         mixed = _mixed(kept, dev, vocabulary_size, stride, pace)
     return mixed if mixed.nats < best.nats else best
@@ -98,9 +105,18 @@ def combining_seconds(members: int, dev: TokenStore, left: float, pace: Pace) ->
 
 def _seconds(members: int, targets: int, stride: int, pace: Pace) -> float:
     """Return about how long ``_mixed`` takes, from what was measured."""
+    judging = pace.expected("judging", members * targets)
+    return judging + _learning_seconds(members, targets, stride, pace)
+
+
+def _learning_seconds(members: int, targets: int, stride: int, pace: Pace) -> float:
     # Weights are learned on each half to judge the other, then on all.
-    learning = 2 * pace.expected("learning", members * targets / stride)
-    return learning + pace.expected("judging", members * targets)
+    return 2 * pace.expected("learning", members * targets / stride)
+
+
+def _best_alone(members: Sequence[TrainedCandidate]) -> Ensemble:
+    alone = (single(one) for one in members if one.network_of is None)
+    return min(alone, key=lambda one: one.nats)
 
 
 def _usual_stride(dev: TokenStore) -> int:
@@ -111,13 +127,17 @@ def _on_beginning(
     members: Sequence[TrainedCandidate], dev: TokenStore, targets: int
 ) -> tuple[list[TrainedCandidate], TokenStore]:
     """Return the first documents of dev that have so many targets, and the members there."""
-    if targets >= dev.num_targets:
-        return list(members), dev
-    dev = dev.beginning(targets)
-    scores = [one.scores[: dev.num_targets] for one in members]
-    nats = [-float(np.mean(some, dtype=np.float64)) for some in scores]
-    cut = zip(members, scores, nats, strict=True)
-    return [replace(one, scores=some, nats=own) for one, some, own in cut], dev
+    if targets < dev.num_targets:
+        dev = dev.beginning(targets)
+    return [_scored_on(one, dev) for one in members], dev
+
+
+def _scored_on(one: TrainedCandidate, dev: TokenStore) -> TrainedCandidate:
+    """Return a member as it is on the first documents of the dev that it has scored."""
+    if len(one.scores) == dev.num_targets:
+        return one
+    scores = one.scores[: dev.num_targets]
+    return replace(one, scores=scores, nats=-float(np.mean(scores, dtype=np.float64)))
 
 
 def _mixed(
@@ -168,7 +188,10 @@ def _mixed(
     pace.measured("judging", time.monotonic() - began - learning, pairs)
     nats = total / max(dev.num_targets, 1)
     weights = tuple(means.tolist())
-    return Ensemble(tuple(members), weights, "mixture", mixture.options, mixture, nats)
+    judged = dev.num_targets
+    return Ensemble(
+        tuple(members), weights, "mixture", mixture.options, mixture, nats, judged=judged
+    )
 
 
 def prune(
@@ -282,7 +305,8 @@ def combine_classifiers(
     weights = classifiers.learn_pool([one.scores for one in kept], labels).weights
     model = average_of(kept, weights, vocabulary_size, classes)
     accuracy, shares = result.metrics["dev_accuracy"], tuple(weights.tolist())
-    made = Ensemble(tuple(kept), shares, "ensemble", model.options, model, result.nats, accuracy)
+    own = "ensemble", model.options, model, result.nats, accuracy
+    made = Ensemble(tuple(kept), shares, *own, judged=best.judged)
     return min((made, best), key=lambda one: one.nats)
 
 

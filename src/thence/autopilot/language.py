@@ -19,7 +19,7 @@ from thence.autopilot.candidates import (
 )
 from thence.autopilot.combining import combine_language_models, combining_seconds, mixture_of
 from thence.autopilot.pace import SAFETY
-from thence.deadline import DeadlineError, deadline
+from thence.deadline import DeadlineError, check_deadline, deadline
 from thence.models.base import LanguageModel
 from thence.models.candidates import TextKind
 from thence.models.language.options import NeuralCacheOptions
@@ -37,6 +37,9 @@ SAMPLES, SMALL = (20_000, 80_000), 3
 gives the larger estimate. A text of up to so many times the larger is counted without asking."""
 MEASURING = 0.1
 """Share of the time that this may take."""
+SCORING, MIN_JUDGED = 0.25, 20_000
+"""Share of the time for counting that scoring dev may take; else models are judged by less of it,
+but by at least so many targets."""
 COUNTING, COUNTING_BEFORE = 0.6, 0.5
 """Shares of the time left that counting may take: alone, and with networks to be trained after."""
 
@@ -61,8 +64,9 @@ class LanguageStrategy:
         """Return the counts of a part of the text that is as large as is counted in a moment."""
         for candidate in schedule(self.kind, 0.0, "fit"):
             if not candidate.running:
-                part = _end_of(self.autopilot.data.train, SAMPLES[0])
-                return next(self._fitted(candidate.family, [candidate.options], part), None)
+                data = self.autopilot.data
+                part, dev = _end_of(data.train, SAMPLES[0]), data.dev.beginning(SAMPLES[-1])
+                return next(self._fitted(candidate.family, [candidate.options], part, dev), None)
         return None
 
     def count(self) -> Iterator[TrainedCandidate]:
@@ -77,7 +81,7 @@ class LanguageStrategy:
             if not autopilot.budget.counts_steps:
                 train = self._affordable(name, settings, ends - time.monotonic())
             if train is not None:
-                yield from self._fitted(name, settings, train)
+                yield from self._fitted(name, settings, train, autopilot.data.dev)
 
     def _affordable(
         self, name: str, settings: Sequence[Mapping[str, Any]], seconds: float
@@ -85,7 +89,7 @@ class LanguageStrategy:
         """Return as much of the end of the train text as can be counted in so many seconds.
 
         How long that takes, with the scoring of dev, is measured on a small part. None if there is
-        no time for more than that.
+        no time for more than that. Where the scoring takes too long, less of dev is judged by.
         """
         train, dev = self.autopilot.data.train, self.autopilot.data.dev
         if train.num_targets < SMALL * SAMPLES[-1]:
@@ -99,15 +103,25 @@ class LanguageStrategy:
             for model in models:
                 model.score(judged, self._carries)
             ended = time.monotonic()
-            scoring = SAFETY * (ended - counted) * dev.num_targets / judged.num_targets
             counting = SAFETY * (counted - began) / part.num_targets
-            affordable = (seconds - scoring) / max(counting, 1e-12)
+            scoring = SAFETY * (ended - counted) / judged.num_targets * dev.num_targets
+            share = SCORING * seconds / max(scoring, 1e-12)
+            affordable = (seconds - min(share, 1.0) * scoring) / max(counting, 1e-12)
             seconds -= ended - began
-            if affordable >= train.num_targets:
+            if affordable >= train.num_targets and share >= 1:
                 return train
             if SAMPLES[-1] / SAMPLES[0] * (ended - began) > MEASURING * seconds:
                 break  # To measure more would take too long.
-        return _end_of(train, int(affordable)) if affordable >= SAMPLES[0] else None
+        if share < 1:
+            self._judge_by(int(share * dev.num_targets))
+        if affordable < SAMPLES[0]:
+            return None
+        return train if affordable >= train.num_targets else _end_of(train, int(affordable))
+
+    def _judge_by(self, targets: int) -> None:
+        """Let everything be judged by the first targets of dev, about so many, from now on."""
+        data = self.autopilot.data
+        self.autopilot.data = replace(data, dev=data.dev.beginning(max(targets, MIN_JUDGED)))
 
     @property
     def _carries(self) -> bool:
@@ -123,13 +137,20 @@ class LanguageStrategy:
         yield from zip(options, family.fit_all(models, train, self._carries), strict=True)
 
     def _fitted(
-        self, name: str, settings: Sequence[Mapping[str, Any]], train: TokenStore
+        self,
+        name: str,
+        settings: Sequence[Mapping[str, Any]],
+        train: TokenStore,
+        dev: TokenStore,
     ) -> Iterator[TrainedCandidate]:
         """Fit models of one family to a text, and yield each with what it gives dev."""
         made = self._models(name, settings, train)
         for one, (options, model) in zip(settings, made, strict=True):
-            scores = model.score(self.autopilot.data.dev, self._carries)
-            more = {"carry_context": self._carries}
+            check_deadline()
+            scores = model.score(dev, self._carries)
+            is_part = train.num_targets < self.autopilot.data.train.num_targets
+            about = {"train_tokens": train.num_targets} if is_part else {}
+            more = {"carry_context": self._carries, "training": about}
             yield _scored(_title(name, one), name, options, model, scores, **more)
 
     def schedule(self, seconds: float) -> tuple[ScheduledCandidate, ...]:

@@ -61,6 +61,12 @@ class RunWriter:
         more = data_provenance(self.autopilot.recipe, self.autopilot.data)
         return more, self.text.splits.hashes()
 
+    @property
+    def _judged_by(self) -> str:
+        """That models are judged by a part of dev; nothing if by all of it."""
+        part, whole = self.autopilot.data.dev.num_targets, self.text.data.dev.num_targets
+        return "" if part == whole else f"judged by the first {part:,} of {whole:,} tokens of dev"
+
     def rehearse(self, first: Ensemble) -> None:
         """Write a run elsewhere, to measure how long that takes; then a page, beside other work."""
         pace, folder = self.autopilot.pace, self.new.path / "rehearsal"
@@ -139,7 +145,7 @@ class RunWriter:
         return Best(
             folder=self.new.target,
             unit=strategy.unit,
-            text="; ".join(filter(None, (strategy.description, self.text.remark))),
+            text="; ".join(filter(None, (strategy.description, self.text.remark, self._judged_by))),
             limit=None if budget.counts_steps else budget.seconds,
             steps=budget.steps,
             seconds=budget.spent(),
