@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -26,8 +27,10 @@ from thence.models.ngram.pruning import prune
 from thence.models.ngram.queries import Queries
 from thence.models.ngram.smoothing import OrderTable
 from thence.tokens import TokenStore
+from thence.tokens import words as word_tokens
 from thence.tokens.characters import character_counts, character_places
 from thence.tokens.hashing import HashTable
+from thence.tokens.vocabulary import choose_symbols
 from thence.tokens.word_splitting import SYMBOLS, find_words, find_words_in_numpy, hash_strings
 
 pytestmark = pytest.mark.skipif(library() is None, reason="the compiled core is not built")
@@ -69,6 +72,48 @@ def test_numbers(known, asked):
     table.add(hash_strings(sorted(known)), np.arange(len(known)))
     hashes = hash_strings([*asked, *known])
     assert np.array_equal(table.find(hashes), table.find_in_numpy(hashes))
+
+
+WORDS = st.lists(st.text(min_size=1, max_size=3).filter(str.strip), max_size=40)
+
+
+@given(WORDS, st.integers(1, 5), st.integers(1, 3), st.sampled_from(["symbol", "refuse"]))
+def test_counted_words(texts, max_size, min_count, unknown):
+    documents = Documents.from_strings([*texts, "<unk> a <unk>"])
+    found = find_words(documents, "whitespace")
+    expected = Counter(found.words(np.arange(len(found.starts))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(word_tokens, "FIRST_BITS", 2)  # Which is soon too small.
+        results = []
+        for core in (library(), None):
+            patch.setattr(word_tokens, "library", lambda core=core: core)
+            counter = word_tokens.WordCounter()
+            numbers = [counter.add(found).tolist() for _ in range(2)]
+            counts = counter.counts()
+            kept, left = counter.choose(max_size, 2 * min_count, unknown)
+            left = counter.ordered(left, by_count=False)
+            words = [list(counter.words(some)) for some in (kept, left)]
+            results.append((numbers, counts, words))
+    assert results[0] == results[1]
+    assert counts == {word: 2 * count for word, count in expected.items()}
+    assert words[0] == choose_symbols(expected, max_size, min_count, unknown)
+    others = set(expected) - set(words[0]) - ({"<unk>"} if unknown == "symbol" else set())
+    assert words[1] == sorted(others)
+
+
+def test_counts_of_words_that_do_not_fit_are_refused():
+    hashes, numbers = np.array([1, 2], np.uint64), np.empty(2, np.int32)
+    table = core_words.Table.of(np.zeros(4, np.uint64), np.full(4, -1, np.int32))
+    for known, counts, room in [(0, 1, 2), (0, 2, 1), (-1, 2, 2)]:
+        with pytest.raises(ValueError, match="does not fit"):
+            core_words.count_words(table, known, hashes, np.zeros(counts, int), numbers[:room])
+    damaged = core_words.Table.of(np.ones(4, np.uint64), np.full(4, 7, np.int32))
+    with pytest.raises(ValueError, match="does not fit"):
+        core_words.count_words(damaged, 0, hashes, np.zeros(2, int), numbers)
+    text, ends = np.frombuffer(b"ab", np.uint8), np.array([1, 2])
+    for bad_ends, chosen in [(ends, [2]), (ends, [-1]), (ends + 1, [0]), (ends[::-1].copy(), [0])]:
+        with pytest.raises(ValueError, match="do not fit"):
+            core_words.sort_words(text, bad_ends, np.array(chosen, np.int32))
 
 
 def stores(vocabulary_size):

@@ -156,7 +156,7 @@ TEXTS = st.lists(
 def test_words_are_those_of_each_document_alone(split: Any, edition: Any, texts: list[str]) -> None:
     cut = words_of(split, edition)
     assert found_by_document(texts, split, edition) == [cut(text) for text in texts]
-    counted = count_words([find_words(Documents.from_strings(texts), split, edition)])
+    counted = count_words([find_words(Documents.from_strings(texts), split, edition)]).counts()
     assert counted == Counter(word for text in texts for word in cut(text))
 
 

@@ -177,6 +177,81 @@ CORE_EXPORT int32_t words_numbers(const Table *table, const uint64_t *hashes, in
     return 0;
 }
 
+/* Count words by their hashes, and give numbers to those that have none yet, in order of appearance;
+   of each new one write in `firsts` where it stands among the hashes. `size` is how many numbers are
+   given. Stops where half of the slots are taken, for there are 2^(bits - 1) counts; returns how many
+   hashes are done, or -1 if the table does not fit. NumPy: WordCounter.count_in_numpy. */
+CORE_EXPORT int64_t words_count(uint64_t *slot_hashes, int32_t *slot_numbers, int32_t bits,
+                                int64_t *size, const uint64_t *hashes, int64_t n, int32_t *numbers,
+                                int64_t *counts, int64_t *firsts) {
+    if (bits < 2 || bits > 31) return -1;
+    const uint64_t mask = ((uint64_t)1 << bits) - 1;
+    const int64_t room = (int64_t)1 << (bits - 1), before = *size;
+    int64_t i = 0;
+    for (; i < n; i++) {
+        if (i + AHEAD < n) {
+            uint64_t ahead = hashes[i + AHEAD] >> (64 - bits);
+            PREFETCH(&slot_hashes[ahead]);
+            PREFETCH(&slot_numbers[ahead]);
+        }
+        uint64_t slot = hashes[i] >> (64 - bits), tried = 0;
+        while (slot_numbers[slot] >= 0 && slot_hashes[slot] != hashes[i] && tried++ <= mask)
+            slot = (slot + 1) & mask;
+        int32_t number = slot_numbers[slot];
+        if (number < 0) {
+            if (*size >= room) break;
+            slot_hashes[slot] = hashes[i];
+            slot_numbers[slot] = number = (int32_t)*size;
+            firsts[*size - before] = i;
+            counts[(*size)++] = 0;
+        }
+        if (tried > mask || number >= *size) return -1;
+        counts[number]++;
+        numbers[i] = number;
+    }
+    return i;
+}
+
+typedef struct { /* Words one after another, word w ending at byte ends[w]. */
+    const uint8_t *text;
+    const int64_t *ends, *counts; /* counts may be NULL */
+} Words;
+
+/* Whether one word comes before another: it is more frequent, or its bytes come first. */
+static int comes_first(const Words *words, int32_t one, int32_t other) {
+    if (words->counts && words->counts[one] != words->counts[other])
+        return words->counts[one] > words->counts[other];
+    int64_t begin = one ? words->ends[one - 1] : 0, begin_other = other ? words->ends[other - 1] : 0;
+    int64_t size = words->ends[one] - begin, size_other = words->ends[other] - begin_other;
+    size_t both = (size_t)(size < size_other ? size : size_other);
+    int order = memcmp(words->text + begin, words->text + begin_other, both);
+    return order ? order < 0 : size < size_other;
+}
+
+/* Sort numbers of words, of which there are `known`, by merging ever longer runs; returns 0, or -1
+   if something does not fit. `room` has as many numbers. NumPy: WordCounter.ordered. */
+CORE_EXPORT int32_t words_sort(const uint8_t *text, int64_t size, const int64_t *ends,
+                               const int64_t *counts, int64_t known, int32_t *numbers, int64_t n,
+                               int32_t *room) {
+    for (int64_t w = 0; w < known; w++)
+        if (ends[w] < (w ? ends[w - 1] : 0) || ends[w] > size) return -1;
+    for (int64_t i = 0; i < n; i++)
+        if ((uint32_t)numbers[i] >= (uint64_t)known) return -1;
+    const Words words = {text, ends, counts};
+    for (int64_t run = 1; run < n; run *= 2) {
+        for (int64_t first = 0; first < n; first += 2 * run) {
+            int64_t a = first, half = first + run < n ? first + run : n;
+            int64_t b = half, end = first + 2 * run < n ? first + 2 * run : n;
+            for (int64_t at = first; at < end; at++) {
+                int takes_b = a == half || (b < end && comes_first(&words, numbers[b], numbers[a]));
+                room[at] = numbers[takes_b ? b++ : a++];
+            }
+        }
+        memcpy(numbers, room, (size_t)n * sizeof *numbers);
+    }
+    return 0;
+}
+
 /* Write how many characters each document has, document d ending at byte ends[d]: all bytes but
    those that continue a character, 10xxxxxx. Returns 0, or -1 if the documents do not fit. NumPy:
    np.diff of character_places. */

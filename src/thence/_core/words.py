@@ -155,3 +155,72 @@ def find_numbers(
     if _numbers()(ctypes.byref(table), hashes.ctypes.data, len(hashes), numbers.ctypes.data):
         raise ValueError("the table does not fit")
     return numbers
+
+
+@cache
+def _c(name: str) -> Callable[..., int]:
+    arrays = (Pointer, Size, Pointer, Pointer, Pointer)
+    arguments: dict[str, tuple[Any, ...]] = {
+        "words_count": (Pointer, Pointer, ctypes.c_int32, Pointer, *arrays),
+        "words_sort": (Pointer, Size, Pointer, Pointer, Size, Pointer, Size, Pointer),
+    }
+    result = Size if name == "words_count" else ctypes.c_int32
+    found: Callable[..., int] = function(name, *arguments[name], result=result)
+    return found
+
+
+def count_words(
+    table: Table,
+    known: int,
+    hashes: UInt64[np.ndarray, " hashes"],
+    counts: Int64[np.ndarray, " counts"],
+    numbers: Int32[np.ndarray, " hashes"],
+) -> tuple[int, Int64[np.ndarray, " fresh"]]:
+    """Count words, numbering new ones, until half of the slots of a table are taken.
+
+    Args:
+        table: Numbers of hashes, which gets the new ones.
+        known: How many have a number.
+        hashes: Of the words.
+        counts: How often each number was seen; half as many as there are slots.
+        numbers: Gets the number of each word.
+
+    Returns:
+        How many words are counted, and where those stand that are new.
+    """
+    if len(counts) < 1 << (table.bits - 1) or len(numbers) != len(hashes) or known < 0:
+        raise ValueError("the table does not fit")
+    size, fresh = Size(known), np.empty(len(hashes), np.int64)
+    done = _c("words_count")(
+        table.hashes, table.numbers, table.bits, ctypes.byref(size), address(hashes, np.uint64),
+        len(hashes), address(numbers, np.int32), address(counts, np.int64), fresh.ctypes.data,
+    )  # fmt: skip
+    if done < 0:
+        raise ValueError("the table does not fit")
+    return done, fresh[: size.value - known].copy()
+
+
+def sort_words(
+    text: UInt8[np.ndarray, " bytes"],
+    ends: Int64[np.ndarray, " words"],
+    numbers: Int32[np.ndarray, " chosen"],
+    counts: Int64[np.ndarray, " words"] | None = None,
+) -> Int32[np.ndarray, " chosen"]:
+    """Return numbers of words sorted by count, highest first, and those of one count by bytes.
+
+    Args:
+        text: The words one after another.
+        ends: Byte after the last of each.
+        numbers: Which of them.
+        counts: Of all words; None: they are sorted by their bytes alone.
+    """
+    if counts is not None and len(counts) != len(ends):
+        raise ValueError("there is not a count for each word")
+    ordered, room = np.array(numbers, np.int32), np.empty(len(numbers), np.int32)
+    if _c("words_sort")(
+        address(text, np.uint8), len(text), address(ends, np.int64),
+        None if counts is None else address(counts, np.int64), len(ends),
+        ordered.ctypes.data, len(ordered), room.ctypes.data,
+    ):  # fmt: skip
+        raise ValueError("the words do not fit")
+    return ordered

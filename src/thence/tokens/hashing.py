@@ -56,15 +56,22 @@ class HashTable:
             going = going[(self._hashes[at] != hashes[going]) & (numbers[going] >= 0)]
         return numbers
 
+    def enlarge(self, bits: int) -> None:
+        """Give the table 2^bits slots."""
+        taken = self._numbers >= 0
+        hashes, numbers = self._hashes[taken], self._numbers[taken]
+        self._make_slots(bits)
+        self._insert(hashes, numbers)
+
     def add(self, hashes: Hashes, numbers: Integer[np.ndarray, " hashes"]) -> None:
         """Give numbers from 0 up, each once, to hashes that have none yet."""
         self._size += len(hashes)
         bits = (SLOTS_PER_HASH * self._size).bit_length()
         if bits > self._bits:
-            taken = self._numbers >= 0
-            hashes = np.concatenate([self._hashes[taken], hashes])
-            numbers = np.concatenate([self._numbers[taken], numbers])
-            self._make_slots(bits)
+            self.enlarge(bits)
+        self._insert(hashes, numbers)
+
+    def _insert(self, hashes: Hashes, numbers: Integer[np.ndarray, " hashes"]) -> None:
         slots = self._first_slots(hashes)
         while len(hashes):
             free = self._numbers[slots] < 0

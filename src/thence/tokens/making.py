@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from thence.array_types import Int32
 from thence.corpus import Documents
 from thence.errors import RunError, SettingError
 from thence.tokens.characters import (
@@ -49,6 +50,10 @@ UNUSABLE = (
 
 def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
     """Make a tokenizer from the train split, and from nothing else."""
+    if options.tokens == "words":
+        return _word_tokenizer(
+            count_words(found for found, _ in _found_words(train, options)), options
+        )[0]
     if options.tokens in COUNTED:
         return tokenizer_from_counts(count_symbols(train, options), options)
     level = learned(options.tokens, "make")(normalized_chunks(train, options), options)
@@ -60,7 +65,7 @@ def count_symbols(train: Documents, options: TokenOptions) -> dict[str, int]:
     if options.tokens == "bytes":
         return {}
     if options.tokens == "words":
-        return count_words(found for found, _ in _found_words(train, options))
+        return _counted_words(train, options).counts()
     return count_characters(normalized_chunks(train, options))
 
 
@@ -84,12 +89,9 @@ def learn_tokens(train: Documents, options: TokenOptions) -> tuple[Tokenizer, To
     counter, parts = WordCounter(), []
     for found, characters in _found_words(train, options):
         parts.append((counter.add(found), found.lengths, characters))
-    counts = counter.counts()
-    symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
-    tokenizer = tokenizer_of(symbols, options, left_out=choose_left_out(counts, symbols))
-    ids = dict(zip(symbols, range(len(symbols)), strict=True))
-    unknown = tokenizer.vocabulary.unknown_id or 0
-    of_number = np.array([ids.get(word, unknown) for word in counts], np.int32)
+    tokenizer, kept = _word_tokenizer(counter, options)
+    of_number = np.full(len(counter), tokenizer.vocabulary.unknown_id or 0, np.int32)
+    of_number[kept] = np.arange(len(kept))
     boundary, dtype = tokenizer.vocabulary.boundary_id, tokenizer.vocabulary.dtype
     encoded = [
         EncodedChunk(
@@ -98,6 +100,20 @@ def learn_tokens(train: Documents, options: TokenOptions) -> tuple[Tokenizer, To
         for numbers, lengths, characters in parts
     ]
     return tokenizer, store_of(tokenizer, train, encoded)
+
+
+def _counted_words(train: Documents, options: TokenOptions) -> WordCounter:
+    return count_words(found for found, _ in _found_words(train, options))
+
+
+def _word_tokenizer(
+    counter: WordCounter, options: TokenOptions
+) -> tuple[Tokenizer, Int32[np.ndarray, " kept"]]:
+    """Make a tokenizer from counted words; return it and the numbers of its words, in order."""
+    kept, left = counter.choose(options.max_size, options.min_count, options.unknown)
+    left = counter.ordered(left, by_count=False)[:: -(-len(left) // MOST_LEFT_OUT) or 1]
+    left_out = tuple(counter.words(left))
+    return tokenizer_of(counter.words(kept), options, left_out=left_out), kept
 
 
 def _found_words(documents: Documents, options: TokenOptions) -> Iterator[tuple[FoundWords, Sizes]]:

@@ -1,20 +1,23 @@
 """Words: split on white space, or with punctuation set apart."""
 
 import re
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
 import numpy as np
 
+from thence._core import library
 from thence._core import words as core_words
-from thence.array_types import Int32
+from thence.array_types import Int32, Int64, Integer, UInt8, UInt64
 from thence.corpus import Documents
 from thence.tokens.hashing import HashTable
-from thence.tokens.vocabulary import UNKNOWN, Encoded, Vocabulary, resolve_unknowns
+from thence.tokens.vocabulary import UNKNOWN, Encoded, Unknown, Vocabulary, resolve_unknowns
 from thence.tokens.word_splitting import (
     LATEST,
+    WORDS_AT_ONCE,
     Edition,
     FoundWords,
     WordSplit,
@@ -23,6 +26,8 @@ from thence.tokens.word_splitting import (
     hash_strings,
 )
 
+FIRST_BITS = 12
+"""A table of counted words begins with 2 to this power slots; it doubles when half are taken."""
 _SPACE_BEFORE_MARK = re.compile(r" ([.,;:!?%)\]}’”])")
 _SPACE_AFTER_BRACKET = re.compile(r"([(\[{“]) ")
 
@@ -95,38 +100,125 @@ class WordTokenizer:
 
 
 class WordCounter:
-    """Gives each different word a number, in order of appearance, and counts it."""
+    """Gives each different word a number, in order of appearance, and counts it.
+
+    The words are kept as bytes: as Python's strings they would take most of the memory of learning
+    a large vocabulary.
+    """
 
     def __init__(self) -> None:
-        self._numbers, self._words = HashTable(), list[str]()
-        self._totals = np.zeros(1, np.int64)
+        self._numbers, self._size = HashTable(), 0
+        self._totals = np.zeros(1 << (FIRST_BITS - 1), np.int64)
+        self._numbers.enlarge(FIRST_BITS)
+        self._bytes, self._ends_so_far = bytearray(), array("q")
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def totals(self) -> Int64[np.ndarray, " words"]:
+        """How often each word was seen."""
+        return self._totals[: self._size]
+
+    @property
+    def _text(self) -> UInt8[np.ndarray, " bytes"]:
+        return np.frombuffer(self._bytes, np.uint8)
+
+    @property
+    def _ends(self) -> Int64[np.ndarray, " words"]:
+        return np.frombuffer(self._ends_so_far, np.int64)
 
     def add(self, found: FoundWords) -> Int32[np.ndarray, " words"]:
         """Count the words of a chunk; return their numbers."""
-        numbers = self._numbers.find(found.hashes)
-        unknown = np.flatnonzero(numbers < 0)
-        hashes, first, back = np.unique(
-            found.hashes[unknown], return_index=True, return_inverse=True
-        )
-        words = self._words
-        fresh = np.arange(len(words), len(words) + len(hashes), dtype=np.int32)
-        self._numbers.add(hashes, fresh)
-        numbers[unknown] = fresh[back]
-        words += found.words(unknown[first])
-        if len(words) > len(self._totals):
-            more = np.zeros(2 * len(words) - len(self._totals), np.int64)
-            self._totals = np.concatenate([self._totals, more])
-        np.add.at(self._totals, numbers, 1)
+        numbers = np.empty(len(found.hashes), np.int32)
+        done = 0
+        while done < len(numbers):
+            hashes, part = found.hashes[done:], numbers[done:]
+            if library() is not None:
+                table = self._numbers.core_table
+                counted, fresh = core_words.count_words(
+                    table, self._size, hashes, self._totals, part
+                )
+            else:
+                counted, fresh = self.count_in_numpy(hashes, part)
+            for word in found.words(done + fresh):
+                self._bytes += word.encode("utf-8")
+                self._ends_so_far.append(len(self._bytes))
+            self._size += len(fresh)
+            done += counted
+            if done < len(numbers):
+                self._enlarge()
         return numbers
+
+    def _enlarge(self) -> None:
+        """Make room for twice as many words."""
+        self._totals = np.concatenate([self._totals, np.zeros_like(self._totals)])
+        self._numbers.enlarge(len(self._totals).bit_length())
+
+    def count_in_numpy(
+        self, hashes: UInt64[np.ndarray, " words"], numbers: Int32[np.ndarray, " words"]
+    ) -> tuple[int, Int64[np.ndarray, " fresh"]]:
+        """Count all words; return how many there are, and where those stand that are new."""
+        numbers[:] = self._numbers.find(hashes)
+        unknown = np.flatnonzero(numbers < 0)
+        _, first, back = np.unique(hashes[unknown], return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        fresh = unknown[first[order]]
+        of_hash = np.empty(len(order), np.int32)
+        of_hash[order] = np.arange(self._size, self._size + len(order))
+        while self._size + len(order) > len(self._totals):
+            self._enlarge()
+        self._numbers.add(hashes[fresh], of_hash[order])
+        numbers[unknown] = of_hash[back]
+        np.add.at(self._totals, numbers, 1)
+        return len(numbers), fresh
+
+    def words(self, numbers: Integer[np.ndarray, " chosen"]) -> Iterator[str]:
+        """Yield some of the words."""
+        for first in range(0, len(numbers), WORDS_AT_ONCE):
+            some = numbers[first : first + WORDS_AT_ONCE]
+            ends = self._ends[some].tolist()
+            starts = np.where(some > 0, self._ends[some - 1], 0).tolist()
+            for start, end in zip(starts, ends, strict=True):
+                yield self._bytes[start:end].decode("utf-8")
 
     def counts(self) -> dict[str, int]:
         """Return how often each word was seen, in order of number."""
-        return dict(zip(self._words, self._totals.tolist(), strict=False))
+        return dict(zip(self.words(np.arange(self._size)), self.totals.tolist(), strict=True))
+
+    def ordered(
+        self, numbers: Int32[np.ndarray, " chosen"], by_count: bool
+    ) -> Int32[np.ndarray, " chosen"]:
+        """Return words in the order of the alphabet, or by count, highest first, and then so."""
+        counts = self.totals if by_count else None
+        if library() is not None:
+            return core_words.sort_words(self._text, self._ends, numbers, counts)
+        words = dict(zip(numbers.tolist(), self.words(numbers), strict=True))
+        found = sorted(words, key=lambda at: (0 if counts is None else -counts[at], words[at]))
+        return np.array(found, np.int32)
+
+    def choose(
+        self, max_size: int | None, min_count: int, unknown: Unknown
+    ) -> tuple[Int32[np.ndarray, " kept"], Int32[np.ndarray, " left"]]:
+        """Return the words that ``choose_symbols`` chooses, in its order, and the others.
+
+        Nothing can be counted after that: the memory is needed for the words as strings.
+        """
+        is_word = np.ones(self._size, bool)
+        if unknown == "symbol":
+            (placeholder,) = self._numbers.find(hash_strings([UNKNOWN]))
+            if placeholder >= 0:
+                is_word[placeholder] = False
+        self._numbers = HashTable()
+        kept = np.flatnonzero(is_word & (self.totals >= min_count)).astype(np.int32)
+        kept = self.ordered(kept, by_count=True)[:max_size]
+        is_word[kept] = False
+        return kept, np.flatnonzero(is_word).astype(np.int32)
 
 
-def count_words(chunks: Iterable[FoundWords]) -> dict[str, int]:
+def count_words(chunks: Iterable[FoundWords]) -> WordCounter:
     """Count every word of the given chunks."""
     counter = WordCounter()
     for found in chunks:
         counter.add(found)
-    return counter.counts()
+    return counter
