@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from thence.atomic import NewFolder
-from thence.autopilot.autopilot import Autopilot, Strategy
+from thence.autopilot.autopilot import Autopilot
 from thence.autopilot.candidates import Ensemble
 from thence.autopilot.reading import ReadText
 from thence.autopilot.result import Best
+from thence.autopilot.strategy import Strategy
 from thence.models.registry import get_family
 from thence.runs.create import create_run
 from thence.runs.sources import Sources
