@@ -8,6 +8,7 @@ passes there are, the higher the dropout. The sizes themselves are those of the 
 """
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,6 +71,8 @@ MAX_LEARNING_SHARE = 0.2
 scored, and choosing the rates for it."""
 LEARNING_TARGETS = 4000
 """Targets of dev that these rates are chosen on."""
+MIN_LIMIT = 0.05
+"""Seconds of training at least, where no time is left: a step or two."""
 MIN_TRAINING_SHARE = 0.3
 """Share of the time that a network is trained for, however long it takes to score dev."""
 
@@ -236,7 +239,7 @@ def train(
         with_cache: Whether a cache of its hidden states is wanted, if there is time.
     """
     curve: list[tuple[float, float]] = []
-    learns = False
+    began, learns = time.monotonic(), False
 
     def on_evaluation(line: Mapping[str, Any]) -> None:
         curve.append((line["seconds"], line[f"dev_nats_per_{setup.dev_evaluator.unit}"]))
@@ -258,12 +261,13 @@ def train(
             dev, scoring = data.dev, 0.0
             reserve = CLASSIFYING_SHARE * (seconds or 0.0)
         if seconds is not None:
-            limit = max(seconds - reserve, MIN_TRAINING_SHARE * seconds) / TIME_MARGIN
+            left = seconds - (time.monotonic() - began)  # Making and timing it took a moment.
+            limit = max(left - reserve, MIN_TRAINING_SHARE * left, MIN_LIMIT) / TIME_MARGIN
             recipe = replace(recipe, training=replace(recipe.training, time=f"{limit:.4f}s"))
         trainer = Trainer(setup, recipe.training, None, listener)
         try:
             trainer.run(on_evaluation)
-        except TrainingEnded:
+        except (TrainingEnded, DeadlineError):
             if not curve:
                 return None
         network.load_tensors(trainer.best_tensors())
