@@ -76,6 +76,8 @@ class TrainedCandidate:
         curve: Seconds since its training began, and nats on a part of dev.
         network_of: Name of the candidate whose network it uses; None for its own.
         rule: The ``Rule`` by which it learns from running text that it scores; None: it does not.
+        inputs: Names of candidates whose decisions are inputs of this one.
+        log_odds: What it says of each decision of dev, for such a one; None: it was not asked.
     """
 
     name: str
@@ -90,6 +92,8 @@ class TrainedCandidate:
     curve: Sequence[tuple[float, float]] = ()
     network_of: str | None = None
     rule: Any = None
+    inputs: Sequence[str] = ()
+    log_odds: Array | None = None
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -211,6 +211,7 @@ def prune(
     nats, weights = _evaluate(members, sample, sampled, vocabulary_size)
     while len(members) > 1:
         needed = {*tried, *(member.network_of for member in members)}
+        needed |= {name for member in members for name in member.inputs}
         light = [
             (weight, number)
             for number, weight in enumerate(weights)
@@ -263,6 +264,7 @@ def mixture_of(members: Sequence[TrainedCandidate], vocabulary_size: int) -> Mix
     for one in members:
         shared = {} if one.network_of is None else {"of": names.index(one.network_of)}
         member = Member(one.family, {**one.settings, **shared}, one.carry_context)
+        member = replace(member, inputs=tuple(names.index(name) for name in one.inputs))
         listed.append(member if one.rule is None else dynamic_member(member, one.rule))
     mixture = build_mixture(listed, [one.model for one in members], vocabulary_size)
     mixture.gradient_sizes.update(

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -18,10 +18,12 @@ from thence.autopilot.candidates import (
     schedule,
 )
 from thence.autopilot.combining import combine_language_models, combining_seconds, mixture_of
+from thence.autopilot.joining import joined, log_odds_of
 from thence.autopilot.pace import SAFETY
 from thence.deadline import DeadlineError, check_deadline, deadline
 from thence.models.base import LanguageModel
 from thence.models.candidates import TextKind
+from thence.models.language.context_mixing import ContextMixing
 from thence.models.language.options import NeuralCacheOptions
 from thence.models.registry import get_family
 from thence.tokens import TokenStore
@@ -52,11 +54,13 @@ class LanguageStrategy:
         autopilot: Says what may be spent, and on what text.
         kind: What is modelled.
         description: A description of the text for the report, such as its kind and size.
+        mixers: Models of context mixing that were counted, which may take others as inputs.
     """
 
     autopilot: Autopilot
     kind: TextKind
     description: str
+    mixers: list[TrainedCandidate] = field(default_factory=list)
     unit: ClassVar[Literal["token"]] = "token"
     tolerance: ClassVar[float] = TOLERANCE
 
@@ -80,8 +84,12 @@ class LanguageStrategy:
             train: TokenStore | None = autopilot.data.train
             if not autopilot.budget.counts_steps:
                 train = self._affordable(name, settings, ends - time.monotonic())
-            if train is not None:
-                yield from self._fitted(name, settings, train, autopilot.data.dev)
+            if train is None:
+                continue
+            for one in self._fitted(name, settings, train, autopilot.data.dev):
+                if isinstance(one.model, ContextMixing):
+                    self.mixers.append(one)
+                yield one
 
     def _affordable(
         self, name: str, settings: Sequence[Mapping[str, Any]], seconds: float
@@ -147,7 +155,9 @@ class LanguageStrategy:
         made = self._models(name, settings, train)
         for one, (options, model) in zip(settings, made, strict=True):
             check_deadline()
+            began = time.monotonic()
             scores = model.score(dev, self._carries)
+            self.autopilot.pace.measured(name, time.monotonic() - began, dev.num_targets)
             is_part = train.num_targets < self.autopilot.data.train.num_targets
             about = {"train_tokens": train.num_targets} if is_part else {}
             more = {"carry_context": self._carries, "training": about}
@@ -161,7 +171,13 @@ class LanguageStrategy:
         """Return about how long it takes to combine the members and one more."""
         autopilot = self.autopilot
         left, pace = autopilot.left(), autopilot.pace
-        return combining_seconds(len(members) + 1, autopilot.data.dev, left, pace)
+        dev = autopilot.data.dev
+        return combining_seconds(len(members) + 1, dev, left, pace) + self._joining_seconds()
+
+    def _joining_seconds(self) -> float:
+        """Return the seconds to keep for context mixing to read dev with others as its inputs."""
+        targets, pace = self.autopilot.data.dev.num_targets, self.autopilot.pace
+        return sum(pace.expected(one.family, targets) for one in self.mixers)
 
     def train(
         self, candidate: ScheduledCandidate, seconds: float | None, steps: int | None
@@ -201,13 +217,19 @@ class LanguageStrategy:
                     made.append(_neural_cache(one, data))
             if trained.learns:
                 made[0] = _learning(one, trained, data, ends)
+            with suppress(DeadlineError), deadline(ends):
+                made[0] = replace(made[0], log_odds=log_odds_of(made[0], self.mixers, data.dev))
         return made
 
     def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
         """Mix the members that pay for their place."""
         autopilot = self.autopilot
-        dev, size = autopilot.data.dev, autopilot.vocabulary_size
-        return combine_language_models(members, dev, size, ends, autopilot.pace)
+        dev, size, pace = autopilot.data.dev, autopilot.vocabulary_size, autopilot.pace
+        needed = self._joining_seconds() + combining_seconds(len(members), dev, math.inf, pace)
+        if math.isinf(ends) or time.monotonic() + needed < ends:
+            with suppress(DeadlineError), deadline(ends):
+                members = joined(members, dev)
+        return combine_language_models(members, dev, size, ends, pace)
 
     def finish(self, best: Ensemble) -> Ensemble:
         """Return the result as it is."""

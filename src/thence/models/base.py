@@ -8,7 +8,7 @@ NumPy's, so that a count model never needs torch; all log-probabilities are natu
 A state is a value: a tree (lists and tuples) of arrays or tensors whose first axis is the batch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, cast, runtime_checkable
@@ -339,6 +339,19 @@ class ReadsAtOnce(Protocol):
         self, ids: Integer[np.ndarray, "batch time"], state: State, last: bool = False
     ) -> tuple[Float[np.ndarray, "batch places vocab"], State]:
         """Return log-probabilities after each id, or after the last only, and the state."""
+
+
+@runtime_checkable
+class GivesDistributions(Protocol):
+    """A language model with a way to the distributions of a whole store, faster than steps."""
+
+    def distributions(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Iterator[tuple[Int64[np.ndarray, " read"], Float[np.ndarray, "read vocab"]]]:
+        """Yield places of targets, in any order, and the log-probabilities of what could follow.
+
+        Those of the targets are what ``score`` gives.
+        """
 
 
 class TextScore(Protocol):

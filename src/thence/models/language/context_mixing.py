@@ -45,8 +45,9 @@ from thence.models.memory_guard import check_memory
 from thence.settings import Range, Settings
 from thence.tokens import TokenStore
 
-CONTEXTS, MATCHES, LANES, SETS = 22, 2, 8, 6
-"""Contexts; matches; floats that are added at once; sets of weight vectors: those of the kernel."""
+CONTEXTS, MATCHES, LANES, SETS, MODELS = 22, 2, 8, 6, 16
+"""Contexts; matches; floats that are added at once; sets of weight vectors; other models at most:
+those of the kernel."""
 WINDOW = 128
 """Symbols before a target that its contexts may depend on."""
 LENGTHS, CELLS, MAPS, ROWS = 64, 33, 3, 256

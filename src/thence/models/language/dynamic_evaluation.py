@@ -32,6 +32,7 @@ from thence.batches import Streams
 from thence.deadline import check_deadline
 from thence.models.base import Array, State, map_state
 from thence.models.language.neural import NeuralLanguageModel, name_in_files
+from thence.models.language.scoring import Distributions
 from thence.tokens import TokenStore
 
 EPSILON = 1.0
@@ -97,6 +98,30 @@ def score_dynamically(
             scores[window] = found.detach().cpu().numpy()[: size - step * length]
             learn(found)
     return scores
+
+
+def distributions_dynamically(
+    model: NeuralLanguageModel, store: TokenStore, rule: Rule
+) -> Iterator[Distributions]:
+    """Yield the distributions that ``score_dynamically`` takes the targets' log-probabilities from.
+
+    Raises:
+        DeadlineError: Between two windows, if a deadline has passed.
+    """
+    length = model.scoring.dynamic_window
+    streams, state = Streams(store, 1, length), model.start(1)
+    with _learning(model, rule) as learn:
+        for step in range(-(-store.num_targets // length)):
+            check_deadline()
+            batch = streams.at(step)
+            ids, targets = model.to_device(batch.ids, batch.targets[0])
+            with torch.enable_grad():
+                hidden, state = model.network(ids, map_state(Tensor.detach, state))
+                log_probs = model.output_layer.log_probs(hidden[0])
+                found = log_probs.gather(1, targets[:, None])[:, 0]
+                learn(found)
+            places = np.arange(step * length, min((step + 1) * length, store.num_targets))
+            yield places, log_probs.detach().cpu().numpy()[: len(places)]
 
 
 def gradient_sizes(

@@ -5,7 +5,7 @@ of the torch modules up to rounding. What learns (training, dynamic evaluation),
 states of a network as tensors (the neural cache), takes the module instead.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -90,6 +90,12 @@ class InferenceModel:
         """Return the log-probability of every target, in nats."""
         return scoring.score(self, store, carry_context)
 
+    def distributions(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Iterator[scoring.Distributions]:
+        """Yield what could follow each context of a store; see ``GivesDistributions``."""
+        return scoring.distributions(self, store, carry_context)
+
     def read_hidden(
         self, ids: Int64[np.ndarray, "batch time"], state: State
     ) -> tuple[Float[np.ndarray, "batch time hidden"], State]:
@@ -109,6 +115,11 @@ class InferenceModel:
         """Return the log-probabilities of what follows each context, shape (B, V)."""
         state = (contexts[:, :-1],) if contexts.shape[1] > 1 else ()
         return self._after(self.read_hidden(contexts[:, -1:], state)[0])[:, 0]
+
+    def log_probs_after(self, hidden: Float[np.ndarray, "read hidden"]) -> Array:
+        """Return the log-probabilities (read, V) of what follows each hidden state."""
+        log_probs: Array = self._after(hidden[None])[0]
+        return log_probs
 
     def target_log_probs(
         self, hidden: Float[np.ndarray, "read hidden"], targets: Int64[np.ndarray, " read"]

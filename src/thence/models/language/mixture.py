@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from thence.array_types import Float, Int64, Integer
+from thence.errors import SettingError
 from thence.models.base import (
     Adapts,
     Array,
@@ -28,6 +29,8 @@ from thence.models.base import (
     static_model,
 )
 from thence.models.language.cache import Cache
+from thence.models.language.context_mixing import ContextMixing, LogOdds
+from thence.models.language.distributions import distributions_of
 from thence.models.language.options import NeuralCacheOptions
 from thence.models.mixture_weights import learn_gate, learn_single, learn_table, log_weights_of
 from thence.models.ngram import NGram
@@ -36,6 +39,7 @@ from thence.settings import NonNegativeFloat, Settings
 from thence.tokens import TokenStore
 
 if TYPE_CHECKING:
+    from thence.models.language.dynamic_evaluation import Rule
     from thence.models.language.neural import NeuralLanguageModel
 
 
@@ -63,6 +67,8 @@ class Member(Settings):
             ``dynamic_evaluation``); None: it stays as trained.
         dynamic_decay: The share of the way back to the trained weights at each step of it.
         dynamic_rule: The rule that it learns by.
+        inputs: Numbers of members before it whose decisions are inputs of this one, which is of
+            ``context-mixing``.
     """
 
     model: str
@@ -71,6 +77,7 @@ class Member(Settings):
     dynamic: NonNegativeFloat | None = None
     dynamic_decay: NonNegativeFloat = 0.001
     dynamic_rule: Literal["sgd", "rms"] = "sgd"
+    inputs: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -189,15 +196,32 @@ class Mixture:
         """Return a member's log-probability of every target, in nats."""
         model, member = self.models[number], self.options.members[number]
         carries = carry_context and member.carry_context
+        if member.inputs:
+            mixer = cast(ContextMixing, model)
+            return mixer.score(store, carries, self._decisions(number, store, carry_context))
         if member.dynamic is None or not carries:
             return model.score(store, carries)
-        from thence.models.language.dynamic_evaluation import (
-            Rule,
-            score_dynamically,  # Torch, which counts never wait for.
-        )
+        from thence.models.language.dynamic_evaluation import score_dynamically
 
-        rule = Rule(member.dynamic, member.dynamic_decay, self.gradient_sizes.get(number))
-        return score_dynamically(cast("NeuralLanguageModel", model), store, rule)
+        return score_dynamically(cast("NeuralLanguageModel", model), store, self._rule(number))
+
+    def _decisions(self, number: int, store: TokenStore, carry_context: bool) -> LogOdds:
+        """Return what the inputs of a member say of every decision of a store."""
+        said = []
+        for of in self.options.members[number].inputs:
+            member = self.options.members[of]
+            carries = carry_context and member.carry_context
+            rule = None if member.dynamic is None or not carries else self._rule(of)
+            said.append(distributions_of(self.models[of], store, carries, rule))
+        mixer = cast(ContextMixing, self.models[number])
+        return mixer.log_odds(store.targets.astype(np.int32), said)
+
+    def _rule(self, number: int) -> "Rule":
+        """Return how a dynamic member learns."""
+        from thence.models.language.dynamic_evaluation import Rule  # With torch.
+
+        member = self.options.members[number]
+        return Rule(member.dynamic or 0.0, member.dynamic_decay, self.gradient_sizes.get(number))
 
     def _contexts(self, store: TokenStore, carry_context: bool) -> Contexts:
         """Return what is known before each target, as in the states of ``step``."""
@@ -257,11 +281,16 @@ class Mixture:
         A dynamic member is as it was trained here: it learns only from what it scores.
         """
         begins = np.asarray(ids) == self.vocabulary_size - 1
-        log_probs, states = [], []
+        log_probs: list[Array] = []
+        states: list[State] = []
         for model, member, old in zip(self.models, self.options.members, state[:-1], strict=True):
             if begins.any() and not member.carry_context:
                 old = restart(old, model.start(len(ids)), begins)
-            member_log_probs, new = model.step(ids, old)
+            if member.inputs:
+                said = [log_probs[of] for of in member.inputs]
+                member_log_probs, new = cast(ContextMixing, model).step(ids, old, said)
+            else:
+                member_log_probs, new = model.step(ids, old)
             log_probs.append(member_log_probs)
             states.append(new)
         place = np.where(begins, 0, state[-1] + 1)
@@ -342,7 +371,10 @@ class Mixture:
         if not kept:
             return None
         static = copy(self)
-        members = [replace(self.options.members[number], dynamic=None) for number in kept]
+        members = [
+            replace(member, dynamic=None, inputs=tuple(kept.index(of) for of in member.inputs))
+            for member in (self.options.members[number] for number in kept)
+        ]
         static.options = replace(self.options, members=tuple(members))
         static.models = [model for model in models if model is not None]
         static._cache, static.gradient_sizes = None, {}
@@ -418,7 +450,14 @@ def _create(
     caches = [one.options["of"] for one in members if one.model == "neural-cache"]
     is_asked_only = member.dynamic is None and number not in caches
     settings = family.make_options(member.options)
-    return family.language_model(settings, vocabulary_size, inference=is_asked_only)
+    model = family.language_model(settings, vocabulary_size, inference=is_asked_only)
+    if not member.inputs:
+        return model
+    if not isinstance(model, ContextMixing) or not 0 <= max(member.inputs) < number:
+        raise SettingError(
+            f"Member {number} of the mixture cannot have the inputs {member.inputs}."
+        )
+    return model.with_models(len(member.inputs))
 
 
 def _name_of_sizes(number: int, name: str) -> str:

@@ -5,7 +5,7 @@ maps hidden states to log-probabilities. Everything that evaluation and generati
 language model follows from these two.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -160,12 +160,25 @@ class NeuralLanguageModel(NetworkModel):
         ordered[torch.from_numpy(np.concatenate(places)).to(hidden.device)] = hidden
         return ordered
 
+    @torch.inference_mode()
+    def distributions(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Iterator[scoring.Distributions]:
+        """Yield what could follow each context of a store; see ``GivesDistributions``."""
+        self.eval()
+        yield from scoring.distributions(self, store, carry_context)
+
     def read_hidden(
         self, ids: Int64[np.ndarray, "batch time"], state: State
     ) -> tuple[Float[Tensor, "batch time hidden"], State]:
         """Read ids; return the hidden states after them, and the new state."""
         (read,) = self.to_device(ids)
         return self.network(read, state)
+
+    def log_probs_after(self, hidden: Float[Tensor, "read hidden"]) -> Array:
+        """Return the log-probabilities (read, V) of what follows each hidden state."""
+        log_probs: Array = self.output_layer.log_probs(hidden).cpu().numpy()
+        return log_probs
 
     def target_log_probs(
         self, hidden: Float[Tensor, "read hidden"], targets: Int64[np.ndarray, " read"]

@@ -53,6 +53,10 @@ Read = tuple[Int64[np.ndarray, " read"], Any]
 """Places of some targets of a store, and the hidden states (read, H) they are predicted from."""
 
 
+Distributions = tuple[Int64[np.ndarray, " read"], Float[np.ndarray, "read vocab"]]
+"""Places of some targets of a store, and the log-probabilities of all that could stand there."""
+
+
 class ReadsHidden(Protocol):
     """A network that is asked for hidden states; these are arrays, or tensors on its device."""
 
@@ -71,6 +75,9 @@ class ReadsHidden(Protocol):
 
     def after(self, contexts: Int64[np.ndarray, "batch context"]) -> Array:
         """Return the log-probabilities (B, V) of what follows each context."""
+
+    def log_probs_after(self, hidden: Any) -> Array:
+        """Return the log-probabilities (read, V) of what follows each hidden state (read, H)."""
 
     def target_log_probs(self, hidden: Any, targets: Int64[np.ndarray, " read"]) -> Array:
         """Return the log-probability of one target after each hidden state (read, H)."""
@@ -129,15 +136,39 @@ def _score_windows(
     model: ReadsHidden, store: TokenStore, context: int, carry_context: bool
 ) -> Iterator[Scored]:
     """Score fixed windows, each distinct context once."""
+    for chosen, rows, log_probs in _windows(model, store, context, carry_context):
+        yield chosen, log_probs[rows, store.targets[chosen]]
+
+
+def _windows(
+    model: ReadsHidden, store: TokenStore, context: int, carry_context: bool
+) -> Iterator[tuple[Int64[np.ndarray, " read"], Int64[np.ndarray, " read"], Array]]:
+    """Yield places of targets, and which of some log-probabilities (contexts, V) are of each."""
     cut = windows(store, context, carry_context)
     order, starts = group_by_context(cut, model.vocabulary_size)
     at_once = max(1, min(SCORE_ROWS, SCORE_CELLS // model.vocabulary_size))
     for first in range(0, len(starts) - 1, at_once):
         groups = starts[first : first + at_once + 1]
         log_probs = model.after(cut.gather(order[groups[:-1]])[:, :-1])
-        chosen = order[groups[0] : groups[-1]]
-        row = np.repeat(np.arange(len(groups) - 1), np.diff(groups))
-        yield chosen, log_probs[row, store.targets[chosen]]
+        rows = np.repeat(np.arange(len(groups) - 1), np.diff(groups))
+        yield order[groups[0] : groups[-1]], rows, log_probs
+
+
+def distributions(
+    model: ReadsHidden, store: TokenStore, carry_context: bool
+) -> Iterator[Distributions]:
+    """Yield the distributions that ``score`` takes the targets' log-probabilities from."""
+    at_once = max(1, SCORE_CELLS // model.vocabulary_size)
+    if model.context_length is not None:
+        for places, rows, log_probs in _windows(model, store, model.context_length, carry_context):
+            for first in range(0, len(places), at_once):
+                part = slice(first, first + at_once)
+                yield places[part], log_probs[rows[part]]
+        return
+    for places, hidden in read_store(model, store, carry_context):
+        for first in range(0, len(places), at_once):
+            part = slice(first, first + at_once)
+            yield places[part], model.log_probs_after(hidden[part])
 
 
 def read_store(model: ReadsHidden, store: TokenStore, carry_context: bool) -> Iterator[Read]:

@@ -29,6 +29,9 @@ from thence.models.ngram.sorting import OrderCounts
 from thence.settings import Fraction, NonNegativeFloat, NonNegativeInt, Range, Settings
 from thence.tokens import Tokenizer, TokenStore
 
+DISTRIBUTION_CELLS = 1 << 20
+"""Log-probabilities that are held at once while a store is gone through (8 MB)."""
+
 
 @dataclass(frozen=True)
 class NGramOptions(Settings):
@@ -216,6 +219,16 @@ class NGram:
     ) -> Float[np.ndarray, " targets"]:
         """Return the log-probability of every target, in nats."""
         return self.queries.score(store, carry_context)
+
+    def distributions(
+        self, store: TokenStore, carry_context: bool = False
+    ) -> Iterator[tuple[Int64[np.ndarray, " read"], Float[np.ndarray, "read vocab"]]]:
+        """Yield what could follow each context of a store; see ``GivesDistributions``."""
+        contexts = self.contexts(store, carry_context)
+        at_once = max(1, DISTRIBUTION_CELLS // self.vocabulary_size)
+        for first in range(0, len(contexts), at_once):
+            places = np.arange(first, min(first + at_once, len(contexts)))
+            yield places, self.queries.distributions(contexts[places])
 
     def text_scorer(self, tokenizer: Tokenizer) -> Callable[[str], TextScore | None] | None:
         """Return what scores one text, in microseconds, if the tokenizer allows it."""

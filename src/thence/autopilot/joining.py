@@ -1,0 +1,80 @@
+"""Context mixing with networks as its inputs, for which it reads dev as one more part of train.
+
+A context mixing model learns from each symbol after it was scored, so what it gives dev is judged
+by nothing that it knew before, and in the end it has learned dev, too: which networks to believe
+where, and its contexts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from thence.autopilot.candidates import TrainedCandidate
+from thence.models.base import Array
+from thence.models.language.context_mixing import MODELS, ContextMixing
+from thence.models.language.distributions import distributions_of
+from thence.models.ngram import NGram
+from thence.tokens import TokenStore
+
+MAX_CELLS = 1 << 26
+"""Log-probabilities that the best n-gram model is asked for at most: those of characters are few,
+and of words context mixing gains little by them."""
+
+
+def log_odds_of(
+    one: TrainedCandidate, members: Sequence[TrainedCandidate], dev: TokenStore
+) -> Array | None:
+    """Return what a candidate says of each decision of dev; None if no mixer would ask.
+
+    Raises:
+        DeadlineError: If a deadline has passed.
+    """
+    mixer = _mixer(members)
+    if mixer is None:
+        return None
+    said = distributions_of(one.model, dev, one.carry_context, one.rule)
+    model: ContextMixing = mixer.model
+    return model.log_odds(dev.targets.astype(np.int32), [said])[:, 0]
+
+
+def joined(members: Sequence[TrainedCandidate], dev: TokenStore) -> list[TrainedCandidate]:
+    """Return the members, with context mixing that has read dev and takes the others as inputs.
+
+    Args:
+        members: What was trained. Those that were asked for their decisions are inputs.
+        dev: The text that all have scored.
+
+    Raises:
+        DeadlineError: If a deadline has passed.
+    """
+    mixer = _mixer(members)
+    if mixer is None:
+        return list(members)
+    asked = [
+        one for one in (*members, *_best_ngram(members, mixer, dev)) if one.log_odds is not None
+    ]
+    inputs = sorted(asked, key=lambda one: one.nats)[:MODELS]
+    model: ContextMixing = mixer.model.with_models(len(inputs))
+    said = [one.log_odds for one in inputs if one.log_odds is not None]
+    scores = model.learn(dev, mixer.carry_context, np.stack(said, axis=1) if said else None)
+    nats = -float(np.mean(scores, dtype=np.float64))
+    names = [one.name for one in inputs]
+    made = replace(mixer, model=model, scores=scores, nats=nats, inputs=names)
+    # It comes after its inputs, as members of a mixture must.
+    return [*(one for one in members if one is not mixer), made]
+
+
+def _best_ngram(
+    members: Sequence[TrainedCandidate], mixer: TrainedCandidate, dev: TokenStore
+) -> list[TrainedCandidate]:
+    """Return the best n-gram model with what it says of each decision, unless that is too much."""
+    ngrams = [one for one in members if isinstance(one.model, NGram)]
+    if not ngrams or dev.num_targets * mixer.model.vocabulary_size > MAX_CELLS:
+        return []
+    best = min(ngrams, key=lambda one: one.nats)
+    return [replace(best, log_odds=log_odds_of(best, [mixer], dev))]
+
+
+def _mixer(members: Sequence[TrainedCandidate]) -> TrainedCandidate | None:
+    return next((one for one in members if isinstance(one.model, ContextMixing)), None)
