@@ -58,6 +58,11 @@ ADAPTIVE: dict[str, Callable[[], LanguageModel]] = {
         BACKING_OFF,
         Member("lstm", SMALL, carry_context=True, dynamic=0.5),
     ),
+    "context-mixing with inputs": lambda: made(
+        Member("ngram", {"order": 3}),
+        Member("lstm", SMALL, carry_context=True, dynamic=0.5),
+        Member("context-mixing", {"slot_bits": 12}, carry_context=True, inputs=(0, 1)),
+    ),
 }
 """How a model that adapts is made; whatever family adapts has its entry here."""
 

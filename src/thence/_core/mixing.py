@@ -86,6 +86,9 @@ class MixingCore:
             learn: Learn from each symbol after it was scored.
             others: Log-odds of bit 1 by the other models, of each decision of each target.
         """
+        starts, read = self.arrays["starts"], text[begin:end]
+        if len(others) != self.model.models * int((starts[read + 1] - starts[read]).sum()):
+            raise ValueError("the other models say too little, or too much")
         found = np.empty(end - begin)
         low = 0 if carry_context else -1
         arguments = (address(text, np.int32), begin, end, low)

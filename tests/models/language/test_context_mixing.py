@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from thence._core import library
 from thence._core.mixing import MixingCore
+from thence.errors import SettingError
+from thence.models.base import CountedModel
 from thence.models.language.bit_history import history_tables
 from thence.models.language.context_mixing import ContextMixing, ContextMixingOptions
 from thence.models.language.context_mixing_twin import MixingTwin
+from thence.models.language.mixture import Member, Mixture, MixtureOptions
 from thence.models.language.symbol_code import huffman_code
 from thence.tokens import TokenStore
 
@@ -165,3 +168,35 @@ def test_the_kernel_equals_its_twin(words: TokenStore, carry: bool) -> None:
         made.append((odds, static, learned, after, *model.tensors().values()))
     for one, other in zip(*made, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_a_mixture_whose_members_are_inputs(words: TokenStore) -> None:
+    members = (
+        Member("ngram", {"order": 3}),
+        Member("bigram-counts", {}),
+        Member("context-mixing", {"slot_bits": 14}, carry_context=True, inputs=(1, 0)),
+    )
+    mixture = Mixture(MixtureOptions(members), words.boundary_id + 1)
+    for model in mixture.models:
+        assert isinstance(model, CountedModel)
+        model.fit(words, carry_context=True)
+    few = words.take(np.arange(4))
+    mixture.learn_weights(few, carry_context=True)
+    again = Mixture(mixture.options, words.boundary_id + 1)
+    again.load_tensors(mixture.tensors())
+    scores = mixture.score(few, carry_context=True)
+    np.testing.assert_array_equal(again.score(few, carry_context=True), scores)
+    static = mixture.static()
+    assert static is not None
+    scores, state = static.score(few, carry_context=True), static.start(1)
+    for place, id_ in enumerate(few.ids[:-1]):
+        log_probs, state = static.step(np.array([id_]), state)
+        assert np.exp(log_probs).sum() == pytest.approx(1)
+        assert log_probs[0, few.targets[place]] == pytest.approx(scores[place], abs=1e-4)
+
+
+@pytest.mark.parametrize("inputs", [(1,), (-1,), (2,)])
+def test_inputs_come_before_what_they_are_inputs_of(inputs: tuple[int, ...]) -> None:
+    members = (Member("ngram", {}), Member("context-mixing", {}, inputs=inputs))
+    with pytest.raises(SettingError, match="cannot have the inputs"):
+        Mixture(MixtureOptions(members), 5)

@@ -110,7 +110,7 @@ class ContextMixing:
         match_bits = map_bits + 4
         check_memory((8 << slot_bits) * 2, "The table of contexts", "Use fewer `slot_bits`.")
         self._set_code(counts)
-        self._history, self.models = ids, 0
+        self._history = ids
         levels = 1 / (1 + np.exp(-(np.arange(CELLS) - CELLS // 2) / 2))
         self._learned: dict[str, Array] = {
             "separators": np.zeros(self.vocabulary_size, np.uint8),
@@ -120,7 +120,7 @@ class ContextMixing:
             "places": np.zeros((MATCHES, 1 << match_bits), np.int32),
             "match_probs": np.full((MATCHES, LENGTHS), 0.75, np.float32),
             "match_counts": np.zeros((MATCHES, LENGTHS), np.float32),
-            "weights": _weights(0),
+            "weights": _weights(self.models),
             "final_weights": np.full((ROWS, LANES), 1 / SETS, np.float32),
             "maps": np.tile(levels.astype(np.float32), (MAPS, 1 << map_bits, 1)),
             "learned": np.zeros(1, np.int64),
@@ -193,7 +193,7 @@ class ContextMixing:
         starts = self._code.starts
         depths = starts[text[begin:] + 1] - starts[text[begin:]]
         ends = np.concatenate([[0], np.cumsum(depths, dtype=np.int64)]) * self.models
-        others = np.zeros(0, np.float32) if others is None else others.ravel()
+        others = np.zeros(int(ends[-1]), np.float32) if others is None else others.ravel()
         found = np.zeros(len(text) - begin)
         for at in range(begin, len(text), BLOCK):
             end = min(at + BLOCK, len(text))
