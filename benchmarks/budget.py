@@ -1,31 +1,39 @@
-"""What each second buys: ``thence best`` at several time limits, beside single models and peers.
+"""What each second buys: ``thence best`` at several time limits, beside 0.1 and others.
 
-    python benchmarks/budget.py path/to/data [PART ...] [--limits 10s 1m] [--picture FILE]
+    python benchmarks/budget.py path/to/data [PART ...] [--limits 10s 1m] [--runs 3]
+        [--before FOLDER] [--lpaq PROGRAM] [--lmplz PROGRAM] [--no-bfloat16] [--picture FILE]
 
-The folder holds ``names``, ``ptb``, ``imdb`` and ``tinyshakespeare``. The parts are ``names``,
-``ptb``, ``imdb`` and ``shakespeare``; all take about two hours on two cores that do nothing else.
-Every limit is a new process; its time is that of the whole command. The test split is looked at
-once for each row, after all choices were made on dev. With ``--alone`` one network also has all of
-each time for itself. ``--picture`` draws what was measured so far.
+The folder holds the sets in their usual distributions. The parts are ``names``, ``ptb``,
+``wikitext``, ``shakespeare`` and ``text8``; ``imdb``, ``ag``, ``sst`` and ``mr``; and these with
+few labels: ``imdb/100``, ``ag/1000`` (default: those with all). Every limit is a new process; its
+time is that of the whole command. The test split is looked at once for each run, after all choices
+were made on dev. ``--before`` names a working copy of an earlier version, which is measured in
+turn with this one. Parts may be measured one by one, since each record keeps its place in the
+file; with ``--more`` runs are added to those that are kept already.
 """
 
 import argparse
 import gzip
 import json
-import math
-import subprocess
-import sys
-import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from measuring import RESULTS, Results
+import budget_labels
+from budget_peers import compressors, kenlm
+from budget_running import BEFORE, NARROW, THENCE, Given, best, keep, say, seconds_of
+from measuring import RESULTS, ROUNDS
 
-KEPT = Results("budget", "python benchmarks/budget.py DATA", ("torch", "numpy"))
-NANOGPT = 0.9
-"""The share of tiny shakespeare that nanoGPT trains on; it is judged on the rest."""
+CHARACTERS = ("--tokens", "characters")
+FIELDS = {
+    "nats": "nats_per_token",
+    "perplexity": "perplexity",
+    "bits per character": "bits_per_character",
+}
+"""Where an evaluation says a result, by its unit."""
 
 
 @dataclass(frozen=True)
@@ -35,185 +43,180 @@ class Text:
     Attributes:
         title: Its name.
         unit: Of the result on test.
-        limits: Times that are tried.
-        arguments: Of ``thence best``; the first is the text.
-        network: The family that is trained alone, for comparison.
-        peers: Name, seconds and result of others.
+        goals: The limits that are tried, and the goal at each.
+        train: The text that ``thence best`` is given.
+        test: The text that it is judged on, if that is a file of its own.
+        flags: More flags of ``thence best``.
+        running: Whether models may adapt to it; they are judged without that, too.
     """
 
     title: str
     unit: str
-    limits: tuple[str, ...]
-    arguments: tuple[str, ...]
-    network: str
-    peers: tuple[tuple[str, float, float], ...]
+    goals: Mapping[str, str]
+    train: Path
+    test: Path | None = None
+    flags: tuple[str, ...] = ()
+    running: bool = True
 
 
 def texts(data: Path, folder: Path) -> dict[str, Text]:
     """Return every text, by part."""
-    ptb, imdb = data / "ptb", data / "imdb"
-    shakespeare = gzip.decompress((data / "tinyshakespeare" / "input.txt.gz").read_bytes()).decode()
-    cut = int(NANOGPT * len(shakespeare))
-    for name, part in (("train", shakespeare[:cut]), ("test", shakespeare[cut:])):
-        (folder / f"{name}.txt").write_text(part, "utf-8")
+    trees, wiki = data / "ptb", data / "wikitext-2"
+    plays = _cut(data / "tinyshakespeare" / "input.txt.gz", folder / "shakespeare", 0.9)
+    pages = _cut(data / "text8" / "text8.prefix.gz", folder / "text8", 0.855, 0.9)
     return {
         "names": Text(
-            "names (tutorial split)", "nats", ("1s", "10s", "1m", "5m"),
-            (str(data / "names" / "names.txt"),), "lstm",
-            (("KenLM, order 6", 0.2, 1.978), ("tutorial's network", 77, 2.17),
-             ("makemore's transformer", 600, 1.97)),
+            "names (tutorial split)", "nats",
+            {"1s": "", "10s": "<= 1.92", "1m": "<= 1.89", "5m": "<= 1.88"},
+            data / "names" / "names.txt", running=False,
         ),
         "ptb": Text(
-            "Penn Treebank", "perplexity", ("3s", "1m", "5m", "30m"),
-            (str(ptb / "ptb.train.txt.gz"), "--dev", str(ptb / "ptb.valid.txt"),
-             "--test", str(ptb / "ptb.test.txt")), "lstm",
-            (("KenLM, order 5", 3, 141.2), ("counts and LSTM, 4 cores", 1620, 87.4)),
+            "Penn Treebank", "perplexity",
+            {"3s": "<= 115", "1m": "<= 88", "5m": "<= 76", "30m": "<= 70"},
+            trees / "ptb.train.txt.gz", trees / "ptb.test.txt",
+            ("--dev", str(trees / "ptb.valid.txt")),
         ),
-        "imdb": Text(
-            "IMDB", "accuracy", ("10s", "1m", "10m"),
-            (str(imdb / "train.csv.gz"), "--label", "label", "--test", str(imdb / "test.csv.gz"),
-             "--split", "90/10/0"), "averaging",
-            (("fastText, dim 16", 3.8, 0.8958), ("TF-IDF, scikit-learn", 19, 0.8870)),
+        "wikitext": Text(
+            "WikiText-2", "perplexity", {"10s": "", "1m": "", "5m": "", "30m": "<= 105"},
+            wiki / "train.txt.gz", wiki / "test.txt.gz",
+            ("--dev", str(wiki / "valid.txt.gz"), "--keep-empty"),
         ),
         "shakespeare": Text(
-            "tiny shakespeare", "bits per character", ("10s", "2m", "10m"),
-            (str(folder / "train.txt"), "--test", str(folder / "test.txt"), "--split", "95/5/0",
-             "--keep-empty", "--tokens", "characters"), "lstm",
-            (("nanoGPT on a processor", 180, 1.88 / math.log(2)),
-             ("nanoGPT on a large GPU", 180, 1.4697 / math.log(2))),
+            "tiny shakespeare", "bits per character",
+            {"10s": "<= 1.95", "2m": "<= 1.86", "10m": "<= 1.80"},
+            plays[0], plays[1], ("--split", "95/5/0", "--keep-empty", *CHARACTERS),
+        ),
+        "text8": Text(
+            "text8 (prefix)", "bits per character", {"10s": "", "1m": "", "5m": ""},
+            pages[0], pages[2], ("--dev", str(pages[1]), *CHARACTERS),
         ),
     }  # fmt: skip
+
+
+def _cut(path: Path, target: Path, *shares: float) -> list[Path]:
+    """Write the parts of a text, each up to a share of it, and return where they are."""
+    text = _read(path)
+    bounds = [0, *(int(share * len(text)) for share in shares), len(text)]
+    paths = [target.with_name(f"{target.name}-{part}.txt") for part in range(len(bounds) - 1)]
+    for part, first, last in zip(paths, bounds[:-1], bounds[1:], strict=True):
+        part.write_text(text[first:last], "utf-8")
+    return paths
+
+
+def _read(path: Path) -> str:
+    """Return a text that may be compressed."""
+    content = path.read_bytes()
+    return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
 
 
 def main() -> None:
     """Measure the chosen parts, and draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder of the data sets")
-    parser.add_argument("parts", nargs="*", help="which parts (default: all)")
-    parser.add_argument("--limits", nargs="*", help="only these limits")
-    parser.add_argument("--alone", action="store_true", help="also one network for the whole time")
-    parser.add_argument("--picture", type=Path, help="draw the results to this file")
-    given = parser.parse_args()
+    parser.add_argument("parts", nargs="*", help="which parts")
+    parser.add_argument("--limits", nargs="*", help="these limits instead")
+    parser.add_argument("--runs", type=int, default=ROUNDS, help="how often each is measured")
+    parser.add_argument("--before", type=Path, help="working copy of an earlier version")
+    parser.add_argument("--lpaq", type=Path, help="the program lpaq1")
+    parser.add_argument("--lmplz", type=Path, help="KenLM's program")
+    parser.add_argument("--more", action="store_true", help="add to the runs that are kept")
+    parser.add_argument("--no-peers", action="store_true", help="leave others out")
+    parser.add_argument("--no-bfloat16", action="store_true", help="do as an older processor")
+    parser.add_argument("--picture", type=Path, help="draw what was measured so far to this file")
+    said = parser.parse_args()
     with TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        found = texts(given.data.resolve(), folder)
-        for name in given.parts or found:
-            for limit in found[name].limits:
-                if not given.limits or limit in given.limits:
-                    measure(name, found[name], limit, folder, given.alone)
-        if given.picture:
-            draw(found, given.picture)
+        given = Given(
+            said.data.resolve(), Path(temporary), said.runs, said.before, said.lpaq, said.lmplz,
+            said.more, not said.no_peers, NARROW if said.no_bfloat16 else {},
+        )  # fmt: skip
+        found = texts(given.data, given.folder)
+        for part in said.parts or [*found, *budget_labels.TITLES]:
+            if part not in found:
+                budget_labels.measure(part, said.limits, given)
+                continue
+            measure(part, found[part], said.limits, given)
+            if given.peers:
+                measure_peers(part, found[part], given)
+        if said.picture:
+            draw(found, said.picture)
 
 
-def measure(part: str, text: Text, limit: str, folder: Path, alone: bool) -> None:
-    """Run the autopilot in a process of its own, evaluate on test, and keep the result."""
-    output = folder / f"{part}-{limit}"
-    command = ["best", *text.arguments, "--time", limit, "--output", str(output), "--json"]
-    began = time.perf_counter()
-    found = json.loads(thence_says(command))
-    took = time.perf_counter() - began
-    single = min(found["tried"], key=lambda one: math.inf if one["nats"] is None else one["nats"])
-    note = f"dev {on_dev(found, text)}; best single {on_dev(single, text)} ({single['name']})"
-    keep(f"{part}, {limit}", f"{text.title}, {limit}", text, on_test(output, text.unit), took, note)
-    if alone:
-        key, claim = f"{part}, {limit}, alone", f"{text.title}, {limit}, {text.network} alone"
-        keep(key, claim, text, *one_alone(part, text, limit, folder))
+def measure(part: str, text: Text, limits: Sequence[str] | None, given: Given) -> None:
+    """Keep the results of ``thence best``, in turn with an earlier version's."""
+    for limit in limits or text.goals:
+        results: dict[str, list[float]] = {version: [] for version in given.versions}
+        took: dict[str, list[float]] = {}
+        for run in range(given.runs):
+            for version in given.versions:
+                output = given.folder / f"{part}-{limit}-{version}-{run}"
+                test = [] if text.test is None else ["--test", str(text.test)]
+                arguments = [str(text.train), *test, *text.flags]
+                seconds = best(arguments, limit, output, version, given)
+                if seconds is None:
+                    continue
+                took.setdefault(seconds_of(version), []).append(seconds)
+                results[version].append(on_test(output, text.unit, version, given))
+                if text.running and version == THENCE:
+                    static = on_test(output, text.unit, version, given, "--static")
+                    results.setdefault("static", []).append(static)
+        claim, goal = f"{text.title}, {limit}", text.goals.get(limit, "")
+        keep(f"{part}, {limit}", claim, text.unit, results | took, given, goal)
 
 
-def keep(key: str, claim: str, text: Text, result: float, took: float, note: str = "") -> None:
-    """Keep a result on test, in the unit of the text, and the seconds it took."""
-    KEPT.add(key, claim, {"test": [result], "took, s": [took]}, text.unit, note=note)
-
-
-def thence_says(arguments: list[str]) -> str:
-    """Run a command of thence; return what it prints."""
-    command = [sys.executable, "-m", "thence", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def on_test(run: Path, unit: str) -> float:
+def on_test(run: Path, unit: str, version: str, given: Given, *flags: str) -> float:
     """Return how good a run is on test."""
-    judged = json.loads(thence_says(["evaluate", str(run), "--split", "test", "--json"]))
-    fields = {
-        "nats": "nats_per_token", "perplexity": "perplexity", "accuracy": "accuracy",
-        "bits per character": "bits_per_character",
-    }  # fmt: skip
-    return float(judged[fields[unit]])
+    words = ["evaluate", str(run), "--split", "test", "--json", *flags]
+    return float(json.loads(say(words, version, given))[FIELDS[unit]])
 
 
-def on_dev(found: dict[str, Any], text: Text) -> str:
-    """Return how good a model, or the result, is on dev."""
-    nats = found["nats"]
-    results = {
-        "nats": nats, "perplexity": math.exp(nats), "accuracy": found["accuracy"],
-        "bits per character": nats / math.log(2),
-    }  # fmt: skip
-    return shown(results[text.unit], text)
+def measure_peers(part: str, text: Text, given: Given) -> None:
+    """Keep what others make of a text, each in its own time."""
+    if text.test is None:
+        return
+    found = {}
+    if text.unit == "bits per character":
+        dev = [Path(flag) for flag in text.flags if Path(flag).is_file()]
+        before = b"".join(path.read_bytes() for path in (text.train, *dev))
+        found = compressors(before, text.test.read_bytes(), given.lpaq, given.folder)
+    elif text.unit == "perplexity":
+        lines = [_read(path).splitlines() for path in (text.train, text.test)]
+        found = kenlm(*lines, given.lmplz, given.folder)
+    for name, (result, seconds) in found.items():
+        runs = {"test": [result], seconds_of(THENCE): [seconds]}
+        keep(f"{part}, {name}", f"{text.title}: {name}", text.unit, runs, given)
 
 
-def shown(result: float, text: Text) -> str:
-    """Return a result in its unit."""
-    if text.unit == "accuracy":
-        return f"{result:.2%}"
-    return f"{result:.1f}" if text.unit == "perplexity" else f"{result:.4f}"
-
-
-ALONE = """
-import sys
-from thence.autopilot import language
-from thence.autopilot.candidates import Candidate
-from thence.cli.main import main
-only = (Candidate(sys.argv[1], 1.0),)
-language.LanguageStrategy.first = lambda self: None
-language.LanguageStrategy.count = lambda self: iter(())
-language.schedule = lambda *about: only
-main(sys.argv[2:])
-"""
-"""``thence best`` with one network and nothing else."""
-
-
-def one_alone(part: str, text: Text, limit: str, folder: Path) -> tuple[float, float]:
-    """Let one network have all the time; return its result on test and the seconds it took."""
-    output = folder / f"{part}-{limit}-alone"
-    arguments = ["best", *text.arguments, "--time", limit, "--output", str(output)]
-    began = time.perf_counter()
-    command = [sys.executable, "-c", ALONE, text.network, *arguments, "--json"]
-    subprocess.run(command, check=True, capture_output=True)
-    took = time.perf_counter() - began
-    return on_test(output, text.unit), took
-
-
-def draw(found: dict[str, Text], picture: Path) -> None:
-    """Draw every text's results against the time, the peers' among them."""
+def draw(found: Mapping[str, Text], picture: Path) -> None:
+    """Draw every text's results against the time, with those of others."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     records = json.loads((RESULTS / "budget.json").read_text("utf-8"))
-    figure = Figure(figsize=(11, 8), layout="constrained")
+    figure = Figure(figsize=(11, 12), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (part, text) in zip(figure.subplots(2, 2).flat, found.items(), strict=True):
-        for what, mark in (("thence best", "o-"), (f"{text.network} alone", "s")):
-            own = [
-                [runs[0] for runs in record["runs"].values()]
-                for key, record in records.items()
-                if key.split(", ")[0] == part and key.endswith("alone") == what.endswith("alone")
-            ]
-            if own:
-                results, seconds = zip(*sorted(own, key=lambda one: one[1]), strict=True)
-                axes.plot(seconds, results, mark, label=what)
-        for name, seconds, result in text.peers:
-            axes.plot([seconds], [result], "x", color="#8a939c")
-            late = seconds > 60
-            place: dict[str, Any] = {"xytext": (-6, -2) if late else (5, 4), "size": 8}
-            place |= {"ha": "right" if late else "left", "textcoords": "offset points"}
-            axes.annotate(name, (seconds, result), **place)
-        axes.set_xscale("log")
-        axes.set_xlabel("seconds, all in")
-        axes.set_ylabel(f"{text.unit} on test")
+    for axes, (part, text) in zip(figure.subplots(3, 2).flat, found.items(), strict=False):
+        own = {key: one for key, one in records.items() if key.split(", ")[0] == part}
+        limits = [one for key, one in own.items() if key.split(", ")[1][:1].isdigit()]
+        for side, label in ((THENCE, "thence best"), ("static", "static"), (BEFORE, "0.1")):
+            seconds = seconds_of(side if side == BEFORE else THENCE)
+            points = sorted(_point(one, seconds, side) for one in limits if side in one["runs"])
+            if points:
+                axes.plot(*zip(*points, strict=True), "o-", label=label)
+        for key, one in own.items():
+            if one not in limits:
+                point = _point(one, seconds_of(THENCE), "test")
+                axes.plot(*point, "x", color="#8a939c")
+                place: dict[str, Any] = {"xytext": (5, 4), "textcoords": "offset points"}
+                axes.annotate(key.partition(", ")[2], point, size=8, **place)
+        axes.set(xscale="log", xlabel="seconds, all in", ylabel=f"{text.unit} on test")
         axes.set_title(text.title, loc="left")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, loc="center right")
     figure.savefig(picture, dpi=120)
+
+
+def _point(record: Mapping[str, Any], seconds: str, side: str) -> tuple[float, float]:
+    return median(record["runs"][seconds]), median(record["runs"][side])
 
 
 if __name__ == "__main__":
