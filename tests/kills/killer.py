@@ -9,6 +9,7 @@ folder. Where death comes before a flush, a part of the file may be lost too: wh
 need not have reached the disk.
 """
 
+import gc
 import json
 import os
 import random
@@ -133,4 +134,5 @@ if __name__ == "__main__":
         with suppress(ImportError):
             import_module(name)
     offer_toy()
+    gc.freeze()  # Else a fork that looks for garbage copies all the memory that it shares.
     serve()

@@ -232,7 +232,7 @@ FEW = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-MANY = settings(FEW, max_examples=600)
+MANY = settings(FEW, max_examples=5 * settings.default.max_examples)
 
 
 @pytest.mark.slow
@@ -264,7 +264,7 @@ def test_many_completions(client: Any, body: Any) -> None:
 
 
 @pytest.mark.slow
-@settings(MANY, max_examples=300)
+@MANY
 @given(st.sampled_from(POSTS), st.binary(max_size=200))
 def test_any_bytes(client: Any, path: str, body: bytes) -> None:
     assert 400 <= client.post(path, body).status < 500
