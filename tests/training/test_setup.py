@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 
@@ -52,7 +53,7 @@ def measured(text: Path, **settings: Any) -> tuple[int | None, str]:
 def test_larger_networks_get_what_is_measured_to_be_fastest(
     text: Path, monkeypatch: pytest.MonkeyPatch, best: tuple[int, str]
 ) -> None:
-    def seconds(setup: Any, settings: Any) -> float:
+    def seconds(setup: Any, training: Any, settings: Any) -> float:
         chosen = (settings["threads"], settings["precision"])
         return sum(a != b for a, b in zip(chosen, best, strict=True))
 
@@ -82,8 +83,13 @@ def test_every_timed_step_reads_the_same_batch(text: Path) -> None:
             return setup.batches.at(step)
 
     watched = replace(setup, batches=cast(Any, Batches()))
-    seconds = networks._time_steps(watched, {"threads": 1, "precision": "float32"})
-    assert seconds > 0 and set(asked) == {0}
+    before, settings = setup.network.tensors(), {"threads": 1, "precision": "float32"}
+    for optimizer in ("adamw", "muon"):
+        training = replace(recipe.training, optimizer=optimizer)
+        assert networks._time_steps(watched, training, settings) > 0
+    assert set(asked) == {0}
+    for name, weights in setup.network.tensors().items():
+        assert np.array_equal(weights, before[name])
 
 
 def test_deterministic_seeds_and_gives_back() -> None:

@@ -18,6 +18,7 @@ from thence.models.base import Classifier
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.memory_guard import make_trainable
 from thence.models.registry import get_family, is_classifier
+from thence.recipes.options import TrainingOptions
 from thence.recipes.recipe import Recipe
 from thence.tokens import TokenStore
 from thence.training.data import TrainingData, train_weights
@@ -198,10 +199,10 @@ def fastest(
     candidates = [dict(chosen)]
     if open_precision and has_fast_bfloat16(setup.network.device):
         candidates.append({**chosen, "precision": "bfloat16"})
-    best = min(candidates, key=lambda settings: _time_steps(setup, settings))
+    best = min(candidates, key=lambda settings: _time_steps(setup, training, settings))
     if open_threads and all_threads > 1:
         alone = {**best, "threads": 1}
-        best = min((best, alone), key=lambda settings: _time_steps(setup, settings))
+        best = min((best, alone), key=lambda settings: _time_steps(setup, training, settings))
     return best
 
 
@@ -216,7 +217,7 @@ def timed(recipe: Recipe, data: TrainingData) -> tuple[Recipe, float, float]:
     with torch.random.fork_rng():
         setup = build_setup(recipe, data)
         settings = {"threads": training.threads, "precision": training.precision}
-        seconds = _time_steps(setup, settings)
+        seconds = _time_steps(setup, training, settings)
     return recipe, seconds, setup.batches.at(0).tokens
 
 
@@ -229,9 +230,12 @@ def _refuse_too_large(recipe: Recipe, data: TrainingData) -> None:
             new_network(recipe, len(data.tokenizer.vocabulary))
 
 
-def _time_steps(setup: TrainingSetup, settings: Mapping[str, Any]) -> float:
+def _time_steps(
+    setup: TrainingSetup, training: TrainingOptions, settings: Mapping[str, Any]
+) -> float:
     """Return the seconds of the fastest of a few steps; the weights are left as they are."""
     network, times = setup.network, []
+    optimizer = Optimizer(network, training)
     network.train()
     batch = setup.batches.at(0)  # The same each time, as batches of documents differ in size.
     with num_threads(settings["threads"]), autocast(settings["precision"], network.device):
@@ -240,7 +244,7 @@ def _time_steps(setup: TrainingSetup, settings: Mapping[str, Any]) -> float:
             began = time.perf_counter()
             loss, state = network.batch_loss(batch, state)
             torch.autograd.backward(loss)
-            network.zero_grad()
+            optimizer.step(0.0)  # Clears the gradients too.
             times.append(time.perf_counter() - began)
     return min(times[1:])
 
