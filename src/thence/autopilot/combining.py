@@ -76,7 +76,9 @@ def combine_language_models(
     full = _seconds(len(kept), dev.num_targets, _usual_stride(dev), pace)
     sample = _seconds(len(kept), min(PRUNING_TARGETS, dev.num_targets), 1, pace)
     if not hurries or time.monotonic() + full + 2 * sample < ends:
+        began = time.monotonic()
         kept = prune(kept, dev, vocabulary_size, ends - full)
+        pace.measured("pruning", time.monotonic() - began)
     if len(kept) == 1:
         return best
     left, stride = max(0.0, ends - time.monotonic()), _usual_stride(dev)
@@ -100,7 +102,8 @@ def combining_seconds(members: int, dev: TokenStore, left: float, pace: Pace) ->
     """Return how long to keep for mixing so many members, and for pruning if there is time."""
     full = _seconds(members, dev.num_targets, _usual_stride(dev), pace)
     sample = _seconds(members, min(PRUNING_TARGETS, dev.num_targets), 1, pace)
-    return min(full, COMBINING_SHARE * left) + min(members * sample, PRUNING_SHARE * left)
+    pruning = pace.expected("pruning") if "pruning" in pace.rates else members * sample
+    return min(full, COMBINING_SHARE * left) + min(pruning, PRUNING_SHARE * left)
 
 
 def _seconds(members: int, targets: int, stride: int, pace: Pace) -> float:

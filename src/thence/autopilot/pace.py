@@ -19,10 +19,12 @@ class Pace:
 
     Attributes:
         rates: Seconds per unit of each kind of work.
+        units: How many were measured.
         totals: Seconds that each kind of work has taken in all.
     """
 
     rates: dict[str, float] = field(default_factory=dict)
+    units: dict[str, float] = field(default_factory=dict)
     totals: dict[Work, float] = field(default_factory=dict)
 
     @contextmanager
@@ -35,8 +37,12 @@ class Pace:
             self.totals[work] = self.totals.get(work, 0.0) + time.monotonic() - began
 
     def measured(self, kind: str, seconds: float, units: float = 1.0) -> None:
-        """Remember how long so many units of some work took."""
-        self.rates[kind] = seconds / max(units, 1.0)
+        """Remember how long so many units of some work took.
+
+        What was measured on more units stays, since few of them seem to take longer than they do.
+        """
+        if units >= self.units.get(kind, 0.0):
+            self.rates[kind], self.units[kind] = seconds / max(units, 1.0), units
 
     def expected(self, kind: str, units: float = 1.0) -> float:
         """Return the seconds to keep for so many units; 0 for what was never measured."""
