@@ -187,6 +187,7 @@ ngram 2=3
 """
 
 
+@pytest.mark.slow
 def test_words_with_a_no_break_space_are_reached_and_exported(thence, folder: Path) -> None:
     (folder / "odd.arpa").write_text(ODD.format(end="-0.7"), "utf-8")
     said = thence("import", "odd.arpa", "-o", "odd")

@@ -48,6 +48,7 @@ def test_progress_and_remarks_stay_off_standard_output(thence, small):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fast", [False, True])
 def test_an_imitated_bfloat16_is_said(thence, small, monkeypatch, fast):
     monkeypatch.setattr(device, "has_fast_bfloat16", lambda device: fast)

@@ -237,6 +237,7 @@ def test_what_is_not_counted_on_a_cluster(
         train(output=tmp_path / "run", cluster="local:2", **given)
 
 
+@pytest.mark.slow
 def test_refusals_before_any_work(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ build_reference = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(build_reference)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", build_reference.PAGES, ids=lambda path: path.name)
 def test_tables_are_up_to_date(path: Path) -> None:
     page = path.read_text("utf-8")

@@ -183,7 +183,7 @@ PARTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "odd rule": lambda c: c["options"]["members"][1].update(dynamic_rule="evil"),
     "rate of counts": lambda c: c["options"]["members"][0].update(dynamic=0.1),
     "no members": lambda c: c["options"].update(members=[]),
-    "many members": lambda c: c["options"].update(members=c["options"]["members"] * 300),
+    "many members": lambda c: c["options"].update(members=c["options"]["members"] * 60),
     "odd weights": lambda c: c["options"].update(weights="evil"),
 }
 
@@ -217,7 +217,7 @@ CLASSIFIERS_IN_ONE: dict[str, Callable[[dict[str, Any]], object]] = {
     "no encoder": lambda c: c["options"]["members"].append({"model": "finetuned", "options": {}}),
     "huge member": lambda c: c["options"]["members"][1]["options"].update(filters=10**12),
     "no members": lambda c: c["options"].update(members=[]),
-    "many members": lambda c: c["options"].update(members=c["options"]["members"] * 300),
+    "many members": lambda c: c["options"].update(members=c["options"]["members"] * 60),
 }
 
 

@@ -198,6 +198,7 @@ def test_long_texts_are_shortened() -> None:
     assert "… and 20 more" in page_of(Samples(["b"] * 120, [True] * 120, None)).text
 
 
+@pytest.mark.slow
 def test_showing_results_uses_none_up(opinions: thence.Run) -> None:
     texts = [f"a good film {number}" for number in range(MOST_RESULTS + 5)]
     found = thence.classify(opinions, texts)

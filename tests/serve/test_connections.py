@@ -280,6 +280,7 @@ WHOLE = [
 ]
 
 
+@pytest.mark.slow
 def test_nothing_that_is_sent_is_a_mistake_of_the_server(
     small: Any, serving: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -99,6 +99,7 @@ AWAY["while it makes tables"].__cause__ = OperationalError(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", AWAY.values(), ids=AWAY)
 def test_a_database_that_is_starting_is_asked_again(tmp_path, monkeypatch, error):
     errors = [error, error]

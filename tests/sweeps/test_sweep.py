@@ -176,6 +176,7 @@ def test_a_damaged_trial_is_made_anew(language, tmp_path, monkeypatch):
     assert done.trials[0].nats == whole.trials[0].nats
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_given_up_stays_so_though_killed_before_it_is_told(
     language, tmp_path, monkeypatch
 ):

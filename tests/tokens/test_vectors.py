@@ -344,6 +344,7 @@ def test_progress_counts_bytes_of_the_file(tmp_path: Path) -> None:
     assert calls[-1] == (path.stat().st_size,) * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("opened", "layout"),
     [(Path.open, "text"), (gzip.open, "text"), (gzip.open, "binary"), (lzma.open, "binary")],

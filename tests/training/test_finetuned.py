@@ -111,6 +111,7 @@ def outcome(folder: Path) -> tuple[Any, ...]:
     return (folder / "model.safetensors").read_bytes(), arrays, counters, metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -143,6 +143,7 @@ def test_stopped_and_resumed(
     assert outcome(folder) == outcome(whole.folder)
 
 
+@pytest.mark.slow
 def test_resumed_from_what_any_moment_leaves(
     small: SmallTrain, telling: Callable[..., Any], kind: dict[str, Any], tmp_path: Path
 ) -> None:

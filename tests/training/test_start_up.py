@@ -9,6 +9,8 @@ import pytest
 import thence
 from thence.models.registry import families
 
+pytestmark = pytest.mark.slow  # Each test starts Python anew.
+
 JOBS = {
     "train": "thence.train('given-names', 'ngram', output='made')",
     "best": "thence.best('given-names', time='1s', output='made')",
@@ -41,7 +43,6 @@ for model, more in (("linear", {}), ("averaging", {}), ("averaging", {"dropout":
 """
 
 
-@pytest.mark.slow
 def test_training_imports_no_more_than_it_needs(tmp_path: Path) -> None:
     rows = "text,label\n" + "a b c,one\nd e f,two\n" * 20
     (tmp_path / "table.csv").write_text(rows)

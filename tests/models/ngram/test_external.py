@@ -110,6 +110,7 @@ def test_a_full_disk_is_a_sentence(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     texts=st.lists(st.text("abc", max_size=9), min_size=3, max_size=12),
