@@ -67,7 +67,8 @@ class Family:
             options of the candidate; or ``module:name``. Without it the options stay at their
             defaults.
         fit_many: For models that are fitted: fits several with different options to the same tokens
-            and yields each, where that is quicker than one by one; or ``module:name``.
+            and yields each, where that is quicker than one by one; or ``module:name``. It gets the
+            models, the tokens, and whether context is carried across documents.
         supplier: The package and version that it comes from, as pip writes it
             (``decaying-unigram==0.1``); empty for those of thence.
     """
