@@ -1,6 +1,6 @@
 """Whether ``thence best`` keeps its time: texts and limits, half of the runs on a busy machine.
 
-    python benchmarks/time_limits.py path/to/data [--runs 50] [--seed 0] [--longest 120]
+    python benchmarks/time_limits.py path/to/data [--runs 50] [--seed 0] [--longest 120] [--keep]
 
 Every run is a process of its own. Of each it is kept how long it took from start to end, how much
 of its limit the search used, whether the run that it left can be asked, and which share of the
@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -108,8 +109,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--longest", type=int, default=120)
     parser.add_argument("--texts", nargs="*", help="only these")
+    parser.add_argument("--keep", action="store_true", help="keep the results for the page")
     given = parser.parse_args()
-    random, late, used, overruns, unusable = Random(given.seed), 0, [], [], 0
+    random, late = Random(given.seed), 0
+    kept: list[dict[str, Any]] = []
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         found = texts(given.data.resolve(), folder)
@@ -119,22 +122,29 @@ def main() -> None:
             beside = number % 2 * (os.cpu_count() or 1)
             with busy(beside):
                 one = run_once(found[name], limit, folder / str(number))
-            over = one["took"] - limit
-            is_late = over > GRACE + SHARE * limit
-            late, unusable = late + is_late, unusable + (not one["usable"])
-            overruns.append(over)
-            used.append(one.get("used", 0.0) / limit)
+            is_late = one["took"] > limit * (1 + SHARE) + GRACE
+            late += is_late
+            kept.append({"used": 0.0, **one, "limit": limit})
+            kept[-1]["used"] /= limit
             print(
                 f"{number:3} {name:9} {limit:4} s {'busy' if beside else '    '} "
                 f"took {one['took']:6.1f} {'LATE' if is_late else '    '} "
                 f"others {one['others']:.0%} own {one['own']:.2f} {json.dumps(one)}",
                 flush=True,
             )
-    claim = f"{given.runs} runs of thence best, half of them on a busy machine"
-    KEPT.add("in time", f"{claim}: in time", {"runs": [given.runs - late]}, "")
-    KEPT.add("usable", f"{claim}: that left a usable run", {"runs": [given.runs - unusable]}, "")
-    KEPT.add("used", f"{claim}: share of the limit that was used", {"share": used}, "")
-    KEPT.add("overrun", f"{claim}: seconds over the limit", {"seconds": overruns}, "s")
+    seconds, shares = [one["took"] for one in kept], [one["used"] for one in kept]
+    over = [one["took"] - one["limit"] for one in kept]
+    own = [one["own"] for one in kept]
+    print(f"late {late}, used {median(shares):.0%}, most over {max(over):.1f} s", flush=True)
+    if given.keep:
+        of = f"of {len(kept)} runs"
+        KEPT.add("late", f"{of}: late", {"thence": [late]}, goal="<= 0")
+        unusable = sum(not one["usable"] for one in kept)
+        KEPT.add("unusable", f"{of}: that left no usable run", {"thence": [unusable]}, goal="<= 0")
+        KEPT.add("over", f"{of}: beyond the limit", {"thence": over}, "s")
+        KEPT.add("took", f"{of}: time in all", {"thence": seconds}, "s")
+        KEPT.add("used", f"{of}: share of the limit used", {"thence": shares})
+        KEPT.add("own", f"{of}: processors that it had", {"thence": own})
 
 
 if __name__ == "__main__":
