@@ -36,6 +36,8 @@ PRODUCTS_AT_ONCE = 1 << 18
 """Products of features and coefficients that the gate computes at once. So few stay in the
 processor's cache, and OpenBLAS multiplies them in one thread: two that wait for each other take six
 times the processor's time on a busy machine, and sum in another order."""
+NUMBERS_AT_ONCE = 9000
+"""Probabilities that are multiplied with weights at once: for the same reasons."""
 MIN_PROBABILITY = np.float32(1e-30)
 """Probabilities are held above this, so that a target which no model predicts has a finite loss."""
 
@@ -85,10 +87,11 @@ def learn_single(
     """
     count, total = probs.shape[1], max(len(probs) + pseudo_targets, 1)
     weights = np.full(count, 1 / count)
+    rows = max(1, NUMBERS_AT_ONCE // count)
+    parts = [probs[start : start + rows] for start in range(0, len(probs), rows)]
     for _ in range(iterations if len(probs) else 0):
-        weights = (
-            weights * ((1 / (probs @ weights)) @ probs / total) + pseudo_targets / total / count
-        )
+        credit = np.sum([(1 / (part @ weights)) @ part for part in parts], axis=0)
+        weights = weights * (credit / total) + pseudo_targets / total / count
     return weights
 
 
