@@ -42,7 +42,7 @@ def test_a_story_is_running_text_and_shuffled_is_not() -> None:
 
 def test_names_are_documents_of_their_own() -> None:
     profile = profile_text(documents([f"Name{number}" for number in range(500)]))
-    assert not profile.sentences and not profile.running and profile.level == "characters"
+    assert not profile.sentences and not profile.running and not profile.has_words
     assert "names" in profile.described()
 
 
@@ -52,10 +52,10 @@ def test_few_long_documents_are_books() -> None:
     assert profile_text(documents(["word " * 1000])).described().startswith("one document, ")
 
 
-def test_long_texts_of_sentences_are_in_words() -> None:
-    assert TextProfile(50_000, 1_000_000, 1.0, False).level == "words"
-    assert TextProfile(5_000, 100_000, 1.0, False).level == "characters"
-    assert TextProfile(1_000_000, 1_000_000, 1.0, False).level == "characters"
+def test_sentences_have_words_and_names_have_not() -> None:
+    assert TextProfile(5_000, 100_000, 1.0, False).has_words
+    assert not TextProfile(5_000, 100_000, 1.0, False, spaced=False).has_words
+    assert not TextProfile(1_000_000, 1_000_000, 1.0, False).has_words
 
 
 def test_marked_words_are_seen() -> None:
@@ -81,7 +81,7 @@ def test_text_without_white_space_is_looked_at_by_its_characters() -> None:
         own = alphabet[70 * chapter : 70 * chapter + 100]
         lines += ["".join(random.choices(own, k=60)) for _ in range(15)]
     profile = profile_text(Documents.from_strings(lines))
-    assert profile.running and not profile.spaced and profile.level == "characters"
+    assert profile.running and not profile.spaced and not profile.has_words
     assert profile.words == 40 * 15 * 60
     random.shuffle(lines)
     assert not profile_text(Documents.from_strings(lines)).running

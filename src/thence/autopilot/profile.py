@@ -1,4 +1,4 @@
-"""What a text is like: what its tokens should be, and whether its documents follow one another.
+"""What a text is like: whether it has words, and whether its documents follow one another.
 
 In running text (a book, a newspaper, a log) words come in bursts: a word that was just used is
 used again. In a list of names or of reviews the order means nothing. So the share of words that
@@ -22,8 +22,6 @@ COMMON = 150
 """The most frequent words, which are everywhere, do not count: so many."""
 BURSTY = 1.15
 """Documents follow one another where words recur this many times as often as in shuffled ones."""
-FEWEST_WORDS = 400_000
-"""Words of a text from which on its tokens are words, else characters."""
 FEW, LONG = 20, 300.0
 """A text of fewer documents, of more words in the mean, is one of chapters or books."""
 LONGEST_MEAN_WORD = 20.0
@@ -62,10 +60,9 @@ class TextProfile:
         return books or (self.sentences and self.bursts >= BURSTY)
 
     @property
-    def level(self) -> str:
-        """What its tokens should be."""
-        many = self.sentences and self.words >= FEWEST_WORDS
-        return "words" if many and self.spaced else "characters"
+    def has_words(self) -> bool:
+        """Whether its tokens can be words; those of names and of unspaced text are characters."""
+        return self.sentences and self.spaced
 
     def kind(self, tokens: str) -> TextKind:
         """Return what is modelled, in tokens of some kind."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from thence.autopilot.budget import Budget
+from thence.autopilot.levels import better_level
 from thence.autopilot.pace import SAFETY
 from thence.autopilot.profile import TextProfile, profile_text
 from thence.corpus import Documents, Instead, Splits, load
@@ -66,13 +67,15 @@ def read_text(
     Raises:
         TextError: If the text cannot be used, or its dev split is empty.
     """
-    recipe, profile = named, None
+    recipe, profile, by_words = named, None, None
     if named.labelling is None:
         source = instead.get(named.text, named.text)
         documents = load(source, replace(named.reading, keep_empty=True))
         full = without_empty(documents)
         profile = profile_text(full)
-        recipe = make_recipe(named.text, "ngram", _chosen(profile, settings))
+        recipe = make_recipe(named.text, "ngram", _chosen(profile, settings, "characters"))
+        if profile.has_words and "tokens" not in settings:
+            by_words = make_recipe(named.text, "ngram", _chosen(profile, settings, "words"))
         documents = documents if recipe.reading.keep_empty else full
         if named.text not in CATALOGUE:  # Whose sets may have a dev and a test of their own.
             instead = {**instead, named.text: documents}
@@ -82,14 +85,24 @@ def read_text(
             "Models are chosen and mixed by the dev split, which is empty; use another "
             "`split`, or give its documents in a file, `dev=FILE`."
         )
+    if by_words is not None and profile is not None:
+        options = {"words": by_words.tokens, "characters": recipe.tokens}
+        if better_level(options, splits, profile.running, budget.left()) == "words":
+            recipe = by_words
     learned = splits if budget.counts_steps else _affordable(recipe, splits, budget)
     return ReadText(recipe, profile, splits, tokenize(recipe, learned))
 
 
-def _chosen(profile: TextProfile, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of reading a text to model, those included that follow from it."""
+def _chosen(profile: TextProfile, settings: Mapping[str, Any], tokens: str) -> dict[str, Any]:
+    """Return the settings of reading a text to model, those included that follow from it.
+
+    Args:
+        profile: What the text is like.
+        settings: What the user has given.
+        tokens: What its tokens are, unless the user says that.
+    """
     chosen = dict(settings)
-    if chosen.setdefault("tokens", profile.level) == "words":
+    if chosen.setdefault("tokens", tokens) == "words":
         for name, value in (MARKED if profile.marked else UNMARKED).items():
             chosen.setdefault(name, value)
     if profile.running:

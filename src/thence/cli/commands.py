@@ -80,8 +80,9 @@ COMMANDS: Mapping[str, Command] = {
             "label": "Column with the labels, to make a classifier (plain text: any name).",
             "by": "Which documents go where (default: by position for running text, else "
             "shuffled).",
-            "tokens": "What one token is (default: words for long texts of sentences, else "
-            "characters).",
+            "tokens": "What one token is (default: words or characters, whichever promises fewer "
+            "bits per byte).",
+            "keep_empty": "Keep empty lines as documents without text (default: of running text).",
             "carry_context": "Let a document see those before it (default: for running text).",
         },
     ),
