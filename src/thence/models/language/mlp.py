@@ -68,7 +68,7 @@ def size(kind: TextKind, hidden: int) -> Size:
         context * embedding * hidden,
         {"context": context, "embedding_size": embedding, "hidden_size": hidden},
         {"dropout": 1.0, "embedding_dropout": 1 / 4},
-        {"lr": 0.015, "batch_size": 1024, "optimizer": "muon"},
+        {"lr": 0.015, "batch_size": 1024},
     )
 
 

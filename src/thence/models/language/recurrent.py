@@ -58,7 +58,7 @@ def _size(cell: Cell, kind: TextKind, hidden: int, layers: int = 1) -> Size:
     }  # fmt: skip
     dropouts = {"dropout": 1.0}
     rate = min(0.01 * math.sqrt(128 / hidden), 0.01)
-    # Muon gains for characters, names or running; for words AdamW is better (docs/experiments.md).
+    # For characters Muon is better, for words AdamW (docs/experiments.md).
     training: dict[str, Any] = {"lr": rate, "batch_size": 256, "optimizer": "muon"}
     if kind == "characters":
         training |= {"batch_size": 32, "window": 64, "vary_windows": True}
