@@ -90,12 +90,10 @@ def combine_language_models(
             targets //= 2
         if targets < min(PROBED, dev.num_targets) or stride > MAX_STRIDE:
             return best
-    if targets < dev.num_targets:
-        kept, dev = _on_beginning(kept, dev, targets)
-        best = _best_alone(kept)
+    there, dev = _on_beginning(kept, dev, targets)
     with deadline(ends):
-        mixed = _mixed(kept, dev, vocabulary_size, stride, pace)
-    return mixed if mixed.nats < best.nats else best
+        mixed = _mixed(there, dev, vocabulary_size, stride, pace)
+    return mixed if mixed.nats < _best_alone(there).nats else best
 
 
 def combining_seconds(members: int, dev: TokenStore, left: float, pace: Pace) -> float:
