@@ -192,9 +192,11 @@ class Autopilot:
                     seconds = max(0.0, seconds - (time.monotonic() - began))
                 return strategy.train(candidate, seconds, steps)
         except DeadlineError:
-            self.failed.append(f"{candidate.family}: its time was up before it was of use")
+            reason = f"{candidate.family}: its time was up before it was of use"
         except (TrainingError, SettingError) as error:
-            self.failed.append(f"{candidate.family}: {error}")
+            reason = f"{candidate.family}: {error}"
+        if reason not in self.failed:  # Of a family that is tried with several settings.
+            self.failed.append(reason)
         return []
 
     def beside(self, work: Callable[[], object]) -> None:
