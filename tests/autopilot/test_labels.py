@@ -120,8 +120,8 @@ def test_a_first_fit_without_time_for_all_learns_from_some(
     monkeypatch.setattr(module, "FEW", 0)
     monkeypatch.setattr(module, "FIRST_DOCUMENTS", 10)
     made = strategy()
-    # A second for the features and three to learn, half of which is kept to learn again.
-    monkeypatch.setattr(LabelStrategy, "_seconds_for_features", lambda self, options: 1.0)
+    # Three seconds to learn, half of which are kept to learn again.
+    monkeypatch.setattr(LabelStrategy, "_seconds_to_learn", lambda self, options: (3.0, 1e3))
     monkeypatch.setattr(Autopilot, "left", lambda self: 3.0)
     read: list[int] = []
 

@@ -75,7 +75,7 @@ class LabelStrategy:
     refit: bool = True
     unit: ClassVar[Literal["document"]] = "document"
     _fitting: dict[str, float] = field(default_factory=dict)
-    _learning: float = LEARNING
+    _per_feature: float = 0.0
 
     @property
     def description(self) -> str:
@@ -148,20 +148,22 @@ class LabelStrategy:
             return self._fit(name, recipe, timed=seconds is not None)
         needed = 0.0
         if seconds is not None and family.bags:
-            needed = LEARNING * self._seconds_for_features(recipe.options.bags)
+            needed = self._seconds_to_learn(recipe.options.bags)[0]
         if self.autopilot.left() < needed:
             return []
         return self._train_network(name, recipe, seconds, steps)
 
-    def _seconds_for_features(self, options: BagOptions) -> float:
-        """Return about how many seconds it takes to compute the features of all documents."""
+    def _seconds_to_learn(self, options: BagOptions) -> tuple[float, float]:
+        """Return about how long it takes to learn from all documents, and how many features."""
         data = self.autopilot.data
         total = data.train.num_documents
         chosen = np.arange(0, total, max(1, min(SAMPLED, total // FEWEST_SAMPLED)))
         train, documents = data.train.take(chosen), data.splits.train.take(chosen)
         began = time.perf_counter()
-        bags_of(Texts(train, documents, data.tokenizer), options).distinct()
-        return (time.perf_counter() - began) * total / len(chosen)
+        bags = bags_of(Texts(train, documents, data.tokenizer), options).distinct()
+        seconds = LEARNING * (time.perf_counter() - began) * total / len(chosen)
+        features = len(bags.features) * total / len(chosen)
+        return (self._per_feature * features if self._per_feature else seconds), features
 
     def _recipe(self, base: Recipe, family: str, settings: Mapping[str, Any]) -> Recipe:
         """Return the recipe of a classifier; a linear one of few documents judges itself."""
@@ -206,8 +208,7 @@ class LabelStrategy:
         and there is too little time, it is fitted to as many documents as there is time for.
         """
         data = self._all if self._few else self.autopilot.data
-        features = self._seconds_for_features(recipe.options.bags) if timed else 0.0
-        needed = features * self._learning
+        needed, features = self._seconds_to_learn(recipe.options.bags) if timed else (0.0, 0.0)
         left = self.autopilot.left() - REFITTING * (needed + sum(self._fitting.values()))
         if timed and needed > left:
             if self._fitting:
@@ -218,8 +219,9 @@ class LabelStrategy:
         began = time.monotonic()
         model = train_classifier(recipe, data, self._time_is_up)
         self._fitting[name] = time.monotonic() - began
-        if features:
-            self._learning = max(LEARNING, self._fitting[name] / features)
+        if timed:
+            share = data.train.num_documents / self.autopilot.data.train.num_documents
+            self._per_feature = self._fitting[name] / max(features * share, 1.0)
         if not self._few:
             return [self._classified(name, recipe, model)]
         assert isinstance(model, Linear) and model.cross_validated is not None
