@@ -132,3 +132,13 @@ def test_a_first_fit_without_time_for_all_learns_from_some(
     monkeypatch.setattr(module, "train_classifier", train)
     assert made.train(ONLY, 3.0, None) and read == [36]  # Half of 72: 3 - 1.5 of 3 seconds.
     assert not made.train(ONLY, 3.0, None)
+
+
+def test_of_few_documents_the_words_of_dev_are_known(
+    strategy: Callable[..., LabelStrategy],
+) -> None:
+    few, more = (strategy(refit=refit).autopilot.data for refit in (True, False))
+    for documents, data in ((few.splits.train, few), (few.splits.dev, few)):
+        words = {word for text in documents for word in text.split()}
+        assert words <= set(data.tokenizer.vocabulary.symbols)
+    assert len(more.tokenizer.vocabulary) <= len(few.tokenizer.vocabulary)

@@ -38,6 +38,7 @@ from thence.training.data import (
     part_of_train,
     train_weights,
     with_dev_in_train,
+    with_words_of_dev,
 )
 from thence.training.dev_evaluation import evaluate_labels
 from thence.training.fitting import train_classifier
@@ -76,6 +77,10 @@ class LabelStrategy:
     unit: ClassVar[Literal["document"]] = "document"
     _fitting: dict[str, float] = field(default_factory=dict)
     _per_feature: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self._few:  # Dev is learned from, and its words would be missed.
+            self.autopilot.data = with_words_of_dev(self.autopilot.recipe, self.autopilot.data)
 
     @property
     def description(self) -> str:

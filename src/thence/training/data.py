@@ -231,6 +231,14 @@ def with_dev_in_train(data: TrainingData) -> TrainingData:
     return replace(data, splits=splits, train=store, weights=weights)
 
 
+def with_words_of_dev(recipe: Recipe, data: TrainingData) -> TrainingData:
+    """Return data whose vocabulary comes from train and dev, for a model that learns from both."""
+    both = Documents.join([data.splits.train, data.splits.dev])
+    tokenizer, _ = learn_tokens(both, recipe.tokens)
+    train, dev = (tokenizer.encode(part) for part in (data.splits.train, data.splits.dev))
+    return replace(data, tokenizer=tokenizer, train=train, dev=dev)
+
+
 def train_weights(recipe: Recipe, data: TrainingData) -> Float32[np.ndarray, " documents"]:
     """Return the weight of each train document that a recipe asks for; see ``sample_weights``."""
     balanced = recipe.labelling is not None and recipe.labelling.class_weights

@@ -51,6 +51,7 @@ from thence.models.labels.design import (
 )
 from thence.models.labels.linear_choice import (
     FIRST,
+    WEAKER,
     Try,
     folds_of,
     in_folds,
@@ -95,7 +96,8 @@ leaves naive Bayes out."""
     """How closely the train documents are followed, as C of scikit-learn (default: chosen on dev, \
 from 1 to 300 for log_loss and 0.03 to 10 for others; 30 or 1 without a dev split)."""
     cv: Folds | None = None
-    """Choose by cross-validation in so many folds of train, instead of on dev."""
+    """Choose by cross-validation in so many folds of train, instead of on dev: for few documents, \
+so no strength below 30 or 1 is tried."""
 
     @property
     def bags(self) -> BagOptions:
@@ -154,7 +156,9 @@ class Linear:
             self.strength = options.strength or FIRST[options.loss]
             self._take(problem.learn(self.strength, sample_weight), 1.0)
             return
-        best = likeliest(attempt, options.loss, options.strength, should_stop)
+        # Folds are for few documents, where weak weights leave nothing but the commonest label.
+        weaker = WEAKER if options.cv is None else ()
+        best = likeliest(attempt, options.loss, options.strength, should_stop, weaker)
         self.strength, learned = best.strength, best.learned[0]
         if len(best.learned) > 1:
             self.cross_validated = best.log_probs

@@ -114,11 +114,15 @@ def _attempt(
 
 
 def likeliest(
-    attempt: Try, loss: Loss, strength: float | None, should_stop: Callable[[], bool]
+    attempt: Try,
+    loss: Loss,
+    strength: float | None,
+    should_stop: Callable[[], bool],
+    weaker: Sequence[float] = WEAKER,
 ) -> Attempt:
     """Return the attempt under which the others are likeliest; only the given strength if any."""
     first = best = attempt(strength or FIRST[loss], None)
-    for multiples in (STRONGER, WEAKER) if strength is None else ():
+    for multiples in (STRONGER, weaker) if strength is None else ():
         for multiple in multiples:
             if should_stop():
                 return best
