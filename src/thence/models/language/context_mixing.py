@@ -62,10 +62,10 @@ HISTORY = 1 << 22
 """Symbols of train that matches may point into (16 MB)."""
 BLOCK = 1 << 14
 """Symbols that are read between looks at the clock."""
-SLOT_BITS = (12, 22)
+SLOT_BITS = (12, 24)
 """Least and most of ``slot_bits`` where none is given."""
-SLOTS_PER_SYMBOL = 4
-"""Slots for each symbol of train, as far as ``SLOT_BITS`` allows; with some 40 nothing is lost."""
+SLOTS_PER_SYMBOL = 8
+"""Slots for each symbol of train, as far as ``SLOT_BITS`` allows; with fewer, rare ones are lost."""
 
 
 BOUNDS = {"f": (-MAX_WEIGHT, MAX_WEIGHT), "u": (0, 255), "i": (0, 1 << 62)}
@@ -83,8 +83,8 @@ class ContextMixingOptions(Settings):
     """Settings of the ``context-mixing`` model."""
 
     slot_bits: Annotated[int, Range(ge=8, le=28)] | None = None
-    """The table of bit histories has 2^slot_bits slots of 8 bytes; by default 4 for each symbol \
-of the train split, at most 2^22 (32 MB)."""
+    """The table of bit histories has 2^slot_bits slots of 8 bytes; by default 8 for each symbol \
+of the train split, at most 2^24 (128 MB)."""
 
 
 class ContextMixing:
