@@ -20,6 +20,7 @@ from thence.autopilot.combining import (
 )
 from thence.autopilot.pace import SAFETY, Pace
 from thence.corpus.documents import Labels
+from thence.deadline import check_deadline
 from thence.models.base import Classes
 from thence.models.registry import get_family
 from thence.tokens import TokenStore
@@ -100,6 +101,19 @@ def test_a_mixture_is_never_worse_than_its_best_member(
 
 def len_of(members: list[TrainedCandidate]) -> int:
     return int(members[0].model.vocabulary_size)
+
+
+def test_past_its_end_the_best_alone_is_the_result(
+    counted: Counted, dev: TokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*about: Any) -> None:
+        check_deadline()
+        pytest.fail("a deadline is set")
+
+    members = [counted(order) for order in (2, 3, 4)]
+    monkeypatch.setattr("thence.models.language.mixture.Mixture.gate_features", late)
+    made = combine_language_models(members, dev, len_of(members), time.monotonic() - 1)
+    assert made.members == (min(members, key=lambda one: one.nats),)
 
 
 def test_how_long_combining_takes_is_measured(counted: Counted, dev: TokenStore) -> None:

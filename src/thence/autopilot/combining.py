@@ -17,7 +17,7 @@ from thence.array_types import Bool, Float, Float64
 from thence.autopilot.candidates import Ensemble, TrainedCandidate, single
 from thence.autopilot.pace import Pace
 from thence.corpus.documents import Labels
-from thence.deadline import deadline, past_deadline
+from thence.deadline import DeadlineError, deadline, past_deadline
 from thence.ensembles.members import build_average, build_mixture, dynamic_member
 from thence.models.base import Classes
 from thence.models.labels import ensemble as classifiers
@@ -69,31 +69,52 @@ def combine_language_models(
     best = _best_alone(kept)
     if len(kept) == 1:
         return best
-    pace, hurries = pace or Pace(), not math.isinf(ends)
-    if hurries and "learning" not in pace.rates:
+    try:
         with deadline(ends):
-            _mixed(*_on_beginning(kept, dev, PROBED), vocabulary_size, 1, pace)
-    full = _seconds(len(kept), dev.num_targets, _usual_stride(dev), pace)
-    sample = _seconds(len(kept), min(PRUNING_TARGETS, dev.num_targets), 1, pace)
+            return _mixed_in_time(kept, dev, vocabulary_size, ends, pace or Pace()) or best
+    except DeadlineError:
+        return best
+
+
+def _mixed_in_time(
+    members: list[TrainedCandidate],
+    dev: TokenStore,
+    vocabulary_size: int,
+    ends: float,
+    pace: Pace,
+) -> Ensemble | None:
+    """Return the mixture that there is time for; None if it is no better than one of its members.
+
+    Args:
+        members: At least two, which have scored all of dev.
+        dev: The text.
+        vocabulary_size: Number of ids (V).
+        ends: When to be done, by ``time.monotonic``; infinity for all the care there is.
+        pace: How long learning and judging take; measured first where it is not known.
+    """
+    hurries = not math.isinf(ends)
+    if hurries and "learning" not in pace.rates:
+        _mixed(*_on_beginning(members, dev, PROBED), vocabulary_size, 1, pace)
+    full = _seconds(len(members), dev.num_targets, _usual_stride(dev), pace)
+    sample = _seconds(len(members), min(PRUNING_TARGETS, dev.num_targets), 1, pace)
     if not hurries or time.monotonic() + full + 2 * sample < ends:
         began = time.monotonic()
-        kept = prune(kept, dev, vocabulary_size, ends - full)
+        members = prune(members, dev, vocabulary_size, ends - full)
         pace.measured("pruning", time.monotonic() - began)
-    if len(kept) == 1:
-        return best
+    if len(members) == 1:
+        return None
     left, stride = max(0.0, ends - time.monotonic()), _usual_stride(dev)
     targets = dev.num_targets
-    while _seconds(len(kept), targets, stride, pace) > left:
-        if _learning_seconds(len(kept), targets, stride, pace) > left / 2:
+    while _seconds(len(members), targets, stride, pace) > left:
+        if _learning_seconds(len(members), targets, stride, pace) > left / 2:
             stride *= 2
         else:
             targets //= 2
         if targets < min(PROBED, dev.num_targets) or stride > MAX_STRIDE:
-            return best
-    there, dev = _on_beginning(kept, dev, targets)
-    with deadline(ends):
-        mixed = _mixed(there, dev, vocabulary_size, stride, pace)
-    return mixed if mixed.nats < _best_alone(there).nats else best
+            return None
+    members, dev = _on_beginning(members, dev, targets)
+    mixed = _mixed(members, dev, vocabulary_size, stride, pace)
+    return mixed if mixed.nats < _best_alone(members).nats else None
 
 
 def combining_seconds(members: int, dev: TokenStore, left: float, pace: Pace) -> float:
