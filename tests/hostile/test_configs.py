@@ -139,6 +139,7 @@ def test_odd_values_of_any_setting_do_no_harm(
     content: dict[str, Any] = {}
     change_config(sound, content.update)
     places = [(t, name) for t in content if isinstance(content[t], dict) for name in content[t]]
+    refused_tables: set[str] = set()
     for number, (table, name) in enumerate([*places, ("options", "evil"), ("text", "")]):
         run = copy_of(kind, str(number))
 
@@ -152,8 +153,12 @@ def test_odd_values_of_any_setting_do_no_harm(
         try:
             with limited():
                 claim(run)
-        except RunError:
-            refused("evaluate", run)
+        except RunError as error:
+            # A command says what the library does: that is tried once for each table.
+            assert "Traceback" not in str(error)
+            if table not in refused_tables:
+                refused("evaluate", run)
+            refused_tables.add(table)
             continue
         classifies = isinstance(Run(run), ClassifierRun)
         harmless(*(("classify", run, texts_for(run)) if classifies else ("next", run, "ax")))

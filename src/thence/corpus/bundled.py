@@ -31,6 +31,8 @@ SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idle_test", "enco
 MANUAL = "topics.py"
 SHORTEST = 5  # words; what is shorter is mostly headings and signatures
 PROSE = 0.7  # least share of letters and spaces, and of plain words; code has more signs and digits
+STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Where a node of Python's syntax holds statements, which definitions are."""
 BLANK_LINES = re.compile(r"\n\s*\n")
 WORD = re.compile(r"[A-Za-z][a-z'-]*[.,;:!?)]*")
 
@@ -151,7 +153,15 @@ def docstrings(path: Path) -> Iterator[str]:
     except (OSError, SyntaxError, ValueError):
         return
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = [node for node in ast.walk(tree) if isinstance(node, kinds)]
+    # Definitions are statements. To pass over expressions takes a tenth of the time of ast.walk.
+    nodes: list[ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef] = []
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, kinds):
+            nodes.append(node)
+        for part in STATEMENTS:
+            waiting += getattr(node, part, ())
     for node in sorted(nodes, key=lambda node: getattr(node, "lineno", 0)):
         if docstring := ast.get_docstring(node):
             yield docstring
