@@ -19,6 +19,7 @@ from thence._core import words as core_words
 from thence._core.ngram import NGramTables
 from thence.batches.bags import bags_with, sum_rows_in_numpy
 from thence.corpus import Documents
+from thence.corpus import documents as documents_module
 from thence.models.labels.dual_descent import descend_in_numpy
 from thence.models.ngram import queries
 from thence.models.ngram.counting import count_ngrams, longer_in_numpy
@@ -72,6 +73,29 @@ def test_numbers(known, asked):
     table.add(hash_strings(sorted(known)), np.arange(len(known)))
     hashes = hash_strings([*asked, *known])
     assert np.array_equal(table.find(hashes), table.find_in_numpy(hashes))
+
+
+@given(st.lists(st.text(max_size=4)), st.randoms(use_true_random=False))
+def test_documents_next_to_each_other(texts, random):
+    joined = Documents.from_strings(texts)
+    chosen = np.array([at for at in range(len(texts)) if random.random() < 0.7], np.int64)
+    random.shuffle(chosen)
+    documents, expected = joined.take(chosen), "".join(texts[at] for at in chosen).encode()
+    results = []
+    for core in (library(), None):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(documents_module, "library", lambda core=core: core)
+            results.append(documents.compact())
+    for found in results:
+        assert found.text.tobytes() == expected
+        assert list(found) == [texts[at] for at in chosen]
+
+
+def test_documents_outside_of_a_text_are_refused():
+    text = np.zeros(4, np.uint8)
+    for starts, ends in [([0], [5]), ([-1], [2]), ([3], [2]), ([0, 3], [2, 1]), ([0, 2], [4, 0])]:
+        with pytest.raises(ValueError, match=r"do not fit|negative"):
+            core_words.copy_documents(text, np.array(starts), np.array(ends))
 
 
 WORDS = st.lists(st.text(min_size=1, max_size=3).filter(str.strip), max_size=40)

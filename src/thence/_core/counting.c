@@ -70,6 +70,10 @@ CORE_EXPORT int64_t count_longer(int32_t *which, int32_t *places, int64_t start,
         int in_order = 1;
         if (prefix < 0) return -1;
         for (; start < stop && which[start] == prefix; start++) {
+            if (start + AHEAD < stop && (uint32_t)places[start + AHEAD] < (uint64_t)positions) {
+                PREFETCH(followers + places[start + AHEAD]);
+                PREFETCH(numbers + places[start + AHEAD]); /* Mostly also that of the next place. */
+            }
             if (places[start] < 0 || places[start] >= positions) return -1;
             int64_t word = followers[places[start]];
             if (word < 0) continue;
@@ -81,6 +85,7 @@ CORE_EXPORT int64_t count_longer(int32_t *which, int32_t *places, int64_t start,
         if (!in_order) sort_by_word(values, room, size, bits);
         for (int64_t i = 0; i < size; i++) {
             int64_t word = (int64_t)(values[i] >> 32), place = (int64_t)(uint32_t)values[i];
+            if (i + AHEAD < size) PREFETCH(numbers + (uint32_t)values[i + AHEAD]);
             if (i == 0 || word != (int64_t)(values[i - 1] >> 32)) {
                 if (found == most) return -1;
                 keys[found] = prefix * V + word;

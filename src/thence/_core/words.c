@@ -177,6 +177,22 @@ CORE_EXPORT int32_t words_numbers(const Table *table, const uint64_t *hashes, in
     return 0;
 }
 
+/* Copy documents next to each other, document d being the bytes from starts[d] to ends[d] of a text;
+   returns 0, or -1 if they do not fit, or take more than `room` bytes. NumPy: Documents.compact. */
+CORE_EXPORT int32_t documents_copy(const uint8_t *text, int64_t size, const int64_t *starts,
+                                   const int64_t *ends, int64_t documents, uint8_t *copy,
+                                   int64_t room) {
+    int64_t at = 0;
+    for (int64_t d = 0; d < documents; d++) {
+        if (starts[d] < 0 || ends[d] < starts[d] || ends[d] > size) return -1;
+        int64_t length = ends[d] - starts[d];
+        if (length > room - at) return -1;
+        memcpy(copy + at, text + starts[d], (size_t)length);
+        at += length;
+    }
+    return 0;
+}
+
 /* Count words by their hashes, and give numbers to those that have none yet, in order of appearance;
    of each new one write in `firsts` where it stands among the hashes. `size` is how many numbers are
    given. Stops where half of the slots are taken, for there are 2^(bits - 1) counts; returns how many

@@ -161,12 +161,28 @@ def find_numbers(
 def _c(name: str) -> Callable[..., int]:
     arrays = (Pointer, Size, Pointer, Pointer, Pointer)
     arguments: dict[str, tuple[Any, ...]] = {
+        "documents_copy": (Pointer, Size, Pointer, Pointer, Size, Pointer, Size),
         "words_count": (Pointer, Pointer, ctypes.c_int32, Pointer, *arrays),
         "words_sort": (Pointer, Size, Pointer, Pointer, Size, Pointer, Size, Pointer),
     }
     result = Size if name == "words_count" else ctypes.c_int32
     found: Callable[..., int] = function(name, *arguments[name], result=result)
     return found
+
+
+def copy_documents(
+    text: UInt8[np.ndarray, " bytes"],
+    starts: Int64[np.ndarray, " documents"],
+    ends: Int64[np.ndarray, " documents"],
+) -> UInt8[np.ndarray, " copied"]:
+    """Return the bytes of documents, of which each is a part of a text, next to each other."""
+    copy = np.empty(int((ends - starts).sum()), np.uint8)
+    if len(starts) != len(ends) or _c("documents_copy")(
+        address(text, np.uint8), len(text), address(starts, np.int64), address(ends, np.int64),
+        len(starts), copy.ctypes.data, len(copy),
+    ):  # fmt: skip
+        raise ValueError("the documents do not fit the text")
+    return copy
 
 
 def count_words(

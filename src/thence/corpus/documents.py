@@ -13,6 +13,8 @@ from pathlib import PurePath
 
 import numpy as np
 
+from thence._core import library
+from thence._core.words import copy_documents
 from thence.array_types import Float32, Int64, UInt8
 from thence.errors import SettingError, TextError
 from thence.mapped import release
@@ -105,6 +107,10 @@ class Documents:
         gaps = self.starts[1:] - self.ends[:-1]
         if len(self) and not gaps.any():
             text = self.text[self.starts[0] : self.ends[-1]]
+        elif library() is not None and self.text.flags.c_contiguous:
+            text = copy_documents(
+                self.text, np.ascontiguousarray(self.starts), np.ascontiguousarray(self.ends)
+            )
         elif len(self) and np.all(gaps >= 0) and gaps.sum() <= ends[-1]:
             # As in the file: one byte for each of the text says whether it is kept.
             is_kept = np.ones(2 * len(self) - 1, bool)
