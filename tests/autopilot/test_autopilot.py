@@ -14,7 +14,7 @@ from thence.autopilot.budget import Budget
 from thence.autopilot.candidates import Ensemble, ScheduledCandidate, TrainedCandidate, single
 from thence.autopilot.pace import SAFETY
 from thence.autopilot.result import Tried
-from thence.deadline import check_deadline
+from thence.deadline import DeadlineError, check_deadline
 from thence.errors import TrainingError
 from thence.models.language.cache import CacheOptions
 from thence.signals import Interrupted, StopEvent
@@ -174,6 +174,15 @@ def test_a_first_result_is_written_to_see_how_long_that_takes() -> None:
     before = autopilot.left()
     autopilot.run(Fake([candidate("all", 2.0)], at_once=candidate("of a part", 3.0)))
     assert autopilot.left() == pytest.approx(before - SAFETY * 4, abs=1)
+
+
+def test_a_combination_that_is_late_leaves_what_was_before() -> None:
+    class Late(Fake):
+        def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
+            raise DeadlineError
+
+    made = autopilot_for(seconds=10.0).run(Late([candidate("a", 3.0), candidate("b", 2.0)]))
+    assert [one.name for one in made.members] == ["b"]
 
 
 def test_who_is_past_the_deadline_is_left_out() -> None:

@@ -163,7 +163,10 @@ class Autopilot:
         combined in a hurry. Where it was judged on less of dev, a single model does not.
         """
         with self.pace.timed("combining"):
-            after = strategy.combine(members, self._ends_after(share))
+            try:
+                after = strategy.combine(members, self._ends_after(share))
+            except DeadlineError:
+                after = before or single(min(members, key=lambda one: one.nats))
         if before is None:
             is_better = True
         elif before.judged == after.judged:
