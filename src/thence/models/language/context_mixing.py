@@ -106,8 +106,8 @@ class ContextMixing:
         least, most = SLOT_BITS
         wanted = math.ceil(math.log2(max(size * SLOTS_PER_SYMBOL, 1)))
         slot_bits = self.options.slot_bits or min(max(wanted, least), most)
-        map_bits = min(max(math.ceil(math.log2(max(size, 1))) - 4, 8), 16)
-        match_bits = map_bits + 4
+        map_bits = min(max(math.ceil(math.log2(max(size, 1))) - 6, 8), 16)
+        match_bits = map_bits + 6
         check_memory((8 << slot_bits) * 2, "The table of contexts", "Use fewer `slot_bits`.")
         self._set_code(counts)
         self._history = ids
