@@ -37,7 +37,7 @@ def made(*members: Member) -> LanguageModel:
         assert isinstance(model, CountedModel)
         model.fit(text, carry_context=True)
         return model
-    mixture = Mixture(MixtureOptions(members), SIZE)
+    mixture = Mixture(MixtureOptions(members, adapt=0.3), SIZE)
     for model in mixture.models:
         if isinstance(model, CountedModel):
             model.fit(text)

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from thence._core import library
 from thence.array_types import Bool, Float, Float64
 from thence.autopilot.candidates import Ensemble, TrainedCandidate, single
 from thence.autopilot.pace import Pace
@@ -22,7 +23,7 @@ from thence.ensembles.members import build_average, build_mixture, dynamic_membe
 from thence.models.base import Classes
 from thence.models.labels import ensemble as classifiers
 from thence.models.language.mixture import MAX_TARGETS, Member, Mixture
-from thence.models.mixture_weights import learn_gate, log_weights_of
+from thence.models.mixture_weights import adapt_gate, learn_gate, log_weights_of
 from thence.tokens import TokenStore
 from thence.training.dev_evaluation import EvalResult, evaluate_labels
 
@@ -39,6 +40,9 @@ PROBED = 10_000
 """Targets of dev on which weights are learned to see how long that takes."""
 MAX_STRIDE = 1024
 """In a hurry weights are learned on every nth target, where n is at most this."""
+RATES = (0.0005, 0.001, 0.002, 0.004)
+"""Rates at which weights may go on learning from running text. On plays by characters and news by
+words the best were 0.002 to 0.01; high ones gain on short texts and lose on long ones."""
 PRUNING_SHARE = 0.1
 """Share of the time left that pruning may take up."""
 COMBINING_SHARE = 0.2
@@ -168,6 +172,7 @@ def _mixed(
     vocabulary_size: int,
     stride: int = 1,
     pace: Pace | None = None,
+    adapts: bool = True,
 ) -> Ensemble:
     """Return the mixture of all members, each half of dev judged by weights of the other half.
 
@@ -179,6 +184,7 @@ def _mixed(
         vocabulary_size: Number of ids (V).
         stride: Weights are learned on every nth target.
         pace: Remembers how long ``learning`` and ``judging`` took for each target and member.
+        adapts: Whether the weights may go on learning from running text, where that gains.
     """
     pace = pace or Pace()
     began = time.monotonic()
@@ -199,11 +205,21 @@ def _mixed(
     mixture.weights = learn_gate(probs, features)
     learning = time.monotonic() - again
     total = 0.0
+    rates = RATES if adapts and carries and library() is not None else ()
+    totals = dict.fromkeys(rates, 0.0)
+    learning_on = {rate: [gate.astype(np.float64) for gate in gates] for rate in rates}
     for block, seen in mixture.gate_features(dev, carries):
         log_weights = [log_weights_of(gate, seen) for gate in gates]
-        in_first = (np.arange(block.start, block.start + len(seen)) < half)[:, None]
-        other = scores[block] + np.where(in_first, log_weights[1], log_weights[0])
+        in_first = np.arange(block.start, block.start + len(seen)) < half
+        other = scores[block] + np.where(in_first[:, None], log_weights[1], log_weights[0])
         total -= float(np.sum(np.logaddexp.reduce(other, axis=1)))
+        for rate, (first, second) in learning_on.items():
+            for gate, some in ((second, in_first), (first, ~in_first)):
+                found = adapt_gate(gate, scores[block][some], seen[some], rate)
+                totals[rate] -= float(found.sum())
+    rate = min(rates, key=lambda rate: totals[rate], default=0.0)
+    if rates and totals[rate] < total:
+        total, mixture.options = totals[rate], replace(mixture.options, adapt=rate)
     means = np.exp(log_weights_of(mixture.weights, features)).mean(axis=0)
     pairs = len(members) * dev.num_targets
     pace.measured("learning", learning, 2 * pairs / stride)
@@ -275,7 +291,7 @@ def _evaluate(
     there = [replace(one, scores=one.scores[sampled]) for one in members]
     if len(there) == 1:
         return -float(np.mean(there[0].scores, dtype=np.float64)), [1.0]
-    mixed = _mixed(there, sample, vocabulary_size)
+    mixed = _mixed(there, sample, vocabulary_size, adapts=False)
     return mixed.nats, list(mixed.weights)
 
 

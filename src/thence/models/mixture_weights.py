@@ -7,12 +7,16 @@
 The first two are learned by expectation maximisation. The table is that of F. Jelinek and R. Mercer
 1980, "Interpolated estimation of Markov source parameters from sparse data", with the buckets of
 Bengio et al. 2003, section 3. The gate is the mixture of experts of R. Jacobs, M. Jordan, S. Nowlan
-and G. Hinton 1991, "Adaptive mixtures of local experts"; its experts stay as they are.
+and G. Hinton 1991, "Adaptive mixtures of local experts"; its experts stay as they are. On running
+text it may go on learning from each target after it was scored, as the mixers of M. Mahoney 2005 do
+("Adaptive weighing of context models for lossless data compression").
 """
 
 import numpy as np
 
-from thence.array_types import Float, Int64
+from thence._core import gate as core
+from thence._core import library
+from thence.array_types import Float, Float64, Int64
 from thence.deadline import past_deadline
 from thence.lbfgs import minimize
 from thence.models.base import Array
@@ -165,3 +169,47 @@ def log_weights_of(
         np.exp(logits).sum(axis=1, keepdims=True)
     )
     return log_weights
+
+
+def adapt_gate(
+    gate: Float64[np.ndarray, "features models"],
+    scores: Float[np.ndarray, "targets models"],
+    features: Float[np.ndarray, "targets features"],
+    rate: float,
+) -> Float64[np.ndarray, " targets"]:
+    """Return the log-probability of each target, and let the gate learn from it afterwards.
+
+    Each target is one step up the gradient of its log-likelihood, which ``learn_gate`` climbs for
+    all of dev.
+
+    Args:
+        gate: The coefficients; they are changed.
+        scores: Each model's log-probability of each target, in the order of the text.
+        features: What is known of each target's context.
+        rate: Learning rate.
+    """
+    scores, features = (np.ascontiguousarray(some, np.float64) for some in (scores, features))
+    compute = adapt_gate_in_numpy if library() is None else core.adapt_gate
+    return compute(gate, scores, features, rate)
+
+
+def adapt_gate_in_numpy(
+    gate: Float64[np.ndarray, "features models"],
+    scores: Float64[np.ndarray, "targets models"],
+    features: Float64[np.ndarray, "targets features"],
+    rate: float,
+) -> Float64[np.ndarray, " targets"]:
+    """Do what the core does, one target after another."""
+    found = np.full(len(scores), -np.inf)
+    for target, (score, seen) in enumerate(zip(scores, features, strict=True)):
+        best = score.max()
+        if np.isneginf(best):  # No member takes it for possible, so that there is no gradient.
+            continue
+        logits = seen @ gate
+        weights = np.exp(logits - logits.max())
+        weights /= weights.sum()
+        posterior = weights * np.exp(score - best)
+        likely = posterior.sum()
+        found[target] = best + np.log(likely)
+        gate += rate * np.outer(seen, posterior / likely - weights)
+    return found

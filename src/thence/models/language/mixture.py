@@ -32,7 +32,13 @@ from thence.models.language.cache import Cache
 from thence.models.language.context_mixing import ContextMixing, LogOdds
 from thence.models.language.distributions import distributions_of
 from thence.models.language.options import NeuralCacheOptions
-from thence.models.mixture_weights import learn_gate, learn_single, learn_table, log_weights_of
+from thence.models.mixture_weights import (
+    adapt_gate,
+    learn_gate,
+    learn_single,
+    learn_table,
+    log_weights_of,
+)
 from thence.models.ngram import NGram
 from thence.models.registry import get_family
 from thence.settings import NonNegativeFloat, Settings
@@ -98,6 +104,9 @@ class MixtureOptions(Settings):
     weights: Weights = "gated"
     """What the weights depend on: on how well each context is known and on the place in its \
 document, on the kind of context only, or on nothing."""
+    adapt: NonNegativeFloat | None = None
+    """The rate at which a gate goes on learning from running text that it scores; None: it stays as
+    it was learned."""
 
 
 @dataclass(frozen=True)
@@ -278,7 +287,8 @@ class Mixture:
     ) -> tuple[Float[np.ndarray, "batch vocab"], list[State]]:
         """Read one id per row; return the log-probabilities of the next and the new state.
 
-        A dynamic member is as it was trained here: it learns only from what it scores.
+        A dynamic member and the weights are as they were learned here: they go on learning only
+        from what is scored.
         """
         begins = np.asarray(ids) == self.vocabulary_size - 1
         log_probs: list[Array] = []
@@ -308,8 +318,8 @@ class Mixture:
     ) -> Float[np.ndarray, " targets"]:
         """Return the log-probability of every target, in nats.
 
-        Of carried context, only those members take note that were trained with it; a dynamic one
-        learns from it as it goes.
+        Of carried context, only those members take note that were trained with it; a dynamic one,
+        and the weights if they ``adapt``, learn from it as they go.
         """
         return self.mixed(self.member_scores(store, carry_context), store, carry_context)
 
@@ -317,6 +327,13 @@ class Mixture:
         self, scores: Scores, store: TokenStore, carry_context: bool = False
     ) -> Float[np.ndarray, " targets"]:
         """Return what ``score`` gives, of what ``member_scores`` gave."""
+        if self.options.adapt and self.options.weights == "gated" and carry_context:
+            gate, rate = self.weights.astype(np.float64), self.options.adapt
+            parts = [
+                adapt_gate(gate, scores[block], features, rate)
+                for block, features in self.gate_features(store, carry_context)
+            ]
+            return np.concatenate([np.zeros(0), *parts])
         scores = scores.copy()
         for block, log_weights in self._blocks(store, carry_context):
             scores[block] += log_weights
@@ -353,12 +370,13 @@ class Mixture:
 
     @property
     def adapting(self) -> tuple[str, ...]:
-        """Names of the members that adapt."""
-        return tuple(
+        """Names of the members that adapt, and ``weights`` if these do."""
+        members = [
             member.name
             for model, member in zip(self.models, self.options.members, strict=True)
             if member.dynamic is not None or (isinstance(model, Adapts) and model.adapting)
-        )
+        ]
+        return (*members, *(["weights"] if self.options.adapt else []))
 
     def static(self) -> "Mixture | None":
         """Return the mixture of the members without adapting.
@@ -375,7 +393,7 @@ class Mixture:
             replace(member, dynamic=None, inputs=tuple(kept.index(of) for of in member.inputs))
             for member in (self.options.members[number] for number in kept)
         ]
-        static.options = replace(self.options, members=tuple(members))
+        static.options = replace(self.options, members=tuple(members), adapt=None)
         static.models = [model for model in models if model is not None]
         static._cache, static.gradient_sizes = None, {}
         # What is known of a cache comes last, and a static mixture has none.
