@@ -78,6 +78,8 @@ def test_labels_make_a_run_like_any_other(table: Path, make: Callable[..., Best]
     assert done.unit == "document" and done.accuracy == 1.0
     assert isinstance(done.run, ClassifierRun)
     assert [one.labels for one in thence.classify(done.run, ["a good film"])] == [("pos",)]
+    judged = thence.evaluate(done.run, "dev")
+    assert done.refit and "judge it by test" in (judged.chosen_on_dev or "")
 
 
 def test_several_labels(tmp_path: Path, make: Callable[..., Best]) -> None:

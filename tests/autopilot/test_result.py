@@ -46,6 +46,8 @@ def test_that_models_were_chosen_on_dev_is_said(tmp_path: Path) -> None:
     assert ("", words) in about_rows(whole)
     assert whole.to_json()["chosen_on_dev"] == words
     assert words in best_html(whole)
+    more = f"{words}; fitted again to train and dev since: judge it by test"
+    assert ("", more) in about_rows(replace(whole, refit=True))
 
 
 def test_an_infinite_loss_is_null_in_strict_json(tmp_path: Path) -> None:
