@@ -7,13 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thence._core import library
-from thence._core.mixing import MixingCore
 from thence.errors import SettingError
 from thence.models.base import CountedModel
 from thence.models.language.bit_history import history_tables
 from thence.models.language.context_mixing import ContextMixing, ContextMixingOptions
-from thence.models.language.context_mixing_twin import MixingTwin
 from thence.models.language.mixture import Member, Mixture, MixtureOptions
 from thence.models.language.symbol_code import huffman_code
 from thence.tokens import TokenStore
@@ -144,30 +141,6 @@ def test_steps_with_other_models_give_the_scores(words: TokenStore) -> None:
         log_probs, state = model.step(np.array([id_]), state, [said[[place]]])
         assert np.exp(log_probs).sum() == pytest.approx(1)
         assert log_probs[0, targets[place]] == pytest.approx(scores[place], abs=1e-5)
-
-
-@pytest.mark.skipif(library() is None, reason="there is nothing to compare with")
-@pytest.mark.parametrize("carry", [False, True])
-def test_the_kernel_equals_its_twin(words: TokenStore, carry: bool) -> None:
-    few, later = words.take(np.arange(12)), words.take(np.arange(12, 15))
-    size = words.boundary_id + 1
-    made = []
-    for kind in (MixingCore, MixingTwin):
-        model = ContextMixing(ContextMixingOptions(slot_bits=16), size)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("thence.models.language.context_mixing.library", lambda: None)
-            patch.setattr("thence.models.language.context_mixing.MixingTwin", kind)
-            model.fit(few, carry)
-            model = model.with_models(1)
-            targets = later.targets.astype(np.int32)
-            said = np.log(np.random.default_rng(0).dirichlet(np.ones(size), len(targets)))
-            odds = model.log_odds(targets, [[(np.arange(len(targets)), said)]])
-            static = model.static().score(later, carry, odds)
-            learned = model.learn(later, carry, odds)
-            after, _ = model.step(later.ids[:1], model.start(1), [said[:1]])
-        made.append((odds, static, learned, after, *model.tensors().values()))
-    for one, other in zip(*made, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-3)
 
 
 def test_a_mixture_whose_members_are_inputs(words: TokenStore) -> None:

@@ -65,11 +65,14 @@ BLOCK = 1 << 14
 SLOT_BITS = (12, 24)
 """Least and most of ``slot_bits`` where none is given."""
 SLOTS_PER_SYMBOL = 8
-"""Slots for each symbol of train, as far as ``SLOT_BITS`` allows; with fewer, rare ones are lost."""
+"""Slots for each symbol of train, as far as ``SLOT_BITS`` allows: with fewer, some are lost."""
 
 
-BOUNDS = {"f": (-MAX_WEIGHT, MAX_WEIGHT), "u": (0, 255), "i": (0, 1 << 62)}
-"""Least and largest number of a tensor, by the kind of its type."""
+BOUNDS: Mapping[str, tuple[float, float]] = {
+    "f": (-MAX_WEIGHT, MAX_WEIGHT), "u": (0, 255), "i": (0, 1 << 62),
+    "probs": (1 / 4096, 4095 / 4096), "match_probs": (1 / 4096, 4095 / 4096),
+}  # fmt: skip
+"""Least and largest number of a tensor, by its name or the kind of its type."""
 
 LogOdds = Float32[np.ndarray, "decisions models"]
 """What other models say of each decision of each target: the log-odds of bit 1."""
@@ -338,7 +341,8 @@ class ContextMixing:
         }
         for name, own in self._learned.items():
             shape: tuple[int, ...] = free.get(name) or own.shape
-            _check(learned, name, shape, own.dtype, BOUNDS[own.dtype.kind])
+            bounds = BOUNDS.get(name) or BOUNDS[own.dtype.kind]
+            _check(learned, name, shape, own.dtype, bounds)
         self._set_code(tensors["symbol_counts"])
         self._learned, self._history = learned, history
 
