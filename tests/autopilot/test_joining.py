@@ -1,0 +1,69 @@
+"""Context mixing that reads dev last, with the other models as its inputs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from thence._core import library
+from thence.autopilot.candidates import TrainedCandidate
+from thence.autopilot.combining import mixture_of, prune
+from thence.autopilot.joining import joined, log_odds_of
+from thence.models.language.context_mixing import ContextMixing, ContextMixingOptions
+from thence.training.data import TrainingData
+
+Counted = Callable[..., TrainedCandidate]
+pytestmark = pytest.mark.skipif(library() is None, reason="it takes too long without the core")
+
+
+@pytest.fixture
+def mixer(data: TrainingData) -> TrainedCandidate:
+    options = ContextMixingOptions(slot_bits=12)
+    model = ContextMixing(options, len(data.tokenizer.vocabulary))
+    model.fit(data.train, carry_context=True)
+    scores = model.score(data.dev, carry_context=True)
+    nats = -float(scores.mean())
+    return TrainedCandidate(
+        "mixing", "context-mixing", options, model, scores, nats, carry_context=True
+    )
+
+
+@pytest.fixture
+def ngram(data: TrainingData, counted: Counted) -> TrainedCandidate:
+    one = counted(3)
+    size = len(data.tokenizer.vocabulary)
+    model = type(one.model)(one.model.options, size)
+    model.fit(data.train)
+    scores = model.score(data.dev)
+    return replace(one, model=model, scores=scores, nats=-float(np.mean(scores)))
+
+
+def test_it_reads_dev_as_one_more_part_of_train(
+    data: TrainingData, mixer: TrainedCandidate
+) -> None:
+    (alone,) = joined([mixer], data.dev)
+    np.testing.assert_array_equal(alone.scores, mixer.scores)
+    learned = mixer.model.tensors()["learned"], alone.model.tensors()["learned"]
+    assert int(learned[1][0] - learned[0][0]) == data.dev.num_targets
+
+
+def test_the_best_ngram_is_an_input_and_stays(
+    data: TrainingData, mixer: TrainedCandidate, ngram: TrainedCandidate
+) -> None:
+    members = joined([mixer, ngram, replace(ngram, name="worse", nats=9.0)], data.dev)
+    assert [one.name for one in members] == [ngram.name, "worse", "mixing"]
+    assert members[-1].inputs == [ngram.name]
+    size = len(data.tokenizer.vocabulary)
+    kept = prune(members, data.dev, size)
+    if kept[-1].name == "mixing":
+        assert ngram.name in [one.name for one in kept]
+    mixture = mixture_of(members, size)
+    assert mixture.options.members[-1].inputs == (0,)
+    scores = mixture.member_scores(data.dev.take(np.arange(3)), carry_context=True)
+    assert np.isfinite(scores).all()
+
+
+def test_without_a_mixer_nobody_is_asked(data: TrainingData, ngram: TrainedCandidate) -> None:
+    assert log_odds_of(ngram, [ngram], data.dev) is None
+    assert joined([ngram], data.dev) == [ngram]
