@@ -155,7 +155,7 @@ def test_a_mixture_in_a_hurry_is_judged_by_all_of_dev(counted: Counted, dev: Tok
 def test_where_judging_takes_too_long_less_of_dev_is_judged(
     counted: Counted, dev: TokenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thence.autopilot.combining.PROBED", 8)
+    monkeypatch.setattr("thence.autopilot.combining.PROBED", (8,))
     easy = np.where(np.arange(dev.num_targets) < dev.num_targets // 2, -1.0, -9.0)
     turns = np.where(np.arange(dev.num_targets) % 2 == 0, 0.5, -0.5)
     members = [counted(2, "one", easy + turns), counted(3, "other", easy - turns)]

@@ -9,6 +9,7 @@ pruned.
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -36,8 +37,9 @@ LIGHT = 0.10
 PRUNING_TARGETS = 20_000
 """Targets of dev that members are pruned on; more change the choice too rarely to be worth it."""
 
-PROBED = 10_000
-"""Targets of dev on which weights are learned to see how long that takes."""
+PROBED, PROBING_SHARE = (2000, 10_000), 0.2
+"""Targets of dev on which weights are learned to see how long that takes, at most in this share of
+the time: the smaller part gives the larger estimate."""
 MAX_STRIDE = 1024
 """In a hurry weights are learned on every nth target, where n is at most this."""
 RATES = (0.0005, 0.001, 0.002, 0.004)
@@ -73,11 +75,26 @@ def combine_language_models(
     best = _best_alone(kept)
     if len(kept) == 1:
         return best
-    try:
-        with deadline(ends):
-            return _mixed_in_time(kept, dev, vocabulary_size, ends, pace or Pace()) or best
-    except DeadlineError:
-        return best
+    pace, made = pace or Pace(), None
+    with suppress(DeadlineError), deadline(ends):
+        for size in PROBED if not math.isinf(ends) and "learning" not in pace.rates else ():
+            probing = _seconds(len(kept), size, 1, pace)  # Nothing the first time.
+            if probing <= PROBING_SHARE * (ends - time.monotonic()):
+                made = _likelier(*_on_beginning(kept, dev, size), vocabulary_size, 1, pace)
+        made = _mixed_in_time(kept, dev, vocabulary_size, ends, pace) or made
+    return best if made is None or len(made.members) == 1 else made
+
+
+def _likelier(
+    members: list[TrainedCandidate],
+    dev: TokenStore,
+    vocabulary_size: int,
+    stride: int,
+    pace: Pace,
+) -> Ensemble:
+    """Return the mixture of all members, or the best of them alone where it is likelier."""
+    mixed = _mixed(members, dev, vocabulary_size, stride, pace)
+    return min((_best_alone(members), mixed), key=lambda one: one.nats)
 
 
 def _mixed_in_time(
@@ -87,26 +104,23 @@ def _mixed_in_time(
     ends: float,
     pace: Pace,
 ) -> Ensemble | None:
-    """Return the mixture that there is time for; None if it is no better than one of its members.
+    """Return the mixture that there is time for, or one of its members; None without any time.
 
     Args:
         members: At least two, which have scored all of dev.
         dev: The text.
         vocabulary_size: Number of ids (V).
         ends: When to be done, by ``time.monotonic``; infinity for all the care there is.
-        pace: How long learning and judging take; measured first where it is not known.
+        pace: How long learning and judging take.
     """
-    hurries = not math.isinf(ends)
-    if hurries and "learning" not in pace.rates:
-        _mixed(*_on_beginning(members, dev, PROBED), vocabulary_size, 1, pace)
     full = _seconds(len(members), dev.num_targets, _usual_stride(dev), pace)
     sample = _seconds(len(members), min(PRUNING_TARGETS, dev.num_targets), 1, pace)
-    if not hurries or time.monotonic() + full + 2 * sample < ends:
+    if time.monotonic() + full + 2 * sample < ends:
         began = time.monotonic()
         members = prune(members, dev, vocabulary_size, ends - full)
         pace.measured("pruning", time.monotonic() - began)
     if len(members) == 1:
-        return None
+        return single(members[0])
     left, stride = max(0.0, ends - time.monotonic()), _usual_stride(dev)
     targets = dev.num_targets
     while _seconds(len(members), targets, stride, pace) > left:
@@ -114,11 +128,9 @@ def _mixed_in_time(
             stride *= 2
         else:
             targets //= 2
-        if targets < min(PROBED, dev.num_targets) or stride > MAX_STRIDE:
+        if targets < min(PROBED[-1], dev.num_targets) or stride > MAX_STRIDE:
             return None
-    members, dev = _on_beginning(members, dev, targets)
-    mixed = _mixed(members, dev, vocabulary_size, stride, pace)
-    return mixed if mixed.nats < _best_alone(members).nats else None
+    return _likelier(*_on_beginning(members, dev, targets), vocabulary_size, stride, pace)
 
 
 def combining_seconds(members: int, dev: TokenStore, left: float, pace: Pace) -> float:

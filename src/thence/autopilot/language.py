@@ -120,10 +120,10 @@ class LanguageStrategy:
                 return train
             if SAMPLES[-1] / SAMPLES[0] * (ended - began) > MEASURING * seconds:
                 break  # To measure more would take too long.
-        if share < 1:
-            self._judge_by(int(share * dev.num_targets))
         if affordable < SAMPLES[0]:
             return None
+        if share < 1:
+            self._judge_by(int(share * dev.num_targets))
         return train if affordable >= train.num_targets else _end_of(train, int(affordable))
 
     def _judge_by(self, targets: int) -> None:
