@@ -77,6 +77,7 @@ def edges(trees: Trees, find: Sequence[Imports]) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_no_imports_go_in_a_circle(trees: Trees) -> None:
     graph = edges(trees, [written_imports, imports_by_name])
     try:
@@ -85,6 +86,7 @@ def test_no_imports_go_in_a_circle(trees: Trees) -> None:
         pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
+@pytest.mark.slow
 def test_imports_by_name_go_down_too(trees: Trees) -> None:
     contracts = tomllib.loads(PROJECT.read_text("utf-8"))["tool"]["importlinter"]["contracts"]
     layers = [layer.split(" | ") for layer in contracts[0]["layers"]]
