@@ -45,9 +45,9 @@ MAX_STRIDE = 1024
 RATES = (0.0005, 0.001, 0.002, 0.004)
 """Rates at which weights may go on learning from running text. On plays by characters and news by
 words the best were 0.002 to 0.01; high ones gain on short texts and lose on long ones."""
-PRUNING_SHARE = 0.1
+PRUNING_SHARE = 0.05
 """Share of the time left that pruning may take up."""
-COMBINING_SHARE = 0.2
+COMBINING_SHARE = 0.12
 """Share of the time left that is kept for combining at most, once pruning is left out."""
 
 
