@@ -46,6 +46,7 @@ WRITTEN = {
     "layers": st.integers(1, 1000),
     "order": st.sampled_from([1, 2]),
     "bits": st.integers(2, 16),
+    "slot_bits": st.none() | st.integers(8, 28),
     "threads": st.integers(1, 1024),
 }
 """Settings that are not any text, or not any of their choices beside any others."""
@@ -124,7 +125,7 @@ def test_a_setting_of_another_model_is_refused() -> None:
         ("step_points", ["x"], "a number above 0 and below 1"),
         ("lr", "fast", "a number above 0 or auto"),
         ("tokens", "character", "one of characters, bytes, words, subwords"),
-        ("optimizer", ["adamw"], "one of adamw, adagrad, sgd"),
+        ("optimizer", ["adamw"], "one of adamw, muon, adagrad, sgd"),
     ],
 )
 def test_wrong_types_are_refused_with_the_right_one(name: str, value: object, hint: str) -> None:
