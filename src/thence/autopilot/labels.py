@@ -214,7 +214,8 @@ class LabelStrategy:
         """
         data = self._all if self._few else self.autopilot.data
         needed, features = self._seconds_to_learn(recipe.options.bags) if timed else (0.0, 0.0)
-        left = self.autopilot.left() - REFITTING * (needed + sum(self._fitting.values()))
+        again = needed + sum(self._fitting.values())  # To be fitted again, of more documents.
+        left = self.autopilot.left() - (0.0 if self._few else REFITTING * self.refit * again)
         if timed and needed > left:
             if self._fitting:
                 return []
