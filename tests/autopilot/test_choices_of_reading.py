@@ -1,10 +1,13 @@
 """How a text is read where that is left open: blank lines, and words or characters."""
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
+import thence
+from thence.autopilot.autopilot import TOLERANCE
 from thence.autopilot.budget import make_budget
 from thence.autopilot.reading import ReadText, read_text
 from thence.recipes import make_recipe
@@ -51,3 +54,16 @@ def test_words_or_characters_are_chosen_by_measuring(tmp_path: Path) -> None:
     assert read(tmp_path / "book.txt", BOOK).recipe.tokens.tokens == "words"
     assert read(tmp_path / "book.txt", BOOK, tokens="bytes").recipe.tokens.tokens == "bytes"
     assert read(tmp_path / "names.txt", "\n".join(WORDS)).recipe.tokens.tokens == "characters"
+
+
+def test_a_large_alphabet_is_modelled_as_words_are(tmp_path: Path) -> None:
+    random = Random(0)
+    symbols = [chr(0x4E00 + at) for at in range(1100)]
+    lines = ["".join(random.choices(symbols, k=40)) for _ in range(200)]
+    (tmp_path / "text.txt").write_text("\n".join(lines), encoding="utf-8")
+    done = thence.best(tmp_path / "text.txt", steps=2, output=tmp_path / "run")
+    assert done.run.recipe.tokens.tokens == "characters"
+    tried = {one.name: one for one in done.tried}
+    assert {"ngram 3", "ngram 5"} <= {*tried} and "ngram 9" not in tried
+    # What is worse than the n-grams has no place beside them, but for what pruning may cost.
+    assert done.nats <= min(one.nats for one in done.tried) + TOLERANCE

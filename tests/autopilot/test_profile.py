@@ -58,6 +58,14 @@ def test_sentences_have_words_and_names_have_not() -> None:
     assert not TextProfile(1_000_000, 1_000_000, 1.0, False).has_words
 
 
+def test_characters_of_a_large_alphabet_are_modelled_as_words() -> None:
+    text, names = (TextProfile(5_000, words, 1.0, False) for words in (100_000, 5_000))
+    kinds = [text.kind("characters", size) for size in (70, 999, 1000, 6300)]
+    assert kinds == ["characters", "characters", "words", "words"]
+    assert text.kind("words", 500) == "words"
+    assert names.kind("characters", 3000) == "names"
+
+
 def test_marked_words_are_seen() -> None:
     assert profile_text(documents(["the <unk> is a <unk> said he"])).marked
     assert not profile_text(documents(["the unk is a unk said he"])).marked

@@ -103,7 +103,8 @@ def _strategy_for(text: ReadText, autopilot: Autopilot, refit: bool) -> Strategy
         return LabelStrategy(autopilot, refit)
     tokens = text.recipe.tokens.tokens
     described = f"{text.profile.described()}; in {tokens}"
-    return LanguageStrategy(autopilot, text.profile.kind(tokens), described)
+    kind = text.profile.kind(tokens, autopilot.vocabulary_size)
+    return LanguageStrategy(autopilot, kind, described)
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:

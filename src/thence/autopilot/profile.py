@@ -26,6 +26,9 @@ FEW, LONG = 20, 300.0
 """A text of fewer documents, of more words in the mean, is one of chapters or books."""
 LONGEST_MEAN_WORD = 20.0
 """Characters of the mean word from which on there is no white space between words."""
+LARGE_ALPHABET = 1000
+"""Symbols from which on characters are modelled as words are: Latin, Cyrillic and Indian texts have
+fewer than 300, Korean, Japanese and Chinese ones 1,000 to 6,300."""
 A_SENTENCE = 4.0
 """Words in the mean document below which documents are names, not sentences."""
 
@@ -64,9 +67,13 @@ class TextProfile:
         """Whether its tokens can be words; those of names and of unspaced text are characters."""
         return self.sentences and self.spaced
 
-    def kind(self, tokens: str) -> TextKind:
-        """Return what is modelled, in tokens of some kind."""
-        if tokens == "words":
+    def kind(self, tokens: str, vocabulary_size: int) -> TextKind:
+        """Return what is modelled, in tokens of some kind.
+
+        Characters of a large alphabet, such as the Chinese, are modelled as words are: an embedding
+        is as large as a hidden layer, and learns from a sample of the symbols at each step.
+        """
+        if tokens == "words" or (self.sentences and vocabulary_size >= LARGE_ALPHABET):
             return "words"
         return "characters" if self.sentences else "names"
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 TextKind = Literal["names", "characters", "words"]
-"""What is modelled: short documents in characters, longer text in characters, or text in words."""
+"""What is modelled: short documents in characters, longer text in characters, or text in words; as
+words count symbols of any large alphabet."""
 Kind = Literal["names", "characters", "words", "labels"]
 """The same, or the labels of documents."""
 
