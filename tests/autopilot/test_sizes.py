@@ -138,6 +138,8 @@ def test_what_is_trained_for_how_long() -> None:
     assert names_of("words", 10, "train") == ["lstm 1"]
     assert names_of("words", 200, "train") == ["lstm 1 2"]
     caches = ["cache 1 1", "cache 1 2", "cache 1 4 65536 0.4"]
+    more = ["cache 1 1 100", "cache 1 3 0.4", "cache 1 2 2000 0.4", caches[2]]
+    assert [name for name in names_of("words", 20, "fit") if name.startswith("cache")] == more
     counted = ["ngram 1 3", "ngram 1 5", *caches, "context-mixing 1"]
     assert names_of("words", 0, "fit") == counted
     linear = (

@@ -58,9 +58,9 @@ without, which suits topics; of words, which is fast, and of characters too. Tog
 on all texts than any of them."""
 
 
-def _cache(**options: Any) -> Candidate:
-    """Return a cache that ``thence best`` tries on running text."""
-    return Candidate(place=1, options=options, running=True)
+def _cache(seconds: float = 0.0, **options: Any) -> Candidate:
+    """Return a cache that ``thence best`` tries on running text, from some budget on."""
+    return Candidate(seconds, place=1, options=options, running=True)
 
 
 _language, _labels = partial(_built_in, "language"), partial(_built_in, "labels")
@@ -96,12 +96,15 @@ add_built_in([
         "counts of the last few hundred symbols; for mixing with others on running text",
         adapts=True,
         # The high orders tell a mixture how well a context is known from what was read. Words
-        # come in bursts, characters do not.
+        # come in bursts of several lengths, characters do not.
         candidates={
             "names": (_cache(order=6, length=1 << 16, discount=0.4),),
             "characters": (_cache(order=6, length=1 << 16, discount=0.4),),
             "words": (
                 _cache(order=1), _cache(order=2), _cache(order=4, length=1 << 16, discount=0.4),
+                _cache(20, order=1, length=100), _cache(20, order=3, discount=0.4),
+                _cache(20, order=2, length=2000, discount=0.4),
+                _cache(20, order=4, length=1 << 16, discount=0.4),
             ),
         },
     ),
