@@ -1,6 +1,6 @@
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,13 @@ import pytest
 
 from thence.corpus import Documents
 from thence.errors import RunError, SettingError, TextError
-from thence.tokens import TokenOptions, load_tokenizer, make_tokenizer, tokenizer_of
+from thence.tokens import (
+    TokenOptions,
+    load_tokenizer,
+    make_tokenizer,
+    tokenizer_from_json,
+    tokenizer_of,
+)
 
 TRAIN = Documents.from_strings(["Zoë’s \u2028naïve 😀 \x85 text", 'a "b" \\ c'])
 ALL_OPTIONS = [
@@ -173,3 +179,17 @@ def test_a_line_too_long_for_memory_is_refused_before_it_is_read(
     if tokens != "bytes":  # Their tokenizer looks at no text.
         with pytest.raises(TextError, match=said):
             make_tokenizer(documents, options)
+
+
+def test_words_left_out_are_kept_but_change_no_token() -> None:
+    text = ["the cat sat", "the cats sat"]
+    tokenizer = make_tokenizer(Documents.from_strings(text), TokenOptions("words", min_count=2))
+    assert tokenizer.left_out == ("cat", "cats")
+    again = tokenizer_from_json(tokenizer.to_json(), "again")
+    assert again == tokenizer and again.content_hash() == tokenizer.content_hash()
+    # A run of an older version, which did not keep them, has the same tokens.
+    older = replace(tokenizer, left_out=())
+    assert "left_out" not in older.to_json()
+    assert tokenizer.same_tokens(older) and older.same_tokens(tokenizer)
+    fewer = make_tokenizer(Documents.from_strings(text), TokenOptions("words", max_size=1))
+    assert not tokenizer.same_tokens(fewer)
