@@ -214,9 +214,9 @@ class LabelStrategy:
         """
         data = self._all if self._few else self.autopilot.data
         needed, features = self._seconds_to_learn(recipe.options.bags) if timed else (0.0, 0.0)
-        again = needed + sum(self._fitting.values())  # To be fitted again, of more documents.
-        left = self.autopilot.left() - (0.0 if self._few else REFITTING * self.refit * again)
-        if timed and needed > left:
+        again = needed + sum(self._fitting.values())  # To be fitted again.
+        left = self.autopilot.left() - REFITTING * self.refit * again
+        if timed and needed > left and not self._few:  # Of few documents each is tried.
             if self._fitting:
                 return []
             data = part_of_train(
@@ -227,9 +227,13 @@ class LabelStrategy:
         self._fitting[name] = time.monotonic() - began
         if timed:
             share = data.train.num_documents / self.autopilot.data.train.num_documents
-            self._per_feature = self._fitting[name] / max(features * share, 1.0)
+            rate = self._fitting[name] / max(features * share, 1.0)
+            # The lowest so far: a small fit takes most of its time for other things.
+            self._per_feature = min(self._per_feature or rate, rate)
         if not self._few:
             return [self._classified(name, recipe, model)]
+        if timed and self._time_is_up():  # In an average of equals it must have learned to the end.
+            return []
         assert isinstance(model, Linear) and model.cross_validated is not None
         return [self._judge(name, recipe, model, model.cross_validated)]
 
