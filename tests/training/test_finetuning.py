@@ -103,6 +103,22 @@ def test_classifiers_go_on_with_the_labels_they_know(tmp_path: Path) -> None:
     assert not (tmp_path / "more").exists()
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.1])  # With it torch is needed.
+def test_averaging_keeps_the_embeddings_of_what_both_texts_have(
+    dropout: float, tmp_path: Path
+) -> None:
+    text = _table(tmp_path / "one.csv", ["a good film,pos", "a bad film,neg"] * 8)
+    tiny = {"label": "label", "embedding_size": 4, "threads": 1, "buckets": 64, "steps": 9}
+    parent = train(text, "averaging", output=tmp_path / "parent", dropout=dropout, **tiny)
+    other = _table(tmp_path / "two.csv", ["a good day,pos", "a bad day,neg"] * 8)
+    on = weights(train(other, from_run=parent, steps=0, output=tmp_path / "on"))
+    before = weights(parent)
+    both, own, others = np.intersect1d(on["kept"], before["kept"], return_indices=True)
+    assert 5 < len(both) < len(on["kept"])
+    assert np.array_equal(on["embeddings"][own], before["embeddings"][others])
+    assert np.array_equal(on["output.weight"], before["output.weight"])
+
+
 def test_a_parent_that_has_changed_is_told(small: SmallTrain, tmp_path: Path) -> None:
     parent = small("parent")
     on = train(from_run=parent, steps=4, output=tmp_path / "on")

@@ -71,6 +71,7 @@ class AveragingNetwork(NetworkModel):
         self.output = nn.Linear(sizes[-1], classes.num_classes)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
+        self._is_trained = False
         self._set_table(np.arange(vocabulary_size))
 
     def _set_table(self, kept: Array) -> None:
@@ -95,7 +96,12 @@ class AveragingNetwork(NetworkModel):
         options = self.options
         bags = bags_of(texts, options.bags)
         table = learn_table(bags, self.vocabulary_size, options.bags, options.min_ngram_count)
+        before, embeddings = self.table.kept, self.embeddings.detach()
         self._set_table(table.kept)
+        if self._is_trained:  # By the run that this training goes on from.
+            _, own, others = np.intersect1d(table.kept, before, True, return_indices=True)
+            with torch.no_grad():
+                self.embeddings[torch.from_numpy(own)] = embeddings[torch.from_numpy(others)]
         return LabelledBags(self.table.rows(bags), labels, sample_weight, rows, seed)
 
     def load_vectors(
@@ -151,3 +157,4 @@ class AveragingNetwork(NetworkModel):
         if not np.array_equal(table.kept, self.table.kept):
             self._set_table(table.kept)
         super().load_tensors({name: value for name, value in tensors.items() if name != "kept"})
+        self._is_trained = True
