@@ -285,7 +285,8 @@ class LabelStrategy:
             weights = train_weights(self.autopilot.recipe, self._all)
             texts, labels = self._all.train_texts, self._all.train_labels
             for at, one in enumerate(members):
-                if isinstance(one.model, Refits):
+                is_soon = self._fitting.get(one.name, 0.0) <= self.autopilot.left()
+                if isinstance(one.model, Refits) and is_soon:
                     members[at] = replace(one, model=one.model.refitted(texts, labels, weights))
         if all(one is other for one, other in zip(members, best.members, strict=True)):
             return best
