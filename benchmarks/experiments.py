@@ -69,6 +69,7 @@ WORDS = {**RUNNING, "tokens": "words", "word_split": "whitespace"}
 TEXTS = {
     "names": Text("names/names.txt", {}, "names", "gru", 96, 700),
     "names-mlp": Text("names/names.txt", {}, "names", "mlp", 128, 1400),
+    "names-lstm": Text("names/names.txt", {}, "names", "lstm", 96, 700),
     "plays": Text(PLAYS, CHARACTERS, "characters", "gru", 128, 700),
     "plays-200k": Text(PLAYS, CHARACTERS, "characters", "gru", 128, 700, 200_000),
     "news": Text("ptb/ptb.train.txt.gz", WORDS, "words", "lstm", 96, 500),
