@@ -30,7 +30,7 @@ from measuring import Results, Usage, command, cpu
 import thence
 from thence.corpus import Documents, load
 from thence.exchange.arpa_writer import write_arpa
-from thence.models.language.mixture import Weights
+from thence.models.language.members import Weights
 from thence.models.ngram.counting import count_ngrams
 from thence.models.ngram.pruning import prune
 from thence.models.ngram.smoothing import Smoothing

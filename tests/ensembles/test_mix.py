@@ -11,7 +11,8 @@ import thence
 from thence.ensembles.mix import mix, weights_of
 from thence.errors import RunError, SettingError
 from thence.models.base import static_model
-from thence.models.language.mixture import Mixture, Weights
+from thence.models.language.members import Weights
+from thence.models.language.mixture import Mixture
 from thence.runs import Run
 from thence.training import resume, train
 

@@ -7,7 +7,8 @@ import torch
 
 import thence.corpus
 from thence.models.base import CountedModel, LanguageModel
-from thence.models.language.mixture import Member, Mixture, MixtureOptions
+from thence.models.language.members import Member, MixtureOptions
+from thence.models.language.mixture import Mixture
 from thence.models.registry import Family, families, get_family
 from thence.tokens import TokenStore
 

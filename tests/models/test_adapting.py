@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from thence.corpus import Documents
 from thence.models.base import Adapts, CountedModel, LanguageModel
-from thence.models.language.mixture import Member, Mixture, MixtureOptions
+from thence.models.language.members import Member, MixtureOptions
+from thence.models.language.mixture import Mixture
 from thence.models.registry import families, get_family
 from thence.tokens import TokenOptions, TokenStore, make_tokenizer
 

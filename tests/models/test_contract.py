@@ -12,7 +12,8 @@ from thence.batches import Batch, Padded, windows
 from thence.errors import SettingError
 from thence.models.base import CountedModel, LanguageModel, static_model
 from thence.models.language.inference import InferenceModel
-from thence.models.language.mixture import Member, Mixture, MixtureOptions
+from thence.models.language.members import Member, MixtureOptions
+from thence.models.language.mixture import Mixture
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.registry import families, get_family
 from thence.tokens import TokenStore

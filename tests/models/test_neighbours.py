@@ -19,7 +19,8 @@ from thence.exchange.arpa_reader import read_arpa
 from thence.models.base import CountedModel, LanguageModel, read, static_model
 from thence.models.language.dynamic_evaluation import gradient_sizes
 from thence.models.language.inference import InferenceModel
-from thence.models.language.mixture import Member, Mixture, MixtureOptions
+from thence.models.language.members import Member, MixtureOptions
+from thence.models.language.mixture import Mixture
 from thence.models.language.neural import NeuralLanguageModel, Scoring
 from thence.models.ngram import NGram
 from thence.models.ngram.smoothing import Smoothing

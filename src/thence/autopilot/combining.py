@@ -23,7 +23,8 @@ from thence.deadline import DeadlineError, deadline, past_deadline
 from thence.ensembles.members import build_average, build_mixture, dynamic_member
 from thence.models.base import Classes
 from thence.models.labels import ensemble as classifiers
-from thence.models.language.mixture import MAX_TARGETS, Member, Mixture
+from thence.models.language.members import Member
+from thence.models.language.mixture import MAX_TARGETS, Mixture
 from thence.models.mixture_weights import adapt_gate, learn_gate, log_weights_of
 from thence.tokens import TokenStore
 from thence.training.dev_evaluation import EvalResult, evaluate_labels

@@ -14,7 +14,8 @@ from thence.corpus.documents import as_labelled
 from thence.errors import RunError
 from thence.models.base import Array, Classes, Classifier, LanguageModel
 from thence.models.labels import ensemble as classifiers
-from thence.models.language.mixture import Member, Mixture, MixtureOptions, Weights
+from thence.models.language.members import Member, MixtureOptions, Weights
+from thence.models.language.mixture import Mixture
 from thence.models.language.options import NeuralCacheOptions
 from thence.models.registry import get_family
 from thence.recipes.recipe import Recipe

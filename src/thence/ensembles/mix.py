@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from thence.atomic import NewFolder, new_folder
 from thence.ensembles.members import MixOptions, average_classifiers, mix_language_models
 from thence.errors import RunError, SettingError, TextError
-from thence.models.language.mixture import Mixture, Weights
+from thence.models.language.members import Weights
+from thence.models.language.mixture import Mixture
 from thence.models.registry import get_family, is_classifier
 from thence.runs import ClassifierRun, open_run
 from thence.runs.create import create_run, inherited_looks

@@ -158,7 +158,7 @@ add_built_in([
         reads_sequences=True, training=SEQUENCES,
     ),
     _language(
-        "mixture", "combine", "language.mixture:MixtureOptions", "language.mixture:Mixture",
+        "mixture", "combine", "language.members:MixtureOptions", "language.mixture:Mixture",
         "a weighted average of runs, made by thence mix",
     ),
     _labels(

@@ -11,7 +11,8 @@ from thence.errors import SettingError
 from thence.models.base import CountedModel
 from thence.models.language.bit_history import history_tables
 from thence.models.language.context_mixing import ContextMixing, ContextMixingOptions
-from thence.models.language.mixture import Member, Mixture, MixtureOptions
+from thence.models.language.members import Member, MixtureOptions
+from thence.models.language.mixture import Mixture
 from thence.models.language.symbol_code import huffman_code
 from thence.tokens import TokenStore
 

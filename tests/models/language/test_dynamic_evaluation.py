@@ -16,7 +16,8 @@ from thence.models.language.dynamic_evaluation import (
     gradient_sizes,
     score_dynamically,
 )
-from thence.models.language.mixture import Member, Mixture, MixtureOptions
+from thence.models.language.members import Member, MixtureOptions
+from thence.models.language.mixture import Mixture
 from thence.models.language.neural import NeuralLanguageModel, Scoring
 from thence.models.registry import get_family
 from thence.tokens import TokenStore

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from thence.errors import SettingError
-from thence.models.language.mixture import Member, Mixture, MixtureOptions
+from thence.models.language.members import Member, MixtureOptions
+from thence.models.language.mixture import Mixture
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.neural_cache import NeuralCache, remembered
 from thence.models.language.options import NeuralCacheOptions

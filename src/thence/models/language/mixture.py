@@ -11,12 +11,11 @@ document, and what a cache that backs off says of the context: lengths seen, and
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from thence.array_types import Float, Int64, Integer
-from thence.errors import SettingError
 from thence.models.base import (
     Adapts,
     Array,
@@ -31,7 +30,7 @@ from thence.models.base import (
 from thence.models.language.cache import Cache
 from thence.models.language.context_mixing import ContextMixing, LogOdds
 from thence.models.language.distributions import distributions_of
-from thence.models.language.options import NeuralCacheOptions
+from thence.models.language.members import MixtureOptions, make_member
 from thence.models.mixture_weights import (
     adapt_gate,
     learn_gate,
@@ -40,8 +39,6 @@ from thence.models.mixture_weights import (
     log_weights_of,
 )
 from thence.models.ngram import NGram
-from thence.models.registry import get_family
-from thence.settings import NonNegativeFloat, Settings
 from thence.tokens import TokenStore
 
 if TYPE_CHECKING:
@@ -58,55 +55,6 @@ MAX_TARGETS = 100_000
 
 
 Scores = Float[np.ndarray, "targets models"]
-Weights = Literal["gated", "buckets", "single"]
-
-
-@dataclass(frozen=True)
-class Member(Settings):
-    """One model of a mixture.
-
-    Attributes:
-        model: Name of its family.
-        options: Its own settings.
-        carry_context: Whether it sees the documents before.
-        dynamic: The rate at which it goes on learning from running text that it scores (see
-            ``dynamic_evaluation``); None: it stays as trained.
-        dynamic_decay: The share of the way back to the trained weights at each step of it.
-        dynamic_rule: The rule that it learns by.
-        inputs: Numbers of members before it whose decisions are inputs of this one, which is of
-            ``context-mixing``.
-    """
-
-    model: str
-    options: Mapping[str, Any]
-    carry_context: bool = False
-    dynamic: NonNegativeFloat | None = None
-    dynamic_decay: NonNegativeFloat = 0.001
-    dynamic_rule: Literal["sgd", "rms"] = "sgd"
-    inputs: tuple[int, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Its family and the settings in which members of one family usually differ."""
-        named = ("order", "length", "discount", "theta")
-        parts = [f"{key} {_short(self.options[key])}" for key in named if self.options.get(key)]
-        if self.dynamic is not None:
-            parts.append(f"dynamic {_short(self.dynamic)}")
-        return " ".join([self.model, *parts])
-
-
-@dataclass(frozen=True)
-class MixtureOptions(Settings):
-    """Settings of the ``mixture`` model, made by ``thence mix``."""
-
-    members: tuple[Member, ...] = ()
-    """The models that are mixed."""
-    weights: Weights = "gated"
-    """What the weights depend on: on how well each context is known and on the place in its \
-document, on the kind of context only, or on nothing."""
-    adapt: NonNegativeFloat | None = None
-    """The rate at which a gate goes on learning from running text that it scores; None: it stays as
-    it was learned."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +89,7 @@ class Mixture:
         self.vocabulary_size = vocabulary_size
         self.models: list[LanguageModel] = []
         for number in range(len(options.members)):
-            self.models.append(_create(options.members, number, self.models, vocabulary_size))
+            self.models.append(make_member(options.members, number, self.models, vocabulary_size))
         judges = [model for model in self.models if isinstance(model, NGram)]
         judge = max(judges, key=lambda model: model.options.order, default=None)
         self._judge = None if options.weights == "single" else judge
@@ -454,34 +402,6 @@ class Mixture:
         return sum(model.num_parameters() for model in self.models) + self.weights.size
 
 
-def _create(
-    members: Sequence[Member], number: int, before: Sequence[LanguageModel], vocabulary_size: int
-) -> LanguageModel:
-    """Make a member's model; a neural cache shares the network of a member before it."""
-    member = members[number]
-    if member.model == "neural-cache":
-        from thence.models.language.neural_cache import NeuralCache
-
-        options = NeuralCacheOptions(**member.options)
-        return NeuralCache(options, cast("NeuralLanguageModel", before[options.of]))
-    family = get_family(member.model)
-    caches = [one.options["of"] for one in members if one.model == "neural-cache"]
-    is_asked_only = member.dynamic is None and number not in caches
-    settings = family.make_options(member.options)
-    model = family.language_model(settings, vocabulary_size, inference=is_asked_only)
-    if not member.inputs:
-        return model
-    if not isinstance(model, ContextMixing) or not 0 <= max(member.inputs) < number:
-        raise SettingError(
-            f"Member {number} of the mixture cannot have the inputs {member.inputs}."
-        )
-    return model.with_models(len(member.inputs))
-
-
 def _name_of_sizes(number: int, name: str) -> str:
     """Return the name in files for the sizes of the gradients of a member's tensor."""
     return f"gradients.{number}.{name}"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

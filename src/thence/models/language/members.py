@@ -1,0 +1,93 @@
+"""The members of a mixture: which models it is made of, and how each is made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from thence.errors import SettingError
+from thence.models.base import LanguageModel
+from thence.models.language.context_mixing import ContextMixing
+from thence.models.language.options import NeuralCacheOptions
+from thence.models.registry import get_family
+from thence.settings import NonNegativeFloat, Settings
+
+if TYPE_CHECKING:
+    from thence.models.language.neural import NeuralLanguageModel
+
+Weights = Literal["gated", "buckets", "single"]
+
+
+@dataclass(frozen=True)
+class Member(Settings):
+    """One model of a mixture.
+
+    Attributes:
+        model: Name of its family.
+        options: Its own settings.
+        carry_context: Whether it sees the documents before.
+        dynamic: The rate at which it goes on learning from running text that it scores (see
+            ``dynamic_evaluation``); None: it stays as trained.
+        dynamic_decay: The share of the way back to the trained weights at each step of it.
+        dynamic_rule: The rule that it learns by.
+        inputs: Numbers of members before it whose decisions are inputs of this one, which is of
+            ``context-mixing``.
+    """
+
+    model: str
+    options: Mapping[str, Any]
+    carry_context: bool = False
+    dynamic: NonNegativeFloat | None = None
+    dynamic_decay: NonNegativeFloat = 0.001
+    dynamic_rule: Literal["sgd", "rms"] = "sgd"
+    inputs: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its family and the settings in which members of one family usually differ."""
+        named = ("order", "length", "discount", "theta")
+        parts = [f"{key} {_short(self.options[key])}" for key in named if self.options.get(key)]
+        if self.dynamic is not None:
+            parts.append(f"dynamic {_short(self.dynamic)}")
+        return " ".join([self.model, *parts])
+
+
+@dataclass(frozen=True)
+class MixtureOptions(Settings):
+    """Settings of the ``mixture`` model, made by ``thence mix``."""
+
+    members: tuple[Member, ...] = ()
+    """The models that are mixed."""
+    weights: Weights = "gated"
+    """What the weights depend on: on how well each context is known and on the place in its \
+document, on the kind of context only, or on nothing."""
+    adapt: NonNegativeFloat | None = None
+    """The rate at which a gate goes on learning from running text that it scores; None: it stays as
+    it was learned."""
+
+
+def make_member(
+    members: Sequence[Member], number: int, before: Sequence[LanguageModel], vocabulary_size: int
+) -> LanguageModel:
+    """Make a member's model; a neural cache shares the network of a member before it."""
+    member = members[number]
+    if member.model == "neural-cache":
+        from thence.models.language.neural_cache import NeuralCache
+
+        options = NeuralCacheOptions(**member.options)
+        return NeuralCache(options, cast("NeuralLanguageModel", before[options.of]))
+    family = get_family(member.model)
+    caches = [one.options["of"] for one in members if one.model == "neural-cache"]
+    is_asked_only = member.dynamic is None and number not in caches
+    settings = family.make_options(member.options)
+    model = family.language_model(settings, vocabulary_size, inference=is_asked_only)
+    if not member.inputs:
+        return model
+    if not isinstance(model, ContextMixing) or not 0 <= max(member.inputs) < number:
+        raise SettingError(
+            f"Member {number} of the mixture cannot have the inputs {member.inputs}."
+        )
+    return model.with_models(len(member.inputs))
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
