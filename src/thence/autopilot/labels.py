@@ -53,12 +53,12 @@ FOLDS = 5
 SAMPLED, FEWEST_SAMPLED = 64, 100
 """The features of every 64th document are computed beforehand, to see how long all take; of more if
 those would be fewer than this."""
-LEARNING = 3.0
+LEARNING = 7.0
 """Multiples of the time for the features of all documents that a training takes, until one was
 measured."""
 MORE_EPOCHS = 3.0
 """A network that dev likes is trained again, from the start, with so many times the epochs."""
-REFITTING = 0.5
+REFITTING = 0.7
 """Time kept for fitting a classifier again, in multiples of the fit, which tries strengths and
 classifies dev."""
 
