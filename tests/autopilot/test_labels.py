@@ -120,8 +120,8 @@ def test_a_first_fit_without_time_for_all_learns_from_some(
     monkeypatch.setattr(module, "FEW", 0)
     monkeypatch.setattr(module, "FIRST_DOCUMENTS", 10)
     made = strategy()
-    # Three seconds to learn, seven tenths of which are kept to learn again.
-    monkeypatch.setattr(LabelStrategy, "_seconds_to_learn", lambda self, options: (3.0, 1e3))
+    # Six seconds to learn from all, of which half are there.
+    monkeypatch.setattr(LabelStrategy, "_seconds_to_learn", lambda self, options: (6.0, 1e3))
     monkeypatch.setattr(Autopilot, "left", lambda self: 3.0)
     read: list[int] = []
 
@@ -130,9 +130,7 @@ def test_a_first_fit_without_time_for_all_learns_from_some(
         return train_classifier(recipe, data)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "train_classifier", train)
-    assert made.train(ONLY, 3.0, None) and read == [
-        21
-    ]  # Of 72 what 3 - 2.1 of 3 seconds are enough for.
+    assert made.train(ONLY, 3.0, None) and read == [36]  # Half of 72.
     assert not made.train(ONLY, 3.0, None)
 
 

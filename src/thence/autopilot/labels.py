@@ -53,7 +53,7 @@ FOLDS = 5
 SAMPLED, FEWEST_SAMPLED = 64, 100
 """The features of every 64th document are computed beforehand, to see how long all take; of more if
 those would be fewer than this."""
-LEARNING = 7.0
+LEARNING = 4.0
 """Multiples of the time for the features of all documents that a training takes, until one was
 measured."""
 MORE_EPOCHS = 3.0
@@ -215,7 +215,9 @@ class LabelStrategy:
         data = self._all if self._few else self.autopilot.data
         needed, features = self._seconds_to_learn(recipe.options.bags) if timed else (0.0, 0.0)
         again = needed + sum(self._fitting.values())  # To be fitted again.
-        left = self.autopilot.left() - REFITTING * self.refit * again
+        left = self.autopilot.left()
+        if self._fitting:  # The first is worth more than fitting it again.
+            left -= REFITTING * self.refit * again
         if timed and needed > left and not self._few:  # Of few documents each is tried.
             if self._fitting:
                 return []
