@@ -65,6 +65,7 @@ WRITTEN = {
     "memory": "1GB",
     "logits_memory": "1MB",
     "softmax": "sampled",
+    "slot_bits": 12,
 }
 """Settings whose texts must mean something, or that do not go with all others."""
 

@@ -18,8 +18,12 @@ Made = Callable[..., thence.Run]
 
 
 def expected(run: thence.Run, texts: list[str]) -> list[float]:
-    """The log-probability of every target of the texts, their ends included."""
-    lines = thence.score(run, texts, tokens=True)
+    """The log-probability of every target of the texts, their ends included.
+
+    Context mixing learns from what it scores, not from what the server is asked.
+    """
+    static = run.recipe.model == "context-mixing"
+    lines = thence.score(run, texts, tokens=True, static=static)
     found = [token["log_probability"] for line in lines for token in line["tokens"]]
     return [-9999.0 if value is None else value for value in found]
 

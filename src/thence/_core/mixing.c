@@ -88,7 +88,7 @@ static inline float stretch(float p) { return logf(p / (1 - p)); }
 static inline float quick_log(float x) {
     union { float number; int32_t bits; } u = {x};
     int32_t e = (u.bits - 0x3F3504F3) >> 23;
-    u.bits -= e << 23;
+    u.bits -= e * (1 << 23);
     float t = (u.number - 1) / (u.number + 1), t2 = t * t;
     return (float)e * 0.69314718f + 2 * t * (1 + t2 * (0.33333333f + t2 * (0.2f + t2 * 0.142857f)));
 }
