@@ -13,18 +13,22 @@ import numpy as np
 import pytest
 
 import thence
+from thence._core import library
 from thence.corpus import Labels
 from thence.errors import SettingError, TextError
 from thence.evaluation import ClassificationReport
 from thence.models.registry import FAMILIES, get_family
+from thence.recipes import make_recipe
 from thence.runs import Run
 from thence.runs.files import load_tensors
 from thence.runs.run import Run as AnyRun
 from thence.signals import Interrupted
 from thence.training import train
 from thence.training.callbacks import SilentProgress
-from thence.training.data import sample_weights
+from thence.training.data import load_data, sample_weights
 from thence.training.dev_evaluation import evaluate_labels, uniform_label_loss
+from thence.training.gradient_steps import build_setup
+from thence.training.world import World
 
 WORDS = {"fruit": ("apple", "pear", "plum"), "tool": ("saw", "drill", "file")}
 FAST: dict[str, dict[str, Any]] = {
@@ -278,8 +282,28 @@ def test_without_dev_all_is_learned_from(table: Path, tmp_path: Path) -> None:
         assert report.accuracy > 0.95
 
 
+@pytest.mark.skipif(library() is None, reason="the compiled core is not built")
+@pytest.mark.parametrize("seed", [3, (1 << 32) + 5])
+def test_with_and_without_torch_a_recipe_gives_one_model(table: Path, seed: int) -> None:
+    from thence.training import setup
+
+    settings = {**FAST["averaging"], "ngrams": 2, "seed": seed, "lr": 0.5, "precision": "float32"}
+    recipe = make_recipe(table, "averaging", settings)
+    data = load_data(recipe)
+    ends = []
+    for built in (build_setup(recipe, data), setup.build_setup(recipe, data)):
+        learner = built.make_learner(recipe.training, World())
+        begun = learner.tensors()
+        for step in range(20):
+            learner.step([built.batches.at(step)], 0.5, 0.0)
+        ends.append((begun, learner.tensors()))
+    for by_core, by_torch in zip(*ends, strict=True):
+        assert by_core.keys() == by_torch.keys()
+        for name, value in by_core.items():
+            np.testing.assert_allclose(value, by_torch[name], rtol=1e-3, atol=1e-5, err_msg=name)
+
+
 def test_the_learning_rate_finder_takes_classifiers(table: Path) -> None:
-    from thence.recipes import make_recipe
     from thence.training.train import find_learning_rate
 
     recipe = make_recipe(table, "averaging", FAST["averaging"])

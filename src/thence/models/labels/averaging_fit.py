@@ -1,8 +1,8 @@
 """Word averaging as the compiled core trains it, without torch.
 
 The equations are in ``averaging.py``. The steps are those of ``averaging_network.py`` with Adagrad,
-but for rounding, and a checkpoint has the same names, so that either goes on where the other
-stopped. There are no hidden layers, and nothing is dropped.
+but for rounding, from the same weights, and a checkpoint has the same names, so that either goes on
+where the other stopped. There are no hidden layers, and nothing is dropped.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +24,8 @@ from thence.tokens import Texts
 EPSILON = 1e-16
 """Is added to a sum of squared gradients before its root is taken, so that nothing is divided by
 zero; the square of that in ``training/optimizers.py``."""
+TORCH_DRAWS = 1 << 24
+"""Values a uniform number in single precision has in torch, which takes 24 bits of a draw."""
 NAMES = ("embeddings", "output.weight", "output.bias")
 """The weights E, W and b in files."""
 
@@ -59,7 +61,7 @@ class AveragingFit:
         bags = bags_of(texts, options.bags)
         self._table = learn_table(bags, vocabulary_size, options.bags, options.min_ngram_count)
         known = self._table.rows(bags)
-        self._weights = new_weights(options, len(self._table.kept), classes, seed)
+        self._weights = new_weights(options, vocabulary_size, len(self._table.kept), classes, seed)
         embeddings, output, bias = (
             np.zeros((len(part), 1)[: part.ndim], np.float32) for part in self._weights
         )
@@ -169,9 +171,17 @@ class AveragingFit:
 
 
 def new_weights(
-    options: AveragingOptions, num_embeddings: int, classes: Classes, seed: int
+    options: AveragingOptions,
+    vocabulary_size: int,
+    num_embeddings: int,
+    classes: Classes,
+    seed: int,
 ) -> tuple[Array, Array, Array]:
     """Return E, drawn at random, and W and b, which are zero.
+
+    E is what ``AveragingNetwork`` begins with after ``torch.manual_seed(seed)``, but for rounding,
+    so that a recipe gives the same model with and without the core; both are of the Mersenne
+    Twister. A training that begins with another run's weights draws its new rows otherwise.
 
     Raises:
         SettingError: If there is too little memory to train so many.
@@ -180,7 +190,11 @@ def new_weights(
     numbers = num_embeddings * size + num_classes * (size + 1)
     what = f"Training the {numbers:,} numbers of this model (averaging)"
     check_memory(numbers * BYTES_PER_WEIGHT, what, SMALLER)
-    embeddings = np.random.default_rng(seed).random((num_embeddings, size), np.float32)
-    embeddings -= np.float32(0.5)
-    embeddings *= np.float32(2 * INITIAL_RANGE / size)
+    random = np.random.RandomState(seed & 0xFFFFFFFF)  # torch seeds its generator with 32 bits.
+    # The network draws W, b and the embeddings of all tokens before it knows which are features.
+    random.randint(0, TORCH_DRAWS, num_classes * (size + 1) + vocabulary_size * size, np.uint32)
+    draws = random.randint(0, TORCH_DRAWS, (num_embeddings, size), np.uint32)
+    embeddings = draws.astype(np.float32)
+    embeddings *= np.float32(2 * INITIAL_RANGE / size / TORCH_DRAWS)
+    embeddings -= np.float32(INITIAL_RANGE / size)
     return embeddings, np.zeros((num_classes, size), np.float32), np.zeros(num_classes, np.float32)
