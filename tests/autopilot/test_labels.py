@@ -121,7 +121,7 @@ def test_a_first_fit_without_time_for_all_learns_from_some(
     monkeypatch.setattr(module, "FIRST_DOCUMENTS", 10)
     made = strategy()
     # Six seconds to learn from all, of which half are there.
-    monkeypatch.setattr(LabelStrategy, "_seconds_to_learn", lambda self, options: (6.0, 1e3))
+    monkeypatch.setattr(LabelStrategy, "_seconds_to_fit", lambda self, options: (6.0, 1e3))
     monkeypatch.setattr(Autopilot, "left", lambda self: 3.0)
     read: list[int] = []
 

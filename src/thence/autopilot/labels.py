@@ -53,14 +53,23 @@ FOLDS = 5
 SAMPLED, FEWEST_SAMPLED = 64, 100
 """The features of every 64th document are computed beforehand, to see how long all take; of more if
 those would be fewer than this."""
-LEARNING = 4.0
-"""Multiples of the time for the features of all documents that a training takes, until one was
-measured."""
+TIMES = 3
+"""So often: the first time waits for what is loaded, and others for what is done beside it."""
+LEARNING, SETTING_UP = 4.0, 2.0
+"""Multiples of the time for the features of all documents that a fit takes, until one was measured,
+and that pass before a network is trained on them."""
 MORE_EPOCHS = 3.0
 """A network that dev likes is trained again, from the start, with so many times the epochs."""
+FIRST_SHARE = 0.7
+"""Share of the time left after which the first fit ends with what it has learned: what comes after
+it gains more than its last steps."""
 REFITTING = 0.7
 """Time kept for fitting a classifier again, in multiples of the fit, which tries strengths and
 classifies dev."""
+
+MOST_REFITTING = 0.5
+"""Share of the time left that is kept for fitting again at most: where it would take more, another
+classifier gains more."""
 
 
 @dataclass
@@ -138,7 +147,8 @@ class LabelStrategy:
     def _refitting_seconds(self, members: Sequence[TrainedCandidate]) -> float:
         if self._few or not self.refit:
             return 0.0
-        return REFITTING * sum(self._fitting.get(one.name, 0.0) for one in members)
+        seconds = REFITTING * sum(self._fitting.get(one.name, 0.0) for one in members)
+        return seconds if seconds < MOST_REFITTING * self.autopilot.left() else 0.0
 
     def train(
         self, candidate: ScheduledCandidate, seconds: float | None, steps: int | None
@@ -153,22 +163,28 @@ class LabelStrategy:
             return self._fit(name, recipe, timed=seconds is not None)
         needed = 0.0
         if seconds is not None and family.bags:
-            needed = self._seconds_to_learn(recipe.options.bags)[0]
+            needed = SETTING_UP * self._seconds_for_features(recipe.options.bags)[0]
         if self.autopilot.left() < needed:
             return []
         return self._train_network(name, recipe, seconds, steps)
 
-    def _seconds_to_learn(self, options: BagOptions) -> tuple[float, float]:
-        """Return about how long it takes to learn from all documents, and how many features."""
+    def _seconds_for_features(self, options: BagOptions) -> tuple[float, float]:
+        """Return about how long the features of all documents take, and how many there are."""
         data = self.autopilot.data
         total = data.train.num_documents
         chosen = np.arange(0, total, max(1, min(SAMPLED, total // FEWEST_SAMPLED)))
         train, documents = data.train.take(chosen), data.splits.train.take(chosen)
-        began = time.perf_counter()
-        bags = bags_of(Texts(train, documents, data.tokenizer), options).distinct()
-        seconds = LEARNING * (time.perf_counter() - began) * total / len(chosen)
-        features = len(bags.features) * total / len(chosen)
-        return (self._per_feature * features if self._per_feature else seconds), features
+        taken = []
+        for _ in range(TIMES):
+            began = time.perf_counter()
+            bags = bags_of(Texts(train, documents, data.tokenizer), options).distinct()
+            taken.append(time.perf_counter() - began)
+        return min(taken) * total / len(chosen), len(bags.features) * total / len(chosen)
+
+    def _seconds_to_fit(self, options: BagOptions) -> tuple[float, float]:
+        """Return about how long a fit to all documents takes, and how many features they have."""
+        seconds, features = self._seconds_for_features(options)
+        return (self._per_feature * features if self._per_feature else LEARNING * seconds), features
 
     def _recipe(self, base: Recipe, family: str, settings: Mapping[str, Any]) -> Recipe:
         """Return the recipe of a classifier; a linear one of few documents judges itself."""
@@ -213,7 +229,7 @@ class LabelStrategy:
         and there is too little time, it is fitted to as many documents as there is time for.
         """
         data = self._all if self._few else self.autopilot.data
-        needed, features = self._seconds_to_learn(recipe.options.bags) if timed else (0.0, 0.0)
+        needed, features = self._seconds_to_fit(recipe.options.bags) if timed else (0.0, 0.0)
         again = needed + sum(self._fitting.values())  # To be fitted again.
         left = self.autopilot.left()
         if self._fitting:  # The first is worth more than fitting it again.
@@ -225,7 +241,10 @@ class LabelStrategy:
                 data, max(FIRST_DOCUMENTS, int(left / needed * data.train.num_documents))
             )
         began = time.monotonic()
-        model = train_classifier(recipe, data, self._time_is_up)
+        ends = began + FIRST_SHARE * left if timed and not self._fitting else math.inf
+        model = train_classifier(
+            recipe, data, lambda: self._time_is_up() or time.monotonic() > ends
+        )
         self._fitting[name] = time.monotonic() - began
         if timed:
             share = data.train.num_documents / self.autopilot.data.train.num_documents
