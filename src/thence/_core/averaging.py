@@ -14,7 +14,7 @@ ARRAYS = ("embeddings", "embedding_totals", "output", "output_totals", "bias", "
 
 
 class _Averaging(ctypes.Structure):
-    """What ``averaging.c`` calls ``Averaging``."""
+    """Weights, Adagrad totals and documents of a training; the struct of ``averaging.c``."""
 
     _fields_ = (
         *((name, Pointer) for name in ARRAYS),

@@ -111,6 +111,13 @@ static uint8_t *find(const Mixing *m, uint64_t h, int insert) {
     return weakest;
 }
 
+/* Where the last symbols before text[t] are remembered, for a length of matches. */
+static int64_t match_key(const Mixing *m, int which, const int32_t *text, int64_t t) {
+    uint64_t h = (uint64_t)which;
+    for (int k = 1; k <= MATCH_ORDERS[which]; k++) h = hash(h, (uint64_t)text[t - k] + 1);
+    return ((int64_t)which << m->match_bits) + (int64_t)(h >> (64 - m->match_bits));
+}
+
 /* What is known before text[t], of text[low] and after; places point into history. */
 static void look(const Mixing *m, const int32_t *text, int64_t low, int64_t t,
                  const int32_t *history, int64_t size, Position *found) {
@@ -156,9 +163,7 @@ static void look(const Mixing *m, const int32_t *text, int64_t low, int64_t t,
         found->expected[i] = -1;
         found->lengths[i] = 0;
         if (t - low < MATCH_ORDERS[i]) continue;
-        h = (uint64_t)i;
-        for (int k = 1; k <= MATCH_ORDERS[i]; k++) h = hash(h, BACK(k));
-        int64_t place = m->places[(i << m->match_bits) + (int64_t)(h >> (64 - m->match_bits))];
+        int64_t place = m->places[match_key(m, i, text, t)];
         if (place <= 0 || place >= size) continue;
         if (history[place] < 0 || history[place] >= m->symbols) continue; /* A table from elsewhere. */
         int length = 0;
@@ -174,10 +179,7 @@ static void look(const Mixing *m, const int32_t *text, int64_t low, int64_t t,
 /* Remember where the symbols before text[t] stood. */
 static void remember(const Mixing *m, const int32_t *text, int64_t low, int64_t t) {
     for (int i = 0; i < MATCHES; i++) {
-        if (t - low < MATCH_ORDERS[i]) continue;
-        uint64_t h = (uint64_t)i;
-        for (int k = 1; k <= MATCH_ORDERS[i]; k++) h = hash(h, (uint64_t)text[t - k] + 1);
-        m->places[(i << m->match_bits) + (int64_t)(h >> (64 - m->match_bits))] = (int32_t)t;
+        if (t - low >= MATCH_ORDERS[i]) m->places[match_key(m, i, text, t)] = (int32_t)t;
     }
 }
 
@@ -343,6 +345,14 @@ CORE_EXPORT int32_t mixing_read(const Mixing *m, const int32_t *text, int64_t be
     return 0;
 }
 
+/* The log-odds of bit 1 at a node, by the sums of a model's probabilities up to each rank. */
+static float log_odds_at(const double *sums, const int32_t *range) {
+    double one = sums[range[2]] - sums[range[1]], all = sums[range[2]] - sums[range[0]];
+    double p = all > 0 ? one / all : 0.5;
+    p = p < SMALLEST ? SMALLEST : p > 1 - SMALLEST ? 1 - SMALLEST : p;
+    return (float)log(p / (1 - p));
+}
+
 /* Give the symbols below a node their log-probabilities, log_prob being that of the node. */
 static void walk(const Mixing *m, const Position *known, Decision *d, const double *sums,
                  double log_prob, double *log_probs) {
@@ -354,10 +364,7 @@ static void walk(const Mixing *m, const Position *known, Decision *d, const doub
     memcpy(slots, d->slots, sizeof slots);
     for (int i = 0; i < m->models; i++) {
         const double *sum = sums + (int64_t)i * (m->symbols + 1);
-        double one = sum[range[2]] - sum[range[1]], all = sum[range[2]] - sum[range[0]];
-        double p = all > 0 ? one / all : 0.5;
-        p = p < SMALLEST ? SMALLEST : p > 1 - SMALLEST ? 1 - SMALLEST : p;
-        others[i] = (float)log(p / (1 - p));
+        others[i] = log_odds_at(sum, range);
     }
     predict(m, known, others, d);
     double prob = d->prob;
@@ -407,10 +414,7 @@ CORE_EXPORT int32_t mixing_log_odds(const Mixing *m, const float *log_probs, con
         float *odds = log_odds + offsets[r] * step;
         for (int32_t at = m->starts[targets[r]]; at < m->starts[targets[r] + 1]; at++, odds += step) {
             const int32_t *range = m->ranges + 3 * m->nodes[at];
-            double one = sums[range[2]] - sums[range[1]], all = sums[range[2]] - sums[range[0]];
-            double p = all > 0 ? one / all : 0.5;
-            p = p < SMALLEST ? SMALLEST : p > 1 - SMALLEST ? 1 - SMALLEST : p;
-            *odds = (float)log(p / (1 - p));
+            *odds = log_odds_at(sums, range);
         }
     }
     return 0;

@@ -43,7 +43,7 @@ def _c(name: str) -> Callable[..., int]:
 
 
 FREE = (1 << 32) - 1
-"""What a slot holds that holds no n-gram."""
+"""The value of an empty slot of a hash table of n-grams."""
 NODE, LEAF = np.dtype("u4, f4, f4, u4"), np.dtype("u4, f4")
 
 

@@ -13,7 +13,7 @@ from thence.array_types import Int32
 
 
 class Reader(ctypes.Structure):
-    """What turns a text into ids and scores them: the struct ``Reader`` of ``text.c``."""
+    """The tables that a text is read and scored with; the struct ``Reader`` of ``text.c``."""
 
     _fields_ = (
         ("rules", Rules), ("words", Table), ("characters", Pointer), ("num_characters", Size),

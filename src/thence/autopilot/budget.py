@@ -11,8 +11,9 @@ from thence.recipes.options import seconds_of
 from thence.settings import PositiveInt, validate
 
 STEPS_PER_SECOND = 50.0
-"""Steps of a budget of steps that stand for a second of the budgets from which on families are
-worth training (``Candidate.seconds``): the choice has to be the same on every machine."""
+"""Exchange rate with ``--steps``: so many steps count as a second where families say from how many
+seconds on they are worth training (``Candidate.seconds``). It is no measurement, and the same on
+every machine, so that the same steps give the same result."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ words the best were 0.002 to 0.01; high ones gain on short texts and lose on lon
 PRUNING_SHARE = 0.05
 """Share of the time left that pruning may take up."""
 COMBINING_SHARE = 0.12
-"""Share of the time left that is kept for combining at most, once pruning is left out."""
+"""At most this share of the time left is kept for learning the weights of a mixture; the time for
+pruning is kept beside it."""
 
 
 def combine_language_models(

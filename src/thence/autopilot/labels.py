@@ -54,22 +54,21 @@ SAMPLED, FEWEST_SAMPLED = 64, 100
 """The features of every 64th document are computed beforehand, to see how long all take; of more if
 those would be fewer than this."""
 TIMES = 3
-"""So often: the first time waits for what is loaded, and others for what is done beside it."""
+"""Times that this is measured; the shortest counts, since the first one also loads modules."""
 LEARNING, SETTING_UP = 4.0, 2.0
 """Multiples of the time for the features of all documents that a fit takes, until one was measured,
 and that pass before a network is trained on them."""
 MORE_EPOCHS = 3.0
 """A network that dev likes is trained again, from the start, with so many times the epochs."""
 FIRST_SHARE = 0.7
-"""Share of the time left after which the first fit ends with what it has learned: what comes after
-it gains more than its last steps."""
+"""The first fit stops after this share of the time left and keeps the weights it has then: another
+classifier gains more than the last steps of its solver."""
 REFITTING = 0.7
 """Time kept for fitting a classifier again, in multiples of the fit, which tries strengths and
 classifies dev."""
-
 MOST_REFITTING = 0.5
-"""Share of the time left that is kept for fitting again at most: where it would take more, another
-classifier gains more."""
+"""Fitting again on train and dev is given up where it would take more than this share of the time
+left: another classifier gains more."""
 
 
 @dataclass

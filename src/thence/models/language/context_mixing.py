@@ -51,13 +51,13 @@ those of the kernel."""
 WINDOW = 128
 """Symbols before a target that its contexts may depend on."""
 LENGTHS, CELLS, MAPS, ROWS = 64, 33, 3, 256
-"""Lengths of a match that are told apart; cells of an adaptive map, from -8 to 8 in log-odds; maps;
-symbols and nodes that weights tell apart."""
+"""Distinct lengths of a match; cells of an adaptive map, from -8 to 8 in log-odds; maps; symbols
+and nodes that have weights of their own."""
 WEIGHT_ROWS = 3 * ROWS + 18 * 2 * 8 + 9 * 8 + 16 * ROWS
 """Weight vectors of all sets: by node, last symbol, the one before; by match and depth; by the
 longest context seen and depth; by the length of the word and node."""
 FIRST_WEIGHT = 0.2
-"""Weight of each input before anything is learned."""
+"""Weight of each context and match before anything is learned; other models share one such."""
 HISTORY = 1 << 22
 """Symbols of train that matches may point into (16 MB)."""
 BLOCK = 1 << 14
