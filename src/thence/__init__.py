@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from thence.autopilot import best as best
     from thence.autopilot import read_best as read_best
     from thence.ensembles import mix as mix
+    from thence.environment import Environment as Environment
+    from thence.environment import doctor as doctor
     from thence.errors import ThenceError as ThenceError
     from thence.evaluation import LikelihoodReport as LikelihoodReport
     from thence.evaluation import classify as classify
@@ -79,6 +81,8 @@ _HOMES = {
     "best": "thence.autopilot",
     "read_best": "thence.autopilot",
     "mix": "thence.ensembles",
+    "Environment": "thence.environment",
+    "doctor": "thence.environment",
     "LikelihoodReport": "thence.evaluation",
     "classify": "thence.evaluation",
     "compare": "thence.evaluation",

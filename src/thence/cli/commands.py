@@ -239,6 +239,11 @@ COMMANDS: Mapping[str, Command] = {
         hidden=("progress",),
         renamed={"source": "from"},
     ),
+    "doctor": Command(
+        "Show what thence finds on this machine, and what does not work.",
+        "environment:doctor",
+        "runs:print_environment",
+    ),
 }
 """Each command, in the order that help has them."""
 COMMAND_GROUPS = {"data": "List and fetch named texts."}

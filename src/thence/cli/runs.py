@@ -1,4 +1,4 @@
-"""What the commands print that list, show, export, import and serve runs, and named texts."""
+"""What the commands print that list, show, export, import and serve runs; texts; the machine."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from thence.cli.output import Json, print_json, print_pairs, print_table
 from thence.cli.streams import is_at_terminal, print_note, print_text
 from thence.corpus import BUNDLED, CATALOGUE
-from thence.errors import DownloadError
+from thence.errors import DownloadError, ThenceError
 from thence.terminal import stderr_console
 
 COLUMNS = ("run", "model", "text", "on dev", "state", "looks at test", "made (UTC)")
@@ -128,3 +128,16 @@ def print_fetched(call: Callable[..., Path], given: SimpleNamespace) -> None:
         task = bar.add_task(given.name, total=None)
         folder = call(progress=lambda done, total: bar.update(task, completed=done, total=total))
     print_text(str(folder))
+
+
+def print_environment(
+    call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False
+) -> None:
+    """Print what thence finds on this machine; what does not work is an error."""
+    found = call()
+    if json:
+        print_json(found.to_json())
+    else:
+        print_pairs(found.rows())
+    if found.problems:
+        raise ThenceError(" ".join(found.problems))
