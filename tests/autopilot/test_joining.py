@@ -9,7 +9,7 @@ import pytest
 from thence._core import library
 from thence.autopilot.candidates import TrainedCandidate
 from thence.autopilot.combining import mixture_of, prune
-from thence.autopilot.joining import joined, log_odds_of
+from thence.autopilot.joining import asked, joined
 from thence.models.language.context_mixing import ContextMixing, ContextMixingOptions
 from thence.training.data import TrainingData
 
@@ -65,5 +65,22 @@ def test_the_best_ngram_is_an_input_and_stays(
 
 
 def test_without_a_mixer_nobody_is_asked(data: TrainingData, ngram: TrainedCandidate) -> None:
-    assert log_odds_of(ngram, [ngram], data.dev) is None
+    assert asked(ngram, [ngram], data.dev) is ngram
     assert joined([ngram], data.dev) == [ngram]
+
+
+def test_scores_and_decisions_come_by_one_reading(
+    data: TrainingData, mixer: TrainedCandidate, ngram: TrainedCandidate
+) -> None:
+    """A network that learns as it reads takes long: what is kept for that is one reading."""
+    wrong = replace(ngram, scores=np.zeros_like(ngram.scores), nats=0.0)
+    one = asked(wrong, [mixer], data.dev)
+    np.testing.assert_allclose(one.scores, ngram.scores, atol=1e-5)
+    assert one.nats == pytest.approx(ngram.nats, abs=1e-5)
+    assert one.log_odds is not None
+    # The log-probabilities of the decisions add up to those of the targets.
+    code = mixer.model._code
+    bits = [code.bits[code.starts[v] : code.starts[v + 1]] for v in data.dev.targets]
+    signs = 1 - 2.0 * np.concatenate(bits)  # of the odds against what was decided
+    total = -np.log1p(np.exp(signs * one.log_odds)).sum()
+    assert total == pytest.approx(one.scores.sum(dtype=np.float64), rel=1e-4)

@@ -5,15 +5,15 @@ by nothing that it knew before, and in the end it has learned dev, too: which ne
 where, and its contexts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from thence.autopilot.candidates import TrainedCandidate
-from thence.models.base import Array
 from thence.models.language.context_mixing import MODELS, ContextMixing
 from thence.models.language.distributions import distributions_of
+from thence.models.language.scoring import Distributions
 from thence.models.ngram import NGram
 from thence.tokens import TokenStore
 
@@ -22,20 +22,29 @@ MAX_CELLS = 1 << 26
 and of words context mixing gains little by them."""
 
 
-def log_odds_of(
+def asked(
     one: TrainedCandidate, members: Sequence[TrainedCandidate], dev: TokenStore
-) -> Array | None:
-    """Return what a candidate says of each decision of dev; None if no mixer would ask.
+) -> TrainedCandidate:
+    """Return a candidate with its scores of dev and what it says of each decision, by one reading.
+
+    It is returned as it is if no mixer is among the members.
 
     Raises:
         DeadlineError: If a deadline has passed.
     """
     mixer = _mixer(members)
     if mixer is None:
-        return None
-    said = distributions_of(one.model, dev, one.carry_context, one.rule)
-    model: ContextMixing = mixer.model
-    return model.log_odds(dev.targets.astype(np.int32), [said])[:, 0]
+        return one
+    targets, scores = dev.targets.astype(np.int32), np.zeros(dev.num_targets, np.float32)
+
+    def read() -> Iterator[Distributions]:
+        for places, log_probs in distributions_of(one.model, dev, one.carry_context, one.rule):
+            scores[places] = log_probs[np.arange(len(places)), targets[places]]
+            yield places, log_probs
+
+    log_odds = mixer.model.log_odds(targets, [read()])[:, 0]
+    nats = -float(np.mean(scores, dtype=np.float64))
+    return replace(one, scores=scores, nats=nats, log_odds=log_odds)
 
 
 def joined(members: Sequence[TrainedCandidate], dev: TokenStore) -> list[TrainedCandidate]:
@@ -73,7 +82,7 @@ def _best_ngram(
     if not ngrams or dev.num_targets * mixer.model.vocabulary_size > MAX_CELLS:
         return []
     best = min(ngrams, key=lambda one: one.nats)
-    return [replace(best, log_odds=log_odds_of(best, [mixer], dev))]
+    return [asked(best, [mixer], dev)]
 
 
 def _mixer(members: Sequence[TrainedCandidate]) -> TrainedCandidate | None:

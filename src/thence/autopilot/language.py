@@ -18,7 +18,7 @@ from thence.autopilot.candidates import (
     schedule,
 )
 from thence.autopilot.combining import combine_language_models, combining_seconds, mixture_of
-from thence.autopilot.joining import joined, log_odds_of
+from thence.autopilot.joining import asked, joined
 from thence.autopilot.pace import SAFETY
 from thence.deadline import DeadlineError, check_deadline, deadline
 from thence.models.base import LanguageModel
@@ -188,14 +188,16 @@ class LanguageStrategy:
         """
         autopilot, data = self.autopilot, self.autopilot.data
         ends = autopilot.budget.after(seconds)
-        from thence.autopilot.networks import choose_recipe, train_until  # Torch takes its time.
+        # Torch takes its time.
+        from thence.autopilot.networks import choose_recipe, learning, train_until
 
         base = autopilot.recipe_of(candidate)
         recipe = choose_recipe(base, data, candidate, self.kind, seconds, steps)
         sized = get_family(candidate.family).size is not None
         about = {"hidden": recipe.options.hidden_size} if sized else candidate.options
         name = autopilot.unused_name(_title(candidate.family, about))
-        trained = train_until(ends, autopilot, name, recipe, self._carries and self.kind == "words")
+        with_cache, mixers = self._carries and self.kind == "words", self.mixers
+        trained = train_until(ends, autopilot, name, recipe, with_cache, bool(mixers))
         if trained is None:
             return []
         scores = trained.model.score(_part_in_time(trained, autopilot.left()), self._carries)
@@ -216,9 +218,10 @@ class LanguageStrategy:
                 with suppress(DeadlineError), deadline(ends):
                     made.append(_neural_cache(one, data))
             if trained.learns:
-                made[0] = _learning(one, trained, data, ends)
-            with suppress(DeadlineError), deadline(ends):
-                made[0] = replace(made[0], log_odds=log_odds_of(made[0], self.mixers, data.dev))
+                made[0] = learning(one, trained, data, mixers, ends - trained.scoring)
+            if made[0].log_odds is None:
+                with suppress(DeadlineError), deadline(ends):
+                    made[0] = asked(made[0], mixers, data.dev)
         return made
 
     def combine(self, members: Sequence[TrainedCandidate], ends: float = math.inf) -> Ensemble:
@@ -280,17 +283,3 @@ def _neural_cache(one: TrainedCandidate, data: TrainingData) -> TrainedCandidate
     scores = cache.score(data.dev, carry_context=True)
     more = {"carry_context": True, "network_of": one.name}
     return _scored(f"cache of {one.name}", "neural-cache", options, cache, scores, **more)
-
-
-def _learning(
-    one: TrainedCandidate, trained: "Trained", data: TrainingData, ends: float
-) -> TrainedCandidate:
-    """Return a network that learns from what it scores, if it gains from that and there is time."""
-    from thence.autopilot.networks import score_while_learning
-
-    learned = score_while_learning(trained, data, ends)
-    if learned is None:
-        return one
-    rule, scores = learned
-    nats = -float(np.mean(scores, dtype=np.float64))
-    return replace(one, rule=rule, scores=scores, nats=nats) if nats < one.nats else one

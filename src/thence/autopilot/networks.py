@@ -9,20 +9,19 @@ passes there are, the higher the dropout. The sizes themselves are those of the 
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from thence.array_types import Float
 from thence.autopilot.autopilot import MIN_TRAINING, Autopilot, TrainingEnded, with_training
-from thence.autopilot.candidates import ScheduledCandidate
+from thence.autopilot.candidates import ScheduledCandidate, TrainedCandidate
+from thence.autopilot.joining import asked
 from thence.autopilot.pace import SAFETY
 from thence.deadline import DeadlineError, deadline
 from thence.models.candidates import Size, TextKind
 from thence.models.language.dynamic_evaluation import (
-    Rule,
     choose_rule,
     gradient_sizes,
     score_dynamically,
@@ -212,14 +211,19 @@ def _recipe_of(base: Recipe, size: Size, passes: float, train_tokens: int) -> Re
 
 
 def train_until(
-    ends: float, autopilot: Autopilot, name: str, recipe: Recipe, with_cache: bool = False
+    ends: float,
+    autopilot: Autopilot,
+    name: str,
+    recipe: Recipe,
+    with_cache: bool = False,
+    with_decisions: bool = False,
 ) -> Trained | None:
     """Train a network until some time of the budget; None where that is too near."""
     seconds = None if math.isinf(ends) else ends - autopilot.budget.spent()
     if seconds is not None and seconds < MIN_TRAINING:
         return None
     with autopilot.listening(name) as listener:
-        return train(recipe, autopilot.data, seconds, listener, with_cache)
+        return train(recipe, autopilot.data, seconds, listener, with_cache, with_decisions)
 
 
 def train(
@@ -228,6 +232,7 @@ def train(
     seconds: float | None,
     listener: ProgressCallback,
     with_cache: bool = False,
+    with_decisions: bool = False,
 ) -> Trained | None:
     """Train a network; None where it was ended before its first evaluation.
 
@@ -237,6 +242,7 @@ def train(
         seconds: To train it and to score dev in; None where steps count.
         listener: Hears of each step; may end the training by ``TrainingEnded``.
         with_cache: Whether a cache of its hidden states is wanted, if there is time.
+        with_decisions: Whether dev is read once more, for what it says of each decision.
     """
     curve: list[tuple[float, float]] = []
     began, learns = time.monotonic(), False
@@ -253,7 +259,7 @@ def train(
             evaluator = _evaluator(recipe, data, network, seconds, per_target)
             setup = replace(setup, dev_evaluator=evaluator)
             with_cache = with_cache and scoring < MAX_CACHE_SHARE * (seconds or math.inf)
-            reserve = scoring * (1 + CACHING * with_cache)
+            reserve = scoring * (1 + CACHING * with_cache + with_decisions)
             learning = _learning_time(network, recipe, data, seconds)
             learns = learning is not None
             reserve += learning or 0.0
@@ -291,23 +297,35 @@ def _learning_time(
     return needed if needed <= MAX_LEARNING_SHARE * seconds else None
 
 
-def score_while_learning(
-    trained: Trained, data: TrainingData, ends: float
-) -> tuple[Rule, Float[np.ndarray, " targets"]] | None:
-    """Return how a network best learns from what it scores, and its scores of dev then.
+def learning(
+    one: TrainedCandidate,
+    trained: Trained,
+    data: TrainingData,
+    mixers: Sequence[TrainedCandidate],
+    ends: float,
+) -> TrainedCandidate:
+    """Return a network as it is when it learns from what it scores, if it gains from that.
 
     Args:
-        trained: A network that reads running text.
+        one: The network, with its scores of all of dev.
+        trained: The same, as it was trained.
         data: The text.
-        ends: When to give up, by ``time.monotonic``; None is returned then.
+        mixers: Models that would ask what it says of each decision; that comes by the same reading.
+        ends: When to give up, by ``time.monotonic``; it is returned as it is then.
     """
+    model, dev = trained.model, data.dev
     try:
         with deadline(ends), deterministic_mode(trained.recipe.training):
-            sizes = gradient_sizes(trained.model, data.train)
-            rule = choose_rule(trained.model, data.dev, sizes, LEARNING_TARGETS)
-            return rule, score_dynamically(trained.model, data.dev, rule)
+            sizes = gradient_sizes(model, data.train)
+            made = replace(one, rule=choose_rule(model, dev, sizes, LEARNING_TARGETS))
+            if mixers:
+                made = asked(made, mixers, dev)
+            else:
+                scores = score_dynamically(model, dev, made.rule)
+                made = replace(made, scores=scores, nats=-float(np.mean(scores, dtype=np.float64)))
     except DeadlineError:
-        return None
+        return one
+    return made if made.nats < one.nats else one
 
 
 def _evaluator(
