@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from thence.evaluation import compare as compare
     from thence.evaluation import evaluate as evaluate
     from thence.evaluation import explain as explain
+    from thence.evaluation import pairs as pairs
     from thence.evaluation import rank as rank
     from thence.evaluation import score as score
     from thence.evaluation import similar as similar
@@ -88,6 +89,7 @@ _HOMES = {
     "compare": "thence.evaluation",
     "evaluate": "thence.evaluation",
     "explain": "thence.evaluation",
+    "pairs": "thence.evaluation",
     "rank": "thence.evaluation",
     "score": "thence.evaluation",
     "similar": "thence.evaluation",

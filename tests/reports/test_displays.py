@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import thence
 from thence.autopilot import Best, Tried
+from thence.corpus import MinimalPair
 from thence.evaluation import Classification, Explanation, SimilarWords
 from thence.evaluation.compare import Compared, Comparison
 from thence.evaluation.compare_labels import AgainstBest, ComparedClassifier, LabelComparison
 from thence.evaluation.explain import Part
+from thence.evaluation.pairs import Judged, pair_report
 from thence.generation import Completion, Completions, Filling, Fillings, NextTokens, Samples
 from thence.hooks import repr_html
 from thence.reports.content import Bars
@@ -80,6 +83,9 @@ def results_with(text: str) -> Iterator[Any]:
     against = AgainstBest(-0.5, (-0.75, -0.25), 3, 1, 0.5, 0.5)
     compared = (ComparedClassifier(text, 0.75, None), ComparedClassifier(text, 0.25, against))
     yield LabelComparison(text, 4, compared, text)
+    pairs = [MinimalPair(text, "a", text, text)]
+    judged = Judged(np.array([[-1.0, -2.0]]), np.zeros(1, bool), np.zeros(1, bool))
+    yield pair_report([text, text], pairs, [judged, judged])
     trial = Trial(0, {text: text}, "finished", 2.0, 2.0, None, 1.0)
     yield Sweep(Path("sweep"), "token", {text: [text]}, (trial,))
     tried = Tried(text, text, {}, 0.1, 0.5, 2.0, 2.0)

@@ -141,6 +141,15 @@ COMMANDS: Mapping[str, Command] = {
             "texts": f"{LITERAL_HELP} Of several texts: which is more probable, and by how much."
         },
     ),
+    "pairs": Command(
+        "Judge models by minimal pairs: which of two sentences is likelier (BLiMP).",
+        "evaluation:pairs",
+        "judging:print_pair_report",
+        ("runs",),
+        hidden=("files",),
+        renamed={"runs": "runs-and-files"},
+        help={"runs": "Run folders, then tables of pairs (.jsonl, .tsv, .csv) or folders of them."},
+    ),
     "classify": Command(
         "Predict the label of each text, and explain it.",
         "evaluation:classify",

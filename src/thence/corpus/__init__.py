@@ -15,6 +15,7 @@ from thence.corpus.labelled import read_labelled
 from thence.corpus.loading import Instead, load, load_labelled, load_splits, read_held_out
 from thence.corpus.memory import Source, Texts, documents_of, read_memory, write_texts
 from thence.corpus.opening import cache_folder
+from thence.corpus.pairs import MinimalPair, read_pairs
 from thence.corpus.reading import ReadingOptions, read_documents
 from thence.corpus.splits import (
     LabelledSplits,
@@ -34,6 +35,7 @@ __all__ = [
     "LabelledDocuments",
     "LabelledSplits",
     "Labels",
+    "MinimalPair",
     "ReadingOptions",
     "Source",
     "SplitOptions",
@@ -53,6 +55,7 @@ __all__ = [
     "read_held_out",
     "read_labelled",
     "read_memory",
+    "read_pairs",
     "seen_in",
     "split_documents",
     "write_texts",

@@ -8,6 +8,7 @@ from thence.evaluation.evaluate import evaluate
 from thence.evaluation.explain import Explanation, explain
 from thence.evaluation.labels import ClassificationReport
 from thence.evaluation.language import LikelihoodReport
+from thence.evaluation.pairs import PairReport, pairs
 from thence.evaluation.scoring import Ranking, rank, score
 
 __all__ = [
@@ -17,12 +18,14 @@ __all__ = [
     "Explanation",
     "LabelComparison",
     "LikelihoodReport",
+    "PairReport",
     "Ranking",
     "SimilarWords",
     "classify",
     "compare",
     "evaluate",
     "explain",
+    "pairs",
     "rank",
     "score",
     "similar",

@@ -7,13 +7,15 @@ from itertools import combinations
 
 import numpy as np
 
-from thence.array_types import Bool
+from thence.array_types import Bool, Float
 from thence.errors import RunError
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.intervals import SIMULTANEOUS, difference_margins
 from thence.evaluation.metrics import are_right
 from thence.results import BestFirst, with_margin
 from thence.runs import ClassifierRun
+
+Right = Bool[np.ndarray, "runs documents"] | Float[np.ndarray, "runs documents"]
 
 
 @dataclass(frozen=True)
@@ -114,14 +116,19 @@ def compare_labels(runs: Sequence[ClassifierRun], data: EvaluationData) -> Label
 
 
 def compare_classifiers(
-    names: Sequence[str], right: Bool[np.ndarray, "runs documents"], text: str
+    names: Sequence[str],
+    right: Right,
+    text: str,
+    weights: Float[np.ndarray, " documents"] | None = None,
 ) -> LabelComparison:
     """Compare classifiers by which documents each gets right.
 
     Args:
         names: Of the runs, two or more.
-        right: Whether each run is right about each document, as ``are_right`` says.
+        right: Whether each run is right about each document, as ``are_right`` says; or numbers
+            from 0 to 1, such as 1/2 for a tie.
         text: What they were evaluated on, in words.
+        weights: How much each document counts; by default all alike.
 
     Raises:
         ValueError: If the names do not fit, there are fewer than two, or no documents.
@@ -131,16 +138,18 @@ def compare_classifiers(
             f"{len(names)} names and right answers of shape {right.shape} make no comparison of "
             "two or more classifiers."
         )
-    hits, documents = right.sum(axis=1), right.shape[1]
-    best, *others = np.argsort(-hits, kind="stable").tolist()
-    compared = [ComparedClassifier(names[best], int(hits[best]) / documents, None)]
+    documents = right.shape[1]
+    weights = np.ones(documents) if weights is None else weights
+    weighted = right * weights
+    accuracy = weighted.sum(axis=1) / weights.sum()
+    best, *others = np.argsort(-accuracy, kind="stable").tolist()
+    compared = [ComparedClassifier(names[best], float(accuracy[best]), None)]
     # Labelled documents count as independent of each other, as they do in McNemar's test.
-    right_once = right.T.astype(np.float64)
-    margins = difference_margins(right_once, np.ones(documents), best, in_order=False)
+    margins = difference_margins(weighted.T, weights, best, in_order=False)
     p_values, p_corrected = _mcnemar_of_pairs(right)
     for at in others:
         best_alone, this_alone = _alone(right, best, at), _alone(right, at, best)
-        difference, margin = (this_alone - best_alone) / documents, float(margins[at])
+        difference, margin = float(accuracy[at] - accuracy[best]), float(margins[at])
         pair = (min(at, best), max(at, best))
         against = AgainstBest(
             difference=difference,
@@ -150,7 +159,7 @@ def compare_classifiers(
             p_value=p_values[pair],
             p_holm=p_corrected[pair],
         )
-        compared.append(ComparedClassifier(names[at], int(hits[at]) / documents, against))
+        compared.append(ComparedClassifier(names[at], float(accuracy[at]), against))
     few = np.isnan(margins).any()
     intervals = "There are too few documents for intervals." if few else SIMULTANEOUS
     remark = (
@@ -161,13 +170,13 @@ def compare_classifiers(
     return LabelComparison(text, documents, tuple(compared), remark)
 
 
-def _alone(right: Bool[np.ndarray, "runs documents"], this: int, other: int) -> int:
-    """Return how many documents only one of two gets right."""
-    return int((right[this] & ~right[other]).sum())
+def _alone(right: Right, this: int, other: int) -> int:
+    """Return how many documents only one of two gets right, or more nearly right."""
+    return int((right[this] > right[other]).sum())
 
 
 def _mcnemar_of_pairs(
-    right: Bool[np.ndarray, "runs documents"],
+    right: Right,
 ) -> tuple[dict[tuple[int, int], float], dict[tuple[int, int], float]]:
     """Return p of every pair of runs, and the same corrected for their number.
 

@@ -362,7 +362,7 @@ def percentile_interval(values: Float[np.ndarray, " replicates"]) -> tuple[float
     return float(low), float(high)
 
 
-def wilson_interval(hits: int, number: int) -> tuple[float, float]:
+def wilson_interval(hits: float, number: int) -> tuple[float, float]:
     """Return the 95 % interval of a share of independent documents.
 
     Unlike the bootstrap it says something of few documents, and of documents that are all right.

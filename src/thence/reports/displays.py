@@ -21,6 +21,7 @@ from thence.evaluation import (
     Explanation,
     LabelComparison,
     LikelihoodReport,
+    PairReport,
     Ranking,
     SimilarWords,
 )
@@ -126,13 +127,21 @@ def comparison(compared: Comparison | LabelComparison) -> list[Block]:
     return [caption, _table(*compared.table(), words), *remark]
 
 
+def pair_report(report: PairReport) -> list[Block]:
+    """Show how often models find the good sentence of a minimal pair likelier."""
+    caption = Caption("minimal pairs", f"{report.all.pairs:,}")
+    blocks: list[Block] = [caption, _table(*report.table()), Note(report.remark())]
+    return blocks if report.comparison is None else [*blocks, *comparison(report.comparison)]
+
+
 def ranking(found: Ranking) -> list[Block]:
     """Show which of several texts is likelier."""
     return [_table(*found.table()), Note(found.in_words())]
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> Table:
-    return Table(columns, [[short(cell, LONGEST_CELL) for cell in row] for row in rows], words)
+    names, *cells = ([short(cell, LONGEST_CELL) for cell in row] for row in (columns, *rows))
+    return Table(names, cells, words)
 
 
 def score(found: Score) -> list[Block]:
@@ -336,6 +345,7 @@ DISPLAYS: dict[type, Callable[[Any], list[Block]]] = {
     LearningRateCurve: learning_rate_curve,
     LikelihoodReport: likelihood_report,
     NextTokens: next_tokens,
+    PairReport: pair_report,
     style.Plot: lambda plot: [Plots([plot])],
     Ranking: ranking,
     Results: results,

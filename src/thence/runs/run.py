@@ -79,6 +79,7 @@ class Run(RunFolder):
     fill = PackageFunction("fill")
     score = PackageFunction("score")
     rank = PackageFunction("rank")
+    pairs = PackageFunction("pairs")
     similar = PackageFunction("similar")
     classify = PackageFunction("classify")
     explain = PackageFunction("explain")

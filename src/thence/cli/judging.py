@@ -1,0 +1,102 @@
+"""What the commands print that judge sentences: minimal pairs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from thence.atomic import write_atomically
+from thence.cli.output import Json, print_json, print_table
+from thence.cli.streams import print_note, print_text
+from thence.errors import RunError, SettingError
+from thence.evaluation.pairs import PairReport
+from thence.results import json_value
+from thence.runs.files import find_run
+
+FORMATS = (".png", ".svg")
+
+
+def print_pair_report(
+    call: Callable[..., PairReport],
+    given: SimpleNamespace,
+    *,
+    by: Annotated[
+        Literal["phenomenon", "paradigm"],
+        Parameter(help="What a row of the table is about: phenomenon or paradigm."),
+    ] = "phenomenon",
+    each: Annotated[
+        bool, Parameter(negative=(), help="Print each pair instead, as a JSON line.")
+    ] = False,
+    picture: Annotated[
+        Path | None, Parameter(help="Draw the accuracies too, as a .png or .svg.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Print how often each run finds the good sentence of a pair likelier."""
+    runs, files = runs_and_files(given.runs)
+    if picture is not None:
+        check_picture(picture)
+    report = call(runs=runs, files=files)
+    if picture is not None:
+        from thence.reports.plots.pairs import plot_pairs  # Imports matplotlib.
+        from thence.reports.style import to_png, to_svg
+
+        figure = plot_pairs(report, by).figure
+        write_atomically(picture, (to_png if picture.suffix == ".png" else to_svg)(figure))
+    if each:
+        for line in pair_lines(report):
+            print_json(line)
+        return
+    if json:
+        print_json(report.to_json())
+        return
+    print_table(*report.table(by), title=f"{report.all.pairs:,} minimal pairs", narrow=True)
+    print_note(report.remark())
+    if report.comparison is not None:
+        print_text("")
+        print_table(*report.comparison.table(), title="Which is better", narrow=True)
+        print_note(report.comparison.remark)
+
+
+def runs_and_files(arguments: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Divide arguments: the first ones that are runs, and the files after them.
+
+    Raises:
+        SettingError: There are no files, or no runs.
+    """
+    is_run = [(find_run(path) / "config.toml").exists() for path in arguments]
+    count = is_run.index(False) if False in is_run else len(is_run)
+    if not count:
+        first = arguments[0] if arguments else "nothing"
+        raise SettingError(f"{first} is no run folder. Name one run or several, then the files.")
+    if count == len(arguments):
+        raise SettingError("No file of pairs is named. Name one or several after the runs.")
+    return list(arguments[:count]), list(arguments[count:])
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a picture of another format, or one that exists.
+
+    Raises:
+        SettingError: It has another format.
+        RunError: It exists already.
+    """
+    if path.suffix not in FORMATS:
+        raise SettingError(f"--picture is {path}; its name must end in {' or '.join(FORMATS)}.")
+    if path.exists():
+        raise RunError(f"{path} exists already and is left as it is; choose another --picture.")
+
+
+def pair_lines(report: PairReport) -> Iterator[dict[str, Any]]:
+    """Yield each pair with what every run says of it; None for what is impossible."""
+    for at, pair in enumerate(report.pairs):
+        of_runs = json_value(report.log_probabilities[:, at])
+        yield {
+            **json_value(pair),
+            "runs": [
+                {"run": name, "good": good, "bad": bad}
+                for name, (good, bad) in zip(report.names, of_runs, strict=True)
+            ],
+        }

@@ -1,0 +1,261 @@
+"""Minimal pairs: how often a model finds the good one of two sentences likelier.
+
+The probabilities of whole sentences are compared, their ends included, each sentence alone. Of a
+pair that is equally likely, half counts as right: a model that cannot tell the two apart gets 50 %.
+
+Source: A. Warstadt et al. 2020, "BLiMP: the benchmark of linguistic minimal pairs for English",
+where accuracy is the mean over paradigms.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from thence.array_types import Bool, Float64, Int64
+from thence.corpus import Documents, MinimalPair, read_pairs
+from thence.errors import RunError
+from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
+from thence.evaluation.data import EvaluationData
+from thence.evaluation.intervals import mean_interval, wilson_interval
+from thence.results import Result
+from thence.runs.run import LanguageRun, Run
+
+TIE = 1e-9
+"""Difference of log-probabilities, in nats, up to which two sentences are equally likely: more than
+the rounding of sums of the same numbers in another order."""
+INTERVALS = (
+    "The 95 % intervals are for new pairs of the same paradigms; means are over paradigms. Ties "
+    "count half."
+)
+
+Scores = Float64[np.ndarray, "pairs sentences"]
+
+
+@dataclass(frozen=True)
+class PairAccuracy:
+    """How one model does on some pairs.
+
+    Attributes:
+        accuracy: Share of pairs whose good sentence is likelier, ties counted half, from 0 to 1;
+            of several paradigms the mean of theirs.
+        interval: Its 95 % interval; no numbers where there are too few pairs.
+        ties: Share of pairs that are equally likely.
+        unknown: Share of pairs with an unknown symbol in either sentence.
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    ties: float
+    unknown: float
+
+    def cell(self) -> str:
+        """Return the accuracy in per cent with its interval, if it has one."""
+        low, high = (100 * bound for bound in self.interval)
+        bounds = "" if math.isnan(low) else f" ({low:.1f} to {high:.1f})"
+        return f"{100 * self.accuracy:.1f}{bounds}"
+
+
+@dataclass(frozen=True)
+class PairGroup:
+    """Some of the pairs, and how each model does on them.
+
+    Attributes:
+        name: Of the paradigm or phenomenon.
+        phenomenon: That the paradigm belongs to; empty where nothing is said.
+        pairs: How many pairs it has.
+        runs: The accuracy of each run, in their order.
+    """
+
+    name: str
+    phenomenon: str
+    pairs: int
+    runs: tuple[PairAccuracy, ...]
+
+
+@dataclass(frozen=True)
+class PairReport(Result):
+    """How models do on minimal pairs.
+
+    Attributes:
+        names: Of the runs, as given.
+        all: All pairs.
+        phenomena: By phenomenon, in order of their first pair; none where no file names any.
+        paradigms: By paradigm.
+        comparison: Which run is better, where there are several.
+        pairs: The pairs themselves.
+        log_probabilities: Of the good and of the bad sentence of each pair, by run, in nats.
+    """
+
+    _in_json = ("runs=names", "all", "phenomena", "paradigms", "comparison")
+
+    names: tuple[str, ...]
+    all: PairGroup
+    phenomena: tuple[PairGroup, ...]
+    paradigms: tuple[PairGroup, ...]
+    comparison: LabelComparison | None
+    pairs: Sequence[MinimalPair] = field(repr=False)
+    log_probabilities: Float64[np.ndarray, "runs pairs sentences"] = field(repr=False)
+
+    def groups(self, by: str = "phenomenon") -> tuple[PairGroup, ...]:
+        """Return the groups of a table: by ``phenomenon`` if there are any, else by paradigm."""
+        return self.phenomena if by == "phenomenon" and self.phenomena else self.paradigms
+
+    def table(self, by: str = "phenomenon") -> tuple[list[str], list[list[str]]]:
+        """Return the column names and the rows to show; the last row is about all pairs.
+
+        Ties and unknown symbols are those of all runs together: the largest share.
+        """
+        groups = self.groups(by)
+        kind = "phenomenon" if groups is self.phenomena else "paradigm"
+        columns = [
+            kind,
+            "pairs",
+            *(f"{name}, % right" for name in self.names),
+            "ties",
+            "with <unk>",
+        ]
+        return columns, [_row(group) for group in (*groups, self.all)]
+
+    def remark(self) -> str:
+        """Return what to know when reading the table."""
+        return INTERVALS
+
+
+def _row(group: PairGroup) -> list[str]:
+    ties, unknown = (max(getattr(one, name) for one in group.runs) for name in ("ties", "unknown"))
+    shares = [f"{100 * share:.1f} %" if share else "-" for share in (ties, unknown)]
+    return [group.name, f"{group.pairs:,}", *(one.cell() for one in group.runs), *shares]
+
+
+def pairs(
+    runs: Run | str | Path | Sequence[Run | str | Path],
+    files: str | Path | Iterable[str | Path] | Iterable[MinimalPair],
+    static: bool = False,
+) -> PairReport:
+    """Judge language models by minimal pairs: which of two sentences is likelier.
+
+    Args:
+        runs: The run or its folder, or several.
+        files: Tables of pairs (.jsonl, .tsv, .csv), folders of them, or the pairs themselves.
+        static: Keep models from adapting to a sentence while they read it: caches are left out.
+
+    Raises:
+        TextError: A file is missing, is no table of pairs, or lacks a sentence.
+        SettingError: If a run is a classifier, or ``static`` leaves nothing of its model.
+        UnknownSymbolError: If a vocabulary is closed and a sentence leaves it.
+    """
+    several = [runs] if isinstance(runs, Run | str | Path) else list(runs)
+    opened = [LanguageRun(run) for run in several]
+    if not opened:
+        raise RunError("There is no run to judge; name one run folder or several.")
+    listed = [files] if isinstance(files, str | Path) else list(files)
+    found = [one for one in listed if isinstance(one, MinimalPair)]
+    found = found or read_pairs(one for one in listed if not isinstance(one, MinimalPair))
+    judged = [_judge(run, found, EvaluationData(static=static)) for run in opened]
+    return pair_report([run.name for run in opened], found, judged)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a model says of the pairs.
+
+    Attributes:
+        log_probs: Of the good and the bad sentence, in nats.
+        same: Whether both sentences of a pair are the same symbols to the model.
+        unknown: Whether a pair has unknown symbols.
+    """
+
+    log_probs: Scores
+    same: Bool[np.ndarray, " pairs"]
+    unknown: Bool[np.ndarray, " pairs"]
+
+    def right(self) -> Float64[np.ndarray, " pairs"]:
+        """Return 1 where the good sentence is likelier, 1/2 where none is, else 0."""
+        good, bad = self.log_probs.T
+        with np.errstate(invalid="ignore"):
+            tie = self.same | (good == bad) | (np.abs(good - bad) <= TIE)
+        return np.where(tie, 0.5, (good > bad).astype(np.float64))
+
+
+def _judge(run: LanguageRun, found: Sequence[MinimalPair], data: EvaluationData) -> Judged:
+    """Score all sentences: those of a pair stand side by side, since they are equally long."""
+    sentences = Documents.from_strings(text for pair in found for text in (pair.good, pair.bad))
+    model = data.model(run)
+    store = run.encode(sentences, "pairs")
+    log_probs = store.sum_by_document(model.score(store)).reshape(-1, 2)
+    is_unknown = run.tokenizer.vocabulary.are_unknown(store.targets).astype(np.float64)
+    unknown: Bool[np.ndarray, " pairs"]
+    unknown = np.any(store.sum_by_document(is_unknown).reshape(-1, 2), axis=1)
+    lengths = store.target_counts.reshape(-1, 2)
+    same: Bool[np.ndarray, " pairs"] = lengths[:, 0] == lengths[:, 1]
+    for at in np.flatnonzero(same).tolist():
+        same[at] = np.array_equal(store.document(2 * at), store.document(2 * at + 1))
+    return Judged(log_probs, same, unknown)
+
+
+def pair_report(
+    names: Sequence[str], found: Sequence[MinimalPair], judged: Sequence[Judged]
+) -> PairReport:
+    """Return the report on what models say of pairs."""
+    paradigm, of_paradigm = _numbered([pair.paradigm for pair in found])
+    right = np.stack([one.right() for one in judged])
+    weights = len(found) / len(paradigm) / np.bincount(of_paradigm)[of_paradigm]
+
+    def group(name: str, chosen: Bool[np.ndarray, " pairs"], phenomenon: str = "") -> PairGroup:
+        one_by_one = [
+            PairAccuracy(
+                *_accuracy(values[chosen], of_paradigm[chosen]),
+                ties=float((values[chosen] == 0.5).mean()),
+                unknown=float(one.unknown[chosen].mean()),
+            )
+            for values, one in zip(right, judged, strict=True)
+        ]
+        return PairGroup(name, phenomenon, int(chosen.sum()), tuple(one_by_one))
+
+    phenomenon, of_phenomenon = _numbered([pair.phenomenon for pair in found])
+    first = [int(np.argmax(of_paradigm == at)) for at in range(len(paradigm))]
+    comparison = None
+    if len(judged) > 1:
+        comparison = compare_classifiers(names, right, "minimal pairs", weights)
+    return PairReport(
+        names=tuple(names),
+        all=group("all", np.ones(len(found), bool)),
+        phenomena=tuple(
+            group(name or "(none)", of_phenomenon == at) for at, name in enumerate(phenomenon)
+        )
+        if any(phenomenon)
+        else (),
+        paradigms=tuple(
+            group(name, of_paradigm == at, found[first[at]].phenomenon)
+            for at, name in enumerate(paradigm)
+        ),
+        comparison=comparison,
+        pairs=found,
+        log_probabilities=np.stack([one.log_probs for one in judged]),
+    )
+
+
+def _numbered(names: Sequence[str]) -> tuple[list[str], Int64[np.ndarray, " pairs"]]:
+    """Return the different names in order of the first time, and the place of each."""
+    different = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return list(different), np.array([different[name] for name in names], np.int64)
+
+
+def _accuracy(
+    right: Float64[np.ndarray, " pairs"], paradigm: Int64[np.ndarray, " pairs"]
+) -> tuple[float, tuple[float, float]]:
+    """Return the mean over paradigms and its 95 % interval.
+
+    Of one paradigm it is Wilson's interval; of several, Student's t of what pairs differ from the
+    mean of their paradigm, since the paradigms are not drawn at random but are those.
+    """
+    _, at, counts = np.unique(paradigm, return_inverse=True, return_counts=True)
+    means = np.bincount(at, right) / counts
+    mean = float(means.mean())
+    if len(counts) == 1:
+        return mean, wilson_interval(float(right.sum()), len(right))
+    weights = 1 / counts[at]
+    return mean, mean_interval(weights * (right - means[at] + mean), weights, in_order=False)
