@@ -1,0 +1,154 @@
+"""fastText's features of texts and sums of rows, by the compiled core: see ``fasttext.c``."""
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from thence._core import Pointer, Size, address, function
+from thence._core.words import Table
+from thence.array_types import Float32, Int32, Int64, UInt8
+
+
+class Dictionary(ctypes.Structure):
+    """What features are found by: the struct ``Dictionary`` of ``fasttext.c``."""
+
+    _fields_ = (
+        ("words", Table), ("rows", Table), ("pruned", ctypes.c_int32), ("minn", ctypes.c_int32),
+        ("maxn", ctypes.c_int32), ("word_ngrams", ctypes.c_int32), ("num_words", Size),
+        ("buckets", Size),
+    )  # fmt: skip
+    kept: tuple[Any, ...]
+    """The tables, whose arrays must live as long as this."""
+
+    @classmethod
+    def of(
+        cls,
+        words: Table,
+        rows: Table | None,
+        num_words: int,
+        buckets: int,
+        lengths: tuple[int, int],
+        word_ngrams: int,
+    ) -> "Dictionary":
+        """Return what finds features.
+
+        Args:
+            words: Ids of words and labels.
+            rows: Rows of buckets; None: each has one.
+            num_words: Ids from here on are labels.
+            buckets: How many there are.
+            lengths: Shortest and longest run of characters.
+            word_ngrams: Longest run of words.
+        """
+        table = Table() if rows is None else rows
+        found = cls(words, table, rows is not None, *lengths, word_ngrams, num_words, buckets)
+        found.kept = (words, rows)
+        return found
+
+
+class Matrix(ctypes.Structure):
+    """Rows of numbers or of codes: the struct ``Matrix`` of ``fasttext.c``."""
+
+    _fields_ = (
+        ("values", Pointer), ("codes", Pointer), ("centroids", Pointer), ("norms", Pointer),
+        ("norm_codes", Pointer), ("rows", Size), ("dim", Size), ("parts", Size),
+        ("part_size", Size),
+    )  # fmt: skip
+    kept: tuple[Any, ...]
+    """The arrays, which must live as long as this."""
+
+    @classmethod
+    def dense(cls, values: Float32[np.ndarray, "rows dim"]) -> "Matrix":
+        """Return a matrix of numbers, which may stand anywhere in memory."""
+        if values.dtype != np.float32 or not values.flags.c_contiguous:
+            raise TypeError("the core reads single-precision numbers in a row")
+        rows, dim = values.shape
+        found = cls(values.ctypes.data, None, None, None, None, rows, dim, 0, 0)
+        found.kept = (values,)
+        return found
+
+    @classmethod
+    def coded(
+        cls,
+        codes: UInt8[np.ndarray, "rows parts"],
+        centroids: Float32[np.ndarray, " centroids"],
+        dim: int,
+        part_size: int,
+        norm_codes: UInt8[np.ndarray, " rows"] | None,
+        norms: Float32[np.ndarray, " 256"] | None,
+    ) -> "Matrix":
+        """Return a matrix of codes."""
+        if norm_codes is None or norms is None:
+            norm_codes, norms = np.zeros(len(codes), np.uint8), np.ones(256, np.float32)
+        if (len(centroids), len(norms), len(norm_codes)) != (256 * dim, 256, len(codes)):
+            raise TypeError("the centroids do not fit the matrix")
+        found = cls(
+            None, address(codes, np.uint8), address(centroids, np.float32),
+            address(norms, np.float32), address(norm_codes, np.uint8),
+            len(codes), dim, codes.shape[1], part_size,
+        )  # fmt: skip
+        found.kept = (codes, centroids, norm_codes, norms)
+        return found
+
+
+@cache
+def _features() -> Callable[..., int]:
+    found: Callable[..., int] = function(
+        "fasttext_features", Pointer, Pointer, Size, Pointer, Size, Pointer, Pointer, Size, Pointer,
+        result=Size,
+    )  # fmt: skip
+    return found
+
+
+@cache
+def _sums() -> Callable[..., int]:
+    found: Callable[..., int] = function(
+        "fasttext_sums", Pointer, Pointer, Size, Pointer, Size, Pointer
+    )
+    return found
+
+
+def features(
+    dictionary: Dictionary,
+    text: UInt8[np.ndarray, " bytes"],
+    ends: Int64[np.ndarray, " documents"],
+    room: int,
+) -> tuple[Int32[np.ndarray, " features"], Int64[np.ndarray, " documents"]]:
+    """Return the features of documents that stand one after another, and how many each has.
+
+    Args:
+        dictionary: How they are found.
+        text: Any bytes.
+        ends: Byte after the last of each document.
+        room: How many there are at most.
+    """
+    text, ends = np.ascontiguousarray(text), np.ascontiguousarray(ends, np.int64)
+    hashes, counts = np.empty(len(text) + 1, np.uint64), np.empty(len(ends), np.int64)
+    found = np.empty(room, np.int32)
+    size = _features()(
+        ctypes.byref(dictionary), address(text, np.uint8), len(text), address(ends, np.int64),
+        len(ends), hashes.ctypes.data, found.ctypes.data, room, counts.ctypes.data,
+    )  # fmt: skip
+    if size < 0:
+        raise ValueError("the documents do not fit the text, or their features the room")
+    return found[:size].copy(), counts
+
+
+def sums(
+    matrix: Matrix, rows: Int32[np.ndarray, " chosen"], offsets: Int64[np.ndarray, " bounds"]
+) -> Float32[np.ndarray, "bags dim"]:
+    """Return the sum of the rows of each bag, added from left to right.
+
+    Raises:
+        ValueError: If there is no such row, or the offsets do not fit.
+    """
+    found = np.empty((len(offsets) - 1, matrix.dim), np.float32)
+    if _sums()(
+        ctypes.byref(matrix), address(rows, np.int32), len(rows), address(offsets, np.int64),
+        len(found), found.ctypes.data,
+    ):  # fmt: skip
+        raise ValueError("the rows or offsets do not fit the matrix")
+    return found

@@ -1,0 +1,162 @@
+"""What models of fastText predict, with its numbers.
+
+    h = (1 / n) sum_i E[f_i]                 over the n features of a text
+    softmax:             p = softmax(W h)
+    ns, ova:             p = sigmoid(W h)    of each label, from a table of 512 steps
+    hs:                  p = product over the path to the label in a Huffman tree of
+                         sigmoid(w h), or of one minus that
+
+FastText says log(p + 1e-5) in place of log(p), at each node of a tree, and so do we.
+
+Sources: A. Joulin, E. Grave, P. Bojanowski and T. Mikolov 2017, "Bag of tricks for efficient text
+classification"; P. Bojanowski, E. Grave, A. Joulin and T. Mikolov 2017, "Enriching word vectors
+with subword information".
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from thence._core import fasttext as core
+from thence._core import library
+from thence.array_types import Float32, Int64
+from thence.batches.bags import Bags, bags_with, sum_rows_in_numpy
+from thence.corpus import Documents
+from thence.models.fasttext.contents import Dense, FastTextModel, Matrix, Quantised
+from thence.models.fasttext.features import CHUNK, features, subword_bags
+from thence.tokens.parallel import in_threads
+
+ADDED = np.float32(1e-5)
+"""Added to each probability before its logarithm."""
+LARGEST_LOGIT, STEPS = 8, 512
+"""Beyond it a sigmoid is 0 or 1; steps of its table between minus and plus that."""
+FLAT = 80.0
+"""Logits of a tree beyond it change nothing in single precision."""
+CELLS_AT_ONCE = 1 << 20
+"""Texts times labels whose probabilities are made at once."""
+
+Hidden = Float32[np.ndarray, "lines dim"]
+Scores = Float32[np.ndarray, "labels lines"]
+
+
+def hidden(model: FastTextModel, bags: Bags) -> Hidden:
+    """Return the mean of the rows of each bag; zeros for one without any."""
+    return _means(model.input, bags)
+
+
+def _means(matrix: Matrix, bags: Bags) -> Hidden:
+    shares = (1.0 / np.maximum(bags.sizes, 1)).astype(np.float32)
+    found = sums(matrix, bags)
+    found *= shares[:, None]
+    return found
+
+
+def sums(matrix: Matrix, bags: Bags) -> Hidden:
+    """Return the sum of the rows of each bag, added from left to right."""
+    if library() is None:
+        nothing = np.zeros((0, matrix.shape[1]), np.float32)
+        return np.concatenate([nothing, *(sums_in_numpy(matrix, part) for part in bags.pieces())])
+    return core.sums(core_matrix(matrix), bags.features, bags.offsets)
+
+
+def sums_in_numpy(matrix: Matrix, bags: Bags) -> Hidden:
+    """Return what the compiled core does."""
+    rows, places = np.unique(bags.features, return_inverse=True)
+    return sum_rows_in_numpy(matrix.rows(rows), places.astype(np.int32), bags.offsets)
+
+
+def core_matrix(matrix: Matrix) -> core.Matrix:
+    """Return a matrix as the compiled core reads it."""
+    if isinstance(matrix, Dense):
+        return core.Matrix.dense(matrix.values)
+    return core.Matrix.coded(
+        matrix.codes, matrix.centroids, matrix.dim, matrix.part_size, matrix.norm_codes,
+        matrix.norms,
+    )  # fmt: skip
+
+
+def predict(
+    model: FastTextModel, documents: Documents
+) -> tuple[Float32[np.ndarray, "lines labels"], Int64[np.ndarray, " lines"]]:
+    """Return the probability of each label for each text, and how many features each text has.
+
+    FastText predicts nothing for a text without any features.
+    """
+
+    def of_chunk(chunk: Documents) -> tuple[Float32[np.ndarray, "part labels"], Bags]:
+        bags = features(model, chunk)
+        return probabilities(model, hidden(model, bags)), bags
+
+    found = list(in_threads(of_chunk, documents.chunks(CHUNK)))
+    nothing = np.zeros((0, model.output.shape[0]), np.float32)
+    sizes = [np.zeros(0, np.int64), *(bags.sizes for _, bags in found)]
+    return np.concatenate([nothing, *(rows for rows, _ in found)]), np.concatenate(sizes)
+
+
+def probabilities(model: FastTextModel, vectors: Hidden) -> Float32[np.ndarray, "lines labels"]:
+    """Return the probability of each label for each hidden vector, as fastText says it."""
+    loss = {"softmax": _softmax, "hs": _tree_products}.get(model.arguments.loss, _sigmoids)
+    labels = model.output.shape[0]
+    at_once = max(1, CELLS_AT_ONCE // labels)
+    rows = model.output.rows(np.arange(labels)) if isinstance(model.output, Quantised) else None
+    table = model.output.values if isinstance(model.output, Dense) else rows
+    found = np.empty((len(vectors), labels), np.float32)
+    for first in range(0, len(vectors), at_once):
+        part = slice(first, first + at_once)
+        found[part] = loss(model, table @ vectors[part].T).T
+    return found
+
+
+def _softmax(_: FastTextModel, logits: Scores) -> Scores:
+    chances: Scores = np.exp(logits - logits.max(0))
+    chances /= chances.sum(0)
+    chances += ADDED
+    return chances
+
+
+def _sigmoids(_: FastTextModel, logits: Scores) -> Scores:
+    """Return sigmoids by fastText's table; from its ends on they are 0 and 1."""
+    steps = np.arange(STEPS + 1, dtype=np.float32) * np.float32(2 * LARGEST_LOGIT / STEPS)
+    table = (1 / (1 + np.exp(LARGEST_LOGIT - steps))).astype(np.float32)
+    inside = np.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT)
+    found: Scores = table[((inside + LARGEST_LOGIT) * (STEPS / LARGEST_LOGIT / 2)).astype(np.int64)]
+    found[logits < -LARGEST_LOGIT], found[logits > LARGEST_LOGIT] = 0, 1
+    found += ADDED
+    return found
+
+
+def _tree_products(model: FastTextModel, logits: Scores) -> Scores:
+    """Return the product of what is said on the path to each label, from the root down."""
+    labels = len(logits)
+    scores = np.zeros((2 * labels - 1, logits.shape[1]), np.float32)
+    right = 1 / (1 + np.exp(-np.clip(logits[:-1], -FLAT, FLAT)))
+    go_left, go_right = np.log(1 - right + ADDED), np.log(right + ADDED)
+    for level in model.tree:
+        rows = level.nodes - labels
+        scores[level.left] = scores[level.nodes] + go_left[rows]
+        scores[level.right] = scores[level.nodes] + go_right[rows]
+    return np.exp(scores[:labels])
+
+
+def word_vectors(model: FastTextModel, words: Sequence[str | bytes]) -> Hidden:
+    """Return the vector of each word: the mean of its rows, zeros for one without any."""
+    return hidden(model, subword_bags(model, words))
+
+
+def sentence_vectors(model: FastTextModel, documents: Documents) -> Hidden:
+    """Return a vector for each text.
+
+    Of a supervised model it is the hidden vector, of others the mean of the word vectors, each
+    divided by its length; words end at white space.
+    """
+    if model.arguments.model == "supervised":
+        return hidden(model, features(model, documents))
+    words = [text.encode("utf-8").split() for text in documents]  # At white space of ASCII.
+    vectors = word_vectors(model, [word for some in words for word in some])
+    lengths = np.linalg.norm(vectors, axis=1)
+    has_length = lengths > 0
+    owners = np.repeat(np.arange(len(words)), [len(some) for some in words])[has_length]
+    unit = vectors[has_length] / lengths[has_length, None]
+    places = np.arange(len(unit), dtype=np.int32)
+    bags = bags_with(places, np.bincount(owners, minlength=len(words)))
+    return _means(Dense(unit), bags)
