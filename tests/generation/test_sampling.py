@@ -8,7 +8,7 @@ import pytest
 
 from thence.errors import SettingError, UnknownSymbolError
 from thence.evaluation import score
-from thence.generation import DecodingOptions, next_tokens, sample
+from thence.generation import DecodingOptions, next_tokens, sample, sampling
 from thence.generation.sampling import UNIFORMS_AT_ONCE, choose, draw, text_generator
 from thence.runs import Run
 
@@ -120,6 +120,18 @@ def test_a_text_is_the_same_whatever_is_drawn_beside_it(trained: Trained) -> Non
     np.testing.assert_array_equal(alone[0], several[0])
     shorter = draw(run.model, nothing, 1, UNIFORMS_AT_ONCE - 1, options, seed=4, past_boundary=True)
     np.testing.assert_array_equal(shorter[0], several[0][: UNIFORMS_AT_ONCE - 1])
+
+
+@pytest.mark.parametrize("cells", [1, 100, 1 << 20])
+@pytest.mark.parametrize("few", [0.0, 0.75, 1.0])
+def test_texts_do_not_depend_on_how_many_are_drawn_side_by_side(
+    trained: Trained, cells: int, few: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained("bigram-counts")
+    expected = sample(run, 30)
+    monkeypatch.setattr(sampling, "CELLS_AT_ONCE", cells)
+    monkeypatch.setattr(sampling, "FEW_LEFT", few)
+    assert sample(run, 30) == expected
 
 
 def test_the_same_seed_gives_the_same_texts(trained: Trained) -> None:
