@@ -131,6 +131,12 @@ COMMANDS: Mapping[str, Command] = {
         "ensembles.mix:mix",
         "training:print_mixture",
         ("runs",),
+        help={
+            "runs": "Two or more runs of the same text, split, labels and tokens, or of language "
+            "models one and a cache or so; with --to arpa of n-grams, of any texts, or ARPA files.",
+            "output": "The run folder to make, into which the members' models are copied; with "
+            "--to arpa the file.",
+        },
     ),
     "score": Command(
         "Print the log-probability of texts, or rank several.",

@@ -6,12 +6,12 @@ from itertools import chain, count
 from pathlib import Path
 from shlex import quote
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from thence.atomic import write_atomically
-from thence.cli.output import Json, Report, print_json, print_pairs, print_table
+from thence.cli.output import Json, Report, print_json, print_pairs, print_result, print_table
 from thence.cli.streams import is_at_terminal, print_note, print_text
 from thence.errors import RunError, SettingError
 from thence.models.registry import get_family, is_classifier
@@ -188,6 +188,35 @@ def print_mixture(
             "other arguments are left out."
         ),
     ] = None,
+    to: Annotated[
+        Literal["arpa"] | None,
+        Parameter(
+            help="Mix n-gram models, runs or ARPA files, into one back-off model and write it as "
+            "an ARPA file."
+        ),
+    ] = None,
+    dev: Annotated[
+        str | None,
+        Parameter(
+            help="With --to arpa: the text to learn the weights on (default: the dev split of the "
+            "first run)."
+        ),
+    ] = None,
+    lambdas: Annotated[
+        tuple[float, ...] | None,
+        Parameter(
+            consume_multiple=True,
+            negative=(),
+            help="With --to arpa: the weights of the models, in place of learning them.",
+        ),
+    ] = None,
+    prune_entropy: Annotated[
+        float | None,
+        Parameter(
+            help="With --to arpa: leave out n-grams that raise the perplexity by less than this "
+            "share, such as 1e-8."
+        ),
+    ] = None,
     report: Report = True,
     json: Json = False,
 ) -> None:
@@ -195,6 +224,13 @@ def print_mixture(
     from thence.ensembles.mix import weights_of
     from thence.ensembles.recipe import train_mixture
 
+    of_arpa = {"dev": dev, "lambdas": lambdas, "prune_entropy": prune_entropy}
+    if to is not None:
+        _print_static_mixture(given, config, of_arpa, json)
+        return
+    for name, value in of_arpa.items():
+        if value is not None:
+            raise SettingError(f"`{name}` is for mixing into one model, with `to` arpa.")
     if config is None:
         run = call()
     elif given.runs:
@@ -207,6 +243,21 @@ def print_mixture(
     )
     for name, weight in members:
         print_note(f"weight {weight:.3f}  {name}")
+
+
+def _print_static_mixture(
+    given: SimpleNamespace, config: Path | None, options: dict[str, Any], as_json: bool
+) -> None:
+    from thence.ensembles.static import mix_ngrams
+
+    others = {"config": config, "cache": given.cache, "neural_cache": given.neural_cache}
+    others |= {"dynamic": given.dynamic or None, "weights": given.weights}
+    for name, value in others.items():
+        if value is not None:
+            raise SettingError(
+                f"`{name}` does not go with `to` arpa, which mixes n-gram models alone."
+            )
+    print_result(mix_ngrams(given.runs, given.output, **options), as_json)
 
 
 def print_best(

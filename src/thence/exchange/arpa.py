@@ -19,7 +19,7 @@ from thence.recipes.recipe import Recipe
 from thence.runs.create import create_run
 from thence.runs.run import Run
 from thence.runs.weights import save_model
-from thence.tokens import TokenOptions, tokenizer_of
+from thence.tokens import Tokenizer, TokenOptions, tokenizer_of
 
 SPELLED = re.compile(r"<U\+[0-9A-F]+>|<unk>")
 """Symbols that the export of a model of characters spells out."""
@@ -33,11 +33,17 @@ def export_arpa(run: Run, path: Path) -> None:
         SettingError: If the format cannot say the model.
         OSError: If the file cannot be written.
     """
-    _check_model(run)
+    check_model(run)
     write_arpa(cast(NGram, run.model).tables, run.tokenizer.vocabulary, path)
 
 
-def _check_model(run: Run) -> None:
+def check_model(run: Run) -> None:
+    """Refuse a run without n-grams that have probabilities.
+
+    Raises:
+        RunError: If its model is another.
+        SettingError: If its scores are not probabilities.
+    """
     if run.recipe.model != "ngram":
         raise RunError(
             f"{run.folder} is a run of the model '{run.recipe.model}'; an ARPA file can only hold "
@@ -73,12 +79,9 @@ def import_arpa(path: str | Path, output: str | Path, allow_unnormalized: bool =
 
 def _import_into(new: NewFolder, path: Path, allow_unnormalized: bool) -> Run:
     read = read_arpa(path)
-    _check_sums(read, path, allow_unnormalized)
+    check_sums(read, path, allow_unnormalized)
     _note_characters(read, path)
-    tokenizer = tokenizer_of(
-        read.symbols,
-        TokenOptions("words", word_split="whitespace", unknown=read.vocabulary.unknown),
-    )
+    tokenizer = arpa_tokenizer(read)
     model = NGram.from_tables(read.tables, len(read.vocabulary))
     recipe = Recipe(str(path.resolve()), "ngram", model.options, tokens=tokenizer.options)
     hashes = {"arpa": _sha256(path)}
@@ -92,7 +95,13 @@ def _import_into(new: NewFolder, path: Path, allow_unnormalized: bool) -> Run:
     return Run(new.target)
 
 
-def _check_sums(read: ArpaModel, path: Path, allow_above: bool) -> None:
+def arpa_tokenizer(read: ArpaModel) -> Tokenizer:
+    """Return the tokenizer of a file: its tokens are words between white space."""
+    options = TokenOptions("words", word_split="whitespace", unknown=read.vocabulary.unknown)
+    return tokenizer_of(read.symbols, options)
+
+
+def check_sums(read: ArpaModel, path: Path, allow_above: bool = False) -> None:
     """Say where probabilities do not add up to one.
 
     Raises:

@@ -30,7 +30,7 @@ def write_arpa(tables: list[OrderTable], vocabulary: Vocabulary, path: Path) -> 
             would have one name.
         OSError: If the file cannot be written.
     """
-    _check_no_crossing(tables, vocabulary)
+    check_no_crossing(tables, vocabulary)
     lines = (f"{line}\n".encode() for line in arpa_lines(tables, vocabulary))
     with whole_file(path, new=True) as file:
         if path.suffix != ".gz":
@@ -80,7 +80,7 @@ def _names(vocabulary: Vocabulary) -> list[str]:
     return names
 
 
-def _check_no_crossing(tables: list[OrderTable], vocabulary: Vocabulary) -> None:
+def check_no_crossing(tables: list[OrderTable], vocabulary: Vocabulary) -> None:
     """Refuse n-grams of three words and more that go on after a boundary."""
     size = len(vocabulary)
     for shorter, table in pairwise(tables[1:]):

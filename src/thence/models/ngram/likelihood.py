@@ -47,6 +47,18 @@ def log_likelihood(
     return nats
 
 
+def counts_as_longest(counts: list[OrderCounts]) -> list[Int64[np.ndarray, " ngrams"]]:
+    """Return how often each n-gram is the longest one of the text that ends at a target."""
+    found = []
+    for level, order in enumerate(counts):
+        times = order.counts
+        if level + 1 < len(counts):
+            longer = counts[level + 1]
+            times = times - sum_by_number(longer.suffixes, longer.counts, len(order.keys))
+        found.append(times)
+    return found
+
+
 def log_prob_within(
     tables: Sequence[OrderTable],
     vocabulary_size: int,

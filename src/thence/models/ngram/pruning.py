@@ -186,6 +186,21 @@ def prune(
     return pruner.kept_tables()
 
 
+def renormalized(
+    tables: list[OrderTable], counts: list[OrderCounts], vocabulary_size: int
+) -> list[OrderTable]:
+    """Return tables with the back-off weights that make every context sum to one.
+
+    Args:
+        tables: Their back-off weights are not read.
+        counts: Of these the keys and suffixes are read; every suffix of an n-gram is there.
+        vocabulary_size: Number of ids (V).
+    """
+    pruner = _Pruner(tables, counts, vocabulary_size, None)
+    pruner.mend_backoffs()
+    return pruner.kept_tables()
+
+
 class _Pruner:
     """A model whose n-grams are marked to be left out, and keep their numbers until all are.
 

@@ -1,0 +1,202 @@
+"""Static interpolation: several back-off models as one, over the union of their n-grams and words.
+
+    p(w | h) = l_1 p_1(w | h) + ... + l_M p_M(w | h)        of every n-gram that a model lists
+
+The back-off weight of each context h is what makes its distribution sum to one, and gives all
+other words their probability. For those the mixture is not exact: dynamic interpolation mixes the
+probabilities of every word in every context. A model gives no probability to a word that only
+others know. In a context it reads such a word as ``<unk>`` or, if it has none, as one that it has
+never seen.
+
+Source: A. Stolcke 2002, "SRILM - an extensible language modeling toolkit", section 3.3
+(``ngram -mix-lm``).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from thence.array_types import Float, Float64, Int64, Integer
+from thence.models.ngram.pruning import prune, renormalized, spell
+from thence.models.ngram.smoothing import OrderTable
+from thence.models.ngram.sorting import OrderCounts, find, number_sorted
+from thence.tokens.vocabulary import Vocabulary
+
+Keys = Int64[np.ndarray, " ngrams"]
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """A back-off model and how it reads the ids of a larger vocabulary.
+
+    Attributes:
+        tables: Its tables, over its own vocabulary.
+        size: Its own number of ids.
+        targets: Its id for each id of the larger vocabulary, -1 where it does not know it.
+        contexts: The same for what stands in a context: ``<unk>`` where it does not know it.
+    """
+
+    tables: list[OrderTable]
+    size: int
+    targets: Int64[np.ndarray, " vocab"]
+    contexts: Int64[np.ndarray, " vocab"]
+
+    @classmethod
+    def within(cls, tables: list[OrderTable], own: Vocabulary, larger: Vocabulary) -> "Backoff":
+        """Return a model as it reads the ids of a vocabulary that holds its own."""
+        if own == larger:
+            targets = np.arange(len(own))
+        else:
+            ids = {symbol: index for index, symbol in enumerate(own.symbols)}
+            found = [ids.get(symbol, -1) for symbol in larger.symbols]
+            if larger.unknown_id is not None:
+                found.append(-1 if own.unknown_id is None else own.unknown_id)
+            targets = np.array([*found, own.boundary_id])
+        unknown = -1 if own.unknown_id is None else own.unknown_id
+        return cls(tables, len(own), targets, np.where(targets < 0, unknown, targets))
+
+    def log_probs(self, ngrams: Sequence[Keys]) -> Iterator[Float64[np.ndarray, " ngrams"]]:
+        """Yield log p(w | h) of the n-grams of each order, in nats, by the model.
+
+        Args:
+            ngrams: The keys of each order over the larger vocabulary; of order 1 all ids.
+        """
+        size, tables = len(self.targets), self.tables
+        known = self.targets >= 0
+        unigrams = np.where(known, tables[0].log_probs[self.targets].astype(np.float64), -np.inf)
+        yield unigrams
+        # The numbers of the model's n-grams that each n-gram ends with, shortest first.
+        numbers = self.contexts[:, None]
+        for keys in ngrams[1:]:
+            prefixes, words = np.divmod(keys, size)
+            own, is_known = self.contexts[words], known[words]
+            log_probs, after = unigrams[words], [own]
+            for shorter, table, contexts in zip(tables, tables[1:], numbers.T, strict=False):
+                contexts = contexts[prefixes]
+                found = find(table.keys, np.where(own < 0, -1, contexts), own, self.size)
+                backs_off, seen = contexts >= 0, (found >= 0) & is_known
+                log_probs[backs_off] += shorter.log_backoffs[contexts[backs_off]]
+                log_probs[seen] = table.log_probs[found[seen]]
+                after.append(found)
+            yield log_probs
+            numbers = np.stack(after[: len(tables)], axis=1)
+
+
+def union(vocabularies: Sequence[Vocabulary]) -> Vocabulary:
+    """Return the words of all vocabularies in order of appearance, ``<unk>`` if one has it."""
+    symbols = dict.fromkeys(symbol for one in vocabularies for symbol in one.symbols)
+    unknown = {one.unknown for one in vocabularies}
+    unknown.discard("refuse")
+    return Vocabulary(tuple(symbols), next(iter(unknown), "refuse"))
+
+
+def interpolate(
+    models: Sequence[Backoff],
+    weights: Float[np.ndarray, " models"],
+    share: float | None = None,
+) -> list[OrderTable]:
+    """Return the static interpolation of models, over their larger vocabulary.
+
+    Args:
+        models: All over the same larger vocabulary.
+        weights: Of each, above 0; they sum to one.
+        share: Prune n-grams without which the perplexity rises by less than this share.
+    """
+    size = len(models[0].targets)
+    keys, suffixes = close(_all_ngrams(models), size)
+    probs = [np.zeros(len(order)) for order in keys]
+    for model, weight in zip(models, weights.tolist(), strict=True):
+        for total, log_probs in zip(probs, model.log_probs(keys), strict=True):
+            total += weight * np.exp(log_probs)
+    with np.errstate(divide="ignore"):
+        logs = [np.log(total).astype(np.float32) for total in probs]
+    nothing = np.zeros(0, np.float32)
+    tables = [OrderTable(*order, nothing) for order in zip(keys, logs, strict=True)]
+    return normalized(tables, suffixes, size, share)
+
+
+def normalized(
+    tables: list[OrderTable],
+    suffixes: Sequence[Integer[np.ndarray, " ngrams"]],
+    size: int,
+    share: float | None = None,
+) -> list[OrderTable]:
+    """Return tables with the back-off weights that make every context sum to one.
+
+    Args:
+        tables: Probabilities; the weights are not read.
+        suffixes: The number of each n-gram without its first word, as ``close`` gives it.
+        size: Number of ids (V).
+        share: Prune n-grams without which the perplexity rises by less than this share.
+    """
+    none = np.zeros(0, np.int64)
+    counts = [OrderCounts(t.keys, none, s) for t, s in zip(tables, suffixes, strict=True)]
+    tables = renormalized(tables, counts, size)
+    return tables if share is None else prune(tables, counts, size, share=share)
+
+
+def _all_ngrams(models: Sequence[Backoff]) -> list[Keys]:
+    """Return the keys of what any model lists, over the larger vocabulary."""
+    size = len(models[0].targets)
+    found = [np.arange(size)]
+    larger = [np.full(model.size, -1) for model in models]
+    for ids, model in zip(larger, models, strict=True):
+        known = np.flatnonzero(model.targets >= 0)
+        ids[model.targets[known]] = known
+    numbers = list(larger)
+    for level in range(1, max(len(model.tables) for model in models)):
+        translated = {}
+        for index, model in enumerate(models):
+            if level < len(model.tables):
+                prefixes, words = np.divmod(model.tables[level].keys, model.size)
+                translated[index] = numbers[index][prefixes] * size + larger[index][words]
+        found.append(_distinct(np.concatenate(list(translated.values()))))
+        for index, keys in translated.items():
+            numbers[index] = np.searchsorted(found[-1], keys)
+    return found
+
+
+def close(ngrams: list[Keys], size: int) -> tuple[list[Keys], list[Integer[np.ndarray, " ngrams"]]]:
+    """Add the n-grams that others end with, where they are missing.
+
+    Args:
+        ngrams: The keys of each order; what begins an n-gram is among those of the order below.
+        size: Number of ids (V).
+
+    Returns:
+        The keys of each order, and the number of each n-gram without its first word.
+    """
+    suffixes: list[Integer[np.ndarray, " ngrams"]] = [np.zeros(size, np.int64)]
+    for order, keys in enumerate(ngrams[1:], start=2):
+        prefixes, words = np.divmod(keys, size)
+        found = words
+        if order > 2:
+            found = find(ngrams[order - 2], suffixes[-1][prefixes], words, size)
+        if (found < 0).any():
+            return close(_with_suffixes(ngrams, size), size)
+        suffixes.append(found)
+    return ngrams, suffixes
+
+
+def _with_suffixes(ngrams: list[Keys], size: int) -> list[Keys]:
+    """Return the keys of all n-grams and of their suffixes."""
+    tables = [OrderTable(keys, keys, keys) for keys in ngrams]
+    spelled = [spell(tables, level, size) for level in range(len(ngrams))]
+    for level in range(len(ngrams) - 1, 1, -1):
+        both = np.concatenate([spelled[level - 1], spelled[level][:, 1:]])
+        spelled[level - 1] = np.unique(both, axis=0)
+    found = [ngrams[0]]
+    for words in spelled[1:]:
+        numbers = words[:, 0]
+        for keys, word in zip(found[1:], words.T[1:-1], strict=True):
+            numbers = find(keys, numbers, word, size)
+        found.append(_distinct(numbers * size + words[:, -1]))
+    return found
+
+
+def _distinct(keys: Keys) -> Keys:
+    """Return distinct keys in order; ``np.unique`` hashes them, which takes longer."""
+    keys = np.sort(keys)
+    found: Keys = keys[number_sorted(keys)[0][:-1]]
+    return found
