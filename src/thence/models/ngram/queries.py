@@ -160,6 +160,23 @@ class Queries:
             states = numbers
         return states
 
+    def read(
+        self, ids: Integer[np.ndarray, " batch"], states: Numbers
+    ) -> tuple[Float[np.ndarray, " batch"], Numbers]:
+        """Return the log-probability of one id after each state, and the states after it."""
+        log_probs = self.tables[0].log_probs[ids].astype(np.float64)
+        after = np.full_like(states, -1)
+        after[:, :1] = ids[:, None]
+        for level, shorter in enumerate(self.tables[:-1], start=1):
+            contexts, longer = states[:, level - 1], self.tables[level]
+            known = contexts >= 0
+            log_probs[known] += shorter.log_backoffs[contexts[known]]
+            found = find(longer.keys, contexts, ids, self.vocabulary_size)
+            seen = found >= 0
+            log_probs[seen] = longer.log_probs[found[seen]]
+            after[:, level:][:, :1] = found[:, None]
+        return log_probs, after
+
     def distributions(self, states: Numbers) -> Float[np.ndarray, "batch vocab"]:
         """Return the log-probabilities of the next word after each state."""
         if self.core is not None:

@@ -1,0 +1,391 @@
+"""The decoder: frames of an acoustic model to text, in one go, in batches or as they come."""
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
+from itertools import count
+from typing import Any, ClassVar, NamedTuple
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from thence.array_types import Float, Float64
+from thence.ctc.alphabet import Alphabet
+from thence.ctc.constants import (
+    DEFAULT_ALPHA,
+    DEFAULT_BEAM_WIDTH,
+    DEFAULT_BETA,
+    DEFAULT_HOTWORD_WEIGHT,
+    DEFAULT_MIN_TOKEN_LOGP,
+    DEFAULT_PRUNE_BEAMS,
+    DEFAULT_PRUNE_LOGP,
+    DEFAULT_SCORE_LM_BOUNDARY,
+    DEFAULT_UNK_LOGP_OFFSET,
+    MIN_TOKEN_CLIP_P,
+)
+from thence.ctc.errors import DecodingError
+from thence.ctc.hotwords import Hotwords
+from thence.ctc.language_models import AbstractLanguageModel, model_with_words
+from thence.ctc.search import Frames, Limits, Search
+from thence.tokens.parallel import in_threads
+
+Logits = Float[np.ndarray, "frames labels"]
+
+
+class OutputBeam(NamedTuple):
+    """A text that the decoder has found.
+
+    Attributes:
+        text: Its words, with single spaces between.
+        last_lm_state: State of the language model after it, to go on from; None without one.
+        text_frames: Each word with its first frame and one past its last.
+        logit_score: Log-probability of its alignments, in nats.
+        lm_score: The same with the language model's score and that of hotwords.
+    """
+
+    text: str
+    last_lm_state: Any
+    text_frames: list[tuple[str, Frames]]
+    logit_score: float
+    lm_score: float
+
+
+class BatchBeam(NamedTuple):
+    """An ``OutputBeam`` without the state, which belongs to one process."""
+
+    text: str
+    text_frames: list[tuple[str, Frames]]
+    logit_score: float
+    lm_score: float
+
+
+class Decoder:
+    """A beam search from the frames of an acoustic model to text, with a language model.
+
+    Args:
+        alphabet: The labels of the acoustic model as it has them, or an ``Alphabet``.
+        run: A run of any family or its folder, an ARPA file, or an ``AbstractLanguageModel``; None:
+            the frames alone decide.
+        alpha: Weight of the language model's log-probability.
+        beta: Nats that each word adds.
+        unigrams: The words that are known; others are penalised. None: those of the run, if its
+            tokens are words.
+        unk_score_offset: Added to the log10 probability of a word that is not known.
+        lm_score_boundary: Whether the beginning and the end of a text are scored as such.
+        hotwords: Words and phrases that are likelier, unless others are given where it decodes.
+        hotword_weight: Nats that each of their words adds.
+
+    Raises:
+        DecodingError: If the labels cannot be used.
+    """
+
+    model_container: ClassVar[Any] = WeakValueDictionary()
+    """The language model of each decoder. A decoder that is sent to another process finds its model
+    here if that is a copy of this one (``fork``), and need not take it along."""
+    _numbers = count()
+
+    def __init__(
+        self,
+        alphabet: Alphabet | Iterable[str],
+        run: Any = None,
+        alpha: float = DEFAULT_ALPHA,
+        beta: float = DEFAULT_BETA,
+        unigrams: Collection[str] | None = None,
+        unk_score_offset: float = DEFAULT_UNK_LOGP_OFFSET,
+        lm_score_boundary: bool = DEFAULT_SCORE_LM_BOUNDARY,
+        hotwords: Iterable[str] | None = None,
+        hotword_weight: float = DEFAULT_HOTWORD_WEIGHT,
+    ) -> None:
+        if not isinstance(alphabet, Alphabet):
+            alphabet = Alphabet.build_alphabet(alphabet)
+        self._alphabet = alphabet
+        if run is not None and not isinstance(run, AbstractLanguageModel):
+            settings = alpha, beta, unk_score_offset, lm_score_boundary
+            run = model_with_words(alphabet, run, unigrams, *settings)
+        self._language_model: AbstractLanguageModel | None = run
+        self._hotwords = tuple(hotwords or ()), hotword_weight
+        self._model_key = next(self._numbers)
+        if run is not None:
+            self.model_container[self._model_key] = run
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_language_model"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
+        self._language_model = self.model_container.get(self._model_key)
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """What the columns of the logits mean."""
+        return self._alphabet
+
+    @property
+    def language_model(self) -> AbstractLanguageModel | None:
+        """What scores the words."""
+        return self._language_model
+
+    def reset_params(
+        self,
+        alpha: float | None = None,
+        beta: float | None = None,
+        unk_score_offset: float | None = None,
+        lm_score_boundary: bool | None = None,
+    ) -> None:
+        """Change settings of the language model; None: keep it."""
+        if self._language_model is not None:
+            self._language_model.reset_params(
+                alpha=alpha,
+                beta=beta,
+                unk_score_offset=unk_score_offset,
+                score_boundary=lm_score_boundary,
+            )
+
+    def decode(
+        self,
+        logits: Logits,
+        beam_width: int = DEFAULT_BEAM_WIDTH,
+        beam_prune_logp: float = DEFAULT_PRUNE_LOGP,
+        token_min_logp: float = DEFAULT_MIN_TOKEN_LOGP,
+        hotwords: Iterable[str] | None = None,
+        hotword_weight: float = DEFAULT_HOTWORD_WEIGHT,
+        lm_start_state: Any = None,
+    ) -> str:
+        """Return the best text.
+
+        Args:
+            logits: Logits, log-probabilities or probabilities of the labels, per frame.
+            beam_width: Beams kept after each frame.
+            beam_prune_logp: Beams so many nats below the best, a negative number, are dropped.
+            token_min_logp: Labels below this log-probability are tried only as a frame's likeliest.
+            hotwords: Words and phrases that are likelier; None: those of the decoder.
+            hotword_weight: Nats that each of their words adds.
+            lm_start_state: ``last_lm_state`` of what was said before.
+
+        Raises:
+            DecodingError: If the logits have another shape, or are no numbers.
+        """
+        limits = Limits(beam_width, beam_prune_logp, token_min_logp, True)
+        return self._found(logits, limits, hotwords, hotword_weight, lm_start_state)[0].text
+
+    def decode_beams(
+        self,
+        logits: Logits,
+        beam_width: int = DEFAULT_BEAM_WIDTH,
+        beam_prune_logp: float = DEFAULT_PRUNE_LOGP,
+        token_min_logp: float = DEFAULT_MIN_TOKEN_LOGP,
+        prune_history: bool = DEFAULT_PRUNE_BEAMS,
+        hotwords: Iterable[str] | None = None,
+        hotword_weight: float = DEFAULT_HOTWORD_WEIGHT,
+        lm_start_state: Any = None,
+    ) -> list[OutputBeam]:
+        """Return the best texts with their words' frames and their scores, the best first.
+
+        Args:
+            logits: As in ``decode``.
+            beam_width: As in ``decode``.
+            beam_prune_logp: As in ``decode``.
+            token_min_logp: As in ``decode``.
+            prune_history: Of beams that end in the same words, keep only the best: faster, but of
+                the texts returned fewer differ in their first words.
+            hotwords: As in ``decode``.
+            hotword_weight: As in ``decode``.
+            lm_start_state: As in ``decode``.
+
+        Raises:
+            DecodingError: If the logits have another shape, or are no numbers.
+        """
+        limits = Limits(beam_width, beam_prune_logp, token_min_logp, prune_history)
+        return self._found(logits, limits, hotwords, hotword_weight, lm_start_state)
+
+    def decode_batch(
+        self,
+        pool: Any,
+        logits_list: Iterable[Logits],
+        beam_width: int = DEFAULT_BEAM_WIDTH,
+        beam_prune_logp: float = DEFAULT_PRUNE_LOGP,
+        token_min_logp: float = DEFAULT_MIN_TOKEN_LOGP,
+        hotwords: Iterable[str] | None = None,
+        hotword_weight: float = DEFAULT_HOTWORD_WEIGHT,
+    ) -> list[str]:
+        """Return the best text of each of several logits.
+
+        Args:
+            pool: A pool of processes that were forked after this decoder was made; None: threads,
+                which decode at once where the compiled core does the work.
+            logits_list: Logits as in ``decode``.
+            beam_width: As in ``decode``.
+            beam_prune_logp: As in ``decode``.
+            token_min_logp: As in ``decode``.
+            hotwords: As in ``decode``.
+            hotword_weight: As in ``decode``.
+        """
+        decode = partial(
+            self.decode,
+            beam_width=beam_width,
+            beam_prune_logp=beam_prune_logp,
+            token_min_logp=token_min_logp,
+            hotwords=hotwords,
+            hotword_weight=hotword_weight,
+        )
+        return self._map(pool, decode, logits_list)
+
+    def decode_beams_batch(
+        self,
+        pool: Any,
+        logits_list: Iterable[Logits],
+        beam_width: int = DEFAULT_BEAM_WIDTH,
+        beam_prune_logp: float = DEFAULT_PRUNE_LOGP,
+        token_min_logp: float = DEFAULT_MIN_TOKEN_LOGP,
+        prune_history: bool = DEFAULT_PRUNE_BEAMS,
+        hotwords: Iterable[str] | None = None,
+        hotword_weight: float = DEFAULT_HOTWORD_WEIGHT,
+    ) -> list[list[BatchBeam]]:
+        """Return the best texts of each of several logits, without states.
+
+        Args:
+            pool: As in ``decode_batch``.
+            logits_list: Logits as in ``decode``.
+            beam_width: As in ``decode``.
+            beam_prune_logp: As in ``decode``.
+            token_min_logp: As in ``decode``.
+            prune_history: As in ``decode_beams``.
+            hotwords: As in ``decode``.
+            hotword_weight: As in ``decode``.
+        """
+        decode = partial(
+            self._without_states,
+            beam_width=beam_width,
+            beam_prune_logp=beam_prune_logp,
+            token_min_logp=token_min_logp,
+            prune_history=prune_history,
+            hotwords=hotwords,
+            hotword_weight=hotword_weight,
+        )
+        return self._map(pool, decode, logits_list)
+
+    def stream(
+        self,
+        beam_width: int = DEFAULT_BEAM_WIDTH,
+        beam_prune_logp: float = DEFAULT_PRUNE_LOGP,
+        token_min_logp: float = DEFAULT_MIN_TOKEN_LOGP,
+        prune_history: bool = True,
+        hotwords: Iterable[str] | None = None,
+        hotword_weight: float = DEFAULT_HOTWORD_WEIGHT,
+        lm_start_state: Any = None,
+    ) -> "Stream":
+        """Return a decoder of frames that come in chunks; the arguments are as in ``decode_beams``.
+
+        However the frames are cut, the result is that of ``decode_beams`` on all of them.
+        """
+        limits = Limits(beam_width, beam_prune_logp, token_min_logp, prune_history)
+        return Stream(self, self._search(limits, hotwords, hotword_weight, lm_start_state))
+
+    def log_probs(self, logits: Logits) -> Float64[np.ndarray, "frames labels"]:
+        """Return the log-probabilities of logits, log-probabilities or probabilities.
+
+        Raises:
+            DecodingError: If they have another shape, or are no numbers.
+        """
+        found = np.asarray(logits, np.float64)
+        labels = len(self._alphabet.labels)
+        if found.ndim != 2 or found.shape[1] != labels:
+            raise DecodingError(
+                f"The logits have the shape {found.shape}; it must be "
+                f"(frames, {labels}), a column for each label, the blank included."
+            )
+        if np.isnan(found).any():
+            raise DecodingError(
+                f"The logits of frame {int(np.isnan(found).any(axis=1).argmax())} hold what is no "
+                "number (NaN)."
+            )
+        if len(found) and math.isclose(found.sum(axis=1).mean(), 1):  # They are probabilities.
+            return np.log(np.clip(found, MIN_TOKEN_CLIP_P, 1))
+        best = found.max(axis=1, keepdims=True)
+        best[~np.isfinite(best)] = 0
+        found -= best
+        with np.errstate(divide="ignore"):
+            found -= np.log(np.exp(found).sum(axis=1, keepdims=True))
+        return np.clip(found, math.log(MIN_TOKEN_CLIP_P), 0)
+
+    def _found(
+        self,
+        logits: Logits,
+        limits: Limits,
+        hotwords: Iterable[str] | None,
+        hotword_weight: float,
+        lm_start_state: Any,
+    ) -> list[OutputBeam]:
+        log_probs = self.log_probs(logits)
+        search = self._search(limits, hotwords, hotword_weight, lm_start_state)
+        search.read(log_probs)
+        return output_of(search)
+
+    def _search(
+        self,
+        limits: Limits,
+        hotwords: Iterable[str] | None,
+        hotword_weight: float,
+        lm_start_state: Any,
+    ) -> Search:
+        if limits.beam_width < 1:
+            raise DecodingError(f"`beam_width` is {limits.beam_width}; it must be at least 1.")
+        words, weight = (hotwords, hotword_weight) if hotwords is not None else self._hotwords
+        scorer = Hotwords.build_scorer(words, weight)
+        return Search(self._alphabet, self._language_model, limits, scorer, lm_start_state)
+
+    def _without_states(self, logits: Logits, **settings: Any) -> list[BatchBeam]:
+        beams = self.decode_beams(logits, **settings)
+        return [BatchBeam(one.text, *one[2:]) for one in beams]
+
+    def _map(self, pool: Any, function: Any, logits_list: Iterable[Logits]) -> list[Any]:
+        is_copy = pool is not None and _start_method(pool) not in ("spawn", "forkserver")
+        if is_copy:
+            return list(pool.map(function, logits_list))
+        return list(in_threads(function, logits_list))
+
+
+class Stream:
+    """Decodes frames as they come.
+
+    Args:
+        decoder: Says how logits become log-probabilities.
+        search: Reads them.
+    """
+
+    def __init__(self, decoder: Decoder, search: Search) -> None:
+        self._decoder, self._search = decoder, search
+
+    def feed(self, logits: Logits) -> str:
+        """Read frames; return the likeliest text so far, its last word perhaps unfinished."""
+        self._search.read(self._decoder.log_probs(logits))
+        return self.text
+
+    @property
+    def text(self) -> str:
+        """The likeliest text so far, its last word perhaps unfinished."""
+        return self._search.text()
+
+    def finish(self) -> list[OutputBeam]:
+        """Return the best texts as if this were the end, the best first; more may be fed after."""
+        return output_of(self._search)
+
+
+def output_of(search: Search) -> list[OutputBeam]:
+    """Return what a search has found."""
+    return [
+        OutputBeam(
+            " ".join(" ".join(one.words).split()),
+            one.state,
+            list(zip(one.words, one.frames, strict=True)),
+            one.logit_score,
+            one.score,
+        )
+        for one in search.found()
+    ]
+
+
+def _start_method(pool: Any) -> str | None:
+    """Return how a pool starts its processes; None: it does not say."""
+    name = type(getattr(pool, "_ctx", None)).__name__
+    return name.removesuffix("Context").lower() if name.endswith("Context") else None

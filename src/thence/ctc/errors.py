@@ -1,0 +1,7 @@
+"""What a decoder refuses."""
+
+from thence.errors import SettingError
+
+
+class DecodingError(SettingError, ValueError):
+    """Labels, logits or settings that cannot be decoded; a ValueError too, as in pyctcdecode."""

@@ -1,0 +1,431 @@
+"""The language models of a decoder: what they say of words, and of words that are not finished.
+
+The score of a text is, in nats,
+
+    alpha * log p(text) + beta * words + alpha * offset * ln 10 for each unknown word
+
+where the offset is one of log10, as KenLM's numbers are. Source: pyctcdecode, whose classes these
+can stand for; Graves and Jaitly 2014 for the sum of the two models.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import compress, pairwise
+from pathlib import Path
+from typing import Any
+
+from thence.ctc.alphabet import Alphabet
+from thence.ctc.constants import (
+    AVG_TOKEN_LEN,
+    DEFAULT_ALPHA,
+    DEFAULT_BETA,
+    DEFAULT_SCORE_LM_BOUNDARY,
+    DEFAULT_UNK_LOGP_OFFSET,
+)
+from thence.ctc.errors import DecodingError
+from thence.ctc.readers import Ids, Reader, reader_of
+from thence.exchange.arpa_reader import read_arpa
+from thence.models.base import LanguageModel as Model
+from thence.models.ngram import NGram
+from thence.runs.run import LanguageRun, Run
+from thence.tokens import Tokenizer, TokenOptions, tokenizer_of
+
+LN_10 = math.log(10)
+IMPOSSIBLE = -100 * LN_10
+"""Log-probability of a word that a model without an unknown symbol cannot read, as KenLM has it."""
+SPELLED = ("characters", "bytes")
+"""Tokens of which the beginning of a word has the first ones of the word."""
+
+
+class AbstractLanguageModel(ABC):
+    """What a decoder asks of a language model; a subclass may be any model of words.
+
+    The methods of the plural are what the decoder calls: for all beams of a frame at once.
+    """
+
+    @property
+    @abstractmethod
+    def order(self) -> int | None:
+        """Words that matter to the next one, itself included; None: all of them."""
+
+    @abstractmethod
+    def get_start_state(self) -> Any:
+        """Return the state before a text."""
+
+    @abstractmethod
+    def score_partial_token(self, partial_token: str) -> float:
+        """Return the score of an unfinished word."""
+
+    @abstractmethod
+    def score(self, prev_state: Any, word: str, is_last_word: bool = False) -> tuple[float, Any]:
+        """Return the score of a word after a state, and the state after it."""
+
+    def score_words(self, pairs: Sequence[tuple[Any, str]]) -> list[tuple[float, Any]]:
+        """Return the scores of words after states, and the states after them."""
+        return [self.score(state, word) for state, word in pairs]
+
+    def score_partials(self, pairs: Sequence[tuple[Any, str]]) -> list[float]:
+        """Return the scores of unfinished words after states."""
+        return [self.score_partial_token(partial) for _, partial in pairs]
+
+    def score_ends(self, last_words: Sequence[tuple[Any, str, Any]]) -> list[float]:
+        """Return what the end of each text adds.
+
+        Args:
+            last_words: The state before the last word of a text, that word, and the state after it;
+                None, nothing and the state before the text where it has no words.
+        """
+        scores = []
+        for before, word, _ in last_words:
+            ended = self.score(before, word, is_last_word=True)[0] if word else 0.0
+            scores.append(ended - self.score(before, word)[0] if word else 0.0)
+        return scores
+
+    @property
+    def partials_depend_on_state(self) -> bool:
+        """Whether the score of an unfinished word depends on the words before."""
+        return False
+
+    def forget(self, state: Any) -> None:  # noqa: B027  (most keep nothing)
+        """Free what is kept of a state that no word will follow any more."""
+
+    def reset_params(self, **params: Any) -> None:  # noqa: B027  (most have none)
+        """Change settings in place."""
+
+
+@dataclass(frozen=True)
+class TextState:
+    """What a language model knows of a text.
+
+    Attributes:
+        context: The reader's.
+        begins: Whether no word was read yet, so that the first one has no space before it.
+    """
+
+    context: Any
+    begins: bool
+
+
+class LanguageModel(AbstractLanguageModel):
+    """Any run as the language model of a decoder, or an ARPA file.
+
+    Args:
+        kenlm_model: A run or its folder, an ARPA file, or a model with its tokenizer.
+        unigrams: The words that are known; others are penalised, also before they are finished.
+            None: those that the model knows, and every unfinished word is penalised alike.
+        alpha: Weight of the log-probability.
+        beta: Nats that each word adds.
+        unk_score_offset: Added to the log10 probability of an unknown word.
+        score_boundary: Whether the beginning and the end of the text are scored as such.
+    """
+
+    def __init__(
+        self,
+        kenlm_model: Any,
+        unigrams: Collection[str] | None = None,
+        alpha: float = DEFAULT_ALPHA,
+        beta: float = DEFAULT_BETA,
+        unk_score_offset: float = DEFAULT_UNK_LOGP_OFFSET,
+        score_boundary: bool = DEFAULT_SCORE_LM_BOUNDARY,
+    ) -> None:
+        self.model, self.tokenizer = open_model(kenlm_model)
+        self.reader: Reader = reader_of(self.model)
+        self.alpha, self.beta = alpha, beta
+        self.unk_score_offset, self.score_boundary = unk_score_offset, score_boundary
+        self._ids: dict[tuple[str, bool], Ids | None] = {}
+        self.unigrams = None if unigrams is None else self._known(sorted(set(unigrams)))
+
+    @cached_property
+    def _unigram_set(self) -> frozenset[str]:
+        return frozenset(self.unigrams or ())
+
+    @property
+    def order(self) -> int | None:
+        """Words that matter to the next one, itself included; None: all of them."""
+        return self.reader.order
+
+    @property
+    def partials_depend_on_state(self) -> bool:
+        """Whether the score of an unfinished word depends on the words before."""
+        return self.tokenizer.options.tokens in SPELLED
+
+    @property
+    def vocabulary(self) -> tuple[str, ...] | None:
+        """The words that the model knows; None where its tokens are no words."""
+        is_of_words = self.tokenizer.options.tokens == "words"
+        return self.tokenizer.vocabulary.symbols if is_of_words else None
+
+    def reset_params(self, **params: Any) -> None:
+        """Change ``alpha``, ``beta``, ``unk_score_offset`` or ``score_boundary``; None: keep it.
+
+        Raises:
+            DecodingError: If one has another type.
+        """
+        kinds = {"alpha": float, "beta": float, "unk_score_offset": float, "score_boundary": bool}
+        for name, kind in kinds.items():
+            value = params.get(name)
+            if value is None:
+                continue
+            if not isinstance(value, kind):
+                raise DecodingError(f"`{name}` is {value!r}; it must be a {kind.__name__}.")
+            setattr(self, name, value)
+
+    def get_start_state(self) -> TextState:
+        """Return the state before a text."""
+        return TextState(self.reader.start(self.score_boundary), True)
+
+    def score(
+        self, prev_state: TextState, word: str, is_last_word: bool = False
+    ) -> tuple[float, TextState]:
+        """Return the score of a word after a state, and the state after it."""
+        ((score, state),) = self.score_words([(prev_state, word)])
+        if is_last_word:
+            score += self.score_ends([(prev_state, word, state)])[0]
+        return score, state
+
+    def score_words(self, pairs: Sequence[tuple[TextState, str]]) -> list[tuple[float, TextState]]:
+        """Return the scores of words after states, and the states after them."""
+        found = []
+        for (log_prob, context), (_, word) in zip(self._read(pairs), pairs, strict=True):
+            if self.is_unknown(word):
+                log_prob += self.unk_score_offset * LN_10
+            found.append((self.alpha * log_prob + self.beta, TextState(context, False)))
+        return found
+
+    def _read(self, pairs: Sequence[tuple[TextState, str]]) -> list[tuple[float, Any]]:
+        """Return the log-probabilities of texts after states, and the contexts after them."""
+        ids = [self.ids_of(text, state.begins) for state, text in pairs]
+        readable = [place for place, some in enumerate(ids) if some is not None]
+        found = [(IMPOSSIBLE, state.context) for state, _ in pairs]
+        read = self.reader.read([(pairs[place][0].context, ids[place] or ()) for place in readable])
+        for place, one in zip(readable, read, strict=True):
+            found[place] = one
+        return found
+
+    def score_ends(self, last_words: Sequence[tuple[Any, str, TextState]]) -> list[float]:
+        """Return what the end of a text adds, after each state."""
+        if not self.score_boundary:
+            return [0.0] * len(last_words)
+        end = (self.tokenizer.vocabulary.boundary_id,)
+        read = self.reader.read([(state.context, end) for _, _, state in last_words])
+        return [self.alpha * log_prob for log_prob, _ in read]
+
+    def score_partial_token(self, partial_token: str) -> float:
+        """Return the penalty of an unfinished word that no known word begins with."""
+        if self.unigrams is None:
+            is_known = self.tokenizer.options.tokens != "words"
+        else:
+            place = bisect_left(self.unigrams, partial_token)
+            is_known = self.unigrams[place : place + 1] != () and self.unigrams[place].startswith(
+                partial_token
+            )
+        if is_known:
+            return 0.0
+        return self.unk_score_offset * max(1.0, len(partial_token) / AVG_TOKEN_LEN)
+
+    def score_partials(self, pairs: Sequence[tuple[TextState, str]]) -> list[float]:
+        """Return the scores of unfinished words after states.
+
+        A model of characters knows how likely they are so far.
+        """
+        scores = [self.score_partial_token(partial) for _, partial in pairs]
+        if self.partials_depend_on_state:
+            read = self._read(pairs)
+            scores = [
+                one + self.alpha * log_prob for one, (log_prob, _) in zip(scores, read, strict=True)
+            ]
+        return scores
+
+    def forget(self, state: TextState) -> None:
+        """Free what is kept of a state that no word will follow any more."""
+        self.reader.forget(state.context)
+
+    def is_unknown(self, word: str) -> bool:
+        """Whether a word is penalised: it is in no list, or the model has no id for it."""
+        if self._unigram_set:
+            return word not in self._unigram_set
+        return self._lacks(word)
+
+    def ids_of(self, word: str, begins: bool) -> Ids | None:
+        """Return the ids of a word, or of its beginning; None if the model cannot read it.
+
+        Args:
+            word: The word.
+            begins: Whether it is the first of a text, with no space before it.
+        """
+        key = word, begins or self.tokenizer.options.tokens == "words"
+        if key not in self._ids:
+            if self._words is not None:
+                index = self._words.get(word, self.tokenizer.vocabulary.unknown_id)
+                self._ids[key] = None if index is None else (index,)
+            else:
+                self._ids[key] = self._encode([word if key[1] else f" {word}"])[0]
+        return self._ids[key]
+
+    @cached_property
+    def _words(self) -> dict[str, int] | None:
+        """The id of each word, where a word is always one token as it stands."""
+        options = self.tokenizer.options
+        if options.tokens != "words" or options.word_split != "whitespace":
+            return None
+        if options.lowercase or options.nfc or options.unknown == "bytes":
+            return None
+        return {word: index for index, word in enumerate(self.tokenizer.vocabulary.spelled)}
+
+    @cached_property
+    def _symbols(self) -> frozenset[str]:
+        return frozenset(self.tokenizer.vocabulary.symbols)
+
+    def _encode(self, texts: Sequence[str]) -> list[Ids | None]:
+        """Return the ids of texts; None of those that a closed vocabulary cannot spell."""
+        vocabulary, kind = self.tokenizer.vocabulary, self.tokenizer.options.tokens
+        readable = [True] * len(texts)
+        if vocabulary.unknown == "refuse" and kind in ("words", "characters"):
+            parts = [text.split() if kind == "words" else text for text in texts]
+            readable = [self._symbols.issuperset(some) for some in parts]
+        store = self.tokenizer.encode(list(compress(texts, readable)))
+        targets, ends = store.targets.tolist(), (store.offsets - 1).tolist()
+        encoded = (tuple(targets[first : last - 1]) for first, last in pairwise(ends))
+        return [next(encoded) if fits else None for fits in readable]
+
+    def _known(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Return the words of a list for which the model has ids."""
+        if self._words is None:
+            keys = [(word, True) for word in words]
+            self._ids.update(zip(keys, self._encode(words), strict=True))
+        return tuple(word for word in words if not self._lacks(word))
+
+    def _lacks(self, word: str) -> bool:
+        ids = self.ids_of(word, True)
+        return ids is None or self.tokenizer.vocabulary.unknown_id in ids
+
+
+class MultiLanguageModel(AbstractLanguageModel):
+    """The mean of the scores of several language models.
+
+    Args:
+        language_models: At least two.
+
+    Raises:
+        DecodingError: If there are fewer.
+    """
+
+    def __init__(self, language_models: Sequence[AbstractLanguageModel]) -> None:
+        if len(language_models) < 2:
+            raise DecodingError("A mean of language models needs at least two of them.")
+        self.language_models = tuple(language_models)
+
+    @property
+    def order(self) -> int | None:
+        """The highest order; None if one has none."""
+        orders = [model.order for model in self.language_models]
+        return None if None in orders else max(order for order in orders if order is not None)
+
+    @property
+    def partials_depend_on_state(self) -> bool:
+        """Whether one model's score of an unfinished word depends on the words before."""
+        return any(model.partials_depend_on_state for model in self.language_models)
+
+    def get_start_state(self) -> tuple[Any, ...]:
+        """Return the states before a text."""
+        return tuple(model.get_start_state() for model in self.language_models)
+
+    def score_partial_token(self, partial_token: str) -> float:
+        """Return the mean score of an unfinished word."""
+        return _mean([model.score_partial_token(partial_token) for model in self.language_models])
+
+    def score(
+        self, prev_state: tuple[Any, ...], word: str, is_last_word: bool = False
+    ) -> tuple[float, tuple[Any, ...]]:
+        """Return the mean score of a word after a state, and the states after it."""
+        scores, states = zip(
+            *(
+                model.score(state, word, is_last_word)
+                for model, state in zip(self.language_models, prev_state, strict=True)
+            ),
+            strict=True,
+        )
+        return _mean(scores), states
+
+    def score_words(
+        self, pairs: Sequence[tuple[tuple[Any, ...], str]]
+    ) -> list[tuple[float, tuple[Any, ...]]]:
+        """Return the mean scores of words after states, and the states after them."""
+        found = [
+            model.score_words([(states[place], word) for states, word in pairs])
+            for place, model in enumerate(self.language_models)
+        ]
+        rows = zip(*found, strict=True)
+        return [(_mean([one for one, _ in row]), tuple(state for _, state in row)) for row in rows]
+
+    def score_partials(self, pairs: Sequence[tuple[tuple[Any, ...], str]]) -> list[float]:
+        """Return the mean scores of unfinished words after states."""
+        found = [
+            model.score_partials([(states[place], partial) for states, partial in pairs])
+            for place, model in enumerate(self.language_models)
+        ]
+        return [_mean(row) for row in zip(*found, strict=True)]
+
+    def score_ends(
+        self, last_words: Sequence[tuple[tuple[Any, ...], str, tuple[Any, ...]]]
+    ) -> list[float]:
+        """Return the mean of what the end of a text adds."""
+        found = [
+            model.score_ends(
+                [
+                    (before and before[place], word, after[place])
+                    for before, word, after in last_words
+                ]
+            )
+            for place, model in enumerate(self.language_models)
+        ]
+        return [_mean(row) for row in zip(*found, strict=True)]
+
+
+def _mean(scores: Collection[float]) -> float:
+    return sum(scores) / len(scores)
+
+
+def model_with_words(
+    alphabet: Alphabet, source: Any, unigrams: Collection[str] | None, *settings: Any
+) -> LanguageModel:
+    """Return a language model that knows the given words, or its own if its tokens are words.
+
+    Args:
+        alphabet: Is compared with the words.
+        source: As ``LanguageModel`` takes it.
+        unigrams: The words; None: the model's.
+        *settings: The other arguments of ``LanguageModel``.
+    """
+    model = LanguageModel(source, unigrams, *settings)
+    if unigrams is None and model.vocabulary is not None:
+        model.unigrams = tuple(sorted(model.vocabulary))
+    if model.unigrams:
+        alphabet.check_coverage(model.unigrams)
+    return model
+
+
+def open_model(source: Any) -> tuple[Model, Tokenizer]:
+    """Return a language model and its tokenizer.
+
+    Args:
+        source: A run or its folder, an ARPA file, or both as a pair.
+
+    Raises:
+        RunError: If there is no such run.
+        TextError: If it is a file but not an ARPA file.
+        SettingError: If the run is one of a classifier.
+    """
+    if isinstance(source, tuple):
+        return source
+    if isinstance(source, str | Path) and Path(source).is_file():
+        read = read_arpa(Path(source))
+        options = TokenOptions("words", word_split="whitespace", unknown=read.vocabulary.unknown)
+        model = NGram.from_tables(read.tables, len(read.vocabulary))
+        return model, tokenizer_of(read.symbols, options)
+    run = LanguageRun(source) if isinstance(source, Run | str | Path) else source
+    return run.model, run.tokenizer

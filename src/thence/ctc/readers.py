@@ -1,0 +1,157 @@
+"""How a decoder reads a language model: what a model says of tokens after texts it has read.
+
+A reader gives the log-probabilities of short runs of tokens after many contexts at once, and the
+contexts after them. That of n-grams looks up single tokens; that of any other model steps through
+it, the contexts of all beams as one batch, and reads none of them twice.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from thence.array_types import Float
+from thence.models.base import LanguageModel, State, join_rows, take_rows
+from thence.models.ngram import NGram
+
+Ids = tuple[int, ...]
+Path = tuple[Any, Ids]
+"""A context and the ids of tokens that follow it."""
+
+
+class Reader(Protocol):
+    """Reads tokens after contexts, which are values that only the reader understands."""
+
+    order: int | None
+    """Tokens that matter to the next one, itself included; None: all of them."""
+
+    def start(self, boundary: bool) -> Any:
+        """Return the context before a text: after a boundary, or nothing at all if there is."""
+
+    def read(self, paths: Sequence[Path]) -> list[tuple[float, Any]]:
+        """Return the log-probability of each path's ids in nats, and the context after them."""
+
+    def forget(self, context: Any) -> None:
+        """Free what is kept of a context that nothing will be read after any more."""
+
+
+class NGramReader:
+    """Reads n-grams; a context is the number of the n-gram of each length that ends there.
+
+    Args:
+        model: Has its tables.
+    """
+
+    def __init__(self, model: NGram) -> None:
+        self.model = model
+        self.order: int | None = len(model.tables)
+
+    def start(self, boundary: bool) -> tuple[int, ...]:
+        """Return the context after a boundary, or that of no word."""
+        context = self.model.start(1)
+        if boundary:
+            ids = np.array([[self.model.vocabulary_size - 1]])
+            context = self.model.queries.advance(ids, context)
+        return tuple(context[0].tolist())
+
+    def read(self, paths: Sequence[Path]) -> list[tuple[float, tuple[int, ...]]]:
+        """Return the log-probability of each path's ids, and the context after them."""
+        totals = np.zeros(len(paths))
+        states = np.array([context for context, _ in paths], np.int64).reshape(len(paths), -1)
+        for depth in range(max((len(ids) for _, ids in paths), default=0)):
+            rows = np.array([row for row, (_, ids) in enumerate(paths) if depth < len(ids)])
+            ids = np.array([paths[row][1][depth] for row in rows])
+            log_probs, after = self.model.queries.read(ids, states[rows])
+            totals[rows] += log_probs
+            states[rows] = after
+        return list(zip(totals.tolist(), map(tuple, states.tolist()), strict=True))
+
+    def forget(self, context: tuple[int, ...]) -> None:
+        """Free nothing: a context is a few numbers."""
+
+
+class _Node:
+    """A text that a model has read but for its last token, which it reads when it must.
+
+    Attributes:
+        token: The last token.
+        before: State of the model before that, of a batch, and the row in it.
+        children: The texts that are longer by one token, by this token.
+        log_probs: Log-probabilities of the next token; None until the model has read the last.
+        after: As ``before``, after the last token.
+    """
+
+    __slots__ = ("after", "before", "children", "log_probs", "token")
+
+    def __init__(self, token: int, before: tuple[State, int]) -> None:
+        self.token, self.before = token, before
+        self.children: dict[int, _Node] = {}
+        self.log_probs: Float[np.ndarray, " vocab"] | None = None
+        self.after: tuple[State, int] = (None, 0)
+
+    def child(self, token: int) -> "_Node":
+        found = self.children.get(token)
+        if found is None:
+            found = self.children[token] = _Node(token, self.after)
+        return found
+
+
+class StepReader:
+    """Reads any language model step by step; a context is a node of the tree of texts read.
+
+    Args:
+        model: Gives the distributions.
+    """
+
+    order: int | None = None
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model = model
+
+    def start(self, boundary: bool) -> _Node:
+        """Return the context after a boundary; no such model knows a text without one."""
+        del boundary
+        return _Node(self.model.vocabulary_size - 1, (self.model.start(1), 0))
+
+    def read(self, paths: Sequence[Path]) -> list[tuple[float, _Node]]:
+        """Return the log-probability of each path's ids, and the context after them."""
+        nodes: list[_Node] = [context for context, _ in paths]
+        totals = [0.0] * len(paths)
+        for depth in range(max((len(ids) for _, ids in paths), default=0)):
+            rows = [row for row, (_, ids) in enumerate(paths) if depth < len(ids)]
+            self._expand([nodes[row] for row in rows])
+            for row in rows:
+                token = paths[row][1][depth]
+                log_probs = nodes[row].log_probs
+                assert log_probs is not None
+                totals[row] += float(log_probs[token])
+                nodes[row] = nodes[row].child(token)
+        return list(zip(totals, nodes, strict=True))
+
+    def _expand(self, nodes: Sequence[_Node]) -> None:
+        """Let the model read the last token of each text, as one batch."""
+        new = list({id(node): node for node in nodes if node.log_probs is None}.values())
+        if not new:
+            return
+        new.sort(key=lambda node: id(node.before[0]))  # Rows of one batch are taken together.
+        parts, rows = [], []
+        for place, node in enumerate(new):
+            rows.append(node.before[1])
+            is_last = place + 1 == len(new) or new[place + 1].before[0] is not node.before[0]
+            if is_last:
+                parts.append(take_rows(node.before[0], np.array(rows)))
+                rows = []
+        ids = np.array([node.token for node in new])
+        log_probs, state = self.model.step(ids, join_rows(parts) if len(parts) > 1 else parts[0])
+        for row, node in enumerate(new):
+            node.log_probs, node.after = log_probs[row].copy(), (state, row)
+
+    def forget(self, context: _Node) -> None:
+        """Free the distribution after a context and what was read after it."""
+        context.children = {}
+        context.log_probs, context.after = None, (None, 0)
+
+
+def reader_of(model: LanguageModel) -> Reader:
+    """Return what reads a model."""
+    return NGramReader(model) if isinstance(model, NGram) else StepReader(model)

@@ -1,0 +1,327 @@
+"""Prefix beam search over the frames of an acoustic model with a language model.
+
+A beam is a text, the beginning of a word after it, and the last label. All alignments that end in
+the same beam are summed (Graves et al. 2006; Hannun et al. 2014, "First-pass large vocabulary
+continuous speech recognition"), so with beams enough the score of a text is the logarithm of
+
+    sum of p(alignment | frames) over its alignments  x  what the language model says of it
+
+This is plain Python, for any language model; ``_core/ctc.c`` does the same for n-grams of words.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thence.array_types import Float64
+from thence.ctc.alphabet import BPE_TOKEN, Alphabet
+from thence.ctc.hotwords import Hotwords
+from thence.ctc.language_models import AbstractLanguageModel
+
+Frames = tuple[int, int]
+"""The first frame of a word, and one past its last."""
+NO_FRAMES: Frames = (-1, -1)
+BLANK, SPACE, START, CLOSED, INSIDE = range(5)
+"""Kinds of labels: blank; space; a piece that begins a word; one that is a word; any other."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How wide a search is.
+
+    Attributes:
+        beam_width: Beams kept after each frame.
+        beam_prune_logp: Beams so many nats below the best (a negative number) are dropped.
+        token_min_logp: Labels below this log-probability are tried only as a frame's likeliest.
+        prune_history: Whether of beams that the language model cannot tell apart any more only the
+            best is kept.
+    """
+
+    beam_width: int
+    beam_prune_logp: float
+    token_min_logp: float
+    prune_history: bool
+
+
+@dataclass(frozen=True)
+class FoundText:
+    """A text that a search has found.
+
+    Attributes:
+        words: Its words.
+        frames: When each was said.
+        logit_score: Log-probability of all its alignments that were kept, in nats.
+        score: The same with language model and hotwords.
+        state: State of the language model after it; None without one.
+    """
+
+    words: tuple[str, ...]
+    frames: tuple[Frames, ...]
+    logit_score: float
+    score: float
+    state: Any
+
+
+class _Text:
+    """The words that a beam has finished, shared by all beams that have the same."""
+
+    __slots__ = ("children", "hot", "parent", "partials", "recent", "score", "state", "word")
+
+    def __init__(
+        self, parent: "_Text | None", word: str, hot: float, recent: tuple[str, ...], score: float
+    ) -> None:
+        self.parent, self.word, self.hot, self.recent = parent, word, hot, recent
+        self.children: dict[str, _Text] = {}
+        self.partials: dict[str, float] = {}
+        self.score, self.state = score, None
+
+    def words(self) -> tuple[str, ...]:
+        found, text = [], self
+        while text.parent is not None:
+            found.append(text.word)
+            text = text.parent
+        return tuple(reversed(found))
+
+
+@dataclass(slots=True, eq=False)
+class _Beam:
+    """A text, the beginning of a word, and when it was said; see ``Search``.
+
+    Attributes:
+        text: The finished words.
+        partial: The beginning of the next.
+        last: Number of the last label; -1 at the start.
+        logit: Log-probability of the alignments that end here.
+        frames: Frames of the words of the text, the last first: pairs of frames and the others.
+        start: First frame of the partial word; -1: none.
+        end: One past its last frame.
+        score: With language model and hotwords.
+    """
+
+    text: _Text
+    partial: str
+    last: int
+    logit: float
+    frames: Any
+    start: int
+    end: int
+    score: float = 0.0
+
+
+class Search:
+    """A search that reads frames as they come.
+
+    Args:
+        alphabet: What the columns of the frames mean.
+        language_model: Scores words; None: the frames alone decide.
+        limits: How wide the search is.
+        hotwords: Words that are likelier.
+        start_state: State of the language model before the first frame; None: that of no text.
+    """
+
+    def __init__(
+        self,
+        alphabet: Alphabet,
+        language_model: AbstractLanguageModel | None,
+        limits: Limits,
+        hotwords: Hotwords,
+        start_state: Any = None,
+    ) -> None:
+        self.model, self.limits, self.hotwords = language_model, limits, hotwords
+        self.labels = [_label(label, alphabet.is_bpe) for label in alphabet.labels]
+        order = 1 if language_model is None else language_model.order
+        self._history = None if order is None else max(1, order - 1)
+        self._depends = language_model is not None and language_model.partials_depend_on_state
+        self._partials: dict[str, float] = {}
+        root = _Text(None, "", 0.0, (), 0.0)
+        if language_model is not None:
+            root.state = language_model.get_start_state() if start_state is None else start_state
+        self.beams = [_Beam(root, "", -1, 0.0, None, *NO_FRAMES)]
+        self.frame = 0
+
+    def read(self, log_probs: Float64[np.ndarray, "frames labels"]) -> None:
+        """Read frames: log-probabilities of each label."""
+        for row in log_probs:
+            tried = row >= self.limits.token_min_logp
+            tried[row.argmax()] = True
+            labels = np.flatnonzero(tried)
+            self.beams = self._kept(self._extended(labels.tolist(), row[labels].tolist()))
+            self.frame += 1
+
+    def _extended(self, labels: Sequence[int], log_probs: Sequence[float]) -> list[_Beam]:
+        """Return all beams that are longer by one frame; those that are the same are summed."""
+        merged: dict[tuple[int, str, int], _Beam] = {}
+        frame = self.frame
+        for label, log_prob in zip(labels, log_probs, strict=True):
+            kind, spelled = self.labels[label]
+            for beam in self.beams:
+                text, partial, frames = beam.text, beam.partial, beam.frames
+                start, end = beam.start, beam.end
+                if kind == BLANK:
+                    pass
+                elif label == beam.last:
+                    end = frame + 1
+                elif kind == INSIDE:
+                    partial += spelled
+                    start, end = frame if start < 0 else start, frame + 1
+                else:
+                    if partial:
+                        text, frames = self._longer(text, partial), ((start, end), frames)
+                    partial, start, end = spelled, frame, frame + 1
+                    if kind == CLOSED:
+                        text, frames = self._longer(text, partial), ((start, end), frames)
+                        partial = ""
+                    if kind != START:
+                        start, end = NO_FRAMES
+                _merge(
+                    merged,
+                    _Beam(text, partial, label, beam.logit + log_prob, frames, start, end),
+                )
+        return list(merged.values())
+
+    def _longer(self, text: _Text, word: str) -> _Text:
+        """Return a text with one more word."""
+        found = text.children.get(word)
+        if found is None:
+            hot = text.hot + self.hotwords.weight * (word in self.hotwords.words)
+            recent = (*text.recent, word)
+            recent = recent if self._history is None else recent[-self._history :]
+            # The language model scores all new texts at once.
+            new = math.nan if self.model is not None else 0.0
+            found = text.children[word] = _Text(text, word, hot, recent, new)
+        return found
+
+    def _score(self, beams: Sequence[_Beam]) -> None:
+        """Let the language model score the texts that are new, and all beams."""
+        if self.model is not None:
+            self._score_texts(
+                self.model, list({id(beam.text): beam.text for beam in beams}.values())
+            )
+            self._score_partials(self.model, beams)
+        else:
+            for beam in beams:
+                if math.isnan(beam.text.score):
+                    beam.text.score = 0.0
+        for beam in beams:
+            text, partial = beam.text, beam.partial
+            beam.score = beam.logit + text.score + text.hot
+            if partial:
+                if partial in self.hotwords:
+                    beam.score += self.hotwords.score_partial_token(partial)
+                    if not self._depends:
+                        continue
+                kept = text.partials if self._depends else self._partials
+                beam.score += kept.get(partial, 0.0)
+
+    def _score_texts(self, model: AbstractLanguageModel, texts: Sequence[_Text]) -> None:
+        new = [text for text in texts if math.isnan(text.score)]
+        # A piece that is a word may follow a word that ends with it: that one comes first.
+        before = [text.parent for text in new if text.parent and math.isnan(text.parent.score)]
+        if before:
+            self._score_texts(model, list({id(text): text for text in before}.values()))
+        pairs = [(text.parent.state, text.word) for text in new if text.parent is not None]
+        if not pairs:
+            return
+        for text, (score, state) in zip(new, model.score_words(pairs), strict=True):
+            assert text.parent is not None
+            text.score, text.state = text.parent.score + score, state
+
+    def _score_partials(self, model: AbstractLanguageModel, beams: Sequence[_Beam]) -> None:
+        new: dict[tuple[int, str], tuple[dict[str, float], Any, str]] = {}
+        for beam in beams:
+            kept = beam.text.partials if self._depends else self._partials
+            if beam.partial and beam.partial not in kept:
+                new[id(kept), beam.partial] = kept, beam.text.state, beam.partial
+        if new:
+            pairs = [(state, partial) for _, state, partial in new.values()]
+            scores = model.score_partials(pairs)
+            for (kept, _, partial), score in zip(new.values(), scores, strict=True):
+                kept[partial] = score
+
+    def _kept(self, beams: list[_Beam]) -> list[_Beam]:
+        """Return the best beams, the best first."""
+        self._score(beams)
+        beams = self._best(beams)
+        if self.limits.prune_history and self._history is not None:
+            distinct: dict[Any, _Beam] = {}
+            for beam in beams:
+                distinct.setdefault((beam.text.recent, beam.partial, beam.last), beam)
+            beams = list(distinct.values())
+        self._forget(beams)
+        return beams
+
+    def _best(self, beams: list[_Beam]) -> list[_Beam]:
+        lowest = max(beam.score for beam in beams) + self.limits.beam_prune_logp
+        beams = [beam for beam in beams if beam.score >= lowest]
+        beams.sort(key=lambda beam: -beam.score)
+        return beams[: self.limits.beam_width]
+
+    def _forget(self, kept: Sequence[_Beam]) -> None:
+        """Free what is known of texts that no beam goes on from."""
+        alive = {id(beam.text) for beam in kept}
+        for beam in self.beams:
+            text = beam.text
+            if id(text) not in alive and (text.children or text.partials):
+                text.children, text.partials = {}, {}
+                if self.model is not None:
+                    self.model.forget(text.state)
+
+    def text(self) -> str:
+        """Return the likeliest text so far, its last word perhaps unfinished."""
+        best = self.beams[0]
+        return " ".join([*best.text.words(), *([best.partial] if best.partial else [])])
+
+    def found(self) -> list[FoundText]:
+        """Return the texts as if all frames were read, the best first; more may be read after."""
+        merged: dict[tuple[int, str, int], _Beam] = {}
+        for beam in self.beams:
+            text, frames = beam.text, beam.frames
+            if beam.partial:
+                text = self._longer(text, beam.partial)
+                frames = ((beam.start, beam.end), frames)
+            _merge(merged, _Beam(text, "", -1, beam.logit, frames, *NO_FRAMES))
+        beams = list(merged.values())
+        self._score(beams)
+        if self.model is not None:
+            last = [
+                (text.parent and text.parent.state, text.word, text.state)
+                for text in (beam.text for beam in beams)
+            ]
+            for beam, score in zip(beams, self.model.score_ends(last), strict=True):
+                beam.score += score
+        return [_found(beam) for beam in self._best(beams)]
+
+
+def _label(label: str, is_bpe: bool) -> tuple[int, str]:
+    """Return the kind of a label, and what it spells."""
+    if label == "":
+        return BLANK, ""
+    if is_bpe and label.startswith(BPE_TOKEN):
+        is_word = len(label) > 2 and label.endswith(BPE_TOKEN)
+        return (CLOSED, label[1:-1]) if is_word else (START, label[1:])
+    return (SPACE, "") if label == " " and not is_bpe else (INSIDE, label)
+
+
+def _merge(merged: dict[tuple[int, str, int], _Beam], beam: _Beam) -> None:
+    """Add a beam to those with the same text; the frames of the likelier stay."""
+    key = id(beam.text), beam.partial, beam.last
+    same = merged.setdefault(key, beam)
+    if same is beam:
+        return
+    low, high = sorted((same.logit, beam.logit))
+    if beam.logit > same.logit:
+        same.frames, same.start, same.end = beam.frames, beam.start, beam.end
+    same.logit = high + math.log1p(math.exp(low - high))
+
+
+def _found(beam: _Beam) -> FoundText:
+    frames, rest = [], beam.frames
+    while rest is not None:
+        first, rest = rest
+        frames.append(first)
+    return FoundText(
+        beam.text.words(), tuple(reversed(frames)), beam.logit, beam.score, beam.text.state
+    )
