@@ -56,6 +56,7 @@ typedef struct {
 
 typedef struct { /* What is known before a symbol. */
     uint64_t contexts[CONTEXTS];
+    int64_t keys[MATCHES]; /* where matches are remembered, -1 for none */
     int32_t expected[MATCHES], lengths[MATCHES]; /* the symbol after a match, -1 for none */
     int32_t last, before, word_length;           /* the last two symbols */
 } Position;
@@ -96,37 +97,41 @@ static inline float quick_log(float x) {
 static inline float bounded(float x, float bound) { return x < -bound ? -bound : x > bound ? bound : x; }
 
 /* The slot of a context and node. Where it has none, it takes the one with least evidence of four
-   neighbours if it may, else nothing is known. */
-static uint8_t *find(const Mixing *m, uint64_t h, int insert) {
+   neighbours if it may, else nothing is known. All four are compared before any is chosen: which
+   one it is cannot be foreseen, and a wrong guess would cost a processor more than that. */
+static inline uint8_t *find(const Mixing *m, uint64_t h, int insert) {
     uint64_t at = h & (((uint64_t)1 << m->slot_bits) - 1);
-    uint8_t check = (uint8_t)(h >> 56), *weakest = NULL;
-    for (int i = 0; i < 4; i++) {
-        uint8_t *slot = m->slots + 8 * (at ^ (uint64_t)i);
-        if (slot[0] == check && slot[1]) return slot;
-        if (!weakest || m->evidence[slot[1]] < m->evidence[weakest[1]]) weakest = slot;
-    }
+    uint8_t check = (uint8_t)(h >> 56), *near = m->slots + 8 * (at & ~(uint64_t)3);
+    int found = 0;
+    for (int i = 0; i < 4; i++) found |= ((near[8 * i] == check) & (near[8 * i + 1] != 0)) << i;
+    if (found) return near + 8 * __builtin_ctz((unsigned)found);
     if (!insert) return NOTHING;
+    uint8_t *weakest = m->slots + 8 * at;
+    for (int i = 1; i < 4; i++) {
+        uint8_t *slot = m->slots + 8 * (at ^ (uint64_t)i);
+        if (m->evidence[slot[1]] < m->evidence[weakest[1]]) weakest = slot;
+    }
     memset(weakest, 0, 8);
     weakest[0] = check;
     return weakest;
 }
 
-/* Where the last symbols before text[t] are remembered, for a length of matches. */
-static int64_t match_key(const Mixing *m, int which, const int32_t *text, int64_t t) {
-    uint64_t h = (uint64_t)which;
-    for (int k = 1; k <= MATCH_ORDERS[which]; k++) h = hash(h, (uint64_t)text[t - k] + 1);
-    return ((int64_t)which << m->match_bits) + (int64_t)(h >> (64 - m->match_bits));
-}
-
-/* What is known before text[t], of text[low] and after; places point into history. */
-static void look(const Mixing *m, const int32_t *text, int64_t low, int64_t t,
-                 const int32_t *history, int64_t size, Position *found) {
+/* What is known before text[t] without any table, of text[low] and after. */
+static void look(const Mixing *m, const int32_t *text, int64_t low, int64_t t, Position *found) {
     if (low < t - WINDOW) low = t - WINDOW;
 #define BACK(k) (t - (k) >= low ? (uint64_t)text[t - (k)] + 1 : 0)
     uint64_t *context = found->contexts, h = 0, words[3] = {0, 0, 0};
     int n = 0;
     context[n++] = 0;
     for (int k = 1; k < ORDERS; k++) context[n++] = h = hash(h, BACK(k));
+    for (int i = 0, k = ORDERS; i < MATCHES; i++) {
+        int order = MATCH_ORDERS[i];
+        for (; k <= order; k++) h = hash(h, BACK(k));
+        uint64_t key = order < ORDERS ? context[order] : h;
+        found->keys[i] = -1;
+        if (t - low >= order)
+            found->keys[i] = ((int64_t)i << m->match_bits) + (int64_t)(key >> (64 - m->match_bits));
+    }
     found->word_length = 0;
     int word = 0;
     for (int64_t i = t - 1; i >= low && word < 3; i--) {
@@ -159,11 +164,19 @@ static void look(const Mixing *m, const int32_t *text, int64_t low, int64_t t,
     for (int i = 0; i < n; i++) context[i] = hash(context[i], (uint64_t)i << 32);
     found->last = t > low ? text[t - 1] : m->symbols - 1;
     found->before = t - 1 > low ? text[t - 2] : m->symbols - 1;
+#undef BACK
+}
+
+/* Which symbols are expected before text[t], where the last ones stood before; places point into
+   history. */
+static void match(const Mixing *m, const int32_t *text, int64_t low, int64_t t,
+                  const int32_t *history, int64_t size, Position *found) {
+    if (low < t - WINDOW) low = t - WINDOW;
     for (int i = 0; i < MATCHES; i++) {
         found->expected[i] = -1;
         found->lengths[i] = 0;
-        if (t - low < MATCH_ORDERS[i]) continue;
-        int64_t place = m->places[match_key(m, i, text, t)];
+        if (found->keys[i] < 0) continue;
+        int64_t place = m->places[found->keys[i]];
         if (place <= 0 || place >= size) continue;
         if (history[place] < 0 || history[place] >= m->symbols) continue; /* A table from elsewhere. */
         int length = 0;
@@ -173,24 +186,22 @@ static void look(const Mixing *m, const int32_t *text, int64_t low, int64_t t,
         found->lengths[i] = length;
         found->expected[i] = history[place];
     }
-#undef BACK
 }
 
-/* Remember where the symbols before text[t] stood. */
-static void remember(const Mixing *m, const int32_t *text, int64_t low, int64_t t) {
-    for (int i = 0; i < MATCHES; i++) {
-        if (t - low >= MATCH_ORDERS[i]) m->places[match_key(m, i, text, t)] = (int32_t)t;
-    }
+/* Ask for the memory that a symbol's decisions will be read from, one symbol ahead. */
+static void foresee(const Mixing *m, const Position *known, int32_t symbol) {
+    uint64_t mask = ((uint64_t)1 << m->slot_bits) - 1;
+    for (int i = 0; i < MATCHES; i++) if (known->keys[i] >= 0) PREFETCH(m->places + known->keys[i]);
+    for (int32_t at = m->starts[symbol]; at < m->starts[symbol + 1]; at += GROUP)
+        for (int i = 0; i < CONTEXTS; i++)
+            PREFETCH(m->slots + 8 * (hash(known->contexts[i], (uint64_t)m->nodes[at]) & mask));
+    __asm__ volatile("" ::: "memory"); /* Or compilers see no effect, and leave the call out. */
 }
 
 /* Go to the slots of the group of decisions that begins at a node. */
 static void enter(const Mixing *m, const Position *known, int32_t node, int insert, uint8_t **slots) {
-    uint64_t hashes[CONTEXTS], mask = ((uint64_t)1 << m->slot_bits) - 1;
-    for (int i = 0; i < CONTEXTS; i++) {
-        hashes[i] = hash(known->contexts[i], (uint64_t)node);
-        PREFETCH(m->slots + 8 * (hashes[i] & mask));
-    }
-    for (int i = 0; i < CONTEXTS; i++) slots[i] = find(m, hashes[i], insert);
+    for (int i = 0; i < CONTEXTS; i++)
+        slots[i] = find(m, hash(known->contexts[i], (uint64_t)node), insert);
 }
 
 static inline int32_t row(int32_t of) { return of < ROWS ? of : ROWS - 1; }
@@ -232,6 +243,14 @@ static void predict(const Mixing *m, const Position *known, const float *others,
     for (int i = 0; i < m->models; i++) d->inputs[n++] = others[i];
     while (n < m->inputs) d->inputs[n++] = 0;
 
+    /* The adaptive maps are far apart: ask for them before the sums are made. */
+    uint64_t size = (uint64_t)1 << m->map_bits;
+    uint64_t node = (uint64_t)d->node, pair = hash((uint64_t)known->last, node);
+    uint64_t found[MAPS] = {node & (size - 1), pair >> (64 - m->map_bits),
+                            hash(pair, (uint64_t)known->before) >> (64 - m->map_bits)};
+    for (int i = 0; i < MAPS; i++)
+        for (int c = 0; c < CELLS; c += CELLS / 2) PREFETCH(m->maps + (i * size + found[i]) * CELLS + c);
+
     int32_t rows[SETS];
     choose(known, d, order, rows);
     d->final = m->final_weights + LANES * row(d->node);
@@ -252,10 +271,6 @@ static void predict(const Mixing *m, const Position *known, const float *others,
     float at = (bounded(mixed, 7.99f) + 8) * 2, maps[MAPS];
     int cell = (int)at;
     d->fraction = at - (float)cell;
-    uint64_t size = (uint64_t)1 << m->map_bits;
-    uint64_t node = (uint64_t)d->node, pair = hash((uint64_t)known->last, node);
-    uint64_t found[MAPS] = {node & (size - 1), pair >> (64 - m->map_bits),
-                            hash(pair, (uint64_t)known->before) >> (64 - m->map_bits)};
     for (int i = 0; i < MAPS; i++) {
         float *cells = d->cells[i] = m->maps + (i * size + found[i]) * CELLS + cell;
         maps[i] = cells[0] * (1 - d->fraction) + cells[1] * d->fraction;
@@ -320,27 +335,33 @@ CORE_EXPORT int32_t mixing_read(const Mixing *m, const int32_t *text, int64_t be
     if (!fits(m) || begin < 1 || end < begin || (teach && history != text)) return 1;
     for (int64_t t = begin < WINDOW ? 0 : begin - WINDOW; t < end; t++)
         if (text[t] < 0 || text[t] >= m->symbols) return 1;
-    Position known;
+    Position positions[2]; /* of this symbol, and of the next, which is known already */
     Decision d;
     int by_document = low < 0;
     if (by_document) for (low = begin - 1; low > 0 && text[low] != m->symbols - 1;) low--;
+    if (begin < end) look(m, text, low, begin, positions + (begin & 1));
     for (int64_t t = begin; t < end; t++) {
-        if (by_document && text[t - 1] == m->symbols - 1) low = t - 1;
-        look(m, text, low, t, history, teach ? t : size, &known);
+        Position *known = positions + (t & 1), *next = positions + (~t & 1);
+        int64_t next_low = by_document && text[t] == m->symbols - 1 ? t : low;
+        if (t + 1 < end) look(m, text, next_low, t + 1, next), foresee(m, next, text[t + 1]);
+        match(m, text, low, t, history, teach ? t : size, known);
         int32_t first = m->starts[text[t]], depth = m->starts[text[t] + 1] - first;
         double sum = 0;
         for (d.depth = 0; d.depth < depth; d.depth++) {
             int bit = m->bits[first + d.depth];
             d.node = m->nodes[first + d.depth];
-            if (d.depth % GROUP == 0) enter(m, &known, d.node, teach, d.slots), d.at = 1;
-            predict(m, &known, others, &d);
+            if (d.depth % GROUP == 0) enter(m, known, d.node, teach, d.slots), d.at = 1;
+            predict(m, known, others, &d);
             sum += log(bit ? (double)d.prob : 1 - (double)d.prob);
-            if (teach) learn(m, &known, &d, bit);
+            if (teach) learn(m, known, &d, bit);
             d.at = 2 * d.at + bit;
             others += m->models;
         }
         log_probs[t - begin] = sum;
-        if (teach) remember(m, text, low, t), *m->learned += 1;
+        if (teach) *m->learned += 1;
+        for (int i = 0; teach && i < MATCHES; i++) /* Remember where these symbols stood. */
+            if (known->keys[i] >= 0) m->places[known->keys[i]] = (int32_t)t;
+        low = next_low;
     }
     return 0;
 }
@@ -392,7 +413,8 @@ CORE_EXPORT int32_t mixing_next(const Mixing *m, const int32_t *text, int64_t si
     for (int64_t t = 0; t < size; t++) if (text[t] < 0 || text[t] >= m->symbols) return 1;
     Position known;
     Decision d;
-    look(m, text, 0, size, history, history_size, &known);
+    look(m, text, 0, size, &known);
+    match(m, text, 0, size, history, history_size, &known);
     d.node = 0, d.depth = 0, d.at = 1;
     walk(m, &known, &d, sums, 0, log_probs);
     return 0;

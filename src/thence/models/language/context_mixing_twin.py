@@ -210,7 +210,7 @@ class MixingTwin:
         hashed = [_hash(one, number << 32) for number, one in enumerate(contexts)]
         keys, expected, lengths = [], [], []
         for number, order in enumerate(MATCH_ORDERS):
-            key = self._match_key(number, back[1 : order + 1]) if t - low >= order else -1
+            key = self._match_key(back[1 : order + 1]) if t - low >= order else -1
             symbol, length = self._match(number, order, key, past, history)
             keys.append(key)
             expected.append(symbol)
@@ -232,8 +232,8 @@ class MixingTwin:
             first = past[column - 1] + 1
         return [_hash(min(column, 31), last), _hash(first, last), _hash(above, last)]
 
-    def _match_key(self, number: int, symbols: list[int]) -> int:
-        h = number
+    def _match_key(self, symbols: list[int]) -> int:
+        h = 0
         for symbol in symbols:
             h = _hash(h, symbol)
         return h >> self.match_shift
