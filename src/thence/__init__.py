@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from thence.evaluation import similar as similar
     from thence.exchange import export as export
     from thence.exchange import import_arpa as import_arpa
+    from thence.filtering import filter_texts as filter_texts
     from thence.generation import complete as complete
     from thence.generation import fill as fill
     from thence.generation import next_tokens as next_tokens
@@ -95,6 +96,7 @@ _HOMES = {
     "similar": "thence.evaluation",
     "export": "thence.exchange",
     "import_arpa": "thence.exchange",
+    "filter_texts": "thence.filtering",
     "complete": "thence.generation",
     "fill": "thence.generation",
     "next_tokens": "thence.generation",

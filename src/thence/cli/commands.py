@@ -163,6 +163,19 @@ COMMANDS: Mapping[str, Command] = {
         ("run", "texts"),
         help={"texts": f"{LITERAL_HELP} By default standard input."},
     ),
+    "filter": Command(
+        "Keep the documents of large files whose perplexity is within bounds.",
+        "filtering:filter_texts",
+        "filtering:print_filtered",
+        ("run", "texts"),
+        hidden=("below", "above", "quantile", "progress"),
+        opens_run=False,
+        help={
+            "run": "The run folder of a language model.",
+            "texts": "A file (plain text, .jsonl, .csv, .tsv, .parquet, each also .gz or .xz), a "
+            "folder, several files, or - for standard input, of the kind of --output.",
+        },
+    ),
     "similar": Command(
         "Show the nearest neighbours of a word in the embeddings of a model.",
         "evaluation:similar",

@@ -5,7 +5,8 @@ A lost worker needs no care here: Dask runs its tasks again whose results were n
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from operator import getitem
@@ -25,6 +26,8 @@ LOCAL = re.compile(r"local:([1-9]\d{0,3})")
 """The address of a cluster on this machine, with its number of workers."""
 REDUCE_ARITY = 8
 """Results that a worker reduces to one at a time: more take more memory, fewer more rounds."""
+AHEAD = 3
+"""Tasks that are begun for each thread before the first result is asked for."""
 SECONDS_TO_CONNECT = 15
 """How long to wait for a scheduler's answer."""
 
@@ -148,6 +151,27 @@ def map_tasks(
     _wait(futures, done)
     found: list[Result] = client.gather(futures)
     return found
+
+
+def map_in_order(
+    client: "Client", function: Callable[..., Result], items: Iterable[Any], *more: Any
+) -> Iterator[Result]:
+    """Yield the results of a function for each item, in order; few wait at a time.
+
+    Args:
+        client: The cluster.
+        function: The task.
+        items: The first argument of each task, made when it is needed.
+        *more: The further arguments of all tasks, perhaps from ``broadcast``.
+    """
+    begun: deque[Future] = deque()
+    most = AHEAD * number_of_threads(client)
+    for item in items:
+        begun.append(client.submit(function, item, *more, pure=False))
+        if len(begun) > most:
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()
 
 
 def map_reduce(

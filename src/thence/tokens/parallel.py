@@ -16,8 +16,15 @@ AHEAD = 2
 """Items begun for each thread before the first result is asked for, which bounds the memory."""
 
 
-def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def in_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None
+) -> Iterator[Result]:
     """Yield what a function gives for each item, in order.
+
+    Args:
+        function: The work.
+        items: What it is done with.
+        threads: How many; by default as many as the machine has cores, but at most four.
 
     Raises:
         DeadlineError: Between two items, if a deadline has passed.
@@ -25,7 +32,9 @@ def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Ite
     items = iter(items)
     first = list(islice(items, 2))
     # A single item is no work to share: threads cost more, and so does counting processors.
-    threads = min(MOST_THREADS, os.cpu_count() or 1) if len(first) == 2 else 1
+    if len(first) < 2:
+        threads = 1
+    threads = threads or min(MOST_THREADS, os.cpu_count() or 1)
     if threads == 1:
         for item in chain(first, items):
             check_deadline()

@@ -1,0 +1,131 @@
+"""What ``thence filter`` reads of its flags and prints."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, TypeVar
+
+from cyclopts import Parameter
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from thence.cli.output import Json, print_json, print_table
+from thence.cli.streams import is_at_terminal, print_note
+from thence.errors import SettingError
+from thence.filtering import Filtered
+from thence.filtering.filter import OnPart
+from thence.terminal import stderr_console
+
+Value = TypeVar("Value")
+Several = tuple[str, ...]
+
+
+def print_filtered(
+    call: Callable[..., Filtered],
+    given: SimpleNamespace,
+    *,
+    below: Annotated[
+        Several,
+        Parameter(
+            negative=(),
+            show_default=False,
+            help="Keep documents with a smaller perplexity per token; en=300 for one model.",
+        ),
+    ] = (),
+    above: Annotated[
+        Several,
+        Parameter(
+            negative=(), show_default=False, help="Keep documents with a larger one, likewise."
+        ),
+    ] = (),
+    quantile: Annotated[
+        Several,
+        Parameter(
+            negative=(),
+            show_default=False,
+            help="Keep documents between two quantiles of the perplexities: 0.2..0.8, or "
+            "en=0.2..0.8 for one model.",
+        ),
+    ] = (),
+    model: Annotated[
+        Several,
+        Parameter(
+            negative=(),
+            show_default=False,
+            help="A language model and the label that --by gives to its documents: en=RUN; may be "
+            "repeated. There is no RUN before the files then.",
+        ),
+    ] = (),
+    json: Json = False,
+) -> None:
+    """Print how many documents were kept, and the quantiles of all perplexities."""
+    run, texts = given.run, tuple(given.texts)
+    if model:
+        run, texts = dict(pair("model", one, Path) for one in model), (str(run), *texts)
+    with progress_bar(texts) as progress:
+        found = call(
+            run=run,
+            texts=texts[0] if len(texts) == 1 else texts,
+            below=per_model("below", below, float),
+            above=per_model("above", above, float),
+            quantile=per_model("quantile", quantile, shares),
+            progress=progress,
+        )
+    if json:
+        print_json(found.to_json())
+        return
+    print_table(*found.table())
+    print_note(found.in_words())
+
+
+def per_model(
+    name: str, given: Several, read: Callable[[str], Value]
+) -> Value | dict[str, Value] | None:
+    """Return the values of a flag: one for all models, or one for each label.
+
+    >>> per_model("below", ("300",), float), per_model("below", ("en=300", "de=500"), float)
+    (300.0, {'en': 300.0, 'de': 500.0})
+    """
+    if not given:
+        return None
+    if len(given) == 1 and "=" not in given[0]:
+        return value_of(name, given[0], read)
+    return dict(pair(name, one, read) for one in given)
+
+
+def pair(name: str, written: str, read: Callable[[str], Value]) -> tuple[str, Value]:
+    """Return a label and its value from ``en=300``."""
+    label, sign, value = written.rpartition("=")
+    if not (label and sign and value):
+        raise SettingError(f"`{name}` is '{written}'; write a label and a value, such as en=...")
+    return label, value_of(name, value, read)
+
+
+def value_of(name: str, written: str, read: Callable[[str], Value]) -> Value:
+    """Return a value as it was written."""
+    try:
+        return read(written)
+    except ValueError:
+        form = "two shares, such as 0.2..0.8" if read is shares else "a number"
+        raise SettingError(f"`{name}` is '{written}'; write {form}.") from None
+
+
+def shares(written: str) -> tuple[float, float]:
+    """Return two shares from ``0.2..0.8``."""
+    low, _, high = written.partition("..")
+    return float(low), float(high)
+
+
+@contextmanager
+def progress_bar(texts: tuple[str, ...]) -> Iterator[OnPart]:
+    """Show a bar while documents are judged, at a terminal."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[documents]:,} documents"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr_console(), disable=not is_at_terminal()) as bar:
+        task = bar.add_task(texts[0] if texts else "", total=1.0, documents=0)
+        yield lambda documents, share: bar.update(task, completed=share, documents=documents)

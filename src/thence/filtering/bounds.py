@@ -1,0 +1,115 @@
+"""Between which perplexities documents are kept, for each model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+
+from thence.array_types import Bool, Float64
+from thence.errors import SettingError, nearest
+from thence.filtering.journal import Journal, at_ranks
+from thence.settings import Range, validate
+
+Value = TypeVar("Value", float, tuple[float, float])
+Limits = float | Mapping[str, float] | None
+"""One limit for all models, one for each label, or none."""
+Shares = tuple[float, float]
+"""Two quantiles."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Between which perplexities documents are kept, for each model.
+
+    Attributes:
+        below, above: Limits that are not kept themselves; not a number for none.
+        quantile: Shares, shape (models, 2); not a number for none.
+        highest, lowest: The perplexities at the quantiles, which are kept.
+    """
+
+    below: Float64[np.ndarray, " models"]
+    above: Float64[np.ndarray, " models"]
+    quantile: Float64[np.ndarray, "models 2"]
+    lowest: Float64[np.ndarray, " models"] = field(default_factory=lambda: np.zeros(0))
+    highest: Float64[np.ndarray, " models"] = field(default_factory=lambda: np.zeros(0))
+
+    @classmethod
+    def of(
+        cls,
+        labels: Sequence[str],
+        below: Limits,
+        above: Limits,
+        quantile: Shares | Mapping[str, Shares] | None,
+    ) -> "Bounds":
+        """Return the bounds of each model.
+
+        Raises:
+            SettingError: If one is out of range, or for a label that no model is for.
+        """
+        limit, share = Annotated[float, Range(gt=0)], Annotated[float, Range(ge=0, le=1)]
+        limits = []
+        for name, given in (("below", below), ("above", above)):
+            values = _per_model(name, given, labels)
+            limits.append([np.nan if one is None else validate(name, one, limit) for one in values])
+        shares = []
+        for pair in _per_model("quantile", quantile, labels):
+            low, high = (np.nan, np.nan) if pair is None else pair
+            if pair is not None:
+                low, high = (validate("quantile", one, share) for one in pair)
+            if low >= high:
+                raise SettingError(f"`quantile` is {low:g}..{high:g}; the first must be smaller.")
+            shares.append((low, high))
+        return cls(np.array(limits[0]), np.array(limits[1]), np.array(shares))
+
+    @property
+    def keep_all(self) -> bool:
+        """Whether nothing is bounded."""
+        return bool(np.isnan([*self.below, *self.above, *self.quantile.flat]).all())
+
+    def at_quantiles(self, journal: Journal) -> "Bounds":
+        """Return these bounds with the perplexities at their quantiles."""
+        found = np.full(self.quantile.shape, np.nan)
+        for model, shares in enumerate(self.quantile):
+            if not np.isnan(shares).any():
+                found[model] = quantiles(journal, model, shares) or np.nan
+        return Bounds(self.below, self.above, self.quantile, found[:, 0], found[:, 1])
+
+    def kept(self, judged: np.ndarray[Any, np.dtype[Any]]) -> Bool[np.ndarray, " documents"]:
+        """Return which documents are kept; those without a model never are."""
+        model, value = judged["model"], judged["perplexity"]
+        # No comparison with what is not a number holds.
+        outside = (value >= self.below[model]) | (value <= self.above[model])
+        outside |= (value > self.highest[model]) | (value < self.lowest[model])
+        kept: Bool[np.ndarray, " documents"] = ~outside & (model >= 0)
+        return kept
+
+
+def _per_model(
+    name: str, given: Value | Mapping[str, Value] | None, labels: Sequence[str]
+) -> Sequence[Value | None]:
+    """Return a value for each label."""
+    if not isinstance(given, Mapping):
+        return [given] * len(labels)
+    for label in given:
+        if label not in labels:
+            raise SettingError(
+                f"`{name}` is given for '{label}', and no model is for that label."
+                + nearest(label, labels)
+            )
+    return [given.get(label) for label in labels]
+
+
+def quantiles(
+    journal: Journal, model: int, shares: Sequence[float] | Float64[np.ndarray, " shares"]
+) -> list[float]:
+    """Return the perplexities at some quantiles of one model's documents; empty without any.
+
+    At the share q it is the smallest one that at least so large a share of the documents has at
+    most (NumPy's ``inverted_cdf``).
+    """
+    number = sum(map(len, journal.perplexities(model)))
+    if not number:
+        return []
+    ranks = np.maximum(np.ceil(np.asarray(shares) * number - 1e-9).astype(np.int64) - 1, 0)
+    return at_ranks(lambda: journal.perplexities(model), ranks)

@@ -1,0 +1,274 @@
+"""Filtering files by perplexity: each document is judged, then what is kept is copied.
+
+What is judged goes into a journal on disk, so that quantiles are exact, memory stays bounded, and a
+filter that was killed goes on from there. The second pass only copies; if it is killed, it is done
+again.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import numpy as np
+
+from thence.atomic import WriteError, new_folder, refuse_existing, whole_file
+from thence.corpus import Documents
+from thence.corpus.decoding import Errors
+from thence.errors import SettingError, nearest
+from thence.filtering.bounds import Bounds, Limits, Shares, quantiles
+from thence.filtering.journal import Journal, journal_folder, open_journal
+from thence.filtering.judge import open_judge
+from thence.filtering.records import Part
+from thence.filtering.result import SHOWN, Filtered, OfModel
+from thence.filtering.sources import File, check_score_column, found, open_file
+from thence.filtering.workers import (
+    Ask,
+    judging_here,
+    judging_in_processes,
+    judging_on_cluster,
+)
+from thence.runs import ClassifierRun, LanguageRun
+from thence.runs.run import Run
+from thence.settings import PositiveInt, validate
+
+OnPart = Callable[[int, float], None]
+"""Is called after each part: with the documents judged, and the fraction done of all bytes."""
+ONLY = ""
+"""The label of the model where there is but one."""
+LARGEST_TEST = 1 << 28
+"""Bytes of texts up to which they are compared with the test split, for which they are read."""
+
+
+def filter_texts(
+    run: Run | str | Path | Mapping[str, Run | str | Path],
+    texts: str | Path | Sequence[str | Path],
+    output: str | Path,
+    below: Limits = None,
+    above: Limits = None,
+    quantile: Shares | Mapping[str, Shares] | None = None,
+    by: Run | str | Path | None = None,
+    column: str | None = None,
+    score_column: str | None = None,
+    errors: Errors = "strict",
+    processes: int = 1,
+    cluster: str | None = None,
+    progress: OnPart | None = None,
+) -> Filtered:
+    """Keep the documents of files whose perplexity is within bounds, in order and as they are.
+
+    Each document is judged by itself: none sees those before it, and a model does not adapt to the
+    texts. If the process is killed, the same call goes on where it was.
+
+    Args:
+        run: The run or its folder; several, by label, where ``by`` chooses among them.
+        texts: A file (plain text, JSON lines, CSV, TSV, Parquet; packed by gzip or xz too), a
+            folder, several files, or - for standard input, which is of the kind of ``output``.
+        output: The file to make; the folder, where the input is a folder or several files.
+        below: Keep documents with a smaller perplexity per token (of each model, by its label).
+        above: Keep documents with a larger one, likewise.
+        quantile: Keep documents between two quantiles of the perplexities, such as 0.2 and 0.8,
+            of all documents that the same model judges.
+        by: The run of a classifier: its most probable label chooses the model of each document. One
+            for whose label there is no model is dropped.
+        column: Column of a table, field of JSON lines: the text; by default the only one, or
+            'text'.
+        score_column: Add a column, or field, of this name with the perplexity.
+        errors: What to do with bytes that are not text: refuse, or have the model read U+FFFD
+            (replace) or nothing (ignore) in their place; what is kept keeps its bytes.
+        processes: How many processes judge.
+        cluster: Judge on a Dask cluster: its scheduler's address, or local:2 for two workers here.
+        progress: Is told the documents that were judged, and the fraction of all bytes.
+
+    Raises:
+        TextError: A text cannot be read, or is malformed.
+        SettingError: Settings contradict each other.
+        ExistsError: There is such an output already.
+        BusyError: Another process is making it.
+        MissingExtraError: A library is not installed that Parquet, or a cluster, needs.
+    """
+    runs = _runs(run, by)
+    judges = None if by is None else ClassifierRun(by)
+    bounds = Bounds.of(list(runs), below, above, quantile)
+    validate("processes", processes, PositiveInt)
+    if bounds.keep_all and score_column is None:
+        raise SettingError(
+            "Nothing says what to keep: give `below`, `above` or `quantile`, or a `score_column` "
+            "to add."
+        )
+    if cluster is not None and processes > 1:
+        raise SettingError("`cluster` brings its own processes; leave `processes` out.")
+    output = Path(output)
+    if output.exists():
+        rmtree(journal_folder(output), ignore_errors=True)  # Of a process killed at its end.
+    refuse_existing(output)
+    names = [texts] if isinstance(texts, str | Path) else list(texts)
+    with found(names, output) as inputs:
+        files = {target: open_file(path, name, column) for path, name, target in inputs}
+        for file in files.values():
+            check_score_column(file, score_column)
+        _check_labels(runs, judges)
+        about = _about(runs, judges, list(files.values()))
+        with open_journal(output, about) as journal:
+            if cluster is None and processes > 1:
+                folders = {label: str(one.folder.absolute()) for label, one in runs.items()}
+                of_labels = None if judges is None else str(judges.folder.absolute())
+                asking = judging_in_processes(
+                    {"runs": folders, "by": of_labels, "errors": errors}, processes
+                )
+            elif cluster is None:
+                asking = judging_here(open_judge(runs, judges, errors))
+            else:
+                asking = judging_on_cluster(open_judge(runs, judges, errors), cluster)
+            with asking as ask:
+                _judge(journal, list(files.values()), ask, progress)
+            _record_looks(runs, files, journal, errors)
+            bounds = bounds.at_quantiles(journal)
+            _write(output, files, bounds, journal, score_column)
+            return _result(output, runs, bounds, journal)
+
+
+def _runs(
+    run: Run | str | Path | Mapping[str, Run | str | Path], by: Run | str | Path | None
+) -> dict[str, LanguageRun]:
+    """Open the runs, by label."""
+    if not isinstance(run, Mapping):
+        if by is not None:
+            raise SettingError(
+                "`by` chooses among several language models; give each with its label "
+                "(--model en=RUN --model de=RUN)."
+            )
+        return {ONLY: LanguageRun(run)}
+    if by is None:
+        raise SettingError(
+            "Several language models need a classifier that chooses among them; name its run "
+            "with `by`."
+        )
+    return {label: LanguageRun(one) for label, one in run.items()}
+
+
+def _check_labels(runs: Mapping[str, LanguageRun], by: ClassifierRun | None) -> None:
+    """Refuse models for labels that the classifier never gives."""
+    known = [ONLY] if by is None else by.label_names
+    for label in runs:
+        if label not in known:
+            raise SettingError(
+                f"There is a model for '{label}', which is no label of the classifier; it has "
+                f"{', '.join(known[:20])}.{nearest(label, known)}"
+            )
+
+
+def _about(
+    runs: Mapping[str, LanguageRun], by: ClassifierRun | None, files: Sequence[File]
+) -> dict[str, Any]:
+    """Return what is judged by what: a journal that says the same is gone on with."""
+
+    def version(path: Path) -> tuple[str, int, int]:
+        status = path.stat()
+        return str(path.absolute()), status.st_size, status.st_mtime_ns
+
+    def weights(run: Run) -> list[Any]:
+        return [run.identity, *version(run.folder / "model.safetensors")]
+
+    return {
+        "format": 1,
+        "models": {label: weights(run) for label, run in runs.items()},
+        "by": None if by is None else weights(by),
+        "files": [[*version(file.path), file.column] for file in files],
+    }
+
+
+def _judge(journal: Journal, files: Sequence[File], ask: Ask, progress: OnPart | None) -> None:
+    """Judge what the journal has not yet."""
+    total = max(sum(file.path.stat().st_size for file in files), 1)
+    places: list[int] = []
+
+    def parts() -> Iterator[Part]:
+        before = 0
+        for file in files:
+            for part, position in file.parts():
+                places.append(before + position)
+                yield part
+            before += file.path.stat().st_size
+
+    for judged, num_bytes in ask(islice(parts(), len(journal.parts), None)):
+        journal.append(judged, num_bytes)
+        if progress is not None:
+            progress(journal.documents, places[len(journal.parts) - 1] / total)
+
+
+def _record_looks(
+    runs: Mapping[str, LanguageRun], files: Mapping[Any, File], journal: Journal, errors: Errors
+) -> None:
+    """Record a look, if these are the documents of the test split of a run."""
+    size = sum(num_bytes for _, num_bytes in journal.parts)
+    for run in runs.values():
+        if size <= LARGEST_TEST and run.may_be_test_split(journal.documents, size):
+            parts = [part.documents(errors) for file in files.values() for part, _ in file.parts()]
+            run.record_if_test(Documents.join(parts), "filter")
+
+
+def _write(
+    output: Path,
+    files: Mapping[Path | None, File],
+    bounds: Bounds,
+    journal: Journal,
+    score_column: str | None,
+) -> None:
+    """Copy what is kept."""
+    following = journal.reader()
+
+    def judged(count: int) -> tuple[Any, Any]:
+        found = following(count)
+        return bounds.kept(found), found["perplexity"]
+
+    def write(path: Path, file: File) -> None:
+        with whole_file(path, new=True) as made:
+            file.write(made, judged, score_column)
+
+    try:
+        if None in files:
+            write(output, files[None])
+            return
+        with new_folder(output) as new:
+            for target, file in files.items():
+                assert target is not None
+                write(new.path / target, file)
+    except OSError as error:
+        raise WriteError(output, error, "The same command goes on from here.") from error
+
+
+def _result(
+    output: Path, runs: Mapping[str, LanguageRun], bounds: Bounds, journal: Journal
+) -> Filtered:
+    """Count what was kept."""
+    counts = np.zeros((3, len(runs)), np.int64)
+    for block in journal.blocks():
+        own = block[block["model"] >= 0]
+        for row, chosen in enumerate(
+            (own, own[bounds.kept(own)], own[np.isinf(own["perplexity"])])
+        ):
+            counts[row] += np.bincount(chosen["model"], minlength=len(runs))
+    models = []
+    for number, (label, run) in enumerate(runs.items()):
+        lowest = np.fmax(bounds.above[number], bounds.lowest[number])
+        highest = np.fmin(bounds.below[number], bounds.highest[number])
+        models.append(
+            OfModel(
+                label,
+                str(run.folder),
+                int(counts[0, number]),
+                int(counts[1, number]),
+                int(counts[2, number]),
+                None if np.isnan(lowest) else float(lowest),
+                None if np.isnan(highest) else float(highest),
+                {
+                    f"{share:g}": value
+                    for share, value in zip(SHOWN, quantiles(journal, number, SHOWN), strict=False)
+                },
+            )
+        )
+    judged, kept, _ = counts.sum(axis=1).tolist()
+    documents = journal.documents
+    return Filtered(str(output), documents, kept, documents - judged, tuple(models))
