@@ -103,6 +103,11 @@ CASES = {
     "mix": Case("mix network counts -o new --no-report", "new", same=MODEL),
     "mix a recipe": Case("mix --config mix.toml -o new --no-report", "new", same=MODEL),
     "import": Case("import words.arpa -o new", "new", same=MODEL),
+    "prune": Case("prune counts --threshold 0.01 -o new", "new", same=MODEL),
+    "prune a file": Case("prune words.arpa --order 1 -o new.arpa", "new.arpa", same=("",)),
+    "mix files": Case(
+        "mix words.arpa words.arpa --to arpa --lambdas 1 2 -o new.arpa", "new.arpa", same=("",)
+    ),
     "export arpa": Case("export counts new.arpa", "new.arpa", same=("",)),
     "export packed vectors": Case(
         "export network new.vec.gz --to word2vec", "new.vec.gz", same=("",)
@@ -256,6 +261,7 @@ def go_on(killer: Killer, folder: Path, case: Case, where: str, with_report: boo
         ):  # What is left of a page goes with it.
             killer.must(folder, "report new")
         return
-    if case.command.split()[0] in ("export", "find-lr") and (folder / case.made).exists():
+    is_file = case.made.startswith("new.") or case.command.split()[0] == "export"
+    if is_file and (folder / case.made).exists():
         return  # Whole, if it is there: its content is compared.
     killer.must(folder, case.command)

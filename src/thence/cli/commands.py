@@ -254,6 +254,13 @@ COMMANDS: Mapping[str, Command] = {
     "import": Command(
         "Import an ARPA file as a run.", "exchange:import_arpa", "runs:print_imported", ("path",)
     ),
+    "prune": Command(
+        "Make an n-gram model smaller: an ARPA file or a run.",
+        "exchange.prune:prune",
+        "evaluating:print_found",
+        ("model",),
+        opens_run=False,
+    ),
     "data list": Command(
         "List the texts that have a name.",
         "corpus:named_texts",

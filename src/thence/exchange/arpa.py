@@ -1,6 +1,7 @@
 """N-gram models as ARPA files, out and in."""
 
 import re
+from collections.abc import Mapping
 from hashlib import file_digest
 from pathlib import Path
 from typing import cast
@@ -81,18 +82,36 @@ def _import_into(new: NewFolder, path: Path, allow_unnormalized: bool) -> Run:
     read = read_arpa(path)
     check_sums(read, path, allow_unnormalized)
     _note_characters(read, path)
-    tokenizer = arpa_tokenizer(read)
     model = NGram.from_tables(read.tables, len(read.vocabulary))
+    new_imported_run(new, model, arpa_tokenizer(read), path)
+    return Run(new.target)
+
+
+def new_imported_run(
+    new: NewFolder,
+    model: NGram,
+    tokenizer: Tokenizer,
+    path: Path,
+    hashes: Mapping[str, str] | None = None,
+) -> None:
+    """Write the run of a model that has no text of its own.
+
+    Args:
+        new: Its folder.
+        model: The model.
+        tokenizer: Of its vocabulary.
+        path: The file that it was imported from.
+        hashes: That of the file, if it was imported earlier.
+    """
     recipe = Recipe(str(path.resolve()), "ngram", model.options, tokens=tokenizer.options)
-    hashes = {"arpa": _sha256(path)}
+    known = hashes or {"arpa": _sha256(path)}
 
     def write(folder: Path) -> None:
-        run = create_run(folder, recipe, tokenizer, hashes)
+        run = create_run(folder, recipe, tokenizer, known)
         about = {"run": run.identity, "step": 0}
         save_model(folder / "model.safetensors", model.tensors(), about)
 
     new.fill(write)
-    return Run(new.target)
 
 
 def arpa_tokenizer(read: ArpaModel) -> Tokenizer:

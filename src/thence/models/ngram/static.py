@@ -28,43 +28,45 @@ Keys = Int64[np.ndarray, " ngrams"]
 
 @dataclass(frozen=True)
 class Backoff:
-    """A back-off model and how it reads the ids of a larger vocabulary.
+    """A back-off model and how it reads the ids of another vocabulary.
 
     Attributes:
         tables: Its tables, over its own vocabulary.
         size: Its own number of ids.
-        targets: Its id for each id of the larger vocabulary, -1 where it does not know it.
+        targets: Its id for each id of the other vocabulary, -1 where it does not know it.
         contexts: The same for what stands in a context: ``<unk>`` where it does not know it.
+        unknown: The id of ``<unk>`` in the other vocabulary.
     """
 
     tables: list[OrderTable]
     size: int
     targets: Int64[np.ndarray, " vocab"]
     contexts: Int64[np.ndarray, " vocab"]
+    unknown: int | None
 
     @classmethod
-    def within(cls, tables: list[OrderTable], own: Vocabulary, larger: Vocabulary) -> "Backoff":
-        """Return a model as it reads the ids of a vocabulary that holds its own."""
-        if own == larger:
+    def within(cls, tables: list[OrderTable], own: Vocabulary, other: Vocabulary) -> "Backoff":
+        """Return a model as it reads the ids of another vocabulary."""
+        if own == other:
             targets = np.arange(len(own))
         else:
             ids = {symbol: index for index, symbol in enumerate(own.symbols)}
-            found = [ids.get(symbol, -1) for symbol in larger.symbols]
-            if larger.unknown_id is not None:
+            found = [ids.get(symbol, -1) for symbol in other.symbols]
+            if other.unknown_id is not None:
                 found.append(-1 if own.unknown_id is None else own.unknown_id)
             targets = np.array([*found, own.boundary_id])
         unknown = -1 if own.unknown_id is None else own.unknown_id
-        return cls(tables, len(own), targets, np.where(targets < 0, unknown, targets))
+        contexts = np.where(targets < 0, unknown, targets)
+        return cls(tables, len(own), targets, contexts, other.unknown_id)
 
     def log_probs(self, ngrams: Sequence[Keys]) -> Iterator[Float64[np.ndarray, " ngrams"]]:
         """Yield log p(w | h) of the n-grams of each order, in nats, by the model.
 
         Args:
-            ngrams: The keys of each order over the larger vocabulary; of order 1 all ids.
+            ngrams: The keys of each order over the other vocabulary; of order 1 all ids.
         """
         size, tables = len(self.targets), self.tables
-        known = self.targets >= 0
-        unigrams = np.where(known, tables[0].log_probs[self.targets].astype(np.float64), -np.inf)
+        known, unigrams = self.targets >= 0, self._unigrams()
         yield unigrams
         # The numbers of the model's n-grams that each n-gram ends with, shortest first.
         numbers = self.contexts[:, None]
@@ -82,6 +84,22 @@ class Backoff:
             yield log_probs
             numbers = np.stack(after[: len(tables)], axis=1)
 
+    def _unigrams(self) -> Float64[np.ndarray, " vocab"]:
+        """Return log p of each word; that of words which the vocabulary lacks goes to ``<unk>``.
+
+        Without ``<unk>`` it goes to all words in proportion.
+        """
+        known, own = self.targets >= 0, self.tables[0].log_probs.astype(np.float64)
+        log_probs = np.where(known, own[self.targets], -np.inf)
+        lacking = np.delete(own, self.targets[known])
+        if not len(lacking):
+            return log_probs
+        if self.unknown is None:
+            log_probs += np.logaddexp.reduce(own) - np.logaddexp.reduce(log_probs)
+            return log_probs
+        log_probs[self.unknown] = np.logaddexp.reduce([log_probs[self.unknown], *lacking])
+        return log_probs
+
 
 def union(vocabularies: Sequence[Vocabulary]) -> Vocabulary:
     """Return the words of all vocabularies in order of appearance, ``<unk>`` if one has it."""
@@ -96,10 +114,10 @@ def interpolate(
     weights: Float[np.ndarray, " models"],
     share: float | None = None,
 ) -> list[OrderTable]:
-    """Return the static interpolation of models, over their larger vocabulary.
+    """Return the static interpolation of models, over their common vocabulary.
 
     Args:
-        models: All over the same larger vocabulary.
+        models: All read the same vocabulary.
         weights: Of each, above 0; they sum to one.
         share: Prune n-grams without which the perplexity rises by less than this share.
     """
@@ -137,23 +155,26 @@ def normalized(
 
 
 def _all_ngrams(models: Sequence[Backoff]) -> list[Keys]:
-    """Return the keys of what any model lists, over the larger vocabulary."""
+    """Return the keys of what any model lists, of words that the common vocabulary has."""
     size = len(models[0].targets)
     found = [np.arange(size)]
-    larger = [np.full(model.size, -1) for model in models]
-    for ids, model in zip(larger, models, strict=True):
+    common = [np.full(model.size, -1) for model in models]
+    for ids, model in zip(common, models, strict=True):
         known = np.flatnonzero(model.targets >= 0)
         ids[model.targets[known]] = known
-    numbers = list(larger)
+    numbers = list(common)  # of each n-gram among those that were found; -1 where it is not
     for level in range(1, max(len(model.tables) for model in models)):
         translated = {}
         for index, model in enumerate(models):
             if level < len(model.tables):
                 prefixes, words = np.divmod(model.tables[level].keys, model.size)
-                translated[index] = numbers[index][prefixes] * size + larger[index][words]
-        found.append(_distinct(np.concatenate(list(translated.values()))))
+                prefixes, words = numbers[index][prefixes], common[index][words]
+                stay = (prefixes >= 0) & (words >= 0)
+                translated[index] = np.where(stay, prefixes * size + words, -1)
+        every = np.concatenate(list(translated.values()))
+        found.append(_distinct(every[every >= 0]))
         for index, keys in translated.items():
-            numbers[index] = np.searchsorted(found[-1], keys)
+            numbers[index] = np.where(keys >= 0, np.searchsorted(found[-1], keys), -1)
     return found
 
 
