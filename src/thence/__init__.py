@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from thence.evaluation import rank as rank
     from thence.evaluation import score as score
     from thence.evaluation import similar as similar
+    from thence.evaluation import surprisal as surprisal
     from thence.exchange import export as export
     from thence.exchange import import_arpa as import_arpa
     from thence.filtering import filter_texts as filter_texts
@@ -94,6 +95,7 @@ _HOMES = {
     "rank": "thence.evaluation",
     "score": "thence.evaluation",
     "similar": "thence.evaluation",
+    "surprisal": "thence.evaluation",
     "export": "thence.exchange",
     "import_arpa": "thence.exchange",
     "filter_texts": "thence.filtering",

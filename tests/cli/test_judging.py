@@ -57,3 +57,23 @@ def test_what_cannot_be_judged(
     assert outcome.code == 2
     assert message in outcome.err.replace("\n", " ")
     assert json.dumps(outcome.out) == '""'
+
+
+def test_surprisals_are_a_table(thence: Command, trained: Trained, folder: Path) -> None:
+    Path("items.tsv").write_text("condition\ttext\nx\taxa | bx\ny\tbxb | axb\n")
+    shown = thence("surprisal", trained.counts, "items.tsv", "--by", "region", "--spillover", 1)
+    assert shown.code == 0, shown.err
+    header, *rows = (line.split(",") for line in shown.out.splitlines())
+    assert header == [
+        "condition", "number", "region", "text", "surprisal", "length", "unknown",
+        "surprisal_1", "length_1",
+    ]  # fmt: skip
+    assert [row[0] for row in rows] == ["x", "x", "y", "y"]
+    assert rows[1][-2:] == [rows[0][4], "3"]
+    assert rows[0][-2:] == ["", ""]
+    tabs = thence("surprisal", trained.counts, "-", "--format", "tsv", stdin="axa bxb\n")
+    assert tabs.out.splitlines()[0].split("\t")[:3] == ["number", "word", "text"]
+    lines = thence("surprisal", trained.counts, "-", "--format", "jsonl", stdin="axa bxb\n")
+    assert [strict_json(line)["text"] for line in lines.out.splitlines()] == ["axa", "bxb"]
+    refused = thence("surprisal", trained.counts, "items.csv")
+    assert (refused.code, refused.out) == (2, "")

@@ -156,6 +156,12 @@ COMMANDS: Mapping[str, Command] = {
         renamed={"runs": "runs-and-files"},
         help={"runs": "Run folders, then tables of pairs (.jsonl, .tsv, .csv) or folders of them."},
     ),
+    "surprisal": Command(
+        "Print the surprisal of each word or region of a text, as a table for studies of reading.",
+        "evaluation:surprisal",
+        "judging:print_surprisals",
+        ("run", "text"),
+    ),
     "classify": Command(
         "Predict the label of each text, and explain it.",
         "evaluation:classify",

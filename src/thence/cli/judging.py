@@ -1,6 +1,9 @@
-"""What the commands print that judge sentences: minimal pairs."""
+"""What the commands print that judge sentences: minimal pairs, and the surprisal of words."""
 
+import csv
 from collections.abc import Callable, Iterator, Sequence
+from io import StringIO
+from itertools import chain, islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
@@ -12,10 +15,14 @@ from thence.cli.output import Json, print_json, print_table
 from thence.cli.streams import print_note, print_text
 from thence.errors import RunError, SettingError
 from thence.evaluation.pairs import PairReport
-from thence.results import json_value
+from thence.results import Results, json_value
 from thence.runs.files import find_run
 
 FORMATS = (".png", ".svg")
+ROWS_AT_ONCE = 1000
+"""Rows of a table that are printed together."""
+DIGITS = 6
+"""Significant digits of its numbers."""
 
 
 def print_pair_report(
@@ -100,3 +107,38 @@ def pair_lines(report: PairReport) -> Iterator[dict[str, Any]]:
                 for name, (good, bad) in zip(report.names, of_runs, strict=True)
             ],
         }
+
+
+def print_surprisals(
+    call: Callable[..., Results[dict[str, Any]]],
+    given: SimpleNamespace,
+    *,
+    to: Annotated[
+        Literal["csv", "tsv", "jsonl"], Parameter(name="--format", help="How rows are written.")
+    ] = "csv",
+) -> None:
+    """Print the surprisal of each word or region as a row of a table."""
+    rows = call().once()
+    if to == "jsonl":
+        for row in rows:
+            print_json({name: json_value(value) for name, value in row.items()})
+        return
+    first = next(rows, None)
+    if first is None:
+        return
+    file = StringIO()
+    writer = csv.DictWriter(
+        file, list(first), delimiter="," if to == "csv" else "\t", lineterminator="\n"
+    )
+    writer.writeheader()
+    rows = chain([first], rows)
+    while some := list(islice(rows, ROWS_AT_ONCE)):
+        writer.writerows({name: cell(value) for name, value in row.items()} for row in some)
+        print_text(file.getvalue()[:-1])
+        file.seek(0)
+        file.truncate()
+
+
+def cell(value: Any) -> Any:
+    """Return a number as a table has it; nothing for None."""
+    return f"{value:.{DIGITS}g}" if isinstance(value, float) else value

@@ -10,6 +10,7 @@ from thence.evaluation.labels import ClassificationReport
 from thence.evaluation.language import LikelihoodReport
 from thence.evaluation.pairs import PairReport, pairs
 from thence.evaluation.scoring import Ranking, rank, score
+from thence.evaluation.surprisal import surprisal
 
 __all__ = [
     "Classification",
@@ -29,4 +30,5 @@ __all__ = [
     "rank",
     "score",
     "similar",
+    "surprisal",
 ]

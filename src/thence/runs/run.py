@@ -80,6 +80,7 @@ class Run(RunFolder):
     score = PackageFunction("score")
     rank = PackageFunction("rank")
     pairs = PackageFunction("pairs")
+    surprisal = PackageFunction("surprisal")
     similar = PackageFunction("similar")
     classify = PackageFunction("classify")
     explain = PackageFunction("explain")
