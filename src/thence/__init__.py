@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from thence.evaluation import surprisal as surprisal
     from thence.exchange import export as export
     from thence.exchange import import_arpa as import_arpa
+    from thence.exchange import import_model as import_model
     from thence.filtering import filter_texts as filter_texts
     from thence.generation import complete as complete
     from thence.generation import fill as fill
@@ -99,6 +100,7 @@ _HOMES = {
     "export": "thence.exchange",
     "import_arpa": "thence.exchange",
     "filter_texts": "thence.filtering",
+    "import_model": "thence.exchange",
     "complete": "thence.generation",
     "fill": "thence.generation",
     "next_tokens": "thence.generation",

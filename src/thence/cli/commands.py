@@ -246,7 +246,7 @@ COMMANDS: Mapping[str, Command] = {
         opens_run=False,
     ),
     "export": Command(
-        "Write a run for other programs: ARPA, word2vec, ONNX, Hugging Face.",
+        "Write a run for other programs: ARPA, fastText, word2vec, ONNX, Hugging Face.",
         "exchange:export_checked",
         "runs:print_exported",
         ("run", "path"),
@@ -254,11 +254,15 @@ COMMANDS: Mapping[str, Command] = {
             "run": "The run folder.",
             "path": "The file or folder to make.",
             "to": "Its format (default: onnx for a file of that suffix, arpa for an n-gram run and "
-            "for a file of that suffix, else word2vec, as text).",
+            "for a file of that suffix, fasttext for a run of that model and a file that ends in .bin "
+            "or .ftz, else word2vec, as text).",
         },
     ),
     "import": Command(
-        "Import an ARPA file as a run.", "exchange:import_arpa", "runs:print_imported", ("path",)
+        "Import an ARPA file, or a classifier of fastText, as a run.",
+        "exchange:import_model",
+        "runs:print_imported",
+        ("path",),
     ),
     "prune": Command(
         "Make an n-gram model smaller: an ARPA file or a run.",

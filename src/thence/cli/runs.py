@@ -12,9 +12,12 @@ from thence.cli.output import Json, print_json, print_pairs, print_table
 from thence.cli.streams import is_at_terminal, print_note, print_text
 from thence.corpus import BUNDLED, CATALOGUE
 from thence.errors import DownloadError, ThenceError
+from thence.runs import ClassifierRun
 from thence.terminal import stderr_console
 
 COLUMNS = ("run", "model", "text", "on dev", "state", "looks at test", "made (UTC)")
+SOME = 10
+"""Labels that are shown of an imported classifier."""
 
 
 def print_runs(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
@@ -61,28 +64,30 @@ def print_exported(call: Callable[..., Any], given: SimpleNamespace) -> None:
 def print_imported(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
     """Print what was imported."""
     run = call()
-    order, words = run.recipe.options.order, run.tokenizer.vocabulary
-    if json:
-        print_json(
-            {
-                "run": str(run.folder),
-                "model": run.recipe.model,
-                "order": order,
-                "parameters": run.model.num_parameters(),
-                "words": len(words.symbols),
-                "unknown": words.unknown,
-            }
+    words, parameters = run.tokenizer.vocabulary, run.num_parameters
+    about = {"run": str(run.folder), "model": run.recipe.model}
+    if isinstance(run, ClassifierRun):
+        labels = run.label_names
+        more: dict[str, Any] = {"labels": len(labels)}
+        model = f"{run.recipe.model}, {parameters:,} parameters"
+        last = (
+            "labels",
+            f"{len(labels):,}: {', '.join(labels[:SOME])}{' ...' * (len(labels) > SOME)}",
         )
+        following = "classify"
+    else:
+        order = run.recipe.options.order
+        more = {"order": order}
+        others = "all others are refused" if words.unknown_id is None else "all others are <unk>"
+        model = f"ngram of order {order}, {parameters:,} parameters"
+        last = ("vocabulary", f"{len(words.symbols):,} words; {others}")
+        following = "evaluate"
+    if json:
+        sizes = {"parameters": parameters, "words": len(words.symbols), "unknown": words.unknown}
+        print_json({**about, **more, **sizes})
         return
-    others = "all others are refused" if words.unknown_id is None else "all others are <unk>"
-    print_pairs(
-        [
-            ("run", str(run.folder)),
-            ("model", f"ngram of order {order}, {run.model.num_parameters():,} parameters"),
-            ("vocabulary", f"{len(words.symbols):,} words; {others}"),
-        ]
-    )
-    print_note(f"Next: thence evaluate {quote(str(run.folder))} TEXT")
+    print_pairs([("run", str(run.folder)), ("model", model), last])
+    print_note(f"Next: thence {following} {quote(str(run.folder))} TEXT")
 
 
 def print_served(call: Callable[..., None], given: SimpleNamespace) -> None:

@@ -1,4 +1,7 @@
-"""Runs from and for other programs: ARPA files, word vectors, ONNX files, Hugging Face folders."""
+"""Runs from and for other programs.
+
+ARPA files, files of fastText, word vectors, ONNX files, Hugging Face folders.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,13 +11,15 @@ from typing import Literal
 
 from thence.errors import RunError
 from thence.exchange.arpa import import_arpa
+from thence.exchange.fasttext import is_fasttext
 from thence.runs.run import Run, open_run
 from thence.settings import validate
 
-Format = Literal["arpa", "word2vec", "onnx", "huggingface"]
+Format = Literal["arpa", "fasttext", "word2vec", "onnx", "huggingface"]
 
 _WRITERS: dict[Format, tuple[str, str]] = {
     "arpa": ("arpa", "export_arpa"),
+    "fasttext": ("fasttext_runs", "export_fasttext"),
     "word2vec": ("word2vec", "export_word2vec"),
     "onnx": ("onnx_file", "export_onnx"),
     "huggingface": ("hugging_face", "export_hugging_face"),
@@ -39,7 +44,8 @@ class Exported:
 def export(run: Run | str | Path, path: str | Path, to: Format | None = None) -> Path:
     """Write what a run has learned for other programs.
 
-    An ARPA file holds an n-gram model. A word2vec file (as text) holds the embeddings of words, or
+    An ARPA file holds an n-gram model. A fastText file holds a classifier of the model
+    ``fasttext``, with equal predictions. A word2vec file (as text) holds the embeddings of words, or
     of whatever the tokens are; special symbols and white space are left out. An ONNX file and a
     Hugging Face folder hold networks that model language, and are checked to give the same
     log-probabilities before they are put in their place.
@@ -49,7 +55,8 @@ def export(run: Run | str | Path, path: str | Path, to: Format | None = None) ->
         path: The file to make, compressed if its name ends in ``.gz`` (arpa and word2vec), or the
             folder (huggingface).
         to: Its format; by default ``onnx`` for a file with that suffix, ``arpa`` for an n-gram
-            run and for a file with that suffix, else ``word2vec``.
+            run and for a file with that suffix, ``fasttext`` for a run of that model and a file
+            with the suffix ``.bin`` or ``.ftz``, else ``word2vec``.
 
     Returns:
         The file or folder.
@@ -81,10 +88,35 @@ def export_checked(run: Run | str | Path, path: str | Path, to: Format | None = 
         ) from error
 
 
+def import_model(path: str | Path, output: str | Path, allow_unnormalized: bool = False) -> Run:
+    """Make a run of a file of another program, which its first bytes tell.
+
+    An ARPA file of n-grams (KenLM, SRILM), see ``import_arpa``, or a classifier of fastText
+    (``.bin``, ``.ftz``), with equal predictions. The run has no text of its own.
+
+    Args:
+        path: The file.
+        output: The run folder to make.
+        allow_unnormalized: Take an ARPA file whose probabilities add up to more than one, too,
+            with a warning.
+
+    Raises:
+        TextError: If it is no such file, or damaged.
+        RunError: If the output exists or cannot be written.
+    """
+    if not is_fasttext(Path(path)):
+        return import_arpa(path, output, allow_unnormalized)
+    from thence.exchange.fasttext_runs import import_fasttext
+
+    return import_fasttext(path, output)
+
+
 def _usual_format(run: Run, path: Path) -> Format:
     if path.suffix == ".onnx":
         return "onnx"
+    if run.recipe.model == "fasttext" and path.suffix in (".bin", ".ftz"):
+        return "fasttext"
     return "arpa" if run.recipe.model == "ngram" or ".arpa" in path.suffixes else "word2vec"
 
 
-__all__ = ["Exported", "Format", "export", "export_checked", "import_arpa"]
+__all__ = ["Exported", "Format", "export", "export_checked", "import_arpa", "import_model"]

@@ -16,13 +16,14 @@ import mmap
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from thence.atomic import write_atomically
-from thence.corpus.opening import refuse_odd
+from thence.corpus.opening import odd_kind, refuse_odd
 from thence.errors import SettingError, TextError
 from thence.models.fasttext.contents import (
     CENTROIDS,
@@ -45,6 +46,14 @@ SIZES = struct.Struct("<3i2q")
 ENTRY = struct.Struct("<qb")
 WORD, LABEL = 0, 1
 NOT_PRUNED = -1
+
+
+def is_fasttext(path: Path) -> bool:
+    """Return whether a file begins as those of fastText do; False if it cannot be read."""
+    if odd_kind(path) is None:
+        with suppress(OSError), path.open("rb") as file:
+            return file.read(4) == struct.pack("<i", MAGIC)
+    return False
 
 
 class _BrokenError(Exception):
@@ -130,7 +139,7 @@ def _read_arguments(reader: _Reader) -> Arguments:
     if version == OLDER and kind == "supervised":
         maxn = 0
     return Arguments(
-        dim, ws, epoch, min_count, neg, max(word_ngrams, 0), LOSSES[loss - 1], kind, bucket,
+        dim, ws, epoch, min_count, neg, max(word_ngrams, 1), LOSSES[loss - 1], kind, bucket,
         max(minn, 0), max(maxn, 0), rate, t,
     )  # fmt: skip
 

@@ -177,6 +177,11 @@ add_built_in([
         },
     ),
     _labels(
+        "fasttext", "fit", "labels.fasttext:FastTextOptions", "labels.fasttext:FastText",
+        "the classifier of fastText in its format: imported from its files, or trained here",
+        training=DOCUMENTS,
+    ),
+    _labels(
         "finetuned", "train",
         "labels.options:FinetunedOptions", "labels.finetuned:FinetunedClassifier",
         "a language model trained here before, with a head on its states (ULMFiT)",

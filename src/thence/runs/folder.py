@@ -12,7 +12,7 @@ from thence.recipes.recipe import Recipe
 from thence.runs.files import check_ordinary, is_finished
 from thence.runs.looks_at_test import TEST_LOOKS, read_test_looks
 from thence.runs.metrics import read_metrics
-from thence.runs.provenance import CLUSTER, FROM, KEPT, config_checksum
+from thence.runs.provenance import CLUSTER, FROM, IMPORTED, KEPT, config_checksum
 from thence.runs.sources import (
     IN_MEMORY,
     STANDARD_INPUT,
@@ -68,7 +68,7 @@ class RunFolder:
     @property
     def imported(self) -> bool:
         """Whether the run was made from a file of another program, and so has no text."""
-        return "arpa" in self.provenance["sha256"]
+        return bool(IMPORTED & self.provenance["sha256"].keys())
 
     def check_text(self) -> None:
         """Refuse an imported run where its own text is needed."""

@@ -31,6 +31,8 @@ CLUSTER, FROM, KEPT = "cluster", "from", "kept"
 KEPT_NAME = re.compile(r"(?:(?:text|dev|test)(?:\.[a-z]+)?)?")
 """What a file of ``kept`` may be called: a name of its own in the run folder, or none."""
 SPLITS = ("train", "dev", "test")
+IMPORTED = frozenset({"arpa", "fasttext"})
+"""What an imported run has the hash of instead: the file that it was made of."""
 PACKAGES = "packages"
 """A table of the packages that supplied models or tokenizers, where they are not thence's own."""
 SUPPLIED: Sequence[tuple[str, str, Callable[[str], bool]]] = (
@@ -229,7 +231,7 @@ def _check_fields(found: Mapping[str, Any], labelled: bool) -> None:
     for name, value in found.get(KEPT, {}).items():
         if not KEPT_NAME.fullmatch(value):
             raise SettingError(f"it keeps its {shown(name)} in {shown(value)}.")
-    if "arpa" not in found["sha256"] and set(found["sha256"]) != set(SPLITS):
+    if not IMPORTED & found["sha256"].keys() and set(found["sha256"]) != set(SPLITS):
         raise SettingError("it does not say the hashes of its text.")
     if labelled and len(set(found["labels"])) != len(found["labels"]):
         raise SettingError("a label occurs twice.")

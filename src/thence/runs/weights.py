@@ -21,7 +21,7 @@ from thence.runs.files import Array, load_tensors, save_tensors
 from thence.runs.provenance import FORMAT
 
 LARGE_FILE = 1 << 26
-"""Bytes from which the tables of counts are memory-mapped: less is read sooner than it is asked."""
+"""Bytes from which what was fitted is memory-mapped: less is read sooner than it is asked."""
 
 Model = TypeVar("Model", bound=LanguageModel | Classifier)
 
@@ -49,9 +49,8 @@ def load_model(
         RunError: If the file is damaged or belongs to another model.
     """
     family = get_family(recipe.model)
-    # Networks change their numbers in place; counts are only read.
-    is_counted = family.method == "fit" and family.task == "language"
-    tensors, about = load_tensors(path, LARGE_FILE if is_counted else None)
+    # Networks change their numbers in place; what was fitted is only read.
+    tensors, about = load_tensors(path, LARGE_FILE if family.method == "fit" else None)
     if identity is not None and about.get("run") != identity:
         raise RunError(
             f"{path} belongs to another run: it was trained with another recipe or on another "

@@ -15,8 +15,9 @@ from typing import Annotated, Literal, get_args
 import numpy as np
 
 from thence.array_types import Float32, Int32, Int64, Integer, UInt8, UInt64
+from thence.batches.bags import MOST_FEATURES, NGramLength
 from thence.models.fasttext.tree import NOT_MADE, Level, levels
-from thence.settings import NonNegativeInt, PositiveInt, Range, Settings
+from thence.settings import PositiveInt, Range, Settings
 from thence.tokens.hashing import HashTable
 
 Loss = Literal["hs", "ns", "softmax", "ova"]
@@ -24,8 +25,6 @@ Kind = Literal["cbow", "skipgram", "supervised"]
 LOSSES, KINDS = get_args(Loss), get_args(Kind)
 """In the order in which files number them, from 1."""
 
-LONGEST = 100
-"""Longest n-grams: more than any training asks for, and a text has few of them."""
 CENTROIDS = 256
 """Centroids of each part of a row: a code is a byte."""
 
@@ -34,7 +33,7 @@ FNV_64, FNV_64_PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)
 SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """Spreads a key over all bits: 2^64 divided by the golden ratio."""
 
-Length = Annotated[int, Range(ge=0, le=LONGEST, why="no text has such n-grams")]
+SubwordLength = Annotated[int, Range(ge=0, le=50, why="longer runs hardly ever recur")]
 Bucket = Annotated[int, Range(ge=0, le=(1 << 31) - 1)]
 
 
@@ -52,7 +51,7 @@ class Arguments(Settings):
     """Words that occur less often are left out."""
     neg: int = 5
     """Words drawn as negative samples."""
-    word_ngrams: Length = 1
+    word_ngrams: NGramLength = 1
     """Longest runs of words."""
     loss: Loss = "ns"
     """Hierarchical softmax, negative sampling, softmax, or one yes or no for each label."""
@@ -60,9 +59,9 @@ class Arguments(Settings):
     """What was learned."""
     bucket: Bucket = 2_000_000
     """Buckets of n-grams."""
-    minn: NonNegativeInt = 3
+    minn: SubwordLength = 3
     """Shortest runs of characters."""
-    maxn: Length = 6
+    maxn: SubwordLength = 6
     """Longest runs of characters; 0: there are none."""
     lr_update_rate: int = 100
     """Tokens after which the learning rate changes."""
@@ -241,6 +240,11 @@ class FastTextModel:
         refuse_misfits(self)
 
     @cached_property
+    def weights(self) -> Float32[np.ndarray, "targets dim"]:
+        """The output matrix as numbers."""
+        return self.output.rows(np.arange(self.output.shape[0]))
+
+    @cached_property
     def tree(self) -> list[Level]:
         """The tree of a hierarchical softmax."""
         return levels(self.targets.counts)
@@ -270,6 +274,8 @@ def refuse_misfits(model: FastTextModel) -> None:
         if len(np.unique(pruned[:, 0])) < len(pruned):
             raise ValueError("a bucket has two rows")
     rows, dim = model.input.shape
+    if words + buckets > MOST_FEATURES or len(dictionary) > MOST_FEATURES:
+        raise ValueError("it has more rows than numbers of 32 bits can tell apart")
     if rows < words + buckets or dim != arguments.dim:
         raise ValueError(
             f"its input matrix is of {rows:,} x {dim:,}, but it has {words:,} words, {buckets:,} "

@@ -22,7 +22,7 @@ from thence._core import library
 from thence.array_types import Float32, Int64
 from thence.batches.bags import Bags, bags_with, sum_rows_in_numpy
 from thence.corpus import Documents
-from thence.models.fasttext.contents import Dense, FastTextModel, Matrix, Quantised
+from thence.models.fasttext.contents import Dense, FastTextModel, Matrix
 from thence.models.fasttext.features import CHUNK, features, subword_bags
 from thence.tokens.parallel import in_threads
 
@@ -32,6 +32,9 @@ LARGEST_LOGIT, STEPS = 8, 512
 """Beyond it a sigmoid is 0 or 1; steps of its table between minus and plus that."""
 FLAT = 80.0
 """Logits of a tree beyond it change nothing in single precision."""
+PRODUCTS_AT_ONCE, FEWEST_LINES = 1 << 18, 16
+"""Products in a multiplication of matrices: more are shared among threads by NumPy's library, which
+then wait for each other, as texts are in threads already; and texts in one at least."""
 CELLS_AT_ONCE = 1 << 20
 """Texts times labels whose probabilities are made at once."""
 
@@ -97,13 +100,14 @@ def probabilities(model: FastTextModel, vectors: Hidden) -> Float32[np.ndarray, 
     """Return the probability of each label for each hidden vector, as fastText says it."""
     loss = {"softmax": _softmax, "hs": _tree_products}.get(model.arguments.loss, _sigmoids)
     labels = model.output.shape[0]
-    at_once = max(1, CELLS_AT_ONCE // labels)
-    rows = model.output.rows(np.arange(labels)) if isinstance(model.output, Quantised) else None
-    table = model.output.values if isinstance(model.output, Dense) else rows
+    table = model.weights
+    strip = max(FEWEST_LINES, PRODUCTS_AT_ONCE // max(table.size, 1))
+    at_once = max(strip, CELLS_AT_ONCE // labels)
     found = np.empty((len(vectors), labels), np.float32)
     for first in range(0, len(vectors), at_once):
-        part = slice(first, first + at_once)
-        found[part] = loss(model, table @ vectors[part].T).T
+        part = vectors[first : first + at_once]
+        logits = [table @ part[at : at + strip].T for at in range(0, len(part), strip)]
+        found[first : first + at_once] = loss(model, np.concatenate(logits, axis=1)).T
     return found
 
 

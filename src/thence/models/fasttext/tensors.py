@@ -1,0 +1,124 @@
+"""A model of fastText as named arrays, for the weights file of a run, and back."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from thence.models.base import MAX_WEIGHT, Array
+from thence.models.fasttext.contents import (
+    CENTROIDS,
+    Arguments,
+    Dense,
+    Dictionary,
+    Entries,
+    FastTextModel,
+    Matrix,
+    Quantised,
+)
+
+UNUSED = ("ws", "epoch", "min_count", "neg", "lr_update_rate", "t")
+"""Settings that nothing depends on any more, but that go back into a file."""
+
+
+def to_tensors(model: FastTextModel) -> dict[str, Array]:
+    """Return everything that a model holds, but for the settings that its features depend on."""
+    dictionary, settings = model.dictionary, asdict(model.arguments)
+    found = {
+        "settings": np.array([settings[name] for name in UNUSED], np.float64),
+        "num_tokens": np.array(dictionary.num_tokens, np.int64),
+        **_of_entries("words", dictionary.words),
+        **_of_entries("labels", dictionary.labels),
+        **_of_matrix("input", model.input),
+        **_of_matrix("output", model.output),
+    }
+    return found | ({} if dictionary.pruned is None else {"pruned": dictionary.pruned})
+
+
+def _of_entries(name: str, entries: Entries) -> dict[str, Array]:
+    return {
+        name: entries.text,
+        f"{name}.offsets": entries.offsets,
+        f"{name}.counts": entries.counts,
+    }
+
+
+def _of_matrix(name: str, matrix: Matrix) -> dict[str, Array]:
+    if isinstance(matrix, Dense):
+        return {name: matrix.values}
+    found = {
+        f"{name}.codes": matrix.codes,
+        f"{name}.centroids": matrix.centroids,
+        f"{name}.part_size": np.array(matrix.part_size, np.int64),
+    }
+    if matrix.norm_codes is not None and matrix.norms is not None:
+        found |= {f"{name}.norm_codes": matrix.norm_codes, f"{name}.norms": matrix.norms}
+    return found
+
+
+def from_tensors(tensors: Mapping[str, Array], settings: Mapping[str, Any]) -> FastTextModel:
+    """Return the model of arrays, which may come from anyone.
+
+    Args:
+        tensors: What ``to_tensors`` returned.
+        settings: Those of ``Arguments`` that its features depend on.
+
+    Raises:
+        ValueError: If they do not fit together.
+    """
+    left = dict(tensors)
+    unused = _taken(left, "settings", np.float64, (len(UNUSED),))
+    rest = dict(zip(UNUSED, unused.tolist(), strict=True))
+    whole = {name: value if name == "t" else int(value) for name, value in rest.items()}
+    tokens = int(_taken(left, "num_tokens", np.int64, ()))
+    words, labels = (_entries(left, name) for name in ("words", "labels"))
+    pruned = _taken(left, "pruned", np.int32, (None, 2)) if "pruned" in left else None
+    matrices = [_matrix(left, name, int(settings["dim"])) for name in ("input", "output")]
+    if left:
+        raise ValueError(f"{', '.join(left)} are no arrays of such a model")
+    arguments = Arguments(**{**whole, **settings})
+    return FastTextModel(arguments, Dictionary(words, labels, tokens, pruned), *matrices)
+
+
+def _taken(left: dict[str, Array], name: str, dtype: Any, shape: tuple[int | None, ...]) -> Array:
+    """Take an array out of those that are left; None in its shape is any size."""
+    found = left.pop(name)
+    sizes = [own if size is None else size for own, size in zip(found.shape, shape, strict=False)]
+    if found.dtype != dtype or found.shape != (*sizes,) or found.ndim != len(shape):
+        raise ValueError(f"{name} is of the type {found.dtype} and the shape {found.shape}")
+    return found
+
+
+def _entries(left: dict[str, Array], name: str) -> Entries:
+    text = _taken(left, name, np.uint8, (None,))
+    offsets = _taken(left, f"{name}.offsets", np.int64, (None,))
+    counts = _taken(left, f"{name}.counts", np.int64, (len(offsets) - 1,))
+    if offsets[0] != 0 or offsets[-1] != len(text) or np.any(offsets[1:] < offsets[:-1]):
+        raise ValueError(f"{name}.offsets do not cut {name} into strings")
+    return Entries(text, offsets, counts)
+
+
+def _matrix(left: dict[str, Array], name: str, dim: int) -> Matrix:
+    if name in left:
+        return Dense(_weights(left, name, (None, dim)))
+    codes = _taken(left, f"{name}.codes", np.uint8, (None, None))
+    centroids = _weights(left, f"{name}.centroids", (CENTROIDS * dim,))
+    part_size = int(_taken(left, f"{name}.part_size", np.int64, ()))
+    if part_size < 1 or not 0 < dim - (codes.shape[1] - 1) * part_size <= part_size:
+        raise ValueError(f"{name} has {codes.shape[1]} parts of {part_size}, which are not {dim}")
+    if f"{name}.norms" not in left:
+        return Quantised(codes, centroids, dim, part_size)
+    norm_codes = _taken(left, f"{name}.norm_codes", np.uint8, (len(codes),))
+    norms = _weights(left, f"{name}.norms", (CENTROIDS,))
+    return Quantised(codes, centroids, dim, part_size, norm_codes, norms)
+
+
+def _weights(left: dict[str, Array], name: str, shape: tuple[int | None, ...]) -> Array:
+    found = _taken(left, name, np.float32, shape)
+    # Both ends are NaN if a weight is.
+    if found.size and not (found.min() >= -MAX_WEIGHT and found.max() <= MAX_WEIGHT):
+        raise ValueError(
+            f"{name} holds what is no finite number, or a weight beyond {MAX_WEIGHT:g}"
+        )
+    return found
