@@ -254,8 +254,8 @@ COMMANDS: Mapping[str, Command] = {
             "run": "The run folder.",
             "path": "The file or folder to make.",
             "to": "Its format (default: onnx for a file of that suffix, arpa for an n-gram run and "
-            "for a file of that suffix, fasttext for a run of that model and a file that ends in .bin "
-            "or .ftz, else word2vec, as text).",
+            "for a file of that suffix, fasttext for a run of that model and a file of the suffix "
+            ".bin or .ftz, else word2vec, as text).",
         },
     ),
     "import": Command(

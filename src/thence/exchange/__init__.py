@@ -45,8 +45,8 @@ def export(run: Run | str | Path, path: str | Path, to: Format | None = None) ->
     """Write what a run has learned for other programs.
 
     An ARPA file holds an n-gram model. A fastText file holds a classifier of the model
-    ``fasttext``, with equal predictions. A word2vec file (as text) holds the embeddings of words, or
-    of whatever the tokens are; special symbols and white space are left out. An ONNX file and a
+    ``fasttext``, with equal predictions. A word2vec file (as text) holds the embeddings of words,
+    or of whatever the tokens are; special symbols and white space are left out. An ONNX file and a
     Hugging Face folder hold networks that model language, and are checked to give the same
     log-probabilities before they are put in their place.
 

@@ -85,10 +85,14 @@ def features_in_numpy(model: FastTextModel, chunk: Documents) -> Bags:
 
 
 def subword_bags(model: FastTextModel, words: Sequence[str | bytes]) -> Bags:
-    """Return the row of each word, if it is known, and those of its runs of characters."""
+    """Return the row of each word, if it is known, and those of its runs of characters.
+
+    As in fastText, a label has the row of its id, which is that of a bucket, if there is one.
+    """
     entries = Entries.of(words, np.zeros(len(words), np.int64))
     starts, sizes = entries.offsets[:-1], np.diff(entries.offsets)
     ids = model.dictionary.table.find(entries.keys())
+    ids[ids >= model.input.shape[0]] = -1
     return _words(model, entries.text, starts, sizes, ids)
 
 
@@ -98,20 +102,22 @@ def word_ids(model: FastTextModel, words: Sequence[str | bytes]) -> Int32[np.nda
 
 
 def subwords(model: FastTextModel, word: str) -> tuple[list[str], Int32[np.ndarray, " subwords"]]:
-    """Return a word, if it is known, and its runs of characters that have a row; and the rows."""
+    """Return a word, if it is known, and its runs of characters; and the rows they have.
+
+    Where buckets were left out, there are fewer rows than strings, as in fastText.
+    """
     arguments, marked = model.arguments, f"<{word}>"
     runs = [
         marked[first : first + length]
-        for first in range(0 if word == END.decode() else len(marked), len(marked))
+        for first in range(len(marked) if word != END.decode() else 0)
         for length in range(max(arguments.minn, 1), arguments.maxn + 1)
-        if first + length <= len(marked) and marked[first : first + length] not in "<>"
+        if first + length <= len(marked) and (length > 1 or 0 < first < len(marked) - 1)
     ]
     entries = Entries.of(runs, np.zeros(len(runs), np.int64))
     own = word_ids(model, [word])
     hashes = hash_strings(entries.text, entries.offsets[:-1], np.diff(entries.offsets))[0]
     rows = np.concatenate([own, _rows(model, hashes % np.uint64(max(arguments.bucket, 1)))])
-    kept = np.flatnonzero(rows >= 0)
-    return [[word, *runs][place] for place in kept], rows[kept]
+    return [word, *runs][int(own[0] < 0) :], rows[rows >= 0]
 
 
 def _cut(chunk: Documents) -> tuple[UInt8[np.ndarray, " bytes"], Places, Places, Places]:

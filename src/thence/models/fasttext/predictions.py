@@ -22,6 +22,7 @@ from thence._core import library
 from thence.array_types import Float32, Int64
 from thence.batches.bags import Bags, bags_with, sum_rows_in_numpy
 from thence.corpus import Documents
+from thence.errors import TextError
 from thence.models.fasttext.contents import Dense, FastTextModel, Matrix
 from thence.models.fasttext.features import CHUNK, features, subword_bags
 from thence.tokens.parallel import in_threads
@@ -97,7 +98,11 @@ def predict(
 
 
 def probabilities(model: FastTextModel, vectors: Hidden) -> Float32[np.ndarray, "lines labels"]:
-    """Return the probability of each label for each hidden vector, as fastText says it."""
+    """Return the probability of each label for each hidden vector, as fastText says it.
+
+    Raises:
+        TextError: If the weights hold what is no finite number.
+    """
     loss = {"softmax": _softmax, "hs": _tree_products}.get(model.arguments.loss, _sigmoids)
     labels = model.output.shape[0]
     table = model.weights
@@ -107,7 +112,13 @@ def probabilities(model: FastTextModel, vectors: Hidden) -> Float32[np.ndarray, 
     for first in range(0, len(vectors), at_once):
         part = vectors[first : first + at_once]
         logits = [table @ part[at : at + strip].T for at in range(0, len(part), strip)]
-        found[first : first + at_once] = loss(model, np.concatenate(logits, axis=1)).T
+        joined = np.concatenate(logits, axis=1)
+        if not np.isfinite(joined).all():
+            raise TextError(
+                "The weights of this file of fastText hold what is no finite number: it is "
+                "damaged, or its training diverged."
+            )
+        found[first : first + at_once] = loss(model, joined).T
     return found
 
 
