@@ -6,7 +6,7 @@ add up to a little more than one. With ``loss='ova'`` or ``'ns'`` each label is 
 own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ import numpy as np
 
 from thence.array_types import Bool, Float32, Int64
 from thence.batches.bags import NGramLength
+from thence.corpus.documents import Labels
+from thence.errors import SettingError
 from thence.models.base import Array, Classes
 from thence.models.fasttext.contents import Bucket, FastTextModel, Loss, SubwordLength
 from thence.models.fasttext.features import END, features, word_ids
@@ -75,6 +77,17 @@ class FastText:
         """What a file of fastText holds."""
         assert self._model is not None  # It has been fitted or loaded.
         return self._model
+
+    def fit(
+        self,
+        texts: Texts,
+        labels: Labels,
+        sample_weight: Float32[np.ndarray, " documents"],
+        dev: tuple[Texts, Labels] | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Learn from labelled texts; see ``FittedClassifier``."""
+        raise SettingError("`model='fasttext'` is only imported: thence import MODEL.bin -o RUN.")
 
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label for each document."""
