@@ -31,6 +31,7 @@ from thence.tokens.tokenizer import (
     store_of,
 )
 from thence.tokens.vocabulary import UNKNOWN, Vocabulary, choose_symbols
+from thence.tokens.word_list import read_word_list
 from thence.tokens.word_splitting import LATEST, Edition, FoundWords, find_words
 from thence.tokens.words import WordCounter, WordTokenizer, count_words
 
@@ -49,8 +50,14 @@ UNUSABLE = (
 
 
 def make_tokenizer(train: Documents, options: TokenOptions) -> Tokenizer:
-    """Make a tokenizer from the train split, and from nothing else."""
-    if options.tokens == "words":
+    """Make a tokenizer from the train split, and from nothing else but a list of symbols.
+
+    Raises:
+        SettingError: If the options do not go together.
+        TextError: If the list cannot be read.
+    """
+    _check_list(options)
+    if options.tokens == "words" and options.vocabulary is None:
         return _word_tokenizer(
             count_words(found for found, _ in _found_words(train, options)), options
         )[0]
@@ -73,8 +80,36 @@ def tokenizer_from_counts(counts: Mapping[str, int], options: TokenOptions) -> T
     """Make a tokenizer of bytes, characters or words, whose order in the counts is all the same."""
     if options.tokens == "bytes":
         return Tokenizer(ByteTokenizer(), options)
-    symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
+    if options.vocabulary is not None:
+        symbols = _listed(options.vocabulary, options)
+    else:
+        symbols = choose_symbols(counts, options.max_size, options.min_count, options.unknown)
     return tokenizer_of(symbols, options, left_out=choose_left_out(counts, symbols))
+
+
+def _check_list(options: TokenOptions) -> None:
+    """Refuse what says nothing where the symbols are listed."""
+    if options.vocabulary is None:
+        return
+    if options.tokens not in ("words", "characters"):
+        raise SettingError(
+            f"`vocabulary` is a list of words or characters, but `tokens` is {options.tokens!r}."
+        )
+    if options.max_size is not None or options.min_count != 1:
+        raise SettingError(
+            "`vocabulary` names the symbols that get an id; leave out `max_size` and `min_count`."
+        )
+
+
+def _listed(path: str, options: TokenOptions) -> list[str]:
+    """Return the symbols of a file."""
+    symbols = read_word_list(path)
+    if options.tokens == "characters" and (long := next((s for s in symbols if s[1:]), None)):
+        raise SettingError(
+            f"The list {path} holds {long!r}, which is no character; is it one of words "
+            "(`tokens` words)?"
+        )
+    return symbols
 
 
 def learn_tokens(train: Documents, options: TokenOptions) -> tuple[Tokenizer, TokenStore]:
@@ -83,6 +118,7 @@ def learn_tokens(train: Documents, options: TokenOptions) -> tuple[Tokenizer, To
     Words are looked for only once, where the text is not too large to be kept as numbers.
     """
     once = options.tokens == "words" and options.unknown == "symbol"
+    once = once and options.vocabulary is None
     if not once or train.num_bytes >= LARGEST_AT_ONCE:
         tokenizer = make_tokenizer(train, options)
         return tokenizer, tokenizer.encode(train)
@@ -132,8 +168,6 @@ def choose_left_out(counts: Mapping[str, int], symbols: Collection[str]) -> tupl
     >>> choose_left_out({"a": 2, "c": 1, "b": 1, "<unk>": 9}, ["a"])
     ('b', 'c')
     """
-    if len(symbols) == len(counts):
-        return ()
     left = sorted(set(counts).difference(symbols, [UNKNOWN]))
     return tuple(left[:: -(-len(left) // MOST_LEFT_OUT) or 1])
 

@@ -73,6 +73,8 @@ class TokenOptions(Settings):
     """Turn the text into lower case."""
     nfc: bool = False
     """Compose accents and other marks (Unicode normalisation form C)."""
+    vocabulary: str | None = None
+    """File of the words (or characters) that get an id, one per line, in place of those seen."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -266,6 +268,7 @@ class Tokenizer:
     def to_json(self) -> str:
         """Return everything needed to make this tokenizer again, as JSON."""
         content: dict[str, Any] = {"format": self.edition, "options": asdict(self.options)}
+        del content["options"]["vocabulary"]  # The symbols themselves follow.
         if self.options.tokens in COUNTED:
             content["symbols"] = self.vocabulary.symbols
         else:

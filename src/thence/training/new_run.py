@@ -55,8 +55,10 @@ def resolve_paths(recipe: Recipe, instead: Instead = NOTHING) -> Recipe:
     options = recipe.options
     if (vectors := recipe.vectors) is not None:
         options = replace(options, vectors=str(Path(vectors).resolve()))
-    splitting = replace(recipe.splitting, **given)
-    return replace(recipe, text=text, splitting=splitting, options=options)
+    tokens, splitting = recipe.tokens, replace(recipe.splitting, **given)
+    if tokens.vocabulary is not None:
+        tokens = replace(tokens, vocabulary=str(Path(tokens.vocabulary).resolve()))
+    return replace(recipe, text=text, splitting=splitting, tokens=tokens, options=options)
 
 
 def resolve_recipe(recipe: Recipe, data: TrainingData, instead: Instead) -> Recipe:
