@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from thence.environment import doctor as doctor
     from thence.errors import ThenceError as ThenceError
     from thence.evaluation import LikelihoodReport as LikelihoodReport
+    from thence.evaluation import calibrate as calibrate
     from thence.evaluation import classify as classify
     from thence.evaluation import compare as compare
     from thence.evaluation import evaluate as evaluate
@@ -88,6 +89,7 @@ _HOMES = {
     "Environment": "thence.environment",
     "doctor": "thence.environment",
     "LikelihoodReport": "thence.evaluation",
+    "calibrate": "thence.evaluation",
     "classify": "thence.evaluation",
     "compare": "thence.evaluation",
     "evaluate": "thence.evaluation",

@@ -16,14 +16,21 @@ from io import StringIO
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 
-from thence.cli.output import Json, note_unknown, print_json, print_json_lines, print_table
+from thence.cli.output import (
+    Json,
+    note_unknown,
+    print_json,
+    print_json_lines,
+    print_result,
+    print_table,
+)
 from thence.cli.streams import finish_output, print_note, print_styled, print_text
 from thence.corpus import BUNDLED, Documents, ReadingOptions, load
 from thence.corpus.labelled import without_marks
@@ -37,13 +44,14 @@ from thence.corpus.reading import (
 )
 from thence.corpus.tables import HUGGING_FACE, TABLES
 from thence.errors import RunError, SettingError, TextError
-from thence.evaluation import Classification, Explanation, rank
+from thence.evaluation import Classification, Explanation, calibrate, rank
 from thence.evaluation import explain as explained
 from thence.evaluation.classify import NOTHING_KNOWN
-from thence.evaluation.scoring import score_lines
+from thence.evaluation.scoring import score_lines, unusual_scores
+from thence.evaluation.unusual import calibration_of
 from thence.printable import printable, printable_line
 from thence.results import Results, Score
-from thence.runs import Run
+from thence.runs import LanguageRun, Run
 from thence.runs.sources import readable
 from thence.terminal import SafeConsole
 
@@ -55,6 +63,8 @@ FAINTEST = 0.1
 """Share of the largest weight below which a word has no colour."""
 STRONG = 0.5
 """Share of the largest weight above which a word is bold."""
+MOST_AT_ONCE = 1 << 16
+"""Bytes of a pipe that are read together, if so many are there."""
 MANY_COLOURS = ("256", "truecolor")
 
 
@@ -129,8 +139,22 @@ def print_scores(
     *,
     reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
     json: Json = False,
+    alert: Annotated[
+        float | None,
+        Parameter(
+            help="Print only texts that are more unusual than this share of dev, such as 0.999; "
+            "lines of standard input as they come."
+        ),
+    ] = None,
+    calibrate_on: Annotated[
+        str | None,
+        Parameter(help="Calibrate on this text, of the kind that is usual, instead of dev."),
+    ] = None,
 ) -> None:
     """Print a JSON line for each document of a file or a single text; or a ranking of texts."""
+    if given.calibrate or alert is not None or calibrate_on is not None:
+        print_unusual(given, alert, calibrate_on, reading or ReadingOptions(), json)
+        return
     texts = literal_texts(given.texts)
     if texts is None:
         read = load(given.texts[0], reading or ReadingOptions())
@@ -149,6 +173,60 @@ def print_scores(
         return
     print_table(*ranking.table())
     print_note(ranking.in_words())
+
+
+def print_unusual(
+    given: SimpleNamespace,
+    alert: float | None,
+    calibrate_on: str | None,
+    reading: ReadingOptions,
+    json: bool,
+) -> None:
+    """Print how unusual texts are, those of a pipe as they come; or only calibrate, without any."""
+    run = LanguageRun(given.run)
+    anew = calibrate_on is not None or not given.texts
+    known = calibrate(run, calibrate_on) if anew else calibration_of(run)
+    if alert is not None:
+        known.check_alert(alert)
+    if not given.texts:
+        print_result(known, json)
+        return
+    texts = literal_texts(given.texts)
+    documents: Iterable[Documents]
+    if texts is not None:
+        documents = [_given(run, texts, reading != ReadingOptions())]
+    elif given.texts[0] == "-":
+        documents = documents_as_they_come(sys.stdin.buffer, reading)
+    else:
+        documents = [load(given.texts[0], reading)]
+    done = shown = 0
+    try:
+        for some in documents:
+            for line in unusual_scores(run, some, known, given.tokens):
+                done += 1
+                if alert is None or line["more_unusual_than"] >= alert:
+                    shown += 1
+                    if shows_for_people() and not json:
+                        print_text(f"{100 * line['more_unusual_than']:8.4g} %  {line['text']}")
+                    else:
+                        print_json(line)
+            finish_output()
+    finally:
+        if alert is not None:
+            print_note(f"{shown:,} of {done:,} texts are more unusual than {100 * alert:g} %.")
+
+
+def documents_as_they_come(stream: Any, reading: ReadingOptions) -> Iterator[Documents]:
+    """Yield the lines of a stream that may never end, as soon as they are there."""
+    waiting = bytearray()
+    while data := stream.read1(MOST_AT_ONCE):
+        waiting += data
+        end = waiting.rfind(b"\n") + 1
+        if end:
+            yield parse(bytes(waiting[:end]), STANDARD_INPUT, reading)
+            del waiting[:end]
+    if waiting:
+        yield parse(bytes(waiting), STANDARD_INPUT, reading)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from thence.evaluation.language import LikelihoodReport
 from thence.evaluation.pairs import PairReport, pairs
 from thence.evaluation.scoring import Ranking, rank, score
 from thence.evaluation.surprisal import surprisal
+from thence.evaluation.unusual import Calibration, calibrate
 
 __all__ = [
+    "Calibration",
     "Classification",
     "ClassificationReport",
     "Comparison",
@@ -22,6 +24,7 @@ __all__ = [
     "PairReport",
     "Ranking",
     "SimilarWords",
+    "calibrate",
     "classify",
     "compare",
     "evaluate",

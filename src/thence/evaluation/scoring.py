@@ -16,6 +16,7 @@ from thence.corpus import Documents, documents_of
 from thence.errors import TextError
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.metrics import bits, finite
+from thence.evaluation.unusual import Calibration, calibration_of
 from thence.models.base import LanguageModel
 from thence.results import Listing, Results, Score, format_table, json_value
 from thence.runs.run import LanguageRun, Run, open_run
@@ -35,6 +36,7 @@ def score(
     texts: Documents | Iterable[str] | str,
     tokens: bool = False,
     static: bool = False,
+    calibrate: bool = False,
 ) -> Results[Score]:
     """Return the score of each text, in order and one by one.
 
@@ -44,19 +46,26 @@ def score(
         tokens: Add every token with its surprisal.
         static: Keep the model from adapting to the texts: caches are left out, and nothing goes on
             learning from one text to the next.
+        calibrate: Add how unusual each text is beside the dev split, read by itself and without
+            adapting (``thence.calibrate``).
 
     Returns:
         Dictionaries with ``text``, ``log_probability`` (natural logarithm; None if impossible),
         ``targets`` (its tokens and its end), ``nats_per_token``, ``bits_per_byte`` (the end counts
         as one byte), ``unknown`` (targets that are unknown symbols) and, if asked for, ``tokens``:
         each with ``token``, ``log_probability``, ``surprisal_bits`` and ``special``, whether it is
-        none that a text spells (the boundary, the unknown symbol).
+        none that a text spells (the boundary, the unknown symbol). If asked for, there is also
+        ``more_unusual_than``, the share of the texts of the calibration that are less unusual.
 
     Raises:
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
         SettingError: If ``static`` leaves nothing of the model.
+        TextError: If there is nothing to calibrate on.
     """
     run = open_run(run)
+    if calibrate:
+        documents, known = documents_of(texts), calibration_of(LanguageRun(run))
+        return Results(unusual_scores(run, documents, known, tokens), len(documents))
     if not tokens and not static and (one := _score_of_one(run, texts)) is not None:
         return Results([one], 1)
     strings = texts if isinstance(texts, list) else None
@@ -124,10 +133,11 @@ class _Numbers:
     columns: tuple[np.ndarray[Any, np.dtype[Any]], ...]
 
 
-def _numbers(run: Run, model: LanguageModel, documents: Documents) -> _Numbers:
-    """Score documents."""
+def _numbers(run: Run, model: LanguageModel, documents: Documents, alone: bool = False) -> _Numbers:
+    """Score documents; each by itself, if they are alone."""
     store = run.encode(documents, "score")
-    scores = model.score(store, run.recipe.training.carry_context).astype(np.float64, copy=False)
+    carry_context = run.recipe.training.carry_context and not alone
+    scores = model.score(store, carry_context).astype(np.float64, copy=False)
     log_probs = store.sum_by_document(scores)
     unknown = store.sum_by_document(run.tokenizer.vocabulary.are_unknown(store.targets))
     columns = (
@@ -144,7 +154,23 @@ def _scores(
     run: Run, model: LanguageModel, documents: Documents, texts: Iterable[str], tokens: bool
 ) -> Iterator[Score]:
     """Yield the score of each document; the texts are the same, as strings."""
-    found = _numbers(run, model, documents)
+    return _lines(run, _numbers(run, model, documents), texts, tokens)
+
+
+def unusual_scores(
+    run: Run, documents: Documents, known: Calibration, tokens: bool = False
+) -> Iterator[Score]:
+    """Yield the score of each document, read by itself, and how unusual it is; see ``score``."""
+    found = _numbers(run, EvaluationData(static=True).model(run), documents, alone=True)
+    log_probs, targets = found.columns[:2]
+    shares = known.more_unusual_than(-log_probs, targets).tolist()
+    for line, share in zip(_lines(run, found, documents, tokens), shares, strict=True):
+        line["more_unusual_than"] = share
+        yield line
+
+
+def _lines(run: Run, found: _Numbers, texts: Iterable[str], tokens: bool) -> Iterator[Score]:
+    """Yield the score of each document from its numbers."""
     columns = [column.tolist() for column in found.columns]
     lines = map(partial(_line, _display(run)), texts, *columns)
     if not tokens:

@@ -1,0 +1,263 @@
+"""How unusual a text is beside held-out texts of the same kind, at a rate of false alarms.
+
+The score is the nats per token, less what is common for texts of that length, by their spread
+(``Scale``). The share of held-out texts with a smaller score, ``k`` of ``m`` as ``k / (m + 1)``, is
+one minus a conformal p-value: whatever the model is, of new texts of the same source at most a
+share ``1 - a`` is more unusual than ``a`` (V. Vovk, A. Gammerman, G. Shafer 2005, "Algorithmic
+learning in a random world"). So that no text judges itself, the scale of each half of the texts is
+fitted to the other half, and both counts are added (V. Vovk 2015, "Cross-conformal predictors"; for
+sure, the rate is then at most twice as high, but it is as asked for where both scales are alike).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thence.array_types import Float64, Int64
+from thence.corpus import Documents, Source, load
+from thence.errors import RunError, SettingError, TextError
+from thence.evaluation.data import EvaluationData
+from thence.results import Result, format_pairs
+from thence.runs import LanguageRun
+from thence.runs.files import load_tensors, save_tensors
+from thence.runs.run import Run
+
+FILE = "calibration.safetensors"
+"""Its file in the run folder."""
+FORMAT = 1
+"""Number of the format of the file."""
+HALVES = 2
+FEWEST = 20
+"""Texts from which something can be said: the most unusual is then more so than 95 % of them."""
+IN_A_BIN, MOST_BINS = 40, 64
+"""Texts of about the same length by which median and spread are found, enough for a quantile of
+90 %; and how many such bins there are at most, which is enough for any curve."""
+UPPER = 0.9
+"""Quantile whose distance from the median is the spread: only unusual texts matter."""
+LEAST_SPREAD = 0.1
+"""Share of the spread of all texts that the spread of each length has at least: texts of a length
+that always read alike would else make any other one infinitely unusual."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What is common for texts of each length; between the lengths of bins it is interpolated.
+
+    Attributes:
+        lengths: Mean logarithm of the targets of the texts in each bin, rising.
+        median: Of their nats per token.
+        spread: How far above it their 90 % quantile is.
+    """
+
+    lengths: Float64[np.ndarray, " bins"]
+    median: Float64[np.ndarray, " bins"]
+    spread: Float64[np.ndarray, " bins"]
+
+    @classmethod
+    def fitted(
+        cls, per_token: Float64[np.ndarray, " texts"], targets: Int64[np.ndarray, " texts"]
+    ) -> "Scale":
+        """Return the scale of some texts."""
+        possible = np.isfinite(per_token)
+        if not possible.any():
+            return cls(np.zeros(1), np.zeros(1), np.ones(1))
+        per_token, lengths = per_token[possible], np.log(targets[possible])
+        count = int(np.clip(len(lengths) // IN_A_BIN, 1, MOST_BINS))
+        edges = np.unique(np.quantile(lengths, np.arange(1, count) / count))
+        places = np.searchsorted(edges, lengths, "right")
+        bins = [places == number for number in np.unique(places)]
+        median, upper = (
+            np.array([np.quantile(per_token[one], share) for one in bins]) for share in (0.5, UPPER)
+        )
+        least = LEAST_SPREAD * float(np.quantile(per_token, UPPER) - np.median(per_token))
+        spread = np.maximum(upper - median, least or 1.0)
+        return cls(np.array([lengths[one].mean() for one in bins]), median, spread)
+
+    def scores(
+        self, per_token: Float64[np.ndarray, " texts"], targets: Int64[np.ndarray, " texts"]
+    ) -> Float64[np.ndarray, " texts"]:
+        """Return how many spreads each text is above the median of its length."""
+        lengths = np.log(targets)
+        median, spread = (
+            np.interp(lengths, self.lengths, one) for one in (self.median, self.spread)
+        )
+        scores: Float64[np.ndarray, " texts"] = (per_token - median) / spread
+        return scores
+
+
+@dataclass(frozen=True)
+class Calibration(Result):
+    """What a run finds usual.
+
+    Attributes:
+        text: Name of the texts that it is from.
+        halves: Of each half of them: the scale of the other half, and their own scores by it,
+            sorted.
+    """
+
+    _in_json = ("text", "documents", "most_unusual")
+
+    text: str
+    halves: tuple[tuple[Scale, Float64[np.ndarray, " texts"]], ...]
+
+    @property
+    def documents(self) -> int:
+        """How many texts there were."""
+        return sum(len(scores) for _, scores in self.halves)
+
+    @property
+    def most_unusual(self) -> float:
+        """The highest share that it can tell: a text is more unusual than all others."""
+        return self.documents / (self.documents + 1)
+
+    def more_unusual_than(
+        self, nats: Float64[np.ndarray, " texts"], targets: Int64[np.ndarray, " texts"]
+    ) -> Float64[np.ndarray, " texts"]:
+        """Return how large a share of the texts each of others is more unusual than.
+
+        Args:
+            nats: Negative log-probability of each text.
+            targets: Its tokens, and its end.
+        """
+        below = [
+            np.searchsorted(scores, scale.scores(nats / targets, targets), "left")
+            for scale, scores in self.halves
+        ]
+        shares: Float64[np.ndarray, " texts"] = np.sum(below, axis=0) / (self.documents + 1)
+        return shares
+
+    def check_alert(self, alert: float) -> None:
+        """Refuse a share that no text can reach.
+
+        Raises:
+            SettingError: It is too high for so few texts.
+        """
+        if not 0 < alert < 1:
+            raise SettingError(f"`alert` is {alert:g}; it must be above 0 and below 1.")
+        if alert > self.most_unusual:
+            needed = int(np.ceil(alert / (1 - alert) - 1e-9))
+            raise SettingError(
+                f"`alert` is {alert:g}, but {self.documents:,} texts of {self.text} can only tell "
+                f"what is more unusual than {self.most_unusual:.4g} of them. It takes {needed:,} "
+                "of them: calibrate on a larger text with `calibrate_on`, or lower `alert`."
+            )
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return names and values to show."""
+        return [
+            ("calibrated on", f"{self.documents:,} texts of {self.text}"),
+            ("can tell", f"what is more unusual than {100 * self.most_unusual:.4g} % of them"),
+        ]
+
+    def __str__(self) -> str:
+        return "\n".join(format_pairs(self.rows()))
+
+
+def calibrate(run: Run | str | Path, text: Source | None = None) -> Calibration:
+    """Learn what a run finds usual, and keep it in the run folder.
+
+    Args:
+        run: The run of a language model, or its folder.
+        text: Texts of the kind that is usual; by default the dev split. The model must not have
+            been trained on them.
+
+    Raises:
+        TextError: If there are too few.
+        RunError: If the run folder cannot be written.
+    """
+    run = LanguageRun(run)
+    data = EvaluationData(text=text)
+    if text is None and (run.imported or not len(run.documents("dev"))):
+        raise TextError(
+            f"{run.name} has no dev split to calibrate on; name a file with `calibrate_on` that "
+            "it was not trained on."
+        )
+    documents = load(text) if text is not None else data.documents(run)
+    if len(documents) < FEWEST:
+        raise TextError(
+            f"{data.name(run)} has {len(documents)} documents, too few to calibrate on; it takes "
+            f"{FEWEST}, and 999 to tell what is more unusual than 99.9 %."
+        )
+    nats, targets = surprisal_of_each(run, documents)
+    name = "the dev split" if text is None else data.name(run)
+    found = fitted(name, nats / targets, targets)
+    tensors: dict[str, Float64[np.ndarray, ...]] = {}
+    for number, (scale, scores) in enumerate(found.halves):
+        curve = np.stack([scale.lengths, scale.median, scale.spread])
+        tensors |= {f"scale{number}": curve, f"scores{number}": scores}
+    about = {"format": FORMAT, "text": found.text, "weights": _weights(run)}
+    save_tensors(run.folder / FILE, tensors, about)
+    return found
+
+
+def fitted(
+    text: str, per_token: Float64[np.ndarray, " texts"], targets: Int64[np.ndarray, " texts"]
+) -> Calibration:
+    """Return the calibration by the nats per token of texts, every other one in the same half."""
+    half = np.arange(len(targets)) % HALVES
+    halves = []
+    for number in range(HALVES):
+        own, others = half == number, half != number
+        scale = Scale.fitted(per_token[others], targets[others])
+        halves.append((scale, np.sort(scale.scores(per_token[own], targets[own]))))
+    return Calibration(text, tuple(halves))
+
+
+def calibration_of(run: LanguageRun) -> Calibration:
+    """Return the calibration in a run folder; made now if there is none of its present weights.
+
+    Raises:
+        RunError: If the file is damaged.
+        TextError: If there is nothing to make it of.
+    """
+    path = run.folder / FILE
+    if not path.exists():
+        return calibrate(run)
+    tensors, about = load_tensors(path)
+    if about.get("format") != FORMAT or about.get("weights") != _weights(run):
+        return calibrate(run)
+    return _read(path, tensors, about)
+
+
+def _read(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> Calibration:
+    """Return the calibration in a file, checked, since the run may come from anyone."""
+    try:
+        halves = []
+        for number in range(HALVES):
+            curve, scores = tensors[f"scale{number}"], tensors[f"scores{number}"]
+            usable = curve.ndim == 2 and len(curve) == 3 and curve.shape[1] > 0 and scores.ndim == 1
+            usable = usable and curve.dtype == scores.dtype == np.float64
+            usable = usable and np.isfinite(curve).all() and not np.isnan(scores).any()
+            usable = usable and (np.diff(curve[0]) > 0).all() and (curve[2] > 0).all()
+            if not usable or (scores[1:] < scores[:-1]).any() or not len(scores):
+                raise ValueError("numbers that no calibration has")
+            halves.append((Scale(*curve), scores))
+        return Calibration(str(about["text"]), tuple(halves))
+    except (KeyError, ValueError, TypeError) as error:
+        raise RunError(
+            f"{path} is damaged ({error}); remove it, and it is made again when it is needed."
+        ) from error
+
+
+def surprisal_of_each(
+    run: LanguageRun, documents: Documents
+) -> tuple[Float64[np.ndarray, " texts"], Int64[np.ndarray, " texts"]]:
+    """Return the nats of each text, read by itself by a model that does not adapt, and its targets.
+
+    Raises:
+        UnknownSymbolError: If the vocabulary is closed and a text leaves it.
+    """
+    store = run.encode(documents, "score")
+    model = EvaluationData(static=True).model(run)
+    nats = -store.sum_by_document(model.score(store, False).astype(np.float64))
+    return nats, store.target_counts
+
+
+def _weights(run: LanguageRun) -> str:
+    """Return what tells the weights of a run from others: the hash of their header, with theirs."""
+    with (run.folder / "model.safetensors").open("rb") as file:
+        return sha256(file.read(int.from_bytes(file.read(8), "little") % (1 << 26))).hexdigest()
