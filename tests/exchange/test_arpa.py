@@ -8,8 +8,9 @@ import pytest
 
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError
-from thence.exchange.arpa_reader import ArpaModel, read_arpa
+from thence.exchange.arpa_reader import read_arpa
 from thence.exchange.arpa_writer import write_arpa
+from thence.exchange.ngram_lists import ListedModel
 from thence.models.ngram import NGram, NGramOptions
 from thence.tokens import Tokenizer, TokenOptions, make_tokenizer
 
@@ -119,7 +120,7 @@ def test_other_tools_forms_are_read(tmp_path: Path, line_end: str, packed: bool)
     assert log10[1] == pytest.approx([-0.25, -0.1])
 
 
-def read_text(tmp_path: Path, content: str) -> ArpaModel:
+def read_text(tmp_path: Path, content: str) -> ListedModel:
     path = tmp_path / "a.arpa"
     path.write_bytes(content.encode())
     return read_arpa(path)

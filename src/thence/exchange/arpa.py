@@ -12,8 +12,9 @@ import numpy as np
 from thence.array_types import Float
 from thence.atomic import NewFolder, new_folder
 from thence.errors import RunError, SettingError, TextError, ThenceWarning
-from thence.exchange.arpa_reader import ArpaModel, read_arpa
+from thence.exchange.arpa_reader import read_arpa
 from thence.exchange.arpa_writer import START, write_arpa
+from thence.exchange.ngram_lists import ListedModel
 from thence.models.ngram import NGram
 from thence.models.ngram.pruning import Sums, sums, words_of
 from thence.recipes.recipe import Recipe
@@ -114,13 +115,13 @@ def new_imported_run(
     new.fill(write)
 
 
-def arpa_tokenizer(read: ArpaModel) -> Tokenizer:
+def arpa_tokenizer(read: ListedModel) -> Tokenizer:
     """Return the tokenizer of a file: its tokens are words between white space."""
     options = TokenOptions("words", word_split="whitespace", unknown=read.vocabulary.unknown)
     return tokenizer_of(read.symbols, options)
 
 
-def check_sums(read: ArpaModel, path: Path, allow_above: bool = False) -> None:
+def check_sums(read: ListedModel, path: Path, allow_above: bool = False) -> None:
     """Say where probabilities do not add up to one.
 
     Raises:
@@ -142,7 +143,7 @@ def check_sums(read: ArpaModel, path: Path, allow_above: bool = False) -> None:
         warn(f"{told} Likelihoods look worse than they are.", ThenceWarning, stacklevel=4)
 
 
-def _note_characters(read: ArpaModel, path: Path) -> None:
+def _note_characters(read: ListedModel, path: Path) -> None:
     """Warn that a model of characters is read as one of words, which occur in no ordinary text."""
     words = [word for word in read.symbols if not SPELLED.fullmatch(word)]
     if len(words) > 1 and all(len(word) == 1 for word in words):
@@ -155,7 +156,9 @@ def _note_characters(read: ArpaModel, path: Path) -> None:
         )
 
 
-def _worst(read: ArpaModel, found: list[Sums], misses: list[Float[np.ndarray, " contexts"]]) -> str:
+def _worst(
+    read: ListedModel, found: list[Sums], misses: list[Float[np.ndarray, " contexts"]]
+) -> str:
     """Return after which context a sum misses one most, what it is, and how many others do."""
     length = int(np.argmax([miss.max(initial=0) for miss in misses]))
     number = int(misses[length].argmax())

@@ -48,7 +48,7 @@ def arpa_lines(tables: list[OrderTable], vocabulary: Vocabulary) -> Iterator[str
         SettingError: If two symbols would have one name.
     """
     size, boundary = len(vocabulary), vocabulary.boundary_id
-    words = _names(vocabulary)
+    words = written_names(vocabulary)
     yield "\\data\\"
     for order, table in enumerate(tables, start=1):
         yield f"ngram {order}={len(table.keys) + (order == 1)}"
@@ -65,7 +65,7 @@ def arpa_lines(tables: list[OrderTable], vocabulary: Vocabulary) -> Iterator[str
     yield "\n\\end\\"
 
 
-def _names(vocabulary: Vocabulary) -> list[str]:
+def written_names(vocabulary: Vocabulary) -> list[str]:
     """Return the word of a file for every id, that of the boundary as a target."""
     names = [_SPACE.sub(lambda m: f"<U+{ord(m[0]):04X}>", name) for name in vocabulary.names()]
     names[vocabulary.boundary_id] = END

@@ -1,0 +1,272 @@
+/* N-gram models in hash tables, as KenLM keeps and asks them (Heafield 2011, "KenLM: faster and smaller
+   language model queries", sections 3.1 and 4).
+
+   Words are known by MurmurHash64A of their bytes, n-grams by a hash of the ids of their words, from the
+   last word back to the first:  h(w) = w,  h(w1 .. wk) = h(w2 .. wk) A ^ (1 + w1) B.  A word is looked
+   for with ever more of its context, until an n-gram is not there; the back-off weights of the
+   contexts that are longer than the one found are added. The sign of a log-probability, which is
+   never above 0, says whether an n-gram is the end of a longer one: + where it is.
+
+   A state is the shortest context that gives the same scores from then on: its words, the last one
+   first, and the back-off weight of each of its ends. A context whose weight is -0.0 is never needed.
+
+   Python: HashedNGrams._walk of models/ngram/hashed.py, to the bit. */
+
+#include <string.h>
+
+#include "core.h"
+
+typedef struct { /* An open hash table with linear probing: a key of 8 bytes, then what it stands for. */
+    const uint8_t *slots;
+    uint64_t buckets; /* A key is looked for from slot key mod buckets on; */
+    uint64_t size;    /* there are so many slots, at least as many as buckets. A key of 0 is none. */
+    int64_t stride;   /* Bytes from one slot to the next. */
+} Slots;
+
+typedef struct {
+    Slots words;             /* Hashes of words, and their ids. */
+    const uint8_t *unigrams; /* log10 probability and back-off weight of each id, in floats. */
+    const Slots *longer;     /* The n-grams of orders 2 .. N, likewise; those of order N have no weight. */
+    int64_t V, unigram_stride;
+    int32_t N;
+    uint32_t end;            /* The id of </s>. */
+} Hashed;
+
+typedef struct { /* What is known of a word after its context. */
+    float log_prob;
+    int32_t order; /* of the longest n-gram that ends there */
+    uint32_t id;   /* 0: unknown */
+} Found;
+
+typedef struct {
+    int32_t length;
+    uint32_t words[MAX_ORDER];
+    float backoffs[MAX_ORDER];
+} State;
+
+enum { SPLIT = 1, END = 2 }; /* The text is words between white space; </s> follows them. */
+enum { ASKED = 3 }; /* Words of context up to which n-grams are asked for ahead: more are rarely there. */
+
+static inline uint64_t read_64(const uint8_t *at) {
+    uint64_t value;
+    memcpy(&value, at, 8);
+    return value;
+}
+
+static inline float read_float(const uint8_t *at) {
+    float value;
+    memcpy(&value, at, 4);
+    return value;
+}
+
+static inline uint32_t bits_of(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    return bits;
+}
+
+/* MurmurHash64A by Austin Appleby, with the seed 0, of bytes in little-endian order. */
+static uint64_t murmur(const uint8_t *at, int64_t size) {
+    const uint64_t m = 0xC6A4A7935BD1E995u;
+    uint64_t hash = (uint64_t)size * m;
+    for (; size >= 8; size -= 8, at += 8) {
+        uint64_t k = read_64(at) * m;
+        hash = (hash ^ (k ^ k >> 47) * m) * m;
+    }
+    if (size) {
+        uint64_t rest = 0;
+        for (int64_t i = 0; i < size; i++) rest |= (uint64_t)at[i] << 8 * i;
+        hash = (hash ^ rest) * m;
+    }
+    hash = (hash ^ hash >> 47) * m;
+    return hash ^ hash >> 47;
+}
+
+/* Hash words that stand one after another in `bytes`, word i from offsets[i] to offsets[i + 1]; 0, or -1
+   if the offsets do not fit. */
+CORE_EXPORT int32_t hashed_words(const uint8_t *bytes, int64_t size, const int64_t *offsets,
+                                 int64_t words, uint64_t *hashes) {
+    for (int64_t i = 0; i < words; i++) {
+        int64_t first = offsets[i], last = offsets[i + 1];
+        if (first < 0 || last < first || last > size) return -1;
+        hashes[i] = murmur(bytes + first, last - first);
+    }
+    return 0;
+}
+
+static inline uint64_t slot_of(const Slots *table, uint64_t key) {
+    return key % table->buckets;
+}
+
+/* Where a key stands that is looked for from a slot on; NULL if it is not there. A table of a stranger
+   may have no free slot. */
+static inline const uint8_t *look_up(const Slots *table, uint64_t key, uint64_t slot) {
+    for (uint64_t tried = 0; tried < table->size; tried++) {
+        const uint8_t *at = table->slots + slot * (uint64_t)table->stride;
+        uint64_t found = read_64(at);
+        if (found == key) return at;
+        if (!found) return NULL;
+        if (++slot == table->size) slot = 0;
+    }
+    return NULL;
+}
+
+static uint64_t hash_of(const uint8_t *word, int64_t size) {
+    const uint8_t *nul = memchr(word, 0, (size_t)size); /* Where KenLM takes a word to end. */
+    return murmur(word, nul ? nul - word : size);
+}
+
+static uint32_t id_of(const Hashed *model, uint64_t hash, uint64_t slot) {
+    const uint8_t *at = look_up(&model->words, hash, slot);
+    uint32_t id = 0;
+    if (at) memcpy(&id, at + 8, 4);
+    return id < model->V ? id : 0;
+}
+
+static inline uint64_t longer_hash(uint64_t hash, uint32_t word) {
+    return hash * 8978948897894561157u ^ (1 + (uint64_t)word) * 17894857484156487943u;
+}
+
+/* Score a word after a state, and write the state after it. */
+static Found read_one(const Hashed *model, const State *before, uint32_t word, State *after) {
+    const uint8_t *at = model->unigrams + word * model->unigram_stride;
+    float weight = read_float(at + 4);
+    Found found = {-fabsf(read_float(at)), 1, word};
+    int extends = !(bits_of(read_float(at)) >> 31);
+    uint64_t hash = word;
+    after->words[0] = word;
+    after->backoffs[0] = weight;
+    after->length = model->N > 1 && bits_of(weight) != bits_of(-0.0f);
+    for (int32_t k = 1; k <= before->length && extends; k++) { /* n-grams of order k + 1 */
+        const Slots *table = &model->longer[k - 1];
+        hash = longer_hash(hash, before->words[k - 1]);
+        at = look_up(table, hash, slot_of(table, hash));
+        if (!at) break;
+        found.log_prob = -fabsf(read_float(at + 8));
+        found.order = k + 1;
+        if (k == model->N - 1) break;
+        extends = !(bits_of(read_float(at + 8)) >> 31);
+        after->backoffs[k] = weight = read_float(at + 12);
+        if (bits_of(weight) != bits_of(-0.0f)) after->length = k + 1;
+    }
+    for (int32_t k = 1; k < after->length; k++) after->words[k] = before->words[k - 1];
+    for (int32_t k = found.order; k <= before->length; k++) found.log_prob += before->backoffs[k - 1];
+    return found;
+}
+
+static int is_space(uint8_t byte) {
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+static int table_fits(const Slots *table, int64_t stride) {
+    return table->slots && table->buckets >= 1 && table->size >= table->buckets && table->stride >= stride;
+}
+
+static int hashed_fits(const Hashed *model) {
+    if (model->N < 1 || model->N > MAX_ORDER || model->V < 1 || model->end >= model->V) return 0;
+    if (!table_fits(&model->words, 12) || model->unigram_stride < 8) return 0;
+    for (int32_t k = 1; k < model->N; k++)
+        if (!table_fits(&model->longer[k - 1], k == model->N - 1 ? 12 : 16)) return 0;
+    return 1;
+}
+
+/* Find the next words of a text, of at most BLOCK; return how many. First all are hashed, then looked up:
+   while one waits for memory, the others go on. Their n-grams are asked for likewise. */
+static int32_t read_words(const Hashed *model, const uint8_t **text, const uint8_t *stop,
+                          uint32_t *ids) {
+    uint64_t hashes[BLOCK], slots[BLOCK];
+    const uint8_t *at = *text;
+    int32_t count = 0;
+    for (; count < BLOCK; count++) {
+        while (at < stop && is_space(*at)) at++;
+        const uint8_t *first = at;
+        while (at < stop && !is_space(*at)) at++;
+        if (first == at) break;
+        hashes[count] = hash_of(first, at - first);
+        slots[count] = slot_of(&model->words, hashes[count]);
+        PREFETCH(model->words.slots + slots[count] * (uint64_t)model->words.stride);
+    }
+    *text = at;
+    for (int32_t i = 0; i < count; i++) {
+        ids[i] = id_of(model, hashes[i], slots[i]);
+        PREFETCH(model->unigrams + ids[i] * model->unigram_stride);
+        uint64_t hash = ids[i];
+        for (int32_t k = 1; k < model->N && k <= i && k <= ASKED; k++) {
+            const Slots *table = &model->longer[k - 1];
+            hash = longer_hash(hash, ids[i - k]);
+            PREFETCH(table->slots + slot_of(table, hash) * (uint64_t)table->stride);
+        }
+    }
+    return count;
+}
+
+typedef struct { /* A text that is being scored. */
+    const Hashed *model;
+    State states[2];
+    int which; /* of the states is the one after the words so far */
+    float total;
+    Found *founds; /* where to write what is known of each word, of so many more; or NULL */
+    int64_t room;
+} Walk;
+
+static int begin(Walk *walk, const Hashed *model, const uint8_t *context, int64_t length,
+                 Found *founds, int64_t room) {
+    if (!hashed_fits(model) || length < 0 || length >= model->N) return 0;
+    walk->model = model, walk->which = 0, walk->total = 0, walk->founds = founds, walk->room = room;
+    State *state = &walk->states[0];
+    state->length = (int32_t)length;
+    memcpy(state->words, context, 4 * (size_t)length);
+    memcpy(state->backoffs, context + 4 * length, 4 * (size_t)length);
+    for (int32_t k = 0; k < length; k++)
+        if (state->words[k] >= model->V) return 0;
+    return 1;
+}
+
+static int step(Walk *walk, uint32_t word) {
+    State *before = &walk->states[walk->which], *after = &walk->states[walk->which ^= 1];
+    Found found = read_one(walk->model, before, word, after);
+    walk->total += found.log_prob;
+    if (!walk->founds) return 1;
+    if (walk->room-- <= 0) return 0;
+    *walk->founds++ = found;
+    return 1;
+}
+
+static int go_through(Walk *walk, const uint8_t *text, int64_t size, int32_t flags) {
+    if (!(flags & SPLIT)) {
+        uint64_t hash = hash_of(text, size);
+        return step(walk, id_of(walk->model, hash, slot_of(&walk->model->words, hash)));
+    }
+    uint32_t ids[BLOCK];
+    const uint8_t *stop = text + size;
+    for (int32_t count = BLOCK; count == BLOCK;) {
+        count = read_words(walk->model, &text, stop, ids);
+        for (int32_t i = 0; i < count; i++)
+            if (!step(walk, ids[i])) return 0;
+    }
+    return !(flags & END) || step(walk, walk->model->end);
+}
+
+/* Return the log10 probability of a text after a context: its words, the last one first, then their
+   back-off weights. It is no number if the arguments do not fit. */
+CORE_EXPORT float hashed_score(const Hashed *model, const uint8_t *context, int64_t length,
+                               const uint8_t *text, int64_t size, int32_t flags) {
+    Walk walk;
+    if (!begin(&walk, model, context, length, NULL, 0)) return NAN;
+    return go_through(&walk, text, size, flags) ? walk.total : NAN;
+}
+
+/* Write what is known of each word of a text, `room` of them, and the context after it: its length,
+   its words, their weights (2 N - 1 numbers at most). Returns 0, or -1 if something does not fit. */
+CORE_EXPORT int32_t hashed_follow(const Hashed *model, const uint8_t *context, int64_t length,
+                                  const uint8_t *text, int64_t size, int32_t flags, Found *founds,
+                                  int64_t room, uint32_t *after) {
+    Walk walk;
+    if (!begin(&walk, model, context, length, founds, room)) return -1;
+    if (!go_through(&walk, text, size, flags) || walk.room) return -1;
+    const State *state = &walk.states[walk.which];
+    after[0] = (uint32_t)state->length;
+    memcpy(after + 1, state->words, 4 * (size_t)state->length);
+    memcpy(after + 1 + state->length, state->backoffs, 4 * (size_t)state->length);
+    return 0;
+}

@@ -1,0 +1,114 @@
+"""Queries of n-gram models in hash tables by the compiled core; ``hashed.c`` says how."""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from thence._core import Pointer, Size, address, function
+from thence.array_types import Int64, UInt8, UInt64
+
+SPLIT, END = 1, 2
+"""The text is words between white space; ``</s>`` follows them. As ``hashed.c`` numbers them."""
+FOUND = "fiI"
+"""What is known of a word, as ``struct`` names it: log10 probability, order, id."""
+FOUND_BYTES = 12
+
+
+class Slots(ctypes.Structure):
+    """An open hash table."""
+
+    _fields_ = (
+        ("slots", Pointer), ("buckets", ctypes.c_uint64), ("size", ctypes.c_uint64),
+        ("stride", Size),
+    )  # fmt: skip
+
+
+class Hashed(ctypes.Structure):
+    """A model."""
+
+    _fields_ = (
+        ("words", Slots), ("unigrams", Pointer), ("longer", Pointer), ("V", Size),
+        ("unigram_stride", Size), ("N", ctypes.c_int32), ("end", ctypes.c_uint32),
+    )  # fmt: skip
+
+
+class HashedTables:
+    """A model in hash tables, which stay where they are.
+
+    Args:
+        words: Hashes of words and their ids: the bytes of all slots, how many buckets, bytes per
+            slot.
+        unigrams: The bytes of log10 probabilities and back-off weights, ``stride`` for each id.
+        longer: The n-grams of orders 2, 3 ..., as ``words``.
+        stride: Bytes per id.
+        end: The id of ``</s>``.
+    """
+
+    def __init__(
+        self,
+        words: tuple[UInt8[np.ndarray, " bytes"], int, int],
+        unigrams: UInt8[np.ndarray, " bytes"],
+        longer: Sequence[tuple[UInt8[np.ndarray, " bytes"], int, int]],
+        stride: int,
+        end: int,
+    ) -> None:
+        self._longer = (Slots * len(longer))(*map(_slots, longer))
+        self._model = Hashed(
+            _slots(words), address(unigrams, np.uint8), ctypes.addressof(self._longer),
+            len(unigrams) // stride, stride, len(longer) + 1, end,
+        )  # fmt: skip
+        self._kept = words, unigrams, longer
+        self.place = ctypes.addressof(self._model)
+        self._state = 2 * len(longer) + 1
+        self._one = ctypes.c_uint32 * (3 + self._state)
+        arguments = Pointer, ctypes.c_char_p, Size, ctypes.c_char_p, Size, ctypes.c_int32
+        self._score: Callable[..., float]
+        self._score = function("hashed_score", *arguments, result=ctypes.c_float)
+        self._follow: Callable[..., int]
+        self._follow = function("hashed_follow", *arguments, Pointer, Size, Pointer)
+
+    def score(self, context: bytes, text: bytes, flags: int) -> float:
+        """Return the log10 probability of a text after a context.
+
+        Raises:
+            ValueError: If the context is of another model.
+        """
+        found = self._score(self.place, context, len(context) >> 3, text, len(text), flags)
+        if found != found:
+            raise ValueError("the context or a number of the model does not fit")
+        return found
+
+    def follow(self, context: bytes, text: bytes, flags: int) -> tuple[bytes, bytes]:
+        """Return what is known of each word of a text, as ``FOUND``, and the context after it.
+
+        Raises:
+            ValueError: If the context is of another model.
+        """
+        words = len(text.split()) + (flags == SPLIT | END) if flags else 1
+        room = self._one() if words == 1 else (ctypes.c_uint32 * (3 * words + self._state))()
+        founds = ctypes.addressof(room)
+        after, size = founds + FOUND_BYTES * words, len(text)
+        length = len(context) >> 3
+        if self._follow(self.place, context, length, text, size, flags, founds, words, after):
+            raise ValueError("the context does not fit the model")
+        written, first = bytes(room), FOUND_BYTES * words
+        return written[:first], written[first + 4 : first + 4 + 8 * room[3 * words]]
+
+
+def _slots(table: tuple[UInt8[np.ndarray, " bytes"], int, int]) -> Slots:
+    slots, buckets, stride = table
+    return Slots(address(slots, np.uint8), buckets, len(slots) // stride, stride)
+
+
+def hash_words(
+    text: UInt8[np.ndarray, " bytes"], offsets: Int64[np.ndarray, " _"]
+) -> UInt64[np.ndarray, " words"]:
+    """Return the hashes of words that stand one after another, given where each begins."""
+    hashes = np.empty(len(offsets) - 1, np.uint64)
+    call: Any = function("hashed_words", Pointer, Size, Pointer, Size, Pointer)
+    places = address(text, np.uint8), len(text), address(offsets, np.int64), len(hashes)
+    if call(*places, hashes.ctypes.data):
+        raise ValueError("the words lie outside of the text")
+    return hashes

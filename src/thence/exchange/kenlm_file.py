@@ -1,0 +1,352 @@
+"""KenLM's binary files (format 5): hash tables as they are, tries as lists of n-grams.
+
+A file is a header, the vocabulary, the n-grams, and the words as text if it was made with them. Its
+two kinds (Heafield 2011, "KenLM: faster and smaller language model queries"):
+
+**Hash tables** ("probing") hold a hash of each n-gram, never its words. They are mapped into memory
+and asked as they are.
+
+**Tries** hold n-grams by their last word, then the one before it, and so on: every entry is a word,
+its logarithms, and where the entries that put a word before it begin. Their numbers are packed in
+as few bits as they need. Logarithms may be codes of a table of values (``-q``), and where entries
+begin may be cut in two, the upper bits being told by an array of where they grow (``-a``; Raj and
+Whittaker 2003, "Lossless compression of language model structure and word identifiers").
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thence.array_types import Float, Float32, Int64, UInt8, UInt64
+from thence.errors import TextError
+from thence.exchange.ngram_lists import Entries, Sections, check_logarithms
+from thence.models.ngram.hashed import HashedNGrams, HashTable, murmur, murmurs
+
+BEGINNING = b"mmap lm http://kheafield.com/code"
+MAGIC = BEGINNING + b" format version 5\n\0"
+SANITY = np.dtype(
+    [("magic", "S56"), ("floats", "<f4", 3), ("words", "<u4", 3), ("one", "<u8")]
+)  # fmt: skip
+"""What a file begins with: numbers that look otherwise on a machine that could not read it."""
+PARAMETERS = np.dtype(
+    {
+        "names": ["order", "multiplier", "kind", "has_words", "version"],
+        "formats": ["u1", "<f4", "<u4", "u1", "<u4"],
+        "offsets": [0, 4, 8, 12, 16],
+        "itemsize": 20,
+    }
+)
+UNIGRAM = np.dtype([("log_prob", "<f4"), ("backoff", "<f4"), ("begin", "<u8")])
+PROBING, REST_PROBING, TRIE, QUANTISED_TRIE, ARRAY_TRIE, QUANTISED_ARRAY_TRIE = range(6)
+MOST_ORDER = 100
+MOST_BITS = 25
+"""Of the code of a logarithm."""
+
+
+def is_kenlm_file(path: Path) -> bool:
+    """Return whether a file is a binary file of KenLM, of whatever version.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(len(BEGINNING)) == BEGINNING
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file and what its header says.
+
+    Attributes:
+        path: Where it is.
+        content: Its bytes, mapped into memory.
+        kind: Which of the six kinds of models.
+        multiplier: Slots of a hash table for each of its keys.
+        counts: The numbers of n-grams of orders 1 to N.
+        has_words: Whether the words stand at the end.
+        start: Where the vocabulary begins.
+    """
+
+    path: Path
+    content: UInt8[np.ndarray, " bytes"]
+    kind: int
+    multiplier: np.float32
+    counts: list[int]
+    has_words: bool
+    start: int
+
+    def error(self, problem: str, number: int = 0) -> TextError:
+        """Return the error for the file, or for one of its n-grams by number, from 1."""
+        where = f", n-gram {number:,}" if number else ""
+        return TextError(f"{self.path}{where}: {problem}")
+
+    def part(self, start: int, size: int) -> UInt8[np.ndarray, " bytes"]:
+        """Return some bytes of the file."""
+        if size > len(self.content) - start:
+            raise self.error("the file is cut short.")
+        return self.content[start : start + size]
+
+    def words(self, start: int) -> list[bytes]:
+        """Return the words, which stand from a place to the end."""
+        words = self.content[start:].tobytes().split(b"\0")
+        if not self.has_words:
+            raise self.error(
+                "the file was made without its words, which are needed to import it; make it again "
+                "with build_binary, or import the ARPA file."
+            )
+        if words[0] != b"<unk>" or words.pop() or len(words) != self.counts[0]:
+            raise self.error("the words at the end are not those of the vocabulary.")
+        return words
+
+
+def _open(path: Path) -> _File:
+    try:
+        content = np.memmap(path, np.uint8, "r")
+    except (OSError, ValueError) as error:
+        raise TextError(f"The file {path} cannot be read: {error}.") from error
+    header = SANITY.itemsize + PARAMETERS.itemsize
+    if len(content) < header or not content[: len(MAGIC)].tobytes() == MAGIC:
+        raise TextError(_not_this_version(path, content[:64].tobytes()))
+    sanity = np.frombuffer(content[: SANITY.itemsize].tobytes(), SANITY)[0]
+    ones = sanity["words"].tolist()[:2] == [1, 0xFFFFFFFF] and sanity["one"] == 1
+    if sys.byteorder != "little" or sanity["floats"].tolist() != [0, 1, -0.5] or not ones:
+        raise TextError(f"{path} was made on another kind of machine; import the ARPA file.")
+    told = np.frombuffer(content[SANITY.itemsize : header].tobytes(), PARAMETERS)[0]
+    order, kind = int(told["order"]), int(told["kind"])
+    if (
+        not 2 <= order <= MOST_ORDER
+        or kind > QUANTISED_ARRAY_TRIE
+        or len(content) < header + 8 * order
+    ):
+        raise TextError(f"{path}: its header names order {order} and kind {kind}: it is damaged.")
+    if told["version"] != (kind >= TRIE):
+        raise TextError(
+            f"{path} is of version {told['version']} of its kind, which is not known; import the "
+            "ARPA file that it was made of."
+        )
+    if not 1 <= told["multiplier"] < len(content):
+        raise TextError(f"{path}: its header is damaged.")
+    counts = np.frombuffer(content[header : header + 8 * order].tobytes(), "<u8").tolist()
+    if max(counts) > 8 * len(content):  # An n-gram takes a bit at least.
+        raise TextError(f"{path}: its header names more n-grams than fit into it.")
+    start = -(-(header + 8 * order) // 8) * 8
+    has_words = bool(told["has_words"])
+    return _File(path, content, kind, told["multiplier"], counts, has_words, start)
+
+
+def _not_this_version(path: Path, beginning: bytes) -> str:
+    if beginning.startswith(BEGINNING + b" incomplete"):
+        return f"{path} is a binary file of KenLM that was not finished; make it again."
+    version = beginning[len(BEGINNING) :].partition(b"\n")[0].decode(errors="replace").strip()
+    return (
+        f"{path} is a binary file of KenLM of {version!r}; what can be read is format version 5, "
+        "which KenLM writes since 2012. Import the ARPA file that it was made of."
+    )
+
+
+def read_kenlm(path: Path) -> "HashedNGrams | Trie":
+    """Read a binary file of KenLM.
+
+    Raises:
+        TextError: If the file is damaged or of a version that is not known.
+    """
+    file = _open(path)
+    return _hash_tables(file) if file.kind < TRIE else _trie(file)
+
+
+def _hash_tables(file: _File) -> HashedNGrams:
+    unigram, longest = (8, 12) if file.kind == PROBING else (12, 12)
+    at = file.start
+    (version, bound) = file.part(at, 8).view("<u4").tolist()
+    if version or not 1 <= bound <= file.counts[0] + 1:
+        raise file.error(f"its vocabulary has version {version} and {bound} words: not known.")
+    at += 8
+
+    def table(count: int, stride: int) -> HashTable:
+        nonlocal at
+        # As KenLM computes it, in single precision.
+        buckets = max(count + 1, int(file.multiplier * np.float32(count)))
+        slots = file.part(at, buckets * stride)
+        at += len(slots)
+        return HashTable(slots, buckets, stride)
+
+    words = table(file.counts[0], 12)
+    unigrams = file.part(at, (file.counts[0] + 1) * unigram)
+    at += len(unigrams)
+    middle = [table(count, 8 + unigram) for count in file.counts[1:-1]]
+    longer = [*middle, table(file.counts[-1], longest)]
+    return HashedNGrams(words, unigrams[: bound * unigram], unigram, longer)
+
+
+@dataclass(frozen=True)
+class Trie:
+    """The n-grams of a file that is a trie.
+
+    Attributes:
+        hashes: Of the words, in the order of their places; that of ``<unk>`` is the first.
+        orders: The n-grams of order 1, 2 ..., read when they are asked for, once.
+    """
+
+    hashes: UInt64[np.ndarray, " words"]
+    orders: Iterator[Entries]
+    _file: _File
+    _words_start: int
+
+    def sections(self) -> Sections:
+        """Return the n-grams with their words.
+
+        Raises:
+            TextError: If the file was made without words, or they are not those of its hashes.
+        """
+        words = self._file.words(self._words_start)
+        if not np.array_equal(murmurs(words), self.hashes):
+            raise self._file.error("the words at the end are not those of the vocabulary.")
+        return Sections(words, self.orders, self._file.error)
+
+
+@dataclass(frozen=True)
+class _Level:
+    """How the n-grams of one order stand in a file.
+
+    Attributes:
+        bits: Their bytes: for each n-gram its word, its logarithms, where longer ones begin.
+        count: How many there are.
+        word: Bits of a word.
+        total: Bits of an n-gram.
+        begin: Bits that say where longer ones begin, at the end of each; 0 for the last order.
+        growth: Before which n-grams the upper bits of where longer ones begin grow by one, from 0.
+    """
+
+    bits: UInt8[np.ndarray, " bytes"]
+    count: int
+    word: int
+    total: int
+    begin: int
+    growth: UInt64[np.ndarray, " _"]
+
+    def numbers(self, start: int, bits: int, extra: int = 0) -> UInt64[np.ndarray, " ngrams"]:
+        """Return numbers of so many bits from a place in each n-gram on; of some more than all."""
+        places = np.arange(self.count + extra) * self.total + start
+        # Every byte begins a number of 64 bits, of which those asked for are at most 57.
+        whole = np.ndarray((len(self.bits) - 7,), "<u8", self.bits.data, 0, (1,))
+        found: UInt64[np.ndarray, " ngrams"] = whole[places >> 3]
+        return found >> (places & 7).astype(np.uint64) & np.uint64((1 << bits) - 1)
+
+    def begins(self) -> Int64[np.ndarray, " _"]:
+        """Return where the longer ones of each begin, and the end."""
+        lower = self.numbers(self.total - self.begin, self.begin, extra=1).astype(np.int64)
+        upper = np.searchsorted(self.growth, np.arange(self.count + 1), "right")
+        return lower + (upper - 1 << self.begin) if len(self.growth) else lower
+
+
+def _trie(file: _File) -> Trie:
+    counts, order = file.counts, len(file.counts)
+    (size,) = file.part(file.start, 8).view("<u8").tolist()
+    if size != counts[0] - 1:
+        raise file.error(f"its vocabulary has {size:,} words, not {counts[0] - 1:,}.")
+    hashes = file.part(file.start + 8, 8 * size).view("<u8")
+    at = file.start + 8 + 8 * counts[0]
+    tables: list[tuple[Float32[np.ndarray, " values"], ...]] | None = None
+    widths = [31, 32]
+    if file.kind in (QUANTISED_TRIE, QUANTISED_ARRAY_TRIE):
+        version, *widths = file.part(at, 8)[:3].tolist()
+        if version != 2 or not all(1 <= width <= MOST_BITS for width in widths):
+            raise file.error(f"its logarithms are coded in a way (version {version}) not known.")
+        at, tables = at + 8, []
+        for k in range(2, order + 1):
+            sizes = [4 << width for width in widths[: 1 + (k < order)]]
+            ends = np.cumsum([at, *sizes]).tolist()
+            tables.append(tuple(file.part(a, b - a).view("<f4") for a, b in pairwise(ends)))
+            at = ends[-1]
+    unigrams = file.part(at, 16 * (counts[0] + 1)).view(UNIGRAM)
+    at += 16 * (counts[0] + 2)
+    levels = []
+    chop_bits = None
+    for k in range(1, order):
+        is_last = k == order - 1
+        level_bits = widths[0] if is_last else sum(widths)
+        begin, growth = 0, np.zeros(0, np.uint64)
+        if not is_last:
+            begin = counts[k + 1].bit_length()
+            if file.kind >= ARRAY_TRIE:
+                if chop_bits is None:
+                    version, chop_bits = file.part(at, 2).tolist()
+                    if version:
+                        raise file.error(f"its pointers are coded in version {version}: not known.")
+                chop = _chop(counts[k] + 1, counts[k + 1], chop_bits)
+                begin -= chop
+                entries = (counts[k + 1] >> begin) + 1
+                growth = file.part(-(-at // 8) * 8 + 8, 8 * entries).view("<u8")
+                at += 8 * (1 + entries) + 7
+        word = counts[0].bit_length()
+        total = word + level_bits + begin
+        if word > 32 or begin > 57:
+            raise file.error("its header is damaged.")
+        size = ((1 + counts[k]) * total + 7) // 8 + 8
+        levels.append(_Level(file.part(at, size), counts[k], word, total, begin, growth))
+        at += size
+    known = np.append(np.uint64(murmur(b"<unk>")), hashes)
+    return Trie(known, _orders(file, unigrams, levels, widths, tables), file, at)
+
+
+def _chop(entries: int, longer: int, most: int) -> int:
+    """Return how many bits of pointers the array stands for: those that make the file smallest."""
+    required = longer.bit_length()
+    costs = [
+        (longer >> (required - chop)) * 64 - entries * chop
+        for chop in range(min(required, most) + 1)
+    ]
+    return costs.index(min(costs))
+
+
+def _orders(
+    file: _File,
+    unigrams: np.ndarray[Any, Any],
+    levels: list[_Level],
+    widths: list[int],
+    tables: list[tuple[Float32[np.ndarray, " values"], ...]] | None,
+) -> Iterator[Entries]:
+    """Yield the n-grams of each order."""
+    size = file.counts[0]
+    places = np.arange(size, dtype=np.int32)[:, None]
+    begins = unigrams["begin"].astype(np.int64)
+    log_probs, backoffs = unigrams["log_prob"][:size], unigrams["backoff"][:size]
+    for k in range(len(levels) + 1):
+        if k:
+            level = levels[k - 1]
+            followers = np.diff(begins)
+            if begins[0] or np.any(followers < 0) or begins[-1] != level.count:
+                raise file.error(f"its n-grams of order {k} do not lead to those of {k + 1}.")
+            words = level.numbers(0, level.word).astype(np.int64)
+            if np.any(words >= size):
+                raise file.error(f"its n-grams of order {k + 1} have words that it does not have.")
+            parents = np.repeat(np.arange(len(places)), followers)
+            places = np.column_stack([words.astype(np.int32), places[parents]])
+            log_probs, backoffs = _logarithms(level, widths, tables[k - 1] if tables else None)
+            begins = level.begins() if level.begin else begins
+        entries = Entries(places, log_probs, backoffs, np.arange(1, len(places) + 1))
+        check_logarithms(entries, file.error)
+        yield entries
+
+
+def _logarithms(
+    level: _Level, widths: list[int], values: tuple[Float32[np.ndarray, " values"], ...] | None
+) -> tuple[Float[np.ndarray, " ngrams"], Float[np.ndarray, " ngrams"]]:
+    """Return log10 probabilities, and back-off weights, which are 0 in the last order."""
+    of_probs, of_backoffs = widths
+    none = np.zeros(level.count, np.float32)
+    if values is None:
+        sign = np.uint64(1 << 31)  # Which is left out, since no probability is above 1.
+        log_probs = (level.numbers(level.word, of_probs) | sign).astype("<u4").view("<f4")
+        if not level.begin:
+            return log_probs, none
+        return log_probs, level.numbers(level.word + of_probs, 32).astype("<u4").view("<f4")
+    if len(values) == 1:
+        return values[0][level.numbers(level.word, of_probs)], none
+    backoffs = values[1][level.numbers(level.word, of_backoffs)]
+    return values[0][level.numbers(level.word + of_backoffs, of_probs)], backoffs

@@ -1,0 +1,181 @@
+"""N-gram models as other programs' files list them, order by order, and the tables made of them.
+
+Every word is known by its *place* among the 1-grams, and the n-grams are arrays of places, so that
+millions of them cost seconds and little memory.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from thence.array_types import Bool, Float, Int64
+from thence.errors import TextError
+from thence.exchange.arpa_writer import END, LN_10, NEVER, START
+from thence.models.ngram.hashing import Listed
+from thence.models.ngram.smoothing import OrderTable
+from thence.models.ngram.sorting import find
+from thence.tokens.vocabulary import UNKNOWN, Vocabulary
+
+SPELLINGS = (UNKNOWN, "<UNK>", "<Unk>")
+"""How other programs write the unknown word."""
+
+
+@dataclass(frozen=True)
+class Entries(Listed):
+    """The n-grams of one order in a file.
+
+    Attributes:
+        numbers: The line of each, or its number if the file has no lines.
+    """
+
+    numbers: Int64[np.ndarray, " ngrams"]
+
+
+@dataclass(frozen=True)
+class Sections:
+    """The n-grams of a file.
+
+    Attributes:
+        words: The words of the 1-grams, in the order of the file.
+        orders: The n-grams of order 1, 2 ..., read when they are asked for, once.
+        error: Makes an error of what is wrong with an entry and the entry's number.
+    """
+
+    words: list[bytes]
+    orders: Iterator[Entries]
+    error: Callable[[str, int], TextError]
+
+    def refuse(
+        self, bad: Bool[np.ndarray, " ngrams"], numbers: Int64[np.ndarray, " ngrams"], problem: str
+    ) -> None:
+        """Raise the error for the first bad n-gram, if any; ``numbers`` are those of all."""
+        if bad.any():
+            raise self.error(problem, int(numbers[bad.argmax()]))
+
+
+@dataclass(frozen=True)
+class ListedModel:
+    """A model as tables.
+
+    Attributes:
+        symbols: The ordinary words, in the order of the file.
+        knows_unknown: Whether the file has ``<unk>``.
+        tables: One per order, over the ids of ``vocabulary``.
+    """
+
+    symbols: tuple[str, ...]
+    knows_unknown: bool
+    tables: list[OrderTable]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary of the tables."""
+        return Vocabulary(self.symbols, "symbol" if self.knows_unknown else "refuse")
+
+
+def tables_of(sections: Sections) -> ListedModel:
+    """Return the tables of a file's n-grams.
+
+    Raises:
+        TextError: If they are none of a model; names the line.
+    """
+    entries = next(sections.orders)
+    words = _read_words(sections, entries)
+    tables = [_unigrams(entries, words)]
+    for entries in sections.orders:
+        tables.append(_table(sections, entries, words, tables))
+    last = tables.pop()  # Some programs write back-off weights here too, which nothing asks for.
+    tables.append(OrderTable(last.keys, last.log_probs, np.zeros(0, np.float32)))
+    return ListedModel(words.symbols, words.knows_unknown, tables)
+
+
+def _nats(log10: Float[np.ndarray, " values"]) -> Float[np.ndarray, " values"]:
+    return np.where(log10 <= NEVER, -np.inf, log10 * LN_10).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """The words of a file.
+
+    Attributes:
+        symbols: The ordinary ones.
+        knows_unknown: Whether ``<unk>`` is among them.
+        ids: The id of each, by its place. ``<s>`` has V, one more than the boundary, as long as it
+            must be told from ``</s>``.
+    """
+
+    symbols: tuple[str, ...]
+    knows_unknown: bool
+    ids: Int64[np.ndarray, " words"]
+
+    @property
+    def size(self) -> int:
+        """Number of ids (V)."""
+        return len(Vocabulary(self.symbols, "symbol" if self.knows_unknown else "refuse"))
+
+
+def _read_words(sections: Sections, entries: Entries) -> _Words:
+    names = []
+    for word, number in zip(sections.words, entries.numbers.tolist(), strict=True):
+        try:
+            names.append(word.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise sections.error(f"the word {word!r} is not UTF-8.", number) from None
+    if END not in names:
+        raise sections.error(
+            f"the 1-grams lack {END}, so no text could end.", int(entries.numbers[-1:].sum())
+        )
+    unknown = next((name for name in SPELLINGS if name in names), None)
+    symbols = tuple(name for name in names if name not in (START, END, unknown))
+    size = len(symbols) + (unknown is not None) + 1
+    ids = {name: index for index, name in enumerate(symbols)}
+    ids |= {START: size, END: size - 1}
+    if unknown is not None:
+        ids[unknown] = size - 2
+    return _Words(symbols, unknown is not None, np.array([ids[name] for name in names]))
+
+
+def _unigrams(entries: Entries, words: _Words) -> OrderTable:
+    log_probs, log_backoffs = np.zeros((2, words.size + 1), np.float32)
+    log_probs[words.ids] = _nats(entries.log_probs)
+    log_backoffs[words.ids] = _nats(entries.backoffs)
+    # The boundary is as probable as </s>, and as a context it is <s>.
+    log_backoffs[words.size - 1] = log_backoffs[words.size]
+    return OrderTable(np.arange(words.size), log_probs[:-1], log_backoffs[:-1])
+
+
+def _table(
+    sections: Sections, entries: Entries, words: _Words, shorter: list[OrderTable]
+) -> OrderTable:
+    size, start, end = words.size, words.size, words.size - 1
+    ids = words.ids[entries.places]
+    # No text asks for what comes before <s> or after </s>, yet some programs list it.
+    asked = ~((ids[:, 1:] == start).any(axis=1) | (ids[:, :-1] == end).any(axis=1))
+    ids, numbers = ids[asked], entries.numbers[asked]
+    ids[ids == start] = end
+    prefixes = ids[:, 0]
+    for table, word in zip(shorter[1:], ids.T[1:-1], strict=True):
+        prefixes = find(table.keys, prefixes, word, size)
+    problem = "an n-gram is listed whose beginning is not listed one order below."
+    sections.refuse(prefixes < 0, numbers, problem)
+    keys = prefixes * size + ids[:, -1]
+    order = np.argsort(keys, kind="stable")
+    again = np.zeros(len(keys), bool)
+    again[order[1:]] = np.diff(keys[order]) == 0
+    sections.refuse(again, numbers, "an n-gram is listed twice.")
+    chosen = np.flatnonzero(asked)[order]
+    # No text asks for what follows </s> either, so such a weight never counts.
+    log_backoffs = np.where(ids[order, -1] == end, 0, _nats(entries.backoffs[chosen]))
+    return OrderTable(keys[order], _nats(entries.log_probs[chosen]), log_backoffs)
+
+
+def check_logarithms(entries: Entries, error: Callable[[str, int], TextError]) -> None:
+    """Refuse numbers that are no logarithms of a model, with the error of the entry."""
+    # Beyond, a product of weights has no room in a float; none that is estimated is near it.
+    for bad, problem in (
+        (~(entries.log_probs <= 0), "a log10 probability must be a number from 0 down."),
+        (~(entries.backoffs < -NEVER), f"a back-off weight must be a number below {-NEVER:g}."),
+    ):
+        if bad.any():
+            raise error(problem, int(entries.numbers[bad.argmax()]))

@@ -1,0 +1,245 @@
+"""N-gram models in hash tables, asked as KenLM asks them; ``_core/hashed.c`` says how they work.
+
+They take what KenLM's files of hash tables hold as it is; ``hashing`` makes the same of a list of
+n-grams. Without the compiled core, Python walks through them; the numbers are the same to the bit.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from thence._core import hashed as core
+from thence._core import library
+from thence._core.hashed import END, FOUND, SPLIT
+from thence.array_types import Int64, UInt8, UInt64
+from thence.models.ngram.sorting import sort_with_places
+
+A, B = np.uint64(8978948897894561157), np.uint64(17894857484156487943)
+"""What the hash of an n-gram is multiplied by, and the id of the word before it (KenLM)."""
+MURMUR = 0xC6A4A7935BD1E995
+MASK = (1 << 64) - 1
+MULTIPLIER = 1.5
+"""Slots per n-gram in a table that is made here: KenLM's, where two or three slots are tried."""
+Context = bytes
+"""A context: the ids of its words, the last one first, then their back-off weights as floats."""
+
+
+@dataclass(frozen=True)
+class HashTable:
+    """An open hash table with linear probing: in each slot a key of 64 bits, then values.
+
+    Attributes:
+        slots: The bytes of all slots.
+        buckets: A key is looked for from slot key mod buckets on.
+        stride: Bytes of a slot.
+    """
+
+    slots: UInt8[np.ndarray, " bytes"]
+    buckets: int
+    stride: int
+
+    @property
+    def parts(self) -> tuple[UInt8[np.ndarray, " bytes"], int, int]:
+        """What the compiled core needs."""
+        return self.slots, self.buckets, self.stride
+
+    @classmethod
+    def of(cls, keys: UInt64[np.ndarray, " keys"], **values: np.ndarray[Any, Any]) -> "HashTable":
+        """Return the table of keys, none of which is 0, and the values of each."""
+        buckets = max(len(keys) + 1, int(MULTIPLIER * len(keys)))
+        ideal, order = sort_with_places((keys % np.uint64(buckets)).astype(np.int64))
+        # Each stands in its own slot, or in the first free one after the slot of the one before.
+        places = np.maximum.accumulate(ideal - np.arange(len(keys))) + np.arange(len(keys))
+        fields = [("key", np.uint64), *((name, value.dtype) for name, value in values.items())]
+        slots = np.zeros(max(buckets, int(places[-1:].sum()) + 2), np.dtype(fields))
+        slots["key"][places] = keys[order]
+        for name, value in values.items():
+            slots[name][places] = value[order]
+        return cls(slots.view(np.uint8), buckets, slots.itemsize)
+
+    def numbers(self, keys: UInt64[np.ndarray, " keys"]) -> Int64[np.ndarray, " keys"]:
+        """Return the number of the slot of each key, -1 where it has none."""
+        table = self.slots.view([("key", np.uint64), ("rest", f"V{self.stride - 8}")])["key"]
+        found = np.full(len(keys), -1)
+        asked, slots = np.arange(len(keys)), (keys % np.uint64(self.buckets)).astype(np.int64)
+        while len(asked):
+            there = table[slots]
+            is_there = there == keys[asked]
+            found[asked[is_there]] = slots[is_there]
+            goes_on = ~is_there & (there != 0)
+            asked, slots = asked[goes_on], (slots[goes_on] + 1) % len(table)
+        return found
+
+    def number(self, form: str, at: int) -> Any:
+        """Return the number that stands somewhere, in a form of ``struct``."""
+        return struct.unpack_from(form, self.slots.data, at)[0]
+
+    def find(self, key: int) -> int | None:
+        """Return where in the bytes the values of a key stand."""
+        size = len(self.slots) // self.stride
+        for place in range(key % self.buckets, key % self.buckets + size):
+            at = place % size * self.stride
+            found = self.number("<Q", at)
+            if found == key:
+                return at + 8
+            if not found:
+                break
+        return None
+
+
+@dataclass(frozen=True)
+class HashedNGrams:
+    """A model in hash tables.
+
+    Attributes:
+        words: The hash of each word, and its id; the unknown word has 0.
+        unigrams: The log10 probability and the back-off weight of each id, as bytes.
+        unigram_stride: How many of them an id has.
+        longer: The n-grams of orders 2, 3 ..., likewise; those of the last have no weight.
+    """
+
+    words: HashTable
+    unigrams: UInt8[np.ndarray, " bytes"]
+    unigram_stride: int
+    longer: Sequence[HashTable]
+
+    @property
+    def order(self) -> int:
+        """Words of the longest n-grams (N)."""
+        return len(self.longer) + 1
+
+    @cached_property
+    def end(self) -> int:
+        """The id of ``</s>``."""
+        return self.id_of(b"</s>")
+
+    @cached_property
+    def begin(self) -> Context:
+        """The context at the beginning of a sentence."""
+        if self.order == 1:
+            return b""
+        word = self.id_of(b"<s>")
+        return struct.pack("<If", word, self._unigram(word)[1])
+
+    @cached_property
+    def _core(self) -> core.HashedTables | None:
+        """The same in the compiled core, if there is one."""
+        if library() is None:
+            return None
+        longer = [table.parts for table in self.longer]
+        parts = self.words.parts, self.unigrams, longer, self.unigram_stride, self.end
+        return core.HashedTables(*parts)
+
+    def id_of(self, word: bytes) -> int:
+        """Return the id of a word; 0: it is unknown."""
+        at = self.words.find(murmur(word.partition(b"\0")[0]))
+        if at is None:
+            return 0
+        found: int = self.words.number("<I", at)
+        return found if found < len(self.unigrams) // self.unigram_stride else 0
+
+    def score(self, context: Context, text: bytes, flags: int) -> float:
+        """Return the log10 probability of a text after a context, in single precision.
+
+        Args:
+            context: What stands before it.
+            text: A word, or words between white space (``SPLIT``), with or without ``</s>`` after
+                them (``END``).
+            flags: Which.
+
+        Raises:
+            ValueError: If the context is of another model.
+        """
+        if self._core is not None:
+            return self._core.score(context, text, flags)
+        total = np.float32(0)
+        for (log_prob, _, _), _ in self._walk(context, text, flags):
+            total = np.float32(total + log_prob)
+        return float(total)
+
+    def follow(
+        self, context: Context, text: bytes, flags: int
+    ) -> tuple[list[tuple[float, int, int]], Context]:
+        """Return log10 probability, order of the n-gram found and id of each word; and the context.
+
+        The arguments are those of ``score``.
+        """
+        if self._core is not None:
+            founds, after = self._core.follow(context, text, flags)
+            return list(struct.iter_unpack(FOUND, founds)), after
+        steps = list(self._walk(context, text, flags))
+        found = [(float(log_prob), order, word) for (log_prob, order, word), _ in steps]
+        return found, steps[-1][1] if steps else context
+
+    def _walk(
+        self, context: Context, text: bytes, flags: int
+    ) -> Iterator[tuple[tuple[np.float32, int, int], Context]]:
+        """Yield what is known of each word, and the context after it; ``hashed.c`` in Python."""
+        words = [self.id_of(word) for word in (text.split() if flags & SPLIT else [text])]
+        length = len(context) // 8
+        if length >= self.order:
+            raise ValueError("the context does not fit the model")
+        before = np.frombuffer(context, np.uint32, length).tolist()
+        weights = list(np.frombuffer(context, np.float32, length, 4 * length))
+        for word in [*words, self.end] if flags & END and flags & SPLIT else words:
+            log_prob, weight, extends = self._unigram(word)
+            found, key = 1, word
+            kept = [weight] if self.order > 1 else []
+            for table, earlier in zip(self.longer, before, strict=False):
+                key = (key * int(A) & MASK) ^ ((1 + earlier) * int(B) & MASK)
+                at = table.find(key) if extends else None
+                if at is None:
+                    break
+                found += 1
+                value, extends = _probability(table.slots, at)
+                log_prob = value
+                if found < self.order:
+                    kept.append(np.float32(table.number("<f", at + 4)))
+            for weight in weights[found - 1 :]:
+                log_prob = np.float32(log_prob + weight)
+            while kept and kept[-1] == 0 and np.signbit(kept[-1]):
+                kept.pop()
+            before, weights = [word, *before][: len(kept)], kept
+            after = np.array(before, np.uint32).tobytes() + np.array(kept, np.float32).tobytes()
+            yield (log_prob, found, word), after
+
+    def _unigram(self, word: int) -> tuple[np.float32, np.float32, bool]:
+        """Return log10 probability and weight of an id, and whether longer n-grams end with it."""
+        at = word * self.unigram_stride
+        if at >= len(self.unigrams):
+            raise ValueError("the context does not fit the model")
+        (weight,) = struct.unpack_from("<f", self.unigrams.data, at + 4)
+        log_prob, extends = _probability(self.unigrams, at)
+        return log_prob, np.float32(weight), extends
+
+
+def _probability(slots: UInt8[np.ndarray, " bytes"], at: int) -> tuple[np.float32, bool]:
+    """Return a log10 probability, and whether what it is of is the end of something longer."""
+    value = np.float32(struct.unpack_from("<f", slots.data, at)[0])
+    return -abs(value), not np.signbit(value)
+
+
+def murmur(word: bytes) -> int:
+    """Return the MurmurHash64A (A. Appleby) of a word, as KenLM knows it by."""
+    found = len(word) * MURMUR & MASK
+    whole = len(word) & ~7
+    for at in range(0, whole, 8):
+        part = int.from_bytes(word[at : at + 8], "little") * MURMUR & MASK
+        found = (found ^ (part ^ part >> 47) * MURMUR) * MURMUR & MASK
+    if whole < len(word):
+        found = (found ^ int.from_bytes(word[whole:], "little")) * MURMUR & MASK
+    found = (found ^ found >> 47) * MURMUR & MASK
+    return found ^ found >> 47
+
+
+def murmurs(words: Sequence[bytes]) -> UInt64[np.ndarray, " words"]:
+    """Return the hashes of many words."""
+    if library() is None:
+        return np.fromiter(map(murmur, words), np.uint64, len(words))
+    offsets = np.zeros(len(words) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, words), np.int64, len(words)), out=offsets[1:])
+    return core.hash_words(np.frombuffer(b"".join(words) or b"\0", np.uint8), offsets)
