@@ -259,7 +259,7 @@ COMMANDS: Mapping[str, Command] = {
         },
     ),
     "import": Command(
-        "Import an ARPA file, or a classifier of fastText, as a run.",
+        "Import an ARPA file, a trie of KenLM or a classifier of fastText as a run.",
         "exchange:import_model",
         "runs:print_imported",
         ("path",),

@@ -28,7 +28,7 @@ from thence.ctc.constants import (
 )
 from thence.ctc.errors import DecodingError
 from thence.ctc.readers import Ids, Reader, reader_of
-from thence.exchange.arpa_reader import read_arpa
+from thence.exchange.kenlm_file import read_ngrams
 from thence.models.base import LanguageModel as Model
 from thence.models.ngram import NGram
 from thence.runs.run import LanguageRun, Run
@@ -423,7 +423,7 @@ def open_model(source: Any) -> tuple[Model, Tokenizer]:
     if isinstance(source, tuple):
         return source
     if isinstance(source, str | Path) and Path(source).is_file():
-        read = read_arpa(Path(source))
+        read = read_ngrams(Path(source))
         options = TokenOptions("words", word_split="whitespace", unknown=read.vocabulary.unknown)
         model = NGram.from_tables(read.tables, len(read.vocabulary))
         return model, tokenizer_of(read.symbols, options)

@@ -91,7 +91,7 @@ def export_checked(run: Run | str | Path, path: str | Path, to: Format | None = 
 def import_model(path: str | Path, output: str | Path, allow_unnormalized: bool = False) -> Run:
     """Make a run of a file of another program, which its first bytes tell.
 
-    An ARPA file of n-grams (KenLM, SRILM), see ``import_arpa``, or a classifier of fastText
+    N-grams in an ARPA file or a trie of KenLM, see ``import_arpa``, or a classifier of fastText
     (``.bin``, ``.ftz``), with equal predictions. The run has no text of its own.
 
     Args:

@@ -12,8 +12,8 @@ import numpy as np
 from thence.array_types import Float
 from thence.atomic import NewFolder, new_folder
 from thence.errors import RunError, SettingError, TextError, ThenceWarning
-from thence.exchange.arpa_reader import read_arpa
 from thence.exchange.arpa_writer import START, write_arpa
+from thence.exchange.kenlm_file import read_ngrams
 from thence.exchange.ngram_lists import ListedModel
 from thence.models.ngram import NGram
 from thence.models.ngram.pruning import Sums, sums, words_of
@@ -59,20 +59,20 @@ def check_model(run: Run) -> None:
 
 
 def import_arpa(path: str | Path, output: str | Path, allow_unnormalized: bool = False) -> Run:
-    """Make a run of an ARPA file, as KenLM, SRILM and others write them.
+    """Make a run of an ARPA file, as KenLM, SRILM and others write them, or of a trie of KenLM.
 
     Its tokens are words between white space; it has no text of its own. The probabilities after
     every context of the file are added up: where they are below one, a ``ThenceWarning`` says so;
     where they are above, a likelihood would look better than it is, and the file is refused.
 
     Args:
-        path: The file, plain or compressed.
+        path: The file, plain or compressed; a binary file of KenLM must be a trie with its words.
         output: The run folder to make.
         allow_unnormalized: Take probabilities that add up to more than one, too, with a warning.
 
     Raises:
-        TextError: If it is not an ARPA file (names the line), or its probabilities add up to more
-            than one.
+        TextError: If it is neither kind of file (names the line), or its probabilities add up to
+            more than one.
         RunError: If the output exists or cannot be written.
     """
     with new_folder(Path(output)) as new:
@@ -80,7 +80,7 @@ def import_arpa(path: str | Path, output: str | Path, allow_unnormalized: bool =
 
 
 def _import_into(new: NewFolder, path: Path, allow_unnormalized: bool) -> Run:
-    read = read_arpa(path)
+    read = read_ngrams(path)
     check_sums(read, path, allow_unnormalized)
     _note_characters(read, path)
     model = NGram.from_tables(read.tables, len(read.vocabulary))
@@ -133,9 +133,9 @@ def check_sums(read: ListedModel, path: Path, allow_above: bool = False) -> None
         told = f"{path}: the probabilities {_worst(read, found, above)}."
         if not allow_above:
             raise TextError(
-                f"{told} Likelihoods would look better than they are. The file was edited or made "
-                "by a program that does not normalise; make it again, or import it with "
-                "`allow_unnormalized`."
+                f"{told} Likelihoods would look better than they are. The file was edited or "
+                "quantised, or made by a program that does not normalise; make it again, or import "
+                "it with `allow_unnormalized`."
             )
         warn(f"{told} Likelihoods look better than they are.", ThenceWarning, stacklevel=4)
     if any(some.any() for some in below):

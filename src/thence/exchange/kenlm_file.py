@@ -23,8 +23,16 @@ from typing import Any
 import numpy as np
 
 from thence.array_types import Float, Float32, Int64, UInt8, UInt64
+from thence.corpus.opening import refuse_odd
 from thence.errors import TextError
-from thence.exchange.ngram_lists import Entries, Sections, check_logarithms
+from thence.exchange.arpa_reader import read_arpa
+from thence.exchange.ngram_lists import (
+    Entries,
+    ListedModel,
+    Sections,
+    check_logarithms,
+    tables_of,
+)
 from thence.models.ngram.hashed import HashedNGrams, HashTable, murmur, murmurs
 
 BEGINNING = b"mmap lm http://kheafield.com/code"
@@ -48,14 +56,32 @@ MOST_BITS = 25
 """Of the code of a logarithm."""
 
 
-def is_kenlm_file(path: Path) -> bool:
-    """Return whether a file is a binary file of KenLM, of whatever version.
+def read_ngrams(path: Path) -> ListedModel:
+    """Read the n-grams of an ARPA file, or of a binary file of KenLM that is a trie.
 
     Raises:
-        OSError: If it cannot be read.
+        TextError: If it is neither, or damaged, or holds no words.
     """
-    with path.open("rb") as file:
-        return file.read(len(BEGINNING)) == BEGINNING
+    refuse_odd(path)
+    if not is_kenlm_file(path):
+        return read_arpa(path)
+    read = read_kenlm(path)
+    if isinstance(read, Trie):
+        return tables_of(read.sections())
+    raise TextError(
+        f"{path} is a hash table of KenLM ('probing'), which does not hold the words of its "
+        "n-grams. thence.kenlm.Model asks it as it is; to import it, take the ARPA file that it "
+        "was made of, or make a trie of that (build_binary trie FILE.arpa FILE.bin)."
+    )
+
+
+def is_kenlm_file(path: Path) -> bool:
+    """Return whether a file is a binary file of KenLM, of whatever version."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(BEGINNING)) == BEGINNING
+    except OSError:  # Whoever reads it says why.
+        return False
 
 
 @dataclass(frozen=True)

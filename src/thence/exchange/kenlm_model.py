@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 
+from thence.corpus.opening import refuse_odd
 from thence.errors import TextError
 from thence.exchange.arpa import check_model
 from thence.exchange.arpa_reader import arpa_sections
@@ -28,11 +29,8 @@ def read_hashed(path: Path) -> HashedNGrams:
     """
     if path.is_dir():
         return _of_run(open_run(path))
-    try:
-        is_binary = is_kenlm_file(path)
-    except OSError as error:
-        raise TextError(f"{path} cannot be read: {error.strerror}.") from error
-    if is_binary:
+    refuse_odd(path)
+    if is_kenlm_file(path):
         read = read_kenlm(path)
         if isinstance(read, HashedNGrams):
             return read

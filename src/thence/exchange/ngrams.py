@@ -7,7 +7,7 @@ from typing import cast
 
 from thence.errors import RunError
 from thence.exchange.arpa import arpa_tokenizer, check_model, check_sums
-from thence.exchange.arpa_reader import read_arpa
+from thence.exchange.kenlm_file import read_ngrams
 from thence.models.ngram import NGram
 from thence.models.ngram.smoothing import OrderTable
 from thence.models.ngram.static import union
@@ -46,7 +46,7 @@ def open_ngrams(source: Run | str | Path) -> NGrams:
         SettingError: If its scores are not probabilities.
     """
     if not isinstance(source, Run) and Path(source).is_file():
-        read = read_arpa(Path(source))
+        read = read_ngrams(Path(source))
         check_sums(read, Path(source))
         return NGrams(str(source), read.tables, arpa_tokenizer(read))
     run = open_run(source)
