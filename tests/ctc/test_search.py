@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import groupby, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,13 @@ from thence.ctc import Decoder, LanguageModel
 from thence.ctc.alphabet import Alphabet
 from thence.runs import LanguageRun
 
+Logits = np.ndarray[Any, Any]
 LABELS = ("a", "b", " ", "")
-WIDE = {"beam_width": 10_000, "beam_prune_logp": -math.inf, "token_min_logp": -math.inf}
+WIDE: dict[str, Any] = {
+    "beam_width": 10_000,
+    "beam_prune_logp": -math.inf,
+    "token_min_logp": -math.inf,
+}
 NETWORK = {
     "hidden_size": 6,
     "embedding_size": 3,
@@ -25,7 +31,7 @@ NETWORK = {
     "lr": 0.05,
 }
 WORDS = {"tokens": "words", "word_split": "whitespace"}
-MODELS: dict[str, dict[str, object]] = {
+MODELS: dict[str, dict[str, Any]] = {
     "words": {"order": 3, **WORDS, "smoothing": "witten-bell"},
     "closed": {"order": 2, **WORDS, "smoothing": "witten-bell", "unknown": "refuse"},
     "punctuation": {"order": 2, "tokens": "words", "smoothing": "witten-bell"},
@@ -36,13 +42,14 @@ MODELS: dict[str, dict[str, object]] = {
 }
 
 
-def frames(values: Sequence[float]) -> np.ndarray:
+def frames(values: Sequence[float]) -> Logits:
     """Return log-probabilities of the labels, from numbers of any size."""
     logits = np.array(values).reshape(-1, len(LABELS))
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    log_probs: Logits = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return log_probs
 
 
-def exhaustive(log_probs: np.ndarray, labels: Sequence[str] = LABELS) -> dict[str, float]:
+def exhaustive(log_probs: Logits, labels: Sequence[str] = LABELS) -> dict[str, float]:
     """Return the log-probability of each text: the sum over all its alignments."""
     totals: dict[str, float] = defaultdict(float)
     for path in product(range(len(labels)), repeat=len(log_probs)):

@@ -23,6 +23,7 @@ from thence.ctc.constants import (
     DEFAULT_UNK_LOGP_OFFSET,
     MIN_TOKEN_CLIP_P,
 )
+from thence.ctc.core_search import CoreSearch, search_of
 from thence.ctc.errors import DecodingError
 from thence.ctc.hotwords import Hotwords
 from thence.ctc.language_models import AbstractLanguageModel, model_with_words
@@ -287,7 +288,7 @@ class Decoder:
         Raises:
             DecodingError: If they have another shape, or are no numbers.
         """
-        found = np.asarray(logits, np.float64)
+        found = np.array(logits, np.float64)  # A copy, which is changed below.
         labels = len(self._alphabet.labels)
         if found.ndim != 2 or found.shape[1] != labels:
             raise DecodingError(
@@ -327,12 +328,12 @@ class Decoder:
         hotwords: Iterable[str] | None,
         hotword_weight: float,
         lm_start_state: Any,
-    ) -> Search:
+    ) -> CoreSearch | Search:
         if limits.beam_width < 1:
             raise DecodingError(f"`beam_width` is {limits.beam_width}; it must be at least 1.")
         words, weight = (hotwords, hotword_weight) if hotwords is not None else self._hotwords
         scorer = Hotwords.build_scorer(words, weight)
-        return Search(self._alphabet, self._language_model, limits, scorer, lm_start_state)
+        return search_of(self._alphabet, self._language_model, limits, scorer, lm_start_state)
 
     def _without_states(self, logits: Logits, **settings: Any) -> list[BatchBeam]:
         beams = self.decode_beams(logits, **settings)
@@ -353,7 +354,7 @@ class Stream:
         search: Reads them.
     """
 
-    def __init__(self, decoder: Decoder, search: Search) -> None:
+    def __init__(self, decoder: Decoder, search: CoreSearch | Search) -> None:
         self._decoder, self._search = decoder, search
 
     def feed(self, logits: Logits) -> str:
@@ -371,7 +372,7 @@ class Stream:
         return output_of(self._search)
 
 
-def output_of(search: Search) -> list[OutputBeam]:
+def output_of(search: CoreSearch | Search) -> list[OutputBeam]:
     """Return what a search has found."""
     return [
         OutputBeam(

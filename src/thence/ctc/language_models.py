@@ -18,6 +18,7 @@ from itertools import compress, pairwise
 from pathlib import Path
 from typing import Any
 
+from thence._core.ctc import KnownWords
 from thence.ctc.alphabet import Alphabet
 from thence.ctc.constants import (
     AVG_TOKEN_LEN,
@@ -137,7 +138,9 @@ class LanguageModel(AbstractLanguageModel):
         self.alpha, self.beta = alpha, beta
         self.unk_score_offset, self.score_boundary = unk_score_offset, score_boundary
         self._ids: dict[tuple[str, bool], Ids | None] = {}
-        self.unigrams = None if unigrams is None else self._known(sorted(set(unigrams)))
+        self.unigrams: tuple[str, ...] | None = None
+        if unigrams is not None:
+            self.set_unigrams(unigrams)
 
     @cached_property
     def _unigram_set(self) -> frozenset[str]:
@@ -173,6 +176,27 @@ class LanguageModel(AbstractLanguageModel):
             if not isinstance(value, kind):
                 raise DecodingError(f"`{name}` is {value!r}; it must be a {kind.__name__}.")
             setattr(self, name, value)
+
+    def set_unigrams(self, unigrams: Collection[str]) -> None:
+        """Set the words that are known; those that the model lacks are left out."""
+        self.unigrams = self._known(sorted(set(unigrams)))
+        for name in ("_unigram_set", "core_words"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def core_words(self) -> KnownWords | None:
+        """The known words with their ids, for the compiled core; None: no words are known."""
+        if self.unigrams is None:
+            return None
+        ids = [self.ids_of(word, True) or () for word in self.unigrams]
+        return KnownWords(self.unigrams, ids, self.model.vocabulary_size)
+
+    @property
+    def other_id(self) -> int | None:
+        """The id of every word that is not known, where these have one and the same."""
+        unigrams, vocabulary = self.unigrams, self.tokenizer.vocabulary
+        is_whole = unigrams is not None and len(unigrams) == len(vocabulary.symbols)
+        return vocabulary.unknown_id if is_whole and self._words is not None else None
 
     def get_start_state(self) -> TextState:
         """Return the state before a text."""
@@ -403,7 +427,7 @@ def model_with_words(
     """
     model = LanguageModel(source, unigrams, *settings)
     if unigrams is None and model.vocabulary is not None:
-        model.unigrams = tuple(sorted(model.vocabulary))
+        model.set_unigrams(model.vocabulary)
     if model.unigrams:
         alphabet.check_coverage(model.unigrams)
     return model

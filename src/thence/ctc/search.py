@@ -78,6 +78,13 @@ class _Text:
         self.partials: dict[str, float] = {}
         self.score, self.state = score, None
 
+    def begins_with(self, ids: set[int]) -> bool:
+        """Whether this text, or one that it begins with, is among those of some ids."""
+        text: _Text | None = self
+        while text is not None and id(text) not in ids:
+            text = text.parent
+        return text is not None
+
     def words(self) -> tuple[str, ...]:
         found, text = [], self
         while text.parent is not None:
@@ -131,9 +138,8 @@ class Search:
         start_state: Any = None,
     ) -> None:
         self.model, self.limits, self.hotwords = language_model, limits, hotwords
-        self.labels = [_label(label, alphabet.is_bpe) for label in alphabet.labels]
-        order = 1 if language_model is None else language_model.order
-        self._history = None if order is None else max(1, order - 1)
+        self.labels = [kind_of(label, alphabet.is_bpe) for label in alphabet.labels]
+        self._history = shared_words(language_model)
         self._depends = language_model is not None and language_model.partials_depend_on_state
         self._partials: dict[str, float] = {}
         root = _Text(None, "", 0.0, (), 0.0)
@@ -260,14 +266,14 @@ class Search:
         return beams[: self.limits.beam_width]
 
     def _forget(self, kept: Sequence[_Beam]) -> None:
-        """Free what is known of texts that no beam goes on from."""
+        """Free what is known of texts that no beam goes on from, and none will come back to."""
         alive = {id(beam.text) for beam in kept}
-        for beam in self.beams:
-            text = beam.text
-            if id(text) not in alive and (text.children or text.partials):
-                text.children, text.partials = {}, {}
-                if self.model is not None:
-                    self.model.forget(text.state)
+        for text in {id(beam.text): beam.text for beam in self.beams}.values():
+            if not (text.children or text.partials) or text.begins_with(alive):
+                continue
+            text.children, text.partials = {}, {}
+            if self.model is not None:
+                self.model.forget(text.state)
 
     def text(self) -> str:
         """Return the likeliest text so far, its last word perhaps unfinished."""
@@ -295,7 +301,13 @@ class Search:
         return [_found(beam) for beam in self._best(beams)]
 
 
-def _label(label: str, is_bpe: bool) -> tuple[int, str]:
+def shared_words(model: AbstractLanguageModel | None) -> int | None:
+    """Return how many last words decide what a model says of the next; None: all of them."""
+    order = 1 if model is None else model.order
+    return None if order is None else max(1, order - 1)
+
+
+def kind_of(label: str, is_bpe: bool) -> tuple[int, str]:
     """Return the kind of a label, and what it spells."""
     if label == "":
         return BLANK, ""

@@ -1,0 +1,190 @@
+"""The beam search of a CTC decoder by the compiled core; ``ctc.c`` says how."""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+from weakref import finalize
+
+import numpy as np
+
+from thence._core import Pointer, Size, address, function
+from thence._core.ngram import NGramTables
+from thence.array_types import Float64, Int64
+
+I32, F64 = ctypes.c_int32, ctypes.c_double
+IMPOSSIBLE = -1
+"""In place of the number of ids of a word that the model cannot read."""
+Answer = tuple[tuple[int, ...] | None, bool]
+"""The ids of a word, None if the model cannot read it, and whether it is unknown."""
+
+
+class Settings(ctypes.Structure):
+    """What a search is told, as ``ctc.h`` has it."""
+
+    _fields_ = (
+        ("orders", Pointer), ("V", Size), ("words", Pointer), ("kinds", Pointer),
+        ("points", Pointer), ("starts", Pointer), ("labels", Size), ("alpha", F64), ("beta", F64),
+        ("offset", F64), ("hot_weight", F64), ("prune", F64), ("min_log_prob", F64),
+        ("width", Size), ("other", Size), ("N", I32), ("history", I32), ("average", I32),
+        ("boundary", I32),
+    )  # fmt: skip
+
+
+@cache
+def _c(name: str) -> Callable[..., Any]:
+    """Return a function of the search."""
+    arguments: dict[str, tuple[Any, ...]] = {
+        "ctc_words": (Pointer, Pointer, Pointer, Pointer, Size, Size),
+        "ctc_words_free": (Pointer,),
+        "ctc_search": (Pointer, Pointer, Pointer, Pointer, Size),
+        "ctc_free": (Pointer,),
+        "ctc_read": (Pointer, Pointer, Size),
+        "ctc_finish": (Pointer,),
+        "ctc_asked": (Pointer, Pointer, Size),
+        "ctc_answer": (Pointer, Pointer, Size, I32),
+        "ctc_count": (Pointer, I32),
+        "ctc_sizes": (Pointer, I32, Size, Pointer),
+        "ctc_write": (Pointer, I32, Size, Pointer, Pointer, Pointer, Pointer),
+    }
+    results: dict[str, Any] = {"ctc_words": Pointer, "ctc_search": Pointer, "ctc_words_free": None}
+    results |= {"ctc_free": None, "ctc_finish": I32, "ctc_answer": I32}
+    results |= {"ctc_sizes": I32, "ctc_write": I32}
+    found: Callable[..., Any] = function(name, *arguments[name], result=results.get(name, Size))
+    return found
+
+
+def _points(texts: Sequence[str]) -> tuple[np.ndarray[Any, Any], Int64[np.ndarray, " _"]]:
+    """Return the code points of texts, one after another, and where each begins."""
+    points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    return np.append(points, np.uint32(0)), np.concatenate([[0], np.cumsum(lengths)])
+
+
+class KnownWords:
+    """The words that a search knows, with their ids.
+
+    Args:
+        words: The words.
+        ids: The ids of each, below ``vocabulary_size``.
+        vocabulary_size: Number of ids (V).
+    """
+
+    def __init__(
+        self, words: Sequence[str], ids: Sequence[tuple[int, ...]], vocabulary_size: int
+    ) -> None:
+        points, starts = _points(words)
+        firsts = np.cumsum([0, *map(len, ids)], dtype=np.int64)
+        numbers = np.array([index for some in ids for index in some] + [0], np.int64)
+        spelled = address(points, np.uint32), address(starts, np.int64)
+        named = address(numbers, np.int64), address(firsts, np.int64)
+        self.place = _c("ctc_words")(*spelled, *named, len(words), vocabulary_size)
+        if not self.place:
+            raise ValueError("there is no memory for the words, or their ids do not fit")
+        finalize(self, _c("ctc_words_free"), self.place)
+
+
+class BeamSearch:
+    """A search, which reads frames as they come.
+
+    Args:
+        labels: The kind of each label and what it spells.
+        tables: The n-grams; None: no language model.
+        state: That of the n-grams before the first frame.
+        words: The words that are known; None: none is.
+        answer: Gives the ids of any other word.
+        hotwords: Words that are likelier, the shortest first.
+        **settings: The numbers of ``Settings``.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[tuple[int, str]],
+        tables: NGramTables | None,
+        state: Sequence[int],
+        words: KnownWords | None,
+        answer: Callable[[str], Answer],
+        hotwords: Sequence[str],
+        **settings: float,
+    ) -> None:
+        self._answer, self._labels = answer, len(labels)
+        kinds = np.array([kind for kind, _ in labels], np.int32)
+        points, starts = _points([spelled for _, spelled in labels])
+        hot_points, hot_starts = _points(hotwords)
+        told = Settings(kinds=address(kinds, np.int32), points=address(points, np.uint32))
+        told.starts, told.labels = address(starts, np.int64), len(labels)
+        for name, value in settings.items():
+            setattr(told, name, value)
+        if tables is not None:
+            told.orders, told.N, told.V = tables.model
+        told.words = words.place if words is not None else None
+        self._kept = kinds, points, starts, tables, words
+        self._numbers = tables.order - 1 if tables is not None else 0
+        before = np.array([*state, 0], np.int64)
+        arrays = (before.ctypes.data, hot_points.ctypes.data, hot_starts.ctypes.data)
+        self._place = _c("ctc_search")(ctypes.addressof(told), *arrays, len(hotwords))
+        if not self._place:
+            raise ValueError("there is no memory for the search, or its settings do not fit")
+        finalize(self, _c("ctc_free"), self._place)
+
+    def read(self, log_probs: Float64[np.ndarray, "frames labels"]) -> None:
+        """Read frames: log-probabilities of each label."""
+        log_probs = np.ascontiguousarray(log_probs, np.float64)
+        if log_probs.ndim != 2 or log_probs.shape[1] != self._labels:
+            raise ValueError("a frame has a number for each label")
+        while len(log_probs):
+            done = _checked(_c("ctc_read")(self._place, log_probs.ctypes.data, len(log_probs)))
+            log_probs = log_probs[done:]
+            self._answer_all()
+
+    def _answer_all(self) -> None:
+        """Give the ids of all words that are asked for."""
+        while word := self._asked():
+            ids, unknown = self._answer(word)
+            numbers = np.array([*(ids or ()), 0], np.int64)
+            count = IMPOSSIBLE if ids is None else len(ids)
+            _checked(_c("ctc_answer")(self._place, numbers.ctypes.data, count, unknown))
+
+    def _asked(self) -> str:
+        room = 64
+        while True:
+            points = np.empty(room, np.uint32)
+            length = _c("ctc_asked")(self._place, points.ctypes.data, room)
+            if length <= room:
+                return points[:length].tobytes().decode("utf-32-le", "surrogatepass")
+            room = length
+
+    def finish(self) -> int:
+        """Find the texts as if the frames ended here; return how many there are."""
+        while _checked(_c("ctc_finish")(self._place)):
+            self._answer_all()
+        return int(_c("ctc_count")(self._place, 1))
+
+    def beam(
+        self, number: int, finished: bool
+    ) -> tuple[list[str], list[tuple[int, int]], float, float, list[int]]:
+        """Return words, their frames, both scores and the state of a beam, the best of which is 0.
+
+        Args:
+            number: Of the beam.
+            finished: Whether it is one of those that ``finish`` found, or of the last frame, whose
+                last word may not be finished, or be empty, and has no frames.
+        """
+        sizes = np.empty(2, np.int64)
+        _checked(_c("ctc_sizes")(self._place, finished, number, sizes.ctypes.data))
+        points, frames = np.empty(sizes[0], np.uint32), np.empty((sizes[1], 2), np.int32)
+        scores, state = np.empty(2), np.empty(self._numbers, np.int64)
+        arrays = (points.ctypes.data, frames.ctypes.data, scores.ctypes.data, state.ctypes.data)
+        _checked(_c("ctc_write")(self._place, finished, number, *arrays))
+        words = points.tobytes().decode("utf-32-le", "surrogatepass").split("\0")
+        spans = [(first, last) for first, last in frames.tolist()]
+        return words, spans, float(scores[0]), float(scores[1]), state.tolist()
+
+
+def _checked(result: int) -> int:
+    """Return what a function did; refuse that it failed."""
+    if result == -1:
+        raise MemoryError("there is no memory for the beam search")
+    if result < 0:
+        raise ValueError("an id or a number of a beam does not fit")
+    return result

@@ -1,0 +1,106 @@
+"""The search by the compiled core, for n-grams of words and where there is no language model."""
+
+from typing import Any
+
+import numpy as np
+
+from thence._core import library
+from thence._core.ctc import Answer, BeamSearch
+from thence.array_types import Float64
+from thence.ctc.alphabet import Alphabet
+from thence.ctc.constants import AVG_TOKEN_LEN
+from thence.ctc.hotwords import Hotwords
+from thence.ctc.language_models import AbstractLanguageModel, LanguageModel, TextState
+from thence.ctc.readers import NGramReader
+from thence.ctc.search import FoundText, Limits, Search, kind_of, shared_words
+
+
+class CoreSearch:
+    """A search that reads frames as they come; the arguments are those of ``Search``."""
+
+    def __init__(
+        self,
+        alphabet: Alphabet,
+        language_model: LanguageModel | None,
+        limits: Limits,
+        hotwords: Hotwords,
+        start_state: TextState | None = None,
+    ) -> None:
+        self._model = language_model
+        numbers: dict[str, float] = {
+            "hot_weight": hotwords.weight,
+            "prune": limits.beam_prune_logp,
+            "min_log_prob": limits.token_min_logp,
+            "width": limits.beam_width,
+            "history": (shared_words(language_model) or 0) if limits.prune_history else 0,
+            "average": AVG_TOKEN_LEN,
+        }
+        tables, state, words = None, (), None
+        if language_model is not None:
+            reader = language_model.reader
+            assert isinstance(reader, NGramReader)
+            numbers |= {
+                "alpha": language_model.alpha,
+                "beta": language_model.beta,
+                "offset": language_model.unk_score_offset,
+                "boundary": language_model.score_boundary,
+                "other": -1 if language_model.other_id is None else language_model.other_id,
+            }
+            tables, words = reader.model.queries.core, language_model.core_words
+            state = (start_state or language_model.get_start_state()).context
+        self._search = BeamSearch(
+            [kind_of(label, alphabet.is_bpe) for label in alphabet.labels],
+            tables,
+            state,
+            words,
+            self._answer,
+            sorted(hotwords.words, key=len),
+            **numbers,
+        )
+
+    def _answer(self, word: str) -> Answer:
+        assert self._model is not None  # Else no word is asked for.
+        return self._model.ids_of(word, True), self._model.is_unknown(word)
+
+    def read(self, log_probs: Float64[np.ndarray, "frames labels"]) -> None:
+        """Read frames: log-probabilities of each label."""
+        self._search.read(log_probs)
+
+    def text(self) -> str:
+        """Return the likeliest text so far, its last word perhaps unfinished."""
+        words = self._search.beam(0, finished=False)[0]
+        return " ".join(word for word in words if word)
+
+    def found(self) -> list[FoundText]:
+        """Return the texts as if all frames were read, the best first; more may be read after."""
+        return [self._found(number) for number in range(self._search.finish())]
+
+    def _found(self, number: int) -> FoundText:
+        words, frames, logit_score, score, numbers = self._search.beam(number, finished=True)
+        state: Any = None
+        if self._model is not None:
+            state = TextState(tuple(numbers), begins=not frames)
+        return FoundText(tuple(words[:-1]), tuple(frames), logit_score, score, state)
+
+
+def search_of(
+    alphabet: Alphabet,
+    language_model: AbstractLanguageModel | None,
+    limits: Limits,
+    hotwords: Hotwords,
+    start_state: Any = None,
+) -> CoreSearch | Search:
+    """Return a search, by the compiled core where it can do it; see ``Search``."""
+    if library() is not None:
+        if language_model is None:
+            return CoreSearch(alphabet, None, limits, hotwords)
+        if type(language_model) is LanguageModel and _is_of_words(language_model):
+            return CoreSearch(alphabet, language_model, limits, hotwords, start_state)
+    return Search(alphabet, language_model, limits, hotwords, start_state)
+
+
+def _is_of_words(model: LanguageModel) -> bool:
+    """Whether a language model is one of n-grams of words that the compiled core reads."""
+    reader = model.reader
+    is_read = isinstance(reader, NGramReader) and reader.model.queries.core is not None
+    return is_read and model.tokenizer.options.tokens == "words"
