@@ -18,7 +18,7 @@ from thence.models.fasttext.contents import (
     Quantised,
 )
 from thence.models.fasttext.features import core_dictionary, features, features_in_numpy
-from thence.models.fasttext.predictions import core_matrix, sums, sums_in_numpy
+from thence.models.fasttext.predictions import core_matrix, scores_in_numpy, sums, sums_in_numpy
 
 pytestmark = pytest.mark.skipif(library() is None, reason="the compiled core is not built")
 
@@ -96,6 +96,16 @@ def matrices(draw):
 def test_sums(given_matrix):
     matrix, bags = given_matrix
     assert np.array_equal(sums(matrix, bags), sums_in_numpy(matrix, bags))
+
+
+@given(st.integers(1, 20), st.integers(1, 9), st.integers(0, 4), st.integers(0, 99))
+def test_scores(labels, dim, lines, seed):
+    random = np.random.default_rng(seed)
+    table = random.standard_normal((dim, labels), np.float32)
+    vectors = random.standard_normal((lines, dim), np.float32)
+    assert np.array_equal(core.scores(table, vectors), scores_in_numpy(table, vectors))
+    with pytest.raises(ValueError, match="do not fit"):
+        core.scores(table, np.zeros((1, dim + 1), np.float32))
 
 
 def test_sums_of_what_does_not_fit_are_refused():

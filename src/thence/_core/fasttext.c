@@ -204,3 +204,21 @@ CORE_EXPORT int32_t fasttext_sums(const Matrix *m, const int32_t *rows, int64_t 
     }
     return 0;
 }
+
+/* The products of vectors with the columns of a table of D rows and L columns, each added up from the
+   first number to the last, as fastText does: a step of its table of sigmoids is where the last bit
+   would show. NumPy: scores_in_numpy of predictions.py. */
+CORE_EXPORT int32_t fasttext_scores(const float *restrict table, int64_t dim, int64_t labels,
+                                    const float *restrict vectors, int64_t lines,
+                                    float *restrict scores) {
+    if (dim < 1 || labels < 1 || lines < 0) return 1;
+    for (int64_t i = 0; i < lines; i++) {
+        float *restrict score = scores + i * labels;
+        for (int64_t l = 0; l < labels; l++) score[l] = 0;
+        for (int64_t c = 0; c < dim; c++) {
+            const float value = vectors[i * dim + c], *restrict row = table + c * labels;
+            for (int64_t l = 0; l < labels; l++) score[l] += row[l] * value;
+        }
+    }
+    return 0;
+}

@@ -111,6 +111,14 @@ def _sums() -> Callable[..., int]:
     return found
 
 
+@cache
+def _scores() -> Callable[..., int]:
+    found: Callable[..., int] = function(
+        "fasttext_scores", Pointer, Size, Size, Pointer, Size, Pointer
+    )
+    return found
+
+
 def features(
     dictionary: Dictionary,
     text: UInt8[np.ndarray, " bytes"],
@@ -151,4 +159,17 @@ def sums(
         len(found), found.ctypes.data,
     ):  # fmt: skip
         raise ValueError("the rows or offsets do not fit the matrix")
+    return found
+
+
+def scores(
+    table: Float32[np.ndarray, "dim labels"], vectors: Float32[np.ndarray, "lines dim"]
+) -> Float32[np.ndarray, "lines labels"]:
+    """Return the products of vectors with the columns of a table, added up from first to last."""
+    found = np.empty((len(vectors), table.shape[1]), np.float32)
+    if vectors.shape[1] != len(table) or _scores()(
+        address(table, np.float32), *table.shape, address(vectors, np.float32), len(vectors),
+        found.ctypes.data,
+    ):  # fmt: skip
+        raise ValueError("the vectors do not fit the table")
     return found

@@ -7,7 +7,7 @@ al. 2016, "FastText.zip: compressing text classification models", say how fastTe
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Annotated, Literal, get_args
@@ -240,9 +240,21 @@ class FastTextModel:
         refuse_misfits(self)
 
     @cached_property
-    def weights(self) -> Float32[np.ndarray, "targets dim"]:
-        """The output matrix as numbers."""
-        return self.output.rows(np.arange(self.output.shape[0]))
+    def columns(self) -> Float32[np.ndarray, "dim targets"]:
+        """The rows of the output matrix side by side, not multiplied by their norms yet."""
+        matrix = self.output
+        if isinstance(matrix, Quantised):
+            matrix = replace(matrix, norm_codes=None, norms=None)
+        return np.ascontiguousarray(matrix.rows(np.arange(matrix.shape[0])).T)
+
+    @cached_property
+    def norms(self) -> Float32[np.ndarray, " targets"] | None:
+        """What the products with each row of the output matrix are multiplied by; None: 1."""
+        matrix = self.output
+        if isinstance(matrix, Dense) or matrix.norm_codes is None or matrix.norms is None:
+            return None
+        norms: Float32[np.ndarray, " targets"] = matrix.norms[matrix.norm_codes]
+        return norms
 
     @cached_property
     def tree(self) -> list[Level]:

@@ -29,18 +29,15 @@ from thence.tokens.parallel import in_threads
 
 ADDED = np.float32(1e-5)
 """Added to each probability before its logarithm."""
-LARGEST_LOGIT, STEPS = 8, 512
+LARGEST_SCORE, STEPS = 8, 512
 """Beyond it a sigmoid is 0 or 1; steps of its table between minus and plus that."""
 FLAT = 80.0
-"""Logits of a tree beyond it change nothing in single precision."""
-PRODUCTS_AT_ONCE, FEWEST_LINES = 1 << 18, 16
-"""Products in a multiplication of matrices: more are shared among threads by NumPy's library, which
-then wait for each other, as texts are in threads already; and texts in one at least."""
+"""Scores of a tree beyond it change nothing in single precision."""
 CELLS_AT_ONCE = 1 << 20
 """Texts times labels whose probabilities are made at once."""
 
 Hidden = Float32[np.ndarray, "lines dim"]
-Scores = Float32[np.ndarray, "labels lines"]
+Scores = Float32[np.ndarray, "lines labels"]
 
 
 def hidden(model: FastTextModel, bags: Bags) -> Hidden:
@@ -103,54 +100,66 @@ def probabilities(model: FastTextModel, vectors: Hidden) -> Float32[np.ndarray, 
     Raises:
         TextError: If the weights hold what is no finite number.
     """
-    loss = {"softmax": _softmax, "hs": _tree_products}.get(model.arguments.loss, _sigmoids)
-    labels = model.output.shape[0]
-    table = model.weights
-    strip = max(FEWEST_LINES, PRODUCTS_AT_ONCE // max(table.size, 1))
-    at_once = max(strip, CELLS_AT_ONCE // labels)
-    found = np.empty((len(vectors), labels), np.float32)
+    chances_of = {"softmax": _softmax, "hs": _tree_products}.get(model.arguments.loss, _sigmoids)
+    at_once = max(1, CELLS_AT_ONCE // model.output.shape[0])
+    found = [np.zeros((0, model.output.shape[0]), np.float32)]
     for first in range(0, len(vectors), at_once):
-        part = vectors[first : first + at_once]
-        logits = [table @ part[at : at + strip].T for at in range(0, len(part), strip)]
-        joined = np.concatenate(logits, axis=1)
-        if not np.isfinite(joined).all():
+        scores = _scores(model, vectors[first : first + at_once])
+        if not np.isfinite(scores).all():
             raise TextError(
                 "The weights of this file of fastText hold what is no finite number: it is "
                 "damaged, or its training diverged."
             )
-        found[first : first + at_once] = loss(model, joined).T
+        found.append(chances_of(model, scores))
+    return np.concatenate(found)
+
+
+def _scores(model: FastTextModel, vectors: Hidden) -> Scores:
+    multiply = scores_in_numpy if library() is None else core.scores
+    found = multiply(model.columns, vectors)
+    if model.norms is not None:
+        found *= model.norms
     return found
 
 
-def _softmax(_: FastTextModel, logits: Scores) -> Scores:
-    chances: Scores = np.exp(logits - logits.max(0))
-    chances /= chances.sum(0)
+def scores_in_numpy(table: Float32[np.ndarray, "dim labels"], vectors: Hidden) -> Scores:
+    """Return what the compiled core does."""
+    found = np.zeros((len(vectors), table.shape[1]), np.float32)
+    for row, column in zip(table, vectors.T, strict=True):
+        found += row * column[:, None]
+    return found
+
+
+def _softmax(_: FastTextModel, scores: Scores) -> Scores:
+    chances: Scores = np.exp(scores - scores.max(1, keepdims=True))
+    chances /= chances.sum(1, keepdims=True)
     chances += ADDED
     return chances
 
 
-def _sigmoids(_: FastTextModel, logits: Scores) -> Scores:
+def _sigmoids(_: FastTextModel, scores: Scores) -> Scores:
     """Return sigmoids by fastText's table; from its ends on they are 0 and 1."""
-    steps = np.arange(STEPS + 1, dtype=np.float32) * np.float32(2 * LARGEST_LOGIT / STEPS)
-    table = (1 / (1 + np.exp(LARGEST_LOGIT - steps))).astype(np.float32)
-    inside = np.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT)
-    found: Scores = table[((inside + LARGEST_LOGIT) * (STEPS / LARGEST_LOGIT / 2)).astype(np.int64)]
-    found[logits < -LARGEST_LOGIT], found[logits > LARGEST_LOGIT] = 0, 1
+    steps = np.arange(STEPS + 1, dtype=np.float32) * np.float32(2 * LARGEST_SCORE / STEPS)
+    table = (1 / (1 + np.exp(LARGEST_SCORE - steps))).astype(np.float32)
+    inside = np.clip(scores, -LARGEST_SCORE, LARGEST_SCORE) + LARGEST_SCORE
+    found: Scores = table[(inside * (STEPS / LARGEST_SCORE / 2)).astype(np.int64)]
+    found[scores < -LARGEST_SCORE], found[scores > LARGEST_SCORE] = 0, 1
     found += ADDED
     return found
 
 
-def _tree_products(model: FastTextModel, logits: Scores) -> Scores:
+def _tree_products(model: FastTextModel, scores: Scores) -> Scores:
     """Return the product of what is said on the path to each label, from the root down."""
-    labels = len(logits)
-    scores = np.zeros((2 * labels - 1, logits.shape[1]), np.float32)
-    right = 1 / (1 + np.exp(-np.clip(logits[:-1], -FLAT, FLAT)))
+    labels = scores.shape[1]
+    found = np.zeros((2 * labels - 1, len(scores)), np.float32)
+    right = 1 / (1 + np.exp(-np.clip(np.ascontiguousarray(scores.T[:-1]), -FLAT, FLAT)))
     go_left, go_right = np.log(1 - right + ADDED), np.log(right + ADDED)
     for level in model.tree:
         rows = level.nodes - labels
-        scores[level.left] = scores[level.nodes] + go_left[rows]
-        scores[level.right] = scores[level.nodes] + go_right[rows]
-    return np.exp(scores[:labels])
+        found[level.left] = found[level.nodes] + go_left[rows]
+        found[level.right] = found[level.nodes] + go_right[rows]
+    chances: Scores = np.ascontiguousarray(np.exp(found[:labels]).T)
+    return chances
 
 
 def word_vectors(model: FastTextModel, words: Sequence[str | bytes]) -> Hidden:
