@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 import tarfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -49,6 +50,18 @@ def test_by_hand(counted: Counted) -> None:
     assert (report.all.runs[0].ties, report.all.runs[0].unknown) == (0.25, 0.25)
     assert report.paradigms[2].phenomenon == "words"
     assert report.comparison is None
+
+
+def test_pairs_are_scored_some_at_a_time(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = counted(name="a/run"), counted(name="b/run", add_k=0.5)
+    whole = thence.pairs([first, second], PAIRS)
+    monkeypatch.setattr(sys.modules[Judged.__module__], "PAIRS_AT_ONCE", 3)
+    done: list[float] = []
+    parts = thence.pairs([first, second], PAIRS, progress=done.append)
+    assert parts.log_probabilities == pytest.approx(whole.log_probabilities)
+    assert parts.to_json() == whole.to_json()
+    assert done == [0, 3 / 8, 1 / 2, 7 / 8, 1]
+    assert parts.names == (str(first.folder), str(second.folder))  # Both are called run.
 
 
 def test_what_is_impossible_is_a_tie_with_its_like_only() -> None:

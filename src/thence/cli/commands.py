@@ -152,7 +152,7 @@ COMMANDS: Mapping[str, Command] = {
         "evaluation:pairs",
         "judging:print_pair_report",
         ("runs",),
-        hidden=("files",),
+        hidden=("files", "progress"),
         renamed={"runs": "runs-and-files"},
         help={"runs": "Run folders, then tables of pairs (.jsonl, .tsv, .csv) or folders of them."},
     ),

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from io import StringIO
 from itertools import chain, islice
 from pathlib import Path
@@ -9,14 +10,16 @@ from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from thence.atomic import write_atomically
 from thence.cli.output import Json, print_json, print_table
-from thence.cli.streams import print_note, print_text
+from thence.cli.streams import is_at_terminal, print_note, print_text
 from thence.errors import RunError, SettingError
 from thence.evaluation.pairs import PairReport
 from thence.results import Results, json_value
 from thence.runs.files import find_run
+from thence.terminal import stderr_console
 
 FORMATS = (".png", ".svg")
 ROWS_AT_ONCE = 1000
@@ -45,7 +48,8 @@ def print_pair_report(
     runs, files = runs_and_files(given.runs)
     if picture is not None:
         check_picture(picture)
-    report = call(runs=runs, files=files)
+    with progress_bar(f"{len(runs)} runs" if len(runs) > 1 else str(runs[0])) as progress:
+        report = call(runs=runs, files=files, progress=progress)
     if picture is not None:
         from thence.reports.plots.pairs import plot_pairs  # Imports matplotlib.
         from thence.reports.style import to_png, to_svg
@@ -65,6 +69,20 @@ def print_pair_report(
         print_text("")
         print_table(*report.comparison.table(), title="Which is better", narrow=True)
         print_note(report.comparison.remark)
+
+
+@contextmanager
+def progress_bar(name: str) -> Iterator[Callable[[float], None]]:
+    """Show a bar on standard error, at a terminal."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TimeRemainingColumn(),
+    )
+    hidden = not is_at_terminal()
+    with Progress(*columns, console=stderr_console(), disable=hidden, transient=True) as bar:
+        task = bar.add_task(name, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
 
 
 def runs_and_files(arguments: Sequence[Path]) -> tuple[list[Path], list[Path]]:

@@ -8,9 +8,11 @@ where accuracy is the mean over paradigms.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +28,8 @@ from thence.runs.run import LanguageRun, Run
 TIE = 1e-9
 """Difference of log-probabilities, in nats, up to which two sentences are equally likely: more than
 the rounding of sums of the same numbers in another order."""
+PAIRS_AT_ONCE = 4096
+"""Pairs that are scored together, so that a network takes seconds for them."""
 INTERVALS = (
     "The 95 % intervals are for new pairs of the same paradigms; means are over paradigms. Ties "
     "count half."
@@ -134,6 +138,7 @@ def pairs(
     runs: Run | str | Path | Sequence[Run | str | Path],
     files: str | Path | Iterable[str | Path] | Iterable[MinimalPair],
     static: bool = False,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> PairReport:
     """Judge language models by minimal pairs: which of two sentences is likelier.
 
@@ -141,6 +146,7 @@ def pairs(
         runs: The run or its folder, or several.
         files: Tables of pairs (.jsonl, .tsv, .csv), folders of them, or the pairs themselves.
         static: Keep models from adapting to a sentence while they read it: caches are left out.
+        progress: Is told which share is done.
 
     Raises:
         TextError: A file is missing, is no table of pairs, or lacks a sentence.
@@ -154,12 +160,20 @@ def pairs(
     listed = [files] if isinstance(files, str | Path) else list(files)
     found = [one for one in listed if isinstance(one, MinimalPair)]
     found = found or read_pairs(one for one in listed if not isinstance(one, MinimalPair))
-    judged = [_judge(run, found, EvaluationData(static=static)) for run in opened]
-    return pair_report([run.name for run in opened], found, judged)
+    judged = []
+    for number, run in enumerate(opened):
+        parts = []
+        for first in range(0, len(found), PAIRS_AT_ONCE):
+            progress((number + first / len(found)) / len(opened))
+            parts.append(_judge(run, found[first : first + PAIRS_AT_ONCE], static))
+        judged.append(Judged(*map(np.concatenate, zip(*parts, strict=True))))
+    progress(1.0)
+    times = Counter(run.name for run in opened)
+    names = [run.name if times[run.name] == 1 else str(run.folder) for run in opened]
+    return pair_report(names, found, judged)
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """What a model says of the pairs.
 
     Attributes:
@@ -180,12 +194,12 @@ class Judged:
         return np.where(tie, 0.5, (good > bad).astype(np.float64))
 
 
-def _judge(run: LanguageRun, found: Sequence[MinimalPair], data: EvaluationData) -> Judged:
-    """Score all sentences: those of a pair stand side by side, since they are equally long."""
+def _judge(run: LanguageRun, found: Sequence[MinimalPair], static: bool) -> Judged:
+    """Return what a model says of some pairs."""
     sentences = Documents.from_strings(text for pair in found for text in (pair.good, pair.bad))
-    model = data.model(run)
     store = run.encode(sentences, "pairs")
-    log_probs = store.sum_by_document(model.score(store)).reshape(-1, 2)
+    scores = EvaluationData(static=static).model(run).score(store)
+    log_probs = store.sum_by_document(scores).reshape(-1, 2)
     is_unknown = run.tokenizer.vocabulary.are_unknown(store.targets).astype(np.float64)
     unknown: Bool[np.ndarray, " pairs"]
     unknown = np.any(store.sum_by_document(is_unknown).reshape(-1, 2), axis=1)
