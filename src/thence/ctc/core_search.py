@@ -1,18 +1,23 @@
 """The search by the compiled core, for n-grams of words and where there is no language model."""
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from thence._core import library
-from thence._core.ctc import Answer, BeamSearch
+from thence._core.ctc import Answer, BeamSearch, KnownWords
 from thence.array_types import Float64
 from thence.ctc.alphabet import Alphabet
 from thence.ctc.constants import AVG_TOKEN_LEN
 from thence.ctc.hotwords import Hotwords
-from thence.ctc.language_models import AbstractLanguageModel, LanguageModel, TextState
-from thence.ctc.readers import NGramReader
+from thence.ctc.language_models import AbstractLanguageModel, LanguageModel
 from thence.ctc.search import FoundText, Limits, Search, kind_of, shared_words
+from thence.ctc.sources import ModelSource, TextState
+from thence.models.ngram import NGram
+
+_kept: WeakKeyDictionary[LanguageModel, tuple[Any, KnownWords]] = WeakKeyDictionary()
+"""The known words of each language model as the core has them, and the list they were made of."""
 
 
 class CoreSearch:
@@ -37,16 +42,18 @@ class CoreSearch:
         }
         tables, state, words = None, (), None
         if language_model is not None:
-            reader = language_model.reader
-            assert isinstance(reader, NGramReader)
+            source = language_model.source
+            assert isinstance(source, ModelSource)
+            assert isinstance(source.model, NGram)
+            unknown = source.other_id if language_model.knows_all else None
             numbers |= {
                 "alpha": language_model.alpha,
                 "beta": language_model.beta,
                 "offset": language_model.unk_score_offset,
                 "boundary": language_model.score_boundary,
-                "other": -1 if language_model.other_id is None else language_model.other_id,
+                "other": -1 if unknown is None else unknown,
             }
-            tables, words = reader.model.queries.core, language_model.core_words
+            tables, words = source.model.queries.core, _known_words(language_model, source)
             state = (start_state or language_model.get_start_state()).context
         self._search = BeamSearch(
             [kind_of(label, alphabet.is_bpe) for label in alphabet.labels],
@@ -60,7 +67,9 @@ class CoreSearch:
 
     def _answer(self, word: str) -> Answer:
         assert self._model is not None  # Else no word is asked for.
-        return self._model.ids_of(word, True), self._model.is_unknown(word)
+        source = self._model.source
+        assert isinstance(source, ModelSource)
+        return source.ids_of(word, True), self._model.is_unknown(word)
 
     def read(self, log_probs: Float64[np.ndarray, "frames labels"]) -> None:
         """Read frames: log-probabilities of each label."""
@@ -101,6 +110,19 @@ def search_of(
 
 def _is_of_words(model: LanguageModel) -> bool:
     """Whether a language model is one of n-grams of words that the compiled core reads."""
-    reader = model.reader
-    is_read = isinstance(reader, NGramReader) and reader.model.queries.core is not None
-    return is_read and model.tokenizer.options.tokens == "words"
+    source = model.source
+    if not isinstance(source, ModelSource) or not isinstance(source.model, NGram):
+        return False
+    return source.is_of_words and source.model.queries.core is not None
+
+
+def _known_words(model: LanguageModel, source: ModelSource) -> KnownWords | None:
+    """Return the known words with their ids; None: no words are known."""
+    words = model.unigrams
+    if words is None:
+        return None
+    kept = _kept.get(model)
+    if kept is None or kept[0] is not words:
+        ids = [source.ids_of(word, True) or () for word in words]
+        kept = _kept[model] = words, KnownWords(words, ids, source.model.vocabulary_size)
+    return kept[1]

@@ -31,6 +31,8 @@ from thence.ctc.search import Frames, Limits, Search
 from thence.tokens.parallel import in_threads
 
 Logits = Float[np.ndarray, "frames labels"]
+LARGEST = 1e30
+"""Logits beyond are read as this, so that differences of infinite ones are numbers."""
 
 
 class OutputBeam(NamedTuple):
@@ -302,11 +304,9 @@ class Decoder:
             )
         if len(found) and math.isclose(found.sum(axis=1).mean(), 1):  # They are probabilities.
             return np.log(np.clip(found, MIN_TOKEN_CLIP_P, 1))
-        best = found.max(axis=1, keepdims=True)
-        best[~np.isfinite(best)] = 0
-        found -= best
-        with np.errstate(divide="ignore"):
-            found -= np.log(np.exp(found).sum(axis=1, keepdims=True))
+        np.clip(found, -LARGEST, LARGEST, out=found)
+        found -= found.max(axis=1, keepdims=True)
+        found -= np.log(np.exp(found).sum(axis=1, keepdims=True))
         return np.clip(found, math.log(MIN_TOKEN_CLIP_P), 0)
 
     def _found(

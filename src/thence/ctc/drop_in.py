@@ -15,6 +15,7 @@ from thence.ctc.constants import (
 from thence.ctc.decoder import Decoder
 from thence.ctc.errors import DecodingError
 from thence.ctc.language_models import AbstractLanguageModel, LanguageModel, model_with_words
+from thence.ctc.sources import ModelSource
 from thence.errors import import_extra
 from thence.exchange.arpa_writer import write_arpa
 from thence.models.ngram import NGram
@@ -56,18 +57,7 @@ class BeamSearchDecoderCTC(Decoder):
         """
         folder, model = Path(filepath), self.language_model
         if model is not None:
-            if not isinstance(model, LanguageModel) or not isinstance(model.model, NGram):
-                raise DecodingError(
-                    "Only a language model of n-grams can be saved with a decoder; keep the run "
-                    "and make the decoder again."
-                )
-            inside = folder / MODEL
-            inside.mkdir(parents=True)
-            attributes = {name: getattr(model, name) for name in SAVED}
-            (inside / ATTRIBUTES).write_text(json.dumps(attributes), "utf-8")
-            words = "".join(f"{word}\n" for word in model.unigrams or ())
-            (inside / UNIGRAMS).write_text(words, "utf-8")
-            write_arpa(model.model.tables, model.tokenizer.vocabulary, inside / "model.arpa")
+            _save_model(model, folder / MODEL)
         (folder / ALPHABET).write_text(self._alphabet.dumps(), "utf-8")
 
     @classmethod
@@ -107,6 +97,23 @@ class BeamSearchDecoderCTC(Decoder):
         """Load a decoder from the Hugging Face hub; the arguments are those of its download."""
         hub = import_extra("huggingface_hub", "hf", "A decoder from the hub")
         return cls.load_from_dir(hub.snapshot_download(model_id, cache_dir=cache_dir, **kwargs))
+
+
+def _save_model(model: AbstractLanguageModel, folder: Path) -> None:
+    """Save a language model to a new folder."""
+    source = model.source if isinstance(model, LanguageModel) else None
+    ngrams = source.model if isinstance(source, ModelSource) and source.is_of_words else None
+    if not isinstance(source, ModelSource) or not isinstance(ngrams, NGram):
+        raise DecodingError(
+            "Only a language model of n-grams of words is saved with a decoder; keep the run, and "
+            "make the decoder again."
+        )
+    folder.mkdir(parents=True)
+    attributes = {name: getattr(model, name) for name in SAVED}
+    (folder / ATTRIBUTES).write_text(json.dumps(attributes), "utf-8")
+    words = "".join(f"{word}\n" for word in getattr(model, "unigrams", None) or ())
+    (folder / UNIGRAMS).write_text(words, "utf-8")
+    write_arpa(ngrams.tables, source.tokenizer.vocabulary, folder / "model.arpa")
 
 
 def _text(path: Path, encoding: str = "utf-8") -> str:

@@ -8,17 +8,12 @@ where the offset is one of log10, as KenLM's numbers are. Source: pyctcdecode, w
 can stand for; Graves and Jaitly 2014 for the sum of the two models.
 """
 
-import math
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from itertools import compress, pairwise
-from pathlib import Path
 from typing import Any
 
-from thence._core.ctc import KnownWords
 from thence.ctc.alphabet import Alphabet
 from thence.ctc.constants import (
     AVG_TOKEN_LEN,
@@ -28,18 +23,7 @@ from thence.ctc.constants import (
     DEFAULT_UNK_LOGP_OFFSET,
 )
 from thence.ctc.errors import DecodingError
-from thence.ctc.readers import Ids, Reader, reader_of
-from thence.exchange.kenlm_file import read_ngrams
-from thence.models.base import LanguageModel as Model
-from thence.models.ngram import NGram
-from thence.runs.run import LanguageRun, Run
-from thence.tokens import Tokenizer, TokenOptions, tokenizer_of
-
-LN_10 = math.log(10)
-IMPOSSIBLE = -100 * LN_10
-"""Log-probability of a word that a model without an unknown symbol cannot read, as KenLM has it."""
-SPELLED = ("characters", "bytes")
-"""Tokens of which the beginning of a word has the first ones of the word."""
+from thence.ctc.sources import LN_10, Source, TextState, open_source
 
 
 class AbstractLanguageModel(ABC):
@@ -98,24 +82,12 @@ class AbstractLanguageModel(ABC):
         """Change settings in place."""
 
 
-@dataclass(frozen=True)
-class TextState:
-    """What a language model knows of a text.
-
-    Attributes:
-        context: The reader's.
-        begins: Whether no word was read yet, so that the first one has no space before it.
-    """
-
-    context: Any
-    begins: bool
-
-
 class LanguageModel(AbstractLanguageModel):
-    """Any run as the language model of a decoder, or an ARPA file.
+    """Any run as the language model of a decoder, or a file of n-grams.
 
     Args:
-        kenlm_model: A run or its folder, an ARPA file, or a model with its tokenizer.
+        kenlm_model: A run or its folder, an ARPA file, a binary file of KenLM, a ``kenlm.Model``,
+            or a model with its tokenizer.
         unigrams: The words that are known; others are penalised, also before they are finished.
             None: those that the model knows, and every unfinished word is penalised alike.
         alpha: Weight of the log-probability.
@@ -133,11 +105,9 @@ class LanguageModel(AbstractLanguageModel):
         unk_score_offset: float = DEFAULT_UNK_LOGP_OFFSET,
         score_boundary: bool = DEFAULT_SCORE_LM_BOUNDARY,
     ) -> None:
-        self.model, self.tokenizer = open_model(kenlm_model)
-        self.reader: Reader = reader_of(self.model)
+        self.source: Source = open_source(kenlm_model)
         self.alpha, self.beta = alpha, beta
         self.unk_score_offset, self.score_boundary = unk_score_offset, score_boundary
-        self._ids: dict[tuple[str, bool], Ids | None] = {}
         self.unigrams: tuple[str, ...] | None = None
         if unigrams is not None:
             self.set_unigrams(unigrams)
@@ -149,18 +119,17 @@ class LanguageModel(AbstractLanguageModel):
     @property
     def order(self) -> int | None:
         """Words that matter to the next one, itself included; None: all of them."""
-        return self.reader.order
+        return self.source.order
 
     @property
     def partials_depend_on_state(self) -> bool:
         """Whether the score of an unfinished word depends on the words before."""
-        return self.tokenizer.options.tokens in SPELLED
+        return self.source.spells
 
     @property
     def vocabulary(self) -> tuple[str, ...] | None:
         """The words that the model knows; None where its tokens are no words."""
-        is_of_words = self.tokenizer.options.tokens == "words"
-        return self.tokenizer.vocabulary.symbols if is_of_words else None
+        return self.source.vocabulary
 
     def reset_params(self, **params: Any) -> None:
         """Change ``alpha``, ``beta``, ``unk_score_offset`` or ``score_boundary``; None: keep it.
@@ -179,28 +148,18 @@ class LanguageModel(AbstractLanguageModel):
 
     def set_unigrams(self, unigrams: Collection[str]) -> None:
         """Set the words that are known; those that the model lacks are left out."""
-        self.unigrams = self._known(sorted(set(unigrams)))
-        for name in ("_unigram_set", "core_words"):
-            self.__dict__.pop(name, None)
-
-    @cached_property
-    def core_words(self) -> KnownWords | None:
-        """The known words with their ids, for the compiled core; None: no words are known."""
-        if self.unigrams is None:
-            return None
-        ids = [self.ids_of(word, True) or () for word in self.unigrams]
-        return KnownWords(self.unigrams, ids, self.model.vocabulary_size)
+        self.unigrams = self.source.known(sorted(set(unigrams)))
+        self.__dict__.pop("_unigram_set", None)
 
     @property
-    def other_id(self) -> int | None:
-        """The id of every word that is not known, where these have one and the same."""
-        unigrams, vocabulary = self.unigrams, self.tokenizer.vocabulary
-        is_whole = unigrams is not None and len(unigrams) == len(vocabulary.symbols)
-        return vocabulary.unknown_id if is_whole and self._words is not None else None
+    def knows_all(self) -> bool:
+        """Whether the known words are all those of the model."""
+        words, vocabulary = self.unigrams, self.vocabulary
+        return words is not None and vocabulary is not None and len(words) == len(vocabulary)
 
     def get_start_state(self) -> TextState:
         """Return the state before a text."""
-        return TextState(self.reader.start(self.score_boundary), True)
+        return TextState(self.source.start(self.score_boundary), True)
 
     def score(
         self, prev_state: TextState, word: str, is_last_word: bool = False
@@ -214,34 +173,23 @@ class LanguageModel(AbstractLanguageModel):
     def score_words(self, pairs: Sequence[tuple[TextState, str]]) -> list[tuple[float, TextState]]:
         """Return the scores of words after states, and the states after them."""
         found = []
-        for (log_prob, context), (_, word) in zip(self._read(pairs), pairs, strict=True):
+        for (log_prob, context), (_, word) in zip(self.source.read(pairs), pairs, strict=True):
             if self.is_unknown(word):
                 log_prob += self.unk_score_offset * LN_10
             found.append((self.alpha * log_prob + self.beta, TextState(context, False)))
-        return found
-
-    def _read(self, pairs: Sequence[tuple[TextState, str]]) -> list[tuple[float, Any]]:
-        """Return the log-probabilities of texts after states, and the contexts after them."""
-        ids = [self.ids_of(text, state.begins) for state, text in pairs]
-        readable = [place for place, some in enumerate(ids) if some is not None]
-        found = [(IMPOSSIBLE, state.context) for state, _ in pairs]
-        read = self.reader.read([(pairs[place][0].context, ids[place] or ()) for place in readable])
-        for place, one in zip(readable, read, strict=True):
-            found[place] = one
         return found
 
     def score_ends(self, last_words: Sequence[tuple[Any, str, TextState]]) -> list[float]:
         """Return what the end of a text adds, after each state."""
         if not self.score_boundary:
             return [0.0] * len(last_words)
-        end = (self.tokenizer.vocabulary.boundary_id,)
-        read = self.reader.read([(state.context, end) for _, _, state in last_words])
-        return [self.alpha * log_prob for log_prob, _ in read]
+        ends = self.source.ends([state.context for _, _, state in last_words])
+        return [self.alpha * log_prob for log_prob in ends]
 
     def score_partial_token(self, partial_token: str) -> float:
         """Return the penalty of an unfinished word that no known word begins with."""
         if self.unigrams is None:
-            is_known = self.tokenizer.options.tokens != "words"
+            is_known = not self.source.is_of_words
         else:
             place = bisect_left(self.unigrams, partial_token)
             is_known = self.unigrams[place : place + 1] != () and self.unigrams[place].startswith(
@@ -258,7 +206,7 @@ class LanguageModel(AbstractLanguageModel):
         """
         scores = [self.score_partial_token(partial) for _, partial in pairs]
         if self.partials_depend_on_state:
-            read = self._read(pairs)
+            read = self.source.read(pairs)
             scores = [
                 one + self.alpha * log_prob for one, (log_prob, _) in zip(scores, read, strict=True)
             ]
@@ -266,66 +214,13 @@ class LanguageModel(AbstractLanguageModel):
 
     def forget(self, state: TextState) -> None:
         """Free what is kept of a state that no word will follow any more."""
-        self.reader.forget(state.context)
+        self.source.forget(state.context)
 
     def is_unknown(self, word: str) -> bool:
         """Whether a word is penalised: it is in no list, or the model has no id for it."""
         if self._unigram_set:
             return word not in self._unigram_set
-        return self._lacks(word)
-
-    def ids_of(self, word: str, begins: bool) -> Ids | None:
-        """Return the ids of a word, or of its beginning; None if the model cannot read it.
-
-        Args:
-            word: The word.
-            begins: Whether it is the first of a text, with no space before it.
-        """
-        key = word, begins or self.tokenizer.options.tokens == "words"
-        if key not in self._ids:
-            if self._words is not None:
-                index = self._words.get(word, self.tokenizer.vocabulary.unknown_id)
-                self._ids[key] = None if index is None else (index,)
-            else:
-                self._ids[key] = self._encode([word if key[1] else f" {word}"])[0]
-        return self._ids[key]
-
-    @cached_property
-    def _words(self) -> dict[str, int] | None:
-        """The id of each word, where a word is always one token as it stands."""
-        options = self.tokenizer.options
-        if options.tokens != "words" or options.word_split != "whitespace":
-            return None
-        if options.lowercase or options.nfc or options.unknown == "bytes":
-            return None
-        return {word: index for index, word in enumerate(self.tokenizer.vocabulary.spelled)}
-
-    @cached_property
-    def _symbols(self) -> frozenset[str]:
-        return frozenset(self.tokenizer.vocabulary.symbols)
-
-    def _encode(self, texts: Sequence[str]) -> list[Ids | None]:
-        """Return the ids of texts; None of those that a closed vocabulary cannot spell."""
-        vocabulary, kind = self.tokenizer.vocabulary, self.tokenizer.options.tokens
-        readable = [True] * len(texts)
-        if vocabulary.unknown == "refuse" and kind in ("words", "characters"):
-            parts = [text.split() if kind == "words" else text for text in texts]
-            readable = [self._symbols.issuperset(some) for some in parts]
-        store = self.tokenizer.encode(list(compress(texts, readable)))
-        targets, ends = store.targets.tolist(), (store.offsets - 1).tolist()
-        encoded = (tuple(targets[first : last - 1]) for first, last in pairwise(ends))
-        return [next(encoded) if fits else None for fits in readable]
-
-    def _known(self, words: Sequence[str]) -> tuple[str, ...]:
-        """Return the words of a list for which the model has ids."""
-        if self._words is None:
-            keys = [(word, True) for word in words]
-            self._ids.update(zip(keys, self._encode(words), strict=True))
-        return tuple(word for word in words if not self._lacks(word))
-
-    def _lacks(self, word: str) -> bool:
-        ids = self.ids_of(word, True)
-        return ids is None or self.tokenizer.vocabulary.unknown_id in ids
+        return self.source.lacks(word)
 
 
 class MultiLanguageModel(AbstractLanguageModel):
@@ -431,25 +326,3 @@ def model_with_words(
     if model.unigrams:
         alphabet.check_coverage(model.unigrams)
     return model
-
-
-def open_model(source: Any) -> tuple[Model, Tokenizer]:
-    """Return a language model and its tokenizer.
-
-    Args:
-        source: A run or its folder, an ARPA file, or both as a pair.
-
-    Raises:
-        RunError: If there is no such run.
-        TextError: If it is a file but not an ARPA file.
-        SettingError: If the run is one of a classifier.
-    """
-    if isinstance(source, tuple):
-        return source
-    if isinstance(source, str | Path) and Path(source).is_file():
-        read = read_ngrams(Path(source))
-        options = TokenOptions("words", word_split="whitespace", unknown=read.vocabulary.unknown)
-        model = NGram.from_tables(read.tables, len(read.vocabulary))
-        return model, tokenizer_of(read.symbols, options)
-    run = LanguageRun(source) if isinstance(source, Run | str | Path) else source
-    return run.model, run.tokenizer

@@ -57,7 +57,9 @@ class NGramReader:
     def read(self, paths: Sequence[Path]) -> list[tuple[float, tuple[int, ...]]]:
         """Return the log-probability of each path's ids, and the context after them."""
         totals = np.zeros(len(paths))
-        states = np.array([context for context, _ in paths], np.int64).reshape(len(paths), -1)
+        states = np.array([context for context, _ in paths], np.int64).reshape(
+            len(paths), len(self.model.tables) - 1
+        )
         for depth in range(max((len(ids) for _, ids in paths), default=0)):
             rows = np.array([row for row, (_, ids) in enumerate(paths) if depth < len(ids)])
             ids = np.array([paths[row][1][depth] for row in rows])

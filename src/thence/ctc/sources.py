@@ -1,0 +1,262 @@
+"""Where a decoder's probabilities come from: runs of any family, ARPA files, and files of KenLM."""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from itertools import compress, pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+from thence import kenlm
+from thence.ctc.readers import Ids, Reader, reader_of
+from thence.errors import TextError
+from thence.exchange.arpa import arpa_tokenizer
+from thence.exchange.kenlm_file import is_kenlm_file, read_ngrams
+from thence.models.base import LanguageModel as Model
+from thence.models.ngram import NGram
+from thence.runs.run import LanguageRun
+from thence.tokens import Tokenizer
+
+LN_10 = math.log(10)
+IMPOSSIBLE = -100 * LN_10
+"""Log-probability of a word that a model without an unknown symbol cannot read, as KenLM has it."""
+SPELLED = ("characters", "bytes")
+"""Tokens of which the beginning of a word has the first ones of the word."""
+
+
+@dataclass(frozen=True)
+class TextState:
+    """What a language model knows of a text.
+
+    Attributes:
+        context: The reader's.
+        begins: Whether no word was read yet, so that the first one has no space before it.
+    """
+
+    context: Any
+    begins: bool
+
+
+class Source(Protocol):
+    """What ``LanguageModel`` asks; log-probabilities are in nats."""
+
+    is_of_words: bool
+    """Whether a token is a word, so that nothing is known of the beginning of one."""
+    spells: bool
+    """Whether the beginning of a word has a probability."""
+
+    @property
+    def order(self) -> int | None:
+        """Tokens that matter to the next one, itself included; None: all of them."""
+
+    @property
+    def vocabulary(self) -> tuple[str, ...] | None:
+        """The words that are known; None where that cannot be said."""
+
+    def start(self, boundary: bool) -> Any:
+        """Return the context before a text."""
+
+    def read(self, pairs: Sequence[tuple[TextState, str]]) -> list[tuple[float, Any]]:
+        """Return the log-probabilities of words after states, and the contexts after them."""
+
+    def ends(self, contexts: Sequence[Any]) -> list[float]:
+        """Return the log-probabilities of the end of the text."""
+
+    def forget(self, context: Any) -> None:
+        """Free what is kept of a context that nothing will be read after any more."""
+
+    def lacks(self, word: str) -> bool:
+        """Whether the model has no id for a word."""
+
+    def known(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Return the words of a list that the model does not lack."""
+
+
+class ModelSource:
+    """A language model with its tokenizer.
+
+    Args:
+        model: Of any family.
+        tokenizer: Its.
+    """
+
+    def __init__(self, model: Model, tokenizer: Tokenizer) -> None:
+        self.model, self.tokenizer = model, tokenizer
+        self.reader: Reader = reader_of(model)
+        self.is_of_words = tokenizer.options.tokens == "words"
+        self.spells = tokenizer.options.tokens in SPELLED
+        self._ids: dict[tuple[str, bool], Ids | None] = {}
+
+    @property
+    def order(self) -> int | None:
+        """Tokens that matter to the next one, itself included; None: all of them."""
+        return self.reader.order
+
+    @property
+    def vocabulary(self) -> tuple[str, ...] | None:
+        """The words that are known; None where tokens are no words."""
+        return self.tokenizer.vocabulary.symbols if self.is_of_words else None
+
+    @property
+    def other_id(self) -> int | None:
+        """The id of all words out of the vocabulary, where these have one and the same."""
+        return None if self._words is None else self.tokenizer.vocabulary.unknown_id
+
+    def start(self, boundary: bool) -> Any:
+        """Return the context before a text."""
+        return self.reader.start(boundary)
+
+    def read(self, pairs: Sequence[tuple[TextState, str]]) -> list[tuple[float, Any]]:
+        """Return the log-probabilities of words after states, and the contexts after them."""
+        ids = [self.ids_of(text, state.begins) for state, text in pairs]
+        readable = [place for place, some in enumerate(ids) if some is not None]
+        found = [(IMPOSSIBLE, state.context) for state, _ in pairs]
+        read = self.reader.read([(pairs[place][0].context, ids[place] or ()) for place in readable])
+        for place, one in zip(readable, read, strict=True):
+            found[place] = one
+        return found
+
+    def ends(self, contexts: Sequence[Any]) -> list[float]:
+        """Return the log-probabilities of the end of the text."""
+        end = (self.tokenizer.vocabulary.boundary_id,)
+        return [log_prob for log_prob, _ in self.reader.read([(one, end) for one in contexts])]
+
+    def forget(self, context: Any) -> None:
+        """Free what is kept of a context that nothing will be read after any more."""
+        self.reader.forget(context)
+
+    def lacks(self, word: str) -> bool:
+        """Whether the model has no id for a word."""
+        ids = self.ids_of(word, True)
+        return ids is None or self.tokenizer.vocabulary.unknown_id in ids
+
+    def known(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Return the words of a list that the model does not lack."""
+        if self._words is None:
+            keys = [(word, True) for word in words]
+            self._ids.update(zip(keys, self._encode(words), strict=True))
+        return tuple(word for word in words if not self.lacks(word))
+
+    def ids_of(self, word: str, begins: bool) -> Ids | None:
+        """Return the ids of a word, or of its beginning; None if the model cannot read it.
+
+        Args:
+            word: The word.
+            begins: Whether it is the first of a text, with no space before it.
+        """
+        key = word, begins or self.tokenizer.options.tokens == "words"
+        if key not in self._ids:
+            if self._words is not None:
+                index = self._words.get(word, self.tokenizer.vocabulary.unknown_id)
+                self._ids[key] = None if index is None else (index,)
+            else:
+                self._ids[key] = self._encode([word if key[1] else f" {word}"])[0]
+        return self._ids[key]
+
+    @cached_property
+    def _words(self) -> dict[str, int] | None:
+        """The id of each word, where a word is always one token as it stands."""
+        options = self.tokenizer.options
+        if options.tokens != "words" or options.word_split != "whitespace":
+            return None
+        if options.lowercase or options.nfc or options.unknown == "bytes":
+            return None
+        return {word: index for index, word in enumerate(self.tokenizer.vocabulary.spelled)}
+
+    @cached_property
+    def _symbols(self) -> frozenset[str]:
+        return frozenset(self.tokenizer.vocabulary.symbols)
+
+    def _encode(self, texts: Sequence[str]) -> list[Ids | None]:
+        """Return the ids of texts; None of those that a closed vocabulary cannot spell."""
+        vocabulary, kind = self.tokenizer.vocabulary, self.tokenizer.options.tokens
+        readable = [True] * len(texts)
+        if vocabulary.unknown == "refuse" and kind in ("words", "characters"):
+            parts = [text.split() if kind == "words" else text for text in texts]
+            readable = [self._symbols.issuperset(some) for some in parts]
+        store = self.tokenizer.encode(list(compress(texts, readable)))
+        targets, ends = store.targets.tolist(), (store.offsets - 1).tolist()
+        encoded = (tuple(targets[first : last - 1]) for first, last in pairwise(ends))
+        return [next(encoded) if fits else None for fits in readable]
+
+
+class KenlmSource:
+    """A model of KenLM that cannot be listed: of its module, or in its files of hash tables.
+
+    Args:
+        model: A ``kenlm.Model``, of KenLM's module or of ``thence.kenlm``.
+    """
+
+    is_of_words, spells, vocabulary = True, False, None
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.order = model, int(model.order)
+        is_ours = isinstance(model, kenlm.Model)
+        self._new = kenlm.State if is_ours else import_module(type(model).__module__).State
+
+    def start(self, boundary: bool) -> Any:
+        """Return the context before a text."""
+        state = self._new()
+        (self.model.BeginSentenceWrite if boundary else self.model.NullContextWrite)(state)
+        return state
+
+    def read(self, pairs: Sequence[tuple[TextState, str]]) -> list[tuple[float, Any]]:
+        """Return the log-probabilities of words after states, and the contexts after them."""
+        found = []
+        for before, word in pairs:
+            after = self._new()
+            found.append((self.model.BaseScore(before.context, word, after) * LN_10, after))
+        return found
+
+    def ends(self, contexts: Sequence[Any]) -> list[float]:
+        """Return the log-probabilities of the end of the text."""
+        after = self._new()
+        return [self.model.BaseScore(context, "</s>", after) * LN_10 for context in contexts]
+
+    def forget(self, context: Any) -> None:
+        """Free nothing: a context is small."""
+
+    def lacks(self, word: str) -> bool:
+        """Whether the model has no id for a word."""
+        return word not in self.model
+
+    def known(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Return the words of a list that the model does not lack."""
+        return tuple(word for word in words if word in self.model)
+
+
+def open_source(source: Any) -> Source:
+    """Return what a language model can be made of.
+
+    Args:
+        source: A run or its folder, an ARPA file, a binary file of KenLM, a ``kenlm.Model``, or a
+            model with its tokenizer.
+
+    Raises:
+        RunError: If there is no such run.
+        TextError: If it is a file but none of n-grams.
+        SettingError: If the run is one of a classifier.
+    """
+    if isinstance(source, tuple):
+        return ModelSource(*source)
+    path = source
+    if hasattr(source, "BaseScore"):
+        path = os.fsdecode(source.path)
+    if isinstance(path, str | Path) and Path(path).is_file():
+        try:
+            return _listed(Path(path))
+        except TextError:
+            if not is_kenlm_file(Path(path)):
+                raise
+        # A hash table of KenLM, which does not hold its words.
+        return KenlmSource(source if hasattr(source, "BaseScore") else kenlm.Model(path))
+    run = LanguageRun(path)
+    return ModelSource(run.model, run.tokenizer)
+
+
+def _listed(path: Path) -> ModelSource:
+    read = read_ngrams(path)
+    return ModelSource(NGram.from_tables(read.tables, len(read.vocabulary)), arpa_tokenizer(read))
