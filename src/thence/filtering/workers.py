@@ -18,7 +18,7 @@ import orjson
 from thence.errors import TextError, ThenceError, TrainingError
 from thence.filtering.judge import JUDGED, Judge, open_folders
 from thence.filtering.records import Part
-from thence.tokens.parallel import in_threads
+from thence.tokens import parallel
 
 Found = tuple[np.ndarray[Any, np.dtype[Any]], int]
 """What is known of each record of a part, and the bytes of its texts."""
@@ -55,7 +55,7 @@ def judging_in_processes(about: Mapping[str, Any], processes: int) -> Iterator[A
             finally:
                 free.put(process)
 
-        yield lambda parts: in_threads(judge, parts, processes)
+        yield lambda parts: parallel.in_threads(judge, parts, processes)
 
 
 @contextmanager
@@ -122,6 +122,7 @@ def work() -> None:
     """Judge parts from standard input until it ends: the program of a process."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # Whatever prints must not come between the results.
+    parallel.MOST_THREADS = 1  # There are as many processes as are to work.
     about = orjson.loads(_receive(source))
     judge: Judge | None = None
     while True:
