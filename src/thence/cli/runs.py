@@ -12,7 +12,7 @@ from thence.cli.output import Json, print_json, print_pairs, print_table
 from thence.cli.streams import is_at_terminal, print_note, print_text
 from thence.corpus import BUNDLED, CATALOGUE
 from thence.errors import DownloadError, ThenceError
-from thence.runs import ClassifierRun
+from thence.runs import ClassifierRun, Run
 from thence.terminal import stderr_console
 
 COLUMNS = ("run", "model", "text", "on dev", "state", "looks at test", "made (UTC)")
@@ -63,31 +63,35 @@ def print_exported(call: Callable[..., Any], given: SimpleNamespace) -> None:
 
 def print_imported(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
     """Print what was imported."""
-    run = call()
-    words, parameters = run.tokenizer.vocabulary, run.num_parameters
-    about = {"run": str(run.folder), "model": run.recipe.model}
-    if isinstance(run, ClassifierRun):
-        labels = run.label_names
-        more: dict[str, Any] = {"labels": len(labels)}
-        model = f"{run.recipe.model}, {parameters:,} parameters"
-        last = (
-            "labels",
-            f"{len(labels):,}: {', '.join(labels[:SOME])}{' ...' * (len(labels) > SOME)}",
-        )
-        following = "classify"
-    else:
-        order = run.recipe.options.order
-        more = {"order": order}
-        others = "all others are refused" if words.unknown_id is None else "all others are <unk>"
-        model = f"ngram of order {order}, {parameters:,} parameters"
-        last = ("vocabulary", f"{len(words.symbols):,} words; {others}")
-        following = "evaluate"
-    if json:
-        sizes = {"parameters": parameters, "words": len(words.symbols), "unknown": words.unknown}
-        print_json({**about, **more, **sizes})
+    made = call()
+    if isinstance(made, Path):
+        print_json({"vectors": str(made)}) if json else print_text(str(made))
+        print_note(f"Next: thence train TEXT --vectors {quote(str(made))}")
         return
-    print_pairs([("run", str(run.folder)), ("model", model), last])
-    print_note(f"Next: thence {following} {quote(str(run.folder))} TEXT")
+    words, name = made.tokenizer.vocabulary, quote(str(made.folder))
+    about = {"run": str(made.folder), "model": made.recipe.model, **_of_kind(made)}
+    sizes = {"parameters": made.num_parameters, "words": len(words.symbols)}
+    if json:
+        print_json({**about, **sizes, "unknown": words.unknown})
+        return
+    shown = made.recipe.model
+    if isinstance(made, ClassifierRun):
+        labels, command = made.label_names, "classify"
+        some = ", ".join(labels[:SOME]) + " ..." * (len(labels) > SOME)
+        last = ("labels", f"{len(labels):,}: {some}")
+    else:
+        shown, command = f"{shown} of order {made.recipe.options.order}", "evaluate"
+        others = "all others are refused" if words.unknown_id is None else "all others are <unk>"
+        last = ("vocabulary", f"{len(words.symbols):,} words; {others}")
+    model = f"{shown}, {sizes['parameters']:,} parameters"
+    print_pairs([("run", str(made.folder)), ("model", model), last])
+    print_note(f"Next: thence {command} {name} TEXT")
+
+
+def _of_kind(run: Run) -> dict[str, int]:
+    if isinstance(run, ClassifierRun):
+        return {"labels": len(run.label_names)}
+    return {"order": run.recipe.options.order}
 
 
 def print_served(call: Callable[..., None], given: SimpleNamespace) -> None:

@@ -1,12 +1,13 @@
 """The embeddings of a run's tokens, and which words have nearly the same."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from thence.array_types import Float
+from thence.array_types import Float, Float32
 from thence.errors import RunError, SettingError, UnknownSymbolError, nearest
 from thence.printable import printable_symbol
 from thence.results import Listing
@@ -18,6 +19,14 @@ from thence.tokens.tokenizer import normalize
 TABLES = ("network.embedding.weight", "network.encoder.embedding.weight", "embeddings")
 """What models call their table: networks, those that start from a language model, and word
 averaging, where features follow the tokens."""
+
+
+@runtime_checkable
+class GivesWordVectors(Protocol):
+    """A model whose words have more to their vectors than a row of a table, as subwords."""
+
+    def word_vectors(self, words: Sequence[str]) -> Float32[np.ndarray, "words embedding"]:
+        """Return the vector of each word."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,10 @@ class WordEmbeddings:
 
 def embedding_table(run: Run) -> Float[np.ndarray, "vocab embedding"] | None:
     """Return the embeddings of all ids, the special ones included; None for a run without any."""
-    tensors = run.load().tensors()
+    model = run.load()
+    if isinstance(model, GivesWordVectors):
+        return model.word_vectors(run.tokenizer.vocabulary.names())
+    tensors = model.tensors()
     found = next((tensors[name] for name in TABLES if name in tensors), None)
     return None if found is None else found[: len(run.tokenizer.vocabulary)]
 

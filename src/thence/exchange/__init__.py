@@ -88,17 +88,23 @@ def export_checked(run: Run | str | Path, path: str | Path, to: Format | None = 
         ) from error
 
 
-def import_model(path: str | Path, output: str | Path, allow_unnormalized: bool = False) -> Run:
+def import_model(
+    path: str | Path, output: str | Path, allow_unnormalized: bool = False
+) -> Run | Path:
     """Make a run of a file of another program, which its first bytes tell.
 
     N-grams in an ARPA file or a trie of KenLM, see ``import_arpa``, or a classifier of fastText
-    (``.bin``, ``.ftz``), with equal predictions. The run has no text of its own.
+    (``.bin``, ``.ftz``), with equal predictions. The run has no text of its own. Word vectors of
+    fastText become a word2vec file, as ``vectors`` of a training may name it.
 
     Args:
         path: The file.
-        output: The run folder to make.
+        output: The run folder to make; of word vectors the file.
         allow_unnormalized: Take an ARPA file whose probabilities add up to more than one, too,
             with a warning.
+
+    Returns:
+        The run, or the file of word vectors.
 
     Raises:
         TextError: If it is no such file, or damaged.

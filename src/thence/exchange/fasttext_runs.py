@@ -1,5 +1,6 @@
-"""Classifiers of fastText as runs, and runs as files of fastText."""
+"""Files of fastText as runs or word vectors, and runs as files of fastText."""
 
+from contextlib import suppress
 from hashlib import file_digest
 from pathlib import Path
 from typing import cast
@@ -7,41 +8,68 @@ from warnings import warn
 
 import numpy as np
 
-from thence.atomic import NewFolder, new_folder
+from thence.atomic import NewFolder, new_folder, refuse_existing
 from thence.errors import RunError, TextError, ThenceWarning
 from thence.exchange.fasttext import read_fasttext, write_fasttext
 from thence.models.base import Classes
 from thence.models.fasttext.contents import FastTextModel
-from thence.models.fasttext.features import LABEL
+from thence.models.fasttext.features import END, LABEL
+from thence.models.fasttext.predictions import word_vectors
 from thence.models.labels.fasttext import QUESTIONS, FastText, FastTextOptions
 from thence.recipes.recipe import Recipe
 from thence.runs.create import create_run
 from thence.runs.run import Run
 from thence.runs.weights import save_model
-from thence.tokens import tokenizer_of
+from thence.tokens import tokenizer_of, write_vectors
 from thence.tokens.tokenizer import WordOptions
 from thence.tokens.vocabulary import UNKNOWN
 
 
-def import_fasttext(path: str | Path, output: str | Path) -> Run:
-    """Make a run of a classifier of fastText, a ``.bin`` or ``.ftz`` file.
-
-    Its labels lose the mark ``__label__``, as those of texts do. The run has no text of its own.
+def import_fasttext(path: str | Path, output: str | Path) -> Run | Path:
+    """Make a run of a classifier of fastText, or a word2vec file of its word vectors.
 
     Args:
-        path: The file.
-        output: The run folder to make.
+        path: A ``.bin`` or ``.ftz`` file.
+        output: The run folder to make, or the file, compressed if its name ends in ``.gz``.
+
+    Returns:
+        The run; of word vectors the file, which ``vectors`` of a training may name.
 
     Raises:
-        TextError: If it is no such file, is damaged, or holds no classifier.
+        TextError: If it is no such file, or damaged.
         RunError: If the output exists or cannot be written.
     """
-    with new_folder(Path(output)) as new:
-        return _import_into(new, Path(path))
-
-
-def _import_into(new: NewFolder, path: Path) -> Run:
+    path, output = Path(path), Path(output)
     model = read_fasttext(path)
+    if model.arguments.model != "supervised":
+        return _vectors_of(model, path, output)
+    with new_folder(output) as new:
+        return _import_into(new, model, path)
+
+
+def _vectors_of(model: FastTextModel, path: Path, output: Path) -> Path:
+    """Write the vector of each word, made with its subwords; ``</s>`` is left out."""
+    refuse_existing(output)
+    named = {
+        name.decode(): place
+        for place, name in enumerate(model.dictionary.words.encoded())
+        if name != END and is_text(name)
+    }
+    vectors = word_vectors(model, list(named))
+    if not np.isfinite(vectors).all():
+        raise TextError(f"{path} holds vectors that are no finite numbers: it is damaged.")
+    write_vectors(output, list(named), vectors)
+    return output
+
+
+def is_text(name: bytes) -> bool:
+    """Return whether the bytes of a word are UTF-8, as all programs but fastText expect."""
+    with suppress(UnicodeDecodeError):
+        return bool(name.decode())
+    return False
+
+
+def _import_into(new: NewFolder, model: FastTextModel, path: Path) -> Run:
     labels = label_names(model, path)
     arguments = model.arguments
     options = FastTextOptions(
@@ -76,10 +104,8 @@ def label_names(model: FastTextModel, path: Path) -> list[str]:
     """Return the labels of a file without their mark, if all have it.
 
     Raises:
-        TextError: If it has word vectors instead, or labels that cannot be told apart.
+        TextError: If they cannot be told apart.
     """
-    if model.arguments.model != "supervised":
-        raise TextError(f"{path} holds word vectors (`{model.arguments.model}`), not a classifier.")
     mark, names = LABEL.decode(), model.dictionary.labels.names()
     if all(name.startswith(mark) and len(name) > len(mark) for name in names):
         names = [name.removeprefix(mark) for name in names]
