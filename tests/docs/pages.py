@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -33,8 +34,10 @@ class Block:
 
     @property
     def skipped(self) -> bool:
-        """Whether the page says not to run it."""
-        return "<!-- not run" in self.comment
+        """Whether the page says not to run it, or it needs a library that is missing here."""
+        needed = re.search(r"<!-- needs (\w+)", self.comment)
+        missing = needed is not None and find_spec(needed[1]) is None
+        return missing or "<!-- not run" in self.comment
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,11 @@ def test_blocks_and_commands_are_found() -> None:
     assert three.text == "cat <<END\na\n\nEND"
     assert (second.kind, second.body, second.indent) == ("python", "print(1)", "   ")
     assert third.skipped
+    needs, has = (
+        blocks_of("<!-- needs nothing_of_that_name -->\n```python\na\n```\n"),
+        blocks_of("<!-- needs json -->\n```python\na\n```\n"),
+    )
+    assert needs[0].skipped and not has[0].skipped
 
 
 def test_what_python_prints_is_found() -> None:

@@ -9,8 +9,10 @@ they show something else.
 A server that a page starts (``thence serve``) runs to the end of the page, on a free port in place
 of 8000. A block below a line ``<!-- file: NAME -->`` is a file of that name, and ``pip install
 ./FOLDER`` installs a package that a page has made so, for that page alone. A block right below a
-line ``<!-- not run: why -->`` is left out. So are other commands that install, and blocks whose
-text would have to be downloaded, unless the data is on this machine (THENCE_TEST_DATA).
+line ``<!-- not run: why -->`` is left out; one below ``<!-- needs NAME -->`` is run where that
+library is installed, which other tools are not by default. Left out are also other commands that
+install, and blocks whose text would have to be downloaded, unless the data is on this machine
+(THENCE_TEST_DATA).
 """
 
 import importlib
