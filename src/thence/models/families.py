@@ -92,6 +92,11 @@ add_built_in([
         fit_many="thence.models.ngram.model:fit_orders",
     ),
     _language(
+        "class-ngram", "fit",
+        "language.class_ngram:ClassNGramOptions", "language.class_ngram:ClassNGram",
+        "n-grams of word classes that are learned from the text (Brown et al. 1992)",
+    ),
+    _language(
         "cache", "fit", "language.cache:CacheOptions", "language.cache:Cache",
         "counts of the last few hundred symbols; for mixing with others on running text",
         adapts=True,

@@ -1,0 +1,208 @@
+"""Word classes from bigram counts, by the exchange algorithm.
+
+Words are moved between C classes, one after another, each to the class under which the text is
+likeliest by the bigram model of classes p(w | v) = p(c(w) | c(v)) p(w | c(w)). Its log-likelihood
+is, up to a constant,
+
+    F = sum_{a,b} L(N(a, b)) - sum_a L(N(a, .)) - sum_b L(N(., b))        L(n) = n log n
+
+with N(a, b) how often a word of class b followed one of class a. A move changes two rows and two
+columns of N. What adding a word w to class b gains is the same sum for all b over the classes that
+follow and precede w, so that it is computed for all classes at once.
+
+Source: S. Martin, J. Liermann and H. Ney 1998, "Algorithms for bigram and trigram word clustering".
+The objective is that of P. Brown et al. 1992, "Class-based n-gram models of natural language".
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thence._core import classes as core
+from thence._core import library
+from thence.array_types import Float64, Int32, Int64
+from thence.deadline import check_deadline
+
+SWEEPS = 20
+"""Times that all words are looked at, at most; later sweeps hardly gain."""
+LEAST_MOVED = 0.005
+"""The words are classified when fewer than this share of them moves in a sweep."""
+TABLE = 1 << 20
+"""Counts below this have n log n in a table (8 MB)."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The neighbours of words on one side.
+
+    Attributes:
+        starts: Where the neighbours of each word begin.
+        words: The neighbours.
+        counts: How often they are.
+    """
+
+    starts: Int64[np.ndarray, " words+1"]
+    words: Int32[np.ndarray, " pairs"]
+    counts: Int64[np.ndarray, " pairs"]
+
+    @classmethod
+    def of(
+        cls,
+        first: Int64[np.ndarray, " pairs"],
+        second: Int64[np.ndarray, " pairs"],
+        counts: Int64[np.ndarray, " pairs"],
+        size: int,
+    ) -> "Pairs":
+        """Return the second words of pairs by the first."""
+        order = np.argsort(first, kind="stable")
+        starts = np.searchsorted(first[order], np.arange(size + 1))
+        return cls(starts, second[order].astype(np.int32), counts[order])
+
+    def by_class(
+        self, word: int, class_of: Int32[np.ndarray, " words"], size: int
+    ) -> tuple[Int64[np.ndarray, " classes"], int]:
+        """Return how often each class is a neighbour of a word; the word itself is kept apart."""
+        some = slice(int(self.starts[word]), int(self.starts[word + 1]))
+        words, counts = self.words[some], self.counts[some]
+        itself = words == word
+        found = np.bincount(class_of[words], np.where(itself, 0, counts), size)
+        return found.astype(np.int64), int(counts[itself].sum())
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Counts of neighbouring classes; the last four arrays are changed in place.
+
+    Attributes:
+        after: What followed each word.
+        before: What preceded each word.
+        table: n log n of small n.
+        class_of: The class of each word.
+        rows: N(a, b), first classes by row.
+        columns: Its transpose.
+    """
+
+    after: Pairs
+    before: Pairs
+    table: Float64[np.ndarray, " counts"]
+    class_of: Int32[np.ndarray, " words"]
+    rows: Int64[np.ndarray, "classes classes"]
+    columns: Int64[np.ndarray, "classes classes"]
+
+    @classmethod
+    def of(
+        cls, after: Pairs, before: Pairs, class_of: Int32[np.ndarray, " words"], size: int
+    ) -> "Grid":
+        """Return the counts of a classification into so many classes."""
+        first = class_of[np.repeat(np.arange(len(class_of)), np.diff(after.starts))]
+        pairs = first.astype(np.int64) * size + class_of[after.words]
+        rows = np.bincount(pairs, after.counts, size * size).astype(np.int64).reshape(size, size)
+        table = xlogx(np.arange(min(int(rows.sum()) + 1, TABLE)))
+        return cls(after, before, table, class_of, rows, rows.T.copy())
+
+    def log(self, counts: Int64[np.ndarray, " counts"]) -> Float64[np.ndarray, " counts"]:
+        """Return n log n."""
+        small: Float64[np.ndarray, " counts"] = self.table[np.minimum(counts, len(self.table) - 1)]
+        return small if counts.max(initial=0) < len(self.table) else xlogx(counts)
+
+    def likelihood(self) -> float:
+        """Return F."""
+        totals = [xlogx(self.rows.sum(axis=axis)).sum() for axis in (0, 1)]
+        return float(xlogx(self.rows).sum() - sum(totals))
+
+    def put(
+        self,
+        index: int,
+        sign: int,
+        followed: Int64[np.ndarray, " classes"],
+        preceded: Int64[np.ndarray, " classes"],
+        itself: int,
+    ) -> None:
+        """Add a word's neighbours to a class, or take them out of it (sign -1)."""
+        for grid, across, down in (
+            (self.rows, followed, preceded),
+            (self.columns, preceded, followed),
+        ):
+            grid[index] += sign * across
+            grid[:, index] += sign * down
+            grid[index, index] += sign * itself
+
+
+def xlogx(counts: Int64[np.ndarray, " counts"]) -> Float64[np.ndarray, " counts"]:
+    """Return n log n, 0 of 0."""
+    found: Float64[np.ndarray, " counts"] = counts * np.log(np.maximum(counts, 1))
+    return found
+
+
+def exchange(
+    keys: Int64[np.ndarray, " pairs"],
+    counts: Int64[np.ndarray, " pairs"],
+    size: int,
+    classes: int,
+    fixed: Int64[np.ndarray, " fixed"],
+) -> Int32[np.ndarray, " words"]:
+    """Return the class of each word, from 0; the fixed words have classes of their own after those.
+
+    Args:
+        keys: ``first * size + second`` of each pair of neighbours.
+        counts: How often each occurs.
+        size: Number of words.
+        classes: How many classes the other words are put into.
+        fixed: Words that are not moved.
+    """
+    first, second = np.divmod(keys, size)
+    after, before = Pairs.of(first, second, counts, size), Pairs.of(second, first, counts, size)
+    order = np.argsort(-np.bincount(second, counts, size), kind="stable")
+    order = order[~np.isin(order, fixed)]
+    class_of = np.zeros(size, np.int32)
+    class_of[order] = np.arange(len(order)) % classes
+    class_of[fixed] = np.arange(classes, classes + len(fixed))
+    grid = Grid.of(after, before, class_of, classes + len(fixed))
+    for _ in range(SWEEPS):
+        check_deadline()
+        if sweep(grid, order, classes) < LEAST_MOVED * len(order):
+            break
+    return grid.class_of
+
+
+def sweep(grid: Grid, order: Int64[np.ndarray, " words"], classes: int) -> int:
+    """Move each word, in order, to its best class below ``classes``; return how many moved."""
+    if library() is None:
+        return sweep_in_numpy(grid, order, classes)
+    after, before = ((side.starts, side.words, side.counts) for side in (grid.after, grid.before))
+    return core.exchange_sweep(
+        after, before, order, grid.class_of, grid.rows, grid.columns, classes, grid.table
+    )
+
+
+def sweep_in_numpy(grid: Grid, order: Int64[np.ndarray, " words"], classes: int) -> int:
+    """Do what the core does, one word after another."""
+    rows, class_of, log, size = grid.rows, grid.class_of, grid.log, len(grid.rows)
+    first, second, moved = rows.sum(axis=1), rows.sum(axis=0), 0
+    for word in order.tolist():
+        own = int(class_of[word])
+        followed, itself = grid.after.by_class(word, class_of, size)
+        preceded, _ = grid.before.by_class(word, class_of, size)
+        total, seen = followed.sum() + itself, preceded.sum() + itself
+        grid.put(own, -1, followed, preceded, itself)
+        first[own] -= total
+        second[own] -= seen
+        gain = np.zeros(size)
+        for counts, table in ((followed, grid.columns), (preceded, rows)):
+            for other in np.flatnonzero(counts):
+                terms = log(table[other] + counts[other]) - log(table[other])
+                terms[other] = 0
+                gain += terms
+        inside = np.diagonal(rows)
+        gain += log(inside + followed + preceded + itself) - log(inside)
+        gain -= log(first + total) - log(first)
+        gain -= log(second + seen) - log(second)
+        best = int(gain[:classes].argmax())
+        if gain[own] >= gain[best]:
+            best = own
+        moved += best != own
+        class_of[word] = best
+        grid.put(best, 1, followed, preceded, itself)
+        first[best] += total
+        second[best] += seen
+    return moved
