@@ -1,5 +1,6 @@
 """How unusual a text is: valid shares, whatever the texts and their lengths."""
 
+import errno
 import random
 from math import log
 from pathlib import Path
@@ -11,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import thence
+from thence.atomic import WriteError
 from thence.errors import RunError, SettingError, TextError
+from thence.evaluation import unusual
 from thence.evaluation.unusual import FILE, Scale, calibrate, calibration_of, fitted
 from thence.runs import LanguageRun
 from thence.runs.files import load_tensors, save_tensors
@@ -185,3 +188,20 @@ def test_too_few_texts(run: LanguageRun, tmp_path: Path) -> None:
     without = train(few, "ngram", output=tmp_path / "run", order=2, split="100/0/0")
     with pytest.raises(TextError, match=r"no dev split.*`calibrate_on`"):
         calibrate(without)
+
+
+def test_a_file_that_is_none_and_a_folder_of_another(
+    run: LanguageRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run.folder / FILE).write_bytes(b"no tensors")
+    with pytest.raises(RunError, match="remove it, and it is made again"):
+        calibration_of(run)
+    (run.folder / FILE).unlink()
+
+    def refused(path: Path, *_: Any) -> None:
+        raise WriteError(path, PermissionError(errno.EACCES, "Permission denied"))
+
+    monkeypatch.setattr(unusual, "save_tensors", refused)
+    assert calibration_of(run).documents == 300
+    with pytest.raises(WriteError):
+        calibrate(run)

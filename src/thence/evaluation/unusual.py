@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from thence.array_types import Float64, Int64
-from thence.corpus import Documents, Source, load
+from thence.atomic import NOT_ALLOWED, WriteError
+from thence.corpus import Source, load
 from thence.errors import RunError, SettingError, TextError
 from thence.evaluation.data import EvaluationData
 from thence.results import Result, format_pairs
@@ -30,6 +31,7 @@ FILE = "calibration.safetensors"
 """Its file in the run folder."""
 FORMAT = 1
 """Number of the format of the file."""
+WAY_OUT = "remove it, and it is made again when it is needed."
 HALVES = 2
 FEWEST = 20
 """Texts from which something can be said: the most unusual is then more so than 95 % of them."""
@@ -170,6 +172,18 @@ def calibrate(run: Run | str | Path, text: Source | None = None) -> Calibration:
         RunError: If the run folder cannot be written.
     """
     run = LanguageRun(run)
+    found = _learned(run, text)
+    tensors: dict[str, Float64[np.ndarray, ...]] = {}
+    for number, (scale, scores) in enumerate(found.halves):
+        curve = np.stack([scale.lengths, scale.median, scale.spread])
+        tensors |= {f"scale{number}": curve, f"scores{number}": scores}
+    about = {"format": FORMAT, "text": found.text, "weights": _weights(run)}
+    save_tensors(run.folder / FILE, tensors, about)
+    return found
+
+
+def _learned(run: LanguageRun, text: Source | None) -> Calibration:
+    """Return what a run finds usual, by its dev split or another text."""
     data = EvaluationData(text=text)
     if text is None and (run.imported or not len(run.documents("dev"))):
         raise TextError(
@@ -182,16 +196,11 @@ def calibrate(run: Run | str | Path, text: Source | None = None) -> Calibration:
             f"{data.name(run)} has {len(documents)} documents, too few to calibrate on; it takes "
             f"{FEWEST}, and 999 to tell what is more unusual than 99.9 %."
         )
-    nats, targets = surprisal_of_each(run, documents)
+    store = run.encode(documents, "score")
+    model = EvaluationData(static=True).model(run)
+    nats = -store.sum_by_document(model.score(store, False).astype(np.float64))
     name = "the dev split" if text is None else data.name(run)
-    found = fitted(name, nats / targets, targets)
-    tensors: dict[str, Float64[np.ndarray, ...]] = {}
-    for number, (scale, scores) in enumerate(found.halves):
-        curve = np.stack([scale.lengths, scale.median, scale.spread])
-        tensors |= {f"scale{number}": curve, f"scores{number}": scores}
-    about = {"format": FORMAT, "text": found.text, "weights": _weights(run)}
-    save_tensors(run.folder / FILE, tensors, about)
-    return found
+    return fitted(name, nats / store.target_counts, store.target_counts)
 
 
 def fitted(
@@ -215,12 +224,19 @@ def calibration_of(run: LanguageRun) -> Calibration:
         TextError: If there is nothing to make it of.
     """
     path = run.folder / FILE
-    if not path.exists():
+    if path.exists():
+        try:
+            tensors, about = load_tensors(path)
+        except RunError as error:
+            raise RunError(f"{path} is damaged; {WAY_OUT}") from error
+        if (about.get("format"), about.get("weights")) == (FORMAT, _weights(run)):
+            return _read(path, tensors, about)
+    try:
         return calibrate(run)
-    tensors, about = load_tensors(path)
-    if about.get("format") != FORMAT or about.get("weights") != _weights(run):
-        return calibrate(run)
-    return _read(path, tensors, about)
+    except WriteError as error:  # In a folder of another's it is made each time.
+        if error.error.errno not in NOT_ALLOWED:
+            raise
+        return _learned(run, None)
 
 
 def _read(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> Calibration:
@@ -238,23 +254,7 @@ def _read(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> C
             halves.append((Scale(*curve), scores))
         return Calibration(str(about["text"]), tuple(halves))
     except (KeyError, ValueError, TypeError) as error:
-        raise RunError(
-            f"{path} is damaged ({error}); remove it, and it is made again when it is needed."
-        ) from error
-
-
-def surprisal_of_each(
-    run: LanguageRun, documents: Documents
-) -> tuple[Float64[np.ndarray, " texts"], Int64[np.ndarray, " texts"]]:
-    """Return the nats of each text, read by itself by a model that does not adapt, and its targets.
-
-    Raises:
-        UnknownSymbolError: If the vocabulary is closed and a text leaves it.
-    """
-    store = run.encode(documents, "score")
-    model = EvaluationData(static=True).model(run)
-    nats = -store.sum_by_document(model.score(store, False).astype(np.float64))
-    return nats, store.target_counts
+        raise RunError(f"{path} is damaged ({error}); {WAY_OUT}") from error
 
 
 def _weights(run: LanguageRun) -> str:

@@ -47,10 +47,24 @@ class Journal:
         self._files = [(folder / name).open("ab") for name in ("judged", "parts")]
         sizes = [(folder / name).stat().st_size for name in ("judged", "parts")]
         parts = np.fromfile(folder / "parts", PART, sizes[1] // PART.itemsize)
-        there = np.cumsum(parts["documents"]) * JUDGED.itemsize <= sizes[0]
-        self.parts = parts[: int(there.sum())].tolist()
+        written = sizes[0] // JUDGED.itemsize
+        self.parts = parts[np.cumsum(parts["documents"]) <= written].tolist()
+        written = self._written()
+        self.parts = parts[np.cumsum(parts["documents"]) <= written].tolist()
         self._files[0].truncate(self.documents * JUDGED.itemsize)
         self._files[1].truncate(len(self.parts) * PART.itemsize)
+
+    def _written(self) -> int:
+        """Return how many documents were written for sure: of others the system may have zeros.
+
+        That is what is left where a machine lost its power; no perplexity is below one.
+        """
+        done = 0
+        for block in self.blocks():
+            if not block["perplexity"].all():
+                return done + int(np.argmin(block["perplexity"] != 0))
+            done += len(block)
+        return done
 
     @property
     def documents(self) -> int:
