@@ -18,6 +18,7 @@ import pytest
 from thence import _core
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError
+from thence.exchange import fasttext
 from thence.exchange.fasttext import is_fasttext, read_fasttext, write_fasttext
 from thence.models.fasttext import features, predictions
 from thence.models.fasttext.contents import Dense, FastTextModel, Quantised
@@ -82,10 +83,20 @@ def test_a_file_is_written_as_it_was(name: str, tmp_path: Path) -> None:
     assert (tmp_path / name).read_bytes() == (FILES / name).read_bytes()
 
 
-def test_matrices_stay_in_the_file() -> None:
-    model = read_fasttext(FILES / "softmax.bin")
-    assert isinstance(model.input, Dense)
-    assert not model.input.values.flags.owndata and not model.input.values.flags.writeable
+def test_a_large_file_is_mapped_and_a_small_one_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes((FILES / "softmax.bin").read_bytes())
+    texts, model = Documents.from_strings(LINES), read_fasttext(path)
+    expected = predict(model, texts)[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(fasttext, "MAPPED_FROM", 0)
+        mapped = read_fasttext(path)
+    assert isinstance(mapped.input, Dense) and not mapped.input.values.flags.owndata
+    assert np.array_equal(predict(mapped, texts)[0], expected)
+    path.write_bytes(b"")  # As fastText does when it saves: a small model is not in the file.
+    assert np.array_equal(predict(model, texts)[0], expected)
 
 
 def test_a_quantised_output_needs_a_quantised_input(tmp_path: Path) -> None:
@@ -151,7 +162,7 @@ def test_numbers_that_lie_are_refused(
 
 
 def test_what_is_no_file_of_fasttext_is_refused(tmp_path: Path) -> None:
-    broken(b"", "it is empty", tmp_path)
+    broken(b"", "needs 8 bytes more where 0 are left", tmp_path)
     broken(b"2 3\nthe 0.1 0.2 0.3\n", "does not begin as they do", tmp_path)
     with pytest.raises(TextError, match="cannot be read"):
         read_fasttext(tmp_path / "none.bin")

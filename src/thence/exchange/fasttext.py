@@ -45,6 +45,9 @@ ARGUMENTS = struct.Struct("<12id")
 SIZES = struct.Struct("<3i2q")
 ENTRY = struct.Struct("<qb")
 WORD, LABEL = 0, 1
+MAPPED_FROM = 1 << 26
+"""Bytes from which a file is memory-mapped. What is smaller is read: a mapped file must not be
+written over, as fastText does when it saves, while somebody asks it."""
 NOT_PRUNED = -1
 
 
@@ -64,10 +67,10 @@ class _Reader:
     """The bytes of a file, read from its beginning on.
 
     Args:
-        data: All of them, memory-mapped.
+        data: All of them, in memory or memory-mapped.
     """
 
-    def __init__(self, data: mmap.mmap) -> None:
+    def __init__(self, data: bytes | mmap.mmap) -> None:
         self.data, self.at = data, 0
 
     def take(self, size: int) -> int:
@@ -83,7 +86,7 @@ class _Reader:
         return form.unpack_from(self.data, self.take(form.size))
 
     def array(self, dtype: Any, size: int) -> np.ndarray[Any, np.dtype[Any]]:
-        """Return so many numbers of one type, which stay in the file."""
+        """Return so many numbers of one type, which stay where they are."""
         first = self.take(size * np.dtype(dtype).itemsize)
         return np.frombuffer(self.data, dtype, size, first)
 
@@ -91,7 +94,7 @@ class _Reader:
 def read_fasttext(path: str | Path) -> FastTextModel:
     """Read a file of fastText, ``.bin`` or ``.ftz``, of versions 11 and 12.
 
-    Its matrices stay in the file, memory-mapped.
+    The matrices of a large file stay in it, memory-mapped.
 
     Raises:
         TextError: If it is no such file, or damaged.
@@ -100,8 +103,8 @@ def read_fasttext(path: str | Path) -> FastTextModel:
     refuse_odd(path)
     try:
         with path.open("rb") as file:
-            if not os.fstat(file.fileno()).st_size:
-                raise _BrokenError("it is empty")
+            if os.fstat(file.fileno()).st_size < MAPPED_FROM:
+                return _read(_Reader(file.read()))
             return _read(_Reader(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
     except OSError as error:
         raise TextError(f"The file {path} cannot be read: {error.strerror}.") from error
