@@ -19,6 +19,7 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:
     from jaxtyping import Num as Num
     from jaxtyping import UInt as UInt
     from jaxtyping import UInt8 as UInt8
+    from jaxtyping import UInt32 as UInt32
     from jaxtyping import UInt64 as UInt64
 else:
 
@@ -28,6 +29,5 @@ else:
         def __class_getitem__(cls, class_and_shape: tuple[Any, str]) -> Any:
             return class_and_shape[0]
 
-    Bool = Float = Float32 = Float64 = Int32 = Int64 = Integer = Num = UInt = UInt8 = UInt64 = (
-        _ClassOfArray
-    )
+    Bool = Float = Float32 = Float64 = Int32 = Int64 = Integer = Num = _ClassOfArray
+    UInt = UInt8 = UInt32 = UInt64 = _ClassOfArray

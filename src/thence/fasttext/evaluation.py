@@ -1,0 +1,178 @@
+"""How well a model finds the labels of a file: ``test``, ``test_label`` and ``get_meter``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thence.array_types import Bool, Float, Float32, Int64
+from thence.corpus import Documents
+from thence.fasttext.errors import FastTextError
+from thence.models.fasttext.contents import FastTextModel
+from thence.models.fasttext.predictions import ADDED, predict
+
+NOT_SUPERVISED = "Model needs to be supervised for prediction!"
+Pairs = Bool[np.ndarray, "lines labels"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The lines of a file that have labels and words.
+
+    Attributes:
+        scores: The probability of each label; shape (lines, labels).
+        gold: Whether the line has the label.
+        extra: Labels of the lines that occur twice on theirs, as fastText counts them too.
+    """
+
+    scores: Float32[np.ndarray, "lines labels"]
+    gold: Pairs
+    extra: int = 0
+
+
+def judged(model: FastTextModel, path: str | Path) -> Judged:
+    """Return what a model says of a labelled file, and what is true.
+
+    Raises:
+        FastTextError: If there is no such file, or the model has no labels.
+    """
+    if model.arguments.model != "supervised":
+        raise FastTextError(NOT_SUPERVISED)
+    try:
+        lines = Path(path).read_bytes().split(b"\n")
+    except OSError:
+        raise FastTextError("Test file cannot be opened!") from None
+    ids = {label: place for place, label in enumerate(model.dictionary.labels.encoded())}
+    found = [[ids[word] for word in line.split() if word in ids] for line in lines]
+    kept = [place for place, labels in enumerate(found) if labels]
+    scores, sizes = predict(model, documents_of([lines[place] for place in kept]))
+    gold = np.zeros(scores.shape, np.bool_)
+    rows = np.repeat(np.arange(len(kept)), [len(found[place]) for place in kept])
+    gold[rows, [label for place in kept for label in found[place]]] = True
+    has_words = sizes > 0
+    twice = len(rows) - int(gold.sum())
+    return Judged(scores[has_words], gold[has_words], twice)
+
+
+def documents_of(lines: Sequence[bytes]) -> Documents:
+    """Return lines as documents, whatever bytes they are."""
+    ends = np.cumsum([len(line) for line in lines]).astype(np.int64)
+    starts = np.concatenate([[0], ends])[: len(ends)]
+    return Documents(np.frombuffer(b"".join(lines), np.uint8), starts, ends)
+
+
+def chosen(scores: Float32[np.ndarray, "lines labels"], k: int, threshold: float) -> Pairs:
+    """Return which labels are among the k most probable of a line and reach the threshold."""
+    found = np.zeros(scores.shape, np.bool_)
+    np.put_along_axis(found, top(scores, labels_asked(k, scores.shape[1])), True, 1)
+    found &= reach(scores, threshold)
+    return found
+
+
+def reach(scores: Float32[np.ndarray, "lines k"], threshold: float) -> Pairs:
+    """Return which probabilities reach a threshold."""
+    reached: Pairs = np.maximum(scores - ADDED, 0) >= threshold
+    return reached
+
+
+def top(scores: Float32[np.ndarray, "lines labels"], k: int) -> Int64[np.ndarray, "lines k"]:
+    """Return the k labels with the highest scores of each line, the highest first.
+
+    Of equal scores, which sigmoids from a table often have, fastText takes the last.
+    """
+    last, turned = scores.shape[1] - 1, scores[:, ::-1]
+    best = np.argmax(turned, 1, keepdims=True) if k == 1 else np.argsort(-turned, 1, "stable")
+    order: Int64[np.ndarray, "lines k"] = last - best[:, :k]
+    return order
+
+
+def labels_asked(k: int, labels: int) -> int:
+    """Return how many labels are asked for; -1 stands for all.
+
+    Raises:
+        FastTextError: If there are to be none.
+    """
+    if k < 1 and k != -1:
+        raise FastTextError("k needs to be 1 or higher!")
+    return labels if k == -1 else min(k, labels)
+
+
+def precision_and_recall(found: Judged, k: int, threshold: float) -> tuple[int, float, float]:
+    """Return lines, the precision of all labels that were predicted, and the recall."""
+    predicted = chosen(found.scores, k, threshold)
+    right = int((predicted & found.gold).sum())
+    gold = int(found.gold.sum()) + found.extra
+    return len(found.gold), share(right, predicted.sum()), share(right, gold)
+
+
+def by_label(
+    found: Judged, labels: Sequence[str], k: int, threshold: float
+) -> dict[str, dict[str, float]]:
+    """Return precision, recall and F1 of each label."""
+    predicted = chosen(found.scores, k, threshold)
+    right, told, gold = (part.sum(0) for part in (predicted & found.gold, predicted, found.gold))
+    return {
+        label: {
+            "precision": share(right[place], told[place]),
+            "recall": share(right[place], gold[place]),
+            "f1score": share(2 * right[place], told[place] + gold[place]),
+        }
+        for place, label in enumerate(labels)
+    }
+
+
+def share(part: Any, whole: Any) -> float:
+    """Return a part of a whole, not a number where there is no whole."""
+    return float(part) / float(whole) if whole else float("nan")
+
+
+class Meter:
+    """Scores of all labels beside what is true, as ``get_meter`` gives them.
+
+    Args:
+        found: Scores and truth.
+        labels: The names of the labels.
+        k: Only so many most probable labels of each line are looked at; -1: all.
+    """
+
+    def __init__(self, found: Judged, labels: Sequence[str], k: int) -> None:
+        self._gold, self._places = found.gold, {label: i for i, label in enumerate(labels)}
+        self._known = chosen(found.scores, k, 0.0)
+        self._scores = np.minimum(np.where(self._known, found.scores, 0), 1)
+
+    def score_vs_true(self, label: str) -> tuple[Float[np.ndarray, " lines"], Any]:
+        """Return the score of a label for each line, and 1 where the line has it, else 0."""
+        place = self._place(label)
+        kept = self._known[:, place] | self._gold[:, place]
+        return self._scores[kept, place].astype(float), self._gold[kept, place].astype(float)
+
+    def precision_recall_curve(self, label: str | None = None) -> tuple[Any, Any]:
+        """Return precision and recall at each distinct score, the highest score last."""
+        columns = slice(None) if label is None else [self._place(label)]
+        known = (self._known | self._gold)[:, columns]
+        scores, gold = self._scores[:, columns][known], self._gold[:, columns][known]
+        order = np.argsort(-scores, kind="stable")
+        right = np.cumsum(gold[order])
+        last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+        told, right = last + 1, right[last]
+        until = int(np.searchsorted(right, gold.sum())) + 1  # All are found there.
+        precision = right[:until] / told[:until]
+        recall = right[:until] / max(int(gold.sum()), 1)
+        return np.append(precision[::-1], 1.0), np.append(recall[::-1], 0.0)
+
+    def precision_at_recall(self, recall: float, label: str | None = None) -> float:
+        """Return the best precision at which at least that recall is reached."""
+        precisions, recalls = self.precision_recall_curve(label)
+        return float(precisions[recalls >= recall].max(initial=0))
+
+    def recall_at_precision(self, precision: float, label: str | None = None) -> float:
+        """Return the best recall at which at least that precision is reached."""
+        precisions, recalls = self.precision_recall_curve(label)
+        return float(recalls[precisions >= precision].max(initial=0))
+
+    def _place(self, label: str) -> int:
+        if label not in self._places:
+            raise FastTextError(f"there is no label {label!r}")
+        return self._places[label]
