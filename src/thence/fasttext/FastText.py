@@ -9,23 +9,26 @@ from typing import Any
 
 import numpy as np
 
+from thence._core import library
+from thence._core.fasttext_one import OneText
 from thence.array_types import Float32, Int64
 from thence.corpus import Documents
 from thence.errors import ThenceError
 from thence.fasttext import evaluation, neighbours
-from thence.fasttext.errors import ONE_LINE, FastTextError
+from thence.fasttext.errors import FastTextError
 from thence.fasttext.evaluation import NOT_SUPERVISED, Meter, labels_asked, reach, top
+from thence.fasttext.lines import BOW as BOW
+from thence.fasttext.lines import EOS as EOS
+from thence.fasttext.lines import EOW as EOW
+from thence.fasttext.lines import PREFIX, one_line, words_and_labels
+from thence.fasttext.lines import tokenize as tokenize
 from thence.fasttext.settings import SHOWN, SUPERVISED, UNSUPERVISED, Asked, asked_for
 from thence.fasttext.settings import loss_name as loss_name
 from thence.fasttext.settings import model_name as model_name
 from thence.models.fasttext import features as parts
 from thence.models.fasttext import predictions
 from thence.models.fasttext.contents import Dense, Entries, FastTextModel, Quantised
-from thence.models.fasttext.corpus import hash_of, read_tokens
-
-EOS, BOW, EOW = "</s>", "<", ">"
-"""The end of a line, as a word; the beginning and the end of a word, as characters."""
-PREFIX = "__label__"
+from thence.models.fasttext.corpus import hash_of
 
 
 def eprint(*args: Any, **kwargs: Any) -> None:
@@ -52,7 +55,7 @@ class _FastText:
     def _take(self, model: FastTextModel, asked: Asked | None = None) -> "_FastText":
         """Become another model, and show the settings of its training."""
         self._model, self._asked = model, asked or self._asked
-        for kept in ("words", "labels", "_directions", "_label_names"):
+        for kept in ("words", "labels", "_directions", "_label_names", "_one"):
             self.__dict__.pop(kept, None)
         known = model.arguments
         of_file = {
@@ -184,8 +187,12 @@ class _FastText:
         if self.model.arguments.model != "supervised":
             raise FastTextError(NOT_SUPERVISED)
         several = not isinstance(text, str)
-        documents = Documents.from_strings(one_line(line) for line in (text if several else [text]))
-        scores, sizes = predictions.predict(self.model, documents)
+        if several or self._one is None:
+            lines = Documents.from_strings(map(one_line, text if several else [text]))
+            scores, sizes = predictions.predict(self.model, lines)
+        else:
+            vector, size = self._one.mean(one_line(text).encode())
+            scores, sizes = predictions.probabilities(self.model, vector[None]), np.array([size])
         names = self._names(self.model.dictionary.labels, on_unicode_error)
         rows = top(scores, labels_asked(k, len(names)))
         chances = np.take_along_axis(scores, rows, 1)
@@ -198,6 +205,15 @@ class _FastText:
             for found, count in zip(rows.tolist(), counts.tolist(), strict=True)
         ]
         return labels, [row[:count] for row, count in zip(chances, counts.tolist(), strict=True)]
+
+    @cached_property
+    def _one(self) -> OneText | None:
+        if library() is None:
+            return None
+        return OneText(
+            parts.core_dictionary(self.model), predictions.core_matrix(self.model.input),
+            lambda size: parts.room_for(self.model, size, 1),
+        )  # fmt: skip
 
     def get_input_matrix(self) -> Float32[np.ndarray, "rows dim"]:
         """Return the input matrix: the rows of words, then those of buckets."""
@@ -278,13 +294,11 @@ class _FastText:
 
     def get_line(self, text: Any, on_unicode_error: str = "strict") -> tuple[Any, Any]:
         """Return the words and the labels of a line, or of each of several."""
-        if not isinstance(text, str):
-            lines = [self.get_line(line, on_unicode_error) for line in text]
-            return [words for words, _ in lines], [labels for _, labels in lines]
-        found = tokenize(one_line(text))
-        known = set(self._names(self.model.dictionary.labels, on_unicode_error))
-        words = [word for word in found if word not in known and not word.startswith(PREFIX)]
-        return [*words, EOS], [word for word in found if word in known]
+        labels = self._names(self.model.dictionary.labels, on_unicode_error)
+        if isinstance(text, str):
+            return words_and_labels(text, labels)
+        found = [words_and_labels(line, labels) for line in text]
+        return [words for words, _ in found], [own for _, own in found]
 
     def save_model(self, path: str | Path) -> None:
         """Write a file that fastText reads: ``.bin``, or ``.ftz`` after ``quantize``.
@@ -294,6 +308,8 @@ class _FastText:
         """
         from thence.exchange.fasttext import write_fasttext
 
+        if not Path(path).parent.is_dir():
+            raise FastTextError(f"{path} cannot be opened for saving! There is no such folder.")
         try:
             write_fasttext(self.model, Path(path))
         except (OSError, ThenceError) as error:
@@ -335,17 +351,6 @@ class _FastText:
         return 0 <= self.get_word_id(word) < len(self.model.dictionary.words)
 
 
-def one_line(text: str) -> str:
-    """Return the text.
-
-    Raises:
-        FastTextError: If there is a line end in it.
-    """
-    if text.find("\n") != -1:
-        raise FastTextError(ONE_LINE)
-    return text
-
-
 def dense(matrix: Dense | Quantised) -> Float32[np.ndarray, "rows dim"]:
     """Return a copy of a matrix.
 
@@ -360,11 +365,6 @@ def dense(matrix: Dense | Quantised) -> Float32[np.ndarray, "rows dim"]:
 def load_model(path: str | Path) -> _FastText:
     """Return the model of a ``.bin`` or ``.ftz`` file."""
     return _FastText(path)
-
-
-def tokenize(text: str) -> list[str]:
-    """Return the words of a text, which stand between white space; a line end is ``</s>``."""
-    return [word.decode() for word in read_tokens(text.encode())]
 
 
 def train_supervised(*args: Any, **kwargs: Any) -> _FastText:

@@ -60,11 +60,16 @@ def core_dictionary(model: FastTextModel) -> core.Dictionary:
 
 
 def most_features(model: FastTextModel, chunk: Documents) -> int:
-    """Return how many features a chunk can have: every two bytes may be a word, ends are one."""
+    """Return how many features a chunk can have."""
+    return room_for(model, len(chunk.text), len(chunk))
+
+
+def room_for(model: FastTextModel, size: int, documents: int) -> int:
+    """Return how many features texts can have: every two bytes may be a word, ends are one."""
     arguments = model.arguments
-    words = (len(chunk.text) + 1) // 2 + 2 * len(chunk)
+    words = (size + 1) // 2 + 2 * documents
     lengths = max(0, arguments.maxn - max(arguments.minn, 1) + 1)
-    places = len(chunk.text) + 2 * words
+    places = size + 2 * words
     return words * (1 + max(0, arguments.word_ngrams - 1)) + places * lengths
 
 

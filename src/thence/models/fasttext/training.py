@@ -76,9 +76,11 @@ def descend(
     fresh: bool = True,
 ) -> FastTextModel:  # fmt: skip
     """Change the weights of a model in place; return it."""
-    learner = steps.steps_of(job_of(model, corpus, descent.seed))
+    job = job_of(model, corpus, descent.seed)
+    learner = steps.steps_of(job)
     if fresh:
-        fill(model, learner.used(), descent.seed, vectors)
+        used = rows_of_words(job) if job.target_offsets is None else learner.used()
+        fill(model, used, descent.seed, vectors)
     if model.arguments.model == "supervised":
         learn_labels(learner, model.arguments.epoch, corpus, descent)
     else:
@@ -228,6 +230,13 @@ def shorter_lines(corpus: Corpus) -> Int64[np.ndarray, " bounds"]:
             zip(corpus.offsets[:-1], corpus.offsets[1:], strict=True)
             if b - a > LONGEST_LINE]  # fmt: skip
     return np.unique(np.concatenate([corpus.offsets, *cuts]))
+
+
+def rows_of_words(job: steps.Job) -> UInt8[np.ndarray, " rows"]:
+    """Return 1 for each row of the input that a word which is read has."""
+    used = np.zeros(len(job.input), np.uint8)
+    used[job.word_rows[np.repeat(job.targets >= 0, np.diff(job.word_bounds))]] = 1
+    return used
 
 
 def table_of_draws(counts: Int64[np.ndarray, " rows"]) -> Int32[np.ndarray, " draws"]:
