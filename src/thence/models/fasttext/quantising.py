@@ -108,12 +108,9 @@ def quantise_part(points: Points, seed: int) -> tuple[Centres, UInt8[np.ndarray,
 
 def k_means(points: Points, draw: np.random.Generator) -> Centres:
     """Return 256 centres of points that stand in random order."""
-    few = np.resize(points, (CENTROIDS, points.shape[1])) if points.size else np.zeros(0)
-    centres = (
-        few.astype(np.float32)
-        if points.size
-        else np.zeros((CENTROIDS, points.shape[1]), np.float32)
-    )
+    centres = np.zeros((CENTROIDS, points.shape[1]), np.float32)
+    if len(points):
+        centres[:] = np.resize(points, centres.shape)
     for _ in range(STEPS if len(points) > CENTROIDS else 0):
         codes = nearest(points, centres)
         counts = np.bincount(codes, minlength=CENTROIDS)
@@ -129,7 +126,8 @@ def k_means(points: Points, draw: np.random.Generator) -> Centres:
 def split(centres: Centres, counts: Int64[np.ndarray, " 256"], draw: np.random.Generator) -> None:
     """Give each centre without points half of those of another one, in place."""
     for empty in np.flatnonzero(counts == 0):
-        full = draw.choice(CENTROIDS, p=counts / counts.sum())
+        spare = np.maximum(counts - 1, 0)  # As there are more points than centres, not all zero.
+        full = draw.choice(CENTROIDS, p=spare / spare.sum())
         sign = np.where(np.arange(centres.shape[1]) % 2, -SPLIT, SPLIT)
         centres[empty], centres[full] = centres[full] + sign, centres[full] - sign
         counts[empty] = counts[full] // 2
