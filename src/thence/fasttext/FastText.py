@@ -14,9 +14,12 @@ from thence._core.fasttext_one import OneText
 from thence.array_types import Float32, Int64
 from thence.corpus import Documents
 from thence.errors import ThenceError
+from thence.exchange.fasttext import write_fasttext
 from thence.fasttext import evaluation, neighbours
+from thence.fasttext.autotune import autotune
 from thence.fasttext.errors import FastTextError
 from thence.fasttext.evaluation import NOT_SUPERVISED, Meter, labels_asked, reach, top
+from thence.fasttext.fit import fit_supervised, fit_unsupervised, load, quantized
 from thence.fasttext.lines import BOW as BOW
 from thence.fasttext.lines import EOS as EOS
 from thence.fasttext.lines import EOW as EOW
@@ -48,8 +51,6 @@ class _FastText:
         self._model: FastTextModel | None = None
         self._asked: Asked | None = None
         if model_path is not None:
-            from thence.fasttext.fit import load
-
             self._take(load(model_path))
 
     def _take(self, model: FastTextModel, asked: Asked | None = None) -> "_FastText":
@@ -253,8 +254,6 @@ class _FastText:
         Raises:
             FastTextError: If the model has no labels, is quantised, or has fewer than 256 rows.
         """
-        from thence.fasttext.fit import quantized
-
         epoch, lr = (
             epoch or self.model.arguments.epoch,
             lr or getattr(self, "lr", UNSUPERVISED["lr"]),
@@ -306,8 +305,6 @@ class _FastText:
         Raises:
             FastTextError: If it cannot be written.
         """
-        from thence.exchange.fasttext import write_fasttext
-
         if not Path(path).parent.is_dir():
             raise FastTextError(f"{path} cannot be opened for saving! There is no such folder.")
         try:
@@ -378,10 +375,10 @@ def train_supervised(*args: Any, **kwargs: Any) -> _FastText:
         FastTextError: If the file cannot be read, or has no words or labels.
         TypeError: If there is no such argument.
     """
-    from thence.fasttext.fit import fit_supervised
-
     asked = asked_for(SUPERVISED, args, kwargs)
-    return _FastText()._take(*fit_supervised(asked))
+    if asked.values["autotuneValidationFile"]:
+        return _FastText()._take(*autotune(asked))
+    return _FastText()._take(fit_supervised(asked), asked)
 
 
 def train_unsupervised(*args: Any, **kwargs: Any) -> _FastText:
@@ -394,7 +391,5 @@ def train_unsupervised(*args: Any, **kwargs: Any) -> _FastText:
         FastTextError: If the file cannot be read, or has no words.
         TypeError: If there is no such argument.
     """
-    from thence.fasttext.fit import fit_unsupervised
-
     asked = asked_for(UNSUPERVISED, args, kwargs)
     return _FastText()._take(fit_unsupervised(asked), asked)

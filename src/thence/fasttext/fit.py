@@ -31,18 +31,14 @@ SHOWN_EVERY = 0.2
 """Seconds between two states of a line of progress."""
 
 
-def fit_supervised(asked: Asked) -> tuple[FastTextModel, Asked]:
-    """Return a model that finds labels, and what it was asked for in the end.
+def fit_supervised(asked: Asked) -> FastTextModel:
+    """Return a model that finds labels.
 
     Raises:
         FastTextError: If the file cannot be read, or has no words or no labels.
         FastTextTrainingError: If the learning rate is too high.
     """
-    if asked.values["autotuneValidationFile"]:
-        from thence.fasttext.autotune import autotune
-
-        return autotune(asked)
-    return fit(asked, asked.arguments("supervised"), read(asked.values["input"])), asked
+    return fit(asked, asked.arguments("supervised"), read(asked.values["input"]))
 
 
 def fit_unsupervised(asked: Asked) -> FastTextModel:
