@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -62,15 +62,18 @@ def print_filtered(
     run, texts = given.run, tuple(given.texts)
     if model:
         run, texts = dict(pair("model", one, Path) for one in model), (str(run), *texts)
-    with progress_bar(texts) as progress:
-        found = call(
-            run=run,
-            texts=texts[0] if len(texts) == 1 else texts,
-            below=per_model("below", below, float),
-            above=per_model("above", above, float),
-            quantile=per_model("quantile", quantile, shares),
-            progress=progress,
-        )
+    bounds: dict[str, Any] = {
+        "below": per_model("below", below, float),
+        "above": per_model("above", above, float),
+        "quantile": per_model("quantile", quantile, shares),
+    }
+    try:
+        with progress_bar(texts) as progress:
+            one_or_all = texts[0] if len(texts) == 1 else texts
+            found = call(run=run, texts=one_or_all, **bounds, progress=progress)
+    except KeyboardInterrupt:
+        print_note("Interrupted; the same command goes on from what was judged.")
+        raise
     if json:
         print_json(found.to_json())
         return

@@ -154,7 +154,7 @@ def _scores(
     run: Run, model: LanguageModel, documents: Documents, texts: Iterable[str], tokens: bool
 ) -> Iterator[Score]:
     """Yield the score of each document; the texts are the same, as strings."""
-    return _lines(run, _numbers(run, model, documents), texts, tokens)
+    yield from _lines(run, _numbers(run, model, documents), texts, tokens)
 
 
 def unusual_scores(
