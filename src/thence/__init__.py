@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from thence.evaluation import explain as explain
     from thence.evaluation import pairs as pairs
     from thence.evaluation import rank as rank
+    from thence.evaluation import rescore as rescore
     from thence.evaluation import score as score
     from thence.evaluation import similar as similar
     from thence.evaluation import surprisal as surprisal
@@ -96,6 +97,7 @@ _HOMES = {
     "explain": "thence.evaluation",
     "pairs": "thence.evaluation",
     "rank": "thence.evaluation",
+    "rescore": "thence.evaluation",
     "score": "thence.evaluation",
     "similar": "thence.evaluation",
     "surprisal": "thence.evaluation",

@@ -162,6 +162,15 @@ COMMANDS: Mapping[str, Command] = {
         "judging:print_surprisals",
         ("run", "text"),
     ),
+    "rescore": Command(
+        "Order the n-best lists of a recogniser anew with language models.",
+        "evaluation:rescore",
+        "rescoring:print_rescoring",
+        ("runs",),
+        hidden=("nbest", "progress"),
+        renamed={"runs": "runs-and-table"},
+        help={"runs": "Run folders, then a table with the columns id, score, text, reference."},
+    ),
     "classify": Command(
         "Predict the label of each text, and explain it.",
         "evaluation:classify",

@@ -9,6 +9,7 @@ from thence.evaluation.explain import Explanation, explain
 from thence.evaluation.labels import ClassificationReport
 from thence.evaluation.language import LikelihoodReport
 from thence.evaluation.pairs import PairReport, pairs
+from thence.evaluation.rescoring import Rescoring, rescore
 from thence.evaluation.scoring import Ranking, rank, score
 from thence.evaluation.surprisal import surprisal
 from thence.evaluation.unusual import Calibration, calibrate
@@ -23,6 +24,7 @@ __all__ = [
     "LikelihoodReport",
     "PairReport",
     "Ranking",
+    "Rescoring",
     "SimilarWords",
     "calibrate",
     "classify",
@@ -31,6 +33,7 @@ __all__ = [
     "explain",
     "pairs",
     "rank",
+    "rescore",
     "score",
     "similar",
     "surprisal",

@@ -79,6 +79,7 @@ class Run(RunFolder):
     fill = PackageFunction("fill")
     score = PackageFunction("score")
     rank = PackageFunction("rank")
+    rescore = PackageFunction("rescore")
     pairs = PackageFunction("pairs")
     surprisal = PackageFunction("surprisal")
     similar = PackageFunction("similar")

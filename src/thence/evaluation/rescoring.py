@@ -1,0 +1,349 @@
+"""Rescoring: the hypotheses of a recogniser, ordered anew with what language models say of them.
+
+The score of a hypothesis is, in nats,
+
+    score of the recogniser + sum over runs of alpha * log p(text) + beta * words
+
+where p is of the whole text and its end. The weights are those with the fewest word errors.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thence.array_types import Bool, Float64, Int64
+from thence.corpus import Documents
+from thence.corpus.nbest import Hypothesis, read_nbest
+from thence.errors import RunError, SettingError, TextError
+from thence.evaluation.data import EvaluationData
+from thence.evaluation.word_errors import word_errors
+from thence.results import Listing, format_pairs
+from thence.runs.run import LanguageRun, Run
+
+ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)
+BETAS = tuple(half / 2 for half in range(-6, 13))
+"""Weights that are tried, one after another while the others stay."""
+START = 0.5
+"""The weight of each run before any is chosen, and where there are no references."""
+LOWEST = -1e5
+"""Log-probability of what is impossible, so that a weight of 0 times it is a number."""
+AT_ONCE = 4096
+"""Hypotheses scored together, which bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each part of a score counts.
+
+    Attributes:
+        alpha: Of the log-probability by each run.
+        beta: Nats that each word adds.
+    """
+
+    alpha: tuple[float, ...]
+    beta: float
+
+    def with_part(self, place: int, value: float) -> "Weights":
+        """Return the weights with one of them changed, the last of which is ``beta``."""
+        parts = [*self.alpha, self.beta]
+        parts[place] = value
+        return Weights(tuple(parts[:-1]), parts[-1])
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """A hypothesis with its new score.
+
+    Attributes:
+        text: The text.
+        total: The score by which hypotheses are ordered.
+        score: That of the recogniser.
+        log_probabilities: Of the text and its end by each run, in nats.
+    """
+
+    text: str
+    total: float
+    score: float
+    log_probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """The hypotheses of an utterance, the best first.
+
+    Attributes:
+        id: Of the utterance.
+        hypotheses: Its hypotheses.
+        reference: What was said, if that is known.
+    """
+
+    id: str
+    hypotheses: tuple[Rescored, ...]
+    reference: str | None
+
+
+@dataclass(frozen=True)
+class WordErrorRates:
+    """Word errors per word of the references.
+
+    Attributes:
+        before: Of the hypotheses that the recogniser likes best.
+        after: Of those that are best now.
+        oracle: Of the best hypotheses there are, which no weights can pass.
+    """
+
+    before: float
+    after: float
+    oracle: float
+
+
+@dataclass(frozen=True)
+class Rescoring(Listing[Utterance]):
+    """Utterances with their hypotheses in a new order.
+
+    Attributes:
+        runs: Names of the runs.
+        weights: What was given, or found to have the fewest word errors.
+        chosen_on: What the weights were chosen on, in words.
+        word_error_rates: None where there are no references.
+        utterances: In order of their first hypothesis.
+    """
+
+    _listed = "utterances"
+
+    runs: tuple[str, ...]
+    weights: Weights
+    chosen_on: str
+    word_error_rates: WordErrorRates | None
+    utterances: tuple[Utterance, ...]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return names and values that sum it up."""
+        named = zip(self.runs, self.weights.alpha, strict=True)
+        rows = [
+            *((f"alpha of {name}", f"{value:g}") for name, value in named),
+            ("beta", f"{self.weights.beta:g}"),
+            ("weights", self.chosen_on),
+        ]
+        if self.word_error_rates is not None:
+            for name in ("before", "after", "oracle"):
+                rate = getattr(self.word_error_rates, name)
+                rows.append((f"word error rate, {name}", f"{100 * rate:.2f} %"))
+        return rows
+
+    def __str__(self) -> str:
+        return "\n".join(format_pairs(self.rows()))
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Hypotheses as arrays, those of an utterance one after another.
+
+    Attributes:
+        listed: The hypotheses.
+        utterance: The number of the utterance of each.
+        scores: By the recogniser.
+        log_probs: By each run, in nats.
+        words: Of each.
+        errors: Word errors of each; None without references.
+        reference_words: Words of the reference of each utterance.
+    """
+
+    listed: Sequence[Hypothesis]
+    utterance: Int64[np.ndarray, " hypotheses"]
+    scores: Float64[np.ndarray, " hypotheses"]
+    log_probs: Float64[np.ndarray, "runs hypotheses"]
+    words: Int64[np.ndarray, " hypotheses"]
+    errors: Int64[np.ndarray, " hypotheses"] | None
+    reference_words: Int64[np.ndarray, " utterances"]
+
+    def totals(self, weights: Weights) -> Float64[np.ndarray, " hypotheses"]:
+        """Return the new score of each hypothesis."""
+        found: Float64[np.ndarray, " hypotheses"]
+        found = self.scores + weights.beta * self.words
+        for alpha, log_probs in zip(weights.alpha, self.log_probs, strict=True):
+            found = found + alpha * np.maximum(log_probs, LOWEST)
+        return found
+
+    def best(self, values: Float64[np.ndarray, " hypotheses"]) -> Int64[np.ndarray, " utterances"]:
+        """Return the place of the highest value of each utterance, the first of equal ones."""
+        order = np.lexsort((-values, self.utterance))
+        return order[np.searchsorted(self.utterance, np.arange(len(self.reference_words)))]
+
+    def errors_of(
+        self, values: Float64[np.ndarray, " hypotheses"], chosen: Bool[np.ndarray, " utterances"]
+    ) -> int:
+        """Return the word errors of the best hypotheses of some utterances."""
+        assert self.errors is not None
+        return int(self.errors[self.best(values)][chosen].sum())
+
+
+def rescore(
+    runs: Run | str | Path | Sequence[Run | str | Path],
+    nbest: str | Path | Sequence[Hypothesis],
+    alpha: float | tuple[float, ...] | None = None,
+    beta: float | None = None,
+    dev: str | Path | Sequence[Hypothesis] | None = None,
+    static: bool = False,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Rescoring:
+    """Order the hypotheses of a recogniser anew with what language models say of them.
+
+    Args:
+        runs: The run of a language model or its folder, or several.
+        nbest: A table with the columns id, score, text and perhaps reference, or the hypotheses.
+        alpha: Weight of the log-probability by each run (default: learned from references, else
+            0.5).
+        beta: Nats that each word adds (default: learned from references, else 0).
+        dev: Another such table with references, on which the weights are learned. Without it they
+            are learned on one half of the utterances and used for the other, both ways.
+        static: Keep models from adapting to the texts.
+        progress: Is told which share is done.
+
+    Raises:
+        TextError: A table is missing, malformed, or lacks the references that are needed.
+        SettingError: If there is no weight for each run, a run is a classifier, or ``static``
+            leaves nothing of its model.
+        UnknownSymbolError: If a vocabulary is closed and a text leaves it.
+    """
+    several = [runs] if isinstance(runs, Run | str | Path) else list(runs)
+    opened = [LanguageRun(run) for run in several]
+    if not opened:
+        raise RunError("There is no run to rescore with; name one run folder or several.")
+    given = (alpha,) if isinstance(alpha, float | int) else alpha
+    if given is not None and len(given) != len(opened):
+        raise SettingError(
+            f"`alpha` has {len(given)} numbers; give one for each run, {len(opened)} in all."
+        )
+    table = _table(opened, nbest, static, progress)
+    start = Weights(given or (START,) * len(opened), beta or 0.0)
+    fixed = [given is not None] * len(opened) + [beta is not None]
+    everything = np.ones(len(table.reference_words), bool)
+    halves = np.arange(len(everything)) % 2 == 0
+    weights, chosen_on = start, "given" if all(fixed) else "not learned: there are no references"
+    totals = table.totals(weights)
+    if not all(fixed) and dev is not None:
+        other = _table(opened, dev, static, progress)
+        if other.errors is None:
+            raise TextError("The hypotheses of dev lack references, so no weights are learned.")
+        weights = _fit(other, start, fixed, np.ones(len(other.reference_words), bool))
+        totals = table.totals(weights)
+        chosen_on = f"{len(other.reference_words):,} utterances of dev"
+    elif not all(fixed) and table.errors is not None and len(everything) > 1:
+        weights = _fit(table, start, fixed, everything)
+        chosen_on = "all utterances; each half is ordered by weights of the other half"
+        for half in (halves, ~halves):
+            part = half[table.utterance]
+            totals[part] = table.totals(_fit(table, start, fixed, ~half))[part]
+    progress(1.0)
+    rates = _rates(table, totals) if table.errors is not None else None
+    times = Counter(run.name for run in opened)
+    names = tuple(run.name if times[run.name] == 1 else str(run.folder) for run in opened)
+    return Rescoring(names, weights, chosen_on, rates, tuple(_utterances(table, totals)))
+
+
+def _table(
+    runs: Sequence[LanguageRun],
+    nbest: str | Path | Sequence[Hypothesis],
+    static: bool,
+    progress: Callable[[float], None],
+) -> _Table:
+    """Read hypotheses and score them."""
+    listed = read_nbest(nbest) if isinstance(nbest, str | Path) else list(nbest)
+    order = {one: place for place, one in enumerate(dict.fromkeys(h.utterance for h in listed))}
+    listed = sorted(listed, key=lambda one: order[one.utterance])
+    utterances = [list(some) for _, some in groupby(listed, key=lambda one: one.utterance)]
+    references = [_reference(some) for some in utterances]
+    errors = None
+    if None not in references:
+        several = zip(references, utterances, strict=True)
+        errors = np.concatenate(
+            [word_errors(one or "", [h.text for h in some]) for one, some in several]
+        )
+    return _Table(
+        listed,
+        np.array([order[one.utterance] for one in listed]),
+        np.array([one.score for one in listed]),
+        np.stack([_log_probs(run, listed, static, progress) for run in runs]),
+        np.array([len(one.text.split()) for one in listed]),
+        errors,
+        np.array([len((reference or "").split()) for reference in references]),
+    )
+
+
+def _reference(listed: Sequence[Hypothesis]) -> str | None:
+    """Return the reference of an utterance's hypotheses, which need not all have it."""
+    return next((one.reference for one in listed if one.reference is not None), None)
+
+
+def _log_probs(
+    run: LanguageRun,
+    listed: Sequence[Hypothesis],
+    static: bool,
+    progress: Callable[[float], None],
+) -> Float64[np.ndarray, " hypotheses"]:
+    """Return the log-probability of each hypothesis; of those with the same text it is one."""
+    texts = list(dict.fromkeys(one.text for one in listed))
+    model, found = EvaluationData(static=static).model(run), []
+    for first in range(0, len(texts), AT_ONCE):
+        progress(first / len(texts))
+        store = run.encode(Documents.from_strings(texts[first : first + AT_ONCE]), "rescore")
+        found += store.sum_by_document(model.score(store).astype(np.float64)).tolist()
+    by_text = dict(zip(texts, found, strict=True))
+    return np.array([by_text[one.text] for one in listed])
+
+
+def _fit(
+    table: _Table, weights: Weights, fixed: Sequence[bool], chosen: Bool[np.ndarray, " utterances"]
+) -> Weights:
+    """Return the weights with the fewest word errors on some utterances, each in turn.
+
+    Of values that do equally well it is the middle one.
+    """
+    fewest = table.errors_of(table.totals(weights), chosen)
+    while True:
+        before = fewest
+        for place, is_fixed in enumerate(fixed):
+            if is_fixed:
+                continue
+            values = BETAS if place == len(fixed) - 1 else ALPHAS
+            errors = [
+                table.errors_of(table.totals(weights.with_part(place, value)), chosen)
+                for value in values
+            ]
+            if min(errors) < fewest:
+                fewest = min(errors)
+                equal = [value for value, one in zip(values, errors, strict=True) if one == fewest]
+                weights = weights.with_part(place, equal[len(equal) // 2])
+        if fewest == before:
+            return weights
+
+
+def _rates(table: _Table, totals: Float64[np.ndarray, " hypotheses"]) -> WordErrorRates:
+    everything = np.ones(len(table.reference_words), bool)
+    assert table.errors is not None
+    words = max(1, int(table.reference_words.sum()))
+    values = (table.scores, totals, -table.errors.astype(np.float64))
+    return WordErrorRates(*(table.errors_of(one, everything) / words for one in values))
+
+
+def _utterances(table: _Table, totals: Float64[np.ndarray, " hypotheses"]) -> list[Utterance]:
+    order = np.lexsort((-totals, table.utterance)).tolist()
+    found: list[Utterance] = []
+    for _, group in groupby(order, key=lambda place: int(table.utterance[place])):
+        places = list(group)
+        listed = [table.listed[place] for place in places]
+        rescored = tuple(_rescored(table, totals, place) for place in places)
+        found.append(Utterance(listed[0].utterance, rescored, _reference(listed)))
+    return found
+
+
+def _rescored(table: _Table, totals: Float64[np.ndarray, " hypotheses"], place: int) -> Rescored:
+    one = table.listed[place]
+    log_probs: Any = table.log_probs[:, place].tolist()
+    return Rescored(one.text, float(totals[place]), one.score, tuple(log_probs))
