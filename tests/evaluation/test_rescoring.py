@@ -129,9 +129,7 @@ def test_what_is_no_table_of_hypotheses_is_refused(
 
 def test_weights_and_references_that_are_missing_are_refused(counted: Counted) -> None:
     run, listed = counted(), [Hypothesis("x", -1.0, "ab")]
-    with pytest.raises(
-        SettingError, match="`alpha` has 2 numbers; give one for each"
-    ):
+    with pytest.raises(SettingError, match="`alpha` has 2 numbers; give one for each"):
         thence.rescore(run, listed, alpha=(1.0, 2.0))
     with pytest.raises(TextError, match="lack references"):
         thence.rescore(run, listed, dev=listed)
