@@ -56,8 +56,8 @@ def arpa(trained: Callable[..., LanguageRun], tmp_path_factory: pytest.TempPathF
 )
 def test_labels_of_toolkits(labels: list[str], expected: list[str], is_bpe: bool) -> None:
     alphabet = Alphabet.build_alphabet(labels)
-    assert (list(alphabet.labels), alphabet.is_bpe) == (expected, is_bpe)
-    assert Alphabet.loads(alphabet.dumps()) == Alphabet(tuple(expected), is_bpe)
+    assert (alphabet.labels, alphabet.is_bpe) == (expected, is_bpe)
+    assert Alphabet.loads(alphabet.dumps()) == Alphabet(expected, is_bpe)
 
 
 @pytest.mark.parametrize(
@@ -217,12 +217,13 @@ def test_a_saved_decoder(with_model: bool, arpa: Path, tmp_path: Path) -> None:
 def test_what_is_no_saved_decoder_is_refused(
     tmp_path: Path, arpa: Path, trained: Callable[..., LanguageRun]
 ) -> None:
-    with pytest.raises(DecodingError, match=r"no saved decoder: alphabet\.json"):
+    with pytest.raises(DecodingError, match=r"no saved decoder: it lacks alphabet\.json"):
         BeamSearchDecoderCTC.load_from_dir(tmp_path)
     build_ctcdecoder(LABELS, arpa).save_to_dir(tmp_path)
     (tmp_path / "language_model" / "second.arpa").touch()
-    with pytest.raises(DecodingError, match="should hold one language model, not 2"):
+    with pytest.raises(DecodingError, match=r"attrs.json, model.arpa, second.arpa, unigrams.txt"):
         BeamSearchDecoderCTC.load_from_dir(tmp_path)
+    (tmp_path / "language_model" / "second.arpa").unlink()
     (tmp_path / "language_model" / "attrs.json").write_text('{"alpha": 1}')
     with pytest.raises(DecodingError, match="other names than alpha, beta"):
         BeamSearchDecoderCTC.load_from_dir(tmp_path)

@@ -6,7 +6,7 @@ blank is ``""``, the space is ``" "``, and a piece that begins a word has ``▁`
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from warnings import warn
@@ -35,7 +35,7 @@ class Alphabet:
         is_bpe: Whether labels are pieces of words, the first of each word with ``▁`` before it.
     """
 
-    labels: Sequence[str]
+    labels: list[str]
     is_bpe: bool
 
     @classmethod
@@ -83,7 +83,7 @@ class Alphabet:
 
     def dumps(self) -> str:
         """Return the alphabet as JSON, as pyctcdecode saves it."""
-        return json.dumps({"labels": list(self.labels), "is_bpe": self.is_bpe})
+        return json.dumps({"labels": self.labels, "is_bpe": self.is_bpe})
 
     @classmethod
     def loads(cls, text: str) -> "Alphabet":
@@ -101,10 +101,10 @@ class Alphabet:
             raise DecodingError(
                 "An alphabet in JSON has 'labels', a list, and 'is_bpe'; this has not."
             )
-        return cls(tuple(map(str, read["labels"])), read["is_bpe"])
+        return cls(list(map(str, read["labels"])), read["is_bpe"])
 
 
-def _characters(labels: list[str]) -> tuple[str, ...]:
+def _characters(labels: list[str]) -> list[str]:
     if "|" in labels and " " not in labels:
         labels[labels.index("|")] = " "
     labels = ["" if BLANK_TOKEN_PTN.match(label) else label for label in labels]
@@ -113,16 +113,16 @@ def _characters(labels: list[str]) -> tuple[str, ...]:
             labels[labels.index("_")] = ""
         else:
             labels.append("")
-    return tuple(UNK_TOKEN if UNK_TOKEN_PTN.match(label) else label for label in labels)
+    return [UNK_TOKEN if UNK_TOKEN_PTN.match(label) else label for label in labels]
 
 
-def _pieces(labels: list[str]) -> tuple[str, ...]:
+def _pieces(labels: list[str]) -> list[str]:
     if any(label.startswith("##") for label in labels):
         labels = [_with_word_start(label) for label in labels]
     labels = ["" if BLANK_TOKEN_PTN.match(label) else label for label in labels]
     if "" not in labels:
         labels.append("")
-    return tuple(UNK_BPE_TOKEN if UNK_TOKEN_PTN.match(label) else label for label in labels)
+    return [UNK_BPE_TOKEN if UNK_TOKEN_PTN.match(label) else label for label in labels]
 
 
 def _with_word_start(label: str) -> str:

@@ -1,6 +1,5 @@
 """What programs for pyctcdecode call: its names, and decoders saved in folders."""
 
-import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,9 @@ from thence.ctc.constants import (
     DEFAULT_UNK_LOGP_OFFSET,
 )
 from thence.ctc.decoder import Decoder
-from thence.ctc.errors import DecodingError
 from thence.ctc.language_models import AbstractLanguageModel, LanguageModel, model_with_words
-from thence.ctc.sources import ModelSource
+from thence.ctc.saved import ALPHABET, MODEL, files_of_decoder, text_of
 from thence.errors import import_extra
-from thence.exchange.arpa_writer import write_arpa
-from thence.models.ngram import NGram
-
-ALPHABET, MODEL = "alphabet.json", "language_model"
-ATTRIBUTES, UNIGRAMS = "attrs.json", "unigrams.txt"
-"""Names in the folder of a saved decoder, and in that of its language model."""
-SAVED = ("alpha", "beta", "unk_score_offset", "score_boundary")
 
 
 class BeamSearchDecoderCTC(Decoder):
@@ -33,6 +24,9 @@ class BeamSearchDecoderCTC(Decoder):
         alphabet: The labels of the acoustic model.
         language_model: Scores words; None: the frames alone decide.
     """
+
+    _ALPHABET_SERIALIZED_FILENAME = ALPHABET
+    _LANGUAGE_MODEL_SERIALIZED_DIRECTORY = MODEL
 
     def __init__(
         self, alphabet: Alphabet, language_model: AbstractLanguageModel | None = None
@@ -55,10 +49,19 @@ class BeamSearchDecoderCTC(Decoder):
             DecodingError: If the language model is none of n-grams of words.
             OSError: If the folder cannot be written.
         """
-        folder, model = Path(filepath), self.language_model
-        if model is not None:
-            _save_model(model, folder / MODEL)
+        folder = Path(filepath)
+        if self.language_model is not None:
+            self.language_model.save_to_dir(folder / MODEL)
         (folder / ALPHABET).write_text(self._alphabet.dumps(), "utf-8")
+
+    @staticmethod
+    def parse_directory_contents(filepath: str | Path) -> dict[str, Path | None]:
+        """Return the alphabet in a folder, and the folder of the language model if there is one.
+
+        Raises:
+            DecodingError: If it is no saved decoder.
+        """
+        return files_of_decoder(Path(filepath))
 
     @classmethod
     def load_from_dir(
@@ -74,21 +77,11 @@ class BeamSearchDecoderCTC(Decoder):
             DecodingError: If the folder holds no such decoder.
             TextError: If its language model cannot be read.
         """
-        folder = Path(filepath)
-        alphabet = Alphabet.loads(_text(folder / ALPHABET))
-        inside = folder / MODEL
-        if not inside.is_dir():
+        files = files_of_decoder(Path(filepath))
+        alphabet = Alphabet.loads(text_of(Path(filepath) / ALPHABET))
+        if files["language_model"] is None:
             return cls(alphabet)
-        attributes = json.loads(_text(inside / ATTRIBUTES))
-        if set(attributes) != set(SAVED):
-            raise DecodingError(f"{inside / ATTRIBUTES} has other names than {', '.join(SAVED)}.")
-        words = _text(inside / UNIGRAMS, unigram_encoding or "utf-8").splitlines()
-        others = (ATTRIBUTES, UNIGRAMS)
-        files = [one for one in sorted(inside.iterdir()) if one.name not in others]
-        files = [one for one in files if not one.name.startswith((".", "__"))]
-        if len(files) != 1:
-            raise DecodingError(f"{inside} should hold one language model, not {len(files)}.")
-        return cls(alphabet, LanguageModel(files[0], words, **attributes))
+        return cls(alphabet, LanguageModel.load_from_dir(files["language_model"], unigram_encoding))
 
     @classmethod
     def load_from_hf_hub(
@@ -97,30 +90,6 @@ class BeamSearchDecoderCTC(Decoder):
         """Load a decoder from the Hugging Face hub; the arguments are those of its download."""
         hub = import_extra("huggingface_hub", "hf", "A decoder from the hub")
         return cls.load_from_dir(hub.snapshot_download(model_id, cache_dir=cache_dir, **kwargs))
-
-
-def _save_model(model: AbstractLanguageModel, folder: Path) -> None:
-    """Save a language model to a new folder."""
-    source = model.source if isinstance(model, LanguageModel) else None
-    ngrams = source.model if isinstance(source, ModelSource) and source.is_of_words else None
-    if not isinstance(source, ModelSource) or not isinstance(ngrams, NGram):
-        raise DecodingError(
-            "Only a language model of n-grams of words is saved with a decoder; keep the run, and "
-            "make the decoder again."
-        )
-    folder.mkdir(parents=True)
-    attributes = {name: getattr(model, name) for name in SAVED}
-    (folder / ATTRIBUTES).write_text(json.dumps(attributes), "utf-8")
-    words = "".join(f"{word}\n" for word in getattr(model, "unigrams", None) or ())
-    (folder / UNIGRAMS).write_text(words, "utf-8")
-    write_arpa(ngrams.tables, source.tokenizer.vocabulary, folder / "model.arpa")
-
-
-def _text(path: Path, encoding: str = "utf-8") -> str:
-    try:
-        return path.read_text(encoding)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DecodingError(f"{path.parent} is no saved decoder: {path.name}: {error}.") from error
 
 
 def build_ctcdecoder(

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from thence.ctc.alphabet import Alphabet
@@ -23,6 +24,7 @@ from thence.ctc.constants import (
     DEFAULT_UNK_LOGP_OFFSET,
 )
 from thence.ctc.errors import DecodingError
+from thence.ctc.saved import SETTINGS, files_of_model, load_model, save_model
 from thence.ctc.sources import LN_10, Source, TextState, open_source
 
 
@@ -80,6 +82,10 @@ class AbstractLanguageModel(ABC):
 
     def reset_params(self, **params: Any) -> None:  # noqa: B027  (most have none)
         """Change settings in place."""
+
+    def save_to_dir(self, filepath: str | Path) -> None:
+        """Save the model to a folder, if it can be saved."""
+        raise DecodingError(f"A {type(self).__name__} does not say how it is saved.")
 
 
 class LanguageModel(AbstractLanguageModel):
@@ -221,6 +227,39 @@ class LanguageModel(AbstractLanguageModel):
         if self._unigram_set:
             return word not in self._unigram_set
         return self.source.lacks(word)
+
+    def save_to_dir(self, filepath: str | Path, unigram_encoding: str | None = None) -> None:
+        """Save the model to a folder, its n-grams as an ARPA file.
+
+        Raises:
+            DecodingError: If it is none of n-grams of words.
+            OSError: If the folder cannot be written.
+        """
+        settings = {name: getattr(self, name) for name in SETTINGS}
+        encoding = unigram_encoding or "utf-8"
+        save_model(Path(filepath), self.source, self.unigrams or (), settings, encoding)
+
+    @staticmethod
+    def parse_directory_contents(filepath: str | Path) -> dict[str, Path]:
+        """Return the files of a saved language model.
+
+        Raises:
+            DecodingError: If others are there, or some are missing.
+        """
+        return files_of_model(Path(filepath))
+
+    @classmethod
+    def load_from_dir(
+        cls, filepath: str | Path, unigram_encoding: str | None = None
+    ) -> "LanguageModel":
+        """Load a language model that this class or pyctcdecode's saved.
+
+        Raises:
+            DecodingError: If the folder holds none.
+            TextError: If its n-grams cannot be read.
+        """
+        path, words, settings = load_model(Path(filepath), unigram_encoding or "utf-8")
+        return cls(path, words, **settings)
 
 
 class MultiLanguageModel(AbstractLanguageModel):
