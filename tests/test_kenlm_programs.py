@@ -92,7 +92,7 @@ def test_pyctcdecode(arpa: Path) -> None:
 
 def test_datatrove_perplexity(arpa: Path) -> None:
     def program(model: Path) -> Any:
-        perplexity = importlib.import_module("datatrove.utils.perplexity")
+        perplexity: Any = importlib.import_module("datatrove.utils.perplexity")
 
         class Words:
             def tokenize(self, text: str) -> str:
