@@ -173,6 +173,14 @@ def test_what_cannot_be_is_refused(runs: dict[str, Run], counted: Counted, tmp_p
         list(thence.surprisal(counted(unknown="refuse"), ["ac"]))
 
 
+def test_without_its_text_a_run_has_no_frequencies(counted: Counted, tmp_path: Path) -> None:
+    run = counted()
+    before = [row["surprisal"] for row in thence.surprisal(run, ["ab"])]
+    (tmp_path / "text.txt").unlink()
+    (row,) = thence.surprisal(run.folder, ["ab"])
+    assert ([row["surprisal"]], row["frequency"]) == (before, None)
+
+
 def test_impossible_words_are_infinite(counted: Counted) -> None:
     (row,) = thence.surprisal(counted(add_k=0.0), ["ba"])
     assert row["surprisal"] == math.inf

@@ -29,7 +29,7 @@ import numpy as np
 from thence.array_types import Bool, Float64, Int64
 from thence.corpus import Documents, ReadingOptions, Source
 from thence.corpus.items import Item, read_items
-from thence.errors import SettingError
+from thence.errors import SettingError, TextError
 from thence.evaluation.data import EvaluationData
 from thence.evaluation.metrics import bits
 from thence.models.base import LanguageModel
@@ -78,7 +78,7 @@ def surprisal(
         ``word``), ``number`` (of the text, from 1), ``region`` where there are any, ``word`` (its
         place in the text, from 1), ``text``, ``surprisal`` (bits), ``length`` (characters),
         ``frequency`` (of words: in a million words of the train text, without capitals and marks;
-        None if the run has no text), ``unknown`` (tokens that are unknown symbols), and for each
+        None if the run has no text any more), ``unknown`` (tokens that are unknown symbols), and for each
         ``N`` up to ``spillover`` ``surprisal_N``, ``length_N`` and ``frequency_N``: of the N-th
         before it.
 
@@ -213,10 +213,13 @@ def _frequencies(run: LanguageRun) -> Callable[[str], float | None]:
 
     A word with marks within it is as frequent as the rarest of its parts.
     """
-    if not run.has_text or not run.has_train_text:
+    try:
+        train = run.documents("train") if run.has_text and run.has_train_text else None
+    except TextError:  # It is gone, or another one: the surprisals can be had all the same.
+        train = None
+    if train is None:
         return lambda word: None
-    options = TokenOptions(tokens="words", lowercase=True)
-    counts = count_symbols(run.documents("train"), options)
+    counts = count_symbols(train, TokenOptions(tokens="words", lowercase=True))
     words = sum(count for word, count in counts.items() if any(map(str.isalnum, word)))
     million = max(words, 1) / 1e6
 
