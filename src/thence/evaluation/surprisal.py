@@ -78,9 +78,9 @@ def surprisal(
         ``word``), ``number`` (of the text, from 1), ``region`` where there are any, ``word`` (its
         place in the text, from 1), ``text``, ``surprisal`` (bits), ``length`` (characters),
         ``frequency`` (of words: in a million words of the train text, without capitals and marks;
-        None if the run has no text any more), ``unknown`` (tokens that are unknown symbols), and for each
-        ``N`` up to ``spillover`` ``surprisal_N``, ``length_N`` and ``frequency_N``: of the N-th
-        before it.
+        None if the run has no text any more), ``unknown`` (tokens that are unknown symbols), and
+        for each ``N`` up to ``spillover`` ``surprisal_N``, ``length_N`` and ``frequency_N``: of
+        the N-th before it.
 
     Raises:
         SettingError: If the run is a classifier, or a setting cannot be.
