@@ -159,10 +159,10 @@ def test_the_meter_by_hand():
     gold = np.array([[True, False], [False, True], [True, True]])
     meter = Meter(Judged(scores, gold), ["a", "b"], -1)
     told, true = meter.score_vs_true("a")
-    assert told == pytest.approx([0.7, 0.6, 0.2]) and true.tolist() == [1, 0, 1]
+    assert told == pytest.approx([0.2, 0.6, 0.7]) and true.tolist() == [1, 0, 1]
     precision, recall = meter.precision_recall_curve("a")
-    assert precision == pytest.approx([2 / 3, 1 / 2, 1, 1])
-    assert recall == pytest.approx([1, 1 / 2, 1 / 2, 0])
+    assert precision == pytest.approx([1, 1 / 2, 2 / 3, 1])
+    assert recall == pytest.approx([1 / 2, 1 / 2, 1, 0])
     assert meter.precision_at_recall(0.6, "a") == pytest.approx(2 / 3)
     assert meter.recall_at_precision(0.9, "a") == pytest.approx(1 / 2)
     assert meter.recall_at_precision(0.1) == 1

@@ -14,6 +14,8 @@ from thence.models.fasttext.contents import FastTextModel
 from thence.models.fasttext.predictions import ADDED, predict
 
 NOT_SUPERVISED = "Model needs to be supervised for prediction!"
+MISSED = -1.0
+"""The score of a label that a line has but that is not among the k most probable."""
 Pairs = Bool[np.ndarray, "lines labels"]
 
 
@@ -140,27 +142,31 @@ class Meter:
     def __init__(self, found: Judged, labels: Sequence[str], k: int) -> None:
         self._gold, self._places = found.gold, {label: i for i, label in enumerate(labels)}
         self._known = chosen(found.scores, k, 0.0)
-        self._scores = np.minimum(np.where(self._known, found.scores, 0), 1)
+        self._scores = np.where(self._known, np.minimum(found.scores, 1), MISSED)
 
     def score_vs_true(self, label: str) -> tuple[Float[np.ndarray, " lines"], Any]:
-        """Return the score of a label for each line, and 1 where the line has it, else 0."""
+        """Return the scores of a label, the lowest first, and 1 where the line has it, else 0."""
         place = self._place(label)
         kept = self._known[:, place] | self._gold[:, place]
-        return self._scores[kept, place].astype(float), self._gold[kept, place].astype(float)
+        scores, gold = self._scores[kept, place], self._gold[kept, place]
+        order = np.lexsort([gold, scores])
+        return scores[order].astype(float), gold[order].astype(float)
 
     def precision_recall_curve(self, label: str | None = None) -> tuple[Any, Any]:
-        """Return precision and recall at each distinct score, the highest score last."""
+        """Return precision and recall at each distinct score, the highest score first.
+
+        The last point, of precision 1 and recall 0, is that of no predictions.
+        """
         columns = slice(None) if label is None else [self._place(label)]
-        known = (self._known | self._gold)[:, columns]
+        known, all_gold = self._known[:, columns], int(self._gold[:, columns].sum())
         scores, gold = self._scores[:, columns][known], self._gold[:, columns][known]
         order = np.argsort(-scores, kind="stable")
         right = np.cumsum(gold[order])
         last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
         told, right = last + 1, right[last]
-        until = int(np.searchsorted(right, gold.sum())) + 1  # All are found there.
-        precision = right[:until] / told[:until]
-        recall = right[:until] / max(int(gold.sum()), 1)
-        return np.append(precision[::-1], 1.0), np.append(recall[::-1], 0.0)
+        until = int(np.searchsorted(right, all_gold)) + 1  # All are found there.
+        precision, recall = right[:until] / told[:until], right[:until] / max(all_gold, 1)
+        return np.append(precision, 1.0), np.append(recall, 0.0)
 
     def precision_at_recall(self, recall: float, label: str | None = None) -> float:
         """Return the best precision at which at least that recall is reached."""
