@@ -41,7 +41,7 @@ def models(draw):
     pruned = kept if kept is None else np.array([*enumerate(kept)], np.int32).reshape(-1, 2)
     if pruned is not None:
         pruned = np.ascontiguousarray(pruned[:, ::-1])
-    rows = np.zeros((len(WORDS) + BUCKETS, 2), np.float32)
+    rows = np.zeros((len(WORDS) + (BUCKETS if pruned is None else len(pruned)), 2), np.float32)
     dictionary = Dictionary(words, labels, 21, pruned)
     return FastTextModel(arguments, dictionary, Dense(rows), Dense(rows[:2]))
 

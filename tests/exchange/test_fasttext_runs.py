@@ -134,7 +134,7 @@ TENSORS = {
     "settings": np.zeros(5),
     "input": np.zeros((82, 5), np.float32),
     "output": np.full((4, 5), np.inf, np.float32),
-    "num_tokens": np.zeros(1, np.int64),
+    "num_tokens": np.zeros(2, np.int64),
     "pruned": np.zeros((2, 3), np.int32),
     "more": np.zeros(3),
 }

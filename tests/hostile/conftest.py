@@ -38,8 +38,9 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "linear": {"buckets": 64},
     "convolution": {"embedding_size": 4, "filters": 3, "batch_size": 8, "steps": 4},
     "averaging": {"embedding_size": 4, "buckets": 64, "batch_size": 8, "steps": 4},
+    "fasttext": {"embedding_size": 4, "ngrams": 2, "buckets": 64, "head": "hs"},
 }
-CLASSIFIERS = ("linear", "convolution", "averaging", "finetuned")
+CLASSIFIERS = ("linear", "convolution", "averaging", "fasttext", "finetuned")
 KINDS = (*QUICK, "finetuned", "mixture", "ensemble")
 TRAINED = ("mlp", "lstm", "transformer", "convolution", "averaging")
 

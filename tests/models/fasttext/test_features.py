@@ -23,7 +23,7 @@ def model_of(pruned: np.ndarray | None = None, **settings: int) -> FastTextModel
     given = {"dim": 1, "bucket": BUCKETS, "minn": 0, "maxn": 0, **settings}
     arguments = Arguments(model="supervised", loss="softmax", **given)
     words, labels = Entries.of(WORDS, [3, 2, 1]), Entries.of(["__label__a", "__label__b"], [2, 1])
-    rows = np.zeros((len(WORDS) + BUCKETS, 1), np.float32)
+    rows = np.zeros((len(WORDS) + (BUCKETS if pruned is None else len(pruned)), 1), np.float32)
     dictionary = Dictionary(words, labels, 6, pruned)
     return FastTextModel(arguments, dictionary, Dense(rows), Dense(rows[:2]))
 
@@ -129,11 +129,13 @@ def test_the_last_of_equal_words_counts() -> None:
     [
         (None, {"bucket": 0, "maxn": 2}, "no buckets"),
         (None, {"bucket": 11, "maxn": 2}, "input matrix"),
+        (None, {"bucket": 9, "maxn": 2}, "input matrix"),
         (None, {"dim": 2}, "input matrix"),
-        ([[0, 10]], {}, "input matrix"),
-        ([[0, -1]], {}, "not distinct"),
-        ([[0, 1], [1, 1]], {}, "not distinct"),
+        ([[0, 10]], {}, "not those after its words"),
+        ([[0, -1]], {}, "not those after its words"),
+        ([[0, 1], [1, 1]], {}, "not those after its words"),
         ([[1, 0], [1, 1]], {}, "two rows"),
+        ([[-1, 0]], {}, "or is none"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(

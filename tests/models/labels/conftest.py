@@ -50,6 +50,10 @@ FAMILIES = {
     "averaging-deep": Line("averaging", (("hidden_sizes", (16, 8)), ("ngrams", 1))),
     "averaging-of-characters": Line("averaging", (("character_ngrams", (2, 3)),)),
     "averaging-inference": Line("averaging", (("hidden_sizes", (6,)),), inference=True),
+    "fasttext": Line("fasttext", (("passes", 100), ("rate", 1.0))),
+    "fasttext-of-runs": Line(
+        "fasttext", (("buckets", 99), ("ngrams", 2), ("longest_subword", 3), ("passes", 50))
+    ),
     "linear": Line("linear", (("buckets", 1 << 16),)),
     "linear-of-characters": Line("linear", (("character_ngrams", (3,)), ("buckets", 1 << 16))),
     "linear-machine": Line(

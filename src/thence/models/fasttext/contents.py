@@ -276,22 +276,22 @@ def refuse_misfits(model: FastTextModel) -> None:
     """
     arguments, dictionary = model.arguments, model.dictionary
     words, pruned = len(dictionary.words), dictionary.pruned
-    buckets = arguments.bucket if arguments.hashes else 0
     if arguments.hashes and not arguments.bucket:
         raise ValueError("it has n-grams, but no buckets for them")
+    buckets = {arguments.bucket} if arguments.hashes else {0, arguments.bucket}
     if pruned is not None:
-        buckets = int(pruned[:, 1].max(initial=-1)) + 1
-        if pruned.min(initial=0) < 0 or len(np.unique(pruned[:, 1])) < len(pruned):
-            raise ValueError("the rows of its buckets are not distinct")
-        if len(np.unique(pruned[:, 0])) < len(pruned):
-            raise ValueError("a bucket has two rows")
+        buckets = {len(pruned)}
+        if not np.array_equal(np.sort(pruned[:, 1]), np.arange(len(pruned))):
+            raise ValueError("the rows of its buckets are not those after its words")
+        if pruned.min(initial=0) < 0 or len(np.unique(pruned[:, 0])) < len(pruned):
+            raise ValueError("a bucket has two rows, or is none")
     rows, dim = model.input.shape
-    if words + buckets > MOST_FEATURES or len(dictionary) > MOST_FEATURES:
+    if max(rows, len(dictionary)) > MOST_FEATURES:
         raise ValueError("it has more rows than numbers of 32 bits can tell apart")
-    if rows < words + buckets or dim != arguments.dim:
+    if rows - words not in buckets or dim != arguments.dim:
         raise ValueError(
-            f"its input matrix is of {rows:,} x {dim:,}, but it has {words:,} words, {buckets:,} "
-            f"buckets and `dim={arguments.dim}`"
+            f"its input matrix is of {rows:,} x {dim:,}, but it has {words:,} words, "
+            f"{max(buckets):,} buckets and `dim={arguments.dim}`"
         )
     if model.output.shape != (len(model.targets), dim):
         rows = model.output.shape[0]

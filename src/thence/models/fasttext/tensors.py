@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from thence.errors import SettingError
 from thence.models.base import MAX_WEIGHT, Array
 from thence.models.fasttext.contents import (
     CENTROIDS,
@@ -18,16 +19,16 @@ from thence.models.fasttext.contents import (
     Quantised,
 )
 
-UNUSED = ("ws", "epoch", "min_count", "neg", "lr_update_rate", "t")
-"""Settings that nothing depends on any more, but that go back into a file."""
+KEPT = ("ws", "epoch", "min_count", "neg", "bucket", "lr_update_rate", "t")
+"""Settings that are kept with the arrays: most are of training alone, but go back into a file."""
 
 
 def to_tensors(model: FastTextModel) -> dict[str, Array]:
-    """Return everything that a model holds, but for the settings that its features depend on."""
+    """Return everything that a model holds, but for the settings that a run has in its config."""
     dictionary, settings = model.dictionary, asdict(model.arguments)
     found = {
-        "settings": np.array([settings[name] for name in UNUSED], np.float64),
-        "num_tokens": np.array(dictionary.num_tokens, np.int64),
+        "settings": np.array([settings[name] for name in KEPT], np.float64),
+        "num_tokens": np.array([dictionary.num_tokens], np.int64),
         **_of_entries("words", dictionary.words),
         **_of_entries("labels", dictionary.labels),
         **_of_matrix("input", model.input),
@@ -50,7 +51,7 @@ def _of_matrix(name: str, matrix: Matrix) -> dict[str, Array]:
     found = {
         f"{name}.codes": matrix.codes,
         f"{name}.centroids": matrix.centroids,
-        f"{name}.part_size": np.array(matrix.part_size, np.int64),
+        f"{name}.part_size": np.array([matrix.part_size], np.int64),
     }
     if matrix.norm_codes is not None and matrix.norms is not None:
         found |= {f"{name}.norm_codes": matrix.norm_codes, f"{name}.norms": matrix.norms}
@@ -62,27 +63,34 @@ def from_tensors(tensors: Mapping[str, Array], settings: Mapping[str, Any]) -> F
 
     Args:
         tensors: What ``to_tensors`` returned.
-        settings: Those of ``Arguments`` that its features depend on.
+        settings: Those of ``Arguments`` that are not among them.
 
     Raises:
         ValueError: If they do not fit together.
     """
     left = dict(tensors)
-    unused = _taken(left, "settings", np.float64, (len(UNUSED),))
-    rest = dict(zip(UNUSED, unused.tolist(), strict=True))
+    kept = taken(left, "settings", np.float64, (len(KEPT),))
+    if not np.all(np.abs(kept) < 1 << 62):
+        raise ValueError("settings hold what is no finite number, or a huge one")
+    rest = dict(zip(KEPT, kept.tolist(), strict=True))
     whole = {name: value if name == "t" else int(value) for name, value in rest.items()}
-    tokens = int(_taken(left, "num_tokens", np.int64, ()))
+    tokens = int(taken(left, "num_tokens", np.int64, (1,))[0])
     words, labels = (_entries(left, name) for name in ("words", "labels"))
-    pruned = _taken(left, "pruned", np.int32, (None, 2)) if "pruned" in left else None
+    pruned = taken(left, "pruned", np.int32, (None, 2)) if "pruned" in left else None
     matrices = [_matrix(left, name, int(settings["dim"])) for name in ("input", "output")]
     if left:
         raise ValueError(f"{', '.join(left)} are no arrays of such a model")
-    arguments = Arguments(**{**whole, **settings})
+    try:
+        arguments = Arguments(**{**whole, **settings})
+    except SettingError as error:
+        raise ValueError(str(error)) from error
     return FastTextModel(arguments, Dictionary(words, labels, tokens, pruned), *matrices)
 
 
-def _taken(left: dict[str, Array], name: str, dtype: Any, shape: tuple[int | None, ...]) -> Array:
+def taken(left: dict[str, Array], name: str, dtype: Any, shape: tuple[int | None, ...]) -> Array:
     """Take an array out of those that are left; None in its shape is any size."""
+    if name not in left:
+        raise ValueError(f"{name} is missing")
     found = left.pop(name)
     sizes = [own if size is None else size for own, size in zip(found.shape, shape, strict=False)]
     if found.dtype != dtype or found.shape != (*sizes,) or found.ndim != len(shape):
@@ -91,9 +99,9 @@ def _taken(left: dict[str, Array], name: str, dtype: Any, shape: tuple[int | Non
 
 
 def _entries(left: dict[str, Array], name: str) -> Entries:
-    text = _taken(left, name, np.uint8, (None,))
-    offsets = _taken(left, f"{name}.offsets", np.int64, (None,))
-    counts = _taken(left, f"{name}.counts", np.int64, (len(offsets) - 1,))
+    text = taken(left, name, np.uint8, (None,))
+    offsets = taken(left, f"{name}.offsets", np.int64, (None,))
+    counts = taken(left, f"{name}.counts", np.int64, (len(offsets) - 1,))
     if offsets[0] != 0 or offsets[-1] != len(text) or np.any(offsets[1:] < offsets[:-1]):
         raise ValueError(f"{name}.offsets do not cut {name} into strings")
     return Entries(text, offsets, counts)
@@ -102,20 +110,20 @@ def _entries(left: dict[str, Array], name: str) -> Entries:
 def _matrix(left: dict[str, Array], name: str, dim: int) -> Matrix:
     if name in left:
         return Dense(_weights(left, name, (None, dim)))
-    codes = _taken(left, f"{name}.codes", np.uint8, (None, None))
+    codes = taken(left, f"{name}.codes", np.uint8, (None, None))
     centroids = _weights(left, f"{name}.centroids", (CENTROIDS * dim,))
-    part_size = int(_taken(left, f"{name}.part_size", np.int64, ()))
+    part_size = int(taken(left, f"{name}.part_size", np.int64, (1,))[0])
     if part_size < 1 or not 0 < dim - (codes.shape[1] - 1) * part_size <= part_size:
         raise ValueError(f"{name} has {codes.shape[1]} parts of {part_size}, which are not {dim}")
     if f"{name}.norms" not in left:
         return Quantised(codes, centroids, dim, part_size)
-    norm_codes = _taken(left, f"{name}.norm_codes", np.uint8, (len(codes),))
+    norm_codes = taken(left, f"{name}.norm_codes", np.uint8, (len(codes),))
     norms = _weights(left, f"{name}.norms", (CENTROIDS,))
     return Quantised(codes, centroids, dim, part_size, norm_codes, norms)
 
 
 def _weights(left: dict[str, Array], name: str, shape: tuple[int | None, ...]) -> Array:
-    found = _taken(left, name, np.float32, shape)
+    found = taken(left, name, np.float32, shape)
     # Both ends are NaN if a weight is.
     if found.size and not (found.min() >= -MAX_WEIGHT and found.max() <= MAX_WEIGHT):
         raise ValueError(

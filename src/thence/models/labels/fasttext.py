@@ -20,9 +20,9 @@ from thence.models.base import Array, Classes
 from thence.models.fasttext.contents import Bucket, FastTextModel, Loss, SubwordLength
 from thence.models.fasttext.features import END, features, word_ids
 from thence.models.fasttext.predictions import predict, word_vectors
-from thence.models.fasttext.tensors import from_tensors, to_tensors
+from thence.models.fasttext.tensors import from_tensors, taken, to_tensors
 from thence.models.memory_guard import Size
-from thence.settings import Settings
+from thence.settings import PositiveFloat, PositiveInt, Settings
 from thence.tokens import Texts
 from thence.tokens.tokenizer import normalized_chunks
 
@@ -34,7 +34,7 @@ QUESTIONS = ("ova", "ns")
 class FastTextOptions(Settings):
     """Settings of the classifier of fastText."""
 
-    embedding_size: Size = 100
+    embedding_size: Size = 16
     """Size of the embeddings (``dim``)."""
     ngrams: NGramLength = 1
     """The longest runs of words that are features (``wordNgrams``); 1 for words alone."""
@@ -44,18 +44,15 @@ class FastTextOptions(Settings):
     """The longest of them (``maxn``); 0: there are none."""
     buckets: Bucket = 2_000_000
     """Buckets that runs are hashed into."""
-    head: Loss = "softmax"
-    """How labels are predicted: softmax, hierarchical softmax (hs), or a yes or no for each (ova, \
-or ns: learned from negative samples)."""
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Those of fastText's settings that its features and predictions depend on."""
-        return {
-            "dim": self.embedding_size, "word_ngrams": self.ngrams, "loss": self.head,
-            "bucket": self.buckets, "minn": self.shortest_subword, "maxn": self.longest_subword,
-            "model": "supervised",
-        }  # fmt: skip
+    head: Loss | None = None
+    """How labels are predicted: softmax, hierarchical softmax (hs), or a yes or no for each (ova; \
+ns: learned from negative samples). Default: softmax; ova where a document may have several."""
+    passes: PositiveInt = 5
+    """Passes over the train split (``epoch``)."""
+    rate: PositiveFloat = 0.1
+    """The learning rate, which falls to 0 (``lr``)."""
+    negatives: PositiveInt = 5
+    """Labels drawn as negative samples, for head ns (``neg``)."""
 
 
 class FastText:
@@ -73,6 +70,21 @@ class FastText:
         self._columns = np.arange(classes.num_classes)
 
     @property
+    def head(self) -> Loss:
+        """How labels are predicted."""
+        return self.options.head or ("ova" if self.classes.multilabel else "softmax")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The settings of fastText by its names, but for those of training."""
+        options = self.options
+        return {
+            "dim": options.embedding_size, "word_ngrams": options.ngrams, "loss": self.head,
+            "minn": options.shortest_subword, "maxn": options.longest_subword,
+            "model": "supervised",
+        }  # fmt: skip
+
+    @property
     def contents(self) -> FastTextModel:
         """What a file of fastText holds."""
         assert self._model is not None  # It has been fitted or loaded.
@@ -87,7 +99,19 @@ class FastText:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Learn from labelled texts; see ``FittedClassifier``."""
-        raise SettingError("`model='fasttext'` is only imported: thence import MODEL.bin -o RUN.")
+        from thence.models.labels.fasttext_fit import fit_fasttext
+
+        if self.classes.multilabel != (self.head in QUESTIONS):
+            kind = "may have several labels" if self.classes.multilabel else "has one label"
+            heads = "'ova' or 'ns'" if self.classes.multilabel else "'softmax' or 'hs'"
+            raise SettingError(f"`head` is {self.head!r}, but here a document {kind}: use {heads}.")
+        options = self.options
+        has_runs = options.ngrams > 1 or options.longest_subword > 0
+        settings = {
+            **self.arguments, "epoch": options.passes, "neg": options.negatives,
+            "bucket": options.buckets if has_runs else 0,
+        }  # fmt: skip
+        self.take(*fit_fasttext(texts, labels, sample_weight, settings, options.rate))
 
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label for each document."""
@@ -128,13 +152,13 @@ class FastText:
 
     def load_tensors(self, tensors: Mapping[str, Array]) -> None:
         """Set what ``tensors`` returned."""
-        contents = {name: value for name, value in tensors.items() if name != "columns"}
-        columns = tensors["columns"]
-        model = from_tensors(contents, self.options.arguments)
-        is_order = np.array_equal(np.sort(columns), np.arange(self.classes.num_classes))
-        if len(model.dictionary.labels) != len(columns) or not is_order:
+        left, classes = dict(tensors), self.classes.num_classes
+        columns = taken(left, "columns", np.int64, (classes,))
+        model = from_tensors(left, self.arguments)
+        is_order = np.array_equal(np.sort(columns), np.arange(classes))
+        if len(model.dictionary.labels) != classes or not is_order:
             raise ValueError("columns does not give each label a class")
-        if self.classes.multilabel != (self.options.head in QUESTIONS):
+        if self.classes.multilabel != (self.head in QUESTIONS):
             raise ValueError("its head does not fit its labels")
         self.take(model, columns)
 

@@ -1,0 +1,92 @@
+"""Training of the classifier in fastText's format: texts and labels as lines of its training files.
+
+A label is a word of a line, ``__label__`` before it, so white space in its name becomes ``_``.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from thence.array_types import Float32, Int64
+from thence.corpus.documents import Labels
+from thence.errors import SettingError
+from thence.models.fasttext.contents import Arguments, Dictionary, Entries, FastTextModel
+from thence.models.fasttext.corpus import read_corpus
+from thence.models.fasttext.features import LABEL
+from thence.models.fasttext.training import Descent, train_model
+from thence.tokens import Texts
+from thence.tokens.characters import strings
+from thence.tokens.tokenizer import normalized_chunks
+
+MARKED = re.compile(rf"(?<![^\s\0]){LABEL.decode()}\S*|\n")
+"""What in a text would be a label or the end of its line."""
+SPACES = re.compile(r"[\s\0]+")
+
+
+def fit_fasttext(
+    texts: Texts,
+    labels: Labels,
+    sample_weight: Float32[np.ndarray, " documents"],
+    settings: Mapping[str, Any],
+    rate: float,
+) -> tuple[FastTextModel, Int64[np.ndarray, " labels"]]:
+    """Return a model that was trained on labelled texts, and the class of each of its labels.
+
+    Args:
+        texts: The train documents.
+        labels: Theirs.
+        sample_weight: How much each document counts, which must be alike.
+        settings: Of ``Arguments``.
+        rate: The learning rate at the beginning.
+
+    Raises:
+        SettingError: If the format cannot say what is asked for.
+    """
+    if len(np.unique(sample_weight)) > 1:
+        raise SettingError(
+            "`class_weights`: fastText lets each document count alike; leave it out, or use "
+            "`model='averaging'`."
+        )
+    names = label_words(labels)
+    lines = "".join(lines_of(texts, labels)).encode("utf-8")
+    least = texts.tokenizer.options.min_count
+    corpus = read_corpus(np.frombuffer(lines, np.uint8), least, 1, LABEL.decode())
+    arguments = Arguments(min_count=least, **settings)
+    model = train_model(corpus, arguments, Descent(rate))
+    found = model.dictionary
+    classes = [int(word.removeprefix(LABEL)) for word in found.labels.encoded()]
+    named = Entries.of([names[place] for place in classes], found.labels.counts)
+    dictionary = Dictionary(found.words, named, found.num_tokens)
+    return replace(model, dictionary=dictionary), np.array(classes, np.int64)
+
+
+def label_words(labels: Labels) -> list[str]:
+    """Return the word of each label.
+
+    Raises:
+        SettingError: If two labels would be one word.
+    """
+    words: dict[str, str] = {}
+    for name in labels.names:
+        word = LABEL.decode() + SPACES.sub("_", name)
+        if word in words:
+            raise SettingError(
+                f"The labels {words[word]!r} and {name!r} are both {word!r} in a file of fastText, "
+                "where white space ends a label; rename one."
+            )
+        words[word] = name
+    return list(words)
+
+
+def lines_of(texts: Texts, labels: Labels) -> Iterator[str]:
+    """Yield each document as a line, the numbers of its labels before it."""
+    place = 0
+    for chunk in normalized_chunks(texts.documents, texts.tokenizer.options):
+        for text in strings(chunk):
+            own = labels.ids[labels.offsets[place] : labels.offsets[place + 1]].tolist()
+            marks = "".join(f"{LABEL.decode()}{label} " for label in own)
+            yield f"{marks}{MARKED.sub(' ', text)}\n"
+            place += 1
