@@ -106,7 +106,7 @@ def test_settings_of_every_family_are_read_without_torch() -> None:
 
 CLASSIFYING = """
 import sys, thence
-for name in ("linear", "averaging", "ensemble"):
+for name in ("linear", "averaging", "fasttext", "ensemble"):
     print(thence.classify(run := thence.open_run(name), ["ab", "ba", ""])[0])
     print(thence.evaluate(run, "dev"), thence.explain(run, "ab ba"), run.num_parameters, repr(run))
     assert "torch" not in sys.modules, name
@@ -116,7 +116,7 @@ for name in ("linear", "averaging", "ensemble"):
 def test_a_classifier_is_asked_without_torch(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("text,label\n" + "a b c,one\nd e f,two\n" * 20)
-    for kind in ("linear", "averaging"):
+    for kind in ("linear", "averaging", "fasttext"):
         thence.train(table, kind, output=tmp_path / kind, label="label", buckets=1024)
     thence.mix([tmp_path / kind for kind in ("linear", "averaging")], tmp_path / "ensemble")
     program = [sys.executable, "-c", CLASSIFYING]
