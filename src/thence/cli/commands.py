@@ -255,7 +255,7 @@ COMMANDS: Mapping[str, Command] = {
         opens_run=False,
     ),
     "export": Command(
-        "Write a run for other programs: ARPA, fastText, word2vec, ONNX, Hugging Face.",
+        "Write a run for other programs: ARPA, OpenFst, fastText, word2vec, ONNX, Hugging Face.",
         "exchange:export_checked",
         "runs:print_exported",
         ("run", "path"),
@@ -265,6 +265,8 @@ COMMANDS: Mapping[str, Command] = {
             "to": "Its format (default: onnx for a file of that suffix, arpa for an n-gram run and "
             "for a file of that suffix, fasttext for a run of that model and a file of the suffix "
             ".bin or .ftz, else word2vec, as text).",
+            "encode_offset": "With --to arpa: write each token as the character of its id plus "
+            "this number, as NeMo asks models of subwords (100).",
         },
     ),
     "import": Command(

@@ -1,6 +1,6 @@
 """Runs from and for other programs.
 
-ARPA files, files of fastText, word vectors, ONNX files, Hugging Face folders.
+ARPA files, transducers, files of fastText, word vectors, ONNX files, Hugging Face folders.
 """
 
 from collections.abc import Callable
@@ -9,16 +9,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from thence.errors import RunError
+from thence.errors import RunError, SettingError
 from thence.exchange.arpa import import_arpa
 from thence.exchange.fasttext import is_fasttext
 from thence.runs.run import Run, open_run
 from thence.settings import validate
 
-Format = Literal["arpa", "fasttext", "word2vec", "onnx", "huggingface"]
+Format = Literal["arpa", "fst", "fasttext", "word2vec", "onnx", "huggingface"]
 
 _WRITERS: dict[Format, tuple[str, str]] = {
     "arpa": ("arpa", "export_arpa"),
+    "fst": ("fst", "export_fst"),
     "fasttext": ("fasttext_runs", "export_fasttext"),
     "word2vec": ("word2vec", "export_word2vec"),
     "onnx": ("onnx_file", "export_onnx"),
@@ -41,10 +42,16 @@ class Exported:
     difference: float | None
 
 
-def export(run: Run | str | Path, path: str | Path, to: Format | None = None) -> Path:
+def export(
+    run: Run | str | Path,
+    path: str | Path,
+    to: Format | None = None,
+    encode_offset: int | None = None,
+) -> Path:
     """Write what a run has learned for other programs.
 
-    An ARPA file holds an n-gram model. A fastText file holds a classifier of the model
+    An ARPA file holds an n-gram model; so does a folder with a finite-state transducer, as text
+    for OpenFst, and its symbols. A fastText file holds a classifier of the model
     ``fasttext``, with equal predictions. A word2vec file (as text) holds the embeddings of words,
     or of whatever the tokens are; special symbols and white space are left out. An ONNX file and a
     Hugging Face folder hold networks that model language, and are checked to give the same
@@ -53,10 +60,12 @@ def export(run: Run | str | Path, path: str | Path, to: Format | None = None) ->
     Args:
         run: The run or its folder.
         path: The file to make, compressed if its name ends in ``.gz`` (arpa and word2vec), or the
-            folder (huggingface).
+            folder (huggingface, fst).
         to: Its format; by default ``onnx`` for a file with that suffix, ``arpa`` for an n-gram
             run and for a file with that suffix, ``fasttext`` for a run of that model and a file
             with the suffix ``.bin`` or ``.ftz``, else ``word2vec``.
+        encode_offset: Only of arpa: write each token as the character of its id plus this number,
+            as NeMo asks models of subwords (100).
 
     Returns:
         The file or folder.
@@ -67,20 +76,28 @@ def export(run: Run | str | Path, path: str | Path, to: Format | None = None) ->
             cannot be written, or would give other log-probabilities than the run.
         MissingExtraError: If the libraries that the format needs are not installed.
     """
-    return export_checked(run, path, to).path
+    return export_checked(run, path, to, encode_offset).path
 
 
-def export_checked(run: Run | str | Path, path: str | Path, to: Format | None = None) -> Exported:
+def export_checked(
+    run: Run | str | Path,
+    path: str | Path,
+    to: Format | None = None,
+    encode_offset: int | None = None,
+) -> Exported:
     """Do what ``export`` does; return also how exactly the file says what the run does."""
     run, path = open_run(run), Path(path)
     to = to or _usual_format(run, path)
     module, function = _WRITERS[validate("to", to, Format)]
-    writer: Callable[[Run, Path], float | None]
+    writer: Callable[..., float | None]
     writer = getattr(import_module(f"{__name__}.{module}"), function)
+    more = {} if encode_offset is None else {"encode_offset": encode_offset}
+    if more and to != "arpa":
+        raise SettingError(f"`encode_offset` is for ARPA files, but `to` is {to!r}.")
     try:
         if path.exists():
             raise RunError(f"{path} exists already and is left as it is; choose another name.")
-        return Exported(path, writer(run, path))
+        return Exported(path, writer(run, path, **more))
     except OSError as error:
         raise RunError(
             f"Cannot write {path}: {error.strerror or error}. Free some space or choose another "

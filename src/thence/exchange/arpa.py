@@ -21,14 +21,23 @@ from thence.recipes.recipe import Recipe
 from thence.runs.create import create_run
 from thence.runs.run import Run
 from thence.runs.weights import save_model
-from thence.tokens import Tokenizer, TokenOptions, tokenizer_of
+from thence.tokens import Tokenizer, TokenOptions, Vocabulary, tokenizer_of
 
 SPELLED = re.compile(r"<U\+[0-9A-F]+>|<unk>")
 """Symbols that the export of a model of characters spells out."""
+NUMBER = re.compile(r"0|[1-9][0-9]{0,6}")
+"""How an id of a tokenizer is written."""
+LAST = 0x10FFFF
+"""The last code point."""
 
 
-def export_arpa(run: Run, path: Path) -> None:
+def export_arpa(run: Run, path: Path, encode_offset: int | None = None) -> None:
     """Write an n-gram model as an ARPA file.
+
+    Args:
+        run: The run.
+        path: The file to make.
+        encode_offset: Write each token as the character of its id plus this; see ``encoded``.
 
     Raises:
         RunError: If the run has none.
@@ -36,7 +45,44 @@ def export_arpa(run: Run, path: Path) -> None:
         OSError: If the file cannot be written.
     """
     check_model(run)
-    write_arpa(cast(NGram, run.model).tables, run.tokenizer.vocabulary, path)
+    vocabulary = run.tokenizer.vocabulary
+    if encode_offset is not None:
+        vocabulary = encoded(vocabulary, encode_offset, run.tokenizer.options.tokens == "words")
+    write_arpa(cast(NGram, run.model).tables, vocabulary, path)
+
+
+def encoded(vocabulary: Vocabulary, offset: int, by_name: bool) -> Vocabulary:
+    """Return a vocabulary whose symbols are the characters ``chr(id + offset)``.
+
+    So decoders of speech ask n-gram models of subwords, whatever these look like: NeMo with an
+    offset of 100.
+
+    Args:
+        vocabulary: The vocabulary.
+        offset: What is added to each id.
+        by_name: Whether the symbols are ids of another tokenizer, as decimal numbers, and their ids
+            here do not count.
+
+    Raises:
+        SettingError: If an id has no such character, or a symbol is no number.
+    """
+    count = vocabulary.boundary_id - (vocabulary.unknown_id is not None)
+    names = vocabulary.names()[:count]
+    if by_name and (word := next((name for name in names if not NUMBER.fullmatch(name)), None)):
+        raise SettingError(
+            f"`encode_offset` is for models of subwords, or of texts whose words are the ids of a "
+            f"tokenizer, but {word!r} is no number."
+        )
+    ids = [int(name) for name in names] if by_name else list(range(count))
+    low, high = min(ids, default=0) + offset, max(ids, default=0) + offset
+    if low <= ord(" ") or any(0xD800 <= index + offset < 0xE000 for index in ids) or high > LAST:
+        raise SettingError(
+            f"`encode_offset` is {offset}, but ids from {low - offset} to {high - offset} plus "
+            "that must be characters other than spaces, control characters and halves of pairs "
+            f"({ord(' ') + 1} to {0xD7FF}, or from {0xE000})."
+        )
+    symbols = tuple(chr(index + offset) for index in ids)
+    return Vocabulary(symbols, "refuse" if vocabulary.unknown_id is None else "symbol")
 
 
 def check_model(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""N-gram models to work on, from ARPA files and from runs alike."""
+"""N-gram models to work on, from ARPA files, tries of KenLM and runs alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ class NGrams:
 
 
 def open_ngrams(source: Run | str | Path) -> NGrams:
-    """Read an n-gram model from an ARPA file or a run.
+    """Read an n-gram model from an ARPA file, a trie of KenLM, or a run.
 
     Raises:
         TextError: If a file is not an ARPA file, or its probabilities add up to more than one.
