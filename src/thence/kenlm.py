@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from thence._core.hashed import END, SPLIT
+from thence._core.hashed import END
 from thence.errors import ThenceError
 from thence.exchange.kenlm_model import read_hashed
-from thence.models.ngram.hashed import HashedNGrams
 
 MOST_KEPT = 1 << 17
 """Words after a context whose scores a model remembers (about 40 MB); then it begins anew."""
@@ -172,10 +171,10 @@ class Model:
         name = os.fsencode(path) if isinstance(path, Path) else _bytes(path)
         self.path = os.path.abspath(name)  # noqa: PTH100 (bytes)
         try:
-            self._hashed: HashedNGrams = read_hashed(Path(os.fsdecode(self.path)))
+            self._hashed = hashed = read_hashed(Path(os.fsdecode(self.path)))
         except ThenceError as error:
             raise OSError(f"Cannot read model '{os.fsdecode(name)}' ({error})") from error
-        self._score = self._hashed.score
+        self._score, self._step, self._begin = hashed.score, hashed.step, hashed.begin
         self._contexts: dict[bytes, _Context] = {}
         self._kept = 0
 
@@ -195,10 +194,7 @@ class Model:
         text = sentence.encode() if isinstance(sentence, str) else _bytes(sentence)
         if bos and eos and b"\0" in text:
             text = text.partition(b"\0")[0]  # Where KenLM takes a sentence to end.
-        return self._score(self._begin(bos), text, SPLIT | END if eos else SPLIT)
-
-    def _begin(self, bos: bool) -> bytes:
-        return self._hashed.begin if bos else b""
+        return self._score(self._begin if bos else b"", text, END if eos else 0)
 
     def perplexity(self, sentence: str | bytes) -> float:
         """Return the perplexity of a sentence per word, its end being one."""
@@ -212,14 +208,14 @@ class Model:
 
         The arguments are those of ``score``.
         """
-        flags = SPLIT | END if eos else SPLIT
-        founds, _ = self._hashed.follow(self._begin(bos), _bytes(sentence), flags)
+        context, flags = self._begin if bos else b"", END if eos else 0
+        founds = self._hashed.words_of(context, _bytes(sentence), flags)
         for place, (log_prob, length, word) in enumerate(founds, 1):
             yield log_prob, length, word == 0 and not (eos and place == len(founds))
 
     def BeginSentenceWrite(self, state: State) -> None:  # noqa: N802 (KenLM's name)
         """Make a state that of the beginning of a sentence."""
-        state._context = self._context(self._hashed.begin)
+        state._context = self._context(self._begin)
 
     def NullContextWrite(self, state: State) -> None:  # noqa: N802
         """Make a state that of no context at all."""
@@ -254,9 +250,9 @@ class Model:
         """Look up a word after a context, and remember what is found."""
         if not isinstance(word, str):
             raise TypeError(f"Argument 'word' has incorrect type (expected str, got {type(word)})")
+        log_prob, length, number, after = self._step(context.content, word.encode())
         if self._kept >= MOST_KEPT:
             self._forget()
-        ((log_prob, length, number),), after = self._hashed.follow(context.content, _bytes(word), 0)
         found = context[word] = log_prob, self._context(after), length, number == 0
         self._kept += 1
         return found

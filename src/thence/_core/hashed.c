@@ -44,7 +44,7 @@ typedef struct {
     float backoffs[MAX_ORDER];
 } State;
 
-enum { SPLIT = 1, END = 2 }; /* The text is words between white space; </s> follows them. */
+enum { END = 1 }; /* </s> follows the words of a text. */
 enum { ASKED = 3 }; /* Words of context up to which n-grams are asked for ahead: more are rarely there. */
 
 static inline uint64_t read_64(const uint8_t *at) {
@@ -232,11 +232,8 @@ static int step(Walk *walk, uint32_t word) {
     return 1;
 }
 
+/* Go through the words of a text, which stand between white space. */
 static int go_through(Walk *walk, const uint8_t *text, int64_t size, int32_t flags) {
-    if (!(flags & SPLIT)) {
-        uint64_t hash = hash_of(text, size);
-        return step(walk, id_of(walk->model, hash, slot_of(&walk->model->words, hash)));
-    }
     uint32_t ids[BLOCK];
     const uint8_t *stop = text + size;
     for (int32_t count = BLOCK; count == BLOCK;) {
@@ -256,17 +253,30 @@ CORE_EXPORT float hashed_score(const Hashed *model, const uint8_t *context, int6
     return go_through(&walk, text, size, flags) ? walk.total : NAN;
 }
 
-/* Write what is known of each word of a text, `room` of them, and the context after it: its length,
-   its words, their weights (2 N - 1 numbers at most). Returns 0, or -1 if something does not fit. */
-CORE_EXPORT int32_t hashed_follow(const Hashed *model, const uint8_t *context, int64_t length,
-                                  const uint8_t *text, int64_t size, int32_t flags, Found *founds,
-                                  int64_t room, uint32_t *after) {
+/* Write what is known of each word of a text, of which there are `room`. Returns 0, or -1 if something
+   does not fit. */
+CORE_EXPORT int32_t hashed_words_of(const Hashed *model, const uint8_t *context, int64_t length,
+                                    const uint8_t *text, int64_t size, int32_t flags,
+                                    Found *founds, int64_t room) {
     Walk walk;
     if (!begin(&walk, model, context, length, founds, room)) return -1;
-    if (!go_through(&walk, text, size, flags) || walk.room) return -1;
+    return go_through(&walk, text, size, flags) && !walk.room ? 0 : -1;
+}
+
+/* Write what is known of one word after a context, and the context after it: how many words it has,
+   these, and their weights (2 N + 2 numbers at most). Returns 0, or -1 if something does not fit. */
+CORE_EXPORT int32_t hashed_step(const Hashed *model, const uint8_t *context, int64_t length,
+                                const uint8_t *word, int64_t size, uint8_t *out) {
+    Walk walk;
+    Found found;
+    if (!begin(&walk, model, context, length, &found, 1)) return -1;
+    uint64_t hash = hash_of(word, size);
+    step(&walk, id_of(model, hash, slot_of(&model->words, hash)));
     const State *state = &walk.states[walk.which];
-    after[0] = (uint32_t)state->length;
-    memcpy(after + 1, state->words, 4 * (size_t)state->length);
-    memcpy(after + 1 + state->length, state->backoffs, 4 * (size_t)state->length);
+    size_t words = 4 * (size_t)state->length;
+    memcpy(out, &found, 12);
+    memcpy(out + 12, &state->length, 4);
+    memcpy(out + 16, state->words, words);
+    memcpy(out + 16 + words, state->backoffs, words);
     return 0;
 }

@@ -1,6 +1,7 @@
 """Queries of n-gram models in hash tables by the compiled core; ``hashed.c`` says how."""
 
 import ctypes
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,11 +10,12 @@ import numpy as np
 from thence._core import Pointer, Size, address, function
 from thence.array_types import Int64, UInt8, UInt64
 
-SPLIT, END = 1, 2
-"""The text is words between white space; ``</s>`` follows them. As ``hashed.c`` numbers them."""
-FOUND = "fiI"
+END = 1
+"""``</s>`` follows the words of a text; as ``hashed.c`` has it."""
+FOUND, FOUND_BYTES = "fiI", 12
 """What is known of a word, as ``struct`` names it: log10 probability, order, id."""
-FOUND_BYTES = 12
+STEP = struct.Struct("fiIi")
+"""The same, and of how many words the context after it is."""
 
 
 class Slots(ctypes.Structure):
@@ -61,13 +63,14 @@ class HashedTables:
         )  # fmt: skip
         self._kept = words, unigrams, longer
         self.place = ctypes.addressof(self._model)
-        self._state = 2 * len(longer) + 1
-        self._one = ctypes.c_uint32 * (3 + self._state)
-        arguments = Pointer, ctypes.c_char_p, Size, ctypes.c_char_p, Size, ctypes.c_int32
+        self._room = ctypes.c_char * (STEP.size + 8 * len(longer))
+        context, text = (Pointer, ctypes.c_char_p, Size), (ctypes.c_char_p, Size)
+        flags = ctypes.c_int32
         self._score: Callable[..., float]
-        self._score = function("hashed_score", *arguments, result=ctypes.c_float)
-        self._follow: Callable[..., int]
-        self._follow = function("hashed_follow", *arguments, Pointer, Size, Pointer)
+        self._score = function("hashed_score", *context, *text, flags, result=ctypes.c_float)
+        self._words_of: Callable[..., int]
+        self._words_of = function("hashed_words_of", *context, *text, flags, Pointer, Size)
+        self._step: Callable[..., int] = function("hashed_step", *context, *text, Pointer)
 
     def score(self, context: bytes, text: bytes, flags: int) -> float:
         """Return the log10 probability of a text after a context.
@@ -80,21 +83,31 @@ class HashedTables:
             raise ValueError("the context or a number of the model does not fit")
         return found
 
-    def follow(self, context: bytes, text: bytes, flags: int) -> tuple[bytes, bytes]:
-        """Return what is known of each word of a text, as ``FOUND``, and the context after it.
+    def words_of(self, context: bytes, text: bytes, flags: int) -> bytes:
+        """Return what is known of each word of a text, as ``FOUND``.
 
         Raises:
             ValueError: If the context is of another model.
         """
-        words = len(text.split()) + (flags == SPLIT | END) if flags else 1
-        room = self._one() if words == 1 else (ctypes.c_uint32 * (3 * words + self._state))()
-        founds = ctypes.addressof(room)
-        after, size = founds + FOUND_BYTES * words, len(text)
-        length = len(context) >> 3
-        if self._follow(self.place, context, length, text, size, flags, founds, words, after):
+        words = len(text.split()) + (flags & END)
+        founds = ctypes.create_string_buffer(FOUND_BYTES * words) if words else None
+        length, size = len(context) >> 3, len(text)
+        if self._words_of(self.place, context, length, text, size, flags, founds, words):
             raise ValueError("the context does not fit the model")
-        written, first = bytes(room), FOUND_BYTES * words
-        return written[:first], written[first + 4 : first + 4 + 8 * room[3 * words]]
+        return founds.raw if founds else b""
+
+    def step(self, context: bytes, word: bytes) -> tuple[float, int, int, bytes]:
+        """Return log10 probability, order and id of a word, and the context after it.
+
+        Raises:
+            ValueError: If the context is of another model.
+        """
+        room = self._room()
+        if self._step(self.place, context, len(context) >> 3, word, len(word), room):
+            raise ValueError("the context does not fit the model")
+        written = room.raw
+        log_prob, order, number, length = STEP.unpack_from(written)
+        return log_prob, order, number, written[16 : 16 + 8 * length]
 
 
 def _slots(table: tuple[UInt8[np.ndarray, " bytes"], int, int]) -> Slots:

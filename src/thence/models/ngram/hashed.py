@@ -14,7 +14,7 @@ import numpy as np
 
 from thence._core import hashed as core
 from thence._core import library
-from thence._core.hashed import END, FOUND, SPLIT
+from thence._core.hashed import END, FOUND
 from thence.array_types import Int64, UInt8, UInt64
 from thence.models.ngram.sorting import sort_with_places
 
@@ -147,9 +147,8 @@ class HashedNGrams:
 
         Args:
             context: What stands before it.
-            text: A word, or words between white space (``SPLIT``), with or without ``</s>`` after
-                them (``END``).
-            flags: Which.
+            text: Words between white space.
+            flags: ``END`` if ``</s>`` follows them, else 0.
 
         Raises:
             ValueError: If the context is of another model.
@@ -157,35 +156,40 @@ class HashedNGrams:
         if self._core is not None:
             return self._core.score(context, text, flags)
         total = np.float32(0)
-        for (log_prob, _, _), _ in self._walk(context, text, flags):
+        for log_prob, _, _, _ in self._walk(context, self._ids(text, flags)):
             total = np.float32(total + log_prob)
         return float(total)
 
-    def follow(
-        self, context: Context, text: bytes, flags: int
-    ) -> tuple[list[tuple[float, int, int]], Context]:
-        """Return log10 probability, order of the n-gram found and id of each word; and the context.
+    def words_of(self, context: Context, text: bytes, flags: int) -> list[tuple[float, int, int]]:
+        """Return log10 probability, order of the n-gram that was found and id of each word.
 
         The arguments are those of ``score``.
         """
         if self._core is not None:
-            founds, after = self._core.follow(context, text, flags)
-            return list(struct.iter_unpack(FOUND, founds)), after
-        steps = list(self._walk(context, text, flags))
-        found = [(float(log_prob), order, word) for (log_prob, order, word), _ in steps]
-        return found, steps[-1][1] if steps else context
+            return list(struct.iter_unpack(FOUND, self._core.words_of(context, text, flags)))
+        walk = self._walk(context, self._ids(text, flags))
+        return [(float(log_prob), order, word) for log_prob, order, word, _ in walk]
+
+    def step(self, context: Context, word: bytes) -> tuple[float, int, int, Context]:
+        """Return the same of one word, whatever is in it, and the context after it."""
+        if self._core is not None:
+            return self._core.step(context, word)
+        ((log_prob, order, number, after),) = self._walk(context, [self.id_of(word)])
+        return float(log_prob), order, number, after
+
+    def _ids(self, text: bytes, flags: int) -> list[int]:
+        return [*map(self.id_of, text.split()), *[self.end] * (flags & END)]
 
     def _walk(
-        self, context: Context, text: bytes, flags: int
-    ) -> Iterator[tuple[tuple[np.float32, int, int], Context]]:
+        self, context: Context, words: list[int]
+    ) -> Iterator[tuple[np.float32, int, int, Context]]:
         """Yield what is known of each word, and the context after it; ``hashed.c`` in Python."""
-        words = [self.id_of(word) for word in (text.split() if flags & SPLIT else [text])]
         length = len(context) // 8
         if length >= self.order:
             raise ValueError("the context does not fit the model")
         before = np.frombuffer(context, np.uint32, length).tolist()
         weights = list(np.frombuffer(context, np.float32, length, 4 * length))
-        for word in [*words, self.end] if flags & END and flags & SPLIT else words:
+        for word in words:
             log_prob, weight, extends = self._unigram(word)
             found, key = 1, word
             kept = [weight] if self.order > 1 else []
@@ -195,8 +199,7 @@ class HashedNGrams:
                 if at is None:
                     break
                 found += 1
-                value, extends = _probability(table.slots, at)
-                log_prob = value
+                log_prob, extends = _probability(table.slots, at)
                 if found < self.order:
                     kept.append(np.float32(table.number("<f", at + 4)))
             for weight in weights[found - 1 :]:
@@ -205,7 +208,7 @@ class HashedNGrams:
                 kept.pop()
             before, weights = [word, *before][: len(kept)], kept
             after = np.array(before, np.uint32).tobytes() + np.array(kept, np.float32).tobytes()
-            yield (log_prob, found, word), after
+            yield log_prob, found, word, after
 
     def _unigram(self, word: int) -> tuple[np.float32, np.float32, bool]:
         """Return log10 probability and weight of an id, and whether longer n-grams end with it."""
