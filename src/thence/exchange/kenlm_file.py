@@ -170,8 +170,8 @@ def _not_this_version(path: Path, beginning: bytes) -> str:
         return f"{path} is a binary file of KenLM that was not finished; make it again."
     version = beginning[len(BEGINNING) :].partition(b"\n")[0].decode(errors="replace").strip()
     return (
-        f"{path} is a binary file of KenLM of {version!r}; what can be read is format version 5, "
-        "which KenLM writes since 2012. Import the ARPA file that it was made of."
+        f"{path} is a binary file of KenLM of {version!r}; what can be read is format version 5. "
+        "Take the ARPA file that it was made of."
     )
 
 
