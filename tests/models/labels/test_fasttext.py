@@ -99,6 +99,18 @@ def test_heads_that_do_not_fit(head: str, multilabel: bool, problem: str) -> Non
         classifier.fit(read("a", "b"), labels, np.ones(2, np.float32))
 
 
+def test_probabilities_that_round_to_zero_have_a_logarithm() -> None:
+    labels = Labels.from_lists([[f"{name:02}"] for name in range(40)], multilabel=False)
+    classifier = FastText(FastTextOptions(embedding_size=2, head="hs"), 9, Classes(40))
+    texts = read(*"a" * 40)
+    classifier.fit(texts, labels, np.ones(40, np.float32))
+    tensors = classifier.tensors()
+    steep = {**tensors, "output": np.full((40, 2), 1e4, np.float32), "input": tensors["input"] + 1}
+    classifier.load_tensors({**steep, "labels.counts": 2 ** np.arange(40)[::-1]})  # A deep tree.
+    found = classifier.classify(texts)
+    assert np.isfinite(found).all() and found.min() < -80
+
+
 def test_weights_of_documents_are_refused() -> None:
     classifier = FastText(FastTextOptions(), 9, Classes(2))
     labels = Labels.from_lists([["a"], ["b"]], multilabel=False)

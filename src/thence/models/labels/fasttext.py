@@ -6,7 +6,7 @@ add up to a little more than one. With ``loss='ova'`` or ``'ns'`` each label is 
 own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from thence.array_types import Bool, Float32, Int64
 from thence.batches.bags import NGramLength
+from thence.corpus import Documents
 from thence.corpus.documents import Labels
 from thence.errors import SettingError
 from thence.models.base import Array, Classes
@@ -28,6 +29,9 @@ from thence.tokens.tokenizer import normalized_chunks
 
 QUESTIONS = ("ova", "ns")
 """Losses with which each label is a question of its own."""
+
+SMALLEST = np.finfo(np.float32).tiny
+"""Least probability whose logarithm is taken: products along a path of a tree may round to 0."""
 
 
 @dataclass(frozen=True)
@@ -115,22 +119,18 @@ class FastText:
 
     def classify(self, texts: Texts) -> Float32[np.ndarray, "documents classes"]:
         """Return the log-probability of each label for each document."""
-        chunks = normalized_chunks(texts.documents, texts.tokenizer.options)
-        nothing = np.zeros((0, self.classes.num_classes), np.float32)
-        parts = [predict(self.contents, chunk)[0] for chunk in chunks]
-        chances = np.concatenate([nothing, *parts])
+        parts = [predict(self.contents, part)[0] for part in _as_read(texts)]
+        chances = np.concatenate([np.zeros((0, self.classes.num_classes), np.float32), *parts])
         found = np.empty_like(chances)
-        found[:, self._columns] = np.log(np.minimum(chances, 1))
+        found[:, self._columns] = np.log(np.clip(chances, SMALLEST, 1))
         return found
 
     def knows_characters(self, texts: Texts) -> Bool[np.ndarray, " documents"]:
         """Return whether each document has anything, but for its end, that has an embedding."""
-        chunks = normalized_chunks(texts.documents, texts.tokenizer.options)
-        sizes = [features(self.contents, chunk).sizes for chunk in chunks]
+        sizes = [features(self.contents, part).sizes for part in _as_read(texts)]
         knows_end = int(word_ids(self.contents, [END])[0] >= 0)
-        known: Bool[np.ndarray, " documents"] = (
-            np.concatenate([np.zeros(0, int), *sizes]) > knows_end
-        )
+        known: Bool[np.ndarray, " documents"]
+        known = np.concatenate([np.zeros(0, int), *sizes]) > knows_end
         return known
 
     def word_vectors(self, words: Sequence[str]) -> Float32[np.ndarray, "words embedding"]:
@@ -168,3 +168,12 @@ class FastText:
             rows * columns
             for rows, columns in (self.contents.input.shape, self.contents.output.shape)
         )
+
+
+def _as_read(texts: Texts) -> Iterator[Documents]:
+    """Yield the documents, in lower case and so on if the tokenizer asks for it."""
+    options = texts.tokenizer.options
+    if options.lowercase or options.nfc:
+        yield from normalized_chunks(texts.documents, options)
+    else:
+        yield texts.documents
