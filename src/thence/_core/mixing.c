@@ -12,7 +12,7 @@
 
 enum {
     ORDERS = 9,      /* contexts of the last 0 to 8 symbols */
-    CONTEXTS = 22,   /* all contexts: those, words, gaps, lines */
+    CONTEXTS = 19,   /* all contexts: those, words, gaps, lines */
     MATCHES = 2,     /* places where the last few symbols stood before */
     MODELS = 16,     /* other models at most, whose distributions are inputs */
     INPUTS = CONTEXTS + MATCHES + 1 + MODELS + 7,
@@ -65,9 +65,9 @@ typedef struct { /* One decision, and what it was made of. */
     int32_t node, depth, at; /* at: the node's place in its slots, 1 to 7 */
     uint8_t *slots[CONTEXTS];
     int32_t agrees[MATCHES]; /* the bit that a match expects, or -1 */
-    float inputs[INPUTS], outputs[SETS + 2];
+    float inputs[INPUTS], outputs[SETS];
     float *chosen[SETS], *final, *cells[MAPS];
-    float fraction, mixed, prob, by_set[SETS];
+    float fraction, mixed, prob;
 } Decision;
 
 static uint8_t NOTHING[8]; /* the slot of a context never seen */
@@ -92,6 +92,16 @@ static inline float quick_log(float x) {
     u.bits -= e * (1 << 23);
     float t = (u.number - 1) / (u.number + 1), t2 = t * t;
     return (float)e * 0.69314718f + 2 * t * (1 + t2 * (0.33333333f + t2 * (0.2f + t2 * 0.142857f)));
+}
+
+/* e^x to some seven digits, for x from -12 to 12, in steps as those of quick_log: of the power of two,
+   and of the rest, x from -0.35 to 0.35, the first terms of the series. */
+static inline float quick_exp(float x) {
+    float n = (x * 1.44269504f + 12582912.0f) - 12582912.0f; /* the nearest integer */
+    float r = x - n * 0.693147181f;
+    union { int32_t bits; float number; } u = {((int32_t)n + 127) * (1 << 23)};
+    return u.number * (1 + r * (1 + r * (0.5f + r * (0.16666667f + r * (0.041666667f +
+                       r * (0.0083333333f + r * 0.0013888889f))))));
 }
 
 static inline float bounded(float x, float bound) { return x < -bound ? -bound : x > bound ? bound : x; }
@@ -147,8 +157,6 @@ static void look(const Mixing *m, const int32_t *text, int64_t low, int64_t t, P
     context[n++] = hash(hash(BACK(1), BACK(2)), words[1]);
     context[n++] = hash(BACK(2), BACK(3));
     context[n++] = hash(BACK(1), BACK(3));
-    context[n++] = hash(hash(BACK(2), BACK(3)), BACK(4));
-    context[n++] = hash(hash(BACK(1), BACK(3)), BACK(4));
     int64_t line = t, above = low; /* where this line and the one above begin */
     while (line > low && text[line - 1] != m->symbols - 1) line--;
     if (line > low) {
@@ -159,7 +167,6 @@ static void look(const Mixing *m, const int32_t *text, int64_t low, int64_t t, P
     }
     uint64_t column = (uint64_t)(t - line), over = line > low ? (uint64_t)text[above] + 1 : 0;
     context[n++] = hash(column > 31 ? 31 : column, BACK(1));
-    context[n++] = hash(line < t ? (uint64_t)text[line] + 1 : 0, BACK(1));
     context[n++] = hash(over, BACK(1));
     for (int i = 0; i < n; i++) context[i] = hash(context[i], (uint64_t)i << 32);
     found->last = t > low ? text[t - 1] : m->symbols - 1;
@@ -263,7 +270,6 @@ static void predict(const Mixing *m, const Position *known, const float *others,
         float sum = 0;
         for (int i = 0; i < LANES; i++) sum += sums[i];
         d->outputs[s] = bounded(sum, 12);
-        d->by_set[s] = squash(d->outputs[s]);
         mixed += d->final[s] * d->outputs[s];
     }
     d->mixed = squash(bounded(mixed, 12));
@@ -292,9 +298,11 @@ static inline void move(float *prob, float *count, float limit, int bit) {
 static void learn(const Mixing *m, const Position *known, Decision *d, int bit) {
     float slowing = FIRST_RATE / (1 + (float)*m->learned * 0.001f), error = (float)bit - d->mixed;
     float final_rate = error * (FINAL_RATE + slowing);
+    float errors[SETS];
+    for (int s = 0; s < SETS; s++) errors[s] = (float)bit - 1 / (1 + quick_exp(-d->outputs[s]));
     for (int s = 0; s < SETS; s++) {
         d->final[s] += final_rate * d->outputs[s];
-        float rate = ((float)bit - d->by_set[s]) * (RATE + slowing), *weights = d->chosen[s];
+        float rate = errors[s] * (RATE + slowing), *weights = d->chosen[s];
         for (int i = 0; i < m->inputs; i += LANES)
             *(Vector *)(weights + i) += rate * *(const Vector *)(d->inputs + i);
     }
@@ -346,18 +354,19 @@ CORE_EXPORT int32_t mixing_read(const Mixing *m, const int32_t *text, int64_t be
         if (t + 1 < end) look(m, text, next_low, t + 1, next), foresee(m, next, text[t + 1]);
         match(m, text, low, t, history, teach ? t : size, known);
         int32_t first = m->starts[text[t]], depth = m->starts[text[t] + 1] - first;
-        double sum = 0;
+        double sum = 0, product = 1; /* of the probabilities of decisions; logarithms take long */
         for (d.depth = 0; d.depth < depth; d.depth++) {
             int bit = m->bits[first + d.depth];
             d.node = m->nodes[first + d.depth];
             if (d.depth % GROUP == 0) enter(m, known, d.node, teach, d.slots), d.at = 1;
             predict(m, known, others, &d);
-            sum += log(bit ? (double)d.prob : 1 - (double)d.prob);
+            product *= bit ? (double)d.prob : 1 - (double)d.prob;
+            if (d.depth % 32 == 31) sum += log(product), product = 1; /* None is below SMALLEST. */
             if (teach) learn(m, known, &d, bit);
             d.at = 2 * d.at + bit;
             others += m->models;
         }
-        log_probs[t - begin] = sum;
+        log_probs[t - begin] = sum + log(product);
         if (teach) *m->learned += 1;
         for (int i = 0; teach && i < MATCHES; i++) /* Remember where these symbols stood. */
             if (known->keys[i] >= 0) m->places[known->keys[i]] = (int32_t)t;

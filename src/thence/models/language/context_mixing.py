@@ -45,7 +45,7 @@ from thence.models.memory_guard import check_memory
 from thence.settings import Range, Settings
 from thence.tokens import TokenStore
 
-CONTEXTS, MATCHES, LANES, SETS, MODELS = 22, 2, 8, 6, 16
+CONTEXTS, MATCHES, LANES, SETS, MODELS = 19, 2, 8, 6, 16
 """Contexts; matches; floats that are added at once; sets of weight vectors; other models at most:
 those of the kernel."""
 WINDOW = 128

@@ -205,7 +205,7 @@ class MixingTwin:
         contexts += [words[0], pair, _hash(pair, words[2]), _hash(words[0], words[2])]
         contexts += [_hash(back[1], words[1]), _hash(_hash(back[1], back[2]), words[1])]
         gap, skip = _hash(back[2], back[3]), _hash(back[1], back[3])
-        contexts += [gap, skip, _hash(gap, back[4]), _hash(skip, back[4])]
+        contexts += [gap, skip]
         contexts += self._line_contexts(past, back[1])
         hashed = [_hash(one, number << 32) for number, one in enumerate(contexts)]
         keys, expected, lengths = [], [], []
@@ -219,8 +219,8 @@ class MixingTwin:
         return Position(hashed, keys, expected, lengths, last, before, word_length)
 
     def _line_contexts(self, past: list[int], last: int) -> list[int]:
-        """Return contexts of the column, the line's first symbol, and the symbol above."""
-        boundary, column, above, first = self.symbols - 1, len(past), 0, 0
+        """Return contexts of the column and of the symbol above."""
+        boundary, column, above = self.symbols - 1, len(past), 0
         if boundary in past:
             column = past.index(boundary)
             before = past[column + 1 :]
@@ -228,9 +228,7 @@ class MixingTwin:
             line = [*past[column + 1 : column + 1 + length][::-1], boundary]
             oldest = past[-1] + 1
             above = line[column] + 1 if column < len(line) else oldest
-        if column:
-            first = past[column - 1] + 1
-        return [_hash(min(column, 31), last), _hash(first, last), _hash(above, last)]
+        return [_hash(min(column, 31), last), _hash(above, last)]
 
     def _match_key(self, symbols: list[int]) -> int:
         h = 0
