@@ -287,11 +287,11 @@ static void predict(const Mixing *m, const Position *known, const float *others,
 
 /* Move a probability towards what came: by one over how often it was asked, but no slower than LIMIT. */
 static inline void move(float *prob, float *count, float limit, int bit) {
-    float rate = 1 / (*count + 1.5f);
-    if (rate < limit) rate = limit;
-    else *count += 1;
-    *prob += ((float)bit - *prob) * rate;
-    *prob = *prob < 1.0f / 4096 ? 1.0f / 4096 : *prob > 4095.0f / 4096 ? 4095.0f / 4096 : *prob;
+    float seen = *count, p = *prob, rate = 1 / (seen + 1.5f);
+    *count = seen + (rate < limit ? 0 : 1); /* Without branches: none could be foreseen. */
+    p += ((float)bit - p) * (rate < limit ? limit : rate);
+    p = p < 1.0f / 4096 ? 1.0f / 4096 : p;
+    *prob = p > 4095.0f / 4096 ? 4095.0f / 4096 : p;
 }
 
 /* Learn from a decision that was predicted. */
