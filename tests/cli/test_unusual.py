@@ -77,6 +77,12 @@ def test_lines_are_whole_and_none_waits_for_another() -> None:
     assert list(found()) == [["one"], ["two"], [], ["dré"], ["last"]]
 
 
+def test_a_log_of_json_lines_is_read_by_its_field() -> None:
+    stream = Slow([b'{"level": 1, "message": "on', b'e"}\n{"message": "two"}\n'])
+    found = documents_as_they_come(stream, ReadingOptions(column="message"))
+    assert [list(documents) for documents in found] == [["one", "two"]]
+
+
 def started(run: Path, output: int | None = None) -> "subprocess.Popen[bytes]":
     words = [sys.executable, "-m", "thence", "score", str(run), "-", "--alert", "0.99"]
     pipe = subprocess.PIPE

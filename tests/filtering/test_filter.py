@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import thence
+from thence.cli.filtering import lines_of_progress
 from thence.errors import MissingExtraError, SettingError, TextError, ThenceError
 from thence.filtering import filter_texts, records, workers
 from thence.filtering.journal import journal_folder
@@ -448,6 +449,13 @@ def test_the_command(
         with pytest.raises(SystemExit):
             main(f"filter {run.folder} {lines_file} -o {tmp_path}/n.txt {flags}".split())
         assert message in capsys.readouterr().err
+
+
+def test_progress_in_a_file_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    show = lines_of_progress("x.txt", every=0)
+    show(1200, 0.5)
+    lines_of_progress("x.txt")(1200, 0.5)
+    assert capsys.readouterr().err == "x.txt: 50 %, 1,200 documents judged\n"
 
 
 def test_perplexities_are_kenlms(run: LanguageRun, lines_file: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What ``thence filter`` reads of its flags and prints."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from thence.terminal import stderr_console
 
 Value = TypeVar("Value")
 Several = tuple[str, ...]
+SECONDS_BETWEEN_LINES = 30.0
+"""How often a line of progress goes to a file."""
 
 
 def print_filtered(
@@ -68,7 +71,7 @@ def print_filtered(
         "quantile": per_model("quantile", quantile, shares),
     }
     try:
-        with progress_bar(texts) as progress:
+        with shown_progress(texts) as progress:
             one_or_all = texts[0] if len(texts) == 1 else texts
             found = call(run=run, texts=one_or_all, **bounds, progress=progress)
     except KeyboardInterrupt:
@@ -120,8 +123,12 @@ def shares(written: str) -> tuple[float, float]:
 
 
 @contextmanager
-def progress_bar(texts: tuple[str, ...]) -> Iterator[OnPart]:
-    """Show a bar while documents are judged, at a terminal."""
+def shown_progress(texts: tuple[str, ...]) -> Iterator[OnPart]:
+    """Show how far the judging is: a bar at a terminal, else a line now and then."""
+    name = texts[0] if texts else ""
+    if not is_at_terminal():
+        yield lines_of_progress(name)
+        return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
@@ -129,6 +136,19 @@ def progress_bar(texts: tuple[str, ...]) -> Iterator[OnPart]:
         TextColumn("{task.fields[documents]:,} documents"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr_console(), disable=not is_at_terminal()) as bar:
-        task = bar.add_task(texts[0] if texts else "", total=1.0, documents=0)
+    with Progress(*columns, console=stderr_console()) as bar:
+        task = bar.add_task(name, total=1.0, documents=0)
         yield lambda documents, share: bar.update(task, completed=share, documents=documents)
+
+
+def lines_of_progress(name: str, every: float = SECONDS_BETWEEN_LINES) -> OnPart:
+    """Return what prints a line every so many seconds."""
+    last = time.monotonic()
+
+    def show(documents: int, share: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every:
+            last = time.monotonic()
+            print_note(f"{name}: {100 * share:.0f} %, {documents:,} documents judged")
+
+    return show

@@ -217,16 +217,20 @@ def print_unusual(
 
 
 def documents_as_they_come(stream: Any, reading: ReadingOptions) -> Iterator[Documents]:
-    """Yield the lines of a stream that may never end, as soon as they are there."""
+    """Yield the lines of a stream that may never end, as soon as they are there.
+
+    With a column they are lines of JSON.
+    """
+    name = STANDARD_INPUT if reading.column is None else f"{STANDARD_INPUT}.jsonl"
     waiting = bytearray()
     while data := stream.read1(MOST_AT_ONCE):
         waiting += data
         end = waiting.rfind(b"\n") + 1
         if end:
-            yield parse(bytes(waiting[:end]), STANDARD_INPUT, reading)
+            yield parse(bytes(waiting[:end]), name, reading)
             del waiting[:end]
     if waiting:
-        yield parse(bytes(waiting), STANDARD_INPUT, reading)
+        yield parse(bytes(waiting), name, reading)
 
 
 @dataclass(frozen=True)

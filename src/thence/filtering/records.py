@@ -28,7 +28,14 @@ import orjson
 from thence.array_types import Float64
 from thence.corpus import Documents
 from thence.corpus.decoding import MARK, Errors, first_invalid, place, to_utf8
-from thence.corpus.opening import LOOKED_AT, open_named, refuse_foreign, warn_of_shape
+from thence.corpus.opening import (
+    LOOKED_AT,
+    first_lines,
+    open_named,
+    refuse_foreign,
+    refuse_other_separator,
+    warn_of_shape,
+)
 from thence.corpus.reading import GZIP, XZ, inner_suffix, line_bounds
 from thence.corpus.tables import (
     JSON_LINES,
@@ -43,6 +50,9 @@ from thence.errors import SettingError, TextError
 
 PART = 1 << 19
 """Bytes of records in a part: large enough to be fast, small enough to be one thread's work."""
+
+
+BLANK = (b"\n", b"\r\n")
 
 
 @dataclass(frozen=True)
@@ -162,8 +172,10 @@ class LineFile:
         done = 0
         for records, position in self.records():
             name = f"{self.name} (from record {done + 1:,} on)" if done else self.name
-            part = Part(self.suffix, self.columns, self.column, name, b"".join(records))
-            yield part, position
+            data = b"".join(records)
+            if (done or self.header) and data.startswith(MARK):  # Only at the start it is no text.
+                data = MARK + data
+            yield Part(self.suffix, self.columns, self.column, name, data), position
             done += len(records)
 
     def records(self) -> Iterator[tuple[list[bytes], int]]:
@@ -175,13 +187,15 @@ class LineFile:
         with _unpacked(self.path, self.name) as (stream, raw):
             stream.read(len(self.header))
             parts = iter(lambda: stream.readlines(PART), [])
+            several = len(self.columns) > 1  # In one of one column a blank line is an empty cell.
             if self.suffix == ".csv":
-                parts = _in_parts(record for record, _ in _csv_records(stream, self.name))
+                rows = _csv_records(stream, self.name)
+                parts = _in_parts(record for record, row in rows if row or not several)
             for records in parts:
                 if self.suffix in JSON_LINES:
                     records = [record for record in records if not record.isspace()]
-                elif len(self.columns) > 1:
-                    records = [record for record in records if record.strip(b"\r\n")]
+                elif self.suffix == ".tsv" and several:
+                    records = [record for record in records if record not in BLANK]
                 if records:
                     yield records, raw.tell()
 
@@ -254,6 +268,9 @@ def open_lines(path: Path, name: str, column: str | None) -> LineFile:
                 f"{name} may be one JSON value, which cannot be read a part at a time. Name it "
                 ".jsonl if it has one object a line, or make such lines: jq -c '.[]'"
             )
+        if suffix in (".csv", ".tsv"):
+            separator = "," if suffix == ".csv" else "\t"
+            refuse_other_separator(first_lines(start), separator, name)
         if suffix == ".csv":
             header, columns = next(_csv_records(stream, name), (b"", []))
         elif suffix == ".tsv":
@@ -267,7 +284,9 @@ def open_lines(path: Path, name: str, column: str | None) -> LineFile:
         else:
             warn_of_shape(start, name)
             return LineFile(path, name, b"", (), None)
-    if not any(columns):  # An empty file stays one.
+    if header and not any(columns):
+        raise TextError(f"{name} has no names of columns in its first line.")
+    if not columns:  # An empty file stays one.
         return LineFile(path, name, header, (), None)
     return LineFile(path, name, header, tuple(columns), choose_column(columns, column, name))
 
@@ -316,7 +335,7 @@ def _unpacked(path: Path, name: str) -> Iterator[tuple[BufferedReader, IO[bytes]
         elif start.startswith(XZ):
             stream = lzma.LZMAFile(raw)  # noqa: SIM115 (closed with what buffers it)
         try:
-            with BufferedReader(stream, PART) as buffered:
+            with BufferedReader(stream, 2 * LOOKED_AT) as buffered:
                 yield buffered, raw
         except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
             raise TextError(
