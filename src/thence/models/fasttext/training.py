@@ -84,7 +84,7 @@ def descend(
     if model.arguments.model == "supervised":
         learn_labels(learner, model.arguments.epoch, corpus, descent)
     else:
-        learn_words(learner, model.arguments, corpus, descent)
+        learn_words(learner, np.diff(job.offsets), model.arguments, corpus, descent)
     return model
 
 
@@ -99,7 +99,13 @@ def learn_labels(learner: Any, epochs: int, corpus: Corpus, descent: Descent) ->
             report(learner, total, descent)
 
 
-def learn_words(learner: Any, arguments: Arguments, corpus: Corpus, descent: Descent) -> None:
+def learn_words(
+    learner: Any,
+    lengths: Int64[np.ndarray, " lines"],
+    arguments: Arguments,
+    corpus: Corpus,
+    descent: Descent,
+) -> None:
     """Make the steps on all words of a text, as many times as there are epochs."""
     counts = np.maximum(np.append(corpus.dictionary.words.counts, 0)[corpus.ids], 1)
     share = counts / max(corpus.dictionary.num_tokens, 1)
@@ -107,7 +113,7 @@ def learn_words(learner: Any, arguments: Arguments, corpus: Corpus, descent: Des
     kept = np.minimum(chance * 2.0**32, 2.0**32 - 1).astype(np.uint32)
     total = float(max(len(corpus.tokens) * arguments.epoch, 1))
     for _ in range(arguments.epoch):
-        for part in in_slices(np.diff(corpus.offsets)):
+        for part in in_slices(lengths):
             cbow = arguments.model == "cbow"
             learner.words(
                 part.start, part.stop, kept, arguments.ws, cbow, descent.rate, total
