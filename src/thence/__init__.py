@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from thence.autopilot import best as best
     from thence.autopilot import read_best as read_best
     from thence.ensembles import mix as mix
+    from thence.ensembles.static import mix_ngrams as mix_ngrams
     from thence.environment import Environment as Environment
     from thence.environment import doctor as doctor
     from thence.errors import ThenceError as ThenceError
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from thence.exchange import export as export
     from thence.exchange import import_arpa as import_arpa
     from thence.exchange import import_model as import_model
+    from thence.exchange.prune import prune as prune
     from thence.filtering import filter_texts as filter_texts
     from thence.generation import complete as complete
     from thence.generation import fill as fill
@@ -87,6 +89,7 @@ _HOMES = {
     "best": "thence.autopilot",
     "read_best": "thence.autopilot",
     "mix": "thence.ensembles",
+    "mix_ngrams": "thence.ensembles.static",
     "Environment": "thence.environment",
     "doctor": "thence.environment",
     "LikelihoodReport": "thence.evaluation",
@@ -103,6 +106,7 @@ _HOMES = {
     "surprisal": "thence.evaluation",
     "export": "thence.exchange",
     "import_arpa": "thence.exchange",
+    "prune": "thence.exchange.prune",
     "filter_texts": "thence.filtering",
     "import_model": "thence.exchange",
     "complete": "thence.generation",

@@ -18,7 +18,7 @@ from thence.models.ngram.counting import count_ngrams
 from thence.models.ngram.likelihood import counts_as_longest
 from thence.models.ngram.smoothing import OrderTable
 from thence.models.ngram.static import Backoff, interpolate
-from thence.results import Result, format_pairs
+from thence.results import Serializable, format_pairs
 from thence.runs.run import Run
 from thence.tokens import Tokenizer, Vocabulary
 
@@ -46,7 +46,7 @@ class OnDev:
 
 
 @dataclass(frozen=True)
-class StaticMixture(Result):
+class StaticMixture(Serializable):
     """A back-off model made of several.
 
     Attributes:

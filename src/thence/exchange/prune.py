@@ -17,7 +17,7 @@ from thence.models.ngram import NGram
 from thence.models.ngram.packing import quantise
 from thence.models.ngram.smoothing import OrderTable
 from thence.models.ngram.static import Backoff, interpolate
-from thence.results import Result, format_pairs
+from thence.results import Serializable, format_pairs
 from thence.runs.create import create_run, inherited_looks
 from thence.runs.looks_at_test import TEST, Fingerprint
 from thence.runs.provenance import CLUSTER
@@ -28,7 +28,7 @@ from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
 
 
 @dataclass(frozen=True)
-class Pruned(Result):
+class Pruned(Serializable):
     """A model that was made smaller.
 
     Attributes:

@@ -87,6 +87,29 @@ def test_listed_ngrams_are_averaged_and_all_contexts_sum_to_one(
         assert found.totals == pytest.approx(np.ones(len(found.totals)), abs=1e-5)
 
 
+@settings(max_examples=30, deadline=None)
+@given(texts=TEXTS, order=st.integers(1, 4), kept=st.sampled_from(["a", "ab", "abd"]))
+def test_words_that_are_left_out_are_unknown_after_every_context(
+    texts: list[str], order: int, kept: str
+) -> None:
+    model, tokenizer = counted(["abcd", *texts], order=order)
+    fewer = Vocabulary(tuple(kept))
+    tables = interpolate(
+        [Backoff.within(model.tables, tokenizer.vocabulary, fewer)], np.array([1.0])
+    )
+    names, size = fewer.names(), len(fewer)
+    for level, table in enumerate(tables):
+        for words, log_prob in zip(spell(tables, level, size), table.log_probs, strict=True):
+            before = [names[word] for word in words[:-1]]
+            lasts = ["<unk>", *(word for word in "abcd" if word not in kept)]
+            if words[-1] != fewer.unknown_id:
+                lasts = [names[words[-1]]]
+            expected = sum(probability((model, tokenizer), [*before, last]) for last in lasts)
+            assert np.exp(log_prob) == pytest.approx(expected, rel=1e-4, abs=1e-7)
+    for found in sums(tables, size):
+        assert found.totals == pytest.approx(np.ones(len(found.totals)), abs=1e-5)
+
+
 def test_two_bigram_models_worked_by_hand() -> None:
     """The back-off weight after a, where each model lists one of two words.
 

@@ -64,15 +64,26 @@ class Sums:
         return np.where(under > self.uncertain, under, 0)
 
 
-def sums(tables: list[OrderTable], vocabulary_size: int) -> list[Sums]:
-    """Return the sums after contexts of 0, 1, 2, ... words, in order of their numbers."""
-    empty = np.exp(tables[0].log_probs.astype(np.float64)).sum(keepdims=True)
+def sums(
+    tables: list[OrderTable],
+    vocabulary_size: int,
+    words: Bool[np.ndarray, " vocab"] | None = None,
+) -> list[Sums]:
+    """Return the sums after contexts of 0, 1, 2, ... words, in order of their numbers.
+
+    Args:
+        tables: The model.
+        vocabulary_size: Number of ids (V).
+        words: Add up the probabilities of these words only; None: of all.
+    """
+    words = np.ones(vocabulary_size, bool) if words is None else words
+    empty = np.exp(tables[0].log_probs.astype(np.float64))[words].sum(keepdims=True)
     found = [Sums(empty, np.full(1, TOLERANCE))]
     for level in range(1, len(tables)):
-        prefixes = tables[level].keys // vocabulary_size
+        prefixes, last = np.divmod(tables[level].keys, vocabulary_size)
         backoffs = np.exp(tables[level - 1].log_backoffs.astype(np.float64))
         seen, shorter = (
-            np.bincount(prefixes, np.exp(log_p.astype(np.float64)), len(backoffs))
+            np.bincount(prefixes, np.exp(log_p.astype(np.float64)) * words[last], len(backoffs))
             for log_p in (
                 tables[level].log_probs,
                 shorter_log_probs(tables, level, vocabulary_size),

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thence.array_types import Float, Float64, Int64, Integer
-from thence.models.ngram.pruning import prune, renormalized, spell
+from thence.models.ngram.pruning import prune, renormalized, spell, sums
 from thence.models.ngram.smoothing import OrderTable
 from thence.models.ngram.sorting import OrderCounts, find, number_sorted
 from thence.tokens.vocabulary import Vocabulary
@@ -36,6 +36,9 @@ class Backoff:
         targets: Its id for each id of the other vocabulary, -1 where it does not know it.
         contexts: The same for what stands in a context: ``<unk>`` where it does not know it.
         unknown: The id of ``<unk>`` in the other vocabulary.
+        lacking: The probability of all words that the other vocabulary lacks after each context of
+            0, 1, ... words; None if it lacks none. It goes to ``<unk>``; without that, the
+            probabilities of single words grow in proportion.
     """
 
     tables: list[OrderTable]
@@ -43,6 +46,7 @@ class Backoff:
     targets: Int64[np.ndarray, " vocab"]
     contexts: Int64[np.ndarray, " vocab"]
     unknown: int | None
+    lacking: list[Float64[np.ndarray, " contexts"]] | None = None
 
     @classmethod
     def within(cls, tables: list[OrderTable], own: Vocabulary, other: Vocabulary) -> "Backoff":
@@ -57,7 +61,10 @@ class Backoff:
             targets = np.array([*found, own.boundary_id])
         unknown = -1 if own.unknown_id is None else own.unknown_id
         contexts = np.where(targets < 0, unknown, targets)
-        return cls(tables, len(own), targets, contexts, other.unknown_id)
+        lacks = np.ones(len(own), bool)
+        lacks[targets[targets >= 0]] = False
+        lacking = [some.totals for some in sums(tables, len(own), lacks)] if lacks.any() else None
+        return cls(tables, len(own), targets, contexts, other.unknown_id, lacking)
 
     def log_probs(self, ngrams: Sequence[Keys]) -> Iterator[Float64[np.ndarray, " ngrams"]]:
         """Yield log p(w | h) of the n-grams of each order, in nats, by the model.
@@ -66,8 +73,11 @@ class Backoff:
             ngrams: The keys of each order over the other vocabulary; of order 1 all ids.
         """
         size, tables = len(self.targets), self.tables
-        known, unigrams = self.targets >= 0, self._unigrams()
-        yield unigrams
+        known, unigrams = self.targets >= 0, self.tables[0].log_probs.astype(np.float64)
+        unigrams = np.where(known, unigrams[self.targets], -np.inf)
+        if self.lacking is not None and self.unknown is None:
+            unigrams -= np.log1p(-self.lacking[0])
+        yield self._with_lacking(unigrams, np.arange(size), np.zeros((size, 0), np.int64))
         # The numbers of the model's n-grams that each n-gram ends with, shortest first.
         numbers = self.contexts[:, None]
         for keys in ngrams[1:]:
@@ -81,24 +91,25 @@ class Backoff:
                 log_probs[backs_off] += shorter.log_backoffs[contexts[backs_off]]
                 log_probs[seen] = table.log_probs[found[seen]]
                 after.append(found)
-            yield log_probs
+            yield self._with_lacking(log_probs, words, numbers[prefixes])
             numbers = np.stack(after[: len(tables)], axis=1)
 
-    def _unigrams(self) -> Float64[np.ndarray, " vocab"]:
-        """Return log p of each word; that of words which the vocabulary lacks goes to ``<unk>``.
-
-        Without ``<unk>`` it goes to all words in proportion.
-        """
-        known, own = self.targets >= 0, self.tables[0].log_probs.astype(np.float64)
-        log_probs = np.where(known, own[self.targets], -np.inf)
-        lacking = np.delete(own, self.targets[known])
-        if not len(lacking):
+    def _with_lacking(
+        self,
+        log_probs: Float64[np.ndarray, " ngrams"],
+        words: Int64[np.ndarray, " ngrams"],
+        contexts: Int64[np.ndarray, "ngrams lengths"],
+    ) -> Float64[np.ndarray, " ngrams"]:
+        """Add to n-grams that end in ``<unk>`` what the vocabulary lacks after their contexts."""
+        if self.lacking is None or self.unknown is None:
             return log_probs
-        if self.unknown is None:
-            log_probs += np.logaddexp.reduce(own) - np.logaddexp.reduce(log_probs)
-            return log_probs
-        log_probs[self.unknown] = np.logaddexp.reduce([log_probs[self.unknown], *lacking])
-        return log_probs
+        places = np.flatnonzero(words == self.unknown)
+        more = np.full(len(places), self.lacking[0][0])
+        for lacking, numbers in zip(self.lacking[1:], contexts[places].T, strict=False):
+            more[numbers >= 0] = lacking[numbers[numbers >= 0]]
+        found = log_probs.copy()
+        found[places] = np.log(np.exp(log_probs[places]) + np.maximum(more, 0))
+        return found
 
 
 def union(vocabularies: Sequence[Vocabulary]) -> Vocabulary:
@@ -155,7 +166,10 @@ def normalized(
 
 
 def _all_ngrams(models: Sequence[Backoff]) -> list[Keys]:
-    """Return the keys of what any model lists, of words that the common vocabulary has."""
+    """Return the keys of what any model lists, of words that the common vocabulary has.
+
+    A word that it lacks is ``<unk>`` at the end of an n-gram; in a context it leaves none.
+    """
     size = len(models[0].targets)
     found = [np.arange(size)]
     common = [np.full(model.size, -1) for model in models]
@@ -169,12 +183,15 @@ def _all_ngrams(models: Sequence[Backoff]) -> list[Keys]:
             if level < len(model.tables):
                 prefixes, words = np.divmod(model.tables[level].keys, model.size)
                 prefixes, words = numbers[index][prefixes], common[index][words]
-                stay = (prefixes >= 0) & (words >= 0)
-                translated[index] = np.where(stay, prefixes * size + words, -1)
-        every = np.concatenate(list(translated.values()))
+                lacks = words < 0
+                if model.unknown is not None:
+                    words[lacks] = model.unknown
+                keys = np.where((prefixes < 0) | (words < 0), -1, prefixes * size + words)
+                translated[index] = keys, (keys < 0) | lacks
+        every = np.concatenate([keys for keys, _ in translated.values()])
         found.append(_distinct(every[every >= 0]))
-        for index, keys in translated.items():
-            numbers[index] = np.where(keys >= 0, np.searchsorted(found[-1], keys), -1)
+        for index, (keys, ends) in translated.items():
+            numbers[index] = np.where(ends, -1, np.searchsorted(found[-1], keys))
     return found
 
 
