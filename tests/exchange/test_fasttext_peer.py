@@ -19,8 +19,8 @@ import pytest
 
 import thence
 from thence.corpus import Documents
-from thence.exchange.fasttext import read_fasttext, write_fasttext
 from thence.models.fasttext.contents import FastTextModel
+from thence.models.fasttext.files import read_fasttext, write_fasttext
 from thence.models.fasttext.predictions import predict, sentence_vectors, word_vectors
 
 PYTHON = os.environ.get("THENCE_FASTTEXT")

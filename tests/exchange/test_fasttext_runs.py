@@ -12,8 +12,8 @@ import pytest
 import thence
 from thence.errors import RunError, TextError, ThenceWarning
 from thence.exchange import export, import_model
-from thence.exchange.fasttext import read_fasttext, write_fasttext
 from thence.models.fasttext.contents import Dictionary, Entries, FastTextModel
+from thence.models.fasttext.files import read_fasttext, write_fasttext
 from thence.models.labels.fasttext import FastText
 from thence.runs import ClassifierRun
 from thence.tokens import read_vectors

@@ -11,7 +11,7 @@ from typing import Literal
 
 from thence.errors import RunError, SettingError
 from thence.exchange.arpa import import_arpa
-from thence.exchange.fasttext import is_fasttext
+from thence.models.fasttext.files import is_fasttext
 from thence.runs.run import Run, open_run
 from thence.settings import validate
 
@@ -20,7 +20,7 @@ Format = Literal["arpa", "fst", "fasttext", "word2vec", "onnx", "huggingface"]
 _WRITERS: dict[Format, tuple[str, str]] = {
     "arpa": ("arpa", "export_arpa"),
     "fst": ("fst", "export_fst"),
-    "fasttext": ("fasttext_runs", "export_fasttext"),
+    "fasttext": ("fasttext", "export_fasttext"),
     "word2vec": ("word2vec", "export_word2vec"),
     "onnx": ("onnx_file", "export_onnx"),
     "huggingface": ("hugging_face", "export_hugging_face"),
@@ -129,7 +129,7 @@ def import_model(
     """
     if not is_fasttext(Path(path)):
         return import_arpa(path, output, allow_unnormalized)
-    from thence.exchange.fasttext_runs import import_fasttext
+    from thence.exchange.fasttext import import_fasttext
 
     return import_fasttext(path, output)
 

@@ -1,266 +1,140 @@
-"""Files of fastText, `.bin` and `.ftz`, read and written.
+"""Files of fastText as runs or word vectors, and runs as files of fastText."""
 
-| what                  | as                                                              |
-|-----------------------|-----------------------------------------------------------------|
-| magic, version        | 793712314, 12 (or 11)                                           |
-| settings              | 12 numbers of 32 bits, one of 64                                |
-| dictionary            | sizes; each entry: its bytes, a zero, a count, 0 word / 1 label |
-| kept buckets          | pairs of bucket and row                                         |
-| input, output matrix  | whether quantised; sizes; numbers, or codes and centroids       |
-
-All numbers are little-endian. Such a file may come from anyone: what it says of its sizes is
-compared with the bytes that are there before any memory is taken.
-"""
-
-import mmap
-import os
-import struct
-from collections.abc import Iterator
 from contextlib import suppress
+from hashlib import file_digest
 from pathlib import Path
-from typing import Any
+from typing import cast
+from warnings import warn
 
 import numpy as np
 
-from thence.atomic import write_atomically
-from thence.corpus.opening import odd_kind, refuse_odd
-from thence.errors import SettingError, TextError
-from thence.models.fasttext.contents import (
-    CENTROIDS,
-    KINDS,
-    LOSSES,
-    Arguments,
-    Dense,
-    Dictionary,
-    Entries,
-    FastTextModel,
-    Matrix,
-    Quantised,
-)
-
-MAGIC, VERSION = 793712314, 12
-OLDER = 11
-"""A version whose supervised models have no runs of characters, whatever their settings say."""
-ARGUMENTS = struct.Struct("<12id")
-SIZES = struct.Struct("<3i2q")
-ENTRY = struct.Struct("<qb")
-WORD, LABEL = 0, 1
-MAPPED_FROM = 1 << 26
-"""Bytes from which a file is memory-mapped. What is smaller is read: a mapped file must not be
-written over, as fastText does when it saves, while somebody asks it."""
-NOT_PRUNED = -1
+from thence.atomic import NewFolder, new_folder, refuse_existing
+from thence.errors import RunError, TextError, ThenceWarning
+from thence.models.base import Classes
+from thence.models.fasttext.contents import FastTextModel
+from thence.models.fasttext.features import END, LABEL
+from thence.models.fasttext.files import read_fasttext, write_fasttext
+from thence.models.fasttext.predictions import word_vectors
+from thence.models.labels.fasttext import QUESTIONS, FastText, FastTextOptions
+from thence.recipes.recipe import Recipe
+from thence.runs.create import create_run
+from thence.runs.run import Run
+from thence.runs.weights import save_model
+from thence.tokens import tokenizer_of, write_vectors
+from thence.tokens.tokenizer import WordOptions
+from thence.tokens.vocabulary import UNKNOWN
 
 
-def is_fasttext(path: Path) -> bool:
-    """Return whether a file begins as those of fastText do; False if it cannot be read."""
-    if odd_kind(path) is None:
-        with suppress(OSError), path.open("rb") as file:
-            return file.read(4) == struct.pack("<i", MAGIC)
-    return False
-
-
-class _BrokenError(Exception):
-    """What is wrong with a file, for the end of a sentence."""
-
-
-class _Reader:
-    """The bytes of a file, read from its beginning on.
+def import_fasttext(path: str | Path, output: str | Path) -> Run | Path:
+    """Make a run of a classifier of fastText, or a word2vec file of its word vectors.
 
     Args:
-        data: All of them, in memory or memory-mapped.
-    """
+        path: A ``.bin`` or ``.ftz`` file.
+        output: The run folder to make, or the file, compressed if its name ends in ``.gz``.
 
-    def __init__(self, data: bytes | mmap.mmap) -> None:
-        self.data, self.at = data, 0
-
-    def take(self, size: int) -> int:
-        """Pass so many bytes; return where they begin."""
-        if not 0 <= size <= len(self.data) - self.at:
-            left = len(self.data) - self.at
-            raise _BrokenError(f"it needs {size:,} bytes more where {left:,} are left")
-        self.at += size
-        return self.at - size
-
-    def numbers(self, form: struct.Struct) -> tuple[Any, ...]:
-        """Return the next numbers."""
-        return form.unpack_from(self.data, self.take(form.size))
-
-    def array(self, dtype: Any, size: int) -> np.ndarray[Any, np.dtype[Any]]:
-        """Return so many numbers of one type, which stay where they are."""
-        first = self.take(size * np.dtype(dtype).itemsize)
-        return np.frombuffer(self.data, dtype, size, first)
-
-
-def read_fasttext(path: str | Path) -> FastTextModel:
-    """Read a file of fastText, ``.bin`` or ``.ftz``, of versions 11 and 12.
-
-    The matrices of a large file stay in it, memory-mapped.
+    Returns:
+        The run; of word vectors the file, which ``vectors`` of a training may name.
 
     Raises:
         TextError: If it is no such file, or damaged.
+        RunError: If the output exists or cannot be written.
     """
-    path = Path(path)
-    refuse_odd(path)
-    try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size < MAPPED_FROM:
-                return _read(_Reader(file.read()))
-            return _read(_Reader(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
-    except OSError as error:
-        raise TextError(f"The file {path} cannot be read: {error.strerror}.") from error
-    except (_BrokenError, SettingError, ValueError) as error:
-        raise TextError(
-            f"{path} is no file of fastText, or damaged: {str(error).rstrip('.')}. Was it "
-            "downloaded whole?"
-        ) from error
+    path, output = Path(path), Path(output)
+    model = read_fasttext(path)
+    if model.arguments.model != "supervised":
+        return _vectors_of(model, path, output)
+    with new_folder(output) as new:
+        return _import_into(new, model, path)
 
 
-def _read(reader: _Reader) -> FastTextModel:
-    arguments = _read_arguments(reader)
-    dictionary = _read_dictionary(reader)
-    is_quantised = _read_bool(reader)
-    if dictionary.pruned is not None and not is_quantised:
-        raise _BrokenError("it has kept buckets, but is not quantised")
-    matrix = _read_quantised(reader) if is_quantised else _read_dense(reader)
-    output_too = _read_bool(reader) and is_quantised
-    output = _read_quantised(reader) if output_too else _read_dense(reader)
-    return FastTextModel(arguments, dictionary, matrix, output)
+def _vectors_of(model: FastTextModel, path: Path, output: Path) -> Path:
+    """Write the vector of each word, made with its subwords; ``</s>`` is left out."""
+    refuse_existing(output)
+    named = {
+        name.decode(): place
+        for place, name in enumerate(model.dictionary.words.encoded())
+        if name != END and is_text(name)
+    }
+    vectors = word_vectors(model, list(named))
+    if not np.isfinite(vectors).all():
+        raise TextError(f"{path} holds vectors that are no finite numbers: it is damaged.")
+    write_vectors(output, list(named), vectors)
+    return output
 
 
-def _read_arguments(reader: _Reader) -> Arguments:
-    magic, version = reader.numbers(struct.Struct("<2i"))
-    if magic != MAGIC:
-        raise _BrokenError("it does not begin as they do")
-    if version not in (OLDER, VERSION):
-        raise _BrokenError(f"it is of version {version}, not {OLDER} or {VERSION}")
-    (
-        dim, ws, epoch, min_count, neg, word_ngrams, loss, model, bucket, minn, maxn, rate, t
-    ) = reader.numbers(ARGUMENTS)  # fmt: skip
-    if not 1 <= loss <= len(LOSSES) or not 1 <= model <= len(KINDS):
-        raise _BrokenError(f"its loss is number {loss} and its model number {model}")
-    kind = KINDS[model - 1]
-    if version == OLDER and kind == "supervised":
-        maxn = 0
-    return Arguments(
-        dim, ws, epoch, min_count, neg, max(word_ngrams, 1), LOSSES[loss - 1], kind, bucket,
-        max(minn, 0), max(maxn, 0), rate, t,
+def is_text(name: bytes) -> bool:
+    """Return whether the bytes of a word are UTF-8, as all programs but fastText expect."""
+    with suppress(UnicodeDecodeError):
+        return bool(name.decode())
+    return False
+
+
+def _import_into(new: NewFolder, model: FastTextModel, path: Path) -> Run:
+    labels = label_names(model, path)
+    arguments = model.arguments
+    options = FastTextOptions(
+        arguments.dim, arguments.word_ngrams, arguments.minn, arguments.maxn, arguments.bucket,
+        arguments.loss,
     )  # fmt: skip
+    classes = Classes(len(labels), arguments.loss in QUESTIONS)
+    classifier = FastText(options, len(model.dictionary.words), classes)
+    classifier.take(model, np.arange(len(labels)))
+    tensors = classifier.tensors()
+    try:
+        classifier.load_tensors(tensors)  # What no run holds is refused now, not when it is opened.
+    except ValueError as error:
+        raise TextError(f"{path} cannot be imported: {error}.") from error
+    words = [word for word in model.dictionary.words.names() if word != UNKNOWN]
+    tokens = WordOptions(word_split="whitespace", lowercase=False)
+    tokenizer = tokenizer_of([*dict.fromkeys(words)], tokens)
+    recipe = Recipe(str(path.resolve()), "fasttext", options, tokens=tokens)
+    with path.open("rb") as file:
+        hashes = {"fasttext": file_digest(file, "sha256").hexdigest()}
+    about = {"labels": labels, "multilabel": classes.multilabel}
+
+    def write(folder: Path) -> None:
+        run = create_run(folder, recipe, tokenizer, hashes, more=about)
+        save_model(folder / "model.safetensors", tensors, {"run": run.identity, "step": 0})
+
+    new.fill(write)
+    return Run(new.target)
 
 
-def _read_bool(reader: _Reader) -> bool:
-    return bool(reader.array(np.uint8, 1)[0])
-
-
-def _read_dictionary(reader: _Reader) -> Dictionary:
-    size, words, labels, tokens, kept = reader.numbers(SIZES)
-    if min(words, labels) < 0 or words + labels != size:
-        raise _BrokenError(f"of its {size:,} entries {words:,} are words and {labels:,} labels")
-    found = Dictionary(
-        _read_entries(reader, words, WORD), _read_entries(reader, labels, LABEL), tokens
-    )
-    if kept < 0:
-        return found
-    pairs = reader.array("<i4", 2 * kept).reshape(-1, 2)
-    return Dictionary(found.words, found.labels, tokens, np.ascontiguousarray(pairs, np.int32))
-
-
-def _read_entries(reader: _Reader, size: int, kind: int) -> Entries:
-    data, at, strings, counts = reader.data, reader.at, [], []
-    for _ in range(size):
-        end = data.find(b"\0", at)
-        if end < 0:
-            raise _BrokenError("its dictionary has no end")
-        strings.append(data[at:end])
-        reader.at = end + 1
-        count, is_label = reader.numbers(ENTRY)
-        if is_label != kind:
-            raise _BrokenError("labels stand among the words of its dictionary")
-        counts.append(count)
-        at = reader.at
-    return Entries.of(strings, counts)
-
-
-def _read_dense(reader: _Reader) -> Dense:
-    rows, dim = reader.numbers(struct.Struct("<2q"))
-    if rows < 0 or dim < 1:
-        raise _BrokenError(f"it has a matrix of {rows:,} x {dim:,}")
-    return Dense(reader.array("<f4", rows * dim).reshape(rows, dim))
-
-
-def _read_quantised(reader: _Reader) -> Quantised:
-    has_norms = _read_bool(reader)
-    rows, dim, size = reader.numbers(struct.Struct("<2qi"))
-    codes = reader.array(np.uint8, size)
-    found_dim, parts, part_size, last_size = reader.numbers(struct.Struct("<4i"))
-    fits = rows >= 0 and parts > 0 and part_size >= last_size > 0
-    fits = fits and (parts - 1) * part_size + last_size == dim == found_dim
-    if not fits or rows * parts != size:
-        raise _BrokenError("the parts of a quantised matrix do not fit together")
-    centroids = reader.array("<f4", CENTROIDS * dim)
-    norm_codes = norms = None
-    if has_norms:
-        norm_codes = reader.array(np.uint8, rows)
-        if reader.numbers(struct.Struct("<4i")) != (1, 1, 1, 1):
-            raise _BrokenError("its norms are not one number each")
-        norms = np.array(reader.array("<f4", CENTROIDS), np.float32)
-    codes = codes.reshape(rows, parts)
-    return Quantised(codes, np.array(centroids, np.float32), dim, part_size, norm_codes, norms)
-
-
-def write_fasttext(model: FastTextModel, path: str | Path) -> None:
-    """Write a file that fastText reads; it appears whole or not at all.
+def label_names(model: FastTextModel, path: Path) -> list[str]:
+    """Return the labels of a file without their mark, if all have it.
 
     Raises:
-        RunError: If it cannot be written.
+        TextError: If they cannot be told apart.
     """
-    write_atomically(Path(path), _parts(model))
+    mark, names = LABEL.decode(), model.dictionary.labels.names()
+    if all(name.startswith(mark) and len(name) > len(mark) for name in names):
+        names = [name.removeprefix(mark) for name in names]
+    if len(set(names)) < len(names):
+        raise TextError(f"{path} has two labels of one name: it is damaged.")
+    if len(names) < 2 and model.arguments.loss not in QUESTIONS:
+        raise TextError(f"{path} has a single label, {names[0]!r}: there is nothing to tell apart.")
+    return names
 
 
-def _parts(model: FastTextModel) -> Iterator[bytes | memoryview]:
-    a, dictionary = model.arguments, model.dictionary
-    yield struct.pack("<2i", MAGIC, VERSION)
-    yield ARGUMENTS.pack(
-        a.dim, a.ws, a.epoch, a.min_count, a.neg, a.word_ngrams, LOSSES.index(a.loss) + 1,
-        KINDS.index(a.model) + 1, a.bucket, a.minn, a.maxn, a.lr_update_rate, a.t,
-    )  # fmt: skip
-    kept = NOT_PRUNED if dictionary.pruned is None else len(dictionary.pruned)
-    yield SIZES.pack(
-        len(dictionary), len(dictionary.words), len(dictionary.labels), dictionary.num_tokens, kept
-    )
-    for entries, kind in ((dictionary.words, WORD), (dictionary.labels, LABEL)):
-        for string, count in zip(entries.encoded(), entries.counts.tolist(), strict=True):
-            yield string + b"\0" + ENTRY.pack(count, kind)
-    if dictionary.pruned is not None:
-        yield dictionary.pruned.astype("<i4").data
-    is_quantised = isinstance(model.input, Quantised)
-    yield bytes([is_quantised])
-    yield from _matrix(model.input)
-    output_too = isinstance(model.output, Quantised)
-    if output_too and not is_quantised:
-        raise SettingError("fastText quantises no output matrix beside an input that is not.")
-    yield bytes([output_too])
-    yield from _matrix(model.output)
+def export_fasttext(run: Run, path: Path) -> None:
+    """Write a run as a file that fastText reads, with the same predictions.
 
-
-def _matrix(matrix: Matrix) -> Iterator[bytes | memoryview]:
-    rows, dim = matrix.shape
-    if isinstance(matrix, Dense):
-        yield struct.pack("<2q", rows, dim)
-        yield _bytes(matrix.values, "<f4")
-        return
-    has_norms = matrix.norm_codes is not None
-    parts = matrix.codes.shape[1]
-    last = dim - (parts - 1) * matrix.part_size
-    yield struct.pack("<?2qi", has_norms, rows, dim, matrix.codes.size)
-    yield _bytes(matrix.codes, "u1")
-    yield struct.pack("<4i", dim, parts, matrix.part_size, last)
-    yield _bytes(matrix.centroids, "<f4")
-    if matrix.norm_codes is not None and matrix.norms is not None:
-        yield _bytes(matrix.norm_codes, "u1")
-        yield struct.pack("<4i", 1, 1, 1, 1)
-        yield _bytes(matrix.norms, "<f4")
-
-
-def _bytes(values: np.ndarray[Any, np.dtype[Any]], dtype: str) -> memoryview:
-    """Return the bytes of an array, which are copied only if they stand otherwise."""
-    return np.ascontiguousarray(values, dtype).reshape(-1).view(np.uint8).data
+    Raises:
+        RunError: If it is no run of the model ``fasttext``.
+        OSError: If the file cannot be written.
+    """
+    if run.recipe.model != "fasttext":
+        raise RunError(
+            f"{run.folder} is a run of the model '{run.recipe.model}'; a file of fastText holds "
+            "words and buckets as fastText hashes them (thence train --model fasttext)."
+        )
+    options = run.recipe.tokens
+    if options.lowercase or options.nfc:
+        changes = [name for name in ("lowercase", "nfc") if getattr(options, name)]
+        warn(
+            f"{run.folder} was trained with `{changes[0]}`, which fastText does not do: give it "
+            "texts that are changed so already.",
+            ThenceWarning,
+            stacklevel=3,
+        )
+    write_fasttext(cast(FastText, run.load()).contents, path)

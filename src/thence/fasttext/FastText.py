@@ -14,7 +14,6 @@ from thence._core.fasttext_one import OneText
 from thence.array_types import Float32, Int64
 from thence.corpus import Documents
 from thence.errors import ThenceError
-from thence.exchange.fasttext import write_fasttext
 from thence.fasttext import evaluation, neighbours
 from thence.fasttext.autotune import autotune
 from thence.fasttext.errors import FastTextError
@@ -32,6 +31,7 @@ from thence.models.fasttext import features as parts
 from thence.models.fasttext import predictions
 from thence.models.fasttext.contents import Dense, Entries, FastTextModel, Quantised
 from thence.models.fasttext.corpus import hash_of
+from thence.models.fasttext.files import write_fasttext
 
 
 def eprint(*args: Any, **kwargs: Any) -> None:

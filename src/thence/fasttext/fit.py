@@ -12,11 +12,11 @@ import numpy as np
 
 from thence.array_types import UInt8
 from thence.errors import SettingError, ThenceError, TrainingError
-from thence.exchange.fasttext import read_fasttext
 from thence.fasttext.errors import FastTextError, FastTextTrainingError
 from thence.fasttext.settings import Asked
 from thence.models.fasttext.contents import Arguments, FastTextModel, Quantised
 from thence.models.fasttext.corpus import Corpus, read_again, read_corpus
+from thence.models.fasttext.files import read_fasttext
 from thence.models.fasttext.quantising import Quantisation, keep_rows, quantise
 from thence.models.fasttext.training import (
     Descent,

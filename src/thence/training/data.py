@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from thence.corpus import (
 from thence.corpus.loading import NOTHING, warn_of_labels
 from thence.errors import SettingError, TextError, ThenceWarning
 from thence.models.base import Classes
+from thence.models.fasttext.files import is_fasttext, vectors_in
 from thence.models.registry import get_family, is_classifier
 from thence.recipes.recipe import Recipe
 from thence.runs import ClassifierRun
@@ -141,7 +143,11 @@ def load_word_vectors(recipe: Recipe, tokenizer: Tokenizer) -> WordVectors | Non
     path = recipe.vectors
     if path is None or recipe.from_run is not None:  # The run's embedding started from them.
         return None
-    vectors = read_vectors(path, tokenizer.vocabulary.names())
+    names, symbols = tokenizer.vocabulary.names(), tokenizer.vocabulary.symbols
+    if is_fasttext(Path(path)):
+        vectors = vectors_in(Path(path), names, len(symbols))
+    else:
+        vectors = read_vectors(path, names)
     if not vectors.found.any():
         raise TextError(
             f"{path} has a vector for none of the {len(vectors.found):,} tokens of {recipe.text}. "

@@ -10,8 +10,8 @@ import thence
 from thence.corpus import Documents
 from thence.corpus.documents import Labels
 from thence.errors import SettingError
-from thence.exchange.fasttext import read_fasttext
 from thence.models.base import Classes
+from thence.models.fasttext.files import read_fasttext
 from thence.models.fasttext.predictions import predict
 from thence.models.labels.fasttext import FastText, FastTextOptions
 from thence.models.labels.fasttext_fit import label_words, lines_of

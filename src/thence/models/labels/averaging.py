@@ -50,8 +50,8 @@ class AveragingOptions(Settings):
     embedding_size: Size = 16
     """Size of the embeddings (E)."""
     vectors: str | None = None
-    """Begin with the word vectors of this file: GloVe, word2vec (text or binary) or .vec; their \
-size is that of the embeddings."""
+    """Begin with the word vectors of this file: GloVe, word2vec (text or binary), .vec, or .bin \
+of fastText, which has one for every word; their size is that of the embeddings."""
     ngrams: NGramLength = 2
     """The longest runs of tokens that are features; 1 for tokens alone."""
     character_ngrams: tuple[NGramLength, ...] = ()

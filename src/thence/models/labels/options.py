@@ -18,8 +18,8 @@ class EmbeddingOptions(Settings):
     embedding_size: Size = 100
     """Numbers per token in the embedding."""
     vectors: str | None = None
-    """Begin with the word vectors of this file: GloVe, word2vec (text or binary) or .vec; their \
-size is that of the embeddings."""
+    """Begin with the word vectors of this file: GloVe, word2vec (text or binary), .vec, or .bin \
+of fastText, which has one for every word; their size is that of the embeddings."""
     embeddings: Kind = "non-static"
     """Embeddings are learned, kept as they were given (static), or both (multichannel)."""
     word_dropout: DropProbability = 0.1

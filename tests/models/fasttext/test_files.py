@@ -18,14 +18,14 @@ import pytest
 from thence import _core
 from thence.corpus import Documents
 from thence.errors import SettingError, TextError
-from thence.exchange import fasttext
-from thence.exchange.fasttext import is_fasttext, read_fasttext, write_fasttext
-from thence.models.fasttext import features, predictions
+from thence.models.fasttext import features, files, predictions
 from thence.models.fasttext.contents import Dense, FastTextModel, Quantised
 from thence.models.fasttext.features import subwords
+from thence.models.fasttext.files import is_fasttext, read_fasttext, vectors_in, write_fasttext
 from thence.models.fasttext.predictions import predict, sentence_vectors, word_vectors
+from thence.training import train
 
-FILES = Path(__file__).parent / "fasttext_files"
+FILES = Path(__file__).parents[2] / "exchange" / "fasttext_files"
 EXPECTED = json.loads((FILES / "expected.json").read_text("utf-8"))
 MODELS: dict[str, Any] = EXPECTED["models"]
 LINES: list[str] = EXPECTED["lines"]
@@ -91,7 +91,7 @@ def test_a_large_file_is_mapped_and_a_small_one_read(
     texts, model = Documents.from_strings(LINES), read_fasttext(path)
     expected = predict(model, texts)[0]
     with monkeypatch.context() as patch:
-        patch.setattr(fasttext, "MAPPED_FROM", 0)
+        patch.setattr(files, "MAPPED_FROM", 0)
         mapped = read_fasttext(path)
     assert isinstance(mapped.input, Dense) and not mapped.input.values.flags.owndata
     assert np.array_equal(predict(mapped, texts)[0], expected)
@@ -127,6 +127,19 @@ def test_of_the_older_version_classifiers_have_no_runs_of_characters(tmp_path: P
 def test_a_matrix_without_buckets_reads_no_further(tmp_path: Path) -> None:
     found = word_vectors(read_fasttext(FILES / "plain.bin"), ["__label__en"])
     assert not found.any()  # The id of a label is no row here.
+
+
+def test_vectors_to_begin_a_training_with(tmp_path: Path) -> None:
+    words = ["boat", "boats", "<unk>", "<boundary>"]
+    found = vectors_in(FILES / "cbow.bin", words, 2)
+    expected = [MODELS["cbow.bin"]["words"][word] for word in words[:2]]
+    assert found.matrix[:2] == pytest.approx(np.array(expected), abs=CLOSE)
+    assert found.found.tolist() == [True, True, False, False] and not found.matrix[2:].any()
+    text = [f"__label__{name} {word}" for name, word in [("a", "boat"), ("b", "möwe")] * 8]
+    (tmp_path / "text.txt").write_text("\n".join(text), encoding="utf-8")
+    settings: dict[str, Any] = {"vectors": str(FILES / "cbow.bin"), "embedding_size": 5}
+    run = train(tmp_path / "text.txt", "averaging", output=tmp_path / "run", steps=2, **settings)
+    assert "2" in run.provenance["vectors"]
 
 
 def broken(data: bytes, problem: str, tmp_path: Path) -> None:
