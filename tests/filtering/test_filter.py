@@ -287,6 +287,10 @@ def test_each_language_has_its_model_and_its_bounds(
         processes=2,
     )
     assert (tmp_path / "two.txt").read_text().split() == ["abc", "xyz", "ccc", "cab"]
+    sure = filter_texts(
+        models, text, tmp_path / "sure.txt", by=languages.by, above=0.5, certainty=0.999999
+    )
+    assert (sure.kept, sure.without_model) == (0, 6)
     with pytest.raises(SettingError, match="no label of the classifier; it has abc, digits, xyz"):
         filter_texts({"xyy": models["xyz"]}, text, tmp_path / "y", by=languages.by, below=9)
     with pytest.raises(SettingError, match="`below` is given for 'xyy'"):
@@ -355,6 +359,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("x.txt", "out.txt.gz", {"below": 9}, "let both names end alike"),
     ("x.txt", "x.txt", {"below": 9}, "exists already"),
     ("x.txt", "out.txt", {"below": 9, "processes": 0}, "`processes` is 0"),
+    ("x.txt", "out.txt", {"below": 9, "certainty": 50.0}, "`certainty` is 50"),
     ("x.txt", "out.txt", {"below": 9, "processes": 2, "cluster": "local:2"}, "leave `processes`"),
     ("none.txt", "out.txt", {"below": 9}, "does not exist"),
     ("x.jsonl", "out.jsonl", {"below": 9, "column": "txt"}, "has no column 'txt'; it has 'id'"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from thence.array_types import Int64
+from thence.array_types import Float64, Int64
 from thence.corpus import Documents, documents_of
 from thence.errors import SettingError
 from thence.models.labels.known import known_of
@@ -153,16 +153,21 @@ def classified(
             )
 
 
-def likeliest_labels(run: ClassifierRun, documents: Documents) -> Int64[np.ndarray, " documents"]:
-    """Return the number of the most probable label of each document, and nothing else.
+def likeliest_labels(
+    run: ClassifierRun, documents: Documents
+) -> tuple[Int64[np.ndarray, " documents"], Float64[np.ndarray, " documents"]]:
+    """Return the number of the most probable label of each document, and its probability.
 
     Raises:
         UnknownSymbolError: If the vocabulary is closed and a text leaves it.
     """
     rows = max(1, CELLS_AT_ONCE // run.classes.num_classes)
-    blocks = (encode_texts(run.tokenizer, some) for some in _blocks(documents, BLOCK, rows))
-    found = [run.classifier.classify(block).argmax(axis=1) for block in blocks]
-    return np.concatenate([np.zeros(0, np.int64), *found])
+    labels, chances = [np.zeros(0, np.int64)], [np.zeros(0)]
+    for block in _blocks(documents, BLOCK, rows):
+        found = run.classifier.classify(encode_texts(run.tokenizer, block))
+        labels.append(found.argmax(axis=1))
+        chances.append(np.exp(found.max(axis=1), dtype=np.float64))
+    return np.concatenate(labels), np.concatenate(chances)
 
 
 def _blocks(documents: Documents, size: int, rows: int) -> Iterator[Documents]:

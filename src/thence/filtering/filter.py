@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -19,19 +19,14 @@ from thence.corpus.decoding import Errors
 from thence.errors import SettingError, nearest
 from thence.filtering.bounds import Bounds, Limits, Shares, quantiles
 from thence.filtering.journal import Journal, journal_folder, open_journal
-from thence.filtering.judge import open_judge
+from thence.filtering.judge import Panel
 from thence.filtering.records import Part
 from thence.filtering.result import SHOWN, Filtered, OfModel
 from thence.filtering.sources import File, check_score_column, found, open_file
-from thence.filtering.workers import (
-    Ask,
-    judging_here,
-    judging_in_processes,
-    judging_on_cluster,
-)
+from thence.filtering.workers import Ask, judging
 from thence.runs import ClassifierRun, LanguageRun
 from thence.runs.run import Run
-from thence.settings import PositiveInt, validate
+from thence.settings import PositiveInt, Range, validate
 
 OnPart = Callable[[int, float], None]
 """Is called after each part: with the documents judged, and the fraction done of all bytes."""
@@ -49,6 +44,7 @@ def filter_texts(
     above: Limits = None,
     quantile: Shares | Mapping[str, Shares] | None = None,
     by: Run | str | Path | None = None,
+    certainty: float = 0.0,
     column: str | None = None,
     score_column: str | None = None,
     errors: Errors = "strict",
@@ -72,6 +68,7 @@ def filter_texts(
             of all documents that the same model judges.
         by: The run of a classifier: its most probable label chooses the model of each document. One
             for whose label there is no model is dropped.
+        certainty: Drop documents whose label is less probable than this, too.
         column: Column of a table, field of JSON lines: the text; by default the only one, or
             'text'.
         score_column: Add a column, or field, of this name with the perplexity.
@@ -88,10 +85,10 @@ def filter_texts(
         BusyError: Another process is making it.
         MissingExtraError: A library is not installed that Parquet, or a cluster, needs.
     """
-    runs = _runs(run, by)
-    judges = None if by is None else ClassifierRun(by)
+    runs, output = _runs(run, by), Path(output)
     bounds = Bounds.of(list(runs), below, above, quantile)
     validate("processes", processes, PositiveInt)
+    validate("certainty", certainty, Annotated[float, Range(ge=0, le=1)])
     if bounds.keep_all and score_column is None:
         raise SettingError(
             "Nothing says what to keep: give `below`, `above` or `quantile`, or a `score_column` "
@@ -99,7 +96,8 @@ def filter_texts(
         )
     if cluster is not None and processes > 1:
         raise SettingError("`cluster` brings its own processes; leave `processes` out.")
-    output = Path(output)
+    panel = Panel(runs, None if by is None else ClassifierRun(by), certainty, errors)
+    _check_labels(panel)
     if output.exists():
         rmtree(journal_folder(output), ignore_errors=True)  # Of a process killed at its end.
     refuse_existing(output)
@@ -108,22 +106,10 @@ def filter_texts(
         files = {target: open_file(path, name, column) for path, name, target in inputs}
         for file in files.values():
             check_score_column(file, score_column)
-        _check_labels(runs, judges)
-        about = _about(runs, judges, list(files.values()))
-        with open_journal(output, about) as journal:
-            if cluster is None and processes > 1:
-                folders = {label: str(one.folder.absolute()) for label, one in runs.items()}
-                of_labels = None if judges is None else str(judges.folder.absolute())
-                asking = judging_in_processes(
-                    {"runs": folders, "by": of_labels, "errors": errors}, processes
-                )
-            elif cluster is None:
-                asking = judging_here(open_judge(runs, judges, errors))
-            else:
-                asking = judging_on_cluster(open_judge(runs, judges, errors), cluster)
-            with asking as ask:
+        with open_journal(output, _about(panel, list(files.values()))) as journal:
+            with judging(panel, processes, cluster) as ask:
                 _judge(journal, list(files.values()), ask, progress)
-            _record_looks(runs, files, journal, errors)
+            _record_looks(panel, list(files.values()), journal)
             bounds = bounds.at_quantiles(journal)
             _write(output, files, bounds, journal, score_column)
             return _result(output, runs, bounds, journal)
@@ -148,10 +134,10 @@ def _runs(
     return {label: LanguageRun(one) for label, one in run.items()}
 
 
-def _check_labels(runs: Mapping[str, LanguageRun], by: ClassifierRun | None) -> None:
+def _check_labels(panel: Panel) -> None:
     """Refuse models for labels that the classifier never gives."""
-    known = [ONLY] if by is None else by.label_names
-    for label in runs:
+    known = [ONLY] if panel.by is None else panel.by.label_names
+    for label in panel.runs:
         if label not in known:
             raise SettingError(
                 f"There is a model for '{label}', which is no label of the classifier; it has "
@@ -159,9 +145,7 @@ def _check_labels(runs: Mapping[str, LanguageRun], by: ClassifierRun | None) -> 
             )
 
 
-def _about(
-    runs: Mapping[str, LanguageRun], by: ClassifierRun | None, files: Sequence[File]
-) -> dict[str, Any]:
+def _about(panel: Panel, files: Sequence[File]) -> dict[str, Any]:
     """Return what is judged by what: a journal that says the same is gone on with."""
 
     def version(path: Path) -> tuple[str, int, int]:
@@ -173,8 +157,8 @@ def _about(
 
     return {
         "format": 1,
-        "models": {label: weights(run) for label, run in runs.items()},
-        "by": None if by is None else weights(by),
+        "models": {label: weights(run) for label, run in panel.runs.items()},
+        "by": None if panel.by is None else [*weights(panel.by), panel.certainty],
         "files": [[*version(file.path), file.column] for file in files],
     }
 
@@ -198,15 +182,15 @@ def _judge(journal: Journal, files: Sequence[File], ask: Ask, progress: OnPart |
             progress(journal.documents, places[len(journal.parts) - 1] / total)
 
 
-def _record_looks(
-    runs: Mapping[str, LanguageRun], files: Mapping[Any, File], journal: Journal, errors: Errors
-) -> None:
+def _record_looks(panel: Panel, files: Sequence[File], journal: Journal) -> None:
     """Record a look, if these are the documents of the test split of a run."""
     size = sum(num_bytes for _, num_bytes in journal.parts)
-    for run in runs.values():
+    for run in panel.runs.values():
         if size <= LARGEST_TEST and run.may_be_test_split(journal.documents, size):
-            parts = [part.documents(errors) for file in files.values() for part, _ in file.parts()]
-            run.record_if_test(Documents.join(parts), "filter")
+            parts = (part for file in files for part, _ in file.parts())
+            documents = [part.documents(panel.errors) for part in parts]
+            if documents:
+                run.record_if_test(Documents.join(documents), "filter")
 
 
 def _write(

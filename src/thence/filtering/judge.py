@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,12 +31,14 @@ class Judge:
         models: Tokenizers with their language models.
         classifier: Chooses the model of each document; None if there is but one.
         model_of: For each label of the classifier, which model is for it; -1 for none.
+        certainty: How probable the label must be at least.
         errors: What is done with bytes that are not text.
     """
 
     models: Sequence[tuple[Tokenizer, LanguageModel]]
     classifier: ClassifierRun | None
     model_of: Int64[np.ndarray, " labels"]
+    certainty: float
     errors: Errors
 
     def __call__(self, part: Part) -> tuple[np.ndarray, int]:
@@ -43,7 +46,8 @@ class Judge:
         documents = part.documents(self.errors)
         judged = np.zeros(len(documents), JUDGED)
         if self.classifier is not None:
-            judged["model"] = self.model_of[likeliest_labels(self.classifier, documents)]
+            labels, chances = likeliest_labels(self.classifier, documents)
+            judged["model"] = np.where(chances >= self.certainty, self.model_of[labels], -1)
             judged["perplexity"] = np.nan
         for number, (tokenizer, model) in enumerate(self.models):
             chosen = np.flatnonzero(judged["model"] == number)
@@ -53,19 +57,46 @@ class Judge:
         return judged, documents.num_bytes
 
 
-def open_judge(runs: Mapping[str, LanguageRun], by: ClassifierRun | None, errors: Errors) -> Judge:
-    """Load the models of runs, by the labels that they are for."""
-    # None remembers another document, whose place in the file would then matter.
-    models = [(run.tokenizer, EvaluationData(static=True).model(run)) for run in runs.values()]
-    names, labels = list(runs), () if by is None else by.label_names
-    model_of = [names.index(label) if label in runs else -1 for label in labels]
-    return Judge(models, by, np.array(model_of, np.int64), errors)
+@dataclass(frozen=True)
+class Panel:
+    """Which runs judge, and which of them which documents.
 
+    Attributes:
+        runs: Of language models, by the labels of the documents that they are for.
+        by: The run of the classifier that gives the labels; None if there is but one model.
+        certainty: How probable a label must be at least.
+        errors: What is done with bytes that are not text.
+    """
 
-def open_folders(runs: Mapping[str, str], by: str | None, errors: Errors) -> Judge:
-    """Open the folders of runs, in a process of its own; see ``open_judge``."""
-    opened = {label: LanguageRun(Path(folder)) for label, folder in runs.items()}
-    return open_judge(opened, None if by is None else ClassifierRun(Path(by)), errors)
+    runs: Mapping[str, LanguageRun]
+    by: ClassifierRun | None
+    certainty: float
+    errors: Errors
+
+    def open(self) -> Judge:
+        """Load the models."""
+        # None remembers another document, whose place in the file would then matter.
+        model = EvaluationData(static=True).model
+        models = [(run.tokenizer, model(run)) for run in self.runs.values()]
+        names, labels = list(self.runs), () if self.by is None else self.by.label_names
+        model_of = [names.index(label) if label in names else -1 for label in labels]
+        return Judge(models, self.by, np.array(model_of, np.int64), self.certainty, self.errors)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what another process on this machine needs."""
+        return {
+            "runs": {label: str(run.folder.absolute()) for label, run in self.runs.items()},
+            "by": None if self.by is None else str(self.by.folder.absolute()),
+            "certainty": self.certainty,
+            "errors": self.errors,
+        }
+
+    @classmethod
+    def from_json(cls, about: Mapping[str, Any]) -> "Panel":
+        """Open the runs again, in another process."""
+        runs = {label: LanguageRun(Path(folder)) for label, folder in about["runs"].items()}
+        by = None if about["by"] is None else ClassifierRun(Path(about["by"]))
+        return cls(runs, by, about["certainty"], about["errors"])
 
 
 def perplexities(

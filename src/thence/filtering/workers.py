@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from queue import SimpleQueue
 from typing import IO, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import orjson
 
 from thence.errors import TextError, ThenceError, TrainingError
-from thence.filtering.judge import JUDGED, Judge, open_folders
+from thence.filtering.judge import JUDGED, Judge, Panel
 from thence.filtering.records import Part
 from thence.tokens import parallel
 
@@ -30,23 +31,33 @@ PROGRAM = "from thence.filtering.workers import work; work()"
 
 
 @contextmanager
-def judging_here(judge: Judge) -> Iterator[Ask]:
-    """Judge in this process."""
-    yield lambda parts: map(judge, parts)
+def judging(panel: Panel, processes: int, cluster: str | None) -> Iterator[Ask]:
+    """Judge in this process, in others, or on a cluster.
+
+    Args:
+        panel: What judges.
+        processes: How many; one is this process.
+        cluster: Address of a Dask cluster, to whose workers the models are sent.
+    """
+    if cluster is not None:
+        from thence.cluster import engine
+
+        with engine.connect(cluster) as client:
+            shared = engine.broadcast(client, panel.open())
+            yield lambda parts: engine.map_in_order(client, judge_part, parts, shared)
+    elif processes == 1:
+        yield partial(map, panel.open())
+    else:
+        with _in_processes(panel, processes) as ask:
+            yield ask
 
 
 @contextmanager
-def judging_in_processes(about: Mapping[str, Any], processes: int) -> Iterator[Ask]:
-    """Judge in processes of their own.
-
-    Args:
-        about: The arguments of ``open_folders``.
-        processes: How many.
-    """
+def _in_processes(panel: Panel, processes: int) -> Iterator[Ask]:
     with ExitStack() as stack:
         free: SimpleQueue[_Process] = SimpleQueue()
         for _ in range(processes):
-            free.put(stack.enter_context(_process(about)))
+            free.put(stack.enter_context(_process(panel.to_json())))
 
         def judge(part: Part) -> Found:
             process = free.get()
@@ -56,16 +67,6 @@ def judging_in_processes(about: Mapping[str, Any], processes: int) -> Iterator[A
                 free.put(process)
 
         yield lambda parts: parallel.in_threads(judge, parts, processes)
-
-
-@contextmanager
-def judging_on_cluster(judge: Judge, address: str) -> Iterator[Ask]:
-    """Judge on a Dask cluster, to whose workers the models are sent."""
-    from thence.cluster import engine
-
-    with engine.connect(address) as client:
-        shared = engine.broadcast(client, judge)
-        yield lambda parts: engine.map_in_order(client, judge_part, parts, shared)
 
 
 def judge_part(part: Part, judge: Judge) -> Found:
@@ -131,7 +132,7 @@ def work() -> None:
         except EOFError:
             return
         try:
-            judge = judge or open_folders(**about)
+            judge = judge or Panel.from_json(about).open()
             judged, size = judge(part)
             _send(sink, b"%d\n%b" % (size, judged.tobytes()))
         except ThenceError as error:
