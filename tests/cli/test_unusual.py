@@ -14,6 +14,7 @@ import pytest
 from thence.cli.main import main
 from thence.cli.texts import documents_as_they_come
 from thence.corpus import ReadingOptions
+from thence.errors import TextError
 from thence.training import train
 
 
@@ -75,6 +76,16 @@ def test_lines_are_whole_and_none_waits_for_another() -> None:
             yield list(documents)
 
     assert list(found()) == [["one"], ["two"], [], ["dré"], ["last"]]
+
+
+def test_what_is_before_a_line_that_is_no_text_is_answered() -> None:
+    stream = Slow([b"one\ntwo\nthree\n\xff\nfive\n"])
+    found = documents_as_they_come(stream, ReadingOptions())
+    texts = []
+    with pytest.raises(TextError, match="byte 0xff"):
+        for documents in found:
+            texts += list(documents)
+    assert texts == ["one", "two", "three"]
 
 
 def test_a_log_of_json_lines_is_read_by_its_field() -> None:

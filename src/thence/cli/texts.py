@@ -222,15 +222,23 @@ def documents_as_they_come(stream: Any, reading: ReadingOptions) -> Iterator[Doc
     With a column they are lines of JSON.
     """
     name = STANDARD_INPUT if reading.column is None else f"{STANDARD_INPUT}.jsonl"
-    waiting = bytearray()
+
+    def parsed(lines: list[bytes]) -> Iterator[Documents]:
+        try:
+            yield parse(b"".join(lines), name, reading)
+        except TextError:
+            if len(lines) < 2:
+                raise
+            for half in (lines[: len(lines) // 2], lines[len(lines) // 2 :]):
+                yield from parsed(half)  # What is before a line that is no text is answered.
+
+    waiting = b""
     while data := stream.read1(MOST_AT_ONCE):
-        waiting += data
-        end = waiting.rfind(b"\n") + 1
-        if end:
-            yield parse(bytes(waiting[:end]), name, reading)
-            del waiting[:end]
+        *lines, waiting = (waiting + data).split(b"\n")
+        if lines:
+            yield from parsed([line + b"\n" for line in lines])
     if waiting:
-        yield parse(bytes(waiting), name, reading)
+        yield from parsed([waiting])
 
 
 @dataclass(frozen=True)
