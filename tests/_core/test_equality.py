@@ -205,6 +205,9 @@ def same(core, numpy, store, carry_context):
     states = core.advance(ids, states)
     assert np.array_equal(states, numpy.advance(ids, np.full_like(states, -1)))
     assert np.array_equal(core.distributions(states), numpy.distributions(states))
+    states, ids = core.contexts(store, carry_context), store.targets.astype(np.int64)
+    for one, other in zip(core.read(ids, states), numpy.read(ids, states), strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_a_model_that_was_asked_can_be_copied_and_sent():
@@ -249,6 +252,8 @@ def test_ids_and_states_out_of_range_are_refused(ids, states):
     tables = NGramTables(tables_of([1, 2]), 3)
     with pytest.raises(ValueError, match="out of range"):
         tables.advance(np.array(ids), np.array(states))
+    with pytest.raises(ValueError, match="out of range"):
+        tables.read(np.array(ids)[0], np.array(states))
     if ids == [[0]]:
         with pytest.raises(ValueError, match="out of range"):
             tables.distributions(np.array(states))

@@ -277,6 +277,19 @@ CORE_EXPORT int32_t ngram_advance(const Order *orders, int32_t N, int64_t V, con
     return 0;
 }
 
+/* Read one id from each of some states (rows, N - 1), which become those after it, and write its
+   log-probability; 0, or -1 if something does not fit. NumPy: Queries.read. */
+CORE_EXPORT int32_t ngram_read(const Order *orders, int32_t N, int64_t V, const int64_t *ids,
+                               int64_t rows, int64_t *states, double *log_probs) {
+    if (!model_fits(orders, N, V)) return -1;
+    int64_t none[1] = {-1};
+    for (int64_t row = 0; row < rows; row++, states += N - 1) {
+        if (!state_fits(orders, N, states) || ids[row] < 0 || ids[row] >= V) return -1;
+        log_probs[row] = read_word(orders, N, ids[row], N > 1 ? states : none);
+    }
+    return 0;
+}
+
 /* Write the log-probabilities (rows, V) of the next word after each of some states (rows, N - 1); 0,
    or -1 if something does not fit. NumPy: NGram.step. */
 CORE_EXPORT int32_t ngram_distributions(const Order *orders, int32_t N, int64_t V,

@@ -35,6 +35,7 @@ def _c(name: str) -> Callable[..., int]:
         "ngram_index": (Pointer, Pointer, Size, Pointer),
         "ngram_score": (*model, Pointer, Size, Pointer, Size, Pointer, Pointer),
         "ngram_advance": (*model, Pointer, Size, Size, Pointer),
+        "ngram_read": (*model, Pointer, Size, Pointer, Pointer),
         "ngram_distributions": (*model, Pointer, Size, Pointer),
     }
     result = Size if name == "ngram_many" else N
@@ -134,6 +135,19 @@ class NGramTables:
             raise ValueError("there is a state for each row of ids")
         self._call("ngram_advance", ids.ctypes.data, *ids.shape, after.ctypes.data)
         return after
+
+    def read(
+        self, ids: Int64[np.ndarray, " batch"], states: Int64[np.ndarray, "batch order-1"]
+    ) -> tuple[Float64[np.ndarray, " batch"], Int64[np.ndarray, "batch order-1"]]:
+        """Return the log-probability of one id after each state, and the states after it."""
+        ids, after = np.ascontiguousarray(ids, np.int64), np.array(states, np.int64, order="C")
+        if after.shape != (len(ids), self.order - 1):
+            raise ValueError("there is a state for each id")
+        log_probs = np.empty(len(ids))
+        self._call(
+            "ngram_read", ids.ctypes.data, len(ids), after.ctypes.data, log_probs.ctypes.data
+        )
+        return log_probs, after
 
     def distributions(
         self, states: Int64[np.ndarray, "batch order-1"]

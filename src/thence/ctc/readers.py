@@ -19,6 +19,10 @@ Path = tuple[Any, Ids]
 """A context and the ids of tokens that follow it."""
 
 
+MOST_KEPT = 1 << 17
+"""Tokens after contexts that n-grams are remembered for (about 40 MB); then they begin anew."""
+
+
 class Reader(Protocol):
     """Reads tokens after contexts, which are values that only the reader understands."""
 
@@ -45,6 +49,7 @@ class NGramReader:
     def __init__(self, model: NGram) -> None:
         self.model = model
         self.order: int | None = len(model.tables)
+        self._after: dict[tuple[tuple[int, ...], int], tuple[float, tuple[int, ...]]] = {}
 
     def start(self, boundary: bool) -> tuple[int, ...]:
         """Return the context after a boundary, or that of no word."""
@@ -56,17 +61,30 @@ class NGramReader:
 
     def read(self, paths: Sequence[Path]) -> list[tuple[float, tuple[int, ...]]]:
         """Return the log-probability of each path's ids, and the context after them."""
-        totals = np.zeros(len(paths))
-        states = np.array([context for context, _ in paths], np.int64).reshape(
-            len(paths), len(self.model.tables) - 1
-        )
+        if len(self._after) > MOST_KEPT:
+            self._after = {}
+        after = self._after  # Another thread may begin anew.
+        totals, contexts = [0.0] * len(paths), [context for context, _ in paths]
         for depth in range(max((len(ids) for _, ids in paths), default=0)):
-            rows = np.array([row for row, (_, ids) in enumerate(paths) if depth < len(ids)])
-            ids = np.array([paths[row][1][depth] for row in rows])
-            log_probs, after = self.model.queries.read(ids, states[rows])
-            totals[rows] += log_probs
-            states[rows] = after
-        return list(zip(totals.tolist(), map(tuple, states.tolist()), strict=True))
+            rows = [row for row, (_, ids) in enumerate(paths) if depth < len(ids)]
+            keys = [(contexts[row], paths[row][1][depth]) for row in rows]
+            after.update(self._look_up([key for key in dict.fromkeys(keys) if key not in after]))
+            for row, key in zip(rows, keys, strict=True):
+                log_prob, contexts[row] = after[key]
+                totals[row] += log_prob
+        return list(zip(totals, contexts, strict=True))
+
+    def _look_up(
+        self, keys: Sequence[tuple[tuple[int, ...], int]]
+    ) -> dict[tuple[tuple[int, ...], int], tuple[float, tuple[int, ...]]]:
+        """Return the log-probability of each id after its context, and the context after it."""
+        if not keys:
+            return {}
+        states = np.array([context for context, _ in keys], np.int64)
+        states = states.reshape(len(keys), len(self.model.tables) - 1)
+        log_probs, states = self.model.queries.read(np.array([index for _, index in keys]), states)
+        found = zip(log_probs.tolist(), map(tuple, states.tolist()), strict=True)
+        return dict(zip(keys, found, strict=True))
 
     def forget(self, context: tuple[int, ...]) -> None:
         """Free nothing: a context is a few numbers."""

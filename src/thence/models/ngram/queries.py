@@ -164,6 +164,8 @@ class Queries:
         self, ids: Integer[np.ndarray, " batch"], states: Numbers
     ) -> tuple[Float[np.ndarray, " batch"], Numbers]:
         """Return the log-probability of one id after each state, and the states after it."""
+        if self.core is not None:
+            return self.core.read(ids.astype(np.int64, copy=False), states)
         log_probs = self.tables[0].log_probs[ids].astype(np.float64)
         after = np.full_like(states, -1)
         after[:, :1] = ids[:, None]
