@@ -4,9 +4,10 @@ import gzip
 import re
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,10 @@ from thence.exchange.ngram_lists import (
 _FIELD = re.compile(rb"[^ \t\r\n]+")
 LONGEST_LINE = 1 << 20
 """Bytes; an n-gram has a few dozen. A packed file may hold a line longer than memory."""
+LINES_AT_ONCE = 1 << 15
+"""Lines that are cut together (about 1 MB)."""
+RARE = (b"\r", b"\v", b"\f")
+"""White space that ``split`` cuts at, and that no program writes between fields."""
 _COUNT = re.compile(rb"ngram (\d+) ?= ?(\d+)$")
 
 
@@ -75,20 +80,56 @@ class _Lines:
     word.
     """
 
-    def __init__(self, path: Path, file: Iterable[bytes]) -> None:
+    def __init__(self, path: Path, file: Iterator[bytes]) -> None:
         self.path, self.number, self._file = path, 0, file
 
     def __iter__(self) -> Iterator[list[bytes]]:
-        for line in self._file:
+        while (line := next(self._file, None)) is not None:
             self.number += 1
             # What ``split`` cuts at besides is rare.
             rare = b"\v" in line or b"\f" in line
             if fields := _FIELD.findall(line) if rare else line.split():
                 yield fields
 
+    def take_alike(self, most: int) -> list[list[bytes]] | None:
+        """Take up to so many lines of the same number of fields; return their columns.
+
+        None if the next lines are not so, or there are none: then they are still to be read.
+        """
+        lines = list(islice(self._file, most))
+        columns = _columns(lines) if lines else None
+        if columns is None:
+            self._file = chain(lines, self._file)
+        else:
+            self.number += len(lines)
+        return columns
+
+    def put_back(self, number: int, columns: list[list[bytes]]) -> None:
+        """Let what was taken be read again, from the line after a number on."""
+        lines = [b"\t".join(fields) for fields in zip(*columns, strict=True)]
+        self.number, self._file = number, chain(lines, self._file)
+
     def error(self, problem: str, number: int | None = None) -> TextError:
         """Return the error for a line: the current one unless a number is given."""
         return TextError(f"{self.path}, line {number or self.number}: {problem}")
+
+
+def _columns(lines: list[bytes]) -> list[list[bytes]] | None:
+    """Return the fields of lines by column if all have as many, with one tab or space between."""
+    text, width = b"".join(lines), len(lines[0].split())
+    if width < 2 or any(rare in text for rare in RARE):
+        return None
+    characters = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(characters == ord("\n"))
+    separators = np.flatnonzero((characters == ord("\t")) | (characters == ord(" ")))
+    if len(ends) != len(lines) or len(separators) != (width - 1) * len(lines):
+        return None
+    by_line, fields = separators.reshape(len(lines), -1), text.split()
+    if np.any(by_line[1:, 0] < ends[:-1]) or np.any(by_line[:, -1] > ends):
+        return None
+    if len(fields) != width * len(lines):
+        return None
+    return [fields[column::width] for column in range(width)]
 
 
 def _parse(lines: _Lines) -> Sections:
@@ -142,6 +183,38 @@ def _shown(line: bytes) -> str:
     return repr(line.decode("utf-8", errors="replace")[:40])
 
 
+def _read_alike(
+    lines: _Lines,
+    order: int,
+    announced: int,
+    place_of: Callable[[bytes], int],
+    found: tuple["array[int]", "array[float]", "array[int]", "array[float]"],
+) -> None:
+    """Read n-grams as long as all lines have as many fields, as they mostly have: many at once.
+
+    It leaves the lines of what is wrong, and of what is written otherwise, to be read one by one.
+    """
+    numbers, probs, places, weights = found
+    while len(numbers) < announced:
+        before = lines.number
+        columns = lines.take_alike(min(LINES_AT_ONCE, announced - len(numbers)))
+        if columns is None:
+            return
+        has_weights = len(columns) == order + 2
+        try:
+            values = [list(map(float, column)) for column in columns[:: order + 1]]
+            words = [list(map(place_of, column)) for column in columns[1 : order + 1]]
+        except (ValueError, KeyError):
+            values = []
+        if len(values) != 1 + has_weights or len(columns) not in (order + 1, order + 2):
+            lines.put_back(before, columns)
+            return
+        numbers.extend(range(before + 1, lines.number + 1))
+        probs.extend(values[0])
+        weights.extend(values[1] if has_weights else [0.0] * len(values[0]))
+        places.extend(chain.from_iterable(zip(*words, strict=True)))
+
+
 def _read_section(
     lines: _Lines,
     reader: Iterator[list[bytes]],
@@ -151,6 +224,7 @@ def _read_section(
 ) -> tuple[Entries, bytes]:
     """Read the n-grams of an order; return them and the line after them."""
     numbers, probs, places, weights = array("q"), array("d"), array("i"), array("d")
+    _read_alike(lines, order, announced, place_of, (numbers, probs, places, weights))
     section = b""
     for fields in reader:
         if fields[0].startswith(b"\\"):
