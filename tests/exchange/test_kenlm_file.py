@@ -4,18 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from thence import kenlm
-from thence.errors import TextError, ThenceError, ThenceWarning
+from thence.errors import TextError, ThenceWarning
 from thence.exchange import import_arpa
 from thence.exchange.arpa_reader import arpa_sections, read_arpa
-from thence.exchange.kenlm_file import MAGIC, Trie, read_kenlm, read_ngrams
-from thence.exchange.kenlm_model import read_hashed
-from thence.models.ngram.hashed import HashedNGrams, murmur, murmurs
+from thence.exchange.kenlm_file import Trie, read_kenlm, read_ngrams
+from thence.models.ngram.hashed import murmur
 
 FOLDER = Path(__file__).parent / "kenlm"
 EXACT = ["model.arpa", "probing.bin", "rest.bin", "trie.bin", "array.bin", "no-words.bin"]
@@ -102,26 +100,6 @@ def test_states_compare_alike(pairs: Pairs, one: list[str], other: list[str]) ->
         assert (a == b, a < b, a > b, a <= b) == (c == d, c < d, c > d, c <= d)
 
 
-@given(TEXTS, st.sampled_from([0, 1]), st.sampled_from(EXACT[:2] + QUANTISED[:1]))
-def test_python_walks_as_the_core_does(text: str, flags: int, name: str) -> None:
-    model = read_hashed(FOLDER / name)
-    slow = HashedNGrams(model.words, model.unigrams, model.unigram_stride, model.longer)
-    slow.__dict__["_core"] = None
-    data = text.encode()
-    for context in (b"", model.begin):
-        assert slow.score(context, data, flags) == model.score(context, data, flags)
-        assert slow.words_of(context, data, flags) == model.words_of(context, data, flags)
-        assert slow.step(context, data) == model.step(context, data)
-        for word in data.split():
-            assert slow.step(context, word) == model.step(context, word)
-            context = model.step(context, word)[-1]
-
-
-@given(st.lists(st.binary(max_size=20)))
-def test_hashes_of_words(words: list[bytes]) -> None:
-    assert murmurs(words).tolist() == [murmur(word) for word in words]
-
-
 def test_a_hash_worked_out_by_hand() -> None:
     assert murmur(b"") == 0  # The seed 0 times anything is 0.
     trie = read_kenlm(FOLDER / "trie.bin")
@@ -199,39 +177,3 @@ def test_what_holds_no_words_is_not_imported(tmp_path: Path) -> None:
     with pytest.raises(TextError, match="not those of the vocabulary"):
         read_ngrams(tmp_path / "swapped.bin")
     assert not (tmp_path / "run").exists()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that examples share."""
-    return tmp_path_factory.mktemp("damaged")
-
-
-@given(
-    name=st.sampled_from([*EXACT[1:], *QUANTISED]),
-    changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=5),
-    share=st.floats(0.5, 1),
-)
-def test_damaged_files_do_no_harm(
-    folder: Path,
-    name: str,
-    changes: list[tuple[float, int]],
-    share: float,
-) -> None:
-    data = bytearray((FOLDER / name).read_bytes())
-    for place, value in changes:  # More often in the header, which sizes everything.
-        data[min(int(place**2 * len(data)), len(data) - 1)] = value
-    path = folder / "damaged.bin"
-    path.unlink(missing_ok=True)  # One of them may still be mapped.
-    path.write_bytes(data[: max(int(share * len(data)), len(MAGIC))])
-    with np.errstate(all="ignore"):  # Its numbers may be any.
-        try:
-            model = read_hashed(path)
-        except ThenceError:
-            return
-        try:
-            model.score(model.begin, " ".join(WORDS).encode(), 1)
-            model.words_of(model.begin, " ".join(WORDS).encode(), 1)
-            model.step(model.begin, b"cat")
-        except ValueError as error:
-            assert "does not fit" in str(error)

@@ -14,14 +14,7 @@
 
 #include <string.h>
 
-#include "core.h"
-
-typedef struct { /* An open hash table with linear probing: a key of 8 bytes, then what it stands for. */
-    const uint8_t *slots;
-    uint64_t buckets; /* A key is looked for from slot key mod buckets on; */
-    uint64_t size;    /* there are so many slots, at least as many as buckets. A key of 0 is none. */
-    int64_t stride;   /* Bytes from one slot to the next. */
-} Slots;
+#include "slots.h"
 
 typedef struct {
     Slots words;             /* Hashes of words, and their ids. */
@@ -47,12 +40,6 @@ typedef struct {
 enum { END = 1 }; /* </s> follows the words of a text. */
 enum { ASKED = 3 }; /* Words of context up to which n-grams are asked for ahead: more are rarely there. */
 
-static inline uint64_t read_64(const uint8_t *at) {
-    uint64_t value;
-    memcpy(&value, at, 8);
-    return value;
-}
-
 static inline float read_float(const uint8_t *at) {
     float value;
     memcpy(&value, at, 4);
@@ -65,23 +52,6 @@ static inline uint32_t bits_of(float value) {
     return bits;
 }
 
-/* MurmurHash64A by Austin Appleby, with the seed 0, of bytes in little-endian order. */
-static uint64_t murmur(const uint8_t *at, int64_t size) {
-    const uint64_t m = 0xC6A4A7935BD1E995u;
-    uint64_t hash = (uint64_t)size * m;
-    for (; size >= 8; size -= 8, at += 8) {
-        uint64_t k = read_64(at) * m;
-        hash = (hash ^ (k ^ k >> 47) * m) * m;
-    }
-    if (size) {
-        uint64_t rest = 0;
-        for (int64_t i = 0; i < size; i++) rest |= (uint64_t)at[i] << 8 * i;
-        hash = (hash ^ rest) * m;
-    }
-    hash = (hash ^ hash >> 47) * m;
-    return hash ^ hash >> 47;
-}
-
 /* Hash words that stand one after another in `bytes`, word i from offsets[i] to offsets[i + 1]; 0, or -1
    if the offsets do not fit. */
 CORE_EXPORT int32_t hashed_words(const uint8_t *bytes, int64_t size, const int64_t *offsets,
@@ -92,23 +62,6 @@ CORE_EXPORT int32_t hashed_words(const uint8_t *bytes, int64_t size, const int64
         hashes[i] = murmur(bytes + first, last - first);
     }
     return 0;
-}
-
-static inline uint64_t slot_of(const Slots *table, uint64_t key) {
-    return key % table->buckets;
-}
-
-/* Where a key stands that is looked for from a slot on; NULL if it is not there. A table of a stranger
-   may have no free slot. */
-static inline const uint8_t *look_up(const Slots *table, uint64_t key, uint64_t slot) {
-    for (uint64_t tried = 0; tried < table->size; tried++) {
-        const uint8_t *at = table->slots + slot * (uint64_t)table->stride;
-        uint64_t found = read_64(at);
-        if (found == key) return at;
-        if (!found) return NULL;
-        if (++slot == table->size) slot = 0;
-    }
-    return NULL;
 }
 
 static uint64_t hash_of(const uint8_t *word, int64_t size) {
@@ -156,10 +109,6 @@ static Found read_one(const Hashed *model, const State *before, uint32_t word, S
 
 static int is_space(uint8_t byte) {
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
-}
-
-static int table_fits(const Slots *table, int64_t stride) {
-    return table->slots && table->buckets >= 1 && table->size >= table->buckets && table->stride >= stride;
 }
 
 static int hashed_fits(const Hashed *model) {

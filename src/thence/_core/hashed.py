@@ -56,9 +56,9 @@ class HashedTables:
         stride: int,
         end: int,
     ) -> None:
-        self._longer = (Slots * len(longer))(*map(_slots, longer))
+        self._longer = (Slots * len(longer))(*map(slots_of, longer))
         self._model = Hashed(
-            _slots(words), address(unigrams, np.uint8), ctypes.addressof(self._longer),
+            slots_of(words), address(unigrams, np.uint8), ctypes.addressof(self._longer),
             len(unigrams) // stride, stride, len(longer) + 1, end,
         )  # fmt: skip
         self._kept = words, unigrams, longer
@@ -110,7 +110,8 @@ class HashedTables:
         return log_prob, order, number, written[16 : 16 + 8 * length]
 
 
-def _slots(table: tuple[UInt8[np.ndarray, " bytes"], int, int]) -> Slots:
+def slots_of(table: tuple[UInt8[np.ndarray, " bytes"], int, int]) -> Slots:
+    """Return a table of the bytes of its slots, how many buckets it has and bytes per slot."""
     slots, buckets, stride = table
     return Slots(address(slots, np.uint8), buckets, len(slots) // stride, stride)
 

@@ -6,12 +6,15 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BufferedIOBase
-from itertools import chain, islice
+from dataclasses import dataclass, field
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
+from thence._core import library
+from thence._core.arpa import read_lines
 from thence.corpus.opening import refuse_odd
 from thence.errors import TextError
 from thence.exchange.ngram_lists import (
@@ -21,14 +24,13 @@ from thence.exchange.ngram_lists import (
     check_logarithms,
     tables_of,
 )
+from thence.models.ngram.hashed import HashTable, murmurs
 
 _FIELD = re.compile(rb"[^ \t\r\n]+")
 LONGEST_LINE = 1 << 20
 """Bytes; an n-gram has a few dozen. A packed file may hold a line longer than memory."""
-LINES_AT_ONCE = 1 << 15
-"""Lines that are cut together (about 1 MB)."""
-RARE = (b"\r", b"\v", b"\f")
-"""White space that ``split`` cuts at, and that no program writes between fields."""
+BLOCK = 1 << 20
+"""Bytes that are read together."""
 _COUNT = re.compile(rb"ngram (\d+) ?= ?(\d+)$")
 
 
@@ -58,19 +60,10 @@ def arpa_sections(path: Path) -> Iterator[Sections]:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else path.open("rb") as file:
-            yield _parse(_Lines(path, _bounded_lines(file, path)))
+            yield _parse(_Lines(path, cast(BufferedIOBase, file)))
     except (OSError, EOFError, zlib.error) as error:
         problem = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise TextError(f"The ARPA file {path} cannot be read: {problem}.") from error
-
-
-def _bounded_lines(file: BufferedIOBase, path: Path) -> Iterator[bytes]:
-    while line := file.readline(LONGEST_LINE):
-        if len(line) == LONGEST_LINE:
-            raise TextError(
-                f"{path} has a line of more than {LONGEST_LINE >> 20} MiB, so it is no ARPA file."
-            )
-        yield line
 
 
 class _Lines:
@@ -80,56 +73,44 @@ class _Lines:
     word.
     """
 
-    def __init__(self, path: Path, file: Iterator[bytes]) -> None:
+    def __init__(self, path: Path, file: BufferedIOBase) -> None:
         self.path, self.number, self._file = path, 0, file
+        self._ahead = BytesIO()
+        """What was taken from the file and not read yet."""
 
     def __iter__(self) -> Iterator[list[bytes]]:
-        while (line := next(self._file, None)) is not None:
+        while line := self._ahead.readline() or self._line():
             self.number += 1
             # What ``split`` cuts at besides is rare.
             rare = b"\v" in line or b"\f" in line
             if fields := _FIELD.findall(line) if rare else line.split():
                 yield fields
 
-    def take_alike(self, most: int) -> list[list[bytes]] | None:
-        """Take up to so many lines of the same number of fields; return their columns.
+    def _line(self) -> bytes:
+        """Return the next line of the file; none at its end."""
+        line = self._file.readline(LONGEST_LINE)
+        if len(line) == LONGEST_LINE:
+            raise TextError(
+                f"{self.path} has a line of more than {LONGEST_LINE >> 20} MiB, so it is no ARPA "
+                "file."
+            )
+        return line
 
-        None if the next lines are not so, or there are none: then they are still to be read.
+    def read_many(self, read: Callable[[bytes], tuple[int, int]]) -> int:
+        """Let a function read whole lines, which says how many it has read, and their bytes.
+
+        What it leaves is read next. Returns how many lines were read.
         """
-        lines = list(islice(self._file, most))
-        columns = _columns(lines) if lines else None
-        if columns is None:
-            self._file = chain(lines, self._file)
-        else:
-            self.number += len(lines)
-        return columns
-
-    def put_back(self, number: int, columns: list[list[bytes]]) -> None:
-        """Let what was taken be read again, from the line after a number on."""
-        lines = [b"\t".join(fields) for fields in zip(*columns, strict=True)]
-        self.number, self._file = number, chain(lines, self._file)
+        block = self._ahead.read() or self._file.read(BLOCK)
+        block += b"" if block.endswith(b"\n") else self._line()
+        count, used = read(block)
+        self.number += count
+        self._ahead = BytesIO(block[used:])
+        return count
 
     def error(self, problem: str, number: int | None = None) -> TextError:
         """Return the error for a line: the current one unless a number is given."""
         return TextError(f"{self.path}, line {number or self.number}: {problem}")
-
-
-def _columns(lines: list[bytes]) -> list[list[bytes]] | None:
-    """Return the fields of lines by column if all have as many, with one tab or space between."""
-    text, width = b"".join(lines), len(lines[0].split())
-    if width < 2 or any(rare in text for rare in RARE):
-        return None
-    characters = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero(characters == ord("\n"))
-    separators = np.flatnonzero((characters == ord("\t")) | (characters == ord(" ")))
-    if len(ends) != len(lines) or len(separators) != (width - 1) * len(lines):
-        return None
-    by_line, fields = separators.reshape(len(lines), -1), text.split()
-    if np.any(by_line[1:, 0] < ends[:-1]) or np.any(by_line[:, -1] > ends):
-        return None
-    if len(fields) != width * len(lines):
-        return None
-    return [fields[column::width] for column in range(width)]
 
 
 def _parse(lines: _Lines) -> Sections:
@@ -147,9 +128,14 @@ def _parse(lines: _Lines) -> Sections:
 
     def orders(section: bytes) -> Iterator[Entries]:
         yield first
+        table = None
+        if library() is not None:
+            table = HashTable.of(
+                murmurs(list(places)), place=np.arange(len(places), dtype=np.uint32)
+            )
         for order, count in enumerate(announced[1:], start=2):
             _check_title(lines, section, order)
-            entries, section = _read_section(lines, reader, order, count, places.__getitem__)
+            entries, section = _read_section(lines, reader, order, count, places.__getitem__, table)
             yield entries
         if section not in (b"\\end\\", b""):
             raise lines.error(f"here should be \\end\\, not {_shown(section)}.")
@@ -183,36 +169,46 @@ def _shown(line: bytes) -> str:
     return repr(line.decode("utf-8", errors="replace")[:40])
 
 
-def _read_alike(
-    lines: _Lines,
-    order: int,
-    announced: int,
-    place_of: Callable[[bytes], int],
-    found: tuple["array[int]", "array[float]", "array[int]", "array[float]"],
-) -> None:
-    """Read n-grams as long as all lines have as many fields, as they mostly have: many at once.
+@dataclass(frozen=True)
+class _Found:
+    """The n-grams of a section, as far as they are read.
 
-    It leaves the lines of what is wrong, and of what is written otherwise, to be read one by one.
+    Attributes:
+        numbers: The line of each.
+        log_probs: Its number before the words.
+        places: Its words, one after another.
+        backoffs: Its number after the words, 0 if it has none.
     """
-    numbers, probs, places, weights = found
-    while len(numbers) < announced:
-        before = lines.number
-        columns = lines.take_alike(min(LINES_AT_ONCE, announced - len(numbers)))
-        if columns is None:
-            return
-        has_weights = len(columns) == order + 2
-        try:
-            values = [list(map(float, column)) for column in columns[:: order + 1]]
-            words = [list(map(place_of, column)) for column in columns[1 : order + 1]]
-        except (ValueError, KeyError):
-            values = []
-        if len(values) != 1 + has_weights or len(columns) not in (order + 1, order + 2):
-            lines.put_back(before, columns)
-            return
-        numbers.extend(range(before + 1, lines.number + 1))
-        probs.extend(values[0])
-        weights.extend(values[1] if has_weights else [0.0] * len(values[0]))
-        places.extend(chain.from_iterable(zip(*words, strict=True)))
+
+    numbers: "array[int]" = field(default_factory=lambda: array("q"))
+    log_probs: "array[float]" = field(default_factory=lambda: array("d"))
+    places: "array[int]" = field(default_factory=lambda: array("i"))
+    backoffs: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def read_many(self, lines: _Lines, order: int, announced: int, words: HashTable) -> None:
+        """Read by the compiled core, up to the first line that does not look as most do."""
+
+        def read(text: bytes) -> tuple[int, int]:
+            most = announced - len(self.numbers)
+            found, used = read_lines(text, order, most, words.parts)
+            self.log_probs.frombytes(found[0].tobytes())
+            self.places.frombytes(found[1].tobytes())
+            self.backoffs.frombytes(found[2].tobytes())
+            first = lines.number + 1
+            self.numbers.extend(range(first, first + len(found[0])))
+            return len(found[0]), used
+
+        while len(self.numbers) < announced and lines.read_many(read):
+            pass
+
+    def entries(self, order: int) -> Entries:
+        """Return them as arrays."""
+        return Entries(
+            np.array(self.places, np.int32).reshape(-1, order),
+            np.array(self.log_probs),
+            np.array(self.backoffs),
+            np.array(self.numbers, np.int64),
+        )
 
 
 def _read_section(
@@ -221,11 +217,12 @@ def _read_section(
     order: int,
     announced: int,
     place_of: Callable[[bytes], int],
+    words: HashTable | None = None,
 ) -> tuple[Entries, bytes]:
     """Read the n-grams of an order; return them and the line after them."""
-    numbers, probs, places, weights = array("q"), array("d"), array("i"), array("d")
-    _read_alike(lines, order, announced, place_of, (numbers, probs, places, weights))
-    section = b""
+    found, section = _Found(), b""
+    if words is not None:
+        found.read_many(lines, order, announced, words)
     for fields in reader:
         if fields[0].startswith(b"\\"):
             section = b" ".join(fields)
@@ -236,26 +233,21 @@ def _read_section(
                 f"weight, but here are {len(fields)} fields."
             )
         try:
-            probs.append(float(fields[0]))
-            weights.append(float(fields[-1]) if len(fields) == order + 2 else 0.0)
-            places.extend(map(place_of, fields[1 : order + 1]))
+            found.log_probs.append(float(fields[0]))
+            found.backoffs.append(float(fields[-1]) if len(fields) == order + 2 else 0.0)
+            found.places.extend(map(place_of, fields[1 : order + 1]))
         except ValueError:
             ends = f"{_shown(fields[0])} or {_shown(fields[-1])}"
             raise lines.error(f"{ends} is not a number.") from None
         except KeyError as error:
             word = _shown(error.args[0])
             raise lines.error(f"the word {word} is in an n-gram but not a 1-gram.") from None
-        numbers.append(lines.number)
-    if len(numbers) != announced:
+        found.numbers.append(lines.number)
+    if len(found.numbers) != announced:
         raise lines.error(
-            f"{announced} n-grams of order {order} are announced, but {len(numbers)} follow; "
+            f"{announced} n-grams of order {order} are announced, but {len(found.numbers)} follow; "
             "the file is cut short or was edited."
         )
-    entries = Entries(
-        np.array(places, np.int32).reshape(-1, order),
-        np.array(probs),
-        np.array(weights),
-        np.array(numbers, np.int64),
-    )
+    entries = found.entries(order)
     check_logarithms(entries, lines.error)
     return entries, section
