@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pytest
 
+from thence import settings
 from thence.cli.messages import in_flags
 from thence.errors import SettingError
 from thence.settings import (
@@ -91,3 +92,12 @@ def test_a_setting_is_written_as_its_user_wrote_it() -> None:
     error = SettingError("`hidden_size` is 0; use `softmax='full'` or `tied=False`.")
     assert in_flags(str(error)) == "--hidden-size is 0; use --softmax full or --no-tied."
     assert as_in_file(error) == "'hidden_size' is 0; use softmax='full' or tied=False."
+
+
+def test_unions_that_differ_in_their_order_alone_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for hint, kind in ((str | Path, str), (Path | str, Path), (Path | str, Path)):
+        assert isinstance(validate("path", "a", hint), kind)
+    monkeypatch.setattr(settings, "MOST_KNOWN", 0)
+    assert isinstance(validate("path", "a", str | Path), str)

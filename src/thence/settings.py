@@ -153,9 +153,8 @@ def validate(name: str, value: Any, hint: Any, in_list: bool = False) -> Any:
         SettingError: If the value is of another type, out of range, or not one of the choices.
     """
     value = value.item() if isinstance(value, np.generic) else value
-    alternatives = list(_alternatives(hint))
     ending = "."
-    for kind, limits in alternatives:
+    for kind, limits in _alternatives(hint):
         if get_origin(kind) is Literal:
             if any(value == choice and type(value) is type(choice) for choice in get_args(kind)):
                 return value
@@ -225,15 +224,31 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."
 
 
-def _alternatives(hint: Any, limits: Range = Range()) -> Iterator[tuple[Any, Range]]:
-    """Yield the types of a union one by one, each with its range."""
+_known: dict[int, tuple[Any, tuple[tuple[Any, Range], ...]]] = {}
+"""What ``_alternatives`` found of each type, by its address: unions in another order are equal. The
+type stands beside it, so that no other gets its address."""
+MOST_KNOWN = 1000
+"""Types that are kept, as some are made anew for each call; all settings have some hundreds."""
+
+
+def _alternatives(hint: Any) -> tuple[tuple[Any, Range], ...]:
+    """Return the types of a union, each with its range; asked hundreds of times in a training."""
+    found = _known.get(id(hint))
+    if found is None:
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        found = _known[id(hint)] = hint, tuple(_parts(hint))
+    return found[1]
+
+
+def _parts(hint: Any, limits: Range = Range()) -> Iterator[tuple[Any, Range]]:
     if get_origin(hint) is Annotated:
         kind, *extras = get_args(hint)
         limits = next((extra for extra in extras if isinstance(extra, Range)), limits)
-        yield from _alternatives(kind, limits)
+        yield from _parts(kind, limits)
     elif get_origin(hint) in (Union, UnionType):
         for part in get_args(hint):
-            yield from _alternatives(part, limits)
+            yield from _parts(part, limits)
     else:
         yield hint, limits
 

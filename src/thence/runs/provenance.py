@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,7 @@ def new_provenance(
     return {"checksum": checksum, **provenance}
 
 
+@cache
 def _version() -> str:
     """Return the version of thence; only new runs and messages ask for it, since it takes time."""
     from importlib.metadata import version
