@@ -349,6 +349,13 @@ def test_bytes_that_are_no_text(run: LanguageRun, tmp_path: Path) -> None:
     assert found.kept == 2
 
 
+def test_a_row_that_has_no_text_left_is_refused(run: LanguageRun, tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_bytes(b"text\tb\nthe cat\t1\n\xff\na mat\t2\n")
+    how: dict[str, Any] = {"above": 0.5, "errors": "ignore"}
+    with pytest.raises(TextError, match="3 records have 2 texts"):
+        filter_texts(run, tmp_path / "x.tsv", tmp_path / "y.tsv", **how)
+
+
 REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("x.txt", "out.txt", {}, "Nothing says what to keep"),
     ("x.txt", "out.txt", {"below": -1.0}, "`below` is -1"),

@@ -58,9 +58,8 @@ class ParquetFile:
             data = texts.buffers()[2]
             held = b"" if data is None else data.to_pybytes()[ends[0] : ends[-1]]
             done += len(texts)
-            part = Part(
-                ".parquet", (), self.column, self.name, held, (ends[1:] - ends[0]).tobytes()
-            )
+            about = (".parquet", (), self.column, self.name, len(texts))
+            part = Part(*about, held, (ends[1:] - ends[0]).tobytes())
             yield part, self.path.stat().st_size * done // rows
 
     def write(self, file: Any, judged: Judged, score_column: str | None) -> None:

@@ -64,7 +64,8 @@ class Part:
         columns: Of a table.
         column: The column, or field, with the text; None for plain text.
         name: Where the records are, for messages.
-        data: The records, one after another; of Parquet, their texts.
+        count: How many there are.
+        data: They, one after another; of Parquet, their texts.
         ends: Of Parquet: where each text ends, as 64-bit numbers.
     """
 
@@ -72,6 +73,7 @@ class Part:
     columns: tuple[str, ...]
     column: str | None
     name: str
+    count: int
     data: bytes
     ends: bytes = b""
 
@@ -81,6 +83,15 @@ class Part:
         Raises:
             TextError: If a record is malformed, or its text is no text.
         """
+        found = self._documents(errors)
+        if len(found) != self.count:  # Such as a row of bytes that are ignored.
+            raise TextError(
+                f"{self.name}: {self.count:,} records have {len(found):,} texts; is there a row of "
+                f"nothing but bytes that are no text? Use `errors='replace'`, or correct the file."
+            )
+        return found
+
+    def _documents(self, errors: Errors) -> Documents:
         if self.suffix == ".parquet":
             ends = np.frombuffer(self.ends, np.int64)
             starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])[: len(ends)]
@@ -133,15 +144,15 @@ class Part:
 
     def to_bytes(self) -> bytes:
         """Return the part as one message; see ``from_bytes``."""
-        about = [self.suffix, self.columns, self.column, self.name, len(self.data)]
+        about = [self.suffix, self.columns, self.column, self.name, self.count, len(self.data)]
         return b"".join([orjson.dumps(about), b"\n", self.data, self.ends])
 
     @classmethod
     def from_bytes(cls, message: bytes) -> "Part":
         """Return the part of a message."""
         first, _, rest = message.partition(b"\n")
-        suffix, columns, column, name, size = orjson.loads(first)
-        return cls(suffix, tuple(columns), column, name, rest[:size], rest[size:])
+        suffix, columns, column, name, count, size = orjson.loads(first)
+        return cls(suffix, tuple(columns), column, name, count, rest[:size], rest[size:])
 
 
 @dataclass(frozen=True)
@@ -175,7 +186,8 @@ class LineFile:
             data = b"".join(records)
             if (done or self.header) and data.startswith(MARK):  # Only at the start it is no text.
                 data = MARK + data
-            yield Part(self.suffix, self.columns, self.column, name, data), position
+            about = (self.suffix, self.columns, self.column, name, len(records))
+            yield Part(*about, data), position
             done += len(records)
 
     def records(self) -> Iterator[tuple[list[bytes], int]]:
