@@ -95,6 +95,7 @@ add_built_in([
         "class-ngram", "fit",
         "language.class_ngram:ClassNGramOptions", "language.class_ngram:ClassNGram",
         "n-grams of word classes that are learned from the text (Brown et al. 1992)",
+        candidates={"words": (Candidate(20, place=1, compiled=True),)},
     ),
     _language(
         "cache", "fit", "language.cache:CacheOptions", "language.cache:Cache",
