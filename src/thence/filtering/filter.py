@@ -6,6 +6,7 @@ again.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from shutil import rmtree
@@ -148,18 +149,18 @@ def _check_labels(panel: Panel) -> None:
 def _about(panel: Panel, files: Sequence[File]) -> dict[str, Any]:
     """Return what is judged by what: a journal that says the same is gone on with."""
 
-    def version(path: Path) -> tuple[str, int, int]:
+    def state(path: Path) -> tuple[str, int, int]:
         status = path.stat()
         return str(path.absolute()), status.st_size, status.st_mtime_ns
 
     def weights(run: Run) -> list[Any]:
-        return [run.identity, *version(run.folder / "model.safetensors")]
+        return [run.identity, *state(run.folder / "model.safetensors")]
 
     return {
-        "format": 1,
+        "thence": version("thence"),  # Others may cut files elsewhere.
         "models": {label: weights(run) for label, run in panel.runs.items()},
         "by": None if panel.by is None else [*weights(panel.by), panel.certainty],
-        "files": [[*version(file.path), file.column] for file in files],
+        "files": [[*state(file.path), file.column] for file in files],
     }
 
 
