@@ -140,7 +140,11 @@ def test_what_is_trained_for_how_long() -> None:
     caches = ["cache 1 1", "cache 1 2", "cache 1 4 65536 0.4"]
     more = ["cache 1 1 100", "cache 1 3 0.4", "cache 1 2 2000 0.4", caches[2]]
     assert [name for name in names_of("words", 20, "fit") if name.startswith("cache")] == more
-    counted = ["ngram 1 3", "ngram 1 5", *caches, "context-mixing 1"]
+    classes = [f"class-ngram 1 {number} 4" for number in (100, 400, 1000)]
+    counted = ["ngram 1 3", "ngram 1 5", classes[0], *caches, "context-mixing 1"]
+    for seconds, tried in ((20, classes[:2]), (60, classes)):
+        names = names_of("words", seconds, "fit")
+        assert [name for name in names if name.startswith("class-ngram")] == tried
     assert names_of("words", 0, "fit") == counted
     linear = (
         "linear 1 tfidf squared_hinge, linear 1 tfidf squared_hinge 0.0 1 2, "

@@ -63,6 +63,12 @@ def _cache(seconds: float = 0.0, **options: Any) -> Candidate:
     return Candidate(seconds, place=1, options=options, running=True)
 
 
+def _classes(classes: int, seconds: float = 0.0) -> Candidate:
+    """Return an n-gram model of word classes that ``thence best`` tries, from some budget on."""
+    options = {"classes": classes, "order": 4}
+    return Candidate(seconds, place=1, options=options, compiled=True)
+
+
 _language, _labels = partial(_built_in, "language"), partial(_built_in, "labels")
 _recurrent = partial(
     _language,
@@ -95,7 +101,13 @@ add_built_in([
         "class-ngram", "fit",
         "language.class_ngram:ClassNGramOptions", "language.class_ngram:ClassNGram",
         "n-grams of word classes that are learned from the text (Brown et al. 1992)",
-        candidates={"words": (Candidate(20, place=1, compiled=True),)},
+        # Classes of several sizes gain beside each other. Few are learned in a second.
+        candidates={
+            "words": (
+                _classes(100), _classes(100, 20), _classes(400, 20),
+                _classes(100, 60), _classes(400, 60), _classes(1000, 60),
+            ),
+        },
     ),
     _language(
         "cache", "fit", "language.cache:CacheOptions", "language.cache:Cache",

@@ -21,7 +21,7 @@ import numpy as np
 from thence._core import classes as core
 from thence._core import library
 from thence.array_types import Float64, Int32, Int64
-from thence.deadline import check_deadline
+from thence.deadline import past_deadline
 
 SWEEPS = 20
 """Times that all words are looked at, at most; later sweeps hardly gain."""
@@ -143,6 +143,8 @@ def exchange(
 ) -> Int32[np.ndarray, " words"]:
     """Return the class of each word, from 0; the fixed words have classes of their own after those.
 
+    Once a deadline has passed, the classes are those reached by then.
+
     Args:
         keys: ``first * size + second`` of each pair of neighbours.
         counts: How often each occurs.
@@ -152,15 +154,16 @@ def exchange(
     """
     first, second = np.divmod(keys, size)
     after, before = Pairs.of(first, second, counts, size), Pairs.of(second, first, counts, size)
-    order = np.argsort(-np.bincount(second, counts, size), kind="stable")
+    seen = np.bincount(second, counts, size)
+    order = np.argsort(-seen, kind="stable")
     order = order[~np.isin(order, fixed)]
     class_of = np.zeros(size, np.int32)
     class_of[order] = np.arange(len(order)) % classes
+    order = order[seen[order] > 0]  # Nothing says where the others belong.
     class_of[fixed] = np.arange(classes, classes + len(fixed))
     grid = Grid.of(after, before, class_of, classes + len(fixed))
     for _ in range(SWEEPS):
-        check_deadline()
-        if sweep(grid, order, classes) < LEAST_MOVED * len(order):
+        if sweep(grid, order, classes) < LEAST_MOVED * len(order) or past_deadline():
             break
     return grid.class_of
 
