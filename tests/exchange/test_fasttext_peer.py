@@ -206,3 +206,27 @@ def test_vectors_of_words(settings: dict[str, Any], text: Path, tmp_path: Path) 
     )
     said = ask(path, lines, train=train)
     compare(read_fasttext(path), lines, said)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"head": "hs", "ngrams": 3, "buckets": 3000},
+        {"shortest_subword": 2, "longest_subword": 4, "buckets": 3000},
+        {"head": "ova", "label_separator": ";", "ngrams": 2, "buckets": 500},
+        {"head": "ns", "label_separator": ";"},
+    ],
+    ids=str,
+)
+def test_classifiers_trained_here(settings: dict[str, Any], text: Path, tmp_path: Path) -> None:
+    rows = [line.split(" ", 1) for line in text.read_text("utf-8").splitlines()]
+    table = tmp_path / "text.tsv"
+    told = "".join(f"{label.removeprefix('__label__')}\t{words}\n" for label, words in rows)
+    table.write_text(f"label\ttext\n{told}", encoding="utf-8")
+    run = thence.train(
+        table, "fasttext", output=tmp_path / "run", label="label", lowercase=False, rate=0.5,
+        **settings,
+    )  # fmt: skip
+    path, lines = thence.export(run, tmp_path / "ours.bin"), held_out(text)
+    assert compare(read_fasttext(path), lines, ask(path, lines)) == len(lines)
