@@ -257,6 +257,8 @@ def _print_static_mixture(
             raise SettingError(
                 f"`{name}` does not go with `to` arpa, which mixes n-gram models alone."
             )
+    if not as_json and is_at_terminal():
+        print_note(f"Reading {len(given.runs)} models ...")
     print_result(mix_ngrams(given.runs, given.output, **options), as_json)
 
 
