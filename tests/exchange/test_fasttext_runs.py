@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import thence
-from thence.errors import RunError, TextError, ThenceWarning
+from thence.errors import RunError, SettingError, TextError, ThenceWarning
 from thence.exchange import export, import_model
 from thence.models.fasttext.contents import Dictionary, Entries, FastTextModel
 from thence.models.fasttext.files import read_fasttext, write_fasttext
+from thence.models.fasttext.predictions import word_vectors
 from thence.models.labels.fasttext import FastText
 from thence.runs import ClassifierRun
 from thence.tokens import read_vectors
@@ -87,6 +88,22 @@ def test_vectors_of_words_become_a_file(tmp_path: Path) -> None:
     assert found.matrix[:2] == pytest.approx(np.array(theirs), abs=1e-6)
     with pytest.raises(RunError, match="exists already"):
         import_model(FILES / "cbow.bin", tmp_path / "words.vec")
+
+
+def test_similar_words_of_a_file() -> None:
+    path = FILES / "cbow.bin"
+    found = thence.similar(path, "boat", count=3)
+    model = read_fasttext(path)
+    words = model.dictionary.words.names()
+    vectors = word_vectors(model, words)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = vectors @ vectors[words.index("boat")]
+    best = [words[place] for place in np.argsort(-cosines) if words[place] != "boat"][:3]
+    assert [word for word, _ in found.words] == best
+    assert found.words[0][1] == pytest.approx(np.sort(cosines)[-2], abs=1e-6)
+    assert len(thence.similar(path, "boats").words) == 10  # It is no word of the file.
+    with pytest.raises(SettingError, match=r"no vector for 'boats'.* Did you mean 'boat'"):
+        thence.similar(FILES / "skipgram.bin", "boats")
 
 
 def with_labels(labels: Sequence[str | bytes], name: str = "plain.bin") -> FastTextModel:

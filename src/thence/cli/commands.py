@@ -196,6 +196,8 @@ COMMANDS: Mapping[str, Command] = {
         "evaluation:similar",
         "evaluating:print_found",
         ("run", "word"),
+        help={"run": "The run folder, or a file of fastText (.bin, .ftz)."},
+        opens_run=False,
     ),
     "next": Command(
         "Show the most probable next tokens after a text.",

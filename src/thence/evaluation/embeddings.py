@@ -9,6 +9,8 @@ import numpy as np
 
 from thence.array_types import Float, Float32
 from thence.errors import RunError, SettingError, UnknownSymbolError, nearest
+from thence.models.fasttext.files import is_fasttext, read_fasttext
+from thence.models.fasttext.predictions import word_vectors
 from thence.printable import printable_symbol
 from thence.results import Listing
 from thence.runs.run import Run, open_run
@@ -102,16 +104,21 @@ def similar(run: Run | str | Path, word: str, count: int = 10) -> SimilarWords:
     """Return the words whose embeddings are nearest to that of a word, by the cosine.
 
     Args:
-        run: The run of a network, or of a classifier with embeddings, or its folder.
-        word: A word of its vocabulary; a character where its tokens are characters.
+        run: The run of a network, or of a classifier with embeddings, or its folder; or a file of
+            fastText, ``.bin`` or ``.ftz``.
+        word: A word of its vocabulary; a character where its tokens are characters. Of a file with
+            subwords, any word.
         count: How many words to return.
 
     Raises:
         SettingError: If the vocabulary lacks the word.
         RunError: If the run has no embeddings.
+        TextError: If the file is damaged.
     """
-    run = open_run(run)
     validate("count", count, PositiveInt)
+    if not isinstance(run, Run) and is_fasttext(Path(run)):
+        return _similar_in_file(Path(run), word, count)
+    run = open_run(run)
     embeddings = word_embeddings(run)
     # Of subwords the one that begins a word holds the space before it.
     forms = (word, f" {word}") if run.tokenizer.options.tokens == "subwords" else (word,)
@@ -125,6 +132,20 @@ def similar(run: Run | str | Path, word: str, count: int = 10) -> SimilarWords:
         )
     found = nearest_words(embeddings.matrix, embeddings.words, index, count)
     return SimilarWords(embeddings.words[index], found)
+
+
+def _similar_in_file(path: Path, word: str, count: int) -> SimilarWords:
+    """Return the nearest words of a file of fastText, as fastText has them."""
+    model = read_fasttext(path)
+    words = model.dictionary.words
+    (vector,) = word_vectors(model, [word])
+    if not vector.any():
+        near = nearest(word, words.names())
+        raise SettingError(
+            f"{path} has no vector for {word!r}, nor for runs of its characters.{near}"
+        )
+    found = nearest_words(word_vectors(model, words.encoded()), words.names(), vector, count + 1)
+    return SimilarWords(word, [(name, cosine) for name, cosine in found if name != word][:count])
 
 
 def _single_token(tokenizer: Tokenizer, text: str, number: int) -> int | None:
