@@ -21,7 +21,9 @@ SLEEP = 0.3
 
 
 class Slow:
-    """A module that takes its time to load, as PyTorch does."""
+    """A module that takes its time to load, as PyTorch does; so nothing is trained or learned."""
+
+    learning = None
 
     @staticmethod
     def train_until(ends: float, autopilot: Autopilot, *about: Any) -> None:
