@@ -12,7 +12,7 @@ from thence._core import library
 from thence._core.ctc import BeamSearch, KnownWords
 from thence._core.ngram import NGramTables
 from thence.corpus import Documents
-from thence.ctc import Alphabet, LanguageModel
+from thence.ctc import Alphabet, LanguageModel, core_search
 from thence.ctc.core_search import CoreSearch
 from thence.ctc.hotwords import Hotwords
 from thence.ctc.search import Limits, Search
@@ -62,10 +62,13 @@ HOTWORDS = st.builds(
     HOTWORDS,
     st.integers(0, 1 << 32),
     st.lists(st.integers(0, 5), max_size=3),
+    st.sampled_from([1, 20, 1 << 15]),
 )
-def test_searches_in_chunks(labels, model, limits, hotwords, seed, chunks):
+def test_searches_in_chunks(labels, model, limits, hotwords, seed, chunks, most_kept):
     alphabet = Alphabet.build_alphabet(labels)
-    core = CoreSearch(alphabet, model, limits, hotwords)
+    with pytest.MonkeyPatch.context() as patch:  # With few, what no beam has is forgotten often.
+        patch.setattr(core_search, "MOST_KEPT", most_kept)
+        core = CoreSearch(alphabet, model, limits, hotwords)
     python = Search(alphabet, model, limits, hotwords)
     logits = np.random.default_rng(seed).normal(0, 2, (sum(chunks), len(labels)))
     log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))

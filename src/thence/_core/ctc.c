@@ -65,6 +65,7 @@ CORE_EXPORT Search *ctc_search(const Settings *with, const int64_t *state, const
     Search *s = calloc(1, sizeof(Search));
     if (!s) return NULL;
     s->with = *with;
+    s->most = with->most;
     s->known = with->words ? with->words->pieces.size : 0;
     int64_t numbers = with->orders ? with->N - 1 : 0;
     if ((!s->known && add_piece(&s->pieces, &s->children, 0, NONE, 0, 0) < 0) ||
@@ -279,6 +280,11 @@ static int keep_best(Search *s, Beams *kept, int history) {
 CORE_EXPORT int64_t ctc_read(Search *s, const double *log_probs, int64_t frames) {
     const int64_t labels = s->with.labels;
     for (int64_t f = 0; f < frames; f++, log_probs += labels) {
+        if (!s->again && (s->texts.size > s->most || s->pieces.size > s->most)) {
+            if (forget(s)) return NO_MEMORY;
+            int64_t kept = s->texts.size > s->pieces.size ? s->texts.size : s->pieces.size;
+            s->most = 2 * kept > s->with.most ? 2 * kept : s->with.most;
+        }
         int64_t best = 0;
         for (int64_t l = 1; l < labels; l++) best = log_probs[l] > log_probs[best] ? l : best;
         int64_t tried = 0;
@@ -293,7 +299,8 @@ CORE_EXPORT int64_t ctc_read(Search *s, const double *log_probs, int64_t frames)
                 merge(s, beam);
             }
         }
-        if (s->pending.size) return f;
+        s->again = s->pending.size > 0;
+        if (s->again) return f;
         for (int64_t i = 0; i < s->next.size; i++) score_beam(s, &s->next.at[i]);
         if (keep_best(s, &s->beams, s->with.history > 0)) return NO_MEMORY;
         s->frame++;

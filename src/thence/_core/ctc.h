@@ -51,6 +51,7 @@ typedef struct { /* What a search is told. */
     double alpha, beta, offset, hot_weight;
     double prune, min_log_prob;
     int64_t width;
+    int64_t most;            /* entries of a list before it is looked for some to forget */
     int64_t other;           /* the id of all words that are not known; -1: they are asked for */
     int32_t N;
     int32_t history;         /* words that beams must share to be one; 0: beams are not compared */
@@ -83,6 +84,8 @@ typedef struct { int32_t *at; int64_t size, room; } Places;
 typedef struct {
     Settings with;
     int64_t known, frame; /* pieces of known words; frames read */
+    int64_t most;         /* as in with, or twice as many as were kept the last time */
+    int32_t again;        /* whether this frame was read before, and words were asked for */
     Pieces pieces;        /* all others, numbered after the known ones */
     Map children, hot, asked, longer;
     Hots hots;
@@ -113,5 +116,9 @@ int32_t add_piece(Pieces *pieces, Map *children, int64_t before, int32_t parent,
                   int32_t length);
 
 const Piece *piece_at(const Search *s, int32_t piece);
+
+/* Forget texts, pieces and frames that no beam has; numbers change. 0, or NO_MEMORY, after which the
+   search cannot go on. */
+int forget(Search *s);
 
 #endif

@@ -26,8 +26,8 @@ class Settings(ctypes.Structure):
         ("orders", Pointer), ("V", Size), ("words", Pointer), ("kinds", Pointer),
         ("points", Pointer), ("starts", Pointer), ("labels", Size), ("alpha", F64), ("beta", F64),
         ("offset", F64), ("hot_weight", F64), ("prune", F64), ("min_log_prob", F64),
-        ("width", Size), ("other", Size), ("N", I32), ("history", I32), ("average", I32),
-        ("boundary", I32),
+        ("width", Size), ("most", Size), ("other", Size), ("N", I32), ("history", I32),
+        ("average", I32), ("boundary", I32),
     )  # fmt: skip
 
 

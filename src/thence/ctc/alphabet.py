@@ -78,7 +78,7 @@ class Alphabet:
                 f"{len(missing)} of {len(asked)} characters of the word list are in no label "
                 f"({shown!r}), so words with them cannot be found: is the case the same?",
                 ThenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def dumps(self) -> str:

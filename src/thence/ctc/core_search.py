@@ -16,6 +16,8 @@ from thence.ctc.search import FoundText, Limits, Search, kind_of, shared_words
 from thence.ctc.sources import ModelSource, TextState
 from thence.models.ngram import NGram
 
+MOST_KEPT = 1 << 15
+"""Texts, or unknown words, before those are forgotten that no beam has: a few megabytes."""
 _kept: WeakKeyDictionary[LanguageModel, tuple[Any, KnownWords]] = WeakKeyDictionary()
 """The known words of each language model as the core has them, and the list they were made of."""
 
@@ -37,6 +39,7 @@ class CoreSearch:
             "prune": limits.beam_prune_logp,
             "min_log_prob": limits.token_min_logp,
             "width": limits.beam_width,
+            "most": MOST_KEPT,
             "history": (shared_words(language_model) or 0) if limits.prune_history else 0,
             "average": AVG_TOKEN_LEN,
         }
