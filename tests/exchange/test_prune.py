@@ -82,7 +82,8 @@ def test_every_context_sums_to_one(tmp_path: Path, unknown: str) -> None:
     read = read_arpa(tmp_path / "small.arpa")
     for found in sums(read.tables, len(read.vocabulary)):
         assert found.totals == pytest.approx(np.ones(len(found.totals)), abs=1e-5)
-    prune(tmp_path / "small.arpa", tmp_path / "smaller", order=2)
+    again = prune(tmp_path / "small.arpa", tmp_path / "smaller", order=3)
+    assert all(left <= before for left, before in zip(again.ngrams, again.before, strict=False))
     assert Run(tmp_path / "smaller").imported
 
 

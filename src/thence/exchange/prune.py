@@ -26,6 +26,10 @@ from thence.tokens import COUNTED, Tokenizer, tokenizer_of
 from thence.tokens.word_list import read_word_list
 from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
 
+NOTHING = 1e-12
+"""An n-gram that raises the perplexity by less than this share says nothing: those go that are
+listed by the way, as others end with them."""
+
 
 @dataclass(frozen=True)
 class Pruned(Serializable):
@@ -91,7 +95,7 @@ def prune(
     started, opened = time.monotonic(), open_ngrams(model)
     tokenizer = opened.tokenizer if vocabulary is None else _restricted(opened, vocabulary)
     within = Backoff.within(opened.tables[:order], opened.vocabulary, tokenizer.vocabulary)
-    tables = interpolate([within], np.ones(1), threshold)
+    tables = interpolate([within], np.ones(1), NOTHING if threshold is None else threshold)
     if ".arpa" in output.suffixes:
         write_arpa(tables, tokenizer.vocabulary, output)
     else:
