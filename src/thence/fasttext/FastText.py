@@ -17,7 +17,7 @@ from thence.errors import ThenceError
 from thence.fasttext import evaluation, neighbours
 from thence.fasttext.autotune import autotune
 from thence.fasttext.errors import FastTextError
-from thence.fasttext.evaluation import NOT_SUPERVISED, Meter, labels_asked, reach, top
+from thence.fasttext.evaluation import NOT_SUPERVISED, Meter, labels_asked, of_one, reach, top
 from thence.fasttext.fit import fit_supervised, fit_unsupervised, load, quantized
 from thence.fasttext.lines import BOW as BOW
 from thence.fasttext.lines import EOS as EOS
@@ -187,20 +187,20 @@ class _FastText:
         """
         if self.model.arguments.model != "supervised":
             raise FastTextError(NOT_SUPERVISED)
-        several = not isinstance(text, str)
-        if several or self._one is None:
-            lines = Documents.from_strings(map(one_line, text if several else [text]))
-            scores, sizes = predictions.predict(self.model, lines)
-        else:
-            vector, size = self._one.mean(one_line(text).encode())
-            scores, sizes = predictions.probabilities(self.model, vector[None]), np.array([size])
         names = self._names(self.model.dictionary.labels, on_unicode_error)
+        if isinstance(text, str) and self._one is not None:
+            vector, size = self._one.mean(one_line(text).encode())
+            return of_one(
+                predictions.probabilities(self.model, vector[None])[0], size, names, k, threshold
+            )
+        several = not isinstance(text, str)
+        lines = Documents.from_strings(map(one_line, text if several else [text]))
+        scores, sizes = predictions.predict(self.model, lines)
+        if not several:
+            return of_one(scores[0], int(sizes[0]), names, k, threshold)
         rows = top(scores, labels_asked(k, len(names)))
         chances = np.take_along_axis(scores, rows, 1)
         counts = reach(chances, threshold).sum(1) * (sizes > 0)
-        if not several:
-            kept = slice(int(counts[0]))
-            return tuple(names[label] for label in rows[0, kept]), chances[0, kept].astype(float)
         labels = [
             [names[label] for label in found[:count]]
             for found, count in zip(rows.tolist(), counts.tolist(), strict=True)

@@ -101,6 +101,25 @@ def labels_asked(k: int, labels: int) -> int:
     return labels if k == -1 else min(k, labels)
 
 
+def of_one(
+    scores: Float32[np.ndarray, " labels"],
+    size: int,
+    names: Sequence[str],
+    k: int,
+    threshold: float,
+) -> tuple[tuple[str, ...], Float[np.ndarray, " k"]]:
+    """Return the k most probable labels of a text of so many features, and their probabilities."""
+    asked = labels_asked(k, len(names))
+    if asked == 1:
+        order = [len(names) - 1 - int(scores[::-1].argmax())]
+    else:
+        order = top(scores[None], asked)[0].tolist()
+    least = threshold + float(ADDED) if threshold > 0 else 0.0
+    found = [(names[label], float(scores[label])) for label in order if size]
+    kept = [(name, chance) for name, chance in found if chance >= least]
+    return tuple(name for name, _ in kept), np.array([chance for _, chance in kept], np.float64)
+
+
 def precision_and_recall(found: Judged, k: int, threshold: float) -> tuple[int, float, float]:
     """Return lines, the precision of all labels that were predicted, and the recall."""
     predicted = chosen(found.scores, k, threshold)
