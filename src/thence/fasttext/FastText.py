@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from thence._core import library
-from thence._core.fasttext_one import OneText
 from thence.array_types import Float32, Int64
 from thence.corpus import Documents
 from thence.errors import ThenceError
@@ -32,6 +31,7 @@ from thence.models.fasttext import predictions
 from thence.models.fasttext.contents import Dense, Entries, FastTextModel, Quantised
 from thence.models.fasttext.corpus import hash_of
 from thence.models.fasttext.files import write_fasttext
+from thence.models.fasttext.one_line import OneLine
 
 
 def eprint(*args: Any, **kwargs: Any) -> None:
@@ -189,10 +189,8 @@ class _FastText:
             raise FastTextError(NOT_SUPERVISED)
         names = self._names(self.model.dictionary.labels, on_unicode_error)
         if isinstance(text, str) and self._one is not None:
-            vector, size = self._one.mean(one_line(text).encode())
-            return of_one(
-                predictions.probabilities(self.model, vector[None])[0], size, names, k, threshold
-            )
+            scores, size = self._one.ask(one_line(text).encode())
+            return of_one(scores, size, names, k, threshold)
         several = not isinstance(text, str)
         lines = Documents.from_strings(map(one_line, text if several else [text]))
         scores, sizes = predictions.predict(self.model, lines)
@@ -208,13 +206,8 @@ class _FastText:
         return labels, [row[:count] for row, count in zip(chances, counts.tolist(), strict=True)]
 
     @cached_property
-    def _one(self) -> OneText | None:
-        if library() is None:
-            return None
-        return OneText(
-            parts.core_dictionary(self.model), predictions.core_matrix(self.model.input),
-            lambda size: parts.room_for(self.model, size, 1),
-        )  # fmt: skip
+    def _one(self) -> OneLine | None:
+        return None if library() is None else OneLine(self.model)
 
     def get_input_matrix(self) -> Float32[np.ndarray, "rows dim"]:
         """Return the input matrix: the rows of words, then those of buckets."""

@@ -19,6 +19,7 @@ from thence.models.fasttext.corpus import hash_of, read_again, read_corpus, read
 from thence.models.fasttext.predictions import predict
 from thence.models.fasttext.steps import Job, NumpySteps
 from thence.models.fasttext.training import Descent, train_model
+from thence.models.fasttext.tree import paths
 
 CLOSE = 1e-5
 needs_core = pytest.mark.skipif(library() is None, reason="the compiled core is not built")
@@ -244,7 +245,7 @@ def test_paths_lead_to_the_root():
     text = b"".join(b"__label__%b x\n" % name * count for name, count in
                     ((b"a", 4), (b"b", 2), (b"c", 1), (b"d", 1)))  # fmt: skip
     model = trained(text, loss="hs")
-    path, turns, bounds = training.paths_of(model)
+    path, turns, bounds = paths(model.tree, 4)
     ways = [path[a:b].tolist() for a, b in pairwise(bounds)]
     assert ways == [[2], [1, 2], [0, 1, 2], [0, 1, 2]]
     right = {0: model.tree[2].right, 1: model.tree[1].right, 2: model.tree[0].right}

@@ -19,6 +19,7 @@ from thence.models.fasttext import steps
 from thence.models.fasttext.contents import LOSSES, Arguments, Dense, FastTextModel
 from thence.models.fasttext.corpus import LONGEST_LINE, Corpus
 from thence.models.fasttext.features import subword_bags
+from thence.models.fasttext.tree import paths
 
 SLICE = 1 << 17
 """Tokens between two reports of how far a training is."""
@@ -167,7 +168,7 @@ def job_of(model: FastTextModel, corpus: Corpus, seed: int) -> steps.Job:
     if arguments.loss == "ns":
         job = replace(job, draws=table_of_draws(output.counts), negatives=arguments.neg)
     elif arguments.loss == "hs":
-        path, turns, bounds = paths_of(model)
+        path, turns, bounds = paths(model.tree, len(model.targets))
         job = replace(job, path=path, turns=turns, path_bounds=bounds)
     return replace(job, room=room_of(job, arguments))
 
@@ -188,25 +189,6 @@ def rows_of_buckets(model: FastTextModel) -> Int32[np.ndarray, " buckets"]:
     assert pruned is not None
     found[pruned[:, 0]] = pruned[:, 1]
     return found
-
-
-def paths_of(
-    model: FastTextModel,
-) -> tuple[Int32[np.ndarray, " path"], UInt8[np.ndarray, " path"], Int64[np.ndarray, " bounds"]]:
-    """Return the inner nodes from each label to the root, which way to go, and where they begin."""
-    labels = len(model.targets)
-    above, is_right = np.full(2 * labels, -1), np.zeros(2 * labels, np.uint8)
-    for level in model.tree:
-        above[level.left] = above[level.right] = level.nodes
-        is_right[level.right] = 1
-    path, turns, bounds = [], [], [0]
-    for node in range(labels):
-        while above[node] >= 0:
-            path.append(above[node] - labels)
-            turns.append(is_right[node])
-            node = above[node]
-        bounds.append(len(path))
-    return np.array(path, np.int32), np.array(turns, np.uint8), np.array(bounds, np.int64)
 
 
 def room_of(job: steps.Job, arguments: Arguments) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thence.array_types import Int64
+from thence.array_types import Int32, Int64, UInt8
 
 NOT_MADE = 10**15
 """Count of an inner node before it is made, which is above all others."""
@@ -58,3 +58,29 @@ def _children(counts: list[int]) -> Int64[np.ndarray, "inner 2"]:
         left, right = children[made - size].tolist()
         totals[made] = totals[left] + totals[right]
     return children
+
+
+def paths(
+    tree: list[Level], leaves: int
+) -> tuple[Int32[np.ndarray, " steps"], UInt8[np.ndarray, " steps"], Int64[np.ndarray, " bounds"]]:
+    """Return the way from each leaf to the root.
+
+    Returns:
+        The rows of the inner nodes, one leaf's after another's; whether the child on the way is the
+        right one; and where each leaf's begin.
+    """
+    above, is_right = np.full(2 * leaves, -1), np.zeros(2 * leaves, np.uint8)
+    for level in tree:
+        above[level.left] = above[level.right] = level.nodes
+        is_right[level.right] = 1
+    owners = nodes = np.arange(leaves)
+    steps = []
+    while len(nodes):
+        climbs = above[nodes] >= 0
+        owners, nodes = owners[climbs], nodes[climbs]
+        steps.append((owners, above[nodes] - leaves, is_right[nodes]))
+        nodes = above[nodes]
+    whose, rows, turns = (np.concatenate(part) for part in zip(*steps, strict=True))
+    order = np.argsort(whose, kind="stable")
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(whose, minlength=leaves))])
+    return rows[order].astype(np.int32), turns[order], bounds.astype(np.int64)
