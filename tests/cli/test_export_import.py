@@ -223,3 +223,40 @@ def test_training_tells_at_once_what_an_arpa_file_cannot_hold(thence, folder: Pa
     assert "an ARPA file cannot hold the model" in said.err
     refused = thence("export", "marked", "marked.arpa")
     assert (refused.code, "has a symbol '<s>', a name" in refused.err) == (2, True)
+
+
+FASTTEXT = Path(__file__).parents[1] / "exchange" / "fasttext_files"
+
+
+def test_a_classifier_of_fasttext(thence, folder: Path) -> None:
+    outcome = thence("import", FASTTEXT / "hs.bin", "-o", "languages")
+    assert (outcome.code, outcome.err) == (0, "Next: thence classify languages TEXT\n")
+    assert outcome.out == (
+        "run     languages\nmodel   fasttext, 625 parameters\nlabels  4: de, ru, en, rare\n"
+    )
+    found = thence("import", FASTTEXT / "ova.bin", "-o", "others", "--json").json()
+    assert found["labels"] == 4 and found["model"] == "fasttext"
+    assert thence("classify", "languages", "the boat").json()["label"] == "en"
+    assert thence("export", "languages", "again.bin").out == "again.bin\n"
+    assert (folder / "again.bin").read_bytes() == (FASTTEXT / "hs.bin").read_bytes()
+
+
+def test_a_label_is_shown_without_control_characters(thence, folder: Path) -> None:
+    data = (FASTTEXT / "plain.bin").read_bytes().replace(b"__label__rare", b"__label__r\x1b[1m")
+    (folder / "odd.bin").write_bytes(data)
+    shown = thence("import", "odd.bin", "-o", "odd").out
+    assert "\x1b" not in shown and "[1m" in shown
+
+
+def test_vectors_and_damaged_files_of_fasttext(thence, folder: Path) -> None:
+    outcome = thence("import", FASTTEXT / "cbow.bin", "-o", "words.vec")
+    said = "Next: thence train TEXT --vectors words.vec\n"
+    assert (outcome.code, outcome.out, outcome.err) == (0, "words.vec\n", said)
+    again = thence("import", FASTTEXT / "cbow.bin", "-o", "words.vec")
+    said = "thence: words.vec exists already and is left as it is; choose another --output.\n"
+    assert (again.code, again.err) == (2, said)
+    (folder / "cut.bin").write_bytes((FASTTEXT / "hs.bin").read_bytes()[:900])
+    outcome = thence("import", "cut.bin", "-o", "cut")
+    assert outcome.code == 2 and not (folder / "cut").exists()
+    assert outcome.err.startswith("thence: cut.bin is no file of fastText, or damaged: it needs ")
+    assert len(thence("similar", FASTTEXT / "cbow.bin", "boats", "-n", "3").out.splitlines()) == 3

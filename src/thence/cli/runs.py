@@ -12,6 +12,7 @@ from thence.cli.output import Json, print_json, print_pairs, print_table
 from thence.cli.streams import is_at_terminal, print_note, print_text
 from thence.corpus import BUNDLED, CATALOGUE
 from thence.errors import DownloadError, ThenceError
+from thence.printable import printable_line
 from thence.runs import ClassifierRun, Run
 from thence.terminal import stderr_console
 
@@ -77,7 +78,7 @@ def print_imported(call: Callable[..., Any], given: SimpleNamespace, *, json: Js
     shown = made.recipe.model
     if isinstance(made, ClassifierRun):
         labels, command = made.label_names, "classify"
-        some = ", ".join(labels[:SOME]) + " ..." * (len(labels) > SOME)
+        some = ", ".join(map(printable_line, labels[:SOME])) + " ..." * (len(labels) > SOME)
         last = ("labels", f"{len(labels):,}: {some}")
     else:
         shown, command = f"{shown} of order {made.recipe.options.order}", "evaluate"
