@@ -75,6 +75,8 @@ def commands(folder: Path) -> list[list[str]]:
         ["compare", labels, labels],
         ["mix", mlp, new, "-o", f"mix{EVIL}"],
         ["score", mlp, text, "--tokens"],
+        ["score", mlp, text, "--alert", "0.5", "--calibrate-on", text],
+        ["filter", mlp, table, "-o", f"kept{EVIL}.csv", "--above", "1", "--score-column", "p"],
         ["classify", labels, text],
         ["classify", labels, text, "--explain"],
         ["classify", labels, text, "--explain", "--label", f"x{EVIL}"],

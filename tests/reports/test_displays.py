@@ -20,6 +20,8 @@ from thence.evaluation.compare import Compared, Comparison
 from thence.evaluation.compare_labels import AgainstBest, ComparedClassifier, LabelComparison
 from thence.evaluation.explain import Part
 from thence.evaluation.pairs import Judged, pair_report
+from thence.evaluation.unusual import fitted
+from thence.filtering.result import SHOWN, Filtered, OfModel
 from thence.generation import Completion, Completions, Filling, Fillings, NextTokens, Samples
 from thence.hooks import repr_html
 from thence.reports.content import Bars
@@ -78,6 +80,9 @@ def results_with(text: str) -> Iterator[Any]:
     yield Classification(text, (text,), {text: 0.75, f"{text}2": 0.25})
     yield Explanation(text, text, 0.5, (Part(text, -1.5, 0),))
     yield displayed(score_of(text), "")
+    of_model = OfModel(text, text, 4, 2, 0, None, 9.0, {f"{share:g}": 2.0 for share in SHOWN})
+    yield Filtered(text, 4, 2, 0, (of_model,))
+    yield fitted(text, np.ones(4), np.full(4, 3))
     yield Results([Classification(text, (text,), {text: 0.75})])
     yield Comparison(text, 3, True, (Compared(text, text, 9, 0.0, 2.0, 1.5, None, 0),), text)
     against = AgainstBest(-0.5, (-0.75, -0.25), 3, 1, 0.5, 0.5)

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from thence.results import Result, format_table
+from thence.results import Result, Serializable, format_table
 
 SHOWN = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 """The quantiles of the perplexities that a result has."""
 
 
 @dataclass(frozen=True)
-class OfModel(Result):
+class OfModel(Serializable):
     """What one language model has judged.
 
     Attributes:

@@ -15,6 +15,7 @@ from thence.autopilot.result import COLUMNS, about_rows, tried_rows
 from thence.autopilot.result import duration as time_taken
 from thence.errors import ThenceError
 from thence.evaluation import (
+    Calibration,
     Classification,
     ClassificationReport,
     Comparison,
@@ -26,6 +27,7 @@ from thence.evaluation import (
     SimilarWords,
 )
 from thence.evaluation.classify import NOTHING_KNOWN
+from thence.filtering import Filtered
 from thence.generation import Completions, Fillings, NextTokens, Samples
 from thence.models.registry import get_family
 from thence.reports import style
@@ -132,6 +134,11 @@ def pair_report(report: PairReport) -> list[Block]:
     caption = Caption("minimal pairs", f"{report.all.pairs:,}")
     blocks: list[Block] = [caption, _table(*report.table()), Note(report.remark())]
     return blocks if report.comparison is None else [*blocks, *comparison(report.comparison)]
+
+
+def filtered(found: Filtered) -> list[Block]:
+    """Show how many documents a filter has kept, and the quantiles of perplexities."""
+    return [_table(*found.table()), Note(found.in_words())]
 
 
 def ranking(found: Ranking) -> list[Block]:
@@ -335,12 +342,14 @@ def learning_rate_curve(curve: LearningRateCurve) -> list[Block]:
 
 DISPLAYS: dict[type, Callable[[Any], list[Block]]] = {
     Best: best,
+    Calibration: lambda known: [Pairs(known.rows())],
     Classification: classification,
     ClassificationReport: classification_report,
     Comparison: comparison,
     Completions: completions,
     Explanation: explanation,
     Fillings: fillings,
+    Filtered: filtered,
     LabelComparison: comparison,
     LearningRateCurve: learning_rate_curve,
     LikelihoodReport: likelihood_report,
