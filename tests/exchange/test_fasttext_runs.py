@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import thence
+from thence.corpus import Documents
 from thence.errors import RunError, SettingError, TextError, ThenceWarning
 from thence.exchange import export, import_model
 from thence.models.fasttext.contents import Dictionary, Entries, FastTextModel
@@ -17,7 +18,7 @@ from thence.models.fasttext.files import read_fasttext, write_fasttext
 from thence.models.fasttext.predictions import word_vectors
 from thence.models.labels.fasttext import FastText
 from thence.runs import ClassifierRun
-from thence.tokens import read_vectors
+from thence.tokens import encode_texts, read_vectors
 
 FILES = Path(__file__).parent / "fasttext_files"
 EXPECTED = json.loads((FILES / "expected.json").read_text("utf-8"))
@@ -174,3 +175,25 @@ def test_lower_case_is_told_in_an_export(tmp_path: Path) -> None:
     object.__setattr__(run.recipe.tokens, "lowercase", True)
     with pytest.warns(ThenceWarning, match="`lowercase`, which fastText does not do"):
         export(run, tmp_path / "a.bin")
+
+
+@pytest.mark.parametrize("name", ["pruned.ftz", "quantised.ftz", "softmax.bin"])
+def test_any_numbers_in_the_arrays_do_no_harm(name: str, tmp_path: Path) -> None:
+    """They are refused, or there is an answer: a run may come from anyone."""
+    run = imported(name, tmp_path)
+    classifier, texts = run.classifier, encode_texts(run.tokenizer, Documents.from_strings(LINES))
+    tensors, drawn = classifier.tensors(), np.random.default_rng(1)
+    for _ in range(100):
+        changed = dict(tensors)
+        for key in drawn.choice(sorted(tensors), drawn.integers(1, 3), replace=False):
+            value = changed[key].copy()
+            flat, place = value.reshape(-1), drawn.integers(0, value.size)
+            with np.errstate(all="ignore"):
+                number = drawn.choice(np.array([0, -1, 1, 255, 2**31 - 1, 2**62]))
+                flat[place : place + 2] = number.astype(value.dtype)
+            changed[key] = value if drawn.random() < 0.8 else value[: len(value) // 2]
+        try:
+            classifier.load_tensors(changed)
+        except ValueError:
+            continue
+        assert np.isfinite(classifier.classify(texts)).all()
