@@ -1,14 +1,21 @@
 """The drop-in for KenLM's module: its objects, how they are copied and kept, what is refused."""
 
+import contextlib
 import copy
+import importlib
 import pickle
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from thence import kenlm
+from thence.errors import SettingError
 from thence.exchange import export
+from thence.models.ngram.hashed import HashTable
 from thence.training import train
 
 FOLDER = Path(__file__).parent / "exchange" / "kenlm"
@@ -147,12 +154,38 @@ def test_a_run_is_asked_as_the_file_it_exports(tmp_path: Path) -> None:
         assert [word[1:] for word in model.full_scores(text)] == [
             word[1:] for word in file.full_scores(text)
         ]
+    binary = export(run, tmp_path / "a.bin", to="kenlm")
+    models = [kenlm.Model(binary)]
+    with contextlib.suppress(ImportError):  # KenLM reads it too, where it is installed.
+        models.append(importlib.import_module("kenlm").Model(str(binary)))
+    for text in ("the cat sat", "a zebra ran", "", "</s> cat <s> dog"):
+        for one in models:
+            assert list(one.full_scores(text)) == list(model.full_scores(text))
     other = train(
         tmp_path / "text.txt", output=tmp_path / "other", model="ngram", order=2,
         smoothing="stupid-backoff", split="70/30/0",
     )  # fmt: skip
     with pytest.raises(OSError, match="stupid-backoff"):
         kenlm.Model(other.folder)
+    single = train(tmp_path / "text.txt", output=tmp_path / "single", model="ngram", order=1)
+    with pytest.raises(SettingError, match="order 1"):
+        export(single, tmp_path / "b.bin", to="kenlm")
+    # A unigram model has no contexts; its symbols here are the characters.
+    assert kenlm.Model(single.folder).score("t h e") < 0
+
+
+@given(st.sets(st.integers(1, (1 << 64) - 1), max_size=40))
+def test_a_hash_table_of_as_many_slots_as_buckets(keys: set[int]) -> None:
+    array = np.array(sorted(keys), np.uint64)
+    table = HashTable.of(array, value=np.arange(len(array), dtype=np.uint32))
+    closed = HashTable(table.closed(), table.buckets, table.stride)
+    assert len(closed.slots) == closed.buckets * closed.stride
+    for one in (table, closed):
+        assert one.count == len(keys)
+        values = [one.number("<I", one.find(key) or 0) for key in array.tolist()]
+        assert values == list(range(len(array)))
+        assert (one.numbers(array) >= 0).all()
+        assert one.find(next(key for key in range(1, 99) if key not in keys)) is None
 
 
 def test_what_is_refused(model: kenlm.Model, tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ COMMANDS: Mapping[str, Command] = {
         opens_run=False,
     ),
     "export": Command(
-        "Write a run for other programs: ARPA, OpenFst, fastText, word2vec, ONNX, Hugging Face.",
+        "Write a run for other programs: ARPA, KenLM, OpenFst, fastText, word2vec, ONNX ...",
         "exchange:export_checked",
         "runs:print_exported",
         ("run", "path"),

@@ -15,10 +15,11 @@ from thence.models.fasttext.files import is_fasttext
 from thence.runs.run import Run, open_run
 from thence.settings import validate
 
-Format = Literal["arpa", "fst", "fasttext", "word2vec", "onnx", "huggingface"]
+Format = Literal["arpa", "kenlm", "fst", "fasttext", "word2vec", "onnx", "huggingface"]
 
 _WRITERS: dict[Format, tuple[str, str]] = {
     "arpa": ("arpa", "export_arpa"),
+    "kenlm": ("kenlm_writer", "export_kenlm"),
     "fst": ("fst", "export_fst"),
     "fasttext": ("fasttext", "export_fasttext"),
     "word2vec": ("word2vec", "export_word2vec"),
@@ -50,12 +51,12 @@ def export(
 ) -> Path:
     """Write what a run has learned for other programs.
 
-    An ARPA file holds an n-gram model; so does a folder with a finite-state transducer, as text
-    for OpenFst, and its symbols. A fastText file holds a classifier of the model
-    ``fasttext``, with equal predictions. A word2vec file (as text) holds the embeddings of words,
-    or of whatever the tokens are; special symbols and white space are left out. An ONNX file and a
-    Hugging Face folder hold networks that model language, and are checked to give the same
-    log-probabilities before they are put in their place.
+    An ARPA file holds an n-gram model; so do a binary file of KenLM (hash tables), and a folder
+    with a finite-state transducer, as text for OpenFst, and its symbols. A fastText file holds a
+    classifier of the model ``fasttext``, with equal predictions. A word2vec file (as text) holds
+    the embeddings of words, or of whatever the tokens are; special symbols and white space are
+    left out. An ONNX file and a Hugging Face folder hold networks that model language, and are
+    checked to give the same log-probabilities before they are put in their place.
 
     Args:
         run: The run or its folder.

@@ -33,7 +33,7 @@ from thence.exchange.ngram_lists import (
     check_logarithms,
     tables_of,
 )
-from thence.models.ngram.hashed import HashedNGrams, HashTable, murmur, murmurs
+from thence.models.ngram.hashed import HashedNGrams, HashTable, buckets_of, murmur, murmurs
 
 BEGINNING = b"mmap lm http://kheafield.com/code"
 MAGIC = BEGINNING + b" format version 5\n\0"
@@ -101,7 +101,7 @@ class _File:
     path: Path
     content: UInt8[np.ndarray, " bytes"]
     kind: int
-    multiplier: np.float32
+    multiplier: float
     counts: list[int]
     has_words: bool
     start: int
@@ -162,7 +162,7 @@ def _open(path: Path) -> _File:
         raise TextError(f"{path}: its header names more n-grams than fit into it.")
     start = -(-(header + 8 * order) // 8) * 8
     has_words = bool(told["has_words"])
-    return _File(path, content, kind, told["multiplier"], counts, has_words, start)
+    return _File(path, content, kind, float(told["multiplier"]), counts, has_words, start)
 
 
 def _not_this_version(path: Path, beginning: bytes) -> str:
@@ -195,8 +195,7 @@ def _hash_tables(file: _File) -> HashedNGrams:
 
     def table(count: int, stride: int) -> HashTable:
         nonlocal at
-        # As KenLM computes it, in single precision.
-        buckets = max(count + 1, int(file.multiplier * np.float32(count)))
+        buckets = buckets_of(count, file.multiplier)
         slots = file.part(at, buckets * stride)
         at += len(slots)
         return HashTable(slots, buckets, stride)

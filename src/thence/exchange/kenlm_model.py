@@ -28,7 +28,7 @@ def read_hashed(path: Path) -> HashedNGrams:
         SettingError: If an ARPA file could not say the run.
     """
     if path.is_dir():
-        return _of_run(open_run(path))
+        return hashed_run(open_run(path))[0]
     refuse_odd(path)
     if is_kenlm_file(path):
         read = read_kenlm(path)
@@ -44,7 +44,15 @@ def read_hashed(path: Path) -> HashedNGrams:
         raise TextError(f"{path}: {error}.") from error
 
 
-def _of_run(run: Run) -> HashedNGrams:
+def hashed_run(run: Run) -> tuple[HashedNGrams, list[bytes]]:
+    """Return the model of a run as its ARPA file would be read, and its words in order of ids.
+
+    The word ``<unk>``, whose id is 0, stands at any place among them.
+
+    Raises:
+        RunError: If the run is of another model.
+        SettingError: If an ARPA file could not say it.
+    """
     check_model(run)
     tables, vocabulary = cast(NGram, run.model).tables, run.tokenizer.vocabulary
     check_no_crossing(tables, vocabulary)
@@ -56,7 +64,8 @@ def _of_run(run: Run) -> HashedNGrams:
             words = words_of(tables, level, np.arange(len(table.keys)), size)
             words[:, :-1][words[:, :-1] == boundary] = start
             log_probs = np.clip(table.log_probs / LN_10, NEVER, 0)
-            backoffs = np.maximum(table.log_backoffs / LN_10, NEVER)
+            backoffs = np.zeros(len(table.keys))
+            backoffs[: len(table.log_backoffs)] = np.maximum(table.log_backoffs / LN_10, NEVER)
             if not level:  # One symbol here, two words there.
                 words = np.append(words, [[start]], 0)
                 log_probs = np.append(log_probs, NEVER)
@@ -65,4 +74,4 @@ def _of_run(run: Run) -> HashedNGrams:
             yield Listed(words, log_probs, backoffs)
 
     assert names[boundary] == END.encode()
-    return hashed_ngrams(murmurs(names), list(listed()))
+    return hashed_ngrams(murmurs(names), list(listed())), names

@@ -28,6 +28,11 @@ Context = bytes
 """A context: the ids of its words, the last one first, then their back-off weights as floats."""
 
 
+def buckets_of(count: int, multiplier: float) -> int:
+    """Return how many buckets KenLM gives to so many keys, computed in single precision."""
+    return max(count + 1, int(np.float32(multiplier) * np.float32(count)))
+
+
 @dataclass(frozen=True)
 class HashTable:
     """An open hash table with linear probing: in each slot a key of 64 bits, then values.
@@ -50,7 +55,7 @@ class HashTable:
     @classmethod
     def of(cls, keys: UInt64[np.ndarray, " keys"], **values: np.ndarray[Any, Any]) -> "HashTable":
         """Return the table of keys, none of which is 0, and the values of each."""
-        buckets = max(len(keys) + 1, int(MULTIPLIER * len(keys)))
+        buckets = buckets_of(len(keys), MULTIPLIER)
         ideal, order = sort_with_places((keys % np.uint64(buckets)).astype(np.int64))
         # Each stands in its own slot, or in the first free one after the slot of the one before.
         places = np.maximum.accumulate(ideal - np.arange(len(keys))) + np.arange(len(keys))
@@ -61,9 +66,25 @@ class HashTable:
             slots[name][places] = value[order]
         return cls(slots.view(np.uint8), buckets, slots.itemsize)
 
+    @property
+    def count(self) -> int:
+        """How many keys there are."""
+        return int(np.count_nonzero(self._rows["key"]))
+
+    @property
+    def _rows(self) -> np.ndarray[Any, Any]:
+        return self.slots.view([("key", np.uint64), ("rest", f"V{self.stride - 8}")])
+
+    def closed(self) -> UInt8[np.ndarray, " bytes"]:
+        """Return the slots with as many as buckets, where after the last one comes the first."""
+        found, beyond = self._rows[: self.buckets].copy(), self._rows[self.buckets :]
+        beyond = beyond[beyond["key"] != 0]
+        found[np.flatnonzero(found["key"] == 0)[: len(beyond)]] = beyond
+        return found.view(np.uint8)
+
     def numbers(self, keys: UInt64[np.ndarray, " keys"]) -> Int64[np.ndarray, " keys"]:
         """Return the number of the slot of each key, -1 where it has none."""
-        table = self.slots.view([("key", np.uint64), ("rest", f"V{self.stride - 8}")])["key"]
+        table = self._rows["key"]
         found = np.full(len(keys), -1)
         asked, slots = np.arange(len(keys)), (keys % np.uint64(self.buckets)).astype(np.int64)
         while len(asked):
