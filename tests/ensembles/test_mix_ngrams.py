@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import thence
+from thence.ensembles.mix import mix
 from thence.ensembles.static import mix_ngrams
 from thence.errors import RunError, SettingError, TextError
 from thence.evaluation import LikelihoodReport
@@ -80,6 +81,24 @@ def test_targets_that_no_model_knows_are_left_out(models: list[Path], tmp_path: 
     assert made.dev is not None
     assert made.dev.unknown == 4  # dog twice, on and fish
     assert made.dev.static == pytest.approx(made.dev.members[0], rel=1e-5)
+
+
+def test_whoever_mixes_models_of_other_texts_is_told_how(
+    models: list[Path], tmp_path: Path
+) -> None:
+    imported = import_arpa(models[0], tmp_path / "imported")
+    with pytest.raises(TextError, match=r"no text of its own; .*: thence mix --to arpa"):
+        mix([imported, imported], tmp_path / "mix")
+    with pytest.raises(
+        RunError, match=r"or mix it with a run of another text .thence mix --to arpa"
+    ):
+        train(PETS, output=tmp_path / "on", from_run=imported)
+    runs = [
+        train(texts, "ngram", output=tmp_path / name, order=2) for name, texts in
+        (("pets-run", PETS), ("birds-run", BIRDS))
+    ]  # fmt: skip
+    with pytest.raises(RunError, match=r"different texts or splits; .*: thence mix --to arpa"):
+        mix(runs, tmp_path / "mix")
 
 
 def test_what_cannot_be_mixed_is_said(models: list[Path], tmp_path: Path) -> None:

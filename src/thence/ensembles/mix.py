@@ -22,6 +22,9 @@ from thence.training.fitting import FittedModel, fitted_metrics, save_fitted
 if TYPE_CHECKING:
     from thence.models.labels.ensemble import Ensemble
 
+N_GRAMS = "N-gram models of any texts become one file: thence mix --to arpa (thence.mix_ngrams)."
+"""What errors say of runs that do not fit together but could be mixed so."""
+
 
 def mix(
     runs: Sequence[Run | str | Path],
@@ -135,13 +138,19 @@ def weights_of(run: Run) -> list[tuple[str, float]]:
 def _check_runs(runs: Sequence[Run]) -> None:
     """Refuse runs that were not trained on the same text in the same tokens."""
     labels = ", labels" if isinstance(runs[0], ClassifierRun) else ""
+    of_ngrams = all(run.recipe.model == "ngram" for run in runs)
+    instead = f" {N_GRAMS}" if of_ngrams else ""
     for run in runs:
-        run.check_text()
+        try:
+            run.check_text()
+        except TextError as error:
+            raise TextError(f"{error}{instead}") from error
     for run in runs[1:]:
         if run.provenance["sha256"] != runs[0].provenance["sha256"]:
             raise RunError(
                 f"{run.folder} and {runs[0].folder} were trained on different texts{labels} or "
                 f"splits; a mixture needs runs of the same text{labels}, `split` and `split_seed`."
+                f"{instead}"
             )
         if not run.tokenizer.same_tokens(runs[0].tokenizer):
             raise RunError(

@@ -84,6 +84,8 @@ def _check_parent(parent: Run) -> None:
             else "is made in one go, not step by step"
         )
         again = "mix runs again" if method == "combine" else "train again with other settings"
+        if parent.recipe.model == "ngram":
+            again += ", or mix it with a run of another text (thence mix --to arpa)"
         raise RunError(
             f"{parent.folder} is a run of {parent.recipe.model}, which {how}: there is no training "
             f"to continue. Leave `from_run` out and {again}."
