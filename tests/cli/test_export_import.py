@@ -111,7 +111,7 @@ def test_what_needs_a_text_says_that_there_is_none(thence, imported: Run, argume
         (["export", "counted"], "PATH is missing. (see: thence export --help)"),
         (
             ["export", "counted", "x", "--to", "gguf"],
-            'Invalid value "gguf" for --to. Choose from: "arpa", "fst", "fasttext", '
+            'Invalid value "gguf" for --to. Choose from: "arpa", "kenlm", "fst", "fasttext", '
             '"word2vec", "onnx", "huggingface". '
             "(see: thence export --help)",
         ),

@@ -109,6 +109,7 @@ CASES = {
         "mix words.arpa words.arpa --to arpa --lambdas 1 2 -o new.arpa", "new.arpa", same=("",)
     ),
     "export arpa": Case("export counts new.arpa", "new.arpa", same=("",)),
+    "export kenlm": Case("export counts new.bin --to kenlm", "new.bin", same=("",)),
     "export fst": Case("export counts new --to fst", "new", same=("fst.txt", "words.txt")),
     "export packed vectors": Case(
         "export network new.vec.gz --to word2vec", "new.vec.gz", same=("",)
