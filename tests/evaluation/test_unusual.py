@@ -31,12 +31,12 @@ def test_the_scale_of_a_few_texts_by_hand() -> None:
 
 
 def test_shares_of_a_few_texts_by_hand() -> None:
-    # Texts 0, 2, 4 ... and 1, 3, 5 ... have 1 to 11 nats per token each, so both have the scale
-    # above, and 12 are more than those of all 22: 22 of 22 + 1. 10 of each half have less than 11.
-    known = fitted("dev", np.repeat(np.arange(1.0, 12), 2), np.full(22, 5))
+    # Ten times each of 1 to 11 nats per token, so that each fold has all of them, and the scale
+    # above. 12 is more than all 110 have, so 110 of 110 + 1, and 11 more than 100 of them have.
+    known = fitted("dev", np.repeat(np.arange(1.0, 12), 10), np.full(110, 5))
     shares = known.more_unusual_than(np.array([60.0, 55.0, 4.9]), np.array([5, 5, 5]))
-    assert shares == pytest.approx([22 / 23, 20 / 23, 0])
-    assert known.most_unusual == 22 / 23
+    assert shares == pytest.approx([110 / 111, 100 / 111, 0])
+    assert known.most_unusual == 110 / 111
 
 
 def drawn(draw: Any, count: int, kind: str) -> tuple[Any, Any]:

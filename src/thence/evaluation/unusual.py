@@ -4,9 +4,9 @@ The score is the nats per token, less what is common for texts of that length, b
 (``Scale``). The share of held-out texts with a smaller score, ``k`` of ``m`` as ``k / (m + 1)``, is
 one minus a conformal p-value: whatever the model is, of new texts of the same source at most a
 share ``1 - a`` is more unusual than ``a`` (V. Vovk, A. Gammerman, G. Shafer 2005, "Algorithmic
-learning in a random world"). So that no text judges itself, the scale of each half of the texts is
-fitted to the other half, and both counts are added (V. Vovk 2015, "Cross-conformal predictors"; for
-sure, the rate is then at most twice as high, but it is as asked for where both scales are alike).
+learning in a random world"). So that no text judges itself, the scale of each tenth of the texts is
+fitted to the others, and all counts are added (V. Vovk 2015, "Cross-conformal predictors"; for
+sure, the rate is then at most twice as high, but it is as asked for where the scales are alike).
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,9 @@ FILE = "calibration.safetensors"
 FORMAT = 1
 """Number of the format of the file."""
 WAY_OUT = "remove it, and it is made again when it is needed."
-HALVES = 2
+FOLDS = 10
+"""Parts of the texts whose scale is fitted to the others: with few, scales differ, and of the most
+unusual texts too few are alarms."""
 FEWEST = 20
 """Texts from which something can be said: the most unusual is then more so than 95 % of them."""
 IN_A_BIN, MOST_BINS = 40, 64
@@ -40,9 +42,9 @@ IN_A_BIN, MOST_BINS = 40, 64
 90 %; and how many such bins there are at most, which is enough for any curve."""
 UPPER = 0.9
 """Quantile whose distance from the median is the spread: only unusual texts matter."""
-LEAST_SPREAD = 0.1
-"""Share of the spread of all texts that the spread of each length has at least: texts of a length
-that always read alike would else make any other one infinitely unusual."""
+LEAST_SPREAD = 0.5
+"""Spread of a length at least, as a share of the median of those of all lengths: where all texts of
+a length are alike, one that hardly differs would be the most unusual of all."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ class Scale:
         median, upper = (
             np.array([np.quantile(per_token[one], share) for one in bins]) for share in (0.5, UPPER)
         )
-        least = LEAST_SPREAD * float(np.quantile(per_token, UPPER) - np.median(per_token))
-        spread = np.maximum(upper - median, least or 1.0)
+        spread = upper - median
+        spread = np.maximum(spread, LEAST_SPREAD * float(np.median(spread)) or 1.0)
         return cls(np.array([lengths[one].mean() for one in bins]), median, spread)
 
     def scores(
@@ -97,19 +99,18 @@ class Calibration(Result):
 
     Attributes:
         text: Name of the texts that it is from.
-        halves: Of each half of them: the scale of the other half, and their own scores by it,
-            sorted.
+        folds: Of each part of them: the scale of the others, and its own scores by it, sorted.
     """
 
     _in_json = ("text", "documents", "most_unusual")
 
     text: str
-    halves: tuple[tuple[Scale, Float64[np.ndarray, " texts"]], ...]
+    folds: tuple[tuple[Scale, Float64[np.ndarray, " texts"]], ...]
 
     @property
     def documents(self) -> int:
         """How many texts there were."""
-        return sum(len(scores) for _, scores in self.halves)
+        return sum(len(scores) for _, scores in self.folds)
 
     @property
     def most_unusual(self) -> float:
@@ -127,7 +128,7 @@ class Calibration(Result):
         """
         below = [
             np.searchsorted(scores, scale.scores(nats / targets, targets), "left")
-            for scale, scores in self.halves
+            for scale, scores in self.folds
         ]
         shares: Float64[np.ndarray, " texts"] = np.sum(below, axis=0) / (self.documents + 1)
         return shares
@@ -174,7 +175,7 @@ def calibrate(run: Run | str | Path, text: Source | None = None) -> Calibration:
     run = LanguageRun(run)
     found = _learned(run, text)
     tensors: dict[str, Float64[np.ndarray, ...]] = {}
-    for number, (scale, scores) in enumerate(found.halves):
+    for number, (scale, scores) in enumerate(found.folds):
         curve = np.stack([scale.lengths, scale.median, scale.spread])
         tensors |= {f"scale{number}": curve, f"scores{number}": scores}
     about = {"format": FORMAT, "text": found.text, "weights": _weights(run)}
@@ -206,14 +207,14 @@ def _learned(run: LanguageRun, text: Source | None) -> Calibration:
 def fitted(
     text: str, per_token: Float64[np.ndarray, " texts"], targets: Int64[np.ndarray, " texts"]
 ) -> Calibration:
-    """Return the calibration by the nats per token of texts, every other one in the same half."""
-    half = np.arange(len(targets)) % HALVES
-    halves = []
-    for number in range(HALVES):
-        own, others = half == number, half != number
+    """Return the calibration by the nats per token of texts, every tenth one in the same fold."""
+    fold = np.arange(len(targets)) % FOLDS
+    folds = []
+    for number in range(FOLDS):
+        own, others = fold == number, fold != number
         scale = Scale.fitted(per_token[others], targets[others])
-        halves.append((scale, np.sort(scale.scores(per_token[own], targets[own]))))
-    return Calibration(text, tuple(halves))
+        folds.append((scale, np.sort(scale.scores(per_token[own], targets[own]))))
+    return Calibration(text, tuple(folds))
 
 
 def calibration_of(run: LanguageRun) -> Calibration:
@@ -242,8 +243,8 @@ def calibration_of(run: LanguageRun) -> Calibration:
 def _read(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> Calibration:
     """Return the calibration in a file, checked, since the run may come from anyone."""
     try:
-        halves = []
-        for number in range(HALVES):
+        folds = []
+        for number in range(FOLDS):
             curve, scores = tensors[f"scale{number}"], tensors[f"scores{number}"]
             usable = curve.ndim == 2 and len(curve) == 3 and curve.shape[1] > 0 and scores.ndim == 1
             usable = usable and curve.dtype == scores.dtype == np.float64
@@ -251,8 +252,8 @@ def _read(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> C
             usable = usable and (np.diff(curve[0]) > 0).all() and (curve[2] > 0).all()
             if not usable or (scores[1:] < scores[:-1]).any() or not len(scores):
                 raise ValueError("numbers that no calibration has")
-            halves.append((Scale(*curve), scores))
-        return Calibration(str(about["text"]), tuple(halves))
+            folds.append((Scale(*curve), scores))
+        return Calibration(str(about["text"]), tuple(folds))
     except (KeyError, ValueError, TypeError) as error:
         raise RunError(f"{path} is damaged ({error}); {WAY_OUT}") from error
 
