@@ -111,8 +111,21 @@ def test_probabilities_that_round_to_zero_have_a_logarithm() -> None:
     assert np.isfinite(found).all() and found.min() < -80
 
 
-def test_weights_of_documents_are_refused() -> None:
-    classifier = FastText(FastTextOptions(), 9, Classes(2))
+@pytest.mark.parametrize(
+    ("options", "weights", "problem"),
+    [
+        ({}, [1, 2], "`class_weights`"),
+        ({"tokens": "characters"}, [1, 1], "`tokens` is 'characters'"),
+        ({"max_size": 5}, [1, 1], "`max_size` is 5"),
+    ],
+)
+def test_settings_that_would_be_left_aside_are_refused(
+    options: dict[str, Any], weights: list[float], problem: str
+) -> None:
+    documents = Documents.from_strings(["a", "b"])
+    tokenizer = make_tokenizer(documents, TokenOptions(**{"tokens": "words", **options}))
     labels = Labels.from_lists([["a"], ["b"]], multilabel=False)
-    with pytest.raises(SettingError, match="`class_weights`"):
-        classifier.fit(read("a", "b"), labels, np.array([1, 2], np.float32))
+    with pytest.raises(SettingError, match=problem):
+        FastText(FastTextOptions(), 9, Classes(2)).fit(
+            encode_texts(tokenizer, documents), labels, np.array(weights, np.float32)
+        )

@@ -17,7 +17,7 @@ from thence.models.fasttext.contents import Arguments, Dictionary, Entries, Fast
 from thence.models.fasttext.corpus import read_corpus
 from thence.models.fasttext.features import LABEL
 from thence.models.fasttext.training import Descent, train_model
-from thence.tokens import Texts
+from thence.tokens import Texts, TokenOptions
 from thence.tokens.characters import strings
 from thence.tokens.tokenizer import normalized_chunks
 
@@ -45,11 +45,7 @@ def fit_fasttext(
     Raises:
         SettingError: If the format cannot say what is asked for.
     """
-    if len(np.unique(sample_weight)) > 1:
-        raise SettingError(
-            "`class_weights`: fastText lets each document count alike; leave it out, or use "
-            "`model='averaging'`."
-        )
+    refuse_unsayable(texts.tokenizer.options, sample_weight)
     names = label_words(labels)
     lines = "".join(lines_of(texts, labels)).encode("utf-8")
     least = texts.tokenizer.options.min_count
@@ -61,6 +57,31 @@ def fit_fasttext(
     named = Entries.of([names[place] for place in classes], found.labels.counts)
     dictionary = Dictionary(found.words, named, found.num_tokens)
     return replace(model, dictionary=dictionary), np.array(classes, np.int64)
+
+
+def refuse_unsayable(
+    options: TokenOptions, sample_weight: Float32[np.ndarray, " documents"]
+) -> None:
+    """Refuse settings that would be silently left aside.
+
+    Raises:
+        SettingError: Names the setting.
+    """
+    if options.tokens != "words":
+        raise SettingError(
+            f"`tokens` is {options.tokens!r}, but fastText reads words; its runs of characters are "
+            "`shortest_subword` and `longest_subword`."
+        )
+    if options.max_size is not None:
+        raise SettingError(
+            f"`max_size` is {options.max_size}, but a dictionary of fastText is limited by "
+            "`min_count` alone."
+        )
+    if len(np.unique(sample_weight)) > 1:
+        raise SettingError(
+            "`class_weights`: fastText lets each document count alike; leave it out, or use "
+            "`model='averaging'`."
+        )
 
 
 def label_words(labels: Labels) -> list[str]:
