@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import thence
 from thence.cli.filtering import lines_of_progress
-from thence.errors import MissingExtraError, SettingError, TextError, ThenceError
+from thence.errors import MissingExtraError, RunError, SettingError, TextError, ThenceError
 from thence.filtering import filter_texts, records, workers
 from thence.filtering.journal import journal_folder
 from thence.locks import BusyError, locked
@@ -405,6 +405,11 @@ def test_another_process_makes_it(run: LanguageRun, lines_file: Path, tmp_path: 
     folder.mkdir()
     with locked(folder), pytest.raises(BusyError, match=r"out\.txt is being made by another"):
         filter_texts(run, lines_file, tmp_path / "out.txt", below=9)
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(RunError, match="nothing is written through it"):
+        filter_texts(run, lines_file, tmp_path / "out.txt", below=9)
+    assert {*tmp_path.iterdir()} == {folder, lines_file}
 
 
 def test_a_process_that_ends_says_what_to_do(

@@ -15,6 +15,7 @@ import orjson
 
 from thence.array_types import Float64, Int64
 from thence.atomic import WriteError, write_atomically
+from thence.errors import RunError
 from thence.filtering.judge import JUDGED
 from thence.locks import BusyError, locked
 from thence.mapped import map_file, release
@@ -125,9 +126,12 @@ def open_journal(output: Path, about: Mapping[str, Any]) -> Iterator[Journal]:
 
     Raises:
         BusyError: If another process is making the same output.
+        RunError: If there is a link in its place.
         WriteError: If it cannot be made.
     """
     folder = journal_folder(output)
+    if folder.is_symlink():
+        raise RunError(f"{folder} is a link; nothing is written through it. Remove it.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
