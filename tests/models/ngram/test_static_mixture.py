@@ -59,7 +59,9 @@ MODELS = st.tuples(
     TEXTS,
     st.integers(1, 4),
     st.sampled_from(["symbol", "refuse"]),
-    st.sampled_from([{}, {"smoothing": "witten-bell"}, {"prune_entropy": 0.05}]),
+    st.sampled_from(
+        [{}, {"prune_entropy": 0.05}, *({"smoothing": n} for n in ("witten-bell", "mle", "add-k"))]
+    ),
 )
 
 
