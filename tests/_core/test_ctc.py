@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from thence._core import library
@@ -21,15 +21,15 @@ from thence.models.ngram.model import NGramOptions
 from thence.tokens import TokenOptions, make_tokenizer
 
 pytestmark = pytest.mark.skipif(library() is None, reason="there is no compiled core")
-CHARACTERS = ("a", "b", " ", "")
+CHARACTERS = ("a", "b", "c", " ", "")
 PIECES = ("▁a", "b", "▁", "▁⁇▁", "ab", "")
 TEXTS = ["ab b ab", "b ab a", "a b b", "ab ⁇ b"]
 
 
-def language_model(order, word_split, unknown, unigrams):
+def language_model(order, word_split, unknown, unigrams, tokens="words"):
     documents = Documents.from_strings(TEXTS)
     tokenizer = make_tokenizer(
-        documents, TokenOptions("words", word_split=word_split, unknown=unknown)
+        documents, TokenOptions(tokens, word_split=word_split, unknown=unknown)
     )
     model = NGram(NGramOptions(order, "witten-bell"), len(tokenizer.vocabulary))
     model.fit(tokenizer.encode(TEXTS))
@@ -42,6 +42,7 @@ MODELS = st.none() | st.builds(
     st.sampled_from(["whitespace", "punctuation"]),
     st.sampled_from(["symbol", "refuse"]),
     st.sampled_from([None, (), ("ab", "b"), ("a", "ab", "b", "⁇")]),
+    st.sampled_from(["words", "words", "characters", "bytes"]),
 )
 LIMITS = st.builds(
     Limits,
@@ -66,6 +67,7 @@ HOTWORDS = st.builds(
 )
 def test_searches_in_chunks(labels, model, limits, hotwords, seed, chunks, most_kept):
     alphabet = Alphabet.build_alphabet(labels)
+    assume(model is None or core_search._is_read(model, alphabet))
     with pytest.MonkeyPatch.context() as patch:  # With few, what no beam has is forgotten often.
         patch.setattr(core_search, "MOST_KEPT", most_kept)
         core = CoreSearch(alphabet, model, limits, hotwords)
@@ -123,7 +125,7 @@ def test_long_words_are_asked_for():
     alphabet = Alphabet.build_alphabet(CHARACTERS)
     model = language_model(2, "punctuation", "symbol", None)
     labels = ["a", ""] * 100 + [" "]
-    log_probs = np.log([[0.97 if label == one else 0.01 for one in CHARACTERS] for label in labels])
+    log_probs = np.log([[0.96 if label == one else 0.01 for one in CHARACTERS] for label in labels])
     found = CoreSearch(alphabet, model, Limits(2, -10.0, -1.0, True), Hotwords())
     found.read(log_probs)
     assert found.found()[0].words == ("a" * 100,)

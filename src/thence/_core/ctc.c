@@ -1,4 +1,5 @@
-/* Prefix beam search over the frames of an acoustic model, with n-grams of words as its language model.
+/* Prefix beam search over the frames of an acoustic model, with n-grams as its language model: of words,
+   or of what spells them (ctc_spelled.c).
 
    What Search of ctc/search.py does, in the same order of additions, so that texts and scores are the
    same. A word, finished or not, is a node of a trie of code points: those of known words are made once
@@ -24,10 +25,11 @@ static int32_t longer_piece(Search *s, int32_t piece, uint32_t point) {
 
 CORE_EXPORT void ctc_free(Search *s) {
     if (!s) return;
-    Map *maps[] = {&s->children, &s->hot, &s->asked, &s->longer};
+    Map *maps[] = {&s->children, &s->hot, &s->asked, &s->longer, &s->letters, &s->spelled};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) free_map(maps[i]);
     void *lists[] = {s->pieces.at, s->hots.at,  s->ids.at,  s->numbers.at, s->states.at, s->texts.at,
-                     s->spans.at,  s->beams.at, s->next.at, s->found.at,   s->slots.at,  s->pending.at};
+                     s->spans.at,  s->beams.at, s->next.at, s->found.at,   s->slots.at,  s->pending.at,
+                     s->chain.at,  s->spellings.at, s->spelled_states.at};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) free(lists[i]);
     free(s);
 }
@@ -79,6 +81,9 @@ CORE_EXPORT Search *ctc_search(const Settings *with, const int64_t *state, const
         s->ids.at[s->ids.size++] = (Ids){0, 1, 1};
         s->numbers.at[s->numbers.size++] = with->other;
     }
+    if (with->orders && with->spelled && add_letters(s)) goto failed;
+    s->fixed_ids = s->ids.size;
+    s->fixed_numbers = s->numbers.size;
     s->beams.at[s->beams.size++] = (Beam){0, 0, NONE, NONE, NONE, NONE, 0, 0};
     for (int64_t h = 0; h < hotwords; h++)
         if (hot_starts[h + 1] <= hot_starts[h] ||
@@ -109,7 +114,7 @@ static int32_t longer_text(Search *s, int32_t text, int32_t piece) {
     int32_t found = map_get(&s->longer, pair_key(text, (uint32_t)piece));
     if (found >= 0) return found;
     int64_t numbers = s->with.orders ? s->with.N - 1 : 0, size = s->texts.size;
-    if (s->with.orders && !ids_of(s, piece) && !s->pending.size) return NO_MEMORY;
+    if (s->with.orders && !s->with.spelled && !ids_of(s, piece) && !s->pending.size) return NO_MEMORY;
     if (size >= INT32_MAX || RESERVE(s->texts, size + 1) ||
         RESERVE(s->states, s->states.size + numbers) ||
         map_put(&s->longer, pair_key(text, (uint32_t)piece), (int32_t)size))
@@ -126,11 +131,33 @@ static int32_t longer_text(Search *s, int32_t text, int32_t piece) {
     return (int32_t)size;
 }
 
+/* Whether a word that is spelled is penalised: no known word is, or it has an unknown letter. */
+static int is_unknown(const Search *s, int32_t piece, const Spelled *spelled) {
+    if (!s->with.words || !s->with.words->ids.size) return spelled->unknown;
+    return piece >= s->known || map_get(&s->with.words->words, (uint64_t)piece) < 0;
+}
+
 /* Let the language model score a text, and those before it. */
 static void score_text(Search *s, int32_t place) {
     Text *text = &s->texts.at[place];
     if (text->scored) return;
     score_text(s, text->parent);
+    if (s->with.spelled) {
+        int32_t at = spelled_after(s, text->parent, text->piece);
+        if (at < 0) {
+            s->failed = 1;
+            return;
+        }
+        int64_t numbers = s->with.N - 1;
+        double log_prob = s->spellings.at[at].log_prob;
+        if (is_unknown(s, text->piece, &s->spellings.at[at])) log_prob += s->with.offset * LN_10;
+        if (numbers)
+            memcpy(s->states.at + place * numbers, s->spelled_states.at + at * numbers,
+                   (size_t)numbers * sizeof *s->states.at);
+        text->score = s->texts.at[text->parent].score + (s->with.alpha * log_prob + s->with.beta);
+        text->scored = 1;
+        return;
+    }
     const Ids *ids = ids_of(s, text->piece);
     const int64_t *numbers = ids >= s->ids.at && ids < s->ids.at + s->ids.size
                                  ? s->numbers.at : s->with.words->numbers.at;
@@ -151,10 +178,18 @@ static void score_beam(Search *s, Beam *beam) {
     if (!beam->piece) return;
     int32_t hot = map_get(&s->hot, (uint64_t)beam->piece);
     if (hot >= 0) beam->score += s->hots.at[hot].partial;
-    else if (s->with.orders && beam->piece >= s->known) {
+    if (!s->with.orders || (hot >= 0 && !s->with.spelled)) return;
+    double more = 0;
+    if (beam->piece >= s->known && (s->with.words || !s->with.spelled)) {
         double share = (double)piece_at(s, beam->piece)->length / s->with.average;
-        beam->score += s->with.offset * (share > 1 ? share : 1);
+        more = s->with.offset * (share > 1 ? share : 1);
     }
+    if (s->with.spelled) {
+        int32_t at = spelled_after(s, beam->text, beam->piece);
+        if (at < 0) s->failed = 1;
+        else more += s->with.alpha * s->spellings.at[at].log_prob;
+    }
+    beam->score += more;
 }
 
 static uint64_t slot_of(const Search *s, const Beam *beam) {
@@ -280,7 +315,8 @@ static int keep_best(Search *s, Beams *kept, int history) {
 CORE_EXPORT int64_t ctc_read(Search *s, const double *log_probs, int64_t frames) {
     const int64_t labels = s->with.labels;
     for (int64_t f = 0; f < frames; f++, log_probs += labels) {
-        if (!s->again && (s->texts.size > s->most || s->pieces.size > s->most)) {
+        if (!s->again && (s->texts.size > s->most || s->pieces.size > s->most ||
+                          s->spellings.size > s->most)) {
             if (forget(s)) return NO_MEMORY;
             int64_t kept = s->texts.size > s->pieces.size ? s->texts.size : s->pieces.size;
             s->most = 2 * kept > s->with.most ? 2 * kept : s->with.most;
@@ -302,7 +338,7 @@ CORE_EXPORT int64_t ctc_read(Search *s, const double *log_probs, int64_t frames)
         s->again = s->pending.size > 0;
         if (s->again) return f;
         for (int64_t i = 0; i < s->next.size; i++) score_beam(s, &s->next.at[i]);
-        if (keep_best(s, &s->beams, s->with.history > 0)) return NO_MEMORY;
+        if (s->failed || keep_best(s, &s->beams, s->with.history > 0)) return NO_MEMORY;
         s->frame++;
     }
     return frames;
@@ -326,5 +362,5 @@ CORE_EXPORT int32_t ctc_finish(Search *s) {
         if (size) memcpy(state, s->states.at + beam->text * size, (size_t)size * sizeof *state);
         beam->score += s->with.alpha * read_word(s->with.orders, s->with.N, s->with.V - 1, state);
     }
-    return keep_best(s, &s->found, 0);
+    return s->failed ? NO_MEMORY : keep_best(s, &s->found, 0);
 }

@@ -57,6 +57,11 @@ typedef struct { /* What a search is told. */
     int32_t history;         /* words that beams must share to be one; 0: beams are not compared */
     int32_t average;         /* length of a word; an unknown one that is longer costs more */
     int32_t boundary;        /* whether the end of a text is scored */
+    int32_t spelled;         /* whether the n-grams are of what spells a word, not of words: */
+    int32_t begins;          /* then whether the first word has no space before it; */
+    const uint32_t *letters; /* and code point l has the ids numbers[firsts[l] .. firsts[l + 1]), */
+    const int64_t *firsts, *numbers;
+    int64_t num_letters, unknown; /* of which this one is unknown */
 } Settings;
 
 typedef struct { /* Finished words. */
@@ -75,6 +80,13 @@ typedef struct {
 } Beam;
 
 typedef struct { double partial; int32_t is_word; } Hot;
+
+typedef struct { /* What n-grams that spell say of the beginning of a word after a text. */
+    double log_prob;
+    int32_t unknown;
+} Spelled;
+
+typedef struct { Spelled *at; int64_t size, room; } SpelledList;
 typedef struct { Text *at; int64_t size, room; } Texts;
 typedef struct { Span *at; int64_t size, room; } Spans;
 typedef struct { Beam *at; int64_t size, room; } Beams;
@@ -88,12 +100,18 @@ typedef struct {
     int32_t again;        /* whether this frame was read before, and words were asked for */
     Pieces pieces;        /* all others, numbered after the known ones */
     Map children, hot, asked, longer;
+    Map letters, spelled;    /* of code points, the place of their ids; by text and piece */
+    SpelledList spellings;
+    Numbers spelled_states;  /* N - 1 numbers for each spelling */
+    int64_t fixed_ids, fixed_numbers; /* that are never forgotten */
+    int32_t failed;          /* no memory while scoring */
     Hots hots;
     IdsList ids;
     Numbers numbers, states; /* ids of words that were asked for; N - 1 numbers for each text */
     Texts texts;
     Spans spans;
     Beams beams, next, found;
+    Places chain;
     Places slots, pending; /* a hash table of the next beams; words that are asked for */
 } Search;
 
@@ -116,6 +134,13 @@ int32_t add_piece(Pieces *pieces, Map *children, int64_t before, int32_t parent,
                   int32_t length);
 
 const Piece *piece_at(const Search *s, int32_t piece);
+
+/* What the n-grams say of the beginning of a word after a text, whose state is known: its place among
+   the spellings, or NO_MEMORY. */
+int32_t spelled_after(Search *s, int32_t text, int32_t piece);
+
+/* Number the ids of code points. 0, NO_MEMORY, or WRONG if they do not fit. */
+int add_letters(Search *s);
 
 /* Forget texts, pieces and frames that no beam has; numbers change. 0, or NO_MEMORY, after which the
    search cannot go on. */

@@ -1,7 +1,7 @@
 """The beam search of a CTC decoder by the compiled core; ``ctc.c`` says how."""
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 from weakref import finalize
@@ -27,7 +27,9 @@ class Settings(ctypes.Structure):
         ("points", Pointer), ("starts", Pointer), ("labels", Size), ("alpha", F64), ("beta", F64),
         ("offset", F64), ("hot_weight", F64), ("prune", F64), ("min_log_prob", F64),
         ("width", Size), ("most", Size), ("other", Size), ("N", I32), ("history", I32),
-        ("average", I32), ("boundary", I32),
+        ("average", I32), ("boundary", I32), ("spelled", I32), ("begins", I32),
+        ("letters", Pointer), ("firsts", Pointer), ("numbers", Pointer), ("num_letters", Size),
+        ("unknown", Size),
     )  # fmt: skip
 
 
@@ -61,6 +63,14 @@ def _points(texts: Sequence[str]) -> tuple[np.ndarray[Any, Any], Int64[np.ndarra
     return np.append(points, np.uint32(0)), np.concatenate([[0], np.cumsum(lengths)])
 
 
+def _numbers(
+    ids: Sequence[tuple[int, ...]],
+) -> tuple[Int64[np.ndarray, " _"], Int64[np.ndarray, " _"]]:
+    """Return where the ids of each begin, and all of them one after another."""
+    numbers = np.array([index for some in ids for index in some] + [0], np.int64)
+    return np.cumsum([0, *map(len, ids)], dtype=np.int64), numbers
+
+
 class KnownWords:
     """The words that a search knows, with their ids.
 
@@ -74,8 +84,7 @@ class KnownWords:
         self, words: Sequence[str], ids: Sequence[tuple[int, ...]], vocabulary_size: int
     ) -> None:
         points, starts = _points(words)
-        firsts = np.cumsum([0, *map(len, ids)], dtype=np.int64)
-        numbers = np.array([index for some in ids for index in some] + [0], np.int64)
+        firsts, numbers = _numbers(ids)
         spelled = address(points, np.uint32), address(starts, np.int64)
         named = address(numbers, np.int64), address(firsts, np.int64)
         self.place = _c("ctc_words")(*spelled, *named, len(words), vocabulary_size)
@@ -94,6 +103,8 @@ class BeamSearch:
         words: The words that are known; None: none is.
         answer: Gives the ids of any other word.
         hotwords: Words that are likelier, the shortest first.
+        letters: Where the n-grams are of what spells words: the ids of each character, and that of
+            what is unknown, or -1.
         **settings: The numbers of ``Settings``.
     """
 
@@ -105,6 +116,7 @@ class BeamSearch:
         words: KnownWords | None,
         answer: Callable[[str], Answer],
         hotwords: Sequence[str],
+        letters: tuple[Mapping[str, tuple[int, ...]], int] | None = None,
         **settings: float,
     ) -> None:
         self._answer, self._labels = answer, len(labels)
@@ -118,7 +130,9 @@ class BeamSearch:
         if tables is not None:
             told.orders, told.N, told.V = tables.model
         told.words = words.place if words is not None else None
-        self._kept = kinds, points, starts, tables, words
+        self._kept: Any = kinds, points, starts, tables, words
+        if letters is not None:
+            self._kept += self._spelled(told, *letters)
         self._numbers = tables.order - 1 if tables is not None else 0
         before = np.array([*state, 0], np.int64)
         arrays = (before.ctypes.data, hot_points.ctypes.data, hot_starts.ctypes.data)
@@ -126,6 +140,17 @@ class BeamSearch:
         if not self._place:
             raise ValueError("there is no memory for the search, or its settings do not fit")
         finalize(self, _c("ctc_free"), self._place)
+
+    def _spelled(
+        self, told: Settings, letters: Mapping[str, tuple[int, ...]], unknown: int
+    ) -> tuple[Any, ...]:
+        """Tell a search how characters are numbered; return what must be kept for it."""
+        points, _ = _points(list(letters))
+        firsts, numbers = _numbers(list(letters.values()))
+        told.spelled, told.num_letters, told.unknown = 1, len(letters), unknown
+        told.letters, told.firsts = address(points, np.uint32), address(firsts, np.int64)
+        told.numbers = address(numbers, np.int64)
+        return points, firsts, numbers
 
     def read(self, log_probs: Float64[np.ndarray, "frames labels"]) -> None:
         """Read frames: log-probabilities of each label."""

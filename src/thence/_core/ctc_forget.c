@@ -60,7 +60,7 @@ static int keep_texts(Search *s, int32_t *marks, const int32_t *pieces) {
         text.piece = renumbered(s, pieces, text.piece);
         if (i) text.parent = marks[text.parent];
         s->texts.at[marks[i]] = text;
-        memmove(s->states.at + marks[i] * numbers, s->states.at + i * numbers,
+        if (numbers) memmove(s->states.at + marks[i] * numbers, s->states.at + i * numbers,
                 (size_t)numbers * sizeof *s->states.at);
         if (i && map_put(&longer, pair_key(text.parent, (uint32_t)text.piece), marks[i]))
             return free_map(&longer), NO_MEMORY;
@@ -109,7 +109,11 @@ int forget(Search *s) {
         }
         free_map(&s->asked); /* Words that come again are asked for again. */
         s->asked = (Map){0};
-        s->ids.size = s->numbers.size = s->with.orders && s->with.other >= 0;
+        s->ids.size = s->fixed_ids;
+        s->numbers.size = s->fixed_numbers;
+        free_map(&s->spelled); /* These are made again of their texts. */
+        s->spelled = (Map){0};
+        s->spellings.size = s->spelled_states.size = 0;
         s->found.size = 0;
     }
     for (int i = 0; i < 3; i++) free(marks[i]);

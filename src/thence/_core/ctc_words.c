@@ -116,7 +116,7 @@ CORE_EXPORT Words *ctc_words(const uint32_t *points, const int64_t *starts, cons
         if (RESERVE(words->numbers, size + many) || RESERVE(words->ids, words->ids.size + 1) ||
             map_put(&words->words, (uint64_t)piece, (int32_t)words->ids.size))
             goto failed;
-        memcpy(words->numbers.at + size, numbers + firsts[w], (size_t)many * sizeof *numbers);
+        if (many) memcpy(words->numbers.at + size, numbers + firsts[w], (size_t)many * sizeof *numbers);
         words->ids.at[words->ids.size++] = (Ids){(int32_t)size, (int32_t)many, 0};
         words->numbers.size += many;
     }

@@ -1,4 +1,4 @@
-"""The search by the compiled core, for n-grams of words and where there is no language model."""
+"""The search by the compiled core, for n-grams and where there is no language model."""
 
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -34,6 +34,7 @@ class CoreSearch:
         start_state: TextState | None = None,
     ) -> None:
         self._model = language_model
+        self._begins = start_state is None or start_state.begins
         numbers: dict[str, float] = {
             "hot_weight": hotwords.weight,
             "prune": limits.beam_prune_logp,
@@ -43,7 +44,7 @@ class CoreSearch:
             "history": (shared_words(language_model) or 0) if limits.prune_history else 0,
             "average": AVG_TOKEN_LEN,
         }
-        tables, state, words = None, (), None
+        tables, state, words, letters = None, (), None, None
         if language_model is not None:
             source = language_model.source
             assert isinstance(source, ModelSource)
@@ -57,7 +58,12 @@ class CoreSearch:
                 "other": -1 if unknown is None else unknown,
             }
             tables, words = source.model.queries.core, _known_words(language_model, source)
-            state = (start_state or language_model.get_start_state()).context
+            before = start_state or language_model.get_start_state()
+            state, numbers["begins"] = before.context, before.begins
+            known = source.letters(alphabet.characters)
+            if known is not None:
+                absent = source.tokenizer.vocabulary.unknown_id
+                letters = known, -1 if absent is None else absent
         self._search = BeamSearch(
             [kind_of(label, alphabet.is_bpe) for label in alphabet.labels],
             tables,
@@ -65,6 +71,7 @@ class CoreSearch:
             words,
             self._answer,
             sorted(hotwords.words, key=len),
+            letters,
             **numbers,
         )
 
@@ -91,7 +98,7 @@ class CoreSearch:
         words, frames, logit_score, score, numbers = self._search.beam(number, finished=True)
         state: Any = None
         if self._model is not None:
-            state = TextState(tuple(numbers), begins=not frames)
+            state = TextState(tuple(numbers), begins=not words[:-1] and self._begins)
         return FoundText(tuple(words[:-1]), tuple(frames), logit_score, score, state)
 
 
@@ -106,17 +113,22 @@ def search_of(
     if library() is not None:
         if language_model is None:
             return CoreSearch(alphabet, None, limits, hotwords)
-        if type(language_model) is LanguageModel and _is_of_words(language_model):
+        if type(language_model) is LanguageModel and _is_read(language_model, alphabet):
             return CoreSearch(alphabet, language_model, limits, hotwords, start_state)
     return Search(alphabet, language_model, limits, hotwords, start_state)
 
 
-def _is_of_words(model: LanguageModel) -> bool:
-    """Whether a language model is one of n-grams of words that the compiled core reads."""
+def _is_read(model: LanguageModel, alphabet: Alphabet) -> bool:
+    """Whether a language model is one of n-grams that the compiled core searches with.
+
+    They are of words, or of characters or bytes, of which each has ids of its own.
+    """
     source = model.source
     if not isinstance(source, ModelSource) or not isinstance(source.model, NGram):
         return False
-    return source.is_of_words and source.model.queries.core is not None
+    if source.model.queries.core is None:
+        return False
+    return source.is_of_words or source.letters(alphabet.characters) is not None
 
 
 def _known_words(model: LanguageModel, source: ModelSource) -> KnownWords | None:
@@ -126,6 +138,7 @@ def _known_words(model: LanguageModel, source: ModelSource) -> KnownWords | None
         return None
     kept = _kept.get(model)
     if kept is None or kept[0] is not words:
-        ids = [source.ids_of(word, True) or () for word in words]
+        # The ids of words that are spelled are those of their letters.
+        ids = [(source.ids_of(word, True) or ()) if source.is_of_words else () for word in words]
         kept = _kept[model] = words, KnownWords(words, ids, source.model.vocabulary_size)
     return kept[1]

@@ -6,7 +6,7 @@ continuous speech recognition"), so with beams enough the score of a text is the
 
     sum of p(alignment | frames) over its alignments  x  what the language model says of it
 
-This is plain Python, for any language model; ``_core/ctc.c`` does the same for n-grams of words.
+This is plain Python, for any language model; ``_core/ctc.c`` does the same for n-grams.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -104,6 +104,15 @@ class ModelSource:
     def other_id(self) -> int | None:
         """The id of all words out of the vocabulary, where these have one and the same."""
         return None if self._words is None else self.tokenizer.vocabulary.unknown_id
+
+    def letters(self, characters: Iterable[str]) -> dict[str, Ids] | None:
+        """Return the ids of characters and of the space, if a text has those of its characters."""
+        several, options = sorted({*characters, " "}), self.tokenizer.options
+        is_simple = not options.nfc and not (options.lowercase and not "".join(several).isascii())
+        if not self.spells or not is_simple:
+            return None
+        ids = dict(zip(several, self._encode(several), strict=True))
+        return None if None in ids.values() else {one: some or () for one, some in ids.items()}
 
     def start(self, boundary: bool) -> Any:
         """Return the context before a text."""
