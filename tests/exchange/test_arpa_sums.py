@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -51,11 +52,32 @@ def test_sums_above_one_are_refused_unless_allowed(
         r"\(\d+ of \d+ contexts are above it\)\. Likelihoods "
     )
     assert re.match(rf"{told}would look better than they are\. ", str(caught.value))
-    assert str(caught.value).endswith("or import it with `allow_unnormalized`.")
+    assert str(caught.value).endswith("or import it with `renormalize` or `allow_unnormalized`.")
     assert not (tmp_path / "run").exists()
     with pytest.warns(ThenceWarning) as warned:
         import_arpa(path, tmp_path / "run", allow_unnormalized=True)
     assert re.match(rf"{told}look better than they are\.\Z", str(warned[0].message))
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("log10", ["-0.001", "-5"])
+def test_sums_may_be_set_to_one(
+    exported: Callable[..., Path], tmp_path: Path, order: int, log10: str
+) -> None:
+    path = exported()
+    change(path, order, log10)
+    before = read_arpa(path)
+    run = import_arpa(path, tmp_path / "run", renormalize=True)
+    tables = cast(NGram, run.model).tables
+    for found in sums(tables, len(before.vocabulary)):
+        assert found.totals == pytest.approx(np.ones(len(found.totals)), abs=1e-5)
+    for level, (ours, theirs) in enumerate(zip(tables, before.tables, strict=True)):
+        shift = ours.log_probs - theirs.log_probs  # One number after each context.
+        prefixes = theirs.keys // len(before.vocabulary)
+        starts = np.flatnonzero(np.diff(prefixes, prepend=-1))
+        sizes = np.diff([*starts, len(shift)])
+        assert shift == pytest.approx(np.repeat(shift[starts], sizes), abs=1e-5)
+        assert level == 0 or (shift < 1e-5).all()
 
 
 def test_sums_below_one_are_told(exported: Callable[..., Path], tmp_path: Path) -> None:

@@ -107,7 +107,10 @@ def export_checked(
 
 
 def import_model(
-    path: str | Path, output: str | Path, allow_unnormalized: bool = False
+    path: str | Path,
+    output: str | Path,
+    allow_unnormalized: bool = False,
+    renormalize: bool = False,
 ) -> Run | Path:
     """Make a run of a file of another program, which its first bytes tell.
 
@@ -120,6 +123,8 @@ def import_model(
         output: The run folder to make; of word vectors the file.
         allow_unnormalized: Take an ARPA file whose probabilities add up to more than one, too,
             with a warning.
+        renormalize: Make the probabilities of an ARPA file add up to one: back-off weights are
+            computed anew, and probabilities that add up to more than one by themselves are scaled.
 
     Returns:
         The run, or the file of word vectors.
@@ -129,7 +134,7 @@ def import_model(
         RunError: If the output exists or cannot be written.
     """
     if not is_fasttext(Path(path)):
-        return import_arpa(path, output, allow_unnormalized)
+        return import_arpa(path, output, allow_unnormalized, renormalize)
     from thence.exchange.fasttext import import_fasttext
 
     return import_fasttext(path, output)

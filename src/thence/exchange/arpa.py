@@ -17,6 +17,7 @@ from thence.exchange.kenlm_file import read_ngrams
 from thence.exchange.ngram_lists import ListedModel
 from thence.models.ngram import NGram
 from thence.models.ngram.pruning import Sums, sums, words_of
+from thence.models.ngram.static import renormalize_tables
 from thence.recipes.recipe import Recipe
 from thence.runs.create import create_run
 from thence.runs.run import Run
@@ -104,7 +105,12 @@ def check_model(run: Run) -> None:
         )
 
 
-def import_arpa(path: str | Path, output: str | Path, allow_unnormalized: bool = False) -> Run:
+def import_arpa(
+    path: str | Path,
+    output: str | Path,
+    allow_unnormalized: bool = False,
+    renormalize: bool = False,
+) -> Run:
     """Make a run of an ARPA file, as KenLM, SRILM and others write them, or of a trie of KenLM.
 
     Its tokens are words between white space; it has no text of its own. The probabilities after
@@ -115,6 +121,8 @@ def import_arpa(path: str | Path, output: str | Path, allow_unnormalized: bool =
         path: The file, plain or compressed; a binary file of KenLM must be a trie with its words.
         output: The run folder to make.
         allow_unnormalized: Take probabilities that add up to more than one, too, with a warning.
+        renormalize: Make them add up to one: back-off weights are computed anew, and probabilities
+            that add up to more than one by themselves are scaled.
 
     Raises:
         TextError: If it is neither kind of file (names the line), or its probabilities add up to
@@ -122,14 +130,20 @@ def import_arpa(path: str | Path, output: str | Path, allow_unnormalized: bool =
         RunError: If the output exists or cannot be written.
     """
     with new_folder(Path(output)) as new:
-        return _import_into(new, Path(path), allow_unnormalized)
+        return _import_into(new, Path(path), allow_unnormalized, renormalize)
 
 
-def _import_into(new: NewFolder, path: Path, allow_unnormalized: bool) -> Run:
+def _import_into(
+    new: NewFolder, path: Path, allow_unnormalized: bool, should_renormalize: bool
+) -> Run:
     read = read_ngrams(path)
-    check_sums(read, path, allow_unnormalized)
+    tables = read.tables
+    if should_renormalize:
+        tables = renormalize_tables(tables, read.vocabulary)
+    else:
+        check_sums(read, path, allow_unnormalized)
     _note_characters(read, path)
-    model = NGram.from_tables(read.tables, len(read.vocabulary))
+    model = NGram.from_tables(tables, len(read.vocabulary))
     new_imported_run(new, model, arpa_tokenizer(read), path)
     return Run(new.target)
 
@@ -181,7 +195,7 @@ def check_sums(read: ListedModel, path: Path, allow_above: bool = False) -> None
             raise TextError(
                 f"{told} Likelihoods would look better than they are. The file was edited or "
                 "quantised, or made by a program that does not normalise; make it again, or import "
-                "it with `allow_unnormalized`."
+                "it with `renormalize` or `allow_unnormalized`."
             )
         warn(f"{told} Likelihoods look better than they are.", ThenceWarning, stacklevel=4)
     if any(some.any() for some in below):

@@ -13,16 +13,19 @@ Source: A. Stolcke 2002, "SRILM - an extensible language modeling toolkit", sect
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from thence.array_types import Float, Float64, Int64, Integer
-from thence.models.ngram.pruning import prune, renormalized, spell, sums
+from thence.models.ngram.pruning import LEAST, prune, renormalized, spell, sums
 from thence.models.ngram.smoothing import OrderTable
 from thence.models.ngram.sorting import OrderCounts, find, number_sorted
 from thence.tokens.vocabulary import Vocabulary
 
+REST = 1e-6
+"""What is left to other words where those that are listed add up to more than one: small beside any
+probability, large beside the rounding of their sum."""
 Keys = Int64[np.ndarray, " ngrams"]
 
 
@@ -163,6 +166,24 @@ def normalized(
     counts = [OrderCounts(t.keys, none, s) for t, s in zip(tables, suffixes, strict=True)]
     tables = renormalized(tables, counts, size)
     return tables if share is None else prune(tables, counts, size, share=share)
+
+
+def renormalize_tables(tables: list[OrderTable], vocabulary: Vocabulary) -> list[OrderTable]:
+    """Return a model whose probabilities add up to one after every context.
+
+    Single words are scaled to add up to one, and what is listed after a context so as not to add up
+    to more; then the back-off weights are computed anew.
+    """
+    scaled, contexts = [], 1
+    for order, table in enumerate(tables):
+        prefixes = table.keys // len(vocabulary)
+        log_probs = table.log_probs.astype(np.float64)
+        totals = np.bincount(prefixes, np.exp(log_probs), contexts)
+        totals = totals if order == 0 else np.maximum(totals / (1 - REST), 1)
+        log_probs -= np.log(np.maximum(totals, LEAST))[prefixes]
+        scaled.append(replace(table, log_probs=log_probs.astype(np.float32)))
+        contexts = len(table.keys)
+    return interpolate([Backoff.within(scaled, vocabulary, vocabulary)], np.ones(1))
 
 
 def _all_ngrams(models: Sequence[Backoff]) -> list[Keys]:
