@@ -209,11 +209,13 @@ def test_probabilities_above_one_are_refused_unless_allowed(thence, folder: Path
     assert (refused.code, refused.out) == (2, "")
     told = "odd.arpa: the probabilities without a context add up to 1.493, not to 1 (4 of 6"
     assert refused.err.startswith(f"thence: {told}")
-    assert refused.err.endswith("or import it with --allow-unnormalized.\n")
+    assert refused.err.endswith("or import it with --renormalize or --allow-unnormalized.\n")
     assert not (folder / "odd").exists()
     allowed = thence("import", "odd.arpa", "-o", "odd", "--allow-unnormalized")
     assert allowed.code == 0
     assert "Likelihoods look better than they are." in allowed.err
+    renormalized = thence("import", "odd.arpa", "-o", "even", "--renormalize")
+    assert (renormalized.code, "Likelihoods" in renormalized.err) == (0, False)
 
 
 def test_training_tells_at_once_what_an_arpa_file_cannot_hold(thence, folder: Path) -> None:
