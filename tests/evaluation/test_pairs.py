@@ -72,15 +72,15 @@ def test_what_is_impossible_is_a_tie_with_its_like_only() -> None:
 
 
 def test_intervals_leave_out_what_paradigms_differ_by() -> None:
-    # Two paradigms of 20 pairs, 90 % and 30 % right. Within each the variance of the mean is
-    # p q / 19: (0.0047 + 0.0111) / 4; the t of 39 degrees of freedom is 2.02.
+    # Two paradigms of 20 pairs, 90 % and 30 % right; Wilson's intervals of 18 and 6 of 20 are 0.699
+    # to 0.972 and 0.145 to 0.519. Half the root of 0.201^2 + 0.155^2 is 0.127, of 0.072^2 + 0.219^2
+    # 0.115.
     pairs = [MinimalPair("a", "b", name) for name in "xy" for _ in range(20)]
     right = [1.0] * 18 + [-1.0] * 2 + [1.0] * 6 + [-1.0] * 14
     report = pair_report(["run"], pairs, [judged(right)])
     accuracy = report.all.runs[0]
     assert accuracy.accuracy == pytest.approx(0.6)
-    half = 2.0227 * math.sqrt((0.9 * 0.1 + 0.3 * 0.7) / 20 / 4 * 40 / 39)
-    assert accuracy.interval == pytest.approx((0.6 - half, 0.6 + half), abs=1e-4)
+    assert accuracy.interval == pytest.approx((0.6 - 0.1268, 0.6 + 0.1153), abs=2e-4)
     assert report.phenomena == ()
     assert report.groups() is report.paradigms
     # Wilson's interval of 18 of 20.

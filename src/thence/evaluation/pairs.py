@@ -7,7 +7,6 @@ Source: A. Warstadt et al. 2020, "BLiMP: the benchmark of linguistic minimal pai
 where accuracy is the mean over paradigms.
 """
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from thence.corpus import Documents, MinimalPair, read_pairs
 from thence.errors import RunError
 from thence.evaluation.compare_labels import LabelComparison, compare_classifiers
 from thence.evaluation.data import EvaluationData
-from thence.evaluation.intervals import mean_interval, wilson_interval
+from thence.evaluation.intervals import wilson_interval
 from thence.results import Result
 from thence.runs.run import LanguageRun, Run
 
@@ -45,7 +44,7 @@ class PairAccuracy:
     Attributes:
         accuracy: Share of pairs whose good sentence is likelier, ties counted half, from 0 to 1;
             of several paradigms the mean of theirs.
-        interval: Its 95 % interval; no numbers where there are too few pairs.
+        interval: Its 95 % interval.
         ties: Share of pairs that are equally likely.
         unknown: Share of pairs with an unknown symbol in either sentence.
     """
@@ -56,10 +55,9 @@ class PairAccuracy:
     unknown: float
 
     def cell(self) -> str:
-        """Return the accuracy in per cent with its interval, if it has one."""
-        low, high = (100 * bound for bound in self.interval)
-        bounds = "" if math.isnan(low) else f" ({low:.1f} to {high:.1f})"
-        return f"{100 * self.accuracy:.1f}{bounds}"
+        """Return the accuracy in per cent with its interval."""
+        low, high = self.interval
+        return f"{100 * self.accuracy:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 @dataclass(frozen=True)
@@ -263,13 +261,17 @@ def _accuracy(
 ) -> tuple[float, tuple[float, float]]:
     """Return the mean over paradigms and its 95 % interval.
 
-    Of one paradigm it is Wilson's interval; of several, Student's t of what pairs differ from the
-    mean of their paradigm, since the paradigms are not drawn at random but are those.
+    The paradigms are not drawn at random but are those, so that only their own intervals, which are
+    Wilson's, add to it: their distances from the means, squared, as variances would.
+
+    Source: G. Zou and A. Donner 2008, "Construction of confidence limits about effect measures: a
+    general approach".
     """
     _, at, counts = np.unique(paradigm, return_inverse=True, return_counts=True)
-    means = np.bincount(at, right) / counts
+    hits = np.bincount(at, right)
+    means, number = hits / counts, len(counts)
+    pairs_of_bounds = zip(hits.tolist(), counts.tolist(), strict=True)
+    bounds = np.array([wilson_interval(some, of) for some, of in pairs_of_bounds])
+    below, above = np.sqrt(((bounds - means[:, None]) ** 2).sum(axis=0)) / number
     mean = float(means.mean())
-    if len(counts) == 1:
-        return mean, wilson_interval(float(right.sum()), len(right))
-    weights = 1 / counts[at]
-    return mean, mean_interval(weights * (right - means[at] + mean), weights, in_order=False)
+    return mean, (mean - float(below), mean + float(above))

@@ -1,7 +1,5 @@
 """Plot of minimal pairs: how often each model finds the good sentence likelier."""
 
-import math
-
 import numpy as np
 
 from thence.evaluation.pairs import PairReport
@@ -26,11 +24,11 @@ def plot_pairs(report: PairReport, by: str = "phenomenon") -> style.Plot:
     for at, name in enumerate(report.names):
         found = [group.runs[at] for group in groups]
         middle = np.array([one.accuracy for one in found])
-        low, high = np.array([_bounds(one.accuracy, one.interval) for one in found]).T
+        low, high = np.array([one.interval for one in found]).T
         axes.errorbar(
             middle,
             places - offsets[at],
-            xerr=[middle - low, high - middle],
+            xerr=np.maximum([middle - low, high - middle], 0),
             fmt=style.MARKERS[at // len(style.COLOURS) % len(style.MARKERS)],
             color=style.COLOURS[at % len(style.COLOURS)],
             markersize=5,
@@ -52,7 +50,3 @@ def plot_pairs(report: PairReport, by: str = "phenomenon") -> style.Plot:
     )
     description = f"Accuracy on minimal pairs by {kind}. Of all: {means}."
     return style.Plot("pairs", "Minimal pairs", description, figure)
-
-
-def _bounds(middle: float, interval: tuple[float, float]) -> tuple[float, float]:
-    return (middle, middle) if math.isnan(interval[0]) else interval
