@@ -20,6 +20,7 @@ from thence.evaluation.compare import Compared, Comparison
 from thence.evaluation.compare_labels import AgainstBest, ComparedClassifier, LabelComparison
 from thence.evaluation.explain import Part
 from thence.evaluation.pairs import Judged, pair_report
+from thence.evaluation.rescoring import Rescored, Rescoring, Utterance, Weights
 from thence.evaluation.unusual import fitted
 from thence.filtering.result import SHOWN, Filtered, OfModel
 from thence.generation import Completion, Completions, Filling, Fillings, NextTokens, Samples
@@ -91,6 +92,8 @@ def results_with(text: str) -> Iterator[Any]:
     pairs = [MinimalPair(text, "a", text, text)]
     judged = Judged(np.array([[-1.0, -2.0]]), np.zeros(1, bool), np.zeros(1, bool))
     yield pair_report([text, text], pairs, [judged, judged])
+    utterance = Utterance(text, (Rescored(text, -1.0, -2.0, (-3.0,)),), text)
+    yield Rescoring((text,), Weights((0.5,), 0.0), text, None, (utterance,))
     trial = Trial(0, {text: text}, "finished", 2.0, 2.0, None, 1.0)
     yield Sweep(Path("sweep"), "token", {text: [text]}, (trial,))
     tried = Tried(text, text, {}, 0.1, 0.5, 2.0, 2.0)

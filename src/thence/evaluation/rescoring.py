@@ -136,6 +136,12 @@ class Rescoring(Listing[Utterance]):
                 rows.append((f"word error rate, {name}", f"{100 * rate:.2f} %"))
         return rows
 
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Return the column names and the rows to show: the best hypothesis of each utterance."""
+        best = [(one.id, one.hypotheses[0]) for one in self.utterances]
+        rows = [[name, f"{first.total:.4f}", first.text] for name, first in best]
+        return ["id", "score", "text"], rows
+
     def __str__(self) -> str:
         return "\n".join(format_pairs(self.rows()))
 

@@ -24,6 +24,7 @@ from thence.evaluation import (
     LikelihoodReport,
     PairReport,
     Ranking,
+    Rescoring,
     SimilarWords,
 )
 from thence.evaluation.classify import NOTHING_KNOWN
@@ -144,6 +145,13 @@ def filtered(found: Filtered) -> list[Block]:
 def ranking(found: Ranking) -> list[Block]:
     """Show which of several texts is likelier."""
     return [_table(*found.table()), Note(found.in_words())]
+
+
+def rescoring(found: Rescoring) -> list[Block]:
+    """Show the weights of a rescoring, and the best hypothesis of each utterance."""
+    columns, rows = found.table()
+    blocks: list[Block] = [Pairs(found.rows()), _table(columns, rows[:MOST_RESULTS])]
+    return blocks if len(rows) <= MOST_RESULTS else [*blocks, Note(f"of {len(rows):,} utterances")]
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> Table:
@@ -357,6 +365,7 @@ DISPLAYS: dict[type, Callable[[Any], list[Block]]] = {
     PairReport: pair_report,
     style.Plot: lambda plot: [Plots([plot])],
     Ranking: ranking,
+    Rescoring: rescoring,
     Results: results,
     Run: run_card,
     Samples: samples,
