@@ -1,22 +1,28 @@
-"""Write the tables of ``docs/benchmarks.md`` from ``benchmarks/results/*.json``.
+"""Write the tables of ``docs/benchmarks.md`` and others from ``benchmarks/results/*.json``.
 
     python docs/build_benchmarks.py
 
 A table stands between ``<!-- benchmarks of NAME -->``, the name of a file of results, and ``<!--
 end -->``; what is around it is written by hand. A file without a place on the page gets a section
-at its end. ``benchmarks/measuring.py`` says what a record has. A test fails if the page is out of
-date.
+at its end. The rows of ``BESIDE`` stand in ``docs/instead.md`` behind ``<!-- beside other tools
+-->``, some of them in the README behind ``<!-- beside other tools, in short -->``.
+``benchmarks/measuring.py`` says what a record has. A test fails if a page is out of date.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 PAGE = Path(__file__).parent / "benchmarks.md"
+INSTEAD, README = PAGE.with_name("instead.md"), PAGE.parents[1] / "README.md"
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+BESIDE_TABLE = re.compile(
+    r"(<!-- beside other tools(, in short)? -->\n).*?(<!-- end -->)", re.DOTALL
+)
 TABLE = re.compile(r"(<!-- benchmarks of ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 FACTS = ("date", "processor", "cores", "versions", "command", "conditions")
 """What is the same for a whole table, besides the names of its columns."""
@@ -24,6 +30,69 @@ FACTS = ("date", "processor", "cores", "versions", "command", "conditions")
 BAR = r"\|"
 
 Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A row of the table beside other tools.
+
+    Attributes:
+        what: What was measured, in words.
+        file: Name of the file of results.
+        key: The record in it.
+        others: The other sides of the record, by what they are called in the table.
+        short: Whether the README has it too.
+        ours: Our side of the record.
+    """
+
+    what: str
+    file: str
+    key: str
+    others: Mapping[str, str]
+    short: bool = False
+    ours: str = "thence"
+
+
+PLAIN, FASTTEXT = {"plain PyTorch": "plain PyTorch"}, {"fastText": "fastText"}
+PTB = "Penn Treebank, order 5"
+BESIDE = (
+    Beside(f"{PTB}: perplexity on test", "counting", "ptb-5-test", {"KenLM": "KenLM"}, True),
+    Beside(f"{PTB}: scoring a token", "counting", "score", {"KenLM": "KenLM, line by line"}, True),
+    Beside(f"{PTB}: a sentence, from Python", "queries", "sentence", {"kenlm": "kenlm"}),
+    Beside("IMDB, words: right", "fasttext_peer", "IMDB, words right", FASTTEXT, True),
+    Beside("IMDB, words: training and test", "fasttext_peer", "IMDB, words time", FASTTEXT, True),
+    Beside("AG News, pairs of words: right", "fasttext_peer", "AG, pairs of words right", FASTTEXT),
+    Beside(
+        "AG News, pairs of words: training and test",
+        "fasttext_peer",
+        "AG, pairs of words time",
+        FASTTEXT,
+    ),
+    Beside("a fastText model: one line at a time", "fasttext_peer", "alone", FASTTEXT),
+    Beside(
+        "names of the lectures, an `mlp`: text to loss on dev",
+        "names",
+        "speed-clock",
+        {"the notebook's loop": "notebook loop"},
+    ),
+    Beside(
+        "a beam search for speech",
+        "ctc",
+        "seconds",
+        {"pyctcdecode": "pyctcdecode"},
+        True,
+    ),
+    Beside(
+        "a filter by perplexity, 2 processes",
+        "filtering",
+        "speed",
+        {"kenlm in a loop": "kenlm, a plain loop"},
+        True,
+        "thence, 2 processes",
+    ),
+    Beside("an LSTM of Penn Treebank: a training step", "training_steps", "lstm", PLAIN, True),
+    Beside("a transformer of characters: a training step", "training_steps", "transformer", PLAIN),
+)
 
 
 def updated(page: str, results: Path = RESULTS) -> str:
@@ -39,6 +108,35 @@ def updated(page: str, results: Path = RESULTS) -> str:
         return f"{found[1]}\n{''.join(lines_of(list(records.values())))}\n{found[3]}"
 
     return TABLE.sub(tables, page)
+
+
+def beside(page: str, results: Path = RESULTS) -> str:
+    """Return a page with its rows beside other tools, as far as they were measured."""
+
+    def rows(short: bool) -> Iterator[str]:
+        yield row_of(("what", "thence", "another tool"))
+        yield "|---|---:|---:|\n"
+        for row in BESIDE:
+            path = results / f"{row.file}.json"
+            records = json.loads(path.read_text("utf-8")) if path.exists() else {}
+            measured = records.get(row.key, {"runs": {}})["runs"].keys() >= {*row.others.values()}
+            if measured and (row.short or not short):
+                record = records[row.key]
+                others = [f"{middle(record, side)} ({name})" for name, side in row.others.items()]
+                yield row_of((row.what, middle(record, row.ours), ", ".join(others)))
+
+    def table(found: re.Match[str]) -> str:
+        return f"{found[1]}\n{''.join(rows(bool(found[2])))}\n{found[3]}"
+
+    return BESIDE_TABLE.sub(table, page)
+
+
+def middle(record: Record, side: str) -> str:
+    """Return the median of a side with its unit."""
+    value, unit = median(record["runs"][side]), record["unit"].partition(" ")[0]
+    if unit == "perplexity":
+        return f"{value:.2f}"
+    return f"{value:.1f} %" if unit == "%" else f"{rounded(value)} {unit.replace('us', 'µs')}"
 
 
 def lines_of(records: Sequence[Record]) -> Iterator[str]:
@@ -131,3 +229,5 @@ def row_of(cells: Sequence[str]) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(updated(PAGE.read_text("utf-8")), "utf-8")
+    for path in (INSTEAD, README):
+        path.write_text(beside(path.read_text("utf-8")), "utf-8")

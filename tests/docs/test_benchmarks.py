@@ -30,6 +30,10 @@ measuring = module_at(ROOT / "benchmarks" / "measuring.py")
 def test_the_page_is_up_to_date() -> None:
     page = build_benchmarks.PAGE.read_text("utf-8")
     assert build_benchmarks.updated(page) == page, "run: make benchmarks-page"
+    for path in (build_benchmarks.INSTEAD, build_benchmarks.README):
+        rows = path.read_text("utf-8")
+        assert "(KenLM)" in rows
+        assert build_benchmarks.beside(rows) == rows, "run: make benchmarks-page"
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)

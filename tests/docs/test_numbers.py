@@ -1,10 +1,8 @@
 """Numbers in the tables of the documentation come out."""
 
-import json
 import re
 import shlex
 from pathlib import Path
-from statistics import median
 
 import pytest
 
@@ -61,28 +59,3 @@ def test_losses_of_smoothings(smoothing: str, loss: str, tmp_path: Path) -> None
     nats = thence.evaluate(run, "dev").nats_per_token
     wanted = loss.replace("infinite", "inf")
     assert nats == float(wanted) or is_near(wanted, f"{nats:.4f}")
-
-
-RECORDS = {
-    "Penn Treebank, order 5": ("counting", "ptb-5-test", "thence", "KenLM"),
-    "scoring a token of it": ("counting", "score", "thence", "KenLM, line by line"),
-    "one sentence of it": ("queries", "sentence", "thence", "kenlm"),
-    "IMDB reviews": ("classification", "imdb-right", "thence", "fastText, dim 16"),
-    "the same: training": ("classification", "imdb-speed", "thence", "fastText, dim 16"),
-    "the lectures' `mlp`": ("names", "speed-clock", "thence", "notebook loop"),
-    "an LSTM of Penn Treebank": ("training_steps", "lstm", "thence", "plain PyTorch"),
-    "a transformer of characters": ("training_steps", "transformer", "thence", "plain PyTorch"),
-}
-"""Rows of the table of other tools: the record in ``benchmarks/results``, and its sides."""
-
-
-@pytest.mark.parametrize("row", RECORDS)
-def test_other_tools_are_as_their_records_say(row: str) -> None:
-    name, claim, *sides = RECORDS[row]
-    record = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf-8"))
-    page = (DOCS / "instead.md").read_text("utf-8")
-    ((ours, others),) = re.findall(rf"^\| {row}[^|]*\| ([^|]*) \| ([^|]*) \|$", page, re.M)
-    shown = re.findall(r"(?<!\()\b[\d.]+(?= |$)", f"{ours} {others}")[: len(sides)]
-    measured = [median(record[claim]["runs"][side]) for side in sides]
-    share = 1e-3 if "%" in ours or "Kneser" in row else 0.1  # A time is another each time.
-    assert list(map(float, shown)) == pytest.approx(measured, rel=share)
