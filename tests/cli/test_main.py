@@ -85,12 +85,18 @@ def test_help_explains_every_flag(thence, command, flags):
         ("train text --add-k 1", "Unknown option: --add-k."),
         (
             "train text --order 3",
-            "Unknown option: --order. It is for the models ngram, cache, and the model here is "
-            "mlp; name one with --model.",
+            "Unknown option: --order. It is for the models ngram, class-ngram, cache, and the "
+            "model here is mlp; name one with --model.",
         ),
-        ("find-lr text --order 3", "Unknown option: --order. It is for the models ngram, cache"),
+        (
+            "find-lr text --order 3",
+            "Unknown option: --order. It is for the models ngram, class-ngram, cache",
+        ),
         ("train text --learning-rate 1", "Unknown option: --learning-rate. Did you mean --lr?"),
-        ("train text --n 3", "Unknown option: --n. --order is for the models ngram, cache"),
+        (
+            "train text --n 3",
+            "Unknown option: --n. --order is for the models ngram, class-ngram, cache",
+        ),
         ("train text --model mpl", "There is no model 'mpl'; choose one of "),
         ("generate run", 'Unknown command "generate". Here it is: thence sample RUN'),
         ("train", "There is no text to train on: name a file"),

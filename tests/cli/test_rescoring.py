@@ -37,6 +37,7 @@ def test_one_table_at_a_time(thence: Command, trained: Trained, table: Path) -> 
     outcome = thence("rescore", trained.counts, table, table)
     assert outcome.code == 2
     assert "One table is rescored at a time; 2 are named" in outcome.err.replace("\n", " ")
+    assert "No file of hypotheses is named" in thence("rescore", trained.counts).err
     missing = thence("rescore", trained.counts, "nothing.tsv")
     assert missing.code == 2
     assert "nothing.tsv" in missing.err

@@ -49,6 +49,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [f"{word} {EVIL},{label}{EVIL}" for word in "abc" for label in ("x", "y")]
     (folder / f"table{EVIL}.csv").write_text("\n".join(["text,label", *rows * 5]))
     train(folder / f"text{EVIL}.txt", output=folder / f"mlp{EVIL}", **SMALL)
+    pair = json.dumps({"good": f"ab{EVIL}", "bad": f"ba{EVIL}", "paradigm": EVIL})
+    (folder / f"pairs{EVIL}.jsonl").write_text(f"{pair}\n")
+    hypotheses = [{"id": EVIL, "score": -1, "text": f"{text}{EVIL}"} for text in ("ab", "ba")]
+    lines = [f"{json.dumps(one)}\n" for one in hypotheses]
+    (folder / f"nbest{EVIL}.jsonl").write_text("".join(lines))
+    train(folder / f"text{EVIL}.txt", "ngram", order=2, output=folder / f"counts{EVIL}")
     train(
         folder / f"table{EVIL}.csv", "averaging", label="label", output=folder / f"labels{EVIL}",
         embedding_size=4, buckets=64, batch_size=8, steps=4, threads=1,
@@ -76,6 +82,11 @@ def commands(folder: Path) -> list[list[str]]:
         ["mix", mlp, new, "-o", f"mix{EVIL}"],
         ["score", mlp, text, "--tokens"],
         ["score", mlp, text, "--alert", "0.5", "--calibrate-on", text],
+        ["pairs", mlp, f"pairs{EVIL}.jsonl"],
+        ["surprisal", mlp, text],
+        ["rescore", mlp, f"nbest{EVIL}.jsonl"],
+        ["prune", f"counts{EVIL}", "--order", "1", "-o", f"small{EVIL}"],
+        ["doctor"],
         ["filter", mlp, table, "-o", f"kept{EVIL}.csv", "--above", "1", "--score-column", "p"],
         ["classify", labels, text],
         ["classify", labels, text, "--explain"],
@@ -129,7 +140,7 @@ def test_no_command_sends_what_texts_and_names_hold(place, tmp_path, monkeypatch
         assert (out.unsafe(), err.unsafe()) == ([], []), (line, out.getvalue(), err.getvalue())
         assert code in (0, 2), (line, err.getvalue())
         codes[code] = codes.get(code, 0) + 1
-    assert codes[0] >= 22, codes
+    assert codes[0] >= 27, codes
 
 
 def test_what_a_program_reads_is_exact(place, capsys):

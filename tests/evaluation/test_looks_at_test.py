@@ -2,6 +2,7 @@
 
 import ast
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +64,15 @@ def test_other_documents_are_none(run: Run, tmp_path: Path, content: str) -> Non
     file = tmp_path / "other.txt"
     file.write_text(content)
     assert thence.evaluate(run, text=file).test_looks == 0
+
+
+def test_surprisals_of_the_test_split_are_one_look_however_many_are_read_at_once(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[thence.surprisal.__module__], "AT_ONCE", 2)
+    list(thence.surprisal(run, tmp_path / "test.txt", carry_context=False))
+    list(thence.surprisal(run, ["ba", "ab"], carry_context=False))
+    assert looks(run) == ["surprisal"]
 
 
 def test_what_judges_nothing_on_test_is_no_look(run: Run) -> None:
@@ -138,6 +148,7 @@ def test_nothing_that_judges_goes_round_the_record() -> None:
         "evaluation/classify.py": "records the look for all its blocks together",
         "evaluation/explain.py": "reads one document, and variants of it",
         "evaluation/similar.py": "reads one word",
+        "evaluation/surprisal.py": "records the look for all its blocks together",
         "generation/sampling_filters.py": "reads one word",
         "generation/infill.py": "reads candidates for a blank",
         "generation/sampling.py": "reads a prefix",

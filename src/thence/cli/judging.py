@@ -45,7 +45,7 @@ def print_pair_report(
     json: Json = False,
 ) -> None:
     """Print how often each run finds the good sentence of a pair likelier."""
-    runs, files = runs_and_files(given.runs)
+    runs, files = runs_and_files(given.runs, "pairs")
     if picture is not None:
         check_picture(picture)
     with progress_bar(f"{len(runs)} runs" if len(runs) > 1 else str(runs[0])) as progress:
@@ -85,8 +85,8 @@ def progress_bar(name: str) -> Iterator[Callable[[float], None]]:
         yield lambda share: bar.update(task, completed=share)
 
 
-def runs_and_files(arguments: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Divide arguments: the first ones that are runs, and the files after them.
+def runs_and_files(arguments: Sequence[Path], of: str) -> tuple[list[Path], list[Path]]:
+    """Divide arguments: the first ones that are runs, and the files after them, of what is said.
 
     Raises:
         SettingError: There are no files, or no runs.
@@ -97,7 +97,7 @@ def runs_and_files(arguments: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         first = arguments[0] if arguments else "nothing"
         raise SettingError(f"{first} is no run folder. Name one run or several, then the files.")
     if count == len(arguments):
-        raise SettingError("No file of pairs is named. Name one or several after the runs.")
+        raise SettingError(f"No file of {of} is named. Name one or several after the runs.")
     return list(arguments[:count]), list(arguments[count:])
 
 

@@ -25,7 +25,7 @@ def print_rescoring(
     json: Json = False,
 ) -> None:
     """Print the hypotheses of each utterance, the best first, as a table of the same columns."""
-    runs, files = runs_and_files(given.runs)
+    runs, files = runs_and_files(given.runs, "hypotheses")
     if len(files) != 1:
         raise SettingError(f"One table is rescored at a time; {len(files)} are named.")
     with progress_bar(str(runs[0])) as progress:

@@ -140,7 +140,7 @@ class _Scorer:
             SettingError: If a token reaches over the beginning of a word.
         """
         tokenizer = self.run.tokenizer
-        store = self.run.encode(Documents.from_strings(texts), "surprisal")
+        store = tokenizer.encode(texts)
         counts = self._tokens_of_words(texts, store)
         costs, before = self._costs(store, _begins_words(tokenizer))
         words_of = np.array([len(SEGMENT.findall(text)) for text in texts], np.int64)
@@ -239,15 +239,16 @@ def _rows(
     frequency: Callable[[str], float | None] | None,
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each word or region, without what was before it."""
-    number = 0
+    number, listed = 0, list(items)
+    texts = [_without_marks(item.text, mark) for item in listed]
+    scorer.run.record_if_test(Documents.from_strings(texts), "surprisal")
     # What is read after all that was before it is read at once.
-    while some := list(islice(items, None if scorer.carries else AT_ONCE)):
+    at_once = max(len(listed), 1) if scorer.carries else AT_ONCE
+    for first in range(0, len(listed), at_once):
+        some = listed[first : first + at_once]
         regions = [item.text.split(mark) if mark else [item.text] for item in some]
         split = [[region.split() for region in of_item] for of_item in regions]
-        texts = [" ".join(" ".join(words) for words in of_item if words) for of_item in split]
-        if not mark:
-            texts = [item.text if item.text.strip() else "" for item in some]
-        found = scorer.words(texts)
+        found = scorer.words(texts[first : first + at_once])
         values = zip((found.nats * bits(1.0)).tolist(), found.unknown.tolist(), strict=True)
         for item, of_item in zip(some, split, strict=True):
             number += 1
@@ -268,6 +269,13 @@ def _rows(
                     row = about | {"word": place, "text": word, "surprisal": cost}
                     row |= {"length": len(word), "frequency": frequency and frequency(word)}
                     yield row | {"unknown": unknown}
+
+
+def _without_marks(text: str, mark: str | None) -> str:
+    """Return what the model reads of a text; one without words is empty."""
+    if not mark:
+        return text if text.strip() else ""
+    return " ".join(word for region in text.split(mark) for word in region.split())
 
 
 def _with_spillover(rows: Iterator[dict[str, Any]], spillover: int) -> Iterator[dict[str, Any]]:
