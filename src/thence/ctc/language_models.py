@@ -343,6 +343,11 @@ class MultiLanguageModel(AbstractLanguageModel):
         ]
         return [_mean(row) for row in zip(*found, strict=True)]
 
+    def forget(self, state: tuple[Any, ...]) -> None:
+        """Free what is kept of a state that no word will follow any more."""
+        for model, one in zip(self.language_models, state, strict=True):
+            model.forget(one)
+
 
 def _mean(scores: Collection[float]) -> float:
     return sum(scores) / len(scores)

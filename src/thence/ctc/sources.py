@@ -89,6 +89,7 @@ class ModelSource:
         self.is_of_words = tokenizer.options.tokens == "words"
         self.spells = tokenizer.options.tokens in SPELLED
         self._ids: dict[tuple[str, bool], Ids | None] = {}
+        self._letters: dict[frozenset[str], dict[str, Ids] | None] = {}
 
     @property
     def order(self) -> int | None:
@@ -107,7 +108,13 @@ class ModelSource:
 
     def letters(self, characters: Iterable[str]) -> dict[str, Ids] | None:
         """Return the ids of characters and of the space, if a text has those of its characters."""
-        several, options = sorted({*characters, " "}), self.tokenizer.options
+        several = frozenset({*characters, " "})
+        if several not in self._letters:
+            self._letters[several] = self._spelled(sorted(several))
+        return self._letters[several]
+
+    def _spelled(self, several: Sequence[str]) -> dict[str, Ids] | None:
+        options = self.tokenizer.options
         is_simple = not options.nfc and not (options.lowercase and not "".join(several).isascii())
         if not self.spells or not is_simple:
             return None
