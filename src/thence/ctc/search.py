@@ -24,6 +24,8 @@ from thence.ctc.language_models import AbstractLanguageModel
 Frames = tuple[int, int]
 """The first frame of a word, and one past its last."""
 NO_FRAMES: Frames = (-1, -1)
+MOST_PARTIALS = 1 << 16
+"""Unfinished words whose scores are remembered; then it begins anew."""
 BLANK, SPACE, START, CLOSED, INSIDE = range(5)
 """Kinds of labels: blank; space; a piece that begins a word; one that is a word; any other."""
 
@@ -203,14 +205,9 @@ class Search:
     def _score(self, beams: Sequence[_Beam]) -> None:
         """Let the language model score the texts that are new, and all beams."""
         if self.model is not None:
-            self._score_texts(
-                self.model, list({id(beam.text): beam.text for beam in beams}.values())
-            )
+            texts = {id(beam.text): beam.text for beam in beams}
+            self._score_texts(self.model, list(texts.values()))
             self._score_partials(self.model, beams)
-        else:
-            for beam in beams:
-                if math.isnan(beam.text.score):
-                    beam.text.score = 0.0
         for beam in beams:
             text, partial = beam.text, beam.partial
             beam.score = beam.logit + text.score + text.hot
@@ -236,6 +233,8 @@ class Search:
             text.score, text.state = text.parent.score + score, state
 
     def _score_partials(self, model: AbstractLanguageModel, beams: Sequence[_Beam]) -> None:
+        if len(self._partials) > MOST_PARTIALS:
+            self._partials = {}
         new: dict[tuple[int, str], tuple[dict[str, float], Any, str]] = {}
         for beam in beams:
             kept = beam.text.partials if self._depends else self._partials
