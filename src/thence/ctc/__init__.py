@@ -3,8 +3,8 @@
 >>> import numpy as np
 >>> from thence.ctc import Decoder
 >>> probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.5, 0.1, 0.4]])
->>> Decoder(["a", "b", ""]).decode(probabilities)
-'aba'
+>>> Decoder(["a", "b", ""]).decode(probabilities)  # 0.23 in all; "aba", the best path, has 0.21
+'ab'
 """
 
 from thence.ctc.alphabet import Alphabet
