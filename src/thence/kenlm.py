@@ -265,7 +265,7 @@ class Model:
             context.clear()
 
     def __contains__(self, word: str | bytes) -> bool:
-        return self._hashed.id_of(_bytes(word)) != 0
+        return self._step(b"", _bytes(word))[2] != 0
 
     def __repr__(self) -> str:
         return f"<Model from {self.path.rpartition(os.fsencode(os.sep))[2]!r}>"

@@ -17,7 +17,7 @@ from thence.models.ngram.hashed import HashedNGrams, murmur, murmurs
 pytestmark = pytest.mark.skipif(library() is None, reason="the compiled core is not built")
 FOLDER = Path(__file__).parents[1] / "exchange" / "kenlm"
 FILES = ["array.bin", "no-words.bin", "probing.bin", "quantised-array.bin", "quantised.bin"]
-FILES += ["rest.bin", "trie.bin"]
+FILES += ["rest.bin", "trie.bin", "all-in-arrays.bin"]
 WORDS = ["the", "cat", "dog", "sat", "on", "mat", "Katze", "<s>", "</s>", "<unk>", "zebra"]
 TEXTS = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
 

@@ -17,7 +17,7 @@ from thence.models.ngram.hashed import murmur
 
 FOLDER = Path(__file__).parent / "kenlm"
 EXACT = ["model.arpa", "probing.bin", "rest.bin", "trie.bin", "array.bin", "no-words.bin"]
-QUANTISED = ["quantised.bin", "quantised-array.bin"]
+OTHERS = ["quantised.bin", "quantised-array.bin", "all-in-arrays.bin"]
 SENTENCES = [
     "the cat sat on the mat", "the dog ran off a cat", "", "zebra </s> the <s> cat",
     "die Katze saß der Matte", "dog sat on the",
@@ -29,6 +29,8 @@ EXPECTED = {
                       -5.174354553223, -4.898610115051],
     "quantised-array.bin": [-1.626963496208, -5.440390110016, -1.297472476959, -6.934905052185,
                             -5.415921688080, -4.907693862915],
+    "all-in-arrays.bin": [-3.468008518219, -6.198102950950, -1.156706690788, -6.435452461243,
+                          -4.180500030518, -4.700669288635],
 }  # fmt: skip
 """What KenLM's module says of the sentences."""
 WORDS = [
@@ -54,7 +56,7 @@ Pairs = list[tuple[Any, kenlm.Model]]
 TEXTS = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
 
 
-@pytest.mark.parametrize("name", EXACT + QUANTISED)
+@pytest.mark.parametrize("name", EXACT + OTHERS)
 def test_scores_are_those_of_kenlm(name: str) -> None:
     model = kenlm.Model(str(FOLDER / name))
     expected = EXPECTED["exact" if name in EXACT else name]
@@ -66,7 +68,7 @@ def test_scores_are_those_of_kenlm(name: str) -> None:
 def pairs() -> Pairs:
     """The models of KenLM's module, where it is installed, and ours."""
     theirs = pytest.importorskip("kenlm")
-    paths = [str(FOLDER / name) for name in EXACT + QUANTISED]
+    paths = [str(FOLDER / name) for name in EXACT + OTHERS]
     return [(theirs.Model(path), kenlm.Model(path)) for path in paths]
 
 

@@ -243,8 +243,9 @@ class _Level:
         count: How many there are.
         word: Bits of a word.
         total: Bits of an n-gram.
-        begin: Bits that say where longer ones begin, at the end of each; 0 for the last order.
+        begin: Bits that say where longer ones begin, at the end of each.
         growth: Before which n-grams the upper bits of where longer ones begin grow by one, from 0.
+        is_last: Whether there are no longer ones.
     """
 
     bits: UInt8[np.ndarray, " bytes"]
@@ -253,6 +254,7 @@ class _Level:
     total: int
     begin: int
     growth: UInt64[np.ndarray, " _"]
+    is_last: bool
 
     def numbers(self, start: int, bits: int, extra: int = 0) -> UInt64[np.ndarray, " ngrams"]:
         """Return numbers of so many bits from a place in each n-gram on; of some more than all."""
@@ -270,53 +272,70 @@ class _Level:
 
 
 def _trie(file: _File) -> Trie:
-    counts, order = file.counts, len(file.counts)
+    counts = file.counts
     (size,) = file.part(file.start, 8).view("<u8").tolist()
     if size != counts[0] - 1:
         raise file.error(f"its vocabulary has {size:,} words, not {counts[0] - 1:,}.")
-    hashes = file.part(file.start + 8, 8 * size).view("<u8")
-    at = file.start + 8 + 8 * counts[0]
-    tables: list[tuple[Float32[np.ndarray, " values"], ...]] | None = None
-    widths = [31, 32]
-    if file.kind in (QUANTISED_TRIE, QUANTISED_ARRAY_TRIE):
-        version, *widths = file.part(at, 8)[:3].tolist()
-        if version != 2 or not all(1 <= width <= MOST_BITS for width in widths):
-            raise file.error(f"its logarithms are coded in a way (version {version}) not known.")
-        at, tables = at + 8, []
-        for k in range(2, order + 1):
-            sizes = [4 << width for width in widths[: 1 + (k < order)]]
-            ends = np.cumsum([at, *sizes]).tolist()
-            tables.append(tuple(file.part(a, b - a).view("<f4") for a, b in pairwise(ends)))
-            at = ends[-1]
+    hashes = np.append(np.uint64(murmur(b"<unk>")), file.part(file.start + 8, 8 * size).view("<u8"))
+    codes, at = _codes(file, file.start + 8 + 8 * counts[0])
     unigrams = file.part(at, 16 * (counts[0] + 1)).view(UNIGRAM)
-    at += 16 * (counts[0] + 2)
-    levels = []
-    chop_bits = None
-    for k in range(1, order):
-        is_last = k == order - 1
-        level_bits = widths[0] if is_last else sum(widths)
-        begin, growth = 0, np.zeros(0, np.uint64)
-        if not is_last:
-            begin = counts[k + 1].bit_length()
-            if file.kind >= ARRAY_TRIE:
-                if chop_bits is None:
-                    version, chop_bits = file.part(at, 2).tolist()
-                    if version:
-                        raise file.error(f"its pointers are coded in version {version}: not known.")
-                chop = _chop(counts[k] + 1, counts[k + 1], chop_bits)
-                begin -= chop
-                entries = (counts[k + 1] >> begin) + 1
-                growth = file.part(-(-at // 8) * 8 + 8, 8 * entries).view("<u8")
-                at += 8 * (1 + entries) + 7
-        word = counts[0].bit_length()
-        total = word + level_bits + begin
+    levels, at = _levels(file, at + 16 * (counts[0] + 2), codes)
+    return Trie(hashes, _orders(file, unigrams, levels, codes), file, at)
+
+
+@dataclass(frozen=True)
+class _Codes:
+    """How logarithms are written.
+
+    Attributes:
+        widths: Bits of a log10 probability and of a back-off weight.
+        values: What the codes of each order from 2 stand for; None: they are no codes.
+    """
+
+    widths: tuple[int, int] = (31, 32)
+    values: list[tuple[Float32[np.ndarray, " values"], ...]] | None = None
+
+
+def _codes(file: _File, at: int) -> tuple[_Codes, int]:
+    """Return how logarithms are written, which stands at a place, and what comes after it."""
+    if file.kind not in (QUANTISED_TRIE, QUANTISED_ARRAY_TRIE):
+        return _Codes(), at
+    version, *widths = file.part(at, 8)[:3].tolist()
+    if version != 2 or not all(1 <= width <= MOST_BITS for width in widths):
+        raise file.error(f"its logarithms are coded in a way (version {version}) not known.")
+    at, values, order = at + 8, [], len(file.counts)
+    for k in range(2, order + 1):
+        sizes = [4 << width for width in widths[: 1 + (k < order)]]
+        ends = np.cumsum([at, *sizes]).tolist()
+        values.append(tuple(file.part(a, b - a).view("<f4") for a, b in pairwise(ends)))
+        at = ends[-1]
+    return _Codes((widths[0], widths[1]), values), at
+
+
+def _levels(file: _File, at: int, codes: _Codes) -> tuple[list[_Level], int]:
+    """Return the orders from 2 on, which begin at a place, and what comes after them."""
+    counts, levels, most_chopped = file.counts, [], 0
+    word = counts[0].bit_length()
+    for k in range(1, len(counts)):
+        is_last = k == len(counts) - 1
+        begin, growth = 0 if is_last else counts[k + 1].bit_length(), np.zeros(0, np.uint64)
+        if file.kind >= ARRAY_TRIE and not is_last:
+            if k == 1:
+                version, most_chopped = file.part(at, 2).tolist()
+                if version:
+                    raise file.error(f"its pointers are coded in version {version}: not known.")
+            begin -= _chop(counts[k] + 1, counts[k + 1], most_chopped)
+            entries = (counts[k + 1] >> begin) + 1
+            growth = file.part(-(-at // 8) * 8 + 8, 8 * entries).view("<u8")
+            at += 8 * (1 + entries) + 7
+        total = word + (codes.widths[0] if is_last else sum(codes.widths)) + begin
         if word > 32 or begin > 57:
             raise file.error("its header is damaged.")
         size = ((1 + counts[k]) * total + 7) // 8 + 8
-        levels.append(_Level(file.part(at, size), counts[k], word, total, begin, growth))
+        bits = file.part(at, size)
+        levels.append(_Level(bits, counts[k], word, total, begin, growth, is_last))
         at += size
-    known = np.append(np.uint64(murmur(b"<unk>")), hashes)
-    return Trie(known, _orders(file, unigrams, levels, widths, tables), file, at)
+    return levels, at
 
 
 def _chop(entries: int, longer: int, most: int) -> int:
@@ -333,8 +352,7 @@ def _orders(
     file: _File,
     unigrams: np.ndarray[Any, Any],
     levels: list[_Level],
-    widths: list[int],
-    tables: list[tuple[Float32[np.ndarray, " values"], ...]] | None,
+    codes: _Codes,
 ) -> Iterator[Entries]:
     """Yield the n-grams of each order."""
     size = file.counts[0]
@@ -352,26 +370,27 @@ def _orders(
                 raise file.error(f"its n-grams of order {k + 1} have words that it does not have.")
             parents = np.repeat(np.arange(len(places)), followers)
             places = np.column_stack([words.astype(np.int32), places[parents]])
-            log_probs, backoffs = _logarithms(level, widths, tables[k - 1] if tables else None)
-            begins = level.begins() if level.begin else begins
+            log_probs, backoffs = _logarithms(level, codes, k - 1)
+            begins = begins if level.is_last else level.begins()
         entries = Entries(places, log_probs, backoffs, np.arange(1, len(places) + 1))
         check_logarithms(entries, file.error)
         yield entries
 
 
 def _logarithms(
-    level: _Level, widths: list[int], values: tuple[Float32[np.ndarray, " values"], ...] | None
+    level: _Level, codes: _Codes, number: int
 ) -> tuple[Float[np.ndarray, " ngrams"], Float[np.ndarray, " ngrams"]]:
     """Return log10 probabilities, and back-off weights, which are 0 in the last order."""
-    of_probs, of_backoffs = widths
-    none = np.zeros(level.count, np.float32)
-    if values is None:
+    of_probs, of_backoffs = codes.widths
+    backoffs = np.zeros(level.count, np.float32)
+    if codes.values is None:
         sign = np.uint64(1 << 31)  # Which is left out, since no probability is above 1.
         log_probs = (level.numbers(level.word, of_probs) | sign).astype("<u4").view("<f4")
-        if not level.begin:
-            return log_probs, none
-        return log_probs, level.numbers(level.word + of_probs, 32).astype("<u4").view("<f4")
-    if len(values) == 1:
-        return values[0][level.numbers(level.word, of_probs)], none
+        if not level.is_last:
+            backoffs = level.numbers(level.word + of_probs, of_backoffs).astype("<u4").view("<f4")
+        return log_probs, backoffs
+    values = codes.values[number]
+    if level.is_last:
+        return values[0][level.numbers(level.word, of_probs)], backoffs
     backoffs = values[1][level.numbers(level.word, of_backoffs)]
     return values[0][level.numbers(level.word + of_backoffs, of_probs)], backoffs
