@@ -4,11 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from thence._core import library
-from thence._core.nearest import nearest_centres
 from thence.corpus import Documents
 from thence.errors import SettingError
 from thence.models.fasttext import quantising
@@ -29,18 +25,6 @@ DRAW = np.random.default_rng(0)
 
 def a_matrix(rows: int = 600, dim: int = 5) -> np.ndarray:
     return DRAW.normal(size=(rows, dim)).astype(np.float32)
-
-
-@pytest.mark.skipif(library() is None, reason="the compiled core is not built")
-@given(st.integers(0, 40), st.integers(1, 4), st.integers(0, 3), st.integers(0, 1 << 30))
-def test_the_nearest_centre_is_found_alike(points, size, more, seed):
-    draw = np.random.default_rng(seed)
-    matrix = draw.integers(-3, 4, (points, size + more)).astype(np.float32)  # Many ties.
-    centres = draw.integers(-3, 4, (256, size)).astype(np.float32)
-    part = matrix[:, more:]
-    assert np.array_equal(nearest_centres(part, centres), nearest_in_numpy(part, centres))
-    with pytest.raises(TypeError):
-        nearest_centres(part, centres[:255])
 
 
 def test_of_equally_near_centres_the_first_counts():

@@ -181,10 +181,11 @@ class NumpySteps:
                 rows += [job.first_bucket + row] if row >= 0 else []
         return rows
 
+    @np.errstate(all="ignore")
     def _learn(
         self, rows: list[int], targets: Int32[np.ndarray, " targets"], rate: float, share: float
     ) -> None:
-        """Make a step on an example."""
+        """Make a step on an example; weights that are no numbers are seen by their loss."""
         job, rate = self._job, float(np.float32(rate))
         hidden = job.input[rows].sum(0) / np.float32(len(rows))
         several = len(targets) > 1 and job.loss != ONE_VS_ALL
