@@ -126,6 +126,10 @@ def test_what_does_not_fit_is_refused(wrong):
     job = a_job(steps.SOFTMAX, np.random.default_rng(0), False)
     with pytest.raises(ValueError, match=r"fit|past"):
         CoreSteps(replace(job, **wrong))
+    job.output.flags.writeable = False
+    with pytest.raises(TypeError, match="cannot be written"):
+        CoreSteps(job)
+    job.output.flags.writeable = True
     with pytest.raises(ValueError, match="no room"):
         CoreSteps(replace(job, room=0)).documents(np.array([0]), 0.1, 1.0)
 

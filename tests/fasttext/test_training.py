@@ -140,6 +140,9 @@ def test_quantize(fasttext, train_file, tmp_path):
     assert small.test(str(train_file))[1] == 1.0
     sizes = [(tmp_path / f"model.{end}").stat().st_size for end in ("bin", "ftz")]
     assert sizes[1] < sizes[0] / 10
+    of_file = fasttext.load_model(str(tmp_path / "model.bin"))  # Its matrices cannot be written.
+    of_file.quantize(str(train_file), cutoff=300, retrain=True, epoch=5)
+    assert of_file.test(str(train_file))[1] == 1.0
     again = fasttext.load_model(str(tmp_path / "model.ftz"))
     assert again.predict("we use a saw", k=-1)[0] == small.predict("we use a saw", k=-1)[0]
     with pytest.raises(ValueError, match="Matrix too small for quantization"):

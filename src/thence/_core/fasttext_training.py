@@ -116,6 +116,8 @@ class CoreSteps:
         given = len(job.targets) if job.target_offsets is None else len(job.target_offsets)
         if (width, len(job.word_bounds), given) != (size, words + 1, targets):
             raise TypeError("the arrays differ in length")
+        if not (job.input.flags.writeable and job.output.flags.writeable):
+            raise TypeError("the weights cannot be written")
         for offsets, array in (
             (job.offsets, job.tokens), (job.word_bounds, job.word_rows),
             (job.target_offsets, job.targets),

@@ -74,6 +74,7 @@ def quantise_matrix(matrix: Float32[np.ndarray, "rows dim"], how: Quantisation) 
     Raises:
         SettingError: If it has fewer than 256 rows.
     """
+    matrix = np.require(matrix, np.float32, "A")  # In a file, numbers may stand anywhere.
     rows, dim = matrix.shape
     if rows < CENTROIDS:
         raise SettingError(
@@ -154,8 +155,12 @@ def nearest_in_numpy(points: Points, centres: Centres) -> UInt8[np.ndarray, " po
 
 
 def keep_rows(model: FastTextModel, cutoff: int) -> FastTextModel:
-    """Return a model of the rows with the longest vectors only; ``</s>`` is always one of them."""
+    """Return a model of the rows with the longest vectors only; ``</s>`` is always one of them.
+
+    Its matrices are its own, and may be changed.
+    """
     assert isinstance(model.input, Dense)
+    assert isinstance(model.output, Dense)
     matrix, dictionary = model.input.values, model.dictionary
     words = dictionary.words.encoded()
     lengths = np.linalg.norm(matrix, axis=1)
@@ -168,4 +173,5 @@ def keep_rows(model: FastTextModel, cutoff: int) -> FastTextModel:
     entries = Entries.of([words[row] for row in of_words], dictionary.words.counts[of_words])
     rows = np.concatenate([of_words, buckets + len(words)])
     smaller = Dictionary(entries, dictionary.labels, dictionary.num_tokens, pairs)
-    return replace(model, dictionary=smaller, input=Dense(matrix[rows]))
+    output = Dense(np.array(model.output.values))  # Not in a file any more, so it can be learned.
+    return replace(model, dictionary=smaller, input=Dense(matrix[rows]), output=output)
