@@ -72,11 +72,14 @@ def test_asking_a_count_model_loads_neither_training_nor_evaluation(tmp_path: Pa
 
 ASKING = """
 import sys, thence
+from thence.corpus import MinimalPair
 for name in sys.argv[1:]:
     run = thence.open_run(name)
     print(thence.next_tokens(run, "a"), thence.sample(run, 3), thence.complete(run, "a"))
     print(list(thence.score(run, ["ab"], tokens=True)), thence.rank(run, ["ab", "ba"]))
     print(thence.evaluate(run, "dev"), thence.fill(run, "a___"), run.num_parameters, repr(run))
+    print(thence.pairs(run, [MinimalPair("ab", "ba", "order")]).table())
+    print(list(thence.surprisal(run, ["ab ba"])))
     assert "torch" not in sys.modules, name
 """
 ASKED = [name for name, family in families("language").items() if family.inference]
