@@ -25,7 +25,7 @@ from measuring import Results
 import thence
 from thence.corpus import MinimalPair, read_pairs
 from thence.evaluation import LikelihoodReport
-from thence.runs import Run
+from thence.runs import LanguageRun, Run
 
 RESULTS = Results("blimp", "python benchmarks/blimp.py DATA", ("numpy", "torch"))
 TOKENS: Mapping[str, Any] = {
@@ -74,23 +74,22 @@ def train_all(data: Path, folder: Path, minutes: float, most_words: int) -> list
     return [*runs, thence.open_run(folder / "mixture")]
 
 
-def judge(runs: list[Run], pairs: list[MinimalPair], keep: bool) -> None:
-    """Print and keep perplexities and accuracies."""
+def judge(run: Run, pairs: list[MinimalPair], keep: bool) -> None:
+    """Print and keep the perplexity and the accuracies of a run."""
     began = time.monotonic()
-    report = thence.pairs(runs, pairs)
-    print(f"judged by {len(pairs):,} pairs in {time.monotonic() - began:.0f} s")
-    columns, rows = report.table("phenomenon")
-    print("\n".join(["\t".join(columns), *("\t".join(row) for row in rows)]))
-    for run, accuracy in zip(runs, report.all.runs, strict=True):
-        likelihood = thence.evaluate(run)
-        assert isinstance(likelihood, LikelihoodReport)
-        print(run.name, f"{likelihood.perplexity:.2f}", accuracy.cell(), flush=True)
-        if keep:
-            claim = f"BLiMP, {run.name}"
-            right = {"right, %": [100 * accuracy.accuracy]}
-            goal = f">= {BASELINE}" if run.name in ("lstm", "mixture") else ""
-            note = f"perplexity of a word on dev {likelihood.perplexity:.2f}"
-            RESULTS.add(run.name, claim, right, "%", goal=goal, note=note)
+    if isinstance(run, LanguageRun) and run.recipe.model in SHARES:
+        vars(run)["model"] = run.network  # PyTorch uses all processors.
+    report, likelihood = thence.pairs(run, pairs), thence.evaluate(run)
+    assert isinstance(likelihood, LikelihoodReport)
+    print(f"{run.name}: {len(pairs):,} pairs in {time.monotonic() - began:.0f} s")
+    print("\n".join(f"  {group.name}\t{group.runs[0].cell()}" for group in report.phenomena))
+    right, perplexity = report.all.runs[0], likelihood.perplexity
+    print(f"  all\t{right.cell()}, perplexity {perplexity:.2f}", flush=True)
+    if keep:
+        goal = f">= {BASELINE}" if run.name in ("lstm", "mixture") else ""
+        shares = {"right": [100 * right.accuracy]}
+        note = f"perplexity of a word on dev {perplexity:.2f}"
+        RESULTS.add(run.name, f"BLiMP, {run.name}", shares, "%", goal=goal, note=note)
 
 
 def pairs_of(data: Path, most: int | None = None) -> list[MinimalPair]:
@@ -119,7 +118,8 @@ def main() -> None:
         folder.mkdir(exist_ok=True)
         runs = train_all(given.data.resolve(), folder, given.minutes, given.words)
         whole = given.pairs is None and given.words == WORDS
-        judge(runs, pairs_of(given.data, given.pairs), keep=whole)
+        for run in runs:
+            judge(run, pairs_of(given.data, given.pairs), keep=whole)
 
 
 if __name__ == "__main__":
