@@ -45,21 +45,25 @@ WRITTEN = {
     "context": st.integers(1, 1 << 24),
     "layers": st.integers(1, 1000),
     "order": st.sampled_from([1, 2]),
+    "classes": st.integers(1, 20_000),
     "bits": st.integers(2, 16),
     "slot_bits": st.none() | st.integers(8, 28),
     "threads": st.integers(1, 1024),
 }
 """Settings that are not any text, or not any of their choices beside any others."""
+WRITTEN_FOR = {"class-ngram": {"order": st.sampled_from([2, 3])}}
+"""The same of single models: classes say nothing without a context."""
 
 
 @st.composite
 def recipes(draw: Any, model: str) -> Recipe:
-    chosen = {}
+    chosen: dict[str, Any] = {}
+    written = WRITTEN | WRITTEN_FOR.get(model, {})
     for kind in (get_family(model).options_class(), *GROUPS.values()):
         hints = get_type_hints(kind)
         for name in (item.name for item in dataclasses.fields(kind)):
             if draw(st.booleans()):
-                chosen[name] = draw(WRITTEN[name] if name in WRITTEN else values(hints[name]))
+                chosen[name] = draw(written[name] if name in written else values(hints[name]))
     return make_recipe(draw(st.text(min_size=1)), model, chosen)
 
 
