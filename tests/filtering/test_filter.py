@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -412,10 +413,20 @@ def test_another_process_makes_it(run: LanguageRun, lines_file: Path, tmp_path: 
     assert {*tmp_path.iterdir()} == {folder, lines_file}
 
 
+class Ended(subprocess.Popen[bytes]):
+    """A process that has ended before anything is sent to it."""
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self.wait()
+
+
+@pytest.mark.parametrize("kind", [subprocess.Popen, Ended])
 def test_a_process_that_ends_says_what_to_do(
-    run: LanguageRun, lines_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: LanguageRun, lines_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type
 ) -> None:
     monkeypatch.setattr(workers, "PROGRAM", "import sys; sys.exit(7)")
+    monkeypatch.setattr(subprocess, "Popen", kind)
     with pytest.raises(ThenceError, match=r"has ended \(exit code 7\).*fewer `processes`"):
         filter_texts(run, lines_file, tmp_path / "out.txt", below=9, processes=2)
     monkeypatch.undo()

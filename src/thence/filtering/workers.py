@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import IO, Any
@@ -113,10 +113,14 @@ def _process(about: Mapping[str, Any]) -> Iterator[_Process]:
         words, stdin=pipe, stdout=pipe, env=environment, start_new_session=True
     ) as process:
         try:
-            _send(process.stdin, orjson.dumps(about))
+            with suppress(BrokenPipeError):  # Who asks one that has ended is told so.
+                _send(process.stdin, orjson.dumps(about))
             yield _Process(process)
         finally:
             process.kill()
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):  # Of what it has not read.
+                process.stdin.close()
 
 
 def work() -> None:
