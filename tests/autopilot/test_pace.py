@@ -21,6 +21,16 @@ def test_the_newest_counts_unless_more_was_measured_before() -> None:
     assert pace.rates["learning"] == 0.5
 
 
+def test_what_it_takes_to_begin_is_told_from_what_each_takes() -> None:
+    pace = Pace()
+    pace.measured("judging", 1.0, 100)
+    pace.measured("judging", 1.9, 200)  # 0.9 for a hundred more: 0.009 each, and 0.1 to begin.
+    assert pace.expected("judging", 1000) == pytest.approx(SAFETY * (0.1 + 9))
+    pace.measured("judging", 1.9, 2000)  # No time for 1800 more is not to be believed:
+    share = 0.3 * 1.9 / 2000  # three tenths of the mean are.
+    assert pace.expected("judging", 4000) == pytest.approx(SAFETY * (1.9 + 2000 * share))
+
+
 def test_the_time_of_each_work_adds_up() -> None:
     pace = Pace()
     for _ in range(2):

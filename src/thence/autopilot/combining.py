@@ -38,9 +38,11 @@ LIGHT = 0.10
 PRUNING_TARGETS = 20_000
 """Targets of dev that members are pruned on; more change the choice too rarely to be worth it."""
 
+BEGINNING = 300
+"""Targets of dev on which weights are learned only to see how long it takes to begin."""
 PROBED, PROBING_SHARE = (2000, 10_000), 0.2
 """Targets of dev on which weights are learned to see how long that takes, at most in this share of
-the time: the smaller part gives the larger estimate."""
+the time."""
 MAX_STRIDE = 1024
 """In a hurry weights are learned on every nth target, where n is at most this."""
 RATES = (0.0005, 0.001, 0.002, 0.004)
@@ -79,9 +81,12 @@ def combine_language_models(
         return best
     pace, made = pace or Pace(), None
     with suppress(DeadlineError), deadline(ends):
-        for size in PROBED if not math.isinf(ends) and "learning" not in pace.rates else ():
-            probing = _seconds(len(kept), size, 1, pace)  # Nothing the first time.
-            if probing <= PROBING_SHARE * (ends - time.monotonic()):
+        probed = () if math.isinf(ends) or "learning" in pace.rates else PROBED
+        if probed:
+            _mixed(*_on_beginning(kept, dev, BEGINNING), vocabulary_size, 1, pace)
+        for size in probed:
+            probing = _seconds(len(kept), size, 1, pace)
+            if made is None or probing <= PROBING_SHARE * (ends - time.monotonic()):
                 made = _likelier(*_on_beginning(kept, dev, size), vocabulary_size, 1, pace)
         made = _mixed_in_time(kept, dev, vocabulary_size, ends, pace) or made
     return best if made is None or len(made.members) == 1 else made

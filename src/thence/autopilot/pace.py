@@ -12,6 +12,9 @@ SAFETY = 1.5
 """What was measured is multiplied by this where time is kept for it: the machine may have more to
 do by then."""
 
+LEAST_STEEP = 0.3
+"""A further unit is taken to take at least this share of the mean of all that were measured."""
+
 
 @dataclass
 class Pace:
@@ -19,11 +22,13 @@ class Pace:
 
     Attributes:
         rates: Seconds per unit of each kind of work.
+        begun: Seconds that it takes to begin, whatever the units.
         units: How many were measured.
         totals: Seconds that each kind of work has taken in all.
     """
 
     rates: dict[str, float] = field(default_factory=dict)
+    begun: dict[str, float] = field(default_factory=dict)
     units: dict[str, float] = field(default_factory=dict)
     totals: dict[Work, float] = field(default_factory=dict)
 
@@ -39,11 +44,22 @@ class Pace:
     def measured(self, kind: str, seconds: float, units: float = 1.0) -> None:
         """Remember how long so many units of some work took.
 
-        What was measured on more units stays, since few of them seem to take longer than they do.
+        What was measured on more units stays, since few of them seem to take longer than they do:
+        part of the time is for beginning. How much, two measurements of different sizes tell.
         """
-        if units >= self.units.get(kind, 0.0):
-            self.rates[kind], self.units[kind] = seconds / max(units, 1.0), units
+        before, units = self.units.get(kind, 0.0), max(units, 1.0)
+        if units < before:
+            return
+        rate = seconds / units
+        if units > before > 0:
+            expected_before = self.begun.get(kind, 0.0) + self.rates[kind] * before
+            steepness = (seconds - expected_before) / (units - before)
+            rate = min(max(steepness, LEAST_STEEP * rate), rate)
+        self.rates[kind], self.units[kind] = rate, units
+        self.begun[kind] = seconds - rate * units
 
     def expected(self, kind: str, units: float = 1.0) -> float:
         """Return the seconds to keep for so many units; 0 for what was never measured."""
-        return SAFETY * self.rates.get(kind, 0.0) * units
+        if kind not in self.rates:
+            return 0.0
+        return SAFETY * (self.begun.get(kind, 0.0) + self.rates[kind] * units)
