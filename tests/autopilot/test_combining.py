@@ -10,10 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from thence.autopilot.averaging import average_equally, combine_classifiers
 from thence.autopilot.candidates import TrainedCandidate
 from thence.autopilot.combining import (
-    average_equally,
-    combine_classifiers,
     combine_language_models,
     combining_seconds,
     prune,

@@ -2,9 +2,9 @@
 
 ``best`` reads the text and writes the run. ``profile`` says what the text is like, ``candidates``
 what is trained for it and when, ``networks`` how large a network is and how it is trained,
-``combining`` which models are used together. ``language`` and ``labels`` put these together for
-language models and for classifiers, ``autopilot`` spends the budget on them, and ``result`` is what
-comes out.
+``combining`` and ``averaging`` which models are used together. ``language`` and ``labels`` put
+these together for language models and for classifiers, ``autopilot`` spends the budget on them, and
+``result`` is what comes out.
 """
 
 from thence.autopilot.best import best

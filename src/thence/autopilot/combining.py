@@ -1,9 +1,8 @@
-"""Which of the trained models are used together, and how good they are together.
+"""Which of the trained language models are mixed, and how good they are together.
 
-Language models are mixed (``models.mixture``), classifiers averaged (``models.labels.ensemble``),
-with weights learned on dev. The weights must not be judged by what they were learned from: each
-half of dev is judged under weights learned on the other half. Members that gain too little are
-pruned.
+The weights of the mixture are learned on dev. They must not be judged by what they were learned
+from: each half of dev is judged under weights learned on the other half. Members that gain too
+little are pruned. Classifiers are averaged by the same rules (``averaging``).
 """
 
 import math
@@ -15,24 +14,18 @@ from dataclasses import replace
 import numpy as np
 
 from thence._core import library
-from thence.array_types import Bool, Float, Float64
+from thence.array_types import Bool, Float
 from thence.autopilot.candidates import Ensemble, TrainedCandidate, single
 from thence.autopilot.pace import Pace
-from thence.corpus.documents import Labels
-from thence.deadline import DeadlineError, deadline, past_deadline
-from thence.ensembles.members import build_average, build_mixture, dynamic_member
-from thence.models.base import Classes
-from thence.models.labels import ensemble as classifiers
+from thence.deadline import DeadlineError, deadline
+from thence.ensembles.members import build_mixture, dynamic_member
 from thence.models.language.members import Member
 from thence.models.language.mixture import MAX_TARGETS, Mixture
 from thence.models.mixture_weights import adapt_gate, learn_gate, log_weights_of
 from thence.tokens import TokenStore
-from thence.training.dev_evaluation import EvalResult, evaluate_labels
 
 MIN_GAIN = 0.001
 """Nats per token that a member of a mixture must gain; less is noise, and slows the mixture."""
-MIN_GAIN_OF_CLASSIFIER = 0.0005
-"""Nats per document that a member of an average must gain."""
 LIGHT = 0.10
 """Only members of less than this mean weight are tried without, to save time."""
 PRUNING_TARGETS = 20_000
@@ -332,97 +325,3 @@ def mixture_of(members: Sequence[TrainedCandidate], vocabulary_size: int) -> Mix
 
 def _scores(members: Sequence[TrainedCandidate]) -> Float[np.ndarray, "targets members"]:
     return np.stack([one.scores.astype(np.float64) for one in members], axis=1)
-
-
-def combine_classifiers(
-    members: Sequence[TrainedCandidate],
-    labels: Labels,
-    vocabulary_size: int,
-    classes: Classes,
-    ends: float = math.inf,
-) -> Ensemble:
-    """Prune the members and average those that are left.
-
-    Args:
-        members: What was trained; at least one.
-        labels: Those of dev.
-        vocabulary_size: Number of token ids (V).
-        classes: The classes of the labels.
-        ends: When to prune no more, by ``time.monotonic``.
-
-    Returns:
-        The ensemble; the best member alone where it is likelier on dev.
-    """
-    best = min(map(single, members), key=lambda one: one.nats)
-    if len(members) == 1:
-        return best
-    with deadline(ends):
-        kept = _prune_classifiers(list(members), labels)
-    if len(kept) == 1:
-        return best
-    result = _evaluate_held_out(kept, labels)
-    weights = classifiers.learn_pool([one.scores for one in kept], labels).weights
-    model = average_of(kept, weights, vocabulary_size, classes)
-    accuracy, shares = result.metrics["dev_accuracy"], tuple(weights.tolist())
-    own = "ensemble", model.options, model, result.nats, accuracy
-    made = Ensemble(tuple(kept), shares, *own, judged=best.judged)
-    return min((made, best), key=lambda one: one.nats)
-
-
-def average_equally(
-    members: Sequence[TrainedCandidate], labels: Labels, vocabulary_size: int, classes: Classes
-) -> Ensemble:
-    """Average all members with the same weight: few documents say too little of which is better.
-
-    Args:
-        members: What was trained; at least one.
-        labels: Of the documents that they are judged by.
-        vocabulary_size: Number of token ids (V).
-        classes: The classes of the labels.
-    """
-    if len(members) == 1:
-        return single(members[0])
-    weights = np.full(len(members), 1 / len(members))
-    result = evaluate_labels(classifiers.pooled([one.scores for one in members], weights), labels)
-    model = average_of(members, weights, vocabulary_size, classes)
-    accuracy, shares = result.metrics["dev_accuracy"], tuple(weights.tolist())
-    return Ensemble(tuple(members), shares, "ensemble", model.options, model, result.nats, accuracy)
-
-
-def _prune_classifiers(members: list[TrainedCandidate], labels: Labels) -> list[TrainedCandidate]:
-    """Return the members without those that gain too little; the one that gains least goes first.
-
-    All are tried each time: judging an average takes no more than a sum.
-    """
-    nats = _evaluate_held_out(members, labels).nats
-    while len(members) > 1 and not past_deadline():
-        fewer = [members[:at] + members[at + 1 :] for at in range(len(members))]
-        losses = [_evaluate_held_out(some, labels).nats for some in fewer]
-        if min(losses) > nats + MIN_GAIN_OF_CLASSIFIER:
-            break
-        nats = min(losses)
-        members = fewer[losses.index(nats)]
-    return members
-
-
-def _evaluate_held_out(members: Sequence[TrainedCandidate], labels: Labels) -> EvalResult:
-    """Evaluate the average of classifiers, each half of dev under weights learned on the other."""
-    found = np.empty_like(members[0].scores)
-    halves = (np.arange(0, len(labels), 2), np.arange(1, len(labels), 2))
-    for learned, judged in (halves, halves[::-1]):
-        said = [one.scores[learned] for one in members]
-        weights = classifiers.learn_pool(said, labels.take(learned)).weights
-        found[judged] = classifiers.pooled([one.scores[judged] for one in members], weights)
-    return evaluate_labels(found, labels)
-
-
-def average_of(
-    members: Sequence[TrainedCandidate],
-    weights: Float64[np.ndarray, " members"],
-    vocabulary_size: int,
-    classes: Classes,
-) -> classifiers.Ensemble:
-    """Return the weighted average of some classifiers."""
-    listed = [classifiers.Member(one.family, one.settings) for one in members]
-    models = [one.model for one in members]
-    return build_average(listed, models, weights, vocabulary_size, classes)

@@ -18,13 +18,13 @@ import numpy as np
 
 from thence.array_types import Float
 from thence.autopilot.autopilot import TOLERANCE, Autopilot, reported_settings, with_training
+from thence.autopilot.averaging import average_equally, average_of, combine_classifiers
 from thence.autopilot.candidates import (
     Ensemble,
     ScheduledCandidate,
     TrainedCandidate,
     schedule,
 )
-from thence.autopilot.combining import average_equally, average_of, combine_classifiers
 from thence.batches.bags import BagOptions, bags_of
 from thence.corpus import Labels
 from thence.deadline import DeadlineError, deadline
