@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import thence
@@ -85,6 +85,7 @@ def test_short_and_long_texts_have_alarms_alike() -> None:
         st.tuples(st.floats(0, 50) | st.just(np.inf), st.integers(1, 300)), min_size=4, max_size=80
     )
 )
+@example([(np.inf, 1), (0.0, 1), (np.inf, 1), (2.2250738585072014e-308, 1)])  # Hardly a spread.
 def test_shares_are_shares_and_rise_with_the_nats(texts: list[tuple[float, int]]) -> None:
     per_token, targets = (np.array(column) for column in zip(*texts, strict=True))
     known = fitted("dev", per_token, targets)

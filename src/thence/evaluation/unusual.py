@@ -46,6 +46,9 @@ LEAST_SPREAD = 0.5
 """Spread of a length at least, as a share of the median of those of all lengths: where all texts of
 a length are alike, one that hardly differs would be the most unusual of all."""
 
+ROUNDING = 1e-9
+"""Nats per token; where spreads are smaller, all texts are alike and differ by rounding alone."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -78,7 +81,8 @@ class Scale:
             np.array([np.quantile(per_token[one], share) for one in bins]) for share in (0.5, UPPER)
         )
         spread = upper - median
-        spread = np.maximum(spread, LEAST_SPREAD * float(np.median(spread)) or 1.0)
+        least = LEAST_SPREAD * float(np.median(spread))
+        spread = np.maximum(spread, least if least >= ROUNDING else 1.0)
         return cls(np.array([lengths[one].mean() for one in bins]), median, spread)
 
     def scores(
@@ -249,7 +253,7 @@ def _read(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> C
             usable = curve.ndim == 2 and len(curve) == 3 and curve.shape[1] > 0 and scores.ndim == 1
             usable = usable and curve.dtype == scores.dtype == np.float64
             usable = usable and np.isfinite(curve).all() and not np.isnan(scores).any()
-            usable = usable and (np.diff(curve[0]) > 0).all() and (curve[2] > 0).all()
+            usable = usable and (np.diff(curve[0]) > 0).all() and (curve[2] >= ROUNDING).all()
             if not usable or (scores[1:] < scores[:-1]).any() or not len(scores):
                 raise ValueError("numbers that no calibration has")
             folds.append((Scale(*curve), scores))
