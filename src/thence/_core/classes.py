@@ -11,7 +11,7 @@ from thence.array_types import Float64, Int32, Int64
 Neighbours = tuple[
     Int64[np.ndarray, " words+1"], Int32[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"]
 ]
-"""Where the neighbours of each word begin, the neighbours, and how often they are."""
+"""Neighbours of words in compressed rows: offsets by word, ids of neighbours, and counts."""
 
 
 @cache

@@ -20,7 +20,7 @@ Answer = tuple[tuple[int, ...] | None, bool]
 
 
 class Settings(ctypes.Structure):
-    """What a search is told, as ``ctc.h`` has it."""
+    """Settings of a beam search: the struct ``Settings`` of ``ctc.h``."""
 
     _fields_ = (
         ("orders", Pointer), ("V", Size), ("words", Pointer), ("kinds", Pointer),
@@ -123,33 +123,33 @@ class BeamSearch:
         kinds = np.array([kind for kind, _ in labels], np.int32)
         points, starts = _points([spelled for _, spelled in labels])
         hot_points, hot_starts = _points(hotwords)
-        told = Settings(kinds=address(kinds, np.int32), points=address(points, np.uint32))
-        told.starts, told.labels = address(starts, np.int64), len(labels)
+        search = Settings(kinds=address(kinds, np.int32), points=address(points, np.uint32))
+        search.starts, search.labels = address(starts, np.int64), len(labels)
         for name, value in settings.items():
-            setattr(told, name, value)
+            setattr(search, name, value)
         if tables is not None:
-            told.orders, told.N, told.V = tables.model
-        told.words = words.place if words is not None else None
+            search.orders, search.N, search.V = tables.model
+        search.words = words.place if words is not None else None
         self._kept: Any = kinds, points, starts, tables, words
         if letters is not None:
-            self._kept += self._spelled(told, *letters)
+            self._kept += self._spelled(search, *letters)
         self._numbers = tables.order - 1 if tables is not None else 0
         before = np.array([*state, 0], np.int64)
         arrays = (before.ctypes.data, hot_points.ctypes.data, hot_starts.ctypes.data)
-        self._place = _c("ctc_search")(ctypes.addressof(told), *arrays, len(hotwords))
+        self._place = _c("ctc_search")(ctypes.addressof(search), *arrays, len(hotwords))
         if not self._place:
             raise ValueError("there is no memory for the search, or its settings do not fit")
         finalize(self, _c("ctc_free"), self._place)
 
     def _spelled(
-        self, told: Settings, letters: Mapping[str, tuple[int, ...]], unknown: int
+        self, search: Settings, letters: Mapping[str, tuple[int, ...]], unknown: int
     ) -> tuple[Any, ...]:
         """Tell a search how characters are numbered; return what must be kept for it."""
         points, _ = _points(list(letters))
         firsts, numbers = _numbers(list(letters.values()))
-        told.spelled, told.num_letters, told.unknown = 1, len(letters), unknown
-        told.letters, told.firsts = address(points, np.uint32), address(firsts, np.int64)
-        told.numbers = address(numbers, np.int64)
+        search.spelled, search.num_letters, search.unknown = 1, len(letters), unknown
+        search.letters, search.firsts = address(points, np.uint32), address(firsts, np.int64)
+        search.numbers = address(numbers, np.int64)
         return points, firsts, numbers
 
     def read(self, log_probs: Float64[np.ndarray, "frames labels"]) -> None:

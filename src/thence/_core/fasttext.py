@@ -13,7 +13,7 @@ from thence.array_types import Float32, Int32, Int64, UInt8
 
 
 class Dictionary(ctypes.Structure):
-    """What features are found by: the struct ``Dictionary`` of ``fasttext.c``."""
+    """Words and labels that features are looked up in: ``Dictionary`` of ``fasttext.c``."""
 
     _fields_ = (
         ("words", Table), ("rows", Table), ("pruned", ctypes.c_int32), ("minn", ctypes.c_int32),

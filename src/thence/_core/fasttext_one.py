@@ -15,7 +15,7 @@ SPARE = 1000
 
 
 class _Room:
-    """What a thread needs for texts of up to so many bytes."""
+    """Buffers of one thread, for texts of up to ``size`` bytes."""
 
     def __init__(self, size: int, features: int, dim: int) -> None:
         self.size, self.features = size, features

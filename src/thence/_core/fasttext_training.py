@@ -16,7 +16,7 @@ FIRST_BITS = 12
 
 
 class _Reading(ctypes.Structure):
-    """How far a text is read, and its words; the struct of ``fasttext_training.c``."""
+    """Position of a training in its text, and ids of words: ``fasttext_training.c``."""
 
     _fields_ = (
         ("text", Pointer), ("length", Size), ("at", Size), ("slots", Pointer),

@@ -13,7 +13,7 @@ from thence.array_types import Int64, UInt8, UInt64
 END = 1
 """``</s>`` follows the words of a text; as ``hashed.c`` has it."""
 FOUND, FOUND_BYTES = "fiI", 12
-"""What is known of a word, as ``struct`` names it: log10 probability, order, id."""
+"""Format of ``struct`` for the score of a word: log10 probability, n-gram order, id."""
 STEP = struct.Struct("fiIi")
 """The same, and of how many words the context after it is."""
 

@@ -142,27 +142,27 @@ def _open(path: Path) -> _File:
     ones = sanity["words"].tolist()[:2] == [1, 0xFFFFFFFF] and sanity["one"] == 1
     if sys.byteorder != "little" or sanity["floats"].tolist() != [0, 1, -0.5] or not ones:
         raise TextError(f"{path} was made on another kind of machine; import the ARPA file.")
-    told = np.frombuffer(content[SANITY.itemsize : header].tobytes(), PARAMETERS)[0]
-    order, kind = int(told["order"]), int(told["kind"])
+    parameters = np.frombuffer(content[SANITY.itemsize : header].tobytes(), PARAMETERS)[0]
+    order, kind = int(parameters["order"]), int(parameters["kind"])
     if (
         not 2 <= order <= MOST_ORDER
         or kind > QUANTISED_ARRAY_TRIE
         or len(content) < header + 8 * order
     ):
         raise TextError(f"{path}: its header names order {order} and kind {kind}: it is damaged.")
-    if told["version"] != (kind >= TRIE):
+    if parameters["version"] != (kind >= TRIE):
         raise TextError(
-            f"{path} is of version {told['version']} of its kind, which is not known; import the "
-            "ARPA file that it was made of."
+            f"{path} is of version {parameters['version']} of its kind, which is not known; "
+            "import the ARPA file that it was made of."
         )
-    if not 1 <= told["multiplier"] < len(content):
+    if not 1 <= parameters["multiplier"] < len(content):
         raise TextError(f"{path}: its header is damaged.")
     counts = np.frombuffer(content[header : header + 8 * order].tobytes(), "<u8").tolist()
     if max(counts) > 8 * len(content):  # An n-gram takes a bit at least.
         raise TextError(f"{path}: its header names more n-grams than fit into it.")
     start = -(-(header + 8 * order) // 8) * 8
-    has_words = bool(told["has_words"])
-    return _File(path, content, kind, float(told["multiplier"]), counts, has_words, start)
+    has_words = bool(parameters["has_words"])
+    return _File(path, content, kind, float(parameters["multiplier"]), counts, has_words, start)
 
 
 def _not_this_version(path: Path, beginning: bytes) -> str:

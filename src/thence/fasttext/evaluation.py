@@ -133,12 +133,14 @@ def by_label(
 ) -> dict[str, dict[str, float]]:
     """Return precision, recall and F1 of each label."""
     predicted = chosen(found.scores, k, threshold)
-    right, told, gold = (part.sum(0) for part in (predicted & found.gold, predicted, found.gold))
+    right, predicted_count, gold = (
+        part.sum(0) for part in (predicted & found.gold, predicted, found.gold)
+    )
     return {
         label: {
-            "precision": share(right[place], told[place]),
+            "precision": share(right[place], predicted_count[place]),
             "recall": share(right[place], gold[place]),
-            "f1score": share(2 * right[place], told[place] + gold[place]),
+            "f1score": share(2 * right[place], predicted_count[place] + gold[place]),
         }
         for place, label in enumerate(labels)
     }
@@ -182,9 +184,12 @@ class Meter:
         order = np.argsort(-scores, kind="stable")
         right = np.cumsum(gold[order])
         last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-        told, right = last + 1, right[last]
+        predicted_count, right = last + 1, right[last]
         until = int(np.searchsorted(right, all_gold)) + 1  # All are found there.
-        precision, recall = right[:until] / told[:until], right[:until] / max(all_gold, 1)
+        precision, recall = (
+            right[:until] / predicted_count[:until],
+            right[:until] / max(all_gold, 1),
+        )
         return np.append(precision, 1.0), np.append(recall, 0.0)
 
     def precision_at_recall(self, recall: float, label: str | None = None) -> float:
