@@ -82,7 +82,7 @@ def read_nbest(path: str | Path) -> list[Hypothesis]:
 def _number(cell: object) -> tuple[float] | None:
     """Return the finite number that a cell holds; None if it holds none."""
     try:
-        number = float(cell)  # type: ignore[arg-type]  (what is no number raises)
+        number = float(cell)  # type: ignore[arg-type]  # What is no number raises.
     except (TypeError, ValueError):
         return None
     return (number,) if abs(number) < float("inf") else None
