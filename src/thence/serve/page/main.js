@@ -1,4 +1,4 @@
-/** The page: its tabs, made when they are first opened. */
+/** The page: its three places, made when they are first opened. */
 
 import { get } from "./api.js";
 import { el } from "./dom.js";
@@ -7,29 +7,31 @@ import { hide } from "./tooltip.js";
 import { infillTab } from "./infill.js";
 import { classifyTab } from "./classify.js";
 import { compareTab } from "./compare.js";
-import { curvesTab } from "./curves.js";
 import { embeddingsTab } from "./embeddings.js";
 import { heatMapTab } from "./heat-map.js";
-import { runsTab } from "./runs.js";
-import { textTab } from "./text.js";
+import { lookPlace } from "./look.js";
+import { runsPlace } from "./runs.js";
+import { trainPlace } from "./train.js";
 
 /**
- * A tab has an id, a title, whether a server with these models has it, and how to fill it. Filling
- * returns what to do when it is shown and hidden.
+ * A place has an id, a title, and how to fill it: `fill(panel, app)` puts its elements into the
+ * panel, and returns what to do when it is shown and hidden (`{show, hide}`, both optional).
+ * `app` has `models`, `languageModels` and `classifiers` (of /v1/models) and `go(id)`, which opens
+ * another place; what that is to show stands in the address by then (`keep` of state.js).
  */
-const TABS = [
-  { id: "text", title: "Text", needs: "languageModels", fill: textTab },
-  { id: "infill", title: "Infill", needs: "languageModels", fill: infillTab },
-  { id: "compare", title: "Compare", needs: "languageModels", fill: compareTab },
-  { id: "classify", title: "Classify", needs: "classifiers", fill: classifyTab },
-  { id: "curves", title: "Curves", needs: "models", fill: curvesTab },
-  { id: "embeddings", title: "Embeddings", needs: "models", fill: embeddingsTab },
-  { id: "heat-map", title: "Heat map", needs: "languageModels", fill: heatMapTab },
-  { id: "runs", title: "Runs", needs: "models", fill: runsTab },
+const PLACES = [
+  { id: "look", title: "Look", fill: lookPlace },
+  { id: "train", title: "Train", fill: trainPlace },
+  { id: "runs", title: "Runs", fill: runsPlace },
+  { id: "infill", title: "Infill", old: true, fill: infillTab },
+  { id: "compare", title: "Compare", old: true, fill: compareTab },
+  { id: "classify", title: "Classify", old: true, fill: classifyTab },
+  { id: "embeddings", title: "Embeddings", old: true, fill: embeddingsTab },
+  { id: "heat-map", title: "Heat map", old: true, fill: heatMapTab },
 ];
 
-/** Tabs that had another id in links of version 0.1. */
-const RENAMED = { blanks: "infill" };
+/** Places that had another id in links of version 0.1. */
+const RENAMED = { blanks: "infill", text: "look", curves: "train" };
 
 const bar = document.getElementById("tabs");
 const main = document.getElementById("main");
@@ -45,7 +47,7 @@ function warn(sentence) {
 }
 
 function makeTabs() {
-  app.tabs = TABS.filter((tab) => app[tab.needs].length > 0);
+  app.tabs = PLACES.filter((place) => !place.old || place.id === value("tab"));
   bar.replaceChildren(...app.tabs.map((tab) => el("button", {
     role: "tab", id: `tab-${tab.id}`, "aria-controls": `panel-${tab.id}`, type: "button",
     on: { click: () => { enter("tab", tab.id); open(tab.id); } },
@@ -119,7 +121,7 @@ async function start() {
     return;
   }
   makeTabs();
-  open(value("tab", "text"));
+  open(value("tab", "look"));
 }
 
 document.querySelector(".skip").addEventListener("click", (event) => {
@@ -132,7 +134,7 @@ window.addEventListener("popstate", () => {
   if (app === null) return;
   if (current !== null) opened.get(current)?.hide?.();
   makeTabs();
-  open(value("tab", "text"));
+  open(value("tab", "look"));
 });
 
 start();

@@ -27,7 +27,7 @@ const COLUMNS = [
 ];
 
 /** Fill the tab. */
-export function runsTab(panel, app) {
+export function runsPlace(panel, app) {
   const error = errorLine();
   const table = el("table", { class: "table runs" });
   const note = el("p", { class: "hint" });
@@ -68,7 +68,7 @@ export function runsTab(panel, app) {
   function nameOf(run) {
     if (run.state === "unreadable") return [run.name, el("span", { class: "why" }, run.problem)];
     return el("button", { type: "button", class: "quiet", title: "See its learning curve",
-      on: { click: () => { keep("r", [run.name]); app.go("curves"); } } }, run.name);
+      on: { click: () => { keep("r", [run.name]); app.go("train"); } } }, run.name);
   }
 
   async function load() {

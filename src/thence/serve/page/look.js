@@ -14,7 +14,7 @@ const PATIENCE = 120;
 const SHORT = 5000;
 
 /** Fill the tab. */
-export function textTab(panel, app) {
+export function lookPlace(panel, app) {
   const field = el("textarea", {
     id: freshId("text"), rows: 3, spellcheck: "false", autocapitalize: "off", autocomplete: "off",
     placeholder: "Type the beginning of a document",

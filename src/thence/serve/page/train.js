@@ -17,7 +17,7 @@ const YS = {
 };
 
 /** Fill the tab. */
-export function curvesTab(panel) {
+export function trainPlace(panel) {
   const chart = new Chart("Learning curves of the chosen runs");
   const error = errorLine();
   const boxes = el("fieldset", { class: "chips many" });
