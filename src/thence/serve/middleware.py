@@ -28,8 +28,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-OPEN_PATHS = ("/", "/docs", "/openapi.json", "/health")
-"""Paths that need no token: the page without its data, and the health check."""
+OPEN_PATHS = ("/", "/docs", "/openapi.json", "/health", "/playground/report")
+"""Paths that need no token: the page without its data, the health check, and reports, which need
+the key in their address."""
 SMALL_BODY = 1 << 16
 """Bytes of each body that do not count towards the room for all bodies together."""
 SECONDS_TO_END = 2.0
@@ -47,7 +48,7 @@ SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 ]  # fmt: skip
-"""The page may fetch from, and send to, this server only."""
+"""The page may fetch from, and send to, this server only. Reports have a policy of their own."""
 
 
 class Metrics(Collector):
@@ -157,7 +158,10 @@ class Middleware:
             request.responding = True
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", []), *SECURITY_HEADERS]
+                headers = list(message.get("headers", []))
+                own = {name.lower() for name, _ in headers}
+                headers += [header for header in SECURITY_HEADERS if header[0] not in own]
+                message["headers"] = headers
             elif not message.get("more_body", False):
                 # Before the last byte is sent: a client that has it may ask again at once, and
                 # must not be refused for its own finished request.

@@ -1,18 +1,21 @@
 """The table of all runs and their curves, also of those that are damaged or in training."""
 
 import functools
-import os
+import json
 import shutil
-import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 import thence
 from thence.cli.main import main
+from thence.locks import locked
 from thence.runs.metrics import append_json_line
 from thence.serve import open_runs, serve
-from thence.serve.routes.runs import MAX_POINTS, RunListing
+from thence.serve.routes.runs import MAX_POINTS, curves_of
+from thence.serve.run_listing import RunListing
 
 
 def entries_of(listing):
@@ -65,28 +68,25 @@ def test_a_damaged_run_says_so(server):
 def test_a_training_under_way_is_read_while_it_writes(runs_folder, tmp_path):
     shutil.copytree(runs_folder / "names", tmp_path / "live")
     (tmp_path / "live" / "last" / "checkpoint.safetensors").unlink()
-    os.utime(tmp_path / "live" / "metrics.jsonl")
     listing = RunListing({}, (tmp_path,))
-    assert entries_of(listing)["live"].state == "training"
-    before = len(listing.curves("live").looks)
+    with locked(tmp_path / "live"):  # As whoever trains it does.
+        assert entries_of(listing)["live"].state == "training"
+    assert entries_of(listing)["live"].state == "stopped"  # It was killed: its lock is free.
+    before = len(curves_of(listing, "live").looks)
     line = thence.Run(tmp_path / "live").metrics()[-1] | {"step": 900, "dev_nats_per_token": None}
     append_json_line(tmp_path / "live" / "metrics.jsonl", line)
     with (tmp_path / "live" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 901, "dev_')  # The line after it is only half written.
-    assert len(listing.curves("live").looks) == before + 1
-    assert listing.curves("live").looks[-1].dev is None
+    assert len(curves_of(listing, "live").looks) == before + 1
+    assert curves_of(listing, "live").looks[-1].dev is None
     assert entries_of(listing)["live"].steps == 900
-    long_ago = time.time() - 1000
-    for path in (tmp_path / "live").rglob("*"):
-        os.utime(path, (long_ago, long_ago))
-    assert entries_of(listing)["live"].state == "stopped"
 
 
 def test_very_long_curves_are_thinned(runs_folder, tmp_path):
     shutil.copytree(runs_folder / "counts", tmp_path / "long")
     lines = "".join(f'{{"step": {step}, "seconds": 1.5}}\n' for step in range(3 * MAX_POINTS))
     (tmp_path / "long" / "metrics.jsonl").write_text(lines)
-    curves = RunListing({}, (tmp_path,)).curves("long")
+    curves = curves_of(RunListing({}, (tmp_path,)), "long")
     steps = [look.step for look in curves.looks]
     assert len(steps) == MAX_POINTS and steps[0] == 0 and steps[-1] == 3 * MAX_POINTS - 1
     assert curves.left_out == 2 * MAX_POINTS
@@ -144,3 +144,57 @@ def test_a_run_with_damaged_weights_is_unreadable(runs_folder, tmp_path):
         assert entries[kind].state == "unreadable"
         assert "is damaged" in entries[kind].problem
         assert str(tmp_path) not in entries[kind].problem
+
+
+def test_parameters_are_the_same_number_everywhere(runs_folder):
+    listed = entries_of(RunListing({}, (runs_folder,)))
+    served = entries_of(RunListing(open_runs([runs_folder / "opinions"]), (runs_folder,)))
+    for name in ("names", "counts", "sentences", "opinions"):
+        assert listed[name].parameters == thence.Run(runs_folder / name).num_parameters
+    assert served["opinions"].parameters == listed["opinions"].parameters
+
+
+def test_runs_that_may_be_compared_share_a_group(runs_folder):
+    groups = {
+        name: entry.group for name, entry in entries_of(RunListing({}, (runs_folder,))).items()
+    }
+    assert groups["names"] == groups["counts"]  # The same text and tokens.
+    apart = ("names", "sentences", "running", "bytes", "opinions")
+    assert len({groups[name] for name in apart}) == len(apart)
+
+
+def test_what_happened_to_a_served_run_is_told(runs_folder, tmp_path):
+    for name in ("names", "counts"):
+        shutil.copytree(runs_folder / name, tmp_path / name)
+    listing = RunListing(open_runs([tmp_path / "names", tmp_path / "counts"]), (tmp_path,))
+    shutil.rmtree(tmp_path / "names")
+    shutil.copy(runs_folder / "sentences" / "tokenizer.json", tmp_path / "counts")
+    found = entries_of(listing)
+    assert (found["names"].state, found["names"].on_disk) == ("deleted", "deleted")
+    assert found["counts"].on_disk == "changed"
+
+
+def test_a_report_is_served_to_whoever_has_its_address_and_asks_nobody(runs_folder, start_server):
+    page = "<!doctype html><script>fetch('/v1/models')</script>"
+    (runs_folder / "counts" / "report.html").write_text(page)
+    with start_server("counts", token="secret", folders=[runs_folder]) as server:
+        [link] = [
+            entry.report
+            for entry in RunListing(server.models, ()).entries().runs
+            if entry.name == "counts"
+        ]
+        assert link is not None
+        with pytest.raises(urllib.error.HTTPError, match="404"):  # The key of another server.
+            urllib.request.urlopen(server.address + link)
+        request = urllib.request.Request(
+            server.address + "/playground/runs", headers={"Authorization": "Bearer secret"}
+        )
+        with urllib.request.urlopen(request) as answer:
+            runs = {run["name"]: run for run in json.load(answer)["runs"]}
+        assert runs["names"]["report"] is None
+        with urllib.request.urlopen(server.address + runs["counts"]["report"]) as answer:
+            assert answer.read().decode() == page
+            policies = answer.headers.get_all("Content-Security-Policy")
+    assert len(policies) == 1 and policies[0].startswith(
+        "sandbox allow-scripts; default-src 'none'"
+    )
