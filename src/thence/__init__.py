@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from thence.generation import fill as fill
     from thence.generation import next_tokens as next_tokens
     from thence.generation import sample as sample
+    from thence.inspection import look as look
     from thence.models import Candidate as Candidate
     from thence.models import Family as Family
     from thence.models import Size as Size
@@ -113,6 +114,7 @@ _HOMES = {
     "fill": "thence.generation",
     "next_tokens": "thence.generation",
     "sample": "thence.generation",
+    "look": "thence.inspection",
     "Family": "thence.models",
     "Candidate": "thence.models",
     "Size": "thence.models",

@@ -84,6 +84,8 @@ def commands(folder: Path) -> list[list[str]]:
         ["score", mlp, text, "--alert", "0.5", "--calibrate-on", text],
         ["pairs", mlp, f"pairs{EVIL}.jsonl"],
         ["surprisal", mlp, text],
+        ["look", mlp, f"a{EVIL}\u2029"],
+        ["look", labels, f"a{EVIL}"],
         ["rescore", mlp, f"nbest{EVIL}.jsonl"],
         ["prune", f"counts{EVIL}", "--order", "1", "-o", f"small{EVIL}"],
         ["doctor"],

@@ -147,6 +147,13 @@ COMMANDS: Mapping[str, Command] = {
             "texts": f"{LITERAL_HELP} Of several texts: which is more probable, and by how much."
         },
     ),
+    "look": Command(
+        "Look inside a model while it reads a text: every token, and why it is as likely as it is.",
+        "inspection:look",
+        "looking:print_look",
+        ("run", "text"),
+        renamed={"lenses": "lens"},
+    ),
     "pairs": Command(
         "Judge models by minimal pairs: which of two sentences is likelier (BLiMP).",
         "evaluation:pairs",

@@ -78,6 +78,7 @@ class Run(RunFolder):
     complete = PackageFunction("complete")
     fill = PackageFunction("fill")
     score = PackageFunction("score")
+    look = PackageFunction("look")
     rank = PackageFunction("rank")
     rescore = PackageFunction("rescore")
     pairs = PackageFunction("pairs")

@@ -18,13 +18,14 @@ from thence.serve.routes import (
     classify,
     completions,
     infill,
+    look,
     maps,
     models,
     read,
     runs,
 )
 
-ROUTES = (completions, classify, models, read, infill, runs, maps)
+ROUTES = (completions, classify, models, read, look, infill, runs, maps)
 """The modules of endpoints, in the order in which the documentation has them."""
 PAGE = Path(__file__).parent / "page"
 REVALIDATE = {"Cache-Control": "no-cache"}

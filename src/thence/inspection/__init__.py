@@ -1,0 +1,6 @@
+"""What happens inside a model when it reads a text: tokens, and lenses that show more of each."""
+
+from thence.inspection.look import look
+from thence.inspection.result import LabelLook, Look, Token
+
+__all__ = ["LabelLook", "Look", "Token", "look"]

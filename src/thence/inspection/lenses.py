@@ -1,0 +1,83 @@
+"""The table of lenses: what each shows, and which runs have it. To add one: a line here.
+
+A lens is a function of a ``Subject`` whose result is plain data: dictionaries, lists, arrays and
+dataclasses. Its list of tokens has an entry for each place of ``Subject.shown``.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from thence.errors import SettingError, nearest
+from thence.inspection.subject import Subject
+from thence.runs import LanguageRun
+
+FOLLOWING = "following"
+"""The lens of rank, entropy and the likeliest tokens, which are shown with the tokens."""
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A way to look at a text.
+
+    Attributes:
+        name: What it is called.
+        summary: What it shows, in a few words.
+        function: What computes it, as ``module:name`` below ``thence.inspection``.
+        suits: Whether a run has it.
+        is_cheap: Whether it is shown without being asked for.
+    """
+
+    name: str
+    summary: str
+    function: str
+    suits: Callable[[LanguageRun], bool]
+    is_cheap: bool = False
+
+    def __call__(self, subject: Subject) -> Any:
+        """Return what it shows."""
+        module, _, name = self.function.partition(":")
+        return getattr(import_module(f"thence.inspection.{module}"), name)(subject)
+
+
+def _of(*families: str) -> Callable[[LanguageRun], bool]:
+    return lambda run: run.recipe.model in families
+
+
+def _all(run: LanguageRun) -> bool:
+    return True
+
+
+LENSES: Sequence[Lens] = (
+    Lens(FOLLOWING, "rank, entropy and the likeliest tokens", "following:following", _all, True),
+)
+
+
+def lenses_of(run: LanguageRun) -> list[Lens]:
+    """Return the lenses that a run has."""
+    return [lens for lens in LENSES if lens.suits(run)]
+
+
+def choose_lenses(run: LanguageRun, names: Iterable[str] | None) -> list[Lens]:
+    """Return the lenses of these names, or the cheap ones for None.
+
+    Raises:
+        SettingError: If there is no such lens, or the run does not have it.
+    """
+    available = lenses_of(run)
+    if names is None:
+        return [lens for lens in available if lens.is_cheap]
+    names, listed = list(names), [lens.name for lens in available]
+    for name in names:
+        if name in listed:
+            continue
+        family, has = run.recipe.model, ", ".join(listed)
+        if name in [lens.name for lens in LENSES]:
+            raise SettingError(
+                f"{run.name} has no lens {name!r}, as its model is {family!r}; it has {has}."
+            )
+        raise SettingError(
+            f"There is no lens {name!r}; {run.name} has {has}." + nearest(name, listed)
+        )
+    return [lens for lens in available if lens.name in names]

@@ -1,0 +1,69 @@
+"""``POST /playground/look``: a text as a model reads it, and what lenses show of it."""
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from thence.inspection import look
+from thence.serve.errors import check_characters
+from thence.serve.loaded_runs import LoadedRun, find_model
+from thence.serve.routes import Context
+from thence.serve.schemas import ModelRequest
+
+MAX_TOP = 200
+MAX_LENSES = 20
+
+Lens = Annotated[str, Field(max_length=50)]
+Place = Annotated[int, Field(ge=0)]
+
+
+class LookRequest(ModelRequest):
+    """A text to look at."""
+
+    text: str = Field("", description="The beginning of a document, or a whole one.")
+    lenses: list[Lens] | None = Field(
+        None,
+        max_length=MAX_LENSES,
+        description="Names of what to show of each token; by default what costs little.",
+    )
+    top: int = Field(
+        10, ge=0, le=MAX_TOP, description="Most probable tokens to list at each place."
+    )
+    places: list[Place] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="First of the tokens to show in full, and the one after the last.",
+    )
+    label: str | None = Field(None, description="Of a classifier: explain this label.")
+
+
+def routes(context: Context) -> APIRouter:
+    """Return the endpoint that looks inside a model."""
+    router = APIRouter()
+
+    @router.post("/playground/look")
+    async def look_inside(request: LookRequest) -> Response:
+        """Look inside a model while it reads a text, as ``thence.look`` does."""
+        known = context.models.get(request.model or "")
+        loaded = known or find_model(context.models, request.model, classifier=False)
+        check_characters("text", len(request.text), context.limits.max_prompt)
+        body = await loaded.worker.call(_look, loaded, request)
+        return Response(body, media_type="application/json")
+
+    return router
+
+
+def _look(loaded: LoadedRun, request: LookRequest) -> bytes:
+    first_and_stop = None if request.places is None else (request.places[0], request.places[1])
+    found = look(
+        loaded.run,
+        request.text,
+        lenses=request.lenses,
+        top=request.top,
+        places=first_and_stop,
+        label=request.label,
+    )
+    return orjson.dumps(found.to_json())
