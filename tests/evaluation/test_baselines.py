@@ -15,10 +15,10 @@ def test_tokens_by_hand(tmp_path):
         text, "bigram-counts", output=tmp_path / "run", split="90/10/0", by="position"
     )
     found = baselines(run)
-    # The vocabulary is a, b and the boundary. Train has 18 a, 9 b and 9 ends; one is added to each:
-    # 19/39, 10/39, 10/39. Dev is a, b, end.
-    assert found.uniform == pytest.approx(log(3))
-    assert found.unigram == pytest.approx(-(log(19 / 39) + 2 * log(10 / 39)) / 3)
+    # The vocabulary is a, b, the unknown symbol and the boundary. Train has 18 a, 9 b and 9 ends;
+    # one is added to each: 19/40, 10/40, 1/40, 10/40. Dev is a, b, end.
+    assert found.uniform == pytest.approx(log(4))
+    assert found.unigram == pytest.approx(-(log(19 / 40) + 2 * log(10 / 40)) / 3)
     assert found.pairs is not None and found.pairs < found.unigram
     assert (found.unit, found.accuracy) == ("token", None)
 
