@@ -16,6 +16,7 @@ from thence.serve import open_runs
 from thence.serve.batching import Read, Reading, Work, Worker, call, together
 from thence.serve.completion_stream import read_text
 from thence.serve.errors import ThreadEndedError
+from thence.serve.large_network import LargeNetwork
 from thence.serve.loaded_runs import LoadedRun
 
 Made = Callable[..., thence.Run]
@@ -322,12 +323,14 @@ def test_what_ends_a_thread_ends_it_in_short_work_too(caplog: pytest.LogCaptureF
     caplog.clear()
 
 
-def test_a_large_network_is_asked_in_pytorch(made: Made, serving: Any) -> None:
+def test_a_large_network_reads_several_ids_in_pytorch(made: Made, serving: Any) -> None:
     run = made("large", "lstm", hidden_size=256, embedding_size=256, steps=4)
     models = open_runs([run])
-    model, ids = models["large"].worker.model, np.array([[0, 1, 2, 3]])
-    assert model is run.network  # type: ignore[attr-defined]
+    model: Any = models["large"].worker.model
+    ids = np.array([[0, 1, 2, 3]])
+    assert isinstance(model, LargeNetwork)
+    assert model.several is run.network  # type: ignore[attr-defined]
     expected, _ = read(run.model, ids, run.model.start(1))
-    np.testing.assert_allclose(read(model, ids, model.start(1))[0], expected, atol=CLOSE)
+    np.testing.assert_allclose(model.read(ids, model.start(1))[0], expected, atol=CLOSE)
     with serving(models) as client:
         assert client.complete(prompt="the", max_tokens=3, seed=1)["usage"]["prompt_tokens"] == 3

@@ -18,14 +18,15 @@ from thence.runs import LanguageRun, Run, open_run
 from thence.runs.files import Array
 from thence.serve.batching import Ids, Worker
 from thence.serve.errors import UnknownModelError
+from thence.serve.large_network import LargeNetwork
 
 CONTEXT_IDS = 4
 """Ids before a token that may change its text: as many as a character has bytes."""
 LOADED_FILES = ("config.toml", "tokenizer.json", "model.safetensors")
 """The files of a run that the server reads when it starts, and not again."""
 MANY_WEIGHTS = 1 << 18
-"""Networks with so many weights are asked in PyTorch, whose matrix products of several rows take
-less time than NumPy's; for smaller ones its calls take longer than the products."""
+"""Networks with so many weights read several ids in PyTorch, whose matrix products of several rows
+take less time than NumPy's; for smaller ones its calls take longer than the products."""
 REPLACEMENT = "\ufffd"
 """Stands in decoded text for bytes that are no character."""
 OnDisk = Literal["unchanged", "changed", "deleted"]
@@ -164,11 +165,13 @@ def open_runs(runs: Iterable[Run | str | Path], batching: bool = True) -> dict[s
     return models
 
 
-def _quickest_model(run: Run) -> LanguageModel | Classifier:
+def _quickest_model(run: Run) -> LanguageModel | Classifier | LargeNetwork:
     """Return the model of a run, in the form that answers requests in the least time."""
     model = run.load()
-    is_large = isinstance(model, InferenceModel) and model.num_parameters() >= MANY_WEIGHTS
-    return run.network if is_large and isinstance(run, LanguageRun) else model
+    if not isinstance(run, LanguageRun) or not isinstance(model, InferenceModel):
+        return model
+    is_large = model.num_parameters() >= MANY_WEIGHTS
+    return LargeNetwork(model, run.network) if is_large else model
 
 
 def _stamps_of(run: Run) -> list[Stamp | None]:
