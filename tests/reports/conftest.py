@@ -30,7 +30,7 @@ Rows = list[tuple[str, str]]
 def run_with(metrics: list[dict[str, Any]]) -> Any:
     """Return what plots of a training look at: the metrics and the schedule."""
     recipe = SimpleNamespace(training=SimpleNamespace(schedule="constant"))
-    return SimpleNamespace(metrics=lambda: metrics, recipe=recipe)
+    return SimpleNamespace(metrics=lambda: metrics, curve=lambda: metrics, recipe=recipe)
 
 
 class Page(HTMLParser):

@@ -30,6 +30,7 @@ def test_files_of_a_run(small: SmallTrain) -> None:
         "tokenizer.json",
         "model.safetensors",
         "metrics.jsonl",
+        "curve.jsonl",
         "last/checkpoint.safetensors",
     }
     assert [path.name for path in run.folder.parent.glob(".*")] == []

@@ -84,16 +84,17 @@ MOMENTS = (1, 5, 18)
 def outcome(folder: Path) -> tuple[Any, ...]:
     """Return everything that a training leaves behind, but for times and what follows them."""
     tensors, counters = load_tensors(folder / "last" / "checkpoint.safetensors")
-    for name in ("seconds", "metrics_bytes"):
+    for name in ("seconds", "metrics_bytes", "curve_bytes"):
         counters.pop(name)
-    metrics = Run(folder).metrics()
-    for line in metrics:
-        line.pop("seconds")
+    metrics, curve = Run(folder).metrics(), Run(folder).curve()
+    for line in [*metrics, *curve]:
+        line.pop("seconds", None)
     return (
         (folder / "model.safetensors").read_bytes(),
         {name: (value.shape, value.tobytes()) for name, value in tensors.items()},
         counters,
         metrics,
+        curve,
     )
 
 
@@ -157,6 +158,8 @@ def test_resumed_from_what_any_moment_leaves(
     for step in MOMENTS:
         folder = tmp_path / f"copy-{step}"
         with (folder / "metrics.jsonl").open("a") as file:
+            file.write('{"step": 4}\n{"st')
+        with (folder / "curve.jsonl").open("a") as file:
             file.write('{"step": 4}\n{"st')
         (folder / ".model.safetensors.1.tmp").write_bytes(b"half")
         resume(folder)

@@ -11,7 +11,7 @@ from thence.models.registry import get_family
 from thence.recipes.recipe import Recipe
 from thence.runs.files import check_ordinary, is_finished
 from thence.runs.looks_at_test import TEST_LOOKS, read_test_looks
-from thence.runs.metrics import read_metrics
+from thence.runs.metrics import read_curve, read_metrics
 from thence.runs.provenance import CLUSTER, FROM, IMPORTED, KEPT, config_checksum
 from thence.runs.sources import (
     IN_MEMORY,
@@ -25,6 +25,8 @@ from thence.runs.sources import (
 )
 
 Kind = Literal["language model", "classifier"]
+CURVE = "curve.jsonl"
+"""File of the train loss at some 200 points of a training."""
 
 
 class RunFolder:
@@ -130,6 +132,15 @@ class RunFolder:
         """Return the lines of ``metrics.jsonl``; an unfinished last line is left out."""
         trained = get_family(self.recipe.model).method == "train"
         return read_metrics(self.folder / "metrics.jsonl", trained)
+
+    def curve(self) -> list[dict[str, Any]]:
+        """Return the points of the training by step, from the untrained model on.
+
+        Each has the mean loss on train of the steps since the last point, and those where dev was
+        evaluated have the losses on dev too; see ``curve.jsonl`` in the documentation of the run
+        folder. A run of an older version has its evaluations alone.
+        """
+        return read_curve(self.folder / CURVE, self.metrics())
 
     def test_looks(self) -> list[dict[str, Any]]:
         """Return every recorded look at the test split."""

@@ -1,4 +1,7 @@
-"""Files of one JSON object per line, and ``metrics.jsonl``: a line for each evaluation on dev."""
+"""Files of one JSON object per line: ``metrics.jsonl`` has a line for each evaluation on dev.
+
+``curve.jsonl`` has the train loss at some 200 points besides.
+"""
 
 import errno
 import json
@@ -70,7 +73,18 @@ def append_json_line(path: Path, line: Mapping[str, Any]) -> int:
     Raises:
         RunError: If it cannot be written; the file is left as it was.
     """
-    content = json.dumps(line).encode("utf-8") + b"\n"
+    return append_json_lines(path, [line])
+
+
+def append_json_lines(path: Path, lines: Iterable[Mapping[str, Any]], durable: bool = True) -> int:
+    """Add lines; see ``append_json_line``.
+
+    Args:
+        path: The file.
+        lines: Their content.
+        durable: Wait until they are on the disk.
+    """
+    content = b"".join(json.dumps(line).encode("utf-8") + b"\n" for line in lines)
     try:
         with opened_alone(path, os.O_RDWR | os.O_CREAT) as file:
             size = drop_unfinished_line(file)
@@ -79,7 +93,8 @@ def append_json_line(path: Path, line: Mapping[str, Any]) -> int:
                 if written < len(content):  # The disk is full; the next attempt says so.
                     file.write(content[written:])
                     raise OSError(errno.EIO, os.strerror(errno.EIO))
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             except OSError:
                 with suppress(OSError):
                     os.ftruncate(file.fileno(), size)
@@ -191,3 +206,23 @@ def read_metrics(path: Path, trained: bool) -> Lines:
         return {**optional, **(of_training if trained else REQUIRED)}
 
     return read_json_lines(path, hints)
+
+
+def read_curve(path: Path, metrics: Lines) -> Lines:
+    """Return the points of a training by step: those of ``curve.jsonl`` and all evaluations.
+
+    A run without that file, such as one of an older version, has its evaluations alone.
+
+    Args:
+        path: The file.
+        metrics: The lines of ``metrics.jsonl``.
+    """
+
+    def hints(line: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**dict.fromkeys(line, MetricsNumber | None), **REQUIRED}
+
+    found = {line["step"]: line for line in read_json_lines(path, hints)}
+    for line in metrics:
+        # An evaluation has the mean since the last evaluation; the point is of fewer steps.
+        found[line["step"]] = {**line, **found.get(line["step"], {})}
+    return [found[step] for step in sorted(found)]

@@ -44,6 +44,10 @@ class Counters:
         loss_weight: Weight of the batches whose losses are summed since the last evaluation.
         clipped: Steps whose gradient was clipped.
         metrics_bytes: Size of ``metrics.jsonl``; what follows was written after this checkpoint.
+        curve_bytes: The same of ``curve.jsonl``.
+        curve_step: The step of the last point there.
+        curve_loss: The sum of losses at that point, since the last evaluation.
+        curve_weight: ``loss_weight`` at that point.
         finished: Whether the training is over.
     """
 
@@ -57,6 +61,10 @@ class Counters:
     loss_weight: NonNegativeFloat = 0.0
     clipped: NonNegativeInt = 0
     metrics_bytes: NonNegativeInt = 0
+    curve_bytes: NonNegativeInt = 0
+    curve_step: NonNegativeInt = 0
+    curve_loss: float = 0.0
+    curve_weight: NonNegativeFloat = 0.0
     finished: bool = False
 
     def to_metadata(self) -> dict[str, Any]:

@@ -30,7 +30,8 @@ from thence.training.checkpoint import CHECKPOINT
 from thence.training.data import TrainingData, train_weights
 from thence.training.dev_evaluation import label_evaluator
 from thence.training.finetuning import check_parent_unchanged, parent_run
-from thence.training.trainer import Trainer, TrainingSetup
+from thence.training.learner import TrainingSetup
+from thence.training.trainer import Trainer
 from thence.training.world import World
 
 

@@ -1,5 +1,6 @@
 """How a network of torch makes its steps: loss, gradients, optimizer, and what a checkpoint has."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, cast
@@ -14,13 +15,13 @@ from thence.models.network import NetworkModel
 from thence.recipes.options import TrainingOptions
 from thence.training.checkpoint import check_numbers, finite
 from thence.training.device import autocast
-from thence.training.optimizers import Optimizer, clip_gradients
+from thence.training.optimizers import Optimizer, clip_gradients, gradient_norm
 from thence.training.weight_average import WeightAverage
 from thence.training.world import World
 
 
 class NetworkLearner:
-    """Trains a network; the interface is that of ``Learner`` in ``trainer.py``.
+    """Trains a network; the interface is that of ``Learner`` in ``learner.py``.
 
     Args:
         model: The network, on its device.
@@ -40,8 +41,12 @@ class NetworkLearner:
         # The sum stays on the device, so that no step waits for a transfer, and in double
         # precision, so that the loss of a resumed training is the same.
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=model.device)
+        self._norm: Tensor | None = None
+        self._marks: list[Tensor] = []
 
-    def step(self, batches: Sequence[Step], rate: float, progress: float) -> bool:
+    def step(
+        self, batches: Sequence[Step], rate: float, progress: float, measure: bool = False
+    ) -> bool:
         """Make one step; return whether the gradient was clipped."""
         if not self.model.training:  # Setting it visits every layer.
             self.model.train()
@@ -60,6 +65,7 @@ class NetworkLearner:
         if self._world.size > 1:
             self._sum_gradients()
         clip = self._options.clip
+        self._norm = gradient_norm(self._weights) if measure else None
         clipped = clip is not None and clip_gradients(self._weights, clip)
         self._optimizer.step(rate)
         self._average.update()
@@ -80,7 +86,8 @@ class NetworkLearner:
         self.model.train(False)
         own = self._world.shard(batch)
         if len(own):
-            with torch.no_grad():
+            # A sampled softmax draws, and what is learned later must not depend on it.
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 self._loss_sum += self.model.batch_loss(own)[0]
 
     def loss_sum(self) -> float:
@@ -91,6 +98,20 @@ class NetworkLearner:
     def clear_loss(self) -> None:
         """Begin the sum of losses anew."""
         self._loss_sum.zero_()
+
+    def mark(self) -> None:
+        """Remember the sum of losses so far, and the norm of the last gradient, if measured."""
+        norm = self._loss_sum.new_tensor(math.nan) if self._norm is None else self._norm
+        self._marks.append(torch.stack([self._loss_sum, norm.double()]))
+
+    def take_marks(self) -> list[tuple[float, float]]:
+        """Return what was remembered since this was last asked; a norm not measured is NaN."""
+        if not self._marks:
+            return []
+        losses, norms = torch.stack(self._marks).T.tolist()
+        self._marks = []
+        # Each process has the losses of its rows, and the gradient of all.
+        return list(zip(self._world.sum(losses), norms, strict=True))
 
     def is_finite(self) -> bool:
         """Return whether all weights are finite numbers."""

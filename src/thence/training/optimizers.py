@@ -341,11 +341,21 @@ def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> bool:
         return False
     make_dense(parameters)
     gradients = [cast(Tensor, parameter.grad) for parameter in parameters]
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    norm = gradient_norm(parameters)
     if not norm > limit:
         return False
     torch._foreach_mul_(gradients, limit / (norm + EPSILON_OF_NORM))
     return True
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Return the Euclidean norm of all gradients together, on their device; NaN without any."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        return torch.tensor(math.nan)
+    values = [g.coalesce().values() if g.is_sparse else g for g in gradients]
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(values)))
+    return norm
 
 
 def make_dense(parameters: Iterable[nn.Parameter]) -> None:

@@ -32,10 +32,10 @@ from thence.training.device import (
     num_threads,
 )
 from thence.training.finetuning import encoder_run, parent_run, starts_from_encoder
+from thence.training.learner import TrainingSetup
 from thence.training.lr_finder import LearningRateCurve, lr_range_test
 from thence.training.network_learner import NetworkLearner
 from thence.training.optimizers import Optimizer
-from thence.training.trainer import TrainingSetup
 
 SMALL_STEP_FLOPS = 3e9
 """Floating-point operations of a step up to which one thread is used: more threads gain little

@@ -10,27 +10,27 @@ This module does without torch, which not every learner needs.
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 
-from thence.batches import Batches, Step
 from thence.errors import RunError, TrainingError
 from thence.models.base import Array
 from thence.recipes.options import TrainingOptions
 from thence.runs.files import save_tensors
+from thence.runs.folder import CURVE
 from thence.runs.metrics import append_json_line, truncate
 from thence.runs.weights import save_model
 from thence.signals import Interrupted, StopEvent, stop_on_signals
 from thence.training.callbacks import Logger, ProgressCallback, StopTraining, ignore
 from thence.training.checkpoint import CHECKPOINT, Counters, finite, read_checkpoint
-from thence.training.dev_evaluation import DevEvaluator, EvalResult
-from thence.training.schedules import DEFAULT_EPOCHS, learning_rate_factor, total_steps
+from thence.training.curve import CurveWriter
+from thence.training.dev_evaluation import EvalResult
+from thence.training.learner import TrainingSetup
+from thence.training.schedules import learning_rate_factor, total_steps
 from thence.training.world import World
 
 DIVERGENCE_FACTOR = 100.0
@@ -43,73 +43,6 @@ SAVING_FRACTION = 0.1
 """Fraction of the time that checkpoints after evaluations may take."""
 FIRST_SAVING_SECONDS = 0.1
 """How long saving is taken to last before the first time."""
-
-
-class Learner(Protocol):
-    """What makes the steps of a training, and holds all that later steps depend on."""
-
-    def step(self, batches: Sequence[Step], rate: float, progress: float) -> bool:
-        """Make one step; return whether the gradient was clipped.
-
-        Args:
-            batches: What is read, all of it for this step.
-            rate: The learning rate.
-            progress: Fraction of the training that is done, from 0 to 1.
-        """
-
-    def add_loss(self, batch: Step) -> None:
-        """Add the loss of a batch to the sum, and learn nothing."""
-
-    def loss_sum(self) -> float:
-        """Return the summed loss of all batches since it was cleared, in nats."""
-
-    def clear_loss(self) -> None:
-        """Begin the sum of losses anew."""
-
-    def is_finite(self) -> bool:
-        """Return whether all weights are finite numbers."""
-
-    def computing(self) -> AbstractContextManager[Any]:
-        """Set up what steps and evaluations compute with, for as long as a training lasts."""
-
-    def averaged(self) -> AbstractContextManager[Any]:
-        """Put an average of the weights in their place for a while, if they are averaged."""
-
-    def note_dev(self, losses: Sequence[float]) -> None:
-        """Hear the losses on dev so far, in order of time."""
-
-    def tensors(self) -> dict[str, Array]:
-        """Return the weights by name, copied."""
-
-    def state(self) -> dict[str, Array]:
-        """Return all that later steps depend on, by name, for a checkpoint."""
-
-    def load_state(self, tensors: Mapping[str, Array], step: int) -> None:
-        """Go on from what ``state`` gave after so many steps.
-
-        Raises:
-            KeyError: If something is missing.
-            TypeError, ValueError, RuntimeError: If something does not fit.
-        """
-
-
-@dataclass(frozen=True)
-class TrainingSetup:
-    """What is trained, on what, and how it is evaluated.
-
-    Attributes:
-        network: What is trained, for the time after: a network or a classifier.
-        batches: What each step reads.
-        dev_evaluator: Evaluates it on dev.
-        make_learner: Makes what trains it.
-        default_epochs: Passes over the train split where no other duration is asked for.
-    """
-
-    network: Any
-    batches: Batches
-    dev_evaluator: DevEvaluator
-    make_learner: Callable[[TrainingOptions, World], Learner]
-    default_epochs: float = DEFAULT_EPOCHS
 
 
 class Trainer:
@@ -141,6 +74,7 @@ class Trainer:
         self.counters = Counters()
         metrics = None if folder is None else folder / "metrics.jsonl"
         self._metrics = metrics if world.is_writer else None
+        self._curve: CurveWriter | None = None
         self._log: Logger = ignore
         self._dev_losses: list[float] = []
         self._started = 0.0
@@ -164,17 +98,22 @@ class Trainer:
         self._log = log
         if self._metrics is not None:
             truncate(self._metrics, self.counters.metrics_bytes)
+            truncate(self._metrics.with_name(CURVE), self.counters.curve_bytes)
         self._started = time.monotonic() - self.counters.seconds
         self._saved_at = self.counters.seconds
         signals = stop_on_signals() if self.folder else nullcontext(StopEvent())
         with self.learner.computing(), signals as stop_event:
             if self.total_steps == 0 and not self.counters.finished:
                 self._evaluate_untrained()
+            elif self.folder is not None:
+                self._begin_curve()
             while not self.counters.finished:
-                self._step()
+                rate, is_point = self._step()
                 self.callback.on_step(self.counters.step, self.counters.tokens, self.progress())
                 stopping = self._sync_clock(stop_event.is_set())
                 evaluating = self._is_time_to_evaluate()
+                if self._curve is not None and (is_point or evaluating):
+                    self._curve.add(self._state(rate))
                 if evaluating:
                     self._evaluate()
                 stopping = stopping and not self.counters.finished
@@ -188,11 +127,15 @@ class Trainer:
         assert self._best is not None
         return self._best[0]
 
-    def progress(self) -> float:
-        """Return the fraction of the training that is done, by steps or by time, from 0 to 1."""
+    def progress(self, ahead: int = 0) -> float:
+        """Return the fraction of the training that is done, by steps or by time, from 0 to 1.
+
+        Args:
+            ahead: After so many steps more, if the clock stood still.
+        """
         if self.total_steps == 0:
             return 1.0
-        done = self.counters.step / self.total_steps
+        done = (self.counters.step + ahead) / self.total_steps
         if (limit := self.options.seconds) is not None:
             # Leave time for this evaluation and the last one.
             available = TIME_MARGIN * limit - 2 * self._evaluation_seconds
@@ -204,13 +147,19 @@ class Trainer:
         factor = learning_rate_factor(self.options, self.counters.step, self.progress())
         return float(cast(float, self.options.lr)) * factor * 0.5**self.counters.halvings
 
-    def _step(self) -> None:
+    def _step(self) -> tuple[float, bool]:
+        """Make a step; return its learning rate, and whether it is a point of the curve."""
         counters, parts = self.counters, self.options.accumulate
         batches = [self.batches.at(counters.step * parts + part) for part in range(parts)]
-        counters.clipped += self.learner.step(batches, self.learning_rate(), self.progress())
+        rate, done = self.learning_rate(), self.progress()
+        total = self.total_steps if self.options.seconds is None else counters.step / (done or 1)
+        is_point = self._curve is not None and self._curve.is_due(counters.step + 1, total)
+        measure = self._curve is not None and (is_point or self._is_time_to_evaluate(ahead=1))
+        counters.clipped += self.learner.step(batches, rate, done, measure)
         counters.loss_weight += sum(batch.weight for batch in batches)
         counters.tokens += sum(batch.tokens for batch in batches)
         counters.step += 1
+        return rate, is_point
 
     def _sync_clock(self, stop: bool) -> bool:
         """Set the seconds of all processes to the first one's; return whether any wants to stop.
@@ -221,15 +170,41 @@ class Trainer:
         stops, self.counters.seconds = self._world.sum([stop, seconds])
         return stops > 0
 
-    def _is_time_to_evaluate(self) -> bool:
-        done, every = self.progress(), self.options.evaluate_every
+    def _is_time_to_evaluate(self, ahead: int = 0) -> bool:
+        done, every = self.progress(ahead), self.options.evaluate_every
         if every is not None:
-            return self.counters.step % every == 0 or done >= 1
+            return (self.counters.step + ahead) % every == 0 or done >= 1
         if done * DEFAULT_EVALUATIONS < self.counters.evaluations + 1:
             return done >= 1
         # With a time limit, evaluations on a large dev split must not take much of it.
         since = self.counters.seconds - self._evaluated_at
         return self.options.seconds is None or since > 10 * self._evaluation_seconds or done >= 1
+
+    def _begin_curve(self) -> None:
+        """Open the curve, which begins with the untrained model: its first batch, and dev."""
+        assert self.folder is not None
+        counters, unit = self.counters, self.dev_evaluator.unit
+        path = self.folder / CURVE if self._world.is_writer else None
+        self._curve = CurveWriter(self.learner, path, counters, unit)
+        if counters.step:
+            return
+        batch = self.batches.at(0)
+        self.learner.add_loss(batch)
+        counters.loss_weight = batch.weight
+        # Where time is short, dev is not evaluated before anything was learned.
+        dev = None if self.options.seconds is not None else self._dev_result(check=False)
+        more = {f"dev_nats_per_{unit}": dev.nats, **dev.metrics} if dev else {}
+        finite_ones = {name: v for name, v in more.items() if math.isfinite(v)}
+        self._curve.add(self._state(self.learning_rate()), finite_ones)
+        self._curve.write()
+        self._clear_loss()
+
+    def _clear_loss(self) -> None:
+        """Begin the sum of losses anew."""
+        self.counters.loss_weight = 0.0
+        self.learner.clear_loss()
+        if self._curve is not None:
+            self._curve.clear()
 
     def _evaluate_untrained(self) -> None:
         """Evaluate and keep the initial weights; the train loss is that of the first batch."""
@@ -243,6 +218,8 @@ class Trainer:
     def _evaluate(self) -> None:
         """Evaluate on dev, keep the weights if they are the best, and write a line of metrics."""
         counters, options = self.counters, self.options
+        if self._curve is not None:
+            self._curve.write()
         train_loss = self._train_loss()
         self._check_finite(train_loss)
         began = counters.seconds
@@ -266,32 +243,39 @@ class Trainer:
             self.learner.note_dev(self._dev_losses)
         record = self._record(train_loss, result)
         counters.finished = self._write(record) or counters.finished
-        counters.loss_weight = 0.0
-        self.learner.clear_loss()
+        self._clear_loss()
         self.callback.on_evaluation(record)
 
-    def _dev_result(self) -> EvalResult | None:
+    def _dev_result(self, check: bool = True) -> EvalResult | None:
         if self.dev_evaluator.evaluate is None:
             return None
         # The others wait for the first process.
         result = self.dev_evaluator.evaluate() if self._world.is_writer else EvalResult(0.0, 0.0)
         numbers = [result.nats, result.selection_loss]
         nats, selection_loss = self._world.sum(numbers)
-        self._check_finite(nats, "dev")
+        if check:
+            self._check_finite(nats, "dev")
         return EvalResult(nats, selection_loss, result.metrics)
 
     def _record(self, train_loss: float, result: EvalResult | None) -> dict[str, Any]:
         counters, unit = self.counters, self.dev_evaluator.unit
         return {
-            "step": counters.step,
-            "epoch": counters.step * self.options.accumulate / self.batches.steps_per_epoch,
-            "seconds": round(counters.seconds, 3),
-            "tokens": round(counters.tokens),
-            "learning_rate": self.learning_rate(),
+            **self._state(self.learning_rate()),
             f"train_nats_per_{unit}": train_loss,
             f"dev_nats_per_{unit}": result and result.nats,
             **(result.metrics if result else {}),
             "clipped_steps": counters.clipped,
+        }
+
+    def _state(self, rate: float) -> dict[str, Any]:
+        """Return how far the training is, with a learning rate."""
+        counters = self.counters
+        return {
+            "step": counters.step,
+            "epoch": counters.step * self.options.accumulate / self.batches.steps_per_epoch,
+            "seconds": round(counters.seconds, 3),
+            "tokens": round(counters.tokens),
+            "learning_rate": rate,
         }
 
     def _write(self, record: dict[str, Any]) -> bool:
@@ -345,6 +329,8 @@ class Trainer:
     def _save(self) -> None:
         """Write the best weights, if they are new, and a checkpoint."""
         self._check_finite(self._train_loss())
+        if self._curve is not None:
+            self._curve.write()
         tensors = {"dev_losses": np.array(self._dev_losses), **self.learner.state()}
         if self.folder is None or not self._world.is_writer:
             return

@@ -5,6 +5,7 @@ but for rounding, from the same weights, and a checkpoint has the same names, so
 where the other stopped. There are no hidden layers, and nothing is dropped.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -31,7 +32,7 @@ NAMES = ("embeddings", "output.weight", "output.bias")
 
 
 class AveragingFit:
-    """Word averaging that is trained; the interface is that of ``Learner`` in ``trainer.py``.
+    """Word averaging that is trained; the interface is that of ``Learner`` in ``learner.py``.
 
     Args:
         options: Its settings.
@@ -58,6 +59,7 @@ class AveragingFit:
         decay: float,
     ) -> None:
         self.options, self.classes, self._decay, self._loss = options, classes, decay, 0.0
+        self._marks: list[tuple[float, float]] = []
         bags = bags_of(texts, options.bags)
         self._table = learn_table(bags, vocabulary_size, options.bags, options.min_ngram_count)
         known = self._table.rows(bags)
@@ -101,8 +103,14 @@ class AveragingFit:
         weights = dict(zip(NAMES, self._weights, strict=True))
         return classify_rows(self._read[1], self.options, weights, self.classes)
 
-    def step(self, batches: Sequence[DocumentBatch], rate: float, progress: float) -> bool:
-        """Make one step on a batch; its gradient is never clipped."""
+    def step(
+        self,
+        batches: Sequence[DocumentBatch],
+        rate: float,
+        progress: float,
+        measure: bool = False,
+    ) -> bool:
+        """Make one step on a batch; its gradient is never clipped, and exists in no one place."""
         (batch,) = batches
         self._loss += self._steps.step(batch.documents, batch.weight, rate, self._decay, EPSILON)
         return False
@@ -118,6 +126,15 @@ class AveragingFit:
     def clear_loss(self) -> None:
         """Begin the sum of losses anew."""
         self._loss = 0.0
+
+    def mark(self) -> None:
+        """Remember the sum of losses so far; the gradient has no known norm."""
+        self._marks.append((self._loss, math.nan))
+
+    def take_marks(self) -> list[tuple[float, float]]:
+        """Return what was remembered since this was last asked."""
+        taken, self._marks = self._marks, []
+        return taken
 
     def is_finite(self) -> bool:
         """Return whether all weights are finite numbers."""

@@ -20,10 +20,12 @@ from thence.training.lr_finder import LearningRateCurve
 Metrics = list[dict[str, Any]]
 """The lines of ``metrics.jsonl``, one for each evaluation on dev."""
 
-LINES = (
-    ("train", "train (mean over the steps before)", style.BLUE, "o"),
-    ("dev", "dev", style.ORANGE, "s"),
+LINES: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+    ("train", "train (mean since the last point)", {"color": style.BLUE, "linewidth": 1.3}),
+    ("dev", "dev", {"color": style.ORANGE, "marker": "s", "markersize": 4}),
 )
+LARGE_FALL = 3
+"""How many times as high as the lowest the highest loss is for a logarithmic axis."""
 
 LONGEST_NAME = 40
 LONGEST_OF_THREE = 22
@@ -45,15 +47,25 @@ def training_plots(run: Run) -> list[style.Plot]:
 
 def plot_loss(run: Run) -> style.Plot | None:
     """Draw the loss on train and dev against the steps; None for a model made in one step."""
-    metrics = run.metrics()
-    if not has_curves(metrics):
+    metrics, curve = run.metrics(), run.curve()
+    if not metrics or not has_curves(curve):
         return None
     figure, axes = style.new_figure(7.5, 4.5)
-    unit, steps = unit_of(metrics[0]), column(metrics, "step")
-    for split, label, color, marker in LINES:
-        losses = column(metrics, f"{split}_nats_per_{unit}")
-        if np.isfinite(losses).any():
-            axes.plot(steps, losses, color=color, marker=marker, markersize=4, label=label)
+    unit, steps = unit_of(metrics[0]), column(curve, "step")
+    lowest, highest = math.inf, 0.0
+    for split, label, look in LINES:
+        losses = column(curve, f"{split}_nats_per_{unit}")
+        known = np.isfinite(losses)
+        if known.any():
+            axes.plot(steps[known], losses[known], label=label, **look)
+            lowest = min(lowest, float(losses[known].min()))
+            highest = max(highest, float(losses[known].max()))
+    y = f"loss (nats per {unit})"
+    if highest > LARGE_FALL * lowest > 0:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
+        y += ", log scale"
     description = f"Loss in nats per {unit} against training steps, up to {metrics[-1]['step']:,}."
     best = best_evaluation(metrics)
     if best is not None:
@@ -62,7 +74,7 @@ def plot_loss(run: Run) -> style.Plot | None:
         style.add_ring(axes, best["step"], loss, f"{words} {loss:.4f} {step}")
         least = "where the accuracy is highest, " if unit == "document" else "is lowest "
         description += f" The dev loss {least}{step}: {loss:.4f}."
-    _finish(axes, metrics, "Loss during training", f"loss (nats per {unit})")
+    _finish(axes, metrics, "Loss during training", y)
     return style.Plot("loss", "Loss", description, figure)
 
 
