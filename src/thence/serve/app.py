@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.responses import FileResponse, Response
-from fastapi.staticfiles import StaticFiles
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import Response
 
 from thence import __version__
 from thence.serve.errors import ERROR_RESPONSES, handle_errors
 from thence.serve.limits import Limits
 from thence.serve.loaded_runs import LoadedRun
 from thence.serve.middleware import Metrics, Middleware
+from thence.serve.page_files import page_file
 from thence.serve.routes import (
     Context,
     classify,
@@ -23,13 +23,11 @@ from thence.serve.routes import (
     models,
     read,
     runs,
+    strips,
 )
 
-ROUTES = (completions, classify, models, read, look, infill, runs, maps)
+ROUTES = (completions, classify, models, read, strips, look, infill, runs, maps)
 """The modules of endpoints, in the order in which the documentation has them."""
-PAGE = Path(__file__).parent / "page"
-REVALIDATE = {"Cache-Control": "no-cache"}
-"""A browser asks each time whether it has the newest version of a file."""
 
 
 def create_app(
@@ -62,24 +60,16 @@ def create_app(
     handle_errors(app)
     for module in ROUTES:
         app.include_router(module.routes(context), responses=ERROR_RESPONSES)
-    for path, name in (("/", "index.html"), ("/docs", "docs.html")):
-        app.add_api_route(path, _page(PAGE / name), include_in_schema=False)
-    app.mount("/page", PageFiles(directory=PAGE))
+    for path, name in (("/", "index.html"), ("/docs", "docs.html"), ("/page/{name}", None)):
+        app.add_api_route(path, _page(name), include_in_schema=False)
     return Middleware(app, limits, context.metrics, token, hosts)
 
 
-def _page(file: Path) -> Any:
-    async def page() -> FileResponse:
-        return FileResponse(file, headers=REVALIDATE)
+def _page(fixed: str | None) -> Any:
+    async def page(request: Request, name: str = "") -> Response:
+        found = page_file(fixed or name)
+        if found is None:
+            raise HTTPException(404, f"There is no file {name!r} here.")
+        return found.answer(request)
 
     return page
-
-
-class PageFiles(StaticFiles):
-    """The scripts and styles of the page."""
-
-    def file_response(self, *arguments: Any, **settings: Any) -> Response:
-        """Answer with a file, or that it has not changed."""
-        response = super().file_response(*arguments, **settings)
-        response.headers.update(REVALIDATE)
-        return response

@@ -14,6 +14,7 @@ from thence.serve.completion_stream import Cursor, ScoredToken, read_text
 from thence.serve.errors import check_characters, check_length
 from thence.serve.loaded_runs import LoadedRun, find_model, top_tokens
 from thence.serve.routes import Context
+from thence.serve.routes.strips import appended_text
 from thence.serve.schemas import ModelRequest
 from thence.serve.text_stream import TextStream
 
@@ -179,22 +180,10 @@ def _following(loaded: LoadedRun, text: str, ids: Ids, cursor: Cursor, count: in
         shown.append(loaded.boundary_id)
     tokens = [
         NamedToken(
-            text=_appended_text(loaded, text, ids, index),
+            text=appended_text(loaded, text, ids, index),
             **_fields(loaded, index, log_probs[index]),
         )
         for index in shown
     ]
     remaining = float(np.exp(np.delete(log_probs, shown)).sum())
     return Following(tokens=tokens, remaining=remaining, others=len(log_probs) - len(shown))
-
-
-def _appended_text(loaded: LoadedRun, text: str, ids: Ids, index: int) -> str | None:
-    """Return what a token adds to a text; None for part of a character, or an end without text."""
-    if index == loaded.boundary_id:
-        return "\n" if loaded.is_by_lines and text else None
-    tokenizer = loaded.run.tokenizer
-    if index == tokenizer.vocabulary.unknown_id and tokenizer.options.tokens != "words":
-        return None  # Any symbol outside the vocabulary would do, and none is this one.
-    stream = TextStream(loaded)
-    stream.follow(text, ids)
-    return stream.add(index) or None

@@ -1,0 +1,133 @@
+"""Texts read again and again while somebody edits them: what has not changed is not read twice.
+
+The surprisal of a long text is what ``score`` gives, which makes no distribution per token; what
+was added to a text read before is read from the state at which the two part.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from thence.array_types import Float64
+from thence.corpus import Documents
+from thence.inspection.spans import Lines, split_lines
+from thence.models.base import Adapts, LanguageModel
+from thence.serve.batching import Ids, Work
+from thence.serve.completion_stream import Cursor, read_text
+from thence.serve.loaded_runs import LoadedRun
+
+FEW_IDS = 64
+"""New ids of a text that are read one by one; more are scored together with the rest."""
+FEW_LOG_PROBS = 1 << 18
+"""Log-probabilities that reading them may make; of large vocabularies fewer ids are few."""
+MAX_READINGS = 4
+"""Texts that are remembered of each model: some readers, or one who goes back and forth."""
+MAX_CURSORS = 6
+"""Places of each text whose distribution and state are kept: the end, the chosen token, edits."""
+MAX_REMEMBERED = 1 << 16
+"""Ids of a text that is remembered; a transformer's state grows with what it has read."""
+
+
+@dataclass
+class Reading:
+    """What a model says of a text.
+
+    Attributes:
+        ids: A boundary, and the ids of the text.
+        log_probs: Of each id but the first, in nats.
+        cursors: What follows the first so many ids, by their number.
+    """
+
+    ids: Ids
+    log_probs: Float64[np.ndarray, " targets"]
+    cursors: OrderedDict[int, Cursor] = field(default_factory=OrderedDict)
+
+    def keep(self, place: int, cursor: Cursor) -> None:
+        """Remember a cursor, and forget the one used longest ago if there are too many."""
+        self.cursors[place] = cursor
+        self.cursors.move_to_end(place)
+        if len(self.cursors) > MAX_CURSORS:
+            self.cursors.popitem(last=False)
+
+    def shared(self, ids: Ids) -> int:
+        """Return how many ids at the beginning are those of another text."""
+        size = min(len(ids), len(self.ids))
+        differ = np.flatnonzero(ids[:size] != self.ids[:size])
+        return int(differ[0]) if len(differ) else size
+
+
+class Readings:
+    """The texts that one model has read last.
+
+    Args:
+        loaded: The run whose model reads.
+    """
+
+    def __init__(self, loaded: LoadedRun) -> None:
+        self._loaded = loaded
+        self._known: list[Reading] = []  # Newest last; used in the model's thread only.
+
+    def read(self, lines: Lines, ids: Ids) -> Work[Reading]:
+        """Read a text, or what of it is new.
+
+        Args:
+            lines: Its documents.
+            ids: Their ids, as ``LoadedRun.encode`` gives them.
+        """
+        whole = np.concatenate([[self._loaded.boundary_id], ids])
+        best = max(self._known, key=lambda one: one.shared(whole), default=None)
+        shared = 0 if best is None else best.shared(whole)
+        if best is not None and shared == len(whole) == len(best.ids):
+            return best
+        found = Reading(whole, np.zeros(len(ids)))
+        if best is not None and shared:
+            found.log_probs[: shared - 1] = best.log_probs[: shared - 1]
+            for place, cursor in best.cursors.items():
+                if place <= shared:
+                    found.keep(place, cursor)
+        shared = max(shared, 1)
+        if shared < len(whole):
+            yield from self._read_rest(found, shared, lines)
+        if len(whole) <= MAX_REMEMBERED:
+            replaces = best is not None and shared >= min(len(best.ids), len(whole)) - FEW_IDS
+            self._known = [one for one in self._known if not (replaces and one is best)]
+            self._known = [*self._known, found][-MAX_READINGS:]
+        return found
+
+    def _read_rest(self, found: Reading, shared: int, lines: Lines) -> Work[None]:
+        loaded, model, rest = self._loaded, self._loaded.worker.model, found.ids[shared:]
+        is_few = len(rest) <= FEW_IDS and len(rest) * model.vocabulary_size <= FEW_LOG_PROBS
+        if not (is_few or _only_reads(model)):
+            store = loaded.run.tokenizer.encode(Documents.from_strings(lines.texts))
+            found.log_probs[:] = model.score(store, loaded.is_running_text)[:-1]
+            return
+        before = yield from self.at(found, shared)
+        tokens, cursor = yield from read_text(loaded, rest, before, top=0)
+        found.log_probs[shared - 1 :] = [token.log_probability for token in tokens]
+        found.keep(len(found.ids), cursor)
+
+    def at(self, reading: Reading, place: int) -> Work[Cursor]:
+        """Return what follows the first ids of a text, of which there is at least one."""
+        if place in reading.cursors:
+            reading.cursors.move_to_end(place)
+            return reading.cursors[place]
+        first, cursor = 0, None
+        if not self._loaded.is_running_text:  # Each document begins anew.
+            first = int(np.flatnonzero(reading.ids[:place] == self._loaded.boundary_id)[-1])
+        nearest = max((one for one in reading.cursors if first < one < place), default=None)
+        if nearest is not None:
+            first, cursor = nearest, reading.cursors[nearest]
+        _, found = yield from read_text(self._loaded, reading.ids[first:place], cursor)
+        reading.keep(place, found)
+        return found
+
+
+def _only_reads(model: LanguageModel) -> bool:
+    """Return whether ``score`` says something else than ``step``, as it learns from the text."""
+    return isinstance(model, Adapts) and bool(model.adapting)
+
+
+def lines_of(loaded: LoadedRun, text: str) -> Lines:
+    """Return the documents of a text that somebody writes, as ``LoadedRun.encode`` cuts them."""
+    return split_lines(text, loaded.is_by_lines, loaded.run.recipe.reading.keep_empty)
