@@ -13,6 +13,7 @@ from thence.serve.batching import Ids, Work
 from thence.serve.completion_stream import Cursor, ScoredToken, read_text
 from thence.serve.errors import check_characters, check_length
 from thence.serve.loaded_runs import LoadedRun, find_model, top_tokens
+from thence.serve.reading import Readings, lines_of
 from thence.serve.routes import Context
 from thence.serve.routes.strips import appended_text
 from thence.serve.schemas import ModelRequest
@@ -98,7 +99,14 @@ def _read(loaded: LoadedRun, request: ReadRequest, max_tokens: int) -> Work[Read
     ids = loaded.encode(request.text)
     check_length("text", len(ids), max_tokens)
     top = min(request.alternatives, MAX_ALL_ALTERNATIVES // max(len(ids), 1))
-    tokens, cursor = yield from read_text(loaded, ids, top=top)
+    if top:
+        tokens, cursor = yield from read_text(loaded, ids, top=top)
+    else:  # Nothing is shown that takes a distribution per token.
+        readings = Readings(loaded)
+        reading = yield from readings.read(lines_of(loaded, request.text), ids)
+        scored = zip(ids.tolist(), reading.log_probs.tolist(), strict=True)
+        tokens = [ScoredToken(index, log_prob, []) for index, log_prob in scored]
+        cursor = yield from readings.at(reading, len(reading.ids))
     return _answer(loaded, request, ids, tokens, cursor)
 
 

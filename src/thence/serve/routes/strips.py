@@ -118,7 +118,11 @@ def routes(context: Context) -> APIRouter:
                 task.cancel()
         yield "data: [DONE]\n\n"
 
-    @router.post("/playground/strips", response_model=Strip)
+    events_of_strips = {"description": "Events (``Strip``).", "content": {"text/event-stream": {}}}
+
+    @router.post(
+        "/playground/strips", response_class=StreamingResponse, responses={200: events_of_strips}
+    )
     async def read_strips(request: StripsRequest) -> Response:
         """Read a text with several models: an event for each, the quickest first."""
         return StreamingResponse(events(request), media_type="text/event-stream")
