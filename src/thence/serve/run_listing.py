@@ -45,7 +45,7 @@ MAX_REPORT = 64 << 20
 # Metrics hold finite numbers or null, but a damaged file may have a step of 1.5.
 Integer = Annotated[int | None, BeforeValidator(lambda value: value and int(value))]
 State = Literal["finished", "training", "stopped", "unreadable", "deleted"]
-Setting = str | float | bool
+Setting = str | bool | int | float
 
 
 class RunEntry(BaseModel):

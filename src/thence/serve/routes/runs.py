@@ -1,20 +1,29 @@
-"""``/playground/runs``, ``/playground/curves``, ``/playground/report``: all runs of some folders.
+"""All runs of some folders, loaded or not: their table, curves, reports, scores and comparisons.
 
-What is known of a run comes from its small files; a model is loaded only to count its parameters.
+The table and the curves come from their small files; a model is loaded only to count its
+parameters. What takes longer is asked of a ``Judge``.
 """
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from thence.errors import RunError, ThenceError
 from thence.recipes.options import TrainingOptions
 from thence.runs import Run
+from thence.serve.judging import (
+    MAX_COMPARED,
+    Judge,
+    baselines_of,
+    comparison,
+    dev_score,
+    samples,
+)
 from thence.serve.routes import Context
 from thence.serve.run_listing import (
     REPORTS,
@@ -26,10 +35,12 @@ from thence.serve.run_listing import (
     state_of,
     without_path,
 )
+from thence.serve.schemas import MAX_NAME, RequestModel
 from thence.training.schedules import DEFAULT_EPOCHS, MIN_STEPS
 
 MAX_POINTS = 2000
 """Evaluations of a curve; of more, evenly spaced ones are sent."""
+MAX_SAMPLES = 40
 REPORT_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "sandbox allow-scripts; default-src 'none'; img-src data:; "
@@ -52,6 +63,71 @@ class Look(BaseModel):
     accuracy: float | None
 
 
+class DevScore(BaseModel):
+    """How good a run is on its dev split: nats per token, or accuracy."""
+
+    score: float | None
+    low: float | None = Field(description="Of the 95 % interval; null if there is too little text.")
+    high: float | None
+    documents: int
+
+
+class Ruler(BaseModel):
+    """Losses on dev that need no training, in nats per token or per document."""
+
+    unit: Literal["token", "document"]
+    uniform: float
+    unigram: float = Field(description="By the frequencies of tokens, or of labels, in train.")
+    pairs: float | None = Field(description="By pairs of tokens.")
+    accuracy: float | None = Field(description="Of the most frequent label.")
+
+
+class Texts(BaseModel):
+    """Texts that a run has drawn."""
+
+    texts: list[str]
+
+
+class RunNames(RequestModel):
+    """Runs to compare."""
+
+    runs: Annotated[
+        list[Annotated[str, Field(max_length=MAX_NAME)]],
+        Field(min_length=2, max_length=MAX_COMPARED),
+    ]
+
+
+class ComparedRun(BaseModel):
+    """A run of a comparison."""
+
+    place: int = Field(description="Which of the runs that were named, from 0.")
+    score: float | None
+    difference: tuple[float, float | None, float | None] | None = Field(
+        description="From the best, and its simultaneous 95 % interval; null for the best."
+    )
+
+
+class ApartDocument(BaseModel):
+    """A document that runs disagree on; its lists have an item for each run that was named."""
+
+    number: int
+    text: str
+    bits: list[float | None] = Field(description="Null if it is impossible.")
+    labels: list[str] | None
+    predicted: list[list[str]] | None
+
+
+class RunComparison(BaseModel):
+    """Runs on the same documents, the best first."""
+
+    text: str
+    documents: int
+    unit: Literal["nats per token", "bits per byte", "accuracy"]
+    remark: str
+    runs: list[ComparedRun]
+    disagreements: list[ApartDocument]
+
+
 class Curves(BaseModel):
     """The losses of one run during its training."""
 
@@ -70,6 +146,7 @@ def routes(context: Context) -> APIRouter:
     """Return the endpoints about all runs."""
     router = APIRouter()
     listing = RunListing(context.models, context.folders)
+    judge = Judge(listing)
 
     @router.get("/playground/runs")
     async def list_runs() -> RunTable:
@@ -86,6 +163,30 @@ def routes(context: Context) -> APIRouter:
         """Return the report of a run, a page of its own; its address is in the table of runs."""
         content = await asyncio.to_thread(listing.report, run, key)
         return Response(content, media_type="text/html", headers=REPORT_HEADERS)
+
+    @router.get("/playground/dev-score")
+    async def score_on_dev(run: str) -> DevScore:
+        """Return how good a run is on dev, with an interval."""
+        return DevScore(**await judge.ask(dev_score, [run]))
+
+    @router.get("/playground/baselines")
+    async def ruler(run: str) -> Ruler:
+        """Return what the loss of a run is held against."""
+        return Ruler(**await judge.ask(baselines_of, [run]))
+
+    @router.get("/playground/samples")
+    async def draw_samples(
+        run: str,
+        seed: Annotated[int, Query(ge=0, lt=1 << 32)] = 0,
+        count: Annotated[int, Query(ge=1, le=MAX_SAMPLES)] = 8,
+    ) -> Texts:
+        """Return texts drawn from the best weights so far, also of a training under way."""
+        return Texts(**await judge.ask(samples, [run], seed, count))
+
+    @router.post("/playground/compare")
+    async def compare_runs(request: RunNames) -> RunComparison:
+        """Compare runs on their dev split, and say which documents they disagree on most."""
+        return RunComparison(**await judge.ask(comparison, request.runs))
 
     return router
 

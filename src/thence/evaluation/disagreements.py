@@ -1,0 +1,146 @@
+"""The documents that runs disagree on most: where to look to see in what they differ."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from thence.array_types import Float64
+from thence.corpus import Documents
+from thence.corpus.documents import Labels, as_labelled
+from thence.evaluation.data import EvaluationData
+from thence.evaluation.metrics import bits, predict
+from thence.models.spelling import spelling_costs
+from thence.results import Listing
+from thence.runs import ClassifierRun
+from thence.runs.run import Run, Split
+from thence.settings import PositiveInt, validate
+
+Costs = Float64[np.ndarray, "runs documents"]
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A document that runs disagree on.
+
+    Attributes:
+        number: Which of the documents, from 0.
+        text: The document.
+        bits: What it costs each run: its surprisal or, of classifiers, that of its labels.
+        labels: Its labels; None of language models.
+        predicted: The labels that each run predicts; None likewise.
+    """
+
+    number: int
+    text: str
+    bits: tuple[float, ...]
+    labels: tuple[str, ...] | None = None
+    predicted: tuple[tuple[str, ...], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Disagreements(Listing[Disagreement]):
+    """Documents by how far apart runs are on them, the farthest first.
+
+    Attributes:
+        text: What they are documents of.
+        documents: The documents.
+    """
+
+    _listed = "documents"
+
+    text: str
+    documents: list[Disagreement]
+
+
+def disagreements(runs: Sequence[Run], split: Split = "dev", count: int = 20) -> Disagreements:
+    """Return the documents of a split whose bits differ most between the best and the worst run.
+
+    What a language model reads as ``<unk>`` is spelled out, so that runs of different tokens
+    compare. Of classifiers, documents come first that they give different labels.
+
+    Args:
+        runs: Two or more runs of one task and of the same split.
+        split: The split.
+        count: How many documents to return.
+    """
+    validate("count", count, PositiveInt)
+    data = EvaluationData(split)
+    documents = data.documents(runs[0])
+    classifiers = [run for run in runs if isinstance(run, ClassifierRun)]
+    if classifiers:
+        return _of_classifiers(classifiers, data, documents, count)
+    costs = np.stack([_costs(run, documents, data) for run in runs])
+    shown = [
+        Disagreement(at, documents[at], tuple(bits(cost) for cost in costs[:, at].tolist()))
+        for at in _farthest(costs, count)
+    ]
+    return Disagreements(data.name(runs[0]), shown)
+
+
+def _costs(
+    run: Run, documents: Documents, data: EvaluationData
+) -> Float64[np.ndarray, " documents"]:
+    """Return the nats of each document."""
+    store = run.encode(documents, "disagreements")
+    costs = -data.model(run).score(store, run.recipe.training.carry_context)
+    spelled: Float64[np.ndarray, " targets"] = costs + spelling_costs(
+        run.tokenizer, documents, store
+    )
+    return store.sum_by_document(spelled)
+
+
+def _farthest(costs: Costs, count: int) -> list[int]:
+    """Return the places where the costs differ most, the farthest first."""
+    lowest = costs.min(axis=0)
+    # Where no run thinks a document possible, they agree.
+    spread = np.subtract(
+        costs.max(axis=0), lowest, where=np.isfinite(lowest), out=np.zeros_like(lowest)
+    )
+    order = np.argsort(-spread, kind="stable")[:count]
+    return [int(at) for at in order if spread[at] > 0]
+
+
+def _of_classifiers(
+    runs: Sequence[ClassifierRun], data: EvaluationData, documents: Documents, count: int
+) -> Disagreements:
+    names = runs[0].label_names
+    costs, predicted = [], []
+    for run in runs:
+        own = as_labelled(documents).named(run.label_names)
+        log_probs = run.classifier.classify(run.texts(own, "disagreements")).astype(np.float64)
+        costs.append(_label_costs(log_probs, own.labels))
+        # Columns in the order of the first run's labels, of which others may have another.
+        places = [run.label_names.index(name) for name in names]
+        predicted.append(predict(log_probs, own.labels)[:, places])
+    answers = np.stack(predicted)
+    differ = (answers != answers[0]).any(axis=(0, 2))
+    stacked = np.stack(costs)
+    order = _farthest(stacked, stacked.shape[1])
+    chosen = sorted(order, key=lambda at: not differ[at])[:count]
+    true = as_labelled(documents).named(names).labels.matrix()[:, : len(names)] > 0
+
+    def named(row: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[str, ...]:
+        return tuple(name for name, has in zip(names, row, strict=True) if has)
+
+    shown = [
+        Disagreement(
+            at,
+            documents[at],
+            tuple(bits(cost) for cost in stacked[:, at].tolist()),
+            named(true[at]),
+            tuple(named(answer) for answer in answers[:, at]),
+        )
+        for at in chosen
+    ]
+    return Disagreements(data.name(runs[0]), shown)
+
+
+def _label_costs(log_probs: np.ndarray, labels: Labels) -> Float64[np.ndarray, " documents"]:
+    """Return the nats of the true labels of each document."""
+    true = labels.matrix()[:, : log_probs.shape[1]] > 0
+    log_no = np.zeros_like(log_probs)
+    if labels.multilabel:
+        log_no = np.log(-np.expm1(np.minimum(log_probs, -1e-7)))
+    found: Float64[np.ndarray, " documents"] = -np.where(true, log_probs, log_no).sum(axis=1)
+    return found

@@ -1,0 +1,192 @@
+"""What the page asks of whole runs, loaded or not: scores on dev, comparisons, samples.
+
+All of it is done by one thread, a piece at a time, on runs that are read anew from the disk, so
+that it delays no model that answers requests; answers are remembered until the runs change. The
+test split is never looked at.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from thence.deadline import DeadlineError, deadline
+from thence.errors import RunError, SettingError, ThenceError
+from thence.evaluation import LikelihoodReport, evaluate
+from thence.evaluation.baselines import baselines
+from thence.evaluation.compare import Comparison, compare
+from thence.evaluation.compare_labels import LabelComparison
+from thence.evaluation.disagreements import disagreements
+from thence.generation import sample
+from thence.results import json_value
+from thence.runs import Run
+from thence.serve.run_listing import RunListing
+
+MAX_TEXT = 64 << 20
+"""Bytes of a text that is read again for the page; more is for the command line."""
+MAX_MODEL = 1 << 30
+"""Bytes of a model that is loaded for the page."""
+MAX_REMEMBERED = 256
+"""Answers that are remembered."""
+MAX_COMPARED = 12
+"""Runs of a comparison."""
+MAX_DISAGREEMENTS = 20
+MAX_SHOWN = 2000
+"""Characters of a document that is shown."""
+SAMPLE_LENGTH = 120
+"""Tokens of a sample at most."""
+SECONDS = 100.0
+"""Time for one answer; a loop that asks for a deadline ends then."""
+Answer = TypeVar("Answer")
+
+
+class Judge:
+    """Judges runs, and remembers what it has found.
+
+    Args:
+        listing: The runs.
+    """
+
+    def __init__(self, listing: RunListing) -> None:
+        self._listing = listing
+        self._found = OrderedDict[object, Any]()
+        self._thread = ThreadPoolExecutor(1, "judge")
+
+    async def ask(
+        self, question: Callable[..., Answer], names: Sequence[str], *more: Any
+    ) -> Answer:
+        """Return the answer to a question about runs, from memory if they have not changed.
+
+        Args:
+            question: A function of a list of runs, and of what follows.
+            names: Of the runs.
+            more: More arguments of it.
+
+        Raises:
+            UnknownModelError: If there is no run of a name.
+            RunError: If one cannot be read or judged.
+        """
+        if not 1 <= len(names) <= MAX_COMPARED:
+            raise SettingError(f"Name one to {MAX_COMPARED} runs; these are {len(names)}.")
+        stamps = await asyncio.to_thread(lambda: tuple(map(self._listing.stamps, names)))
+        key = (question, tuple(names), stamps, more)
+        if key not in self._found:
+            loop = asyncio.get_running_loop()
+            self._found[key] = await loop.run_in_executor(
+                self._thread, self._answer, key, question, names, more
+            )
+            while len(self._found) > MAX_REMEMBERED:
+                self._found.popitem(last=False)
+        self._found.move_to_end(key)
+        found: Answer = self._found[key]
+        return found
+
+    def _answer(
+        self, key: object, question: Callable[..., Any], names: Sequence[str], more: Sequence[Any]
+    ) -> Any:
+        if key in self._found:  # It was asked twice, and has been answered since.
+            return self._found[key]
+        runs = [self._listing.open(name) for name in names]
+        try:
+            with deadline(time.monotonic() + SECONDS):
+                return question([_checked(run) for run in runs], *more)
+        except DeadlineError as error:
+            raise RunError(f"That takes longer than {SECONDS:.0f} seconds here.") from error
+        except ThenceError as error:
+            said = str(error)
+            for run in runs:  # Where things are on this machine concerns no client.
+                said = said.replace(str(run.folder), run.name)
+                said = said.replace(run.recipe.text, Path(run.text_name).name)
+            raise RunError(said) from error
+        except MemoryError as error:
+            raise RunError("There is too little memory for that.") from error
+
+
+def _checked(run: Run) -> Run:
+    """Return a run whose model is there and small enough to be loaded."""
+    weights = run.folder / "model.safetensors"
+    try:
+        size = weights.stat().st_size
+    except OSError as error:
+        raise RunError(f"{run.name} has no weights yet.") from error
+    if size > MAX_MODEL:
+        raise RunError(f"The model of {run.name} is too large to be judged here.")
+    return run
+
+
+def _check_text(run: Run) -> None:
+    """Refuse a text that takes long to read."""
+    text = Path(run.recipe.text)
+    if text.is_file() and text.stat().st_size > MAX_TEXT:
+        raise RunError(
+            f"The text of {run.name} has {text.stat().st_size >> 20} MB, too much to be read here; "
+            "use thence evaluate and thence compare."
+        )
+
+
+def dev_score(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return how good a run is on dev, with its 95 % interval."""
+    (run,) = runs
+    _check_text(run)
+    report = evaluate(run, "dev")
+    if isinstance(report, LikelihoodReport):
+        score, interval = report.nats_per_token, report.interval
+    else:
+        score, interval = report.accuracy, report.accuracy_interval
+    found = {"score": score, "low": interval[0], "high": interval[1]}
+    return dict(json_value(found | {"documents": report.documents}))
+
+
+def baselines_of(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what a run's loss is held against."""
+    _check_text(runs[0])
+    return dict(baselines(runs[0]).to_json())
+
+
+def comparison(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return how runs compare on dev, the best first, and the documents they disagree on most."""
+    for run in runs:
+        _check_text(run)
+    found = compare(runs, "dev")
+    unit = found.unit if isinstance(found, Comparison) else "accuracy"
+    rows = _language_rows(found) if isinstance(found, Comparison) else _label_rows(found, runs)
+    apart = disagreements(runs, "dev", MAX_DISAGREEMENTS).to_json()["documents"]
+    for document in apart:
+        document["text"] = document["text"][:MAX_SHOWN]
+    text = f"dev split of {Path(runs[0].text_name).name}"
+    about = {"text": text, "documents": found.documents, "remark": found.remark}
+    return dict(json_value({**about, "unit": unit, "runs": rows, "disagreements": apart}))
+
+
+def _language_rows(found: Comparison) -> list[dict[str, Any]]:
+    return [
+        {
+            "place": row.place,
+            "score": row.bits_per_byte if row.nats_per_token is None else row.nats_per_token,
+            "difference": row.difference,
+        }
+        for row in found.runs
+    ]
+
+
+def _label_rows(found: LabelComparison, runs: Sequence[Run]) -> list[dict[str, Any]]:
+    places = {run.name: [at for at, one in enumerate(runs) if one.name == run.name] for run in runs}
+    rows = []
+    for row in found.runs:
+        against = row.against_best
+        difference = against and (against.difference, *against.interval)
+        # Two folders may have the same name.
+        place = places[row.run].pop(0)
+        rows.append({"place": place, "score": row.accuracy, "difference": difference})
+    return rows
+
+
+def samples(runs: Sequence[Run], seed: int, count: int) -> dict[str, Any]:
+    """Return texts that a run draws with a seed, from its best weights so far."""
+    (run,) = runs
+    if run.kind == "classifier":
+        raise RunError(f"{run.name} is a classifier, which writes no texts.")
+    return {"texts": list(sample(run, count, seed=seed, max_length=SAMPLE_LENGTH))}
