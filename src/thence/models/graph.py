@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -39,11 +39,15 @@ class Hidden:
         name: Of the hidden states (batch, time, H).
         state: What it remembers, as inputs of the graph.
         new_state: The same after the last id, as outputs.
+        stages: Names of what is computed on the way, by what it is, in order: ``embedding``, then
+            ``layer 1`` and so on, each of which the rest of the graph could read instead of the
+            last. Those of recurrent layers have time first.
     """
 
     name: str
     state: list[Value] = field(default_factory=list)
     new_state: list[Value] = field(default_factory=list)
+    stages: dict[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -255,14 +259,18 @@ ERFC_COEFFICIENTS = (
 )  # fmt: skip
 
 
+Parts = tuple[Array, ...]
+
+
 def _over_time(
     inputs: Array,
     weights: Array,
     recurrent: Array,
     biases: Array,
     state: Sequence[Array],
-    cell: Callable[..., tuple[Array, ...]],
-) -> tuple[Array, ...]:
+    cell: Callable[..., tuple[Parts, Parts]],
+    gates: list[Parts] | None = None,
+) -> Parts:
     """Return what a recurrent layer says at each time, shape (T, 1, B, H), and its last state.
 
     Args:
@@ -271,63 +279,97 @@ def _over_time(
         recurrent: U likewise.
         biases: Of W and then of U, shape (1, 2 x gates x H).
         state: Before the first input: hidden states (1, B, H) and, for an LSTM, cells.
-        cell: From W x + b, from U h + u, and the state, to the new state.
+        cell: From W x + b, from U h + u, and the state, to the new state and the gates.
+        gates: Where those of each time, and the new cells of an LSTM, are put.
     """
     of_input, of_state = np.split(biases[0], 2)
     projected = inputs @ weights[0].T + of_input
     now = tuple(part[0] for part in state)
     outputs = np.empty((len(inputs), 1, *now[0].shape), np.float32)
     for time, read in enumerate(projected):
-        now = cell(read, now[0] @ recurrent[0].T + of_state, *now)
+        now, opened = cell(read, now[0] @ recurrent[0].T + of_state, *now)
         outputs[time, 0] = now[0]
+        if gates is not None:
+            gates.append((*opened, *now[1:]))
     return (outputs, *(part[None] for part in now))
 
 
-def _rnn_cell(read: Array, recalled: Array, hidden: Array) -> tuple[Array]:
-    return (np.tanh(read + recalled),)
+def _rnn_cell(read: Array, recalled: Array, hidden: Array) -> tuple[Parts, Parts]:
+    return (np.tanh(read + recalled),), ()
 
 
-def _lstm_cell(read: Array, recalled: Array, hidden: Array, cells: Array) -> tuple[Array, Array]:
+def _lstm_cell(read: Array, recalled: Array, hidden: Array, cells: Array) -> tuple[Parts, Parts]:
     size = hidden.shape[1]
     total = read + recalled  # ONNX's order: input, output and forget gate, candidate.
-    gates = _sigmoid(total[:, : 3 * size])
-    kept, added = gates[:, 2 * size :] * cells, gates[:, :size] * np.tanh(total[:, 3 * size :])
-    cells = kept + added
-    return gates[:, size : 2 * size] * np.tanh(cells), cells
+    gates, candidate = _sigmoid(total[:, : 3 * size]), np.tanh(total[:, 3 * size :])
+    cells = gates[:, 2 * size :] * cells + gates[:, :size] * candidate
+    return (gates[:, size : 2 * size] * np.tanh(cells), cells), (gates, candidate)
 
 
-def _gru_cell(read: Array, recalled: Array, hidden: Array) -> tuple[Array]:
+def _gru_cell(read: Array, recalled: Array, hidden: Array) -> tuple[Parts, Parts]:
     size = hidden.shape[1]  # ONNX's order: update and reset gate, candidate.
     gates = _sigmoid(read[:, : 2 * size] + recalled[:, : 2 * size])
     update, reset = gates[:, :size], gates[:, size:]
     candidate = np.tanh(read[:, 2 * size :] + reset * recalled[:, 2 * size :])
-    return (candidate + update * (hidden - candidate),)
+    return (candidate + update * (hidden - candidate),), (gates, candidate)
 
 
-def _recurrent(cell: Callable[..., tuple[Array, ...]]) -> Callable[..., tuple[Array, ...]]:
+CELLS = {"GRU": _gru_cell, "LSTM": _lstm_cell, "RNN": _rnn_cell}
+GATES = {
+    "GRU": ("update", "reset", "candidate"),
+    "LSTM": ("input", "output", "forget", "candidate", "cell"),
+    "RNN": (),
+}
+"""What ``gates_of`` returns of each operator, in ONNX's order."""
+
+
+def _recurrent(operator: str) -> Callable[..., Parts]:
     """Return the operator of a recurrent layer; what is said of its size its weights say too."""
 
     def layer(
         inputs: Array, weights: Array, recurrent: Array, biases: Array, _: None, *state: Array,
         **said: int,
-    ) -> tuple[Array, ...]:  # fmt: skip
-        return _over_time(inputs, weights, recurrent, biases, state, cell)
+    ) -> Parts:  # fmt: skip
+        return _over_time(inputs, weights, recurrent, biases, state, CELLS[operator])
 
     return layer
+
+
+def gates_of(node: Node, values: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the gates of a recurrent layer over time, each of shape (T, B, H).
+
+    Of an LSTM they are ``input``, ``output`` and ``forget``, 0 to 1, the ``candidate`` for the
+    cell, -1 to 1, and the ``cell`` itself after each input; of a GRU ``update``, ``reset`` and
+    ``candidate``; a plain layer has none.
+
+    Args:
+        node: The layer.
+        values: What ``evaluate`` has computed.
+    """
+    inputs, weights, recurrent, biases, _, *state = (values.get(name) for name in node.inputs)
+    gates: list[Parts] = []
+    arrays = cast(Sequence[Array], (inputs, weights, recurrent, biases))
+    with _one_blas_thread():
+        _over_time(*arrays, cast(Sequence[Array], state), CELLS[node.operator], gates)
+    names = GATES[node.operator]
+    if not names:
+        return {}
+    joined = [np.concatenate(parts, axis=1) for parts in gates]
+    return dict(zip(names, np.split(np.stack(joined), len(names), axis=2), strict=True))
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {
     "Add": np.add,
     "Concat": lambda *values, axis: np.concatenate(values, axis=axis),
     "Erf": _erf,
-    "GRU": _recurrent(_gru_cell),
+    "GRU": _recurrent("GRU"),
     "Gather": lambda values, places, axis=0: np.take(values, places, axis=axis),
     "Identity": lambda values: values,
-    "LSTM": _recurrent(_lstm_cell),
+    "LSTM": _recurrent("LSTM"),
     "LogSoftmax": _log_softmax,
     "MatMul": np.matmul,
     "Mul": np.multiply,
-    "RNN": _recurrent(_rnn_cell),
+    "RNN": _recurrent("RNN"),
     "Relu": lambda values: np.maximum(values, 0),
     "Sigmoid": _sigmoid,
     "Slice": _slice,

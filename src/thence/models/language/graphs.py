@@ -33,7 +33,8 @@ EMBEDDING = "network.embedding.weight"
 def bigram(graph: Graph, vocabulary_size: int) -> Hidden:
     """Add the row of logits of each id."""
     table = graph.weight("network.logits.weight", vocabulary_size, vocabulary_size)
-    return Hidden(graph.add("Gather", table, "ids"))
+    logits = graph.add("Gather", table, "ids")
+    return Hidden(logits, stages={"logits": logits})
 
 
 def mlp(graph: Graph, options: MLPOptions, vocabulary_size: int) -> Hidden:
@@ -49,6 +50,7 @@ def mlp(graph: Graph, options: MLPOptions, vocabulary_size: int) -> Hidden:
     # The window that ends at each id: the embeddings of all, moved by one place after another.
     moved = [graph.slice(embedded, 1, lag, lag - before or END) for lag in range(before + 1)]
     x = hidden = graph.add("Concat", *moved, axis=2)
+    stages = {"embedding": embedded, "concatenated": x}
     for layer, (size_in, size_out) in enumerate(pairwise(sizes)):
         name = f"network.hidden_layers.{3 * layer}"  # Linear, activation, dropout.
         hidden = graph.linear(hidden, f"{name}.weight", f"{name}.bias", size_out, size_in)
@@ -56,12 +58,14 @@ def mlp(graph: Graph, options: MLPOptions, vocabulary_size: int) -> Hidden:
             hidden = graph.gelu(hidden)
         elif options.activation != "none":
             hidden = graph.add(OPERATORS[options.activation], hidden)
+        stages[f"layer {layer + 1}"] = hidden
     if options.direct:
         hidden = graph.add("Concat", hidden, x, axis=2)
     if not before:
-        return Hidden(hidden)
+        return Hidden(hidden, stages=stages)
     shape = ["batch", before]
-    return Hidden(hidden, [("context", np.int64, shape)], [("next_context", np.int64, shape)])
+    old, new = [("context", np.int64, shape)], [("next_context", np.int64, shape)]
+    return Hidden(hidden, old, new, stages)
 
 
 def recurrent(graph: Graph, options: RecurrentOptions, vocabulary_size: int) -> Hidden:
@@ -73,6 +77,7 @@ def recurrent(graph: Graph, options: RecurrentOptions, vocabulary_size: int) -> 
     table = graph.weight(EMBEDDING, vocabulary_size, options.embedding_size)
     values = graph.add("Gather", table, "ids")
     values = graph.add("Mul", values, graph.constant(math.sqrt(options.embedding_size)))
+    stages = {"embedding": values}
     values = graph.add("Transpose", values, perm=[1, 0, 2])  # ONNX has time first.
     size, afters = options.embedding_size, []
     for index in range(options.layers):
@@ -83,6 +88,7 @@ def recurrent(graph: Graph, options: RecurrentOptions, vocabulary_size: int) -> 
         ]
         values, *after = _layer(graph, options, f"network.layers.{index}", size, values, befores)
         size = options.hidden_size
+        stages[f"layer {index + 1}"] = values
         afters.append(after)
     for part, *layers in zip(parts, *afters, strict=True):
         stacked = graph.add("Concat", *layers, axis=0)  # (layers, B, H)
@@ -96,6 +102,7 @@ def recurrent(graph: Graph, options: RecurrentOptions, vocabulary_size: int) -> 
         hidden,
         [(part, np.float32, shape) for part in parts],
         [(f"next_{part}", np.float32, shape) for part in parts],
+        stages,
     )
 
 

@@ -6,13 +6,15 @@ states of a network as tensors (the neural cache), takes the module instead.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from thence.array_types import Float, Int64, Integer
 from thence.models.base import Array, State, check_weights
-from thence.models.graph import Graph, Hidden, evaluate
+from thence.models.graph import CELLS as RECURRENT
+from thence.models.graph import Graph, Hidden, evaluate, gates_of
 from thence.models.language import graphs, scoring
 from thence.models.language.options import BigramOptions, MLPOptions, RecurrentOptions
 from thence.tokens import TokenStore
@@ -22,6 +24,21 @@ CELLS = 1 << 18
 
 AddNetwork = Callable[[Graph], tuple[Hidden, Callable[[str], str]]]
 """Adds a network to a graph; returns its hidden states, and what adds its output layer to them."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a network computed on the way from the ids of one text to the hidden states after them.
+
+    Attributes:
+        values: Everything, by its name in the graph.
+        stages: What each id became at each stage, shape (T, numbers), by name in order.
+        gates: Of each recurrent layer, by name and then by gate (see ``gates_of``), shape (T, H).
+    """
+
+    values: dict[str, Array]
+    stages: dict[str, Array]
+    gates: dict[str, dict[str, Array]]
 
 
 class InferenceModel:
@@ -100,10 +117,40 @@ class InferenceModel:
         self, ids: Int64[np.ndarray, "batch time"], state: State
     ) -> tuple[Float[np.ndarray, "batch time hidden"], State]:
         """Read ids; return the hidden states after them, and the new state."""
+        values = self._values(ids, state)
+        return values[self._hidden.name], tuple(values[one] for one, _, _ in self._hidden.new_state)
+
+    def _values(self, ids: Int64[np.ndarray, "batch time"], state: State) -> dict[str, Array]:
+        """Return everything that the network computes of ids, by its name in the graph."""
         names = [name for name, _, _ in self._hidden.state]
         values = {**self._constants, "ids": ids, **dict(zip(names, state, strict=True))}
         evaluate(self._network, values)
-        return values[self._hidden.name], tuple(values[one] for one, _, _ in self._hidden.new_state)
+        return values
+
+    def trace(self, ids: Int64[np.ndarray, " time"], state: State) -> Trace:
+        """Return what the network computes of one text that goes on from a state."""
+        values = self._values(ids[None], state)
+        # The embedding of a fixed window has the places before the text too.
+        stages = {
+            stage: values[name].reshape(-1, values[name].shape[-1])[-len(ids) :]
+            for stage, name in self._hidden.stages.items()
+        }
+        layers = (node for node in self._network if node.operator in RECURRENT)
+        gates = {
+            f"layer {number}": {
+                gate: array[:, 0] for gate, array in gates_of(node, values).items()
+            }
+            for number, node in enumerate(layers, 1)
+        }
+        return Trace(values, stages, gates)
+
+    def after_stage(self, trace: Trace, stage: str) -> Float[np.ndarray, "time vocab"]:
+        """Return what would be predicted if the last stage were another one of the same size."""
+        name = self._hidden.stages[next(reversed(self._hidden.stages))]
+        values = trace.values | {name: trace.stages[stage].reshape(trace.values[name].shape)}
+        number = next(n for n, node in enumerate(self._network) if name in node.outputs)
+        evaluate(self._network[number + 1 :], values)
+        return self._after(values[self._hidden.name])[0]
 
     def _after(self, hidden: Float[np.ndarray, "batch time hidden"]) -> Array:
         """Return the log-probabilities (batch, time, V) after hidden states."""

@@ -88,6 +88,20 @@ class Attention(nn.Module):
                 see them, for each row or for all alike; None: each sees all up to itself.
             turns: Cosines and sines of the P places, if positions are rotary.
         """
+        queries, keys, read, new = self.compared(values, cached, turns)
+        found = functional.scaled_dot_product_attention(
+            queries, keys, read, attn_mask=mask, is_causal=mask is None
+        )
+        output: Tensor = self.output(found.transpose(1, 2).flatten(2))
+        return output, new
+
+    def compared(
+        self,
+        values: Float[Tensor, "batch time hidden"],
+        cached: Float[Tensor, "batch 2 heads cached size"],
+        turns: Float[Tensor, "2 places size"] | None,
+    ) -> tuple[Tensor, Tensor, Tensor, Float[Tensor, "batch 2 heads time size"]]:
+        """Return queries, keys and what is read, by head, and the new keys and values to cache."""
         # One product for all three. They are taken apart in one step each way: taking a part by its
         # index would fill a tensor with zeros for every gradient.
         projected = self.project(values).unflatten(2, (3, self.heads, -1))  # (B, T, 3, heads, D)
@@ -103,11 +117,7 @@ class Attention(nn.Module):
         queries, keys, read = (part.transpose(1, 2) for part in (queries, keys, read))
         if cached.shape[3]:
             keys, read = join(before, keys), join(read_before, read)
-        found = functional.scaled_dot_product_attention(
-            queries, keys, read, attn_mask=mask, is_causal=mask is None
-        )
-        output: Tensor = self.output(found.transpose(1, 2).flatten(2))
-        return output, projected[:, :, 1:].permute(0, 2, 3, 1, 4)
+        return queries, keys, read, projected[:, :, 1:].permute(0, 2, 3, 1, 4)
 
 
 def turn(

@@ -1,0 +1,174 @@
+"""The networks of a run, and what each computes on the way when it reads a text.
+
+A run's model may be a network, or a mixture with several; what a lens shows of them has their names
+before those of the layers. Perceptrons and recurrent networks are read in NumPy, as they are asked
+(``models/language/inference.py``), transformers and networks of other packages in torch.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from thence.array_types import Float, Int64
+from thence.models.base import LanguageModel, read
+from thence.models.language.inference import InferenceModel
+from thence.models.language.members import Member, MixtureOptions
+from thence.models.language.mixture import Mixture
+from thence.models.registry import Family, get_family
+from thence.runs import LanguageRun
+
+if TYPE_CHECKING:
+    from thence.models.language.neural import NeuralLanguageModel
+
+
+READ_AT_ONCE = 256
+"""Ids that are read together before those of which more is wanted: little memory, and as quick as
+any number."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A network, and which one of a run it is.
+
+    Attributes:
+        name: Of the member of a mixture; empty where it is the run's model.
+        family: Its family.
+        options: Its settings.
+        model: It, to be asked in NumPy where that can be, else as a torch module.
+        carries: Whether it sees the documents before.
+    """
+
+    name: str
+    family: Family
+    options: Any
+    model: LanguageModel
+    carries: bool
+
+    def label(self, stage: str) -> str:
+        """Return the name of a stage within the run."""
+        return f"{self.name}: {stage}" if self.name else stage
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a network computes of the ids of a document on the way to its predictions.
+
+    Attributes:
+        stages: What each id became at each stage, shape (T, numbers), by name in order:
+            ``embedding``, ``layer 1`` and so on.
+        predictions: Gives the log-probabilities (T, V) that would follow each id if the output
+            layer read a stage in place of the last.
+        readable: The stages that it can read; the last gives what the network itself predicts.
+        gates: Of each recurrent layer, by name and then by gate, shape (T, H).
+        attention: Of each layer: how much each id looks at the places up to the last of them, and
+            at none after itself, shape (heads, T, places).
+    """
+
+    stages: Mapping[str, Float[np.ndarray, "time numbers"]]
+    predictions: Callable[[str], Float[np.ndarray, "time vocab"]]
+    readable: tuple[str, ...]
+    gates: Mapping[str, Mapping[str, Float[np.ndarray, "time hidden"]]] = field(
+        default_factory=dict
+    )
+    attention: Mapping[str, Float[np.ndarray, "heads time places"]] = field(default_factory=dict)
+
+
+def is_network(family: str) -> bool:
+    """Return whether models of a family are networks."""
+    found = get_family(family)
+    return found.task == "language" and found.method == "train"
+
+
+def families_in(run: LanguageRun) -> list[str]:
+    """Return the family of a run's model, or those of a mixture's members."""
+    options = run.recipe.options
+    if isinstance(options, MixtureOptions):
+        return [member.model for member in options.members]
+    return [run.recipe.model]
+
+
+def networks_of(run: LanguageRun, model: LanguageModel) -> list[Part]:
+    """Return the networks of a run's model, those of a mixture in order.
+
+    Args:
+        run: The run.
+        model: Its model, or that without what adapts.
+    """
+    if not isinstance(model, Mixture):
+        family, carries = get_family(run.recipe.model), run.recipe.training.carry_context
+        known = is_network(run.recipe.model)
+        return [_part("", family, run.recipe.options, model, carries)] if known else []
+    members = model.options.members
+    names = _distinct([member.name for member in members])
+    return [
+        _member(name, member, one)
+        for name, member, one in zip(names, members, model.models, strict=True)
+        if member.model != "neural-cache" and is_network(member.model)
+    ]
+
+
+def _member(name: str, member: Member, model: LanguageModel) -> Part:
+    family = get_family(member.model)
+    return _part(name, family, family.make_options(member.options), model, member.carry_context)
+
+
+def _part(
+    name: str, family: Family, options: Any, model: LanguageModel, carries: bool
+) -> Part:
+    """Return a network, to be asked in NumPy if its family can be."""
+    if family.inference and not isinstance(model, InferenceModel):
+        asked = family.language_model(options, model.vocabulary_size, inference=True)
+        asked.load_tensors(model.tensors())
+        model = asked
+    return Part(name, family, options, model, carries)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Return the names, with a number where several are alike."""
+    return [
+        f"{name} ({names[:place].count(name) + 1})" if names.count(name) > 1 else name
+        for place, name in enumerate(names)
+    ]
+
+
+def trace(
+    part: Part, ids: Int64[np.ndarray, " time"], first: int = 0, attention: bool = False
+) -> Trace:
+    """Return what a network computes when it reads a document.
+
+    Args:
+        part: The network.
+        ids: The boundary, and then the tokens.
+        first: From which id on; those before it are read only.
+        attention: Whether that of a transformer is wanted.
+    """
+    model = part.model
+    state = model.start(1)
+    for begin in range(0, first, READ_AT_ONCE):
+        read_before = ids[None, begin : min(begin + READ_AT_ONCE, first)]
+        _, state = read(model, read_before, state, last=True)
+    if not isinstance(model, InferenceModel):
+        from thence.inspection.torch_networks import trace_modules
+
+        return trace_modules(cast("NeuralLanguageModel", model), ids[first:], state, attention)
+    found = model.trace(ids[first:], state)
+    size = found.stages[next(reversed(found.stages))].shape[1]
+    readable = [
+        stage
+        for stage, values in found.stages.items()
+        if values.shape[1] == size and (stage != "embedding" or getattr(part.options, "tied", False))
+    ]
+    predictions = partial(model.after_stage, found)
+    return Trace(found.stages, predictions, tuple(readable), found.gates)
+
+
+def in_torch(part: Part) -> "NeuralLanguageModel":
+    """Return a network as the torch module that was trained."""
+    if not isinstance(part.model, InferenceModel):
+        return cast("NeuralLanguageModel", part.model)
+    trained = part.family.language_model(part.options, part.model.vocabulary_size)
+    trained.load_tensors(part.model.tensors())
+    return cast("NeuralLanguageModel", trained)

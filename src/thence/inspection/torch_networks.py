@@ -1,0 +1,100 @@
+"""What networks compute on the way that are asked in torch: transformers, and those of others."""
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from thence.array_types import Float, Int64
+from thence.inspection.networks import Trace
+from thence.models.base import Array, State
+from thence.models.language.neural import NeuralLanguageModel
+from thence.models.language.transformer import Attention, Transformer
+
+
+@torch.inference_mode()
+def trace_modules(
+    model: NeuralLanguageModel, ids: Int64[np.ndarray, " time"], state: State, attention: bool
+) -> Trace:
+    """Return what a network of torch modules computes of one text that goes on from a state.
+
+    Of a transformer every layer, and its attention if wanted; of others the last hidden states.
+    """
+    model.eval()
+    stages: dict[str, Tensor] = {}
+    shares: dict[str, Array] = {}
+    network = model.network
+    with ExitStack() as hooks:
+        for number, layer in enumerate(_layers(network), 1):
+            hooks.enter_context(_watched(layer, f"layer {number}", stages))
+            if attention:
+                hooks.enter_context(_attention_of(layer.attention, f"layer {number}", shares))
+        hidden, _ = model.read_hidden(ids[None].astype(np.int64), state)
+    if not stages:
+        stages = {"layer 1": hidden[0]}
+    last = network.norm if isinstance(network, Transformer) else nn.Identity()
+
+    @torch.inference_mode()
+    def predictions(stage: str) -> Float[np.ndarray, "time vocab"]:
+        return model.log_probs_after(last(stages[stage]))
+
+    values = {name: value.float().cpu().numpy() for name, value in stages.items()}
+    return Trace(values, predictions, tuple(stages), attention=shares)
+
+
+def _layers(network: Any) -> Any:
+    return network.layers if isinstance(network, Transformer) else ()
+
+
+@contextmanager
+def _watched(layer: nn.Module, name: str, stages: dict[str, Tensor]) -> Iterator[None]:
+    """Keep what a layer reads, if it is the first, and what comes out of it."""
+
+    def keep(_: nn.Module, inputs: Any, outputs: Any) -> None:
+        stages.setdefault("embedding", inputs[0][0])
+        stages[name] = outputs[0][0]
+
+    hook = layer.register_forward_hook(keep)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+@contextmanager
+def _attention_of(layer: Attention, name: str, kept: dict[str, Array]) -> Iterator[None]:
+    """Keep how much each place looks at each."""
+
+    def keep(_: nn.Module, inputs: Any) -> None:
+        kept[name] = attention_shares(layer, *inputs)[0].float().cpu().numpy()
+
+    hook = layer.register_forward_pre_hook(keep)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def attention_shares(
+    layer: Attention,
+    values: Float[Tensor, "batch time hidden"],
+    cached: Float[Tensor, "batch 2 heads cached size"],
+    mask: Float[Tensor, "rows 1 time places"] | None,
+    turns: Float[Tensor, "2 places size"] | None,
+) -> Float[Tensor, "batch heads time seen"]:
+    """Return how much each new place looks at each place, those that are cached first.
+
+    A fused kernel computes attention otherwise, and has these numbers nowhere as a whole.
+    """
+    queries, keys, *_ = layer.compared(values, cached, turns)
+    scores = queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[3])
+    if mask is None:
+        later = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).triu(1)
+        shares = scores.masked_fill(later, -torch.inf).softmax(3)
+    else:
+        shares = (scores + mask).softmax(3)
+    return shares[..., shares.shape[3] - cached.shape[3] - values.shape[1] :]
