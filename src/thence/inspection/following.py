@@ -18,11 +18,11 @@ def following(subject: Subject) -> dict[int, Following]:
         for places, log_probs in subject.distributions(first, stop):
             for place, row in zip(places.tolist(), log_probs, strict=True):
                 index = int(subject.ids[place]) if place < subject.size else None
-                found[place] = _following(subject, row.astype(np.float64), index)
+                found[place] = followed(subject, row.astype(np.float64), index)
     return dict(sorted(found.items()))
 
 
-def _following(
+def followed(
     subject: Subject, log_probs: Float[np.ndarray, " vocab"], index: int | None
 ) -> Following:
     """Return what a distribution says, and which rank it gives to an id."""

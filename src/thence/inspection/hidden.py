@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from thence.array_types import Float
+from thence.inspection.following import followed
 from thence.inspection.networks import Part, Trace, networks_of, trace
 from thence.inspection.result import Likely
 from thence.inspection.subject import Subject
@@ -27,6 +28,8 @@ MOST_CELLS = 1 << 23
 """Probabilities that the layers of a network give together, of which the likeliest are shown."""
 DIGITS = 4
 """Decimals of what units and gates say: more than a picture can show."""
+SHARE_DIGITS = 6
+"""Decimals of shares of attention, of which many small ones add up."""
 
 
 @dataclass(frozen=True)
@@ -122,12 +125,14 @@ class Predicted:
         probability: That it gives to the token that stands there.
         bits: Its surprisal.
         rank: Of that token; 1 is the most probable.
+        entropy: Of all that it gives, in bits.
         top: The tokens that it holds for the likeliest.
     """
 
     probability: float
     bits: float
     rank: int
+    entropy: float
     top: tuple[Likely, ...]
 
 
@@ -173,7 +178,7 @@ class _Read:
 def activations(subject: Subject) -> Activations:
     """Return what the units of every layer say after each token."""
     parts = networks_of(subject.run, subject.model)
-    per_token = sum(len(row) for part in parts for row in _units(_sample(subject, part)).values())
+    per_token = sum(row.size for part in parts for row in _units(_sample(subject, part)).values())
     shown = _first_of(subject, MOST_NUMBERS // max(per_token, 1))
     layers = tuple(
         Layer(part.label(name), _rounded(values))
@@ -186,7 +191,7 @@ def activations(subject: Subject) -> Activations:
 def gates(subject: Subject) -> Gates:
     """Return the gates of every recurrent layer after each token."""
     parts = [part for part in networks_of(subject.run, subject.model) if is_recurrent(part)]
-    per_token = sum(len(row) for part in parts for row in _gates(_sample(subject, part)).values())
+    per_token = sum(row.size for part in parts for row in _gates(_sample(subject, part)).values())
     shown = _first_of(subject, MOST_NUMBERS // max(per_token, 1))
     layers = []
     for part in parts:
@@ -226,8 +231,8 @@ def _first_of(subject: Subject, places: int) -> range:
     return range(subject.first, min(subject.stop, subject.first + max(places, 1)))
 
 
-def _rounded(values: Array) -> Float[np.ndarray, "*shape"]:
-    rounded: Array = np.round(values.astype(np.float64), DIGITS)
+def _rounded(values: Array, digits: int = DIGITS) -> Float[np.ndarray, "*shape"]:
+    rounded: Array = np.round(values.astype(np.float64), digits)
     return rounded
 
 
@@ -286,7 +291,7 @@ def attention(subject: Subject) -> AttentionMaps:
                 row, key = read.row - 1 - shown.start, _first_key(read) - starts
                 _, looking, keys = shares.shape
                 heads[:, row : row + looking, key : key + keys] = shares
-            layers.append(AttentiveLayer(part.label(name), _rounded(heads)))
+            layers.append(AttentiveLayer(part.label(name), _rounded(heads, SHARE_DIGITS)))
     return AttentionMaps(tuple(layers), (shown.start, shown.stop), starts)
 
 
@@ -297,15 +302,17 @@ def is_transformer(part: Part) -> bool:
 
 def _first_key(read: _Read) -> int:
     """Return the place of the first token that a document's tokens could look at."""
-    _, rows, keys = next(iter(read.trace.attention.values())).shape
-    return read.row + rows - keys - 1
+    rows, keys = next(iter(read.trace.attention.values())).shape[1:]
+    return int(read.row + rows - keys - 1)
 
 
 def layers(subject: Subject) -> Predictions:
     """Return what each layer would predict at each place, if the output layer read it."""
     parts = networks_of(subject.run, subject.model)
     readable = sum(len(_sample(subject, part).readable) for part in parts)
-    most = min(MOST_NUMBERS // (4 * max(subject.top, 1)), MOST_CELLS // subject.model.vocabulary_size)
+    most = min(
+        MOST_NUMBERS // (4 * max(subject.top, 1)), MOST_CELLS // subject.model.vocabulary_size
+    )
     shown = _first_of(subject, most // max(readable, 1))
     found = []
     for part in parts:
@@ -324,9 +331,6 @@ def layers(subject: Subject) -> Predictions:
 
 def _predicted(subject: Subject, log_probs: Float[np.ndarray, " vocab"], target: int) -> Predicted:
     log_prob = float(log_probs[target])
-    top = tuple(
-        Likely(subject.token_text(one), one, math.exp(float(log_probs[one])))
-        for one in likeliest(log_probs, subject.top)
-    )
-    rank = int(np.count_nonzero(log_probs > log_prob)) + 1
-    return Predicted(math.exp(log_prob), -log_prob / math.log(2), rank, top)
+    found = followed(subject, log_probs.astype(np.float64), target)
+    bits = -log_prob / math.log(2)
+    return Predicted(math.exp(log_prob), bits, found.rank or 0, found.entropy, found.top)

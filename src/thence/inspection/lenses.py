@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from thence.errors import SettingError, nearest
+from thence.inspection.networks import has_networks, has_recurrent, has_transformers
 from thence.inspection.subject import Subject
 from thence.runs import LanguageRun
 
@@ -51,6 +52,10 @@ def _all(run: LanguageRun) -> bool:
 
 LENSES: Sequence[Lens] = (
     Lens(FOLLOWING, "rank, entropy and the likeliest tokens", "following:following", _all, True),
+    Lens("activations", "what each unit says after each token", "hidden:activations", has_networks),
+    Lens("gates", "the gates of recurrent layers after each token", "hidden:gates", has_recurrent),
+    Lens("attention", "which tokens each one looks at", "hidden:attention", has_transformers),
+    Lens("layers", "what each layer would already predict", "hidden:layers", has_networks),
 )
 
 

@@ -17,6 +17,7 @@ from thence.models.base import LanguageModel, read
 from thence.models.language.inference import InferenceModel
 from thence.models.language.members import Member, MixtureOptions
 from thence.models.language.mixture import Mixture
+from thence.models.language.options import RecurrentOptions
 from thence.models.registry import Family, get_family
 from thence.runs import LanguageRun
 
@@ -82,12 +83,29 @@ def is_network(family: str) -> bool:
     return found.task == "language" and found.method == "train"
 
 
-def families_in(run: LanguageRun) -> list[str]:
+def _families(run: LanguageRun) -> list[str]:
     """Return the family of a run's model, or those of a mixture's members."""
     options = run.recipe.options
-    if isinstance(options, MixtureOptions):
-        return [member.model for member in options.members]
-    return [run.recipe.model]
+    if not isinstance(options, MixtureOptions):
+        return [run.recipe.model]
+    return [one.model for one in options.members if one.model != "neural-cache"]
+
+
+def has_networks(run: LanguageRun) -> bool:
+    """Return whether a run's model is a network, or a mixture with some."""
+    return any(map(is_network, _families(run)))
+
+
+def has_recurrent(run: LanguageRun) -> bool:
+    """Return whether a network of a run is recurrent."""
+    return any(
+        issubclass(get_family(name).options_class(), RecurrentOptions) for name in _families(run)
+    )
+
+
+def has_transformers(run: LanguageRun) -> bool:
+    """Return whether a network of a run is a transformer."""
+    return "transformer" in _families(run)
 
 
 def networks_of(run: LanguageRun, model: LanguageModel) -> list[Part]:
@@ -115,9 +133,7 @@ def _member(name: str, member: Member, model: LanguageModel) -> Part:
     return _part(name, family, family.make_options(member.options), model, member.carry_context)
 
 
-def _part(
-    name: str, family: Family, options: Any, model: LanguageModel, carries: bool
-) -> Part:
+def _part(name: str, family: Family, options: Any, model: LanguageModel, carries: bool) -> Part:
     """Return a network, to be asked in NumPy if its family can be."""
     if family.inference and not isinstance(model, InferenceModel):
         asked = family.language_model(options, model.vocabulary_size, inference=True)
@@ -159,7 +175,8 @@ def trace(
     readable = [
         stage
         for stage, values in found.stages.items()
-        if values.shape[1] == size and (stage != "embedding" or getattr(part.options, "tied", False))
+        if values.shape[1] == size
+        and (stage != "embedding" or getattr(part.options, "tied", False))
     ]
     predictions = partial(model.after_stage, found)
     return Trace(found.stages, predictions, tuple(readable), found.gates)

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -314,8 +314,9 @@ def _gru_cell(read: Array, recalled: Array, hidden: Array) -> tuple[Parts, Parts
     return (candidate + update * (hidden - candidate),), (gates, candidate)
 
 
-CELLS = {"GRU": _gru_cell, "LSTM": _lstm_cell, "RNN": _rnn_cell}
-GATES = {
+Cell = Callable[..., tuple[Parts, Parts]]
+CELLS: dict[str, Cell] = {"GRU": _gru_cell, "LSTM": _lstm_cell, "RNN": _rnn_cell}
+GATES: dict[str, tuple[str, ...]] = {
     "GRU": ("update", "reset", "candidate"),
     "LSTM": ("input", "output", "forget", "candidate", "cell"),
     "RNN": (),
@@ -346,11 +347,10 @@ def gates_of(node: Node, values: Mapping[str, Array]) -> dict[str, Array]:
         node: The layer.
         values: What ``evaluate`` has computed.
     """
-    inputs, weights, recurrent, biases, _, *state = (values.get(name) for name in node.inputs)
+    inputs, weights, recurrent, biases, *state = (values[name] for name in node.inputs if name)
     gates: list[Parts] = []
-    arrays = cast(Sequence[Array], (inputs, weights, recurrent, biases))
     with _one_blas_thread():
-        _over_time(*arrays, cast(Sequence[Array], state), CELLS[node.operator], gates)
+        _over_time(inputs, weights, recurrent, biases, state, CELLS[node.operator], gates)
     names = GATES[node.operator]
     if not names:
         return {}

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from thence.models.graph import END, Graph, Hidden
+from thence.models.graph import END, Graph, Hidden, Value
 from thence.models.language.options import (
     SPECIAL_IDS,
     Activation,
@@ -64,8 +64,8 @@ def mlp(graph: Graph, options: MLPOptions, vocabulary_size: int) -> Hidden:
     if not before:
         return Hidden(hidden, stages=stages)
     shape = ["batch", before]
-    old, new = [("context", np.int64, shape)], [("next_context", np.int64, shape)]
-    return Hidden(hidden, old, new, stages)
+    new_state: list[Value] = [("next_context", np.int64, shape)]
+    return Hidden(hidden, [("context", np.int64, shape)], new_state, stages)
 
 
 def recurrent(graph: Graph, options: RecurrentOptions, vocabulary_size: int) -> Hidden:

@@ -137,9 +137,7 @@ class InferenceModel:
         }
         layers = (node for node in self._network if node.operator in RECURRENT)
         gates = {
-            f"layer {number}": {
-                gate: array[:, 0] for gate, array in gates_of(node, values).items()
-            }
+            f"layer {number}": {gate: array[:, 0] for gate, array in gates_of(node, values).items()}
             for number, node in enumerate(layers, 1)
         }
         return Trace(values, stages, gates)
@@ -150,7 +148,8 @@ class InferenceModel:
         values = trace.values | {name: trace.stages[stage].reshape(trace.values[name].shape)}
         number = next(n for n, node in enumerate(self._network) if name in node.outputs)
         evaluate(self._network[number + 1 :], values)
-        return self._after(values[self._hidden.name])[0]
+        log_probs: Array = self._after(values[self._hidden.name])[0]
+        return log_probs
 
     def _after(self, hidden: Float[np.ndarray, "batch time hidden"]) -> Array:
         """Return the log-probabilities (batch, time, V) after hidden states."""
