@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/demo-ready
 	rm -rf runs/demo
-	$(BIN)/thence train --config recipes/given-names.toml --output runs/demo
+	$(BIN)/thence train --config recipes/given-names.toml --snapshots 20 --output runs/demo
 	$(BIN)/thence evaluate runs/demo --split test
 	$(BIN)/thence next runs/demo Mari
 	$(BIN)/thence sample runs/demo --count 12

@@ -30,6 +30,7 @@ SETTINGS = {
         "lr": 0.05,
         "patience": 8,
         "weight_decay": 0.1,
+        "snapshots": 6,
     },
     "sgd with momentum, stratified contexts": {
         "optimizer": "sgd",
@@ -95,6 +96,7 @@ def outcome(folder: Path) -> tuple[Any, ...]:
         counters,
         metrics,
         curve,
+        {path.name: path.read_bytes() for path in folder.glob("snapshots/*")},
     )
 
 

@@ -156,9 +156,9 @@ def compare(
     if isinstance(runs, str | Path):
         raise RunError(f"A comparison needs several runs in a list, not {str(runs)!r} alone.")
     # One that is given twice is opened once, so that it has one look at test.
-    unique: dict[Path, Run] = {}
+    unique: dict[str, Run] = {}
     every = [open_run(run) for run in runs]
-    opened = [unique.setdefault(run.folder.resolve(), run) for run in every]
+    opened = [unique.setdefault(run.address, run) for run in every]
     if len(opened) < 2:
         raise RunError(f"A comparison needs at least two runs; {len(opened)} was given.")
     if text is None:

@@ -264,5 +264,5 @@ def _read(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> C
 
 def _weights(run: LanguageRun) -> str:
     """Return what tells the weights of a run from others: the hash of their header, with theirs."""
-    with (run.folder / "model.safetensors").open("rb") as file:
+    with run.weights.open("rb") as file:
         return sha256(file.read(int.from_bytes(file.read(8), "little") % (1 << 26))).hexdigest()

@@ -154,7 +154,7 @@ def _about(panel: Panel, files: Sequence[File]) -> dict[str, Any]:
         return str(path.absolute()), status.st_size, status.st_mtime_ns
 
     def weights(run: Run) -> list[Any]:
-        return [run.identity, *state(run.folder / "model.safetensors")]
+        return [run.identity, *state(run.weights)]
 
     return {
         "thence": version("thence"),  # Others may cut files elsewhere.

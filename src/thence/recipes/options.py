@@ -97,6 +97,9 @@ et al. 2018)."""
     """Stop after this many evaluations on dev without improvement (default: never)."""
     checkpoint_seconds: NonNegativeFloat = 60.0
     """Write a checkpoint to resume from at least this often."""
+    snapshots: NonNegativeInt = 0
+    """Keep the weights, in half precision, at up to so many steps, the first and the last among \
+them, evenly spaced in their logarithm; RUN@STEP opens one."""
     carry_context: bool = False
     """Documents are running text: each is predicted with those before it as context."""
     seed: Seed = 42

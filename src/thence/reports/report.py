@@ -69,12 +69,12 @@ def report(
         html = sweep_html(read_sweep(folder))
     else:
         opened = [open_run(run) for run in several]
-        different = list({run.folder.resolve(): run for run in opened}.values())
+        different = list({run.address: run for run in opened}.values())
         if not different:
             raise RunError("There is no run to report on; name one run folder or several.")
         if len(different) == 1:
             run = different[0]
-            target = _own_or_checked(path, run.folder / "report.html")
+            target = _own_or_checked(path, run.folder / f"report{run.at_step}.html")
             if path is None:
                 clear_dead(run.folder)
             html = report_html(run)

@@ -25,6 +25,7 @@ from thence.runs.folder import RunFolder
 from thence.runs.looks_at_test import TEST_LOOKS, read_test_looks
 from thence.runs.metrics import best_line, read_metrics, unit_of
 from thence.runs.provenance import check_provenance, read_config
+from thence.runs.snapshots import snapshot_bytes, snapshot_steps
 from thence.runs.sources import display_name
 from thence.settings import validate
 
@@ -47,7 +48,7 @@ def describe(run: RunFolder) -> str:
     What cannot be read is left out.
     """
     parts = [run.recipe.model]
-    for part in (_parameters, lambda run: Path(run.text_name).name, _dev, _ended):
+    for part in (_parameters, lambda run: Path(run.text_name).name, _dev, _ended, _snapshots):
         with suppress(ThenceError, OSError):
             parts.append(part(run))
     return ", ".join(filter(None, parts))
@@ -55,7 +56,7 @@ def describe(run: RunFolder) -> str:
 
 def _parameters(run: RunFolder) -> str:
     """Return how many there are; of a counted model the file holds more than its counts."""
-    weights = run.folder / "model.safetensors"
+    weights = run.weights
     if get_family(run.recipe.model).method == "train" and weights.exists():
         return f"{number_of_values(weights):,} parameters"
     is_loaded = not {"model", "classifier"}.isdisjoint(run.__dict__)
@@ -74,6 +75,13 @@ def _ended(run: RunFolder) -> str:
     if run.imported:
         return "imported"
     return "finished" if run.finished else "not finished"
+
+
+def _snapshots(run: RunFolder) -> str:
+    if run.step is not None:
+        return f"as it was at step {run.step:,}"
+    number = len(snapshot_steps(run.folder))
+    return f"{number} snapshots of {snapshot_bytes(run.folder):,} bytes" if number else ""
 
 
 def chosen_among(count: int | None, what: str) -> str:

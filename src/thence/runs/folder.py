@@ -13,6 +13,7 @@ from thence.runs.files import check_ordinary, is_finished
 from thence.runs.looks_at_test import TEST_LOOKS, read_test_looks
 from thence.runs.metrics import read_curve, read_metrics
 from thence.runs.provenance import CLUSTER, FROM, IMPORTED, KEPT, config_checksum
+from thence.runs.snapshots import path_of
 from thence.runs.sources import (
     IN_MEMORY,
     STANDARD_INPUT,
@@ -45,6 +46,8 @@ class RunFolder:
     folder: Path
     recipe: Recipe
     provenance: Mapping[str, Any]
+    step: int | None = None
+    """Of a snapshot: the step whose weights it has; None: the best weights."""
     _settings: dict[str, Any]
     """The recipe as the config has it, without settings that came with later versions."""
 
@@ -59,8 +62,25 @@ class RunFolder:
 
     @property
     def name(self) -> str:
-        """Name of the folder."""
-        return self.folder.resolve().name
+        """Name of the folder, and the step of a snapshot: ``names@120``."""
+        return self.folder.resolve().name + self.at_step
+
+    @property
+    def at_step(self) -> str:
+        """``@STEP`` of a snapshot, else nothing."""
+        return "" if self.step is None else f"@{self.step}"
+
+    @property
+    def address(self) -> str:
+        """Where the run is on this machine, for settings: its folder, and ``@STEP``."""
+        return str(self.folder.resolve()) + self.at_step
+
+    @property
+    def weights(self) -> Path:
+        """The file of the weights."""
+        if self.step is not None:
+            return path_of(self.folder, self.step)
+        return self.folder / "model.safetensors"
 
     @property
     def text_name(self) -> str:

@@ -5,6 +5,8 @@ tokenizer.json      text to ids and back
 model.safetensors   the best weights so far, with a checksum
 last/               the newest checkpoint, to resume from
 metrics.jsonl       one line per evaluation on dev
+curve.jsonl         the train loss at some 200 points
+snapshots/          the weights at some steps (see ``snapshots.py``)
 test-looks.jsonl    one line per look at the test split
 report.html         pictures and numbers
 text, text.jsonl    what the text was, where it cannot be read again (see ``sources.py``)
@@ -33,6 +35,7 @@ from thence.runs.provenance import (
     now,
     read_config,
 )
+from thence.runs.snapshots import check_step, snapshot_steps, split_address
 from thence.runs.weights import load_model
 from thence.settings import as_in_file
 from thence.tokens import Texts, Tokenizer, TokenStore, load_tokenizer
@@ -159,6 +162,27 @@ class Run(RunFolder):
         """
         self.__dict__["splits"] = check_splits(self, splits)
 
+    @property
+    def snapshots(self) -> list[tuple[int, Self]]:
+        """The steps of which the run has snapshots, each with the run as it was then.
+
+        Nothing is read before it is asked for.
+        """
+        return [(step, self.at(step)) for step in snapshot_steps(self.folder)]
+
+    def at(self, step: int) -> Self:
+        """Return the run with the weights of a snapshot, as ``open_run("RUN@STEP")`` does.
+
+        Raises:
+            RunError: If there is no snapshot of that step.
+        """
+        check_step(self.folder, step)
+        found = object.__new__(type(self))
+        of_weights = ("model", "network", "classifier", "text_scorer")
+        found.__dict__ = {k: v for k, v in self.__dict__.items() if k not in of_weights}
+        found.step = step
+        return found
+
     def documents(self, split: Split) -> Documents:
         """Return the documents of a split.
 
@@ -257,7 +281,7 @@ class LanguageRun(Run):
         """The best language model of the run."""
         family, size = get_family(self.recipe.model), len(self.tokenizer.vocabulary)
         return load_model(
-            self.folder / "model.safetensors",
+            self.weights,
             self.recipe,
             self.identity,
             lambda: family.language_model(self.recipe.options, size, inference=True),
@@ -271,7 +295,7 @@ class LanguageRun(Run):
         """
         family, size = get_family(self.recipe.model), len(self.tokenizer.vocabulary)
         model = load_model(
-            self.folder / "model.safetensors",
+            self.weights,
             self.recipe,
             self.identity,
             lambda: family.language_model(self.recipe.options, size),
@@ -314,7 +338,7 @@ class ClassifierRun(Run):
         """The best classifier of the run."""
         family, size = get_family(self.recipe.model), len(self.tokenizer.vocabulary)
         return load_model(
-            self.folder / "model.safetensors",
+            self.weights,
             self.recipe,
             self.identity,
             lambda: family.classifier(self.recipe.options, size, self.classes, inference=True),
@@ -338,7 +362,8 @@ def open_run(run: str | Path | Run) -> LanguageRun | ClassifierRun:
     """Open a run folder; a run that is open already is returned as it is.
 
     Args:
-        run: The folder, its name in ``runs``, or a run.
+        run: The folder, its name in ``runs``, or a run. ``RUN@STEP`` is the run with the weights
+            of a snapshot.
 
     Raises:
         RunError: If this is not a run folder, or one of a format this version cannot read, or if
@@ -349,6 +374,8 @@ def open_run(run: str | Path | Run) -> LanguageRun | ClassifierRun:
 
 def _open(folder: str | Path) -> Run:
     """Return the run in a folder as what its recipe makes it."""
+    if (address := split_address(folder)) is not None:
+        return _open(address[0]).at(address[1])
     place = find_run(folder)
     config = place / "config.toml"
     try:

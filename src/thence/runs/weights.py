@@ -19,6 +19,7 @@ from thence.recipes.nested_models import family_names
 from thence.recipes.recipe import Recipe
 from thence.runs.files import Array, load_tensors, save_tensors
 from thence.runs.provenance import FORMAT
+from thence.runs.snapshots import restored
 
 LARGE_FILE = 1 << 26
 """Bytes from which what was fitted is memory-mapped: less is read sooner than it is asked."""
@@ -51,6 +52,7 @@ def load_model(
     family = get_family(recipe.model)
     # Networks change their numbers in place; what was fitted is only read.
     tensors, about = load_tensors(path, LARGE_FILE if family.method == "fit" else None)
+    tensors = restored(tensors, about)
     if identity is not None and about.get("run") != identity:
         raise RunError(
             f"{path} belongs to another run: it was trained with another recipe or on another "

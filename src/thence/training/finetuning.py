@@ -64,7 +64,7 @@ def settings_from_run(parent: Run, given: Mapping[str, Any]) -> dict[str, Any]:
     else:
         settings |= _text_paths(parent)
     settings = {name: value for name, value in settings.items() if name not in left_out}
-    return {**settings, **given, "model": model, FROM_RUN: str(parent.folder.resolve())}
+    return {**settings, **given, "model": model, FROM_RUN: parent.address}
 
 
 def is_same_text(one: Any, other: str) -> bool:
@@ -140,7 +140,7 @@ def _with_parent(recipe: Recipe, parent: Run) -> Recipe:
         recipe,
         options=_inherited(recipe.options, parent.recipe.options, parent),
         tokens=_inherited(recipe.tokens, parent.recipe.tokens, parent),
-        from_run=str(parent.folder.resolve()),
+        from_run=parent.address,
     )
 
 
@@ -183,7 +183,7 @@ def match_labels(parent: ClassifierRun, splits: Splits) -> Splits:
 
 def parent_provenance(parent: Run) -> dict[str, Any]:
     """Return what a run's provenance says of its parent."""
-    path = parent.folder / "model.safetensors"
+    path = parent.weights
     if not path.exists():
         raise RunError(f"{parent.folder} has no weights yet; wait until it was evaluated once.")
     step = int(load_metadata(path).get("step", 0))
@@ -259,5 +259,5 @@ def with_encoder(recipe: Recipe) -> Recipe:
             )
     given = {name: v for name, v in asdict(run.recipe.options).items() if v is not None}
     encoder = {"model": run.recipe.model, **given}
-    options = replace(recipe.options, start_from=str(run.folder.resolve()), encoder=encoder)
+    options = replace(recipe.options, start_from=run.address, encoder=encoder)
     return replace(recipe, options=options, tokens=tokens)

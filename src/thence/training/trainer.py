@@ -23,6 +23,7 @@ from thence.recipes.options import TrainingOptions
 from thence.runs.files import save_tensors
 from thence.runs.folder import CURVE
 from thence.runs.metrics import append_json_line, truncate
+from thence.runs.snapshots import is_due, remove_later, save_snapshot
 from thence.runs.weights import save_model
 from thence.signals import Interrupted, StopEvent, stop_on_signals
 from thence.training.callbacks import Logger, ProgressCallback, StopTraining, ignore
@@ -99,6 +100,7 @@ class Trainer:
         if self._metrics is not None:
             truncate(self._metrics, self.counters.metrics_bytes)
             truncate(self._metrics.with_name(CURVE), self.counters.curve_bytes)
+            remove_later(self._metrics.parent, self.counters.step)
         self._started = time.monotonic() - self.counters.seconds
         self._saved_at = self.counters.seconds
         signals = stop_on_signals() if self.folder else nullcontext(StopEvent())
@@ -107,6 +109,8 @@ class Trainer:
                 self._evaluate_untrained()
             elif self.folder is not None:
                 self._begin_curve()
+            if self.counters.step == 0:
+                self._take_snapshot()
             while not self.counters.finished:
                 rate, is_point = self._step()
                 self.callback.on_step(self.counters.step, self.counters.tokens, self.progress())
@@ -116,6 +120,7 @@ class Trainer:
                     self._curve.add(self._state(rate))
                 if evaluating:
                     self._evaluate()
+                self._take_snapshot()
                 stopping = stopping and not self.counters.finished
                 if stopping or self.counters.finished or self._is_time_to_save(evaluating):
                     self._save_timed()
@@ -152,8 +157,9 @@ class Trainer:
         counters, parts = self.counters, self.options.accumulate
         batches = [self.batches.at(counters.step * parts + part) for part in range(parts)]
         rate, done = self.learning_rate(), self.progress()
-        total = self.total_steps if self.options.seconds is None else counters.step / (done or 1)
-        is_point = self._curve is not None and self._curve.is_due(counters.step + 1, total)
+        is_point = self._curve is not None and self._curve.is_due(
+            counters.step + 1, self._expected_steps()
+        )
         measure = self._curve is not None and (is_point or self._is_time_to_evaluate(ahead=1))
         counters.clipped += self.learner.step(batches, rate, done, measure)
         counters.loss_weight += sum(batch.weight for batch in batches)
@@ -198,6 +204,20 @@ class Trainer:
         self._curve.add(self._state(self.learning_rate()), finite_ones)
         self._curve.write()
         self._clear_loss()
+
+    def _expected_steps(self) -> float:
+        """Return the steps of the whole training, as far as is known."""
+        if self.options.seconds is None:
+            return self.total_steps
+        return self.counters.step / (self.progress() or 1)
+
+    def _take_snapshot(self) -> None:
+        """Keep the weights as they are now, if this is a step for it."""
+        step, number, folder = self.counters.step, self.options.snapshots, self.folder
+        due = self.counters.finished or is_due(step, self._expected_steps(), number)
+        if number and due and folder is not None and self._world.is_writer:
+            with self.learner.averaged():
+                save_snapshot(folder, step, self.learner.tensors(), self._identity)
 
     def _clear_loss(self) -> None:
         """Begin the sum of losses anew."""
