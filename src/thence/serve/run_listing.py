@@ -20,6 +20,7 @@ from thence.locks import can_lock, is_locked
 from thence.recipes.recipe import groups_of
 from thence.runs import ClassifierRun, Run, open_run
 from thence.runs.files import check_ordinary, number_of_values
+from thence.runs.folder import CURVE
 from thence.runs.metrics import best_line
 from thence.serve.errors import UnknownModelError
 from thence.serve.loaded_runs import LoadedRun, OnDisk, Stamp, stamp_of
@@ -247,7 +248,13 @@ def _run_folders(folder: Path) -> Iterator[Path]:
 
 def _stamps(folder: Path) -> list[Stamp | None]:
     """Return the stamps of the files that change the entry of a run."""
-    names = ("config.toml", "metrics.jsonl", "model.safetensors", "last/checkpoint.safetensors")
+    names = (
+        "config.toml",
+        "metrics.jsonl",
+        CURVE,
+        "model.safetensors",
+        "last/checkpoint.safetensors",
+    )
     return [stamp_of(folder / name) for name in (*names, REPORT)]
 
 
@@ -257,10 +264,25 @@ def metrics_of(run: Run) -> list[dict[str, Any]]:
     Raises:
         RunError: If they cannot be read, or the file is larger than any training makes it.
     """
-    stamp = stamp_of(run.folder / "metrics.jsonl")
-    if stamp is not None and stamp[1] > MAX_METRICS:
-        raise RunError(f"metrics.jsonl has {stamp[1] >> 20} MB, too much to be read here.")
+    _check_size(run, "metrics.jsonl")
     return run.metrics()
+
+
+def curve_of(run: Run) -> list[dict[str, Any]]:
+    """Return the points of a training: the train loss at many steps, and the evaluations.
+
+    Raises:
+        RunError: If they cannot be read, or a file is larger than any training makes it.
+    """
+    _check_size(run, CURVE)
+    _check_size(run, "metrics.jsonl")
+    return run.curve()
+
+
+def _check_size(run: Run, name: str) -> None:
+    stamp = stamp_of(run.folder / name)
+    if stamp is not None and stamp[1] > MAX_METRICS:
+        raise RunError(f"{name} has {stamp[1] >> 20} MB, too much to be read here.")
 
 
 def without_path(error: Exception, folder: Path) -> str:

@@ -44,10 +44,12 @@ def test_all_runs_are_listed_with_what_is_known_of_them(server, runs_folder):
 
 def test_the_curves_of_a_run_are_its_metrics(server, runs_folder):
     curves = server.ask("/playground/curves?run=names")
-    metrics = thence.Run(runs_folder / "names").metrics()
-    assert [look["dev"] for look in curves["looks"]] == [
-        line["dev_nats_per_token"] for line in metrics
+    points = thence.Run(runs_folder / "names").curve()
+    assert [look["train"] for look in curves["looks"]] == [
+        point["train_nats_per_token"] for point in points
     ]
+    assert curves["looks"][-1]["dev"] == points[-1]["dev_nats_per_token"]
+    assert curves["looks"][-1]["gradient_norm"] > 0 and curves["total_steps"] == 120
     assert (curves["unit"], curves["state"], curves["left_out"]) == ("token", "finished", 0)
     assert server.ask("/playground/curves?run=opinions")["unit"] == "document"
 

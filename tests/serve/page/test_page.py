@@ -17,7 +17,6 @@ from urllib.parse import urlencode
 import pytest
 
 import thence
-from thence.runs.metrics import append_json_line
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -327,34 +326,6 @@ def test_a_text_is_classified_and_its_words_weighed(visit, runs_folder):
     expect(found.locator(".words")).to_contain_text("too long to weigh its words")
 
 
-def test_curves_grow_while_a_training_writes(visit, runs_folder):
-    live = runs_folder / "live"
-    shutil.copytree(runs_folder / "names", live)
-    try:
-        (live / "last" / "checkpoint.safetensors").unlink()
-        os.utime(live / "metrics.jsonl")
-        page = visit("curves", r="live")
-        line = page.locator('.series[data-name="live, dev"]')
-        expect(line).to_have_count(1)
-        before = int(line.get_attribute("data-points"))
-        expect(page.locator(".tag.live")).to_have_text("in training")
-        look = thence.Run(live).metrics()[-1]
-        for more in range(1, 3):
-            append_json_line(live / "metrics.jsonl", look | {"step": look["step"] + 10 * more})
-            expect(line).to_have_attribute("data-points", str(before + more))
-        page.locator(".chart").focus()
-        page.keyboard.press("End")
-        expect(page.locator(".readout")).to_contain_text(f"{look['dev_nats_per_token']:.4f}")
-        page.get_by_label("Scale", exact=True).select_option("log")
-        expect(line).to_have_count(1)
-        page.get_by_role("checkbox", name="opinions").check()
-        page.get_by_label("Vertical axis").select_option("accuracy")
-        expect(page.locator('.series[data-name="opinions"]')).to_have_count(1)
-        expect(page.get_by_text("Not drawn, as they have no such values: live.")).to_be_visible()
-    finally:
-        shutil.rmtree(live)
-
-
 def test_embeddings_are_found_and_zoomed(visit):
     page = visit("embeddings", embedding="names")
     map_ = page.locator(".map")
@@ -390,24 +361,6 @@ def test_the_heat_map_is_read_by_mouse_and_keyboard(visit, server):
     expect(page.locator(".readout")).to_contain_text(f"The document ends after {symbol}: ")
     page.locator('td[data-row="0"][data-column="1"]').hover()
     expect(page.locator(".readout")).to_contain_text(f"{symbol} at the beginning of a document: ")
-
-
-def test_the_table_of_runs_is_sorted_by_its_headers(visit):
-    page = visit("runs")
-    rows = page.locator("tr[data-run]")
-    expect(page.locator('tr[data-run="damaged"]')).to_contain_text("unreadable")
-    page.get_by_role("button", name="Perplexity").click()
-    header = page.get_by_role("columnheader", name="Perplexity")
-    expect(header).to_have_attribute("aria-sort", "ascending")
-    place = page.locator("thead th").all_inner_texts().index("Perplexity ▲")
-    shown = [row.locator("th, td").nth(place).inner_text() for row in rows.all()]
-    values = [float(text) for text in shown if text != "–"]
-    assert values == sorted(values) and len(values) > 3
-    assert shown[len(values) :] == ["–"] * (len(shown) - len(values))
-    page.keyboard.press("Enter")
-    expect(header).to_have_attribute("aria-sort", "descending")
-    page.get_by_role("button", name="sentences").click()
-    expect(page.locator('.series[data-name="sentences, dev"]')).to_have_count(1)
 
 
 def test_everything_is_done_with_the_keyboard_alone(visit):
@@ -451,7 +404,6 @@ TABS = {
     "infill": {"m": ["names", "counts"], "infill": "Mar_a"},
     "compare": {"m": ["names", "counts"], "first": "Anna", "second": "Annabel"},
     "classify": {"document": "a good film, not too long and not bad"},
-    "curves": {"r": ["names", "sentences", "running"]},
     "embeddings": {"embedding": "sentences", "find": "do"},
     "heat-map": {"heat": "names"},
     "runs": {},
@@ -467,9 +419,8 @@ def test_every_tab_fits_a_telephone_and_is_pictured(visit, tab):
         looks["dark"] = ("dark", screen)
     page = visit(tab, size=phone, scheme="light", **TABS[tab])
     expect(page.get_by_role("tabpanel")).to_be_visible()
-    if tab != "curves":
-        page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(800 if tab == "curves" else 300)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(300)
     for name, (scheme, size) in looks.items():
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size(size)
@@ -504,7 +455,6 @@ def test_markup_of_a_reader_a_model_or_a_name_stays_text(visit, server):
         "infill": {"m": HOSTILE_NAME, "infill": "a ___ here"},
         "compare": {"m": HOSTILE_NAME, "first": everywhere, "second": f"a {HOSTILE_SYMBOL}"},
         "classify": {"document": everywhere},
-        "curves": {"r": HOSTILE_NAME},
         "embeddings": {"embedding": HOSTILE_NAME, "find": "<"},
         "heat-map": {"heat": HOSTILE_NAME},
         "runs": {},

@@ -31,7 +31,7 @@ from thence.serve.run_listing import (
     RunListing,
     RunTable,
     State,
-    metrics_of,
+    curve_of,
     state_of,
     without_path,
 )
@@ -200,7 +200,7 @@ def curves_of(listing: RunListing, name: str) -> Curves:
     """
     run = listing.open(name)
     try:
-        metrics = metrics_of(run)
+        metrics = curve_of(run)
     except ThenceError as error:
         raise RunError(without_path(error, run.folder)) from error
     places = np.linspace(0, max(len(metrics) - 1, 0), min(len(metrics), MAX_POINTS))
