@@ -16,6 +16,8 @@ from thence.runs import LanguageRun
 
 FOLLOWING = "following"
 """The lens of rank, entropy and the likeliest tokens, which are shown with the tokens."""
+COUNTS = ("ngram", "class-ngram", "bigram-counts")
+"""Families of models that are made of counts."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,23 @@ class Lens:
         return getattr(import_module(f"thence.inspection.{module}"), name)(subject)
 
 
-def _of(*families: str) -> Callable[[LanguageRun], bool]:
-    return lambda run: run.recipe.model in families
-
-
 def _all(run: LanguageRun) -> bool:
     return True
 
 
+def _counts(run: LanguageRun) -> bool:
+    members = getattr(run.recipe.options, "members", ())
+    return any(one in COUNTS for one in (run.recipe.model, *(one.model for one in members)))
+
+
+def _train(run: LanguageRun) -> bool:
+    return run.has_train_text
+
+
 LENSES: Sequence[Lens] = (
     Lens(FOLLOWING, "rank, entropy and the likeliest tokens", "following:following", _all, True),
+    Lens("backoff", "what each order of an n-gram gave, and why", "counts:backoff", _counts, True),
+    Lens("examples", "where the train text says the same", "examples:examples", _train),
     Lens("activations", "what each unit says after each token", "hidden:activations", has_networks),
     Lens("gates", "the gates of recurrent layers after each token", "hidden:gates", has_recurrent),
     Lens("attention", "which tokens each one looks at", "hidden:attention", has_transformers),

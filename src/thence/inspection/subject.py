@@ -72,6 +72,11 @@ class Subject:
         """The log-probability of each token, and of the end after them, in nats."""
         return self.model.score(self.store, self.carries).astype(np.float64)
 
+    def text_between(self, first: int, stop: int) -> str:
+        """Return the text from the token at one place to before that at another."""
+        start, end = int(self.spans[first, 0]), int(self.spans[stop - 1, 1])
+        return self.text[start:end]
+
     def distributions(self, first: int, stop: int) -> Rows:
         """Yield places from first to before stop, in any order, and log-probabilities (V) there.
 

@@ -102,6 +102,14 @@ def test_kneser_ney_counts_contexts_not_occurrences() -> None:
     assert unigram[A] > unigram[B] == pytest.approx(unigram[BOUNDARY])
 
 
+def test_jelinek_mercer_of_a_text_without_longer_ngrams() -> None:
+    store, size = store_of("a", "")
+    empty = store.take(np.array([1]))  # Only the bigram of two boundaries, and no trigram.
+    model = NGram(NGramOptions(3, "jelinek-mercer"), size)
+    model.fit(empty, dev=store)
+    assert np.exp(model.step(np.array([size - 1]), model.start(1))[0]).sum() == pytest.approx(1)
+
+
 def test_add_k_by_hand() -> None:
     # After a, of |ab| |ab| |aa| with V = 3 and k = 1: (1 + 1) / (4 + 3), (2 + 1) / 7, (1 + 1) / 7.
     store, size = store_of("ab", "ab", "aa")

@@ -93,6 +93,15 @@ class BigramCounts:
             counts = np.where(self._keys[place] == pairs, self._counts[place], 0)
         return self._log_probability(counts, self._totals[store.ids[:-1]])
 
+    def counts_after(self, context: int, word: int) -> tuple[int, int, int]:
+        """Return how often a symbol followed another, how often any did, and how many did."""
+        first, last = self._row_starts[context : context + 2].tolist()
+        pair = context * self.vocabulary_size + word
+        place = first + int(np.searchsorted(self._keys[first:last], pair))
+        seen = place < last and int(self._keys[place]) == pair
+        count = int(self._counts[place]) if seen else 0
+        return count, int(self._totals[context]), last - first
+
     def _log_probability(self, counts: Array, totals: Array) -> Array:
         k, size = self.options.add_k, self.vocabulary_size
         if k == 0:  # A context without any count falls back to the uniform distribution.

@@ -96,11 +96,11 @@ class ClassNGram:
         pairs = count_ngrams(store, 2, size, carry_context)[1]
         class_of = exchange(pairs.keys, pairs.counts, size, self.classes, np.array([boundary]))
         self._set(class_of, store.id_counts(size))
-        of_dev = None if dev is None else self._classes_in(dev)
-        log_prob = self.ngram.fit(self._classes_in(store), carry_context, of_dev)
+        of_dev = None if dev is None else self.classes_in(dev)
+        log_prob = self.ngram.fit(self.classes_in(store), carry_context, of_dev)
         return None if log_prob is None else log_prob + float(self.counts @ self._log_shares)
 
-    def _classes_in(self, store: TokenStore) -> TokenStore:
+    def classes_in(self, store: TokenStore) -> TokenStore:
         """Return the classes of the tokens of a store."""
         ids = self.class_of.astype(np.min_scalar_type(self.classes))[store.ids]
         return replace(store, ids=ids, boundary_id=self.classes)
@@ -120,7 +120,7 @@ class ClassNGram:
         self, store: TokenStore, carry_context: bool = False
     ) -> Float[np.ndarray, " targets"]:
         """Return the log-probability of every target, in nats."""
-        of_classes = self.ngram.score(self._classes_in(store), carry_context)
+        of_classes = self.ngram.score(self.classes_in(store), carry_context)
         scores: Float[np.ndarray, " targets"] = of_classes + self._log_shares[store.targets]
         return scores
 
@@ -128,7 +128,7 @@ class ClassNGram:
         """Return what is worth knowing of the counts: names and values in words."""
         sizes = np.bincount(self.class_of)[: self.classes]
         used = f"{np.count_nonzero(sizes):,}, the largest of {sizes.max():,} words"
-        of_dev = None if dev is None else self._classes_in(dev)
+        of_dev = None if dev is None else self.classes_in(dev)
         return [("classes of words", used), *self.ngram.facts(of_dev, carry_context)]
 
     def tensors(self) -> dict[str, Array]:

@@ -88,7 +88,8 @@ def _at(
     found = np.zeros(len(numbers))
     for start, stop in pieces(0, len(numbers), BLOCK):
         some = numbers[start:stop]
-        found[start:stop] = np.where(some >= 0, values[some], 0)
+        known = np.flatnonzero(some >= 0)  # Of an order without any n-grams none are.
+        found[start + known] = values[some[known]]
         release(values)
     return found
 

@@ -1,0 +1,138 @@
+"""The lens of models of counts, by family: what each order gave to each token (``backoff``)."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from thence.inspection.backoff import Stack, Term, WordInClass, stacks
+from thence.inspection.subject import Subject
+from thence.inspection.train_counts import TrainCounts, train_counts, train_store
+from thence.models.base import LanguageModel
+from thence.models.language.bigram_counts import BigramCounts
+from thence.models.language.class_ngram import ADDED, ClassNGram
+from thence.models.language.mixture import Mixture
+from thence.models.ngram import NGram
+from thence.tokens import TokenStore
+
+EXAMPLES = 5
+"""Words of a class that are shown."""
+
+_of_classes: WeakKeyDictionary[ClassNGram, TrainCounts | None] = WeakKeyDictionary()
+
+
+def backoff(subject: Subject) -> list[Stack]:
+    """Return what each order gave to each token that is shown.
+
+    Of a mixture it is that of its member which is an n-gram model of the highest order.
+    """
+    model, carries = subject.model, subject.carries
+    if isinstance(model, Mixture):
+        number = _judge(model)
+        carries = carries and model.options.members[number].carry_context
+        model = model.models[number]
+    return _stacks(model, subject, carries)
+
+
+def _judge(mixture: Mixture) -> int:
+    """Return the number of the member that is shown of a mixture."""
+
+    def order(number: int) -> tuple[bool, int]:
+        settings = mixture.options.members[number].options
+        return isinstance(mixture.models[number], NGram), settings.get("order", 0)
+
+    kinds = NGram, ClassNGram, BigramCounts
+    counted = [n for n, model in enumerate(mixture.models) if isinstance(model, kinds)]
+    return max(counted, key=order)
+
+
+def _stacks(model: LanguageModel, subject: Subject, carries: bool) -> list[Stack]:
+    store, shown, text = subject.store, subject.shown, context_of(subject)
+    if isinstance(model, NGram):
+        return stacks(model, store, carries, shown, train_counts(subject.run), text)
+    if isinstance(model, ClassNGram):
+        return _class_stacks(model, subject, carries, text)
+    assert isinstance(model, BigramCounts)
+    return _bigram_stacks(model, store, shown, text)
+
+
+def context_of(subject: Subject) -> Callable[[int, int], str]:
+    """Return what gives the text from one place to before another; place -1 is the boundary."""
+    boundary = subject.run.tokenizer.vocabulary.names()[subject.store.boundary_id]
+
+    def text(first: int, stop: int) -> str:
+        begin = max(first, 0)
+        inside = subject.text_between(begin, stop) if begin < stop else ""
+        return boundary + inside if first < 0 else inside
+
+    return text
+
+
+def _bigram_stacks(
+    model: BigramCounts, store: TokenStore, places: Iterable[int], text: Callable[[int, int], str]
+) -> list[Stack]:
+    """Return the stacks of counts of pairs, to each of which k is added.
+
+    p = c / (C + k V) + k V / (C + k V) 1 / V; of a context never seen only the second remains.
+    """
+    found, size = [], model.vocabulary_size
+    for place in places:
+        context, word = store.ids[place : place + 2].tolist()
+        count, total, followers = model.counts_after(context, word)
+        added = model.options.add_k * size
+        left = added / (total + added) if total + added else 1.0
+        share = count / (total + added) if count else 0.0
+        pair = Term(
+            2, text(place - 1, place), place - 1, count > 0, left, 1.0, share,
+            count, total, followers, None, count,
+        )  # fmt: skip
+        uniform = Term(0, "", place, True, None, left, left / size)
+        found.append(Stack(2 if count else 0, 2 if total else 0, (pair, uniform)))
+    return found
+
+
+def _class_stacks(
+    model: ClassNGram, subject: Subject, carries: bool, text: Callable[[int, int], str]
+) -> list[Stack]:
+    """Return the stacks of n-grams of classes, each share times the word's in its class."""
+    store = subject.store
+    found = stacks(
+        model.ngram, model.classes_in(store), carries, subject.shown, _class_counts(model, subject),
+        text,
+    )  # fmt: skip
+    shown = []
+    for place, stack in zip(subject.shown, found, strict=True):
+        within = _word_in_class(model, subject, int(store.targets[place]))
+        terms = [replace(one, share=one.share * within.probability) for one in stack.terms]
+        shown.append(replace(stack, terms=tuple(terms), given_class=within))
+    return shown
+
+
+def _class_counts(model: ClassNGram, subject: Subject) -> TrainCounts | None:
+    if model not in _of_classes:
+        store = train_store(subject.run)
+        carries = subject.run.recipe.training.carry_context
+        _of_classes[model] = (
+            None
+            if store is None
+            else TrainCounts(model.classes_in(store), model.classes + 1, carries)
+        )
+    return _of_classes[model]
+
+
+def _word_in_class(model: ClassNGram, subject: Subject, word: int) -> WordInClass:
+    number = int(model.class_of[word])
+    members = np.flatnonzero(model.class_of == number)
+    counts = model.counts[members]
+    total = int(counts.sum())
+    most = members[np.argsort(-counts, kind="stable")[:EXAMPLES]].tolist()
+    count = int(model.counts[word])
+    return WordInClass(
+        number,
+        len(members),
+        count,
+        total,
+        (count + ADDED) / (total + ADDED * len(members)),
+        tuple(subject.token_text(one) for one in most),
+    )

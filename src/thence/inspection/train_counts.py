@@ -1,0 +1,173 @@
+"""Counts of the train text for a few contexts, found when they are asked for.
+
+A saved n-gram model holds probabilities and not counts. To count the whole text anew would take as
+long as training; here the places of each token are sorted once, and a longer context is looked for
+only among the places of a shorter one.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from thence.array_types import Int64, Integer
+from thence.errors import DownloadError, TextError
+from thence.runs.run import Run
+from thence.tokens import TokenStore
+
+Context = tuple[int, ...]
+Places = Int64[np.ndarray, " places"]
+
+MOST_TOKENS = 1 << 27
+"""Tokens of the train text at most: sorting their places takes seconds, and 4 bytes for each."""
+MOST_KEPT = 1 << 24
+"""Places of contexts that are remembered at once (128 MB)."""
+
+
+@dataclass(frozen=True)
+class Followers:
+    """What followed a context in the train text.
+
+    Attributes:
+        words: The different tokens that did, sorted.
+        counts: How often each.
+    """
+
+    words: Int64[np.ndarray, " words"]
+    counts: Int64[np.ndarray, " words"]
+
+    def count(self, word: int) -> int:
+        """Return how often a token followed."""
+        place = int(np.searchsorted(self.words, word))
+        found = place < len(self.words) and self.words[place] == word
+        return int(self.counts[place]) if found else 0
+
+    @property
+    def total(self) -> int:
+        """How often anything followed."""
+        return int(self.counts.sum())
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+
+class TrainCounts:
+    """Counts of a train text.
+
+    Args:
+        store: Its tokens.
+        vocabulary_size: Number of ids (V).
+        carries: Whether contexts reach into the documents before.
+    """
+
+    def __init__(self, store: TokenStore, vocabulary_size: int, carries: bool) -> None:
+        self.store, self.vocabulary_size, self.carries = store, vocabulary_size, carries
+        self._ends: dict[Context, Places] = {}
+        self._kept = 0
+
+    @cached_property
+    def _sorted(self) -> tuple[Integer[np.ndarray, " positions"], Int64[np.ndarray, " bounds"]]:
+        """The positions of all ids, in order of the id, and where those of each begin."""
+        ids = self.store.ids
+        order = np.argsort(ids, kind="stable").astype(np.uint32)
+        sizes = np.bincount(ids, minlength=self.vocabulary_size)
+        return order, np.append(0, np.cumsum(sizes))
+
+    def ends(self, ngram: Context) -> Places:
+        """Return the positions in the store of the last ids of an n-gram, wherever it stands."""
+        if (known := self._ends.get(ngram)) is not None:
+            return known
+        size = len(ngram)
+        if size == 1:
+            order, bounds = self._sorted
+            found = order[bounds[ngram[0]] : bounds[ngram[0] + 1]].astype(np.int64)
+        else:
+            shorter = self.ends(ngram[1:])
+            reached = shorter[shorter >= size - 1]
+            found = reached[self.store.ids[reached - size + 1] == ngram[0]]
+        if self._kept + len(found) > MOST_KEPT:
+            self._ends.clear()
+            self._kept = 0
+        self._ends[ngram] = found
+        self._kept += len(found)
+        return found
+
+    def places(self, context: Context) -> Places:
+        """Return the positions in the store of all targets that follow a context of some ids."""
+        found = self.ends(context) + 1
+        return found[found < len(self.store.ids)]
+
+    def followers(self, context: Context) -> Followers:
+        """Return what followed a context, and how often."""
+        if not context:
+            return self.unigrams
+        return _counted(self.store.ids[self.places(context)], self.vocabulary_size)
+
+    @cached_property
+    def unigrams(self) -> Followers:
+        """All tokens of the text, and how often each occurs."""
+        counts = self.store.id_counts(self.vocabulary_size)
+        words = np.flatnonzero(counts)
+        return Followers(words, counts[words])
+
+    def continuations(self, context: Context) -> Followers:
+        """Return after how many different tokens each n-gram occurred that begins with a context.
+
+        One that nothing precedes, as it opens the text, counts as often as it occurs: see
+        ``adjusted_counts`` in ``models/ngram/smoothing.py``.
+
+        Args:
+            context: At least one id.
+        """
+        places, size = self.places(context), len(context) + 1
+        opens = not self.carries and context[0] == self.store.boundary_id
+        before = np.zeros(0, np.int64) if opens else places[places >= size]
+        ids = self.store.ids
+        pairs = ids[before - size].astype(np.int64) * self.vocabulary_size + ids[before]
+        distinct = _counted(np.unique(pairs) % self.vocabulary_size, self.vocabulary_size)
+        if len(before) == len(places):
+            return distinct
+        plain = self.followers(context)
+        precede = np.array([distinct.count(word) for word in plain.words.tolist()], np.int64)
+        return Followers(plain.words, np.where(precede > 0, precede, plain.counts))
+
+    def before(self, word: int) -> int:
+        """Return after how many different tokens a token occurred."""
+        places = self.ends((word,))
+        return len(np.unique(self.store.ids[places[places > 0] - 1]))
+
+
+def _counted(ids: Integer[np.ndarray, " ids"], vocabulary_size: int) -> Followers:
+    """Count ids: small numbers by a table, few of many by sorting."""
+    if len(ids) * 8 < vocabulary_size:
+        words, counts = np.unique(ids.astype(np.int64), return_counts=True)
+        return Followers(words, counts)
+    table = np.bincount(ids, minlength=vocabulary_size)
+    words = np.flatnonzero(table)
+    return Followers(words, table[words])
+
+
+_stores: WeakKeyDictionary[Run, TokenStore | None] = WeakKeyDictionary()
+_counts: WeakKeyDictionary[Run, TrainCounts | None] = WeakKeyDictionary()
+
+
+def train_store(run: Run) -> TokenStore | None:
+    """Return the train text of a run in tokens; None if it is gone, or too large to look into."""
+    if run not in _stores:
+        found = None
+        with suppress(TextError, DownloadError):
+            if run.has_text and run.has_train_text:
+                found = run.store("train")
+        _stores[run] = found if found is not None and len(found.ids) <= MOST_TOKENS else None
+    return _stores[run]
+
+
+def train_counts(run: Run) -> TrainCounts | None:
+    """Return the counts of a run's train text; None if it is gone, or too large."""
+    if run not in _counts:
+        store = train_store(run)
+        size, carries = len(run.tokenizer.vocabulary), run.recipe.training.carry_context
+        _counts[run] = None if store is None else TrainCounts(store, size, carries)
+    return _counts[run]
