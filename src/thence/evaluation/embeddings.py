@@ -54,6 +54,12 @@ def embedding_table(run: Run) -> Float[np.ndarray, "vocab embedding"] | None:
     return None if found is None else found[: len(run.tokenizer.vocabulary)]
 
 
+def has_embeddings(run: Run) -> bool:
+    """Return whether ``embedding_table`` gives a table, without making one."""
+    model = run.load()
+    return isinstance(model, GivesWordVectors) or any(name in TABLES for name in model.tensors())
+
+
 def word_embeddings(run: Run) -> WordEmbeddings:
     """Return the embeddings of a run's words, or of whatever its tokens are.
 

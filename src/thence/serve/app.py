@@ -21,12 +21,13 @@ from thence.serve.routes import (
     look,
     maps,
     models,
+    page_models,
     read,
     runs,
     strips,
 )
 
-ROUTES = (completions, classify, models, read, strips, look, infill, runs, maps)
+ROUTES = (completions, classify, models, read, strips, look, page_models, infill, runs, maps)
 """The modules of endpoints, in the order in which the documentation has them."""
 
 

@@ -153,6 +153,14 @@ class RunListing:
         """Return what changes when the files of a run do."""
         return tuple(_stamps(self.path(name)))
 
+    def entry(self, name: str) -> RunEntry:
+        """Return a run by its name.
+
+        Raises:
+            UnknownModelError: If there is no run of that name.
+        """
+        return self._entry(name, self.path(name))
+
     def entries(self) -> RunTable:
         """Return all runs, also those whose files are damaged."""
         paths = self.paths()

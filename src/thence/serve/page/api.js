@@ -91,7 +91,7 @@ export async function post(path, content, signal = undefined) {
 
 /** Send JSON and yield the events of the stream that answers. */
 export async function* stream(path, content, signal) {
-  const response = await ask(path, posted({ ...content, stream: true }, signal));
+  const response = await ask(path, posted(content, signal));
   if (!response.ok) throw await refusal(response);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let held = "";

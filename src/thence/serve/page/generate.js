@@ -118,7 +118,7 @@ export class Generation {
     this.onChange();
     let last = "The stream ended early.";
     try {
-      const asked = { model: this.model.id, prompt, logprobs: 0, ...options };
+      const asked = { model: this.model.id, prompt, logprobs: 0, stream: true, ...options };
       let count = 0;
       for await (const event of stream("/v1/completions", asked, mine.signal)) {
         const choice = event.choices[0];

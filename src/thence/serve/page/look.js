@@ -1,131 +1,180 @@
-/** The text tab: how each model reads a text while it is typed, and how it continues it. */
+/** The place Look: one text as several models read it. */
 
-import { newest, post } from "./api.js";
-import { NextBars } from "./next-tokens.js";
-import { Cards, cardFrame, modelChips } from "./model-cards.js";
-import { announce, debounced, el, freshId } from "./dom.js";
-import { Generation, generationControls } from "./generate.js";
-import { keep, value } from "./state.js";
-import { surprisalLegend, Tokens } from "./tokens.js";
-import { fixed, grouped, logLikelihood } from "./format.js";
+import { get } from "./api.js";
+import { announce, el, errorLine } from "./dom.js";
+import { Editor } from "./editor.js";
+import { figures } from "./figures.js";
+import { Inspector } from "./inspector.js";
+import { Rail, stateOf } from "./rail.js";
+import { Reader, tokenAt } from "./readings.js";
+import { keep, several, value } from "./state.js";
+import { shade, surprisalLegend } from "./shades.js";
+import { Strips } from "./strips.js";
 
-const PATIENCE = 120;
-/** Characters up to which alternatives are asked for; beyond, answers would be megabytes. */
-const SHORT = 5000;
+/** Milliseconds between two looks at what has become of the models. */
+const EVERY = 20000;
+/** Milliseconds after which an answer that has not come is shown as missing. */
+const PATIENCE = 250;
 
-/** Fill the tab. */
+/** Fill the place. */
 export function lookPlace(panel, app) {
-  const field = el("textarea", {
-    id: freshId("text"), rows: 3, spellcheck: "false", autocapitalize: "off", autocomplete: "off",
-    placeholder: "Type the beginning of a document",
-  });
-  field.value = value("text", "");
+  const strips = new Map(); // The newest answer of each model.
+  const error = errorLine();
+  const problems = el("div", { class: "problems" });
+  const legend = el("div", {}, surprisalLegend());
+  const numbers = el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Figures" });
+  let place = value("place") === "" ? null : Number(value("place"));
+  let waiting = 0;
 
-  const controls = generationControls(start, stop);
-  const cards = new Cards((model) => textCard(model, field, change, () => controls.update(cards.known)));
-  const chips = modelChips(app.languageModels, "m", 2, () => readAll());
-
-  function change(text) {
-    field.value = text;
+  const editor = new Editor("Text", value("text"), "Type the beginning of a document", (text) => {
     keep("text", text);
-    readAll();
-  }
-  function readAll() {
-    for (const card of cards.show(chips.chosen())) card.read(field.value);
-  }
-  const soon = debounced(PATIENCE, readAll);
-  field.addEventListener("input", () => {
-    keep("text", field.value);
-    soon();
+    if (place !== null) choose(null);
+    else read();
   });
-  function start(options) {
-    for (const card of cards.show(chips.chosen())) card.generate(field.value, options);
+  const rail = new Rail(app.models, () => { drawAll(); read(); });
+  const view = new Strips((chosen) => choose(chosen));
+  view.place = place;
+  const inspector = new Inspector({ take, move, leave: () => choose(null) });
+  const pairing = pairChoice(() => drawAll());
+  const reader = new Reader((strip) => {
+    strips.set(strip.model, strip);
+    drawSoon();
+  }, (problem) => error.show(problem));
+
+  const clear = el("button", { type: "button", class: "quiet", on: { click: () => { editor.replace(0, editor.text.length, ""); editor.field.focus(); } } }, "Clear");
+  const middle = el("div", { class: "middle" },
+    el("div", { class: "text-field" }, el("div", { class: "label-row" }, editor.label, clear), editor.field),
+    error.element, problems, legend, view.element, pairing.element, view.sum, numbers);
+  panel.append(el("div", { class: "look" }, rail.element, middle, inspector.element));
+  rail.element.open = !matchMedia("(max-width: 900px)").matches;
+
+  function read() {
+    const text = editor.text;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => middle.classList.toggle("stale", current().length < rail.chosen.length), PATIENCE);
+    reader.ask(rail.chosen.map((model) => model.id), text, place);
   }
-  function stop() {
-    for (const card of cards.known.values()) card.stop();
+
+  /** The answers to the text as it is now, in the order of the models. */
+  function current() {
+    return rail.chosen.map((model) => strips.get(model.id)).filter((strip) => strip && !strip.problem && strip.text === editor.text);
   }
 
-  const clear = el("button", {
-    type: "button", class: "quiet", on: { click: () => { change(""); field.focus(); } },
-  }, "Clear");
-  panel.append(
-    el("div", { class: "field" },
-      el("div", { class: "label-row" }, el("label", { for: field.id }, "Text"), clear), field),
-    chips.element, controls.element, surprisalLegend(), cards.element,
-  );
-  return { show: readAll, hide: stop };
-}
+  let frame = 0;
+  function drawSoon() {
+    frame ||= requestAnimationFrame(() => { frame = 0; drawAll(); });
+  }
 
-function figure(name, hint) {
-  const shown = el("dd", {}, "–");
-  return { element: el("div", { title: hint }, el("dt", {}, name), shown), set: (text) => { shown.textContent = text; } };
-}
+  function drawAll() {
+    const read = current();
+    drawInspector();
+    const failed = rail.chosen.map((model) => strips.get(model.id)).filter((strip) => strip?.problem);
+    problems.replaceChildren(...failed.map((strip) => el("p", { class: "problem", role: "alert", "data-model": strip.model }, `${strip.model}: ${strip.problem}`)));
+    if (read.length + failed.length === rail.chosen.length) middle.classList.remove("stale");
+    else if (read.length > 0 && strips.size > 0) return; // Half of the strips would only flicker.
+    view.show(read, { name: "surprise", colour: (strip, index) => shade(strip.bits[index]), pair: pairOf(read) });
+    numbers.replaceChildren(figures(rail.chosen, read));
+    numbers.hidden = read.length === 0;
+    panel.setAttribute("data-read", editor.text);
+  }
 
-/** How one model reads and continues the text. */
-function textCard(model, field, change, onGenerating) {
-  const tokens = new Tokens(`The text as ${model.id} reads it`);
-  const figures = {
-    count: figure("Tokens", "How many tokens the text has for this model"),
-    bits: figure("Bits per token", "Mean surprisal of a token"),
-    perplexity: figure("Perplexity", "As uncertain as a choice between so many equally likely tokens"),
-    prefix: figure("Log-likelihood, open", "Natural logarithm of the probability that a document begins with this text"),
-    whole: figure("Log-likelihood", "Natural logarithm of the probability that this text is a whole document"),
-  };
-  const empty = el("p", { class: "hint" }, "The text is empty: below is how documents begin.");
-  let ended = false;
-  let answer = null;
+  /** The two strips whose difference is shown: by default the first two models. */
+  function pairOf(read) {
+    const names = rail.chosen.map((model) => model.id);
+    pairing.element.hidden = names.length < 2 || editor.text === "";
+    if (pairing.element.hidden) return null;
+    const found = pairing.of(names).map((name) => read.find((strip) => strip.model === name));
+    return found.every(Boolean) ? found : null;
+  }
 
-  const bars = new NextBars((token) => {
-    if (token.text !== null) {
-      ended = false;
-      change(field.value + token.text);
-      announce(`Appended ${token.name}`);
-    } else {
-      ended = true;
-      show(answer);
-      announce(`The document ends here: log-likelihood ${logLikelihood(answer.nats_with_end)} nats`);
+  function drawInspector() {
+    const columns = rail.chosen.map((model) => {
+      const strip = strips.get(model.id);
+      return { model, strip: strip && !strip.problem && strip.text === editor.text ? strip : null };
+    });
+    inspector.show(columns, editor.text, place);
+  }
+
+  /** Choose a token by its first unit; null: the end of the text. */
+  function choose(chosen) {
+    place = chosen;
+    keep("place", place);
+    view.choose(place);
+    read();
+  }
+
+  /** Choose the token before or after the chosen one, as the first model cuts the text. */
+  function move(step) {
+    const [strip] = current();
+    if (!strip || strip.ids.length === 0) return;
+    const index = tokenAt(strip, place) ?? strip.ids.length;
+    const next = Math.max(0, index + step);
+    choose(next >= strip.ids.length ? null : strip.starts[next]);
+  }
+
+  /** Append a token, or put it in the place of the chosen one. */
+  function take(token) {
+    const [strip] = current();
+    const index = strip ? tokenAt(strip, place) : null;
+    if (token.text === null) {
+      announce("The document ends here; this model has no text that says so.");
+      return;
     }
-  });
-  const generation = new Generation(model, (text) => { change(text); field.focus(); }, onGenerating);
-  const frame = cardFrame(model, empty, tokens.element,
-    el("dl", { class: "figures" }, Object.values(figures).map((one) => one.element)),
-    generation.element, bars.element);
-
-  function show(found) {
-    answer = found;
-    frame.warn(null);
-    empty.hidden = found.tokens.length > 0;
-    const count = found.tokens.length;
-    const end = ended ? found.next.tokens.find((token) => token.is_boundary) : null;
-    const cost = end ? found.nats_with_end - found.nats : 0;
-    tokens.show(found.tokens, end ? {
-      ...end, surprisal: cost / Math.LN2, alternatives: [], is_unknown: false,
-      perplexity: Math.exp(found.nats_with_end / (count + 1)),
-    } : null);
-    figures.count.set(grouped(count));
-    figures.bits.set(count === 0 ? "–" : fixed(found.nats === null ? null : found.nats / count / Math.LN2));
-    figures.perplexity.set(count === 0 ? "–" : fixed(found.perplexity));
-    figures.prefix.set(logLikelihood(found.nats));
-    figures.whole.set(logLikelihood(found.nats_with_end));
-    bars.show(found.next);
+    if (index === null) editor.replace(editor.text.length, editor.text.length, token.text);
+    else {
+      const [start, end] = [strip.starts[index], strip.ends[index]];
+      const before = /\s$/.test(editor.text.slice(0, start)) || start === 0;
+      editor.replace(start, end, before ? token.text.trimStart() || token.text : token.text);
+    }
+    announce(`${index === null ? "Appended" : "Put in"} ${token.name}`);
   }
 
-  const ask = newest(
-    (signal, text) => post("/playground/read",
-      { model: model.id, text, alternatives: text.length <= SHORT ? 5 : 0, next: 30 }, signal),
-    (found, text) => {
-      frame.element.setAttribute("data-read", text);
-      show(found);
-    },
-    (problem) => frame.warn(problem.message),
-  );
+  let timer = 0;
+  async function watch() {
+    try {
+      const { models } = await get("/playground/models");
+      app.models = models;
+      rail.update(models);
+      const gone = rail.chosen.filter((model) => stateOf(model) !== null && model.on_disk !== "unchanged");
+      if (gone.length > 0) announce(gone.map((model) => `${model.id} is ${stateOf(model)}; the server keeps what it loaded`).join(". "));
+    } catch {
+      // The next reading says what is wrong.
+    }
+  }
+  const resized = new ResizeObserver(() => drawSoon());
 
   return {
-    element: frame.element,
-    read: (text) => { ended = false; ask(text); },
-    generate: (text, options) => generation.start(text, options),
-    stop: () => generation.stop(),
-    isGenerating: () => generation.isRunning,
-    gone: () => generation.stop(),
+    show() {
+      read();
+      resized.observe(view.element);
+      timer = setInterval(watch, EVERY);
+    },
+    hide() {
+      resized.disconnect();
+      clearInterval(timer);
+    },
+  };
+}
+
+/** The choice of two models whose difference is shown. */
+function pairChoice(onChange) {
+  const [first, second] = ["second", "first"].map((which) => el("select", { "aria-label": `The ${which} model of the difference`, on: { change: () => {
+    keep("minus", [first.value, second.value]);
+    onChange();
+  } } }));
+  const element = el("p", { class: "pairing" }, "Difference: ", first, " − ", second);
+  return {
+    element,
+    /** Return the names of the two: what is subtracted first. */
+    of(names) {
+      const kept = several("minus") ?? [];
+      const right = names.includes(kept[1]) ? kept[1] : names[0];
+      const left = names.includes(kept[0]) && kept[0] !== right ? kept[0] : names.find((name) => name !== right);
+      for (const [control, chosen] of [[first, left], [second, right]]) {
+        if ([...control.options].map((one) => one.value).join() !== names.join()) control.replaceChildren(...names.map((name) => el("option", { value: name }, name)));
+        control.value = chosen;
+      }
+      return [right, left];
+    },
   };
 }

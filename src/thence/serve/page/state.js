@@ -22,10 +22,10 @@ export function several(name) {
   return values.has(name) ? values.getAll(name).filter((one) => one !== "") : null;
 }
 
-/** Keep a value, or a list of them; the address follows a moment later. */
+/** Keep a value, or a list of them, or forget it (null); the address follows a moment later. */
 export function keep(name, given) {
   values.delete(name);
-  const list = Array.isArray(given) ? given : [given];
+  const list = given === null ? [] : Array.isArray(given) ? given : [given];
   if (Array.isArray(given) && given.length === 0) values.append(name, "");
   for (const one of list) {
     if (String(one).length <= LONGEST) values.append(name, String(one));

@@ -96,7 +96,7 @@ def routes(context: Context) -> APIRouter:
     """Return the endpoints about models, their tokens, and the server itself."""
     router, models = APIRouter(), context.models
     max_tokens = PROMPTS_TOGETHER * context.limits.max_prompt
-    cards = {name: _card(loaded) for name, loaded in models.items()}
+    cards = {name: card_of(loaded) for name, loaded in models.items()}
 
     def card_now(name: str) -> ModelCard:
         return cards[name].model_copy(update={"on_disk": models[name].on_disk()})
@@ -160,7 +160,8 @@ def routes(context: Context) -> APIRouter:
     return router
 
 
-def _card(loaded: LoadedRun) -> ModelCard:
+def card_of(loaded: LoadedRun) -> ModelCard:
+    """Return what is known of a model that is loaded."""
     run = loaded.run
     return ModelCard(
         id=loaded.name,

@@ -1,0 +1,43 @@
+/** The figures of a text for each model, in one unit for the whole page. */
+
+import { el, labelled } from "./dom.js";
+import { fixed, grouped } from "./format.js";
+import { totalBits } from "./readings.js";
+import { select, value } from "./state.js";
+
+const UNITS = { bits: 1, nats: Math.LN2, "log10": Math.log10(2) };
+const TITLES = { bits: "bits (default)", nats: "nats", log10: "powers of ten" };
+
+/**
+ * A table with a row for each model.
+ * @param {Object[]} models The chosen ones.
+ * @param {Object[]} strips Those that have answered.
+ */
+export function figures(models, strips) {
+  const unit = UNITS[value("unit")] ? value("unit") : "bits";
+  const write = (bits, digits = 2) => (bits === null ? "∞" : fixed(bits * UNITS[unit], digits));
+  const columns = ["tokens", `surprisal, ${unit}`, "per token", "per character", "perplexity", "with its end"];
+  const hints = ["", "Minus the log-likelihood of the text as the beginning of a document", "", "", "As uncertain as a choice among so many equally likely tokens",
+    "Minus the log-likelihood of the text as a whole document"];
+  const rows = strips.map((strip) => {
+    const place = models.findIndex((model) => model.id === strip.model);
+    const bits = totalBits(strip);
+    const count = strip.ids.length;
+    const characters = Array.from(strip.text).length;
+    const mean = (number) => (count === 0 ? "–" : write(bits === null ? null : bits / number));
+    const whole = bits === null || strip.end_bits === null ? null : bits + strip.end_bits;
+    const cells = [grouped(count), count === 0 ? "–" : write(bits, 1), mean(count), mean(characters),
+      count === 0 ? "–" : bits === null ? "∞" : fixed(2 ** (bits / count)), write(whole, 1)];
+    return el("tr", { class: `c${place + 1}`, "data-model": strip.model }, el("th", { scope: "row" }, el("span", { class: "swatch-dot" }), strip.model),
+      cells.map((cell) => el("td", { class: "number" }, cell)));
+  });
+  const body = el("table", { class: "table text-figures" },
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "model"), columns.map((name, place) => el("th", { scope: "col", class: "number", title: hints[place] || null }, name)))),
+    el("tbody", {}, rows));
+  return body;
+}
+
+/** The choice of the unit. */
+export function unitChoice(onChange) {
+  return labelled("Unit", select("unit", TITLES, "bits", onChange));
+}
