@@ -1,6 +1,7 @@
 """Runs from and for other programs.
 
-ARPA files, transducers, files of fastText, word vectors, ONNX files, Hugging Face folders.
+ARPA files, transducers, files of fastText, word vectors, ONNX files, Hugging Face folders, and
+scripts of PyTorch.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from thence.models.fasttext.files import is_fasttext
 from thence.runs.run import Run, open_run
 from thence.settings import validate
 
-Format = Literal["arpa", "kenlm", "fst", "fasttext", "word2vec", "onnx", "huggingface"]
+Format = Literal["arpa", "kenlm", "fst", "fasttext", "word2vec", "onnx", "huggingface", "pytorch"]
 
 _WRITERS: dict[Format, tuple[str, str]] = {
     "arpa": ("arpa", "export_arpa"),
@@ -25,6 +26,7 @@ _WRITERS: dict[Format, tuple[str, str]] = {
     "word2vec": ("word2vec", "export_word2vec"),
     "onnx": ("onnx_file", "export_onnx"),
     "huggingface": ("hugging_face", "export_hugging_face"),
+    "pytorch": ("pytorch_script", "export_pytorch"),
 }
 """Where each format is written: module and function."""
 
@@ -56,7 +58,8 @@ def export(
     classifier of the model ``fasttext``, with equal predictions. A word2vec file (as text) holds
     the embeddings of words, or of whatever the tokens are; special symbols and white space are
     left out. An ONNX file and a Hugging Face folder hold networks that model language, and are
-    checked to give the same log-probabilities before they are put in their place.
+    checked to give the same log-probabilities before they are put in their place. A PyTorch script
+    trains the network anew in plain code, on the text that is written beside it.
 
     Args:
         run: The run or its folder.

@@ -1,0 +1,397 @@
+"""A run as a plain script of PyTorch: its model and training in the code one would write oneself.
+
+The script reads the text that is written beside it, splits it as the run did, draws the same
+weights with the same seed, reads the same batches, and comes to the run's dev loss up to rounding.
+Where a setting has no place in a short script, its head says what is different. ``thence`` is not
+imported. The parts are the texts of ``pytorch_templates``.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from math import isinf
+from pathlib import Path
+from string import Template
+from textwrap import wrap
+from typing import Any, cast
+
+import numpy as np
+
+from thence.atomic import write_atomically
+from thence.batches.windows import distinct_windows
+from thence.corpus import Documents
+from thence.corpus.splits import cut_points, parse_split, shuffled
+from thence.errors import RunError, SettingError
+from thence.models.language.mlp import GAINS
+from thence.models.language.scoring import Scoring
+from thence.runs import LanguageRun
+from thence.runs.run import Run
+from thence.tokens.tokenizer import normalized_chunks
+from thence.tokens.vocabulary import UNKNOWN, choose_symbols
+from thence.training.schedules import DEFAULT_EPOCHS, MIN_STEPS
+from thence.training.setup import LARGE_VOCABULARY
+
+TEMPLATES = Path(__file__).parent / "pytorch_templates"
+"""A text for each part. A line that ends in ``#? name`` is only in scripts for which that fact is
+true, one that ends in ``#? !name`` only in the others; of several all must hold."""
+WIDTH = 96
+"""Characters of a line of the head at most."""
+Facts = dict[str, Any]
+
+KINDS = {
+    "bigram": "A neural bigram",
+    "mlp": "A multilayer perceptron",
+    "rnn": "A recurrent network",
+    "lstm": "An LSTM",
+    "gru": "A GRU",
+    "transformer": "A transformer",
+}
+"""The models that can be written, and what they are called."""
+WINDOWED = ("bigram", "mlp")
+EQUATIONS = {
+    "bigram": [
+        "P(w | v) = softmax(x_v W)_w              x_v the one-hot vector of the symbol before"
+    ],
+    "mlp": [
+        "x = (C(w_1), ..., C(w_n))                embeddings of the last n symbols, side by side",
+        "y = b + U f(d + H x)                     logits of the next symbol, f the activation",
+    ],
+    "rnn": ["h_t = tanh(W x_t + U h_(t-1) + b)        x_t the embedding of symbol t"],
+    "lstm": [
+        "i, f, o = sigmoid(W x_t + U h_(t-1) + b)                three gates with own weights",
+        "c_t = f * c_(t-1) + i * tanh(W' x_t + U' h_(t-1) + b')",
+        "h_t = o * tanh(c_t)",
+    ],
+    "gru": [
+        "r, z = sigmoid(W x_t + U h_(t-1) + b)                   two gates with own weights",
+        "h_t = (1 - z) * tanh(W' x_t + r * (U' h_(t-1) + u')) + z * h_(t-1)",
+    ],
+    "transformer": ["a_i = sum over j <= i of softmax_j(q_i . k_j / sqrt(d)) v_j     in each head"],
+}
+SOURCES = {
+    "bigram": "The one-layer case of Bengio et al. 2003.",
+    "mlp": 'Bengio et al. 2003, "A neural probabilistic language model".',
+    "rnn": 'Elman 1990, "Finding structure in time"; Mikolov et al. 2010.',
+    "lstm": 'Hochreiter and Schmidhuber 1997, "Long short-term memory"; Gers et al. 2000.',
+    "gru": 'Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder".',
+    "transformer": 'Vaswani et al. 2017, "Attention is all you need"; norms first: Xiong 2020.',
+}
+ACTIVATIONS = {
+    "tanh": "torch.tanh",
+    "relu": "F.relu",
+    "gelu": "F.gelu",
+    "sigmoid": "torch.sigmoid",
+    "none": "",
+}
+CELLS = {"rnn": "nn.RNN", "lstm": "nn.LSTM", "gru": "nn.GRU"}
+
+
+def export_pytorch(run: Run, path: Path) -> None:
+    """Write a run as a script, and beside it the text that the script reads.
+
+    Raises:
+        RunError: If no script can say the model or read the text, or a file exists.
+        SettingError: If no script can say a setting.
+        TextError: If the run's text cannot be read any more, or has changed.
+        OSError: If a file cannot be written.
+    """
+    _refuse(run)
+    run = cast(LanguageRun, run)
+    texts, facts = _texts(run)
+    files = {path.with_suffix(suffix): text for suffix, text in texts.items()}
+    for file in files:
+        if file.exists():
+            raise RunError(f"{file} exists already and is left as it is; choose another name.")
+    facts |= _token_facts(run) | _model_facts(run) | _training_facts(run)
+    facts |= {"script": path.name} | _head(run, facts, path.stem + next(iter(texts)))
+    files[path] = "".join(filled(_template(name), facts) for name in _parts(run, facts))
+    for file, content in files.items():
+        write_atomically(file, content.encode())
+
+
+def _refuse(run: Run) -> None:
+    """Refuse what no plain script says."""
+    recipe, model = run.recipe, run.recipe.model
+    if model not in KINDS:
+        raise RunError(
+            f"{run.folder} is a run of the model '{model}'; a script of PyTorch can only be "
+            f"written for {', '.join(KINDS)}."
+        )
+    softmax, tokens, training = recipe.options, recipe.tokens, recipe.training
+    cannot = {
+        f"softmax={getattr(softmax, 'softmax', '')!r}": ("adaptive",),
+        f"optimizer={training.optimizer!r}": ("muon", "adagrad"),
+        f"unknown={tokens.unknown!r}": ("bytes",),
+    }
+    found = [one for one, values in cannot.items() if any(f"={value!r}" in one for value in values)]
+    found += [f"accumulate={training.accumulate}"] if training.accumulate > 1 else []
+    found += ["from_run"] if recipe.from_run is not None else []
+    found += ["vocabulary"] if tokens.vocabulary is not None else []
+    if tokens.tokens not in ("characters", "words", "bytes"):
+        found.append(f"tokens={tokens.tokens!r}")
+    if found:
+        raise SettingError(
+            f"{run.folder} was trained with {' and '.join(f'`{one}`' for one in found)}, which has "
+            "no place in a short script of PyTorch; to export one, train without."
+        )
+
+
+def _texts(run: LanguageRun) -> tuple[dict[str, str], Facts]:
+    """Return the files that the script reads, by suffix, and what it has to know of them.
+
+    They hold the whole text, which the script splits itself, or else train and dev.
+    """
+    recipe, splitting = run.recipe, run.recipe.splitting
+    splits = [run.documents("train"), run.documents("dev"), run.documents("test")]
+    sizes, shares = [len(part) for part in splits], parse_split(splitting.split)
+    one_text = splitting.by == "position" and sizes[0] == 1
+    facts: Facts = {"keep_empty": recipe.reading.keep_empty, "has_dev": sizes[1] > 0}
+    if one_text or sizes != np.diff(cut_points(sum(sizes), shares)).tolist():
+        whole = one_text and sizes[1] <= 1
+        files = {".train.txt": splits[0], ".dev.txt": splits[1]}
+        texts = {name: _file(run, part, whole) for name, part in files.items()}
+        return texts, facts | {"whole": whole, "lines": not whole}
+    shuffle = splitting.by == "shuffle" and shares[0] < 100
+    order = shuffled(sum(sizes), splitting.split_seed) if shuffle else np.arange(sum(sizes))
+    text = Documents.join(splits).take(np.argsort(order))
+    both = (shares[0] + shares[1]) / 100 if shares[2] > 0 else 1.0
+    facts |= {"split": True, "shuffle": shuffle, "split_seed": splitting.split_seed}
+    facts |= {"train_share": shares[0] / 100 if shares[1] > 0 else both, "both_shares": both}
+    return {".txt": _file(run, text, False)}, facts
+
+
+def _file(run: LanguageRun, documents: Documents, whole: bool) -> str:
+    """Return documents as the content of a file: one a line, or the only one as it is."""
+    lines = list(chain.from_iterable(_spelled(run, documents)))
+    if whole:
+        return "".join(lines)
+    if any("\n" in line for line in lines):
+        raise RunError(
+            f"{run.folder} has documents of several lines, but a script reads one document a line. "
+            "Train on a text with one document a line."
+        )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _spelled(run: LanguageRun, documents: Documents) -> Iterator[Sequence[str]]:
+    """Yield documents some at a time, normalised, their words set apart by spaces."""
+    for chunk in normalized_chunks(documents, run.tokenizer.options):
+        if run.tokenizer.options.tokens != "words":
+            yield list(chunk)
+            continue
+        found = run.tokenizer.find_words(chunk)
+        words, ends = found.words(np.arange(len(found.starts))), np.cumsum(found.lengths).tolist()
+        starts = [0, *ends][:-1]
+        yield [" ".join(words[first:end]) for first, end in zip(starts, ends, strict=True)]
+
+
+def _token_facts(run: LanguageRun) -> Facts:
+    """Return how the script makes the vocabulary; it has to be the run's."""
+    tokens, vocabulary = run.recipe.tokens, run.tokenizer.vocabulary
+    is_words, is_bytes = tokens.tokens == "words", tokens.tokens == "bytes"
+    lines = chain.from_iterable(_spelled(run, run.documents("train")))
+    times = Counter(symbol for line in lines for symbol in (line.split() if is_words else line))
+    chosen = choose_symbols(times, tokens.max_size, tokens.min_count, tokens.unknown)
+    if not is_bytes and sorted(chosen) != sorted(vocabulary.symbols):
+        raise RunError(f"The vocabulary of {run.folder} is not that of its train split.")
+    is_limited = tokens.max_size is not None or tokens.min_count > 1
+    return {
+        "words": is_words,
+        "bytes": is_bytes,
+        "counted": not is_bytes and (is_words or is_limited),
+        "placeholder": tokens.unknown == "symbol" and UNKNOWN in times,
+        "has_unknown": vocabulary.unknown_id is not None,
+        "rare": tokens.min_count > 1,
+        "min_count": tokens.min_count,
+        "max_size": tokens.max_size or "",
+    }
+
+
+def _model_facts(run: LanguageRun) -> Facts:
+    """Return what the script has to know of the network, the settings' own names among it."""
+    options, model, size = run.recipe.options, run.recipe.model, len(run.tokenizer.vocabulary)
+    facts: Facts = vars(options) | {"mlp": model == "mlp", "lstm": model == "lstm"}
+    facts |= {"network": {"bigram": "Bigram", "mlp": "MLP"}.get(model, "Network")}
+    facts |= {"frequencies": size > LARGE_VOCABULARY and model != "bigram"}
+    facts |= {"bias": "bias" if facts.get("tied") else "output.bias", "cell": CELLS.get(model)}
+    layers, drop = facts.get("layers", 1), facts.get("dropout", 0)
+    drops = [drop, facts.get("input_dropout", 0), facts.get("embedding_dropout", 0)]
+    facts |= {"drops": drop > 0, "drops_input": drops[1] > 0, "drops_anything": any(drops)}
+    facts |= {"locked": bool(facts.get("locked") and (drop or drops[1])), "deep": layers > 1}
+    facts |= {
+        "rotary": facts.get("positions") == "rotary",
+        "after": "after" if layers > 1 else "state",
+    }
+    if model in CELLS:
+        facts["projected"] = options.tied and options.hidden_size != options.embedding_size
+    if model in WINDOWED:
+        store = run.tokenizer.encode(run.documents("train"))
+        context, carry = facts.get("context", 1), run.recipe.training.carry_context
+        facts["collapsed"] = distinct_windows(store, context, size, carry) is not None
+        facts |= {name: options.initialization == name for name in ("normal", "kaiming")}
+    if model == "mlp":
+        read = ["HIDDEN"] if layers else []
+        read += ["CONTEXT * EMBEDDING"] if options.direct or not layers else []
+        facts |= {"linear": layers == 0, "shallow": layers == 1, "drops": drops[0] or drops[2]}
+        facts |= {"features": " + ".join(read), "activation": ACTIVATIONS[options.activation]}
+        facts["gain"] = {"tanh": "5 / 3", "relu": "math.sqrt(2)", "gelu": "math.sqrt(2)"}.get(
+            options.activation, GAINS[options.activation]
+        )
+    return facts
+
+
+def _training_facts(run: LanguageRun) -> Facts:
+    """Return what the script has to know of the training."""
+    training, is_sequence = run.recipe.training, run.recipe.model not in WINDOWED
+    varies, carry = training.schedule != "constant", training.carry_context
+    documents = run.tokenizer.encode(run.documents("train"))
+    longest = int(documents.target_counts.max())
+    groups = "[decaying, others]" if training.weight_decay else "model.parameters()"
+    # Of AdamW the fused update is the one of the run, to the last bit.
+    optimizer = f"torch.optim.AdamW({groups}, LR, (0.9, 0.99), weight_decay=0.0, fused=True)"
+    if training.optimizer == "sgd":
+        momentum = f", momentum={training.momentum}" if training.momentum else ""
+        optimizer = f"torch.optim.SGD({groups}, LR{momentum})"
+    is_look = "(step + 1) * 10 // STEPS > step * 10 // STEPS"
+    if training.evaluate_every is not None:
+        is_look = f"(step + 1) % {training.evaluate_every} == 0 or step + 1 == STEPS"
+    return {
+        "sequences": is_sequence,
+        "carry": carry,
+        "state": is_sequence and (carry or longest > training.window),
+        "steps": _steps(run),
+        "threads": training.threads,
+        "one_thread": training.threads == 1,
+        "weight_decay": training.weight_decay,
+        "decays": training.weight_decay > 0,
+        "optimizer": f"optimizer = {optimizer}",
+        "clips": training.clip is not None and not isinf(training.clip),
+        "clip": training.clip,
+        "varies": varies,
+        "plateau": training.schedule == "plateau",
+        "step_points": training.step_points,
+        "decay": training.decay,
+        "patient": training.patience is not None,
+        "patience": training.patience,
+        "is_look": is_look,
+    }
+
+
+def _steps(run: LanguageRun) -> str:
+    """Return the statement that says how many steps there are."""
+    training = run.recipe.training
+    if training.time is not None:
+        return f"STEPS = {run.metrics()[-1]['step']}  # As many as the run made in its time."
+    if training.steps is not None:
+        return f"STEPS = {training.steps}"
+    if training.epochs is not None:
+        return f"STEPS = max(1, math.ceil({training.epochs:g} * per_epoch))"
+    return f"STEPS = max({MIN_STEPS}, math.ceil({DEFAULT_EPOCHS:g} * per_epoch))"
+
+
+def _parts(run: LanguageRun, facts: Facts) -> list[str]:
+    """Return the names of the templates, in order."""
+    model, schedule = run.recipe.model, run.recipe.training.schedule
+    if model in WINDOWED:
+        names = ["windows", "collapsed" if facts["collapsed"] else "shuffled", model]
+    else:
+        names = ["sequences", "streams" if facts["carry"] else "padded"]
+        names = names if facts["state"] else ["documents"]
+        names += [name for name in ("locked", "rotary") if facts[name]]
+        names += ["transformer" if model == "transformer" else "recurrent"]
+    names += [schedule] if schedule not in ("constant", "plateau") else []
+    return ["head", "text", *names, "training"]
+
+
+def _template(name: str) -> str:
+    return (TEMPLATES / f"{name}.txt").read_text("utf-8")
+
+
+def filled(template: str, facts: Facts) -> str:
+    r"""Return a template with its values, and without the lines that are not for these facts.
+
+    >>> filled("a = $size  #? big\na = 1  #? !big\n", {"size": 9, "big": True})
+    'a = 9\n'
+    """
+
+    def holds(name: str) -> bool:
+        return not facts.get(name[1:]) if name.startswith("!") else bool(facts.get(name))
+
+    lines = []
+    for line in template.splitlines():
+        text, _, conditions = line.partition("  #? ")
+        if all(map(holds, conditions.split())):
+            lines.append(Template(text).substitute(facts).rstrip() + "\n")
+    return "".join(lines)
+
+
+def _head(run: LanguageRun, facts: Facts, file: str) -> Facts:
+    """Return what the head of the script says."""
+    recipe, training, options = run.recipe, run.recipe.training, run.recipe.options
+    model = recipe.model
+    found = (line.get("dev_nats_per_token") for line in run.metrics())
+    losses = [loss for loss in found if loss is not None]
+    differences = {
+        "dropout draws other masks": facts["drops_anything"] and not facts["locked"],
+        "no row of the embedding and no recurrent weight is dropped": model in CELLS
+        and (options.weight_drop > 0 or options.embedding_dropout > 0),
+        "the softmax is never sampled": facts.get("softmax") == "sampled",
+        "the weights are not averaged": training.average != "none",
+        "windows are cut at the same places in each epoch": training.vary_windows
+        and training.carry_context,
+        "the learning rate follows the steps, not the time": training.time is not None,
+        "matrices are multiplied in float32": training.precision == "bfloat16",
+        "dev is read as one sequence": facts["carry"]
+        and facts["state"]
+        and run.store("dev").num_targets > Scoring().stream_length,
+    }
+    differs = [what for what, is_so in differences.items() if is_so]
+    outcome = "The run has no dev split."
+    if losses:
+        outcome = f"The run of thence came to {min(losses):.4f} nats per token; "
+        outcome += f"this is close to it: here {', '.join(differs)}." if differs else (
+            "so does this, up to rounding."
+        )  # fmt: skip
+    text = Path(run.text_name).name
+    files = file if facts.get("split") else file.replace(".train.", ".train.txt and .dev.")
+    words = " with words set apart by spaces" if facts["words"] else ""
+    beside = f"{files} beside it{words}"
+    return {
+        "title": f"{KINDS[model]} on {text} in plain PyTorch, as thence trained it.",
+        "equations": "\n".join(f"    {line}" for line in EQUATIONS[model]),
+        "source": SOURCES[model],
+        "about_text": f"TEXT, or else {beside}" if facts.get("split") else beside,
+        "outcome": "\n".join(wrap(outcome, WIDTH)),
+        "constants": "\n".join(_constants(run, facts)),
+    }
+
+
+def _constants(run: LanguageRun, facts: Facts) -> list[str]:
+    """Return the lines that set sizes and rates."""
+    options, training = run.recipe.options, run.recipe.training
+    sizes = {
+        "CONTEXT": (
+            1 if run.recipe.model == "bigram" else facts.get("context"),
+            "ids that are read before a target",
+        ),
+        "EMBEDDING": (facts.get("embedding_size"), "numbers for a symbol"),
+        "HIDDEN": (facts.get("hidden_size"), "units of a hidden layer"),
+        "LAYERS": (getattr(options, "layers", 1) if facts["deep"] else None, "layers"),
+        "HEADS": (facts.get("heads"), "heads of attention"),
+    }
+    if run.recipe.model == "transformer":
+        sizes["LAYERS"] = (options.layers, "layers")
+    rates = {
+        "BATCH": (training.batch_size, "rows of a step"),
+        "WINDOW": (training.window if facts["state"] else None, "ids that gradients reach back"),
+        "LR": (training.lr, "learning rate at its highest"),
+        "SEED": (training.seed, "seed of all that is drawn"),
+    }
+    return [_assignment(sizes), _assignment(rates)]
+
+
+def _assignment(named: dict[str, tuple[Any, str]]) -> str:
+    """Return lines that say what several names are, and set them."""
+    kept = {name: pair for name, pair in named.items() if pair[0] is not None}
+    values, about = (", ".join(str(pair[at]) for pair in kept.values()) for at in (0, 1))
+    return f"# {about[0].upper()}{about[1:]}.\n{', '.join(kept)} = {values}"
