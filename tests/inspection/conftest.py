@@ -28,3 +28,22 @@ def counted(tmp_path: Path) -> Callable[..., Run]:
         return train(files["text"], output=tmp_path / name, **{**given, **settings})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
+    """Networks after one step, each trained once."""
+    folder = tmp_path_factory.mktemp("networks")
+    kept: dict[str, Run] = {}
+
+    def run(model: str, **settings: Any) -> Run:
+        key = f"{model}{settings}"
+        if key not in kept:
+            (folder / "text.txt").write_text("abc\nbca\nabcab\n" * 9)
+            small = {"steps": 1, "embedding_size": 8, **settings}
+            kept[key] = train(
+                folder / "text.txt", model=model, output=folder / f"run{len(kept)}", **small
+            )
+        return kept[key]
+
+    return run

@@ -169,24 +169,6 @@ def test_attention_reads_what_the_layer_reads(positions: str, first: int) -> Non
     np.testing.assert_allclose(whole["layer 1"][first:], after, rtol=1e-3, atol=1e-4)
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
-    folder = tmp_path_factory.mktemp("networks")
-    kept: dict[str, Run] = {}
-
-    def run(model: str, **settings: Any) -> Run:
-        key = f"{model}{settings}"
-        if key not in kept:
-            (folder / "text.txt").write_text("abc\nbca\nabcab\n" * 9)
-            small = {"steps": 1, "embedding_size": 8, **settings}
-            kept[key] = thence.train(
-                folder / "text.txt", model=model, output=folder / f"run{len(kept)}", **small
-            )
-        return kept[key]
-
-    return run
-
-
 def seen(run: Run, text: str, *lenses: str, **settings: Any) -> Look:
     found = look(run, text, lenses=lenses, **settings)
     assert isinstance(found, Look)

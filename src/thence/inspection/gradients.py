@@ -114,7 +114,7 @@ def _copies(
         places = torch.arange(count * time).reshape(count, time)
         now = places[:, :pads] if is_window else take_rows(state, np.zeros(count, np.int64))
         hidden = []
-        for part in places[:, pads:].split(1 if step else time, dim=1):
+        for part in torch.split(places[:, pads:], 1 if step else time, dim=1):
             named = {table: read.flatten(0, 1)}
             values, now = functional_call(network, named, (part, now))
             hidden.append(values)

@@ -64,6 +64,8 @@ LENSES: Sequence[Lens] = (
     Lens("activations", "what each unit says after each token", "hidden:activations", has_networks),
     Lens("gates", "the gates of recurrent layers after each token", "hidden:gates", has_recurrent),
     Lens("attention", "which tokens each one looks at", "hidden:attention", has_transformers),
+    Lens("why", "how much each earlier token mattered for each", "why:why", _all),
+    Lens("flow", "how far back gradients reach", "why:flow", has_recurrent),
     Lens("layers", "what each layer would already predict", "hidden:layers", has_networks),
 )
 

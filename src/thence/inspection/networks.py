@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from thence.array_types import Float, Int64
-from thence.models.base import LanguageModel, read
+from thence.models.base import LanguageModel, State, read
 from thence.models.language.inference import InferenceModel
 from thence.models.language.members import Member, MixtureOptions
 from thence.models.language.mixture import Mixture
@@ -162,10 +162,7 @@ def trace(
         attention: Whether that of a transformer is wanted.
     """
     model = part.model
-    state = model.start(1)
-    for begin in range(0, first, READ_AT_ONCE):
-        read_before = ids[None, begin : min(begin + READ_AT_ONCE, first)]
-        _, state = read(model, read_before, state, last=True)
+    state = state_after(model, ids[:first])
     if not isinstance(model, InferenceModel):
         from thence.inspection.torch_networks import trace_modules
 
@@ -180,6 +177,14 @@ def trace(
     ]
     predictions = partial(model.after_stage, found)
     return Trace(found.stages, predictions, tuple(readable), found.gates)
+
+
+def state_after(model: LanguageModel, ids: Int64[np.ndarray, " time"]) -> State:
+    """Return the state after ids that begin a document; that before any text if there are none."""
+    state = model.start(1)
+    for begin in range(0, len(ids), READ_AT_ONCE):
+        _, state = read(model, ids[None, begin : begin + READ_AT_ONCE], state, last=True)
+    return state
 
 
 def in_torch(part: Part) -> "NeuralLanguageModel":
