@@ -5,14 +5,14 @@ before those of the layers. Perceptrons and recurrent networks are read in NumPy
 (``models/language/inference.py``), transformers and networks of other packages in torch.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from thence.array_types import Float, Int64
+from thence.array_types import Int64
+from thence.inspection.tracing import Trace
 from thence.models.base import LanguageModel, State, read
 from thence.models.language.inference import InferenceModel
 from thence.models.language.members import Member, MixtureOptions
@@ -51,30 +51,6 @@ class Part:
     def label(self, stage: str) -> str:
         """Return the name of a stage within the run."""
         return f"{self.name}: {stage}" if self.name else stage
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What a network computes of the ids of a document on the way to its predictions.
-
-    Attributes:
-        stages: What each id became at each stage, shape (T, numbers), by name in order:
-            ``embedding``, ``layer 1`` and so on.
-        predictions: Gives the log-probabilities (T, V) that would follow each id if the output
-            layer read a stage in place of the last.
-        readable: The stages that it can read; the last gives what the network itself predicts.
-        gates: Of each recurrent layer, by name and then by gate, shape (T, H).
-        attention: Of each layer: how much each id looks at the places up to the last of them, and
-            at none after itself, shape (heads, T, places).
-    """
-
-    stages: Mapping[str, Float[np.ndarray, "time numbers"]]
-    predictions: Callable[[str], Float[np.ndarray, "time vocab"]]
-    readable: tuple[str, ...]
-    gates: Mapping[str, Mapping[str, Float[np.ndarray, "time hidden"]]] = field(
-        default_factory=dict
-    )
-    attention: Mapping[str, Float[np.ndarray, "heads time places"]] = field(default_factory=dict)
 
 
 def is_network(family: str) -> bool:

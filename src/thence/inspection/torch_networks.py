@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from thence.array_types import Float, Int64
-from thence.inspection.networks import Trace
+from thence.inspection.tracing import Trace
 from thence.models.base import Array, State
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.transformer import Attention, Transformer

@@ -148,41 +148,38 @@ def _by_gradient(subject: Subject, part: Part, model: "NeuralLanguageModel") -> 
     from thence.inspection.gradients import input_gradients
 
     shown = _shown(subject)
-    found = []
+    products, norms = [], []
     for passage in _passages(subject, shown, part.carries):
         state = _state(subject, model, passage)
-        gradients = input_gradients(model, passage.ids, passage.targets, state=state)
-        bits = -gradients.products / math.log(2), gradients.norms / math.log(2)
-        found.append((passage, np.stack(bits)))
-    matrices, starts = _joined(found, shown)
+        found = input_gradients(model, passage.ids, passage.targets, state=state)
+        products.append((passage, -found.products / math.log(2)))
+        norms.append((passage, found.norms / math.log(2)))
+    (matrix, starts), (lengths, _) = _joined(products, shown), _joined(norms, shown)
     about = (
         "Gradient of the surprisal with respect to the embedding of the source, times that "
         "embedding: to first order, how many bits the token would lose without it."
     )
-    return Mattering("gradient", about, matrices[0], matrices[1], (shown.start, shown.stop), starts)
+    return Mattering("gradient", about, matrix, lengths, (shown.start, shown.stop), starts)
 
 
 def _joined(
-    found: list[tuple[_Passage, Float64[np.ndarray, "kinds targets rows"]]], shown: range
-) -> tuple[Float64[np.ndarray, "kinds tokens sources"], int]:
+    found: list[tuple[_Passage, Float64[np.ndarray, "targets rows"]]], shown: range
+) -> tuple[Float64[np.ndarray, "tokens sources"], int]:
     """Return the matrices of all passages in one, and the place of its first column."""
     first = min((passage.row for passage, _ in found), default=shown.start + 1)
-    kinds = len(found[0][1]) if found else 2
-    whole = np.zeros((kinds, len(shown), shown.stop + 1 - first))
+    whole = np.zeros((len(shown), shown.stop + 1 - first))
     for passage, values in found:
         row, column = passage.row + passage.targets.start - 1 - shown.start, passage.row - first
-        _, targets, sources = values.shape
-        whole[:, row : row + targets, column : column + sources] = values
+        targets, sources = values.shape
+        whole[row : row + targets, column : column + sources] = values
     return np.round(whole, DIGITS) + 0.0, first - 1  # Adding 0 turns a minus 0 into 0.
 
 
 def _by_occlusion(subject: Subject) -> Mattering:
     shown, unknown = _shown(subject), _stand_in(subject)
-    found = []
-    for passage in _passages(subject, shown, subject.carries):
-        bits = _lost_bits(subject, passage, unknown)
-        found.append((passage, bits[None]))
-    (matrix,), starts = _joined(found, shown)
+    passages = _passages(subject, shown, subject.carries)
+    found = [(passage, _lost_bits(subject, passage, unknown)) for passage in passages]
+    matrix, starts = _joined(found, shown)
     way = "without the source" if unknown is None else "with the unknown symbol in its place"
     about = f"How many bits less likely the token is when the text is read {way}."
     return Mattering("occlusion", about, matrix, None, (shown.start, shown.stop), starts)
