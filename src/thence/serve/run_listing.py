@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from thence.errors import RunError, ThenceError, nearest
 from thence.evaluation.metrics import finite, perplexity
 from thence.locks import can_lock, is_locked
+from thence.models.registry import get_family
 from thence.recipes.recipe import groups_of
 from thence.runs import ClassifierRun, Run, open_run
 from thence.runs.files import check_ordinary, number_of_values
@@ -36,6 +37,8 @@ COUNTING_SECONDS = 0.3
 """Time that one listing may take to count the parameters of runs, which loads their models."""
 MAX_COUNTED = 1 << 30
 """Bytes of a model that is loaded for that."""
+OF_COUNTS = ("carry_context", "seed")
+"""Settings of training that say something of models that are counted, fitted or combined too."""
 MAX_SETTING = 60
 """Characters of a setting in the table."""
 REPORT, REPORTS = "report.html", "/playground/report"
@@ -355,12 +358,16 @@ def group_of(run: Run) -> str:
 
 
 def settings_of(run: Run) -> dict[str, Setting]:
-    """Return the settings of a run as names and short values, those that are None left out."""
+    """Return the settings of a run as names and short values.
+
+    Those that are None are left out, and those of training where there were no steps.
+    """
     recipe = run.recipe
     found: dict[str, Setting] = {"model": recipe.model}
+    has_steps = get_family(recipe.model).method == "train"
     for group in ("options", *groups_of(recipe.model)):
         for name, value in asdict(getattr(recipe, group)).items():
-            if value is None:
+            if value is None or (group == "training" and not has_steps and name not in OF_COUNTS):
                 continue
             plain = isinstance(value, bool | int | float)
             # A member of a mixture is a recipe of its own: its name says enough.

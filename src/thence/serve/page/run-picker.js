@@ -18,7 +18,6 @@ export function grouped(runs) {
 
 /** Return what the runs of a group share, in words. */
 export function groupTitle(run) {
-  if (!run.kind) return "Runs that cannot be read";
   return [run.text, run.kind === "classifier" ? "labels" : run.tokens].filter(Boolean).join(" · ");
 }
 

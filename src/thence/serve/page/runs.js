@@ -1,94 +1,135 @@
-/** The runs tab: a table of all runs, sorted by any column. */
+/** The place Runs: all runs, grouped by what may be compared, and comparisons of those that are chosen. */
 
 import { get, Problem } from "./api.js";
-import { el, errorLine } from "./dom.js";
-import { keep, value } from "./state.js";
-import { brief, duration, fixed, grouped, percent } from "./format.js";
+import { ComparisonView } from "./comparison.js";
+import { el, errorLine, freshId } from "./dom.js";
+import { enter, keep, several, value } from "./state.js";
+import { grouped as grouping } from "./format.js";
+import { grouped } from "./run-picker.js";
+import { runsGrid, unreadable } from "./runs-grid.js";
 
-const TAGS = { finished: "good", training: "live", stopped: "", unreadable: "bad" };
-const STATES = { finished: "finished", training: "in training", stopped: "stopped", unreadable: "unreadable" };
+const EVERY = 4000;
+/** Models that are judged for their intervals without being asked: so many, of so many bytes at most. */
+const MOST_JUDGED = 30;
+const LARGEST_JUDGED = 24e6;
 
-/** The columns: what they hold, how it is written, and which end comes first. */
-const COLUMNS = [
-  { key: "name", title: "Run" },
-  { key: "state", title: "State" },
-  { key: "family", title: "Model" },
-  { key: "tokens", title: "Tokens" },
-  { key: "text", title: "Text" },
-  { key: "parameters", title: "Parameters", write: brief },
-  { key: "nats_per_token", title: "Nats/token", write: (number) => fixed(number, 4) },
-  { key: "perplexity", title: "Perplexity", write: fixed },
-  { key: "accuracy", title: "Accuracy", write: percent, descending: true },
-  { key: "nats_per_document", title: "Nats/document", write: (number) => fixed(number, 4) },
-  { key: "steps", title: "Steps", write: grouped },
-  { key: "seconds", title: "Time", write: duration },
-  { key: "kind", title: "Kind" },
-  { key: "served", title: "Served", descending: true },
-];
-
-/** Fill the tab. */
+/** Fill the place. */
 export function runsPlace(panel, app) {
   const error = errorLine();
-  const table = el("table", { class: "table runs" });
+  const groups = el("div", { class: "stack" });
   const note = el("p", { class: "hint" });
-  let [key, direction] = value("sort", "name.ascending").split(".");
+  const filter = el("input", { type: "search", id: freshId("filter"), placeholder: "Part of a name, text, model or state", value: value("find") });
+  filter.addEventListener("input", () => { keep("find", filter.value); draw(); });
+  const bar = el("div", { class: "chosen-bar", hidden: true });
+  const overview = el("div", { class: "stack" },
+    el("div", { class: "field find" }, el("label", { for: filter.id }, "Find runs"), filter), error.element, groups, note, bar);
+  const comparison = new ComparisonView(app, () => { enter("compare", ""); show(); });
+  let chosen = several("r") ?? [];
+  let [key, direction] = value("sort", "score").split(".");
   let runs = [];
-  panel.append(el("p", { class: "hint" }, "Losses are on the dev split, of the weights that are kept. Compare only runs with the same "
-    + "text and tokens."), error.element, el("div", { class: "panel" }, el("div", { class: "scroll" }, table), note));
+  const intervals = new Map();
+  let judging = false;
+  let timer = 0;
+  let shown = false;
+  let drawn = "";
+  panel.append(overview, comparison.element);
 
-  function sort(column) {
-    const first = column.descending ? "descending" : "ascending";
-    const other = column.descending ? "ascending" : "descending";
-    direction = key === column.key && direction === first ? other : first;
-    key = column.key;
-    keep("sort", `${key}.${direction}`);
-    draw();
-    table.querySelector(`button[data-key="${key}"]`).focus();
+  const actions = {
+    isChosen: (name) => chosen.includes(name),
+    choose(name, is) {
+      chosen = is ? [...chosen, name] : chosen.filter((one) => one !== name);
+      keep("r", chosen);
+      drawBar();
+    },
+    curves(names) { keep("r", names); app.go("train"); },
+    look(name) { keep("m", [name]); app.go("look"); },
+    sort(column, way) {
+      [key, direction] = [column, way];
+      keep("sort", `${key}.${direction}`);
+      draw();
+      groups.querySelector(`button[data-key="${key}"]`)?.focus();
+    },
+  };
+
+  function fits(run) {
+    const wanted = filter.value.toLowerCase();
+    return [run.name, run.text, run.family, run.state, run.tokens].some((part) => part?.toLowerCase().includes(wanted));
   }
 
   function draw() {
-    const shown = COLUMNS.filter((column) => runs.some((run) => run[column.key] !== null));
-    const sorted = [...runs].sort((a, b) => compare(a[key], b[key], direction === "ascending" ? 1 : -1));
-    table.replaceChildren(
-      el("thead", {}, el("tr", {}, shown.map((column) => el("th", {
-        scope: "col", class: column.write ? "number" : null, "aria-sort": column.key === key ? direction : "none",
-      }, el("button", { type: "button", "data-key": column.key, on: { click: () => sort(column) } }, column.title,
-        el("span", { "aria-hidden": "true", class: "arrow" }, column.key !== key ? "" : direction === "ascending" ? " ▲" : " ▼")))))),
-      el("tbody", {}, sorted.map((run) => el("tr", { "data-run": run.name }, shown.map((column) => cell(column, run))))));
+    const listed = runs.filter(fits);
+    const signature = JSON.stringify([listed, [...intervals], key, direction, listed.map((run) => chosen.includes(run.name))]);
+    if (signature === drawn) return;
+    drawn = signature;
+    const focused = document.activeElement?.getAttribute("aria-label");
+    const readable = grouped(listed.filter((run) => run.kind !== null)).sort((a, b) => b.runs.length - a.runs.length);
+    const others = listed.filter((run) => run.kind === null);
+    groups.replaceChildren(...readable.map((group) => el("article", { class: "panel" },
+      el("h2", {}, group.title), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": group.title }, runsGrid(group.runs, intervals, { key, direction }, actions)))),
+    ...(others.length > 0 ? [el("article", { class: "panel" }, el("h2", {}, "Runs that cannot be read"), unreadable(others))] : []));
+    if (focused) [...groups.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === focused)?.focus();
+    if (listed.length === 0 && runs.length > 0) groups.replaceChildren(el("p", { class: "empty" }, "No run fits."));
+    drawBar();
   }
 
-  function cell(column, run) {
-    const found = run[column.key];
-    if (column.key === "name") return el("th", { scope: "row" }, nameOf(run));
-    if (column.key === "state") return el("td", {}, el("span", { class: `tag ${TAGS[found]}`, title: run.problem }, STATES[found]));
-    if (column.key === "served") return el("td", {}, found ? "yes" : "no");
-    return el("td", { class: column.write ? "number" : null }, found === null ? "–" : column.write ? column.write(found) : found);
-  }
-
-  function nameOf(run) {
-    if (run.state === "unreadable") return [run.name, el("span", { class: "why" }, run.problem)];
-    return el("button", { type: "button", class: "quiet", title: "See its learning curve",
-      on: { click: () => { keep("r", [run.name]); app.go("train"); } } }, run.name);
+  function drawBar() {
+    const some = chosen.filter((name) => runs.some((run) => run.name === name));
+    bar.hidden = some.length === 0;
+    bar.replaceChildren(el("span", {}, some.length === 1 ? `${some[0]} is chosen; choose another to compare.` : `${some.length} runs are chosen.`),
+      el("button", { type: "button", class: "primary", disabled: some.length < 2, on: { click: () => { enter("compare", "1"); show(); } } }, "Compare"),
+      el("button", { type: "button", on: { click: () => actions.curves(some) } }, "Curves"),
+      el("button", { type: "button", on: { click: () => { chosen = []; keep("r", chosen); draw(); } } }, "Clear"));
   }
 
   async function load() {
+    clearTimeout(timer);
     try {
       const found = await get("/playground/runs");
       runs = found.runs;
       error.show(null);
-      note.textContent = found.left_out > 0 ? `${grouped(found.left_out)} more runs are not shown.` : `${grouped(runs.length)} runs.`;
+      note.textContent = found.left_out > 0 ? `${grouping(found.left_out)} more runs are not shown.` : "";
       draw();
+      judge();
     } catch (failed) {
       if (!(failed instanceof Problem)) throw failed;
       error.show(failed.message);
     }
+    clearTimeout(timer);
+    if (shown) timer = setTimeout(poll, EVERY);
   }
-  return { show: load };
-}
 
-/** Order two values; what is not known comes last, whichever way. */
-function compare(first, second, sign) {
-  if (first === null || second === null) return Number(first === null) - Number(second === null);
-  if (typeof first === "string") return sign * first.localeCompare(second, "en", { numeric: true });
-  return sign * (Number(first) - Number(second));
+  function poll() {
+    if (document.visibilityState === "visible") load();
+    else timer = setTimeout(poll, EVERY);
+  }
+
+  /** Ask for the interval of one run after another. */
+  async function judge() {
+    if (judging) return;
+    judging = true;
+    const fitting = runs.filter((run) => run.state === "finished" && run.bytes !== null && run.bytes < LARGEST_JUDGED).slice(0, MOST_JUDGED);
+    for (const run of fitting) {
+      if (!shown) break;
+      if (intervals.get(run.name)?.made === run.made) continue;
+      try {
+        intervals.set(run.name, { ...await get("/playground/dev-score", { run: run.name }), made: run.made });
+      } catch (failed) {
+        if (!(failed instanceof Problem)) throw failed;
+        intervals.set(run.name, { low: null, high: null, made: run.made }); // Its text is gone, for example.
+      }
+      draw();
+    }
+    judging = false;
+  }
+
+  function show() {
+    shown = true;
+    chosen = several("r") ?? [];
+    const comparing = value("compare") === "1" && chosen.length >= 2;
+    overview.hidden = comparing;
+    comparison.show(comparing ? chosen : null);
+    if (!comparing) load();
+  }
+
+  return { show, hide() { shown = false; clearTimeout(timer); } };
 }

@@ -1,0 +1,169 @@
+/** Runs side by side: paired differences, what they cost, samples, and where they disagree. */
+
+import { get, newest, post } from "./api.js";
+import { el, errorLine, freshId } from "./dom.js";
+import { brief, duration, fixed, grouped, minus, percent, visible } from "./format.js";
+import { scoreOf, size } from "./runs-grid.js";
+import { sampleText } from "./samples.js";
+import { Scatter } from "./scatter.js";
+import { keep, select } from "./state.js";
+import { whisker, whiskerScale } from "./whisker.js";
+
+const COSTS = { bytes: "Bytes of the model", parameters: "Parameters", seconds: "Seconds of training" };
+const SAYING = { bytes: size, parameters: brief, seconds: duration };
+const SAMPLES = 8;
+/** Pixels of the drawn differences. */
+const WIDE = 260;
+
+/** The comparison of the chosen runs. */
+export class ComparisonView {
+  /** @param {Object} app @param {() => void} onBack */
+  constructor(app, onBack) {
+    this.app = app;
+    this.error = errorLine();
+    this.title = el("h2", { tabindex: -1 });
+    this.waiting = el("p", { class: "hint", role: "status" });
+    this.about = el("div", { class: "differences" });
+    this.remark = el("p", { class: "hint" });
+    this.scatter = new Scatter("Score of each run against what it costs");
+    this.cost = select("cost", COSTS, "bytes", () => this.drawScatter());
+    this.cost.id = freshId("cost");
+    this.samples = el("div", { class: "samples" });
+    this.seed = 1;
+    this.again = el("button", { type: "button", on: { click: () => { this.seed += 1; this.drawSamples(); } } }, "Draw others");
+    this.samplesPanel = el("article", { class: "panel" }, el("header", { class: "panel-head" }, el("h2", {}, "Samples of the same seed"), this.again), this.samples);
+    this.apart = el("ol", { class: "apart" });
+    this.results = el("div", { class: "stack" },
+      el("article", { class: "panel" }, this.about, this.remark),
+      el("article", { class: "panel" }, el("header", { class: "panel-head" }, el("h2", {}, "Score and cost"),
+        el("div", { class: "inline-field" }, el("label", { for: this.cost.id }, "Horizontal axis"), this.cost)), this.scatter.element,
+      el("p", { class: "hint" }, "The line joins the runs that no other beats at a lower cost.")),
+      this.samplesPanel,
+      el("article", { class: "panel" }, el("h2", {}, "Where they disagree most"), el("p", { class: "hint" }, "Documents of dev; bits are what each costs a run: fewer are better."), this.apart));
+    this.element = el("div", { class: "stack", hidden: true },
+      el("div", { class: "panel-head" }, this.title, el("button", { type: "button", on: { click: onBack } }, "All runs")), this.error.element, this.waiting, this.results);
+    this.ask = newest((signal, names) => Promise.all([post("/playground/compare", { runs: names }, signal), get("/playground/runs", {}, signal)]),
+      ([found, table]) => this.draw(found, table.runs), (problem) => this.fail(problem));
+  }
+
+  /** Compare runs by their names; null: show nothing. */
+  show(names) {
+    this.element.hidden = names === null;
+    if (names === null) return;
+    this.names = names;
+    this.title.textContent = `${names.length} runs compared`;
+    this.waiting.textContent = "Scoring dev with each of them …";
+    this.results.hidden = true;
+    this.error.show(null);
+    this.title.focus();
+    this.ask(names);
+  }
+
+  fail(problem) {
+    this.waiting.textContent = "";
+    this.error.show(problem.message);
+  }
+
+  draw(found, runs) {
+    this.waiting.textContent = "";
+    this.results.hidden = false;
+    this.found = found;
+    this.entries = this.names.map((name) => runs.find((run) => run.name === name) ?? { name });
+    this.drawDifferences();
+    this.drawScatter();
+    const isLabels = found.unit === "accuracy";
+    this.samplesPanel.hidden = isLabels;
+    if (!isLabels) this.drawSamples();
+    this.apart.replaceChildren(...found.disagreements.map((document) => this.document(document)));
+    if (found.disagreements.length === 0) this.apart.replaceChildren(el("li", {}, "On no document: they say the same."));
+  }
+
+  colour(place) {
+    return place < 6 ? `line-${place + 1}` : "line-other";
+  }
+
+  key(place) {
+    return el("span", { class: `key ${this.colour(place)}`, "aria-hidden": "true" });
+  }
+
+  /** A score as it is shown: bits for losses per token. */
+  score(number) {
+    if (this.found.unit === "accuracy") return percent(number);
+    return fixed(this.inBits(number), 3);
+  }
+
+  inBits(number) {
+    return number === null ? null : this.found.unit === "nats per token" ? number / Math.LN2 : number;
+  }
+
+  drawDifferences() {
+    const { runs, unit, text, documents, remark } = this.found;
+    const isLabels = unit === "accuracy";
+    const title = isLabels ? "Accuracy" : unit === "nats per token" ? "Bits per token" : "Bits per byte";
+    const per = (number) => (number === null ? null : isLabels ? 100 * number : this.inBits(number));
+    const differences = runs.map((run) => run.difference?.map(per) ?? [0, null, null]);
+    const x = whiskerScale([0, ...differences.flat()], WIDE);
+    const say = (number) => (isLabels ? `${minus(number.toFixed(2))} points` : `${number > 0 ? "+" : ""}${minus(fixed(number, 4))}`);
+    const row = (run, place) => {
+      const [middle, low, high] = differences[place];
+      const said = run.difference === null ? "the best" : low === null ? say(middle) : `${say(middle)} (${say(low)} to ${say(high)})`;
+      const luck = run.difference === null ? "" : low === null ? "no interval" : low <= 0 && high >= 0 ? "may be luck" : "worse";
+      return el("tr", { "data-run": this.names[run.place] }, el("th", { scope: "row" }, this.key(run.place), this.names[run.place]),
+        el("td", { class: "number" }, run.score === null ? "∞" : this.score(run.score)),
+        el("td", {}, whisker(x, { value: middle, low, high }, { label: said, zero: true, className: this.colour(run.place), width: WIDE })),
+        el("td", { class: "number" }, said), el("td", {}, luck));
+    };
+    this.about.replaceChildren(el("h2", {}, `On the ${text}, ${grouped(documents)} documents`), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Differences" }, el("table", { class: "table" },
+      el("thead", {}, el("tr", {}, ["Run", title, "From the best, 95 % simultaneous", "", ""].map((name, at) => el(name ? "th" : "td", { scope: name ? "col" : null, class: at === 1 ? "number" : null }, name)))),
+      el("tbody", {}, runs.map(row)))));
+    this.remark.textContent = remark;
+  }
+
+  drawScatter() {
+    if (!this.found) return;
+    const cost = this.cost.value;
+    const isLabels = this.found.unit === "accuracy";
+    const points = this.found.runs.map((run) => {
+      const entry = this.entries[run.place];
+      return { name: entry.name, className: this.colour(run.place), x: entry[cost] ?? null, y: isLabels ? run.score : this.inBits(run.score) };
+    }).filter((point) => point.x > 0 && point.y !== null);
+    this.scatter.show({ points, xLabel: COSTS[cost], sayX: SAYING[cost], upwards: isLabels,
+      yLabel: isLabels ? "Accuracy on dev" : this.found.unit === "nats per token" ? "Bits per token on dev" : "Bits per byte on dev",
+      sayY: isLabels ? (y) => `${Number((100 * y).toPrecision(4))} %` : undefined });
+  }
+
+  async drawSamples() {
+    const seed = this.seed;
+    const found = await Promise.all(this.names.map(async (name, place) => {
+      let content;
+      try {
+        const { texts } = await get("/playground/samples", { run: name, seed, count: SAMPLES });
+        content = el("ul", {}, texts.map((text) => el("li", { dir: "auto" }, sampleText(text))));
+      } catch (error) {
+        content = el("p", { class: "hint" }, error.message);
+      }
+      return el("section", { "aria-label": `Samples of ${name}` }, el("h3", {}, this.key(place), name), content);
+    }));
+    if (seed === this.seed) this.samples.replaceChildren(...found);
+  }
+
+  /** A document that the runs disagree on, with what it costs each of them. */
+  document({ text, bits, labels, predicted }) {
+    const most = Math.max(...bits.map((one) => one ?? 0));
+    const rows = bits.map((cost, place) => el("li", { class: this.colour(place) },
+      el("span", { class: "name" }, this.names[place]),
+      el("span", { class: "track", "aria-hidden": "true" }, el("span", { class: "fill", vars: { "--share": `${(100 * (cost ?? most)) / (most || 1)}%` } })),
+      el("span", { class: "number" }, `${cost === null ? "impossible" : `${fixed(cost, 1)} bits`}${predicted ? ` · ${predicted[place].join(", ") || "none"}` : ""}`)));
+    const served = this.entries.filter((entry) => entry.served).map((entry) => entry.name);
+    const open = el("button", { type: "button", class: "quiet", disabled: served.length === 0, title: served.length === 0 ? "None of these runs is served; start thence serve with them." : null,
+      on: { click: () => this.look(text, served) } }, "Look");
+    return el("li", {}, el("p", { class: "document", dir: "auto" }, text === "" ? "(empty)" : text.length > 400 ? `${text.slice(0, 400)} …` : text),
+      labels ? el("p", { class: "hint" }, `It is ${labels.map(visible).join(", ") || "without a label"}.`) : null, el("ul", { class: "costs" }, rows), open);
+  }
+
+  look(text, served) {
+    keep("m", served);
+    keep("text", text);
+    this.app.go("look");
+  }
+}
