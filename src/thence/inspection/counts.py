@@ -38,13 +38,12 @@ def backoff(subject: Subject) -> list[Stack]:
 def _judge(mixture: Mixture) -> int:
     """Return the number of the member that is shown of a mixture."""
 
-    def order(number: int) -> tuple[bool, int]:
-        settings = mixture.options.members[number].options
-        return isinstance(mixture.models[number], NGram), settings.get("order", 0)
+    def rank(number: int) -> tuple[bool, bool, int]:
+        model, settings = mixture.models[number], mixture.options.members[number].options
+        counted = isinstance(model, NGram | ClassNGram | BigramCounts)
+        return counted, isinstance(model, NGram), settings.get("order", 0)
 
-    kinds = NGram, ClassNGram, BigramCounts
-    counted = [n for n, model in enumerate(mixture.models) if isinstance(model, kinds)]
-    return max(counted, key=order)
+    return max(range(len(mixture.models)), key=rank)
 
 
 def _stacks(model: LanguageModel, subject: Subject, carries: bool) -> list[Stack]:

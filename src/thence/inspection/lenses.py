@@ -12,6 +12,7 @@ from typing import Any
 from thence.errors import SettingError, nearest
 from thence.inspection.networks import has_networks, has_recurrent, has_transformers
 from thence.inspection.subject import Subject
+from thence.models.registry import get_family
 from thence.runs import LanguageRun
 
 FOLLOWING = "following"
@@ -48,9 +49,29 @@ def _all(run: LanguageRun) -> bool:
     return True
 
 
-def _counts(run: LanguageRun) -> bool:
+def _families(run: LanguageRun) -> list[str]:
+    """Return the family of a run's model, and those of a mixture's members."""
     members = getattr(run.recipe.options, "members", ())
-    return any(one in COUNTS for one in (run.recipe.model, *(one.model for one in members)))
+    return [run.recipe.model, *(member.model for member in members)]
+
+
+def _counts(run: LanguageRun) -> bool:
+    return any(name in COUNTS for name in _families(run))
+
+
+def _mixture(run: LanguageRun) -> bool:
+    return run.recipe.model == "mixture"
+
+
+def _cache(run: LanguageRun) -> bool:
+    return any(name in ("cache", "neural-cache") for name in _families(run))
+
+
+def _adapts(run: LanguageRun) -> bool:
+    members = getattr(run.recipe.options, "members", ())
+    dynamic = any(member.dynamic is not None for member in members)
+    adapts = any(get_family(name).adapts for name in _families(run) if name != "neural-cache")
+    return run.recipe.training.carry_context and (dynamic or adapts or _cache(run))
 
 
 def _train(run: LanguageRun) -> bool:
@@ -60,6 +81,9 @@ def _train(run: LanguageRun) -> bool:
 LENSES: Sequence[Lens] = (
     Lens(FOLLOWING, "rank, entropy and the likeliest tokens", "following:following", _all, True),
     Lens("backoff", "what each order of an n-gram gave, and why", "counts:backoff", _counts, True),
+    Lens("mixture", "weight and share of each member", "mixtures:mixture", _mixture, True),
+    Lens("cache", "what caches remembered, and how long ago", "caches:cache", _cache),
+    Lens("learning", "what learning from the text gained", "learning:learning", _adapts),
     Lens("examples", "where the train text says the same", "examples:examples", _train),
     Lens("activations", "what each unit says after each token", "hidden:activations", has_networks),
     Lens("gates", "the gates of recurrent layers after each token", "hidden:gates", has_recurrent),

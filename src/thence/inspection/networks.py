@@ -96,7 +96,7 @@ def networks_of(run: LanguageRun, model: LanguageModel) -> list[Part]:
         known = is_network(run.recipe.model)
         return [_part("", family, run.recipe.options, model, carries)] if known else []
     members = model.options.members
-    names = _distinct([member.name for member in members])
+    names = distinct_names([member.name for member in members])
     return [
         _member(name, member, one)
         for name, member, one in zip(names, members, model.models, strict=True)
@@ -118,7 +118,7 @@ def _part(name: str, family: Family, options: Any, model: LanguageModel, carries
     return Part(name, family, options, model, carries)
 
 
-def _distinct(names: list[str]) -> list[str]:
+def distinct_names(names: list[str]) -> list[str]:
     """Return the names, with a number where several are alike."""
     return [
         f"{name} ({names[:place].count(name) + 1})" if names.count(name) > 1 else name

@@ -10,7 +10,14 @@ The JSON of a language model's look (that of a classifier's has the fields of ``
                       rank, entropy, top: [{text, id, probability}]}]
                     rank, entropy and top only of tokens that are shown; bits may be null
     next            {entropy, top, rank: null}, or null where it was not asked for
-    lenses          {name: what the lens shows}
+    lenses          {name: what the lens shows}; of models of counts and of mixtures:
+      backoff       [token: {order, longest, terms: [Term], given_class}]      (``backoff.py``)
+      examples      [token: {order, first, count, lines: [{text, start, end}]}] (``examples.py``)
+      mixture       {members, families, depends, adapts,
+                      tokens: [{weights, probabilities, shares, known}]}       (``mixtures.py``)
+      cache         [cache: {name, tokens: [{weight, probability, remembered:
+                      [{text, id, share, ago, count, order}]}]}]                 (``caches.py``)
+      learning      [token: {probability, bits_gained}]                        (``learning.py``)
 """
 
 import math

@@ -1,25 +1,22 @@
 """What a lens looks at: a text as a language model reads it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePath
 
 import numpy as np
 
-from thence.array_types import Float, Float64, Int64
+from thence.array_types import Float64, Int64
 from thence.corpus.tables import HUGGING_FACE, TABLES
+from thence.inspection.distributions import Rows, distributions_at
 from thence.inspection.spans import Spans
 from thence.models.base import LanguageModel
-from thence.models.language.distributions import distributions_of
-from thence.models.ngram import NGram
 from thence.runs import LanguageRun
 from thence.runs.run import Run
 from thence.tokens import TokenStore
 
 REPLACEMENT = "\ufffd"
 """Stands in decoded text for bytes that are no character."""
-Rows = Iterator[tuple[Int64[np.ndarray, " read"], Float[np.ndarray, "read vocab"]]]
 
 
 @dataclass(frozen=True)
@@ -80,8 +77,8 @@ class Subject:
     def distributions(self, first: int, stop: int) -> Rows:
         """Yield places from first to before stop, in any order, and log-probabilities (V) there.
 
-        They are those of the model as it reads on, but for what learns from each token that it has
-        scored: networks under dynamic evaluation and gates are as they were before the text.
+        They are what the tokens' probabilities come from, but for context mixing that learns as it
+        reads: there they are of the model before it read the text.
         """
         return distributions_at(self.model, self.store, self.carries, first, stop)
 
@@ -100,48 +97,3 @@ def is_by_lines(run: Run) -> bool:
     """Return whether a line of plain text is a document for a run: a line end is a boundary."""
     table = PurePath(run.recipe.text).suffix in TABLES or run.recipe.text.startswith(HUGGING_FACE)
     return run.recipe.reading.document == "line" and not table
-
-
-def distributions_at(
-    model: LanguageModel, store: TokenStore, carries: bool, first: int, stop: int
-) -> Rows:
-    """Yield places of targets from first to before stop, in any order, and log-probabilities (V).
-
-    Args:
-        model: Any language model.
-        store: The text.
-        carries: Whether documents see those before them.
-        first: The first place.
-        stop: The place after the last.
-    """
-    if isinstance(model, NGram):
-        contexts = model.contexts(_until(store, stop), carries)
-        at_once = max(1, (1 << 20) // model.vocabulary_size)
-        for begin in range(first, stop, at_once):
-            places = np.arange(begin, min(begin + at_once, stop))
-            yield places, model.queries.distributions(contexts[places])
-        return
-    shift = 0
-    if not carries:  # What is before the document of the first place does not matter.
-        document = int(np.searchsorted(store.offsets - 1, first, "right")) - 1
-        shift = int(store.offsets[document]) - 1
-        store = store.take(np.arange(document, store.num_documents))
-    for places, log_probs in distributions_of(model, _until(store, stop - shift), carries):
-        asked = places + shift >= first
-        if asked.any():
-            yield places[asked] + shift, log_probs[asked]
-
-
-def _until(store: TokenStore, stop: int) -> TokenStore:
-    """Return a store that ends with the target before a place."""
-    if stop >= store.num_targets:
-        return store
-    kept = int(np.searchsorted(store.offsets, stop + 1))
-    offsets = np.append(store.offsets[:kept], stop + 1)
-    return TokenStore(
-        store.ids[: stop + 1],
-        offsets,
-        store.byte_counts[: len(offsets) - 1],
-        store.character_counts[: len(offsets) - 1],
-        store.boundary_id,
-    )

@@ -81,11 +81,27 @@ class Cache:
     ) -> tuple[Float[np.ndarray, "batch vocab"], Recent]:
         """Read one id per row; return the log-probabilities of the next and the new state."""
         recent = np.concatenate([state[0][:, 1:], ids[:, None].astype(np.int64)], axis=1)
-        rows = [self._after(past[np.argmax(past >= 0) :]) for past in recent]
+        rows = [self.after(past[np.argmax(past >= 0) :]) for past in recent]
         probs, known = np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
         return self._log(probs, known), (recent, known)
 
-    def _after(self, past: Int64[np.ndarray, " read"]) -> tuple[Array, Array]:
+    def log_probs_at(
+        self, store: TokenStore, place: int, carry_context: bool
+    ) -> Float[np.ndarray, " vocab"]:
+        """Return the log-probability of all that could stand at a target's place."""
+        probs, known = self.after(self.past(store, place, carry_context))
+        log_probs: Array = self._log(probs[None], known[None])[0]
+        return log_probs
+
+    def past(
+        self, store: TokenStore, place: int, carry_context: bool
+    ) -> Int64[np.ndarray, " read"]:
+        """Return the ids before a target that matter to it, the last one last."""
+        begin = 0 if carry_context else place - int(store.places[place])
+        width = self.options.length + max(self.options.order - 1, 1)
+        return store.ids[max(begin, place + 1 - width) : place + 1].astype(np.int64)
+
+    def after(self, past: Int64[np.ndarray, " read"]) -> tuple[Array, Array]:
         """Return the probability of each symbol after those read, and what is known of them."""
         probs = np.full(self.vocabulary_size, 1 / self.vocabulary_size)
         known = np.zeros(3, np.int64)

@@ -160,7 +160,7 @@ class Mixture:
             return model.score(store, carries)
         from thence.models.language.dynamic_evaluation import score_dynamically
 
-        return score_dynamically(cast("NeuralLanguageModel", model), store, self._rule(number))
+        return score_dynamically(cast("NeuralLanguageModel", model), store, self.rule(number))
 
     def _decisions(self, number: int, store: TokenStore, carry_context: bool) -> LogOdds:
         """Return what the inputs of a member say of every decision of a store."""
@@ -168,12 +168,12 @@ class Mixture:
         for of in self.options.members[number].inputs:
             member = self.options.members[of]
             carries = carry_context and member.carry_context
-            rule = None if member.dynamic is None or not carries else self._rule(of)
+            rule = None if member.dynamic is None or not carries else self.rule(of)
             said.append(distributions_of(self.models[of], store, carries, rule))
         mixer = cast(ContextMixing, self.models[number])
         return mixer.log_odds(store.targets.astype(np.int32), said)
 
-    def _rule(self, number: int) -> "Rule":
+    def rule(self, number: int) -> "Rule":
         """Return how a dynamic member learns."""
         from thence.models.language.dynamic_evaluation import Rule  # With torch.
 
@@ -283,7 +283,7 @@ class Mixture:
             ]
             return np.concatenate([np.zeros(0), *parts])
         scores = scores.copy()
-        for block, log_weights in self._blocks(store, carry_context):
+        for block, log_weights in self.log_weights(store, carry_context):
             scores[block] += log_weights
         mixed: Array = np.logaddexp.reduce(scores, axis=1)
         return mixed
@@ -293,12 +293,12 @@ class Mixture:
     ) -> Float[np.ndarray, " models"]:
         """Return the mean weight of each member over the targets of a store."""
         total = np.zeros(len(self.models))
-        for _, log_weights in self._blocks(store, carry_context):
+        for _, log_weights in self.log_weights(store, carry_context):
             total = total + np.exp(log_weights).sum(axis=0)
         means: Array = total / max(store.num_targets, 1)
         return means
 
-    def _blocks(
+    def log_weights(
         self, store: TokenStore, carry_context: bool
     ) -> Iterator[tuple[slice, Float[np.ndarray, "block models"]]]:
         """Yield block by block of the targets the logarithm of the members' weights there."""
@@ -306,6 +306,15 @@ class Mixture:
         for start in range(0, store.num_targets, BLOCK):
             block = slice(start, start + BLOCK)
             yield block, self._log_weights(contexts[block])
+
+    def known_before(
+        self, store: TokenStore, carry_context: bool
+    ) -> Int64[np.ndarray, " targets"] | None:
+        """Return how long a context the n-gram member knows before each target; None without."""
+        if self._judge is None:
+            return None
+        known = self._contexts(store, carry_context).ngram >= 0
+        return np.asarray(known.sum(axis=1))
 
     def gate_features(
         self, store: TokenStore, carry_context: bool

@@ -1,0 +1,78 @@
+"""The lens of mixtures: the weight of each member, and its share of each token's probability."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thence.inspection.distributions import weights_before
+from thence.inspection.networks import distinct_names
+from thence.inspection.subject import Subject
+from thence.models.language.mixture import Mixture
+
+
+@dataclass(frozen=True)
+class MixedToken:
+    """What the members of a mixture say of a token.
+
+    Attributes:
+        weights: Of each member there; they sum to one.
+        probabilities: By each member.
+        shares: Of each in the probability by the mixture: its weight times its probability, divided
+            by their sum. All are 0 where the mixture takes the token for impossible.
+        known: Tokens of the longest context before it that the n-gram member has seen, which the
+            weights depend on; None where they do not.
+    """
+
+    weights: tuple[float, ...]
+    probabilities: tuple[float, ...]
+    shares: tuple[float, ...]
+    known: int | None = None
+
+
+@dataclass(frozen=True)
+class MixtureLens:
+    """A mixture's members, token by token.
+
+    Attributes:
+        members: Their names.
+        families: Their families.
+        depends: What the weights depend on: ``gated`` (how well the context is known), ``buckets``
+            or ``single``.
+        adapts: Whether the weights go on learning from the text.
+        tokens: For each token that is shown.
+    """
+
+    members: tuple[str, ...]
+    families: tuple[str, ...]
+    depends: str
+    adapts: bool
+    tokens: tuple[MixedToken, ...]
+
+
+def mixture(subject: Subject) -> MixtureLens:
+    """Return what each member of a mixture says of each token that is shown."""
+    model = subject.model
+    assert isinstance(model, Mixture)
+    store, carries, shown = subject.store, subject.carries, subject.shown
+    scores = model.member_scores(store, carries)
+    log_weights = weights_before(model, store, carries)
+    joint = scores + log_weights
+    with np.errstate(invalid="ignore"):
+        logs = joint - np.logaddexp.reduce(joint, axis=1)[:, None]
+    shares = np.nan_to_num(np.exp(logs), nan=0.0)
+    known = model.known_before(store, carries)
+    rows = slice(shown.start, shown.stop)
+    columns = [values[rows].tolist() for values in (np.exp(log_weights), np.exp(scores), shares)]
+    contexts = [None] * len(shown) if known is None else known[rows].tolist()
+    tokens = [
+        MixedToken(tuple(weights), tuple(probabilities), tuple(parts), context)
+        for weights, probabilities, parts, context in zip(*columns, contexts, strict=True)
+    ]
+    members = model.options.members
+    return MixtureLens(
+        tuple(distinct_names([member.name for member in members])),
+        tuple(member.model for member in members),
+        model.options.weights,
+        "weights" in model.adapting,
+        tuple(tokens),
+    )
