@@ -264,16 +264,16 @@ COMMANDS: Mapping[str, Command] = {
         opens_run=False,
     ),
     "export": Command(
-        "Write a run for other programs: ARPA, KenLM, OpenFst, fastText, word2vec, ONNX ...",
+        "Write a run as one page of HTML, or for other programs: ARPA, KenLM, fastText, ONNX ...",
         "exchange:export_checked",
         "runs:print_exported",
         ("run", "path"),
         help={
             "run": "The run folder.",
             "path": "The file or folder to make.",
-            "to": "Its format (default: onnx for a file of that suffix, arpa for an n-gram run and "
-            "for a file of that suffix, fasttext for a run of that model and a file of the suffix "
-            ".bin or .ftz, else word2vec, as text).",
+            "to": "Its format (default: onnx or html for a file of that suffix, arpa for an n-gram "
+            "run and for a file of that suffix, fasttext for a run of that model and a file of the "
+            "suffix .bin or .ftz, else word2vec, as text).",
             "encode_offset": "With --to arpa: write each token as the character of its id plus "
             "this number, as NeMo asks models of subwords (100).",
         },

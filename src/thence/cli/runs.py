@@ -55,7 +55,9 @@ def print_exported(call: Callable[..., Any], given: SimpleNamespace) -> None:
     """Print the file that was written, and how exactly it says what the run does."""
     exported = call()
     print_text(str(exported.path))
-    if exported.difference is not None:
+    if exported.note:
+        print_note(exported.note)
+    elif exported.difference is not None:
         print_note(
             f"Checked on random ids: log-probabilities differ from the run's by at most "
             f"{exported.difference:.1e}."

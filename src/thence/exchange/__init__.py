@@ -16,7 +16,9 @@ from thence.models.fasttext.files import is_fasttext
 from thence.runs.run import Run, open_run
 from thence.settings import validate
 
-Format = Literal["arpa", "kenlm", "fst", "fasttext", "word2vec", "onnx", "huggingface", "pytorch"]
+Format = Literal[
+    "arpa", "kenlm", "fst", "fasttext", "word2vec", "onnx", "huggingface", "pytorch", "html"
+]
 
 _WRITERS: dict[Format, tuple[str, str]] = {
     "arpa": ("arpa", "export_arpa"),
@@ -27,6 +29,7 @@ _WRITERS: dict[Format, tuple[str, str]] = {
     "onnx": ("onnx_file", "export_onnx"),
     "huggingface": ("hugging_face", "export_hugging_face"),
     "pytorch": ("pytorch_script", "export_pytorch"),
+    "html": ("html", "export_html"),
 }
 """Where each format is written: module and function."""
 
@@ -39,10 +42,12 @@ class Exported:
         path: The file or folder.
         difference: How far its log-probabilities are from the run's at most, in nats; None for
             the formats that are not asked for any.
+        note: What else there is to know of it, in a sentence with the difference.
     """
 
     path: Path
     difference: float | None
+    note: str = ""
 
 
 def export(
@@ -59,15 +64,17 @@ def export(
     the embeddings of words, or of whatever the tokens are; special symbols and white space are
     left out. An ONNX file and a Hugging Face folder hold networks that model language, and are
     checked to give the same log-probabilities before they are put in their place. A PyTorch script
-    trains the network anew in plain code, on the text that is written beside it.
+    trains the network anew in plain code, on the text that is written beside it. A page of HTML is
+    a model that works by itself in a browser, of at most 2 MB: n-grams, pair counts, networks,
+    mixtures of these, and averaging and linear classifiers.
 
     Args:
         run: The run or its folder.
         path: The file to make, compressed if its name ends in ``.gz`` (arpa and word2vec), or the
             folder (huggingface, fst).
-        to: Its format; by default ``onnx`` for a file with that suffix, ``arpa`` for an n-gram
-            run and for a file with that suffix, ``fasttext`` for a run of that model and a file
-            with the suffix ``.bin`` or ``.ftz``, else ``word2vec``.
+        to: Its format; by default ``onnx`` and ``html`` for files with these suffixes, ``arpa``
+            for an n-gram run and for a file with that suffix, ``fasttext`` for a run of that model
+            and a file with the suffix ``.bin`` or ``.ftz``, else ``word2vec``.
         encode_offset: Only of arpa: write each token as the character of its id plus this number,
             as NeMo asks models of subwords (100).
 
@@ -93,7 +100,7 @@ def export_checked(
     run, path = open_run(run), Path(path)
     to = to or _usual_format(run, path)
     module, function = _WRITERS[validate("to", to, Format)]
-    writer: Callable[..., float | None]
+    writer: Callable[..., float | tuple[float, str] | None]
     writer = getattr(import_module(f"{__name__}.{module}"), function)
     more = {} if encode_offset is None else {"encode_offset": encode_offset}
     if more and to != "arpa":
@@ -101,7 +108,8 @@ def export_checked(
     try:
         if path.exists():
             raise RunError(f"{path} exists already and is left as it is; choose another name.")
-        return Exported(path, writer(run, path, **more))
+        found = writer(run, path, **more)
+        return Exported(path, *(found if isinstance(found, tuple) else (found,)))
     except OSError as error:
         raise RunError(
             f"Cannot write {path}: {error.strerror or error}. Free some space or choose another "
@@ -144,8 +152,8 @@ def import_model(
 
 
 def _usual_format(run: Run, path: Path) -> Format:
-    if path.suffix == ".onnx":
-        return "onnx"
+    if path.suffix in (".onnx", ".html"):
+        return "onnx" if path.suffix == ".onnx" else "html"
     if run.recipe.model == "fasttext" and path.suffix in (".bin", ".ftz"):
         return "fasttext"
     return "arpa" if run.recipe.model == "ngram" or ".arpa" in path.suffixes else "word2vec"

@@ -122,7 +122,11 @@ class Graph:
         Raises:
             ValueError: If there is no such weight, or it has another shape.
         """
-        self.constants[name] = np.ascontiguousarray(self.checked(name, *shape), np.float32)
+        return self.arranged(name, self.checked(name, *shape))
+
+    def arranged(self, name: str, value: Array) -> str:
+        """Hold a weight under its name in a run, in the order or shape that an operator asks."""
+        self.constants[name] = np.ascontiguousarray(value, np.float32)
         return name
 
     def checked(self, name: str, *shape: int) -> Array:

@@ -123,10 +123,11 @@ def _layer(
         rows = np.split(found, len(order))
         return np.concatenate([rows[gate] for gate in order])[None]
 
+    biases = np.concatenate([in_order("bias_ih"), in_order("bias_hh")], axis=1)
     weights = [
-        graph.constant(in_order("weight_ih", input_size)),
-        graph.constant(in_order("weight_hh", size)),
-        graph.constant(np.concatenate([in_order("bias_ih"), in_order("bias_hh")], axis=1)),
+        graph.arranged(f"{name}.weight_ih", in_order("weight_ih", input_size)),
+        graph.arranged(f"{name}.weight_hh", in_order("weight_hh", size)),
+        graph.arranged(f"{name}.bias", biases),
     ]
     attributes = {"linear_before_reset": 1} if options.cell == "gru" else {}
     outputs, *after = graph.add(

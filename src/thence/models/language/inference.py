@@ -79,6 +79,11 @@ class InferenceModel:
         """Return how many numbers were learned."""
         return sum(value.size for value in self._tensors.values())
 
+    def onnx(self, graph: Graph) -> tuple[Hidden, str]:
+        """Add the model to a graph; return its hidden states, and the name of its answers."""
+        hidden, add_output = self._add_network(graph)
+        return hidden, add_output(hidden.name)
+
     def start(self, batch_size: int) -> State:
         """Return the state before any text: boundaries, or zeros."""
         first: dict[type, int] = {np.int64: self.vocabulary_size - 1, np.float32: 0}

@@ -92,7 +92,7 @@ class Mixture:
             self.models.append(make_member(options.members, number, self.models, vocabulary_size))
         judges = [model for model in self.models if isinstance(model, NGram)]
         judge = max(judges, key=lambda model: model.options.order, default=None)
-        self._judge = None if options.weights == "single" else judge
+        self.judge = None if options.weights == "single" else judge
         caches = [model for model in self.models if isinstance(model, Cache)]
         backing_off = [model for model in caches if model.options.discount is not None]
         cache = max(backing_off, key=lambda model: model.options.order, default=None)
@@ -106,9 +106,9 @@ class Mixture:
     def _num_rows(self) -> int:
         """Return how many features a gate has, or how many buckets a table."""
         if self.options.weights == "gated":
-            judges = [judge for judge in (self._judge, self._cache) if judge is not None]
+            judges = [judge for judge in (self.judge, self._cache) if judge is not None]
             return 1 + PLACES + sum(judge.num_context_features for judge in judges)
-        return self._judge.num_buckets if self._judge else 1
+        return self.judge.num_buckets if self.judge else 1
 
     def learn_weights(
         self,
@@ -182,7 +182,7 @@ class Mixture:
 
     def _contexts(self, store: TokenStore, carry_context: bool) -> Contexts:
         """Return what is known before each target, as in the states of ``step``."""
-        ngram, cache = self._judge, self._cache
+        ngram, cache = self.judge, self._cache
         size = store.num_targets
         return Contexts(
             np.zeros((size, 0), np.int64)
@@ -208,9 +208,9 @@ class Mixture:
 
     def _bucket_ids(self, contexts: Contexts) -> Int64[np.ndarray, " batch"]:
         """Return the bucket of each context."""
-        if self._judge is None:
+        if self.judge is None:
             return np.zeros(len(contexts.place), np.int64)
-        return self._judge.bucket_ids(contexts.ngram)
+        return self.judge.bucket_ids(contexts.ngram)
 
     def _features(self, contexts: Contexts) -> Float[np.ndarray, "batch features"]:
         """Return what a gate sees of each context: a constant, its place, what is known of it."""
@@ -220,8 +220,8 @@ class Mixture:
         early = np.flatnonzero(place < PLACES)
         features[early, 1 + place[early]] = 1
         parts = [features]
-        if self._judge is not None:
-            parts.append(self._judge.context_features(contexts.ngram))
+        if self.judge is not None:
+            parts.append(self.judge.context_features(contexts.ngram))
         if self._cache is not None:
             parts.append(self._cache.context_features(contexts.cache))
         return np.concatenate(parts, axis=1)
@@ -253,8 +253,8 @@ class Mixture:
             states.append(new)
         place = np.where(begins, 0, state[-1] + 1)
         ngram, cache = np.zeros((len(ids), 0), np.int64), np.zeros((len(ids), 3), np.int64)
-        if self._judge is not None:
-            ngram = states[self.models.index(self._judge)]
+        if self.judge is not None:
+            ngram = states[self.models.index(self.judge)]
         if self._cache is not None:
             _, cache = states[self.models.index(self._cache)]
         log_weights = self._log_weights(Contexts(ngram, cache, place))

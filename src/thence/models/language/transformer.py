@@ -312,7 +312,7 @@ class Transformer(nn.Module):
             values = graph.add("Add", values, read)
             normed = graph.layer_norm(values, f"{name}.feed_forward_norm")
             values = graph.add(
-                "Add", values, _onnx_feed_forward(graph, f"{name}.feed_forward", normed)
+                "Add", values, onnx_feed_forward(graph, f"{name}.feed_forward", normed)
             )
         return Hidden(graph.layer_norm(values, "network.norm"))
 
@@ -355,7 +355,7 @@ def _onnx_attention(
         graph.add("Gather", projected, graph.constant(part, np.int64), axis=0) for part in range(3)
     )
     if turns is not None:
-        queries, keys = (_onnx_turn(graph, part, turns, size // 2) for part in (queries, keys))
+        queries, keys = (onnx_turn(graph, part, turns, size // 2) for part in (queries, keys))
     scores = graph.add("MatMul", queries, graph.add("Transpose", keys, perm=[0, 1, 3, 2]))
     scores = graph.add("Mul", scores, graph.constant(1 / math.sqrt(size)))
     shares = graph.add("Softmax", graph.add("Add", scores, mask), axis=-1)
@@ -364,7 +364,7 @@ def _onnx_attention(
     return graph.linear(joined, f"{name}.output.weight", f"{name}.output.bias")
 
 
-def _onnx_turn(graph: Graph, values: str, turns: tuple[str, str], half: int) -> str:
+def onnx_turn(graph: Graph, values: str, turns: tuple[str, str], half: int) -> str:
     """Return the values with each pair of numbers turned by the angle of its place."""
     cosines, sines = turns
     first, second = graph.slice(values, 3, 0, half), graph.slice(values, 3, half)
@@ -377,7 +377,7 @@ def _onnx_turn(graph: Graph, values: str, turns: tuple[str, str], half: int) -> 
     return str(graph.add("Concat", *turned, axis=3))
 
 
-def _onnx_feed_forward(graph: Graph, name: str, values: str) -> str:
+def onnx_feed_forward(graph: Graph, name: str, values: str) -> str:
     """Return W_2 gelu(W_1 x)."""
     inner = graph.linear(values, f"{name}.0.weight", f"{name}.0.bias")
     return graph.linear(graph.gelu(inner), f"{name}.2.weight", f"{name}.2.bias")

@@ -1,0 +1,193 @@
+"""A model as one page: it works without a network, on a telephone too, and asks nobody.
+
+The page has the model's weights in base64 and a few hundred lines of plain JavaScript: a language
+model says what may come next, how surprising each token is, and writes on; a classifier says the
+label of a text, and which words speak for it. Nothing is loaded from elsewhere, and the content
+security policy of the page forbids it.
+
+Weights have as many bits as it takes for log-probabilities within ``TOLERANCE`` of the run's, or as
+many as there is room for.
+"""
+
+import base64
+import html
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+from thence.atomic import whole_file
+from thence.errors import RunError, SettingError
+from thence.exchange.html import differences, labels, language
+from thence.exchange.html.about import facts_of
+from thence.exchange.html.packing import Bits, Pack
+from thence.exchange.tokenizer_file import byte_alphabet, word_pattern
+from thence.runs.run import ClassifierRun, LanguageRun, Run
+from thence.tokens import COUNTED, Tokenizer
+
+LARGEST = 2_000_000
+"""Bytes of a page at most: it is sent by mail, and opened on telephones."""
+TOLERANCE = 1e-3
+"""Nats by which log-probabilities may differ from the run's, if there is room for the bits."""
+MOST_NUMBERS = 40_000_000
+"""Numbers of a model beyond which no page has room for it: it is not even tried."""
+PAGE = Path(__file__).parent / "page"
+SCRIPTS = {
+    "language": ("pack", "graph", "models", "tokens", "reader", "elements", "language"),
+    "labels": ("pack", "graph", "tokens", "bags", "elements", "labels"),
+}
+"""The files of JavaScript of each kind of page, in order."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page that was made.
+
+    Attributes:
+        content: Its HTML.
+        bits: Of each weight.
+        difference: Of log-probabilities from the run's at most, in nats.
+    """
+
+    content: bytes
+    bits: Bits
+    difference: float
+
+
+def export_html(run: Run, path: Path, largest: int = LARGEST) -> tuple[float, str]:
+    """Write a model as a page; return its greatest difference from the run, and what was done.
+
+    Raises:
+        SettingError: If it is a model or a tokenizer that a page cannot ask.
+        RunError: If the page would be too large.
+        OSError: If the file cannot be written.
+    """
+    page = best_page(run, largest)
+    with whole_file(path, new=True) as file:
+        file.write(page.content)
+    rounding = "in single precision" if page.bits == 32 else f"with {page.bits} bits each"
+    texts = "documents of words" if isinstance(run, ClassifierRun) else "texts drawn from it"
+    note = (
+        f"{len(page.content) / 1000:,.0f} kB, weights {rounding}; on {texts}, "
+        f"log-probabilities differ from the run's by at most {page.difference:.1e}."
+    )
+    if page.difference > TOLERANCE:
+        note += f" A page of up to {largest / 1e6:g} MB has no room for more bits."
+    return page.difference, note
+
+
+def best_page(run: Run, largest: int = LARGEST) -> Page:
+    """Return the page with the fewest bits that are enough, or the most that there is room for."""
+    tokenizer = tokenizer_of_page(run.tokenizer, run.recipe.tokens.tokens)
+    smallest, found = None, []
+    if run.num_parameters <= MOST_NUMBERS:
+        for page in _pages(run, tokenizer):
+            if len(page.content) <= largest:
+                found.append(page)
+                if page.difference <= TOLERANCE:
+                    return page
+            smallest = min(smallest or len(page.content), len(page.content))
+    if found:
+        return min(found, key=lambda page: page.difference)
+    raise RunError(_too_large(run, smallest, largest))
+
+
+def _pages(run: Run, tokenizer: dict[str, Any]) -> Iterator[Page]:
+    """Yield pages of the run's model with 16, 32 and 8 bits per weight."""
+    for bits in cast("tuple[Bits, ...]", (16, 32, 8)):
+        pack = Pack()
+        header: dict[str, Any] = {
+            "tokenizer": tokenizer, "boundary": run.tokenizer.vocabulary.boundary_id
+        }  # fmt: skip
+        if isinstance(run, ClassifierRun):
+            kind, classifier = "labels", run.classifier
+            labels.check_classifier(classifier, str(run.folder))
+            rounded = labels.with_bits(classifier, bits)
+            difference = differences.of_labels(classifier, rounded, run.tokenizer)
+            header |= {"labels": run.label_names, "multilabel": run.classes.multilabel}
+            header["model"] = labels.describe(pack, rounded, bits)
+        else:
+            kind = "language"
+            model = language.asked_model(cast(LanguageRun, run).model, str(run.folder))
+            asked = language.with_bits(model, bits)
+            difference = differences.of_language(model, asked)
+            header["model"] = language.describe(pack, asked, bits)
+        content = page_of(run.name, facts_of(run), kind, pack.to_base64(header))
+        yield Page(content.encode(), bits, difference)
+
+
+def _too_large(run: Run, size: int | None, largest: int) -> str:
+    what = "far more than" if size is None else f"{size / 1e6:.1f} MB even with 8 bits, more than"
+    if isinstance(run, ClassifierRun):
+        ways = "`max_size`, `min_ngram_count` or `ngrams=1` leave fewer features"
+    elif run.recipe.model == "ngram":
+        ways = "`prune`, or a lower `order` or `max_size`, leave fewer n-grams (thence prune)"
+    else:
+        ways = "a smaller `hidden_size` or `embedding_size`, or a lower `max_size` of the tokens"
+    return (
+        f"{run.folder} has {run.num_parameters:,} numbers: the page would have {what} "
+        f"{largest / 1e6:g} MB. Train a smaller model: {ways}."
+    )
+
+
+def tokenizer_of_page(tokenizer: Tokenizer, kind: str) -> dict[str, Any]:
+    """Return a tokenizer as the script knows it (``page/tokens.js``).
+
+    Raises:
+        SettingError: If it is none of ours.
+    """
+    vocabulary, options = tokenizer.vocabulary, tokenizer.options
+    found = {
+        "kind": kind, "symbols": vocabulary.symbols, "rule": vocabulary.unknown,
+        "lowercase": options.lowercase, "nfc": options.nfc, "split": options.word_split,
+    }  # fmt: skip
+    if kind in ("words", "subwords"):
+        pattern = word_pattern(options.word_split, tokenizer.edition)
+        found["pattern"] = pattern.replace(r"\x{", r"\u{")
+    if kind == "subwords":
+        merges = tokenizer.level.definition["model"]["merges"]  # type: ignore[attr-defined]
+        found["merges"] = [pair if isinstance(pair, str) else " ".join(pair) for pair in merges]
+        found["alphabet"] = "".join(byte_alphabet())
+    elif kind not in COUNTED:
+        raise SettingError(
+            f"The tokenizer {kind!r} comes from another package, and a page has no script for it; "
+            "train on characters, bytes, words or subwords."
+        )
+    return found
+
+
+def page_of(name: str, facts: Iterable[tuple[str, str]], kind: str, data: str) -> str:
+    """Return the HTML of a page.
+
+    Args:
+        name: Of the model.
+        facts: What else is said of it.
+        kind: ``language`` or ``labels``.
+        data: Of the model, from ``Pack.to_base64``.
+    """
+    style = (PAGE / "style.css").read_text(encoding="utf-8")
+    scripts = [(PAGE / f"{file}.js").read_text(encoding="utf-8") for file in SCRIPTS[kind]]
+    script = '"use strict";\n' + "\n".join(scripts)
+    rows = "".join(
+        f"<div><dt>{html.escape(fact)}</dt><dd>{html.escape(value)}</dd></div>"
+        for fact, value in facts
+    )
+    parts = {
+        "NAME": html.escape(name),
+        "FACTS": rows,
+        "KIND": kind,
+        "STYLE": style,
+        "STYLE_HASH": _hash(style),
+        "SCRIPT": script,
+        "SCRIPT_HASH": _hash(script),
+        "MODEL": data,
+    }
+    whole = (PAGE / "page.html").read_text(encoding="utf-8")
+    pieces = whole.split("@")  # Every other piece is the name of a part.
+    return "".join(parts[piece] if at % 2 else piece for at, piece in enumerate(pieces))
+
+
+def _hash(content: str) -> str:
+    """Return what a content security policy knows a script or style by."""
+    return "sha256-" + base64.b64encode(sha256(content.encode()).digest()).decode()

@@ -1,0 +1,32 @@
+"""What a page says of its model before any script runs: what it is, of what text, how good."""
+
+import math
+from pathlib import Path
+
+from thence.models.base import Adapts
+from thence.models.registry import get_family
+from thence.runs.metrics import best_line
+from thence.runs.run import ClassifierRun, Run
+
+
+def facts_of(run: Run) -> list[tuple[str, str]]:
+    """Return names and values; no path is among them."""
+    family, model = get_family(run.recipe.model), run.load()
+    facts = [
+        ("Model", f"{family.name}: {family.summary[0].lower()}{family.summary[1:]}"),
+        ("Text", Path(run.text_name).name or run.text_name),
+        ("Tokens", f"{run.recipe.tokens.tokens}, {len(run.tokenizer.vocabulary):,} in all"),
+        ("Size", f"{run.num_parameters:,} numbers learned or counted"),
+    ]
+    if isinstance(model, Adapts) and model.adapting:
+        facts.append(("Here", "without the parts that adapt to the text that they read"))
+    if isinstance(run, ClassifierRun):
+        facts.append(("Labels", f"{len(run.label_names):,}"))
+    best = best_line(run.metrics())
+    loss = best.get(f"dev_nats_per_{run.loss_unit}")
+    if loss is not None:
+        bits = loss / math.log(2)
+        score = f"{bits:.3f} bits ({loss:.3f} nats) per {run.loss_unit}"
+        accuracy = best.get("dev_accuracy")
+        facts.append(("Dev", score if accuracy is None else f"{accuracy:.2%} right, {score}"))
+    return facts

@@ -1,0 +1,102 @@
+"""Classifiers as what the script of a page asks (``page/bags.js``).
+
+    averaging    embeddings of features, and layers on their mean
+    linear       weights of features
+    ensemble     its members and their weights
+
+Tables of features are held a column at a time, so that each column is rounded by its own scale.
+"""
+
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+
+from thence.array_types import Int64
+from thence.errors import SettingError
+from thence.exchange.html.packing import Bits, Pack, rounded
+from thence.models.base import Classifier
+from thence.models.labels.averaging import Averaging
+from thence.models.labels.ensemble import Ensemble
+from thence.models.labels.linear import Linear
+
+TABLES = ("embeddings", "weights")
+"""Tensors that have a row for each feature."""
+Spec = dict[str, Any]
+
+
+def check_classifier(model: Classifier, what: str) -> None:
+    """Refuse a classifier that a page cannot ask.
+
+    Raises:
+        SettingError: If it is one.
+    """
+    for one in _members(model):
+        if not isinstance(one, Averaging | Linear):
+            raise SettingError(
+                f"{what} has a classifier of the kind {type(one).__name__}, which cannot be "
+                "written as a page. Averaging and linear classifiers, and ensembles of these, can: "
+                "train one with `model='averaging'` or `model='linear'`."
+            )
+
+
+def _members(model: Classifier) -> list[Any]:
+    return list(model.members) if isinstance(model, Ensemble) else [model]
+
+
+def with_bits(model: Classifier, bits: Bits) -> Classifier:
+    """Return a copy of a classifier whose tables have so many bits, as on a page."""
+    if bits == 32:
+        return model
+    found = deepcopy(model)
+    for one in _members(found):
+        tensors = one.tensors()
+        for name in TABLES:
+            if name in tensors:
+                columns = np.ascontiguousarray(tensors[name].T)
+                tensors[name] = np.ascontiguousarray(rounded(columns, bits).T)
+        one.load_tensors(tensors)
+    return found
+
+
+def describe(pack: Pack, model: Any, bits: Bits, name: str = "") -> Spec:
+    """Add a classifier's arrays to a page; return what else its script needs to know.
+
+    Args:
+        pack: Where they are added, their names after that of the classifier.
+        model: One of ``with_bits``.
+        bits: Of its tables.
+        name: Of the classifier, empty or ending in a slash.
+    """
+    if isinstance(model, Ensemble):
+        weights = model.weights
+        members = [
+            describe(pack, member, bits, f"{name}{number}/")
+            for number, member in enumerate(model.members)
+        ]
+        return {"kind": "ensemble", "weights": weights.tolist(), "members": members}
+    tensors = model.tensors()
+    kept, bags = tensors.pop("kept"), model.options.bags
+    spec: Spec = {
+        "bags": {
+            "ngrams": bags.ngrams, "characters": bags.character_ngrams, "buckets": bags.buckets
+        },
+        "ids": model.vocabulary_size,
+        "gaps": pack.add(f"{name}gaps", _gaps(kept)),
+    }  # fmt: skip
+    arrays = {
+        part: pack.add(name + part, np.ascontiguousarray(value.T), bits)
+        if part in TABLES
+        else pack.add(name + part, value)
+        for part, value in tensors.items()
+        if part != "strength"
+    }
+    if isinstance(model, Averaging):
+        return {**spec, "kind": "averaging", "arrays": arrays,
+                "layers": len(model.options.hidden_sizes)}  # fmt: skip
+    return {**spec, "kind": "linear", "arrays": arrays, "weighting": model.options.weighting}
+
+
+def _gaps(kept: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
+    """Return how far each number is from the one before, which is small; the first as it is."""
+    return np.diff(kept.astype(np.int64), prepend=0)

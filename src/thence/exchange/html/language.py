@@ -1,0 +1,205 @@
+"""Language models as what the script of a page asks (``page/models.js``).
+
+    network       the nodes of a graph of ONNX operators, its weights by their names in the run
+    n-grams       of each order the followers of each context, their words, and the logarithms
+    mixture       its members, and what weighs them
+
+Pairs that were counted are n-grams of order 2: a context leaves to each word the log-probability of
+a pair that it has not seen.
+"""
+
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from thence.errors import SettingError
+from thence.exchange.html.packing import Bits, Pack, rounded
+from thence.models.base import LanguageModel, static_model
+from thence.models.graph import Graph, Hidden
+from thence.models.language.bigram_counts import BigramCounts
+from thence.models.language.inference import InferenceModel
+from thence.models.language.mixture import PLACES, Mixture
+from thence.models.ngram import NGram
+from thence.models.ngram.model import FOLLOWER_BUCKETS, MIN_LOG_BACKOFF
+from thence.models.ngram.packing import quantise
+from thence.models.ngram.smoothing import OrderTable
+
+FARTHEST = (1 << 31) - 1
+"""Beyond the end of every axis."""
+Spec = dict[str, Any]
+"""What the script needs to know of a model beside its arrays."""
+
+
+def asked_model(model: LanguageModel, what: str) -> LanguageModel:
+    """Return the model that a page asks: without what adapts to the text that it reads.
+
+    Raises:
+        SettingError: If a page cannot ask it.
+    """
+    found = static_model(model)
+    if found is None:
+        raise SettingError(
+            f"{what} only remembers the text that it reads, and a page has nothing of it; export a "
+            "run that has learned from a text."
+        )
+    for one in found.models if isinstance(found, Mixture) else [found]:
+        if not _is_known(one):
+            raise SettingError(
+                f"{what} has a model of the kind {type(one).__name__}, which cannot be written as "
+                "a page. N-grams, pair counts, networks, and mixtures of these can."
+            )
+    return found
+
+
+def _is_known(model: LanguageModel) -> bool:
+    return isinstance(model, NGram | BigramCounts | InferenceModel) or _is_module(model)
+
+
+def _is_module(model: LanguageModel) -> bool:
+    """Return whether a model is a torch module, without importing torch where there is none."""
+    return hasattr(model, "network") and hasattr(model, "output_layer")
+
+
+def with_bits(model: LanguageModel, bits: Bits) -> LanguageModel:
+    """Return a copy of a model whose weights have so many bits, as on a page.
+
+    Of networks the matrices are rounded, of n-grams all logarithms but those of single words.
+    """
+    if bits == 32:
+        return model
+    found = deepcopy(model)
+    for one in found.models if isinstance(found, Mixture) else [found]:
+        if isinstance(one, NGram):
+            one.tables = _rounded_tables(one.tables, bits)
+        elif not isinstance(one, BigramCounts):
+            one.load_tensors(
+                {
+                    name: rounded(value, bits) if value.ndim > 1 else value
+                    for name, value in one.tensors().items()
+                }
+            )
+    return found
+
+
+def _rounded_tables(tables: list[OrderTable], bits: Bits) -> list[OrderTable]:
+    if bits == 8:
+        return quantise(tables, bits)
+    return [
+        tables[0],
+        *(
+            replace(
+                table,
+                log_probs=rounded(table.log_probs, bits),
+                log_backoffs=rounded(table.log_backoffs, bits),
+            )
+            for table in tables[1:]
+        ),
+    ]
+
+
+def _as_ngrams(model: BigramCounts) -> NGram:
+    """Return an n-gram model with the probabilities of counted pairs."""
+    size, k = model.vocabulary_size, model.options.add_k
+    tensors = model.tensors()
+    keys, counts = tensors["keys"].astype(np.int64), tensors["counts"]
+    totals = np.bincount(keys // size, counts, size)
+    with np.errstate(divide="ignore"):
+        left = np.log(np.where(totals > 0, k, k or 1)) - np.log(
+            np.where((totals > 0) | (k > 0), totals + k * size, size)
+        )
+    seen = np.log(counts + k) - np.log(totals[keys // size] + k * size)
+    nothing = np.zeros(size, np.float32)
+    single = OrderTable(np.arange(size), nothing, left.astype(np.float32))
+    pairs = OrderTable(keys, seen.astype(np.float32), nothing[:0])
+    return NGram.from_tables([single, pairs], size)
+
+
+def describe(pack: Pack, model: LanguageModel, bits: Bits, name: str = "") -> Spec:
+    """Add a model's arrays to a page; return what else its script needs to know.
+
+    Args:
+        pack: Where they are added, their names after that of the model.
+        model: One of ``with_bits``.
+        bits: Of its weights.
+        name: Of the model, empty or ending in a slash.
+    """
+    if isinstance(model, Mixture):
+        return _mixture(pack, model, bits, name)
+    if isinstance(model, BigramCounts):
+        return _ngrams(pack, _as_ngrams(model), 32, name)
+    if isinstance(model, NGram):
+        return _ngrams(pack, model, bits, name)
+    return _network(pack, model, bits, name)
+
+
+def _mixture(pack: Pack, model: Mixture, bits: Bits, name: str) -> Spec:
+    judge = model.judge
+    return {
+        "kind": "mixture",
+        "by": model.options.weights,
+        "weights": pack.add(f"{name}weights", model.weights),
+        "judge": None if judge is None else model.models.index(judge),
+        "places": PLACES,
+        "buckets": FOLLOWER_BUCKETS,
+        "least_backoff": MIN_LOG_BACKOFF,
+        "members": [
+            describe(pack, member, bits, f"{name}{number}/")
+            for number, member in enumerate(model.models)
+        ],
+    }
+
+
+def _ngrams(pack: Pack, model: NGram, bits: Bits, name: str) -> Spec:
+    size, contexts, tables = model.vocabulary_size, model.vocabulary_size, model.tables
+    orders = []
+    for order, table in enumerate(tables, start=1):
+        of = f"{name}{order}."
+        fewer: Bits = bits if bits == 16 and order > 1 else 32  # 8: few different values.
+        kept = {"log_probs": table.log_probs.astype(np.float32)}
+        if order < len(tables):
+            kept["log_backoffs"] = table.log_backoffs.astype(np.float32)
+        arrays = {part: pack.add(of + part, value, fewer) for part, value in kept.items()}
+        if order > 1:
+            followers = np.bincount(table.keys // size, minlength=contexts)
+            arrays["followers"] = pack.add(f"{of}followers", followers)
+            arrays["words"] = pack.add(f"{of}words", table.keys % size)
+        orders.append(arrays)
+        contexts = len(table.keys)
+    return {"kind": "ngrams", "orders": orders}
+
+
+def _network(pack: Pack, model: Any, bits: Bits, name: str) -> Spec:
+    graph = Graph(model.tensors())
+    hidden, answer = _onnx(graph, model)
+    for part, value in graph.constants.items():
+        if value.dtype.kind == "i":  # The end of an axis has more bits than JavaScript reads.
+            value = np.clip(value, -FARTHEST, FARTHEST)
+        is_matrix = part in graph.used and value.ndim > 1
+        pack.add(name + part, value, bits if is_matrix else 32)
+    return {
+        "kind": "network",
+        "weights": name,
+        "constants": list(graph.constants),
+        "nodes": [
+            [node.operator, node.inputs, node.outputs, dict(node.attributes)]
+            for node in graph.nodes
+        ],
+        "state": [[part, np.dtype(kind).name, shape[1:]] for part, kind, shape in hidden.state],
+        "new_state": [part for part, _, _ in hidden.new_state],
+        "answer": answer,
+    }
+
+
+def _onnx(graph: Graph, model: Any) -> tuple[Hidden, str]:
+    """Add a network to a graph whose input is one id; return its state and its answer."""
+    if isinstance(model, InferenceModel):
+        return model.onnx(graph)
+    from thence.exchange.html.attention import transformer  # With torch, which this model has.
+    from thence.models.language.transformer import Transformer
+
+    network = model.network
+    is_attentive = isinstance(network, Transformer)
+    hidden = transformer(graph, network.options) if is_attentive else network.onnx(graph)
+    return hidden, model.output_layer.onnx(graph, hidden.name)

@@ -1,0 +1,208 @@
+/** The page of a language model: what may come next, how surprising each token is, and writing on. */
+
+const FEW = 10;
+/** Where one colour ends and the next begins, in bits. */
+const STEPS = [1, 2, 3, 4.5, 6, 8, 10];
+/** Pieces that are shown at most: those at the end. */
+const MOST_SHOWN = 3000;
+const LONGEST = 200;
+
+begin((pack) => {
+  const { header } = pack;
+  const tokenizer = new Tokenizer(header.tokenizer, header);
+  const reader = new Reader(modelOf(header.model, pack), header.boundary);
+  const [label, field] = textField("Text", "Type the beginning of a document", () => { ended = false; show(); });
+  const coloured = el("div", { class: "tokens", role: "listbox", tabindex: 0, dir: "auto", "aria-label": "Surprisal of each token" });
+  const figures = el("p", { class: "figures" });
+  const problem = el("p", { class: "problem", role: "alert", hidden: true });
+  const bars = el("ol", { class: "bars" });
+  const heading = el("h2", {}, "Next token");
+  const rest = el("p", { class: "hint" });
+  const more = button("Show more", () => { all = !all; drawBars(); }, { class: "quiet" });
+  const status = el("p", { class: "hint", role: "status" });
+  let [all, ended, chosen, pieces, writing, undo] = [false, false, null, [], false, null];
+
+  const slider = (name, from, to, step, value, show) => {
+    const shown = el("output", { for: name }, show(value));
+    const input = el("input", { id: name, type: "range", min: from, max: to, step, value, on: { input: () => {
+      shown.textContent = show(Number(input.value));
+      drawBars();
+    } } });
+    return { input, element: el("div", { class: "slider" }, el("label", { for: name }, name), input, shown) };
+  };
+  const size = header.boundary + 1;
+  const temperature = slider("Temperature", 0.1, 2, 0.05, 1, (value) => value.toFixed(2));
+  const topK = slider("Top-k", 0, Math.min(size - 1, 50), 1, 0, (value) => (value ? String(value) : "all"));
+  const topP = slider("Top-p", 0.05, 1, 0.05, 1, (value) => value.toFixed(2));
+  const options = () => ({
+    temperature: Number(temperature.input.value), topK: Number(topK.input.value), topP: Number(topP.input.value),
+  });
+
+  const write = button("Write on", () => (writing ? stop() : writeOn()));
+  const back = button("Undo", () => { if (undo !== null) change(undo); undo = null; back.disabled = true; }, { class: "quiet", disabled: true });
+  const clear = button("Clear", () => { remember(); change(""); field.focus(); }, { class: "quiet" });
+
+  function remember() {
+    undo = field.value;
+    back.disabled = false;
+  }
+
+  function change(text) {
+    field.value = text;
+    ended = false;
+    return show();
+  }
+
+  /** Read the text and draw everything. */
+  async function show() {
+    const text = tokenizer.normal(field.value);
+    let found;
+    try {
+      found = tokenizer.encode(text);
+      problem.hidden = true;
+    } catch (error) {
+      problem.textContent = error.message;
+      problem.hidden = false;
+      return;
+    }
+    chosen = null;
+    const ids = found.flatMap((piece) => piece.ids);
+    const waiting = setTimeout(() => { status.textContent = "Reading …"; }, 200);
+    const isWhole = await reader.read(ids);
+    clearTimeout(waiting);
+    if (!isWhole) return;
+    status.textContent = "";
+    pieces = found;
+    let at = 0;
+    for (const piece of pieces) {
+      piece.at = at;
+      piece.bits = piece.ids.reduce((sum, _, i) => sum + reader.nats[at + i], 0) / Math.LN2;
+      at += piece.ids.length;
+    }
+    drawTokens(text);
+    drawBars();
+  }
+
+  function drawTokens(text) {
+    const first = Math.max(0, pieces.length - MOST_SHOWN);
+    const shown = [];
+    let end = first ? pieces[first].start : 0;
+    for (const [i, piece] of pieces.entries()) {
+      if (i < first) continue;
+      if (piece.start > end) shown.push(text.slice(end, piece.start));
+      const step = STEPS.findIndex((bits) => piece.bits < bits);
+      const unknown = piece.ids.includes(tokenizer.unknown);
+      shown.push(el("span", {
+        role: "option", id: `t${i}`, class: `token s${step < 0 ? STEPS.length : step}${unknown ? " unknown" : ""}`, "aria-selected": "false",
+        title: `${visible(piece.text)}: ${fixed(piece.bits)} bits${unknown ? ", unknown to the model" : ""}`,
+      }, /^[\n\r]$/.test(piece.text) ? "⏎\n" : piece.text));
+      end = piece.end;
+    }
+    coloured.replaceChildren(...shown);
+    coloured.hidden = pieces.length === 0;
+    coloured.removeAttribute("aria-activedescendant");
+    const nats = reader.nats.reduce((sum, x) => sum + x, 0);
+    const count = reader.nats.length;
+    const parts = count === 0 ? ["The text is empty: below is how documents begin."]
+      : [`${count.toLocaleString("en-US")} token${count > 1 ? "s" : ""}`, `${fixed(nats / Math.LN2 / count)} bits per token`,
+        `perplexity ${fixed(Math.exp(nats / count))}`, ...(first ? [`the last ${MOST_SHOWN} are shown`] : [])];
+    figures.textContent = parts.join(" · ");
+  }
+
+  /** Choose a token of the text, to see what else might have stood there; null: the end. */
+  function choose(place) {
+    chosen = place === null || !pieces[place] ? null : place;
+    for (const old of coloured.querySelectorAll("[aria-selected=true]")) old.setAttribute("aria-selected", "false");
+    const token = chosen === null ? null : document.getElementById(`t${chosen}`);
+    token?.setAttribute("aria-selected", "true");
+    if (token) coloured.setAttribute("aria-activedescendant", token.id);
+    else coloured.removeAttribute("aria-activedescendant");
+    drawBars();
+  }
+  coloured.addEventListener("click", (event) => {
+    const token = event.target.closest(".token");
+    const place = token ? Number(token.id.slice(1)) : null;
+    choose(place === chosen ? null : place);
+  });
+  coloured.addEventListener("keydown", (event) => {
+    const moves = { ArrowRight: 1, ArrowLeft: -1 };
+    const isRightToLeft = getComputedStyle(coloured).direction === "rtl";
+    if (event.key === "Escape") choose(null);
+    else if (event.key in moves) {
+      const by = moves[event.key] * (isRightToLeft ? -1 : 1);
+      choose(Math.min(Math.max(chosen === null ? (by > 0 ? 0 : pieces.length - 1) : chosen + by, 0), pieces.length - 1));
+      document.getElementById(`t${chosen}`)?.scrollIntoView({ block: "nearest" });
+    } else return;
+    event.preventDefault();
+  });
+
+  function drawBars() {
+    const at = chosen === null ? reader.ids.length : pieces[chosen].at;
+    const actual = chosen === null ? null : reader.ids[at];
+    const probs = filtered(reader.after(at)[1], options());
+    const order = Array.from(probs.keys()).sort((a, b) => probs[b] - probs[a] || a - b);
+    const shown = order.slice(0, all ? 5 * FEW : FEW);
+    if (actual !== null && !shown.includes(actual)) shown.push(actual);
+    heading.textContent = chosen === null ? "Next token" : `In place of ${visible(pieces[chosen].text)}`;
+    const largest = Math.max(probs[order[0]], 1e-9);
+    const focused = [...bars.querySelectorAll("button")].indexOf(document.activeElement);
+    bars.replaceChildren(...shown.map((id) => bar(id, probs[id], largest, id === actual)));
+    if (focused >= 0) [...bars.querySelectorAll("button:not(:disabled)")].at(Math.min(focused, bars.children.length - 1))?.focus();
+    const left = shown.reduce((sum, id) => sum - probs[id], 1);
+    const others = order.filter((id) => probs[id] > 0).length - shown.filter((id) => probs[id] > 0).length;
+    rest.textContent = others > 0 ? `${percent(Math.max(left, 0))} for ${others.toLocaleString("en-US")} others` : "";
+    more.hidden = order.length <= FEW;
+    more.textContent = all ? "Show fewer" : "Show more";
+  }
+
+  function bar(id, probability, largest, isActual) {
+    const isEnd = id === header.boundary;
+    const before = chosen === null ? field.value : tokenizer.normal(field.value).slice(0, pieces[chosen].start);
+    const after = tokenizer.append(before, id);
+    const name = isEnd ? "■ end" : tokenizer.name(id);
+    const does = isEnd ? "the document ends" : after === null ? "cannot be appended by itself" : "append";
+    return el("li", {}, el("button", {
+      type: "button", class: `bar${isEnd ? " special" : ""}${isActual ? " actual" : ""}`, disabled: after === null,
+      "data-id": id, "aria-label": `${name}, ${percent(probability)}: ${does}`,
+      on: { click: () => { remember(); change(after); } },
+    }, el("bdi", { class: "name" }, name), track(probability / largest), el("span", { class: "number" }, percent(probability))));
+  }
+
+  /** Write tokens drawn from the model until the document ends. */
+  async function writeOn() {
+    if (chosen !== null) choose(null);
+    remember();
+    [writing, write.textContent] = [true, "Stop"];
+    const start = field.value;
+    const ids = [];
+    let [, logProbs, state] = reader.last;
+    let began = performance.now();
+    while (writing && ids.length < LONGEST) {
+      const id = drawn(filtered(logProbs, options()), Math.random());
+      if (id === header.boundary) break;
+      ids.push(id);
+      [logProbs, state] = reader.model.step(id, state);
+      if (performance.now() - began > 50) {
+        field.value = tokenizer.written(start, ids);
+        await new Promise((resolve) => { setTimeout(resolve); });
+        began = performance.now();
+      }
+    }
+    const isEnd = writing && ids.length < LONGEST;
+    stop();
+    await change(tokenizer.written(start, ids));
+    status.textContent = isEnd ? "The document ends here." : "";
+  }
+
+  function stop() {
+    [writing, write.textContent] = [false, "Write on"];
+  }
+
+  const legend = el("p", { class: "legend" }, "Bits: ", ...[0, ...STEPS].map((from, i) => el("span", { class: `swatch s${i}` }, `${from}${i === STEPS.length ? "+" : ""}`)));
+  const elements = [
+    el("section", { class: "text" }, label, field, el("div", { class: "row" }, write, back, clear), status, problem, coloured, figures, legend),
+    el("section", { class: "next" }, heading, bars, rest, more,
+      el("details", { open: true }, el("summary", {}, "Sampling"), temperature.element, topK.element, topP.element)),
+  ];
+  return { elements, show, tokenizer, reader, change };
+});

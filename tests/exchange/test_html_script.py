@@ -1,0 +1,210 @@
+"""Models as pages in Chromium, opened as files: the numbers of Python, and what a reader does.
+
+The runs have random weights, so that log-probabilities differ from place to place.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import thence
+from thence.corpus import Documents
+from thence.exchange import export
+from thence.models.base import read, static_model
+from thence.runs import ClassifierRun, LanguageRun, Run
+from thence.tokens import encode_texts
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed"),
+]
+
+LINES = ("anna sat.", "an «old» dog ran", "der Ärger, naïve", "don't (not) go", "سلام يا عالم") * 5
+REVIEWS = ("a good film,pos", "a bad film,neg", "good and long,pos", "bad and long,neg") * 10
+TEXT = "an Old dog's  naïve… سلام 🎈 zoo.\nAnna"
+SMALL: dict[str, Any] = {"embedding_size": 6, "hidden_size": 8, "threads": 1, "steps": 3}
+ATTENTIVE: dict[str, Any] = {
+    "embedding_size": 8,
+    "heads": 2,
+    "layers": 2,
+    "context": 4,
+    "threads": 1,
+    "steps": 3,
+}
+LANGUAGE: dict[str, tuple[str, dict[str, Any]]] = {
+    "ngram": ("ngram", {"tokens": "words"}),
+    "quantised": ("ngram", {"order": 3, "bits": 8, "smoothing": "witten-bell", "nfc": True}),
+    "counts": ("bigram-counts", {"add_k": 0.0, "tokens": "words", "word_split": "whitespace"}),
+    "bigram": ("bigram", {"threads": 1, "steps": 3, "lowercase": True}),
+    "mlp": ("mlp", SMALL | {"layers": 2, "direct": True, "activation": "gelu"}),
+    "bytes": ("mlp", SMALL | {"tokens": "bytes", "context": 1}),
+    "rnn": ("rnn", SMALL | {"tied": True, "tokens": "words", "unknown": "bytes"}),
+    "lstm": ("lstm", SMALL | {"layers": 2, "tokens": "subwords", "max_size": 280}),
+    "gru": ("gru", SMALL | {"softmax": "adaptive", "unknown": "bytes"}),
+    "transformer": ("transformer", ATTENTIVE),
+    "learned": ("transformer", ATTENTIVE | {"positions": "learned", "tied": False}),
+    "alone": ("transformer", ATTENTIVE | {"context": 1}),
+}
+LABELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "averaging": ("averaging", {"character_ngrams": (1, 3), "hidden_sizes": (8,), "steps": 20,
+                                "buckets": 512, "threads": 1}),
+    "linear": ("linear", {"weighting": "tfidf", "character_ngrams": (2,), "strength": 1.0}),
+    "letters": ("linear", {"tokens": "characters", "strength": 1.0}),
+}  # fmt: skip
+READ = """async (text) => {
+    const { reader, tokenizer } = thence;
+    const ids = tokenizer.encode(tokenizer.normal(text)).flatMap((piece) => piece.ids);
+    await reader.read(ids.slice(0, -3).concat(0, 0));
+    await reader.read(ids);
+    const rows = Array.from({ length: ids.length + 1 }, (_, at) => Array.from(reader.after(at)[1]));
+    return { ids, rows, nats: reader.nats };
+}"""
+EXPLAIN = """async ([text, label]) => {
+    const logProbs = thence.classifier.classify(text);
+    const parts = await thence.explain(text, label, logProbs, () => false);
+    return {
+        logProbs: Array.from(logProbs),
+        parts: parts.map(({ start, weight }) => [start, weight]),
+    };
+}"""
+
+
+@dataclass
+class Opened:
+    """A page, and whatever happened there that should not."""
+
+    page: Any
+    wrongs: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", lambda message: self.wrongs.append(message.text))
+        self.page.on("pageerror", lambda error: self.wrongs.append(str(error)))
+        self.page.on("request", self._on_request)
+
+    def _on_request(self, request: Any) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            self.wrongs.append(f"request to {request.url}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        settings = ["--no-sandbox", "--renderer-process-limit=1"]
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=settings)
+        yield started.new_context()
+        started.close()
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Open a run as a page; whatever goes wrong there fails the test."""
+    opened: list[Opened] = []
+
+    def open_it(run: Run, **size: int) -> Any:
+        path = export(run, tmp_path / "pages" / f"{run.name}{len(opened)}.html")
+        page = browser.new_page()
+        page.set_viewport_size({"width": 1200, "height": 900} | size)
+        opened.append(Opened(page))
+        page.goto(path.as_uri())
+        page.wait_for_selector("section")
+        return page
+
+    (tmp_path / "pages").mkdir()
+    yield open_it
+    for one in opened:
+        one.page.close()
+        assert one.wrongs == []
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "lines.txt").write_text("\n".join(LINES), encoding="utf-8")
+    (folder / "reviews.csv").write_text("\n".join(("text,label", *REVIEWS)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def language_run(folder: Path) -> Callable[[str], LanguageRun]:
+    def make(name: str) -> LanguageRun:
+        model, settings = LANGUAGE[name]
+        run = thence.train(folder / "lines.txt", model, output=folder / name, **settings)
+        if "steps" in settings:
+            _scatter(run)
+        return LanguageRun(run)
+
+    return make
+
+
+def _scatter(run: Run) -> None:
+    """Give a network weights far from 0."""
+    draw = np.random.default_rng(0)
+    drawn = {
+        n: np.asarray(draw.normal(0, 0.5, v.shape), v.dtype) for n, v in run.model.tensors().items()
+    }
+    run.model.load_tensors(drawn)
+
+
+def check_language(page: Any, run: LanguageRun, text: str = TEXT) -> None:
+    """Compare all next-token probabilities after each token, and the surprisals of a text."""
+    found = page.evaluate(READ, text)
+    store, model = run.tokenizer.encode(text), static_model(run.model)
+    assert model is not None
+    ids = np.asarray(store.ids[:-1], np.int64)
+    assert found["ids"] == ids[1:].tolist()
+    expected = np.asarray(read(model, ids[None], model.start(1))[0][0], np.float64)
+    rows = np.array([[-np.inf if x is None else x for x in row] for row in found["rows"]])
+    assert np.allclose(np.exp(rows), np.exp(expected), rtol=0, atol=1e-3)
+    possible = expected > -20
+    assert rows[possible] == pytest.approx(expected[possible], abs=1e-3)
+    nats = -model.score(store)[:-1]
+    assert [np.inf if x is None else x for x in found["nats"]] == pytest.approx(nats, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", LANGUAGE)
+def test_a_page_says_what_the_run_says(
+    visit: Callable[..., Any], language_run: Callable[[str], LanguageRun], name: str
+) -> None:
+    run = language_run(name)
+    check_language(visit(run), run)
+
+
+@pytest.mark.parametrize("weights", ["single", "buckets", "gated"])
+def test_mixtures(visit: Callable[..., Any], folder: Path, tmp_path: Path, weights: Any) -> None:
+    train = partial(thence.train, folder / "lines.txt")
+    ngram = train("ngram", output=tmp_path / "ngram", order=3)
+    gru = train("gru", output=tmp_path / "gru", **SMALL | {"steps": 40})
+    run = LanguageRun(thence.mix([ngram, gru], tmp_path / "mix", weights=weights))
+    check_language(visit(run), run)
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_classifiers(visit: Callable[..., Any], folder: Path, tmp_path: Path, name: str) -> None:
+    model, settings = LABELS[name]
+    run = ClassifierRun(
+        thence.train(
+            folder / "reviews.csv", model, label="label", output=tmp_path / name, **settings
+        )
+    )
+    page = visit(run)
+    for text in ("A GOOD but long… film (zzz)  it's", "", "good good bad"):
+        documents = Documents.from_strings([text])
+        expected = run.classifier.classify(encode_texts(run.tokenizer, documents))[0]
+        found = page.evaluate(EXPLAIN, [text, int(np.argmax(expected))])
+        assert found["logProbs"] == pytest.approx(expected, abs=1e-3)
+        parts = [(part.start, part.weight) for part in thence.explain(run, text).tokens]
+        assert [start for start, _ in found["parts"]] == [start for start, _ in parts]
+        assert [weight for _, weight in found["parts"]] == pytest.approx(
+            [weight for _, weight in parts], abs=2e-3
+        )
+    page.fill("textarea", "a bad bad film")
+    sync_api.expect(page.locator(".bar").first).to_contain_text("neg")
+    sync_api.expect(page.locator(".part.for").first).to_be_visible()
