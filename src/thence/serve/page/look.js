@@ -5,10 +5,10 @@ import { announce, el, errorLine } from "./dom.js";
 import { Editor } from "./editor.js";
 import { figures } from "./figures.js";
 import { Inspector } from "./inspector.js";
+import { Lens } from "./lens.js";
 import { Rail, stateOf } from "./rail.js";
 import { Reader, tokenAt } from "./readings.js";
 import { keep, several, value } from "./state.js";
-import { shade, surprisalLegend } from "./shades.js";
 import { Strips } from "./strips.js";
 
 /** Milliseconds between two looks at what has become of the models. */
@@ -21,7 +21,6 @@ export function lookPlace(panel, app) {
   const strips = new Map(); // The newest answer of each model.
   const error = errorLine();
   const problems = el("div", { class: "problems" });
-  const legend = el("div", {}, surprisalLegend());
   const numbers = el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Figures" });
   let place = value("place") === "" ? null : Number(value("place"));
   let waiting = 0;
@@ -32,6 +31,7 @@ export function lookPlace(panel, app) {
     else read();
   });
   const rail = new Rail(app.models, () => { drawAll(); read(); });
+  const lens = new Lens(() => ({ chosen: rail.chosen, strips, text: editor.text, place }), (chosen) => choose(chosen), () => drawSoon());
   const view = new Strips((chosen) => choose(chosen));
   view.place = place;
   const inspector = new Inspector({ take, move, leave: () => choose(null) });
@@ -44,7 +44,7 @@ export function lookPlace(panel, app) {
   const clear = el("button", { type: "button", class: "quiet", on: { click: () => { editor.replace(0, editor.text.length, ""); editor.field.focus(); } } }, "Clear");
   const middle = el("div", { class: "middle" },
     el("div", { class: "text-field" }, el("div", { class: "label-row" }, editor.label, clear), editor.field),
-    error.element, problems, legend, view.element, pairing.element, view.sum, numbers);
+    lens.switch, error.element, problems, lens.legend, view.element, lens.panel, pairing.element, view.sum, numbers);
   panel.append(el("div", { class: "look" }, rail.element, middle, inspector.element));
   rail.element.open = !matchMedia("(max-width: 900px)").matches;
 
@@ -72,7 +72,8 @@ export function lookPlace(panel, app) {
     problems.replaceChildren(...failed.map((strip) => el("p", { class: "problem", role: "alert", "data-model": strip.model }, `${strip.model}: ${strip.problem}`)));
     if (read.length + failed.length === rail.chosen.length) middle.classList.remove("stale");
     else if (read.length > 0 && strips.size > 0) return; // Half of the strips would only flicker.
-    view.show(read, { name: "surprise", colour: (strip, index) => shade(strip.bits[index]), pair: pairOf(read) });
+    view.show(read, { name: lens.colours, colour: (strip, index) => lens.colour(strip, index), pair: pairOf(read) });
+    lens.update();
     numbers.replaceChildren(figures(rail.chosen, read));
     numbers.hidden = read.length === 0;
     panel.setAttribute("data-read", editor.text);

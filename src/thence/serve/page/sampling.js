@@ -5,11 +5,11 @@ import { keep, value } from "./state.js";
 
 const SETTINGS = [
   { key: "temperature", label: "Temperature", min: 0, max: 2, step: 0.05, start: 1,
-    say: (number) => (number === 0 ? "0: always the most probable" : number.toFixed(2)) },
+    say: (number) => (number === 0 ? "0: greedy" : number.toFixed(2)) },
   { key: "top_k", label: "Top-k", min: 0, max: 50, step: 1, start: 0,
     say: (number) => (number === 0 ? "all" : String(number)) },
   { key: "top_p", label: "Top-p", min: 0.05, max: 1, step: 0.01, start: 1,
-    say: (number) => (number === 1 ? "1: all" : number.toFixed(2)) },
+    say: (number) => (number === 1 ? "all" : number.toFixed(2)) },
 ];
 
 /**
@@ -18,8 +18,9 @@ const SETTINGS = [
  */
 export function samplingControls(onChange) {
   const settings = {};
-  const reset = el("button", { type: "button", class: "quiet", on: { click: () => { for (const one of sliders) one.set(one.setting.start); onChange(); } } }, "Reset");
+  const reset = el("button", { type: "button", class: "quiet", on: { click: () => { for (const one of sliders) one.set(one.setting.start); tell(); onChange(); } } }, "Reset");
   const summary = el("summary", {}, "Temperature, top-k, top-p");
+  const tell = () => { reset.hidden = sliders.every((one) => settings[one.setting.key] === one.setting.start); };
   const sliders = SETTINGS.map((setting) => {
     const shown = el("output", {});
     const input = el("input", { type: "range", id: freshId("slider"), min: setting.min, max: setting.max, step: setting.step, name: setting.key });
@@ -33,11 +34,13 @@ export function samplingControls(onChange) {
     };
     input.addEventListener("input", () => {
       set(input.value);
+      tell();
       onChange();
     });
     set(value(setting.key) || setting.start);
     return { setting, set, element: el("div", { class: "field slider" }, el("label", { for: input.id }, setting.label, " ", shown), input) };
   });
+  tell();
   const element = el("details", { class: "sampling", open: !matchMedia("(max-width: 900px)").matches }, summary,
     el("div", { class: "sliders" }, sliders.map((one) => one.element), reset));
   return { element, settings };

@@ -1,0 +1,123 @@
+/** The lenses of how tokens bear on one another: attention, why, and what each layer predicts. */
+
+import { el } from "./dom.js";
+import { fixed, percent } from "./format.js";
+import { shade } from "./shades.js";
+
+/** Side of a small picture of a head, in pixels of the screen. */
+const SMALL = 72;
+
+function colourOf(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/** Paint a matrix of shares from 0 to 1, darker is more. */
+function paint(canvas, rows, columns, share) {
+  const [height, width] = [rows, columns];
+  canvas.width = width;
+  canvas.height = height;
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = colourOf("--surface");
+  pen.fillRect(0, 0, width, height);
+  pen.fillStyle = colourOf("--heat");
+  for (let row = 0; row < rows; row += 1) {
+    for (let column = 0; column < columns; column += 1) {
+      pen.globalAlpha = Math.min(1, share(row, column));
+      pen.fillRect(column, row, 1, 1);
+    }
+  }
+}
+
+/** Attention: a small picture of each head, and the text as the chosen token looks at it. */
+export function drawAttention(look, scene) {
+  const { layers, starts, places } = look.lenses.attention;
+  const memory = scene.memory;
+  memory.layer = Math.min(memory.layer ?? layers.length - 1, layers.length - 1);
+  const heads = layers[memory.layer].heads;
+  memory.head = Math.min(memory.head ?? 0, heads.length); // One beyond the last: their mean.
+  const query = Math.min(Math.max(scene.chosen - places[0], 0), heads[0].length - 1);
+  const row = (of) => (memory.head === of.length ? of[0][query].map((_, key) => of.reduce((sum, head) => sum + head[query][key], 0) / of.length) : of[memory.head][query]);
+  const weights = row(heads);
+  const pictures = layers.map((layer, number) => el("div", { class: "head-row", role: "group", "aria-label": layer.name },
+    el("span", { class: "head-name" }, layer.name),
+    [...layer.heads.keys()].map((head) => {
+      const canvas = el("canvas", { class: "head-picture", vars: { "--side": `${SMALL}px` } });
+      paint(canvas, layer.heads[head].length, layer.heads[head][0].length, (from, to) => layer.heads[head][from][to]);
+      return headButton(scene, number, head, `${layer.name}, head ${head + 1}`, canvas);
+    }), headButton(scene, number, layer.heads.length, `${layer.name}, mean of its heads`, "mean")));
+  return [
+    el("p", {}, "After reading ", el("strong", { class: "mono", dir: "auto" }, scene.word(places[0] + query)), `, ${layers[memory.layer].name}, ${memory.head === heads.length ? "its heads together" : `head ${memory.head + 1}`}, looks at:`),
+    el("div", { class: "token-row", dir: "auto" }, weights.map((weight, key) => {
+      const index = starts + key;
+      if (index > scene.chosen) return null;
+      return el("span", { class: `cell heat${index === scene.chosen ? " on" : ""}`, vars: { "--strength": `${(weight * 100).toFixed(1)}%` }, title: percent(weight) },
+        el("span", {}, scene.word(index)), el("span", { class: "small" }, percent(weight).replace(" %", "")));
+    }).filter(Boolean)),
+    el("p", { class: "hint" }, "Per cent of its attention. Below, each picture is a head: a row looks at columns, from the beginning of the text. Press one to see it in the text."),
+    el("div", { class: "heads scroll", tabindex: 0, role: "region", "aria-label": "Heads" }, pictures),
+  ];
+}
+
+function headButton(scene, layer, head, label, content) {
+  const chosen = scene.memory.layer === layer && scene.memory.head === head;
+  return el("button", {
+    type: "button", class: "head-button", "aria-pressed": String(chosen), title: label, "aria-label": typeof content === "string" ? `${content}: ${label}` : label,
+    "data-head": `${layer}-${head}`,
+    on: {
+      click: () => {
+        Object.assign(scene.memory, { layer, head });
+        scene.redraw();
+        document.querySelector(`[data-head="${layer}-${head}"]`)?.focus();
+      },
+    },
+  }, content);
+}
+
+/** How much each earlier token mattered for the chosen one. */
+export function drawWhy(look, scene) {
+  const { matrix, method, about, starts = -1, places } = look.lenses.why;
+  const row = matrix[scene.chosen - places[0]];
+  if (!row) return [el("p", { class: "hint" }, "This token is not shown.")];
+  const largest = Math.max(...row.map((value) => Math.abs(value)), 1e-9);
+  const cells = row.map((value, key) => {
+    const index = starts + key;
+    if (index >= scene.chosen) return null;
+    return el("button", {
+      type: "button", class: `cell lean ${value >= 0 ? "for" : "against"}`, tabindex: index === scene.chosen - 1 ? 0 : -1, disabled: index < 0,
+      vars: { "--strength": `${((75 * Math.abs(value)) / largest).toFixed(1)}%` }, title: `${fixed(value)}`, on: { click: () => scene.choose(index) },
+    }, el("span", {}, scene.word(index)), el("span", { class: "small" }, fixed(value).replace("-", "−")));
+  });
+  cells.push(el("span", { class: "cell on" }, el("span", {}, scene.word(scene.chosen)), el("span", { class: "small" }, `${fixed(scene.strip.bits[scene.chosen])}`)));
+  return [
+    el("p", {}, "Why ", el("strong", { class: "mono", dir: "auto" }, scene.word(scene.chosen)), ": the tokens before it that spoke ",
+      el("span", { class: "swatch lean for", vars: { "--strength": "60%" } }, "for"), " or ", el("span", { class: "swatch lean against", vars: { "--strength": "60%" } }, "against"), " it, in bits",
+      method === "occlusion" ? ", by leaving each out." : ", by the gradient."),
+    el("div", { class: "token-row", dir: "auto", role: "group", "aria-label": "What mattered" }, cells.filter(Boolean)),
+    about ? el("p", { class: "hint" }, about) : null,
+    el("p", { class: "hint" }, "Choose another token in the strips above, or by the arrows of the inspector."),
+  ].filter(Boolean);
+}
+
+/** What each layer would already predict, were it the last. */
+export function drawLayers(look, scene) {
+  const { layers, places } = look.lenses.layers;
+  const at = scene.chosen - places[0];
+  const first = Math.max(0, Math.min(at - 7, layers[0].tokens.length - 15));
+  const span = layers[0].tokens.slice(first, first + 15).map((_, number) => first + number);
+  return [
+    el("p", { class: "hint" }, "The most probable token of each layer, coloured by the surprisal of the one that stands there (the lowest row)."),
+    el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Layers" }, el("table", { class: "layer-table" },
+      el("tbody", {}, [...layers].reverse().map((layer) => el("tr", {}, el("th", { scope: "row" }, layer.name), span.map((number) => {
+        const token = layer.tokens[number];
+        return el("td", { class: `${shade(token.bits)}${number === at ? " on" : ""}`, title: `${fixed(token.bits)} bits, rank ${token.rank}` }, el("span", { class: "mono", dir: "auto" }, (token.top[0]?.text ?? "").trim() || "␣"));
+      }))), el("tr", {}, el("th", { scope: "row" }, "text"), span.map((number) => el("td", { class: number === at ? "mono on" : "mono", dir: "auto" }, scene.word(places[0] + number))))))),
+    el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Chosen token by layer" }, el("table", { class: "table" },
+      el("thead", {}, el("tr", {}, ["layer", `bits of ${scene.word(scene.chosen)}`, "rank", "most probable"].map((name, place) => el("th", { scope: "col", class: place === 1 || place === 2 ? "number" : null }, name)))),
+      el("tbody", {}, layers.map((layer) => {
+        const token = layer.tokens[at];
+        return el("tr", {}, el("th", { scope: "row" }, layer.name), el("td", { class: "number" }, fixed(token?.bits)), el("td", { class: "number" }, String(token?.rank ?? "–")),
+          el("td", { class: "mono" }, (token?.top ?? []).slice(0, 4).map((one) => `${one.text.trim() || "␣"} ${percent(one.probability)}`).join("  ")));
+      })))),
+  ];
+}
+

@@ -1,0 +1,201 @@
+/** Lenses: what a model shows of each token beside its surprisal. One is chosen at a time. */
+
+import { newest, post } from "./api.js";
+import { el, errorLine } from "./dom.js";
+import { drawBackoff, drawCache, drawExamples, drawMixture } from "./lens-counts.js";
+import { drawAttention, drawLayers, drawWhy } from "./lens-tokens.js";
+import { drawFlow, drawUnits } from "./lens-units.js";
+import { tokenAt } from "./readings.js";
+import { rankLegend, rankShade, shade, surprisalLegend } from "./shades.js";
+import { keep, value } from "./state.js";
+
+/** Tokens of a long text that a lens is asked about: those around the chosen one. */
+const AROUND = 60;
+/** Milliseconds without typing before a lens is asked; it may compute for longer than the bars. */
+const PATIENCE = 150;
+
+/**
+ * The lenses, in the order of the switch. `lens` is its name in /playground/look; `draw(look, scene)`
+ * returns elements, and `colour(look, index)` the class of a token in the strip.
+ */
+const LENSES = [
+  { id: "surprise", title: "surprise", lens: null },
+  { id: "rank", title: "rank", lens: "following", colour: (look, index) => rankShade(look.tokens[index]?.rank), legend: rankLegend },
+  { id: "backoff", title: "back-off", lens: "backoff", draw: drawBackoff, colour: backoffColour },
+  { id: "mixture", title: "mixture", lens: "mixture", draw: drawMixture },
+  { id: "cache", title: "cache", lens: "cache", draw: drawCache },
+  { id: "gates", title: "gates", lens: "gates", draw: (look, scene) => drawUnits(look.lenses.gates, scene) },
+  { id: "units", title: "units", lens: "activations", draw: (look, scene) => drawUnits(look.lenses.activations, scene) },
+  { id: "attention", title: "attention", lens: "attention", draw: drawAttention },
+  { id: "why", title: "why", lens: "why", draw: drawWhy },
+  { id: "layers", title: "layers", lens: "layers", draw: drawLayers },
+  { id: "flow", title: "gradient flow", lens: "flow", draw: drawFlow },
+  { id: "examples", title: "in train", lens: "examples", draw: drawExamples },
+];
+
+function backoffColour(look, index) {
+  const stack = look.lenses.backoff[index - look.places[0]];
+  return stack ? `o${Math.min(stack.order, 6)}` : "";
+}
+
+export class Lens {
+  /**
+   * @param {() => Object} scene Returns `{chosen, strips, text, place}`: the models, their answers.
+   * @param {(place: number) => void} choose
+   * @param {() => void} onColours Called when the strips have other colours.
+   */
+  constructor(scene, choose, onColours) {
+    this.scene = scene;
+    this.choose = choose;
+    this.onColours = onColours;
+    this.id = value("lens", "surprise");
+    this.model = value("lens_model");
+    this.look = null;
+    this.memory = {}; // What the reader chose within lenses: a layer, a head, a unit.
+    this.switch = el("div", { class: "lenses", role: "group", "aria-label": "Lens" });
+    this.legend = el("div", {});
+    this.error = errorLine();
+    this.content = el("div", { class: "lens-content" });
+    this.models = el("div", { class: "lens-models" });
+    this.panel = el("section", { class: "lens-panel", "aria-label": "Lens", hidden: true }, this.models, this.error.element, this.content);
+    this.asking = newest(
+      (signal, body) => post("/playground/look", body, signal),
+      (look, body) => this.take(look, body),
+      (problem) => { this.error.show(problem.message); this.content.replaceChildren(); },
+    );
+    this.timer = 0;
+  }
+
+  get lens() {
+    return LENSES.find((one) => one.id === this.id && this.has(one)) ?? LENSES[0];
+  }
+
+  has(lens) {
+    return lens.lens === null || this.scene().chosen.some((model) => model.lenses.includes(lens.lens));
+  }
+
+  /** The models that have the lens, and the one whose is shown. */
+  subject(lens = this.lens) {
+    const having = this.scene().chosen.filter((model) => model.lenses.includes(lens.lens));
+    return { having, model: having.find((one) => one.id === this.model) ?? having[0] ?? null };
+  }
+
+  pick(id) {
+    this.id = id;
+    keep("lens", id === "surprise" ? null : id);
+    this.look = null;
+    this.update(0);
+    this.onColours();
+  }
+
+  /** Show the switch, and ask for the lens if the text, the place or the models are others. */
+  update(wait = PATIENCE) {
+    const shown = LENSES.filter((lens) => this.has(lens));
+    const lens = this.lens;
+    const names = shown.map((one) => one.id).join();
+    if (this.switch.dataset.names !== names) {
+      this.switch.dataset.names = names;
+      this.switch.replaceChildren(...shown.map((one) => el("button", { type: "button", "data-lens": one.id, on: { click: () => this.pick(one.id) } }, one.title)));
+    }
+    for (const button of this.switch.children) button.setAttribute("aria-pressed", String(button.dataset.lens === lens.id));
+    this.legend.replaceChildren(lens.legend ? lens.legend() : lens.colour ? orderLegend() : surprisalLegend());
+    this.panel.hidden = !lens.draw;
+    this.panel.setAttribute("aria-label", `Lens: ${lens.title}`);
+    clearTimeout(this.timer);
+    if (lens.lens === null) {
+      this.look = null;
+      return;
+    }
+    const { having, model } = this.subject(lens);
+    this.chooseModel(having, model);
+    if (this.fits(lens, model)) this.draw();
+    else this.timer = setTimeout(() => this.ask(lens, model), wait);
+  }
+
+  chooseModel(having, model) {
+    this.models.hidden = having.length < 2;
+    this.models.replaceChildren(...having.map((one) => el("button", {
+      type: "button", class: `chip-button c${this.scene().chosen.indexOf(one) + 1}`, "aria-pressed": String(one === model),
+      on: { click: () => { this.model = one.id; keep("lens_model", one.id); this.look = null; this.update(0); } },
+    }, el("span", { class: "swatch-dot" }), one.id)));
+  }
+
+  strip(model) {
+    const { strips, text } = this.scene();
+    const strip = strips.get(model.id);
+    return strip && !strip.problem && strip.text === text ? strip : null;
+  }
+
+  /** Whether what is known is of this text, and of the tokens around the chosen one. */
+  fits(lens, model) {
+    const strip = this.strip(model);
+    if (this.look === null || strip === null || this.look.text !== strip.text || this.look.run !== model.id || this.look.lens !== lens.id) return false;
+    const at = tokenAt(strip, this.scene().place) ?? strip.ids.length - 1;
+    return strip.ids.length === 0 || (at >= this.look.places[0] && at < this.look.places[1]);
+  }
+
+  ask(lens, model) {
+    const strip = model === null ? null : this.strip(model);
+    if (strip === null) return; // Asked again when the strip has come.
+    const at = tokenAt(strip, this.scene().place) ?? strip.ids.length - 1;
+    const first = Math.max(0, Math.min(at - AROUND, strip.ids.length - 2 * AROUND));
+    this.panel.classList.add("stale");
+    this.asking({ model: model.id, text: strip.text, lenses: [lens.lens], top: 5,
+      places: [first, Math.min(strip.ids.length, first + 2 * AROUND)] }, lens.id);
+  }
+
+  take(look, body) {
+    const model = this.scene().chosen.find((one) => one.id === body.model);
+    const lens = this.lens;
+    if (!model || !body.lenses.includes(lens.lens)) return;
+    this.error.show(null);
+    this.look = { ...look, run: body.model, lens: lens.id };
+    this.draw();
+    this.onColours();
+  }
+
+  draw() {
+    const lens = this.lens;
+    const model = this.scene().chosen.find((one) => one.id === this.look.run);
+    const strip = model && this.strip(model);
+    this.panel.classList.remove("stale");
+    if (!lens.draw || !strip) return;
+    if (strip.ids.length === 0) {
+      this.content.replaceChildren(el("p", { class: "hint" }, "The text is empty: write something to look into."));
+      return;
+    }
+    const chosen = tokenAt(strip, this.scene().place) ?? strip.ids.length - 1;
+    this.content.replaceChildren(...lens.draw(this.look, {
+      strip, model, chosen, memory: this.memory, places: this.look.places,
+      choose: (index) => this.choose(strip.starts[index]),
+      redraw: () => this.draw(),
+      word: (index) => wordOf(strip, index),
+    }));
+  }
+
+  /** Return the class of a token's colour in the strip of a model. */
+  colour(strip, index) {
+    const lens = this.lens;
+    if (lens.colour && this.look && this.look.run === strip.model && this.look.text === strip.text) return lens.colour(this.look, index);
+    return shade(strip.bits[index]);
+  }
+
+  /** What the colours depend on, for those who keep what is drawn. */
+  get colours() {
+    return this.lens.colour ? `${this.lens.id} ${this.look?.run}` : "surprise";
+  }
+}
+
+function orderLegend() {
+  return el("p", { class: "legend" }, "Tokens that the longest context answered: ",
+    [1, 2, 3, 4, 5, 6].map((order) => el("span", { class: `swatch o${order}` }, `order ${order}${order === 6 ? " and more" : ""}`)));
+}
+
+/** Return a token's text as it is shown by itself. */
+function wordOf(strip, index) {
+  if (index < 0) return "⊢";
+  if (strip.ids[index] === strip.boundary) return "■";
+  const text = strip.text.slice(strip.starts[index], strip.ends[index]);
+  return text.trim() === "" ? (text === "" ? "·" : "␣") : text.trim();
+}
+
