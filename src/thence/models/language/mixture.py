@@ -311,7 +311,7 @@ class Mixture:
         self, store: TokenStore, carry_context: bool
     ) -> Int64[np.ndarray, " targets"] | None:
         """Return how long a context the n-gram member knows before each target; None without."""
-        if self._judge is None:
+        if self.judge is None:
             return None
         known = self._contexts(store, carry_context).ngram >= 0
         return np.asarray(known.sum(axis=1))

@@ -66,4 +66,4 @@ def _look(loaded: LoadedRun, request: LookRequest) -> bytes:
         places=first_and_stop,
         label=request.label,
     )
-    return orjson.dumps(found.to_json())
+    return orjson.dumps(found.to_json(), option=orjson.OPT_SERIALIZE_NUMPY)
