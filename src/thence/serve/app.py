@@ -23,11 +23,24 @@ from thence.serve.routes import (
     models,
     page_models,
     read,
+    replay,
     runs,
     strips,
 )
 
-ROUTES = (completions, classify, models, read, strips, look, page_models, infill, runs, maps)
+ROUTES = (
+    completions,
+    classify,
+    models,
+    read,
+    strips,
+    look,
+    page_models,
+    infill,
+    runs,
+    replay,
+    maps,
+)
 """The modules of endpoints, in the order in which the documentation has them."""
 
 

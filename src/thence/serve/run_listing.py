@@ -23,6 +23,7 @@ from thence.runs import ClassifierRun, Run, open_run
 from thence.runs.files import check_ordinary, number_of_values
 from thence.runs.folder import CURVE
 from thence.runs.metrics import best_line
+from thence.runs.snapshots import SNAPSHOTS, snapshot_steps
 from thence.serve.errors import UnknownModelError
 from thence.serve.loaded_runs import LoadedRun, OnDisk, Stamp, stamp_of
 
@@ -263,6 +264,7 @@ def _stamps(folder: Path) -> list[Stamp | None]:
         "config.toml",
         "metrics.jsonl",
         CURVE,
+        SNAPSHOTS,
         "model.safetensors",
         "last/checkpoint.safetensors",
     )
@@ -339,6 +341,7 @@ def _entry_of(run: Run) -> RunEntry:
         accuracy=best.get("dev_accuracy"),
         settings=settings_of(run),
         state=state_of(run),
+        snapshots=len(snapshot_steps(run.folder)),
         made=str(run.provenance.get("made", "")) or None,
     )
 

@@ -44,6 +44,11 @@ export class CurvePanel {
     for (const chart of this.charts) if (chart.at !== x && chart.data && (x === null || chart.places.includes(x))) chart.mark(x, true);
   }
 
+  /** Mark a place on all charts, as a replay does; null: none. */
+  mark(x) {
+    for (const chart of this.charts) chart.setMarker(x);
+  }
+
   zoomAll(window) {
     this.whole.hidden = window === null;
     for (const chart of this.charts) {

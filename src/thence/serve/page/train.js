@@ -6,6 +6,7 @@ import { el, errorLine, freshId, labelled } from "./dom.js";
 import { keep, select, several, value } from "./state.js";
 import { fixed } from "./format.js";
 import { groupTitle, RunPicker } from "./run-picker.js";
+import { nearestLook, Replay } from "./replay.js";
 import { SamplesSoFar } from "./samples.js";
 
 /** Milliseconds between two requests while a training runs, and while none does. */
@@ -27,14 +28,16 @@ export function trainPlace(panel, app) {
     el("div", { class: "row" }, labelled("Horizontal axis", axis), labelled("Its scale", scaleX), measureField, labelled("Vertical scale", scaleY), smoothing.element));
   const board = el("div", { class: "stack" });
   const samples = new SamplesSoFar();
+  const replay = new Replay(markStep);
   let runs = [];
   let chosen = several("r");
   let panels = new Map();
   const known = new Map();
   let timer = 0;
   let shown = false;
+  let marked = [null, 0];
 
-  panel.append(picker.element, settings, error.element, board, samples.element);
+  panel.append(picker.element, settings, error.element, board, replay.element, samples.element);
 
   function slider() {
     const control = el("input", { type: "range", id: freshId("smoothing"), min: 0, max: SMOOTHEST, step: 0.02, value: value("smooth", "0") });
@@ -59,6 +62,7 @@ export function trainPlace(panel, app) {
     }
     draw();
     samples.follow(chosenRuns());
+    replay.offer(chosenRuns(), (name) => known.get(name));
     clearTimeout(timer);
     if (shown) timer = setTimeout(poll, chosenRuns().some((run) => run.state === "training") ? LIVE : IDLE);
   }
@@ -85,6 +89,16 @@ export function trainPlace(panel, app) {
     }
   }
 
+  /** Mark where a replay is on the curves of its run; no run: nowhere. */
+  function markStep(name, step) {
+    const run = runs.find((one) => one.name === name);
+    for (const [key, one] of panels) {
+      const look = run && (run.group || run.name) === key ? nearestLook(known.get(name), step) : null;
+      one.mark(look === null ? null : axis.value === "step" ? step : look[axis.value]);
+    }
+    marked = [name, step];
+  }
+
   /** Draw a panel for each group of runs that may be compared; never two groups on one axis. */
   function draw() {
     const groups = new Map();
@@ -107,12 +121,13 @@ export function trainPlace(panel, app) {
       panels.get(key).show(members.map((run) => known.get(run.name)), how);
       panels.get(key).ask(members[0].name);
     }
+    markStep(...marked);
     measureField.hidden = !chosenRuns().some((run) => run.kind === "classifier");
   }
 
   return {
     show() { shown = true; refresh(); },
-    hide() { shown = false; clearTimeout(timer); samples.follow([]); },
+    hide() { shown = false; clearTimeout(timer); replay.stop(); samples.follow([]); },
   };
 }
 

@@ -1,0 +1,176 @@
+"""Trainings played again from their snapshots: what the model wrote, read and knew at each step."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from thence.array_types import Float64
+from thence.errors import RunError, SettingError
+from thence.evaluation.embeddings import embedding_table
+from thence.generation import DecodingOptions
+from thence.generation.sampling import draw
+from thence.inspection import look
+from thence.inspection.lenses import lenses_of
+from thence.inspection.result import Look
+from thence.results import json_value
+from thence.runs import LanguageRun, Run
+from thence.runs.snapshots import snapshot_bytes, snapshot_steps
+
+MOST_SNAPSHOTS = 60
+"""Snapshots that are played; of more, evenly spaced ones."""
+MOST_BYTES = 512 << 20
+"""Bytes of all snapshots of a run that is played."""
+MOST_POINTS = 120
+"""Tokens whose embeddings are shown, the first of the vocabulary."""
+MOST_UNITS = 64
+MOST_TOKENS = 80
+"""Tokens of a text whose activations are shown."""
+SAMPLE_LENGTH = 80
+VIEWS = {"activations": "activations", "gates": "gates"}
+"""Lenses whose numbers are played, a matrix of units and tokens for each snapshot."""
+MOST_KEPT = 4000
+"""Answers about single snapshots that are kept, so that a training under way needs only those of
+its new ones."""
+
+
+class Replays:
+    """What is asked of snapshots, each once. Its methods are questions to a ``Judge``."""
+
+    def __init__(self) -> None:
+        self._kept = OrderedDict[object, Any]()
+
+    def _each(self, run: Run, what: str, *arguments: Any) -> list[Any]:
+        """Return the answer of each snapshot to one of the functions below."""
+        found = []
+        for step, snapshot in _snapshots_of(run):
+            key = (snapshot.weights, snapshot.weights.stat().st_mtime_ns, step, what, arguments)
+            if key not in self._kept:
+                self._kept[key] = QUESTIONS[what](snapshot, *arguments)
+                if len(self._kept) > MOST_KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(key)
+            found.append(self._kept[key])
+        return found
+
+    def overview(self, runs: Sequence[Run], seed: int, count: int) -> dict[str, Any]:
+        """Return the steps of a run's snapshots, samples of each, and their embeddings."""
+        (run,) = runs
+        tables = self._each(run, "embeddings")
+        return {
+            "steps": [step for step, _ in _snapshots_of(run)],
+            "samples": self._each(run, "samples", seed, count),
+            "embeddings": None if tables[-1] is None else _projected(run, tables),
+            "views": _views(run),
+        }
+
+    def reading(self, runs: Sequence[Run], text: str, view: str | None) -> dict[str, Any]:
+        """Return how each snapshot of a run reads a text."""
+        (run,) = runs
+        if view is not None and view not in _views(run):
+            raise SettingError(f"{run.name} cannot show {view!r} over its training.")
+        found = self._each(run, "reading", text, view)
+        first = found[0]
+        return {
+            "tokens": first["tokens"],
+            "end": [one["end"] for one in found],
+            "bits": [one["bits"] for one in found],
+            "next": [one["next"] for one in found],
+            "matrices": None if view is None else [one["matrices"] for one in found],
+        }
+
+
+def _snapshots_of(run: Run) -> list[tuple[int, Run]]:
+    """Return the snapshots that are played.
+
+    Raises:
+        RunError: If there are none, they are too large, or it is a classifier.
+    """
+    if not isinstance(run, LanguageRun):
+        raise RunError(f"{run.name} is a classifier; trainings of language models are replayed.")
+    steps = snapshot_steps(run.folder)
+    if not steps:
+        raise RunError(f"{run.name} has no snapshots: train with --snapshots 20 to replay it.")
+    if snapshot_bytes(run.folder) > MOST_BYTES:
+        raise RunError(f"The snapshots of {run.name} are too large to be played here.")
+    places = np.linspace(0, len(steps) - 1, min(len(steps), MOST_SNAPSHOTS)).round().astype(int)
+    return [(steps[place], run.at(steps[place])) for place in places]
+
+
+def _views(run: Run) -> list[str]:
+    names = [lens.name for lens in lenses_of(cast(LanguageRun, run))]
+    return [view for view, lens in VIEWS.items() if lens in names]
+
+
+def _samples(snapshot: Run, seed: int, count: int) -> list[str]:
+    """Return what ``sample`` gives, without counting copies of train, for which it is read."""
+    running_text = snapshot.recipe.training.carry_context
+    nothing, options = np.zeros(0, np.int64), DecodingOptions()
+    drawn = draw(
+        snapshot.model, nothing, count, SAMPLE_LENGTH, options, seed, past_boundary=running_text
+    )
+    boundary, decode = snapshot.tokenizer.vocabulary.boundary_id, snapshot.tokenizer.decode
+    texts = []
+    for ids in drawn:
+        ends = np.flatnonzero(ids == boundary)
+        texts.append("\n".join(decode(part[part != boundary]) for part in np.split(ids, ends)))
+    return [text.removesuffix("\n") for text in texts]
+
+
+def _embeddings(snapshot: Run) -> Float64[np.ndarray, "tokens embedding"] | None:
+    table = embedding_table(snapshot)
+    return None if table is None else table[:MOST_POINTS].astype(np.float64)
+
+
+def _projected(run: Run, tables: list[Float64[np.ndarray, "tokens embedding"]]) -> dict[str, Any]:
+    """Return all tables along the two axes on which the last one varies most."""
+    last = tables[-1]
+    centre = last.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(last - centre, full_matrices=False)
+    variances = sizes**2 / max(float((sizes**2).sum()), 1e-300)
+    names = run.tokenizer.vocabulary.names()[: len(last)]
+    texts = [run.tokenizer.decode([index]) or name for index, name in enumerate(names)]
+    return {
+        "tokens": texts,
+        "points": [np.round((table - centre) @ axes[:2].T, 4).tolist() for table in tables],
+        "shares": variances[:2].tolist(),
+    }
+
+
+def _reading(snapshot: Run, text: str, view: str | None) -> dict[str, Any]:
+    lenses = ["following"] if view is None else ["following", VIEWS[view]]
+    found = cast(Look, look(snapshot, text, lenses=lenses, top=1))
+    tokens = [{"text": token.text, "is_boundary": token.is_boundary} for token in found.tokens]
+    after = found.next
+    likely = after.top[0] if after is not None and after.top else None
+    return {
+        "tokens": tokens,
+        "bits": [_rounded(token.bits) for token in found.tokens],
+        "end": _rounded(found.end_bits),
+        "next": likely and {"text": likely.text, "probability": likely.probability},
+        "matrices": None if view is None else _matrices(json_value(found.lenses[VIEWS[view]])),
+    }
+
+
+def _matrices(lens: Any) -> dict[str, list[list[float]]]:
+    """Return the matrices (tokens, units) of a lens by name, cut to what is shown."""
+    found = {}
+    for layer in lens["layers"]:
+        parts = layer.get("gates") or {"": layer["values"]}
+        for name, values in parts.items():
+            shown = np.asarray(values, np.float64)[:MOST_TOKENS, :MOST_UNITS]
+            found[" ".join(filter(None, (layer["name"], name)))] = np.round(shown, 3).tolist()
+    return found
+
+
+def _rounded(bits: float) -> float | None:
+    return round(bits, 3) if math.isfinite(bits) else None
+
+
+QUESTIONS: Mapping[str, Callable[..., Any]] = {
+    "samples": _samples,
+    "embeddings": _embeddings,
+    "reading": _reading,
+}
