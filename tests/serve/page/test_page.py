@@ -7,19 +7,16 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
 import thence
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = shutil.which("chromium")
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "src" / "thence" / "serve" / "page"
 SCREENSHOTS = Path(os.environ.get("THENCE_SCREENSHOTS") or ROOT / "artifacts" / "screenshots")
@@ -28,72 +25,8 @@ HOSTILE_SYMBOL = "<script>alert(2)</script>"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed"),
+    pytest.mark.skipif(shutil.which("chromium") is None, reason="Debian's chromium is missing"),
 ]
-
-
-@dataclass
-class Watched:
-    """A page, and whatever happened there that should not."""
-
-    page: Any
-    address: str
-    wrongs: list[str] = field(default_factory=list)
-    refusals: int = 0
-
-    def __post_init__(self) -> None:
-        self.page.on("console", self._on_console)
-        self.page.on("pageerror", lambda error: self.wrongs.append(str(error)))
-        self.page.on("dialog", self._on_dialog)
-        self.page.on("request", self._on_request)
-
-    def _on_console(self, message: Any) -> None:
-        if message.text.startswith("Failed to load resource"):  # A refusal, or a server gone.
-            self.refusals += 1
-        elif message.type in ("error", "warning"):
-            self.wrongs.append(message.text)
-
-    def _on_dialog(self, dialog: Any) -> None:
-        self.wrongs.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
-
-    def _on_request(self, request: Any) -> None:
-        if not request.url.startswith((self.address + "/", "data:")):
-            self.wrongs.append(f"request to {request.url}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """One window for all tests, so that the files of the page are read and compiled once."""
-    with sync_api.sync_playwright() as playwright:
-        settings = ["--no-sandbox", "--renderer-process-limit=1"]
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=settings)
-        sync_api.expect.set_options(timeout=15_000)
-        yield started.new_context()
-        started.close()
-
-
-@pytest.fixture
-def visit(browser, server) -> Iterator[Callable[..., Any]]:
-    """Open a tab of the page; whatever goes wrong there fails the test."""
-    watched: list[Watched] = []
-
-    def open_it(
-        tab: str = "text", path: str = "/", address: str = "", size: Any = None, **state: Any
-    ) -> Any:
-        address = address or server.address
-        page = browser.new_page()
-        page.set_viewport_size(size or {"width": 1200, "height": 900})
-        page.emulate_media(color_scheme=state.pop("scheme", None))
-        page.set_default_timeout(15_000)
-        watched.append(Watched(page, address))
-        page.goto(f"{address}{path}#{urlencode({'tab': tab, **state}, doseq=True)}")
-        return page
-
-    yield open_it
-    for one in watched:
-        one.page.close()
-    assert [wrong for one in watched for wrong in one.wrongs] == []
 
 
 def expect(thing: Any) -> Any:
