@@ -14,7 +14,7 @@ import numpy as np
 
 from thence.array_types import Float
 from thence.inspection.following import followed
-from thence.inspection.networks import Part, networks_of, trace
+from thence.inspection.networks import Part, networks_of, trace, traces
 from thence.inspection.result import Likely
 from thence.inspection.subject import Subject
 from thence.inspection.tracing import Trace
@@ -179,12 +179,12 @@ class _Read:
 def activations(subject: Subject) -> Activations:
     """Return what the units of every layer say after each token."""
     parts = networks_of(subject.run, subject.model)
-    per_token = sum(row.size for part in parts for row in _units(_sample(subject, part)).values())
+    per_token = sum(row.size for part in parts for row in units_of(_sample(subject, part)).values())
     shown = _first_of(subject, MOST_NUMBERS // max(per_token, 1))
     layers = tuple(
         Layer(part.label(name), _rounded(values))
         for part in parts
-        for name, values in _after_tokens(subject, part, shown, _units).items()
+        for name, values in after_tokens(subject, part, shown, units_of).items()
     )
     return Activations(layers, (shown.start, shown.stop))
 
@@ -192,12 +192,14 @@ def activations(subject: Subject) -> Activations:
 def gates(subject: Subject) -> Gates:
     """Return the gates of every recurrent layer after each token."""
     parts = [part for part in networks_of(subject.run, subject.model) if is_recurrent(part)]
-    per_token = sum(row.size for part in parts for row in _gates(_sample(subject, part)).values())
+    per_token = sum(
+        row.size for part in parts for row in gates_and_cells(_sample(subject, part)).values()
+    )
     shown = _first_of(subject, MOST_NUMBERS // max(per_token, 1))
     layers = []
     for part in parts:
         named: dict[str, dict[str, Array]] = {}
-        for (layer, gate), values in _after_tokens(subject, part, shown, _gates).items():
+        for (layer, gate), values in after_tokens(subject, part, shown, gates_and_cells).items():
             named.setdefault(layer, {})[gate] = _rounded(values)
         layers += [GatedLayer(part.label(layer), found) for layer, found in named.items()]
     return Gates(tuple(layers), (shown.start, shown.stop))
@@ -208,12 +210,12 @@ def is_recurrent(part: Part) -> bool:
     return isinstance(part.options, RecurrentOptions)
 
 
-def _units(trace: Trace) -> dict[Any, Array]:
+def units_of(trace: Trace) -> dict[Any, Array]:
     """Return what all stages say; a window of embeddings says what these say one by one."""
     return {name: values for name, values in trace.stages.items() if name != "concatenated"}
 
 
-def _gates(trace: Trace) -> dict[Any, Array]:
+def gates_and_cells(trace: Trace) -> dict[Any, Array]:
     """Return the gates by layer and name, and the hidden states beside them."""
     return {
         (layer, gate): values
@@ -237,7 +239,7 @@ def _rounded(values: Array, digits: int = DIGITS) -> Float[np.ndarray, "*shape"]
     return rounded
 
 
-def _after_tokens(
+def after_tokens(
     subject: Subject, part: Part, shown: range, kept: Callable[[Trace], dict[Any, Array]]
 ) -> dict[Any, Array]:
     """Return what is kept of the traces of all documents, a row after each token that is shown."""
@@ -263,10 +265,17 @@ def _reads(
     starts = [max(0, first - MOST_CARRIED)]
     if not (part.carries and subject.carries):
         starts = (subject.store.offsets[:-1] - 1).tolist()
-    for begin, end in pairwise([*(start for start in starts if start <= last), last + 1]):
-        if end > first:
-            row = max(first, begin)
-            yield _Read(row, trace(part, ids[begin:end], row - begin, attention))
+    bounds = [
+        (begin, end)
+        for begin, end in pairwise([*(start for start in starts if start <= last), last + 1])
+        if end > first
+    ]
+    if bounds and bounds[0][0] < first:  # Of the first document only the end is wanted.
+        begin, end = bounds.pop(0)
+        yield _Read(first, trace(part, ids[begin:end], first - begin, attention))
+    found = traces(part, [ids[begin:end] for begin, end in bounds], attention)
+    for (begin, _), of_document in zip(bounds, found, strict=True):
+        yield _Read(begin, of_document)
 
 
 def attention(subject: Subject) -> AttentionMaps:

@@ -90,6 +90,7 @@ LENSES: Sequence[Lens] = (
     Lens("attention", "which tokens each one looks at", "hidden:attention", has_transformers),
     Lens("why", "how much each earlier token mattered for each", "why:why", _all),
     Lens("flow", "how far back gradients reach", "why:flow", has_recurrent),
+    Lens("units", "units that go along with something in the text", "units:units", has_networks),
     Lens("layers", "what each layer would already predict", "hidden:layers", has_networks),
 )
 

@@ -5,6 +5,7 @@ before those of the layers. Perceptrons and recurrent networks are read in NumPy
 (``models/language/inference.py``), transformers and networks of other packages in torch.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from thence.array_types import Int64
-from thence.inspection.tracing import Trace
+from thence.inspection.tracing import SideBySide, Trace
 from thence.models.base import LanguageModel, State, read
 from thence.models.language.inference import InferenceModel
 from thence.models.language.members import Member, MixtureOptions
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 READ_AT_ONCE = 256
 """Ids that are read together before those of which more is wanted: little memory, and as quick as
 any number."""
+
+SIDE_BY_SIDE = 1 << 12
+"""Ids of documents that are read side by side, those that fill them up included."""
 
 
 @dataclass(frozen=True)
@@ -137,22 +141,45 @@ def trace(
         first: From which id on; those before it are read only.
         attention: Whether that of a transformer is wanted.
     """
+    state = state_after(part.model, ids[:first])
+    (found,) = _read(part, ids[None, first:], state, attention).documents([len(ids) - first])
+    return found
+
+
+def traces(
+    part: Part, documents: Sequence[Int64[np.ndarray, " time"]], attention: bool = False
+) -> Iterator[Trace]:
+    """Yield what a network computes of each document, some of them side by side; see ``trace``."""
+    longest = max(map(len, documents), default=1)
+    at_once = max(1, SIDE_BY_SIDE // longest)
+    for first in range(0, len(documents), at_once):
+        some = documents[first : first + at_once]
+        ids = np.full((len(some), max(map(len, some))), part.model.vocabulary_size - 1)
+        for row, document in zip(ids, some, strict=True):
+            row[: len(document)] = document
+        found = _read(part, ids, part.model.start(len(some)), attention)
+        yield from found.documents([len(document) for document in some])
+
+
+def _read(
+    part: Part, ids: Int64[np.ndarray, "batch time"], state: State, attention: bool
+) -> SideBySide:
+    """Return what a network computes of ids that go on from a state."""
     model = part.model
-    state = state_after(model, ids[:first])
     if not isinstance(model, InferenceModel):
         from thence.inspection.torch_networks import trace_modules
 
-        return trace_modules(cast("NeuralLanguageModel", model), ids[first:], state, attention)
-    found = model.trace(ids[first:], state)
-    size = found.stages[next(reversed(found.stages))].shape[1]
+        return trace_modules(cast("NeuralLanguageModel", model), ids, state, attention)
+    found = model.trace(ids, state)
+    size = found.stages[next(reversed(found.stages))].shape[2]
     readable = [
         stage
         for stage, values in found.stages.items()
-        if values.shape[1] == size
+        if values.shape[2] == size
         and (stage != "embedding" or getattr(part.options, "tied", False))
     ]
     predictions = partial(model.after_stage, found)
-    return Trace(found.stages, predictions, tuple(readable), found.gates)
+    return SideBySide(found.stages, predictions, tuple(readable), found.gates)
 
 
 def state_after(model: LanguageModel, ids: Int64[np.ndarray, " time"]) -> State:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from thence.array_types import Float, Int64
-from thence.inspection.tracing import Trace
+from thence.inspection.tracing import SideBySide
 from thence.models.base import Array, State
 from thence.models.language.neural import NeuralLanguageModel
 from thence.models.language.transformer import Attention, Transformer
@@ -18,9 +18,9 @@ from thence.models.language.transformer import Attention, Transformer
 
 @torch.inference_mode()
 def trace_modules(
-    model: NeuralLanguageModel, ids: Int64[np.ndarray, " time"], state: State, attention: bool
-) -> Trace:
-    """Return what a network of torch modules computes of one text that goes on from a state.
+    model: NeuralLanguageModel, ids: Int64[np.ndarray, "batch time"], state: State, attention: bool
+) -> SideBySide:
+    """Return what a network of torch modules computes of ids that go on from a state.
 
     Of a transformer every layer, and its attention if wanted; of others the last hidden states.
     """
@@ -33,17 +33,18 @@ def trace_modules(
             hooks.enter_context(_watched(layer, f"layer {number}", stages))
             if attention:
                 hooks.enter_context(_attention_of(layer.attention, f"layer {number}", shares))
-        hidden, _ = model.read_hidden(ids[None].astype(np.int64), state)
+        hidden, _ = model.read_hidden(ids.astype(np.int64), state)
     if not stages:
-        stages = {"layer 1": hidden[0]}
+        stages = {"layer 1": hidden}
     last = network.norm if isinstance(network, Transformer) else nn.Identity()
 
     @torch.inference_mode()
-    def predictions(stage: str) -> Float[np.ndarray, "time vocab"]:
-        return model.log_probs_after(last(stages[stage]))
+    def predictions(stage: str) -> Float[np.ndarray, "batch time vocab"]:
+        rows = model.log_probs_after(last(stages[stage]).flatten(0, 1))
+        return rows.reshape(*ids.shape, -1)
 
     values = {name: value.float().cpu().numpy() for name, value in stages.items()}
-    return Trace(values, predictions, tuple(stages), attention=shares)
+    return SideBySide(values, predictions, tuple(stages), attention=shares)
 
 
 def _layers(network: Any) -> Any:
@@ -55,8 +56,8 @@ def _watched(layer: nn.Module, name: str, stages: dict[str, Tensor]) -> Iterator
     """Keep what a layer reads, if it is the first, and what comes out of it."""
 
     def keep(_: nn.Module, inputs: Any, outputs: Any) -> None:
-        stages.setdefault("embedding", inputs[0][0])
-        stages[name] = outputs[0][0]
+        stages.setdefault("embedding", inputs[0])
+        stages[name] = outputs[0]
 
     hook = layer.register_forward_hook(keep)
     try:
@@ -70,7 +71,7 @@ def _attention_of(layer: Attention, name: str, kept: dict[str, Array]) -> Iterat
     """Keep how much each place looks at each."""
 
     def keep(_: nn.Module, inputs: Any) -> None:
-        kept[name] = attention_shares(layer, *inputs)[0].float().cpu().numpy()
+        kept[name] = attention_shares(layer, *inputs).float().cpu().numpy()
 
     hook = layer.register_forward_pre_hook(keep)
     try:

@@ -28,12 +28,13 @@ AddNetwork = Callable[[Graph], tuple[Hidden, Callable[[str], str]]]
 
 @dataclass(frozen=True)
 class Trace:
-    """What a network computed on the way from the ids of one text to the hidden states after them.
+    """What a network computed on the way from ids to the hidden states after them.
 
     Attributes:
         values: Everything, by its name in the graph.
-        stages: What each id became at each stage, shape (T, numbers), by name in order.
-        gates: Of each recurrent layer, by name and then by gate (see ``gates_of``), shape (T, H).
+        stages: What each id became at each stage, shape (B, T, numbers), by name in order.
+        gates: Of each recurrent layer, by name and then by gate (see ``gates_of``), shape
+            (B, T, H).
     """
 
     values: dict[str, Array]
@@ -132,29 +133,33 @@ class InferenceModel:
         evaluate(self._network, values)
         return values
 
-    def trace(self, ids: Int64[np.ndarray, " time"], state: State) -> Trace:
-        """Return what the network computes of one text that goes on from a state."""
-        values = self._values(ids[None], state)
-        # The embedding of a fixed window has the places before the text too.
-        stages = {
-            stage: values[name].reshape(-1, values[name].shape[-1])[-len(ids) :]
-            for stage, name in self._hidden.stages.items()
-        }
-        layers = (node for node in self._network if node.operator in RECURRENT)
+    def trace(self, ids: Int64[np.ndarray, "batch time"], state: State) -> Trace:
+        """Return what the network computes of ids on the way."""
+        values = self._values(ids, state)
+        layers = [node for node in self._network if node.operator in RECURRENT]
+        stages = {}
+        for stage, name in self._hidden.stages.items():
+            found = values[name]
+            if layers and stage != "embedding":
+                found = found.swapaxes(0, 1)
+            # The embedding of a fixed window has the places before the text too.
+            stages[stage] = found[:, found.shape[1] - ids.shape[1] :]
         gates = {
-            f"layer {number}": {gate: array[:, 0] for gate, array in gates_of(node, values).items()}
+            f"layer {number}": {
+                gate: array.swapaxes(0, 1) for gate, array in gates_of(node, values).items()
+            }
             for number, node in enumerate(layers, 1)
         }
         return Trace(values, stages, gates)
 
-    def after_stage(self, trace: Trace, stage: str) -> Float[np.ndarray, "time vocab"]:
+    def after_stage(self, trace: Trace, stage: str) -> Float[np.ndarray, "batch time vocab"]:
         """Return what would be predicted if the last stage were another one of the same size."""
         name = self._hidden.stages[next(reversed(self._hidden.stages))]
-        values = trace.values | {name: trace.stages[stage].reshape(trace.values[name].shape)}
+        found = trace.stages[stage]
         number = next(n for n, node in enumerate(self._network) if name in node.outputs)
+        values = trace.values | {name: found.swapaxes(0, 1) if trace.gates else found}
         evaluate(self._network[number + 1 :], values)
-        log_probs: Array = self._after(values[self._hidden.name])[0]
-        return log_probs
+        return self._after(values[self._hidden.name])
 
     def _after(self, hidden: Float[np.ndarray, "batch time hidden"]) -> Array:
         """Return the log-probabilities (batch, time, V) after hidden states."""

@@ -1,0 +1,179 @@
+"""The lens of units that track something: a place, vowels, what is inside quotes.
+
+For each feature of the text (``text_features``) the units are found whose values go along with it
+most on the first half of a text, and their correlation is measured on the second half: among
+hundreds of units some go along with anything by chance, but not twice. Source: A. Karpathy, J.
+Johnson and L. Fei-Fei 2015, "Visualizing and understanding recurrent networks".
+"""
+
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+import numpy as np
+
+from thence.array_types import Float64
+from thence.corpus import Documents
+from thence.errors import ThenceError
+from thence.inspection.hidden import after_tokens, gates_and_cells, units_of
+from thence.inspection.networks import networks_of
+from thence.inspection.spans import Lines, token_spans
+from thence.inspection.subject import Subject
+from thence.inspection.text_features import character_features
+from thence.inspection.tracing import Trace
+from thence.models.base import Array
+
+ENOUGH = 1000
+"""Tokens that the text must have for units to be looked for in it, rather than in dev."""
+MOST_CHARACTERS = 4000
+"""Characters of dev that are read: half a second with most networks."""
+LEAST = 60
+"""Tokens without which nothing can be said."""
+OCCURRENCES = 5
+"""How often a feature must be there in each half, and be absent."""
+BEST = 3
+"""Units that are shown for each feature."""
+WEAK = 0.3
+"""Correlations below this are not shown."""
+
+
+@dataclass(frozen=True)
+class TrackingUnit:
+    """A unit whose value goes along with a feature of the text.
+
+    Attributes:
+        feature: Of the text up to each token.
+        layer: Name of the unit's layer.
+        unit: Its number, from 0.
+        correlation: With the feature, -1 to 1, on text that it was not chosen by.
+    """
+
+    feature: str
+    layer: str
+    unit: int
+    correlation: float
+
+
+@dataclass(frozen=True)
+class TrackingUnits:
+    """Units that track features of a text.
+
+    Attributes:
+        about: Which text was read, and what was done with it.
+        units: The best for each feature, the feature that is best tracked first.
+    """
+
+    about: str
+    units: tuple[TrackingUnit, ...]
+
+
+def units(subject: Subject) -> TrackingUnits:
+    """Return which units go along with features of the text; of dev, where the text is short."""
+    text, name = subject, "this text"
+    if subject.size < ENOUGH and (dev := _dev(subject)) is not None:
+        text, name = dev, "the beginning of dev"
+    if text.size < LEAST:
+        return TrackingUnits(f"It takes {LEAST} tokens or more to tell what units track.", ())
+    values, layers, numbers = _values(text)
+    kept = ~(text.ids[:-1] == text.store.boundary_id)
+    features = {feature: of[kept] for feature, of in _features(text).items()}
+    about = (
+        f"Units were chosen by the first half of {name} ({np.count_nonzero(kept):,} tokens), and "
+        "their correlations are of the second."
+    )
+    found = [
+        TrackingUnit(feature, layers[unit], numbers[unit], round(correlation, 3))
+        for feature, of in features.items()
+        for unit, correlation in _best(values[kept], of)
+    ]
+    strength = {one.feature: 0.0 for one in found}
+    for one in found:
+        strength[one.feature] = max(strength[one.feature], abs(one.correlation))
+    found.sort(key=lambda one: (-strength[one.feature], one.feature, -abs(one.correlation)))
+    return TrackingUnits(about, tuple(found))
+
+
+def _dev(subject: Subject) -> Subject | None:
+    """Return the beginning of dev to look at; None if it is not at hand."""
+    run, texts = subject.run, list[str]()
+    try:
+        documents = run.documents("dev")
+    except ThenceError:
+        return None
+    for number in range(len(documents)):
+        texts.append(documents[number])
+        if sum(map(len, texts)) > MOST_CHARACTERS:
+            break
+    if not texts:
+        return None
+    texts[-1] = texts[-1][: len(texts[-1]) - max(0, sum(map(len, texts)) - MOST_CHARACTERS)]
+    starts = [0, *accumulate(len(text) + 1 for text in texts[:-1])]
+    lines = Lines(texts, np.array(starts, np.int64))
+    store = run.encode(Documents.from_strings(texts), "look")
+    spans = token_spans(run.tokenizer, lines, store)
+    return replace(
+        subject, text="\n".join(texts), store=store, spans=spans, first=0, stop=len(spans)
+    )
+
+
+def _values(subject: Subject) -> tuple[Float64[np.ndarray, "tokens units"], list[str], list[int]]:
+    """Return what all units say after each token, and the layer and the number of each."""
+    columns, layers, numbers = list[Array](), list[str](), list[int]()
+    for part in networks_of(subject.run, subject.model):
+        for name, values in after_tokens(subject, part, range(subject.size), _tracking).items():
+            columns.append(values.astype(np.float64))
+            layers += [part.label(name)] * values.shape[1]
+            numbers += range(values.shape[1])
+    return np.concatenate(columns, axis=1), layers, numbers
+
+
+def _tracking(trace: Trace) -> dict[str, Array]:
+    """Return hidden states and cells; an embedding knows of its token alone."""
+    found = {name: values for name, values in units_of(trace).items() if name != "embedding"}
+    for (layer, gate), values in gates_and_cells(trace).items():
+        if gate == "cell":
+            found[f"{layer} cell"] = values
+    return found
+
+
+def _features(subject: Subject) -> dict[str, Float64[np.ndarray, " tokens"]]:
+    """Return the features of the text up to each token: those of its last character."""
+    found: dict[str, list[Array]] = {}
+    offsets = (subject.store.offsets - 1).tolist()
+    for first, stop in zip(offsets[:-1], [*offsets[1:-1], subject.size], strict=True):
+        spans = subject.spans[first:stop]
+        start, end = (int(spans[0, 0]), int(spans[-1, 1])) if len(spans) else (0, 0)
+        # The character that a token ends with, or that it is a part of.
+        places = np.clip(spans[:, 1] - 1, start, max(end - 1, start)) - start
+        for name, values in character_features(subject.text[start:end]).items():
+            found.setdefault(name, []).append(values[places] if len(values) else places * 0.0)
+        lengths = (spans[:, 1] - spans[:, 0]).astype(np.float64)
+        found.setdefault("length of the token", []).append(lengths)
+    joined = {name: np.concatenate(parts) for name, parts in found.items()}
+    if np.array_equal(joined["place in the line"], joined["place in the document"]):
+        del joined["place in the line"]
+    return joined
+
+
+def _best(
+    values: Float64[np.ndarray, "tokens units"], feature: Float64[np.ndarray, " tokens"]
+) -> list[tuple[int, float]]:
+    """Return the units that a feature is tracked by best, and their correlations with it."""
+    half = len(feature) // 2
+    for part in (feature[:half], feature[half:]):
+        _, counts = np.unique(part, return_counts=True)
+        if len(part) - counts.max() < OCCURRENCES or counts.max() < OCCURRENCES:
+            return []
+    chosen = np.argsort(-np.abs(_correlations(values[:half], feature[:half])))[:BEST]
+    measured = _correlations(values[half:, chosen], feature[half:])
+    pairs = zip(chosen.tolist(), measured.tolist(), strict=True)
+    return [(unit, correlation) for unit, correlation in pairs if abs(correlation) >= WEAK]
+
+
+def _correlations(
+    values: Float64[np.ndarray, "tokens units"], feature: Float64[np.ndarray, " tokens"]
+) -> Float64[np.ndarray, " units"]:
+    """Return the correlation of each unit with a feature; 0 for one that never changes."""
+    centred, of = values - values.mean(axis=0), feature - feature.mean()
+    sizes = np.linalg.norm(centred, axis=0) * np.linalg.norm(of)
+    found: Array = np.divide(of @ centred, sizes, out=np.zeros(len(sizes)), where=sizes > 1e-9)
+    return found
