@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from thence.evaluation import score as score
     from thence.evaluation import similar as similar
     from thence.evaluation import surprisal as surprisal
+    from thence.evaluation import verdict as verdict
     from thence.exchange import export as export
     from thence.exchange import import_arpa as import_arpa
     from thence.exchange import import_model as import_model
@@ -105,6 +106,7 @@ _HOMES = {
     "score": "thence.evaluation",
     "similar": "thence.evaluation",
     "surprisal": "thence.evaluation",
+    "verdict": "thence.evaluation",
     "export": "thence.exchange",
     "import_arpa": "thence.exchange",
     "prune": "thence.exchange.prune",

@@ -319,12 +319,13 @@ def print_trained_run(
     run: Run, report: bool, as_json: bool, more: Mapping[str, Any] | None = None
 ) -> None:
     """Show how good a trained run is and write its report; of several processes, one does."""
-    from thence.evaluation import evaluate
+    from thence.evaluation import evaluate, verdict
     from thence.evaluation.labels import cut_rows
 
     if not is_first_process():
         return
     judged = evaluate(run, "dev") if len(run.documents("dev")) else None
+    found = verdict(run)
     path = _write_report(run) if report else None
     if as_json:
         print_json(
@@ -333,6 +334,7 @@ def print_trained_run(
                 "model": run.recipe.model,
                 "parameters": run.num_parameters,
                 "dev": judged and judged.to_json(),
+                "verdict": found and found.to_json(),
                 "report": path and str(path),
                 **(more or {}),
             }
@@ -347,6 +349,8 @@ def print_trained_run(
     print_pairs([*about, *(judged.rows() if judged else [])])
     if path:
         print_text(f"\nFigures and all numbers: {path}")
+    if found is not None:
+        print_note(str(found))
     folder = quote(str(run.folder))
     judge = f"   thence evaluate {folder} --split test" if len(run.documents("test")) else ""
     use = f"classify {folder} -" if isinstance(run, ClassifierRun) else f"sample {folder}"

@@ -13,6 +13,7 @@ from thence.evaluation.rescoring import Rescoring, rescore
 from thence.evaluation.scoring import Ranking, rank, score
 from thence.evaluation.surprisal import surprisal
 from thence.evaluation.unusual import Calibration, calibrate
+from thence.evaluation.verdict import Verdict, verdict
 
 __all__ = [
     "Calibration",
@@ -26,6 +27,7 @@ __all__ = [
     "Ranking",
     "Rescoring",
     "SimilarWords",
+    "Verdict",
     "calibrate",
     "classify",
     "compare",
@@ -37,4 +39,5 @@ __all__ = [
     "score",
     "similar",
     "surprisal",
+    "verdict",
 ]

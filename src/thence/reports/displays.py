@@ -26,7 +26,9 @@ from thence.evaluation import (
     Ranking,
     Rescoring,
     SimilarWords,
+    Verdict,
 )
+from thence.evaluation.baselines import Baselines
 from thence.evaluation.classify import NOTHING_KNOWN
 from thence.filtering import Filtered
 from thence.generation import Completions, Fillings, NextTokens, Samples
@@ -348,7 +350,16 @@ def learning_rate_curve(curve: LearningRateCurve) -> list[Block]:
     return [Caption(f"suggested learning rate {rate}"), Plots([plot])]
 
 
+def known_losses(found: Baselines) -> list[Block]:
+    """Show what needs no training says of dev."""
+    names = ("uniform", "unigram", "pairs", "accuracy")
+    values = ((name, getattr(found, name)) for name in names)
+    rows = [(name, f"{value:.4f}") for name, value in values if value is not None]
+    return [Caption("without training", f"nats per {found.unit}"), Pairs(rows)]
+
+
 DISPLAYS: dict[type, Callable[[Any], list[Block]]] = {
+    Baselines: known_losses,
     Best: best,
     Calibration: lambda known: [Pairs(known.rows())],
     Classification: classification,
@@ -372,4 +383,5 @@ DISPLAYS: dict[type, Callable[[Any], list[Block]]] = {
     Score: score,
     SimilarWords: similar_words,
     Sweep: sweep,
+    Verdict: lambda found: [Caption(found.kind), Note(str(found))],
 }

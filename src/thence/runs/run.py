@@ -89,6 +89,7 @@ class Run(RunFolder):
     similar = PackageFunction("similar")
     classify = PackageFunction("classify")
     explain = PackageFunction("explain")
+    verdict = PackageFunction("verdict")
     plot = PackageFunction("plot")
     report = PackageFunction("report")
     export = PackageFunction("export")

@@ -1,0 +1,162 @@
+"""A sentence on how a training went: too little learned, too much by heart, or as it should be.
+
+It compares the losses on train and dev at the evaluations. Differences are judged by what was
+learned at all: the loss of a uniform distribution minus the lowest on dev.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from thence.array_types import Float
+from thence.evaluation.baselines import baselines
+from thence.models.registry import get_family
+from thence.results import Result
+from thence.runs import ClassifierRun, Run, open_run
+from thence.runs.metrics import unit_of
+from thence.training.dev_evaluation import uniform_label_loss
+
+Kind = Literal[
+    "fine", "underfit", "overfit", "unsettled", "diverged", "worse than counting", "untrained",
+    "unknown",
+]  # fmt: skip
+Losses = Float[np.ndarray, " evaluations"]
+RISE = 0.01
+"""Share of what was learned by which dev must rise, or train fall, to mean something."""
+FALL = 0.005
+"""The same by which dev must fall with the last evaluation if the training ended too early."""
+EQUAL = 0.03
+"""The same up to which train and dev count as equal: dev is a sample, after all."""
+RISE_OF_TRAIN = 0.1
+"""The same by which train itself must rise, far above its noise, for a divergence."""
+STALE = 0.7
+"""Part of the evaluations by which dev must have been best if it has stopped falling."""
+MOST_BYTES = 6_000_000
+"""Bytes of a train split whose pairs are counted for a verdict: a second or two at most."""
+
+
+@dataclass(frozen=True)
+class Verdict(Result):
+    """How a training went.
+
+    Attributes:
+        kind: In a word.
+        sentence: What was seen, with the numbers.
+        advice: What to try; empty if there is nothing.
+    """
+
+    kind: Kind
+    sentence: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.advice}".strip()
+
+
+def verdict(run: Run | str | Path) -> Verdict | None:
+    """Return how the training of a run went; None for a model made in one step.
+
+    Args:
+        run: The run or its folder.
+    """
+    run = open_run(run)
+    if get_family(run.recipe.model).method != "train" or not run.metrics():
+        return None
+    if isinstance(run, ClassifierRun):
+        uniform, counted = uniform_label_loss(run.classes), None
+    else:
+        uniform, counted = float(np.log(len(run.tokenizer.vocabulary))), _pairs(run)
+    return judge(run.metrics(), uniform, counted)
+
+
+def _pairs(run: Run) -> float | None:
+    """Return the loss on dev of counting pairs; None where that cannot be had, or takes long."""
+    if not run.has_train_text or not len(run.documents("dev")):
+        return None
+    is_short = run.documents("train").num_bytes <= MOST_BYTES
+    return baselines(run).pairs if is_short else None
+
+
+def judge(
+    metrics: Sequence[Mapping[str, Any]], uniform: float, pairs: float | None = None
+) -> Verdict:
+    """Return how a training went by its evaluations.
+
+    Args:
+        metrics: The lines of ``metrics.jsonl``, at least one.
+        uniform: Nats per token or document of a uniform distribution.
+        pairs: The loss on dev of counting pairs of tokens, if known.
+    """
+    unit = unit_of(metrics[0])
+    train, dev = (_column(metrics, f"{split}_nats_per_{unit}") for split in ("train", "dev"))
+    if metrics[-1]["step"] == 0:
+        return Verdict("untrained", "Nothing was learned: these are the initial weights.")
+    if not np.isfinite(dev).all():
+        return Verdict("unknown", "There is no dev split to judge the training by.")
+    found = _diagnosis(train, dev, [line["step"] for line in metrics], uniform)
+    if pairs is None or dev.min() <= pairs:
+        return found
+    return Verdict(
+        "worse than counting",
+        f"No better than counting: dev is at {dev.min():.4g} nats per token, and counting pairs "
+        f"has {pairs:.4g}. {found.sentence}",
+        f"{found.advice} Or count: --model ngram.".strip(),
+    )
+
+
+def _diagnosis(train: Losses, dev: Losses, steps: Sequence[int], uniform: float) -> Verdict:
+    """Return what the losses at the evaluations tell by themselves."""
+    number, best, lowest = len(dev), int(np.argmin(dev)), int(np.argmin(train))
+    learned = max(uniform - dev[best], 1e-9)
+    if train[-1] - train[lowest] > RISE_OF_TRAIN * learned:
+        return Verdict(
+            "diverged",
+            f"Diverged: the loss on train rose again from {train[lowest]:.4g} to {train[-1]:.4g} "
+            f"after step {steps[lowest]:,}: the steps are too large.",
+            "Try a lower --lr (thence find-lr suggests one) or --clip 1.",
+        )
+    rise, fall, gap = dev[-1] - dev[best], train[best] - train[-1], dev[-1] - train[-1]
+    where = f"dev was best at evaluation {best + 1} of {number} ({dev[best]:.4g})"
+    both = f"train {train[-1]:.4g}, dev {dev[-1]:.4g}"
+    against = "--dropout 0.3 where the model has it, --weight-decay 0.01, a smaller model"
+    if rise > RISE * learned and fall > 0 and gap > 2 * EQUAL * learned:
+        return Verdict(
+            "overfit",
+            f"Overfit: {where} and rose to {dev[-1]:.4g} while train went on falling to "
+            f"{train[-1]:.4g}: it learns by heart. The best weights are kept.",
+            f"Try {against}, fewer steps (--patience 2), or more text.",
+        )
+    if rise > RISE * learned:
+        return Verdict(
+            "unsettled",
+            f"Unsettled: {where} and worse at the end, though not for learning by heart ({both}): "
+            "the steps are large.",
+            "Let them become smaller: --schedule one-cycle, or a lower --lr.",
+        )
+    if best + 1 <= STALE * number and fall > EQUAL * learned:
+        return Verdict(
+            "overfit",
+            f"Begins to overfit: {where} and has stood still since, while train fell to "
+            f"{train[-1]:.4g}.",
+            f"Try {against}, or more text.",
+        )
+    if number > 1 and best == number - 1 and dev[-2] - dev[-1] > FALL * learned:
+        return Verdict(
+            "underfit",
+            f"Ended too early: dev was still falling ({dev[-2]:.4g}, then {dev[-1]:.4g}).",
+            "Train longer: more --epochs, --steps or --time.",
+        )
+    if gap < EQUAL * learned:
+        return Verdict(
+            "underfit",
+            f"Underfit: train and dev are about equal ({both}), so it could learn more.",
+            "Try a larger model or more --epochs, and less dropout if there is any.",
+        )
+    return Verdict("fine", f"Fine: {where}, and train is not far below ({both}).")
+
+
+def _column(metrics: Sequence[Mapping[str, Any]], name: str) -> Losses:
+    return np.array([np.nan if line.get(name) is None else line[name] for line in metrics])

@@ -1,0 +1,88 @@
+"""Verdicts on hand-made losses, and on small trainings."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+import thence
+from thence.evaluation.verdict import judge
+from thence.runs import Run
+
+SmallTrain = Callable[..., Run]
+UNIFORM = 3.0
+"""Of these models; what is learned of 3 nats is 1 nat where dev comes down to 2."""
+
+
+def losses(train: Sequence[float], dev: Sequence[float | None]) -> list[dict[str, Any]]:
+    return [
+        {"step": 10 * place, "train_nats_per_token": one, "dev_nats_per_token": other}
+        for place, (one, other) in enumerate(zip(train, dev, strict=True), start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "train", "dev"),
+    [
+        ("overfit", "evaluation 1 of 4 (2) and rose to 2.3 while train went on falling to 1.2",
+         [2.1, 1.8, 1.5, 1.2], [2.0, 2.1, 2.2, 2.3]),
+        # Dev stands still from the second of four on, and train falls by more than 0.03 nats.
+        ("overfit", "Begins to overfit: dev was best at evaluation 2 of 4",
+         [2.2, 2.0, 1.9, 1.8], [2.2, 2.0, 2.001, 2.001]),
+        ("underfit", "train and dev are about equal (train 1.98, dev 2)",
+         [2.2, 2.05, 2.0, 1.98], [2.2, 2.05, 2.003, 2.0]),
+        ("underfit", "dev was still falling (2.1, then 2)",
+         [2.2, 2.0, 1.9, 1.8], [2.3, 2.2, 2.1, 2.0]),
+        ("diverged", "from 2 to 2.5 after step 20", [2.2, 2.0, 2.2, 2.5], [2.2, 2.0, 2.2, 2.5]),
+        # Dev rises by 0.02 nats, but train is no further below than that.
+        ("unsettled", "Unsettled: dev was best at evaluation 3 of 4",
+         [2.2, 2.1, 2.02, 2.0], [2.2, 2.05, 2.0, 2.02]),
+        ("fine", "train is not far below (train 1.9, dev 2)",
+         [2.2, 2.05, 1.95, 1.9], [2.2, 2.05, 2.003, 2.0]),
+        ("unknown", "no dev split", [2.0, 1.0], [None, None]),
+    ],
+)  # fmt: skip
+def test_hand_made_losses(
+    kind: str, words: str, train: list[float], dev: list[float | None]
+) -> None:
+    found = judge(losses(train, dev), UNIFORM)
+    assert found.kind == kind
+    assert words in found.sentence
+    assert bool(found.advice) == (kind not in ("fine", "unknown"))
+
+
+def test_a_verdict_does_not_depend_on_the_unit() -> None:
+    train, dev = [2.1, 1.8, 1.5, 1.2], [2.0, 2.1, 2.2, 2.3]
+    for factor in (1e-3, 1e3):
+        scaled = losses([factor * x for x in train], [factor * x for x in dev])
+        assert judge(scaled, factor * UNIFORM).kind == "overfit"
+
+
+def test_pairs_are_counted_too() -> None:
+    curve = losses([2.2, 2.05, 1.95, 1.9], [2.2, 2.05, 2.003, 2.0])
+    assert judge(curve, UNIFORM, pairs=2.1).kind == "fine"
+    found = judge(curve, UNIFORM, pairs=1.9)
+    assert found.kind == "worse than counting"
+    assert "dev is at 2 nats per token, and counting pairs has 1.9" in found.sentence
+    assert "Or count: --model ngram" in found.advice
+
+
+def test_trainings(small: SmallTrain) -> None:
+    learned = small("bigram", model="bigram", steps=2, lr=1e-6)
+    found = thence.verdict(learned)
+    assert found is not None
+    assert found.kind == "worse than counting"
+    assert found.to_json().keys() == {"kind", "sentence", "advice"}
+    untrained = small("untrained", steps=0).verdict()
+    assert untrained.kind == "untrained"
+    by_heart = small(
+        "by-heart", steps=300, hidden_size=64, context=3, lr=0.05, split="20/80/0"
+    ).verdict()
+    assert by_heart.kind in ("overfit", "worse than counting")
+    assert "learns by heart" in by_heart.sentence
+    assert small("counts", model="bigram-counts").verdict() is None
+
+
+def test_a_classifier(opinions: Run) -> None:
+    found = opinions.verdict()
+    assert found is None or found.sentence
