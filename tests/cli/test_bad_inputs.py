@@ -7,6 +7,7 @@ the value that is wrong, and the way out.
 import random
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -231,9 +232,11 @@ def file_size_limit(size: int) -> Iterator[None]:
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # Nor half of it.
     try:
         yield
     finally:
+        sys.dont_write_bytecode = writes_bytecode
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 

@@ -40,9 +40,10 @@ def test_train_prints_the_score_on_dev(thence, small):
 
 def test_progress_and_remarks_stay_off_standard_output(thence, small):
     outcome = thence("train", "text.txt", *small)
-    *looks, last = outcome.err.splitlines()
+    *looks, found, last = outcome.err.splitlines()
     assert len(looks) == len(Run("runs/text-mlp").metrics()) == 10
     assert looks[-1].startswith("text-mlp: 100%, step 20, ")
+    assert found == str(Run("runs/text-mlp").verdict())
     assert last == (
         "Next: thence sample runs/text-mlp   thence evaluate runs/text-mlp --split test"
     )
@@ -86,6 +87,7 @@ def test_json_is_alone(thence, small, model):
         "model": model,
         "parameters": run.model.num_parameters(),
         "dev": evaluate(run).to_json(),
+        "verdict": run.verdict() and run.verdict().to_json(),
         "report": None,
     }
 

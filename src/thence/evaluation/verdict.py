@@ -99,10 +99,11 @@ def judge(
     found = _diagnosis(train, dev, [line["step"] for line in metrics], uniform)
     if pairs is None or dev.min() <= pairs:
         return found
+    why = "" if found.kind == "fine" else f" {found.sentence}"
     return Verdict(
         "worse than counting",
         f"No better than counting: dev is at {dev.min():.4g} nats per token, and counting pairs "
-        f"has {pairs:.4g}. {found.sentence}",
+        f"has {pairs:.4g}.{why}",
         f"{found.advice} Or count: --model ngram.".strip(),
     )
 
