@@ -5,16 +5,25 @@ from types import SimpleNamespace
 from typing import Any
 
 from thence.cli.output import Json, note_unknown, print_json, print_table
+from thence.cli.streams import print_text
+from thence.cli.texts import shows_for_people
 from thence.inspection import Look
+from thence.inspection.lenses import FOLLOWING
 
 
 def print_look(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
     """Print the tokens of a text as a model reads it, or everything as JSON."""
-    found = call()
-    if json:
-        print_json(found.to_json())
-        return
-    columns, rows = found.table()
-    print_table(columns, rows, narrow=True)
+    as_json, lenses = json or not shows_for_people(), given.lenses
+    if lenses and not as_json:  # They are shown below the table of tokens.
+        lenses = [FOLLOWING, *lenses]
+    found = call(lenses=lenses)
     if isinstance(found, Look):
         note_unknown(given.run, given.text)
+    if as_json:
+        print_json(found.to_json())
+    elif isinstance(found, Look):
+        print_text(str(found))
+        if words := found.in_words(*(lenses or ())):
+            print_text(f"\n{words}")
+    else:
+        print_table(*found.table())

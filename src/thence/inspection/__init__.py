@@ -1,6 +1,7 @@
 """What happens inside a model when it reads a text: tokens, and lenses that show more of each."""
 
 from thence.inspection.look import look
-from thence.inspection.result import LabelLook, Look, Token
+from thence.inspection.result import LabelLook, Look
+from thence.inspection.tokens import Token
 
 __all__ = ["LabelLook", "Look", "Token", "look"]

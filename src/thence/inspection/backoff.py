@@ -16,7 +16,7 @@ below the highest order is after how many different tokens it occurred.
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -49,6 +49,7 @@ class Term:
         occurrences: How often the n-gram occurs in the train text. It differs from ``count`` where
             that says after how many different tokens it occurs.
         is_continuation: Whether ``count`` says that.
+        formula: f in numbers, such as ``(11 - 1.58) / 153``; empty where they are not known.
     """
 
     order: int
@@ -64,6 +65,7 @@ class Term:
     discount: float | None = None
     occurrences: int | None = None
     is_continuation: bool = False
+    formula: str = ""
 
 
 @dataclass(frozen=True)
@@ -215,27 +217,47 @@ def _stack(at: _At, numbers: list[int], bottom: float | None) -> Stack:
 def _term(at: _At, order: int, share: float, left: float | None, weight: float, seen: bool) -> Term:
     """Return what an order gives to a target, with the counts that say why."""
     if order == 0:
-        return Term(0, "", at.place, True, None, weight, share)
+        uniform = f"1 / {at.model.vocabulary_size:,}"
+        return Term(0, "", at.place, True, None, weight, share, formula=uniform)
     first = at.place - order + 1
     context = at.context_text(first, at.place)
-    plain = Term(order, context, first, seen, left, weight, share)
     if at.counts is None:
-        return plain
+        return Term(order, context, first, seen, left, weight, share)
     smoothing, highest = at.model.options.smoothing, len(at.model.tables)
     ids = at.context(order)
-    followers = at.counts.followers(ids)
-    count, total = followers.count(at.word), followers.total
-    plain = replace(plain, occurrences=count, followers=len(followers))
+    followers, is_continuation = at.counts.followers(ids), False
+    occurrences = count = followers.count(at.word)
+    total = followers.total
     if smoothing in KNESER_NEY and order < highest:
         count, total = _continuations(at, ids, count)
         # What opens a document has nothing before it, and counts as often as it occurs.
         opens = not at.counts.carries and ids[:1] == (at.model.vocabulary_size - 1,)
-        plain = replace(plain, is_continuation=not opens)
-    return replace(
-        plain,
-        count=count,
-        context_count=total,
-        discount=_discount(at.model, order, count),
+        is_continuation = not opens
+    discount = _discount(at.model, order, count)
+    return Term(
+        order, context, first, seen, left, weight, share,
+        count, total, len(followers), discount, occurrences, is_continuation,
+        _formula(at.model, left, count, total, len(followers), discount),
+    )  # fmt: skip
+
+
+def _formula(
+    model: NGram, left: float | None, count: int, total: int, followers: int, discount: float | None
+) -> str:
+    """Return f of an n-gram in numbers."""
+    if not count:
+        return "0"
+    smoothing = model.options.smoothing
+    if smoothing == "witten-bell":
+        return f"{count:,} / ({total:,} + {followers:,})"
+    if smoothing == "add-k":
+        return f"{count:,} / ({total:,} + {model.options.add_k * model.vocabulary_size:,g})"
+    if smoothing == "jelinek-mercer" and left is not None:
+        return f"{1 - left:.3f} {count:,} / {total:,}"
+    return (
+        f"{count:,} / {total:,}"
+        if discount is None
+        else f"({count:,} - {discount:.2f}) / {total:,}"
     )
 
 

@@ -85,8 +85,9 @@ def _bigram_stacks(
         pair = Term(
             2, text(place - 1, place), place - 1, count > 0, left, 1.0, share,
             count, total, followers, None, count,
+            formula=f"{count:,} / ({total:,} + {added:,g})",
         )  # fmt: skip
-        uniform = Term(0, "", place, True, None, left, left / size)
+        uniform = Term(0, "", place, True, None, left, left / size, formula=f"1 / {size:,}")
         found.append(Stack(2 if count else 0, 2 if total else 0, (pair, uniform)))
     return found
 

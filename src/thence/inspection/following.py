@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from thence.array_types import Float
-from thence.inspection.result import Following, Likely
 from thence.inspection.subject import Subject
+from thence.inspection.tokens import Following, Likely
 
 
 def following(subject: Subject) -> dict[int, Following]:

@@ -15,8 +15,8 @@ import numpy as np
 from thence.array_types import Float
 from thence.inspection.following import followed
 from thence.inspection.networks import Part, networks_of, trace, traces
-from thence.inspection.result import Likely
 from thence.inspection.subject import Subject
+from thence.inspection.tokens import Likely
 from thence.inspection.tracing import Trace
 from thence.models.base import Array
 from thence.models.language.options import RecurrentOptions, TransformerOptions

@@ -11,9 +11,10 @@ from thence.errors import SettingError, TextError
 from thence.evaluation import classify, explain
 from thence.evaluation.data import EvaluationData
 from thence.inspection.lenses import FOLLOWING, choose_lenses, lenses_of
-from thence.inspection.result import Contribution, LabelLook, Look, Tokens
+from thence.inspection.result import Contribution, LabelLook, Look
 from thence.inspection.spans import split_lines, token_spans
 from thence.inspection.subject import Subject, is_by_lines
+from thence.inspection.tokens import Tokens
 from thence.models.base import Adapts
 from thence.runs import ClassifierRun, LanguageRun, open_run
 from thence.runs.run import Run

@@ -8,6 +8,7 @@ only among the places of a shorter one.
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -24,6 +25,12 @@ MOST_TOKENS = 1 << 27
 """Tokens of the train text at most: sorting their places takes seconds, and 4 bytes for each."""
 MOST_KEPT = 1 << 24
 """Places of contexts that are remembered at once (128 MB)."""
+MOST_CONTEXTS = 4096
+"""Contexts of which the counts are remembered."""
+MOST_CELLS = 1 << 16
+"""Cells of a table of pairs that is quick to go through, however few pairs there are."""
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Followers:
         found = place < len(self.words) and self.words[place] == word
         return int(self.counts[place]) if found else 0
 
-    @property
+    @cached_property
     def total(self) -> int:
         """How often anything followed."""
         return int(self.counts.sum())
@@ -66,6 +73,9 @@ class TrainCounts:
         self.store, self.vocabulary_size, self.carries = store, vocabulary_size, carries
         self._ends: dict[Context, Places] = {}
         self._kept = 0
+        self._followers: dict[Context, Followers] = {}
+        self._continuations: dict[Context, Followers] = {}
+        self._before: dict[int, int] = {}
 
     @cached_property
     def _sorted(self) -> tuple[Integer[np.ndarray, " positions"], Int64[np.ndarray, " bounds"]]:
@@ -103,7 +113,10 @@ class TrainCounts:
         """Return what followed a context, and how often."""
         if not context:
             return self.unigrams
-        return _counted(self.store.ids[self.places(context)], self.vocabulary_size)
+        if (known := self._followers.get(context)) is None:
+            known = _counted(self.store.ids[self.places(context)], self.vocabulary_size)
+            _remember(self._followers, context, known)
+        return known
 
     @cached_property
     def unigrams(self) -> Followers:
@@ -121,26 +134,54 @@ class TrainCounts:
         Args:
             context: At least one id.
         """
-        places, size = self.places(context), len(context) + 1
-        opens = not self.carries and context[0] == self.store.boundary_id
-        before = np.zeros(0, np.int64) if opens else places[places >= size]
-        ids = self.store.ids
-        pairs = ids[before - size].astype(np.int64) * self.vocabulary_size + ids[before]
-        distinct = _counted(np.unique(pairs) % self.vocabulary_size, self.vocabulary_size)
-        if len(before) == len(places):
-            return distinct
-        plain = self.followers(context)
-        precede = np.array([distinct.count(word) for word in plain.words.tolist()], np.int64)
-        return Followers(plain.words, np.where(precede > 0, precede, plain.counts))
+        if (known := self._continuations.get(context)) is None:
+            known = self._find_continuations(context)
+            _remember(self._continuations, context, known)
+        return known
+
+    def _find_continuations(self, context: Context) -> Followers:
+        plain, ids, size = self.followers(context), self.store.ids, len(context) + 1
+        if not self.carries and context[0] == self.store.boundary_id:
+            return plain
+        places = self.places(context)
+        before = places[places >= size]
+        different = self._pairs(ids[before - size], ids[before]) % self.vocabulary_size
+        found = _counted(different, self.vocabulary_size)
+        if len(found) == len(plain):
+            return found
+        # One opens the text, and nothing else has it.
+        counts = plain.counts.copy()
+        counts[np.searchsorted(plain.words, found.words)] = found.counts
+        return Followers(plain.words, counts)
+
+    def _pairs(
+        self, before: Integer[np.ndarray, " places"], after: Integer[np.ndarray, " places"]
+    ) -> Int64[np.ndarray, " pairs"]:
+        """Return the different pairs of ids as one number each."""
+        pairs = before.astype(np.int64) * self.vocabulary_size + after
+        if self.vocabulary_size**2 <= max(MOST_CELLS, len(pairs)):
+            return np.asarray(np.flatnonzero(np.bincount(pairs)))
+        pairs.sort()
+        return np.asarray(pairs[np.flatnonzero(np.diff(pairs, prepend=-1))])
 
     def before(self, word: int) -> int:
         """Return after how many different tokens a token occurred."""
-        places = self.ends((word,))
-        return len(np.unique(self.store.ids[places[places > 0] - 1]))
+        if (known := self._before.get(word)) is None:
+            places = self.ends((word,))
+            known = len(_counted(self.store.ids[places[places > 0] - 1], self.vocabulary_size))
+            _remember(self._before, word, known)
+        return known
+
+
+def _remember(known: dict[Key, Value], key: Key, value: Value) -> None:
+    """Keep a value, and forget all others where there are very many."""
+    if len(known) >= MOST_CONTEXTS:
+        known.clear()
+    known[key] = value
 
 
 def _counted(ids: Integer[np.ndarray, " ids"], vocabulary_size: int) -> Followers:
-    """Count ids: small numbers by a table, few of many by sorting."""
+    """Count ids: many by a table, few by sorting."""
     if len(ids) * 8 < vocabulary_size:
         words, counts = np.unique(ids.astype(np.int64), return_counts=True)
         return Followers(words, counts)
