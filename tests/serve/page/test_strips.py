@@ -85,7 +85,7 @@ def test_the_page_is_one_script_and_one_sheet_compressed_and_with_a_tag(server):
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert answer.headers["Content-Encoding"] == "gzip"
             tag = answer.headers["ETag"]
-            assert len(answer.read()) < 40_000
+            assert len(answer.read()) < 90_000
         request = urllib.request.Request(url, headers={"If-None-Match": tag})
         with pytest.raises(urllib.error.HTTPError) as found, urllib.request.urlopen(request):
             pass
@@ -106,3 +106,19 @@ def test_modules_are_joined_in_the_order_of_their_imports(tmp_path):
     (tmp_path / "b.js").write_text('import { m } from "./main.js";\n', "utf-8")
     with pytest.raises(ValueError, match=r"main\.js imports itself"):
         page_files.join_modules(tmp_path)
+
+
+def test_continuations_are_scored_and_copies_of_train_are_marked(server, runs_folder):
+    request = {"model": "counts", "text": "An", "count": 16, "max_tokens": 12, "seed": 1}
+    found = server.ask("/playground/continuations", request)["continuations"]
+    assert len(found) == 16
+    names = set(thence.open_run(runs_folder / "counts").documents("train"))
+    for one in found:
+        assert "".join(one["tokens"]) == one["text"]
+        assert one["copied"] == (one["finished"] and "An" + one["text"] in names)
+        first, stop = one["match"]
+        assert "".join(one["tokens"][first:stop]) in "\n".join(names)
+    assert any(one["copied"] for one in found) and not all(one["copied"] for one in found)
+    [scored] = thence.score(runs_folder / "counts", "An" + found[0]["text"], tokens=True)
+    bits = [token["surprisal_bits"] for token in scored["tokens"]][2:]
+    np.testing.assert_allclose(found[0]["bits"], bits[: len(found[0]["bits"])], atol=1e-3)

@@ -140,6 +140,7 @@ export class Lens {
     const at = tokenAt(strip, this.scene().place) ?? strip.ids.length - 1;
     const first = Math.max(0, Math.min(at - AROUND, strip.ids.length - 2 * AROUND));
     this.panel.classList.add("stale");
+    if (this.look === null) this.content.replaceChildren(el("p", { class: "hint" }, "Looking …"));
     this.asking({ model: model.id, text: strip.text, lenses: [lens.lens], top: 5,
       places: [first, Math.min(strip.ids.length, first + 2 * AROUND)] }, lens.id);
   }

@@ -1,9 +1,10 @@
 /** The place Look: one text as several models read it. */
 
 import { get } from "./api.js";
+import { Actions } from "./actions.js";
 import { announce, el, errorLine } from "./dom.js";
 import { Editor } from "./editor.js";
-import { figures } from "./figures.js";
+import { figures, unitChoice } from "./figures.js";
 import { Inspector } from "./inspector.js";
 import { Lens } from "./lens.js";
 import { Rail, stateOf } from "./rail.js";
@@ -35,6 +36,8 @@ export function lookPlace(panel, app) {
   const view = new Strips((chosen) => choose(chosen));
   view.place = place;
   const inspector = new Inspector({ take, move, leave: () => choose(null) });
+  const actions = new Actions(() => ({ chosen: rail.chosen, strips, text: editor.text, editor, sampling: inspector.sampling }));
+  const unit = unitChoice(() => drawAll());
   const pairing = pairChoice(() => drawAll());
   const reader = new Reader((strip) => {
     strips.set(strip.model, strip);
@@ -43,8 +46,8 @@ export function lookPlace(panel, app) {
 
   const clear = el("button", { type: "button", class: "quiet", on: { click: () => { editor.replace(0, editor.text.length, ""); editor.field.focus(); } } }, "Clear");
   const middle = el("div", { class: "middle" },
-    el("div", { class: "text-field" }, el("div", { class: "label-row" }, editor.label, clear), editor.field),
-    lens.switch, error.element, problems, lens.legend, view.element, lens.panel, pairing.element, view.sum, numbers);
+    el("div", { class: "text-field" }, el("div", { class: "label-row" }, editor.label, clear), editor.field, actions.bar),
+    lens.switch, error.element, problems, lens.legend, view.element, lens.panel, actions.panel, pairing.element, view.sum, numbers, unit);
   panel.append(el("div", { class: "look" }, rail.element, middle, inspector.element));
   rail.element.open = !matchMedia("(max-width: 900px)").matches;
 
@@ -75,7 +78,8 @@ export function lookPlace(panel, app) {
     view.show(read, { name: lens.colours, colour: (strip, index) => lens.colour(strip, index), pair: pairOf(read) });
     lens.update();
     numbers.replaceChildren(figures(rail.chosen, read));
-    numbers.hidden = read.length === 0;
+    numbers.hidden = unit.hidden = read.length === 0;
+    actions.changed();
     panel.setAttribute("data-read", editor.text);
   }
 

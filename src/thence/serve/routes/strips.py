@@ -152,10 +152,10 @@ def _read(
         ids=ids.tolist(),
         starts=spans[:, 0].tolist(),
         ends=spans[:, 1].tolist(),
-        bits=_bits(reading.log_probs),
+        bits=bits_of(reading.log_probs),
         boundary=loaded.boundary_id,
         unknown=loaded.run.tokenizer.vocabulary.unknown_id,
-        end_bits=_bits(cursor.log_probs[loaded.boundary_id : loaded.boundary_id + 1])[0],
+        end_bits=bits_of(cursor.log_probs[loaded.boundary_id : loaded.boundary_id + 1])[0],
         at=at,
         end=end,
     )
@@ -169,7 +169,7 @@ def _token_at(spans: Int64[np.ndarray, "tokens 2"], place: int | None) -> int | 
     return index if index < len(spans) else None
 
 
-def _bits(log_probs: Any) -> list[float | None]:
+def bits_of(log_probs: Any) -> list[float | None]:
     """Return surprisals rounded to what can be seen; None for the impossible."""
     bits = np.round(-np.asarray(log_probs, np.float64) / math.log(2), 4) + 0.0
     return [value if math.isfinite(value) else None for value in bits.tolist()]
