@@ -104,7 +104,7 @@ def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def train(source: Path, model: str, name: str, **settings: Any) -> None:
         thence.train(source, model, output=runs / name, **settings)
 
-    train(names, "mlp", "names", steps=120, lr=0.05, batch_size=16, **SMALL)
+    train(names, "mlp", "names", steps=120, lr=0.05, batch_size=16, snapshots=6, **SMALL)
     train(names, "bigram-counts", "counts")
     train(names, "bigram-counts", "closed", unknown="refuse", add_k=0.0)
     train(sentences, "lstm", "sentences", tokens="words", steps=40, lr=0.05, **SMALL)
