@@ -246,3 +246,23 @@ def test_an_empty_text(runs: Callable[..., Run]) -> None:
         found = seen(run, "", *seen(run, "").available)
         assert found.lenses["activations"].layers[-1].values.shape[0] == 0
         found.to_json()
+
+
+def test_shapes_and_windows(runs: Callable[..., Run], tmp_path: Path) -> None:
+    found = seen(runs("mlp", context=2, hidden_size=5), "abc\nb", "shapes").lenses["shapes"]
+    # Five tokens and the boundary before them; a, b, c, the unknown symbol and the boundary.
+    assert [(stage.name, stage.shape) for stage in found.stages] == [
+        ("ids", (1, 6)),
+        ("embedding", (1, 6, 8)),
+        ("concatenated", (1, 6, 16)),
+        ("layer 1", (1, 6, 5)),
+        ("probabilities", (1, 6, 5)),
+    ]
+    end = "<boundary>"
+    assert found.contexts == ((end, end), (end, "a"), ("a", "b"), ("b", "c"), (end, end))
+    tied = seen(runs("gru", tied=True, hidden_size=6), "ab", "shapes").lenses["shapes"]
+    assert tied.contexts == ()
+    assert [stage.shape[2:] for stage in tied.stages] == [(), (8,), (6,), (8,), (5,)]
+    attentive = seen(runs("transformer"), "ab", "shapes").lenses["shapes"].stages
+    assert [stage.shape[2:] for stage in attentive] == [(), (8,), *[(8,)] * 4, (5,)]
+    assert "4 heads" in attentive[2].about

@@ -9,6 +9,7 @@ import pytest
 
 import thence
 from thence.corpus import Documents
+from thence.errors import SettingError
 from thence.inspection import Look, look
 from thence.inspection.gradients import input_gradients, state_gradients
 from thence.runs import LanguageRun, Run
@@ -107,3 +108,25 @@ def test_empty_texts(runs: Runs, counted: Runs) -> None:
     assert seen(runs("gru"), "", "why").matrix.shape == (0, 0)
     assert seen(counted(), "", "why").matrix.shape[0] == 0
     assert seen(runs("gru"), "", "flow").layers == ()
+
+
+@pytest.mark.parametrize("model", ["gru", "ngram"])
+def test_against_another_token(runs: Runs, counted: Runs, model: str) -> None:
+    run = runs("gru") if model == "gru" else counted(model="ngram", order=3)
+    found = seen(run, "abba", "why", against="a")
+    plain = seen(run, "abba", "why")
+    assert "than 'a' in its place" in found.about
+    assert found.against == "a"
+    # Nothing made the last token likelier than itself; the second is compared with that of "aa".
+    np.testing.assert_allclose(found.matrix[3], 0, atol=2e-5)
+    other = seen(run, "aaba", "why")
+    np.testing.assert_allclose(found.matrix[1], plain.matrix[1] - other.matrix[1], atol=4e-5)
+
+
+def test_what_it_is_compared_with_is_one_token(counted: Runs) -> None:
+    run = counted()
+    assert seen(run, "ab", "why", against="<boundary>").against == "<boundary>"
+    with pytest.raises(SettingError, match="'ab' is 2 tokens of run; choose a single one"):
+        look(run, "ab", lenses=["why"], against="ab")
+    with pytest.raises(SettingError, match="'z' is no token that the model knows"):
+        look(run, "ab", lenses=["why"], against="z")

@@ -85,6 +85,12 @@ LENSES: Sequence[Lens] = (
     Lens("cache", "what caches remembered, and how long ago", "caches:cache", _cache),
     Lens("learning", "what learning from the text gained", "learning:learning", _adapts),
     Lens("examples", "where the train text says the same", "examples:examples", _train),
+    Lens(
+        "shapes",
+        "what networks are given, and all shapes",
+        "shapes:shapes",
+        has_networks,
+    ),
     Lens("activations", "what each unit says after each token", "hidden:activations", has_networks),
     Lens("gates", "the gates of recurrent layers after each token", "hidden:gates", has_recurrent),
     Lens("attention", "which tokens each one looks at", "hidden:attention", has_transformers),

@@ -13,7 +13,7 @@ from thence.evaluation.data import EvaluationData
 from thence.inspection.lenses import FOLLOWING, choose_lenses, lenses_of
 from thence.inspection.result import Contribution, LabelLook, Look
 from thence.inspection.spans import split_lines, token_spans
-from thence.inspection.subject import Subject, is_by_lines
+from thence.inspection.subject import Subject, find_token, is_by_lines
 from thence.inspection.tokens import Tokens
 from thence.models.base import Adapts
 from thence.runs import ClassifierRun, LanguageRun, open_run
@@ -35,6 +35,7 @@ def look(
     top: int = 10,
     places: tuple[int, int] | None = None,
     label: str | None = None,
+    against: str | None = None,
     static: bool = False,
 ) -> Look | LabelLook:
     """Look inside a model while it reads a text.
@@ -48,10 +49,13 @@ def look(
         places: First of the tokens to show in full, and the one after the last, counted from 0;
             by default from the first on, as many as cost little. All have their surprisal.
         label: Of a classifier: explain this label instead of the most probable one.
+        against: Of the lens ``why``: another token; it then shows what made each token likelier
+            than this one would have been in its place.
         static: Keep the model from adapting to the text: caches are left out.
 
     Raises:
-        SettingError: If the run has no such lens or label, or ``places`` are none of the text.
+        SettingError: If the run has no such lens, label or token, or ``places`` are none of the
+            text.
         TextError: If this is no text.
         UnknownSymbolError: If the vocabulary is closed and the text leaves it.
     """
@@ -63,7 +67,7 @@ def look(
         return look_at_labels(run, text, label)
     if label is not None:
         raise SettingError(f"`label` is for classifiers, but {run.name} is a language model.")
-    return _look(run, text, lenses, top, places, static)
+    return _look(run, text, lenses, top, places, against, static)
 
 
 def _look(
@@ -72,16 +76,18 @@ def _look(
     lenses: Iterable[str] | None,
     top: int,
     places: tuple[int, int] | None,
+    against: str | None,
     static: bool,
 ) -> Look:
     chosen = choose_lenses(run, lenses)
+    other = None if against is None else find_token(run, against)
     by_lines = is_by_lines(run)
     lines = split_lines(text, by_lines, run.recipe.reading.keep_empty)
     store = run.encode(Documents.from_strings(lines.texts), "look")
     spans = token_spans(run.tokenizer, lines, store)
     model = EvaluationData(static=static).model(run)
     first, stop = _places(places, len(spans), model.vocabulary_size)
-    subject = Subject(run, model, text, store, spans, first, stop, top)
+    subject = Subject(run, model, text, store, spans, first, stop, top, other)
     shown = {lens.name: lens(subject) for lens in chosen}
     at = shown.pop(FOLLOWING, {})
     after = at.pop(subject.size, None)

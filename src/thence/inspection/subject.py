@@ -7,13 +7,16 @@ from pathlib import PurePath
 import numpy as np
 
 from thence.array_types import Float64, Int64
+from thence.corpus import Documents
 from thence.corpus.tables import HUGGING_FACE, TABLES
+from thence.errors import SettingError
 from thence.inspection.distributions import Rows, distributions_at
 from thence.inspection.spans import Spans
 from thence.models.base import LanguageModel
 from thence.runs import LanguageRun
 from thence.runs.run import Run
 from thence.tokens import TokenStore
+from thence.tokens.vocabulary import UNKNOWN
 
 REPLACEMENT = "\ufffd"
 """Stands in decoded text for bytes that are no character."""
@@ -33,6 +36,7 @@ class Subject:
             after the text.
         stop: The place after the last of them, at most T.
         top: How many of the likeliest tokens are listed at each place.
+        against: Id of a token that each one is compared with, where that is asked.
     """
 
     run: LanguageRun
@@ -43,6 +47,7 @@ class Subject:
     first: int
     stop: int
     top: int
+    against: int | None = None
 
     @property
     def carries(self) -> bool:
@@ -91,6 +96,23 @@ def token_text(run: Run, index: int) -> str:
     """Return the text of a token, or its name if it has no text of its own."""
     text = run.tokenizer.decode([index])
     return run.tokenizer.vocabulary.names()[index] if text == "" or REPLACEMENT in text else text
+
+
+def find_token(run: Run, text: str) -> int:
+    """Return the id of a token by its text, or by its name if it has none.
+
+    Raises:
+        SettingError: If the text is not one token.
+    """
+    vocabulary = run.tokenizer.vocabulary
+    names = vocabulary.names()
+    ids = run.tokenizer.encode(Documents.from_strings([text])).targets[:-1].tolist()
+    if len(ids) == 1 and (ids[0] != vocabulary.unknown_id or text == UNKNOWN):
+        return int(ids[0])
+    if text in names[len(vocabulary.symbols) :]:
+        return names.index(text)
+    what = f"{len(ids)} tokens" if len(ids) != 1 else "no token that the model knows"
+    raise SettingError(f"{text!r} is {what} of {run.name}; choose a single one.")
 
 
 def is_by_lines(run: Run) -> bool:

@@ -13,7 +13,7 @@ and "Understanding neural networks through representation erasure".
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -44,6 +44,7 @@ class Mattering:
     Attributes:
         method: ``gradient`` or ``occlusion``.
         about: What the numbers say, in a sentence.
+        against: Text of the token that each is compared with; None if with none.
         matrix: How many bits likelier each token was thanks to each source, shape (tokens,
             sources); below 0 where the source made it less likely.
         norms: Of gradients, their length in bits: how much the token depends on the embedding of
@@ -55,6 +56,7 @@ class Mattering:
 
     method: Literal["gradient", "occlusion"]
     about: str
+    against: str | None
     matrix: Float64[np.ndarray, "tokens sources"]
     norms: Float64[np.ndarray, "tokens sources"] | None
     places: tuple[int, int]
@@ -150,16 +152,18 @@ def _by_gradient(subject: Subject, part: Part, model: "NeuralLanguageModel") -> 
     shown = _shown(subject)
     products, norms = [], []
     for passage in _passages(subject, shown, part.carries):
-        state = _state(subject, model, passage)
-        found = input_gradients(model, passage.ids, passage.targets, state=state)
+        state, index = _state(subject, model, passage), subject.against
+        others = None if index is None else np.full(len(passage.targets), index)
+        found = input_gradients(model, passage.ids, passage.targets, others, state)
         products.append((passage, -found.products / math.log(2)))
         norms.append((passage, found.norms / math.log(2)))
     (matrix, starts), (lengths, _) = _joined(products, shown), _joined(norms, shown)
+    what, other = _compared(subject)
     about = (
-        "Gradient of the surprisal with respect to the embedding of the source, times that "
-        "embedding: to first order, how many bits the token would lose without it."
+        f"Gradient of the surprisal with respect to the embedding of the source, times that "
+        f"embedding: to first order, by how many bits it made the token likelier{what}."
     )
-    return Mattering("gradient", about, matrix, lengths, (shown.start, shown.stop), starts)
+    return Mattering("gradient", about, other, matrix, lengths, (shown.start, shown.stop), starts)
 
 
 def _joined(
@@ -177,12 +181,41 @@ def _joined(
 
 def _by_occlusion(subject: Subject) -> Mattering:
     shown, unknown = _shown(subject), _stand_in(subject)
-    passages = _passages(subject, shown, subject.carries)
-    found = [(passage, _lost_bits(subject, passage, unknown)) for passage in passages]
+    found = []
+    for passage in _passages(subject, shown, subject.carries):
+        bits = _lost_bits(subject, passage, unknown)
+        if subject.against is not None:
+            bits -= _lost_by_another(subject, passage, unknown, subject.against)
+        found.append((passage, bits))
     matrix, starts = _joined(found, shown)
     way = "without the source" if unknown is None else "with the unknown symbol in its place"
-    about = f"How many bits less likely the token is when the text is read {way}."
-    return Mattering("occlusion", about, matrix, None, (shown.start, shown.stop), starts)
+    what, other = _compared(subject)
+    about = (
+        f"By how many bits the source made the token likelier{what}: the text is read again {way}."
+    )
+    return Mattering("occlusion", about, other, matrix, None, (shown.start, shown.stop), starts)
+
+
+def _compared(subject: Subject) -> tuple[str, str | None]:
+    """Return what each token is compared with, in words, and that token's text."""
+    if subject.against is None:
+        return "", None
+    other = subject.token_text(subject.against)
+    return f" than {other!r} in its place", other
+
+
+def _lost_by_another(
+    subject: Subject, passage: _Passage, stand_in: int | None, other: int
+) -> Float64[np.ndarray, "targets sources"]:
+    """Return what ``_lost_bits`` would if another token were each target."""
+    found = np.zeros((len(passage.targets), len(passage.ids) - 1))
+    for row, target in enumerate(passage.targets):
+        ids = np.append(passage.ids[:target], other)
+        lost = _lost_bits(
+            subject, replace(passage, ids=ids, targets=range(target, target + 1)), stand_in
+        )
+        found[row, : lost.shape[1]] = lost
+    return found
 
 
 def _stand_in(subject: Subject) -> int | None:

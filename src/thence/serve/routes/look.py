@@ -38,6 +38,9 @@ class LookRequest(ModelRequest):
         description="First of the tokens to show in full, and the one after the last.",
     )
     label: str | None = Field(None, description="Of a classifier: explain this label.")
+    against: str | None = Field(
+        None, description="Of the lens why: a token that each one is compared with."
+    )
 
 
 def routes(context: Context) -> APIRouter:
@@ -65,5 +68,6 @@ def _look(loaded: LoadedRun, request: LookRequest) -> bytes:
         top=request.top,
         places=first_and_stop,
         label=request.label,
+        against=request.against,
     )
     return orjson.dumps(found.to_json(), option=orjson.OPT_SERIALIZE_NUMPY)
