@@ -77,8 +77,8 @@ def test_a_page_has_the_bits_that_are_enough(text: Path, tmp_path: Path) -> None
     enough = best_page(run)
     assert enough.bits == 16 and enough.difference < 1e-3
     tight = best_page(run, len(enough.content) - 1)
-    assert tight.bits == 8 and tight.difference > enough.difference
-    with pytest.raises(RunError, match="even with 8 bits, more than"):
+    assert tight.bits < 16 and tight.difference > enough.difference
+    with pytest.raises(RunError, match="bits each, more than the"):
         export_html(run, tmp_path / "a.html", 30_000)
     assert not (tmp_path / "a.html").exists()
     exported = export_checked(run, tmp_path / "b.html")
@@ -118,7 +118,7 @@ FLOATS = st.floats(-1e3, 1e3, width=32) | st.just(-np.inf)
 @settings(max_examples=25, deadline=None)
 @given(
     arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=FLOATS),
-    st.sampled_from([8, 16]),
+    st.sampled_from([8, 12, 16]),
 )
 def test_rounding_keeps_to_half_a_step(values: np.ndarray, bits: Any) -> None:
     found = rounded(values, bits)
@@ -129,7 +129,7 @@ def test_rounding_keeps_to_half_a_step(values: np.ndarray, bits: Any) -> None:
     assert np.all(np.abs(found[finite] - values[finite]) <= 0.501 * steps)
     # What was rounded once stays as it is, but for the last bits.
     assert rounded(found, bits)[finite] == pytest.approx(found[finite], rel=1e-6)
-    assert codes.dtype == np.dtype(f"int{bits}")
+    assert codes.dtype == np.dtype("int8" if bits == 8 else "int16")
 
 
 def test_few_different_values_are_listed_once() -> None:

@@ -208,3 +208,62 @@ def test_classifiers(visit: Callable[..., Any], folder: Path, tmp_path: Path, na
     page.fill("textarea", "a bad bad film")
     sync_api.expect(page.locator(".bar").first).to_contain_text("neg")
     sync_api.expect(page.locator(".part.for").first).to_be_visible()
+
+
+@pytest.fixture
+def names(folder: Path, tmp_path: Path) -> Run:
+    return thence.train(folder / "lines.txt", "ngram", output=tmp_path / "n", unknown="refuse")
+
+
+def test_a_reader_appends_chooses_and_writes_on_by_keys(
+    visit: Callable[..., Any], names: Run
+) -> None:
+    page, expect = visit(names), sync_api.expect
+    field, tokens, bars = page.locator("#text"), page.locator(".token"), page.locator(".bar")
+    expect(page.locator(".figures")).to_contain_text("The text is empty")
+    field.press_sequentially("an old do")
+    expect(tokens).to_have_count(9)
+    likeliest, probability = thence.next_tokens(names, "an old do").tokens[0]
+    expect(bars.first).to_contain_text(f"{100 * probability:.1f} %")
+    bars.first.press("Enter")
+    expect(field).to_have_value(f"an old do{likeliest}")
+    page.get_by_role("button", name="Undo").press("Enter")
+    expect(field).to_have_value("an old do")
+    page.locator(".tokens").press("ArrowLeft")
+    expect(page.locator("[aria-selected=true]")).to_have_text("o")
+    expect(page.locator(".next h2")).to_have_text("In place of o")
+    page.locator(".tokens").press("Escape")
+    expect(page.locator(".next h2")).to_have_text("Next token")
+    page.get_by_label("Top-k").press("ArrowRight")
+    expect(bars.first).to_contain_text("100.0 %")
+    page.get_by_role("button", name="Write on").click()
+    written = thence.sample(names, 1, prefix="an old do", greedy=True).texts[0]
+    expect(field).to_have_value(written)
+    field.fill("an Q")
+    expect(page.get_by_role("alert")).to_contain_text("The model has no “Q”")
+
+
+def test_right_to_left_and_narrow(visit: Callable[..., Any], names: Run) -> None:
+    page = visit(names, width=390, height=800)
+    page.locator("#text").fill("سلام")
+    sync_api.expect(page.locator(".token")).to_have_count(4)
+    assert page.evaluate("getComputedStyle(document.querySelector('.tokens')).direction") == "rtl"
+    page.locator(".tokens").press("ArrowLeft")
+    sync_api.expect(page.locator("[aria-selected=true]")).to_have_text("س")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_what_was_read_is_not_read_again(visit: Callable[..., Any], names: Run) -> None:
+    page = visit(names)
+    steps = """async (text) => {
+        const { model } = thence.reader;
+        let steps = 0;
+        const step = model.step.bind(model);
+        model.step = (...given) => { steps += 1; return step(...given); };
+        await thence.change(text);
+        model.step = step;
+        return steps;
+    }"""
+    assert page.evaluate(steps, "an old dog") == 10
+    assert page.evaluate(steps, "an old dog ran") == 4
+    assert page.evaluate(steps, "an old do") == 1

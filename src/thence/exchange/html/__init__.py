@@ -11,8 +11,9 @@ many as there is room for.
 
 import base64
 import html
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +31,10 @@ LARGEST = 2_000_000
 """Bytes of a page at most: it is sent by mail, and opened on telephones."""
 TOLERANCE = 1e-3
 """Nats by which log-probabilities may differ from the run's, if there is room for the bits."""
+FEWER: tuple[Bits, ...] = (14, 12, 10, 8)
+"""Bits where there is no room for 16: the first that there is room for is taken."""
+LEAST_SHARE = 0.6
+"""A page with 8 bits per weight has more than this times half of what it has with 16."""
 MOST_NUMBERS = 40_000_000
 """Numbers of a model beyond which no page has room for it: it is not even tried."""
 PAGE = Path(__file__).parent / "page"
@@ -78,56 +83,65 @@ def export_html(run: Run, path: Path, largest: int = LARGEST) -> tuple[float, st
 
 
 def best_page(run: Run, largest: int = LARGEST) -> Page:
-    """Return the page with the fewest bits that are enough, or the most that there is room for."""
+    """Return the page with the fewest bits that are enough, or the most that there is room for.
+
+    Raises:
+        SettingError: If it is a model or a tokenizer that a page cannot ask.
+        RunError: If there is no room for the fewest.
+    """
     tokenizer = tokenizer_of_page(run.tokenizer, run.recipe.tokens.tokens)
-    smallest, found = None, []
-    if run.num_parameters <= MOST_NUMBERS:
-        for page in _pages(run, tokenizer):
-            if len(page.content) <= largest:
-                found.append(page)
-                if page.difference <= TOLERANCE:
-                    return page
-            smallest = min(smallest or len(page.content), len(page.content))
-    if found:
-        return min(found, key=lambda page: page.difference)
-    raise RunError(_too_large(run, smallest, largest))
+    if run.num_parameters > MOST_NUMBERS:
+        raise RunError(_too_large(run, "far", largest))
+    size, page = _page_with(run, tokenizer, 16, largest)
+    if page is not None:
+        if page.difference <= TOLERANCE:
+            return page
+        return _page_with(run, tokenizer, 32, largest)[1] or page
+    what = f"{size / 1e6:.1f} MB with 16 bits each,"
+    for bits in FEWER:
+        if LEAST_SHARE * size * bits / 16 > largest:
+            continue
+        smaller, page = _page_with(run, tokenizer, bits, largest)
+        if page is not None:
+            return page
+        what = f"{smaller / 1e6:.1f} MB with {bits} bits each,"
+    raise RunError(_too_large(run, what, largest))
 
 
-def _pages(run: Run, tokenizer: dict[str, Any]) -> Iterator[Page]:
-    """Yield pages of the run's model with 16, 32 and 8 bits per weight."""
-    for bits in cast("tuple[Bits, ...]", (16, 32, 8)):
-        pack = Pack()
-        header: dict[str, Any] = {
-            "tokenizer": tokenizer, "boundary": run.tokenizer.vocabulary.boundary_id
-        }  # fmt: skip
-        if isinstance(run, ClassifierRun):
-            kind, classifier = "labels", run.classifier
-            labels.check_classifier(classifier, str(run.folder))
-            rounded = labels.with_bits(classifier, bits)
-            difference = differences.of_labels(classifier, rounded, run.tokenizer)
-            header |= {"labels": run.label_names, "multilabel": run.classes.multilabel}
-            header["model"] = labels.describe(pack, rounded, bits)
-        else:
-            kind = "language"
-            model = language.asked_model(cast(LanguageRun, run).model, str(run.folder))
-            asked = language.with_bits(model, bits)
-            difference = differences.of_language(model, asked)
-            header["model"] = language.describe(pack, asked, bits)
-        content = page_of(run.name, facts_of(run), kind, pack.to_base64(header))
-        yield Page(content.encode(), bits, difference)
-
-
-def _too_large(run: Run, size: int | None, largest: int) -> str:
-    what = "far more than" if size is None else f"{size / 1e6:.1f} MB even with 8 bits, more than"
+def _page_with(
+    run: Run, tokenizer: dict[str, Any], bits: Bits, largest: int
+) -> tuple[int, Page | None]:
+    """Return how many bytes a page with so many bits per weight has, and the page if it fits."""
+    pack = Pack()
+    header = {"tokenizer": tokenizer, "boundary": run.tokenizer.vocabulary.boundary_id}
     if isinstance(run, ClassifierRun):
-        ways = "`max_size`, `min_ngram_count` or `ngrams=1` leave fewer features"
-    elif run.recipe.model == "ngram":
-        ways = "`prune`, or a lower `order` or `max_size`, leave fewer n-grams (thence prune)"
+        kind, classifier = "labels", run.classifier
+        labels.check_classifier(classifier, str(run.folder))
+        asked = labels.with_bits(classifier, bits)
+        difference = partial(differences.of_labels, classifier, asked, run.tokenizer)
+        header |= {"labels": run.label_names, "multilabel": run.classes.multilabel}
+        header["model"] = labels.describe(pack, asked, bits)
     else:
-        ways = "a smaller `hidden_size` or `embedding_size`, or a lower `max_size` of the tokens"
+        kind = "language"
+        model = language.asked_model(cast(LanguageRun, run).model, str(run.folder))
+        rounded = language.with_bits(model, bits)
+        difference = partial(differences.of_language, model, rounded)
+        header["model"] = language.describe(pack, rounded, bits)
+    content = page_of(run.name, facts_of(run), kind, pack.to_base64(header)).encode()
+    fits = len(content) <= largest
+    return len(content), Page(content, bits, difference()) if fits else None
+
+
+def _too_large(run: Run, what: str, largest: int) -> str:
+    if isinstance(run, ClassifierRun):
+        ways = "a lower `max_size`, a higher `min_ngram_count` or `ngrams=1` leave fewer features"
+    elif run.recipe.model == "ngram":
+        ways = "thence prune leaves fewer n-grams, and so does a lower `order` or `max_size`"
+    else:
+        ways = "take a lower `hidden_size`, or a lower `max_size` of the tokens"
     return (
-        f"{run.folder} has {run.num_parameters:,} numbers: the page would have {what} "
-        f"{largest / 1e6:g} MB. Train a smaller model: {ways}."
+        f"{run.folder} has {run.num_parameters:,} numbers: a page with them would have {what} more "
+        f"than the {largest / 1e6:g} MB that one may have. Make the model smaller: {ways}."
     )
 
 

@@ -156,7 +156,7 @@ def _ngrams(pack: Pack, model: NGram, bits: Bits, name: str) -> Spec:
     orders = []
     for order, table in enumerate(tables, start=1):
         of = f"{name}{order}."
-        fewer: Bits = bits if bits == 16 and order > 1 else 32  # 8: few different values.
+        fewer: Bits = bits if order > 1 and bits != 8 else 32  # With 8, few values differ.
         kept = {"log_probs": table.log_probs.astype(np.float32)}
         if order < len(tables):
             kept["log_backoffs"] = table.log_backoffs.astype(np.float32)

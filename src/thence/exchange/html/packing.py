@@ -23,9 +23,12 @@ import numpy as np
 from thence.array_types import Float32, Integer
 from thence.models.base import Array
 
-Bits = Literal[8, 16, 32]
-"""Bits of each weight; 32: single precision, as in the run."""
+Bits = Literal[8, 10, 12, 14, 16, 32]
+"""Bits of each weight; 32: single precision, as in the run. Between 8 and 16, numbers of 16 bits
+have a smaller range, which leaves more to compress."""
 
+LOWEST = {"int8": -128, "int16": -32768}
+"""What stands for minus infinity."""
 ALIGNMENT = 8
 """Arrays begin at multiples of so many bytes, as JavaScript asks."""
 MANY = 256
@@ -79,17 +82,16 @@ def smallest(array: Integer[np.ndarray, "*shape"]) -> Integer[np.ndarray, "*shap
 
 
 def scaled(
-    values: Float32[np.ndarray, "*shape"], bits: Literal[8, 16]
+    values: Float32[np.ndarray, "*shape"], bits: Bits
 ) -> tuple[Integer[np.ndarray, "*shape"], Float32[np.ndarray, " rows"]]:
     """Return integers of so many bits, and for each row along the last axis what 1 stands for."""
-    dtype = np.dtype(f"int{bits}")
-    most = np.iinfo(dtype).max
+    dtype, most = np.dtype("int8" if bits == 8 else "int16"), 2 ** (bits - 1) - 1
     rows = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
     is_finite = np.isfinite(rows)
     largest = np.abs(np.where(is_finite, rows, 0)).max(axis=1, initial=0)
     scales = np.maximum(largest / most, np.finfo(np.float32).tiny).astype(np.float32)
     codes = np.rint(np.where(is_finite, rows, 0) / scales[:, None]).astype(dtype)
-    codes[~is_finite] = -most - 1
+    codes[~is_finite] = LOWEST[dtype.name]
     return codes.reshape(values.shape), scales
 
 
@@ -99,6 +101,6 @@ def rounded(values: Float32[np.ndarray, "*shape"], bits: Bits) -> Float32[np.nda
         return values
     codes, scales = scaled(values, bits)
     rows = codes.reshape(len(scales), -1) * scales[:, None]
-    rows[codes.reshape(rows.shape) == np.iinfo(codes.dtype).min] = -np.inf
+    rows[codes.reshape(rows.shape) == LOWEST[codes.dtype.name]] = -np.inf
     found: Float32[np.ndarray, "*shape"] = rows.reshape(values.shape)
     return found

@@ -26,6 +26,15 @@ function percent(probability) {
 
 const fixed = (value, digits = 2) => (Number.isFinite(value) ? value.toFixed(digits) : "∞");
 
+/** Let the browser draw and listen; a timer would wait for four milliseconds more. */
+function pause() {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.onmessage = () => { port1.close(); resolve(); };
+    port2.postMessage(null);
+  });
+}
+
 /** Return the field that a text is typed into, and its label. */
 function textField(label, placeholder, onInput) {
   const field = el("textarea", {

@@ -2,8 +2,14 @@
 
 const sizeOf = (shape) => shape.reduce((product, n) => product * n, 1);
 const tensor = (data, shape) => ({ data, shape });
-const filled = (size, value) => Float64Array.from({ length: size }, value);
-const each = (f) => (x) => tensor(Float64Array.from(x.data, f), x.shape);
+const each = (f) => (x) => tensor(Float64Array.from(x.data).map(f), x.shape);
+
+/** Return numbers that a function makes of nothing and of their places. */
+function filled(size, value) {
+  const data = new Float64Array(size);
+  for (let i = 0; i < size; i++) data[i] = value(undefined, i);
+  return data;
+}
 
 /** Return an operator on two tensors of one shape, or of which one is the end of the other's. */
 function pairwise(f) {
@@ -11,8 +17,10 @@ function pairwise(f) {
     const [n, m] = [a.data.length, b.data.length];
     const shape = n === m && b.shape.length > a.shape.length ? b.shape : n < m ? b.shape : a.shape;
     const data = new Float64Array(Math.max(n, m));
-    for (let i = 0; i < data.length; i++) {
-      data[i] = f(a.data[n === data.length ? i : i % n], b.data[m === data.length ? i : i % m]);
+    for (let i = 0, j = 0, k = 0; i < data.length; i++) {
+      data[i] = f(a.data[j], b.data[k]);
+      if (++j === n) j = 0;
+      if (++k === m) k = 0;
     }
     return tensor(data, shape);
   };
@@ -135,10 +143,10 @@ function byRow(f) {
 
 function logSumExp(row) {
   let most = -Infinity;
-  for (const x of row) most = Math.max(most, x);
+  for (let i = 0; i < row.length; i++) if (row[i] > most) most = row[i];
   if (most === -Infinity) return most;
   let sum = 0;
-  for (const x of row) sum += Math.exp(x - most);
+  for (let i = 0; i < row.length; i++) sum += Math.exp(row[i] - most);
   return most + Math.log(sum);
 }
 
@@ -206,7 +214,10 @@ const OPERATORS = {
   Identity: (x) => x,
   LSTM: recurrent(4, lstmCell),
   LayerNormalization: byRow(normRow),
-  LogSoftmax: byRow((row) => { const all = logSumExp(row); row.forEach((x, i) => { row[i] = x - all; }); }),
+  LogSoftmax: byRow((row) => {
+    const all = logSumExp(row);
+    for (let i = 0; i < row.length; i++) row[i] -= all;
+  }),
   MatMul: matmul,
   Mod: pairwise((x, y) => x % y),
   Mul: pairwise((x, y) => x * y),
@@ -216,7 +227,10 @@ const OPERATORS = {
   Sigmoid: each(sigmoid),
   Sin: each(Math.sin),
   Slice: slice,
-  Softmax: byRow((row) => { const all = logSumExp(row); row.forEach((x, i) => { row[i] = Math.exp(x - all); }); }),
+  Softmax: byRow((row) => {
+    const all = logSumExp(row);
+    for (let i = 0; i < row.length; i++) row[i] = Math.exp(row[i] - all);
+  }),
   Squeeze: (x, axes) => tensor(x.data, x.shape.filter((_, axis) => !axes.data.includes(axis))),
   Sub: pairwise((x, y) => x - y),
   Tanh: each(Math.tanh),

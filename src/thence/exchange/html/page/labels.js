@@ -48,7 +48,7 @@ begin((pack) => {
       const rest = classifier.classify(without(text, part, keepsSpace));
       part.weight = whole - logOdds(rest, index, multilabel);
       if (performance.now() - began > 12) {
-        await new Promise((resolve) => { setTimeout(resolve); });
+        await pause();
         if (isStale()) return null;
         began = performance.now();
       }

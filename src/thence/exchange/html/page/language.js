@@ -184,7 +184,7 @@ begin((pack) => {
       [logProbs, state] = reader.model.step(id, state);
       if (performance.now() - began > 50) {
         field.value = tokenizer.written(start, ids);
-        await new Promise((resolve) => { setTimeout(resolve); });
+        await pause();
         began = performance.now();
       }
     }

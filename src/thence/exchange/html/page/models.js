@@ -75,10 +75,11 @@ class Mixture {
     const place = state.at(-1) + 1;
     const weights = this.logWeights(this.judge ? states[this.spec.judge] : [], place);
     const parts = new Float64Array(this.members.length);
-    const mixed = Float64Array.from(steps[0][0], (_, word) => {
-      steps.forEach(([logProbs], i) => { parts[i] = logProbs[word] + weights[i]; });
-      return logSumExp(parts);
-    });
+    const mixed = new Float64Array(steps[0][0].length);
+    for (let word = 0; word < mixed.length; word++) {
+      for (let i = 0; i < parts.length; i++) parts[i] = steps[i][0][word] + weights[i];
+      mixed[word] = logSumExp(parts);
+    }
     return [mixed, [...states, place]];
   }
 

@@ -27,8 +27,8 @@ class Reader {
     const turn = ++this.turn;
     let known = 0;
     while (known < ids.length && known < this.ids.length && ids[known] === this.ids[known]) known++;
-    let [at, logProbs, state] = this.after(known);
     this.cut(known);
+    let [at, logProbs, state] = this.last;
     let began = performance.now();
     while (at < ids.length) {
       this.nats.push(-logProbs[ids[at]]);
@@ -38,7 +38,7 @@ class Reader {
       this.last = [at, logProbs, state];
       if (at % this.stride === 0) this.keep(at, state);
       if (performance.now() - began > PATIENCE) {
-        await new Promise((resolve) => { setTimeout(resolve); });
+        await pause();
         if (turn !== this.turn) return false;
         began = performance.now();
       }
