@@ -16,7 +16,7 @@ from thence.serve.batching import call
 from thence.serve.completion_stream import MAX_UNSENT, CompletionStream
 from thence.serve.errors import CHARACTERS_PER_TOKEN
 from thence.serve.routes.completions import PROMPTS_TOGETHER, encode_prompts
-from thence.serve.routes.runs import MAX_METRICS, RunListing
+from thence.serve.run_listing import MAX_METRICS, RunListing
 from thence.serve.schemas import CompletionRequest
 
 
@@ -110,14 +110,14 @@ def test_too_many_log_probabilities_are_refused(client: Any) -> None:
 
 
 @pytest.mark.slow
-def test_who_leaves_while_a_picture_is_made_stops_it(core: Any, serving: Any) -> None:
+def test_who_leaves_while_texts_are_drawn_stops_it(core: Any, serving: Any) -> None:
     with serving(core) as client:
         started = time.monotonic()
-        client.get("/playground/heat-map?model=mixture&size=30")
+        client.get("/playground/samples?run=mixture&seed=1&count=40")
         one = time.monotonic() - started
-        for size in range(2, 30):
+        for seed in range(2, 30):
             with socket.create_connection(("127.0.0.1", client.port)) as connection:
-                asked = f"GET /playground/heat-map?model=mixture&size={size} HTTP/1.1"
+                asked = f"GET /playground/samples?run=mixture&seed={seed}&count=40 HTTP/1.1"
                 connection.sendall(f"{asked}\r\nHost: localhost\r\n\r\n".encode())
                 time.sleep(0.01)
         started = time.monotonic()
@@ -125,12 +125,12 @@ def test_who_leaves_while_a_picture_is_made_stops_it(core: Any, serving: Any) ->
         assert time.monotonic() - started < max(3, 5 * one)  # And not all of them.
 
 
-def test_pictures_count_among_the_requests(core: Any, serving: Any, at_once: Any) -> None:
-    def draw(size: int) -> int:
-        return int(client.get(f"/playground/heat-map?model=mixture&size={size}").status)
+def test_drawn_texts_count_among_the_requests(core: Any, serving: Any, at_once: Any) -> None:
+    def draw(seed: int) -> int:
+        return int(client.get(f"/playground/samples?run=mixture&seed={seed}").status)
 
     with serving(core, Limits(max_requests=1)) as client:
-        found = at_once([lambda size=size: draw(size) for size in range(2, 8)])
+        found = at_once([lambda seed=seed: draw(seed) for seed in range(2, 8)])
         assert set(found) == {200, 503}
 
 

@@ -282,20 +282,6 @@ def test_embeddings_are_found_and_zoomed(visit):
     expect(page.get_by_role("alert").filter(has_text="has no embeddings")).to_be_visible()
 
 
-def test_the_heat_map_is_read_by_mouse_and_keyboard(visit, server):
-    page = visit("heat-map", heat="counts")
-    answer = server.ask("/playground/heat-map?model=counts&size=25")
-    cell = page.locator('td[data-row="1"][data-column="0"]')
-    assert float(cell.get_attribute("data-probability")) == answer["probabilities"][1][0]
-    page.locator('td[data-row="0"][data-column="0"]').focus()
-    page.keyboard.press("ArrowDown")
-    expect(cell).to_be_focused()
-    symbol = answer["symbols"][1]
-    expect(page.locator(".readout")).to_contain_text(f"The document ends after {symbol}: ")
-    page.locator('td[data-row="0"][data-column="1"]').hover()
-    expect(page.locator(".readout")).to_contain_text(f"{symbol} at the beginning of a document: ")
-
-
 def test_everything_is_done_with_the_keyboard_alone(visit):
     page = visit(m="names")
     wait_until_read(page, "names", "")
@@ -338,7 +324,6 @@ TABS = {
     "compare": {"m": ["names", "counts"], "first": "Anna", "second": "Annabel"},
     "classify": {"document": "a good film, not too long and not bad"},
     "embeddings": {"embedding": "sentences", "find": "do"},
-    "heat-map": {"heat": "names"},
     "runs": {},
 }
 
@@ -389,7 +374,6 @@ def test_markup_of_a_reader_a_model_or_a_name_stays_text(visit, server):
         "compare": {"m": HOSTILE_NAME, "first": everywhere, "second": f"a {HOSTILE_SYMBOL}"},
         "classify": {"document": everywhere},
         "embeddings": {"embedding": HOSTILE_NAME, "find": "<"},
-        "heat-map": {"heat": HOSTILE_NAME},
         "runs": {},
     }
     pages = {tab: visit(tab, **state) for tab, state in states.items()}

@@ -161,28 +161,6 @@ def test_embeddings_are_told_in_two_dimensions(server):
     assert server.refusal("/playground/embedding?model=names&limit=2001")
 
 
-def test_a_heat_map_has_the_probabilities_of_a_bigram_model(server, runs_folder):
-    answer = server.ask("/playground/heat-map?model=counts&size=40")
-    assert answer["symbols"][answer["boundary"]] == "<boundary>"
-    following = dict(thence.next_tokens(runs_folder / "counts", "A", 50).tokens)
-    row = answer["probabilities"][answer["symbols"].index("A")]
-    told = dict(zip(answer["symbols"], row, strict=True))
-    assert told["n"] == pytest.approx(following["n"], abs=1e-4)
-    assert told["<boundary>"] == pytest.approx(following["<boundary>"], abs=1e-4)
-    first = dict(thence.next_tokens(runs_folder / "counts", "", 50).tokens)
-    told = dict(zip(answer["symbols"], answer["probabilities"][0], strict=True))
-    assert told["M"] == pytest.approx(first["M"], abs=1e-4)
-    assert server.ask("/playground/heat-map?model=counts&size=40") == answer
-
-
-@pytest.mark.parametrize("model", ["names", "sentences", "running", "bytes", "subwords"])
-def test_every_language_model_has_a_heat_map(server, model):
-    answer = server.ask(f"/playground/heat-map?model={model}&size=10")
-    rows = np.array(answer["probabilities"])
-    assert rows.shape == (len(answer["symbols"]),) * 2
-    assert (rows >= 0).all() and (rows.sum(axis=1) <= 1 + 1e-4).all()
-
-
 def test_any_label_may_be_explained(server, runs_folder):
     request = {"model": "opinions", "input": "a bad film", "explain": True, "label": "pos"}
     [found] = server.ask("/v1/classify", request)["data"]

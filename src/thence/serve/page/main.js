@@ -8,7 +8,6 @@ import { infillTab } from "./infill.js";
 import { classifyTab } from "./classify.js";
 import { compareTab } from "./compare.js";
 import { embeddingsTab } from "./embeddings.js";
-import { heatMapTab } from "./heat-map.js";
 import { lookPlace } from "./look.js";
 import { runsPlace } from "./runs.js";
 import { trainPlace } from "./train.js";
@@ -27,7 +26,6 @@ const PLACES = [
   { id: "compare", title: "Compare", old: true, fill: compareTab },
   { id: "classify", title: "Classify", old: true, fill: classifyTab },
   { id: "embeddings", title: "Embeddings", old: true, fill: embeddingsTab },
-  { id: "heat-map", title: "Heat map", old: true, fill: heatMapTab },
 ];
 
 /** Places that had another id in links of version 0.1. */
