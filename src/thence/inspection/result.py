@@ -8,7 +8,8 @@ The JSON of a language model's look (that of a classifier's has the fields of ``
     places          [first, stop]: tokens shown in full; lists of lenses by token begin at first
     tokens          [{text, id, start, end, is_boundary, is_unknown, probability, bits,
                       rank, entropy, top: [{text, id, probability}]}]
-                    rank, entropy and top only of tokens that are shown; bits may be null
+                    rank, entropy and top only of tokens that are shown; bits may be null;
+                    with "columns": {id, start, end, bits, names, shown} (``Tokens.columns``)
     next            {entropy, top, rank: null}, or null where it was not asked for
     lenses          {name: what the lens shows}; of models of counts and of mixtures:
       backoff       [token: {order, longest, terms: [Term], given_class}]      (``backoff.py``)
@@ -21,13 +22,13 @@ The JSON of a language model's look (that of a classifier's has the fields of ``
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from thence.inspection.text import lens_lines, token_table
 from thence.inspection.tokens import Following, Token, Tokens, bits_of
 from thence.printable import printable_line
-from thence.results import Result, format_table
+from thence.results import Result, format_table, json_value
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,16 @@ class Look(Result):
     def __str__(self) -> str:
         return "\n".join([self.heading(), "", *format_table(*self.table())])
 
-    def to_json(self) -> dict[str, Any]:
-        """Return everything for a program; None stands for what is infinite."""
-        return {**super().to_json(), "tokens": self.tokens.to_json(), "kind": "language model"}
+    def to_json(self, columns: bool = False) -> dict[str, Any]:
+        """Return everything for a program; None stands for what is infinite.
+
+        Args:
+            columns: Give the tokens by column (see ``Tokens.columns``), which is smaller.
+        """
+        names = [item.name for item in fields(self) if item.name != "tokens"]
+        tokens = self.tokens.columns() if columns else self.tokens.to_json()
+        others = {name: json_value(getattr(self, name)) for name in names}
+        return {"kind": "language model", **others, "tokens": tokens}
 
 
 @dataclass(frozen=True)

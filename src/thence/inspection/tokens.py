@@ -129,7 +129,7 @@ class Tokens(Sequence[Token]):
         """Return the tokens as JSON values; what is not shown of a token is left out."""
         ids, spans = self.ids.tolist(), self.spans.tolist()
         probabilities = np.exp(self.log_probs).tolist()
-        bits = (-self.log_probs / math.log(2)).tolist()
+        bits = self._bits.tolist()
         found = [
             {
                 "text": self.whole[start:end],
@@ -150,6 +150,29 @@ class Tokens(Sequence[Token]):
         for place, following in self.following.items():
             found[place] |= json_value(following)
         return found
+
+    def columns(self) -> dict[str, Any]:
+        """Return the tokens as JSON values by column, for very many: a third of the size.
+
+        ``names`` has the text of tokens without characters of their own, and ``shown`` what could
+        stand at the places that are shown, both by place.
+        """
+        bits = [bits if bits < math.inf else None for bits in self._bits.tolist()]
+        return {
+            "id": self.ids.tolist(),
+            "start": self.spans[:, 0].tolist(),
+            "end": self.spans[:, 1].tolist(),
+            "bits": bits,
+            "names": {str(place): name for place, name in self.names.items()},
+            "shown": {str(place): json_value(one) for place, one in self.following.items()},
+            "boundary_id": self.boundary_id,
+            "unknown_id": self.unknown_id,
+        }
+
+    @property
+    def _bits(self) -> Float64[np.ndarray, " tokens"]:
+        bits: Float64[np.ndarray, " tokens"] = -self.log_probs / math.log(2) + 0.0
+        return bits
 
 
 def bits_of(log_prob: float) -> float:

@@ -6,7 +6,7 @@ import orjson
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from thence.inspection import look
+from thence.inspection import Look, look
 from thence.serve.errors import check_characters
 from thence.serve.loaded_runs import LoadedRun, find_model
 from thence.serve.routes import Context
@@ -37,6 +37,7 @@ class LookRequest(ModelRequest):
         max_length=2,
         description="First of the tokens to show in full, and the one after the last.",
     )
+    columns: bool = Field(False, description="Give the tokens by column, which is smaller.")
     label: str | None = Field(None, description="Of a classifier: explain this label.")
     against: str | None = Field(
         None, description="Of the lens why: a token that each one is compared with."
@@ -70,4 +71,5 @@ def _look(loaded: LoadedRun, request: LookRequest) -> bytes:
         label=request.label,
         against=request.against,
     )
-    return orjson.dumps(found.to_json(), option=orjson.OPT_SERIALIZE_NUMPY)
+    shown = found.to_json(request.columns) if isinstance(found, Look) else found.to_json()
+    return orjson.dumps(shown, option=orjson.OPT_SERIALIZE_NUMPY)
