@@ -9,7 +9,6 @@ import pytest
 import thence
 from thence.serve import open_runs
 
-
 TEXTS = [
     "",
     "a",

@@ -40,6 +40,8 @@ def followed(
 
 def likeliest(log_probs: Float[np.ndarray, " vocab"], count: int) -> list[int]:
     """Return the ids of the highest values, the highest first; of equal ones the lower ids."""
+    if not count:
+        return []
     candidates = np.arange(len(log_probs))
     if 0 < count < len(log_probs):  # To sort them all takes longer than everything else.
         candidates = np.flatnonzero(log_probs >= np.partition(log_probs, -count)[-count])

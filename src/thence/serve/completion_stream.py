@@ -15,9 +15,10 @@ import numpy as np
 
 from thence.array_types import Float
 from thence.generation.sampling import choose, text_generator
+from thence.inspection.following import likeliest
 from thence.models.base import State
 from thence.serve.batching import CHUNK_SIZES, MAX_BATCH, Ids, Read, Work, together
-from thence.serve.loaded_runs import LoadedRun, top_tokens
+from thence.serve.loaded_runs import LoadedRun
 from thence.serve.schemas import Choice, CompletionRequest, TokenLogProbs, Usage
 from thence.serve.text_stream import StopSequences, TextStream
 
@@ -129,8 +130,8 @@ def _read_document(
 
 def score_token(log_probs: Float[np.ndarray, " vocab"], index: int, top: int) -> ScoredToken:
     """Return a token with its log-probability and the likeliest tokens in its place."""
-    likeliest = [(i, float(log_probs[i])) for i in top_tokens(log_probs, top)]
-    return ScoredToken(index, float(log_probs[index]), likeliest)
+    best = [(i, float(log_probs[i])) for i in likeliest(log_probs, top)]
+    return ScoredToken(index, float(log_probs[index]), best)
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from thence.corpus import Documents
-from thence.corpus.tables import HUGGING_FACE, TABLES
 from thence.errors import SettingError, nearest
+from thence.inspection.spans import split_lines
+from thence.inspection.subject import is_by_lines
 from thence.models.base import Classifier, LanguageModel
 from thence.models.language.inference import InferenceModel
 from thence.runs import LanguageRun, Run, open_run
-from thence.runs.files import Array
 from thence.serve.batching import Ids, Worker
 from thence.serve.errors import UnknownModelError
 from thence.serve.large_network import LargeNetwork
@@ -76,9 +76,7 @@ class LoadedRun:
     @cached_property
     def is_by_lines(self) -> bool:
         """Whether a line of plain text is a document, so that a line end is a boundary."""
-        suffix = PurePath(self.run.recipe.text).suffix
-        table = suffix in TABLES or self.run.recipe.text.startswith(HUGGING_FACE)
-        return self.run.recipe.reading.document == "line" and not table
+        return is_by_lines(self.run)
 
     def on_disk(self) -> OnDisk:
         """Return whether the run's files have changed since they were loaded."""
@@ -93,12 +91,8 @@ class LoadedRun:
         If lines are documents, each line end is the boundary; empty lines are skipped as they are
         when a file is read. The name of the boundary within a text is text.
         """
-        *lines, rest = text.split("\n") if self.is_by_lines else [text]
-        if self.is_by_lines:
-            lines = [line.removesuffix("\r") for line in lines]
-        if not self.run.recipe.reading.keep_empty:
-            lines = [line for line in lines if line]
-        store = self.run.tokenizer.encode(Documents.from_strings([*lines, rest]))
+        lines = split_lines(text, self.is_by_lines, self.run.recipe.reading.keep_empty)
+        store = self.run.tokenizer.encode(Documents.from_strings(lines.texts))
         return store.targets[:-1].astype(np.int64)
 
     def encode_prompt(self, text: str) -> Ids:
@@ -200,14 +194,3 @@ def find_model(models: dict[str, LoadedRun], name: str | None, classifier: bool)
         other = "/v1/completions" if classifier else "/v1/classify"
         raise UnknownModelError(f"{name!r} is no {kind}; ask for it at {other}.")
     return models[name]
-
-
-def top_tokens(log_probs: Array, count: int) -> list[int]:
-    """Return the ids of the highest log-probabilities, the highest first, the lower id on ties."""
-    count = min(count, len(log_probs))
-    if count < 2:
-        return [int(log_probs.argmax())] if count else []
-    edge = np.partition(log_probs, len(log_probs) - count)[len(log_probs) - count]
-    candidates = np.flatnonzero(log_probs >= edge)
-    order = np.argsort(-log_probs[candidates], kind="stable")[:count]
-    return [int(index) for index in candidates[order]]

@@ -9,10 +9,11 @@ from pydantic import BaseModel, Field
 
 from thence.corpus import Documents
 from thence.evaluation.metrics import bits, finite, perplexity
+from thence.inspection.following import likeliest
 from thence.serve.batching import Ids, Work
 from thence.serve.completion_stream import Cursor, ScoredToken, read_text
 from thence.serve.errors import check_characters, check_length
-from thence.serve.loaded_runs import LoadedRun, find_model, top_tokens
+from thence.serve.loaded_runs import LoadedRun, find_model
 from thence.serve.reading import Readings, lines_of
 from thence.serve.routes import Context
 from thence.serve.routes.strips import appended_text
@@ -183,7 +184,7 @@ def _read_tokens(
 
 def _following(loaded: LoadedRun, text: str, ids: Ids, cursor: Cursor, count: int) -> Following:
     log_probs = cursor.log_probs.astype(np.float64)
-    shown = top_tokens(cursor.log_probs, count)
+    shown = likeliest(cursor.log_probs, count)
     if shown and loaded.boundary_id not in shown:  # Always show whether the text may end here.
         shown.append(loaded.boundary_id)
     tokens = [

@@ -15,11 +15,12 @@ from pydantic import BaseModel, Field
 from thence.array_types import Float64, Int64
 from thence.corpus import Documents
 from thence.errors import ThenceError
+from thence.inspection.following import likeliest
 from thence.inspection.spans import token_spans
 from thence.serve.batching import Ids, Work
 from thence.serve.completion_stream import Cursor
 from thence.serve.errors import SERVER_ERROR, check_characters, check_length
-from thence.serve.loaded_runs import LoadedRun, find_model, top_tokens
+from thence.serve.loaded_runs import LoadedRun, find_model
 from thence.serve.reading import Readings, lines_of
 from thence.serve.routes import Context
 from thence.serve.schemas import MAX_NAME, RequestModel
@@ -180,7 +181,7 @@ def _distribution(
 ) -> Distribution:
     log_probs = cursor.log_probs.astype(np.float64)
     probs = np.exp(log_probs)
-    shown = top_tokens(cursor.log_probs, top)
+    shown = likeliest(cursor.log_probs, top)
     extra = {loaded.boundary_id, *([] if actual is None else [actual])} - set(shown)
     shown += sorted(extra)
     certain = np.where(probs > 0, log_probs, 0.0)
