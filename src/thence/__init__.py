@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from thence.autopilot import Best as Best
     from thence.autopilot import best as best
     from thence.autopilot import read_best as read_best
+    from thence.batches.examples import examples as examples
     from thence.ensembles import mix as mix
     from thence.ensembles.static import mix_ngrams as mix_ngrams
     from thence.environment import Environment as Environment
@@ -90,6 +91,7 @@ _HOMES = {
     "Best": "thence.autopilot",
     "best": "thence.autopilot",
     "read_best": "thence.autopilot",
+    "examples": "thence.batches.examples",
     "mix": "thence.ensembles",
     "mix_ngrams": "thence.ensembles.static",
     "Environment": "thence.environment",

@@ -102,6 +102,14 @@ COMMANDS: Mapping[str, Command] = {
         renamed={"from_run": "from"},
         takes_recipe=True,
     ),
+    "examples": Command(
+        "Show the pairs of context and target that a text is cut into.",
+        "batches.examples:examples",
+        "examples:print_examples",
+        ("texts",),
+        settings=("corpus:ReadingOptions", "tokens:TokenOptions"),
+        help={"texts": LITERAL_HELP},
+    ),
     "sweep": Command(
         "Train with many settings and keep the best.",
         "sweeps:sweep",

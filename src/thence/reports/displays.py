@@ -13,6 +13,7 @@ from typing import Any
 from thence.autopilot import Best
 from thence.autopilot.result import COLUMNS, about_rows, tried_rows
 from thence.autopilot.result import duration as time_taken
+from thence.batches.examples import Examples
 from thence.errors import ThenceError
 from thence.evaluation import (
     Calibration,
@@ -350,6 +351,13 @@ def learning_rate_curve(curve: LearningRateCurve) -> list[Block]:
     return [Caption(f"suggested learning rate {rate}"), Plots([plot])]
 
 
+def cut_examples(found: Examples) -> list[Block]:
+    """Show contexts and targets of a text, and the shapes of the arrays."""
+    columns = ["context", "target"] if found.kind == "windows" else ["inputs", "targets"]
+    table = _table(columns, [list(pair) for pair in found.pairs])
+    return [Caption("examples", found.shapes()), table]
+
+
 def known_losses(found: Baselines) -> list[Block]:
     """Show what needs no training says of dev."""
     names = ("uniform", "unigram", "pairs", "accuracy")
@@ -366,6 +374,7 @@ DISPLAYS: dict[type, Callable[[Any], list[Block]]] = {
     ClassificationReport: classification_report,
     Comparison: comparison,
     Completions: completions,
+    Examples: cut_examples,
     Explanation: explanation,
     Fillings: fillings,
     Filtered: filtered,

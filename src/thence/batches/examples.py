@@ -1,0 +1,148 @@
+"""``examples``: the pairs of context and target that a text is cut into, as a network reads them.
+
+Windows show each target with the tokens before it. Sequences show a batch: rows of tokens, and
+their targets, which are the same rows shifted by one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from thence.array_types import Int64
+from thence.batches.sequences import Padded, Streams
+from thence.batches.windows import windows
+from thence.corpus import ReadingOptions, Source, load
+from thence.errors import SettingError, nearest
+from thence.printable import printable_line
+from thence.results import Listing
+from thence.settings import PositiveInt, validate
+from thence.tokens import TokenOptions, TokenStore, learn_tokens
+
+ARROW = " ---> "
+DOT = "."
+"""Stands for the boundary among characters, where the text has none of its own."""
+
+
+@dataclass(frozen=True)
+class Examples(Listing[tuple[str, str]]):
+    """Contexts and targets of a text; each item is a pair of texts.
+
+    Attributes:
+        kind: ``windows`` or ``sequences``.
+        inputs: Ids of the contexts (examples, context), or of the rows of a batch (rows, time);
+            where a row has ended, what stands there is not looked at.
+        targets: Ids of the targets (examples), or of each place of the rows (rows, time); where
+            a row has ended they are -1.
+        pairs: The same as text: context and target, or row and shifted row.
+        symbols: What each id is, by id.
+        total: How many examples the whole text has, one for each target.
+    """
+
+    _listed: ClassVar[str] = "pairs"
+
+    kind: str
+    inputs: Int64[np.ndarray, "examples context"]
+    targets: Int64[np.ndarray, " examples"] | Int64[np.ndarray, "rows time"]
+    pairs: list[tuple[str, str]]
+    symbols: tuple[str, ...]
+    total: int
+
+    def __str__(self) -> str:
+        if self.kind == "windows":
+            return "\n".join(printable_line(f"{one}{ARROW}{other}") for one, other in self.pairs)
+        rows = (f"inputs   {one}\ntargets  {other}" for one, other in self.pairs)
+        return "\n".join(printable_line(line) for row in rows for line in row.split("\n"))
+
+    def shapes(self) -> str:
+        """Return in words how many examples these are, and the shapes of the arrays."""
+        shown = len(self.pairs) if self.kind == "windows" else int((self.targets >= 0).sum())
+        return (
+            f"{shown:,} of {self.total:,} examples; inputs {self.inputs.shape}, targets "
+            f"{self.targets.shape}, {len(self.symbols):,} symbols"
+        )
+
+
+def examples(
+    texts: Source,
+    *,
+    context: int = 3,
+    sequences: bool = False,
+    window: int = 64,
+    carry_context: bool = False,
+    rows: int = 20,
+    **settings: Any,
+) -> Examples:
+    """Return the first examples of a text: what a network is shown, and what it is to say.
+
+    The text is read in its order, and nothing is set apart for dev or test.
+
+    Args:
+        texts: A file, a folder, ``-`` for standard input, or the name of a bundled or downloaded
+            text; or the texts themselves, each a document.
+        context: Tokens before each target.
+        sequences: Show a batch of rows with their shifted targets, as recurrent networks and
+            transformers read them, in place of windows.
+        window: Tokens of each row, with ``sequences``.
+        carry_context: Documents are running text: contexts reach into the documents before.
+        rows: How many examples or rows to show.
+        **settings: The flags of ``thence examples`` on reading and tokens, with underscores.
+
+    Raises:
+        TextError: If the text cannot be read.
+        SettingError: If a setting is unknown or unusable.
+    """
+    for name, number in (("context", context), ("window", window), ("rows", rows)):
+        validate(name, number, PositiveInt)
+    reading, tokens = (_options(kind, settings) for kind in (ReadingOptions, TokenOptions))
+    if settings:
+        known = [item.name for kind in (ReadingOptions, TokenOptions) for item in fields(kind)]
+        name = min(settings)
+        raise SettingError(f"There is no setting `{name}` here." + nearest(name, known, "`"))
+    tokenizer, store = learn_tokens(load(texts, reading), tokens)
+    names = tokenizer.vocabulary.names()
+    cut = _sequences if sequences else _windows
+    inputs, targets = cut(store, window if sequences else context, carry_context, rows)
+    join = _joined(names, store.boundary_id)
+    # Of a row that has ended, what stands there is not shown.
+    pairs = [
+        (join(one[np.broadcast_to(other >= 0, one.shape)]), join(other))
+        for one, other in zip(inputs, targets, strict=True)
+    ]
+    kind = "sequences" if sequences else "windows"
+    return Examples(kind, inputs, targets, pairs, names, store.num_targets)
+
+
+def _options(kind: Any, settings: dict[str, Any]) -> Any:
+    """Take the settings of a kind out of all."""
+    names = [item.name for item in fields(kind) if item.name in settings]
+    chosen: Mapping[str, Any] = {name: settings.pop(name) for name in names}
+    return kind(**chosen)
+
+
+def _windows(store: TokenStore, context: int, carry_context: bool, rows: int) -> Any:
+    """Return contexts (rows, context) and targets (rows)."""
+    found = windows(store, context, carry_context).gather(slice(rows))
+    return found[:, :-1], found[:, -1]
+
+
+def _sequences(store: TokenStore, window: int, carry_context: bool, rows: int) -> Any:
+    """Return the inputs and the targets (rows, time) of the first batch, -1 where a row ended."""
+    batches = Streams(store, rows, window) if carry_context else Padded(store, rows, window)
+    batch = batches.at(0)
+    valid = np.ones(batch.ids.shape, bool) if batch.valid is None else batch.valid
+    return batch.ids, np.where(valid, batch.targets, -1)
+
+
+def _joined(names: tuple[str, ...], boundary: int) -> Any:
+    """Return what makes text of ids: characters side by side, all else with spaces between."""
+    shown = list(names)
+    if all(len(name) == 1 for name in names[:-2]):
+        shown[boundary] = DOT if DOT not in names else names[boundary]
+
+    def join(ids: Any) -> str:
+        found = [shown[index] for index in np.atleast_1d(ids) if index >= 0]
+        return ("" if all(len(one) == 1 for one in found) else " ").join(found)
+
+    return join
