@@ -25,6 +25,10 @@ from thence.evaluation.unusual import fitted
 from thence.filtering.result import SHOWN, Filtered, OfModel
 from thence.generation import Completion, Completions, Filling, Fillings, NextTokens, Samples
 from thence.hooks import repr_html
+from thence.inspection import LabelLook, Look
+from thence.inspection.examples import Examples, Line
+from thence.inspection.result import Contribution, MemberSays
+from thence.inspection.tokens import Following, Likely, Tokens
 from thence.reports.content import Bars
 from thence.reports.displays import DISPLAYS, LONGEST_SAMPLE, MOST_RESULTS, chosen_settings, display
 from thence.reports.formatting import short
@@ -50,6 +54,10 @@ HOSTILE = (
     "",
     "a\tb\r\nc\u2028d",
 )
+
+
+TEXTS = Plot | Explanation | Score | Look | LabelLook
+"""Displays that show a whole text."""
 
 
 def page_of(result: Any) -> Page:
@@ -81,6 +89,10 @@ def results_with(text: str) -> Iterator[Any]:
     yield Classification(text, (text,), {text: 0.75, f"{text}2": 0.25})
     yield Explanation(text, text, 0.5, (Part(text, -1.5, 0),))
     yield displayed(score_of(text), "")
+    yield look_at(text)
+    parts = (Contribution(text, 0, len(text), -1.5),)
+    says = (MemberSays(text, 0.5, {text: 0.75}),)
+    yield LabelLook(text, text, text, text, {text: 0.75}, parts, says, False, False)
     of_model = OfModel(text, text, 4, 2, 0, None, 9.0, {f"{share:g}": 2.0 for share in SHOWN})
     yield Filtered(text, 4, 2, 0, (of_model,))
     yield fitted(text, np.ones(4), np.full(4, 3))
@@ -99,6 +111,17 @@ def results_with(text: str) -> Iterator[Any]:
     tried = Tried(text, text, {}, 0.1, 0.5, 2.0, 2.0)
     yield Best(Path("best"), "token", text, 10.0, None, 9.0, False, 2.0, tried=(tried,))
     yield Plot("name", text, text, new_figure(2, 1)[0])
+
+
+def look_at(text: str) -> Look:
+    following = Following(1.0, (Likely(text, 0, 0.5),), 1)
+    spans = np.array([[0, len(text)]])
+    tokens = Tokens(text, np.zeros(1, np.int64), spans, -np.ones(1), {}, 9, 8, {0: following})
+    examples = [Examples(1, 0, 3, (Line(text, 0, len(text)),))]
+    lenses = {"examples": examples, "attention": text}
+    return Look(
+        text, text, text, True, False, (text,), 27, tokens, 1.0, following, (0, 1), (text,), lenses
+    )
 
 
 def score_of(text: str) -> dict[str, Any]:
@@ -122,7 +145,7 @@ def test_nothing_of_a_text_gets_out(text: str) -> None:
         }  # fmt: skip
         assert all(char.isprintable() or char == "\n" for char in shown)
         shown.encode("utf-8")
-        assert len(shown) < 20_000 or isinstance(result, Plot | Explanation | Score)
+        assert len(shown) < 20_000 or isinstance(result, TEXTS)
 
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if text.isprintable()][:5])
@@ -238,6 +261,13 @@ def test_looking_asks_for_no_more_than_is_shown() -> None:
     assert results.first(2) == [0, 1]
     assert asked == [0, 1, 2]
     assert list(results) == list(range(100))
+
+
+def test_a_look_shows_its_tokens_and_lenses(sentences: thence.Run) -> None:
+    page = page_of(sentences.look("ab", lenses=["following", "examples"]))
+    assert "2 tokens" in page.text
+    assert "likeliest" in page.text
+    assert page_of(look_at("ab")).text.count("[ab]") == 1
 
 
 def test_labels_and_explanations_show_their_numbers(opinions: thence.Run) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from thence.cli.output import Json, note_unknown, print_json, print_table
-from thence.cli.streams import print_text
-from thence.cli.texts import shows_for_people
+from thence.cli.output import Json, note_unknown, print_json
+from thence.cli.streams import print_styled, print_text
+from thence.cli.texts import coloured, shows_for_people
 from thence.inspection import Look
 from thence.inspection.lenses import FOLLOWING
 
@@ -23,7 +23,8 @@ def print_look(call: Callable[..., Any], given: SimpleNamespace, *, json: Json =
         print_json(found.to_json())
     elif isinstance(found, Look):
         print_text(str(found))
-        if words := found.in_words(*(lenses or ())):
-            print_text(f"\n{words}")
+        for table in found.tables(*(lenses or ())):
+            print_text(f"\n{table}")
     else:
-        print_table(*found.table())
+        print_styled(coloured(found.explanation))
+        print_text(f"\n{found}")

@@ -11,14 +11,16 @@ from thence.errors import SettingError, TextError
 from thence.evaluation import classify, explain
 from thence.evaluation.data import EvaluationData
 from thence.inspection.lenses import FOLLOWING, choose_lenses, lenses_of
-from thence.inspection.result import Contribution, LabelLook, Look
+from thence.inspection.result import Contribution, LabelLook, Look, MemberSays
 from thence.inspection.spans import split_lines, token_spans
 from thence.inspection.subject import Subject, find_token, is_by_lines
 from thence.inspection.tokens import Tokens
 from thence.models.base import Adapts
+from thence.models.labels.ensemble import Ensemble
 from thence.runs import ClassifierRun, LanguageRun, open_run
 from thence.runs.run import Run
 from thence.settings import NonNegativeInt, validate
+from thence.tokens import encode_texts
 
 MOST_CELLS = 1 << 22
 """Numbers of the distributions at all places that are shown, where nobody says which: some hundred
@@ -144,6 +146,22 @@ def look_at_labels(run: ClassifierRun, text: str, label: str | None = None) -> L
         explained.label,
         found.probabilities,
         parts,
+        _members(run, text),
         found.nothing_known,
         run.classes.multilabel,
+    )
+
+
+def _members(run: ClassifierRun, text: str) -> tuple[MemberSays, ...]:
+    """Return what each classifier of an average says of a text; nothing of one that is none."""
+    model = run.classifier
+    if not isinstance(model, Ensemble):
+        return ()
+    texts = encode_texts(run.tokenizer, Documents.from_strings([text]))
+    said = (np.exp(one.classify(texts)[0].astype(np.float64)) for one in model.members)
+    return tuple(
+        MemberSays(name, weight, dict(zip(run.label_names, chances.tolist(), strict=True)))
+        for name, weight, chances in zip(
+            model.options.names, model.weights.tolist(), said, strict=True
+        )
     )

@@ -25,10 +25,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from thence.inspection.text import lens_lines, token_table
+from thence.evaluation.explain import Explanation, Part
+from thence.inspection.text import LensTable, bar, lens_tables, token_table
 from thence.inspection.tokens import Following, Token, Tokens, bits_of
 from thence.printable import printable_line
-from thence.results import Result, format_table, json_value
+from thence.results import Result, format_pairs, format_table, json_value
+
+MOST_LABELS = 20
+"""Labels of which the probability is shown as text."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,13 @@ class Look(Result):
         orders = None if stacks is None else [stack.order for stack in stacks]
         return token_table(self.shown, orders)
 
-    def in_words(self, *lenses: str) -> str:
-        """Return what some lenses show, as text of 80 columns; nothing of those for pictures."""
-        shown = [[*lens_lines(name, self.shown, self.lenses.get(name))] for name in lenses]
-        return "\n\n".join("\n".join(lines) for lines in shown if lines)
+    def tables(self, *lenses: str) -> list[LensTable]:
+        """Return what some lenses show, as tables; nothing of those for pictures."""
+        return [
+            table
+            for name in lenses
+            for table in lens_tables(name, self.shown, self.lenses.get(name))
+        ]
 
     def __str__(self) -> str:
         return "\n".join([self.heading(), "", *format_table(*self.table())])
@@ -130,6 +137,21 @@ class Contribution:
 
 
 @dataclass(frozen=True)
+class MemberSays:
+    """What one classifier of several says of a text.
+
+    Attributes:
+        name: Of the member.
+        weight: Of it in the average; they sum to one.
+        probabilities: Of each label, by it alone.
+    """
+
+    name: str
+    weight: float
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class LabelLook(Result):
     """A text as a classifier reads it.
 
@@ -140,6 +162,7 @@ class LabelLook(Result):
         label: The label that is explained.
         probabilities: Of each label, the likeliest first.
         tokens: The parts of the text with what each contributes to the label.
+        members: Of an average of classifiers, what each of them says.
         nothing_known: Whether the classifier knows nothing of the text.
         multilabel: Whether a text may have several labels.
     """
@@ -150,13 +173,33 @@ class LabelLook(Result):
     label: str
     probabilities: Mapping[str, float]
     tokens: tuple[Contribution, ...]
+    members: "tuple[MemberSays, ...]"
     nothing_known: bool
     multilabel: bool
+
+    @property
+    def explanation(self) -> Explanation:
+        """What in the text speaks for the label."""
+        parts = tuple(Part(one.text, one.weight, one.start) for one in self.tokens)
+        return Explanation(self.text, self.label, self.probabilities[self.label], parts)
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the column names and a row for each part of the text."""
         rows = [[part.text, f"{part.weight:+.2f}"] for part in self.tokens]
         return ["token", f"for {self.label} (nats)"], rows
+
+    def __str__(self) -> str:
+        labels = [
+            (label, f"{chance:.4f}  {bar(chance)}".rstrip())
+            for label, chance in [*self.probabilities.items()][:MOST_LABELS]
+        ]
+        says = [
+            (f"{one.name} (weight {one.weight:.3f})", f"{one.probabilities[self.label]:.4f}")
+            for one in self.members
+        ]
+        parts = [format_pairs(labels), format_table(*self.table())]
+        parts += [[f"{self.label} by member", *format_pairs(says)]] if says else []
+        return "\n\n".join("\n".join(lines) for lines in parts)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything for a program."""

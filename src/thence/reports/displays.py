@@ -33,6 +33,7 @@ from thence.evaluation.baselines import Baselines
 from thence.evaluation.classify import NOTHING_KNOWN
 from thence.filtering import Filtered
 from thence.generation import Completions, Fillings, NextTokens, Samples
+from thence.inspection import LabelLook, Look
 from thence.models.registry import get_family
 from thence.reports import style
 from thence.reports.content import (
@@ -49,6 +50,7 @@ from thence.reports.content import (
 from thence.reports.explanation import explanation_tokens, weight_legend
 from thence.reports.formatting import duration, number, short, visible
 from thence.reports.language import MOST_TOKENS, surprisal_token
+from thence.reports.looking import label_look, look
 from thence.reports.markup import notebook_output
 from thence.reports.plots.training import (
     best_evaluation,
@@ -379,8 +381,10 @@ DISPLAYS: dict[type, Callable[[Any], list[Block]]] = {
     Fillings: fillings,
     Filtered: filtered,
     LabelComparison: comparison,
+    LabelLook: label_look,
     LearningRateCurve: learning_rate_curve,
     LikelihoodReport: likelihood_report,
+    Look: look,
     NextTokens: next_tokens,
     PairReport: pair_report,
     style.Plot: lambda plot: [Plots([plot])],

@@ -1,0 +1,66 @@
+"""How notebooks show a look inside a model."""
+
+from thence.evaluation.classify import NOTHING_KNOWN
+from thence.inspection import LabelLook, Look
+from thence.printable import printable_line
+from thence.reports.content import (
+    Bars,
+    Block,
+    Caption,
+    Folded,
+    Note,
+    RunningText,
+    Table,
+    Token,
+)
+from thence.reports.explanation import explanation_tokens, weight_legend
+from thence.reports.language import surprisal_token
+
+MOST_TOKENS = 400
+"""Tokens of a text that are shown."""
+MOST_LABELS = 20
+"""Labels of which the probability is shown."""
+MOST_TABLES = 40
+"""Tables of lenses that are shown, such as those of what each order gave to a token."""
+
+
+def look(found: Look) -> list[Block]:
+    """Show the text coloured by surprisal, the tokens in a table, and lenses folded."""
+    shown, end, pieces = found.shown[:MOST_TOKENS], 0, list[Token | str]()
+    for token in shown:
+        if token.start > end:
+            pieces.append(found.text[end : token.start])
+        pieces.append(surprisal_token(token.text, token.bits, found.vocabulary_size))
+        end = token.end
+    rest = len(found.tokens) - len(shown)
+    blocks: list[Block] = [Caption(f"{found.bits:.2f} bits", found.heading()), RunningText(pieces)]
+    if rest:
+        blocks.append(Note(f"… and {rest:,} more tokens"))
+    columns, rows = found.table()
+    at = columns.index("")  # The bars are for terminals: here the colours say it.
+    cells = [[*row[:at], *row[at + 1 :]] for row in rows[:MOST_TOKENS]]
+    if cells:
+        words = [name for name in columns if name]
+        blocks.append(Folded("Tokens", [Table(words, cells)]))
+    for name in found.lenses:
+        tables = [
+            Table(one.columns, one.rows, caption=printable_line(one.title))
+            for one in found.tables(name)[:MOST_TABLES]
+        ]
+        blocks += [Folded(name, tables)] if tables else []
+    return blocks
+
+
+def label_look(found: LabelLook) -> list[Block]:
+    """Show the labels as bars, and the text with what speaks for the label and against it."""
+    likeliest = [*found.probabilities.items()][:MOST_LABELS]
+    rows = [(label, chance, f"{chance:.4f}") for label, chance in likeliest]
+    text = RunningText(explanation_tokens(found.explanation))
+    about = f"{found.run} ({found.family}), {found.probabilities[found.label]:.4f}"
+    members = [
+        (f"{one.name}: {found.label}", one.probabilities[found.label], f"weight {one.weight:.3f}")
+        for one in found.members
+    ]
+    by_member = [Folded("Members", [Bars(members)])] if members else []
+    warning = [Note(NOTHING_KNOWN)] if found.nothing_known else []
+    return [Caption(found.label, about), *warning, Bars(rows), text, weight_legend(), *by_member]
