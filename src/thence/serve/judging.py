@@ -20,6 +20,7 @@ from thence.evaluation.baselines import baselines
 from thence.evaluation.compare import Comparison, compare
 from thence.evaluation.compare_labels import LabelComparison
 from thence.evaluation.disagreements import disagreements
+from thence.evaluation.verdict import verdict
 from thence.generation import sample
 from thence.results import json_value
 from thence.runs import Run
@@ -92,7 +93,7 @@ class Judge:
         runs = [self._listing.open(name) for name in names]
         try:
             with deadline(time.monotonic() + SECONDS):
-                return question([_checked(run) for run in runs], *more)
+                return question(runs, *more)
         except DeadlineError as error:
             raise RunError(f"That takes longer than {SECONDS:.0f} seconds here.") from error
         except ThenceError as error:
@@ -105,8 +106,8 @@ class Judge:
             raise RunError("There is too little memory for that.") from error
 
 
-def _checked(run: Run) -> Run:
-    """Return a run whose model is there and small enough to be loaded."""
+def _check_model(run: Run) -> None:
+    """Refuse a run whose model is not there, or too large to be loaded here."""
     weights = run.folder / "model.safetensors"
     try:
         size = weights.stat().st_size
@@ -114,7 +115,6 @@ def _checked(run: Run) -> Run:
         raise RunError(f"{run.name} has no weights yet.") from error
     if size > MAX_MODEL:
         raise RunError(f"The model of {run.name} is too large to be judged here.")
-    return run
 
 
 def _check_text(run: Run) -> None:
@@ -130,6 +130,7 @@ def _check_text(run: Run) -> None:
 def dev_score(runs: Sequence[Run]) -> dict[str, Any]:
     """Return how good a run is on dev, with its 95 % interval."""
     (run,) = runs
+    _check_model(run)
     _check_text(run)
     report = evaluate(run, "dev")
     if isinstance(report, LikelihoodReport):
@@ -146,9 +147,19 @@ def baselines_of(runs: Sequence[Run]) -> dict[str, Any]:
     return dict(baselines(runs[0]).to_json())
 
 
+def verdict_of(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return in words how a training went; empty for a model that was made in one step."""
+    _check_text(runs[0])
+    found = verdict(runs[0])
+    return (
+        {"kind": None, "words": ""} if found is None else {"kind": found.kind, "words": str(found)}
+    )
+
+
 def comparison(runs: Sequence[Run]) -> dict[str, Any]:
     """Return how runs compare on dev, the best first, and the documents they disagree on most."""
     for run in runs:
+        _check_model(run)
         _check_text(run)
     found = compare(runs, "dev")
     unit = found.unit if isinstance(found, Comparison) else "accuracy"
@@ -189,4 +200,5 @@ def samples(runs: Sequence[Run], seed: int, count: int) -> dict[str, Any]:
     (run,) = runs
     if run.kind == "classifier":
         raise RunError(f"{run.name} is a classifier, which writes no texts.")
+    _check_model(run)
     return {"texts": list(sample(run, count, seed=seed, max_length=SAMPLE_LENGTH))}

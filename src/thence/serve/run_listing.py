@@ -186,6 +186,7 @@ class RunListing:
             on_disk = loaded.on_disk()
             changes |= {"served": True, "on_disk": on_disk}
             if on_disk == "deleted":
+                changes |= _about(loaded.run)
                 changes |= {"state": "deleted", "problem": "It was deleted from the disk."}
             if on_disk == "unchanged":
                 changes["parameters"] = loaded.run.num_parameters
@@ -327,11 +328,7 @@ def _entry_of(run: Run) -> RunEntry:
         number_of_values(run.folder / "model.safetensors")
     return RunEntry(
         name=run.name,
-        group=group_of(run),
-        kind=run.kind,
-        family=run.recipe.model,
-        tokens=run.recipe.tokens.tokens,
-        text=Path(run.text_name).name,
+        **_about(run),
         bytes=None if weights is None else weights[1],
         steps=last.get("step"),
         seconds=last.get("seconds"),
@@ -339,11 +336,22 @@ def _entry_of(run: Run) -> RunEntry:
         perplexity=None if nats is None else finite(perplexity(nats)),
         nats_per_document=best.get("dev_nats_per_document"),
         accuracy=best.get("dev_accuracy"),
-        settings=settings_of(run),
         state=state_of(run),
         snapshots=len(snapshot_steps(run.folder)),
         made=str(run.provenance.get("made", "")) or None,
     )
+
+
+def _about(run: Run) -> dict[str, Any]:
+    """Return what a run is, which its loaded config says also after it was deleted."""
+    return {
+        "group": group_of(run),
+        "kind": run.kind,
+        "family": run.recipe.model,
+        "tokens": run.recipe.tokens.tokens,
+        "text": Path(run.text_name).name,
+        "settings": settings_of(run),
+    }
 
 
 def group_of(run: Run) -> str:

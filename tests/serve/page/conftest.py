@@ -139,10 +139,11 @@ def server(runs_folder: Path) -> Iterator[Server]:
 def start_server(
     runs_folder: Path,
 ) -> Callable[..., AbstractContextManager[Server]]:
-    """Start another server, of one model."""
+    """Start another server, of one model, or of those that were loaded."""
 
-    def start(name: str, **settings: Any) -> AbstractContextManager[Server]:
-        return running(open_runs([runs_folder / name]), runs_folder, **settings)
+    def start(given: str | dict[str, LoadedRun], **settings: Any) -> AbstractContextManager[Server]:
+        models = open_runs([runs_folder / given]) if isinstance(given, str) else given
+        return running(models, runs_folder, **settings)
 
     return start
 

@@ -125,6 +125,6 @@ function inWords(curve) {
   }
   if (curve.state === "stopped") lines.push(el("p", {}, el("span", { class: "tag" }, "stopped"), ` ${curve.run} ended at step ${grouped(step)}${of}, before its training was done; thence resume goes on with it.`));
   if (curve.state === "deleted") lines.push(el("p", {}, el("span", { class: "tag bad" }, "deleted"), ` ${curve.run} is no longer on the disk.`));
-  if (curve.verdict) lines.push(el("p", {}, el("strong", {}, curve.run), `: ${curve.verdict}`));
+  if (curve.verdict) lines.push(el("p", {}, el("strong", {}, curve.run), `: ${curve.verdict} `, el("span", { class: "hint" }, "Losses here are in nats.")));
   return lines;
 }

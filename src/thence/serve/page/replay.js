@@ -122,7 +122,7 @@ export class Replay {
     const names = Object.keys(this.reading.matrices[0]).map((name) => [`${this.asked} ${name}`, name]);
     const others = this.found.views.filter((view) => view !== this.asked).map((view) => [view, `${view} …`]);
     this.view.replaceChildren(...[...names, ...others].map(([id, name]) => el("option", { value: id }, name)));
-    this.view.value = names.some(([id]) => id === this.wanted) ? this.wanted : names[0]?.[0] ?? "";
+    this.view.value = names.some(([id]) => id === this.wanted) ? this.wanted : names.at(-1)?.[0] ?? "";
   }
 
   changeView() {

@@ -38,7 +38,7 @@ export class RunPicker {
   }
 
   show(runs, chosen) {
-    this.runs = runs.filter((run) => run.kind !== null && (run.steps ?? 0) > 0 || run.state === "training");
+    this.runs = runs.filter((run) => run.kind !== null && ((run.steps ?? 0) > 0 || run.state === "training" || chosen.includes(run.name)));
     this.chosen = chosen;
     this.draw();
   }

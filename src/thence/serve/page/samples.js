@@ -27,20 +27,21 @@ export class SamplesSoFar {
     this.element.hidden = live.length === 0;
     if (live.length === 0 || this.asking) return;
     this.asking = true;
-    const found = await Promise.all(live.map((run) => this.ask(run.name)));
+    const found = await Promise.all(live.map((run) => this.ask(run)));
     this.asking = false;
     this.list.replaceChildren(...found);
   }
 
   async ask(run) {
     let content;
+    if (run.bytes === null) return el("section", { "aria-label": `Samples of ${run.name}` }, el("h3", {}, run.name), el("p", { class: "hint" }, "No weights are saved yet."));
     try {
-      const { texts } = await get("/playground/samples", { run, seed: SEED, count: COUNT });
+      const { texts } = await get("/playground/samples", { run: run.name, seed: SEED, count: COUNT });
       content = el("ul", {}, texts.map((text) => el("li", { dir: "auto" }, text.includes("\n") ? sampleText(text) : visible(sampleText(text)).replaceAll("␣", " "))));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       content = el("p", { class: "hint" }, error.message);
     }
-    return el("section", { "aria-label": `Samples of ${run}` }, el("h3", {}, run), content);
+    return el("section", { "aria-label": `Samples of ${run.name}` }, el("h3", {}, run.name), content);
   }
 }

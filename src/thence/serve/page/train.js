@@ -37,7 +37,7 @@ export function trainPlace(panel, app) {
   let shown = false;
   let marked = [null, 0];
 
-  panel.append(picker.element, settings, error.element, board, replay.element, samples.element);
+  panel.append(picker.element, settings, error.element, board, samples.element, replay.element);
 
   function slider() {
     const control = el("input", { type: "range", id: freshId("smoothing"), min: 0, max: SMOOTHEST, step: 0.02, value: value("smooth", "0") });
@@ -82,10 +82,22 @@ export function trainPlace(panel, app) {
     const same = before?.made === entry.made && before?.state === entry.state;
     if (same && entry.state !== "training") return;
     try {
-      known.set(name, { ...await get("/playground/curves", { run: name }), made: entry.made, state: entry.state });
+      const curve = { ...await get("/playground/curves", { run: name }), made: entry.made, state: entry.state };
+      known.set(name, curve);
+      if (entry.state === "finished") judge(curve);
     } catch (failed) {
       if (!(failed instanceof Problem) || entry.state !== "deleted") throw failed;
       known.set(name, { ...before, run: name, unit: before?.unit ?? "token", looks: before?.looks ?? [], state: "deleted", made: entry.made });
+    }
+  }
+
+  /** Ask how a training went, and say it when it is known. */
+  async function judge(curve) {
+    try {
+      curve.verdict = (await get("/playground/verdict", { run: curve.run })).words;
+      draw();
+    } catch (failed) {
+      if (!(failed instanceof Problem)) throw failed; // Its text is gone: nothing is said.
     }
   }
 

@@ -23,6 +23,7 @@ from thence.serve.judging import (
     comparison,
     dev_score,
     samples,
+    verdict_of,
 )
 from thence.serve.routes import Context
 from thence.serve.run_listing import (
@@ -80,6 +81,13 @@ class Ruler(BaseModel):
     unigram: float = Field(description="By the frequencies of tokens, or of labels, in train.")
     pairs: float | None = Field(description="By pairs of tokens.")
     accuracy: float | None = Field(description="Of the most frequent label.")
+
+
+class TrainingVerdict(BaseModel):
+    """How a training went."""
+
+    kind: str | None = Field(description="In a word; null for a model made in one step.")
+    words: str = Field(description="What was seen, and what to try.")
 
 
 class Texts(BaseModel):
@@ -173,6 +181,11 @@ def routes(context: Context) -> APIRouter:
     async def ruler(run: str) -> Ruler:
         """Return what the loss of a run is held against."""
         return Ruler(**await judge.ask(baselines_of, [run]))
+
+    @router.get("/playground/verdict")
+    async def how_it_went(run: str) -> TrainingVerdict:
+        """Return in words how a training went."""
+        return TrainingVerdict(**await judge.ask(verdict_of, [run]))
 
     @router.get("/playground/samples")
     async def draw_samples(
