@@ -3,6 +3,7 @@
 The runs have random weights, so that log-probabilities differ from place to place.
 """
 
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -28,8 +29,14 @@ pytestmark = [
 ]
 
 LINES = ("anna sat.", "an «old» dog ran", "der Ärger, naïve", "don't (not) go", "سلام يا عالم") * 5
-REVIEWS = ("a good film,pos", "a bad film,neg", "good and long,pos", "bad and long,neg") * 10
+REVIEWS = ("a good film,pos", "a bad film,neg", "good and long,pos;x", "bad and long,neg") * 10
 TEXT = "an Old dog's  naïve… سلام 🎈 zoo.\nAnna"
+SYMBOLS = [
+    *"abAZ  \t\n'’.,-_<>[]({”«\"!09éßİıΣσǅ\0\x1c\x85\xa0\xad²½", "\u0301", "\u200d", "\u2028",
+    "\u3000", "\ufeff", "\ufffd", "سل", "َ", "日本", "ｶﾞ", "🎈", "👩\u200d👧", "ﬁ", "A\u030a", "ᄀ",
+    "ᅡ", "<unk>", "</s>", "[UNK]", "<a>", "don't", "ไท", "मा", "𝔘",
+]  # fmt: skip
+"""What random texts are made of: what programs cut, fold and compose in different ways."""
 SMALL: dict[str, Any] = {"embedding_size": 6, "hidden_size": 8, "threads": 1, "steps": 3}
 ATTENTIVE: dict[str, Any] = {
     "embedding_size": 8,
@@ -58,6 +65,7 @@ LABELS: dict[str, tuple[str, dict[str, Any]]] = {
                                 "buckets": 512, "threads": 1}),
     "linear": ("linear", {"weighting": "tfidf", "character_ngrams": (2,), "strength": 1.0}),
     "letters": ("linear", {"tokens": "characters", "strength": 1.0}),
+    "several": ("averaging", {"label_separator": ";", "steps": 20, "ngrams": 1, "threads": 1}),
 }  # fmt: skip
 READ = """async (text) => {
     const { reader, tokenizer } = thence;
@@ -67,6 +75,13 @@ READ = """async (text) => {
     const rows = Array.from({ length: ids.length + 1 }, (_, at) => Array.from(reader.after(at)[1]));
     return { ids, rows, nats: reader.nats };
 }"""
+ENCODE = """(texts) => texts.map((text) => {
+    const normal = thence.tokenizer.normal(text);
+    const pieces = thence.tokenizer.encode(normal);
+    const isText = pieces.every(({ text, start, end }) => normal.slice(start, end) === text);
+    return isText ? pieces.flatMap((piece) => piece.ids) : null;
+})"""
+DECODE = "(rows) => rows.map((ids) => thence.tokenizer.written('', ids))"
 EXPLAIN = """async ([text, label]) => {
     const logProbs = thence.classifier.classify(text);
     const parts = await thence.explain(text, label, logProbs, () => false);
@@ -169,12 +184,24 @@ def check_language(page: Any, run: LanguageRun, text: str = TEXT) -> None:
     assert [np.inf if x is None else x for x in found["nats"]] == pytest.approx(nats, abs=1e-3)
 
 
+def check_tokens(page: Any, run: Run) -> None:
+    """Compare the ids of random texts, and the texts of random ids."""
+    draw, boundary = random.Random(1), run.tokenizer.vocabulary.boundary_id
+    texts = ["".join(draw.choices(SYMBOLS, k=draw.randint(0, 20))) for _ in range(200)]
+    encoded = [run.tokenizer.encode(text).targets[:-1].tolist() for text in texts]
+    assert page.evaluate(ENCODE, texts) == encoded
+    rows = [ids for ids in encoded if boundary not in ids]
+    assert page.evaluate(DECODE, rows) == [run.tokenizer.decode(ids) for ids in rows]
+
+
 @pytest.mark.parametrize("name", LANGUAGE)
 def test_a_page_says_what_the_run_says(
     visit: Callable[..., Any], language_run: Callable[[str], LanguageRun], name: str
 ) -> None:
     run = language_run(name)
-    check_language(visit(run), run)
+    page = visit(run)
+    check_language(page, run)
+    check_tokens(page, run)
 
 
 @pytest.mark.parametrize("weights", ["single", "buckets", "gated"])
@@ -194,7 +221,19 @@ def test_classifiers(visit: Callable[..., Any], folder: Path, tmp_path: Path, na
             folder / "reviews.csv", model, label="label", output=tmp_path / name, **settings
         )
     )
-    page = visit(run)
+    check_classifier(visit(run), run)
+
+
+def test_an_ensemble(visit: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
+    train = partial(thence.train, folder / "reviews.csv", label="label")
+    first = train("linear", output=tmp_path / "linear", strength=1.0)
+    second = train("averaging", output=tmp_path / "averaging", threads=1, steps=20)
+    run = ClassifierRun(thence.mix([first, second], tmp_path / "both"))
+    check_classifier(visit(run), run)
+
+
+def check_classifier(page: Any, run: ClassifierRun) -> None:
+    """Compare the probabilities of labels and the weights of words, then type a text."""
     for text in ("A GOOD but long… film (zzz)  it's", "", "good good bad"):
         documents = Documents.from_strings([text])
         expected = run.classifier.classify(encode_texts(run.tokenizer, documents))[0]

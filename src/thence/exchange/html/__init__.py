@@ -115,15 +115,15 @@ def _page_with(
     pack = Pack()
     header = {"tokenizer": tokenizer, "boundary": run.tokenizer.vocabulary.boundary_id}
     if isinstance(run, ClassifierRun):
+        labels.check_classifier(run)
         kind, classifier = "labels", run.classifier
-        labels.check_classifier(classifier, str(run.folder))
         asked = labels.with_bits(classifier, bits)
         difference = partial(differences.of_labels, classifier, asked, run.tokenizer)
         header |= {"labels": run.label_names, "multilabel": run.classes.multilabel}
         header["model"] = labels.describe(pack, asked, bits)
     else:
         kind = "language"
-        model = language.asked_model(cast(LanguageRun, run).model, str(run.folder))
+        model = language.asked_model(cast(LanguageRun, run))
         rounded = language.with_bits(model, bits)
         difference = partial(differences.of_language, model, rounded)
         header["model"] = language.describe(pack, rounded, bits)

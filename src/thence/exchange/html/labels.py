@@ -19,24 +19,29 @@ from thence.models.base import Classifier
 from thence.models.labels.averaging import Averaging
 from thence.models.labels.ensemble import Ensemble
 from thence.models.labels.linear import Linear
+from thence.runs.run import ClassifierRun
 
 TABLES = ("embeddings", "weights")
 """Tensors that have a row for each feature."""
 Spec = dict[str, Any]
 
 
-def check_classifier(model: Classifier, what: str) -> None:
+def check_classifier(run: ClassifierRun) -> None:
     """Refuse a classifier that a page cannot ask.
 
     Raises:
         SettingError: If it is one.
     """
-    for one in _members(model):
+    model = run.classifier
+    names = [run.recipe.model]
+    if isinstance(model, Ensemble):
+        names = [member.model for member in model.options.members]
+    for name, one in zip(names, _members(model), strict=True):
         if not isinstance(one, Averaging | Linear):
             raise SettingError(
-                f"{what} has a classifier of the kind {type(one).__name__}, which cannot be "
-                "written as a page. Averaging and linear classifiers, and ensembles of these, can: "
-                "train one with `model='averaging'` or `model='linear'`."
+                f"{run.folder} has a classifier of the kind '{name}', which cannot be written as a "
+                "page. Averaging and linear classifiers, and ensembles of these, can: train one "
+                "with `model='averaging'` or `model='linear'`."
             )
 
 

@@ -25,6 +25,7 @@ from thence.models.ngram import NGram
 from thence.models.ngram.model import FOLLOWER_BUCKETS, MIN_LOG_BACKOFF
 from thence.models.ngram.packing import quantise
 from thence.models.ngram.smoothing import OrderTable
+from thence.runs.run import LanguageRun
 
 FARTHEST = (1 << 31) - 1
 """Beyond the end of every axis."""
@@ -32,24 +33,29 @@ Spec = dict[str, Any]
 """What the script needs to know of a model beside its arrays."""
 
 
-def asked_model(model: LanguageModel, what: str) -> LanguageModel:
+def asked_model(run: LanguageRun) -> LanguageModel:
     """Return the model that a page asks: without what adapts to the text that it reads.
 
     Raises:
         SettingError: If a page cannot ask it.
     """
-    found = static_model(model)
+    found = static_model(run.model)
     if found is None:
         raise SettingError(
-            f"{what} only remembers the text that it reads, and a page has nothing of it; export a "
-            "run that has learned from a text."
+            f"{run.folder} only remembers the text that it reads, and a page has nothing of it; "
+            "export a run that has learned from a text."
         )
-    for one in found.models if isinstance(found, Mixture) else [found]:
-        if not _is_known(one):
-            raise SettingError(
-                f"{what} has a model of the kind {type(one).__name__}, which cannot be written as "
-                "a page. N-grams, pair counts, networks, and mixtures of these can."
-            )
+    if not isinstance(found, Mixture):
+        unknown, instead = [] if _is_known(found) else [run.recipe.model], ""
+    else:
+        members = zip(found.options.members, found.models, strict=True)
+        unknown = [member.model for member, model in members if not _is_known(model)]
+        instead = " Mix the other runs without it (thence mix)."
+    if unknown:
+        raise SettingError(
+            f"{run.folder} has a model of the kind '{unknown[0]}', which cannot be written as a "
+            f"page. N-grams, pair counts, networks, and mixtures of these can.{instead}"
+        )
     return found
 
 

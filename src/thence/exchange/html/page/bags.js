@@ -181,6 +181,6 @@ function partsOf(text, pattern) {
 function without(text, { start, end }, keepsSpace) {
   const [before, after] = [text.slice(0, start), text.slice(end)];
   if (keepsSpace) return before + after;
-  const rest = after.trimStart();
-  return before && rest && !/\s$/.test(before) ? `${before} ${rest}` : before + rest;
+  const rest = after.replace(SPACES_AT_BEGIN, "");
+  return before && rest && !SPACE_AT_END.test(before) ? `${before} ${rest}` : before + rest;
 }

@@ -12,6 +12,7 @@ begin((pack) => {
   const why = el("h2", {});
   const coloured = el("div", { class: "tokens", dir: "auto" });
   const scale = el("p", { class: "legend" });
+  const unsure = el("p", { class: "hint", role: "status" });
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
   const clear = button("Clear", () => { field.value = ""; show(); field.focus(); }, { class: "quiet" });
   let [chosen, turn] = [null, 0];
@@ -34,9 +35,16 @@ begin((pack) => {
       type: "button", class: "bar", "data-id": i, "aria-pressed": String(i === explained),
       on: { click: () => { chosen = i; show(); } },
     }, el("bdi", { class: "name" }, labels[i]), track(Math.exp(logProbs[i])), el("span", { class: "number" }, percent(Math.exp(logProbs[i])))))));
-    bars.classList.toggle("empty", field.value.trim() === "");
+    unsure.textContent = field.value.trim() === "" ? "The text is empty: this is what the classifier says of nothing."
+      : isUnknown(field.value) ? "The train text has none of these words: the label says little of them." : "";
     const weights = await explain(field.value, explained, logProbs, () => mine !== turn);
     if (weights !== null) draw(field.value, weights, explained);
+  }
+
+  /** Return whether nothing in a text is known from the train text. */
+  function isUnknown(text) {
+    const pieces = tokenizer.encode(tokenizer.normal(text));
+    return tokenizer.kind !== "bytes" && pieces.every((piece) => piece.ids.every((id) => id >= tokenizer.size));
   }
 
   /** Return the parts of a text with what leaving each out takes from a label's log-odds. */
@@ -78,7 +86,7 @@ begin((pack) => {
 
   const elements = [
     el("section", { class: "text" }, label, field, el("div", { class: "row" }, clear), problem),
-    el("section", { class: "next" }, el("h2", {}, multilabel ? "Labels, each by itself" : "Label"), bars),
+    el("section", { class: "next" }, el("h2", {}, multilabel ? "Labels, each by itself" : "Label"), bars, unsure),
     el("section", { class: "why" }, why, coloured, scale),
   ];
   return { elements, show, classifier, explain, tokenizer, field };

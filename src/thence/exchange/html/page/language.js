@@ -140,18 +140,18 @@ begin((pack) => {
     const at = chosen === null ? reader.ids.length : pieces[chosen].at;
     const actual = chosen === null ? null : reader.ids[at];
     const probs = filtered(reader.after(at)[1], options());
-    const order = Array.from(probs.keys()).sort((a, b) => probs[b] - probs[a] || a - b);
-    const shown = order.slice(0, all ? 5 * FEW : FEW);
+    const shown = likeliest(probs, all ? 5 * FEW : FEW);
     if (actual !== null && !shown.includes(actual)) shown.push(actual);
     heading.textContent = chosen === null ? "Next token" : `In place of ${visible(pieces[chosen].text)}`;
-    const largest = Math.max(probs[order[0]], 1e-9);
+    const largest = Math.max(probs[shown[0]], 1e-9);
     const focused = [...bars.querySelectorAll("button")].indexOf(document.activeElement);
     bars.replaceChildren(...shown.map((id) => bar(id, probs[id], largest, id === actual)));
     if (focused >= 0) [...bars.querySelectorAll("button:not(:disabled)")].at(Math.min(focused, bars.children.length - 1))?.focus();
     const left = shown.reduce((sum, id) => sum - probs[id], 1);
-    const others = order.filter((id) => probs[id] > 0).length - shown.filter((id) => probs[id] > 0).length;
+    const possible = (ids) => ids.reduce((count, id) => count + (probs[id] > 0), 0);
+    const others = possible(Array.from(probs.keys())) - possible(shown);
     rest.textContent = others > 0 ? `${percent(Math.max(left, 0))} for ${others.toLocaleString("en-US")} others` : "";
-    more.hidden = order.length <= FEW;
+    more.hidden = probs.length <= FEW;
     more.textContent = all ? "Show fewer" : "Show more";
   }
 

@@ -77,12 +77,12 @@ class Reader {
 function filtered(logProbs, { temperature = 1, topK = 0, topP = 1 } = {}) {
   let most = -Infinity;
   for (const x of logProbs) most = Math.max(most, x);
-  const weights = Float64Array.from(logProbs, (x) => Math.exp((x - most) / temperature));
+  const weights = Float64Array.from(logProbs).map((x) => (x === -Infinity ? 0 : Math.exp((x - most) / temperature)));
   const order = (topK || topP < 1) && Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a] || a - b);
   if (topK) order.slice(topK).forEach((id) => { weights[id] = 0; });
   const scale = () => {
-    const sum = weights.reduce((total, x) => total + x, 0);
-    weights.forEach((x, id) => { weights[id] = x / sum; });
+    const sum = weights.reduce((total, x) => total + x, 0) || 1; // 0 where nothing is possible.
+    for (let id = 0; id < weights.length; id++) weights[id] /= sum;
   };
   scale();
   if (topP < 1) {
@@ -95,6 +95,19 @@ function filtered(logProbs, { temperature = 1, topK = 0, topP = 1 } = {}) {
     scale();
   }
   return weights;
+}
+
+/** Return the ids of the most probable tokens; of equal ones the lower ids first. */
+function likeliest(probs, count) {
+  const found = [];
+  for (let id = 0; id < probs.length; id++) {
+    if (found.length === count && probs[id] <= probs[found[count - 1]]) continue;
+    let at = found.length;
+    while (at > 0 && probs[found[at - 1]] < probs[id]) at -= 1;
+    found.splice(at, 0, id);
+    if (found.length > count) found.pop();
+  }
+  return found;
 }
 
 /** Return an id drawn from probabilities, by a number from 0 to below 1. */

@@ -5,6 +5,8 @@ const decodeUtf8 = (bytes) => new TextDecoder("utf-8", { ignoreBOM: true }).deco
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const MARKS = { " ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽" };
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{Co}\p{Cn}\p{Cs}]/u;
+/** White space as Python has it (str.isspace), at the end and at the beginning of a text. */
+const [SPACE_AT_END, SPACES_AT_BEGIN] = [/[\p{White_Space}\x1c-\x1f]$/u, /^[\p{White_Space}\x1c-\x1f]+/u];
 const GPT2 = new RegExp("'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\p{White_Space}\\p{L}\\p{N}]+"
   + "|\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+", "gu");
 
@@ -136,8 +138,10 @@ class Tokenizer {
 
   /** Return a text with a word after it; marks stand against the word before. */
   joined(text, word) {
-    const isMark = this.split === "punctuation" && (/^[.,;:!?%)\]}’”]$/.test(word) || /[([{“]$/.test(text));
-    return text + (text === "" || /\s$/.test(text) || isMark ? "" : " ") + word;
+    const isApart = this.split === "punctuation";
+    const isMark = isApart && (/^[.,;:!?%)\]}’”]$/.test(word) || /[([{“]$/.test(text));
+    const ends = text === "" || (isApart ? SPACE_AT_END : /[ \t\n\v\f\r]$/).test(text);
+    return text + (ends || isMark ? "" : " ") + word;
   }
 
   /** Return a text with several ids after it. */
