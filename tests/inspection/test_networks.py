@@ -266,3 +266,25 @@ def test_shapes_and_windows(runs: Callable[..., Run], tmp_path: Path) -> None:
     attentive = seen(runs("transformer"), "ab", "shapes").lenses["shapes"].stages
     assert [stage.shape[2:] for stage in attentive] == [(), (8,), *[(8,)] * 4, (5,)]
     assert "4 heads" in attentive[2].about
+
+
+@pytest.mark.parametrize("model", ["mlp", "rnn", "lstm", "transformer"])
+def test_as_text_of_80_columns(runs: Callable[..., Run], model: str) -> None:
+    text = "abc\nbca\nabcab"
+    run = runs(model)
+    found = seen(run, text, *seen(run, text).available)
+    for lens in found.lenses:
+        lines = "\n".join(map(str, found.tables(lens))).splitlines()
+        assert all(len(line) <= 80 for line in lines), lines
+        assert bool(lines) == (lens != "activations"), lens
+
+
+def test_attention_and_why_in_words(runs: Callable[..., Run]) -> None:
+    found = seen(runs("transformer"), "abc", "attention", "why", places=(1, 3))
+    lines = str(found.tables("attention")[0]).splitlines()
+    assert lines[0].startswith("layer 1: the token that each head")
+    # Tokens before the first that is shown have numbers for names.
+    first = found.lenses["attention"].layers[0].heads[0, 0]
+    name = ["<boundary>", "#0", "b", "c"][first.argmax()]
+    assert lines[2].split()[:3] == ["b", name, f"{first.max():.2f}"]
+    assert "bits from" in str(found.tables("why")[0])

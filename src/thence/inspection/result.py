@@ -26,7 +26,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from thence.evaluation.explain import Explanation, Part
-from thence.inspection.text import LensTable, bar, lens_tables, token_table
+from thence.inspection.columns import LensTable, bar
+from thence.inspection.text import lens_tables, token_table
 from thence.inspection.tokens import Following, Token, Tokens, bits_of
 from thence.printable import printable_line
 from thence.results import Result, format_pairs, format_table, json_value

@@ -10,17 +10,16 @@ from thence.inspection.networks import Part, networks_of, trace
 from thence.inspection.subject import Subject
 
 ABOUT = {
-    "ids": "number of each token in the vocabulary, the boundary first",
-    "logits": "a row of the table for each id: a score for each token of the vocabulary",
+    "ids": "numbers of the tokens, the boundary first",
+    "logits": "the row of scores of each id",
     "embedding": "the row of the embedding table of each id",
-    "windowed": "the row of the embedding table of each id, once for all windows",
-    "concatenated": "the embeddings of the last {context} ids in a row: the window",
-    "hidden": "the units of a hidden layer, each a weighted sum of all below, {activation}",
-    "recurrent": "the units of a recurrent layer ({cell}), which also read their own last values",
-    "attentive": "each place after attention of {heads} heads and the feed-forward part",
+    "concatenated": "the embeddings of the last {context} ids, in a row",
+    "hidden": "{activation} units, which read all of the stage above",
+    "recurrent": "{cell} units, read from above and from themselves",
+    "attentive": "attention of {heads} heads, and the feed-forward part",
     "other": "the last hidden states",
-    "projection": "the units projected to the size of the embedding, whose table is the output's",
-    "probabilities": "softmax over the vocabulary: what follows each id",
+    "projection": "units projected to the size of the embedding",
+    "probabilities": "softmax over the vocabulary",
 }
 """What each stage is, with settings of the network."""
 
@@ -83,16 +82,16 @@ def _stages(subject: Subject, part: Part) -> Iterator[Stage]:
     found = trace(part, subject.store.ids[:1].astype(np.int64)).stages
     for name, values in found.items():
         last = values.shape[1]
-        yield stage(name, _kind(name, options, "concatenated" in found), last)
+        yield stage(name, _kind(name, options), last)
     if getattr(options, "tied", False) and last != options.embedding_size:
         yield stage("projection", "projection", options.embedding_size)
     yield stage("probabilities", "probabilities", vocabulary_size)
 
 
-def _kind(name: str, options: Any, is_window: bool) -> str:
+def _kind(name: str, options: Any) -> str:
     """Return which words of ``ABOUT`` a stage has."""
     if not name.startswith("layer"):
-        return "windowed" if is_window and name == "embedding" else name
+        return name
     kinds = {"activation": "hidden", "cell": "recurrent", "heads": "attentive"}
     return next((kind for setting, kind in kinds.items() if hasattr(options, setting)), "other")
 

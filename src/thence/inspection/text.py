@@ -1,51 +1,25 @@
 """A look as tables of 80 columns: the tokens, and each lens that has such a form."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from thence.inspection.backoff import Stack
 from thence.inspection.caches import CacheLens
+from thence.inspection.columns import NAME, LensTable, bar, cut, short
 from thence.inspection.examples import Examples
 from thence.inspection.learning import Learned
 from thence.inspection.mixtures import MixtureLens
+from thence.inspection.network_text import NETWORK_TABLES
 from thence.inspection.tokens import Token
-from thence.printable import printable_line, printable_symbol
-from thence.results import format_table
+from thence.printable import printable_line
 
 MOST_BITS = 10.0
 """Bits of the longest bar, and of all above: what one of 1,024 equally likely tokens has."""
-BAR = 10
-"""Columns of the longest bar."""
-NAME = 16
-"""Columns of a token or a context; longer ones lose their end or beginning."""
 LIKELY = 3
 """Tokens that could stand at a place, besides the one that does."""
 MEMBERS = 3
 """Members of a mixture, and tokens that a cache remembers, shown beside each token."""
 CONTINUATION = "* of different tokens before it, not of occurrences (Kneser-Ney smoothing)"
-
-
-@dataclass(frozen=True)
-class LensTable:
-    """A part of what a lens shows.
-
-    Attributes:
-        title: A line above it.
-        columns: Names of the columns.
-        rows: The cells.
-        note: A line below it.
-    """
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
-
-    def __str__(self) -> str:
-        lines = [printable_line(self.title)]
-        lines += format_table(self.columns, self.rows) if self.rows else []
-        return "\n".join([*lines, *([self.note] if self.note else [])])
 
 
 def token_table(
@@ -65,7 +39,7 @@ def token_table(
     rows = []
     for number, token in enumerate(tokens):
         row = [
-            _name(token.text),
+            short(token.text),
             f"{token.bits:5.2f}",
             bar(token.bits / MOST_BITS),
             f"{token.probability:.4f}",
@@ -84,21 +58,7 @@ def lens_tables(name: str, tokens: Sequence[Token], shown: Any) -> list[LensTabl
 
 
 def _likely(token: Token) -> str:
-    return _cut(" ".join(_name(one.text) for one in token.top[:LIKELY]), 18)
-
-
-def bar(share: float) -> str:
-    """Return a bar for a share of the largest, 0 to 1."""
-    return "█" * round(BAR * min(share, 1.0))
-
-
-def _name(text: str) -> str:
-    """Return a token as a short word."""
-    return _cut(printable_symbol(text))
-
-
-def _cut(text: str, most: int = NAME) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return cut(" ".join(short(one.text) for one in token.top[:LIKELY]), 18)
 
 
 def _end(text: str) -> str:
@@ -112,7 +72,7 @@ def _backoff(tokens: Sequence[Token], stacks: Sequence[Stack]) -> Iterator[LensT
     for token, stack in zip(tokens, stacks, strict=True):
         classes = ""
         if (within := stack.given_class) is not None:
-            some = _cut(" ".join(within.examples), 24)
+            some = cut(" ".join(within.examples), 24)
             classes = f"; x {within.probability:.4f} in its class of {within.members:,}: {some}"
         rows = []
         for term in stack.terms:
@@ -123,7 +83,7 @@ def _backoff(tokens: Sequence[Token], stacks: Sequence[Stack]) -> Iterator[LensT
             rows.append([f"{term.order}", context, counted, left, share, bar(part)])
         starred = any(term.is_continuation and term.count for term in stack.terms)
         yield LensTable(
-            f"{_name(token.text)}  {token.probability:.6f}, order {stack.order}{classes}",
+            f"{short(token.text)}  {token.probability:.6f}, order {stack.order}{classes}",
             ["order", "after", "count", "x left to it", "= share", ""],
             rows,
             CONTINUATION if starred else "",
@@ -136,14 +96,14 @@ def _mixture(tokens: Sequence[Token], lens: MixtureLens) -> Iterator[LensTable]:
     for number, name in enumerate(lens.members):
         weight = sum(one.weights[number] for one in lens.tokens) / count
         share = sum(one.shares[number] for one in lens.tokens) / count
-        rows.append([_cut(name, 36), f"{weight:.3f}", f"{share:.3f}", bar(share)])
+        rows.append([cut(name, 36), f"{weight:.3f}", f"{share:.3f}", bar(share)])
     title = f"Members ({lens.depends} weights): mean weight, and mean share of the probability"
     yield LensTable(title, ["member", "weight", "share", ""], rows)
     rows = []
     for token, one in zip(tokens, lens.tokens, strict=True):
         best = sorted(range(len(lens.members)), key=lambda at: -one.shares[at])[:MEMBERS]
-        said = [f"{_cut(lens.members[at])} {one.shares[at]:.0%}" for at in best if one.shares[at]]
-        rows.append([_name(token.text), ", ".join(said)])
+        said = [f"{cut(lens.members[at])} {one.shares[at]:.0%}" for at in best if one.shares[at]]
+        rows.append([short(token.text), ", ".join(said)])
     yield LensTable("Whose each token is", ["token", "largest shares"], rows)
 
 
@@ -153,9 +113,9 @@ def _cache(tokens: Sequence[Token], caches: Sequence[CacheLens]) -> Iterator[Len
         rows = []
         for token, one in zip(tokens, lens.tokens, strict=True):
             best = one.remembered[:MEMBERS]
-            said = [f"{_name(item.text)} {item.share:.2f} ({item.ago} ago)" for item in best]
+            said = [f"{short(item.text)} {item.share:.2f} ({item.ago} ago)" for item in best]
             numbers = [f"{one.weight:.3f}", f"{one.probability:.4f}"]
-            rows.append([_name(token.text), *numbers, _cut(", ".join(said), 46)])
+            rows.append([short(token.text), *numbers, cut(", ".join(said), 46)])
         title = f"{lens.name}: its weight, its probability of the token, what it remembers"
         yield LensTable(title, ["token", "weight", "probability", "remembered"], rows)
 
@@ -164,7 +124,7 @@ def _learning(tokens: Sequence[Token], learned: Sequence[Learned]) -> Iterator[L
     """Yield what learning from the text gained."""
     gained = [one.bits_gained for one in learned if one.bits_gained is not None]
     rows = [
-        [_name(token.text), f"{one.bits_gained:+.2f}", f"{one.probability:.4f}"]
+        [short(token.text), f"{one.bits_gained:+.2f}", f"{one.probability:.4f}"]
         for token, one in zip(tokens, learned, strict=True)
         if one.bits_gained is not None and one.probability is not None
     ]
@@ -180,8 +140,8 @@ def _examples(tokens: Sequence[Token], found: Sequence[Examples]) -> Iterator[Le
         if one.lines:
             line = one.lines[0]
             marked = f"{line.text[: line.start]}[{line.text[line.start : line.end]}]"
-            shown = _cut(f"{marked}{line.text[line.end :]}", 44)
-        rows.append([_name(token.text), str(one.order), f"{one.count:,}", shown])
+            shown = cut(f"{marked}{line.text[line.end :]}", 44)
+        rows.append([short(token.text), str(one.order), f"{one.count:,}", shown])
     title = "Where the train text has the longest end of the text up to each token"
     yield LensTable(title, ["token", "tokens", "times", "for example"], rows)
 
@@ -192,5 +152,6 @@ TABLES: Mapping[str, Callable[[Sequence[Token], Any], Iterable[LensTable]]] = {
     "cache": _cache,
     "learning": _learning,
     "examples": _examples,
+    **NETWORK_TABLES,
 }
 """What makes tables of a lens; the other lenses are for pictures, and for programs."""

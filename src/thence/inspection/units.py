@@ -76,6 +76,8 @@ def units(subject: Subject) -> TrackingUnits:
     values, layers, numbers = _values(text)
     kept = ~(text.ids[:-1] == text.store.boundary_id)
     features = {feature: of[kept] for feature, of in _features(text).items()}
+    if np.array_equal(features["place in the line"], features["place in the document"]):
+        del features["place in the line"]
     about = (
         f"Units were chosen by the first half of {name} ({np.count_nonzero(kept):,} tokens), and "
         "their correlations are of the second."
@@ -148,10 +150,7 @@ def _features(subject: Subject) -> dict[str, Float64[np.ndarray, " tokens"]]:
             found.setdefault(name, []).append(values[places] if len(values) else places * 0.0)
         lengths = (spans[:, 1] - spans[:, 0]).astype(np.float64)
         found.setdefault("length of the token", []).append(lengths)
-    joined = {name: np.concatenate(parts) for name, parts in found.items()}
-    if np.array_equal(joined["place in the line"], joined["place in the document"]):
-        del joined["place in the line"]
-    return joined
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def _best(

@@ -1,0 +1,52 @@
+"""Parts of tables of 80 columns: a table of a lens, short words and bars."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from thence.printable import printable_line, printable_symbol
+from thence.results import format_table
+
+WIDTH = 80
+"""Columns of a line."""
+BAR = 10
+"""Columns of the longest bar."""
+NAME = 16
+"""Columns of a token or a context; longer ones lose their end or beginning."""
+
+
+@dataclass(frozen=True)
+class LensTable:
+    """A part of what a lens shows.
+
+    Attributes:
+        title: A line above it.
+        columns: Names of the columns.
+        rows: The cells.
+        note: A sentence or a line below it.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+    def __str__(self) -> str:
+        lines = [printable_line(self.title)]
+        lines += format_table(self.columns, self.rows) if self.rows else []
+        return "\n".join([*lines, *textwrap.wrap(printable_line(self.note), WIDTH)])
+
+
+def bar(share: float) -> str:
+    """Return a bar for a share of the largest, 0 to 1."""
+    return "█" * round(BAR * min(max(share, 0.0), 1.0))
+
+
+def short(text: str) -> str:
+    """Return a token as a short word."""
+    return cut(printable_symbol(text))
+
+
+def cut(text: str, most: int = NAME) -> str:
+    """Return a text of at most so many characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,154 @@
+"""Lenses of networks as tables of 80 columns."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from thence.inspection.columns import LensTable, bar, cut, short
+from thence.inspection.hidden import AttentionMaps, Gates, Predictions
+from thence.inspection.shapes import Shapes
+from thence.inspection.tokens import Token
+from thence.inspection.units import TrackingUnits
+from thence.inspection.why import Flow, Mattering
+from thence.tokens.vocabulary import BOUNDARY
+
+SOURCES = 3
+"""Earlier tokens that are shown beside each, those that mattered most."""
+LEAST_BITS = 0.05
+"""Bits below which an earlier token is not said to matter."""
+LAGS = 20
+"""States before the last whose gradients are listed."""
+HEADS = 4
+"""Heads of attention that stand side by side."""
+KEY = len(BOUNDARY)
+"""Columns of a token that is looked at."""
+
+Tokens = Sequence[Token]
+
+
+def _gate_tables(tokens: Tokens, lens: Gates) -> Iterator[LensTable]:
+    """Yield how open the gates of each layer are in the mean over its units."""
+    for layer in lens.layers:
+        names = [name for name in layer.gates if name not in ("candidate", "cell", "hidden")]
+        if not names:
+            title = f"{layer.name} has no gates; its units are in the lens activations"
+            yield LensTable(title, [], [])
+            continue
+        means = [layer.gates[name].mean(axis=1) for name in names]
+        rows = []
+        for token, row in zip(tokens, np.transpose(means), strict=False):
+            shown = [part for value in row for part in (f"{value:.2f}", bar(value))]
+            rows.append([short(token.text), *shown])
+        columns = [part for name in names for part in (name, "")]
+        title = f"{layer.name}: how open its gates are, as the mean over units (1: all are open)"
+        yield LensTable(title, ["token", *columns], rows)
+
+
+def _attention_tables(tokens: Tokens, lens: AttentionMaps) -> Iterator[LensTable]:
+    """Yield for each head which token each one looks at most."""
+    names = _keys(tokens, lens.places, lens.starts)
+    for layer in lens.layers:
+        for first in range(0, len(layer.heads), HEADS):
+            heads = layer.heads[first : first + HEADS]
+            rows = []
+            for token, row in zip(tokens, heads.swapaxes(0, 1), strict=False):
+                pairs = zip(row.argmax(axis=1).tolist(), row.max(axis=1).tolist(), strict=True)
+                found = [f"{cut(names[key], KEY)} {share:.2f}" for key, share in pairs]
+                rows.append([short(token.text), *found])
+            columns = [f"head {first + number}" for number in range(1, len(heads) + 1)]
+            title = f"{layer.name}: the token that each head looks at most, and its share"
+            yield LensTable(title, ["token", *columns], rows)
+
+
+def _keys(tokens: Tokens, places: tuple[int, int], starts: int) -> list[str]:
+    """Return names of the tokens from one place on; those before the first shown have numbers."""
+    first, stop = places
+    named = {first + number: short(token.text) for number, token in enumerate(tokens)}
+    named[-1] = BOUNDARY
+    return [named.get(place, f"#{place}") for place in range(starts, stop)]
+
+
+def _why_tables(tokens: Tokens, lens: Mattering) -> Iterator[LensTable]:
+    """Yield which earlier tokens mattered most for each."""
+    names = _keys(tokens, lens.places, lens.starts)
+    rows = []
+    for token, row in zip(tokens, lens.matrix, strict=False):
+        best = np.argsort(-np.abs(row), kind="stable")[:SOURCES].tolist()
+        said = [
+            f"{cut(names[at], KEY)} {row[at]:+.2f}" for at in best if abs(row[at]) >= LEAST_BITS
+        ]
+        rows.append([short(token.text), "  ".join(said)])
+    title = f"Which earlier tokens mattered most ({lens.method})"
+    yield LensTable(title, ["token", "bits from"], rows, lens.about)
+
+
+def _prediction_tables(tokens: Tokens, lens: Predictions) -> Iterator[LensTable]:
+    """Yield what each layer would say of each token: its surprisal there, and the likeliest."""
+    rows = []
+    for number, token in enumerate(tokens):
+        of_token = [layer.tokens[number] for layer in lens.layers if number < len(layer.tokens)]
+        for layer, one in zip(lens.layers, of_token, strict=False):
+            name = short(token.text) if layer is lens.layers[0] else ""
+            likeliest = " ".join(short(item.text) for item in one.top[:3])
+            rows.append([name, layer.name, f"{one.bits:5.2f}", f"{one.rank:,}", likeliest])
+    title = "If a layer were the last: bits of each token, and what would be likeliest"
+    yield LensTable(title, ["token", "layer", "bits", "rank", "likeliest"], rows)
+
+
+def _flow_tables(tokens: Tokens, lens: Flow) -> Iterator[LensTable]:
+    """Yield the mean length of gradients by how far back the state is."""
+    if not lens.layers:
+        return
+    most = [max(float(layer.norms.max()), 1e-12) for layer in lens.layers]
+    rows = []
+    for lag in range(min(LAGS, len(lens.targets))):
+        cells = [
+            part
+            for layer, top in zip(lens.layers, most, strict=True)
+            for part in (f"{layer.norms[lag]:.2g}", bar(float(layer.norms[lag]) / top))
+        ]
+        rows.append([str(lag), *cells])
+    columns = [part for layer in lens.layers for part in (layer.name, "")]
+    title = "Length of the gradient of a token's surprisal (nats), by tokens before it"
+    yield LensTable(title, ["before", *columns], rows)
+
+
+def _unit_tables(tokens: Tokens, lens: TrackingUnits) -> Iterator[LensTable]:
+    """Yield the units that go along with features of the text."""
+    rows = [
+        [
+            one.feature,
+            one.layer,
+            str(one.unit),
+            f"{one.correlation:+.2f}",
+            bar(abs(one.correlation)),
+        ]
+        for one in lens.units
+    ]
+    title = "Units that go along with features of the text"
+    yield LensTable(title, ["feature", "layer", "unit", "correlation", ""], rows, lens.about)
+
+
+def _shape_tables(tokens: Tokens, lens: Shapes) -> Iterator[LensTable]:
+    """Yield the shape of each stage, and the window that each token is predicted from."""
+    rows = [[one.name, " x ".join(map(str, one.shape)), one.about] for one in lens.stages]
+    yield LensTable("What becomes of the text", ["stage", "shape", ""], rows)
+    if lens.contexts:
+        rows = [
+            [cut(" ".join(map(short, context)), 60), short(token.text)]
+            for context, token in zip(lens.contexts, tokens, strict=False)
+        ]
+        yield LensTable("What each token is predicted from", ["context", "target"], rows)
+
+
+NETWORK_TABLES: Mapping[str, Callable[[Tokens, Any], Iterator[LensTable]]] = {
+    "attention": _attention_tables,
+    "flow": _flow_tables,
+    "gates": _gate_tables,
+    "layers": _prediction_tables,
+    "shapes": _shape_tables,
+    "units": _unit_tables,
+    "why": _why_tables,
+}
+"""What makes tables of a lens; what units say is for pictures, and for programs."""
