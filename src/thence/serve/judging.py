@@ -57,7 +57,11 @@ class Judge:
         self._thread = ThreadPoolExecutor(1, "judge")
 
     async def ask(
-        self, question: Callable[..., Answer], names: Sequence[str], *more: Any
+        self,
+        question: Callable[..., Answer],
+        names: Sequence[str],
+        *more: Any,
+        remember: bool = True,
     ) -> Answer:
         """Return the answer to a question about runs, from memory if they have not changed.
 
@@ -65,6 +69,7 @@ class Judge:
             question: A function of a list of runs, and of what follows.
             names: Of the runs.
             more: More arguments of it.
+            remember: Whether to keep the answer, unless it is large or made of what is kept.
 
         Raises:
             UnknownModelError: If there is no run of a name.
@@ -76,9 +81,12 @@ class Judge:
         key = (question, tuple(names), stamps, more)
         if key not in self._found:
             loop = asyncio.get_running_loop()
-            self._found[key] = await loop.run_in_executor(
+            answer: Answer = await loop.run_in_executor(
                 self._thread, self._answer, key, question, names, more
             )
+            if not remember:
+                return answer
+            self._found[key] = answer
             while len(self._found) > MAX_REMEMBERED:
                 self._found.popitem(last=False)
         self._found.move_to_end(key)
@@ -201,4 +209,5 @@ def samples(runs: Sequence[Run], seed: int, count: int) -> dict[str, Any]:
     if run.kind == "classifier":
         raise RunError(f"{run.name} is a classifier, which writes no texts.")
     _check_model(run)
-    return {"texts": list(sample(run, count, seed=seed, max_length=SAMPLE_LENGTH))}
+    found = sample(run, count, seed=seed, max_length=SAMPLE_LENGTH)
+    return {"texts": list(found), "copies": found.copies}

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from thence.array_types import Float64
+from thence.array_types import Float32, Float64
+from thence.deadline import check_deadline
 from thence.errors import RunError, SettingError
 from thence.evaluation.embeddings import embedding_table
 from thence.generation import DecodingOptions
@@ -18,6 +19,7 @@ from thence.inspection.result import Look
 from thence.results import json_value
 from thence.runs import LanguageRun, Run
 from thence.runs.snapshots import snapshot_bytes, snapshot_steps
+from thence.serve.loaded_runs import REPLACEMENT
 
 MOST_SNAPSHOTS = 60
 """Snapshots that are played; of more, evenly spaced ones."""
@@ -26,14 +28,14 @@ MOST_BYTES = 512 << 20
 MOST_POINTS = 120
 """Tokens whose embeddings are shown, the first of the vocabulary."""
 MOST_UNITS = 64
-MOST_TOKENS = 80
+MOST_TOKENS = 60
 """Tokens of a text whose activations are shown."""
 SAMPLE_LENGTH = 80
 VIEWS = {"activations": "activations", "gates": "gates"}
 """Lenses whose numbers are played, a matrix of units and tokens for each snapshot."""
-MOST_KEPT = 4000
-"""Answers about single snapshots that are kept, so that a training under way needs only those of
-its new ones."""
+MOST_KEPT = 1200
+"""Answers about single snapshots that are kept, some kB each, so that a training under way needs
+only those of its new ones."""
 
 
 class Replays:
@@ -46,6 +48,7 @@ class Replays:
         """Return the answer of each snapshot to one of the functions below."""
         found = []
         for step, snapshot in _snapshots_of(run):
+            check_deadline()
             key = (snapshot.weights, snapshot.weights.stat().st_mtime_ns, step, what, arguments)
             if key not in self._kept:
                 self._kept[key] = QUESTIONS[what](snapshot, *arguments)
@@ -66,19 +69,25 @@ class Replays:
             "views": _views(run),
         }
 
-    def reading(self, runs: Sequence[Run], text: str, view: str | None) -> dict[str, Any]:
-        """Return how each snapshot of a run reads a text."""
+    def reading(
+        self, runs: Sequence[Run], text: str, view: str | None, matrix: str | None
+    ) -> dict[str, Any]:
+        """Return how each snapshot of a run reads a text, and one of the view's matrices."""
         (run,) = runs
         if view is not None and view not in _views(run):
             raise SettingError(f"{run.name} cannot show {view!r} over its training.")
         found = self._each(run, "reading", text, view)
         first = found[0]
+        names = list(first["matrices"])
+        chosen = matrix if matrix in names else (names[-1] if names else None)
         return {
             "tokens": first["tokens"],
             "end": [one["end"] for one in found],
             "bits": [one["bits"] for one in found],
             "next": [one["next"] for one in found],
-            "matrices": None if view is None else [one["matrices"] for one in found],
+            "names": names,
+            "matrix": chosen,
+            "values": [one["matrices"][chosen].round(3).tolist() for one in found if chosen],
         }
 
 
@@ -131,7 +140,9 @@ def _projected(run: Run, tables: list[Float64[np.ndarray, "tokens embedding"]]) 
     _, sizes, axes = np.linalg.svd(last - centre, full_matrices=False)
     variances = sizes**2 / max(float((sizes**2).sum()), 1e-300)
     names = run.tokenizer.vocabulary.names()[: len(last)]
-    texts = [run.tokenizer.decode([index]) or name for index, name in enumerate(names)]
+    decoded = (run.tokenizer.decode([index]) for index in range(len(names)))
+    shown = zip(decoded, names, strict=True)
+    texts = [name if text == "" or REPLACEMENT in text else text for text, name in shown]
     return {
         "tokens": texts,
         "points": [np.round((table - centre) @ axes[:2].T, 4).tolist() for table in tables],
@@ -150,18 +161,18 @@ def _reading(snapshot: Run, text: str, view: str | None) -> dict[str, Any]:
         "bits": [_rounded(token.bits) for token in found.tokens],
         "end": _rounded(found.end_bits),
         "next": likely and {"text": likely.text, "probability": likely.probability},
-        "matrices": None if view is None else _matrices(json_value(found.lenses[VIEWS[view]])),
+        "matrices": {} if view is None else _matrices(json_value(found.lenses[VIEWS[view]])),
     }
 
 
-def _matrices(lens: Any) -> dict[str, list[list[float]]]:
+def _matrices(lens: Any) -> dict[str, Float32[np.ndarray, "tokens units"]]:
     """Return the matrices (tokens, units) of a lens by name, cut to what is shown."""
     found = {}
     for layer in lens["layers"]:
         parts = layer.get("gates") or {"": layer["values"]}
         for name, values in parts.items():
-            shown = np.asarray(values, np.float64)[:MOST_TOKENS, :MOST_UNITS]
-            found[" ".join(filter(None, (layer["name"], name)))] = np.round(shown, 3).tolist()
+            shown = np.asarray(values, np.float32)[:MOST_TOKENS, :MOST_UNITS]
+            found[" ".join(filter(None, (layer["name"], name)))] = shown
     return found
 
 

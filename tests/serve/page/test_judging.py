@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 import thence
@@ -71,8 +72,8 @@ def test_a_replay_is_what_each_snapshot_says(server, runs_folder):
         assert bits == pytest.approx(
             [t.bits for t in thence.look(snapshot, "Maria").tokens], abs=1e-3
         )
-    last = list(read["matrices"][-1].values())[-1]
-    assert (len(last), len(last[0])) == (5, 16)
+    assert (read["names"], read["matrix"]) == (["embedding", "layer 1"], "layer 1")
+    assert np.array(read["values"]).shape == (len(found["steps"]), 5, 16)
 
 
 def test_what_cannot_be_replayed_says_why(server):

@@ -137,8 +137,9 @@ export class ComparisonView {
     const found = await Promise.all(this.names.map(async (name, place) => {
       let content;
       try {
-        const { texts } = await get("/playground/samples", { run: name, seed, count: SAMPLES });
-        content = el("ul", {}, texts.map((text) => el("li", { dir: "auto" }, sampleText(text))));
+        const { texts, copies } = await get("/playground/samples", { run: name, seed, count: SAMPLES });
+        content = el("div", {}, el("ul", {}, texts.map((text) => el("li", { dir: "auto" }, sampleText(text)))),
+          copies ? el("p", { class: "hint" }, `${copies} of these ${texts.length} ${copies === 1 ? "is a copy" : "are copies"} of train.`) : null);
       } catch (error) {
         content = el("p", { class: "hint" }, error.message);
       }

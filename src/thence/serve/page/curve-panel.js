@@ -30,10 +30,12 @@ export class CurvePanel {
     this.charts = [this.loss, this.norm, this.rate];
     this.legend = el("ul", { class: "line-legend" });
     this.whole = el("button", { type: "button", class: "quiet", hidden: true, on: { click: () => this.loss.zoom(null) } }, "Show all");
+    const zoom = (name, label, factor) => el("button", { type: "button", class: "quiet", "aria-label": label, on: { click: () => this.loss.zoomAround(this.loss.at ?? this.loss.visiblePlaces().at(-1), factor) } }, name);
+    this.zooming = el("span", { class: "zoom" }, zoom("+", "Zoom in", 0.5), zoom("−", "Zoom out", 2));
     this.words = el("div", { class: "run-words" });
     this.strips = [[this.norm, "Gradient norm"], [this.rate, "Learning rate"]].map(([chart, name]) => el("div", { class: "strip-box" }, el("h3", {}, name), chart.element));
     this.element = el("article", { class: "panel curves" },
-      el("header", { class: "panel-head" }, el("h2", {}, title), this.whole), this.legend, this.loss.element,
+      el("header", { class: "panel-head" }, el("h2", {}, title), el("span", {}, this.whole, this.zooming)), this.legend, this.loss.element,
       el("div", { class: "strips" }, this.strips), this.words);
     this.baselines = null;
     this.marking = false;

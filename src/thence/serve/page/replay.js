@@ -37,13 +37,18 @@ export class Replay {
       el("header", { class: "panel-head" }, el("h2", {}, "Replay"), this.picker), this.error.element,
       el("div", { class: "replay-bar" }, this.play, this.slider, this.where), el("div", { class: "replay-boxes" }, boxes));
     this.ask = newest((signal, run, seed) => get("/playground/replay", { run, seed, count: COUNT }, signal), (found, run) => this.take(found, run), (problem) => this.fail(problem));
-    this.read = newest((signal, run, text, view) => post("/playground/replay", { run, text, view }, signal), (found) => { this.reading = found; this.error.show(null); this.listMatrices(); this.draw(); }, (problem) => this.fail(problem));
+    this.read = newest((signal, run, text, view, matrix) => post("/playground/replay", { run, text, view, matrix }, signal), (found) => { this.reading = found; this.error.show(null); this.listMatrices(); this.draw(); }, (problem) => this.fail(problem));
   }
 
   makeControls() {
     this.play = el("button", { type: "button", class: "primary play", on: { click: () => this.toggle() } }, "▶ Play");
     this.slider = el("input", { type: "range", id: freshId("step"), min: 0, max: 0, step: 1, value: 0, "aria-label": "Snapshot" });
     this.slider.addEventListener("input", () => { this.stop(); this.draw(); });
+    this.slider.addEventListener("keydown", (event) => {
+      if (event.key !== " ") return;
+      event.preventDefault();
+      this.toggle();
+    });
     this.where = el("output", { for: this.slider.id, class: "where" });
     this.picker = el("select", { "aria-label": "Run that is replayed" });
     this.picker.addEventListener("change", () => { keep("replay", this.picker.value); this.choose(this.picker.value); });
@@ -51,7 +56,7 @@ export class Replay {
     const later = debounced(250, () => { keep("text", this.field.value); this.readText(); });
     this.field.addEventListener("input", later);
     this.view = el("select", { "aria-label": "Units shown" });
-    this.view.addEventListener("change", () => { keep("units", this.view.value); this.changeView(); });
+    this.view.addEventListener("change", () => { keep("units", this.view.value); this.wanted = this.view.value; this.readText(); });
   }
 
   /**
@@ -111,24 +116,18 @@ export class Replay {
 
   readText() {
     if (this.run === null || this.found === null) return;
-    const view = this.found.views.find((one) => this.wanted?.startsWith(one)) ?? this.found.views[0] ?? null;
+    const view = this.found.views.find((one) => this.wanted.startsWith(one)) ?? this.found.views[0] ?? null;
     this.asked = view;
-    this.read(this.run, this.field.value, view);
+    this.read(this.run, this.field.value, view, this.wanted.slice((view ?? "").length + 1) || null);
   }
 
   /** List what can be shown of the units: the matrices of the view that was read, and the other views. */
   listMatrices() {
-    if (this.reading.matrices === null) return;
-    const names = Object.keys(this.reading.matrices[0]).map((name) => [`${this.asked} ${name}`, name]);
+    if (this.asked === null) return;
+    const names = this.reading.names.map((name) => [`${this.asked} ${name}`, name]);
     const others = this.found.views.filter((view) => view !== this.asked).map((view) => [view, `${view} …`]);
     this.view.replaceChildren(...[...names, ...others].map(([id, name]) => el("option", { value: id }, name)));
-    this.view.value = names.some(([id]) => id === this.wanted) ? this.wanted : names.at(-1)?.[0] ?? "";
-  }
-
-  changeView() {
-    this.wanted = this.view.value;
-    if (this.wanted.startsWith(this.asked)) this.draw();
-    else this.readText();
+    this.view.value = `${this.asked} ${this.reading.matrix}`;
   }
 
   fail(problem) {
@@ -167,9 +166,7 @@ export class Replay {
     this.map.show(place);
     if (this.reading !== null && place < this.reading.bits.length) {
       this.text.show(this.reading, place);
-      const name = this.view.value.slice((this.asked ?? "").length + 1);
-      const values = this.reading.matrices?.[place][name];
-      if (values) this.matrix.show(this.reading.tokens, values, name);
+      if (this.reading.matrix !== null) this.matrix.show(this.reading.tokens, this.reading.values[place], this.reading.matrix);
     }
     this.onStep(this.run, step);
   }

@@ -112,7 +112,8 @@ function nameCell(run, actions) {
   box.checked = actions.isChosen(run.name);
   box.addEventListener("change", () => actions.choose(run.name, box.checked));
   const [state, colour] = STATES[run.state] ?? [];
-  const tags = [state ? el("span", { class: `tag ${colour}`, title: run.problem }, state) : null,
+  const at = run.state === "training" && run.steps ? `, step ${grouped(run.steps)}` : "";
+  const tags = [state ? el("span", { class: `tag ${colour}`, title: run.problem }, state + at) : null,
     run.on_disk === "changed" ? el("span", { class: "tag bad" }, "replaced") : null,
     run.served ? el("span", { class: "tag" }, "served") : null];
   const troubles = [run.state === "unreadable" ? run.problem : null,

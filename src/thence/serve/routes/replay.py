@@ -39,6 +39,7 @@ class ReplayRequest(RequestModel):
     run: str = Field(max_length=MAX_NAME)
     text: str = Field("", max_length=MAX_TEXT)
     view: str | None = Field(None, description="One of the replay's views; none: colours alone.")
+    matrix: str | None = Field(None, description="One of the view's matrices; none: the last.")
 
 
 class ReplayToken(BaseModel):
@@ -62,9 +63,9 @@ class ReplayReading(BaseModel):
     bits: list[list[float | None]] = Field(description="Of each snapshot, each token.")
     end: list[float | None] = Field(description="Bits of the end of the document after it.")
     next: list[Next | None]
-    matrices: list[dict[str, list[list[float]]]] | None = Field(
-        description="Of each snapshot, numbers by layer: tokens, units."
-    )
+    names: list[str] = Field(description="The matrices of the view: layers, or gates of layers.")
+    matrix: str | None = Field(description="The one whose values these are.")
+    values: list[list[list[float]]] = Field(description="Of each snapshot: tokens, units.")
 
 
 def routes(context: Context) -> APIRouter:
@@ -84,7 +85,8 @@ def routes(context: Context) -> APIRouter:
     @router.post("/playground/replay")
     async def read(request: ReplayRequest) -> ReplayReading:
         """Return how each snapshot of a run reads a text."""
-        found = await judge.ask(replays.reading, [request.run], request.text, request.view)
+        asked = request.text, request.view, request.matrix
+        found = await judge.ask(replays.reading, [request.run], *asked, remember=False)
         return ReplayReading(**found)
 
     return router

@@ -94,6 +94,7 @@ class Texts(BaseModel):
     """Texts that a run has drawn."""
 
     texts: list[str]
+    copies: int | None = Field(description="How many are whole documents of train, if known.")
 
 
 class RunNames(RequestModel):
