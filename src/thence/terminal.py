@@ -5,7 +5,7 @@ They are never worth an error: where standard error is closed or its disk is ful
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import IO, Any, cast
 
@@ -13,6 +13,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from thence.printable import printable
+
+BARS = "▁▂▃▄▅▆▇█"
+"""From the lowest to the highest."""
 
 
 def print_note(text: str) -> None:
@@ -23,6 +26,17 @@ def print_note(text: str) -> None:
 def stderr_console() -> Console:
     """Return a console that writes to standard error."""
     return SafeConsole(file=cast(IO[str], StderrFile(sys.stderr)))
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Return numbers as a line of bars between the lowest and the highest of them.
+
+    >>> sparkline([4, 3, 2.5, 2.2, 2.1])
+    '█▄▂▁▁'
+    """
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BARS[int((value - low) * scale + 0.5)] for value in values)
 
 
 class SafeConsole(Console):

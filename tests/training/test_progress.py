@@ -42,14 +42,12 @@ def test_the_bar_and_the_time_left_stay_at_any_width(
     with bar_progress(name) as bar:
         bar.on_step(1, 10.0, 0.1)
         bar.on_evaluation({**METRICS, "dev_nats_per_token": 2.0})
-        bar._progress.update(bar._task, completed=0.5, steps="step 1,234,567")
-    line = (
-        re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn.getvalue())
-        .replace("\r", "\n")
-        .strip()
-        .split("\n")[-1]
-    )
-    assert len(line.rstrip()) <= width
-    assert "━" in line and re.search(r"\d:\d\d:\d\d", line)
-    assert "step 1,234,567" in line and "dev 2.0000" in line
-    assert ("nats per token" in line) == (width == 140)
+        bar.on_evaluation({**METRICS, "dev_nats_per_token": 1.8})
+        bar.on_step(1_234_567, 2e7, 1.0)  # Too soon after the first to be shown, but for the end.
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn.getvalue()).replace("\r", "\n")
+    first, second = plain.strip().split("\n")[-2:]
+    assert len(first.rstrip()) <= width and len(second.rstrip()) <= width
+    assert "━" in first and re.search(r"\d:\d\d:\d\d", first)
+    assert "step 1,234,567" in first and "tokens/s" in first
+    assert "train 1.5000, dev 1.8000 nats per token" in second
+    assert ("(perplexity 6.05)  █▁" in second) == (width > 60)

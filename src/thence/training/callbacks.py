@@ -18,11 +18,12 @@ from thence.processes import is_first_process
 from thence.runs import ClassifierRun
 from thence.runs.metrics import unit_of
 from thence.runs.run import Run
-from thence.terminal import print_note, stderr_console
+from thence.terminal import print_note, sparkline, stderr_console
 from thence.tokens import TokenStore
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+    from rich.text import Text
 
 Record = Mapping[str, Any]
 """A line of ``metrics.jsonl``."""
@@ -32,6 +33,8 @@ LoggerName = Literal["tensorboard"]
 Logs = LoggerName | Logger | None
 """A logger by its name, any function, or none."""
 
+LOSSES_IN_CURVE = 16
+"""Losses on dev, the newest, that are drawn beside a progress bar."""
 TENSORBOARD_FOLDER = "tensorboard"
 """Folder of its files in a run folder."""
 
@@ -175,9 +178,6 @@ class ProgressCallback(Protocol):
         """Show a record of ``metrics.jsonl``."""
 
 
-NARROW = 132
-"""A terminal with fewer columns has no room for the rate and all losses beside the bar."""
-
 ProgressFactory = Callable[[str], AbstractContextManager[ProgressCallback]]
 """Opens a callback for a training of that name; the context ends with the training."""
 
@@ -199,36 +199,44 @@ def silent_progress(name: str) -> Iterator[SilentProgress]:
 
 
 class ProgressBar:
-    """A progress bar with the time left, the step, and the losses of the last evaluation.
-
-    Where the terminal is narrow, the losses are shown without their unit, and no rate.
+    """Two lines: the bar with the time left, step and rate; and the losses of all evaluations.
 
     Args:
-        progress: The bar's display.
+        progress: Draws the first line.
+        losses: The second line, which is changed in place.
         name: Shown before the bar.
     """
 
-    def __init__(self, progress: "Progress", name: str) -> None:
-        self._progress, self._narrow = progress, progress.console.width < NARROW
-        self._task = progress.add_task(name, total=1.0, steps="", rate="", losses="")
+    def __init__(self, progress: "Progress", losses: "Text", name: str) -> None:
+        self._progress, self._losses = progress, losses
+        self._task = progress.add_task(name, total=1.0, steps="", rate="")
         self._started: tuple[float, float] | None = None
-        self._shown = 0.0
+        self._shown, self._last = 0.0, (0, 0.0, 0.0)
+        self._dev: list[float] = []
 
     def on_step(self, step: int, tokens: float, share: float) -> None:
         """Show the step and the rate, a few times a second."""
-        now = time.monotonic()
+        now, self._last = time.monotonic(), (step, tokens, share)
         self._started = self._started or (now, tokens)
         if now - self._shown > 0.2:
             self._shown = now
-            elapsed = max(now - self._started[0], 1e-3)
-            per_second = (tokens - self._started[1]) / elapsed
-            rate = "" if self._narrow else f"{per_second:,.0f} tokens/s"
-            self._progress.update(self._task, completed=share, steps=f"step {step:,}", rate=rate)
+            self.update()
+
+    def update(self) -> None:
+        """Show the newest step."""
+        step, tokens, share = self._last
+        if self._started is None:
+            return
+        elapsed = max(time.monotonic() - self._started[0], 1e-3)
+        rate = f"{(tokens - self._started[1]) / elapsed:,.0f} tokens/s"
+        self._progress.update(self._task, completed=share, steps=f"step {step:,}", rate=rate)
 
     def on_evaluation(self, metrics: dict[str, Any]) -> None:
-        """Show the losses."""
-        losses = losses_in_short(metrics) if self._narrow else losses_of(metrics)
-        self._progress.update(self._task, losses=losses)
+        """Show the losses, and those on dev so far as a curve."""
+        dev = metrics[f"dev_nats_per_{unit_of(metrics)}"]
+        self._dev += [] if dev is None else [dev]
+        curve = f"  {sparkline(self._dev[-LOSSES_IN_CURVE:])}" if len(self._dev) > 1 else ""
+        self._losses.plain = losses_of(metrics) + curve
 
 
 class ProgressLines:
@@ -266,15 +274,6 @@ def losses_of(metrics: dict[str, Any]) -> str:
     return f"{losses}, dev {dev:.4f} nats per token (perplexity {math.exp(min(dev, 99)):.4g})"
 
 
-def losses_in_short(metrics: dict[str, Any]) -> str:
-    """Return the loss on train and the loss or accuracy on dev, in few characters."""
-    unit = unit_of(metrics)
-    train, dev = (metrics[f"{split}_nats_per_{unit}"] for split in ("train", "dev"))
-    accuracy = metrics.get("dev_accuracy")
-    on_dev = "" if dev is None else f", dev {dev:.4f}"
-    return f"train {train:.4f}" + (on_dev if accuracy is None else f", dev {accuracy:.2%}")
-
-
 @contextmanager
 def line_progress(name: str) -> Iterator[ProgressLines]:
     """Write a line to standard error at each evaluation."""
@@ -285,19 +284,24 @@ def line_progress(name: str) -> Iterator[ProgressLines]:
 def bar_progress(name: str) -> Iterator[ProgressBar]:
     """Show a progress bar on standard error."""
     # Imported where somebody watches, since that takes a tenth of the start-up time.
+    from rich.console import Group
+    from rich.live import Live
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column
+    from rich.text import Text
 
-    console = stderr_console()
-    columns = (
+    fields = ("steps", "rate")
+    progress = Progress(
         # The name alone gives way where there is too little room.
         TextColumn("{task.description}", markup=False, table_column=Column(overflow="ellipsis")),
-        BarColumn(bar_width=16 if console.width < NARROW else 24),
-        TimeRemainingColumn(table_column=Column(no_wrap=True)),
-        *(
-            TextColumn(f"{{task.fields[{field}]}}", table_column=Column(no_wrap=True))
-            for field in ("steps", "rate", "losses")
-        ),
+        BarColumn(bar_width=16),
+        TimeRemainingColumn(elapsed_when_finished=True, table_column=Column(no_wrap=True)),
+        *(TextColumn(f"{{task.fields[{f}]}}", table_column=Column(no_wrap=True)) for f in fields),
     )
-    with Progress(*columns, console=console, refresh_per_second=5) as progress:
-        yield ProgressBar(progress, name)
+    losses = Text(no_wrap=True, overflow="crop")
+    with Live(Group(progress, losses), console=stderr_console(), refresh_per_second=5):
+        bar = ProgressBar(progress, losses, name)
+        try:
+            yield bar
+        finally:
+            bar.update()
