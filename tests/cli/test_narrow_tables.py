@@ -1,8 +1,14 @@
-"""Tables of comparisons fit into 80 columns, and their numbers stay whole."""
+"""Tables fit into 80 columns, and their numbers stay whole; at a narrow terminal they are cards."""
+
+import re
+from collections.abc import Callable
+from io import StringIO
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from thence.cli import output
 from thence.cli.output import print_table
 from thence.evaluation.compare import Compared, Comparison
 from thence.evaluation.compare_labels import compare_classifiers
@@ -35,3 +41,52 @@ def test_ten_classifiers_with_long_names(capsys: pytest.CaptureFixture[str]) -> 
     assert max(map(len, out.splitlines())) <= 80
     for row in compared.table()[1]:
         assert all(cell in out for cell in row[1:])
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let a command print at a terminal of so many columns."""
+
+    def set_width(columns: int) -> None:
+        console = Console(file=StringIO(), width=columns, force_terminal=True)
+        monkeypatch.setattr(output, "result_console", lambda: console)
+
+    return set_width
+
+
+COLUMNS = ["run", "model", "nats per token", "above the best, 95 % simultaneous"]
+ROWS = [
+    ["names-ngram", "ngram", "2.3584", "-"],
+    ["names-of-a-run-that-is-long", "mlp", "2.5079", "+0.1496 ± 0.0213 (+0.1283 to +0.1709)"],
+]
+
+
+def test_cards_at_a_narrow_terminal(
+    terminal: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal(60)
+    print_table(COLUMNS, ROWS, title="dev split of names")
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert [line.rstrip() for line in plain.split("\n")] == [
+        "dev split of names",
+        "",
+        "names-ngram",
+        "  model                     ngram",
+        "  nats per token            2.3584",
+        "",
+        "names-of-a-run-that-is-long",
+        "  model                     mlp",
+        "  nats per token            2.5079",
+        "  above the best, 95 %      +0.1496 ± 0.0213 (+0.1283 to",
+        "  simultaneous              +0.1709)",
+        "",
+    ]
+
+
+def test_a_table_where_there_is_room(
+    terminal: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal(100)
+    print_table(COLUMNS, ROWS)
+    out = capsys.readouterr().out
+    assert all(cell in out for row in ROWS for cell in row)

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Sequence
 from io import StringIO
-from textwrap import wrap
+from textwrap import indent, wrap
 from typing import Annotated, Any
 
 import orjson
 from cyclopts import Parameter
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +26,10 @@ NARROW_WIDTH = 80
 """The same of a narrow table: what a terminal has at least."""
 NARROWEST_HEADER = 8
 """Characters that a line of a narrow table's header has room for at least."""
+WIDEST_LABEL = 24
+"""Columns of the names in a card; longer names take several lines."""
+WHOLE_CELL = 40
+"""Characters of a cell that stay on one line; what is longer is a text, which may be folded."""
 
 
 def print_json(value: Any) -> None:
@@ -53,7 +58,9 @@ def print_result(found: Any, as_json: bool) -> None:
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", narrow: bool = False
 ) -> None:
-    """Print a table; in cells control characters are shown as codes, and nothing is markup.
+    """Print a table, or a card for each row where a terminal is too narrow for its numbers.
+
+    In cells control characters are shown as codes, and nothing is markup.
 
     Args:
         columns: Their names.
@@ -65,6 +72,11 @@ def print_table(
     heading = Text(printable(title)) if title and not narrow else None
     table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD)
     console = result_console()
+    widths = _widths(columns, rows)
+    needed = sum(min(width, WHOLE_CELL) + 2 for width in widths)
+    if console.is_terminal and needed > console.width:
+        print_cards(columns, rows, title)
+        return
     width = console.width if console.is_terminal else WIDTH_OF_FILES
     names, numbers_from = [printable(name) for name in columns], len(columns)
     if narrow:
@@ -73,7 +85,8 @@ def print_table(
         names = [_wrapped(name, [row[at] for row in rows]) for at, name in enumerate(columns)]
         numbers_from = 2 if width >= NARROW_WIDTH else numbers_from
     for at, name in enumerate(names):
-        table.add_column(Text(name), overflow="fold", no_wrap=at >= numbers_from)
+        is_whole = console.is_terminal and widths[at] <= WHOLE_CELL
+        table.add_column(Text(name), overflow="fold", no_wrap=is_whole or at >= numbers_from)
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     drawn = StringIO()
@@ -81,6 +94,34 @@ def print_table(
         print_text(printable(title))
     SafeConsole(file=drawn, highlight=False, width=width).print(table)
     print_text("\n".join(line.rstrip() for line in drawn.getvalue().split("\n")).strip("\n"))
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return the width of each column whose cells and words of its name stay whole."""
+    return [
+        max(map(cell_len, [*printable(name).split(), *(printable(row[at]) for row in rows), ""]))
+        for at, name in enumerate(columns)
+    ]
+
+
+def print_cards(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """Print each row as a card: its first cell, and below it a line for each other column."""
+    drawn, width = StringIO(), result_console().width
+    labels = min(max(map(cell_len, columns)), WIDEST_LABEL) + 2
+    console = SafeConsole(file=drawn, highlight=False, width=width, force_terminal=True)
+    if title:
+        console.print(Text(printable(title)), soft_wrap=True)
+    for row in rows:
+        console.print(Text(f"\n{printable(row[0])}", "bold"), soft_wrap=True)
+        card = Table.grid(padding=(0, 2, 0, 0))
+        card.add_column(style="dim", width=labels)
+        card.add_column(overflow="fold")
+        for name, cell in zip(columns[1:], row[1:], strict=True):
+            if cell not in ("", "-"):
+                label = indent("\n".join(wrap(printable(name), WIDEST_LABEL)), "  ")
+                card.add_row(Text(label), Text(printable(cell)))
+        console.print(card)
+    print_styled(drawn.getvalue().strip("\n"))
 
 
 def _wrapped(name: str, cells: Sequence[str]) -> str:
