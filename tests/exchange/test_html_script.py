@@ -17,6 +17,7 @@ import pytest
 import thence
 from thence.corpus import Documents
 from thence.exchange import export
+from thence.exchange.html import LARGEST, Page, language, page_with, tokenizer_of_page
 from thence.models.base import read, static_model
 from thence.runs import ClassifierRun, LanguageRun, Run
 from thence.tokens import encode_texts
@@ -123,12 +124,16 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Open a run as a page; whatever goes wrong there fails the test."""
     opened: list[Opened] = []
 
-    def open_it(run: Run, **size: int) -> Any:
-        path = export(run, tmp_path / "pages" / f"{run.name}{len(opened)}.html")
+    def open_it(run: Run, made: Page | None = None, address: str = "", **size: int) -> Any:
+        path = tmp_path / "pages" / f"{run.name}{len(opened)}.html"
+        if made is None:
+            export(run, path)
+        else:
+            path.write_bytes(made.content)
         page = browser.new_page()
         page.set_viewport_size({"width": 1200, "height": 900} | size)
         opened.append(Opened(page))
-        page.goto(path.as_uri())
+        page.goto(path.as_uri() + address)
         page.wait_for_selector("section")
         return page
 
@@ -232,6 +237,22 @@ def test_an_ensemble(visit: Callable[..., Any], folder: Path, tmp_path: Path) ->
     check_classifier(visit(run), run)
 
 
+def test_fewer_bits(visit: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
+    """The page says what the model with rounded weights says, in any number of bits."""
+    train = partial(thence.train, folder / "lines.txt")
+    ngram = train("ngram", output=tmp_path / "ngram", order=3)
+    gru = train("gru", output=tmp_path / "gru", **SMALL)
+    run = LanguageRun(thence.mix([ngram, gru], tmp_path / "mix"))
+    model = language.asked_model(run)
+    tokenizer = tokenizer_of_page(run.tokenizer, "characters")
+    for bits in (8, 12):
+        made = page_with(run, tokenizer, bits, LARGEST)[1]
+        assert made is not None and made.difference > 0
+        run.__dict__["model"] = language.with_bits(model, bits)
+        check_language(visit(run, made), run)
+        run.__dict__["model"] = model
+
+
 def check_classifier(page: Any, run: ClassifierRun) -> None:
     """Compare the probabilities of labels and the weights of words, then type a text."""
     for text in ("A GOOD but long… film (zzz)  it's", "", "good good bad"):
@@ -271,6 +292,7 @@ def test_a_reader_appends_chooses_and_writes_on_by_keys(
     page.locator(".tokens").press("ArrowLeft")
     expect(page.locator("[aria-selected=true]")).to_have_text("o")
     expect(page.locator(".next h2")).to_have_text("In place of o")
+    expect(page.locator(".next .hint").first).to_contain_text("bits; ")
     page.locator(".tokens").press("Escape")
     expect(page.locator(".next h2")).to_have_text("Next token")
     page.get_by_label("Top-k").press("ArrowRight")
@@ -283,8 +305,7 @@ def test_a_reader_appends_chooses_and_writes_on_by_keys(
 
 
 def test_right_to_left_and_narrow(visit: Callable[..., Any], names: Run) -> None:
-    page = visit(names, width=390, height=800)
-    page.locator("#text").fill("سلام")
+    page = visit(names, address="#سلام", width=390, height=800)
     sync_api.expect(page.locator(".token")).to_have_count(4)
     assert page.evaluate("getComputedStyle(document.querySelector('.tokens')).direction") == "rtl"
     page.locator(".tokens").press("ArrowLeft")

@@ -92,23 +92,23 @@ def best_page(run: Run, largest: int = LARGEST) -> Page:
     tokenizer = tokenizer_of_page(run.tokenizer, run.recipe.tokens.tokens)
     if run.num_parameters > MOST_NUMBERS:
         raise RunError(_too_large(run, "far", largest))
-    size, page = _page_with(run, tokenizer, 16, largest)
+    size, page = page_with(run, tokenizer, 16, largest)
     if page is not None:
         if page.difference <= TOLERANCE:
             return page
-        return _page_with(run, tokenizer, 32, largest)[1] or page
+        return page_with(run, tokenizer, 32, largest)[1] or page
     what = f"{size / 1e6:.1f} MB with 16 bits each,"
     for bits in FEWER:
         if LEAST_SHARE * size * bits / 16 > largest:
             continue
-        smaller, page = _page_with(run, tokenizer, bits, largest)
+        smaller, page = page_with(run, tokenizer, bits, largest)
         if page is not None:
             return page
         what = f"{smaller / 1e6:.1f} MB with {bits} bits each,"
     raise RunError(_too_large(run, what, largest))
 
 
-def _page_with(
+def page_with(
     run: Run, tokenizer: dict[str, Any], bits: Bits, largest: int
 ) -> tuple[int, Page | None]:
     """Return how many bytes a page with so many bits per weight has, and the page if it fits."""

@@ -47,6 +47,15 @@ function textField(label, placeholder, onInput) {
 /** Return the bar of a share of the largest one. */
 const track = (share) => el("span", { class: "track" }, el("span", { class: "fill", vars: { "--share": `${100 * share}%` } }));
 
+/** Return the text that the address of the page ends in, after a #. */
+function addressed() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return location.hash.slice(1);
+  }
+}
+
 /** Call the function that builds the page with what is unpacked, after it was painted once. */
 function begin(build) {
   requestAnimationFrame(() => setTimeout(async () => {
@@ -56,7 +65,9 @@ function begin(build) {
       const made = build(pack);
       main.replaceChildren(...made.elements);
       globalThis.thence = made;
-      made.show();
+      const fromAddress = () => made.change(addressed());
+      addEventListener("hashchange", fromAddress);
+      fromAddress();
     } catch (error) {
       const old = typeof DecompressionStream === "undefined";
       main.replaceChildren(el("p", { class: "problem", role: "alert" },

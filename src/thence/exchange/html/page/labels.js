@@ -14,8 +14,13 @@ begin((pack) => {
   const scale = el("p", { class: "legend" });
   const unsure = el("p", { class: "hint", role: "status" });
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
-  const clear = button("Clear", () => { field.value = ""; show(); field.focus(); }, { class: "quiet" });
+  const clear = button("Clear", () => { change(""); field.focus(); }, { class: "quiet" });
   let [chosen, turn] = [null, 0];
+
+  function change(text) {
+    field.value = text;
+    return show();
+  }
 
   /** Classify the text, then find what each word does, a few words at a time. */
   async function show() {
@@ -89,5 +94,5 @@ begin((pack) => {
     el("section", { class: "next" }, el("h2", {}, multilabel ? "Labels, each by itself" : "Label"), bars, unsure),
     el("section", { class: "why" }, why, coloured, scale),
   ];
-  return { elements, show, classifier, explain, tokenizer, field };
+  return { elements, change, classifier, explain, tokenizer };
 });

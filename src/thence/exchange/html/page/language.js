@@ -17,6 +17,7 @@ begin((pack) => {
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
   const bars = el("ol", { class: "bars" });
   const heading = el("h2", {}, "Next token");
+  const about = el("p", { class: "hint" });
   const rest = el("p", { class: "hint" });
   const more = button("Show more", () => { all = !all; drawBars(); }, { class: "quiet" });
   const status = el("p", { class: "hint", role: "status" });
@@ -140,16 +141,19 @@ begin((pack) => {
     const at = chosen === null ? reader.ids.length : pieces[chosen].at;
     const actual = chosen === null ? null : reader.ids[at];
     const probs = filtered(reader.after(at)[1], options());
+    const possible = Array.from(probs.keys()).filter((id) => probs[id] > 0);
     const shown = likeliest(probs, all ? 5 * FEW : FEW);
     if (actual !== null && !shown.includes(actual)) shown.push(actual);
     heading.textContent = chosen === null ? "Next token" : `In place of ${visible(pieces[chosen].text)}`;
+    about.textContent = chosen === null ? "" : `${fixed(pieces[chosen].bits)} bits; ${
+      pieces[chosen].ids.length > 1 ? `its ${pieces[chosen].ids.length} tokens together`
+        : `${percent(probs[actual])}, number ${1 + possible.filter((id) => probs[id] > probs[actual]).length} of ${probs.length}`}`;
     const largest = Math.max(probs[shown[0]], 1e-9);
     const focused = [...bars.querySelectorAll("button")].indexOf(document.activeElement);
     bars.replaceChildren(...shown.map((id) => bar(id, probs[id], largest, id === actual)));
     if (focused >= 0) [...bars.querySelectorAll("button:not(:disabled)")].at(Math.min(focused, bars.children.length - 1))?.focus();
     const left = shown.reduce((sum, id) => sum - probs[id], 1);
-    const possible = (ids) => ids.reduce((count, id) => count + (probs[id] > 0), 0);
-    const others = possible(Array.from(probs.keys())) - possible(shown);
+    const others = possible.length - shown.filter((id) => probs[id] > 0).length;
     rest.textContent = others > 0 ? `${percent(Math.max(left, 0))} for ${others.toLocaleString("en-US")} others` : "";
     more.hidden = probs.length <= FEW;
     more.textContent = all ? "Show fewer" : "Show more";
@@ -201,8 +205,8 @@ begin((pack) => {
   const legend = el("p", { class: "legend" }, "Bits: ", ...[0, ...STEPS].map((from, i) => el("span", { class: `swatch s${i}` }, `${from}${i === STEPS.length ? "+" : ""}`)));
   const elements = [
     el("section", { class: "text" }, label, field, el("div", { class: "row" }, write, back, clear), status, problem, coloured, figures, legend),
-    el("section", { class: "next" }, heading, bars, rest, more,
+    el("section", { class: "next" }, heading, about, bars, rest, more,
       el("details", { open: true }, el("summary", {}, "Sampling"), temperature.element, topK.element, topP.element)),
   ];
-  return { elements, show, tokenizer, reader, change };
+  return { elements, change, tokenizer, reader };
 });
