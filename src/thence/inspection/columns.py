@@ -30,6 +30,7 @@ class LensTable:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    words: int = 1
 
     def __str__(self) -> str:
         lines = [printable_line(self.title)]

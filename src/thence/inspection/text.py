@@ -87,6 +87,7 @@ def _backoff(tokens: Sequence[Token], stacks: Sequence[Stack]) -> Iterator[LensT
             ["order", "after", "count", "x left to it", "= share", ""],
             rows,
             CONTINUATION if starred else "",
+            2,
         )
 
 
@@ -104,7 +105,7 @@ def _mixture(tokens: Sequence[Token], lens: MixtureLens) -> Iterator[LensTable]:
         best = sorted(range(len(lens.members)), key=lambda at: -one.shares[at])[:MEMBERS]
         said = [f"{cut(lens.members[at])} {one.shares[at]:.0%}" for at in best if one.shares[at]]
         rows.append([short(token.text), ", ".join(said)])
-    yield LensTable("Whose each token is", ["token", "largest shares"], rows)
+    yield LensTable("Whose each token is", ["token", "largest shares"], rows, words=2)
 
 
 def _cache(tokens: Sequence[Token], caches: Sequence[CacheLens]) -> Iterator[LensTable]:
@@ -115,9 +116,10 @@ def _cache(tokens: Sequence[Token], caches: Sequence[CacheLens]) -> Iterator[Len
             best = one.remembered[:MEMBERS]
             said = [f"{short(item.text)} {item.share:.2f} ({item.ago} ago)" for item in best]
             numbers = [f"{one.weight:.3f}", f"{one.probability:.4f}"]
-            rows.append([short(token.text), *numbers, cut(", ".join(said), 46)])
+            rows.append([short(token.text), cut(", ".join(said), 42), *numbers])
         title = f"{lens.name}: its weight, its probability of the token, what it remembers"
-        yield LensTable(title, ["token", "weight", "probability", "remembered"], rows)
+        columns = ["token", "remembered", "weight", "probability"]
+        yield LensTable(title, columns, rows, words=2)
 
 
 def _learning(tokens: Sequence[Token], learned: Sequence[Learned]) -> Iterator[LensTable]:
@@ -141,9 +143,9 @@ def _examples(tokens: Sequence[Token], found: Sequence[Examples]) -> Iterator[Le
             line = one.lines[0]
             marked = f"{line.text[: line.start]}[{line.text[line.start : line.end]}]"
             shown = cut(f"{marked}{line.text[line.end :]}", 44)
-        rows.append([short(token.text), str(one.order), f"{one.count:,}", shown])
+        rows.append([short(token.text), shown, str(one.order), f"{one.count:,}"])
     title = "Where the train text has the longest end of the text up to each token"
-    yield LensTable(title, ["token", "tokens", "times", "for example"], rows)
+    yield LensTable(title, ["token", "for example", "tokens", "times"], rows, words=2)
 
 
 TABLES: Mapping[str, Callable[[Sequence[Token], Any], Iterable[LensTable]]] = {

@@ -1,5 +1,7 @@
 """How notebooks show a look inside a model."""
 
+from collections.abc import Sequence
+
 from thence.evaluation.classify import NOTHING_KNOWN
 from thence.inspection import LabelLook, Look
 from thence.printable import printable_line
@@ -33,22 +35,34 @@ def look(found: Look) -> list[Block]:
         pieces.append(surprisal_token(token.text, token.bits, found.vocabulary_size))
         end = token.end
     rest = len(found.tokens) - len(shown)
-    blocks: list[Block] = [Caption(f"{found.bits:.2f} bits", found.heading()), RunningText(pieces)]
+    blocks: list[Block] = [Caption("look", found.heading()), RunningText(pieces)]
     if rest:
         blocks.append(Note(f"… and {rest:,} more tokens"))
     columns, rows = found.table()
-    at = columns.index("")  # The bars are for terminals: here the colours say it.
-    cells = [[*row[:at], *row[at + 1 :]] for row in rows[:MOST_TOKENS]]
-    if cells:
-        words = [name for name in columns if name]
-        blocks.append(Folded("Tokens", [Table(words, cells)]))
+    if shown:
+        # The likeliest tokens are words too, and stand beside the first column.
+        order = sorted(
+            range(len(columns)), key=lambda at: columns[at] not in ("token", "likeliest")
+        )
+        rows = [[row[at] for at in order] for row in rows[:MOST_TOKENS]]
+        words = 1 + ("likeliest" in columns)
+        blocks.append(Folded("tokens", [_without_bars([columns[at] for at in order], rows, words)]))
     for name in found.lenses:
         tables = [
-            Table(one.columns, one.rows, caption=printable_line(one.title))
+            _without_bars(one.columns, one.rows, one.words, printable_line(one.title))
             for one in found.tables(name)[:MOST_TABLES]
         ]
         blocks += [Folded(name, tables)] if tables else []
     return blocks
+
+
+def _without_bars(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], words: int, caption: str = ""
+) -> Table:
+    """Return a table without the columns that hold bars, which are for terminals."""
+    kept = [at for at, name in enumerate(columns) if name]
+    cells = [[row[at] for at in kept] for row in rows]
+    return Table([columns[at] for at in kept], cells, words, caption=caption)
 
 
 def label_look(found: LabelLook) -> list[Block]:
