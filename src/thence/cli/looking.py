@@ -13,18 +13,19 @@ from thence.inspection.lenses import FOLLOWING
 
 def print_look(call: Callable[..., Any], given: SimpleNamespace, *, json: Json = False) -> None:
     """Print the tokens of a text as a model reads it, or everything as JSON."""
-    as_json, lenses = json or not shows_for_people(), given.lenses
-    if lenses and not as_json:  # They are shown below the table of tokens.
+    lenses = given.lenses
+    if lenses and not json:  # They are shown below the table of tokens.
         lenses = [FOLLOWING, *lenses]
     found = call(lenses=lenses)
     if isinstance(found, Look):
         note_unknown(given.run, given.text)
-    if as_json:
+    if json:
         print_json(found.to_json())
     elif isinstance(found, Look):
         print_text(str(found))
         for table in found.tables(*(lenses or ())):
             print_text(f"\n{table}")
     else:
-        print_styled(coloured(found.explanation))
-        print_text(f"\n{found}")
+        if shows_for_people():
+            print_styled(coloured(found.explanation))
+        print_text(str(found))

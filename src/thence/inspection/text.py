@@ -69,7 +69,8 @@ def _end(text: str) -> str:
 
 def _backoff(tokens: Sequence[Token], stacks: Sequence[Stack]) -> Iterator[LensTable]:
     """Yield what each order gave to each token: the numbers, and what was left to it."""
-    for token, stack in zip(tokens, stacks, strict=True):
+    starred = any(term.is_continuation for stack in stacks for term in stack.terms)
+    for number, (token, stack) in enumerate(zip(tokens, stacks, strict=True), start=1):
         classes = ""
         if (within := stack.given_class) is not None:
             some = cut(" ".join(within.examples), 24)
@@ -81,12 +82,12 @@ def _backoff(tokens: Sequence[Token], stacks: Sequence[Stack]) -> Iterator[LensT
             counted = f"{term.formula}{' *' if term.is_continuation and term.count else ''}"
             left, share = f"{term.weight:.4g}", f"{term.share:.6f}"
             rows.append([f"{term.order}", context, counted, left, share, bar(part)])
-        starred = any(term.is_continuation and term.count for term in stack.terms)
+        is_last = number == len(stacks)
         yield LensTable(
             f"{short(token.text)}  {token.probability:.6f}, order {stack.order}{classes}",
             ["order", "after", "count", "x left to it", "= share", ""],
             rows,
-            CONTINUATION if starred else "",
+            CONTINUATION if is_last and starred else "",
             2,
         )
 
