@@ -22,7 +22,10 @@ def facts_of(run: Run) -> list[tuple[str, str]]:
         facts.append(("Here", "without the parts that adapt to the text that they read"))
     if isinstance(run, ClassifierRun):
         facts.append(("Labels", f"{len(run.label_names):,}"))
-    best = best_line(run.metrics())
+    lines = run.metrics()
+    if run.step is not None:  # A snapshot is judged where an evaluation was at its step.
+        lines = [line for line in lines if line["step"] == run.step]
+    best = best_line(lines)
     loss = best.get(f"dev_nats_per_{run.loss_unit}")
     if loss is not None:
         bits = loss / math.log(2)

@@ -1,5 +1,7 @@
 /** The page of a classifier: the label of a text, and which words speak for it. */
 
+const MOST_LABELS = 20;
+
 begin((pack) => {
   const { header } = pack;
   const { labels, multilabel } = header;
@@ -12,6 +14,7 @@ begin((pack) => {
   const why = el("h2", {});
   const coloured = el("div", { class: "tokens", dir: "auto" });
   const scale = el("p", { class: "legend" });
+  const rest = el("p", { class: "hint" }, labels.length > MOST_LABELS ? `and ${labels.length - MOST_LABELS} others` : "");
   const unsure = el("p", { class: "hint", role: "status" });
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
   const clear = button("Clear", () => { change(""); field.focus(); }, { class: "quiet" });
@@ -36,7 +39,7 @@ begin((pack) => {
     }
     const order = Array.from(logProbs.keys()).sort((a, b) => logProbs[b] - logProbs[a] || a - b);
     const explained = chosen ?? order[0];
-    bars.replaceChildren(...order.slice(0, 20).map((i) => el("li", {}, el("button", {
+    bars.replaceChildren(...order.slice(0, MOST_LABELS).map((i) => el("li", {}, el("button", {
       type: "button", class: "bar", "data-id": i, "aria-pressed": String(i === explained),
       on: { click: () => { chosen = i; show(); } },
     }, el("bdi", { class: "name" }, labels[i]), track(Math.exp(logProbs[i])), el("span", { class: "number" }, percent(Math.exp(logProbs[i])))))));
@@ -91,7 +94,7 @@ begin((pack) => {
 
   const elements = [
     el("section", { class: "text" }, label, field, el("div", { class: "row" }, clear), problem),
-    el("section", { class: "next" }, el("h2", {}, multilabel ? "Labels, each by itself" : "Label"), bars, unsure),
+    el("section", { class: "next" }, el("h2", {}, multilabel ? "Labels, each by itself" : "Label"), bars, rest, unsure),
     el("section", { class: "why" }, why, coloured, scale),
   ];
   return { elements, change, classifier, explain, tokenizer };

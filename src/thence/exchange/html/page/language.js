@@ -161,10 +161,12 @@ begin((pack) => {
 
   function bar(id, probability, largest, isActual) {
     const isEnd = id === header.boundary;
-    const before = chosen === null ? field.value : tokenizer.normal(field.value).slice(0, pieces[chosen].start);
-    const after = tokenizer.append(before, id);
+    const text = chosen === null ? field.value : tokenizer.normal(field.value);
+    const [start, end] = chosen === null ? [text.length, text.length] : [pieces[chosen].start, pieces[chosen].end];
+    const written = tokenizer.append(text.slice(0, start), id);
+    const after = written === null ? null : written + text.slice(end);
     const name = isEnd ? "■ end" : tokenizer.name(id);
-    const does = isEnd ? "the document ends" : after === null ? "cannot be appended by itself" : "append";
+    const does = isEnd ? "the document ends" : after === null ? "cannot be written by itself" : chosen === null ? "append" : "put in its place";
     return el("li", {}, el("button", {
       type: "button", class: `bar${isEnd ? " special" : ""}${isActual ? " actual" : ""}`, disabled: after === null,
       "data-id": id, "aria-label": `${name}, ${percent(probability)}: ${does}`,
