@@ -1,5 +1,6 @@
 """The documents that runs disagree on most: where to look to see in what they differ."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,8 +57,10 @@ class Disagreements(Listing[Disagreement]):
 def disagreements(runs: Sequence[Run], split: Split = "dev", count: int = 20) -> Disagreements:
     """Return the documents of a split whose bits differ most between the best and the worst run.
 
-    What a language model reads as ``<unk>`` is spelled out, so that runs of different tokens
-    compare. Of classifiers, documents come first that they give different labels.
+    Each run has its share of documents that it is best at, so that a run that is worse almost
+    everywhere shows where it is not. What a language model reads as ``<unk>`` is spelled out, so
+    that runs of different tokens compare. Of classifiers, documents that they give different
+    labels, if there are any.
 
     Args:
         runs: Two or more runs of one task and of the same split.
@@ -73,7 +76,7 @@ def disagreements(runs: Sequence[Run], split: Split = "dev", count: int = 20) ->
     costs = np.stack([_costs(run, documents, data) for run in runs])
     shown = [
         Disagreement(at, documents[at], tuple(bits(cost) for cost in costs[:, at].tolist()))
-        for at in _farthest(costs, count)
+        for at in _of_each(costs, _farthest(costs), count)
     ]
     return Disagreements(data.name(runs[0]), shown)
 
@@ -90,15 +93,27 @@ def _costs(
     return store.sum_by_document(spelled)
 
 
-def _farthest(costs: Costs, count: int) -> list[int]:
+def _farthest(costs: Costs) -> list[int]:
     """Return the places where the costs differ most, the farthest first."""
     lowest = costs.min(axis=0)
     # Where no run thinks a document possible, they agree.
     spread = np.subtract(
         costs.max(axis=0), lowest, where=np.isfinite(lowest), out=np.zeros_like(lowest)
     )
-    order = np.argsort(-spread, kind="stable")[:count]
-    return [int(at) for at in order if spread[at] > 0]
+    return [int(at) for at in np.argsort(-spread, kind="stable") if spread[at] > 0]
+
+
+def _of_each(costs: Costs, order: list[int], count: int) -> list[int]:
+    """Return the first places of an order: of each run a fair part of those it is best at."""
+    winners = costs.argmin(axis=0)
+    ranks: Counter[int] = Counter()
+    keyed = []
+    for place, at in enumerate(order):
+        winner = int(winners[at])
+        keyed.append((ranks[winner], place, at))
+        ranks[winner] += 1
+    fair = sorted(keyed)[:count]
+    return [at for _, _, at in sorted(fair, key=lambda one: one[1])]
 
 
 def _of_classifiers(
@@ -116,8 +131,8 @@ def _of_classifiers(
     answers = np.stack(predicted)
     differ = (answers != answers[0]).any(axis=(0, 2))
     stacked = np.stack(costs)
-    order = _farthest(stacked, stacked.shape[1])
-    chosen = sorted(order, key=lambda at: not differ[at])[:count]
+    order = sorted(_farthest(stacked), key=lambda at: not differ[at])
+    chosen = _of_each(stacked, [at for at in order if differ[at]] or order, count)
     true = as_labelled(documents).named(names).labels.matrix()[:, : len(names)] > 0
 
     def named(row: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[str, ...]:

@@ -153,7 +153,15 @@ def _projected(run: Run, tables: list[Float64[np.ndarray, "tokens embedding"]]) 
 def _reading(snapshot: Run, text: str, view: str | None) -> dict[str, Any]:
     lenses = ["following"] if view is None else ["following", VIEWS[view]]
     found = cast(Look, look(snapshot, text, lenses=lenses, top=1))
-    tokens = [{"text": token.text, "is_boundary": token.is_boundary} for token in found.tokens]
+    ends = [0, *(token.end for token in found.tokens)]
+    tokens = [
+        {
+            "text": token.text,
+            "before": text[end : token.start],
+            "is_boundary": token.is_boundary,
+        }
+        for token, end in zip(found.tokens, ends, strict=False)
+    ]
     after = found.next
     likely = after.top[0] if after is not None and after.top else None
     return {

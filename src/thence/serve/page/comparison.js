@@ -39,7 +39,7 @@ export class ComparisonView {
         el("div", { class: "inline-field" }, el("label", { for: this.cost.id }, "Horizontal axis"), this.cost)), this.scatter.element,
       el("p", { class: "hint" }, "The line joins the runs that no other beats at a lower cost.")),
       this.samplesPanel,
-      el("article", { class: "panel" }, el("h2", {}, "Where they disagree most"), el("p", { class: "hint" }, "Documents of dev; bits are what each costs a run: fewer are better."), this.apart));
+      el("article", { class: "panel" }, el("h2", {}, "Where they disagree most"), el("p", { class: "hint" }, "Documents of dev, of each run some that it is best at. Bits are what a document costs a run: fewer are better."), this.apart));
     this.element = el("div", { class: "stack", hidden: true },
       el("div", { class: "panel-head" }, this.title, el("button", { type: "button", on: { click: onBack } }, "All runs")), this.error.element, this.waiting, this.results);
     this.ask = newest((signal, names) => Promise.all([post("/playground/compare", { runs: names }, signal), get("/playground/runs", {}, signal)]),
@@ -151,7 +151,8 @@ export class ComparisonView {
   /** A document that the runs disagree on, with what it costs each of them. */
   document({ text, bits, labels, predicted }) {
     const most = Math.max(...bits.map((one) => one ?? 0));
-    const rows = bits.map((cost, place) => el("li", { class: this.colour(place) },
+    const least = Math.min(...bits.map((one) => one ?? Infinity));
+    const rows = bits.map((cost, place) => el("li", { class: `${this.colour(place)}${cost === least ? " least" : ""}` },
       el("span", { class: "name" }, this.names[place]),
       el("span", { class: "track", "aria-hidden": "true" }, el("span", { class: "fill", vars: { "--share": `${(100 * (cost ?? most)) / (most || 1)}%` } })),
       el("span", { class: "number" }, `${cost === null ? "impossible" : `${fixed(cost, 1)} bits`}${predicted ? ` · ${predicted[place].join(", ") || "none"}` : ""}`)));

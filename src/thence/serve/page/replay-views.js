@@ -28,7 +28,7 @@ export class ReadText {
   show(reading, place) {
     const bits = reading.bits[place];
     const end = reading.end[place];
-    const spans = reading.tokens.map((token, at) => el("span", { class: `token ${shade(bits[at])}`, title: `${fixed(bits[at])} bits` }, token.is_boundary ? `${END}\n` : token.text === " " ? "␣" : token.text));
+    const spans = reading.tokens.flatMap((token, at) => [token.before, el("span", { class: `token ${shade(bits[at])}`, title: `${fixed(bits[at])} bits` }, token.is_boundary ? `${END}\n` : token.text === " " ? "␣" : token.text)]);
     const whole = [...bits, end].reduce((sum, one) => (sum === null || one === null ? null : sum + one), 0);
     this.tokens.replaceChildren(...spans, el("span", { class: `token special ${shade(end)}`, title: `${fixed(end)} bits` }, END));
     this.tokens.setAttribute("aria-label", `The text by surprisal: ${reading.tokens.map((token, at) => `${visible(token.text)} ${fixed(bits[at], 1)}`).join(", ")}, end ${fixed(end, 1)} bits`);
@@ -37,7 +37,7 @@ export class ReadText {
   }
 }
 
-const MAP = { width: 420, height: 300, pad: 22 };
+const MAP = { width: 420, height: 300, pad: 22, letter: 4, most: 90 };
 
 /** Embeddings that glide along fixed axes. */
 export class GlidingMap {
@@ -54,9 +54,11 @@ export class GlidingMap {
     const all = found.points.flat();
     const ends = [0, 1].map((axis) => [Math.min(...all.map((point) => point[axis])), Math.max(...all.map((point) => point[axis]))]);
     const size = [MAP.width, MAP.height];
+    const longest = Math.max(...found.tokens.map((text) => text.length));
+    const pads = [Math.min(MAP.pad + MAP.letter * (longest - 1), MAP.most), MAP.pad];
     this.place = (point) => point.map((value, axis) => {
       const [low, high] = ends[axis];
-      return MAP.pad + ((value - low) / (high - low || 1)) * (size[axis] - 2 * MAP.pad);
+      return pads[axis] + ((value - low) / (high - low || 1)) * (size[axis] - 2 * pads[axis]);
     });
     this.points = found.tokens.map((text) => svg("text", { class: "glider", "data-token": text }, text === "<boundary>" ? END : readable(text)));
     this.svg.replaceChildren(...this.points);

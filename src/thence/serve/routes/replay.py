@@ -46,6 +46,7 @@ class ReplayToken(BaseModel):
     """A token of the text."""
 
     text: str
+    before: str = Field(description="White space between it and the token before.")
     is_boundary: bool
 
 
