@@ -13,9 +13,10 @@ from thence.reports import style
 from thence.reports.plots.bigrams import plot_bigrams
 from thence.reports.plots.classification import classification_plots
 from thence.reports.plots.embeddings import plot_embeddings
+from thence.reports.plots.insides import inside_plots
 from thence.reports.plots.sweep import sweep_plots
 from thence.reports.plots.training import training_plots
-from thence.runs import ClassifierRun, Run, open_run
+from thence.runs import ClassifierRun, LanguageRun, Run, open_run
 from thence.runs.description import is_sweep
 from thence.runs.files import find_run
 from thence.settings import validate
@@ -66,6 +67,7 @@ def run_plots(run: Run) -> list[style.Plot]:
         drawn += [] if report is None else classification_plots(report)
     else:
         drawn.append(plot_bigrams(run))
+        drawn += inside_plots(LanguageRun(run))
     embeddings = plot_embeddings(run)
     return drawn if embeddings is None else [*drawn, embeddings]
 
