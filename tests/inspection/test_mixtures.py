@@ -117,3 +117,23 @@ def test_what_learns_as_it_reads(counted: Counted, tmp_path: Path) -> None:
         assert {one.id: one.probability for one in token.top}.get(token.id, token.probability) == (
             pytest.approx(token.probability, rel=1e-4)
         )
+
+
+@pytest.mark.parametrize("carries", [True, False])
+def test_inputs_of_context_mixing(counted: Counted, carries: bool) -> None:
+    settings = {**RUNNING, "tokens": "characters", "carry_context": carries, "slot_bits": 12}
+    run = counted(LINES, model="context-mixing", **settings)
+    text = "the cat\nsat on the dog"
+    found = seen(run, text, "mixing", "following")
+    assert "learning" in found.available or not carries
+    for token, one in zip(found.tokens, found.lenses["mixing"], strict=True):
+        assert one.probability == pytest.approx(token.probability, rel=1e-3)
+        assert one.decisions >= 1
+    # In "the ca|t" the longest contexts are sure of t, and nothing speaks against it.
+    t = found.lenses["mixing"][6]
+    assert t.inputs[0].log_odds > 0
+    assert {one.name for one in t.inputs} >= {"order 0", "order 3", "the word", "always"}
+    part = look(run, text, lenses=["mixing"], places=(10, 12))
+    assert isinstance(part, Look)
+    for whole, one in zip(found.lenses["mixing"][10:12], part.lenses["mixing"], strict=True):
+        assert one.probability == pytest.approx(whole.probability, rel=1e-4)

@@ -34,7 +34,7 @@ def distributions_at(
         stop: The place after the last.
     """
     if isinstance(model, NGram):
-        yield from _of_ngrams(model, _until(store, stop), carries, first, stop)
+        yield from _of_ngrams(model, until(store, stop), carries, first, stop)
     elif isinstance(model, Cache):
         for place in range(first, stop):
             yield np.array([place]), model.log_probs_at(store, place, carries)[None]
@@ -69,7 +69,7 @@ def _mixed(
     for number, (one, member) in enumerate(zip(model.models, model.options.members, strict=True)):
         sees = carries and member.carry_context
         if member.dynamic is not None and sees:
-            rows: Rows = distributions_of(one, _until(store, stop), True, model.rule(number))
+            rows: Rows = distributions_of(one, until(store, stop), True, model.rule(number))
         else:
             rows = distributions_at(one, store, sees, first, stop)
         for places, log_probs in rows:
@@ -87,7 +87,7 @@ def _read(model: LanguageModel, store: TokenStore, carries: bool, first: int, st
         document = int(np.searchsorted(store.offsets - 1, first, "right")) - 1
         shift = int(store.offsets[document]) - 1
         store = store.take(np.arange(document, store.num_documents))
-    for places, log_probs in distributions_of(model, _until(store, stop - shift), carries):
+    for places, log_probs in distributions_of(model, until(store, stop - shift), carries):
         asked = places + shift >= first
         if asked.any():
             yield places[asked] + shift, log_probs[asked]
@@ -104,7 +104,7 @@ def weights_before(
         carries: Whether documents see those before them.
         stop: Only those before this place are wanted.
     """
-    store = store if stop is None else _until(store, stop)
+    store = store if stop is None else until(store, stop)
     found = [np.zeros((0, len(model.models)))]
     rate = model.options.adapt
     if not (rate and carries and model.options.weights == "gated"):
@@ -118,7 +118,7 @@ def weights_before(
     return np.concatenate(found)
 
 
-def _until(store: TokenStore, stop: int) -> TokenStore:
+def until(store: TokenStore, stop: int) -> TokenStore:
     """Return a store that ends with the target before a place."""
     if stop >= store.num_targets:
         return store

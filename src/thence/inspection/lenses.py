@@ -74,6 +74,10 @@ def _adapts(run: LanguageRun) -> bool:
     return run.recipe.training.carry_context and (dynamic or adapts or _cache(run))
 
 
+def _mixing(run: LanguageRun) -> bool:
+    return "context-mixing" in _families(run)
+
+
 def _train(run: LanguageRun) -> bool:
     return run.has_train_text
 
@@ -84,6 +88,7 @@ LENSES: Sequence[Lens] = (
     Lens("mixture", "weight and share of each member", "mixtures:mixture", _mixture, True),
     Lens("cache", "what caches remembered, and how long ago", "caches:cache", _cache),
     Lens("learning", "what learning from the text gained", "learning:learning", _adapts),
+    Lens("mixing", "which contexts spoke for each token", "mixing:mixing", _mixing),
     Lens("examples", "where the train text says the same", "examples:examples", _train),
     Lens(
         "shapes",

@@ -8,6 +8,7 @@ from thence.inspection.caches import CacheLens
 from thence.inspection.columns import NAME, LensTable, bar, cut, short
 from thence.inspection.examples import Examples
 from thence.inspection.learning import Learned
+from thence.inspection.mixing import MixingToken
 from thence.inspection.mixtures import MixtureLens
 from thence.inspection.network_text import NETWORK_TABLES
 from thence.inspection.tokens import Token
@@ -135,6 +136,16 @@ def _learning(tokens: Sequence[Token], learned: Sequence[Learned]) -> Iterator[L
     yield LensTable(title, ["token", "bits", "probability without"], rows)
 
 
+def _mixing(tokens: Sequence[Token], found: Sequence[MixingToken]) -> Iterator[LensTable]:
+    """Yield which inputs of context mixing spoke for each token, and which against it."""
+    rows = []
+    for token, one in zip(tokens, found, strict=True):
+        said = [f"{item.name} {item.log_odds:+.1f}" for item in one.inputs[:MEMBERS]]
+        rows.append([short(token.text), cut(", ".join(said), 60)])
+    title = "What spoke for each token, and against it, in nats of its log-odds"
+    yield LensTable(title, ["token", "the strongest inputs"], rows, words=2)
+
+
 def _examples(tokens: Sequence[Token], found: Sequence[Examples]) -> Iterator[LensTable]:
     """Yield where the train text says the same."""
     rows = []
@@ -154,6 +165,7 @@ TABLES: Mapping[str, Callable[[Sequence[Token], Any], Iterable[LensTable]]] = {
     "mixture": _mixture,
     "cache": _cache,
     "learning": _learning,
+    "mixing": _mixing,
     "examples": _examples,
     **NETWORK_TABLES,
 }

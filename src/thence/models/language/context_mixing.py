@@ -136,12 +136,14 @@ class ContextMixing:
         self._symbol_counts = counts
         self._code = huffman_code((counts + 1).tolist())
 
-    def _core(self) -> MixingCore | MixingTwin:
-        """Return the tables and the code as the kernel, or its twin, reads them."""
+    def arrays(self) -> dict[str, Any]:
+        """Return the tables and the code as the kernel and its twin read and change them."""
         after, evidence = history_tables()
-        tables = {**self._learned, **vars(self._code), "next": after, "evidence": evidence}
+        return {**self._learned, **vars(self._code), "next": after, "evidence": evidence}
+
+    def _core(self) -> MixingCore | MixingTwin:
         kind = MixingTwin if library() is None else MixingCore
-        return kind(tables, self.models)
+        return kind(self.arrays(), self.models)
 
     def fit(
         self, store: TokenStore, carry_context: bool = False, dev: TokenStore | None = None
@@ -160,6 +162,11 @@ class ContextMixing:
         """Return the symbols that end words: the boundary, and the most frequent one, the space."""
         boundary = self.vocabulary_size - 1
         return [boundary, int(np.argmax(self._symbol_counts[:boundary]))]
+
+    @property
+    def history(self) -> Int32[np.ndarray, " symbols"]:
+        """The end of what was read, which matches point into."""
+        return self._history
 
     def learn(
         self, store: TokenStore, carry_context: bool = False, others: LogOdds | None = None
@@ -234,7 +241,7 @@ class ContextMixing:
         stays as it is.
         """
         if carry_context and not self._static:
-            return self._copy().learn(store, carry_context, others)
+            return self.copied().learn(store, carry_context, others)
         return self._read(store.ids.astype(np.int32), 1, carry_context, False, others)
 
     def log_odds(
@@ -262,7 +269,7 @@ class ContextMixing:
 
     def with_models(self, models: int) -> "ContextMixing":
         """Return a copy with so many other models as inputs, whose weights are still to learn."""
-        made, known = self._copy(), CONTEXTS + MATCHES + 1
+        made, known = self.copied(), CONTEXTS + MATCHES + 1
         weights = _weights(models)
         weights[:, :known] = self._learned["weights"][:, :known]
         made.models, made._learned["weights"] = models, weights
@@ -275,7 +282,7 @@ class ContextMixing:
         found = np.concatenate([[sizes[:own].sum()], sizes[own : own + self.models]])
         return np.asarray(found / found.sum())
 
-    def _copy(self) -> "ContextMixing":
+    def copied(self) -> "ContextMixing":
         """Return a copy that can learn without changing this model."""
         made = copy(self)
         made._learned = {name: array.copy() for name, array in self._learned.items()}

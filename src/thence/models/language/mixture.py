@@ -155,14 +155,14 @@ class Mixture:
         carries = carry_context and member.carry_context
         if member.inputs:
             mixer = cast(ContextMixing, model)
-            return mixer.score(store, carries, self._decisions(number, store, carry_context))
+            return mixer.score(store, carries, self.decisions(number, store, carry_context))
         if member.dynamic is None or not carries:
             return model.score(store, carries)
         from thence.models.language.dynamic_evaluation import score_dynamically
 
         return score_dynamically(cast("NeuralLanguageModel", model), store, self.rule(number))
 
-    def _decisions(self, number: int, store: TokenStore, carry_context: bool) -> LogOdds:
+    def decisions(self, number: int, store: TokenStore, carry_context: bool) -> LogOdds:
         """Return what the inputs of a member say of every decision of a store."""
         said = []
         for of in self.options.members[number].inputs:
